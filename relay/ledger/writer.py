@@ -152,7 +152,7 @@ class LedgerWriter:
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
 
     def serve_apart(self, few: AbstractSet[int]) -> None:
-        """Write for these organisations (`UUID.int`) from now on without waiting for what the others write."""
+        """Write for these organisations (`UUID.int`) without waiting for what the others write."""
         if self._of_few is not None:
             self._few = few
             if few:

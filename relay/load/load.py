@@ -105,8 +105,8 @@ class Load:
 
     async def watch(self, serve_apart: Callable[[AbstractSet[int]], None]) -> None:
         """Measure repeatedly how long ready callbacks wait for the event loop, and tell
-        `serve_apart` which organisations (`UUID.int`) have few requests beside the others. Measure only while
-        many requests are running, so that an idle process is not woken."""
+        `serve_apart` which organisations (`UUID.int`) have few requests beside the others. Measure
+        only while many requests are running, so that an idle process is not woken."""
         while self._watched:
             await self._crowded.wait()
             await self._watch_crowd(serve_apart)

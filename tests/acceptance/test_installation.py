@@ -155,7 +155,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         yield new_installation
 
 
-def test_the_file_is_enough_to_be_served(installation: Installation) -> None:
+def test_applied_file_is_enough_to_serve(installation: Installation) -> None:
     assert [model.id for model in installation.client.models.list()] == [MODEL]
     text = "plain #tokens=9"
     assert installation.say(text) == expected_text("main", text, 9)
@@ -163,7 +163,7 @@ def test_the_file_is_enough_to_be_served(installation: Installation) -> None:
     assert installation.spare.books() == []
 
 
-def test_applied_again_it_changes_nothing(installation: Installation) -> None:
+def test_applying_again_changes_nothing(installation: Installation) -> None:
     installation.await_settlements()
     before = installation.everything()
     assert before["gateway_channel"]
@@ -212,7 +212,7 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     assert installation.rollups() == before
 
 
-def test_a_dead_channel_is_passed_over(installation: Installation) -> None:
+def test_dead_channel_is_skipped(installation: Installation) -> None:
     """Last in this module: it takes the first provider away, as a failure of its machine would."""
     installation.main.kill()
     for number, ask in enumerate((installation.say, installation.stream)):

@@ -26,7 +26,7 @@ def names(response: Any) -> list[str]:
     return sorted(item["name"] for item in response.json()["items"])
 
 
-def test_without_a_key_nothing_is_told(people: Cast, client: Client) -> None:
+def test_nothing_is_revealed_without_a_key(people: Cast, client: Client) -> None:
     response = client.get(URL)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
@@ -164,7 +164,7 @@ def test_a_wrong_grace_rotates_nothing(people: Cast, body: dict[str, Any], statu
     assert with_key(text).get(URL).status_code == 200
 
 
-def test_who_may_not_change_a_key_does_not_rotate_it(people: Cast) -> None:
+def test_person_who_may_not_change_a_key_cannot_rotate_it(people: Cast) -> None:
     alices, text = make_key(people.core, "alices", user=people.alice)
     url = f"{URL}/{id_text(alices.id)}"
     bob, fay = people.bob, member(people.acme, "fay", Role.BILLING)
@@ -175,7 +175,7 @@ def test_who_may_not_change_a_key_does_not_rotate_it(people: Cast) -> None:
     assert with_key(text).post(f"{url}/rotate", {}, "application/json").status_code == 403
 
 
-def test_a_revoked_key_is_dead_at_once(people: Cast) -> None:
+def test_revoked_key_is_dead_immediately(people: Cast) -> None:
     key, text = make_key(people.core, "ci")
     assert with_key(text).get(URL).status_code == 200
     keys.revoke_key(SYSTEM, key)
@@ -200,7 +200,7 @@ def test_a_disabled_expired_or_orphaned_key_is_dead(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("text", ["sk-weir-" + "0" * 38, "short", "not a key at all é", "x" * 40])
-def test_a_text_that_is_no_key_opens_nothing(people: Cast, text: str) -> None:
+def test_invalid_key_text_opens_nothing(people: Cast, text: str) -> None:
     assert Client(headers={"x-api-key": text}).get(URL).status_code == 401
 
 
@@ -216,7 +216,7 @@ def test_a_session_needs_the_csrf_header_to_write(people: Cast) -> None:
     assert response.status_code == 201
 
 
-def test_a_session_acts_in_the_organisation_seen_last(people: Cast) -> None:
+def test_session_acts_in_the_last_visited_organisation(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     bob = signed_in(people.bob)
     assert names(bob.get(URL)) == ["ci"]
@@ -271,7 +271,7 @@ def test_json_that_cannot_be_read_is_refused(people: Cast, text: str) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_a_text_that_cannot_be_kept_is_refused_by_its_field(people: Cast) -> None:
+def test_unstorable_text_is_rejected_by_its_field(people: Cast) -> None:
     response = management(people).post(URL, '{"name": "a\\u0000"}', "application/json")
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (422, "name")
@@ -312,7 +312,7 @@ def test_an_operator_without_an_organisation_lists_nothing(people: Cast) -> None
     assert names(signed_in(people.dora).get(URL)) == []
 
 
-def test_no_answer_is_kept_by_anything_between(people: Cast) -> None:
+def test_no_answer_is_cached_on_the_way(people: Cast) -> None:
     _, text = make_key(people.core, "ci")
     response = with_key(text).get(URL)
     assert "no-store" in response["Cache-Control"]

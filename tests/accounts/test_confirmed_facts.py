@@ -104,7 +104,7 @@ MOVES = ["another issuer", "another client", "removed"]
 @pytest.mark.parametrize(
     "change", ["another issuer", "another client", "another domain", "taken back"]
 )
-def test_a_confirmed_domain_ends_with(scene: Scene, change: str) -> None:
+def test_causes_that_end_a_confirmed_domain(scene: Scene, change: str) -> None:
     """P12: an operator confirmed a domain for one provider, and not for the next one."""
     assert single_sign_on.row_of_email("eve@acme.example") == scene.row
     CHANGES[change](scene)
@@ -118,7 +118,7 @@ def test_a_confirmed_domain_ends_with(scene: Scene, change: str) -> None:
     )
 
 
-def test_a_confirmation_does_not_come_back_with_what_it_was_for(scene: Scene) -> None:
+def test_confirmation_does_not_return_with_its_subject(scene: Scene) -> None:
     scene.change(issuer=scene.other.url)
     scene.change(issuer=scene.provider.url)
     assert confirmed_domains(scene.row) == []
@@ -134,7 +134,7 @@ def test_a_confirmation_covers_only_its_issuer_and_client(scene: Scene, column: 
     assert single_sign_on.row_of_email("eve@acme.example") is None
 
 
-def test_a_domain_that_is_added_is_confirmed_alone(scene: Scene) -> None:
+def test_added_domain_is_confirmed_by_itself(scene: Scene) -> None:
     browser = scene.join()
     scene.change(domains=["acme.example", "acme.test"])
     assert confirmed_domains(scene.row) == ["acme.example"]
@@ -174,7 +174,7 @@ def test_operators_and_outsiders_are_not_connected_by_email(scene: Scene, name: 
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_connection_by_domain_and_its_session_end_with(scene: Scene, change: str) -> None:
+def test_causes_that_end_a_domain_connection_and_its_session(scene: Scene, change: str) -> None:
     """P13 of sessions: not at the next sign-in, but with the next request."""
     browser = scene.join()
     assert is_in(browser)
@@ -190,7 +190,7 @@ def test_a_connection_by_domain_and_its_session_end_with(scene: Scene, change: s
 
 
 @pytest.mark.parametrize("change", MOVES)
-def test_an_own_connection_and_its_session_end_with(scene: Scene, change: str) -> None:
+def test_causes_that_end_an_own_connection_and_its_session(scene: Scene, change: str) -> None:
     scene.connect(scene.people.bob)
     browser = Client()
     walk(browser, scene.provider, scene.row)
@@ -209,7 +209,7 @@ def test_an_own_connection_stays_with_the_provider(scene: Scene, change: str) ->
     assert is_in(browser)
 
 
-def test_a_subject_of_the_next_provider_is_nobody_known(scene: Scene) -> None:
+def test_subject_of_the_next_provider_is_unknown(scene: Scene) -> None:
     """`sub` belongs to its issuer: another one may give the same to anybody."""
     scene.connect(scene.people.bob)
     scene.change(issuer=scene.other.url)
@@ -281,7 +281,7 @@ def test_the_session_that_makes_the_change_stays(scene: Scene) -> None:
     assert (is_in(browser), is_in(other)) == (True, False)
 
 
-def test_required_single_sign_on_is_that_of_the_organisation(scene: Scene) -> None:
+def test_single_sign_on_requirement_is_the_organisations(scene: Scene) -> None:
     """Another organisation's provider, or the same provider by another organisation's row, does not
     satisfy it."""
     people = scene.people
@@ -300,7 +300,7 @@ def test_required_single_sign_on_is_that_of_the_organisation(scene: Scene) -> No
     assert path(scene.row) not in answer["Location"]
 
 
-def test_claims_are_not_kept_at_any_sign_in(scene: Scene) -> None:
+def test_claims_are_not_stored_at_sign_in(scene: Scene) -> None:
     scene.join()
     scene.join()
     assert SocialAccount.objects.get().extra_data == {}
@@ -342,7 +342,7 @@ def _reset_factors(user: User) -> None:
 
 
 @pytest.mark.parametrize("change", [_change_password, _switch_off_and_on, _reset_factors])
-def test_a_sign_in_link_ends_with(people: Cast, change: Callable[[User], None]) -> None:
+def test_causes_that_end_a_sign_in_link(people: Cast, change: Callable[[User], None]) -> None:
     """Who had somebody's link is not let in by it once they have put their account in order."""
     link = sign_in.make_sign_in_link(people.bob)
     assert Client().get(link).status_code == 200
@@ -352,7 +352,7 @@ def test_a_sign_in_link_ends_with(people: Cast, change: Callable[[User], None]) 
 
 
 @pytest.mark.parametrize("change", [_change_password, _switch_off_and_on, _reset_factors])
-def test_a_session_ends_with(people: Cast, change: Callable[[User], None]) -> None:
+def test_causes_that_end_a_session(people: Cast, change: Callable[[User], None]) -> None:
     browser = signed_in(people.bob)
     assert is_in(browser)
     change(people.bob)

@@ -22,7 +22,7 @@ def text_of(response: Any) -> str:
     return str(response.content.decode())
 
 
-def test_who_may_see_the_keys(people: Cast, client: Client) -> None:
+def test_people_who_see_the_keys(people: Cast, client: Client) -> None:
     make_key(people.core, "bobs", user=people.bob)
     make_key(people.core, "alices", user=people.alice)
     alice, bob = signed_in(people.alice).get(KEYS), signed_in(people.bob).get(KEYS)
@@ -53,7 +53,7 @@ def test_a_fragment_of_a_signed_out_page_leads_back_to_the_page(
     assert response["HX-Redirect"] == f"/login?next={back}"
 
 
-def test_tenant_pages_are_kept_nowhere(people: Cast) -> None:
+def test_tenant_pages_are_not_cached(people: Cast) -> None:
     response = signed_in(people.alice).get(KEYS)
     assert response["Cache-Control"] == "private, no-store"
     assert {"HX-Request", "Cookie"} <= set(re.split(r",\s*", response["Vary"]))
@@ -145,7 +145,7 @@ def test_revoking_needs_the_name(people: Cast) -> None:
     assert key.revoked_at is not None
 
 
-def test_a_key_is_disabled_and_enabled_at_once(people: Cast) -> None:
+def test_key_is_disabled_and_enabled_immediately(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     page, browser = f"{KEYS}/{id_text(key.id)}", signed_in(people.bob)
     assert f'action="{page}/disable"' in browser.get(KEYS).content.decode()
@@ -196,7 +196,7 @@ def test_revoking_by_a_dialog_reloads_the_list(people: Cast) -> None:
     assert (response.status_code, response["HX-Redirect"]) == (204, KEYS)
 
 
-def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
+def test_foreign_and_missing_keys_look_alike(people: Cast) -> None:
     alices, _ = make_key(people.core, "alices", user=people.alice)
     theirs, _ = make_key(people.stranger.teams.get(), "theirs", user=people.charlie)
     bob = signed_in(people.bob)
@@ -264,7 +264,7 @@ def test_names_are_text_and_not_markup(people: Cast) -> None:
 # The sign-in link ---------------------------------------------------------------------------------
 
 
-def test_a_link_signs_in_once_and_looking_uses_nothing_up(people: Cast) -> None:
+def test_link_signs_in_once_and_viewing_does_not_use_it_up(people: Cast) -> None:
     path = sign_in.make_sign_in_link(people.bob)
     browser = Client()
     for _ in range(2):
@@ -304,7 +304,7 @@ def test_a_link_brings_the_persons_language(people: Cast) -> None:
     assert response.cookies["theme"].value == "dark"
 
 
-def test_password_and_link_open_the_same_door(people: Cast) -> None:
+def test_password_and_link_behave_alike(people: Cast) -> None:
     browser = Client()
     response = browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
     assert (response.status_code, response["Location"]) == (302, "/")

@@ -227,7 +227,9 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
 
 
 @pytest.mark.parametrize(("rule", "given", "expected"), EDGES)
-def test_at_the_edge(rule: Callable[..., Any], given: tuple[Any, ...], expected: Any) -> None:
+def test_limits_are_accepted(
+    rule: Callable[..., Any], given: tuple[Any, ...], expected: Any
+) -> None:
     found = rule(*given)
     assert found == (pytest.approx(expected, abs=1e-3) if isinstance(expected, float) else expected)
 
@@ -246,7 +248,7 @@ REFUSED: Final[list[tuple[Callable[..., Any], tuple[Any, ...]]]] = [
      ("1000000000.0000000001", False), ("1.5.", False), ("-1", False), ("1e3", False),
      ("\N{SUPERSCRIPT TWO}", False), ("0.92", True)],
 )  # fmt: skip
-def test_what_a_rate_of_exchange_may_be(text: str, taken: bool) -> None:
+def test_valid_exchange_rates(text: str, taken: bool) -> None:
     if taken:
         assert read_rate(text) == Decimal(text)
     else:
@@ -255,11 +257,11 @@ def test_what_a_rate_of_exchange_may_be(text: str, taken: bool) -> None:
 
 
 @pytest.mark.parametrize(("rule", "given"), REFUSED)
-def test_what_no_posting_can_be(rule: Callable[..., Any], given: tuple[Any, ...]) -> None:
+def test_impossible_postings(rule: Callable[..., Any], given: tuple[Any, ...]) -> None:
     with pytest.raises(PostingInvalid):
         rule(*given)
 
 
-def test_the_least_that_a_posting_can_be() -> None:
+def test_smallest_possible_posting() -> None:
     assert lines_of(opening_credit(OWNER, 1)) == {"equity:opening": -1, "customer:available": 1}
     assert lines_of(opening_debt(OWNER, 1)) == {"equity:opening": 1, "customer:debt": -1}

@@ -132,14 +132,14 @@ def test_batch_fills_a_budget_and_no_more(key: Key) -> None:
     assert window_state(one) == (406, 0)
 
 
-def test_nobody_is_refused_for_the_sake_of_who_was_refused(key: Key) -> None:
+def test_rejected_request_blocks_no_one_else(key: Key) -> None:
     """Two keys of a team: what one key's own budget refuses takes nothing of the team's."""
     mine, yours, ours = budget(key, "key", 50), budget(key, "user", 90), budget(key, "team", 100)
     hopeless = [asked(key, 60, mine, ours) for _ in range(5)]
     assert words(*hopeless, asked(key, 90, yours, ours)) == ["insufficient"] * 5 + ["admitted"]
 
 
-def test_what_fits_once_the_refused_have_gone_is_asked_again(key: Key) -> None:
+def test_request_fitting_after_rejections_is_asked_again(key: Key) -> None:
     mine, ours = budget(key, "key", 50), budget(key, "team", 100)
     first, second = asked(key, 30, mine, ours), asked(key, 31, mine, ours)
     third = asked(key, 65, ours)
@@ -148,7 +148,7 @@ def test_what_fits_once_the_refused_have_gone_is_asked_again(key: Key) -> None:
     assert window_state(ours) == (95, 0)
 
 
-def test_budget_that_was_changed_meanwhile_is_read_again(key: Key) -> None:
+def test_concurrently_changed_budget_is_read_again(key: Key) -> None:
     Account.objects.filter(kind="customer:available").update(guards=7)
     assert words(asked(key, 10)) == ["stale"]
     assert words(msgspec.structs.replace(asked(key, 10), guarded=False)) == ["stale"]
@@ -156,14 +156,14 @@ def test_budget_that_was_changed_meanwhile_is_read_again(key: Key) -> None:
     assert words(msgspec.structs.replace(asked(key, 10, guards=7), guarded=False)) == ["admitted"]
 
 
-def test_disabled_budget_stands_over_nothing(key: Key) -> None:
+def test_disabled_budget_limits_nothing(key: Key) -> None:
     one = budget(key, "key", 5)
     Budget.objects.update(enabled=False)
     assert words(asked(key, 10, one)) == ["admitted"]
     assert window_state(one) == (0, 0)
 
 
-def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
+def test_ended_or_missing_window_is_requested(key: Key) -> None:
     one = budget(key, "key", 500)
     Budget.objects.update(period="day", anchor=6, timezone="Asia/Tokyo")
     BudgetWindow.objects.update(ends_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
@@ -179,7 +179,7 @@ def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
     ]  # fmt: skip
 
 
-def test_windows_tile_time_when_the_rules_of_a_zone_changed(key: Key) -> None:
+def test_windows_tile_time_after_a_zone_rule_change(key: Key) -> None:
     """P17: what was made by the former rules stays, and the next one begins where it ended."""
     one = budget(key, "key", 500)
     former = clock.now() - dt.timedelta(minutes=10)
@@ -191,7 +191,7 @@ def test_windows_tile_time_when_the_rules_of_a_zone_changed(key: Key) -> None:
     assert BudgetWindow.objects.latest("id").starts_at == former
 
 
-def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key) -> None:
+def test_budget_lowered_below_its_spending_admits_nothing(key: Key) -> None:
     one = budget(key, "key", 500)
     place(asked(key, 400, one))
     Budget.objects.update(amount_nano=100)
@@ -201,7 +201,7 @@ def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key
     assert words(asked(key, 0, one)) == ["admitted"]
 
 
-def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
+def test_warning_budget_counts_and_rejects_nothing(key: Key) -> None:
     """W53: what is held and spent under it is exact, above its limit as well."""
     one, wall = budget(key, "key", 100), budget(key, "team", 900)
     Budget.objects.filter(id=one.budget_id or 0).update(action="warn")
@@ -251,7 +251,7 @@ def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> Non
     assert window_state(one) == (21, 120)
 
 
-def test_raised_budget_has_more_room_until_its_instant(key: Key) -> None:
+def test_increased_budget_has_more_room_until_its_end(key: Key) -> None:
     one = budget(key, "key", 100)
     BudgetWindow.objects.update(cap_nano=150)
     later = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
@@ -315,7 +315,7 @@ def test_wait_is_until_there_is_room(key: Key) -> None:
     assert words(asked(key, tokens=10)) == ["admitted"]
 
 
-def test_who_waits_beside_an_admitted_one_waits_for_the_earlier_ones_alone(key: Key) -> None:
+def test_wait_beside_an_admitted_request_counts_only_earlier_ones(key: Key) -> None:
     """Whoever is admitted in the same batch counts; as soon as an earlier one is forgotten there
     is room beside it, and not before where those admitted now fill the limit."""
     key.rpm = 2
@@ -332,7 +332,7 @@ def test_who_waits_beside_an_admitted_one_waits_for_the_earlier_ones_alone(key: 
     assert 60_000 <= message["wait_ms"] <= 61_000
 
 
-def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> None:
+def test_team_and_key_limits_name_the_longer_wait(key: Key) -> None:
     key.rpm = 10
     key.save()
     Team.objects.update(rpm=2)
@@ -344,7 +344,7 @@ def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> N
 
 @pytest.mark.parametrize("scope", ["organisation", "user"])
 @pytest.mark.parametrize("limits", [{"rpm": 2}, {"tpm": 20}, {"parallel": 2}])
-def test_limits_of_the_organisation_and_of_who_asks_span_their_keys(
+def test_organisation_and_person_limits_span_their_keys(
     key: Key, scope: str, limits: dict[str, int]
 ) -> None:
     person = User.objects.create_user("bob@example.org")
@@ -391,7 +391,7 @@ def test_further_attempt_of_a_request_is_not_counted_again(key: Key) -> None:
     assert words(asked(key)) == ["limited"]
 
 
-def test_refused_request_takes_nothing_of_a_limit(key: Key) -> None:
+def test_rejected_request_uses_no_limit(key: Key) -> None:
     key.rpm = 2
     key.save()
     assert words(asked(key, 5_000)) == ["insufficient"]
@@ -401,7 +401,7 @@ def test_refused_request_takes_nothing_of_a_limit(key: Key) -> None:
     assert words(asked(key), asked(key)).count("admitted") == 1
 
 
-def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
+def test_open_holds_are_the_leases_of_parallel_requests(key: Key) -> None:
     """A dead process gives its places back when its holds' time is over."""
     key.parallel = 2
     key.save()
@@ -429,7 +429,7 @@ def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
     assert words(asked(key), asked(key)) == ["admitted", "admitted"]
 
 
-def test_team_has_leases_of_its_own(key: Key) -> None:
+def test_team_has_its_own_leases(key: Key) -> None:
     Team.objects.update(parallel=1)
     assert words(asked(key), asked(another(key.team, "other"))) == ["admitted", "limited"]
 
@@ -459,7 +459,7 @@ NOW = 1_790_000_000
         ({60: 1, 30: 1, 0: 1}, 30_750),
     ],
 )
-def test_a_request_that_holds_nothing_waits_until_a_second_is_over_a_minute_ago(
+def test_rate_limited_free_request_waits_for_an_old_second(
     key: Key, ago: dict[int, int], wait_ms: int | None
 ) -> None:
     """A quarter of a second after its second began."""
@@ -492,7 +492,7 @@ def test_an_unlimited_request_is_judged_by_the_wallet_alone(key: Key) -> None:
     assert (hold.window_ids, hold.rated_ids, hold.tokens) == (None, None, None)
 
 
-def test_gone_key_and_missing_wallet_are_told_as_ever(key: Key) -> None:
+def test_missing_key_and_missing_wallet_are_reported_as_before(key: Key) -> None:
     key.disabled = True
     key.save()
     fresh = Organisation.objects.create(name="Fresh", slug="fresh")

@@ -31,7 +31,7 @@ from tests.support import cast
 ASKED = ("POST", "/api/v1/credits", b'{"amount":"1"}')
 
 
-def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
+def test_second_request_gets_the_first_answer(alice: Actor) -> None:
     message = iter(range(9))
 
     def act() -> Answer:
@@ -47,7 +47,7 @@ def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
     "asked",
     [("POST", "/api/v1/credits", b'{"amount":"2"}'), ("POST", "/api/v1/top-ups", ASKED[2])],
 )
-def test_another_request_under_the_key_is_refused(
+def test_different_request_under_the_key_is_rejected(
     alice: Actor, asked: tuple[str, str, bytes]
 ) -> None:
     run_once(alice, "k", ASKED, lambda: Answer(201, {}))
@@ -71,7 +71,7 @@ def test_a_form_is_sent_once_as_it_is_filled_in(alice: Actor) -> None:
             send(**{**filled, **other}, csrfmiddlewaretoken="one")
 
 
-def test_what_was_refused_is_not_kept(alice: Actor) -> None:
+def test_rejection_is_not_stored(alice: Actor) -> None:
     def refuse() -> Answer:
         raise ValueError("no")
 
@@ -97,7 +97,7 @@ def test_keys_are_apart_for_each_organisation(people: cast.Cast, alice: Actor) -
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
-def test_keys_that_are_none(alice: Actor, key: str) -> None:
+def test_invalid_keys(alice: Actor, key: str) -> None:
     with pytest.raises(KeyInvalid):
         run_once(alice, key, ASKED, lambda: Answer(201, {}))
 
@@ -112,7 +112,7 @@ def test_answers_live_for_a_day(alice: Actor) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fifty_at_once_are_one_effect(people: cast.Cast) -> None:
+def test_fifty_parallel_requests_have_one_effect(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     gate, running = threading.Barrier(50), threading.Semaphore(8)
     answers: list[Any] = []
@@ -144,7 +144,7 @@ def test_fifty_at_once_are_one_effect(people: cast.Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_one_while_the_first_runs_is_told_so(people: cast.Cast) -> None:
+def test_repetition_during_the_first_run_is_reported(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     inside, released = threading.Event(), threading.Event()
 

@@ -59,7 +59,7 @@ TICK: Final = dt.timedelta(microseconds=1)
 # Nothing ----------------------------------------------------------------------------------------
 
 
-def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
+def test_person_without_accounts_has_nothing(people: cast.Cast) -> None:
     assert balances.balance(people.acme) == (0, 0, 0)
     assert balances.credit_line(people.acme) == 0
     assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0)
@@ -75,7 +75,7 @@ def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
     ("line", "amount", "owed"),
     [(0, -10, 0), (0, -11, 1), (1, -11, 0), (0, 0, 0), (0, 11, 0), (5, -20, 5)],
 )
-def test_what_a_correction_would_leave_owed(
+def test_debt_left_by_a_correction(
     people: cast.Cast, dora: Actor, line: int, amount: int, owed: int
 ) -> None:
     balances.add_opening_credit(people.acme, 10)
@@ -98,7 +98,7 @@ def test_one_nano_of_promo_is_given(people: cast.Cast, dora: Actor) -> None:
 
 
 @pytest.mark.parametrize(("amount_nano", "balance"), [(1, (1, 0, 0)), (-1, (0, 0, 1))])
-def test_who_comes_from_elsewhere_brings_one_nano_or_owes_it(
+def test_imported_balance_is_one_nano_or_debt(
     people: cast.Cast, amount_nano: int, balance: tuple[int, int, int]
 ) -> None:
     assert balances.open_balance(people.acme, amount_nano)
@@ -113,7 +113,7 @@ def test_a_debt_is_paid_once_there_is_money(people: cast.Cast) -> None:
     assert balances.balance(people.acme) == (2, 0, 0)
 
 
-def test_who_was_given_nothing_pays_for_all(people: cast.Cast) -> None:
+def test_organisation_without_grants_pays_for_all(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core, user=people.bob)
     rows.credit(key)
     record = rows.happen(key, clock.now(), charge_nano=5)
@@ -121,7 +121,7 @@ def test_who_was_given_nothing_pays_for_all(people: cast.Cast) -> None:
     assert promo.paid_by(people.acme.id, {record.id: 5, free.id: 0}) == Payers(0, 0, 5)
 
 
-def test_the_settings_of_a_wallet_are_the_defaults_before_it_has_any(people: cast.Cast) -> None:
+def test_wallet_settings_default_before_any_are_set(people: cast.Cast) -> None:
     assert balances.wallet_setting(people.acme).auto_enabled is False
     WalletSetting.objects.create(organisation=people.acme, auto_enabled=True)
     assert balances.wallet_setting(people.acme).auto_enabled is True
@@ -148,7 +148,7 @@ def document(people: cast.Cast) -> Invoice:
     )  # fmt: skip
 
 
-def test_an_invoice_of_nothing_is_paid(document: Invoice) -> None:
+def test_zero_invoice_is_paid(document: Invoice) -> None:
     assert payments.noted_nano(document) == payments.left_nano(document) == 0
     assert invoices.creditable_nano(document) == 1
     assert payments.payment_state(document) == "paid"
@@ -157,7 +157,7 @@ def test_an_invoice_of_nothing_is_paid(document: Invoice) -> None:
     assert invoices.creditable_nano(document) == 0
 
 
-def test_a_document_without_an_end_has_no_state_of_payment(document: Invoice) -> None:
+def test_unended_document_has_no_payment_state(document: Invoice) -> None:
     assert payments.payment_state(replace_fields(document, state="proposed")) is None
     assert payments.payment_state(replace_fields(document, kind="credit_note")) is None
 
@@ -170,7 +170,7 @@ def replace_fields(document: Invoice, **fields: Any) -> Invoice:
 
 
 @pytest.mark.parametrize(("owed_nano", "left_nano", "paid"), [(0, 0, [1]), (1, 1, []), (2, 1, [])])
-def test_what_a_close_leaves_due(
+def test_amount_due_after_closing(
     people: cast.Cast, document: Invoice, owed_nano: int, left_nano: int, paid: list[int]
 ) -> None:
     if owed_nano:
@@ -186,7 +186,7 @@ def test_what_a_close_leaves_due(
     assert not InvoiceDue.objects.exists()
 
 
-def test_one_nano_that_is_due_is_recorded_and_no_more(dora: Actor, document: Invoice) -> None:
+def test_one_due_nano_is_recorded_and_no_more(dora: Actor, document: Invoice) -> None:
     InvoiceDue.objects.create(invoice=document, left_nano=1)
     today = clock.now().date()
     for wrong in (0, -1, 2):
@@ -198,7 +198,7 @@ def test_one_nano_that_is_due_is_recorded_and_no_more(dora: Actor, document: Inv
     assert payments.payment_state(document) == "paid"
 
 
-def test_one_nano_that_comes_in_pays_what_is_due(people: cast.Cast, document: Invoice) -> None:
+def test_one_incoming_nano_pays_what_is_due(people: cast.Cast, document: Invoice) -> None:
     InvoiceDue.objects.create(invoice=document, left_nano=1)
     balances.open_balance(people.acme, -1)
     assert payments.settle_invoices() == 1
@@ -229,14 +229,14 @@ def limited(people: cast.Cast, amount_nano: int = 5, **over: Any) -> Budget:
     return budget_simulation.create_budget(SYSTEM, people.acme, amount_nano=amount_nano, **asked)
 
 
-def test_a_budget_that_nobody_spent_of_has_all_left(people: cast.Cast) -> None:
+def test_unspent_budget_has_all_left(people: cast.Cast) -> None:
     budget = limited(people)
     budget.windows.all().delete()
     (standing,) = budgets.current_usage([budget])
     assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (0, 0, 5)
 
 
-def test_a_time_that_cannot_be_names_those_that_can(people: cast.Cast) -> None:
+def test_invalid_time_names_the_valid_ones(people: cast.Cast) -> None:
     for anchor in (-1, 60):
         with pytest.raises(BudgetRefused, match="from 0 to 59"):
             limited(people, anchor=anchor)
@@ -262,7 +262,7 @@ def test_an_increase_ends_when_its_time_is_over(
     assert (budget.raised_nano, budget.raised_until) == (0, None)
 
 
-def test_who_is_limited_to_teams_raises_no_budget_of_all(people: cast.Cast, bob: Actor) -> None:
+def test_team_limited_person_increases_no_shared_budget(people: cast.Cast, bob: Actor) -> None:
     """P23."""
     asked = budget_increases.ask_for_more(
         bob, limited(people), amount_nano=1, until=clock.now() + DAY, reason="r"
@@ -309,7 +309,7 @@ def test_an_increase_is_granted_before_its_end(
 @pytest.mark.parametrize(
     ("name", "email", "shown"), [("Ann", "ann@a.example", "Ann"), ("", "ann@a.example", None)]
 )
-def test_a_person_is_shown_by_name_else_by_address(
+def test_person_is_shown_by_name_or_address(
     people: cast.Cast, name: str, email: str, shown: str | None
 ) -> None:
     people.bob.name, people.bob.email = name, email
@@ -327,7 +327,7 @@ def answer() -> Answer:
 
 
 @pytest.mark.parametrize("other", [("PUT", "/a", b""), ("POST", "/b", b""), ("POST", "/a", b"x")])
-def test_a_key_is_of_one_request(alice: Actor, other: tuple[str, str, bytes]) -> None:
+def test_key_belongs_to_one_request(alice: Actor, other: tuple[str, str, bytes]) -> None:
     assert not run_once(alice, "k", ("POST", "/a", b""), answer).replayed
     assert run_once(alice, "k", ("POST", "/a", b""), answer).replayed
     with pytest.raises(KeyReused, match="already used for another request"):
@@ -365,13 +365,13 @@ def test_old_answers_and_tries_are_counted_as_they_go(alice: Actor) -> None:
     [("10.1.2.3", "network:10.1.2.3/32"), ("2001:db8::1:2:3:4", "network:2001:db8::/64"),
      ("nowhere", "network:nowhere"), ("n" * 90, "network:" + "n" * 72)],
 )  # fmt: skip
-def test_who_counts_as_one_who_tries(alice: Actor, network: str, subject: str) -> None:
+def test_identities_that_count_as_one_trier(alice: Actor, network: str, subject: str) -> None:
     assert alice.user is not None
     assert codes._subjects(alice, network) == [f"user:{alice.user.id}", subject]
     assert codes._subjects(SYSTEM, network)[0] == "key:"
 
 
-def test_who_tried_too_often_is_told_how_long_to_wait(
+def test_frequent_trier_learns_how_long_to_wait(
     alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest of the five tries that count has to be ten minutes old."""
@@ -391,7 +391,7 @@ def test_a_colleague_does_not_get_the_answer_of_another(alice: Actor, bob: Actor
         run_once(bob, "k", ("POST", "/a", b""), answer)
 
 
-def test_operators_have_keys_of_their_own(dora: Actor) -> None:
+def test_operators_have_their_own_keys(dora: Actor) -> None:
     otto = cast.actor(cast.person("otto", operator=True))
     for operator in (dora, otto):
         assert not run_once(operator, "k", ("POST", "/a", b""), answer).replayed
@@ -420,7 +420,7 @@ def test_a_disabled_batch_is_not_downloaded(dora: Actor) -> None:
         codes.download_codes(dora, batch)
 
 
-def test_a_code_that_is_brought_is_one_code(dora: Actor) -> None:
+def test_imported_code_is_one_code(dora: Actor) -> None:
     first, second, third = ("0" * 32, "1" * 32, "2" * 32)
     for texts in ([first, first], [first, "nothing"]):
         with pytest.raises(codes.CodeRefused):
@@ -433,7 +433,7 @@ def test_a_code_that_is_brought_is_one_code(dora: Actor) -> None:
 # Rates of exchange ------------------------------------------------------------------------------
 
 
-def test_a_rate_is_of_tomorrow_at_most_and_one_for_a_day(dora: Actor) -> None:
+def test_rate_is_for_tomorrow_at_most_and_unique_per_day(dora: Actor) -> None:
     today = clock.now().date()
     add_rates(dora, [RateFields("EUR", today + DAY, "0.92"), RateFields("EUR", today, "0.91")])
     with pytest.raises(Refused, match="cannot be in the future"):
@@ -449,14 +449,14 @@ def test_a_rate_is_of_tomorrow_at_most_and_one_for_a_day(dora: Actor) -> None:
 # Automatic top-ups ------------------------------------------------------------------------------
 
 
-def test_a_threshold_of_nothing_is_one(people: cast.Cast, alice: Actor) -> None:
+def test_zero_threshold_is_valid(people: cast.Cast, alice: Actor) -> None:
     automatic.set_automatic(alice, people.acme, enabled=False, below_nano=0, amount_nano=25 * USD)
     assert WalletSetting.objects.get().auto_below_nano == 0
     assert automatic.fill_balances() == 0
 
 
 @pytest.mark.parametrize(("hours", "ordered"), [(23, False), (25, True)])
-def test_a_card_is_charged_so_often_in_24_hours(
+def test_card_is_charged_a_limited_number_of_times_a_day(
     people: cast.Cast, alice: Actor, bank: FakeProcessor, hours: int, ordered: bool
 ) -> None:
     setting = WalletSetting.objects.create(
@@ -478,7 +478,7 @@ def test_a_card_is_charged_so_often_in_24_hours(
 # Subscriptions ----------------------------------------------------------------------------------
 
 
-def test_a_plan_is_not_changed_while_it_is_being_renewed(people: cast.Cast, dora: Actor) -> None:
+def test_renewing_plan_is_not_changed(people: cast.Cast, dora: Actor) -> None:
     alice = cast.actor(people.alice, people.acme)
     balances.add_opening_credit(people.acme, 100 * USD)
     small, large = (
@@ -499,7 +499,7 @@ def test_a_plan_is_not_changed_while_it_is_being_renewed(people: cast.Cast, dora
 
 
 @pytest.mark.parametrize(("price", "cash", "missing"), [(1, 0, 1), (1, 1, 0)])
-def test_what_a_plan_lacks_is_what_it_costs_beyond_the_balance(
+def test_plan_shortfall_is_its_cost_beyond_the_balance(
     people: cast.Cast, dora: Actor, price: int, cash: int, missing: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -550,7 +550,7 @@ def condition(kind: str, **over: Any) -> Condition:
         ([condition("a", token_ppm=2_000_000)], 10),
     ],
 )
-def test_two_conditions_that_each_replace_the_rates_exclude_each_other(
+def test_two_rate_replacing_conditions_exclude_each_other(
     conditions: list[Condition], rate: int | None
 ) -> None:
     version = PriceVersion({"in_text": 10}, conditions=tuple(conditions))
@@ -561,7 +561,7 @@ def test_two_conditions_that_each_replace_the_rates_exclude_each_other(
     assert other.rates == {"in_text": 10}
 
 
-def test_a_code_of_another_hub_may_have_every_digit() -> None:
+def test_foreign_code_may_have_every_digit() -> None:
     assert code_format.read("0123456789abcdef" * 2) == "0123456789ABCDEF" * 2
     assert code_format.read("0123456789abcdef" * 2 + "0") is None
     assert code_format.read("0123456789abcdeg" * 2) is None

@@ -55,7 +55,7 @@ def seen_of(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("role", cast.BUILT_IN)
-def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
+def test_people_who_may_open_the_billing_pages(people: cast.Cast, role: Role) -> None:
     browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
     opened = {
         page for page in PAGES if browser.get(f"/o/acme/{page}", follow=True).status_code == 200
@@ -78,7 +78,7 @@ def test_a_stranger_finds_nothing(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.charlie).get(f"/o/acme/{page}").status_code == 404
 
 
-def test_what_is_held_is_listed_with_its_request_and_age(people: cast.Cast) -> None:
+def test_held_money_is_listed_with_request_and_age(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
     credit(key, 100 * USD)
     alice = cast.signed_in(people.alice)
@@ -98,7 +98,7 @@ def test_what_is_held_is_listed_with_its_request_and_age(people: cast.Cast) -> N
     assert 'href="/o/acme/billing/holds"' in alice.get("/o/acme/billing").content.decode()
 
 
-def test_a_young_organisation_runs_out_by_the_days_that_it_has(people: cast.Cast) -> None:
+def test_young_organisation_is_projected_from_its_own_days(people: cast.Cast) -> None:
     """A week's pace would promise it seven times as long."""
     key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
     credit(key, 70 * USD)
@@ -150,7 +150,7 @@ def test_the_ledger_is_filtered_sorted_and_exported(people: cast.Cast) -> None:
 
 
 @pytest.mark.parametrize("month", ["2026-13", "November", ""])
-def test_what_is_no_month_gives_no_other_ones_figures(people: cast.Cast, month: str) -> None:
+def test_invalid_month_shows_no_other_months_figures(people: cast.Cast, month: str) -> None:
     client = cast.signed_in(people.alice)
     for asked in ({"month": month}, {"month": month, "export": "csv"}):
         assert client.get("/o/acme/billing", asked).status_code == 404
@@ -190,9 +190,7 @@ def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:
     assert "already submitted" in text_of(changed)
 
 
-def test_with_scripts_the_browser_is_sent_to_the_payment_page(
-    people: cast.Cast, bank: FakeProcessor
-) -> None:
+def test_scripts_lead_to_the_payment_page(people: cast.Cast, bank: FakeProcessor) -> None:
     form = {"amount": "25", "processor": "stripe"}
     answer = cast.signed_in(people.alice).post(
         "/o/acme/billing/top-up", form, headers={"HX-Request": "true"}
@@ -213,7 +211,7 @@ def test_with_scripts_the_browser_is_sent_to_the_payment_page(
         ({"amount": "25", "processor": "paypal"}, "paypal"),
     ],
 )
-def test_top_ups_that_are_refused(people: cast.Cast, form: dict[str, str], text: str) -> None:
+def test_rejected_top_ups(people: cast.Cast, form: dict[str, str], text: str) -> None:
     answer = cast.signed_in(people.alice).post(
         "/o/acme/billing/top-up", {"processor": "manual", **form}
     )
@@ -302,7 +300,7 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     assert "organisation does not exist" in text_of(unknown)
 
 
-def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) -> None:
+def test_both_operators_confirm_a_correction_into_debt(people: cast.Cast) -> None:
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
     add_opening_credit(people.acme, 108 * USD)
     form = {"organisation": "acme", "amount": "-1,108", "kind": "cash", "reason": "Wrong invoice"}

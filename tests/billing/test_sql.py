@@ -100,14 +100,14 @@ def test_batch_refuses_only_what_does_not_fit(organisation: Organisation, key: K
     assert Hold.objects.filter(state="open").count() == 3
 
 
-def test_gone_key_takes_no_money(organisation: Organisation, key: Key) -> None:
+def test_missing_key_takes_no_money(organisation: Organisation, key: Key) -> None:
     key.disabled = True
     key.save()
     assert place(asked(key, 100)) == [("key_gone", 1_000, None)]
     assert balance(organisation) == (1_000, 0, 0)
 
 
-def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Key) -> None:
+def test_key_of_another_organisation_is_missing(organisation: Organisation, key: Key) -> None:
     other = Organisation.objects.create(name="Other", slug="other")
     add_opening_credit(other, 1_000)
     execute(open_accounts([other.id], WALLET_KINDS))
@@ -115,7 +115,7 @@ def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Ke
     assert [word for word, *_ in place(foreign)] == ["key_gone"]
 
 
-def test_a_refusal_in_debt_tells_what_is_owed(organisation: Organisation, key: Key) -> None:
+def test_rejection_in_debt_states_the_debt(organisation: Organisation, key: Key) -> None:
     """I12: the debt is not there to be held."""
     with transaction.atomic():
         post(dispute("manual", "du_1", 1_600, lock_wallet(organisation.id)))
@@ -128,7 +128,7 @@ def test_a_refusal_in_debt_tells_what_is_owed(organisation: Organisation, key: K
     assert "needed 1.00 USD, available 0.00 USD, debt 0.0000006 USD" in words
 
 
-def test_organisation_without_accounts_is_told_apart(key: Key) -> None:
+def test_organisation_without_accounts_is_distinguished(key: Key) -> None:
     fresh = Organisation.objects.create(name="Fresh", slug="fresh")
     team = Team.objects.create(organisation=fresh, name="core", slug="core")
     its_key = Key.objects.create(
@@ -172,7 +172,7 @@ def _step(hold: HoldRequest, step: str) -> None:
 
 
 @pytest.mark.parametrize("state", MOVES)
-def test_a_hold_goes_only_where_its_life_leads(
+def test_hold_follows_its_life_cycle(
     organisation: Organisation, key: Key, state: HoldState
 ) -> None:
     """I6, I14: every statement that moves holds, told of a hold in every state."""
@@ -208,7 +208,7 @@ def test_every_posting_balances(organisation: Organisation, key: Key) -> None:
         assert sum(amounts) == 0
 
 
-def test_holds_past_their_time_are_released_once(organisation: Organisation, key: Key) -> None:
+def test_expired_holds_are_released_once(organisation: Organisation, key: Key) -> None:
     """I24."""
     due, later = asked(key, 400), asked(key, 300)
     place(msgspec.structs.replace(due, ttl_seconds=-1), later)
@@ -220,7 +220,7 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     assert balance(organisation) == (550, 300, 0)
 
 
-def test_a_process_that_died_long_ago_is_forgotten_once_it_holds_nothing(
+def test_long_dead_process_is_forgotten_once_it_holds_nothing(
     organisation: Organisation, key: Key
 ) -> None:
     held, holding, gone, late = asked(key, 400), new_id(), new_id(), new_id()
@@ -239,9 +239,7 @@ def test_a_process_that_died_long_ago_is_forgotten_once_it_holds_nothing(
     assert not Process.objects.filter(id=holding).exists()
 
 
-def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
-    organisation: Organisation, key: Key
-) -> None:
+def test_holds_of_a_long_silent_process_are_due(organisation: Organisation, key: Key) -> None:
     """A process that was only cut off from the database says in time that it lives."""
     held, process = asked(key, 400), new_id()
     place(held)
@@ -259,7 +257,7 @@ def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_holds_that_one_process_resolves_are_due_for_no_other(key: Key) -> None:
+def test_holds_being_resolved_are_due_for_no_other_process(key: Key) -> None:
     """I24: the other waits for no lock; it gets what is left once the first is done."""
     first, second = asked(key, 400), asked(key, 300)
     place(*(msgspec.structs.replace(one, ttl_seconds=-1) for one in (first, second)))
@@ -327,7 +325,7 @@ def test_written_tables_cannot_be_emptied(table: str) -> None:
 @pytest.mark.parametrize(
     "table", ["billing_posting", "billing_ledgerline", "billing_seal", "accounts_auditevent"]
 )
-def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) -> None:
+def test_not_even_the_owner_may_edit_written_rows(table: str) -> None:
     """I2: by grants as well as by the trigger, where the product is no superuser. Of the trail and
     its seals the oldest part can be cut off: the trigger lets only what a signed cut covers go."""
     with connection.cursor() as cursor:
@@ -344,7 +342,7 @@ def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) ->
                 cursor.execute(change)
 
 
-def test_what_is_owed_cannot_be_held(organisation: Organisation, key: Key) -> None:
+def test_debt_cannot_be_held(organisation: Organisation, key: Key) -> None:
     """I12: a debt blocks holds at once, whether or not it has been repaid yet; what is free goes
     on."""
     for debt_nano, words in ((400, ["admitted", "insufficient"]), (700, ["insufficient"] * 2)):
@@ -359,7 +357,7 @@ def test_what_is_owed_cannot_be_held(organisation: Organisation, key: Key) -> No
     assert place(asked(key, 0))[0][:2] == ("admitted", 0)
 
 
-def test_what_is_held_is_found_without_a_look_at_all_that_ever_was(
+def test_held_money_is_found_without_a_full_scan(
     organisation: Organisation,
 ) -> None:
     text, parameters = held_since_before(organisation.id, clock.now().isoformat())
@@ -376,7 +374,7 @@ def test_what_is_held_is_found_without_a_look_at_all_that_ever_was(
     assert plan.count("_expires_at_idx") == plan.count("_organisation_id_idx") > 1
 
 
-def test_what_was_charged_is_looked_for_from_an_hour_before_its_time_on() -> None:
+def test_charge_is_searched_from_an_hour_before_its_time() -> None:
     since, hour = clock.now(), dt.timedelta(hours=1)
     owner = uuid.uuid4()
     assert charged_between(owner, 1, 2, since)[1]["first"] == first_id_at(since - hour)
@@ -384,7 +382,7 @@ def test_what_was_charged_is_looked_for_from_an_hour_before_its_time_on() -> Non
 
 
 @pytest.mark.parametrize("loss_nano", [0, 1, 120])
-def test_what_nobody_pays_of_a_swept_hold_is_booked_once(
+def test_unpaid_part_of_a_swept_hold_is_booked_once(
     organisation: Organisation, key: Key, loss_nano: int
 ) -> None:
     """I13, I15: a loss is of the holds that this sweep resolved, and of no other."""

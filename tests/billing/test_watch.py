@@ -58,14 +58,12 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
     assert low_balance.send_low_balance_alerts() == 0
 
 
-def test_a_wallet_that_never_moved_is_low(people: cast.Cast, alice: Actor) -> None:
+def test_wallet_without_movements_is_low(people: cast.Cast, alice: Actor) -> None:
     low_balance.set_low_balance(alice, people.acme, 1 * USD)
     assert low_balance.send_low_balance_alerts() == 1
 
 
-def test_what_a_debt_keeps_from_being_held_is_not_available(
-    people: cast.Cast, alice: Actor
-) -> None:
+def test_balance_blocked_by_debt_is_not_available(people: cast.Cast, alice: Actor) -> None:
     """I12: a gift in debt stands on the balance, and pays for nothing."""
     with transaction.atomic():
         post(dispute("stripe", "du_1", 20 * USD, lock_wallet(people.acme.id)))
@@ -93,7 +91,7 @@ def deliver(bank: FakeProcessor, event: dict[str, Any]) -> Any:
     return topups.take_event("stripe", headers, body)
 
 
-def test_it_is_off_until_a_card_is_kept(
+def test_automatic_top_up_is_off_until_a_card_is_stored(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     on: dict[str, Any] = {"enabled": True, "below_nano": 30 * USD, "amount_nano": 50 * USD}
@@ -131,7 +129,7 @@ def test_the_balance_is_filled_once_by_the_kept_card(
     assert_books_balance()
 
 
-def test_an_event_faster_than_the_answer_waits_for_it(
+def test_early_event_waits_for_the_answer(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     switched_on(people, bank, alice)
@@ -151,7 +149,7 @@ def test_an_event_faster_than_the_answer_waits_for_it(
     assert_books_balance()
 
 
-def test_a_declined_card_switches_it_off_and_is_told(
+def test_declined_card_disables_it_with_a_notification(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     switched_on(people, bank, alice)
@@ -163,7 +161,7 @@ def test_a_declined_card_switches_it_off_and_is_told(
     assert automatic_topups.fill_balances() == 0
 
 
-def test_a_payment_method_that_is_gone_switches_it_off_and_is_told(
+def test_missing_payment_method_disables_it_with_a_notification(
     people: cast.Cast, bank: FakeProcessor, alice: Actor, settings: Any
 ) -> None:
     switched_on(people, bank, alice)
@@ -175,7 +173,7 @@ def test_a_payment_method_that_is_gone_switches_it_off_and_is_told(
     assert not TopUp.objects.filter(automatic=True).exists()
 
 
-def test_a_processor_that_is_down_is_asked_again(
+def test_unavailable_processor_is_asked_again(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     switched_on(people, bank, alice)
@@ -186,7 +184,7 @@ def test_a_processor_that_is_down_is_asked_again(
     assert TopUp.objects.filter(automatic=True).count() == 1
 
 
-def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
+def test_disabled_automatic_top_up_charges_no_pending_order(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     """The processor was down meanwhile. Was the card charged after all, operators hear of it."""

@@ -209,7 +209,7 @@ _PAGES_NOISE = 1.05
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_a_request_writes(ledger: Ledger, kind: str) -> None:
+async def test_writes_per_request(ledger: Ledger, kind: str) -> None:
     """The least of several, one after the other: in some a page of an index is full and is split, a
     table gets its next page, or a page is cleared of dead rows, or cannot be as long as somebody
     else's transaction may see them."""
@@ -226,7 +226,7 @@ async def test_what_a_request_writes(ledger: Ledger, kind: str) -> None:
     assert least.wal_bytes <= expected.wal_bytes * _WAL_NOISE, least
 
 
-async def test_what_a_request_leaves_on_the_disk(hub: Hub, ledger: Ledger) -> None:
+async def test_disk_space_per_request(hub: Hub, ledger: Ledger) -> None:
     """With the indexes, once what is dead of it has been cleared away."""
     sizes = []
     for _ in range(2):

@@ -32,7 +32,7 @@ def has_models(site: Installation) -> bool:
 
 
 @pytest.mark.slow
-def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
+def test_increase_is_requested_approved_on_a_phone_and_expires(
     site: Installation, owner: Visitor
 ) -> None:
     site.hub.wait(lambda: has_models(site), "the models are not heard of")

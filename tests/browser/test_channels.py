@@ -83,9 +83,7 @@ def test_a_channel_is_added_by_keyboard(site: Installation, owner: Visitor) -> N
 
 
 @pytest.mark.slow
-def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
-    site: Installation, owner: Visitor
-) -> None:
+def test_channel_error_is_shown_and_the_key_stays_typed(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/channels/new")
     page.get_by_label("Provider").select_option("openai_compatible")
@@ -112,7 +110,7 @@ def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
 
 
 @pytest.mark.slow
-def test_an_edit_shows_what_will_change_and_is_saved(site: Installation, owner: Visitor) -> None:
+def test_edit_previews_its_changes_and_saves(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/channels")
     act_on(page, "dry", "Edit")
@@ -130,7 +128,7 @@ def test_an_edit_shows_what_will_change_and_is_saved(site: Installation, owner: 
 
 
 @pytest.mark.slow
-def test_an_edit_of_models_shows_what_will_change(site: Installation, owner: Visitor) -> None:
+def test_edit_of_models_previews_its_changes(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/channels")
     page.get_by_role("link", name="dry").click()
@@ -146,7 +144,7 @@ def test_an_edit_of_models_shows_what_will_change(site: Installation, owner: Vis
 
 
 @pytest.mark.slow
-def test_without_scripts_a_channel_is_added_too(
+def test_channel_is_added_without_scripts(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     page = visit(storage_state=signed_in, java_script_enabled=False).page
@@ -206,7 +204,7 @@ def remove_paid_channel() -> None:
 
 
 @pytest.mark.slow
-def test_a_balance_is_asked_for_and_shown_with_its_time(site: Installation, owner: Visitor) -> None:
+def test_balance_is_refreshed_and_shown_with_its_time(site: Installation, owner: Visitor) -> None:
     page = owner.page
     with FakeBalances() as provider:
         provider.left[BALANCE_KEY] = Decimal("4.5")
@@ -242,7 +240,7 @@ def remove_channels(*names: str) -> None:
         remove_channel(SYSTEM, channel)
 
 
-def test_several_channels_are_changed_after_a_look_at_each(
+def test_several_channels_are_changed_after_a_preview_of_each(
     site: Installation, owner: Visitor
 ) -> None:
     page, names = owner.page, ("pair-a", "pair-b")

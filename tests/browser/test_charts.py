@@ -74,7 +74,7 @@ def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     expect(page.locator("#rows tbody tr")).to_have_count(messages[6])
 
 
-def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
+def test_arrow_keys_move_between_bars(page: Page) -> None:
     page.goto(f"/o/{SLUG}/requests?range=7d")
     bars = page.locator("[data-histogram] a")
     bars.last.focus()
@@ -112,7 +112,7 @@ def test_the_legend_switches_series(page: Page) -> None:
     assert chart.evaluate(PICTURE) == whole
 
 
-def test_a_chart_takes_the_colours_of_the_theme(page: Page) -> None:
+def test_chart_uses_the_colours_of_the_theme(page: Page) -> None:
     """The first series in its colour of the dark theme, and back; both times on the same canvas."""
     page.emulate_media(color_scheme="light")
     page.goto(f"/o/{SLUG}/usage?range=7d")
@@ -128,7 +128,7 @@ def test_a_chart_takes_the_colours_of_the_theme(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_the_balance_is_drawn_and_each_day_leads_to_its_month(page: Page) -> None:
+def test_balance_chart_links_each_day_to_its_month(page: Page) -> None:
     page.goto(f"/o/{SLUG}/billing")
     panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Balance over time"))
     chart = panel.locator(".chart")

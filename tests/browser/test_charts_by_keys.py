@@ -21,7 +21,7 @@ def chart_page(owner: Visitor) -> Page:
     return owner.page
 
 
-def test_a_chart_is_read_by_keys(chart_page: Page) -> None:
+def test_chart_is_readable_by_keyboard(chart_page: Page) -> None:
     page = chart_page
     chart = page.get_by_role("group", name="Cost per day by model")
     tip, live = chart.locator(".chart-tip"), page.locator("#live")
@@ -47,7 +47,7 @@ def test_a_chart_is_read_by_keys(chart_page: Page) -> None:
     expect(tip).to_be_hidden()
 
 
-def test_series_are_switched_off_but_for_the_last_one(chart_page: Page) -> None:
+def test_all_but_the_last_series_can_be_switched_off(chart_page: Page) -> None:
     page = chart_page
     chart = page.get_by_role("group", name="Cost per day by model")
     legend = page.locator("#chart-cost .legend").get_by_role("button")
@@ -78,7 +78,9 @@ def test_a_chart_is_a_table_too(chart_page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_bars_above_the_log_are_walked_and_dragged_over(site: Installation, owner: Visitor) -> None:
+def test_bars_above_the_log_are_used_by_keyboard_and_drag(
+    site: Installation, owner: Visitor
+) -> None:
     page, client = owner.page, site.client()
     site.hub.wait(lambda: bool(client.models.list().data), "the models are not heard of")
     client.chat.completions.create(
@@ -118,7 +120,7 @@ def test_bars_above_the_log_are_walked_and_dragged_over(site: Installation, owne
         assert edges == wanted
 
 
-def test_times_go_on_as_the_server_would_say_them(visit: Visit, signed_in: StorageState) -> None:
+def test_updated_times_read_like_the_servers(visit: Visit, signed_in: StorageState) -> None:
     page, began = (
         visit(storage_state=signed_in).page,
         dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC),

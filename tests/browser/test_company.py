@@ -59,6 +59,6 @@ def sights(request: pytest.FixtureRequest, browser: Browser, company: Company) -
     ]
 
 
-def test_no_page_full_of_data_shuts_anybody_out(sights: list[Sight]) -> None:
+def test_pages_full_of_data_are_accessible(sights: list[Sight]) -> None:
     """Axe, the width of a telephone, the keyboard, and what opens over a page."""
     assert [fault for sight in sights for fault in sight.faults()] == []

@@ -25,7 +25,7 @@ def draw(language: Language) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_no_error_shuts_anybody_out(site: Installation, visit: Visit, language: Language) -> None:
+def test_error_pages_are_accessible(site: Installation, visit: Visit, language: Language) -> None:
     """In both themes, on a desk and on a telephone."""
     assert {"403.html", "404.html", "500.html", "503.html"} <= set(NAMES)
     page, faults = visit().page, []

@@ -21,7 +21,7 @@ def answered(page: Page, answer: Callable[[Dialog], None]) -> Iterator[None]:
         page.remove_listener("dialog", answer)
 
 
-def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor) -> None:
+def test_long_form_names_its_changes_and_warns_before_leaving(owner: Visitor) -> None:
     page, questions = owner.page, []
 
     def leave(question: Dialog) -> None:
@@ -49,7 +49,7 @@ def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor
         assert questions == ["beforeunload"]
 
 
-def test_a_dialog_with_something_typed_stays_until_it_is_discarded(owner: Visitor) -> None:
+def test_filled_dialog_stays_until_discarded(owner: Visitor) -> None:
     page, answers = owner.page, [False, True]
 
     def answer(question: Dialog) -> None:

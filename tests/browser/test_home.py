@@ -72,9 +72,7 @@ def test_the_balance_in_the_header_follows_what_the_page_changes(
     assert answered.value.ok
 
 
-def test_the_balance_follows_an_answer_that_ended_before_the_page_heard_of_it(
-    site: Installation, owner: Visitor
-) -> None:
+def test_balance_follows_an_answer_that_ended_unnoticed(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/playground?m={MODEL}")
     page.get_by_label("Message", exact=True).fill("#tokens=3 Tell me about lakes.")

@@ -42,7 +42,7 @@ def test_limits_are_previewed_and_applied_by_keyboard(site: Installation, owner:
     expect(page.get_by_role("button", name="Actions for several-a")).to_be_focused()
 
 
-def test_the_key_that_is_ticked_is_disabled(site: Installation, owner: Visitor) -> None:
+def test_ticked_key_is_disabled(site: Installation, owner: Visitor) -> None:
     page = owner.page
     site.beside.call(mint_keys, "pause-a", "pause-b")
     page.goto(f"{site.organisation}/keys?q=pause-")

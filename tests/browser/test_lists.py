@@ -60,7 +60,9 @@ def test_a_head_sorts_and_shift_adds_another(site: Installation, owner: Visitor)
     expect(name).to_have_attribute("aria-sort", "descending")
 
 
-def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner: Visitor) -> None:
+def test_filters_apply_immediately_and_chips_remove_them(
+    site: Installation, owner: Visitor
+) -> None:
     page = owner.page
     make_keys(site, "filter-one")
     page.goto(f"{site.organisation}/keys?sort=name")
@@ -78,9 +80,7 @@ def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner:
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
-def test_a_filter_that_is_walked_through_by_keys_asks_once(
-    site: Installation, owner: Visitor
-) -> None:
+def test_keyboard_walk_through_a_filter_requests_once(site: Installation, owner: Visitor) -> None:
     """Each answer replaces the page's list, and would be in the way of the next key."""
     page = owner.page
     page.goto(f"{site.organisation}/keys")
@@ -120,7 +120,7 @@ def test_the_readers_own_time_zone_is_offered_first(
     expect(page.locator("[name=timezone] option").first).to_have_attribute("value", zone)
 
 
-def test_all_are_selected_also_where_the_script_comes_late(
+def test_all_rows_are_selected_even_with_a_late_script(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     page, late = visit(storage_state=signed_in).page, list[Route]()
@@ -175,7 +175,7 @@ def test_the_page_scrolls_and_the_head_stays(site: Installation, owner: Visitor)
 
 
 @pytest.mark.slow
-def test_each_row_is_a_card_on_a_telephone(site: Installation, owner: Visitor) -> None:
+def test_each_row_is_a_card_on_a_phone(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size(TELEPHONE)
     for path in ("requests", "keys"):
@@ -204,7 +204,9 @@ def test_each_row_is_a_card_on_a_telephone(site: Installation, owner: Visitor) -
 
 
 @pytest.mark.slow
-def test_without_scripts(site: Installation, visit: Visit, signed_in: StorageState) -> None:
+def test_list_works_without_scripts(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
     page = visit(storage_state=signed_in, java_script_enabled=False).page
     page.goto(f"{site.organisation}/keys")
     page.get_by_role("columnheader", name="Name").get_by_role("link").click()
@@ -224,7 +226,7 @@ def test_without_scripts(site: Installation, visit: Visit, signed_in: StorageSta
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
 
 
-def test_a_file_of_what_is_shown(site: Installation, owner: Visitor) -> None:
+def test_displayed_list_is_exported(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests?status=ok&sort=-cost")
     with page.expect_download() as download:

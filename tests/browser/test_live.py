@@ -41,7 +41,7 @@ def addresses(page: Page) -> list[str | None]:
     return [link.get_attribute("href") for link in links]
 
 
-def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
+def test_requests_appear_on_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
     """By the filter that holds; a hidden page waits, and has all of it when it is seen again."""
     page = owner.page
     ask_and_wait(site)
@@ -81,7 +81,7 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
     expect(locator).to_be_empty()
 
 
-def test_a_page_goes_on_when_the_process_is_replaced(site: Installation, owner: Visitor) -> None:
+def test_page_continues_when_its_process_is_replaced(site: Installation, owner: Visitor) -> None:
     page = owner.page
     ask_and_wait(site)
     page.goto(f"{site.organisation}/requests")

@@ -88,7 +88,7 @@ def test_the_one_time_link_signs_in_once_and_signing_out_ends_it(
 
 
 @pytest.mark.slow
-def test_an_answer_grows_and_its_request_and_receipt_and_usage_are_there(
+def test_answer_grows_then_its_request_receipt_and_usage_exist(
     site: Installation, owner: Visitor
 ) -> None:
     page = owner.page
@@ -261,7 +261,7 @@ def test_a_channel_is_tested_from_its_page(
     expect(page.get_by_role("row").filter(has_text=channel)).to_contain_text(text)
 
 
-def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit: Visit) -> None:
+def test_keyboard_goes_from_sign_in_to_the_receipt(site: Installation, visit: Visit) -> None:
     page = visit(viewport={"width": 1280, "height": 900}).page
     page.goto(site.links[BEN])
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
@@ -321,9 +321,7 @@ def tab_to(page: Page, name: str, *, at_most: int) -> None:
 
 
 @pytest.mark.slow
-def test_without_scripts_everything_is_plain_pages_and_forms(
-    site: Installation, visit: Visit
-) -> None:
+def test_pages_and_forms_are_plain_without_scripts(site: Installation, visit: Visit) -> None:
     visitor = visit(java_script_enabled=False)
     page = visitor.page
     visitor.sign_in(site.links[CLEO])
@@ -357,7 +355,7 @@ def test_without_scripts_everything_is_plain_pages_and_forms(
 
 
 @pytest.mark.slow
-def test_without_scripts_lists_charts_and_tests_are_there_too(
+def test_lists_charts_and_tests_work_without_scripts(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     page = visit(storage_state=signed_in, java_script_enabled=False).page

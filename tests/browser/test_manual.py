@@ -24,7 +24,7 @@ def widest_pages() -> list[str]:
 
 
 @pytest.mark.parametrize(("theme", "window"), [("light", PHONE), ("dark", DESK)])
-def test_the_manual_shuts_nobody_out(visit: Visit, theme: Theme, window: ViewportSize) -> None:
+def test_manual_is_accessible(visit: Visit, theme: Theme, window: ViewportSize) -> None:
     """Axe finds nothing in either theme, and no page is wider than its window."""
     page = visit(color_scheme=theme, viewport=window).page
     for path in widest_pages():

@@ -305,7 +305,7 @@ def test_a_picture_is_made(site: Installation, page: Page, recent: Grown) -> Non
     someone.took(3)
 
 
-def test_the_dearest_key_of_the_week_is_disabled(page: Page, recent: Grown) -> None:
+def test_most_expensive_key_of_the_week_is_disabled(page: Page, recent: Grown) -> None:
     someone = Task(page, recent.home, "disable the week's most expensive key")
     someone.open("Usage")
     someone.choose(page.get_by_role("combobox", name="Time range"), "Last 7 days")

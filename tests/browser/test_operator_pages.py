@@ -31,7 +31,7 @@ def channel_to(site: Installation, fake: FakeUpstream) -> Iterator[tuple[str, st
         yield f"/admin/channels/{id_text(row['id'])}", model
 
 
-def test_a_rule_and_an_alias_are_made_and_hold(site: Installation, owner: Visitor) -> None:
+def test_rule_and_alias_are_created_and_take_effect(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models/rules")
     page.get_by_role("link", name="New alias").click()

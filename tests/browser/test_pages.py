@@ -277,12 +277,12 @@ def of_now(site: Installation, browser: Browser, readers: Readers) -> Iterator[R
             yield new, paths | {"sign-in link": site.beside.call(fresh_sign_in_link)}
 
 
-def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
+def test_every_page_of_the_url_map_is_visited(readers: Readers) -> None:
     assert unopened(all_of(readers)) == []
 
 
 @pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
-def test_every_page_has_its_language_a_title_one_heading_and_names(
+def test_every_page_has_a_language_title_heading_and_names(
     site: Installation, browser: Browser, readers: Readers, every: int
 ) -> None:
     """Of what stands on it, as its HTML comes, of every other page. Of those below a browser sees
@@ -303,7 +303,7 @@ _LINK: Final = re.compile(r'<a[^>]*href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
 _HEADING: Final = re.compile(r"<(?:h1|title)[^>]*>(.*?)</(?:h1|title)>", re.DOTALL)
 
 
-def test_a_way_back_has_the_words_of_the_page_it_leads_to(
+def test_back_link_names_the_page_it_leads_to(
     site: Installation, pages: Paths, signed_in: StorageState
 ) -> None:
     """Each link above a heading says how the heading or the title of its page begins."""
@@ -365,7 +365,7 @@ def sights(
     return seen
 
 
-def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> None:
+def test_every_page_is_accessible_and_fits_its_width(sights: list[Sight]) -> None:
     """Axe, and the width of a telephone; what a page makes the browser read."""
     assert [one for sight in sights for one in sight.findings] == []
     assert {sight.name: sight.too_wide for sight in sights if sight.too_wide} == {}
@@ -376,7 +376,7 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> N
     assert [s.title for s in sights if not re.fullmatch(r".+ · Weir", s.title)] == []
 
 
-def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None:
+def test_every_page_works_by_keyboard(sights: list[Sight]) -> None:
     """All that can be clicked can be reached, and what has the focus can be seen."""
     assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
     unseen = [(s.name, text) for s in sights for text in s.focused if text.endswith("UNSEEN")]
@@ -385,7 +385,7 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
-def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
+def test_menus_and_dialogs_are_accessible(sights: list[Sight]) -> None:
     """Menus, lists of fields, dialogs and folds open with the keyboard, fit into the window and
     give the focus back."""
     assert [fault for sight in sights for fault in sight.opened] == []
@@ -393,7 +393,7 @@ def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
 
 @pytest.mark.parametrize("kinds", ["drawn", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_controls_are_pressed_in_their_middle_and_apart(
+def test_controls_are_clickable_in_the_middle_and_do_not_overlap(
     site: Installation, browser: Browser, visit: Visit, readers: Readers, language: Language,
     kinds: str,
 ) -> None:  # fmt: skip
@@ -473,7 +473,7 @@ def test_no_list_is_wider_than_its_page_on_a_small_laptop(
 
 @pytest.mark.timed
 @pytest.mark.slow
-def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
+def test_every_page_shows_something_within_a_second_when_slowed(
     site: Installation, browser: Browser, visit: Visit, readers: Readers
 ) -> None:
     took: dict[str, float] = {}
@@ -496,9 +496,7 @@ _ENDS_OF_COSTS = """(table) => [...table.querySelectorAll("tr > :last-child")].m
 
 
 @pytest.mark.slow
-def test_what_a_request_cost_is_in_sight_without_scrolling(
-    owner: Visitor, pages: dict[str, str]
-) -> None:
+def test_request_cost_is_visible_without_scrolling(owner: Visitor, pages: dict[str, str]) -> None:
     page = owner.page
     page.goto(pages["requests"])
     page.set_viewport_size({"width": 760, "height": 800})
@@ -535,9 +533,7 @@ def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor)
 
 
 @pytest.mark.slow
-def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
-    site: Installation, owner: Visitor
-) -> None:
+def test_dialog_error_is_focused_and_visible(site: Installation, owner: Visitor) -> None:
     """Not what takes the focus otherwise: that stands at the top, where the error is unseen."""
     page = owner.page
     page.set_viewport_size({"width": 1280, "height": 600})
@@ -565,7 +561,7 @@ def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
     owner.complaints.clear()
 
 
-def test_a_page_that_is_not_there_says_so_in_place(site: Installation, owner: Visitor) -> None:
+def test_missing_page_says_so_in_place(site: Installation, owner: Visitor) -> None:
     response = owner.page.goto(f"{site.organisation}/requests/none")
     assert response is not None
     assert response.status == 404

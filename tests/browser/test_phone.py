@@ -40,9 +40,7 @@ def height_of(one: Locator) -> float:
     return box["height"]
 
 
-def test_a_chat_has_half_of_the_screen_while_a_message_is_written(
-    visit: Visit, signed_in: StorageState
-) -> None:
+def test_chat_keeps_half_the_screen_while_typing(visit: Visit, signed_in: StorageState) -> None:
     page = open_on_phone(visit, signed_in, "/o/acme/playground")
     page.fill("#chat-text", "one\ntwo\nthree")
     expect(page.locator("#bound")).to_contain_text("reserved")
@@ -78,7 +76,7 @@ def test_more_is_a_sheet_of_groups(visit: Visit, signed_in: StorageState) -> Non
         "/admin/channels/new",
     ],
 )
-def test_selects_have_text_and_arrow_in_their_middle(
+def test_selects_center_their_text_and_arrow(
     visit: Visit, signed_in: StorageState, path: str
 ) -> None:
     page = open_on_phone(visit, signed_in, path)

@@ -72,7 +72,7 @@ def test_models_and_endpoints_are_chosen_by_keyboard(site: Installation, form: P
     assert key_of(site, "by keyboard") == ([MODEL, "riv*"], ["chat_completions", "messages"])
 
 
-def test_enter_never_takes_from_the_list_of_an_earlier_text(form: Page) -> None:
+def test_enter_never_takes_a_row_of_an_earlier_list(form: Page) -> None:
     """Each text is asked for at once, however late the list of an earlier one comes."""
     held: list[Route] = []
     form.route("**/choices/models?q=", lambda route: held.append(route), times=1)
@@ -117,7 +117,7 @@ def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) 
     assert key_of(site, "by mouse") == ([ECHO], [])
 
 
-def test_a_list_is_pasted_and_its_typo_is_refused(site: Installation, owner: Visitor) -> None:
+def test_pasted_list_is_accepted_and_its_typo_rejected(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys/new")
     page.get_by_label("Name").fill("pasted")
@@ -138,7 +138,7 @@ def test_a_list_is_pasted_and_its_typo_is_refused(site: Installation, owner: Vis
     assert key_of(site, "pasted") == ([MODEL], [])
 
 
-def test_a_choice_of_the_page_is_never_half_typed(form: Page) -> None:
+def test_page_choice_is_never_half_typed(form: Page) -> None:
     form.get_by_label("Name").fill("half typed")
     form.get_by_text("Limits", exact=True).click()
     picker(form, "Endpoints").fill("chatt")
@@ -159,7 +159,7 @@ def test_hostile_text_stays_text(site: Installation, form: Page) -> None:
     assert form.locator(".picker-field img, .picker-field script").count() == 0
 
 
-def test_without_scripts_the_fields_are_plain(
+def test_fields_are_plain_without_scripts(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     page = visit(storage_state=signed_in, java_script_enabled=False).page
@@ -174,7 +174,7 @@ def test_without_scripts_the_fields_are_plain(
     assert key_of(site, "plain") == ([MODEL, "riv*"], ["messages", "rerank"])
 
 
-def test_pickers_fit_a_telephone(site: Installation, owner: Visitor) -> None:
+def test_pickers_fit_a_phone(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{site.organisation}/keys/new")
@@ -207,9 +207,7 @@ def test_rows_are_added_filled_and_removed(site: Installation, owner: Visitor) -
     expect(page.get_by_label("Domain", exact=True)).to_have_value("")
 
 
-def test_a_control_takes_no_click_before_its_script_has_run(
-    site: Installation, owner: Visitor
-) -> None:
+def test_control_accepts_no_click_before_its_script_ran(site: Installation, owner: Visitor) -> None:
     page = owner.page
     held: list[Route] = []
     page.route("**/js/picker*.js", lambda route: held.append(route), times=1)
@@ -222,7 +220,7 @@ def test_a_control_takes_no_click_before_its_script_has_run(
     expect(page.get_by_label("Domain", exact=True)).to_have_count(2)
 
 
-def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) -> None:
+def test_budget_offers_the_subjects_of_its_scope(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/budgets/new")
     scope, subject = page.get_by_label("Applies to", exact=True), page.locator("[data-subject]")

@@ -24,7 +24,7 @@ from tests.browser.visitor import Visitor, findings
         "/api/v1/docs/subscription-plans",
     ],
 )
-def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit, path: str) -> None:
+def test_first_visit_of_a_reference_page_is_light(visit: Visit, path: str) -> None:
     """What comes over the wire to who has been nowhere before: page, style, script, font, icons."""
     stranger = visit(viewport={"width": 1280, "height": 900})
     stranger.page.goto(path, wait_until="networkidle")
@@ -39,7 +39,7 @@ def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit, path: str
     assert 30_000 < sent < 100_000, sent
 
 
-def test_from_the_list_of_docs_to_copied_code_by_keyboard(visit: Visit, site: Installation) -> None:
+def test_copied_code_is_reached_from_the_docs_by_keyboard(visit: Visit, site: Installation) -> None:
     stranger = visit(viewport={"width": 1280, "height": 900})
     stranger.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = stranger.page
@@ -60,7 +60,7 @@ def test_from_the_list_of_docs_to_copied_code_by_keyboard(visit: Visit, site: In
 
 
 @pytest.mark.slow
-def test_an_answers_request_is_code_beside_it(owner: Visitor, site: Installation) -> None:
+def test_answers_request_is_shown_as_code(owner: Visitor, site: Installation) -> None:
     """W20: each form and language by keyboard, with the key left out."""
     page = owner.page
     page.goto(f"{site.organisation}/playground?m={MODEL}")

@@ -58,7 +58,7 @@ def test_a_dialog_dims_the_page_to_its_edge(
     assert max(abs(a - b) for a, b in zip(edge, inside, strict=True)) <= 1
 
 
-def test_a_page_that_is_missing_offers_the_search(site: Installation, owner: Visitor) -> None:
+def test_missing_page_offers_the_search(site: Installation, owner: Visitor) -> None:
     """Its request's id is for who reports it."""
     page = owner.page
     page.goto(f"{site.organisation}/none")
@@ -72,7 +72,7 @@ def test_a_page_that_is_missing_offers_the_search(site: Installation, owner: Vis
     owner.complaints.clear()
 
 
-def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: Visitor) -> None:
+def test_fully_ticked_list_can_be_unticked(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys?state=all")
     rows, bar = page.locator("#rows tbody [name=id]"), page.locator(".bulk")
@@ -88,7 +88,7 @@ def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: 
     expect(bar).to_be_hidden()
 
 
-def test_the_page_that_is_open_is_in_sight_in_a_long_navigation(owner: Visitor) -> None:
+def test_current_page_is_visible_in_a_long_navigation(owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size({"width": 1280, "height": 600})
     page.goto("/admin/health")

@@ -67,7 +67,7 @@ def looks_right(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_an_app_and_recovery_codes_are_walked(site: Installation, visitor: Visitor) -> None:
+def test_app_and_recovery_codes_work(site: Installation, visitor: Visitor) -> None:
     over = site.beside.call(make, "pat@example.org")
     page = visitor.page
     page.goto(visitor.url + over)
@@ -132,7 +132,7 @@ def virtual_authenticator(page: Page) -> tuple[Any, dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_a_passkey_is_walked(site: Installation, visitor: Visitor) -> None:
+def test_passkey_works(site: Installation, visitor: Visitor) -> None:
     site.beside.call(make, "quinn@example.org")
     page = sign_in(visitor, "quinn@example.org")
     page.wait_for_url("**/o/acme/")

@@ -115,7 +115,7 @@ def looks_right(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_sign_up_is_opened_and_walked(beside: Beside, visitors: tuple[Visitor, Visitor]) -> None:
+def test_sign_up_is_opened_and_completed(beside: Beside, visitors: tuple[Visitor, Visitor]) -> None:
     desk, telephone = visitors
     page = telephone.page
     page.goto("/signup")
@@ -164,7 +164,7 @@ def open_sign_up() -> None:
     trials.save_trial_setting(SYSTEM, amount="5")
 
 
-def test_who_signs_up_by_keyboard_is_checked_on_the_way(
+def test_keyboard_sign_up_is_checked_on_the_way(
     beside: Beside, visitors: tuple[Visitor, Visitor]
 ) -> None:
     _, telephone = visitors

@@ -164,7 +164,7 @@ def test_a_group_gives_a_role_and_teams(walk: Walk, page: Page) -> None:
     assert row == {"role": "developer", "all_teams": False, "teams": ["research"]}
 
 
-def test_who_is_refused_reads_why(walk: Walk, page: Page) -> None:
+def test_rejected_person_reads_the_reason(walk: Walk, page: Page) -> None:
     ada(walk, "far", email="x@elsewhere.example")
     page.goto(walk.path)
     page.locator("input[name=login]").fill("far")
@@ -200,7 +200,7 @@ def test_the_owner_sees_the_claims_of_a_test(walk: Walk, person: httpx.Client) -
         ({"groups": ["cooks"]}, "Your groups give no access here."),
     ],
 )
-def test_claims_that_let_nobody_in(
+def test_invalid_claims_admit_no_one(
     walk: Walk, person: httpx.Client, claims: dict[str, Any], words: str
 ) -> None:
     id = f"who-{next(iter(claims)).replace('_', '-')}"
@@ -214,14 +214,14 @@ NOT_IN = "Single sign-on failed."
 
 
 @pytest.mark.slow
-def test_a_wrong_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
+def test_wrong_code_admits_no_one(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada") | {"code": "made-up"}
     refused(person, come_back(person, walk, query), NOT_IN)
 
 
 @pytest.mark.slow
-def test_a_replayed_state_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
+def test_replayed_state_admits_no_one(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada")
     # Elsewhere than where it was begun: the state is of another session.
@@ -236,7 +236,7 @@ def test_a_replayed_state_lets_nobody_in(walk: Walk, person: httpx.Client) -> No
 
 
 @pytest.mark.slow
-def test_a_replayed_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
+def test_replayed_code_admits_no_one(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     used = held_back(person, walk, "ada")
     come_back(person, walk, used)
@@ -247,7 +247,7 @@ def test_a_replayed_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> Non
 
 
 @pytest.mark.slow
-def test_an_expired_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
+def test_expired_code_admits_no_one(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada")
     walk.provider.go_ahead(3600)

@@ -31,7 +31,7 @@ def sidebar(page: Page) -> Locator:
 
 
 @pytest.mark.slow
-def test_a_colleague_is_invited_comes_and_is_removed(
+def test_colleague_is_invited_joins_and_is_removed(
     site: Installation, visit: Visit, owner: Visitor
 ) -> None:
     page, (click, clicks) = owner.page, counter()
@@ -110,7 +110,7 @@ class Walker:
 
 
 @pytest.mark.slow
-def test_a_team_is_run_in_thirty_clicks(
+def test_team_is_managed_in_thirty_clicks(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     """Invite a colleague to a team, give the team $50 a month, hand out a key with a model list,
@@ -197,7 +197,7 @@ def come(visitor: Visitor, link: str, email: str) -> None:
     page.wait_for_url("**/o/acme/**")
 
 
-def test_a_role_is_changed_with_the_keyboard_alone(site: Installation, owner: Visitor) -> None:
+def test_role_is_changed_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/team/roles/new")
     page.get_by_role("textbox", name="Name", exact=True).focus()

@@ -30,21 +30,21 @@ BUGS: Final = {
         "billing/credits/codes.py",
         "Code.objects.filter(id=code.id, uses__lt=batch.max_uses)",
         "Code.objects.filter(id=code.id if code.uses < batch.max_uses else None)",
-        "tests/billing/credits/test_codes.py::test_one_code_many_users_at_once_is_one_credit",
+        "tests/billing/credits/test_codes.py::test_code_redeemed_by_many_in_parallel_is_one_credit",
     ),
     "the sum of cumulative usage": Bug(
         "dialects/anthropic/usage.py",
         'known | {k: v for k, v in newer.items() if bytes(v) != b"null"}',
         "{k: (int(known[k]) + int(v)) if k in known and bytes(v).isdigit() else v"
         " for k, v in (known | newer).items()}",
-        "tests/dialects/anthropic/test_usage.py::test_members_are_taken_as_told_last",
+        "tests/dialects/anthropic/test_usage.py::test_last_reported_members_win",
     ),
     "another try behind the first content": Bug(
         "relay/attempts/attempt.py",
         "        if self._stream is not None and self._stream.committed:\n"
         "            return await self._stream.break_off(failure)\n",
         "",
-        "tests/relay/attempts/test_fault_table.py::test_behind_the_first_content",
+        "tests/relay/attempts/test_fault_table.py::test_after_the_first_content",
     ),
     "limits of a key unchecked in one credential carrier": Bug(
         "relay/asgi.py",
@@ -57,13 +57,13 @@ BUGS: Final = {
         "relay/credentials/keys.py",
         "return not principal.disabled and (principal.expires_at is None",
         "return not principal.disabled or (principal.expires_at is None",
-        "tests/relay/credentials/test_revocation.py::test_a_key_that_ended_is_refused_even_where_it_was_known",
+        "tests/relay/credentials/test_revocation.py::test_revoked_key_is_rejected_even_where_it_was_known",
     ),
     "an idempotency key without its body": Bug(
         "relay/answers/idempotency.py",
         'words.encode(errors="surrogatepass") + b"\\0" + raw',
         'words.encode(errors="surrogatepass")',
-        "tests/relay/answers/test_idempotency.py::test_another_body_is_refused",
+        "tests/relay/answers/test_idempotency.py::test_different_body_is_rejected",
     ),
     "a forgotten filter": Bug(
         "accounts/access/access.py",
@@ -99,7 +99,7 @@ BUGS: Final = {
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_what_a_bug_spoils_is_there(name: str) -> None:
+def test_code_a_planted_bug_changes_exists(name: str) -> None:
     bug = BUGS[name]
     assert (ROOT / bug.file).read_text().count(bug.right) == 1
 
@@ -115,7 +115,7 @@ def test_a_planted_bug_turns_its_test_red(tree: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_none_is_red_without_its_bug(tree: Path) -> None:
+def test_no_test_is_red_without_its_bug(tree: Path) -> None:
     run = run_tests(tree, *(bug.test for bug in BUGS.values()))
     assert run.returncode == 0, run.stdout[-3000:]
 

@@ -447,12 +447,12 @@ def one_of(name: str) -> str:
     return f"{place}:{_SAME.get(constant, constant)}"
 
 
-def test_every_bound_of_the_code_is_gone_up_to() -> None:
+def test_every_limit_in_the_code_is_reached() -> None:
     known = BOUNDS.keys() | ELSEWHERE.keys()
     assert [name for name in found() if one_of(name) not in known] == []
 
 
-def test_no_bound_of_the_table_is_gone() -> None:
+def test_no_limit_in_the_table_is_stale() -> None:
     named = {name for name in BOUNDS.keys() | ELSEWHERE.keys() if _NAME.match(name.split(":")[2])}
     assert named - {one_of(name) for name in found()} == set()
 
@@ -467,7 +467,7 @@ SIDES: Final = [
 
 
 @pytest.mark.parametrize(("name", "number", "taken"), SIDES)
-def test_a_bound_is_taken_and_nothing_beyond_it(
+def test_limit_is_accepted_and_nothing_beyond_it(
     people: Cast, name: str, number: int, taken: bool
 ) -> None:
     try:

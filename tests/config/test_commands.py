@@ -48,7 +48,7 @@ def raising(error: Exception) -> Callable[[list[str]], None]:
         ),
     ],
 )
-def test_what_is_wrong_with_the_installation_is_one_line(
+def test_installation_problem_is_one_line(
     monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
 ) -> None:
     monkeypatch.setattr(command_line, "execute_from_command_line", raising(error))
@@ -60,7 +60,7 @@ def test_what_is_wrong_with_the_installation_is_one_line(
 
 
 @pytest.mark.django_db
-def test_seals_are_compared_with_no_other_key(settings: LazySettings) -> None:
+def test_seals_are_compared_only_with_their_own_key(settings: LazySettings) -> None:
     """P22: who starts with another WEIR_KEK is told that, and of no tampering."""
     check_secrets()
     settings.WEIR_KEK = OTHER
@@ -78,7 +78,7 @@ def test_seals_are_compared_with_no_other_key(settings: LazySettings) -> None:
         (base64.b64encode(b"\0" * 16).decode(), "holds 16 bytes; it must hold 32"),
     ],
 )
-def test_a_key_in_another_form_is_told_which(kek: str, text: str) -> None:
+def test_key_in_another_form_is_named(kek: str, text: str) -> None:
     with pytest.raises(WrongSecret, match=r"^WEIR_KEK ") as refused:
         Vault(kek)
     assert text in str(refused.value)
@@ -140,7 +140,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return text.strip()
 
 
-def test_every_command_is_known_here() -> None:
+def test_every_command_is_covered_here() -> None:
     # The texts of the source need no installation.
     assert COMMANDS.keys() == management_commands() - {"messages"}
     assert FILES.keys() <= COMMANDS.keys()
@@ -149,7 +149,7 @@ def test_every_command_is_known_here() -> None:
 @pytest.mark.parametrize(
     "name", sorted(COMMANDS.keys() - {"restore", "import_from", "propose_prices"})
 )
-def test_a_database_that_is_away_is_a_sentence(
+def test_unavailable_database_is_one_sentence(
     away: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "a.yaml").write_text("version: 1")
@@ -162,7 +162,7 @@ def test_a_database_that_is_away_is_a_sentence(
 
 @pytest.mark.parametrize("kind", ["missing", "a folder's", "bytes"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_wrong_file_is_a_sentence_that_names_it(
+def test_invalid_file_is_one_sentence_naming_it(
     db: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, kind: str
 ) -> None:
     check_secrets()
@@ -208,7 +208,7 @@ def prepare(folder: Path, **environment: str) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_output_that_nobody_can_keep_is_a_sentence() -> None:
+def test_unwritable_output_is_one_sentence() -> None:
     command = [sys.executable, "manage.py", "help"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -225,12 +225,12 @@ def test_output_that_nobody_can_keep_is_a_sentence() -> None:
         (errors.InsufficientPrivilege("permission denied"), "Grant it the right."),
     ],
 )
-def test_what_the_database_refuses_says_what_to_do(cause: Exception, text: str) -> None:
+def test_database_rejection_says_what_to_do(cause: Exception, text: str) -> None:
     error = OperationalError(str(cause))
     error.__cause__ = cause
     assert text in str(fault_text(error))
 
 
-def test_a_bug_is_no_fault_of_the_installation() -> None:
+def test_bug_is_not_blamed_on_the_installation() -> None:
     assert fault_text(IntegrityError("duplicate key")) is None
     assert "No space left" in str(fault_text(OSError(errno.ENOSPC, "No space left on device")))

@@ -315,7 +315,7 @@ def _crowds() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("deed", "size"), list(_crowds()))
-def test_a_crowd_takes_no_page_away(door: Door, quiet: float, deed: Deed, size: int) -> None:
+def test_crowd_makes_no_page_unavailable(door: Door, quiet: float, deed: Deed, size: int) -> None:
     seen = crowd(door, deed, size)
     assert seen.statuses == {200}
     # Where other processes take the machine, a page is slow without any crowd.
@@ -327,7 +327,7 @@ def test_a_crowd_takes_no_page_away(door: Door, quiet: float, deed: Deed, size: 
     assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
 
 
-def test_fifty_codes_at_once_get_one_kind_of_refusal(door: Door) -> None:
+def test_fifty_parallel_codes_get_one_kind_of_rejection(door: Door) -> None:
     """Of one half-signed-in browser: one code signs in, the rest are sent back or told 429."""
     app = _add_app(door)
     half = _session(_submit(door, "/login", "", login=EMAIL, password=PASSWORD))

@@ -208,17 +208,17 @@ def do_everything(people: cast.Cast) -> None:
         subscription_plans.offer_plan(operator, plan)
 
 
-def test_each_page_says_that_there_is_nothing_yet(walks: Any) -> None:
+def test_each_empty_page_says_so(walks: Any) -> None:
     without, other, *_ = walks
     assert [name for name, said in (without | other).items() if not said] == []
 
 
-def test_no_page_says_that_there_is_nothing_beside_what_there_is(walks: Any) -> None:
+def test_filled_page_never_claims_to_be_empty(walks: Any) -> None:
     _, _, beside, _ = walks
     assert {name: said for name, said in beside.items() if said} == {}
 
 
-def test_each_template_that_says_so_was_asked(walks: Any) -> None:
+def test_each_empty_state_template_is_covered(walks: Any) -> None:
     """A new one gets its page into the table, or its reason."""
     *_, templates = walks
     assert saying() - templates == ELSEWHERE.keys()

@@ -235,7 +235,7 @@ def plain_functions(view: Any) -> list[FunctionType]:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_whatever_changes_something_is_audited(name: str) -> None:
+def test_every_change_is_audited(name: str) -> None:
     functions = [BEHIND[name]] if name in BEHIND else plain_functions(WRITERS[name])
     audited = any(reaches_audit(function) for function in functions)
     assert audited != (name in QUIET)

@@ -126,7 +126,7 @@ def _figures_of(table: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
-def test_a_list_shows_what_was_done(seen: Any, table: str) -> None:
+def test_list_shows_the_actual_figures(seen: Any, table: str) -> None:
     records, shown = seen
     listed, kinds = records[table], _figures_of(table)
     assert listed.figures.keys() == kinds.keys()
@@ -143,7 +143,7 @@ def test_a_list_shows_what_was_done(seen: Any, table: str) -> None:
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
-def test_a_file_and_the_api_have_what_was_done(seen: Any, table: str) -> None:
+def test_file_and_api_contain_the_actual_figures(seen: Any, table: str) -> None:
     records, shown = seen
     listed, kinds, wrong = records[table], _figures_of(table), []
     for name, kind in kinds.items():

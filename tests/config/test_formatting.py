@@ -30,7 +30,7 @@ from lib.tables.table import REGISTERED, Column, Table
         (5_000_000_000_000_000, "5000 T"),
     ],
 )
-def test_compact_count_keeps_three_digits_and_never_says_a_thousand_of_a_unit(
+def test_compact_count_has_three_digits_and_never_a_thousand_units(
     number: int, display: str
 ) -> None:
     assert formatting.compact(number) == display
@@ -65,7 +65,7 @@ def test_duration_changes_unit_at_a_second_and_at_a_minute(milliseconds: int, di
     [(0, 10, "0%"), (10, 10, "100%"), (1, 100_000, "<0.1%"), (99_999, 100_000, ">99.9%"),
      (124, 1_000, "12.4%"), (3, 0, "–")],
 )  # fmt: skip
-def test_percent_is_never_rounded_to_nothing_or_to_all(part: int, whole: int, display: str) -> None:
+def test_percent_is_never_rounded_to_zero_or_all(part: int, whole: int, display: str) -> None:
     assert formatting.percent(part, whole) == display
 
 
@@ -117,18 +117,18 @@ def test_relative_time_speaks_of_the_past_and_the_future() -> None:
         ("", ""),
     ],
 )
-def test_a_text_of_somebody_else_ends_as_a_sentence(text: str, display: str) -> None:
+def test_foreign_text_ends_as_a_sentence(text: str, display: str) -> None:
     assert ui.sentence(text) == display
 
 
-def test_the_script_gets_the_patterns_in_the_order_that_it_indexes() -> None:
+def test_script_gets_patterns_in_its_index_order() -> None:
     with translation.override("en"):
         patterns = ui.ago_patterns().split("|")
     assert patterns == ["%(n)s s ago", "%(n)s min ago", "%(n)s h ago",
                         "in %(n)s s", "in %(n)s min", "in %(n)s h"]  # fmt: skip
 
 
-def test_delta_says_the_direction_in_words_and_colours_only_what_is_bad() -> None:
+def test_delta_states_the_direction_and_colours_only_bad_changes() -> None:
     with translation.override("en"):
         assert 'data-tone=""' in ui.delta(1124, 1000)
         worse = ui.delta(9, 3, bad_when="up")

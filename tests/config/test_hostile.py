@@ -267,7 +267,7 @@ DRAWN: Final = draw_pairs(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "schema"), list(bodies()))
-def test_each_text_of_a_body_is_kept_or_refused_with_its_name(
+def test_each_text_of_a_body_is_stored_or_rejected_by_name(
     people: cast.Cast, settings: Any, name: str, schema: Any
 ) -> None:
     send(people, settings, [body for body in hostile_bodies(name, schema) if body.name in DRAWN])
@@ -276,7 +276,7 @@ def test_each_text_of_a_body_is_kept_or_refused_with_its_name(
 @pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "schema"), list(bodies()))
-def test_all_texts_of_a_body_are_kept_or_refused_with_their_names(
+def test_all_texts_of_a_body_are_stored_or_rejected_by_name(
     people: cast.Cast, settings: Any, name: str, schema: Any
 ) -> None:
     send(people, settings, hostile_bodies(name, schema))
@@ -324,7 +324,7 @@ NAMED: Final[dict[str, Callable[[cast.Cast, str], object]]] = {
 
 
 @pytest.mark.parametrize("noun", NAMED)
-def test_nothing_is_made_with_a_name_that_is_none(people: cast.Cast, noun: str) -> None:
+def test_invalid_name_creates_nothing(people: cast.Cast, noun: str) -> None:
     """Whoever calls: not the forms alone look at it."""
     for name in ("", "  ", LONG, NUL, "two\nlines"):
         with pytest.raises(Refused) as refused:
@@ -341,7 +341,7 @@ TEXT_FIELDS = [
 
 
 @pytest.mark.parametrize("field", TEXT_FIELDS)
-def test_each_text_of_a_form_is_kept_or_refused(field: forms.CharField) -> None:
+def test_each_text_of_a_form_is_stored_or_rejected(field: forms.CharField) -> None:
     for text in (*STORABLE, EVERYTHING, LONG):
         with suppress(forms.ValidationError):
             field.clean(text)

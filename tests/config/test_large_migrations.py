@@ -259,7 +259,7 @@ def migrate_under_traffic(rows: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_nobody_waits_longer_than_a_migration_does(
+def test_requests_wait_no_longer_than_a_migration_does(
     record_property: Callable[[str, object], None],
 ) -> None:
     later = later_migrations()

@@ -149,13 +149,13 @@ def rows_read(client: Client, address: str, relation: str) -> tuple[str, list[in
     return page, read
 
 
-def test_every_list_without_end_is_tried() -> None:
+def test_every_unbounded_list_is_covered() -> None:
     assert SORTS.keys() == RELATIONS.keys()
     assert all(SORTS.values())
 
 
 @pytest.mark.parametrize("name", SORTS)
-def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str) -> None:
+def test_sorted_page_reads_only_what_it_shows(people: cast.Cast, name: str) -> None:
     """By each column, upwards and downwards in turn: one index serves both."""
     pairs = zip(SORTS[name][::2], SORTS[name][1::2], strict=True)
     page_by(people, name, [pair[turn % 2] for turn, pair in enumerate(pairs)])
@@ -163,7 +163,7 @@ def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SORTS)
-def test_a_page_sorted_either_way_reads_no_more_than_it_shows(people: cast.Cast, name: str) -> None:
+def test_page_sorted_either_way_reads_only_what_it_shows(people: cast.Cast, name: str) -> None:
     page_by(people, name, SORTS[name])
 
 
@@ -185,7 +185,7 @@ def page_by(people: cast.Cast, name: str, sorts: Sequence[str]) -> None:
     assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX
 
 
-def test_what_is_seldom_is_found_without_a_look_at_the_rest(people: cast.Cast) -> None:
+def test_rare_rows_are_found_without_a_full_scan(people: cast.Cast) -> None:
     """One model, key or person among many, with the oldest requests of the list."""
     often, _ = cast.make_key(people.core, "often", user=people.bob)
     seldom, _ = cast.make_key(people.core, "seldom", user=people.alice)

@@ -580,7 +580,7 @@ def defaults_in(node: ast.AST, names: tuple[str, ...] = ()) -> Iterator[tuple[st
         yield from defaults_in(child, inner)
 
 
-def test_every_default_is_nothing_or_written_here() -> None:
+def test_every_default_is_empty_or_listed_here() -> None:
     found = {
         f"{file}:{name}": ast.unparse(value)
         for file in target_files(ROOT)
@@ -590,7 +590,7 @@ def test_every_default_is_nothing_or_written_here() -> None:
     assert {name: text for name, text in found.items() if text not in ("0", "False")} == DEFAULTS
 
 
-def test_every_number_is_what_it_was() -> None:
+def test_every_number_is_unchanged() -> None:
     found: dict[str, dict[str, str]] = {}
     for file in target_files(ROOT):
         module = file.removesuffix(".py").replace("/", ".")

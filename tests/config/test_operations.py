@@ -218,7 +218,7 @@ def test_every_operation_answers_its_own_example(
     assert successful >= SUCCESSFUL_MIN, f"{successful}:\n" + "\n".join(others)
 
 
-def test_a_path_of_the_relay_is_refused() -> None:
+def test_path_of_the_relay_is_rejected() -> None:
     from ninja import Router
 
     from config.api import api as module
@@ -254,7 +254,7 @@ def test_every_definition_has_one_meaning(monkeypatch: pytest.MonkeyPatch) -> No
     assert clashes == set()
 
 
-def test_a_body_without_required_members_need_not_be_sent() -> None:
+def test_body_without_required_members_is_optional() -> None:
     schemas = api.get_openapi_schema()["components"]["schemas"]
     for method, path, operation in described():
         body = operation.get("requestBody")
@@ -310,7 +310,7 @@ def test_an_unknown_owner_is_refused(running: Running) -> None:
 EVENING: Final = (Path(__file__).parent / "operators_evening.py").read_text()
 
 
-def test_a_generated_client_does_an_operators_evening(
+def test_generated_client_does_an_operators_usual_work(
     running: Running, fake: FakeUpstream, tmp_path: Path
 ) -> None:
     description = tmp_path / "openapi.json"

@@ -200,7 +200,7 @@ def test_every_outgoing_connection_trusts_the_own_authority(
     assert len(trust.trusted_context().get_ca_certs()) > 50
 
 
-def test_no_other_connection_is_made_secure_elsewhere() -> None:
+def test_no_other_code_sets_up_tls() -> None:
     """Whoever adds a sink uses the one context."""
     makers = ("create_default_context", "SSLContext(", "create_ssl_context", "import certifi")
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
@@ -217,7 +217,7 @@ def test_no_other_connection_is_made_secure_elsewhere() -> None:
 
 
 @pytest.mark.django_db
-def test_the_system_page_says_which_are_trusted(
+def test_system_page_lists_trusted_authorities(
     authority: Authority, name_file: Callable[[Path], None]
 ) -> None:
     def row() -> Any:
@@ -243,7 +243,7 @@ def test_the_system_page_says_which_are_trusted(
         ("a server's", "which holds no certificate of an authority"),
     ],
 )
-def test_a_file_that_is_no_good_is_refused_at_start(
+def test_invalid_authority_file_is_rejected_at_start(
     tmp_path: Path, authority: Authority, content: str | None, why: str
 ) -> None:
     file = tmp_path / "company.pem"
@@ -264,7 +264,7 @@ def test_a_file_that_is_no_good_is_refused_at_start(
     assert f"{trust.FILE} names {file}, {why}" in done.stderr
 
 
-def test_an_empty_setting_leaves_the_authorities_of_the_machine() -> None:
+def test_empty_setting_keeps_the_machines_authorities() -> None:
     """Compose passes an empty text for what .env leaves out; OpenSSL would read no file for it."""
     code = "import os, django; django.setup(); print('SSL_CERT_FILE' in os.environ)"
     done = subprocess.run(

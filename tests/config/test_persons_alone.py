@@ -63,11 +63,11 @@ def guards() -> Iterator[str]:
                         yield f"{file}:{function.name}"
 
 
-def test_every_guard_of_the_code_is_here() -> None:
+def test_every_person_only_guard_is_listed_here() -> None:
     assert set(guards()) == ASKED.keys()
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_who_is_no_person_is_refused(people: Cast, name: str) -> None:
+def test_non_person_is_rejected(people: Cast, name: str) -> None:
     with pytest.raises(Refused, match=r"^Only a person can "):
         ASKED[name](people)

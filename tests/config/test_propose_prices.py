@@ -58,7 +58,7 @@ def test_a_file_becomes_proposals(tmp_path: Path) -> None:
     assert proposed(str(file), "--only", "azure/*")[1] == ["azure/m-1"]
 
 
-def test_an_address_is_reached_only_where_the_operator_permits_it() -> None:
+def test_address_is_reached_only_where_permitted() -> None:
     with served(TEXT) as url:
         with pytest.raises(CommandError, match="cannot be fetched"):
             proposed(url)
@@ -68,7 +68,7 @@ def test_an_address_is_reached_only_where_the_operator_permits_it() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"\xff\xfe", b"\x00", "😀".encode()])
-def test_what_is_no_list_is_said(tmp_path: Path, text: bytes) -> None:
+def test_malformed_list_is_reported(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "list.json"
     file.write_bytes(text)
     with pytest.raises(CommandError, match="is no list of prices"):

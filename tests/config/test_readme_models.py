@@ -21,7 +21,7 @@ def channels() -> list[dict[str, Any]]:
     return [channel for file in files for channel in file.get("channels", ())]
 
 
-def test_models_of_the_example_file_are_in_the_catalogue_and_go_on() -> None:
+def test_example_file_models_are_current_in_the_catalogue() -> None:
     asked = [
         (channel["provider"], (inputs or {}).get("upstream", name))
         for channel in channels()
@@ -34,6 +34,6 @@ def test_models_of_the_example_file_are_in_the_catalogue_and_go_on() -> None:
             assert shutdown_date(provider, model) is None, model
 
 
-def test_models_of_its_requests_are_those_of_a_new_installation() -> None:
+def test_request_models_exist_in_a_new_installation() -> None:
     named = set(re.findall(r"model[\"']?\s*[:=]\s*[\"']([\w.-]+)[\"']", README))
     assert named == {"smollm2-135m"}

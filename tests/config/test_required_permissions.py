@@ -193,7 +193,9 @@ def actor_without(permission: str) -> Actor:
 
 
 @pytest.mark.parametrize(("module", "name", "permission"), CASES)
-def test_it_is_refused_without_its_permission(module: str, name: str, permission: str) -> None:
+def test_request_without_its_permission_is_rejected(
+    module: str, name: str, permission: str
+) -> None:
     """P12"""
     function: Any = getattr(import_module(module), name)
     _, *others = inspect.signature(function).parameters.values()
@@ -203,14 +205,14 @@ def test_it_is_refused_without_its_permission(module: str, name: str, permission
 
 
 @pytest.mark.parametrize("function", [access_wallet, seen_by, visible])
-def test_it_is_refused_without_the_permission_that_it_is_asked_for(function: Any) -> None:
+def test_request_without_its_stated_permission_is_rejected(function: Any) -> None:
     for permission in PERMISSIONS:
         action = permission.removesuffix(":own")
         with pytest.raises(AccessDenied):
             function(actor_without(action), action)
 
 
-def test_whatever_requires_a_permission_is_in_the_table() -> None:
+def test_every_permission_check_is_in_the_table() -> None:
     known = {(module, name) for module, name, _ in CASES}
     assert [one for one in _requiring() if one not in known] == []
 

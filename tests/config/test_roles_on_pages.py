@@ -85,7 +85,7 @@ ROLES = ("owner", "admin", "billing", "developer", "viewer", "operator")
 
 @pytest.mark.usefixtures("bare_errors")
 @pytest.mark.parametrize("role", ROLES)
-def test_pages_show_a_role_neither_what_it_may_not_do_nor_what_it_may_not_know(
+def test_pages_hide_what_a_role_may_not_do_or_know(
     people: Cast, pages: tuple[list[str], list[str]], role: str
 ) -> None:
     """No form leads to where its reader may not go; names of channels and what they cost are the
@@ -99,7 +99,7 @@ def test_pages_show_a_role_neither_what_it_may_not_do_nor_what_it_may_not_know(
 @pytest.mark.slow
 @pytest.mark.usefixtures("bare_errors")
 @pytest.mark.parametrize("role", ROLES)
-def test_no_page_shows_a_role_what_it_may_not_do_or_know(
+def test_every_page_hides_what_a_role_may_not_do_or_know(
     people: Cast, pages: tuple[list[str], list[str]], role: str
 ) -> None:
     look(people, role, [*pages[0], *pages[1]])

@@ -44,7 +44,7 @@ def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dic
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_meant_ends_the_start(
+def test_invalid_setting_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], text: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=text) as error:
@@ -66,7 +66,7 @@ def test_what_cannot_be_meant_ends_the_start(
     ],
     ids="-".join,
 )
-def test_what_can_be_meant_is_taken(
+def test_valid_setting_is_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     settings = read(monkeypatch, tmp_path, **variables)
@@ -75,7 +75,7 @@ def test_what_can_be_meant_is_taken(
     }
 
 
-def test_an_event_of_payment_is_believed_by_no_secret_that_is_missing(
+def test_missing_payment_secret_believes_no_event(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The pair may stand in the installation's files as well."""

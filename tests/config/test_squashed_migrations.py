@@ -65,7 +65,7 @@ def newest_of(migrations: list[tuple[str, str]]) -> dict[str, str]:
     return dict(sorted(migrations))
 
 
-def test_the_squashed_ones_replace_all_of_before() -> None:
+def test_squashed_migrations_replace_all_earlier_ones() -> None:
     loader = MigrationLoader(None, ignore_no_migrations=True)
     replaced = [of for squashed in loader.replacements.values() for of in squashed.replaces]
     assert len(replaced) == len(set(replaced))
@@ -73,7 +73,7 @@ def test_the_squashed_ones_replace_all_of_before() -> None:
     assert newest_of(replaced) == newest_of(BEFORE)
 
 
-def test_a_database_of_before_migrates_without_change() -> None:
+def test_earlier_database_migrates_without_change() -> None:
     loader = MigrationLoader(None, ignore_no_migrations=True)
     # Those that came after the squashed ones stay applied.
     later = loader.disk_migrations.keys() - loader.replacements.keys() - set(BEFORE)
@@ -100,7 +100,7 @@ def half(db: None) -> None:
     recorder.record_unapplied("billing", "0001_squashed_0053_safeguards")
 
 
-def test_a_database_that_lacks_a_part_is_refused(half: None) -> None:
+def test_incomplete_database_is_rejected(half: None) -> None:
     """With what to do first; nothing is applied."""
     before = MigrationRecorder(connection).applied_migrations().keys()
     words = r"billing.*0052_plan_multipliers is missing.*Update to the commit 884c6a29 first"
@@ -112,7 +112,7 @@ def test_a_database_that_lacks_a_part_is_refused(half: None) -> None:
     assert newer_migrations() == []
 
 
-def test_a_first_migration_that_was_killed_goes_on(db: None) -> None:
+def test_killed_first_migration_resumes(db: None) -> None:
     """It has recorded all of some rooms, and nothing of the others."""
     MigrationRecorder(connection).migration_qs.filter(app="usage").delete()
     assert half_applied() == ""

@@ -22,7 +22,7 @@ from tests.runner.databases import ROOT, own_database
 LOOKS = 90
 
 
-def test_a_worker_begins_once_its_tables_are_there() -> None:
+def test_worker_starts_once_its_tables_exist() -> None:
     with own_database("tables") as dsn, psycopg.connect(dsn, autocommit=True) as database:
         load_queues(dsn)
         newest = database.execute(
@@ -51,7 +51,7 @@ def test_a_worker_begins_once_its_tables_are_there() -> None:
 
 
 @pytest.mark.parametrize("signal", [worker_init, beat_init], ids=["worker", "beat"])
-def test_it_says_so_once_a_minute(
+def test_waiting_worker_says_so_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, signal: Signal
 ) -> None:
     looks, now = count(1), 0.0

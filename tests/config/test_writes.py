@@ -219,7 +219,7 @@ def _bank(settings: Any) -> None:
     settings.BANK_ACCOUNT = BANK_ACCOUNT
 
 
-def test_every_write_is_known() -> None:
+def test_every_write_is_covered() -> None:
     """Whatever changes something for others has an event, and is made here or elsewhere."""
     audited, silent = _audited_and_silent()
     assert silent == NO_EVENT
@@ -230,7 +230,7 @@ def test_every_write_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, name: str) -> None:
+def test_write_is_audited_with_its_actor_and_published_to_relays(world: World, name: str) -> None:
     """P11: what a relay holds in memory never changes without a notification. One that limits or
     budgets a running relay counts its changes instead, which the admission compares."""
     if name in BEFORE:
@@ -315,7 +315,7 @@ def _effects(queries: Iterable[Mapping[str, str]]) -> str:
     return "; ".join(parts)
 
 
-def test_every_line_of_the_effects_is_of_a_write() -> None:
+def test_every_listed_effect_belongs_to_a_write() -> None:
     """A write without a line fails above, and says there what the line is."""
     assert EFFECTS.keys() <= WRITES.keys()
 

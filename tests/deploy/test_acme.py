@@ -174,7 +174,7 @@ def test_http_leads_to_https(edge: Edge) -> None:
     assert str(response.getheader("location")).startswith(f"https://{HOST}")
 
 
-def test_who_asks_is_said_by_caddy_and_not_by_the_client(edge: Edge) -> None:
+def test_caddy_states_the_client_address_not_the_client(edge: Edge) -> None:
     forged = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "http", "X_Real_IP": "6.6.6.6"}
     assert edge.ask("GET", "/docs/forged", **forged).status == 404
 

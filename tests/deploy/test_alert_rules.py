@@ -156,19 +156,19 @@ def test_every_rule_has_its_case() -> None:
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_a_rule_fires_on_what_it_is_for_and_not_before(alert: str, tmp_path: Path) -> None:
+def test_rule_fires_for_its_case_and_not_before(alert: str, tmp_path: Path) -> None:
     case = CASES[alert]
     labels = {**case.labels, "severity": RULES[alert]["labels"]["severity"]}
     times = {case.quiet_at: None, case.fires_at: labels}
     assert evaluate(tmp_path, {**GOOD, **case.series}, {alert: times}) == ""
 
 
-def test_nothing_fires_where_nothing_is_wrong(tmp_path: Path) -> None:
+def test_nothing_fires_without_a_problem(tmp_path: Path) -> None:
     quiet: dict[str, Any] = dict.fromkeys(("1m", "90m"))
     assert evaluate(tmp_path, GOOD, dict.fromkeys(RULES, quiet)) == ""
 
 
-def test_a_single_process_that_lets_requests_wait_is_told(tmp_path: Path) -> None:
+def test_single_process_with_waiting_requests_alerts(tmp_path: Path) -> None:
     """Whatever the CPU says, and whatever the others do."""
     lag = {f"weir_event_loop_lag_seconds{WEB_B}": "0.002x4 0.051x"}
     firing = {"severity": "warning"}
@@ -176,19 +176,19 @@ def test_a_single_process_that_lets_requests_wait_is_told(tmp_path: Path) -> Non
     assert evaluate(tmp_path, {**GOOD, **lag}, {"WeirWebProcessesBusy": times}) == ""
 
 
-def test_a_process_that_is_busy_for_minutes_is_none_too_few(tmp_path: Path) -> None:
+def test_process_busy_for_minutes_does_not_mean_too_few(tmp_path: Path) -> None:
     lag = {f"weir_event_loop_lag_seconds{WEB_B}": "0.002x4 0.2x8 0.002x"}
     quiet: dict[str, Any] = dict.fromkeys(("12m", "15m", "30m"))
     assert evaluate(tmp_path, {**GOOD, **lag}, {"WeirWebProcessesBusy": quiet}) == ""
 
 
-def test_a_scrape_that_is_not_set_up_is_told(tmp_path: Path) -> None:
+def test_missing_scrape_alerts(tmp_path: Path) -> None:
     series = {name: values for name, values in GOOD.items() if not name.startswith("up")}
     down = {"job": "weir", "severity": "critical"}
     assert evaluate(tmp_path, series, {"WeirDown": {"3m": down}}) == ""
 
 
-def test_a_single_failed_request_at_night_wakes_nobody(tmp_path: Path) -> None:
+def test_single_failed_request_alerts_no_one(tmp_path: Path) -> None:
     series = {
         'weir_requests_total{model="m",status="200"}': "5x",
         'weir_requests_total{model="m",status="503"}': "0x9 1x20 2x",
@@ -203,7 +203,7 @@ def test_an_evaluation_that_differs_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alert", RULES)
-def test_a_rule_leads_to_what_to_do(alert: str) -> None:
+def test_rule_links_its_runbook(alert: str) -> None:
     """To a section that the table at its beginning names with this alert."""
     page, anchor = RULES[alert]["annotations"]["runbook_url"].split("#")
     text = (ROOT / page).read_text()

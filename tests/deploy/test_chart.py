@@ -41,7 +41,7 @@ def test_every_object_is_valid_by_its_schema(version: str, values: tuple[str, ..
             kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_the_schema_finds_what_is_wrong() -> None:
+def test_schema_finds_mistakes() -> None:
     web = copy.deepcopy(chart.find("Deployment", "weir-web"))
     web["spec"]["replica"] = 2
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -99,7 +99,7 @@ def test_the_chart_is_of_this_version() -> None:
         assert container["image"] == f"registry/weir:{VERSION}"
 
 
-def test_the_processes_are_those_of_compose() -> None:
+def test_processes_match_compose() -> None:
     given = {"FRONT_SUBNET": "127.0.0.1/32"}
     services = files.interpolate(
         {name: one["command"] for name, one in files.compose_file()["services"].items()}, given
@@ -111,7 +111,7 @@ def test_the_processes_are_those_of_compose() -> None:
         assert container["command"] == services[service]
 
 
-def test_containers_can_do_nothing_that_they_need_not() -> None:
+def test_containers_have_minimal_rights() -> None:
     for name, workload in workloads(EVERYTHING).items():
         pod = pod_of(workload)
         assert pod["automountServiceAccountToken"] is False, name
@@ -128,7 +128,7 @@ def test_containers_can_do_nothing_that_they_need_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "relay"])
-def test_a_serving_pod_is_asked_for_readiness_and_goes_alone(name: str) -> None:
+def test_serving_pod_has_readiness_and_drains(name: str) -> None:
     """P10: and is waited for longer than it drains."""
     workload = workloads()[name]
     [container] = pod_of(workload)["containers"]
@@ -150,12 +150,12 @@ def test_a_serving_pod_is_asked_for_readiness_and_goes_alone(name: str) -> None:
     assert budget["spec"]["selector"] == workload["spec"]["selector"]
 
 
-def test_there_is_one_scheduler() -> None:
+def test_exactly_one_scheduler_runs() -> None:
     beat = workloads()["beat"]
     assert (beat["spec"]["replicas"], beat["spec"]["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_it_migrates_before_a_new_pod_starts_and_not_on_the_way_back() -> None:
+def test_migration_precedes_new_pods_but_not_a_rollback() -> None:
     job = workloads()["prepare"]["metadata"]["annotations"]
     files = chart.find("ConfigMap", "weir-apply", EVERYTHING)
     for annotations in (job, files["metadata"]["annotations"]):
@@ -168,7 +168,7 @@ def test_it_migrates_before_a_new_pod_starts_and_not_on_the_way_back() -> None:
     assert [one["configMap"]["name"] for one in volumes if "configMap" in one] == ["weir-apply"]
 
 
-def test_the_autoscaler_has_the_number_of_pods_for_itself() -> None:
+def test_autoscaler_alone_sets_the_number_of_pods() -> None:
     assert workloads()["relay"]["spec"]["replicas"] == 2
     assert "replicas" not in workloads(EVERYTHING)["relay"]["spec"]
     spec = chart.find("HorizontalPodAutoscaler", "weir-relay", EVERYTHING)["spec"]
@@ -211,7 +211,7 @@ def components(policy: dict[str, Any]) -> set[str]:
     return set(expression["values"])
 
 
-def test_pods_reach_and_are_reached_as_in_the_networks_of_compose() -> None:
+def test_pod_networks_match_compose() -> None:
     policies = {
         one["metadata"]["name"].removeprefix("weir-"): one
         for one in chart.render()
@@ -240,7 +240,7 @@ def test_pods_reach_and_are_reached_as_in_the_networks_of_compose() -> None:
     ]
 
 
-def test_the_metrics_are_read_once_by_a_name_that_weir_takes() -> None:
+def test_metrics_are_scraped_once_under_an_accepted_name() -> None:
     """Every process answers for the whole installation."""
     spec = chart.find("ScrapeConfig", "weir", EVERYTHING)["spec"]
     [[target]] = [one["targets"] for one in spec["staticConfigs"]]
@@ -270,7 +270,7 @@ def test_a_backup_is_expected_where_one_is_made() -> None:
     assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_own_authorities_are_in_every_pod() -> None:
+def test_every_pod_has_the_custom_authorities() -> None:
     for name, workload in workloads(EVERYTHING).items():
         [container] = pod_of(workload)["containers"]
         file = chart.environment(workload)["SSL_CERT_FILE"]
@@ -288,7 +288,7 @@ def test_no_secret_is_in_the_chart() -> None:
         assert named == (["weir-channels"] if name == "prepare" else [])
 
 
-def test_what_the_secret_must_have_is_demanded() -> None:
+def test_required_secret_values_are_enforced() -> None:
     """Kubernetes names it, and does not start the container."""
     [container] = pod_of(workloads()["web"])["containers"]
     references = [

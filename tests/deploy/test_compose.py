@@ -31,12 +31,12 @@ def test_ready_through_the_edge(stage: Stage) -> None:
     assert ask(stage.port, "/healthz").status == 200
 
 
-def test_what_was_prepared_is_served(stage: Stage) -> None:
+def test_prepared_data_is_served(stage: Stage) -> None:
     assert ask(stage.port, "/v1/models", headers=bearer()).json["data"][0]["id"] == "fake"
 
 
 @pytest.mark.slow
-def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
+def test_first_operator_enters_by_a_link(stage: Stage) -> None:
     """As docs/operate/start.md has it: a command in a container of the web service."""
     done = stage.shape.exec("web", ["python", "manage.py", "sign_in_link", "owner@example.org"])
     assert done.startswith("http://127.0.0.1/")
@@ -59,7 +59,7 @@ def test_the_sign_in_page_comes_with_its_files(stage: Stage) -> None:
             assert file.one("content-encoding") == "gzip", path
 
 
-def test_a_stream_arrives_as_it_is_said(stage: Stage) -> None:
+def test_stream_arrives_as_it_is_generated(stage: Stage) -> None:
     """The provider stops after three words until the client has read them: no timing is in it."""
     with stage.stream("hi #tokens=8 #hold=3") as answer:
         assert answer.status == 200
@@ -88,7 +88,7 @@ def test_the_request_id_is_one_and_the_same(stage: Stage) -> None:
     until(lambda: stage.rows(query, parse_id(page_text)) == [(1,)], "the request has no record")
 
 
-def test_bodies_are_bounded(stage: Stage) -> None:
+def test_body_sizes_are_limited(stage: Stage) -> None:
     """What the relay allows reaches it: without a key it refuses before it reads."""
 
     def head(path: str, size: int, more: str = "") -> Answer:
@@ -103,7 +103,7 @@ def test_bodies_are_bounded(stage: Stage) -> None:
     assert head("/login", 3 * mib + 1).status == 413
 
 
-def test_redis_asks_for_its_password(stage: Stage) -> None:
+def test_redis_requires_its_password(stage: Stage) -> None:
     completed = subprocess.run(
         ["redis-cli", "-p", str(stage.redis.port), "ping"], capture_output=True, text=True
     )
@@ -130,7 +130,7 @@ def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     )
 
 
-def test_without_redis_no_limit_gets_looser_and_no_money_moves(stage: Stage) -> None:
+def test_redis_outage_loosens_no_limit_and_moves_no_money(stage: Stage) -> None:
     """P19: killed, then back and empty. What was asked meanwhile is summed up once it is back."""
     stage.redis.process.kill()
     stage.redis.process.wait()
@@ -161,7 +161,7 @@ def queued(stage: Stage) -> int:
     return int(completed.stdout)
 
 
-def test_postgres_takes_its_settings(stage: Stage) -> None:
+def test_postgres_accepts_its_settings(stage: Stage) -> None:
     """The command's own words against a real server: names and values that it knows."""
     command = stage.shape.services["postgres"]["command"]
     assert command[0] == "postgres"
@@ -209,7 +209,7 @@ def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
     assert [stage.chat("hi #tokens=2").status for _ in range(5)] == [200] * 5
 
 
-def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
+def test_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     """SIGTERM in the middle of an answer: it is said to its end; then exit code 0."""
     web = stage.webs[1]
     with stage.stream("hi #tokens=8 #hold=3") as answer:
@@ -226,7 +226,7 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])
-def test_the_stop_signal_ends_a_service_in_order(stage: Stage, name: str) -> None:
+def test_stop_signal_ends_a_service_cleanly(stage: Stage, name: str) -> None:
     """Last of this file: each ends by the signal that Docker would send, with exit code 0."""
     running = [one for one in stage.shape.running if one.name == name][-1]
     wanted = stage.shape.services[name].get("stop_signal", "SIGTERM")

@@ -101,7 +101,7 @@ def open_post(port: int, path: str, size: int) -> Answer:
     )
 
 
-def test_what_says_who_asks_is_written_by_us(edge: Running, recorder: Recorder) -> None:
+def test_client_identity_headers_are_ours(edge: Running, recorder: Recorder) -> None:
     forged = {
         "X-Forwarded-For": "6.6.6.6",
         "X-Forwarded-Proto": "https",
@@ -136,7 +136,7 @@ def test_the_request_id_is_the_one_of_the_application(edge: Running) -> None:
     assert "sk-secret" not in edge.told()
 
 
-def test_every_operation_of_the_management_api_reaches_the_application(
+def test_every_management_operation_reaches_the_application(
     edge: Running, recorder: Recorder
 ) -> None:
     for path, methods in api.get_openapi_schema()["paths"].items():
@@ -158,7 +158,7 @@ def test_connections_to_the_application_are_kept(edge: Running, recorder: Record
 
 
 @pytest.mark.parametrize("path", ["/slow", "/api/slow", "/v1/slow"])
-def test_an_answer_is_never_held_back(edge: Running, recorder: Recorder, path: str) -> None:
+def test_answer_is_never_buffered(edge: Running, recorder: Recorder, path: str) -> None:
     """Its second half is said only when its first half has been read."""
     recorder.released.clear()
     with contextlib.closing(
@@ -175,7 +175,7 @@ def test_an_answer_is_never_held_back(edge: Running, recorder: Recorder, path: s
 @pytest.mark.parametrize(
     "path", sorted(path for path, found in ENDPOINTS.items() if found.body_bytes_max)
 )
-def test_a_row_of_the_relay_takes_its_body(edge: Running, path: str) -> None:
+def test_relay_path_accepts_its_body(edge: Running, path: str) -> None:
     """Its head goes on at once, and without a file between: the answer comes before the body."""
     size = ENDPOINTS[path].body_bytes_max
     assert open_post(edge.port, path, size).status == 200
@@ -193,7 +193,7 @@ def test_a_body_too_large_is_refused_in_the_shape_of_the_api(edge: Running, path
 
 
 @pytest.mark.parametrize("path", ["/login", "/api/v1/keys", "/o/acme/keys/new"])
-def test_a_page_takes_small_bodies_only(edge: Running, path: str) -> None:
+def test_page_accepts_only_small_bodies(edge: Running, path: str) -> None:
     assert open_post(edge.port, path, 3 * MIB + 1).status == 413
 
 
@@ -207,9 +207,7 @@ def test_a_page_takes_small_bodies_only(edge: Running, path: str) -> None:
         f"X-Long: {'a' * 9000}",
     ],
 )
-def test_a_request_with_two_readings_ends_here(
-    edge: Running, recorder: Recorder, lines: str
-) -> None:
+def test_ambiguous_request_ends_here(edge: Running, recorder: Recorder, lines: str) -> None:
     """docs/promises.md, "Requests": one strict parser behind one strict proxy."""
     before = len(recorder.heads)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: hub\r\n{lines}\r\n\r\nhello"
@@ -217,7 +215,7 @@ def test_a_request_with_two_readings_ends_here(
     assert len(recorder.heads) == before
 
 
-def test_nothing_behind_the_edge_is_said_as_such(edge: Running, recorder: Recorder) -> None:
+def test_internals_are_never_named_in_edge_errors(edge: Running, recorder: Recorder) -> None:
     """Last of this file: it takes the application away."""
     recorder.close()
     refused = ask(edge.port, "/v1/models")
@@ -233,7 +231,7 @@ def test_nothing_behind_the_edge_is_said_as_such(edge: Running, recorder: Record
         assert answer.one("server") == "nginx"
 
 
-def test_tls_ends_here_too(tmp_path: Path) -> None:
+def test_tls_terminates_here_too(tmp_path: Path) -> None:
     """The other edge: what it says is well-formed, with a certificate where it looks for one."""
     shape = Shape(tmp_path, {**GIVEN, "EDGE": "tls"}, "")
     shape.webs.append(Running("web", subprocess.Popen(["true"]), free_port(), Path("/dev/null")))

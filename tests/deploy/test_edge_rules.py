@@ -118,7 +118,7 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_request_goes_past_all_that_are_gone(tmp_path: Path) -> None:
+def test_request_skips_stopped_processes(tmp_path: Path) -> None:
     """P10: however many processes are just stopping, and though an address answers nothing."""
     shape = Shape(tmp_path, GIVEN, "")
     with silent_port() as silent:
@@ -141,7 +141,7 @@ def asked(upstreams: list[Upstream]) -> list[str]:
     return [line for upstream in upstreams for line in upstream.asked]
 
 
-def test_sessions_change_over(tmp_path: Path) -> None:
+def test_websocket_upgrades_pass(tmp_path: Path) -> None:
     """A WebSocket goes through, at either address of realtime sessions, with what its client says
     of itself."""
     shape = Shape(tmp_path, GIVEN, "")
@@ -171,7 +171,7 @@ def paging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("path", ["/login", "/api/v1/keys", CHAT])
-def test_an_answer_is_not_compressed_beside_a_secret(paging: Running, path: str) -> None:
+def test_answers_with_secrets_are_not_compressed(paging: Running, path: str) -> None:
     """BREACH: a page holds a secret beside what a visitor wrote."""
     answer = ask(paging.port, path, headers={"Accept-Encoding": "gzip, deflate, br"})
     assert (answer.status, answer.all("content-encoding")) == (200, [])
@@ -180,7 +180,7 @@ def test_an_answer_is_not_compressed_beside_a_secret(paging: Running, path: str)
 
 @pytest.mark.parametrize("path", ["/login", "/api/v1/keys", CHAT])
 @pytest.mark.parametrize("status", ["500 Error", "502 Bad", "503 Busy", "504 Late", "429 Many"])
-def test_what_one_process_has_answered_no_other_is_asked(
+def test_answered_request_is_sent_to_no_other_process(
     tmp_path: Path, path: str, status: str
 ) -> None:
     """P1: a request that was taken in may have been paid for."""
@@ -194,7 +194,7 @@ def test_what_one_process_has_answered_no_other_is_asked(
         assert asked(upstreams) == [f"POST {path} HTTP/1.1"]
 
 
-def test_what_one_process_has_heard_and_not_answered_no_other_is_asked(tmp_path: Path) -> None:
+def test_received_unanswered_request_is_sent_to_no_other_process(tmp_path: Path) -> None:
     shape = Shape(tmp_path, GIVEN, "")
     shape.services["nginx"].pop("healthcheck")
     with edge_before(shape, b"", b"") as (edge, upstreams):
@@ -215,7 +215,7 @@ def wait_for(port: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/login", "/api/v1/keys", CHAT])
-def test_every_answer_of_the_edge_itself_says_when_to_come_again(tmp_path: Path, path: str) -> None:
+def test_every_edge_error_says_when_to_retry(tmp_path: Path, path: str) -> None:
     """Nothing keeps the answer of a moment, and it has an id that its log line has too."""
     shape = Shape(tmp_path, GIVEN, "")
     shape.services["nginx"].pop("healthcheck")
@@ -262,7 +262,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape
 
 
 @pytest.mark.parametrize("path", ["/", "/login?next=/o/acme", f"{CHAT}?key=k", "/api/v1/keys"])
-def test_without_tls_nothing_but_the_way_there_is_served(
+def test_plain_http_serves_only_redirects_to_tls(
     secured: tuple[TlsShape, list[Upstream]], path: str
 ) -> None:
     """308 and not 301: a POST stays a POST."""
@@ -274,7 +274,7 @@ def test_without_tls_nothing_but_the_way_there_is_served(
     assert asked(upstreams) == []
 
 
-def test_behind_tls_the_application_hears_of_it(secured: tuple[TlsShape, list[Upstream]]) -> None:
+def test_application_learns_of_tls(secured: tuple[TlsShape, list[Upstream]]) -> None:
     shape, upstreams = secured
     context = ssl.create_default_context(cadata=_certificate(shape))
     with (

@@ -62,7 +62,7 @@ def test_only_the_edge_is_published() -> None:
 
 
 @pytest.mark.parametrize("name", ["provider", "visitors"])
-def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
+def test_trial_additions_have_no_more_rights(name: str) -> None:
     """And is seen by nobody outside, nor sees it."""
     fields = {**GIVEN, "TRIAL_KEY": "given"}
     result = files.services(fields, files.TRIAL)[name]
@@ -78,7 +78,7 @@ def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
         files.services(GIVEN, files.TRIAL)
 
 
-def test_the_trial_leaves_the_rest_as_it_is() -> None:
+def test_trial_leaves_the_rest_unchanged() -> None:
     fields = {**GIVEN, "TRIAL_KEY": "given"}
     plain, trial = files.services(fields), files.services(fields, files.TRIAL)
     assert set(trial) - set(plain) == {"provider", "visitors"}
@@ -87,7 +87,7 @@ def test_the_trial_leaves_the_rest_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", PRODUCT)
-def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
+def test_service_has_minimal_rights(name: str) -> None:
     result = service(name)
     assert result["read_only"] is True
     assert result["cap_drop"] == ["ALL"]
@@ -107,7 +107,7 @@ def test_the_database_and_the_queue_reach_nobody_outside() -> None:
     assert "data" not in service("nginx")["networks"]
 
 
-def test_forwarded_headers_are_believed_from_the_network_of_nginx_alone() -> None:
+def test_forwarded_headers_are_trusted_only_from_nginx() -> None:
     [trusted] = [
         word.removeprefix("--forwarded-allow-ips=")
         for word in service("web")["command"]
@@ -149,7 +149,7 @@ def test_no_stop_is_cut_short() -> None:
     assert app.conf.task_time_limit < files.seconds(service("worker")["stop_grace_period"])
 
 
-def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
+def test_server_side_keeps_connections_longer() -> None:
     [uvicorn] = [
         int(word.removeprefix("--timeout-keep-alive="))
         for word in service("web")["command"]
@@ -170,7 +170,7 @@ def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
     assert files.seconds(failed) < accepting_s
 
 
-def test_one_beat_and_any_number_of_webs() -> None:
+def test_one_beat_and_any_number_of_web_processes() -> None:
     assert "deploy" not in service("beat")
     assert service("web")["deploy"] == {"replicas": "2"}
     # What web processes keep is for whichever of them comes next.
@@ -179,7 +179,7 @@ def test_one_beat_and_any_number_of_webs() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_process_finds_the_own_authorities(name: str) -> None:
+def test_every_process_finds_the_custom_authorities(name: str) -> None:
     assert "./deploy/trust:/etc/weir/trust:ro" in service(name)["volumes"]
 
 

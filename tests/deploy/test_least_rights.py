@@ -61,19 +61,19 @@ def run_lines(stage: int) -> list[str]:
     return [one.text for one in files.dockerfile()[stage] if one.name == "RUN"]
 
 
-def test_each_service_stands_in_the_networks_that_it_needs() -> None:
+def test_each_service_is_in_the_networks_it_needs() -> None:
     assert {name: set(service(name)["networks"]) for name in PRODUCT} == NETWORKS
 
 
 @pytest.mark.parametrize("name", PRODUCT)
-def test_what_is_mounted_is_read_only_or_named_here(name: str) -> None:
+def test_mounts_are_read_only_or_named_here(name: str) -> None:
     for volume in service(name).get("volumes", []):
         source = volume.split(":")[0]
         assert source in KEPT.get(name, set()) or volume.endswith(":ro"), volume
 
 
 @pytest.mark.parametrize("name", PRODUCT)
-def test_the_log_of_a_service_cannot_fill_the_disk(name: str) -> None:
+def test_service_log_cannot_fill_the_disk(name: str) -> None:
     logging: dict[str, Any] = service(name)["logging"]
     assert logging["driver"] == "json-file"
     assert set(logging["options"]) == {"max-size", "max-file"}
@@ -92,7 +92,7 @@ def test_no_secret_stands_on_a_command_line(name: str) -> None:
     assert all(line.strip().startswith("echo ") for line in lines)
 
 
-def test_redis_forgets_nothing_by_itself_and_keeps_nothing() -> None:
+def test_redis_evicts_and_persists_nothing() -> None:
     """P19: a doorbell that is thrown out unheard is late work; a full one says so at once."""
     [command] = service("redis")["command"]
     assert "--maxmemory-policy noeviction" in command
@@ -100,13 +100,13 @@ def test_redis_forgets_nothing_by_itself_and_keeps_nothing() -> None:
     assert "umask 077" in command
 
 
-def test_a_transaction_that_was_left_open_is_ended() -> None:
+def test_idle_transaction_is_ended() -> None:
     """P18: it would hold the lock of a wallet for good."""
     limit = options(service("postgres")["command"])["idle_in_transaction_session_timeout"]
     assert 0 < files.seconds(limit) <= 60
 
 
-def test_web_speaks_our_protocol() -> None:
+def test_web_uses_our_protocol() -> None:
     """P9: the bounds of a head, a reader and a connection are its own
     (config/server/protocol.py)."""
     command = service("web")["command"]
@@ -117,7 +117,7 @@ def test_web_speaks_our_protocol() -> None:
     assert command[:3] == ["python", "-m", "deploy.exit_zero"]
 
 
-def test_the_default_edge_gets_its_certificate_by_itself() -> None:
+def test_default_edge_obtains_its_certificate_itself() -> None:
     """A first start ends in a page that a browser opens: without TLS its cookies are refused."""
     mounted = [volume for volume in service("nginx")["volumes"] if "edge.conf" in volume]
     assert mounted == ["./deploy/nginx/edges/acme.conf:/etc/weir/edge.conf:ro"]
@@ -125,7 +125,7 @@ def test_the_default_edge_gets_its_certificate_by_itself() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "prepare"])
-def test_every_documented_setting_reaches_every_process_and_a_secret_who_needs_it(
+def test_settings_reach_every_process_and_secrets_only_some(
     name: str,
 ) -> None:
     text = (files.ROOT / "docs/operate/configure.md").read_text()
@@ -139,12 +139,12 @@ def test_every_documented_setting_reaches_every_process_and_a_secret_who_needs_i
     assert not environment.keys() & others
 
 
-def test_the_keys_of_channels_are_for_prepare_alone() -> None:
+def test_channel_keys_are_for_prepare_only() -> None:
     """`env:NAME` of an applied file reads .env; no other process needs it."""
     assert [name for name in PRODUCT if "env_file" in service(name)] == ["prepare"]
 
 
-def test_packages_are_what_was_reviewed() -> None:
+def test_packages_are_the_reviewed_ones() -> None:
     """P24: by their hashes, and none runs a line of its own to be installed."""
     [install] = [line for line in run_lines(0) if line.startswith("pip ")]
     assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(install.split())

@@ -66,7 +66,7 @@ ASKED = {PROD: asked(), RUN: asked("embedded"), DEV: asked("embedded", "dev")}
 
 
 @pytest.mark.parametrize("lock", ASKED)
-def test_a_lock_holds_what_is_asked_for_in_a_version_that_will_do(lock: str) -> None:
+def test_lock_contains_suitable_requested_versions(lock: str) -> None:
     installed = installed_by(lock)
     for wanted in ASKED[lock]:
         [version] = installed[canonicalize_name(wanted.name)].requirement.specifier
@@ -99,7 +99,7 @@ def closure(wanted: Iterable[Requirement]) -> set[str]:
 
 
 @pytest.mark.parametrize(("smaller", "larger"), [(PROD, RUN), (RUN, DEV)])
-def test_one_version_of_a_package_everywhere(smaller: str, larger: str) -> None:
+def test_package_has_one_version_everywhere(smaller: str, larger: str) -> None:
     """What is tested is what runs: the image has the very files that the tests had."""
     here, there = installed_by(smaller), installed_by(larger)
     for name, pin in here.items():

@@ -15,7 +15,7 @@ def script(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_what_it_prints_is_all_that_compose_asks_for() -> None:
+def test_output_contains_everything_compose_needs() -> None:
     inputs = dict(line.split("=", 1) for line in script(URL).stdout.splitlines())
     assert inputs.keys() == GIVEN.keys()
     assert inputs["PUBLIC_URL"] == URL
@@ -26,13 +26,13 @@ def test_what_it_prints_is_all_that_compose_asks_for() -> None:
     assert web["BROKER_URL"] == f"redis://:{inputs['REDIS_PASSWORD']}@redis:6379/0"
 
 
-def test_an_address_without_tls_is_served_by_nginx_alone() -> None:
+def test_only_nginx_serves_an_address_without_tls() -> None:
     inputs = settings("http://localhost:8080")
     assert inputs["EDGE"] == "plain"
     assert inputs["COMPOSE_FILE"] == f"docker-compose.yml:{files.NGINX_ALONE}"
 
 
-def test_every_secret_is_made_afresh() -> None:
+def test_every_secret_is_newly_generated() -> None:
     one, other = settings(URL), settings(URL)
     secrets = [item[name] for item in (one, other) for name in one if name != "PUBLIC_URL"]
     assert len(set(secrets)) == len(secrets)
@@ -40,7 +40,7 @@ def test_every_secret_is_made_afresh() -> None:
     assert len(base64.b64decode(one["WEIR_KEK"], validate=True)) == 32
 
 
-def test_it_wants_the_address_that_people_type() -> None:
+def test_public_address_is_required() -> None:
     for arguments in ([], ["hub.example.org"], [URL, URL]):
         done = script(*arguments)
         assert (done.returncode, done.stdout) == (2, "")

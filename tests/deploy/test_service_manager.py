@@ -70,7 +70,7 @@ def managed(verb: str, folder: Path, port: int) -> Iterator[Managed]:
             process.wait()
 
 
-def test_a_process_that_hangs_is_not_heard(tmp_path: Path) -> None:
+def test_hanging_process_sends_no_heartbeat(tmp_path: Path) -> None:
     """Web, worker and scheduler beside each other: each waits for the times of its own."""
     port = free_port()
     with ExitStack() as stack:

@@ -50,11 +50,11 @@ def ready(url: str) -> int:
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 401, 404, 429, 500, 503])
-def test_nothing_but_200_is_ready(port: int, status: int) -> None:
+def test_only_200_means_ready(port: int, status: int) -> None:
     assert (ready(f"http://127.0.0.1:{port}/{status}") == 0) is (status == 200)
 
 
-def test_who_does_not_answer_is_not_ready() -> None:
+def test_unresponsive_process_is_not_ready() -> None:
     assert ready(f"http://127.0.0.1:{free_port()}/readyz") != 0
 
 
@@ -70,7 +70,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_a_preparation_has_its_order(steps: list[str], tmp_path: Path) -> None:
+def test_preparation_steps_are_ordered(steps: list[str], tmp_path: Path) -> None:
     """A replica is refused first; the secrets are compared before anything is sealed with them; the
     files are applied by their names."""
     for name in ("20-b.yaml", "10-a.yaml", "README.md", "30-c.yml"):

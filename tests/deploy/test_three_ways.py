@@ -78,7 +78,7 @@ def test_the_commands_are_the_same(name: str) -> None:
     assert line.split()[1] == verb
 
 
-def test_what_prepares_does_the_same() -> None:
+def test_preparation_does_the_same() -> None:
     [container] = pod_of(workloads()["prepare"])["containers"]
     assert container["command"] == service("prepare")["command"]
     lines = units.service("prepare")["ExecStart"]
@@ -101,7 +101,7 @@ def test_the_limits_are_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_each_is_waited_for_as_long(name: str) -> None:
+def test_stop_waits_are_the_same(name: str) -> None:
     """P10; tests/deploy/test_files.py has that no stop is cut short by these times."""
     pods, unit = PROCESSES[name]
     seconds = files.seconds(service(name)["stop_grace_period"])
@@ -132,7 +132,7 @@ def test_every_setting_can_be_set() -> None:
         assert "/etc/weir/weir.env" in units.service(unit)["EnvironmentFile"]
 
 
-def test_keys_of_channels_are_for_what_prepares_alone() -> None:
+def test_channel_keys_are_for_preparation_only() -> None:
     assert [name for name in PROCESSES if "env_file" in service(name)] == ["prepare"]
     pods = {
         name

@@ -48,7 +48,7 @@ def test_systemd_takes_every_unit(installed: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_systemd_finds_what_is_wrong(installed: Path) -> None:
+def test_systemd_finds_mistakes(installed: Path) -> None:
     file = installed / "weir-worker.service"
     file.write_text(file.read_text().replace("MemoryMax=1G", "MemoryMaximum=1G"))
     result = analyze(installed, "verify", "--man=no", "weir-worker.service")
@@ -56,7 +56,7 @@ def test_systemd_finds_what_is_wrong(installed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_unit_can_do_no_more_than_it_must(name: str, installed: Path) -> None:
+def test_unit_has_minimal_rights(name: str, installed: Path) -> None:
     """With the drop-in that all units have by the beginning of their names."""
     result = analyze(installed, "security", "--offline=true", started(name))
     [level] = re.findall(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
@@ -64,7 +64,7 @@ def test_a_unit_can_do_no_more_than_it_must(name: str, installed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_unit_runs_verbs_that_there_are(name: str) -> None:
+def test_unit_runs_existing_verbs(name: str) -> None:
     for line in units.service(name)["ExecStart"]:
         for verb in re.findall(rf"(?:{WEIR}|\"\$\$weir\") (\w+)", line):
             assert weir.get_command(None, verb), verb  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ WEBS = ["systemctl restart weir-web@8000.service", "systemctl restart weir-web@8
 LISTED = "systemctl list-units --plain --no-legend weir-web@*.service"
 
 
-def test_an_update_migrates_first_and_goes_from_one_web_process_to_the_next(tmp_path: Path) -> None:
+def test_update_migrates_first_and_replaces_web_processes_in_turn(tmp_path: Path) -> None:
     calls = update(tmp_path, "1.1.0")
     assert calls[:2] == [
         f"python3 -m venv {tmp_path}/weir/1.1.0",
@@ -131,7 +131,7 @@ def test_an_update_migrates_first_and_goes_from_one_web_process_to_the_next(tmp_
     assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"
 
 
-def test_an_update_installs_no_other_version_than_the_named(tmp_path: Path) -> None:
+def test_update_installs_only_the_named_version(tmp_path: Path) -> None:
     update(tmp_path, "1.0.0")
     script = tmp_path / "tree/deploy/systemd/update.sh"
     done = subprocess.run(["/bin/sh", str(script), "1.2.0"], capture_output=True, text=True)
@@ -140,7 +140,7 @@ def test_an_update_installs_no_other_version_than_the_named(tmp_path: Path) -> N
     assert not (tmp_path / "weir/1.2.0").exists()
 
 
-def test_the_way_back_leaves_the_database_and_the_jobs(tmp_path: Path) -> None:
+def test_rollback_leaves_the_database_and_the_jobs(tmp_path: Path) -> None:
     update(tmp_path, "1.0.0")
     update(tmp_path, "1.1.0")
     assert update(tmp_path, "--back", "1.0.0") == [LISTED, *WEBS]

@@ -127,7 +127,7 @@ def ports_of(*webs: Running) -> list[int]:
     return [web.port for web in webs]
 
 
-def test_an_update_and_the_way_back_lose_no_request(
+def test_update_and_rollback_lose_no_request(
     versions: Versions, record_property: Callable[[str, object], None]
 ) -> None:
     old, new = versions.old, versions.new

@@ -122,7 +122,7 @@ def test_the_usage_of_tools_is_classified() -> None:
 @pytest.mark.parametrize(
     ("wire", "kind"), USAGE_TYPES, ids=[f"{wire} {kind.__name__}" for wire, kind in USAGE_TYPES]
 )
-def test_a_member_that_a_vendor_adds_is_noticed(wire: str, kind: type[BaseModel]) -> None:
+def test_new_vendor_member_is_noticed(wire: str, kind: type[BaseModel]) -> None:
     grown = create_model("Grown", __base__=kind, holo_tokens=(int | None, None))
     assert unclassified(grown, TABLES[wire]) == ["holo_tokens"]
 
@@ -193,7 +193,7 @@ def test_every_member_of_a_request_is_classified(
     assert members - table.keys() == set()
 
 
-def test_converse_is_classified_by_boto3s_own_description() -> None:
+def test_converse_matches_boto3s_description() -> None:
     shape = converse.operation().output_shape.members["usage"]
     told = {
         f"{name}[].{inner}" if member.type_name == "list" else name

@@ -24,7 +24,7 @@ from tests.dialects.exchanges import fault_of
         (b'{"object":"error","message":"no"}', "upstream_error"),
     ],
 )
-def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
+def test_malformed_answer(raw: bytes, fault: str) -> None:
     with pytest.raises(AnswerFault) as caught:
         open_answer(raw)
     assert fault_of(caught) == fault
@@ -76,7 +76,7 @@ def test_usage_of_endpoints_without_output(
 
 
 @drawn(st.binary(max_size=60))
-def test_no_bytes_are_too_odd(raw: bytes) -> None:
+def test_malformed_bytes_are_handled(raw: bytes) -> None:
     input_quantities(raw)
     try:
         open_answer(raw)

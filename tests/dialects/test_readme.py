@@ -49,7 +49,7 @@ def run_alone(folder: Path, script: str) -> str:
     return done.stdout
 
 
-def test_the_readme_prints_what_it_says(tmp_path: Path) -> None:
+def test_readme_examples_print_what_it_says(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGE, re.DOTALL)
     assert len(blocks) == 4
     printed = run_alone(tmp_path, "\n".join(code for code, _ in blocks))
@@ -129,7 +129,7 @@ def test_parameters_without_a_counterpart_are_named() -> None:
     assert "seed" in translate(body, "openai", "anthropic", "u").dropped
 
 
-def test_half_a_surrogate_pair_takes_nothing_from_an_answer() -> None:
+def test_lone_surrogate_removes_nothing_from_an_answer() -> None:
     """F15a."""
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
     answer = (
@@ -174,7 +174,7 @@ def test_a_stream_can_be_renamed_and_cut_at_its_length() -> None:
         (b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}', 503),
     ],
 )
-def test_an_answer_that_failed_becomes_an_error_of_the_client(answer: bytes, status: int) -> None:
+def test_failed_answer_becomes_a_client_error(answer: bytes, status: int) -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
     with pytest.raises(AnswerFault) as caught:
         translate(body, "openai", "anthropic", "u").answer(answer)
@@ -194,7 +194,7 @@ def test_errors_are_one_tree() -> None:
     assert set(DialectError.__subclasses__()) == {RequestFault, AnswerFault, ReadFault}
 
 
-def test_an_unknown_dialect_is_named_with_those_there_are() -> None:
+def test_unknown_dialect_is_named_with_the_known_ones() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
     with pytest.raises(ValueError, match="'grok': use one of openai, responses, anthropic, gemini"):
         translate(body, "openai", "grok", "u")  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def test_a_model_may_have_a_default() -> None:
     assert check_model("模型") == "模型"
 
 
-def test_a_number_out_of_every_range_is_refused_by_its_range() -> None:
+def test_out_of_range_number_is_rejected_with_its_range() -> None:
     members = small_members(read_body(b'{"n":1e999,"m":"x"}'), ("n", "m"))
     with pytest.raises(RequestFault) as caught:
         read_integers(members, n=(1, 5), m=(1, 5))
@@ -53,7 +53,7 @@ def test_a_number_out_of_every_range_is_refused_by_its_range() -> None:
 @pytest.mark.parametrize(
     ("value", "user"), [(None, ""), (7, ""), ("a\0b", "ab"), ("x" * 300, "x" * 256)]
 )
-def test_user_may_stand_on_a_row(value: object, user: str) -> None:
+def test_user_must_fit_its_column(value: object, user: str) -> None:
     assert read_user(read_body(wire(user=value))) == user
 
 
@@ -69,7 +69,7 @@ def test_only_what_must_change_changes() -> None:
 @pytest.mark.parametrize(
     ("value", "kind"), [(None, "missing_parameter"), ("a", "invalid_type"), ({}, "invalid_type")]
 )
-def test_an_array_must_be_there(value: object, kind: str) -> None:
+def test_array_is_required(value: object, kind: str) -> None:
     with pytest.raises(RequestFault) as caught:
         read_array(read_body(wire(messages=value)), "messages")
     assert refusal(caught) == (kind, "messages")
@@ -79,7 +79,7 @@ def test_an_array_must_be_there(value: object, kind: str) -> None:
     ]
 
 
-def test_a_model_that_the_path_names_instead_is_replaced_whatever_it_is() -> None:
+def test_any_body_model_is_replaced_by_the_paths() -> None:
     for named in (b"[1e999]", b"1e999", b"null", b'"other"'):
         body = read_body(b'{"model":' + named + b',"x":1}')
         assert edit_body(body, "m") == b'{"model":"m","x":1}'

@@ -27,7 +27,7 @@ def events_of(*parts: Reasoning | Text | ToolCall) -> list[Event]:
 
 
 @given(REASONING, REASONING)
-def test_what_is_kept_comes_back_before_its_call(first: Reasoning, second: Reasoning) -> None:
+def test_stored_state_returns_before_its_call(first: Reasoning, second: Reasoning) -> None:
     calls = (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}"))
     collected = collect_reasoning(
         events_of(first, calls[0], second, calls[1], Text("x")), texts=True
@@ -42,7 +42,7 @@ def test_what_is_kept_comes_back_before_its_call(first: Reasoning, second: Reaso
     assert restore_reasoning(given_back, known) == given_back
 
 
-def test_only_what_has_a_seal_is_kept_unless_texts_are_wanted() -> None:
+def test_only_sealed_parts_are_stored_unless_text_is_wanted() -> None:
     call = ToolCall("a", "f", "{}")
     assert collect_reasoning(events_of(Reasoning("hm"), call), texts=False) == {}
     assert list(collect_reasoning(events_of(Reasoning("hm"), call), texts=True)) == ["a"]
@@ -51,7 +51,7 @@ def test_only_what_has_a_seal_is_kept_unless_texts_are_wanted() -> None:
     assert collect_reasoning([], texts=True) == {}
 
 
-def test_streams_that_do_not_translate_tell_no_end_of_calls() -> None:
+def test_untranslated_streams_report_no_end_of_calls() -> None:
     events: list[Event] = [
         ReasoningDelta(0, "h"),
         ReasoningDelta(0, "m"),
@@ -62,7 +62,7 @@ def test_streams_that_do_not_translate_tell_no_end_of_calls() -> None:
     assert msgspec.json.decode(content)[0]["text"] == "hm"
 
 
-def test_a_request_without_calls_stays_itself() -> None:
+def test_request_without_calls_stays_unchanged() -> None:
     bare = request(Message("assistant", (Text("x"),)))
     assert calls_without_reasoning(bare) == []
     assert restore_reasoning(bare, {}) is bare

@@ -134,6 +134,6 @@ def test_selected_models_open_in_a_comparison(served: Cast, client: Client) -> N
     )
 
 
-def test_the_price_book_begins_with_what_operators_wrote(served: Cast) -> None:
+def test_price_book_starts_with_the_operators_prices(served: Cast) -> None:
     listed = heads(signed_in(served.dora), "/admin/prices", "")
     assert listed == [*sorted(MODELS), "a", "b", "c"]

@@ -137,7 +137,7 @@ def test_every_operation_needs_a_key_or_a_session(operation: Operation) -> None:
     assert callbacks in ([api_auth], [installation_auth])
 
 
-def test_only_operators_operations_look_at_all_organisations() -> None:
+def test_only_operators_operations_read_all_organisations() -> None:
     """Adding one is a decision: row-level security hides nothing from it (docs/adr/0013)."""
     routers = {
         tuple(router.tags or ()) for _, router in api._routers if router.auth == installation_auth

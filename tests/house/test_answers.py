@@ -99,7 +99,7 @@ def failed(answers: Collection[Answer]) -> list[str]:
     return [str(answer) for answer in answers if answer.fault or answer.status >= 500]
 
 
-def test_no_page_part_form_or_list_fails(asker: Asker) -> None:
+def test_every_page_part_form_and_list_works(asker: Asker) -> None:
     assert failed(asker.answers) == []
     assert len(asker.answers) > 1_000
 
@@ -109,7 +109,7 @@ def test_answers_show_nobody_what_is_not_theirs(asker: Asker) -> None:
     assert [wrong for answer in asker.answers for wrong in answer.wrong] == []
 
 
-def test_each_part_stands_in_its_page(asker: Asker) -> None:
+def test_each_part_is_contained_in_its_page(asker: Asker) -> None:
     """What htmx puts in place is there without a script too."""
     pages = {
         (one.cell, one.path): one for one in asker.answers if not one.htmx and one.status == 200
@@ -123,7 +123,7 @@ def test_each_part_stands_in_its_page(asker: Asker) -> None:
     assert {part: ids for part, ids in beside.items() if ids} == {}
 
 
-def test_what_htmx_asks_for_is_a_page(asker: Asker) -> None:
+def test_every_htmx_address_is_a_page(asker: Asker) -> None:
     """Its address is in the URL map, and takes the method."""
     wrong = set()
     for answer in asker.answers:
@@ -137,12 +137,12 @@ def test_what_htmx_asks_for_is_a_page(asker: Asker) -> None:
     assert wrong == set()
 
 
-def test_every_table_is_asked(asker: Asker) -> None:
+def test_every_table_is_requested(asker: Asker) -> None:
     asked = {answer.cell.name for answer in asker.answers if answer.table}
     assert shared() - asked == set()
 
 
-def test_no_page_or_part_fails_for_any_role() -> None:
+def test_every_page_and_part_works_for_every_role() -> None:
     with asking() as asker:
         for name in plain_pages():
             for cell in granted(name, "GET").values() if "GET" in methods(name) else ():

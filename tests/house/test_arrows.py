@@ -25,7 +25,7 @@ def contracts() -> list[dict[str, Any]]:
     return list(linter["contracts"])
 
 
-def test_the_order_of_nouns_is_told_as_it_is_held() -> None:
+def test_documented_order_of_nouns_is_the_enforced_one() -> None:
     orders = [c for c in contracts() if c["name"].startswith("Nouns of ")]
     held = [f"      {c['containers'][0]}: {' > '.join(c['layers'])}" for c in orders]
     lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
@@ -34,7 +34,7 @@ def test_the_order_of_nouns_is_told_as_it_is_held() -> None:
     assert told == held
 
 
-def test_every_file_of_rules_is_held_to_be_pure() -> None:
+def test_every_rules_file_is_enforced_as_pure() -> None:
     (pure,) = (c for c in contracts() if c["name"].startswith("Pure code"))
     named = tuple(pure["source_modules"])
     texts = [

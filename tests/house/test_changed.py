@@ -62,7 +62,7 @@ def test_a_file_is_reached_by_imports_names_and_folders(file: str, reached: str)
     assert reached in changed.reaching(file)
 
 
-def test_code_that_nobody_is_known_to_reach_is_reached_by_all() -> None:
+def test_code_without_known_tests_is_reached_by_all() -> None:
     assert changed.reaching("nowhere/nothing.py") == changed.test_files()
 
 
@@ -76,13 +76,13 @@ def test_known_lines_choose_their_tests_and_no_others() -> None:
     assert "tests/house/test_style.py" in chosen.files
 
 
-def test_a_line_that_no_test_is_known_to_reach_falls_back_to_imports() -> None:
+def test_line_without_known_tests_falls_back_to_imports() -> None:
     known = Lines({7: {"tests/billing/credits/test_codes.py::test_a"}})
     chosen = changed.choose({"billing/credits/codes.py": {7, 8}}, known)
     assert changed.reaching("billing/credits/codes.py") <= chosen.files
 
 
-def test_without_a_map_that_is_said() -> None:
+def test_missing_map_is_reported() -> None:
     chosen = changed.choose({"billing/credits/codes.py": {7}}, Lines({}, *changed.test_files()))
     assert "There is no map of lines yet" in chosen.notes[0]
     assert "test files by imports and names" in chosen.notes[1]

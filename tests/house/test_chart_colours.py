@@ -66,7 +66,7 @@ def luminance(text: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("eye", EYES)
-def test_any_two_series_can_be_told_apart(theme: int, eye: str) -> None:
+def test_any_two_series_are_distinguishable(theme: int, eye: str) -> None:
     points = [lab(seen(colour, eye)) for colour in colours(theme)]
     assert len(points) == 8
     nearest = min(math.dist(one, other) for one, other in itertools.combinations(points, 2))
@@ -74,7 +74,7 @@ def test_any_two_series_can_be_told_apart(theme: int, eye: str) -> None:
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_every_series_stands_out_of_its_panel(theme: int) -> None:
+def test_every_series_contrasts_with_its_panel(theme: int) -> None:
     surface = luminance(SURFACES[theme])
     for colour in colours(theme):
         low, high = sorted((surface, luminance(colour)))

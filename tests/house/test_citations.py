@@ -59,7 +59,7 @@ def test_every_cited_code_has_its_line() -> None:
     assert results == []
 
 
-def test_every_line_names_its_test_or_says_that_there_is_none() -> None:
+def test_every_line_names_its_test_or_says_there_is_none() -> None:
     words = ("before", "after", "served", "Not proved by a test yet", "–")
     results = [
         code
@@ -111,7 +111,7 @@ def _functions(file: str) -> set[str]:
     }
 
 
-def test_every_test_that_a_document_names_exists() -> None:
+def test_every_test_named_in_a_document_exists() -> None:
     results = []
     for path in _files(".md"):
         for file, function in _TEST.findall(path.read_text()):

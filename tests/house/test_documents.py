@@ -142,7 +142,7 @@ def test_the_index_lists_every_page_once() -> None:
 @pytest.mark.parametrize(
     "page", sorted(set(DOCS.rglob("*.md")) - set(DECISIONS)), ids=lambda page: page.stem
 )
-def test_a_page_says_for_whom_it_is(page: Path) -> None:
+def test_page_states_its_audience(page: Path) -> None:
     _, blank, reader, *_ = page.read_text().splitlines()
     assert blank == ""
     assert re.fullmatch(r"\*For [^*]+\.\*", reader)

@@ -75,7 +75,7 @@ def settings_of(document: str) -> set[str]:
     return {name.strip("`") for cell in cells for name in cell.split(", ")}
 
 
-def test_what_is_read_is_found_in_every_form() -> None:
+def test_every_form_of_reading_a_variable_is_found() -> None:
     source = """
 env.text("AN_A", ""), env.flag("AN_B", True), env.kept("AN_C", x), os.environ.get("AN_D")
 os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ

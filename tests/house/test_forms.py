@@ -65,13 +65,13 @@ def forms() -> Iterator[Form]:
 FORMS = [pytest.param(form, id=f"{form.where}-{n}") for n, form in enumerate(forms())]
 
 
-def test_all_forms_are_read() -> None:
+def test_every_form_is_covered() -> None:
     written = sum(len(re.findall(r"<form\b", text)) for _, text in templates())
     assert written == len(FORMS) > 100
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_says_how_it_is_sent_and_a_post_where_it_comes_from(form: Form) -> None:
+def test_form_states_its_method_and_a_post_its_token(form: Form) -> None:
     """A GET would put the token into an address, and the address into logs."""
     assert form.attributes.get("method") in ("get", "post", "dialog")
     if form.where not in MORPHED:
@@ -99,7 +99,7 @@ def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
         assert result["hx-post"] == plain, text
 
 
-def test_a_button_outside_of_a_form_names_where_it_goes_too() -> None:
+def test_button_outside_a_form_states_its_target_too() -> None:
     results = []
     for where, text in templates():
         for tag, inside in _TAG.findall(_FORM.sub("", text)):
@@ -119,7 +119,7 @@ def test_every_page_gives_its_token_to_scripts() -> None:
         assert """hx-headers:inherited='{"X-CSRFToken": "{{ csrf_token }}"}'""" in text, name
 
 
-def test_no_value_stands_in_an_attribute_without_quotes() -> None:
+def test_every_attribute_value_is_quoted() -> None:
     """A blank in it would begin another attribute: escaping keeps only quotes and signs."""
     results = [
         f"{where}: {text}"

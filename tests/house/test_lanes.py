@@ -51,13 +51,13 @@ def quick(its: list[Row], takes: Takes | None, proofs: frozenset[str] = frozense
     return [*lanes.quick_rows(its, known, proofs)]
 
 
-def test_what_is_quick_or_new_runs_whole() -> None:
+def test_quick_or_new_function_runs_whole() -> None:
     its = rows("tests/a/test_b.py::test_c", *"123456789")
     assert len(quick(its, None)) == 9
     assert len(quick(its, Takes(0.0, lanes.ALWAYS_S))) == 9
 
 
-def test_of_others_so_many_rows_run_as_fit() -> None:
+def test_slower_function_runs_as_many_rows_as_fit() -> None:
     its = rows("tests/a/test_b.py::test_c", *"123456789")
     assert len(quick(its, Takes(0.0, lanes.ANY_S / 4))) == 4
     assert len(quick(its, Takes(lanes.ANY_S / 2, lanes.ANY_S / 4))) == 2
@@ -65,7 +65,7 @@ def test_of_others_so_many_rows_run_as_fit() -> None:
     assert quick(its, Takes(0.0, lanes.ANY_S * 3)) == []
 
 
-def test_proofs_of_promises_and_what_decides_have_more_time() -> None:
+def test_proofs_and_deciding_tests_get_more_time() -> None:
     its = rows("tests/billing/test_b.py::test_c", *"123456789")
     assert len(quick(its, Takes(0.0, lanes.DECIDING_S / 4))) == 4
     proofs = frozenset({"tests/billing/test_b.py::test_c"})
@@ -89,26 +89,26 @@ def test_rows_are_spread_over_all() -> None:
     assert max(b - a for a, b in itertools.pairwise([0, *numbers, 99])) < 20
 
 
-def test_each_code_of_a_promise_runs_where_it_is_asked_for() -> None:
+def test_each_promise_code_runs_where_requested() -> None:
     its = rows(_NAMED, "F1:a", "F1:b", "F14a:a", "F2:a", "F2:b", "none")
     assert quick(its, Takes(100.0, 0.01)) == [its[n].nodeid for n in (0, 2, 3)]
 
 
 @pytest.mark.parametrize("function", [*lanes.WHOLE, *lanes.ONE_ROW])
-def test_what_is_named_is_there_and_needs_it(function: str) -> None:
+def test_named_exception_exists_and_is_needed(function: str) -> None:
     """Else a test that was renamed would leave `make test` unseen."""
     file, _, name = function.partition("::")
     assert f"def {name}" in (lanes.ROOT / file).read_text()
     assert function in lanes.times()
 
 
-def test_what_a_function_takes_is_told_from_its_rows() -> None:
+def test_cost_of_a_function_is_estimated_from_its_rows() -> None:
     assert lanes.takes([0.1, 0.3]) == Takes(0.0, 0.2)
     once, row = lanes.takes([5.1, 0.1, 0.1, 0.1])
     assert (round(once, 6), row) == (5.0, 0.1)
 
 
-def test_another_machine_moves_no_test() -> None:
+def test_faster_machine_moves_no_test() -> None:
     known = {"a": Takes(1.0, 0.5), "b": Takes(0.0, 0.5), "gone": Takes(0.0, 9.0)}
     new = {"a": Takes(0.5, 0.25), "b": Takes(0.0, 0.25), "new": Takes(0.0, 3.0)}
     assert lanes.renewed(known, new) == {**known, "new": Takes(0.0, 6.0)}
@@ -122,7 +122,7 @@ def test_long_units_come_first_and_folders_stay_together() -> None:
     assert units_of(tests) == expected
 
 
-def test_what_of_money_and_authority_is_slow_is_known() -> None:
+def test_slow_tests_of_money_and_authority_are_known() -> None:
     paths = [
         path for folder in FOLDERS for path in (lanes.ROOT / "tests" / folder).rglob("test_*.py")
     ]
@@ -143,6 +143,6 @@ def test_each_test_is_in_one_part() -> None:
 
 
 @pytest.mark.parametrize("part", ["", "0/8", "9/8", "1", "a/b", "-1/8", "1/8/2"])
-def test_what_is_no_part_is_told(part: str) -> None:
+def test_invalid_part_is_reported(part: str) -> None:
     with pytest.raises(pytest.UsageError, match="such as 2/8"):
         is_in_part("tests/a.py::test_b", part)

@@ -108,12 +108,12 @@ def test_every_table_is_shown_by_a_page_of_the_url_map() -> None:
     assert len(pages) == len([name for name in REGISTERED if not name.startswith("test-")])
 
 
-def test_what_is_named_as_no_list_exists() -> None:
+def test_every_exempt_list_exists() -> None:
     for template in NO_LIST:
         assert (ROOT / "templates" / template).exists(), template
 
 
-def test_no_other_template_draws_rows_by_itself() -> None:
+def test_no_other_template_draws_its_own_rows() -> None:
     """A new list starts from `lib.tables`, not from another list's markup."""
     folder = ROOT / "templates"
     by_hand = {
@@ -124,7 +124,7 @@ def test_no_other_template_draws_rows_by_itself() -> None:
     assert by_hand - NO_LIST.keys() == set()
 
 
-def test_a_card_has_each_place_once() -> None:
+def test_card_uses_each_position_once() -> None:
     for name, table in REGISTERED.items():
         places = [column.card for column in table.columns if column.card]
         assert len(places) == len(set(places)), name

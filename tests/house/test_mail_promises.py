@@ -38,7 +38,7 @@ def _promising() -> dict[str, str]:
     return {name: text for name, text in texts.items() if _PROMISE.search(text)}
 
 
-def test_every_promise_of_an_email_stands_beside_the_note() -> None:
+def test_every_email_promise_is_shown_with_the_note() -> None:
     promising = _promising()
     silent = {name for name, text in promising.items() if "{% no_mail %}" not in text}
     assert silent - OTHERWISE.keys() == set()
@@ -46,7 +46,7 @@ def test_every_promise_of_an_email_stands_beside_the_note() -> None:
 
 
 @pytest.mark.django_db
-def test_the_note_is_there_until_a_mail_server_is(settings: pytest.FixtureRequest) -> None:
+def test_note_disappears_once_a_mail_server_is_set(settings: pytest.FixtureRequest) -> None:
     settings.EMAIL_BACKEND = "accounts.mail_server.email_backend.ServerBackend"  # type: ignore[attr-defined]
     note = Template("{% load ui %}{% no_mail %}")
     assert "no email is sent" in note.render(Context())

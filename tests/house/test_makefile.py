@@ -10,7 +10,7 @@ from tests.runner.programs import need
 INNER = {"python", "git", "gettext"}
 
 
-def test_make_alone_prints_every_verb_with_what_it_does() -> None:
+def test_make_prints_every_verb_with_its_purpose() -> None:
     done = subprocess.run(
         [need("make"), "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
     )

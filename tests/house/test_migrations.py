@@ -177,7 +177,7 @@ def test_no_migration_stops_a_large_table() -> None:
         (migrations.RunSQL("DO $$ BEGIN UPDATE billing_hold SET a = 1; END $$"), "batches"),
     ],
 )
-def test_what_stops_a_table_is_found(operation: Operation, why: str) -> None:
+def test_locking_operation_is_found(operation: Operation, why: str) -> None:
     (problem,) = problems_of("usage", [operation])[:1]
     assert why in problem
 
@@ -202,11 +202,11 @@ def test_what_stops_a_table_is_found(operation: Operation, why: str) -> None:
         migrations.RunSQL("ALTER TABLE usage_attempt ADD CONSTRAINT c CHECK (true) NOT VALID"),
     ],
 )
-def test_what_does_not_is_let_through(operation: Operation) -> None:
+def test_harmless_operation_is_allowed(operation: Operation) -> None:
     assert problems_of("usage", [operation]) == []
 
 
-def test_a_table_that_the_migration_makes_is_nobodys_yet() -> None:
+def test_new_table_of_a_migration_may_be_locked() -> None:
     create_model = migrations.CreateModel(
         "UsageRecord", [("id", models.IntegerField(primary_key=True))]
     )

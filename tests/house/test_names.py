@@ -98,7 +98,7 @@ def _violations(text: str) -> Iterator[str]:
         "with x as shown:\n    pass",
     ],
 )
-def test_each_kind_of_name_is_seen(text: str) -> None:
+def test_each_kind_of_name_is_checked(text: str) -> None:
     assert list(_violations(text))
 
 

@@ -175,11 +175,11 @@ _SAYS: Final = [
 
 
 @pytest.mark.parametrize(("file", "says"), _SAYS)
-def test_a_text_says_the_number_of_its_rule(file: str, says: str) -> None:
+def test_text_states_the_number_of_its_rule(file: str, says: str) -> None:
     assert says in " ".join((ROOT / file).read_text().split())
 
 
-def test_the_page_about_scale_has_the_figures_that_were_measured() -> None:
+def test_scale_page_has_the_measured_figures() -> None:
     measured = _measured("Weir by process")
     text = (ROOT / "docs/operate/scale.md").read_text()
     rows = re.findall(

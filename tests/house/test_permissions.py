@@ -171,7 +171,7 @@ def asking() -> Iterator[tuple[str, str]]:
                         yield f"{module}.{function.name}", str(permission)
 
 
-def test_each_function_asks_for_what_stands_here() -> None:
+def test_each_function_checks_the_permissions_listed_here() -> None:
     """Whoever takes a question away, or asks for less, changes this table with it."""
     results: dict[str, set[str]] = {}
     asked = list(asking())
@@ -184,7 +184,7 @@ def test_each_function_asks_for_what_stands_here() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("permission", "name"), FUNCTIONS)
-def test_who_lacks_the_one_permission_is_refused_whatever_they_name(
+def test_actor_lacking_one_permission_is_always_rejected(
     people: Cast, monkeypatch: pytest.MonkeyPatch, permission: str, name: str
 ) -> None:
     """They have every other one, so that nothing else that is asked answers for it."""

@@ -11,11 +11,11 @@ def test_a_missing_program_skips_its_test(monkeypatch: pytest.MonkeyPatch) -> No
         programs.need("nothing-of-the-kind")
 
 
-def test_where_all_must_run_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_fails_where_all_must_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_MUST_RUN", True)
     with pytest.raises(pytest.fail.Exception, match="make test-tools installs it"):
         programs.need("nothing-of-the-kind")
 
 
-def test_a_program_that_is_there_is_found() -> None:
+def test_existing_program_is_found() -> None:
     assert programs.need("git").endswith("/git")

@@ -65,7 +65,7 @@ def _file_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def test_blanks_comments_and_docstrings_are_no_code() -> None:
+def test_blanks_comments_and_docstrings_are_not_code() -> None:
     text = '"""A file."""\n\nA = """\none\n"""\n\n\n'
     text += 'def f():\n    """Return."""\n    # Why.\n    return A\n'
     assert code_lines(text) == 5

@@ -56,7 +56,7 @@ def test_every_column_of_bytes_is_sealed_or_named_here() -> None:
     assert plain == PLAIN
 
 
-def test_what_is_sealed_anywhere_is_sealed_for_the_table_of_such_a_column() -> None:
+def test_sealed_texts_are_sealed_for_their_own_table() -> None:
     sealed = {field.model._meta.db_table for field in sealed_fields()}
     # Texts among other data; one that is not confirmed yet is made anew where it does not open.
     sealed |= {FACTORS, "django_session"}

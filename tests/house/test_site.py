@@ -30,7 +30,7 @@ def test_the_site_has_every_page_and_its_markdown(site: Path) -> None:
     assert [name for name in listed if not (site / name).is_file()] == []
 
 
-def test_the_navigation_of_the_site_is_that_of_the_first_page(site: Path) -> None:
+def test_site_navigation_matches_the_first_page(site: Path) -> None:
     first = (site / "index.html").read_text(encoding="utf-8")
     [tree] = re.findall(r'<div class="sidebar-tree">(.*?)</div>', first, re.DOTALL)
     linked = re.findall(r'href="([^"#]+)\.html"', tree)

@@ -7,7 +7,7 @@ from tests.support.cast import Cast
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_what_one_test_does_to_a_scene_no_other_sees(people: Cast, turn: int) -> None:
+def test_changes_to_a_scene_are_invisible_to_other_tests(people: Cast, turn: int) -> None:
     assert (people.core.name, Team.objects.get(id=people.core.id).name) == ("core", "core")
     people.core.name = f"of test {turn}"
     people.core.save()
@@ -15,12 +15,12 @@ def test_what_one_test_does_to_a_scene_no_other_sees(people: Cast, turn: int) ->
 
 
 @pytest.mark.django_db
-def test_who_asks_for_no_scene_finds_none() -> None:
+def test_no_scene_is_found_unless_requested() -> None:
     assert not Organisation.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_commits_has_one_of_its_own(people: Cast) -> None:
+def test_committing_test_has_its_own_scene(people: Cast) -> None:
     people.core.name = "committed"
     people.core.save()
     assert Organisation.objects.count() == 2

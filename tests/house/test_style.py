@@ -210,12 +210,12 @@ def _at(path: Path, node: ast.AST) -> str:
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
 
 
-def test_no_file_is_named_after_nothing() -> None:
+def test_no_file_has_a_meaningless_name() -> None:
     banned = {"utils", "util", "helpers", "_helpers", "misc", "common", "base", "core", "services"}
     assert [str(p) for p in _files(".py") if p.stem in banned] == []
 
 
-def test_docstrings_are_text_that_every_python_can_compile() -> None:
+def test_docstrings_compile_on_every_python() -> None:
     """Python 3.13 encodes them: one that has half of a surrogate pair does not compile there."""
     docstrings = [
         (_at(path, node), node.value.value)
@@ -249,7 +249,7 @@ def test_no_float_touches_money() -> None:
     assert [_at(path, node) for path, node in _nodes(*MONEY) if _is_of_floats(node)] == []
 
 
-def test_a_codec_has_floats_only_where_they_are_content() -> None:
+def test_codec_has_floats_only_in_content() -> None:
     """Amounts and counts of tokens pass through the codecs too."""
     content = {
         "dialects/json/members.py",  # a number of a request, and 1.0 where a whole one is due
@@ -336,7 +336,7 @@ def test_only_the_clock_reads_the_clock() -> None:
     assert results == []
 
 
-def test_no_view_takes_an_object_past_access() -> None:
+def test_no_view_fetches_an_object_without_access() -> None:
     """docs/promises.md, "Access": objects are had through `access_*`, from the actor on."""
     views = [path for path in _files(".py", *ROOMS) if path.stem in {"views", "api"}]
     pattern = re.compile(r"\.objects\.(get|filter|all)\(|get_object_or_404")
@@ -379,7 +379,7 @@ def test_a_call_has_at_most_six_positional_arguments() -> None:
         ("a marked-safe variable", r"\|\s*safe\b|{%\s*autoescape off"),
     ],
 )
-def test_templates_hold_nothing_that_the_policy_forbids(what: str, pattern: str) -> None:
+def test_templates_contain_nothing_the_policy_forbids(what: str, pattern: str) -> None:
     allowed = {"|safe": set[str]()}
     results = [
         f"{path.relative_to(ROOT)}:{number}"
@@ -390,7 +390,7 @@ def test_templates_hold_nothing_that_the_policy_forbids(what: str, pattern: str)
     assert sorted(set(results) - allowed.get(what, set())) == [], what
 
 
-def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
+def test_template_lines_fit_the_screen() -> None:
     """The formatter breaks where it can; where it cannot, a hand must."""
     wide = [
         f"{path.relative_to(ROOT)}:{number}"
@@ -401,7 +401,7 @@ def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
     assert wide == []
 
 
-def test_each_interaction_has_a_plain_form_of_itself() -> None:
+def test_each_interaction_has_a_plain_fallback() -> None:
     """An `hx-get` sits on an address, an `hx-post` on a form or its button: no script needed."""
     results = []
     for path in _files(".html", "templates"):

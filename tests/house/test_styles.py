@@ -30,12 +30,12 @@ def costly(rule: str) -> bool:
     return any(":has(" in selector and selector.endswith("*") for selector in apart)
 
 
-def test_no_rule_is_for_everything_inside_what_has_something() -> None:
+def test_no_css_rule_matches_everything_inside_a_has() -> None:
     found = [rule for sheet in SHEETS for rule in rules(sheet.read_text()) if costly(rule)]
     assert found == []
 
 
-def test_such_a_rule_would_be_found() -> None:
+def test_costly_css_rule_is_found() -> None:
     sheet = ".row:has(:checked)>*{color:red}.field:not(:has(>.check)){gap:0;&>*{color:red}}"
     assert [costly(rule) for rule in rules(sheet)] == [True, False, True]
     assert not costly("#given:not(:has(*))")

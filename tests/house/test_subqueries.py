@@ -27,7 +27,7 @@ def subqueries() -> Iterator[tuple[str, str, bool]]:
                 yield where, found[1], bool(found[2])
 
 
-def test_a_value_or_a_negation_asks_exists() -> None:
+def test_subquery_values_and_negations_use_exists() -> None:
     found = list(subqueries())
     assert len(found) > 5
     assert [

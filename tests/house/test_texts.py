@@ -109,7 +109,7 @@ def test_the_catalogue_holds_the_texts_of_the_source() -> None:
     assert sorted(map(str, held - wanted)) == [], "no text of the source: run make messages"
 
 
-def test_the_reader_of_sources_finds_what_is_there() -> None:
+def test_source_reader_finds_all_texts() -> None:
     texts = _texts_of_source()
     assert len(texts) > 600
     assert (None, "Create key") in texts  # a template
@@ -195,7 +195,7 @@ def _avoided() -> re.Pattern[str]:
     return re.compile(rf"\b(?:{latin})\b|{other}", re.IGNORECASE)
 
 
-def test_texts_say_the_words_of_the_glossary() -> None:
+def test_texts_use_the_words_of_the_glossary() -> None:
     for text in ("Nobody was told.", "A letter is sent", "Upstream failed", "服务商即上游"):
         assert _avoided().search(LITERAL.sub("", text))
     for text in ("use the same letter", "Provider %(letter)s", "`bound`", "boundary"):
@@ -216,7 +216,7 @@ _OF_THE_CODE: Final = ("docs/adr", "docs/background", "docs/promises", "docs/ref
 _CODE_OF_DOCUMENT: Final = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 
 
-def test_documents_say_the_words_of_the_glossary() -> None:
+def test_documents_use_the_words_of_the_glossary() -> None:
     wrong = []
     for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
         name = str(path.relative_to(ROOT))
@@ -286,7 +286,7 @@ def _without_tags(template: str) -> str:
     return re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "", template, flags=re.DOTALL)
 
 
-def test_templates_show_no_text_past_the_translation() -> None:
+def test_templates_show_no_untranslated_text() -> None:
     names = {"Weir", "OpenAPI", "SHA", "Alt", "Ctrl", "Enter"}  # the product, formats, keys
     results = []
     for path in (ROOT / "templates").rglob("*.*"):
@@ -331,7 +331,7 @@ def _is_prose(node: ast.expr) -> bool:
     return words or isinstance(node, ast.JoinedStr)
 
 
-def test_no_refusal_that_a_page_can_show_is_past_the_translation() -> None:
+def test_no_rejection_on_a_page_is_untranslated() -> None:
     """An f-string is found in no catalogue."""
     results = [
         _at(path, node)
@@ -344,7 +344,7 @@ def test_no_refusal_that_a_page_can_show_is_past_the_translation() -> None:
     assert results == []
 
 
-def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
+def test_no_text_is_concatenated_before_translation() -> None:
     """A call with an f-string or a sum is not collected, and finds no translation."""
     results = []
     for room in ROOMS:
@@ -443,7 +443,7 @@ def _read(client: Client, path: str, status: int = 200, **post: str) -> str:
     return page
 
 
-def test_a_word_that_is_left_over_is_found() -> None:
+def test_leftover_word_is_found() -> None:
     page = (
         '<p title="Cost">费用 <code>code</code> $1 01JCX5T9G7Q2M8K4N6P3R1S0TV</p>'
         '<input alt="Key"><time>2 h ago</time>'
@@ -473,7 +473,7 @@ def test_a_word_that_is_left_over_is_found() -> None:
         ("/api/v1/docs/subscription-plans", 200),
     ],
 )
-def test_pages_of_everybody_are_chinese(people: Cast, path: str, status: int) -> None:
+def test_public_pages_are_chinese(people: Cast, path: str, status: int) -> None:
     _read(_in_chinese(Client()), path, status)
 
 
@@ -503,7 +503,7 @@ def test_quieter_pages_of_an_organisation_are_chinese(people: Cast) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_pages_of_an_organisation_at_work_are_chinese(people: Cast) -> None:
+def test_pages_of_an_active_organisation_are_chinese(people: Cast) -> None:
     key, _ = make_key(people.core, "web-prod", user=people.bob, model_patterns=("gpt-5", "gpt-*"))
     credit(key)
     price_version()
@@ -593,7 +593,7 @@ def test_pages_of_the_control_plane_are_chinese(people: Cast) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
+def test_form_errors_are_chinese(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     save_sign_up(SYSTEM, mode="open", captcha=False)
     visitor = _in_chinese(Client())
@@ -611,7 +611,7 @@ def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_refusals_are_chinese(people: Cast) -> None:
+def test_rejections_are_chinese(people: Cast) -> None:
     bob = _in_chinese(signed_in(people.bob))
     bob.handler.enforce_csrf_checks = True
     assert "表单已失效" in _read(bob, "/o/acme/keys/new", 403, name="web-prod")
@@ -621,7 +621,7 @@ def test_refusals_are_chinese(people: Cast) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_letters_are_chinese(people: Cast) -> None:
+def test_emails_are_chinese(people: Cast) -> None:
     visitor = _in_chinese(Client())
     for address in ("alice@example.org", "nobody@example.org"):
         visitor.post("/password/reset", {"email": address})
@@ -641,7 +641,7 @@ def test_a_browser_that_asks_for_chinese_gets_it(people: Cast) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_texts_of_libraries_are_in_the_voice_of_the_pages(people: Cast) -> None:
+def test_library_texts_match_the_tone_of_the_pages(people: Cast) -> None:
     """What a library no longer says would stay in our catalogue, and change nothing."""
     with (ROOT / "locale/en/LC_MESSAGES/django.po").open("rb") as source:
         ours = [message for message in read_po(source, locale="en") if message.id]

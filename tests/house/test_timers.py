@@ -146,7 +146,7 @@ def test_every_timer_and_task_has_a_row() -> None:
     }
 
 
-def test_each_is_cancelled_by_what_its_row_says() -> None:
+def test_each_timer_is_cancelled_as_its_row_says() -> None:
     found = {**places(timers=True), **places(timers=False)}
     rows: dict[str, Timer | Task] = {**TIMERS, **TASKS}
     both = TIMERS.keys() & TASKS.keys()

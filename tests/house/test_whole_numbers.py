@@ -71,7 +71,7 @@ FIELDS = {
 }
 
 
-def test_there_are_some_of_each() -> None:
+def test_some_of_each_exist() -> None:
     assert {"BatchIn.count", "KeyIn.rpm", "KeyRotation.grace_hours"} <= set(BODIES)
     assert any(name.endswith(".limit") for name in QUERIES)
     assert {"BatchForm.count", "BatchForm.max_uses"} <= set(FIELDS)
@@ -91,20 +91,20 @@ def _takes(wanted: TypeAdapter[Any], value: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_in_a_body_it_is_a_number_of_json(name: str) -> None:
+def test_whole_number_in_a_body_is_a_json_number(name: str) -> None:
     wanted = _adapter(BODIES[name])
     assert [value for value in IN_JSON if _takes(wanted, value)] == []
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_in_a_query_it_is_digits(name: str) -> None:
+def test_whole_number_in_a_query_is_digits(name: str) -> None:
     wanted = _adapter(QUERIES[name])
     assert [value for value in (*TYPED, " 5 ") if _takes(wanted, value)] == []
     wanted.validate_python("5")
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_in_a_form_it_is_digits(name: str) -> None:
+def test_whole_number_in_a_form_is_digits(name: str) -> None:
     taken = []
     for value in TYPED:
         with suppress(forms.ValidationError):

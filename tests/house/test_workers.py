@@ -109,7 +109,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_counts_are_those_of_all_workers(folder: Path) -> None:
+def test_counts_include_all_workers(folder: Path) -> None:
     (folder / "test_fails.py").write_text(_FAILS)
     code, output = run(folder, "-ra", "--junitxml=report.xml")
     assert code == pytest.ExitCode.TESTS_FAILED
@@ -127,7 +127,7 @@ def test_all_passed_is_success(folder: Path) -> None:
     assert re.search(r"20 passed, 2 deselected in ", output)
 
 
-def test_the_first_failure_ends_the_run_where_it_is_asked_for(folder: Path) -> None:
+def test_first_failure_ends_the_run_on_request(folder: Path) -> None:
     (folder / "test_fails.py").write_text(_FAILS)
     code, output = run(folder, "-x")
     assert code == pytest.ExitCode.TESTS_FAILED
@@ -151,7 +151,7 @@ def test_a_thread_that_a_test_left_does_not_hold_the_run(folder: Path) -> None:
     assert code == 0, told
 
 
-def test_what_breaks_at_the_end_is_a_failure(folder: Path) -> None:
+def test_failure_at_the_end_fails_the_run(folder: Path) -> None:
     (folder / "test_breaks.py").write_text(_BREAKS)
     code, output = run(folder)
     assert code == pytest.ExitCode.TESTS_FAILED

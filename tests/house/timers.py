@@ -32,20 +32,20 @@ class Task:
 
 _SERVER: Final = (
     "test_the_server_cuts_no_running_answer",
-    "test_the_server_ends_a_connection_that_asks_for_nothing",
+    "test_server_closes_an_idle_connection",
 )
 _UPSTREAM: Final = (
     "test_an_upstream_is_not_cut_while_it_answers",
-    "test_an_upstream_ends_its_head_in_its_time",
+    "test_upstream_must_finish_its_head_in_time",
 )
 _DEADLINE: Final = (
     "test_a_deadline_cuts_no_running_answer",
-    "test_a_deadline_ends_what_is_late",
+    "test_deadline_ends_late_requests",
 )
-_POOL: Final = ("test_the_pool_drops_idle_connections_alone",)
-_BEAT: Final = ("test_a_silent_upstream_socket_is_cut_and_no_other",)
+_POOL: Final = ("test_pool_drops_only_idle_connections",)
+_BEAT: Final = ("test_only_a_silent_upstream_socket_is_cut",)
 _KEEP_ALIVE: Final = ("test_a_keep_alive_is_sent_into_silence_alone",)
-_WAIT: Final = ("test_a_wait_ends_in_its_time_and_not_while_it_goes_on",)
+_WAIT: Final = ("test_wait_ends_on_time_and_not_while_it_continues",)
 
 TIMERS: Final[Mapping[str, Timer]] = {
     "config/server/event_loop.py:EventLoop._notify_alive": Timer(
@@ -78,11 +78,11 @@ TIMERS: Final[Mapping[str, Timer]] = {
     ),
     "config/server/websocket.py:RealtimeProtocol.handle_parser_exception": Timer(
         "when a client sends what is no WebSocket", (), "after 2 s: the connection closes",
-        ("test_a_socket_that_was_refused_is_closed_after_a_while",),
+        ("test_rejected_socket_is_closed_after_a_while",),
     ),
     "relay/front/request.py:ClientWatch.__init__": Timer(
         "with a request", ("ClientWatch.stop",), "after 0.05 s: the client is watched",
-        ("test_a_watch_tells_only_of_a_client_that_left",),
+        ("test_watch_reports_only_clients_that_left",),
     ),
     "relay/downstream/deadline.py:Deadline._call_at": Timer(
         "with each limit that is nearer", (), "when a step or the whole is over", _DEADLINE
@@ -110,7 +110,7 @@ TIMERS: Final[Mapping[str, Timer]] = {
     "relay/realtime/gemini_live/connection.py:LiveConnection._take": Timer(
         "when a turn ends without its usage", ("LiveConnection._finish_answer",),
         "after 2 s: the turn is settled by our own count",
-        ("test_a_live_answer_is_not_settled_by_the_turn_before",),
+        ("test_previous_turn_does_not_settle_a_running_answer",),
     ),
     "relay/upstream/connection_pool.py:ConnectionPool.keep": Timer(
         "with the first idle connection", ("ConnectionPool.close",), "after 30 s", _POOL
@@ -124,7 +124,7 @@ TIMERS: Final[Mapping[str, Timer]] = {
     ),
     "relay/upstream/turn_socket.py:TurnSocket.end": Timer(
         "after a turn", ("TurnSocket._stop_waiting",), "after 300 s without another turn",
-        ("test_a_socket_of_turns_is_closed_between_turns_alone",),
+        ("test_turn_socket_is_closed_only_between_turns",),
     ),
     "relay/upstream/websocket.py:UpstreamSocket.open": Timer(
         "with an open socket", ("UpstreamSocket._stop",), "a ping for each interval", _BEAT

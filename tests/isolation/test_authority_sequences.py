@@ -462,7 +462,7 @@ def played(start: Play, first: State, seed: int) -> Play:
     return play
 
 
-def test_the_oracle_sees_what_is_given_beyond_ones_own(start: Play) -> None:
+def test_oracle_detects_rights_beyond_the_givers(start: Play) -> None:
     """A right that comes from nowhere is a gain."""
     before = read_state(start.organisation)
     held = start.held(before)

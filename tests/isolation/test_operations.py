@@ -18,7 +18,7 @@ def test_every_operation_has_a_line_in_the_table() -> None:
     assert OPERATIONS.keys() == {name for name, _ in operations()}
 
 
-def test_operations_show_nobody_what_is_not_theirs(world: World) -> None:
+def test_operations_show_only_permitted_data(world: World) -> None:
     """In the suite a draw of the cells, see `Cell.facts`, beside those that `test_answers.py` asks
     the same of."""
     everything = [cell for name in OPERATIONS for cell in cells(name)]
@@ -27,7 +27,7 @@ def test_operations_show_nobody_what_is_not_theirs(world: World) -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_who_left_or_is_invited_elsewhere_is_seen_from_here_alone(world: World) -> None:
+def test_former_and_invited_members_are_seen_only_from_here(world: World) -> None:
     """Every operation on a member who left another organisation (the colleague), and on one whom it
     has invited (of the team Side), by everybody who may manage members."""
     of_members = [name for name, route in OPERATIONS.items() if route.kind is MEMBER]

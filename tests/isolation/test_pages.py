@@ -27,7 +27,7 @@ def test_every_page_has_a_line_in_the_table() -> None:
     assert PAGES.keys() == page_routes().keys()
 
 
-def test_the_table_says_what_the_guards_say() -> None:
+def test_table_matches_the_guards() -> None:
     plain = {"signed-in": "signed in", "public": "public"}
     guards = {
         name: plain.get(view.access_class) or view.access_class.partition(":")[2]
@@ -37,7 +37,7 @@ def test_the_table_says_what_the_guards_say() -> None:
 
 
 @pytest.mark.usefixtures("bare_errors")
-def test_pages_show_nobody_what_is_not_theirs(world: World) -> None:
+def test_pages_show_only_permitted_data(world: World) -> None:
     """In the suite a draw of the cells, see `Cell.facts`, beside those that `test_answers.py` asks
     the same of. No page looks at a key: those who come by one are tried at one page."""
     everything = [

@@ -35,7 +35,7 @@ def faults_in(world: World, drawn: Sequence[Cell]) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("bare_errors")
-def test_streams_show_nobody_what_is_not_theirs(world: World) -> None:
+def test_streams_show_only_permitted_data(world: World) -> None:
     """In the suite a draw of the cells, see `Cell.facts`."""
     faults = list(faults_in(world, draw(stream_cells())))
     assert not faults, "\n".join(faults)

@@ -13,20 +13,20 @@ SETTINGS: Final = Path(__file__).parents[2] / "config/settings.py"
 
 
 @pytest.mark.parametrize("value", ["15s", "-1", "0.01", "nan", "inf", "1e400"])
-def test_a_time_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_time_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("KEEP_ALIVE_SECONDS", value)
     with pytest.raises(env.ConfigurationError, match=r"KEEP_ALIVE_SECONDS is .* 0\.1 or more"):
         env.seconds("KEEP_ALIVE_SECONDS", 15, least=0.1)
 
 
 @pytest.mark.parametrize("value", ["587.0", "-1", "port", "\u0663"])
-def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_number_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("EMAIL_PORT", value)
     with pytest.raises(env.ConfigurationError, match=r"EMAIL_PORT is .* whole number"):
         env.number("EMAIL_PORT", 587)
 
 
-def test_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose passes it for what .env leaves out."""
     monkeypatch.setenv("KEEP_ALIVE_SECONDS", "")
     assert (env.seconds("KEEP_ALIVE_SECONDS", 15), env.number("EMAIL_PORT", 587)) == (15, 587)
@@ -37,7 +37,7 @@ def test_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- a file has it
 
 
-def test_a_file_has_what_its_variable_names(
+def test_file_variable_is_read_from_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It wins: compose asks for the other one all the same."""
@@ -53,7 +53,7 @@ def test_a_file_has_what_its_variable_names(
     assert env.text("WEIR_KEK", "") == "of the environment"
 
 
-def test_what_is_kept_in_the_folder_is_read_where_nothing_else_says(
+def test_folder_is_read_where_nothing_else_is_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("WEIR_KEK", raising=False)
@@ -66,7 +66,7 @@ def test_what_is_kept_in_the_folder_is_read_where_nothing_else_says(
     ("content", "problem"),
     [(None, "is not there"), (b"\xff\xfe", "it is no text"), ("folder", "Is a directory")],
 )
-def test_a_file_that_cannot_be_read_is_named(
+def test_unreadable_file_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | str | None, problem: str
 ) -> None:
     file = tmp_path / "kek"

@@ -24,7 +24,7 @@ def nothing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(extras.EXTRAS, extra, "weir_never_installed.part")
 
 
-def test_the_extras_are_those_of_the_project() -> None:
+def test_extras_match_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["optional-dependencies"]) == set(extras.EXTRAS)
     assert all(extras.is_installed(extra) for extra in extras.EXTRAS)
@@ -44,7 +44,7 @@ def test_a_list_says_what_parquet_needs(people: cast.Cast) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("nothing_extra")
-def test_an_export_in_the_background_is_refused_at_once(people: cast.Cast) -> None:
+def test_background_export_is_rejected_immediately(people: cast.Cast) -> None:
     with pytest.raises(Refused, match=r"pip install 'weir-hub\[parquet\]'") as refused:
         exports.start_export(cast.actor(people.alice, people.acme), "parquet", "cols=id", "en")
     assert refused.value.field == "format"
@@ -73,7 +73,7 @@ def test_an_import_says_what_a_salt_key_needs() -> None:
         call_command("import_from", "litellm", "none.sql", "--salt-key", "env:SALT_KEY")
 
 
-def test_nothing_loads_what_only_an_import_needs() -> None:
+def test_import_only_packages_are_not_loaded() -> None:
     program = "import config.asgi, sys\nfrom config.management.commands import import_from\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}assert 'nacl' not in sys.modules"],
@@ -86,7 +86,7 @@ def test_nothing_loads_what_only_an_import_needs() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_traces_without_their_part_end_the_start() -> None:
+def test_missing_tracing_extra_stops_the_start() -> None:
     program = (
         "from lib import extras\nextras.EXTRAS['otel'] = 'weir_never_installed'\nimport config.asgi"
     )

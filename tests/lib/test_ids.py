@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lib.ids import first_id_at, id_text, new_id, new_ids, parse_id, parse_number
 
 
-def test_what_is_made_one_after_the_other_is_in_that_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_successive_ids_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a millisecond, too: an audit trail of one request reads in its order."""
     now_ns = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now_ns)
@@ -52,17 +52,17 @@ def test_a_child_draws_other_numbers_than_its_parent() -> None:
 
 
 @given(st.uuids())
-def test_an_id_is_told_in_26_letters_and_read_again(value: uuid.UUID) -> None:
+def test_id_round_trips_in_26_letters(value: uuid.UUID) -> None:
     text = id_text(value)
     assert (len(text), parse_id(text), parse_id(text.lower())) == (26, value, value)
 
 
 @pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "U" * 26, "Z" * 26, "0" * 25 + "I"])
-def test_what_is_no_id_is_none(text: str) -> None:
+def test_invalid_id_is_none(text: str) -> None:
     assert parse_id(text) is None
 
 
-def test_a_number_is_read_where_a_row_can_have_it() -> None:
+def test_number_is_read_within_a_columns_range() -> None:
     assert parse_number("007") == 7
     for text in ("", "-1", "1 ", "1\n", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 19, "9" * 5000):
         assert parse_number(text) is None

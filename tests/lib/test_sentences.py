@@ -20,7 +20,7 @@ def test_english_keeps_its_blanks() -> None:
         assert Template(PARAGRAPH).render(Context()) == "<b>一。</b>\n  二！ 三 四"
 
 
-def test_lists_and_names_take_the_marks_of_the_language() -> None:
+def test_lists_and_names_use_the_languages_punctuation() -> None:
     with override("zh-hans"):
         assert join_words(["工具", "视觉"]) == "工具、视觉"
         assert named_text("输入", "$1.25") == "输入：$1.25"

@@ -36,24 +36,24 @@ def test_the_first_key_seals_and_each_of_them_opens(separator: str) -> None:
     assert kek_id(sealed[:PREFIX_BYTES]) == Vault(NEW).current.id
 
 
-def test_what_a_missing_key_has_sealed_names_it() -> None:
+def test_missing_key_is_named_when_opening_its_secret() -> None:
     with pytest.raises(VaultError, match=f"needs key {Vault(OLD).current.id}"):
         Vault(NEW).open(Vault(OLD).seal("s", PLACE), PLACE)
 
 
-def test_an_id_is_of_its_key_and_gives_nothing_of_it_away() -> None:
+def test_key_id_reveals_nothing_of_the_key() -> None:
     old, new = Vault(OLD).current, Vault(NEW).current
     assert old.id != new.id
     assert bytes.fromhex(old.id) not in base64.b64decode(OLD)
 
 
 @pytest.mark.parametrize(("keks", "text"), [(f"{OLD},{OLD}", "twice"), (" , ", "holds no key")])
-def test_what_is_no_ring_is_told(keks: str, text: str) -> None:
+def test_invalid_ring_is_reported(keks: str, text: str) -> None:
     with pytest.raises(WrongSecret, match=text):
         Vault(keks)
 
 
-def test_what_has_no_id_yet_opens_with_any_key_of_the_ring() -> None:
+def test_text_without_a_key_id_opens_with_any_key() -> None:
     sealed = without_id(Vault(OLD).seal("s", PLACE))
     assert kek_id(sealed[:PREFIX_BYTES]) is None
     assert Vault(f"{NEW},{OLD}").open(sealed, PLACE) == "s"
@@ -63,7 +63,7 @@ def test_what_has_no_id_yet_opens_with_any_key_of_the_ring() -> None:
 
 
 @pytest.mark.parametrize("has_id", [True, False])
-def test_rewrapping_changes_the_head_alone(has_id: bool) -> None:
+def test_rewrapping_changes_only_the_head(has_id: bool) -> None:
     content = bytes(range(256)) * 9
     sealed = Vault(OLD).seal_bytes(content, PLACE)
     sealed = sealed if has_id else without_id(sealed)
@@ -86,7 +86,7 @@ def test_no_edit_of_a_byte_opens(at: int) -> None:
 
 
 @pytest.mark.parametrize("sealed", [b"", FORM, FORM + bytes(64), b"\x01" + bytes(60), b"\x03x"])
-def test_what_is_cut_has_no_form(sealed: bytes) -> None:
+def test_truncated_text_is_malformed(sealed: bytes) -> None:
     with pytest.raises(VaultError):
         Vault(OLD).open(sealed, PLACE)
 
@@ -99,7 +99,7 @@ STORED = bytes.fromhex(
 )
 
 
-def test_what_was_stored_by_an_earlier_release_opens() -> None:
+def test_text_of_an_earlier_release_opens() -> None:
     assert Vault(OLD).current.id == STORED[1:5].hex()
     assert Vault(OLD).open(STORED, PLACE) == "s"
     assert Vault(OLD).open(without_id(STORED), PLACE) == "s"
@@ -107,7 +107,7 @@ def test_what_was_stored_by_an_earlier_release_opens() -> None:
     assert before == STORED[: 1 + 4 + 12 + 48]
 
 
-def test_a_text_of_nothing_is_the_shortest_content() -> None:
+def test_empty_text_is_the_shortest_content() -> None:
     empty = Vault(OLD).seal("", PLACE)
     assert len(empty) == 1 + 4 + 12 + 48 + 12 + 16
     assert Vault(OLD).open(empty, PLACE) == ""
@@ -127,12 +127,12 @@ def test_a_text_of_nothing_is_the_shortest_content() -> None:
         (base64.b64encode(bytes(32)).decode().rstrip("="), "without the = at its end"),
     ],
 )
-def test_what_is_no_key_is_told_by_what_it_lacks(kek: str, said: str) -> None:
+def test_invalid_key_is_reported_by_what_it_lacks(kek: str, said: str) -> None:
     with pytest.raises(WrongSecret, match=said):
         Vault(kek)
 
 
-def test_a_database_tells_which_of_the_two_secrets_is_another() -> None:
+def test_database_reveals_which_of_two_secrets_differs() -> None:
     kept = check_value(OLD, "pepper")
     check_secrets(OLD, "pepper", kept)
     check_secrets(f"{NEW},{OLD}", "pepper", kept, [Vault(NEW).current.id])

@@ -587,17 +587,17 @@ def test_every_kind_has_a_cause() -> None:
 
 
 @pytest.mark.parametrize("kind", CAUSES)
-def test_it_is_received_from_a_real_worker(kind: str, received: Received) -> None:
+def test_real_worker_delivers_every_alarm(kind: str, received: Received) -> None:
     assert received.lacks(kind) == []
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CAUSES if not KINDS[kind].personal])
-def test_its_payload_is_that_of_the_reference(kind: str, received: Received) -> None:
+def test_payload_matches_the_reference(kind: str, received: Received) -> None:
     assert received.data[kind]
     assert all(fields == set(KINDS[kind].data.split()) for fields in received.data[kind])
 
 
-def test_what_nobody_can_send_is_not_taken_for_sent(
+def test_undeliverable_alarm_is_not_counted_as_sent(
     django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> None:
     """Without a mail server an email ends at once as not sent, and operators see why."""

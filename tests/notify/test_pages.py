@@ -11,7 +11,7 @@ from tests.support import cast
 from tests.support.lists import file_of, rows_of
 
 
-def test_a_webhook_from_making_to_removing(
+def test_webhook_from_creation_to_deletion(
     people: cast.Cast,
     server: Receiver,
 ) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_told_outside_of_its_transaction() -> None:
+def test_no_fact_is_sent_outside_its_transaction() -> None:
     with pytest.raises(RuntimeError):
         put("webhook.tested", None)
     with transaction.atomic():
@@ -24,7 +24,7 @@ def test_nothing_is_told_outside_of_its_transaction() -> None:
     assert not Fact.objects.exists()
 
 
-def test_every_kind_that_is_put_is_known_and_every_letter_has_its_texts() -> None:
+def test_every_fact_kind_is_known_and_every_email_has_its_texts() -> None:
     put_kinds = {
         kind
         for room in ("accounts", "notify", "billing", "usage", "gateway", "playground", "config")

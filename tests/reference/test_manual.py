@@ -71,7 +71,7 @@ def test_a_link_to_a_file_outside_of_the_manual_stays_text() -> None:
 @pytest.mark.parametrize(
     "name", ["none", "../README", "images/none.webp", "images/../README", "README.md.md"]
 )
-def test_what_is_no_page_of_the_manual_is_not_found(client: Client, name: str) -> None:
+def test_unknown_manual_page_is_not_found(client: Client, name: str) -> None:
     assert client.get(f"/manual/{name}").status_code == 404
 
 
@@ -135,5 +135,5 @@ def test_the_manual_says_its_language_to_other_readers(client: Client) -> None:
     ("title", "anchor"),
     [("Of `make run`", "of-make-run"), ("What's new?", "whats-new"), ("A – B", "a--b")],
 )
-def test_an_anchor_is_the_one_of_github_behind_a_prefix(title: str, anchor: str) -> None:
+def test_anchor_is_githubs_with_a_prefix(title: str, anchor: str) -> None:
     assert heading_anchor(title) == f"s-{anchor}"

@@ -171,7 +171,7 @@ def test_temporary_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
     assert tokens == [f"{TOKEN}1"] * 3 + [f"{TOKEN}2"] * 3
 
 
-def test_a_role_that_is_refused_is_a_fault_of_the_key(hub: Hub, bedrock: FakeBedrock) -> None:
+def test_rejected_role_is_a_key_fault(hub: Hub, bedrock: FakeBedrock) -> None:
     """F5, and the client is told nothing of it."""
     TOKEN_FILE.write_text("eyJ.another.token")
     model = open_model(hub, bedrock, bedrock.role_key(str(TOKEN_FILE)))
@@ -181,7 +181,7 @@ def test_a_role_that_is_refused_is_a_fault_of_the_key(hub: Hub, bedrock: FakeBed
     assert "eyJ.another" not in hub.log()
 
 
-def test_claudes_tokens_are_counted_there(hub: Hub, bedrock: FakeBedrock) -> None:
+def test_claude_tokens_are_counted_by_bedrock(hub: Hub, bedrock: FakeBedrock) -> None:
     """By the model of a profile; what Bedrock cannot count is estimated."""
     # Four words, which is what the fake counts, and more tokens.
     text = "one two three internationalizations"
@@ -204,7 +204,7 @@ def test_claudes_tokens_are_counted_there(hub: Hub, bedrock: FakeBedrock) -> Non
     [f"{ACCESS}|wrong-secret", f"{ACCESS}|{SECRET}|expired", "no-such-bearer"],
     ids=["signature", "expired", "bearer"],
 )
-def test_a_wrong_key_is_a_fault_of_the_key(hub: Hub, bedrock: FakeBedrock, key: str) -> None:
+def test_wrong_key_is_a_key_fault(hub: Hub, bedrock: FakeBedrock, key: str) -> None:
     """F5; nothing of the key or of the signed request is told, to the client or in the log."""
     speaker, model = SPEAKERS["openai"], open_model(hub, bedrock, key)
     answer = ask(hub, hub.tenant(), speaker, model, Wish())
@@ -270,9 +270,7 @@ def test_faults_in_mid_stream(
         *((NOVA, how) for how in ("crc", "length", "kind")),
     ],
 )
-def test_a_message_that_cannot_be_read(
-    hub: Hub, bedrock: FakeBedrock, named: str, how: str
-) -> None:
+def test_unreadable_message(hub: Hub, bedrock: FakeBedrock, named: str, how: str) -> None:
     speaker, model = SPEAKERS["anthropic"], open_model(hub, bedrock, upstream_model=named)
     bedrock.broken = how
     answer = ask(hub, hub.tenant(), speaker, model, Wish("#tokens=20", stream=True))

@@ -443,7 +443,7 @@ SIDES: Final = [
 
 
 @pytest.mark.parametrize(("name", "number", "is_taken"), SIDES)
-def test_a_bound_is_taken_and_nothing_beyond_it(name: str, number: int, is_taken: bool) -> None:
+def test_limit_is_accepted_and_nothing_beyond_it(name: str, number: int, is_taken: bool) -> None:
     try:
         answer: Any = BOUNDS[name].takes(number)
     except (

@@ -117,7 +117,7 @@ def check_claude(client: Any, model: str) -> None:
 
 
 @upstreams
-def test_claude_of_bedrock(
+def test_claude_on_bedrock(
     hub: Hub, fake: FakeUpstream, on_bedrock: anthropic.AnthropicBedrock, upstream: str
 ) -> None:
     check_claude(on_bedrock, open_model(hub, fake, upstream))
@@ -129,7 +129,7 @@ def test_claude_of_bedrock(
 
 
 @upstreams
-def test_claude_of_vertex(
+def test_claude_on_vertex(
     hub: Hub, fake: FakeUpstream, on_vertex: anthropic.AnthropicVertex, upstream: str
 ) -> None:
     model = open_model(hub, fake, upstream)
@@ -139,7 +139,7 @@ def test_claude_of_vertex(
 
 
 @upstreams
-def test_gemini_of_vertex(hub: Hub, fake: FakeUpstream, tenant: Tenant, upstream: str) -> None:
+def test_gemini_on_vertex(hub: Hub, fake: FakeUpstream, tenant: Tenant, upstream: str) -> None:
     model, options = open_model(hub, fake, upstream), types.HttpOptions(base_url=hub.url)
     # With a project, by an access token; without one, by an API key.
     named = {"project": "some-project", "location": "europe-west1"}
@@ -333,7 +333,7 @@ def test_amazons_client_converses(
     assert limited.value.response["Error"]["Code"] == "ThrottlingException"
 
 
-def test_a_stream_of_converse_that_breaks_off_ends_with_an_exception(
+def test_broken_off_converse_stream_ends_with_an_exception(
     hub: Hub, fake: FakeUpstream, of_amazon: Any
 ) -> None:
     model = open_model(hub, fake, "openai")
@@ -344,7 +344,7 @@ def test_a_stream_of_converse_that_breaks_off_ends_with_an_exception(
     answer["stream"].close()
 
 
-def test_what_converse_has_of_one_account_is_refused(
+def test_account_bound_converse_features_are_rejected(
     hub: Hub, fake: FakeUpstream, of_amazon: Any
 ) -> None:
     model = open_model(hub, fake, "anthropic")
@@ -387,7 +387,7 @@ def test_faults_of_providers_have_amazons_names(
 
 
 @pytest.mark.parametrize("action", ["invoke", "converse-stream"])
-def test_money_and_keys_hold_as_everywhere(hub: Hub, fake: FakeUpstream, action: str) -> None:
+def test_money_and_keys_apply_as_elsewhere(hub: Hub, fake: FakeUpstream, action: str) -> None:
     model = open_model(hub, fake, "anthropic")
     body = (invoked() if action == "invoke" else json.dumps({"messages": [TURN]})).encode()
     path = f"/model/{model}/{action}"
@@ -423,7 +423,7 @@ def test_a_repeated_request_gets_the_same_stream(hub: Hub, fake: FakeUpstream, a
 # ---- keys and names
 
 
-def test_a_signature_is_told_what_to_send_instead(hub: Hub, fake: FakeUpstream) -> None:
+def test_amazon_signature_is_answered_with_what_to_send(hub: Hub, fake: FakeUpstream) -> None:
     """Amazon's keys mean nothing here; a key of ours beside them does."""
     keys = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "secret"}
     model, client = open_model(hub, fake, "anthropic"), amazons_client(hub.url, **keys)
@@ -452,7 +452,7 @@ def test_a_signature_is_told_what_to_send_instead(hub: Hub, fake: FakeUpstream) 
          invoked()),
     ],
 )  # fmt: skip
-def test_a_clouds_name_of_a_model_leads_to_the_model(
+def test_cloud_model_name_leads_to_the_model(
     hub: Hub, fake: FakeUpstream, path: str, body: str
 ) -> None:
     model = open_model(hub, fake, "anthropic")
@@ -474,7 +474,7 @@ def test_a_clouds_name_of_a_model_leads_to_the_model(
         ("/projects/p/locations/l/publishers/anthropic/models/m:predict", "error"),
     ],
 )
-def test_unknown_paths_of_clouds_are_refused_in_their_form(hub: Hub, path: str, form: str) -> None:
+def test_unknown_cloud_paths_are_rejected_in_their_form(hub: Hub, path: str, form: str) -> None:
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
     assert form in answer.json()

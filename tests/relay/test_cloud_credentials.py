@@ -64,7 +64,7 @@ def keeps_secrets(hub: Hub, answer: Answer) -> None:
 
 @models
 @plain_and_streamed
-def test_an_answer_goes_on_beyond_the_end_of_its_credentials(
+def test_running_answer_outlives_its_credentials(
     hub: Hub, fake: FakeUpstream, clouds: Clouds, model: str, stream: bool
 ) -> None:
     """They are judged when a request comes; who comes later is refused, and the next attempt has
@@ -90,7 +90,7 @@ def test_an_answer_goes_on_beyond_the_end_of_its_credentials(
 
 @pytest.mark.parametrize("client", ["openai", "anthropic", "converse"])
 @pytest.mark.parametrize("model", OF_AMAZON)
-def test_a_stream_that_amazon_ends_for_its_credentials(
+def test_stream_ended_by_amazon_for_expired_credentials(
     hub: Hub, fake: FakeUpstream, clouds: Clouds, client: str, model: str
 ) -> None:
     """F23: a prefix, one typed error and no end; what was delivered is charged."""
@@ -120,7 +120,7 @@ def test_a_stream_that_amazon_ends_for_its_credentials(
 
 
 @pytest.mark.parametrize("model", OF_AMAZON)
-def test_a_stream_that_begins_with_the_end_of_its_credentials(
+def test_stream_starting_with_expired_credentials(
     hub: Hub, fake: FakeUpstream, clouds: Clouds, model: str
 ) -> None:
     """F23: nothing was heard of it, and the next channel answers."""
@@ -152,7 +152,7 @@ STEPS = {
         *((model, "hang") for model in MODELS if model not in OF_AMAZON),
     ],
 )
-def test_a_metadata_service_that_hangs(
+def test_hanging_metadata_service(
     hub: Hub, fake: FakeUpstream, clouds: Clouds, model: str, fault: str, stream: bool
 ) -> None:
     """F4, in half the time of the first content, at each of its steps; the next channel answers,
@@ -180,9 +180,7 @@ def test_a_metadata_service_that_hangs(
 
 
 @pytest.mark.parametrize("model", OF_AMAZON)
-def test_who_waits_for_a_service_that_hangs_waits_once(
-    hub: Hub, clouds: Clouds, model: str
-) -> None:
+def test_waiting_requests_share_one_hanging_fetch(hub: Hub, clouds: Clouds, model: str) -> None:
     """P21: twenty at once are one fetch; a role's token service as the machine's own."""
     bedrock, tenant = clouds["bedrock"], hub.tenant()
     bedrock.fault = "hang"
@@ -204,7 +202,7 @@ def _of_keys(clouds: Clouds, model: str) -> str:
 @models
 @plain_and_streamed
 @pytest.mark.parametrize("ahead_s", [3600, -3600], ids=["late", "early"])
-def test_a_clock_that_is_wrong(
+def test_wrong_clock(
     hub: Hub, fake: FakeUpstream, clouds: Clouds, model: str, stream: bool, ahead_s: float
 ) -> None:
     """F5: never 401 or 403, and operators are told that it is the clock; the next channel
@@ -234,7 +232,7 @@ def test_a_clock_that_is_wrong(
 @plain_and_streamed
 @pytest.mark.parametrize("model", OF_AMAZON)
 @pytest.mark.parametrize("why", ["expired", "clock"])
-def test_an_own_key_that_has_ended_rests_nobody_elses(
+def test_ended_own_key_rests_no_other(
     hub: Hub, clouds: Clouds, model: str, stream: bool, why: str
 ) -> None:
     """P12: its organisation gets F5, or the installation's channel where it may fall back; the
@@ -258,7 +256,7 @@ def test_an_own_key_that_has_ended_rests_nobody_elses(
         assert faults(hub, answer) == met
 
 
-def test_an_own_key_of_vertex_is_a_key_and_no_source(hub: Hub, clouds: Clouds) -> None:
+def test_own_vertex_key_is_never_a_credential_source(hub: Hub, clouds: Clouds) -> None:
     """P12: what would ask a service with this machine's rights is never used, streamed or not."""
     name = open_model(hub, clouds, "gemini", clouds["vertex"].api_key)
     (route,) = hub.rows("SELECT channel_id FROM gateway_route WHERE model = %s", name)
@@ -270,7 +268,7 @@ def test_an_own_key_of_vertex_is_a_key_and_no_source(hub: Hub, clouds: Clouds) -
     assert (clouds["vertex"].requests, clouds["vertex"].issued) == ([], 0)
 
 
-def test_refused_credentials_are_fetched_anew_for_pass_through(hub: Hub, clouds: Clouds) -> None:
+def test_rejected_pass_through_credentials_are_fetched_again(hub: Hub, clouds: Clouds) -> None:
     """P26: the refusal is told as a fault of ours, and the next request has new ones."""
     vertex, model = clouds["vertex"], f"p-{secrets.token_hex(6)}"
     rule = PassThroughRule(("POST",), "/publishers/google/**")

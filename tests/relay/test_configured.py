@@ -44,7 +44,7 @@ def apply(hub: Hub, file: Path) -> None:
         beside.call(manage, "apply", str(file))
 
 
-def test_applied_file_serves_at_once(own_hub: Hub, fake: FakeUpstream, tmp_path: Path) -> None:
+def test_applied_file_serves_immediately(own_hub: Hub, fake: FakeUpstream, tmp_path: Path) -> None:
     file = tmp_path / "hub.yaml"
     file.write_text(FILE.format(url=fake.url))
     own_hub.start()

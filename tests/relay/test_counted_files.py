@@ -29,7 +29,7 @@ def counting() -> Iterator[Hub]:
 
 
 @pytest.mark.parametrize(("stream", "files_max"), [(False, 82), (True, 85)])
-def test_a_plain_chat_goes_through_few_files(
+def test_plain_chat_uses_few_files(
     counting: Hub, fake: FakeUpstream, stream: bool, files_max: int
 ) -> None:
     tenant, model = counting.tenant(), counting.model(fake)

@@ -76,9 +76,7 @@ def test_every_alias_is_the_endpoint(hub: Hub, fake: FakeUpstream, dialect: str,
         ("converse", "/model/m/nothing"),
     ],
 )
-def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
-    hub: Hub, dialect: str, path: str
-) -> None:
+def test_unknown_paths_answer_in_their_clients_dialect(hub: Hub, dialect: str, path: str) -> None:
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
     SPEAKERS[dialect].error_of(answer.json())
@@ -93,7 +91,7 @@ def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
         ("responses", "include"), ("responses", "max_tool_calls"), ("anthropic", "tools"),
     ],
 )  # fmt: skip
-def test_numbers_that_no_parser_makes_are_no_defect_of_ours(
+def test_unparsable_numbers_are_no_internal_error(
     hub: Hub, fake: FakeUpstream, dialect: str, member: str, upstream: str
 ) -> None:
     """A body that cannot be read is the client's fault, and never a 500."""
@@ -107,7 +105,7 @@ def test_numbers_that_no_parser_makes_are_no_defect_of_ours(
         assert answer.status != 500, answer.body
 
 
-def test_a_path_is_quoted_as_every_value_of_a_client(hub: Hub) -> None:
+def test_path_is_quoted_like_any_client_value(hub: Hub) -> None:
     """At most 64 characters, and no key."""
     message = hub.post(hub.tenant(), {}, path="/v1/" + "a" * 300).error["message"]
     assert message.endswith(": /v1/" + "a" * 60)
@@ -116,7 +114,7 @@ def test_a_path_is_quoted_as_every_value_of_a_client(hub: Hub) -> None:
 
 
 @dialects
-def test_method_and_key_are_refused_in_the_dialect(hub: Hub, dialect: str) -> None:
+def test_method_and_key_errors_use_the_dialect(hub: Hub, dialect: str) -> None:
     speaker = SPEAKERS[dialect]
     path = speaker.path("m", stream=False)
     answer = hub.request("GET", path, hub.tenant())
@@ -128,7 +126,7 @@ def test_method_and_key_are_refused_in_the_dialect(hub: Hub, dialect: str) -> No
 
 
 @dialects
-def test_the_id_of_a_request_stands_in_the_body_of_its_error(hub: Hub, dialect: str) -> None:
+def test_error_body_contains_the_request_id(hub: Hub, dialect: str) -> None:
     speaker, tenant = SPEAKERS[dialect], hub.tenant()
     path = speaker.path("m", stream=False)
     unknown = {
@@ -146,7 +144,7 @@ def test_the_id_of_a_request_stands_in_the_body_of_its_error(hub: Hub, dialect: 
 
 
 @dialects
-def test_model_that_nobody_serves(hub: Hub, dialect: str) -> None:
+def test_unserved_model(hub: Hub, dialect: str) -> None:
     speaker = SPEAKERS[dialect]
     answer = hub.post(
         hub.tenant(), speaker.body("no-such", Wish()), path=speaker.path("no-such", stream=False)
@@ -176,7 +174,9 @@ def test_model_that_nobody_serves(hub: Hub, dialect: str) -> None:
         ("DELETE", "/v1/vector_stores/v/files/f"),
     ],
 )
-def test_what_is_not_implemented_says_so_after_the_key(hub: Hub, method: str, path: str) -> None:
+def test_unimplemented_operation_says_so_after_the_key_check(
+    hub: Hub, method: str, path: str
+) -> None:
     assert hub.request(method, path).status == 401
     answer = hub.request(method, path, hub.tenant("0"))
     assert answer.status == 501
@@ -208,7 +208,7 @@ def test_key_in_the_query_of_gemini_paths(hub: Hub, fake: FakeUpstream) -> None:
 
 @pytest.mark.parametrize("upstream", ["openai", "gemini"])
 @pytest.mark.parametrize("pattern", [False, True], ids=["name", "pattern"])
-def test_names_as_their_owners_write_them(
+def test_model_names_are_accepted_as_written(
     hub: Hub, fake: FakeUpstream, upstream: str, pattern: bool
 ) -> None:
     """In bodies and paths, here and there, as a name and as a pattern of names."""
@@ -351,7 +351,7 @@ def test_headers_of_a_client_of_the_same_dialect(
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-def test_trials_of_the_interface_are_asked_for_wherever_they_are(
+def test_beta_headers_are_forwarded_from_header_or_body(
     hub: Hub, fake: FakeUpstream, path: str
 ) -> None:
     """The header anthropic-beta goes on, and is a list that may have lines."""
@@ -417,7 +417,7 @@ def test_count_tokens(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
 
 @pytest.mark.parametrize("client", ["openai", "gemini"])
 @plain_and_streamed
-def test_suffix_of_a_gemini_name_asks_for_thinking(
+def test_gemini_name_suffix_requests_thinking(
     hub: Hub, fake: FakeUpstream, client: str, stream: bool
 ) -> None:
     speaker, tenant = SPEAKERS[client], hub.tenant()
@@ -484,7 +484,7 @@ def test_plain_answer_of_a_model_that_only_streams(
     assert (record["basis"], record["meters"]["out_text"]) == ("measured", 7)
 
 
-def test_what_has_no_counterpart_is_dropped_and_named(hub: Hub, fake: FakeUpstream) -> None:
+def test_untranslatable_fields_are_dropped_and_named(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
     for stream in (False, True):
         body = ask(model, "#tokens=2", seed=1, logit_bias={"1": 2}, stream=stream)
@@ -496,7 +496,7 @@ def test_what_has_no_counterpart_is_dropped_and_named(hub: Hub, fake: FakeUpstre
     assert hub.record(answer.headers["x-request-id"])["kind"] == "unsupported_capability"
 
 
-def test_stored_response_of_elsewhere_is_a_clear_refusal(hub: Hub, fake: FakeUpstream) -> None:
+def test_foreign_stored_response_is_clearly_rejected(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     body = {"input": "go on", "previous_response_id": "resp_1"}
     model = open_model(hub, fake, "anthropic")
@@ -506,9 +506,7 @@ def test_stored_response_of_elsewhere_is_a_clear_refusal(hub: Hub, fake: FakeUps
     assert answer.error["param"] == "previous_response_id"
 
 
-def test_hold_of_input_that_stands_elsewhere_covers_the_context(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_hold_of_stored_input_covers_the_context(hub: Hub, fake: FakeUpstream) -> None:
     body = {"model": open_model(hub, fake, "responses"), "input": "#tokens=1",
             "conversation": "conv_1", "max_output_tokens": 16}  # fmt: skip
     answer = hub.post(hub.tenant(), body, path="/v1/responses")
@@ -546,7 +544,7 @@ def serving(body: bytes, kind: str) -> Iterator[str]:
         server.server_close()
 
 
-def test_picture_by_address_is_fetched_for_who_does_not(hub: Hub, fake: FakeUpstream) -> None:
+def test_image_url_is_fetched_for_models_that_cannot(hub: Hub, fake: FakeUpstream) -> None:
     """Up to three redirects, each address judged: users of this hub may name 127.0.0.9."""
     tenant, model = hub.tenant(), open_model(hub, fake, "gemini")
 
@@ -585,9 +583,7 @@ def chatty_hub() -> Iterator[Hub]:
 
 
 @dialects
-def test_silent_stream_gets_signs_of_life(
-    chatty_hub: Hub, fake: FakeUpstream, dialect: str
-) -> None:
+def test_silent_stream_gets_keep_alives(chatty_hub: Hub, fake: FakeUpstream, dialect: str) -> None:
     """Before the first content they commit the status only: the next channel may still answer, and
     a failure is told inside the stream."""
     speaker, tenant = SPEAKERS[dialect], chatty_hub.tenant()

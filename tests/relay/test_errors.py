@@ -14,7 +14,7 @@ _ROOT: Final = _RELAY.parent
 _ENDING: Final = ("Error", "Exception", "Fault", "Gone", "DatabaseFailed")
 
 
-def test_every_error_is_in_the_drawn_tree() -> None:
+def test_every_error_is_in_the_documented_tree() -> None:
     drawn: dict[str, str] = {}
     above = {-1: "Exception"}
     for line in (errors.__doc__ or "").splitlines():

@@ -117,7 +117,7 @@ def test_official_client(hub: Hub, fake: FakeUpstream, client: genai.Client, ups
 
 
 @streamed
-def test_a_stored_interaction_is_its_keys_alone(
+def test_stored_interaction_belongs_to_its_key(
     hub: Hub, fake: FakeUpstream, tenant: Tenant, stream: bool
 ) -> None:
     """P12."""
@@ -142,7 +142,7 @@ def test_a_stored_interaction_is_its_keys_alone(
     assert "background" in SPEAKER.error_of(cancelled.json())["message"]
 
 
-def test_nothing_is_stored_that_the_client_forbids(
+def test_nothing_is_stored_against_the_clients_wish(
     hub: Hub, fake: FakeUpstream, tenant: Tenant
 ) -> None:
     answer = create(hub, tenant, open_model(hub, fake, "openai"), store=False)
@@ -161,7 +161,7 @@ def test_nothing_is_stored_that_the_client_forbids(
         ("tools", [{"type": "mcp_server", "url": "https://example.org"}]),
     ],
 )
-def test_what_is_not_offered_is_refused_by_name(
+def test_unsupported_fields_are_rejected_by_name(
     hub: Hub, fake: FakeUpstream, tenant: Tenant, member: str, value: Any
 ) -> None:
     answer = create(hub, tenant, open_model(hub, fake, "anthropic"), **{member: value})

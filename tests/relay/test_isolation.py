@@ -64,7 +64,7 @@ def bare(answer: Answer) -> bytes:
 
 
 @pytest.mark.parametrize("who", KEYS)
-def test_no_row_answers_a_key_that_opens_nothing(
+def test_no_path_answers_an_invalid_key(
     hub: Hub, fake: FakeUpstream, model: str, keys: dict[str, Tenant], who: str
 ) -> None:
     """Each row by a carrier in turn; whatever model is asked for, the answer is the same."""

@@ -163,7 +163,7 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
 
 
 @drawn_cells(1)
-def test_cost_stands_in_the_usage_of_who_asks_for_it(
+def test_usage_includes_the_cost_when_asked(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
 ) -> None:
     """Once, and in a frame like all others of its stream."""
@@ -179,7 +179,7 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
 
 
 @drawn_cells(1, forms=[True])
-def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
+def test_stream_without_usage_includes_the_cost(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
 ) -> None:
     """F25: beside our own count."""
@@ -307,7 +307,7 @@ def test_seals_come_back_around_tools(
         for turn, going in enumerate(GOING_ON)
     ],
 )
-def test_a_conversation_goes_on_at_another_provider(
+def test_conversation_continues_at_another_provider(
     hub: Hub, fake: FakeUpstream, client: str, first: str, then: dict[str, Any], stream: bool
 ) -> None:
     """Coming back, a seal must fit the channel now used, or its thought

@@ -78,7 +78,7 @@ def test_the_server_cuts_no_running_answer() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost", REQUEST])
-def test_the_server_ends_a_connection_that_asks_for_nothing(sent: bytes) -> None:
+def test_server_closes_an_idle_connection(sent: bytes) -> None:
     """Silent, or in the midst of a head; after an answer it is kept for a while."""
 
     async def nothing(scope: object, receive: object, send: Any) -> None:
@@ -124,7 +124,7 @@ def test_the_server_cuts_a_client_that_does_not_read(reads: bool) -> None:
     run_moving(run())
 
 
-def test_a_socket_that_was_refused_is_closed_after_a_while() -> None:
+def test_rejected_socket_is_closed_after_a_while() -> None:
     async def run() -> None:
         transport = Transport()
         refused = server_socket.RealtimeProtocol.__new__(server_socket.RealtimeProtocol)
@@ -182,7 +182,7 @@ def test_a_deadline_cuts_no_running_answer() -> None:
 @pytest.mark.parametrize(
     ("reason", "after_s"), [("first_content", 60), ("idle", 110), ("total", 900)]
 )
-def test_a_deadline_ends_what_is_late(reason: str, after_s: float) -> None:
+def test_deadline_ends_late_requests(reason: str, after_s: float) -> None:
     async def answer(deadline: Deadline) -> None:
         deadline.limit("total", 900)
         deadline.allow("first_content", 60)
@@ -199,7 +199,7 @@ def test_a_deadline_ends_what_is_late(reason: str, after_s: float) -> None:
     assert lasted_s == pytest.approx(after_s, abs=0.5)
 
 
-def test_a_wait_ends_in_its_time_and_not_while_it_goes_on() -> None:
+def test_wait_ends_on_time_and_not_while_it_continues() -> None:
     async def run() -> None:
         async def go_on() -> None:
             async with timeout(30) as limit:
@@ -219,7 +219,7 @@ def test_a_wait_ends_in_its_time_and_not_while_it_goes_on() -> None:
     run_moving(run())
 
 
-def test_a_watch_tells_only_of_a_client_that_left() -> None:
+def test_watch_reports_only_clients_that_left() -> None:
     """And of none that left after the request's end."""
 
     async def run(leaves_after_s: float, stops_after_s: float) -> list[float]:
@@ -315,7 +315,7 @@ def test_an_upstream_is_not_cut_while_it_answers() -> None:
     run_moving(run())
 
 
-def test_an_upstream_ends_its_head_in_its_time() -> None:
+def test_upstream_must_finish_its_head_in_time() -> None:
     async def run() -> float:
         connection, transport = upstream()
         sending = asyncio.ensure_future(connection.send(HEAD % 1, b"?"))
@@ -332,7 +332,7 @@ def test_an_upstream_ends_its_head_in_its_time() -> None:
     assert run_moving(run()) == pytest.approx(Owner.head_s, abs=0.5)
 
 
-def test_the_pool_drops_idle_connections_alone() -> None:
+def test_pool_drops_only_idle_connections() -> None:
     async def run() -> None:
         pool = ConnectionPool("http://127.0.0.1:9", LOOPBACK, Failed, **WAITS, reuse=True)
         cut = list[str]()
@@ -359,7 +359,7 @@ def test_the_pool_drops_idle_connections_alone() -> None:
     run_moving(run())
 
 
-def test_a_socket_of_turns_is_closed_between_turns_alone() -> None:
+def test_turn_socket_is_closed_only_between_turns() -> None:
     async def run() -> None:
         turns: Any = turn_socket.TurnSocket(cast(Any, None), set())
         closed = list[float]()
@@ -381,7 +381,7 @@ def test_a_socket_of_turns_is_closed_between_turns_alone() -> None:
 
 
 @pytest.mark.parametrize(("hears", "paused"), [(True, False), (False, False), (False, True)])
-def test_a_silent_upstream_socket_is_cut_and_no_other(hears: bool, paused: bool) -> None:
+def test_only_a_silent_upstream_socket_is_cut(hears: bool, paused: bool) -> None:
     """Nor one whose messages this process does not read for now."""
 
     async def run() -> None:
@@ -468,7 +468,7 @@ TURN_ENDS: Final = b'{"serverContent": {"turnComplete": true}}'
 USAGE: Final = b'{"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 2}}'
 
 
-def test_a_live_answer_is_not_settled_by_the_turn_before() -> None:
+def test_previous_turn_does_not_settle_a_running_answer() -> None:
     """Its end is told twice, and its usage comes after that: the next answer runs on."""
 
     async def run() -> None:

@@ -103,7 +103,7 @@ def test_the_official_client(hub: Hub, fake: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_one_that_fails_ends_it(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
+def test_one_failing_prompt_ends_the_request(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     """A fault is never told as success: an error in whole, or behind what was delivered."""
     tenant = hub.tenant()
     model = hub.model(fake, rates=TALK, retries=0, **CHANNELS["anthropic"])
@@ -124,7 +124,7 @@ def test_one_that_fails_ends_it(hub: Hub, fake: FakeUpstream, stream: bool) -> N
     assert last["error"]["code"] == "upstream_error"
 
 
-def test_the_limit_of_the_request_is_that_of_all(hub: Hub, fake: FakeUpstream) -> None:
+def test_request_limit_applies_to_all_prompts(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
     body = {"model": model, "prompt": PROMPTS, "max_tokens": 20}
     whole = hub.post(tenant, body, path=PATH)

@@ -108,7 +108,7 @@ def saying(streamed: str, whole: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_grok_tells_its_reasoning_inside(hub: Hub, stream: bool) -> None:
+def test_grok_reports_reasoning_inside(hub: Hub, stream: bool) -> None:
     """Of the whole answer one number is written anew, and the books count it as it was."""
     tenant = hub.tenant()
     with saying(GROK, GROK_WHOLE) as url:
@@ -158,9 +158,7 @@ def mistral() -> tuple[str, str]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("client", ["openai", "anthropic"])
-def test_mistrals_reasoning_is_where_clients_look_for_it(
-    hub: Hub, client: str, stream: bool
-) -> None:
+def test_mistral_reasoning_is_where_clients_expect_it(hub: Hub, client: str, stream: bool) -> None:
     """Its content is a list of chunks while it reasons, and it reports usage unasked."""
     speaker, tenant = SPEAKERS[client], hub.tenant()
     with saying(*mistral()) as url:
@@ -228,7 +226,7 @@ def test_reasoning_comes_back_with_the_call_it_led_to(
         assert row["seals"] == 0
 
 
-def test_reasoning_of_what_may_not_be_kept_is_gone(hub: Hub, fake: FakeUpstream) -> None:
+def test_reasoning_of_an_unstored_answer_is_gone(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, provider="deepseek", upstream_model="deepseek-v4-pro")
     body = ask(model, "#reasoning=3 #tools=1", tools=[TOOL], store=False)
@@ -290,7 +288,7 @@ def test_reasoning_in_tags_is_reasoning_for_every_client(
 
 @every_client
 @plain_and_streamed
-def test_half_a_letter_ends_nothing(hub: Hub, client: str, stream: bool) -> None:
+def test_lone_surrogate_ends_nothing(hub: Hub, client: str, stream: bool) -> None:
     """F15a: joined with its other half or U+FFFD on translation, as it came on a pass-through."""
     text = ask_speaker(hub, client, stream, "other", "a\ud83d", "\ude00b", "\ud83d").text
     if client == "openai":

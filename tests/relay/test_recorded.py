@@ -37,7 +37,7 @@ def keep_addresses(hub: Hub, tenant: Tenant) -> None:
     hub.bump()
 
 
-def test_labels_user_and_application(hub: Hub, fake: FakeUpstream) -> None:
+def test_labels_user_and_application_are_recorded(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=2", user="u-7"), headers=SENT)
     record = hub.record(answer.headers["x-request-id"])
@@ -47,9 +47,7 @@ def test_labels_user_and_application(hub: Hub, fake: FakeUpstream) -> None:
     assert record["session_id"] is None
 
 
-def test_what_the_key_says_holds_where_the_request_says_nothing(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_key_defaults_apply_where_the_request_is_silent(hub: Hub, fake: FakeUpstream) -> None:
     """By the same rule as budgets."""
     tenant, model = hub.tenant(), hub.model(fake)
     hub.connection.execute(
@@ -67,7 +65,7 @@ def test_what_the_key_says_holds_where_the_request_says_nothing(
     assert counted_values(records[1]) == ("search", ["beta", "night", "eu"], "c-42", "My App", "")
 
 
-def test_any_user_is_kept_as_far_as_a_row_can(hub: Hub, fake: FakeUpstream) -> None:
+def test_any_user_name_is_stored_as_far_as_possible(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     for text in (hostile.EVERYTHING, hostile.NUL, hostile.LONG):
         answer = hub.post(tenant, ask(model, "#tokens=2", user=text), headers={"x-title": "a\xe9"})
@@ -87,7 +85,7 @@ def test_a_refused_request_has_its_labels(hub: Hub, fake: FakeUpstream) -> None:
     assert address(hub, record) == [{"address": "127.0.0.1"}]
 
 
-def test_what_the_provider_calls_it_and_was_not_sent(hub: Hub, fake: FakeUpstream) -> None:
+def test_provider_id_and_dropped_parameters_are_recorded(hub: Hub, fake: FakeUpstream) -> None:
     """Also of an attempt that failed; the address only where the organisation asks for it."""
     tenant = hub.tenant()
     model = hub.model(fake, **UPSTREAMS["anthropic"])

@@ -182,7 +182,7 @@ SECRETS: Final = (KEY.encode(), HEADER.encode(), LOGIN.encode(), b"d2VpcjpsB", b
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_no_other_host_is_shown_a_secret(
+async def test_no_other_host_receives_a_secret(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with staged(tmp_path, monkeypatch) as stage:

@@ -149,7 +149,7 @@ def test_pictures_and_thoughts(
 
 
 @pytest.mark.parametrize("named", [GEMINI, CLAUDE], ids=["gemini", "claude"])
-def test_tokens_are_counted_there(hub: Hub, vertex: FakeVertex, named: str) -> None:
+def test_tokens_are_counted_by_vertex(hub: Hub, vertex: FakeVertex, named: str) -> None:
     """Gemini's request inside a request is unwrapped; Claude's names its model."""
     tenant, model = hub.tenant("0"), open_model(hub, vertex, upstream_model=named)
     if named == CLAUDE:
@@ -230,9 +230,7 @@ def bad_key(vertex: FakeVertex, why: str) -> str:
 
 
 @pytest.mark.parametrize("why", ["another account", "another key", "another machine's file"])
-def test_a_key_that_is_refused_is_a_fault_of_the_key(
-    hub: Hub, vertex: FakeVertex, why: str
-) -> None:
+def test_rejected_key_is_a_key_fault(hub: Hub, vertex: FakeVertex, why: str) -> None:
     """F5; nothing of the key is told, to the client or in the log."""
     speaker, model = SPEAKERS["openai"], open_model(hub, vertex, bad_key(vertex, why))
     answer = ask(hub, hub.tenant(), speaker, model, Wish())
@@ -275,7 +273,7 @@ def test_a_source_that_fails(
     assert vertex.requests == []
 
 
-def test_a_revoked_token_is_fetched_anew(hub: Hub, vertex: FakeVertex) -> None:
+def test_revoked_token_is_fetched_again(hub: Hub, vertex: FakeVertex) -> None:
     """P26: the credentials are forgotten with the refusal, so that the next attempt succeeds."""
     speaker, tenant, model = SPEAKERS["openai"], hub.tenant(), open_model(hub, vertex)
     assert ask(hub, tenant, speaker, model, Wish("#tokens=2 a")).status == 200
@@ -335,7 +333,7 @@ def test_faults_in_mid_stream(
 
 
 @named
-def test_another_project_is_a_fault_of_the_key(hub: Hub, vertex: FakeVertex, named: str) -> None:
+def test_foreign_project_is_a_key_fault(hub: Hub, vertex: FakeVertex, named: str) -> None:
     """Google's own error, in Google's form, whatever the model's."""
     url = f"{vertex.origin}/v1/projects/another/locations/{LOCATION}"
     model = open_model(hub, vertex, upstream_model=named, base_url=url)

@@ -47,51 +47,50 @@ DECIDING: Final = (
 )  # fmt: skip
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {
-    "tests/house/test_answers.py::test_no_page_part_form_or_list_fails": "every page and list",
+    "tests/house/test_answers.py::test_every_page_part_form_and_list_works": "every page and list",
     "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
-    "tests/house/test_answers.py::test_each_part_stands_in_its_page": "every part",
-    "tests/house/test_answers.py::test_what_htmx_asks_for_is_a_page": "every address of htmx",
-    "tests/house/test_answers.py::test_every_table_is_asked": "every list",
-    "tests/isolation/test_pages.py::test_pages_show_nobody_what_is_not_theirs": "every page",
-    "tests/isolation/test_operations.py::test_operations_show_nobody_what_is_not_theirs": (
+    "tests/house/test_answers.py::test_each_part_is_contained_in_its_page": "every part",
+    "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
+    "tests/house/test_answers.py::test_every_table_is_requested": "every list",
+    "tests/isolation/test_pages.py::test_pages_show_only_permitted_data": "every page",
+    "tests/isolation/test_operations.py::test_operations_show_only_permitted_data": (
         "every operation"
     ),
-    "tests/isolation/test_streams.py::test_streams_show_nobody_what_is_not_theirs": "every stream",
-    "tests/config/test_writes.py::test_a_write_is_audited_with_its_actor_and_heard_by_relays": (
+    "tests/isolation/test_streams.py::test_streams_show_only_permitted_data": "every stream",
+    "tests/config/test_writes.py::test_write_is_audited_with_its_actor_and_published_to_relays": (
         "every write"
     ),
-    "tests/config/test_every_write.py::test_whatever_changes_something_is_audited": "every write",
-    "tests/notify/test_every_alarm.py::test_it_is_received_from_a_real_worker": "every alarm",
+    "tests/config/test_every_write.py::test_every_change_is_audited": "every write",
+    "tests/notify/test_every_alarm.py::test_real_worker_delivers_every_alarm": "every alarm",
     "tests/relay/metering/test_golden_charges.py"
     "::test_a_documented_usage_is_charged_to_the_nano": "every kind of usage",
-    "tests/browser/test_main_job.py::test_keyboard_alone_from_signing_in_to_the_receipt": (
+    "tests/browser/test_main_job.py::test_keyboard_goes_from_sign_in_to_the_receipt": (
         "the main job in a browser"
     ),
-    "tests/acceptance/test_installation.py::test_the_file_is_enough_to_be_served": "the main job"
+    "tests/acceptance/test_installation.py::test_applied_file_is_enough_to_serve": "the main job"
     " of a fresh installation",
 }
 ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_fault_table.py::test_before_the_first_content": "each fault",
-    "tests/relay/attempts/test_fault_table.py::test_behind_the_first_content": "each fault",
-    "tests/relay/attempts/test_fault_table.py::test_what_the_client_does_not_notice": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_after_the_first_content": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_faults_unnoticed_by_the_client": "each fault",
     "tests/relay/attempts/test_fault_table.py::test_redirects_are_never_followed": "F21",
-    "tests/relay/attempts/test_fault_table.py::test_operators_hear_of_counts_under_review": "F27",
+    "tests/relay/attempts/test_fault_table.py::test_operators_learn_of_counts_under_review": "F27",
     "tests/usage/books/test_findings.py::test_the_next_check_finds_a_changed_budget_counter": "P33",
     "tests/playground/runs/test_live.py::test_enter_sends_and_input_methods_do_not": "W10",
-    "tests/usage/months/test_invoice_pages.py"
-    "::test_list_page_pdf_and_api_say_what_the_ledger_moved": "W42",
+    "tests/usage/months/test_invoice_pages.py::test_list_page_pdf_and_api_match_the_ledger": "W42",
     "tests/relay/test_interactions.py::test_official_client": "a client of Google",
     # Nothing else of its noun would run.
     "tests/config/apply/test_apply_access.py"
-    "::test_what_cannot_be_is_told_with_its_line_and_writes_nothing": "access in a file",
-    "tests/config/apply/test_apply_money.py::test_a_price_or_plan_that_cannot_be_names_its_line": (
+    "::test_invalid_file_is_reported_by_line_and_writes_nothing": "access in a file",
+    "tests/config/apply/test_apply_money.py::test_invalid_price_or_plan_names_its_line": (
         "money in a file"
     ),
-    "tests/playground/turns/test_summaries.py::test_nobody_else_has_a_chat_summarised": "P12",
+    "tests/playground/turns/test_summaries.py::test_no_one_else_summarises_a_chat": "P12",
     "tests/relay/previews/test_bound_covers.py::test_bound_covers_the_charge": "what is held",
     "tests/relay/routing/test_session_affinity.py"
-    "::test_requests_without_a_session_take_turns_with_the_keys": "sessions and keys",
-    "tests/relay/test_isolation.py::test_no_row_answers_a_key_that_opens_nothing": (
+    "::test_requests_without_a_session_rotate_keys": "sessions and keys",
+    "tests/relay/test_isolation.py::test_no_path_answers_an_invalid_key": (
         "isolation of the model API"
     ),
     "tests/relay/upstream/test_wrong_keys.py"
@@ -102,9 +101,9 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/usage/margin/test_margin.py::test_requests_without_a_model_are_named": "margin",
     "tests/usage/organisations/test_member_pages.py::test_filters_and_order": "members' usage",
     "tests/usage/organisations/test_team_views.py"
-    "::test_a_team_shows_its_projects_members_and_what_holds": "a team's usage",
+    "::test_team_shows_its_projects_members_and_limits": "a team's usage",
     "tests/usage/reports/test_sums_alone.py::test_pages_show_the_sums_without_the_rows": "sums",
-    "tests/browser/test_pages.py::test_controls_are_pressed_in_their_middle_and_apart": (
+    "tests/browser/test_pages.py::test_controls_are_clickable_in_the_middle_and_do_not_overlap": (
         "what a phone shows is pressed"
     ),
 }

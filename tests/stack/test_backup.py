@@ -51,7 +51,7 @@ def migrate(dsn: str) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_backed_up_by_the_documented_steps_is_restored_by_them(tmp_path: Path) -> None:
+def test_documented_backup_steps_restore_the_data(tmp_path: Path) -> None:
     back_up, restore = steps()
     restore, served = restore.rstrip().rsplit("\n", 1)
     assert served == "make run DATA_DIR=restored"

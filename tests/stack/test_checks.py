@@ -52,9 +52,7 @@ def test_a_taken_port_is_named_with_one_that_is_free(taken_port: int, tmp_path: 
     assert ports.port_free("127.0.0.1", free)
 
 
-def test_a_port_that_nobody_asked_for_is_one_that_is_free(
-    taken_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_port_is_a_free_one(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "PORT", taken_port)
     monkeypatch.delenv("PORT", raising=False)
     port = up_module.read_place({}).port
@@ -64,29 +62,29 @@ def test_a_port_that_nobody_asked_for_is_one_that_is_free(
     assert up_module.read_place({"port": str(taken_port)}).port == taken_port
 
 
-def test_a_port_that_is_no_port(tmp_path: Path) -> None:
+def test_invalid_port(tmp_path: Path) -> None:
     done = up(PORT="eighty", DATA_DIR=tmp_path)
     assert (done.returncode, "'eighty'" in done.stdout) == (Exit.PORT, True)
 
 
-def test_a_host_that_is_not_ours(tmp_path: Path) -> None:
+def test_foreign_host(tmp_path: Path) -> None:
     done = up(HOST="192.0.2.1", PORT=8000, DATA_DIR=tmp_path / "data")
     assert done.returncode == Exit.PORT
     assert "Cannot listen on 192.0.2.1 port 8000" in done.stdout
 
 
-def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_data_dir(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = up(DATA_DIR=tmp_path / "file" / "data")
     assert done.returncode == Exit.DATA_DIR
     assert f"The data folder {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
 
 
-def test_the_data_dir_is_its_owners_alone(data_dir: Path) -> None:
+def test_data_dir_is_private_to_its_owner(data_dir: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
-def test_data_of_a_newer_weir_is_refused_untouched(data_dir: Path) -> None:
+def test_data_of_a_newer_weir_is_rejected_untouched(data_dir: Path) -> None:
     (data_dir / "layout").write_text(f"{checks.LAYOUT + 1}\n")
     done = up(DATA_DIR=data_dir)
     assert done.returncode == Exit.NEWER_DATA
@@ -100,7 +98,7 @@ def test_fresh_data_is_marked_and_taken_again(data_dir: Path) -> None:
     checks.check_layout(data_dir)
 
 
-def test_a_full_disk(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nearly_full_disk(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = SimpleNamespace(f_bavail=1000, f_frsize=1024)
     monkeypatch.setattr(os, "statvfs", lambda _path: full)
     with pytest.raises(Refusal, match="0 MB free, at least 256 MB are needed") as refused:
@@ -108,7 +106,7 @@ def test_a_full_disk(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused.value.code == Exit.NO_SPACE
 
 
-def test_a_disk_that_is_full(tmp_path: Path) -> None:
+def test_completely_full_disk(tmp_path: Path) -> None:
     """A real one, of 64 MB, in a namespace of its own."""
     script = f"mount -t tmpfs -o size=64m tmpfs {tmp_path} && exec {sys.executable} -m stack.up"
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]

@@ -42,14 +42,14 @@ def locks(commands: list[list[str]]) -> list[str]:
     return [Path(command[-1]).name for command in commands]
 
 
-def test_installs_once(ran: list[list[str]]) -> None:
+def test_installation_happens_once(ran: list[list[str]]) -> None:
     assert install.main([]) == 0
     assert install.main([]) == 0
     assert locks(ran) == [install.LOCK]
     assert {"--require-hashes", "--no-deps"} <= set(ran[0])
 
 
-def test_the_development_lock_holds_the_other_one(ran: list[list[str]]) -> None:
+def test_development_lock_includes_the_other(ran: list[list[str]]) -> None:
     install.main([])
     install.main(["--dev"])
     install.main(["--dev"])
@@ -67,9 +67,7 @@ def test_a_changed_lock_is_installed(
     assert len(ran) == 2
 
 
-def test_another_python_installs_anew(
-    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_python_reinstalls(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     install.main([])
     monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
     monkeypatch.setattr(install, "usable", lambda: False)
@@ -77,7 +75,7 @@ def test_another_python_installs_anew(
     assert [command[1] for command in ran] == ["pip", "venv", "pip"]
 
 
-def test_a_broken_off_installation_is_done_again(
+def test_interrupted_installation_is_repeated(
     ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(command: list[str]) -> None:
@@ -90,7 +88,7 @@ def test_a_broken_off_installation_is_done_again(
     assert locks(ran) == [install.LOCK]
 
 
-def test_becomes_the_command_that_follows(
+def test_installer_becomes_the_following_command(
     ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     became: list[tuple[str, list[str]]] = []
@@ -101,7 +99,7 @@ def test_becomes_the_command_that_follows(
     assert re.fullmatch(r"\d+\.\d{3}", os.environ["WEIR_STARTED_AT"])
 
 
-def test_a_step_that_fails_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_failing_step_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     program = "print('no route'); print(' + listed==1'); raise SystemExit(2)"
     with pytest.raises(install.Refusal) as refused:
         install.run([sys.executable, "-S", "-c", program])

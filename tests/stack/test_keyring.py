@@ -6,7 +6,7 @@ from accounts.secrets.key_format import KeyForm, check
 from stack.keyring import MAKERS, open_keyring
 
 
-def test_made_once_and_kept_for_their_owner(tmp_path: Path) -> None:
+def test_secrets_are_made_once_and_private_to_their_owner(tmp_path: Path) -> None:
     keyring = open_keyring(tmp_path, {})
     assert open_keyring(tmp_path, {}) == keyring
     assert set(keyring) == set(MAKERS)
@@ -16,7 +16,7 @@ def test_made_once_and_kept_for_their_owner(tmp_path: Path) -> None:
     } == dict.fromkeys(keyring, 0o600)
 
 
-def test_have_the_forms_that_the_product_asks_for(tmp_path: Path) -> None:
+def test_secrets_have_the_required_forms(tmp_path: Path) -> None:
     keyring = open_keyring(tmp_path, {})
     assert len(base64.b64decode(keyring["WEIR_KEK"], validate=True)) == 32
     assert check(keyring["WEIR_DEMO_KEY"]) is KeyForm.OWN

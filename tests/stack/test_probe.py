@@ -43,7 +43,7 @@ def port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("line", "text"), [(ROLE, False), (TEXT, True), (USAGE, False), (END, False), (b"\n", False)]
 )
-def test_generated_text_is_told_from_the_rest(line: bytes, text: bool) -> None:
+def test_generated_text_is_distinguished_from_the_rest(line: bytes, text: bool) -> None:
     assert probe.has_text(line) is text
 
 
@@ -84,7 +84,7 @@ def test_an_answer_without_text_is_told(port: int) -> None:
         probe.time_first_token("127.0.0.1", port, "key", "model")
 
 
-def test_serves_only_with_200(port: int) -> None:
+def test_only_200_means_serving(port: int) -> None:
     ANSWERS["/readyz"] = (503, {}, b"")
     assert not probe.is_serving("127.0.0.1", port)
     ANSWERS["/readyz"] = (200, {}, b"")

@@ -93,7 +93,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     end(result.process)
 
 
-def test_a_preparation_is_heard_to_its_end() -> None:
+def test_preparation_output_is_shown_to_its_end() -> None:
     """The link signs somebody in, so it is in no log; what follows is the log of the process."""
     preparation = up.Preparation()
     assert not preparation.on_line("tables: 0.10 s")
@@ -104,7 +104,7 @@ def test_a_preparation_is_heard_to_its_end() -> None:
     assert (preparation.sign_in, preparation.mark) == ("http://127.0.0.1/link/x", "m")
 
 
-def test_the_gate_asks_the_first_process_alone() -> None:
+def test_only_the_first_process_passes_the_gate() -> None:
     """One that replaces it serves at once: nothing is changed under those that still run."""
     gate = up.Gate()
     gate.open({"email": "demo@weir.example"})
@@ -150,7 +150,7 @@ def statuses_until_it_serves(process: "subprocess.Popen[str]", port: int) -> lis
     return statuses
 
 
-def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
+def test_newcomer_learns_what_is_needed(running: Running) -> None:
     """First in this module: nobody has asked anything yet."""
     assert asked(running.data) == 0
     url = f"http://127.0.0.1:{running.port}"
@@ -174,7 +174,7 @@ def asked(data: Path) -> int:
     return int(row[0])
 
 
-def test_nobody_chooses_an_address_of_their_own(running: Running) -> None:
+def test_client_cannot_choose_its_own_address(running: Running) -> None:
     """A key's list of addresses holds whatever a header says: no proxy stands before it."""
     url = (running.data / "run" / "DATABASE_URL").read_text().strip()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -204,7 +204,7 @@ def models(running: Running, forwarded_for: str) -> int:
         return connection.getresponse().status
 
 
-def test_the_sign_in_link_works_once_and_leads_to_the_local_model(running: Running) -> None:
+def test_sign_in_link_works_once_and_leads_to_the_local_model(running: Running) -> None:
     """Without a script; what the page does with one, tests/playground shows."""
     link = re.search(r"Sign in .*(http://\S+)", running.told)
     assert link is not None
@@ -234,14 +234,14 @@ def form_token(page: str) -> dict[str, str]:
     return {match[1]: match[2]}
 
 
-def test_a_command_beside_it_knows_its_address(running: Running) -> None:
+def test_command_run_alongside_knows_its_address(running: Running) -> None:
     """README: with the same DATA_DIR it works on the running installation, whatever its port."""
     with closing(Beside(environment(running.data))) as beside:
         link = beside.call(manage, "sign_in_link", "demo@weir.example")
     assert link.startswith(f"http://127.0.0.1:{running.port}/link/")
 
 
-def test_the_local_model_serves_who_knows_its_own_key(running: Running) -> None:
+def test_local_model_serves_holders_of_its_own_key(running: Running) -> None:
     port = int((running.data / "run" / "model_port").read_text())
     key = (running.data / "secrets" / "WEIR_MODEL_KEY").read_text().strip()
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client:

@@ -12,7 +12,7 @@ RELATIVE = re.compile(r"\]\((?!https?:|#)[^)]+\)")
 SOURCE = "https://git.example.org/weir"
 
 
-def test_with_the_address_of_the_source_links_are_absolute() -> None:
+def test_links_are_absolute_with_the_source_address() -> None:
     shown = absolute_readme(README, SOURCE)
     assert RELATIVE.findall(README)
     assert RELATIVE.findall(shown) == []
@@ -21,7 +21,7 @@ def test_with_the_address_of_the_source_links_are_absolute() -> None:
     assert f"git clone {SOURCE} weir" in shown
 
 
-def test_without_it_links_are_text_and_pictures_left_out() -> None:
+def test_links_are_text_without_the_source_address() -> None:
     shown = absolute_readme(README, "")
     assert RELATIVE.findall(shown) == []
     assert "![" not in shown

@@ -59,7 +59,7 @@ def test_the_same_tree_gives_the_same_bytes(
     assert first.stat().st_size < BYTES_MAX
 
 
-def test_compiled_texts_do_not_tell_when_they_were_compiled(tmp_path: Path) -> None:
+def test_compiled_texts_omit_their_compile_time(tmp_path: Path) -> None:
     """Babel writes the minute: two builds in a row would not show it."""
     build.compile_texts(tmp_path / "locale")
     for compiled in tmp_path.glob("locale/*/LC_MESSAGES/django.mo"):
@@ -70,15 +70,13 @@ def test_compiled_texts_do_not_tell_when_they_were_compiled(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("name", "own"), [("hub", "weir_hub"), ("dialects", "llm_dialects")])
-def test_a_wheel_takes_no_name_but_its_own(
-    name: str, own: str, request: pytest.FixtureRequest
-) -> None:
+def test_wheel_takes_only_its_own_name(name: str, own: str, request: pytest.FixtureRequest) -> None:
     wheel: Path = request.getfixturevalue(name)
     tops = {member.split("/")[0] for member in zipfile.ZipFile(wheel).namelist()}
     assert tops == {own, f"{own}-{VERSION}.dist-info"}
 
 
-def test_the_wheel_holds_what_is_made_when_it_is_built(hub: Path) -> None:
+def test_wheel_contains_generated_files(hub: Path) -> None:
     with zipfile.ZipFile(hub) as archive:
         names = set(archive.namelist())
         commit = archive.read("weir_hub/commit").decode().strip()
@@ -101,13 +99,13 @@ def test_the_wheel_holds_what_is_made_when_it_is_built(hub: Path) -> None:
     assert len(licences) == 2 + len(list(ROOT.glob("static/vendor/*/LICENSE")))
 
 
-def test_every_module_of_the_stack_is_shipped_or_of_a_clone() -> None:
+def test_every_stack_module_is_shipped_or_clone_only() -> None:
     of_a_clone = {"install.py", "sbom.py", "test_programs", "uv.lock.txt", "wheels"}
     tracked = git("ls-tree", "--name-only", "HEAD", "stack/").splitlines()
     assert {Path(name).name for name in tracked} == {*build.STACK} | of_a_clone
 
 
-def test_the_wheel_asks_for_what_the_project_does(hub: Path) -> None:
+def test_wheel_requires_what_the_project_does(hub: Path) -> None:
     metadata = read_metadata(hub)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needs = [line for line in metadata if line.startswith("Requires-Dist")]
@@ -202,7 +200,7 @@ def place(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(make_environment(folder, hub), folder)
 
 
-def test_the_rooms_are_no_names_of_the_environment(place: Place) -> None:
+def test_rooms_are_no_top_level_names(place: Place) -> None:
     programs = place.programs
     question = "import importlib.util as u; print([n for n in {!r} if u.find_spec(n)])"
     names = [*build.ROOMS, "stack", "manage", "templates", "weir_hub"]
@@ -228,14 +226,14 @@ def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     assert completed.stdout == "plain,verify\n"
 
 
-def test_without_a_home_the_next_step_is_named(place: Place) -> None:
+def test_missing_home_names_the_next_step(place: Place) -> None:
     done = place.weir("run", "--no-model")
     assert done.returncode == Exit.DATA_DIR
     assert "cannot be written" in done.stdout
     assert "weir run --data /path/to/folder" in done.stdout
 
 
-def test_a_port_that_is_asked_for_is_not_replaced(place: Place) -> None:
+def test_requested_port_is_not_replaced(place: Place) -> None:
     done = place.weir("run", "--data", "refused", "--port", "0")
     assert done.returncode == Exit.PORT
 
@@ -268,7 +266,7 @@ def running(place: Place) -> Iterator[str]:
         stop(process)
 
 
-def test_it_runs_beside_whatever_is_where_it_is_typed(place: Place, running: str) -> None:
+def test_command_runs_beside_any_local_files(place: Place, running: str) -> None:
     [url] = re.findall(r"Weir is running at (\S+)", running)
     [link] = re.findall(r"Sign in .*(http://\S+)", running)
     assert "curl" not in running  # there is no model to ask
@@ -317,7 +315,7 @@ def test_a_backup_is_restored_into_a_new_folder(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_a_start_that_is_killed_is_made_good_by_the_next(place: Place) -> None:
+def test_killed_start_is_repaired_by_the_next(place: Place) -> None:
     """At its first lines, while the database is made, and while its tables are."""
     words = ["run", "--data", "killed", "--no-model"]
     for line in (None, "postgres: ready"):
@@ -356,7 +354,7 @@ def test_later_starts_need_no_network(place: Place) -> None:
             stop(process)
 
 
-def test_the_dialects_need_msgspec_alone(dialects: Path, tmp_path: Path) -> None:
+def test_dialects_need_only_msgspec(dialects: Path, tmp_path: Path) -> None:
     """The first example of their README runs in an environment of their own."""
     needs = [line for line in read_metadata(dialects) if line.startswith("Requires-Dist")]
     assert len(needs) == 1

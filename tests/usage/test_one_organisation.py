@@ -150,7 +150,7 @@ def test_every_statement_names_its_organisation_or_says_why_not() -> None:
     assert reasons == EVERYWHERE.keys()
 
 
-def test_what_names_none_is_found() -> None:
+def test_unscoped_statement_is_found() -> None:
     """In texts, with conditions of other texts, and in statements of the ORM."""
     source = """
 _BAD = "SELECT 1 FROM usage_usagerecord r WHERE r.id = %(id)s"

@@ -27,7 +27,7 @@ def test_the_schedule_names_them() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_they_run_twice() -> None:
+def test_jobs_run_twice_safely() -> None:
     for _ in range(2):
         roll_up()
         make_partitions()

@@ -66,7 +66,7 @@ def test_foreign_and_missing_organisations_look_alike(people: Cast) -> None:
             usage(request_of(people.charlie), o=slug, n=7)
 
 
-def test_an_operator_looks_in_as_far_as_the_table_says(people: Cast) -> None:
+def test_operator_sees_as_much_as_the_table_says(people: Cast) -> None:
     assert usage(request_of(people.dora), o="acme", n=7).content == b"None 7"
     with pytest.raises(Http404):
         usage(request_of(people.dora), o="nobody", n=7)
@@ -166,7 +166,7 @@ def test_a_page_without_an_organisation_uses_the_last_visited(people: Cast) -> N
 
 @pytest.mark.parametrize("kind", [KeyKind.RELAY, KeyKind.MANAGEMENT])
 @pytest.mark.parametrize("operator", [False, True])
-def test_a_key_of_who_left_opens_nothing(people: Cast, kind: KeyKind, operator: bool) -> None:
+def test_key_of_a_former_member_opens_nothing(people: Cast, kind: KeyKind, operator: bool) -> None:
     """P23: not even where its person operates the installation."""
     user = member(people.acme, "erik", Role.DEVELOPER)
     key, text = make_key(people.core, kind=kind, user=user)
@@ -197,7 +197,7 @@ def test_an_operator_alone_acts_in_any_organisation(people: Cast) -> None:
             actors.actor_in_organisation(dora, slug)
 
 
-def test_only_the_installation_is_the_installation(people: Cast) -> None:
+def test_only_the_installation_acts_as_itself(people: Cast) -> None:
     """An operator is a person, whose changes are theirs; a key is a key."""
     key, _ = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
     assert actors.SYSTEM.installation
@@ -209,7 +209,7 @@ def test_only_the_installation_is_the_installation(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KeyKind))
-def test_which_key_confines_its_actor_to_its_own_rows(people: Cast, kind: KeyKind) -> None:
+def test_actors_confined_to_their_own_rows(people: Cast, kind: KeyKind) -> None:
     key = Key(kind=kind)
     found = Actor(None, key, people.acme, None, operator=False).model_key
     assert found is (None if kind == KeyKind.MANAGEMENT else key)

@@ -17,7 +17,7 @@ def forced(people: Cast) -> Cast:
 
 
 @pytest.mark.parametrize("path", ["/o/acme/", "/o/acme/keys", "/o/acme/playground"])
-def test_who_lacks_a_factor_is_led_to_set_one_up(forced: Cast, path: str) -> None:
+def test_person_lacking_a_factor_is_led_to_set_one_up(forced: Cast, path: str) -> None:
     browser = signed_in(forced.bob)
     answer = browser.get(path)
     assert (answer.status_code, answer["Location"]) == (303, "/account/security")
@@ -25,12 +25,12 @@ def test_who_lacks_a_factor_is_led_to_set_one_up(forced: Cast, path: str) -> Non
     assert "Acme requires two-factor authentication." in page
 
 
-def test_a_fragment_leads_the_whole_page_there(forced: Cast) -> None:
+def test_fragment_redirects_the_whole_page(forced: Cast) -> None:
     answer = signed_in(forced.bob).get("/o/acme/keys", headers={"hx-request": "true"})
     assert answer["HX-Redirect"] == "/account/security"
 
 
-def test_the_api_says_so_to_a_session(forced: Cast) -> None:
+def test_api_reports_it_to_a_session(forced: Cast) -> None:
     answer = signed_in(forced.bob).get("/api/v1/keys")
     assert answer.status_code == 403
     assert "requires two-factor authentication" in answer.json()["error"]["message"]
@@ -57,5 +57,5 @@ def test_other_roles_and_organisations_are_not_asked(forced: Cast) -> None:
     assert status(signed_in(forced.dora), "/o/acme/keys") == 200
 
 
-def test_a_foreign_organisation_looks_missing_all_the_same(forced: Cast) -> None:
+def test_foreign_organisation_still_looks_missing(forced: Cast) -> None:
     assert signed_in(forced.charlie).get("/o/acme/keys").status_code == 404

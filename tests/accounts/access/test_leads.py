@@ -89,7 +89,7 @@ def test_team_managers_make_leads_by_page_and_api(people: Cast, side: Team, eve:
     assert row.leads == []
 
 
-def test_a_lead_makes_none(people: Cast, side: Team, eve: User) -> None:
+def test_lead_makes_no_lead(people: Cast, side: Team, eve: User) -> None:
     row = membership(people, eve)
     path = f"/o/acme/teams/core/members/{row.pk}/lead"
     assert signed_in(people.bob).post(path, {"lead": "1"}).status_code == 403
@@ -97,7 +97,7 @@ def test_a_lead_makes_none(people: Cast, side: Team, eve: User) -> None:
     assert send(program, "PATCH", f"{API}/teams/core/members/{row.pk}", {"lead": True}) == 403
 
 
-def test_an_admin_of_another_team_makes_none(people: Cast, side: Team, eve: User) -> None:
+def test_admin_of_another_team_makes_no_lead(people: Cast, side: Team, eve: User) -> None:
     ada = member(people.acme, "ada", Role.ADMIN)
     members.set_member(people.acme, ada.email, Role.ADMIN, teams=[side], actor=SYSTEM)
     path = f"/o/acme/teams/core/members/{membership(people, eve).pk}/lead"
@@ -138,7 +138,7 @@ def test_keys_of_the_team(people: Cast, side: Team, eve: User) -> None:
         assert send(program, "DELETE", f"{API}/keys/{id}") == status
 
 
-def test_new_keys_of_others_in_the_team_alone(people: Cast, side: Team, eve: User) -> None:
+def test_lead_creates_keys_for_others_only_in_the_team(people: Cast, side: Team, eve: User) -> None:
     lead = actor(people.bob, people.acme)
     key, _ = keys.mint_key(lead, people.core, "for eve", user=eve)
     assert key.user == eve
@@ -152,7 +152,7 @@ def test_new_keys_of_others_in_the_team_alone(people: Cast, side: Team, eve: Use
     assert not Key.objects.filter(name="no").exists()
 
 
-def test_service_accounts_of_the_team_within_the_own_role(people: Cast, side: Team) -> None:
+def test_service_accounts_stay_within_the_leads_role(people: Cast, side: Team) -> None:
     program = program_of(people, people.bob)
     for name, team, role, status in (
         ("robot", "core", "developer", 201), ("boss", "core", "admin", 422),
@@ -227,7 +227,7 @@ def test_no_list_of_people_and_one_answer_about_strangers(
     assert "You cannot add this address" in answers[0]
 
 
-def test_nobody_who_could_do_more_is_added_or_removed(people: Cast, side: Team) -> None:
+def test_no_one_more_powerful_is_added_or_removed(people: Cast, side: Team) -> None:
     ada = member(people.acme, "ada", Role.ADMIN)
     members.set_member(people.acme, ada.email, Role.ADMIN, teams=[side], actor=SYSTEM)
     lead = actor(people.bob, people.acme)
@@ -306,7 +306,9 @@ def test_the_page_refuses_the_same(people: Cast, side: Team, eve: User) -> None:
     assert own.amount_nano == 100 * 10**9
 
 
-def test_no_budget_of_a_member_who_is_elsewhere_too(people: Cast, side: Team, eve: User) -> None:
+def test_budget_of_a_member_of_other_teams_is_out_of_reach(
+    people: Cast, side: Team, eve: User
+) -> None:
     """It would bind the member in the other team."""
     members.set_member(
         people.acme, eve.email, Role.DEVELOPER, teams=[people.core, side], actor=SYSTEM
@@ -319,7 +321,7 @@ def test_no_budget_of_a_member_who_is_elsewhere_too(people: Cast, side: Team, ev
 
 
 @pytest.mark.parametrize("scope", ["team", "key", "user"])
-def test_no_increase_of_their_own(people: Cast, side: Team, scope: str) -> None:
+def test_lead_cannot_grant_their_own_increase(people: Cast, side: Team, scope: str) -> None:
     """An increase is beyond what was set: who leads the team asks for it as everybody does."""
     members.set_member(
         people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
@@ -349,7 +351,7 @@ def test_no_increase_of_their_own(people: Cast, side: Team, scope: str) -> None:
     assert asked.state == RaiseState.APPROVED
 
 
-def test_no_limits(people: Cast, side: Team) -> None:
+def test_lead_sets_no_limits(people: Cast, side: Team) -> None:
     assert limited_subjects(actor(people.bob, people.acme)) == []
     body = {"scope": "team", "subject": "core", "rpm": 5}
     assert send(program_of(people, people.bob), "PATCH", f"{API}/limits", body) == 404
@@ -358,7 +360,7 @@ def test_no_limits(people: Cast, side: Team) -> None:
 # The end of it ----------------------------------------------------------------------------------
 
 
-def test_a_lead_who_is_removed_from_the_team_leads_it_no_more(people: Cast, side: Team) -> None:
+def test_removed_lead_leads_the_team_no_more(people: Cast, side: Team) -> None:
     alice = actor(people.alice, people.acme)
     both = [people.core, side]
     members.set_member(people.acme, people.bob.email, Role.DEVELOPER, teams=both, actor=SYSTEM)
@@ -371,7 +373,7 @@ def test_a_lead_who_is_removed_from_the_team_leads_it_no_more(people: Cast, side
     assert signed_in(people.bob).get("/o/acme/teams/core/members/add").status_code == 403
 
 
-def test_other_teams_by_the_members_page_end_it_too(people: Cast, side: Team) -> None:
+def test_moving_a_lead_to_other_teams_ends_it_too(people: Cast, side: Team) -> None:
     members.set_member(people.acme, people.bob.email, Role.DEVELOPER, teams=[side], actor=SYSTEM)
     assert membership(people, people.bob).leads == []
     with pytest.raises(AccessDenied):

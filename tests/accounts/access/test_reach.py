@@ -202,7 +202,7 @@ def reach_of(one: Actor, people: Cast) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("who", REACHES)
-def test_everybody_reaches_what_their_row_says(acting: Acting, who: str) -> None:
+def test_everyone_reaches_what_their_row_grants(acting: Acting, who: str) -> None:
     """P12, P23"""
     found = reach_of(acting.actors[who], acting.people)
     expected = {name: set(value.split()) for name, value in REACHES[who]._asdict().items()}
@@ -210,7 +210,7 @@ def test_everybody_reaches_what_their_row_says(acting: Acting, who: str) -> None
 
 
 @pytest.mark.parametrize("who", REACHES)
-def test_what_is_listed_is_what_is_opened_and_changed(acting: Acting, who: str) -> None:
+def test_listed_objects_can_be_opened_and_changed_alike(acting: Acting, who: str) -> None:
     """404 for what is not seen, 403 for what is seen and may not be changed."""
     one, reach = acting.actors[who], REACHES[who]
     for key in Key.objects.filter(name__in=OF_ACME):
@@ -241,7 +241,7 @@ def outcome(act: Callable[..., object], *arguments: object) -> object:
     return "changed"
 
 
-def test_what_has_ended_is_seen_and_pays_for_nothing(people: Cast) -> None:
+def test_ended_objects_are_visible_and_pay_nothing(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
     for name in ("living", "disabled", "revoked", "expired", "narrow", "networked"):
         key, _ = make_key(people.core, name, user=people.alice)

@@ -9,7 +9,7 @@ from lib.ids import id_text
 from tests.support.cast import Cast, make_key
 
 
-def test_an_event_says_who_did_what_to_which(people: Cast) -> None:
+def test_event_names_actor_action_and_object(people: Cast) -> None:
     key, _ = make_key(people.core, user=people.bob)
     audit.record(Actor(people.bob, key, people.acme, None, False), people.acme, "x.done", key, n=1)
     event = AuditEvent.objects.get(action="x.done")
@@ -18,7 +18,7 @@ def test_an_event_says_who_did_what_to_which(people: Cast) -> None:
     assert event.detail == {"n": 1}
 
 
-def test_what_did_not_happen_leaves_no_event(people: Cast) -> None:
+def test_rolled_back_change_leaves_no_event(people: Cast) -> None:
     before = AuditEvent.objects.count()
     with transaction.atomic():
         audit.record(Actor(None, None, None, None, True), None, "x.done", people.bob)

@@ -15,7 +15,7 @@ from accounts.audit.masking import mask
         ("https://h.example/?a=1&token=0123456789&b=2", "https://h.example/?a=1&token=***&b=2"),
     ],
 )
-def test_what_looks_like_a_secret_is_masked(text: str, masked: str) -> None:
+def test_secret_like_text_is_masked(text: str, masked: str) -> None:
     assert mask(text) == masked
 
 
@@ -24,5 +24,5 @@ def test_what_looks_like_a_secret_is_masked(text: str, masked: str) -> None:
     ["", "ci", "sk-weir-x", "risk-assessment-of-the-year-2026", "alice@example.org", "gpt-*",
      "https://h.example/path?model=gpt-4o-mini-2024-07-18", "Mozilla/5.0 (X11; Linux x86_64)"],
 )  # fmt: skip
-def test_what_is_none_stays(text: str) -> None:
+def test_other_text_stays(text: str) -> None:
     assert mask(text) == text

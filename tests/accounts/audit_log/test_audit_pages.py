@@ -49,14 +49,16 @@ def text(client: Client, address: str) -> str:
 
 
 @pytest.mark.usefixtures("events")
-def test_an_organisation_sees_its_own_events_alone(people: Cast, alice: Client) -> None:
+def test_organisation_sees_only_its_own_events(people: Cast, alice: Client) -> None:
     page = text(alice, "/o/acme/audit")
     assert all(f"core {n}" in page for n in range(2))
     assert "<bdi>Alice</bdi> created API key" in page
     assert "secret plan" not in page
 
 
-def test_what_is_foreign_is_missing(people: Cast, alice: Client, events: list[AuditEvent]) -> None:
+def test_foreign_events_are_not_found(
+    people: Cast, alice: Client, events: list[AuditEvent]
+) -> None:
     """P12."""
     *_, foreign = (id_text(event.id) for event in events)
     assert alice.get(f"/o/acme/audit/{foreign}").status_code == 404
@@ -66,12 +68,12 @@ def test_what_is_foreign_is_missing(people: Cast, alice: Client, events: list[Au
         assert alice.get(address).status_code == 404
 
 
-def test_who_may_not_read_the_trail_is_told(people: Cast) -> None:
+def test_unpermitted_reader_is_rejected(people: Cast) -> None:
     assert signed_in(people.bob).get("/o/acme/audit").status_code == 403
 
 
 @pytest.mark.usefixtures("events")
-def test_who_is_limited_to_teams_sees_what_is_of_these(people: Cast) -> None:
+def test_team_limited_reader_sees_only_team_events(people: Cast) -> None:
     """P12."""
     make_key(people.core, "ours")
     other = teams.create_team(people.acme, "other", actor=SYSTEM)
@@ -132,7 +134,7 @@ def test_today_is_in_a_range_of_today(alice: Client, events: list[AuditEvent]) -
 
 
 @pytest.mark.usefixtures("events")
-def test_the_files_hold_what_is_filtered(alice: Client) -> None:
+def test_files_contain_the_filtered_events(alice: Client) -> None:
     response: Any = alice.get("/o/acme/audit?object=team&export=csv&cols=action,who,object")
     rows = list(csv.reader(io.StringIO(b"".join(response).decode())))
     assert rows[1:] == [
@@ -142,7 +144,7 @@ def test_the_files_hold_what_is_filtered(alice: Client) -> None:
     ]
 
 
-def test_a_long_trail_is_read_to_its_end(people: Cast, alice: Client) -> None:
+def test_long_log_is_read_to_its_end(people: Cast, alice: Client) -> None:
     for n in range(60):
         audit.record(SYSTEM, people.acme, "team.changed", people.core, n=n)
     first = text(alice, "/o/acme/audit?action=changed&rows=50")
@@ -150,7 +152,7 @@ def test_a_long_trail_is_read_to_its_end(people: Cast, alice: Client) -> None:
     assert "after=" in first
 
 
-def test_a_change_is_told_by_what_was_and_is(people: Cast, alice: Client) -> None:
+def test_change_shows_old_and_new_values(people: Cast, alice: Client) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     keys.change_key(actor(people.alice, people.acme), key, name="deploy", disabled=True)
     event = AuditEvent.objects.get(action="key.changed")
@@ -191,7 +193,7 @@ def test_the_api_pages_and_filters(people: Cast, events: list[AuditEvent]) -> No
     assert owner.get("/api/v1/audit?since=2999-01-01T00:00:00Z").json()["items"] == []
 
 
-def test_the_api_is_for_who_may_read_it(people: Cast) -> None:
+def test_api_is_for_permitted_readers(people: Cast) -> None:
     _, model_key = make_key(people.core, "r", user=people.alice)
     _, bobs = make_key(people.core, "b", kind="management", user=people.bob)
     for secret in (model_key, bobs):
@@ -202,7 +204,7 @@ def test_the_api_is_for_who_may_read_it(people: Cast) -> None:
 # From where --------------------------------------------------------------------------------------
 
 
-def test_an_event_tells_from_where_it_came(people: Cast, alice: Client) -> None:
+def test_event_shows_its_origin(people: Cast, alice: Client) -> None:
     """No call of a write says so: whoever begins a request does."""
     agent = {"user-agent": "Browser/1"}
     for key in (make_key(people.core, "a")[0], make_key(people.core, "b")[0]):
@@ -229,7 +231,7 @@ def test_a_key_is_named_and_no_session(people: Cast) -> None:
     assert (event.actor_key, event.session, event.address) == (management.id, "", "127.0.0.1")
 
 
-def test_what_a_request_does_not_begin_has_no_origin(people: Cast) -> None:
+def test_event_outside_a_request_has_no_origin(people: Cast) -> None:
     signed_in(people.alice).get("/o/acme/audit")
     audit.record(SYSTEM, people.acme, "x.done", people.core)
     event = AuditEvent.objects.get(action="x.done")

@@ -153,7 +153,7 @@ def test_every_kind_that_the_code_writes_has_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_sentences_have_no_words_of_machines(language: str) -> None:
+def test_sentences_avoid_technical_terms(language: str) -> None:
     facts = {fact: "X" for sentence in SENTENCES.values() for form in sentence.forms
              for fact in re.findall(r"%\((\w+)\)s", str(form))}  # fmt: skip
     with translation.override(language):
@@ -181,7 +181,7 @@ def _last() -> AuditEvent:
     return AuditEvent.objects.order_by("-id")[0]
 
 
-def test_a_raised_budget_says_of_whom_and_by_how_much(people: Cast) -> None:
+def test_raised_budget_names_its_subject_and_amount(people: Cast) -> None:
     people.alice.name = "Ana"
     people.alice.save()
     ana = actor(people.alice, people.acme)
@@ -200,13 +200,13 @@ def test_a_raised_budget_says_of_whom_and_by_how_much(people: Cast) -> None:
     assert _sentence(_last()) == "Ana changed the budget of team core"
 
 
-def test_what_has_no_name_in_its_event_is_named_by_its_row(people: Cast) -> None:
+def test_nameless_object_is_named_by_its_row(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     keys.change_key(actor(people.alice, people.acme), key, disabled=True)
     assert _sentence(_last()) == "Alice changed API key ci"
 
 
-def test_a_kind_that_nobody_knows_has_a_true_sentence(people: Cast) -> None:
+def test_unknown_kind_has_a_true_sentence(people: Cast) -> None:
     audit.record(SYSTEM, people.acme, "core.reticulated", people.core, splines=3)
     assert _sentence(_last()) == "System acted on Team core"
 
@@ -228,7 +228,7 @@ def test_hostile_names_are_inert(people: Cast) -> None:
     assert "<img src=x" not in event_page.content.decode()
 
 
-def test_facts_of_an_unknown_shape_are_no_error() -> None:
+def test_unexpected_facts_are_no_error() -> None:
     for kind in SENTENCES:
         facts = {"who": "Ana", "object": "Thing 1"}
         assert sentence_text(kind, facts).startswith("Ana ")

@@ -11,7 +11,7 @@ from lib.refusal import Refused
 from tests.support.cast import Cast, actor, member
 
 
-def test_a_role_of_every_permission_lacks_what_owners_alone_do(people: Cast) -> None:
+def test_role_of_every_permission_lacks_the_owners_own(people: Cast) -> None:
     role = custom_roles.create_role(people.acme, "all", PERMISSIONS, actor=SYSTEM)
     assert tuple(role.permissions) == PERMISSIONS
     outside = ("channels", "organisations", "sign_in")
@@ -29,7 +29,7 @@ def test_a_role_of_every_permission_lacks_what_owners_alone_do(people: Cast) -> 
         ("reader", ["usage.read:all"], "permissions"),
     ],
 )
-def test_a_role_that_cannot_be(people: Cast, name: str, permissions: list[str], field: str) -> None:
+def test_invalid_roles(people: Cast, name: str, permissions: list[str], field: str) -> None:
     custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
     with pytest.raises(Refused) as refusal:
         custom_roles.create_role(people.acme, name, permissions, actor=SYSTEM)
@@ -50,7 +50,7 @@ def test_an_admin_makes_no_role_beyond_its_own(people: Cast) -> None:
         custom_roles.change_role(payer, name="payer", permissions=[], actor=ann)
 
 
-def test_a_role_goes_when_nobody_has_it(people: Cast) -> None:
+def test_unused_role_can_be_deleted(people: Cast) -> None:
     role = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
     members.set_member(
         people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM

@@ -27,7 +27,7 @@ def test_every_permission_has_its_words() -> None:
     assert all(texts)
 
 
-def test_what_is_told_of_a_role_is_what_it_may() -> None:
+def test_role_description_matches_its_permissions() -> None:
     owner, viewer = authority_of(Role.OWNER), authority_of(Role.VIEWER)
     assert all(line.has for _, lines in permission_groups(owner) for line in lines)
     assert has_permission(viewer, "usage.read")
@@ -66,7 +66,7 @@ def test_a_role_is_made_changed_and_deleted(people: Cast) -> None:
     assert not CustomRole.objects.exists()
 
 
-def test_who_may_not_sees_no_editor(people: Cast) -> None:
+def test_unpermitted_reader_sees_no_editor(people: Cast) -> None:
     """P12, P23"""
     role = custom_roles.create_role(people.acme, "payer", ["wallet.write"], actor=SYSTEM)
     page = f"{ROLES}/{id_text(role.id)}"

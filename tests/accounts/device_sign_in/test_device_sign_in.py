@@ -50,7 +50,7 @@ def test_metadata_names_what_is_served(people: Cast, settings: Any) -> None:
     assert told["grant_types_supported"] == [GRANT]
 
 
-def test_device_gets_a_key_of_who_allows_it(people: Cast, settings: Any) -> None:
+def test_device_gets_a_key_of_the_approving_person(people: Cast, settings: Any) -> None:
     keys.mint_key(actor(people.bob, people.acme), people.core, "Claude Code", user=people.bob)
     begun, bob = begin(surface="claude_code", unknown="1"), signed_in(people.bob)
     assert poll(begun["device_code"]) == (400, {"error": "authorization_pending"})
@@ -104,7 +104,7 @@ def test_code_ends_after_ten_minutes(people: Cast) -> None:
     assert DeviceSignIn.objects.count() == 1, "the expired one is deleted"
 
 
-def test_who_asks_too_often_is_slowed(people: Cast) -> None:
+def test_frequent_polling_is_slowed(people: Cast) -> None:
     begun = begin()
     answers = [poll(begun["device_code"])[1]["error"] for _ in range(2)]
     assert answers == ["authorization_pending", "slow_down"]
@@ -122,7 +122,7 @@ def test_only_own_organisations_are_offered(people: Cast, organisation: str) -> 
     assert poll(begun["device_code"])[1] == {"error": "authorization_pending"}
 
 
-def test_it_is_for_those_who_may_have_keys(people: Cast) -> None:
+def test_sign_in_is_for_people_who_may_have_keys(people: Cast) -> None:
     vic, begun = signed_in(member(people.acme, "vic", Role.VIEWER)), begin()
     page = vic.get("/device", {"user_code": begun["user_code"]}).content.decode()
     assert "may not create API keys" in page
@@ -131,7 +131,7 @@ def test_it_is_for_those_who_may_have_keys(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("change", ["left", "off", "viewer", "suspended"])
-def test_who_may_no_longer_have_keys_gets_none(people: Cast, change: str) -> None:
+def test_person_who_lost_key_rights_gets_no_key(people: Cast, change: str) -> None:
     """P11: rights are read when the key is created, not when the device was allowed."""
     begun = begin()
     decide(signed_in(people.bob), begun["user_code"])
@@ -164,7 +164,7 @@ def test_signing_out_ends_its_own_key_alone(people: Cast) -> None:
     assert key_actor(other) is not None
 
 
-def test_there_is_no_refresh(people: Cast) -> None:
+def test_refresh_tokens_do_not_exist(people: Cast) -> None:
     """The protocol's words for: sign in again."""
     sent = Client().post("/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     assert (sent.status_code, sent.json()) == (401, {"error": "invalid_grant"})
@@ -173,7 +173,7 @@ def test_there_is_no_refresh(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_of_many_at_once_gets_the_key(people: Cast) -> None:
+def test_only_one_of_many_parallel_polls_gets_the_key(people: Cast) -> None:
     begun = begin()
     device_sign_in.allow(actor(people.bob, people.acme), begun["user_code"])
     gate = Barrier(6)
@@ -214,9 +214,7 @@ def test_guesses_are_bounded(people: Cast) -> None:
         ("\0\x1b[31mred", "", "Device"),
     ],
 )
-def test_what_the_device_calls_itself_is_shown(
-    people: Cast, agent: str, surface: str, named: str
-) -> None:
+def test_device_name_is_shown(people: Cast, agent: str, surface: str, named: str) -> None:
     form = {"surface": surface} if surface else {}
     Client().post("/oauth/device_authorization", form, headers={"User-Agent": agent})
     assert DeviceSignIn.objects.get().client == named

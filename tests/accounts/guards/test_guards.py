@@ -73,7 +73,7 @@ SYNC = [name for name in GUARDS if "async" not in name]
 
 
 @pytest.mark.parametrize("name", SYNC)
-def test_who_is_not_signed_in_signs_in_and_comes_back(people: Cast, name: str) -> None:
+def test_signed_out_visitor_signs_in_and_returns(people: Cast, name: str) -> None:
     _, response = ask(name, AnonymousUser())
     assert (response.status_code, response["Location"]) == (302, "/login?next=/o/acme/x%3Fy%3D1")
     assert response["Cache-Control"] == "private, no-store"
@@ -100,7 +100,7 @@ WHO = {
 
 
 @pytest.mark.parametrize("who", WHO)
-def test_each_guard_lets_in_whom_it_is_for(people: Cast, who: str) -> None:
+def test_each_guard_admits_its_own_kind(people: Cast, who: str) -> None:
     user: User = getattr(people, who)
     for name, opens in zip(("organisation", "session", "operator"), WHO[who], strict=True):
         if not opens:
@@ -127,7 +127,7 @@ def test_the_database_shows_the_organisation_of_the_guard_alone(people: Cast) ->
 
 
 @pytest.mark.parametrize("name", OF_ORGANISATION)
-def test_a_role_that_may_not_is_refused(people: Cast, name: str) -> None:
+def test_unpermitted_role_is_rejected(people: Cast, name: str) -> None:
     make = guards.organisation_page if name == "organisation" else guards.session_page
     page = make("wallet.write")(answer)
     request, _ = ask(name, people.bob)
@@ -144,7 +144,7 @@ def test_an_archived_organisation_has_no_pages(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("name", OF_ORGANISATION)
-def test_a_missing_requirement_redirects_to_where_it_can_be_met(people: Cast, name: str) -> None:
+def test_missing_requirement_redirects_to_its_remedy(people: Cast, name: str) -> None:
     """F13: two-factor authentication, for each door of the organisation."""
     people.acme.second_factor_roles = [Role.DEVELOPER]
     people.acme.save(update_fields=["second_factor_roles"])
@@ -155,9 +155,7 @@ def test_a_missing_requirement_redirects_to_where_it_can_be_met(people: Cast, na
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("name", SYNC)
-def test_who_views_an_organisation_changes_nothing_but_the_view(
-    people: Cast, name: str, method: str
-) -> None:
+def test_viewing_operator_changes_only_the_view(people: Cast, name: str, method: str) -> None:
     viewed = SessionStore()
     begin_viewing(viewed, "acme", Role.ADMIN)
     stored = dict(viewed.items())
@@ -171,7 +169,7 @@ def test_who_views_an_organisation_changes_nothing_but_the_view(
             ask(name, user, method=method, **stored)
 
 
-def test_the_organisation_that_was_seen_last_is_remembered(people: Cast) -> None:
+def test_last_visited_organisation_is_remembered(people: Cast) -> None:
     request, _ = ask("organisation", people.bob)
     assert request.session[LAST_ORGANISATION] == "acme"
     # What is remembered already is not written again.
@@ -181,7 +179,7 @@ def test_the_organisation_that_was_seen_last_is_remembered(people: Cast) -> None
     assert remembered.session[LAST_ORGANISATION] == "acme"
 
 
-def test_a_public_page_knows_who_looks_at_it(people: Cast) -> None:
+def test_public_page_knows_its_visitor(people: Cast) -> None:
     """A visitor acts in no organisation and sees no organisation's rows."""
     seen = list[Any]()
 

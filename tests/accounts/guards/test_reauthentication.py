@@ -64,7 +64,7 @@ def test_a_code_opens_it_too_and_works_once(people: Cast) -> None:
     assert "already used" in again.content.decode()
 
 
-def test_a_form_that_was_sent_meanwhile_is_not_kept(stale: Client) -> None:
+def test_expired_form_is_not_stored(stale: Client) -> None:
     """P14: a session stands in the database, and a form may hold a secret."""
     stale.post(APP, {"code": "secret-of-a-form"}, headers={"referer": f"http://testserver{APP}"})
     assert "secret-of-a-form" not in str(dict(stale.session.items()))
@@ -76,7 +76,7 @@ def test_a_fragment_leads_the_whole_page_there(stale: Client) -> None:
     assert (answer.status_code, answer["HX-Redirect"]) == (403, CONFIRM)
 
 
-def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Client) -> None:
+def test_person_without_factors_sets_a_password_first(people: Cast, stale: Client) -> None:
     people.bob.set_unusable_password()
     people.bob.save()
     browser = signed_in(people.bob)
@@ -91,7 +91,7 @@ def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Clie
     assert browser.get(APP)["Location"].startswith("/login/sso/later?next=")
 
 
-def test_each_form_says_what_for_and_where_one_continues(people: Cast, stale: Client) -> None:
+def test_each_form_states_its_purpose_and_continuation(people: Cast, stale: Client) -> None:
     asked = {
         APP: "Enter your password to set up two-factor authentication. "
         "You continue to Security → Authenticator app.",
@@ -129,7 +129,7 @@ def test_the_menu_stays(people: Cast, stale: Client) -> None:
         assert 'href="/o/acme/usage"' in stale.get(page).content.decode()
 
 
-def test_a_password_that_was_just_set_is_not_asked_for_again(people: Cast) -> None:
+def test_freshly_set_password_is_not_asked_again(people: Cast) -> None:
     """One form before the QR code."""
     people.bob.set_unusable_password()
     people.bob.save()
@@ -145,7 +145,7 @@ def test_a_password_that_was_just_set_is_not_asked_for_again(people: Cast) -> No
     assert browser.get(APP)["Location"] == CONFIRM
 
 
-def test_a_first_password_asks_whoever_can_confirm(people: Cast) -> None:
+def test_first_password_needs_any_available_confirmation(people: Cast) -> None:
     """An open session alone does not add a way to sign in beside a factor."""
     with_app(people.bob)
     people.bob.set_unusable_password()
@@ -165,7 +165,7 @@ def _text(answer: Any) -> str:
     return " ".join(strip_tags(answer.content.decode()).split())
 
 
-def test_who_just_signed_in_is_not_asked(people: Cast) -> None:
+def test_recent_sign_in_is_not_asked(people: Cast) -> None:
     browser = Client()
     browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
     assert browser.get(APP).status_code == 200

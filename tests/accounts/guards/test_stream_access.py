@@ -47,7 +47,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_access, "CHECK_S", 0)
 
 
-async def test_a_stream_whose_reader_may_read_comes_to_its_own_end() -> None:
+async def test_permitted_stream_reaches_its_own_end() -> None:
     async def may_read() -> bool:
         return True
 
@@ -56,7 +56,7 @@ async def test_a_stream_whose_reader_may_read_comes_to_its_own_end() -> None:
     assert stream.closed
 
 
-async def test_a_stream_ends_when_its_reader_may_read_no_longer() -> None:
+async def test_stream_ends_when_its_reader_loses_access() -> None:
     """What the database cannot tell ends nothing."""
     stream, seen, asked = Stream(2, ends=False), list[int](), 0
 
@@ -76,7 +76,7 @@ async def test_a_stream_ends_when_its_reader_may_read_no_longer() -> None:
     assert (seen, stream.closed) == ([0, 1], True)
 
 
-async def test_a_defect_is_no_end_of_access() -> None:
+async def test_internal_error_is_no_end_of_access() -> None:
     stream = Stream(0, ends=False)
 
     async def may_read() -> bool:
@@ -87,7 +87,7 @@ async def test_a_defect_is_no_end_of_access() -> None:
     assert stream.closed
 
 
-async def test_a_stream_that_is_left_is_closed_and_asks_no_more() -> None:
+async def test_abandoned_stream_is_closed_and_checks_no_more() -> None:
     asked = 0
 
     async def may_read() -> bool:
@@ -140,7 +140,7 @@ CHANGES: dict[str, tuple[Callable[[Cast, User], object], bool]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_stream_is_read_by_who_would_come_in_again(people: Cast, change: str) -> None:
+def test_stream_is_readable_by_whoever_could_open_it_again(people: Cast, change: str) -> None:
     browser = signed_in(people.bob)
     browser.get("/o/acme/")
     key, bob = str(browser.session.session_key), actor(people.bob, people.acme)
@@ -180,14 +180,14 @@ def request_of(user: Any) -> HttpRequest:
     return request
 
 
-def test_who_is_not_signed_in_is_led_to_signing_in(db: None) -> None:
+def test_signed_out_visitor_is_led_to_sign_in(db: None) -> None:
     for guarded in (usage, channels):
         answer = guarded(request_of(AnonymousUser()), o="acme", n=7)
         assert (answer.status_code, answer["Location"]) == (302, "/login?next=/o/acme/x")
         assert answer["Cache-Control"] == "private, no-store"
 
 
-def test_a_link_leads_members_and_operators_alone(people: Cast) -> None:
+def test_link_opens_only_for_members_and_operators(people: Cast) -> None:
     vic = member(people.acme, "vic", Role.VIEWER)
     assert linked_actor(request_of(vic), people.acme).role == Role.VIEWER
     operator = linked_actor(request_of(people.dora), people.acme)
@@ -202,7 +202,7 @@ def test_a_link_leads_members_and_operators_alone(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("who", ["bob", "dora"])
-def test_a_session_that_is_over_reads_nothing(people: Cast, who: str) -> None:
+def test_ended_session_reads_nothing(people: Cast, who: str) -> None:
     """Its cookie is still known, and nobody has ended it."""
     user: User = getattr(people, who)
     browser = signed_in(user)
@@ -214,7 +214,7 @@ def test_a_session_that_is_over_reads_nothing(people: Cast, who: str) -> None:
     assert not _may_still_read(key, reader, "usage.read")
 
 
-def test_who_is_in_no_organisation_reads_nothing(people: Cast) -> None:
+def test_person_without_an_organisation_reads_nothing(people: Cast) -> None:
     """Neither a person without a membership, nor an operator of an organisation that is gone."""
     browser = signed_in(people.charlie)
     browser.get("/o/stranger/")

@@ -29,7 +29,7 @@ def use_key(
         cursor.execute(text, parameters)
 
 
-def test_only_the_last_use_of_a_secret_waits_to_be_written() -> None:
+def test_only_the_latest_use_of_a_secret_is_queued() -> None:
     uses, key = LastUses(), new_id()
     for address in ("10.0.0.1", "10.0.0.2"):
         uses.note(key, DIGEST, address, AGENT)
@@ -70,7 +70,7 @@ def test_each_secret_of_a_rotated_key_has_its_own_last_use(people: Cast) -> None
 
 
 @pytest.mark.django_db
-def test_a_use_without_a_secret_is_one_of_the_key(people: Cast) -> None:
+def test_use_without_a_secret_counts_for_the_key(people: Cast) -> None:
     """As in the playground."""
     key, _ = make_key(people.core)
     use_key(key, digest=b"", address="")
@@ -88,7 +88,7 @@ def test_a_secret_in_a_user_agent_is_not_kept(people: Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_a_use_of_a_key_that_is_gone_is_dropped(people: Cast) -> None:
+def test_use_of_a_deleted_key_is_dropped(people: Cast) -> None:
     statement = write_last_uses([(new_id(), DIGEST, monotonic(), "10.0.0.1", AGENT)])
     with connection.cursor() as cursor:
         cursor.execute(*statement)
@@ -96,7 +96,7 @@ def test_a_use_of_a_key_that_is_gone_is_dropped(people: Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_the_management_api_notes_who_came_in(people: Cast) -> None:
+def test_management_api_records_its_users(people: Cast) -> None:
     key, text = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
     LAST_USES.take()
     with_key(text).get("/api/v1/keys", headers={"user-agent": "terraform/1.9.0"})

@@ -42,7 +42,7 @@ def state_of(key: Key) -> str:
 @pytest.mark.parametrize("kind", [KeyKind.RELAY, KeyKind.MANAGEMENT])
 @pytest.mark.parametrize("chosen", [False, True])
 @pytest.mark.parametrize("fate", ["revoke", "disable", "transfer"])
-def test_a_key_becomes_what_was_said_and_nothing_else(
+def test_departing_keys_become_exactly_what_was_chosen(
     people: Cast, kind: KeyKind, chosen: bool, fate: Any
 ) -> None:
     """P23: a management key goes to nobody; where that was not chosen for it, it is disabled."""
@@ -75,7 +75,7 @@ def test_a_key_becomes_what_was_said_and_nothing_else(
     )
 
 
-def test_a_transfer_says_to_whom(people: Cast) -> None:
+def test_transfer_names_its_recipient(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     alice = actor(people.alice, people.acme)
     with pytest.raises(Refused, match="Choose who gets the keys"):
@@ -134,7 +134,7 @@ def test_only_who_manages_a_key_gives_it_away(
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "ann", "vic"])
-def test_everybody_may_leave_and_remove_only_lower_members(people: Cast, name: str) -> None:
+def test_anyone_may_leave_but_removes_only_lower_members(people: Cast, name: str) -> None:
     member(people.acme, "ann", Role.ADMIN)
     member(people.acme, "vic", Role.VIEWER)
     mine = Membership.objects.get(user__email=f"{name}@example.org", organisation=people.acme)

@@ -69,7 +69,7 @@ def test_a_living_name_is_taken_and_a_revoked_one_is_free(people: Cast) -> None:
     make_key(people.core)
 
 
-def test_name_that_we_chose_is_numbered(people: Cast) -> None:
+def test_generated_name_is_numbered(people: Cast) -> None:
     """A second machine gets a second key. What is revoked is free again."""
     by = actor(people.alice, people.acme)
 
@@ -88,7 +88,7 @@ def test_name_that_we_chose_is_numbered(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_names_that_we_chose_at_once_differ(people: Cast) -> None:
+def test_simultaneously_generated_names_differ(people: Cast) -> None:
     by, gate = actor(people.alice, people.acme), Barrier(6)
 
     def mint(_: int) -> str:
@@ -127,13 +127,13 @@ def test_the_playground_key_cannot_be_revoked(people: Cast) -> None:
 @pytest.mark.parametrize(
     "text", ["too-short", "with a space inside of it", "sk-weir-" + "a" * 38, "x" * 19]
 )
-def test_a_text_that_cannot_be_a_key_is_not_brought(people: Cast, text: str) -> None:
+def test_invalid_key_text_is_not_imported(people: Cast, text: str) -> None:
     with pytest.raises(keys.KeyRefused) as refused:
         keys.import_key(SYSTEM, people.core, "brought", text)
     assert refused.value.field == "secret"
 
 
-def test_a_brought_key_is_taken_once(people: Cast) -> None:
+def test_imported_key_is_taken_once(people: Cast) -> None:
     key = keys.import_key(SYSTEM, people.core, "brought", "old-system-key-0123456789")
     assert bytes(key.digest) == keys.digest_of("old-system-key-0123456789")
     with pytest.raises(keys.KeyRefused) as refused:
@@ -192,7 +192,7 @@ def test_a_rotated_key_has_two_secrets_until_the_old_one_ends(
     assert (opened(old), opened(new)) == (None, "ci")
 
 
-def test_rotating_twice_cuts_nobody_off_and_a_leak_everybody(people: Cast) -> None:
+def test_second_rotation_keeps_access_and_a_leak_ends_it(people: Cast) -> None:
     key, first = make_key(people.core, "ci")
     _, second = keys.rotate_key(SYSTEM, key, 24)
     _, third = keys.rotate_key(SYSTEM, key, 24)
@@ -216,7 +216,7 @@ def test_a_longer_grace_lengthens_no_earlier_one(people: Cast) -> None:
     assert min(left.values()) > dt.timedelta(hours=23)
 
 
-def test_what_is_left_of_the_grace_can_be_ended(people: Cast) -> None:
+def test_remaining_grace_can_be_ended(people: Cast) -> None:
     key, old = make_key(people.core, "ci")
     rotated, new = keys.rotate_key(SYSTEM, key, 168)
     before = epoch()
@@ -255,7 +255,7 @@ def test_revoking_and_disabling_end_the_former_secrets_too(people: Cast) -> None
     assert opened(old) is None
 
 
-def test_a_secret_that_was_rotated_away_is_never_a_key_again(people: Cast) -> None:
+def test_rotated_secret_is_never_a_key_again(people: Cast) -> None:
     text = "old-system-key-0123456789"
     key = keys.import_key(SYSTEM, people.core, "brought", text)
     keys.rotate_key(SYSTEM, key, 0)
@@ -347,9 +347,7 @@ def test_a_rotated_secret_works_for_a_day_by_default() -> None:
 @pytest.mark.parametrize(
     "limits", [{"rpm": 0}, {"endpoints": ["none"]}, {"networks": ["10.0.0"]}, {"tags": [" "]}]
 )
-def test_a_limit_that_cannot_be_is_refused_wherever_it_is_set(
-    people: Cast, limits: dict[str, Any]
-) -> None:
+def test_invalid_limit_is_rejected_wherever_it_is_set(people: Cast, limits: dict[str, Any]) -> None:
     (field,) = limits
     key, _ = make_key(people.core)
     for write in (

@@ -23,7 +23,7 @@ def deployer(people: Cast, role: Role = Role.DEVELOPER, **over: Any) -> ServiceA
     )
 
 
-def test_its_keys_work_until_it_is_disabled(people: Cast) -> None:
+def test_service_keys_work_until_the_account_is_disabled(people: Cast) -> None:
     """P11"""
     account = deployer(people)
     _, text = make_key(people.core, "deploys", service_account=account)
@@ -52,14 +52,14 @@ def test_its_management_key_follows_its_role_in_its_team(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 121, "a\nb", "DEPLOYER"])
-def test_a_name_that_cannot_be(people: Cast, name: str) -> None:
+def test_invalid_names(people: Cast, name: str) -> None:
     deployer(people)
     with pytest.raises(Refused) as refusal:
         service_accounts.create_service_account(people.core, name, actor=SYSTEM)
     assert refusal.value.field == "name"
 
 
-def test_nobody_gives_one_more_than_they_have(people: Cast) -> None:
+def test_no_one_grants_an_account_more_than_they_have(people: Cast) -> None:
     """P23: neither by making, nor by changing it, nor by a key of one that has more."""
     keeper = custom_roles.create_role(
         people.acme, "keeper", ["keys.read", "keys.write", "keys.write_own"], actor=SYSTEM
@@ -85,7 +85,7 @@ def test_nobody_gives_one_more_than_they_have(people: Cast) -> None:
         )
 
 
-def test_nobody_rotates_a_management_key_that_can_do_more(people: Cast) -> None:
+def test_no_one_rotates_a_more_powerful_management_key(people: Cast) -> None:
     """P23: who has the new text has all that its holder may do."""
     ann = actor(member(people.acme, "ann", Role.ADMIN), people.acme)
     manages: dict[str, Any] = {"kind": KeyKind.MANAGEMENT}
@@ -121,7 +121,7 @@ def test_a_key_and_its_holder_belong_to_one_team(people: Cast) -> None:
         assert refusal.value.field == field
 
 
-def test_one_is_made_and_changed_on_its_pages(people: Cast) -> None:
+def test_service_account_is_created_and_changed_on_its_pages(people: Cast) -> None:
     alice = signed_in(people.alice)
     form = {"name": "deployer", "team": "core", "role": "developer"}
     alice.post("/o/acme/service-accounts/new", form)
@@ -186,7 +186,7 @@ def test_the_api_makes_and_changes_it_and_its_keys(people: Cast) -> None:
     assert send("POST", "/keys", body).status_code == 404
 
 
-def test_it_cannot_invite_whatever_its_role(people: Cast) -> None:
+def test_service_account_never_invites(people: Cast) -> None:
     """P23: an invitation holds as long as the person who sent it may give its role."""
     robot = service_accounts.create_service_account(
         people.core, "robot", Role.ADMIN, actor=actor(people.alice, people.acme)

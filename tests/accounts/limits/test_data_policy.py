@@ -23,13 +23,13 @@ from accounts.limits.data_policy import (
         (policy_of(zero_retention=True, regions=["eu"]), False, "us", "retention"),
     ],
 )
-def test_what_a_channel_must_be(
+def test_requirements_on_a_channel(
     policy: DataPolicy, zero_retention: bool, region: str, reason: str | None
 ) -> None:
     assert policy.why_not(zero_retention=zero_retention, region=region) == reason
 
 
-def test_all_that_anybody_asks_for_holds() -> None:
+def test_all_requirements_apply_together() -> None:
     of_organisation = policy_of(zero_retention=False, regions=["eu", "us"])
     of_key = policy_of(zero_retention=True, regions=[])
     of_request = policy_of(zero_retention=False, regions=["us-east"])
@@ -41,7 +41,7 @@ def test_all_that_anybody_asks_for_holds() -> None:
     assert combine_policies([NO_POLICY, policy_of(zero_retention=False, regions=[])]) == NO_POLICY
 
 
-def test_regions_lie_in_larger_ones_by_whole_words() -> None:
+def test_regions_contain_smaller_ones_by_whole_words() -> None:
     assert is_region_within("eu-west-1", "eu")
     assert is_region_within("eu", "eu")
     assert not is_region_within("eu", "eu-west")

@@ -15,7 +15,7 @@ from relay.endpoints import table as endpoints
         {"required_labels": ["project", "tags", "customer"], "data_regions": ["eu", "us-east-1"]},
     ],
 )
-def test_limits_that_can_be(limits: dict[str, object]) -> None:
+def test_valid_limits(limits: dict[str, object]) -> None:
     check_limits(limits)
 
 
@@ -39,7 +39,7 @@ def test_limits_that_can_be(limits: dict[str, object]) -> None:
         ({"data_regions": [7]}, "data_regions"),
     ],
 )
-def test_limits_that_cannot_be_name_their_field(limits: dict[str, object], field: str) -> None:
+def test_invalid_limits_name_their_field(limits: dict[str, object], field: str) -> None:
     with pytest.raises(LimitInvalid, match="expected") as refused:
         check_limits(limits)
     assert refused.value.field == field

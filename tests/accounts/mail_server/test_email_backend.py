@@ -21,7 +21,7 @@ REFUSALS = [
 
 
 @pytest.mark.django_db
-def test_without_a_mail_server_an_email_is_not_printed(
+def test_unsent_email_is_not_printed_without_a_mail_server(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(NoMailServer):
@@ -33,7 +33,7 @@ def test_without_a_mail_server_an_email_is_not_printed(
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda one: type(one).__name__)
-def test_what_a_mail_server_refuses_is_named_by_its_code(
+def test_mail_server_rejection_is_named_by_its_code(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusal: Exception
 ) -> None:
     def refuse(*_: Any) -> int:

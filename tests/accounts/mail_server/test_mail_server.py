@@ -65,7 +65,7 @@ def send() -> None:
     send_mail("Hello", "text", None, ["bob@example.org"])
 
 
-def test_the_next_letter_goes_through_the_server_of_the_page(people: Cast, post: Post) -> None:
+def test_next_email_uses_the_mail_server_of_the_page(people: Cast, post: Post) -> None:
     assert save(people, post).status_code == 303
     send()
     (letter,) = post.letters
@@ -74,7 +74,7 @@ def test_the_next_letter_goes_through_the_server_of_the_page(people: Cast, post:
     assert b"AUTH PLAIN " + login in post.commands
 
 
-def test_a_test_letter_shows_the_answer_of_the_server(people: Cast, post: Post) -> None:
+def test_trial_email_shows_the_servers_answer(people: Cast, post: Post) -> None:
     save(people, post)
     dora = signed_in(people.dora)
     page = text_of(dora.post(f"{PAGE}/test", follow=True))
@@ -98,7 +98,7 @@ def test_a_test_letter_shows_the_answer_of_the_server(people: Cast, post: Post) 
     ],
     ids=["login", "sender", "receiver", "letter"],
 )
-def test_a_test_letter_says_why_it_failed(
+def test_trial_email_says_why_it_failed(
     people: Cast, post: Post, answers: dict[bytes, bytes], words: str, caplog: Any
 ) -> None:
     save(people, post)
@@ -125,7 +125,7 @@ def saying(greeting: bytes) -> Iterator[int]:
         server.shutdown()
 
 
-def test_every_place_without_a_mail_server_gets_one_answer(people: Cast, post: Post) -> None:
+def test_places_without_a_mail_server_give_one_answer(people: Cast, post: Post) -> None:
     """Which names and ports of the inner network are open, and what answers there, is not told."""
     with (
         saying(b"") as silent,
@@ -159,14 +159,14 @@ def test_every_place_without_a_mail_server_gets_one_answer(people: Cast, post: P
     assert answer.startswith("No mail server can be used at PLACE.")
 
 
-def test_a_server_without_logins_is_no_place_for_one(people: Cast, post: Post) -> None:
+def test_server_without_logins_gets_no_login(people: Cast, post: Post) -> None:
     save(people, post)
     post.answers[b"EHLO"] = b"250 here"
     answer = signed_in(people.dora).post(f"{API}/test").json()
     assert answer["answer"].startswith("No mail server can be used at 127.0.0.1")
 
 
-def test_the_password_is_nowhere_but_sealed(people: Cast, post: Post) -> None:
+def test_password_is_stored_only_sealed(people: Cast, post: Post) -> None:
     save(people, post)
     dora = signed_in(people.dora)
     out = StringIO()
@@ -233,7 +233,7 @@ def test_a_mail_server_asks_new_accounts_to_confirm(
     assert email_verification() == "none"
 
 
-def test_only_a_person_who_signed_in_lately_changes_it(people: Cast, post: Post) -> None:
+def test_only_a_recent_sign_in_changes_the_mail_server(people: Cast, post: Post) -> None:
     Membership.objects.create(user=people.dora, organisation=people.acme, role=Role.OWNER)
     _, key = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, user=people.dora)
     body = {"host": "127.0.0.1", "port": post.port, "encryption": "none"}
@@ -253,7 +253,7 @@ def test_only_a_person_who_signed_in_lately_changes_it(people: Cast, post: Post)
     ]
 
 
-def test_a_file_sets_and_keeps_it(post: Post, tmp_path: Any) -> None:
+def test_file_sets_and_keeps_the_mail_server(post: Post, tmp_path: Any) -> None:
     file = tmp_path / "weir.yaml"
     text = (
         "version: 1\nmail_server:\n  host: 127.0.0.1\n"

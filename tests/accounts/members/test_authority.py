@@ -58,7 +58,7 @@ def operations() -> Iterator[tuple[str, str, Operation]]:
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize("kind", [KeyKind.RELAY, KeyKind.MANAGEMENT])
-def test_an_address_list_holds_at_every_operation(
+def test_address_list_applies_to_every_operation(
     people: Cast, kind: KeyKind, carrier: str, every: bool
 ) -> None:
     """Each operation by a key of one kind, in the kinds and carriers by turns; in the slow lane, by
@@ -85,7 +85,7 @@ def test_an_address_list_is_read_as_the_relay_reads_it(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("lists", [{"models": ["gpt-*"]}, {"endpoints": ["messages"]}])
-def test_a_list_that_would_hold_nowhere_is_refused(people: Cast, lists: dict[str, Any]) -> None:
+def test_ineffective_address_list_is_rejected(people: Cast, lists: dict[str, Any]) -> None:
     """A management key calls no models."""
     key, text = minter(people)
     (field,) = lists
@@ -100,7 +100,7 @@ def test_a_list_that_would_hold_nowhere_is_refused(people: Cast, lists: dict[str
 
 
 @pytest.mark.parametrize("role", BUILT_IN)
-def test_a_key_reads_as_long_as_its_person_may_have_one(people: Cast, role: str) -> None:
+def test_key_reads_while_its_person_may_have_one(people: Cast, role: str) -> None:
     """P11: a person who has lost the role has lost the key, here as at the relay."""
     _, text = make_key(people.core, "bobs", user=people.bob)
     Membership.objects.filter(user=people.bob).update(role=role)
@@ -125,7 +125,7 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", BEYOND)
 @pytest.mark.parametrize("kind", ["relay", "management"])
-def test_what_goes_beyond_the_minter_is_refused_by_name(people: Cast, kind: str, case: str) -> None:
+def test_grant_beyond_the_creator_is_rejected_by_name(people: Cast, kind: str, case: str) -> None:
     narrow, wanted = BEYOND[case]
     (field,) = narrow
     _, text = minter(people, **narrow)
@@ -136,7 +136,7 @@ def test_what_goes_beyond_the_minter_is_refused_by_name(people: Cast, kind: str,
     assert not Key.objects.filter(name="ci").exists()
 
 
-def test_a_minter_widens_neither_itself_nor_another(people: Cast) -> None:
+def test_creator_widens_neither_itself_nor_others(people: Cast) -> None:
     key, text = minter(people, expires_at=in_days(2))
     free, _ = make_key(people.core, "free", user=people.alice, disabled=False)
     keys.change_key(SYSTEM, free, disabled=True)
@@ -160,7 +160,7 @@ def test_a_minter_widens_neither_itself_nor_another(people: Cast) -> None:
     assert program(text).delete(url).status_code == 200
 
 
-def test_a_former_secret_makes_nothing_that_outlives_it(people: Cast) -> None:
+def test_former_secret_creates_nothing_that_outlives_it(people: Cast) -> None:
     """Whoever has only the old secret, perhaps by a leak, has it until its grace is over."""
     key, old = minter(people)
     keys.rotate_key(SYSTEM, key, 2)
@@ -173,7 +173,7 @@ def test_a_former_secret_makes_nothing_that_outlives_it(people: Cast) -> None:
     assert response.status_code == 201
 
 
-def test_a_session_is_bound_by_no_key(people: Cast) -> None:
+def test_session_is_limited_by_no_key(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice, expires_at=in_days(2))
     assert keys.change_key(SYSTEM, key, expires_at=None).expires_at is None
 

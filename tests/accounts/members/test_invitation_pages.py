@@ -41,7 +41,7 @@ def invite(people: Cast, **over: str) -> tuple[str, str]:
     return (links_in(str(mail.outbox[0].body))[0] if mail.outbox else ""), copied
 
 
-def test_a_new_person_comes_by_the_letter_and_sets_a_password(people: Cast) -> None:
+def test_new_person_uses_the_email_link_and_sets_a_password(people: Cast) -> None:
     mailed, _ = invite(people, message="Welcome!")
     (letter,) = mail.outbox
     assert letter.to == ["ivy@example.org"]
@@ -79,13 +79,13 @@ def test_a_copied_link_proves_no_address(people: Cast) -> None:
     assert not User.objects.filter(email="ivy@example.org").exists()
 
 
-def test_a_forged_signature_is_no_letter(people: Cast) -> None:
+def test_forged_signature_proves_no_email(people: Cast) -> None:
     mailed, copied = invite(people)
     assert Client().get(f"{mailed[:-1]}{'A' if mailed[-1] != 'A' else 'B'}").status_code == 410
     assert Client().get(f"{copied}:{'x' * 43}").status_code == 410
 
 
-def test_who_has_an_account_signs_in_and_accepts(people: Cast) -> None:
+def test_person_with_an_account_signs_in_and_accepts(people: Cast) -> None:
     ivy = person("ivy")
     mailed, _ = invite(people)
     away = Client().get(mailed)
@@ -98,7 +98,7 @@ def test_who_has_an_account_signs_in_and_accepts(people: Cast) -> None:
     assert ivy.memberships.get().role == Role.DEVELOPER
 
 
-def test_another_account_is_told_whose_it_is(people: Cast) -> None:
+def test_other_account_learns_whose_invitation_it_is(people: Cast) -> None:
     mailed, _ = invite(people)
     eve = signed_in(person("eve"))
     assert "signed in as eve@example.org" in text_of(eve.get(mailed))
@@ -106,7 +106,7 @@ def test_another_account_is_told_whose_it_is(people: Cast) -> None:
     assert not Membership.objects.filter(user__email="eve@example.org").exists()
 
 
-def test_where_sign_up_is_by_invitation_one_lets_in(people: Cast, settings: Any) -> None:
+def test_invitation_admits_where_sign_up_requires_one(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
     browser = Client()
     assert "closed" in text_of(browser.get("/signup"))
@@ -142,7 +142,7 @@ def test_the_address_of_an_invitation_is_filled_in(people: Cast) -> None:
         ({"accepted_at": clock.now()}, "already used"),
     ],
 )
-def test_one_that_is_over_says_so(people: Cast, change: dict[str, Any], words: str) -> None:
+def test_expired_invitation_says_so(people: Cast, change: dict[str, Any], words: str) -> None:
     mailed, copied = invite(people)
     Invitation.objects.update(**change)
     for browser in (Client(), signed_in(person("ivy"))):
@@ -154,13 +154,15 @@ def test_one_that_is_over_says_so(people: Cast, change: dict[str, Any], words: s
 
 
 @pytest.mark.parametrize("text", ["x", "x" * 43, "a:b", "%00", "☃", "x" * 4000])
-def test_a_link_that_is_none(people: Cast, text: str) -> None:
+def test_invalid_link(people: Cast, text: str) -> None:
     answer = Client().get(f"/invite/{text}")
     assert answer.status_code == 410
     assert "not valid" in text_of(answer)
 
 
-def test_several_at_once_and_no_letter_without_a_mail_server(people: Cast, settings: Any) -> None:
+def test_several_invitations_and_no_email_without_a_mail_server(
+    people: Cast, settings: Any
+) -> None:
     many = "a@example.org, b@example.org\n<c@example.org>; a@example.org"
     response = signed_in(people.alice).post(NEW, {**FORM, "emails": many})
     assert len(links_in(text_of(response))) == 3
@@ -176,7 +178,7 @@ def test_several_at_once_and_no_letter_without_a_mail_server(people: Cast, setti
     assert Invitation.objects.get(email="d@example.org").sent_at is None
 
 
-def test_a_mail_server_that_refuses_is_told_of(people: Cast, settings: Any) -> None:
+def test_mail_server_rejection_is_reported(people: Cast, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     response = signed_in(people.alice).post(NEW, FORM)
@@ -200,7 +202,7 @@ def test_resent_and_withdrawn_from_the_list(people: Cast) -> None:
     assert file_of(alice, f"{LIST}?state=all&export=csv")[0]["email"] == "ivy@example.org"
 
 
-def test_foreign_ones_look_like_none(people: Cast) -> None:
+def test_foreign_invitations_look_missing(people: Cast) -> None:
     """P12"""
     invite(people)
     one = id_text(Invitation.objects.get().id)
@@ -218,7 +220,7 @@ def test_foreign_ones_look_like_none(people: Cast) -> None:
     assert rows_of(bob, LIST) == []
 
 
-def test_an_admin_of_one_team_sees_its_invitations_alone(people: Cast) -> None:
+def test_team_admin_sees_only_its_invitations(people: Cast) -> None:
     """P12, P23"""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     ann = member(people.acme, "ann", Role.ADMIN)
@@ -240,7 +242,7 @@ def test_an_admin_of_one_team_sees_its_invitations_alone(people: Cast) -> None:
     assert not Invitation.objects.get(email="x@example.org").all_teams
 
 
-def test_whatever_stands_in_a_message_is_text(people: Cast) -> None:
+def test_message_content_is_text(people: Cast) -> None:
     """P15"""
     people.alice.name = f"A{EVERYTHING}"[:120].replace("\x00", "")
     people.alice.save()

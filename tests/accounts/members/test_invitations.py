@@ -44,7 +44,7 @@ def test_an_invitation_makes_a_member_once(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_pressed_twenty_times_at_once_it_is_accepted_once(people: Cast) -> None:
+def test_invitation_is_accepted_once_under_twenty_presses(people: Cast) -> None:
     invitation = invited(people, email="")
     users = [person(f"p{n}") for n in range(20)]
 
@@ -64,7 +64,7 @@ def test_pressed_twenty_times_at_once_it_is_accepted_once(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_person_is_made_once_by_twenty_presses(people: Cast) -> None:
+def test_twenty_presses_create_a_person_once(people: Cast) -> None:
     invitation = invited(people)
 
     def press(_: int) -> str:
@@ -105,7 +105,9 @@ GRANTS = [
 
 
 @pytest.mark.parametrize(("giver", "role", "may"), GRANTS)
-def test_nobody_invites_to_what_they_lack(people: Cast, giver: Role, role: Role, may: bool) -> None:
+def test_no_one_invites_beyond_their_own_rights(
+    people: Cast, giver: Role, role: Role, may: bool
+) -> None:
     """P23"""
     by = actor(member(people.acme, "giver", giver), people.acme)
     if may:
@@ -116,7 +118,7 @@ def test_nobody_invites_to_what_they_lack(people: Cast, giver: Role, role: Role,
     assert not Invitation.objects.exists()
 
 
-def test_an_admin_of_one_team_invites_to_that_team_alone(people: Cast) -> None:
+def test_team_admin_invites_only_to_that_team(people: Cast) -> None:
     """P23"""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
@@ -147,7 +149,7 @@ def limit(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("lose", [lower, remove, switch_off, limit])
-def test_an_invitation_ends_with_the_right_of_who_invited(
+def test_invitation_ends_with_its_senders_rights(
     people: Cast, lose: Callable[[Cast], None]
 ) -> None:
     """P23: what the inviter may give is decided again when it is accepted."""
@@ -166,7 +168,7 @@ def test_an_invitation_ends_with_the_right_of_who_invited(
     assert invitations.accept(again.invitation, ivy).role == Role.DEVELOPER
 
 
-def test_a_custom_role_grown_since_is_decided_as_it_is_now(people: Cast) -> None:
+def test_grown_custom_role_is_decided_as_it_is_now(people: Cast) -> None:
     """P23"""
     role = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
     members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
@@ -178,7 +180,7 @@ def test_a_custom_role_grown_since_is_decided_as_it_is_now(people: Cast) -> None
         invitations.accept(created.invitation, person("ivy"))
 
 
-def test_a_resent_one_has_another_link_and_the_old_one_ends(people: Cast) -> None:
+def test_resent_invitation_has_a_new_link(people: Cast) -> None:
     invitation = invited(people)
     again = invitations.resend(invitation.invitation, actor=actor(people.alice, people.acme))
     assert invitations.find_invitation(invitation.text) is None
@@ -201,7 +203,9 @@ def test_a_resent_one_has_another_link_and_the_old_one_ends(people: Cast) -> Non
         ([f"p{n}@example.org" for n in range(51)], "up to 50"),
     ],
 )
-def test_all_addresses_or_none(people: Cast, emails: list[str], text: str) -> None:
+def test_invitation_covers_all_addresses_or_none(
+    people: Cast, emails: list[str], text: str
+) -> None:
     invited(people)
     alice = actor(people.alice, people.acme)
     with pytest.raises(Refused, match=text):
@@ -209,7 +213,7 @@ def test_all_addresses_or_none(people: Cast, emails: list[str], text: str) -> No
     assert Invitation.objects.count() == 1
 
 
-def test_an_expired_one_makes_room_for_another(people: Cast) -> None:
+def test_expired_invitation_allows_another(people: Cast) -> None:
     first = invited(people).invitation
     past = clock.now() - dt.timedelta(seconds=1)
     Invitation.objects.filter(id=first.id).update(expires_at=past)
@@ -220,7 +224,7 @@ def test_an_expired_one_makes_room_for_another(people: Cast) -> None:
     assert invitations.state_of(first, clock.now()) == "withdrawn"
 
 
-def test_it_is_for_its_address_alone_and_no_member_has_it(people: Cast) -> None:
+def test_invitation_is_for_its_address_only_and_no_member(people: Cast) -> None:
     invitation = invited(people)
     with pytest.raises(Refused, match=r"This invitation is for ivy@example\.org"):
         invitations.accept(invitation.invitation, person("eve"))

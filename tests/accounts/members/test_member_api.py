@@ -255,7 +255,7 @@ def test_foreign_and_missing_look_the_same(people: Cast, method: str, path: str,
     assert CustomRole.objects.get().name == "reader"
 
 
-def test_a_developer_reads_itself_and_writes_nothing(people: Cast) -> None:
+def test_developer_reads_only_themselves_and_writes_nothing(people: Cast) -> None:
     """P12"""
     ids = things(people, manager(people, people.alice))
     bob = manager(people, people.bob)
@@ -274,7 +274,7 @@ def test_a_developer_reads_itself_and_writes_nothing(people: Cast) -> None:
         assert with_key(text).get(f"{API}{path}").status_code == 403
 
 
-def test_a_key_of_an_admin_gives_no_more_than_an_admin(people: Cast) -> None:
+def test_admin_key_grants_no_more_than_an_admin(people: Cast) -> None:
     """P23"""
     ann = member(people.acme, "ann", Role.ADMIN)
     client = manager(people, ann)

@@ -46,7 +46,7 @@ def test_the_last_owner_is_not_removed(people: Cast) -> None:
     assert [one.user for one in owners.all()] == [people.bob]
 
 
-def test_the_last_owner_who_may_come_in_is_not_switched_off(people: Cast) -> None:
+def test_last_owner_able_to_sign_in_is_not_deactivated(people: Cast) -> None:
     """An owner who may not come in is none that an organisation is left with."""
     with pytest.raises(members.LastOwner, match=r"alice@example.org is the last owner of Acme"):
         members.set_active(people.alice, False, actor=SYSTEM)
@@ -79,7 +79,7 @@ def test_the_last_operator_is_not_switched_off(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_operators_who_switch_each_other_off_leave_one() -> None:
+def test_one_of_two_mutually_deactivating_operators_remains() -> None:
     pair = [
         members.add_person(f"{name}@example.org", operator=True, actor=SYSTEM)
         for name in ("dora", "eve")
@@ -104,7 +104,7 @@ def switch_off(gate: Barrier, by: User, person: User) -> str:
     return "done"
 
 
-def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> None:
+def test_deactivation_and_reactivation_are_audited_once_each(people: Cast) -> None:
     for active in (False, False, True, True):
         members.set_active(people.bob, active, actor=SYSTEM)
     people.bob.refresh_from_db()
@@ -114,7 +114,7 @@ def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> No
     assert actions == ["user.deactivated", "user.activated"]
 
 
-def test_who_has_a_name_keeps_it(people: Cast) -> None:
+def test_existing_name_is_kept(people: Cast) -> None:
     for name, kept in (("", "Bob"), ("Robert", "Bob")):
         assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
     User.objects.filter(pk=people.bob.pk).update(name="")
@@ -122,7 +122,7 @@ def test_who_has_a_name_keeps_it(people: Cast) -> None:
         assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
 
 
-def test_an_operator_is_made_and_never_unmade_by_adding(people: Cast) -> None:
+def test_adding_makes_operators_and_never_unmakes_one(people: Cast) -> None:
     assert members.add_person("bob@example.org", operator=True, actor=SYSTEM).operator
     assert members.add_person("bob@example.org", actor=SYSTEM).operator
     assert AuditEvent.objects.filter(action="user.operator").count() == 1
@@ -132,7 +132,7 @@ def second_team(people: Cast) -> Team:
     return teams.create_team(people.acme, "second", actor=SYSTEM)
 
 
-def test_who_is_limited_to_teams_reaches_their_rows(people: Cast) -> None:
+def test_team_limited_person_reaches_their_rows(people: Cast) -> None:
     """P12: an admin of one team sees and changes its keys, and nothing of the organisation."""
     second = second_team(people)
     make_key(people.core, "first's")
@@ -146,7 +146,7 @@ def test_who_is_limited_to_teams_reaches_their_rows(people: Cast) -> None:
     assert {action: scope_of(limited, action) for action in scopes} == scopes  # type: ignore[arg-type]
 
 
-def test_who_leaves_a_team_loses_its_keys(people: Cast) -> None:
+def test_leaving_a_team_loses_its_keys(people: Cast) -> None:
     """P11"""
     second = second_team(people)
     _, text = make_key(people.core, "ci", user=people.bob)
@@ -160,7 +160,7 @@ def test_who_leaves_a_team_loses_its_keys(people: Cast) -> None:
     assert key_actor(text) is None
 
 
-def test_a_custom_role_that_has_keys_has_keys(people: Cast) -> None:
+def test_custom_role_with_keys_permission_has_keys(people: Cast) -> None:
     """P11: as the built-in ones, and only while it has."""
     role = custom_roles.create_role(people.acme, "caller", ["keys.write_own"], actor=SYSTEM)
     _, text = make_key(people.core, "ci", user=people.bob)
@@ -185,7 +185,7 @@ GRANTS = [
 
 
 @pytest.mark.parametrize(("giver", "role", "may"), GRANTS)
-def test_nobody_gives_what_they_lack(people: Cast, giver: Role, role: Role, may: bool) -> None:
+def test_no_one_grants_what_they_lack(people: Cast, giver: Role, role: Role, may: bool) -> None:
     """P23"""
     by = actor(member(people.acme, "giver", giver), people.acme)
     if may:
@@ -197,7 +197,7 @@ def test_nobody_gives_what_they_lack(people: Cast, giver: Role, role: Role, may:
     assert [one.role for one in memberships] == ([role] if may else [])
 
 
-def test_a_limited_admin_gives_its_own_teams_alone(people: Cast) -> None:
+def test_limited_admin_grants_only_its_own_teams(people: Cast) -> None:
     """P23"""
     second = second_team(people)
     by_user = member(people.acme, "ann", Role.ADMIN)
@@ -212,7 +212,7 @@ def test_a_limited_admin_gives_its_own_teams_alone(people: Cast) -> None:
     assert Membership.objects.get(user__email="new@example.org").teams.get() == second
 
 
-def test_another_role_keeps_the_teams_unless_it_is_an_owners(people: Cast) -> None:
+def test_role_change_keeps_teams_except_for_owners(people: Cast) -> None:
     second, email = second_team(people), people.bob.email
 
     def stands() -> tuple[str, bool, list[Team]]:
@@ -233,7 +233,7 @@ def test_another_role_keeps_the_teams_unless_it_is_an_owners(people: Cast) -> No
     assert stands() == ("owner", True, [])
 
 
-def test_equals_leave_each_other_be(people: Cast) -> None:
+def test_equals_cannot_change_each_other(people: Cast) -> None:
     """GHSA-p845-629j-rcj6: the same rank does not touch the same rank, but may go itself."""
     ann, bea = (member(people.acme, name, Role.ADMIN) for name in ("ann", "bea"))
     by = actor(ann, people.acme)
@@ -247,13 +247,13 @@ def test_equals_leave_each_other_be(people: Cast) -> None:
     assert {one.user for one in people.acme.memberships.all()} == {people.alice, bea}
 
 
-def test_what_is_so_already_is_not_noted_again(people: Cast) -> None:
+def test_unchanged_state_is_not_audited_again(people: Cast) -> None:
     before = AuditEvent.objects.count()
     members.set_member(people.acme, people.bob.email, Role.DEVELOPER, actor=SYSTEM)
     assert AuditEvent.objects.count() == before
 
 
-def test_first_owner_is_made_by_an_operator_alone(people: Cast) -> None:
+def test_only_an_operator_makes_the_first_owner(people: Cast) -> None:
     """P23: who may do less than an owner becomes none where there is no owner."""
     admin = member(people.acme, "ann", Role.ADMIN)
     dora = member(people.acme, "dora", Role.ADMIN)
@@ -269,7 +269,7 @@ def test_first_owner_is_made_by_an_operator_alone(people: Cast) -> None:
     assert owner.user.email == "new@example.org"
 
 
-def test_a_member_changes_where_there_is_no_owner(people: Cast) -> None:
+def test_member_of_an_ownerless_organisation_can_be_changed(people: Cast) -> None:
     """Only an owner's leaving is refused."""
     Membership.objects.filter(organisation=people.acme, role=Role.OWNER).delete()
     members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)

@@ -23,12 +23,12 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), ADDRESSES.items())
-def test_whole_addresses_are_replaced(text: str, expected: str) -> None:
+def test_whole_addresses_are_pseudonymised(text: str, expected: str) -> None:
     assert replace_addresses(text, TRACES) == expected
 
 
 @pytest.mark.django_db
-def test_postgres_reads_the_pattern_in_the_same_way() -> None:
+def test_postgres_reads_the_pattern_alike() -> None:
     pattern = address_pattern(TRACES.addresses)
     with connection.cursor() as cursor:
         for text, expected in ADDRESSES.items():
@@ -38,7 +38,7 @@ def test_postgres_reads_the_pattern_in_the_same_way() -> None:
             assert cursor.fetchone() == (expected,)
 
 
-def test_names_and_texts_go_only_from_what_is_about_the_person() -> None:
+def test_names_are_removed_only_from_texts_about_the_person() -> None:
     P = TRACES.pseudonym
     fields = {
         "name": "ann lee",
@@ -63,7 +63,7 @@ def test_names_and_texts_go_only_from_what_is_about_the_person() -> None:
     ("name", "goes"),
     [("Al", False), ("Ann", True), ("Anna", True), ("王", False), ("王明", True), ("이", False)],
 )
-def test_a_name_is_looked_for_from_a_length_on(name: str, goes: bool) -> None:
+def test_short_names_are_not_searched(name: str, goes: bool) -> None:
     """One letter, or a short word, would be replaced in words that have nothing to do with it."""
     traces = Traces("P", (), (name,))
     assert replace_person(f"by {name}.", traces, about=True) == f"by {'P' if goes else name}."
@@ -72,6 +72,6 @@ def test_a_name_is_looked_for_from_a_length_on(name: str, goes: bool) -> None:
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("Ann",)])
-def test_what_says_nothing_is_nobody(names: tuple[str, ...]) -> None:
+def test_empty_text_names_no_one(names: tuple[str, ...]) -> None:
     for text in ("", " "):
         assert replace_person(text, Traces("P", (), names, ("",)), about=True) == text

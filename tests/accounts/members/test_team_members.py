@@ -57,7 +57,7 @@ def test_the_api_does_the_same(people: Cast, second: Team) -> None:
     assert program.delete(f"{path}/{membership(people).pk}").status_code == 404
 
 
-def test_a_developer_does_neither(people: Cast, second: Team) -> None:
+def test_developer_neither_adds_nor_removes(people: Cast, second: Team) -> None:
     browser = signed_in(people.bob)
     core = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
     for path in ("/o/acme/teams/core/members/add", core):
@@ -81,7 +81,7 @@ def test_nobody_adds_a_role_that_exceeds_theirs(people: Cast, second: Team) -> N
         team_members.remove_from_team(limited, people.core, row)
 
 
-def test_who_is_everywhere_or_nowhere_else_stays(people: Cast, second: Team) -> None:
+def test_members_of_every_or_no_other_team_stay(people: Cast, second: Team) -> None:
     alice = actor(people.alice, people.acme)
     with pytest.raises(Refused, match="in no other team"):
         team_members.remove_from_team(alice, people.core, membership(people))
@@ -92,7 +92,7 @@ def test_who_is_everywhere_or_nowhere_else_stays(people: Cast, second: Team) -> 
         team_members.add_to_team(alice, second, people.charlie.email)
 
 
-def test_the_keys_of_who_was_removed_stop(people: Cast, second: Team) -> None:
+def test_removed_members_keys_stop(people: Cast, second: Team) -> None:
     alice = actor(people.alice, people.acme)
     team_members.add_to_team(alice, second, people.bob.email)
     _, text = make_key(second, "bobs", user=people.bob, kind="management")
@@ -112,7 +112,7 @@ def test_the_keys_of_who_was_removed_stop(people: Cast, second: Team) -> None:
         (Role.VIEWER, True, True),
     ],
 )
-def test_who_gains_nothing_as_a_lead_is_not_offered_it(
+def test_useless_lead_role_is_not_offered(
     people: Cast, second: Team, role: Role, limited: bool, gains: bool
 ) -> None:
     """An admin may do in their teams what a lead may in one."""
@@ -125,7 +125,7 @@ def test_who_gains_nothing_as_a_lead_is_not_offered_it(
     assert (f"/teams/second/members/{row.pk}/lead" in page) is gains
 
 
-def test_a_removal_that_is_refused_says_why_in_its_dialog(people: Cast, second: Team) -> None:
+def test_rejected_removal_explains_itself_in_its_dialog(people: Cast, second: Team) -> None:
     path = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
     refused = signed_in(people.alice).post(path)
     assert refused.status_code == 422

@@ -4,7 +4,7 @@ from accounts.names.email_domains import domain_of, is_domain
 
 
 @pytest.mark.parametrize("text", ["example.org", "a.b.example.org", "xn--bcher-kva.example"])
-def test_a_domain_is_one(text: str) -> None:
+def test_valid_domains(text: str) -> None:
     assert is_domain(text)
 
 
@@ -13,7 +13,7 @@ def test_a_domain_is_one(text: str) -> None:
     ["", "example", "example.", ".example", "a b.example", "@example.org", "Example.org",
      "example.org\n", f"{'a' * 64}.example", f"{'a.' * 130}example"],
 )  # fmt: skip
-def test_what_is_none(text: str) -> None:
+def test_invalid_domains(text: str) -> None:
     assert not is_domain(text)
 
 

@@ -28,13 +28,13 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_what_can_be_read_and_written_again_is_a_label(text: str) -> None:
+def test_round_tripping_text_is_a_label(text: str) -> None:
     assert is_label(text)
     check_limits({"tags": [text]})
 
 
 @pytest.mark.parametrize("text", BAD, ids=ascii)
-def test_what_is_not_seen_is_no_label(text: str) -> None:
+def test_invisible_text_is_no_label(text: str) -> None:
     assert not is_label(text)
     with pytest.raises(LimitInvalid, match="visible characters") as refused:
         check_limits({"tags": [text]})
@@ -42,11 +42,11 @@ def test_what_is_not_seen_is_no_label(text: str) -> None:
 
 
 @given(st.lists(st.text(max_size=9).filter(is_label), unique=True))
-def test_a_field_of_a_form_holds_every_label(labels: list[str]) -> None:
+def test_form_field_holds_every_label(labels: list[str]) -> None:
     assert split_labels(join_labels(labels)) == labels
 
 
-def test_only_what_must_be_quoted_is() -> None:
+def test_quotes_are_added_only_where_needed() -> None:
     assert join_labels(["plain", "two words", "a,b", 'say "x"']) == (
         'plain, two words, "a,b", "say ""x"""'
     )
@@ -66,5 +66,5 @@ def test_only_what_must_be_quoted_is() -> None:
         ("one\r\nline\u2028each", ["one", "line", "each"]),
     ],
 )
-def test_what_is_typed_is_split_at_commas(text: str, labels: list[str]) -> None:
+def test_typed_labels_are_split_at_commas(text: str, labels: list[str]) -> None:
     assert split_labels(text) == labels

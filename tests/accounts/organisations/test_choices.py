@@ -34,7 +34,7 @@ def test_organisations_are_found_by_name_and_slug(people: Cast) -> None:
     assert signed_in(people.alice).get(ORGANISATIONS).status_code == 404
 
 
-def test_teams_and_members_are_those_of_the_organisation_beside(people: Cast) -> None:
+def test_teams_and_members_belong_to_the_chosen_organisation(people: Cast) -> None:
     Team.objects.create(organisation=people.stranger, slug="theirs", name="core of others")
     dora = signed_in(people.dora)
     assert chosen(dora, HOLDERS, slug="acme", q="core") == [("core", "core")]

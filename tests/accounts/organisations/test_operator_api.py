@@ -70,7 +70,7 @@ def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> N
     assert send(dora, "post", f"{path}/reset-second-factor").status_code == 403
 
 
-def test_nobody_else_may(people: Cast) -> None:
+def test_only_operators_manage_organisations(people: Cast) -> None:
     admin = member(people.acme, "ann", Role.ADMIN)
     for user in (people.alice, admin, people.bob):
         client = signed_in(user)

@@ -17,7 +17,7 @@ from tests.accounts.factors import with_app
 from tests.support.cast import PASSWORD, Cast, confirmed, person, signed_in
 
 
-def test_people_are_found_and_shut_out(people: Cast) -> None:
+def test_people_are_found_and_deactivated(people: Cast) -> None:
     dora = signed_in(people.dora)
     page = dora.get("/admin/people?q=BOB").content.decode()
     assert "bob@example.org" in page
@@ -97,7 +97,7 @@ def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:
     assert has_factor(people.bob)
 
 
-def test_neither_oneself_nor_the_last_owner_is_shut_out(people: Cast) -> None:
+def test_neither_oneself_nor_the_last_owner_is_deactivated(people: Cast) -> None:
     dora = signed_in(people.dora)
     for user, text in ((people.dora, "yourself"), (people.alice, "last owner of Acme")):
         page_text = dora.post(f"/admin/people/{user.pk}/deactivate", follow=True).content.decode()
@@ -105,7 +105,7 @@ def test_neither_oneself_nor_the_last_owner_is_shut_out(people: Cast) -> None:
         assert User.objects.get(pk=user.pk).is_active
 
 
-def test_an_organisation_is_suspended_and_let_go(people: Cast) -> None:
+def test_organisation_is_suspended_and_restored(people: Cast) -> None:
     dora, alice = signed_in(people.dora), signed_in(people.alice)
     path = "/admin/organisations/acme"
     assert dora.post(f"{path}/suspend", {"reason": ""}).status_code == 422

@@ -81,7 +81,7 @@ def test_foreign_and_missing_look_alike(
     assert missing.json()["error"] == foreign.json()["error"]
 
 
-def test_a_role_that_may_not(people: Cast) -> None:
+def test_unpermitted_role(people: Cast) -> None:
     members.set_member(people.acme, people.bob.email, Role.BILLING, actor=SYSTEM)
     _, text = make_key(people.core, "bobs", kind=KeyKind.MANAGEMENT, user=people.bob)
     client = with_key(text)

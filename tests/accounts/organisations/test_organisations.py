@@ -30,7 +30,7 @@ def test_every_name_gets_a_slug_of_its_own(people: Cast, name: str) -> None:
     assert one.slug
 
 
-def test_who_it_stops_and_what_is_told(people: Cast) -> None:
+def test_effects_and_messages_of_a_suspension(people: Cast) -> None:
     """P11: a suspended or archived organisation has no living key; what is so already stays."""
     _, text = make_key(people.core, "ci", user=people.bob)
     suspend = partial(organisations.suspend_organisation, people.acme, "unpaid", actor=SYSTEM)
@@ -55,7 +55,7 @@ def test_who_it_stops_and_what_is_told(people: Cast) -> None:
     ]
 
 
-def test_a_suspended_organisation_is_read_and_pays(people: Cast) -> None:
+def test_suspended_organisation_can_be_read_and_topped_up(people: Cast) -> None:
     organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
     people.acme.refresh_from_db()
     alice = actor(people.alice, people.acme)
@@ -66,7 +66,7 @@ def test_a_suspended_organisation_is_read_and_pays(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a" * 121, "a\nb", "a\0b"])
-def test_a_name_that_cannot_be(people: Cast, name: str) -> None:
+def test_invalid_names(people: Cast, name: str) -> None:
     with pytest.raises(Refused) as refusal:
         organisations.rename_organisation(people.acme, name, actor=SYSTEM)
     assert refusal.value.field == "name"

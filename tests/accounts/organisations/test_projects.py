@@ -34,14 +34,14 @@ def test_two_projects_of_one_label(people: Cast) -> None:
         projects.create_project(second, "SEARCH", actor=SYSTEM)
 
 
-def test_a_project_is_put_away_and_brought_back(people: Cast) -> None:
+def test_project_is_archived_and_restored(people: Cast) -> None:
     project = projects.create_project(people.core, "new", actor=SYSTEM)
     assert project.slug.startswith("new-")
     assert projects.archive_project(project, actor=SYSTEM).archived_at is not None
     assert projects.restore_project(project, actor=SYSTEM).archived_at is None
 
 
-def test_a_key_is_made_in_a_living_project_of_its_team_alone(people: Cast) -> None:
+def test_key_is_created_only_in_an_active_project_of_its_team(people: Cast) -> None:
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     project = projects.create_project(people.core, "Search", actor=SYSTEM)
     assert make_key(people.core, project=project)[0].project == project

@@ -21,7 +21,7 @@ FORM = {
 }
 
 
-def test_an_owner_changes_them_at_once(people: Cast) -> None:
+def test_owner_changes_settings_immediately(people: Cast) -> None:
     alice = signed_in(people.alice)
     assert alice.get(URL).status_code == 200
     assert alice.post(URL, FORM).status_code == 303
@@ -36,7 +36,7 @@ def test_an_owner_changes_them_at_once(people: Cast) -> None:
     assert actions == {"organisation.renamed", "organisation.changed"}
 
 
-def test_what_is_wrong_changes_nothing(people: Cast) -> None:
+def test_invalid_settings_change_nothing(people: Cast) -> None:
     alice = signed_in(people.alice)
     for wrong in (
         {"name": ""},
@@ -50,14 +50,14 @@ def test_what_is_wrong_changes_nothing(people: Cast) -> None:
     assert (people.acme.name, people.acme.include_cost) == ("Acme", False)
 
 
-def test_it_is_archived_by_its_name(people: Cast) -> None:
+def test_organisation_is_archived_by_typing_its_name(people: Cast) -> None:
     alice = signed_in(people.alice)
     assert alice.post(f"{URL}/archive", {"confirm": "acme"}).status_code == 422
     assert alice.post(f"{URL}/archive", {"confirm": "Acme"}).status_code == 303
     assert alice.get(URL).status_code == 404
 
 
-def test_nobody_else_has_the_page(people: Cast) -> None:
+def test_only_owners_have_the_page(people: Cast) -> None:
     for user, status in ((people.bob, 403), (people.charlie, 404), (people.dora, 403)):
         assert signed_in(user).post(URL, FORM).status_code == status
         assert signed_in(user).post(f"{URL}/archive", {"confirm": "Acme"}).status_code == status
@@ -65,7 +65,7 @@ def test_nobody_else_has_the_page(people: Cast) -> None:
     assert (people.acme.name, people.acme.archived_at) == ("Acme", None)
 
 
-def test_whom_a_second_factor_is_asked_of_is_an_owners_to_say(people: Cast) -> None:
+def test_only_owners_require_a_second_factor(people: Cast) -> None:
     """P23: who changes every other setting does not weaken how owners sign in."""
     role = create_role(people.acme, "Settings", PERMISSIONS, actor=SYSTEM)
     max = person("max")
@@ -84,7 +84,7 @@ def test_whom_a_second_factor_is_asked_of_is_an_owners_to_say(people: Cast) -> N
     assert (people.acme.name, people.acme.second_factor_roles) == ("Max", ["owner"])
 
 
-def test_a_custom_role_gives_nobody_an_owners_rights(people: Cast) -> None:
+def test_custom_role_grants_no_owner_rights(people: Cast) -> None:
     """P23: even one of all permissions lacks what owners have."""
     with pytest.raises(Refused):
         create_role(people.acme, "Signs in", ["sign_in.write"], actor=SYSTEM)

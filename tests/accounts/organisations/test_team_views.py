@@ -17,7 +17,7 @@ def alice(people: Cast) -> Client:
     return signed_in(people.alice)
 
 
-def test_a_team_is_made_changed_and_put_away(people: Cast, alice: Client) -> None:
+def test_team_is_created_changed_and_archived(people: Cast, alice: Client) -> None:
     assert alice.get(NEW).status_code == 200
     response = alice.post(NEW, {"name": "Search", "required_labels": ["project"]})
     assert response.headers["Location"] == "/o/acme/teams/search"
@@ -44,7 +44,7 @@ def test_a_wrong_name_stays_in_the_dialog(people: Cast, alice: Client) -> None:
     assert Team.objects.filter(organisation=people.acme).count() == 1
 
 
-def test_a_project_is_made_moved_and_put_away(people: Cast, alice: Client) -> None:
+def test_project_is_created_moved_and_archived(people: Cast, alice: Client) -> None:
     teams.create_team(people.acme, "second", actor=SYSTEM)
     alice.post("/o/acme/teams/core/projects/new", {"name": "Bot", "team": "core"})
     alice.post("/o/acme/projects/bot/edit", {"name": "Robot", "team": "second"})
@@ -71,7 +71,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
+def test_unpermitted_person_changes_nothing(people: Cast, path: str) -> None:
     """A developer is refused, a stranger finds nothing."""
     projects.create_project(people.core, "bot", actor=SYSTEM)
     for user, status in ((people.bob, 403), (people.charlie, 404)):
@@ -82,7 +82,7 @@ def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_admin_of_one_team_changes_that_one(people: Cast, path: str) -> None:
+def test_team_admin_changes_only_that_team(people: Cast, path: str) -> None:
     """P12: another team is not there for it, and a new one would be none of its own."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     projects.create_project(people.core, "bot", actor=SYSTEM)

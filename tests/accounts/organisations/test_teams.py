@@ -35,7 +35,7 @@ def test_an_archived_team_stops_its_keys_and_not_the_playground(people: Cast) ->
     assert key_actor(text) is not None
 
 
-def test_who_is_limited_to_teams_sees_these(people: Cast) -> None:
+def test_team_limited_person_sees_only_their_teams(people: Cast) -> None:
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     members.set_member(
         people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM

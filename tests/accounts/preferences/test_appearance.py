@@ -18,7 +18,7 @@ def test_a_choice_is_kept_for_browser_and_person(people: Cast) -> None:
     assert recalled.cookies["theme"].value == "dark"
 
 
-def test_what_is_not_offered_changes_nothing(people: Cast) -> None:
+def test_unoffered_choice_changes_nothing(people: Cast) -> None:
     response = HttpResponse()
     set_appearance(response, people.bob, theme="pink", language="xx")
     set_appearance(response, None, theme="", language="")

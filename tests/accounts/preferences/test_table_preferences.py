@@ -66,7 +66,7 @@ def test_a_choice_is_kept_for_the_person(people: Cast) -> None:
     assert not TablePreference.objects.exists()
 
 
-def test_nobody_else_and_nothing_else(people: Cast) -> None:
+def test_choice_affects_no_one_and_nothing_else(people: Cast) -> None:
     bob = signed_in(people.bob)
     assert bob.post("/tables/nothing", BACK).status_code == 404
     assert bob.get(PATH).status_code == 405

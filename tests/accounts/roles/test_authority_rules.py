@@ -23,7 +23,7 @@ OWN_KEYS = ("keys.read:own",)
 
 
 @given(AUTHORITIES, AUTHORITIES)
-def test_what_is_within_reaches_no_further(one: Authority, bound: Authority) -> None:
+def test_inner_authority_reaches_no_further(one: Authority, bound: Authority) -> None:
     if first_action_beyond(one, bound) is not None or bound.owns:
         return
     for action in get_args(Action):
@@ -34,20 +34,20 @@ def test_what_is_within_reaches_no_further(one: Authority, bound: Authority) -> 
 
 
 @given(AUTHORITIES, AUTHORITIES, AUTHORITIES)
-def test_within_is_an_order(a: Authority, b: Authority, c: Authority) -> None:
+def test_authority_is_an_order(a: Authority, b: Authority, c: Authority) -> None:
     assert first_action_beyond(a, a) is None
     if first_action_beyond(a, b) is None and first_action_beyond(b, c) is None:
         assert first_action_beyond(a, c) is None
 
 
 @given(AUTHORITIES, AUTHORITIES)
-def test_two_do_not_stand_above_each_other(a: Authority, b: Authority) -> None:
+def test_two_authorities_are_not_above_each_other(a: Authority, b: Authority) -> None:
     if not (a.owns or b.owns):
         assert not (outranks(a, b) and outranks(b, a))
     assert outranks(Authority("owner"), a)
 
 
-def test_limits_to_teams_take_away_what_is_the_organisation_s() -> None:
+def test_team_limits_remove_organisation_rights() -> None:
     limited = Authority("admin", teams=frozenset(TEAMS[:1]))
     assert limited.scope_of("keys.write") == "teams"
     assert limited.scope_of("webhooks.write") is None
@@ -93,5 +93,5 @@ def test_a_lead_reaches_into_no_other_team(
         (Authority("admin", teams=ONE), Authority("developer"), False),
     ],
 )
-def test_who_may_change_whom(one: Authority, other: Authority, expected: bool) -> None:
+def test_members_one_may_change(one: Authority, other: Authority, expected: bool) -> None:
     assert outranks(one, other) is expected

@@ -124,7 +124,7 @@ OWN = {
 }
 
 
-def test_what_a_custom_role_is_made_of() -> None:
+def test_contents_of_a_custom_role() -> None:
     """Nothing that no owner has, nor how people sign in; and what a developer has of their own
     alone also comes alone."""
     whole = {one for one in PERMISSIONS if not one.endswith(":own")}

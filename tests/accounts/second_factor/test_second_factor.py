@@ -51,7 +51,7 @@ def test_a_password_alone_does_not_sign_in(bob: Owner) -> None:
     assert is_in(browser)
 
 
-def test_a_way_back_is_kept_over_the_second_step(bob: Owner) -> None:
+def test_return_address_survives_the_second_step(bob: Owner) -> None:
     browser = Client()
     form = {"login": "bob@example.org", "password": PASSWORD, "next": "/o/acme/keys"}
     browser.post("/login?next=/o/acme/keys", form)
@@ -88,7 +88,7 @@ def test_the_code_that_added_an_app_does_not_sign_in(bob: Owner) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_code_sent_ten_times_at_once_signs_in_once() -> None:
+def test_code_sent_ten_times_in_parallel_signs_in_once() -> None:
     owner = with_app(person("bob"))
     browsers = [password(come_from=f"192.0.2.{n}") for n in range(10)]
     code = owner.app.code()
@@ -112,7 +112,7 @@ def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_recovery_code_sent_ten_times_at_once_signs_in_once() -> None:
+def test_recovery_code_sent_ten_times_in_parallel_signs_in_once() -> None:
     owner = with_app(person("bob"))
     browsers = [password(come_from=f"192.0.2.{n}") for n in range(10)]
     message = at_once(lambda n: send(browsers[n], owner.recovery_codes[0]).status_code)
@@ -139,7 +139,7 @@ def test_a_sign_in_link_asks_for_the_second_factor_too(bob: Owner, people: Cast)
     assert is_in(browser)
 
 
-def test_a_reset_of_the_password_does_not_go_around_it(bob: Owner) -> None:
+def test_password_reset_does_not_bypass_the_second_factor(bob: Owner) -> None:
     """ASVS 6.4.3."""
     browser = Client()
     form = browser.get(reset_link(), follow=True).redirect_chain[-1][0]
@@ -151,7 +151,7 @@ def test_a_reset_of_the_password_does_not_go_around_it(bob: Owner) -> None:
 
 
 @pytest.mark.parametrize("page", ["/login/2fa", "/account/security", "/account/sign-ins"])
-def test_nobody_comes_to_these_pages_without_a_password(db: None, page: str) -> None:
+def test_second_step_pages_need_a_password_first(db: None, page: str) -> None:
     assert Client().get(page)["Location"].startswith("/login")
 
 
@@ -215,7 +215,7 @@ def test_a_right_code_is_not_counted(bob: Owner) -> None:
 # Secrets ----------------------------------------------------------------------------------------
 
 
-def test_a_dump_of_the_database_gives_no_secret_away(people: Cast) -> None:
+def test_database_dump_reveals_no_secret(people: Cast) -> None:
     """P14: the secret of an app, while it is added as well, and recovery codes stand sealed."""
     browser = signed_in(people.bob)
     page = browser.get("/account/security/app").content.decode()
@@ -246,7 +246,7 @@ def letters_of(user: User) -> list[str]:
     return [fact.body["action"] for fact in facts]
 
 
-def test_every_change_is_audited_and_told(bob: Owner, people: Cast) -> None:
+def test_every_change_is_audited_and_emailed(bob: Owner, people: Cast) -> None:
     bob.browser.post("/account/security/recovery-codes/new")
     bob.browser.post("/account/security/app/remove")
     actions = ["authenticator_app.added", "recovery_codes.made", "authenticator_app.removed"]
@@ -268,7 +268,7 @@ def test_a_change_ends_the_other_sessions(people: Cast) -> None:
     assert is_in(owner.browser)
 
 
-def test_a_person_who_lost_everything_is_reset_by_an_operator(bob: Owner, people: Cast) -> None:
+def test_operator_resets_a_person_who_lost_every_factor(bob: Owner, people: Cast) -> None:
     second_factor.reset_factors(SYSTEM, people.bob)
     assert not is_in(bob.browser)
     assert letters_of(people.bob)[-1] == "second_factor.reset"
@@ -276,7 +276,7 @@ def test_a_person_who_lost_everything_is_reset_by_an_operator(bob: Owner, people
     assert answer["Location"] == "/"
 
 
-def test_a_letter_says_what_changed_and_from_where(bob: Owner, people: Cast) -> None:
+def test_email_states_the_change_and_its_origin(bob: Owner, people: Cast) -> None:
     tell()
     (letter,) = mail.outbox
     assert letter.to == [people.bob.email]
@@ -317,9 +317,7 @@ PASSKEY_PATHS = ("/login/passkey", "/login/2fa", "/account/security/passkeys/add
         for m, credential in enumerate(MADE_UP)
     ],
 )
-def test_no_credential_that_is_made_up_is_an_error_of_ours(
-    people: Cast, path: str, credential: str
-) -> None:
+def test_invented_credential_is_no_internal_error(people: Cast, path: str, credential: str) -> None:
     browser = signed_in(people.bob) if "account" in path else Client()
     if path == "/login/2fa":
         with_app(people.bob)
@@ -332,7 +330,7 @@ def test_no_credential_that_is_made_up_is_an_error_of_ours(
         assert not is_in(browser)
 
 
-def test_a_refused_passkey_is_said_on_the_sign_in_page(people: Cast) -> None:
+def test_rejected_passkey_is_reported_on_the_sign_in_page(people: Cast) -> None:
     browser = Client()
     answer = browser.post("/login/passkey", {"credential": "{}", "next": "/o/acme/keys"})
     assert answer["Location"] == "/login?refused=passkey&next=%2Fo%2Facme%2Fkeys"

@@ -23,7 +23,7 @@ def hasher(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PasswordHasher, "iterations", 1)
 
 
-def test_the_product_hashes_by_turns() -> None:
+def test_product_hashes_in_turn() -> None:
     """And reads what Django's own hasher has written."""
     from config import settings
 
@@ -32,7 +32,7 @@ def test_the_product_hashes_by_turns() -> None:
     assert PasswordHasher().verify("secret", kept)
 
 
-def test_few_hash_at_once_and_few_wait() -> None:
+def test_few_hash_in_parallel_and_few_wait() -> None:
     turns = Turns(2, 3, 10.0)
     inside, most, message = 0, 0, []
     lock, full, go_on = threading.Lock(), threading.Event(), threading.Event()
@@ -63,7 +63,7 @@ def test_few_hash_at_once_and_few_wait() -> None:
     assert most == 2
 
 
-def test_who_waits_too_long_is_told_so() -> None:
+def test_overlong_wait_is_reported() -> None:
     turns = Turns(1, 5, 0.0)
     with turns:
         for _ in range(20):
@@ -73,7 +73,7 @@ def test_who_waits_too_long_is_told_so() -> None:
         pass
 
 
-def test_who_waited_too_long_leaves_the_seat_to_others() -> None:
+def test_timed_out_waiter_leaves_the_place_to_others() -> None:
     turns = Turns(1, 1, 0.0)
     with turns, pytest.raises(HashingBusy), turns:
         pass
@@ -165,7 +165,7 @@ def test_a_wrong_password_costs_one_hash_for_known_and_unknown(
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "The server is busy"), ("zh-hans", "服务器正忙")]
 )
-def test_a_crowd_of_hashes_is_told_to_come_again(
+def test_crowd_of_hashes_is_asked_to_retry(
     people: Cast,
     hasher: None,
     settings: Any,

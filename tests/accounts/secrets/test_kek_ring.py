@@ -222,14 +222,14 @@ def test_everything_sealed_moves_to_the_first_key(
     assert count_by_kek() == {NEW_ID: count + 1}
 
 
-def test_each_sealed_column_is_tried_above(secrets: Secrets) -> None:
+def test_each_sealed_column_is_tested_above(secrets: Secrets) -> None:
     """A column that is added is added to what is rotated there."""
     rotate()
     for field in sealed_fields():
         assert field.model._default_manager.exclude(**{field.name: None}).exists(), field
 
 
-def test_a_start_without_a_key_that_something_needs_is_refused(
+def test_process_does_not_start_without_a_needed_key(
     secrets: Secrets, settings: LazySettings
 ) -> None:
     settings.WEIR_KEK = NEW
@@ -281,7 +281,7 @@ def test_an_interrupted_rotation_goes_on(
     secrets.read(NEW)
 
 
-def test_what_is_written_between_is_not_written_over(
+def test_concurrent_writes_are_not_overwritten(
     secrets: Secrets, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even by a process that still seals with the old key."""
@@ -307,7 +307,7 @@ def test_what_is_written_between_is_not_written_over(
     secrets.read(NEW)
 
 
-def test_what_opens_with_no_key_is_told_and_left(secrets: Secrets, settings: LazySettings) -> None:
+def test_unopenable_secret_is_reported_and_left(secrets: Secrets, settings: LazySettings) -> None:
     ChannelKey.objects.update(sealed=b"damaged")
     settings.WEIR_KEK = f"{NEW},{OLD}"
     out = StringIO()

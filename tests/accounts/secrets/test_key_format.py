@@ -39,7 +39,7 @@ def test_one_wrong_character_breaks_a_key(
     assert check(changed) is (KeyForm.OWN if changed == text else KeyForm.OWN_BROKEN)
 
 
-def test_the_kind_is_under_the_checksum() -> None:
+def test_checksum_covers_the_kind() -> None:
     relay = compose("relay", RANDOM)
     management = compose("management", RANDOM)
 

@@ -42,7 +42,7 @@ _MOZILLA = "Mozilla/5.0"
         ("<script>", Device("", "")),
     ],
 )
-def test_a_device_is_named_as_a_person_would(agent: str, device: Device) -> None:
+def test_device_has_a_human_readable_name(agent: str, device: Device) -> None:
     assert device_of(agent) == device
 
 

@@ -51,7 +51,7 @@ def test_a_session_is_readable_and_writable_in_any_tenant(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_where_it_is_waited_for() -> None:
+def test_asynchronous_access_does_the_same() -> None:
     async def walk() -> None:
         store = SessionStore()
         for n in (0, 1):

@@ -50,7 +50,7 @@ def test_the_list_names_device_network_and_last_use(people: Cast) -> None:
     assert "192.0.2.7" not in signed_in(people.alice).get("/account/sign-ins").content.decode()
 
 
-def test_the_list_has_what_still_opens_something(people: Cast) -> None:
+def test_list_contains_sessions_that_still_open_something(people: Cast) -> None:
     here, idle, old, gone, over = (signed_in(people.bob) for _ in range(5))
     for browser in (here, idle, old, gone, over):
         assert is_in(browser)
@@ -67,7 +67,7 @@ def test_the_list_has_what_still_opens_something(people: Cast) -> None:
     assert not sessions.is_alive(str(here.session.session_key))
 
 
-def test_everybody_is_signed_out_and_no_link_lets_anybody_in(people: Cast) -> None:
+def test_ending_all_sessions_also_ends_links(people: Cast) -> None:
     """What an operator does after a leak; open streams hear of it."""
     browsers = [signed_in(people.bob), signed_in(people.alice)]
     assert all(map(is_in, browsers))
@@ -83,7 +83,7 @@ def test_everybody_is_signed_out_and_no_link_lets_anybody_in(people: Cast) -> No
     assert left == (0, 0, 0)
 
 
-def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> None:
+def test_ended_session_notices_at_the_next_request(people: Cast) -> None:
     here, there = signed_in(people.bob), signed_in(people.bob)
     assert is_in(here)
     assert is_in(there)
@@ -118,7 +118,7 @@ def test_an_end_leaves_no_row_and_is_recorded_once(people: Cast) -> None:
     assert AuditEvent.objects.get(action="sessions.ended").detail["count"] == 1
 
 
-def test_nobody_ends_the_session_of_another(people: Cast) -> None:
+def test_no_one_ends_anothers_session(people: Cast) -> None:
     alice, bob = signed_in(people.alice), signed_in(people.bob)
     assert is_in(alice)
     row = UserSession.objects.get(user=people.alice)
@@ -126,7 +126,7 @@ def test_nobody_ends_the_session_of_another(people: Cast) -> None:
     assert is_in(alice)
 
 
-def test_all_others_are_ended_at_once(people: Cast) -> None:
+def test_all_other_sessions_are_ended_together(people: Cast) -> None:
     here, *others = [signed_in(people.bob) for _ in range(4)]
     assert all(map(is_in, (here, *others)))
     page = here.post("/account/sign-ins/end", follow=True).content.decode()
@@ -159,7 +159,7 @@ def test_no_session_lasts_longer_than_seven_days(people: Cast) -> None:
     assert not is_in(browser)
 
 
-def test_what_an_open_page_asks_by_itself_is_no_use(people: Cast) -> None:
+def test_background_requests_of_an_open_page_are_no_use(people: Cast) -> None:
     browser = signed_in(people.bob)
     assert is_in(browser)
     age(browser, last_seen_at=dt.timedelta(minutes=30))
@@ -171,7 +171,7 @@ def test_what_an_open_page_asks_by_itself_is_no_use(people: Cast) -> None:
     assert UserSession.objects.get().last_seen_at > before
 
 
-def test_a_session_from_before_this_was_counted_gets_its_row(people: Cast) -> None:
+def test_older_session_gets_its_row(people: Cast) -> None:
     browser = signed_in(people.bob)
     assert not UserSession.objects.exists()
     assert is_in(browser)
@@ -190,7 +190,7 @@ def test_signing_in_gives_the_browser_another_session(people: Cast) -> None:
     assert is_in(browser)
 
 
-def test_another_password_ends_the_other_sessions(people: Cast) -> None:
+def test_password_change_ends_the_other_sessions(people: Cast) -> None:
     here, there = signed_in(people.bob), signed_in(people.bob)
     assert is_in(there)
     new = {"password1": "quite another one", "password2": "quite another one"}
@@ -200,7 +200,7 @@ def test_another_password_ends_the_other_sessions(people: Cast) -> None:
     assert Fact.objects.get(kind="security.changed").body["action"] == "password.changed"
 
 
-def test_is_alive_is_what_the_next_request_would_find(people: Cast) -> None:
+def test_is_alive_matches_the_next_request(people: Cast) -> None:
     browser = signed_in(people.bob)
     key = str(browser.session.session_key)
     assert is_in(browser)
@@ -229,7 +229,7 @@ def test_a_session_has_its_row_from_the_sign_in_on(people: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_streams_to_a_session_hears_of_its_end_at_the_commit() -> None:
+def test_open_stream_learns_of_its_sessions_end_at_the_commit() -> None:
     bob = person("bob")
     browser = signed_in(bob)
     assert is_in(browser)

@@ -71,7 +71,7 @@ def test_an_operator_sees_what_the_role_sees(people: Cast, dora: Client) -> None
 
 
 @pytest.mark.parametrize("path", ["playground", "history", "prompts", "compare"])
-def test_no_chat_and_no_prompt_is_shown(viewing: Client, path: str) -> None:
+def test_no_chat_or_prompt_is_shown(viewing: Client, path: str) -> None:
     names = {"playground": "playground", "history": "playground/history"}
     address = f"/o/acme/{names.get(path, path)}"
     assert viewing.get(address).status_code in (403, 404)
@@ -88,7 +88,7 @@ def test_nothing_is_changed_while_viewing(viewing: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nor_by_what_streams(viewing: Client) -> None:
+def test_streams_change_nothing_either(viewing: Client) -> None:
     answers = {path: viewing.post(path).status_code for path, alone in GUARDED if alone}
     assert {path for path, status in answers.items() if status != 403} == set()
     assert answers
@@ -106,7 +106,7 @@ def test_no_operation_of_the_api_changes_anything_while_viewing(viewing: Client)
     assert asked > 20
 
 
-def test_its_begin_and_end_are_audited_and_its_owners_told(people: Cast, dora: Client) -> None:
+def test_start_and_end_are_audited_and_owners_notified(people: Cast, dora: Client) -> None:
     dora.post("/admin/view-as", ASKED)
     dora.post("/view-as/end")
     began, ended = AuditEvent.objects.filter(action__startswith="view_as.").order_by("id")
@@ -157,7 +157,7 @@ def test_it_is_for_operators_and_needs_a_reason(people: Cast, dora: Client) -> N
     assert not AuditEvent.objects.filter(action="view_as.began").exists()
 
 
-def test_who_is_no_operator_any_more_views_nothing(people: Cast, viewing: Client) -> None:
+def test_former_operator_views_nothing(people: Cast, viewing: Client) -> None:
     people.dora.operator = False
     people.dora.save(update_fields=["operator"])
     assert viewing.get("/o/acme/keys").status_code == 404

@@ -16,7 +16,7 @@ from accounts.sign_in.forms import ChangePasswordForm, LoginForm, SetPasswordFor
         ("lifetime", "-1"),
     ],
 )
-def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
+def test_invalid_input_is_reported_at_its_field(field: str, value: str) -> None:
     form = KeyForm({"name": "ci", "kind": "relay", field: value})
     assert set(form.errors) == {field}
 
@@ -42,7 +42,7 @@ def test_an_invalid_limit_is_reported_in_the_pages_language(
             assert str(form.errors[field][0]).startswith(message)
 
 
-def test_allauths_fields_have_no_words_inside() -> None:
+def test_allauth_fields_have_no_placeholder() -> None:
     form = LoginForm()
     assert not any("placeholder" in field.widget.attrs for field in form.fields.values())
 

@@ -42,9 +42,7 @@ def test_a_weak_password_is_refused(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("open_sign_up")
-def test_a_sign_up_says_to_nobody_else_which_addresses_are_known(
-    people: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sign_up_reveals_no_known_addresses(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same page after the same work; the letter says to its reader what happened."""
     hashes: list[str] = []
     encode = MD5PasswordHasher.encode
@@ -81,7 +79,7 @@ def test_a_sign_up_says_how_long_a_password_is(client: Client) -> None:
     "next_page",
     ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"],
 )
-def test_a_way_back_to_elsewhere_is_ignored(people: Cast, next_page: str) -> None:
+def test_foreign_return_address_is_ignored(people: Cast, next_page: str) -> None:
     browser = Client()
     response = browser.post(
         "/login", {"login": "bob@example.org", "password": PASSWORD, "next": next_page}
@@ -89,7 +87,7 @@ def test_a_way_back_to_elsewhere_is_ignored(people: Cast, next_page: str) -> Non
     assert (response.status_code, response["Location"]) == (302, "/")
 
 
-def test_a_way_back_on_this_site_is_taken(people: Cast) -> None:
+def test_return_address_on_this_site_is_followed(people: Cast) -> None:
     response = Client().post(
         "/login?next=/o/acme/keys",
         {"login": "bob@example.org", "password": PASSWORD, "next": "/o/acme/keys"},
@@ -125,7 +123,7 @@ def test_unknown_and_wrong_look_alike(people: Cast) -> None:
     assert visible(wrong) == visible(unknown)
 
 
-def test_a_reset_says_the_same_to_everybody(people: Cast) -> None:
+def test_reset_answers_everyone_alike(people: Cast) -> None:
     known = Client().post("/password/reset", {"email": "bob@example.org"}, follow=True)
     unknown = Client().post("/password/reset", {"email": "zoe@example.org"}, follow=True)
     assert visible(known) == visible(unknown)
@@ -143,7 +141,7 @@ def test_a_reset_says_the_same_to_everybody(people: Cast) -> None:
     ],
 )
 @pytest.mark.parametrize("email", ["bob@example.org", "zoe@example.org"])
-def test_a_reset_whose_email_was_not_sent_says_so(
+def test_reset_reports_an_unsent_email(
     people: Cast, settings: Any, host: str, words: str, email: str
 ) -> None:
     settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = BACKEND, host, 9
@@ -184,7 +182,7 @@ def test_five_failures_slow_down(people: Cast) -> None:
         ("zh-hans", ("尝试次数过多", "请在 5 分钟后重试。")),
     ],
 )
-def test_who_is_slowed_down_is_told_until_when(
+def test_slowed_person_learns_until_when(
     people: Cast, language: str, words: tuple[str, ...]
 ) -> None:
     fail(5)
@@ -245,7 +243,7 @@ def set_password_by(browser: Client, link: str) -> Any:
     return browser.post(form, new, follow=True)
 
 
-def test_strangers_who_use_up_the_letters_leave_a_link(people: Cast) -> None:
+def test_used_up_emails_leave_a_sign_in_link(people: Cast) -> None:
     """The page says that the newest letter works, and it does."""
     for n in range(10, 14):
         fail(5, come_from=f"192.0.2.{n}")
@@ -260,7 +258,7 @@ def test_strangers_who_use_up_the_letters_leave_a_link(people: Cast) -> None:
     assert sign_in(password="quite another one", come_from="192.0.2.99").status_code == 302
 
 
-def test_without_a_mail_server_no_letter_is_promised(people: Cast, settings: Any) -> None:
+def test_no_email_is_promised_without_a_mail_server(people: Cast, settings: Any) -> None:
     settings.EMAIL_BACKEND = BACKEND
     fail(5)
     page = sign_in().content.decode()
@@ -289,7 +287,7 @@ def test_a_network_becomes_known_by_a_link_and_by_a_reset(people: Cast) -> None:
         assert sign_in(password="quite another one", come_from=known).status_code == 302
 
 
-def test_where_one_signed_in_long_ago_is_forgotten(people: Cast) -> None:
+def test_old_sign_in_networks_are_forgotten(people: Cast) -> None:
     sign_in(come_from="192.0.2.5")
     SignInNetwork.objects.update(last_at=clock.now() - dt.timedelta(days=181))
     sign_in(come_from="192.0.2.6")
@@ -317,7 +315,7 @@ def test_each_entry_form_is_bounded_for_a_network(path: str, form: dict[str, str
     assert send(99, "192.0.2.2") != 429
 
 
-def test_letters_to_one_address_are_few(people: Cast) -> None:
+def test_emails_to_one_address_are_limited(people: Cast) -> None:
     for n in range(6):
         asked = {"email": "bob@example.org"}
         last = Client(REMOTE_ADDR=f"192.0.2.{n}").post("/password/reset", asked)
@@ -363,7 +361,7 @@ def at_once(ask: Callable[[int], Any], times: int = 10) -> list[Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
+def test_reset_link_works_once_even_ten_times_in_parallel() -> None:
     """docs/promises.md, "Sign-in": single-use."""
     bob = cast.person("bob")
     link = reset_link()
@@ -393,7 +391,7 @@ def test_ten_concurrent_sign_ups_of_one_address_make_one_person(settings: Any) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tries_that_come_at_once_are_all_counted() -> None:
+def test_simultaneous_tries_are_all_counted() -> None:
     cast.person("bob")
     message = at_once(lambda n: sign_in(password="wrong wrong").status_code, 20)
     assert (message.count(200), message.count(429)) == (5, 15)
@@ -415,7 +413,7 @@ def test_a_deactivated_persons_correct_password_is_no_failure(people: Cast) -> N
         assert sign_in().status_code == 302
 
 
-def test_windows_that_have_ended_are_forgotten(people: Cast) -> None:
+def test_ended_windows_are_forgotten(people: Cast) -> None:
     fail(1, come_from="192.0.2.3")
     TryWindow.objects.update(ends_at=clock.now() - dt.timedelta(seconds=1))
     fail(1, come_from="192.0.2.4")
@@ -455,7 +453,7 @@ def test_signing_out_is_a_post(people: Cast) -> None:
     assert browser.get("/o/acme/keys").status_code == 302
 
 
-def test_who_is_switched_off_is_out_at_once(people: Cast) -> None:
+def test_deactivated_person_is_signed_out_immediately(people: Cast) -> None:
     browser = signed_in(people.bob)
     people.bob.is_active = False
     people.bob.save()
@@ -469,12 +467,12 @@ def test_who_is_switched_off_is_out_at_once(people: Cast) -> None:
     "path",
     ["/login", "/signup", "/password/reset", "/password/reset/sent", "/password/reset/done"],
 )
-def test_entry_pages_stand(db: None, client: Client, path: str) -> None:
+def test_entry_pages_load(db: None, client: Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/password/change", "/logout"])
-def test_pages_of_ones_own_account_stand(people: Cast, path: str) -> None:
+def test_account_pages_load(people: Cast, path: str) -> None:
     assert signed_in(people.bob).get(path).status_code == 200
 
 
@@ -488,7 +486,7 @@ def test_a_password_is_changed_with_the_old_one(people: Cast) -> None:
     assert Client().get("/password/change")["Location"].startswith("/login")
 
 
-def test_who_came_by_a_link_sets_a_first_password(people: Cast) -> None:
+def test_person_who_came_by_a_link_sets_a_first_password(people: Cast) -> None:
     people.bob.set_unusable_password()
     people.bob.save()
     browser = signed_in(people.bob)
@@ -520,7 +518,7 @@ def test_a_link_is_used_once(people: Cast) -> None:
     assert AuditEvent.objects.filter(action="sign_in_link.used").count() == 1
 
 
-def test_an_old_link_and_one_of_somebody_switched_off_are_dead(people: Cast) -> None:
+def test_old_and_deactivated_persons_links_are_dead(people: Cast) -> None:
     old = text_in(signin.make_sign_in_link(people.bob))
     SignInLink.objects.update(expires_at=clock.now())
     assert signin.use_sign_in_link(old) is None

@@ -67,7 +67,7 @@ def test_it_makes_the_first_operator_once(db: None) -> None:
         assert Client().get(path)["Location"] == "/login"
 
 
-def test_every_link_that_makes_nobody_looks_the_same(db: None) -> None:
+def test_every_useless_link_looks_the_same(db: None) -> None:
     old = first_run.make_set_up_link()
     replaced = Client().get(old).status_code
     new = first_run.make_set_up_link()
@@ -81,14 +81,14 @@ def test_every_link_that_makes_nobody_looks_the_same(db: None) -> None:
     assert not User.objects.exists()
 
 
-def test_there_is_no_second_set_up(people: Cast) -> None:
+def test_second_set_up_does_not_exist(people: Cast) -> None:
     """Dora operates already."""
     with pytest.raises(CommandError, match="sign_in_link"):
         call_command("set_up_link")
     assert Client().get("/setup")["Location"] == "/login"
 
 
-def test_a_link_from_before_there_was_an_operator_is_over(db: None) -> None:
+def test_link_from_before_the_first_operator_is_over(db: None) -> None:
     path = first_run.make_set_up_link()
     User.objects.create_user("dora@example.org", operator=True)
     assert Client().post(path, FORM).status_code == 410
@@ -104,7 +104,7 @@ def test_a_link_from_before_there_was_an_operator_is_over(db: None) -> None:
         ({"email": ""}, "This field is required."),
     ],
 )
-def test_what_cannot_be_is_told_at_its_field(db: None, over: dict[str, str], words: str) -> None:
+def test_invalid_input_is_reported_at_its_field(db: None, over: dict[str, str], words: str) -> None:
     path = first_run.make_set_up_link()
     answer = Client().post(path, FORM | over)
     assert answer.status_code == 422
@@ -114,7 +114,7 @@ def test_what_cannot_be_is_told_at_its_field(db: None, over: dict[str, str], wor
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ten_who_press_at_once_are_one_operator() -> None:
+def test_ten_simultaneous_presses_make_one_operator() -> None:
     path = first_run.make_set_up_link()
     together = threading.Barrier(10)
 

@@ -74,7 +74,7 @@ def invited(people: Cast, browser: Client, email: str = "") -> str:
     return path
 
 
-def test_an_invitation_lets_in_where_it_may(people: Cast) -> None:
+def test_invitation_admits_where_it_may(people: Cast) -> None:
     browser = Client()
     path = invited(people, browser)
     assert "You can accept your invitation" in browser.get("/signup").content.decode()
@@ -85,7 +85,7 @@ def test_an_invitation_lets_in_where_it_may(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("email", ["", "eve@acme.example"])
-def test_switched_off_not_even_an_invitation_makes_an_account(people: Cast, email: str) -> None:
+def test_disabled_sign_up_rejects_even_invitations(people: Cast, email: str) -> None:
     sign_up.save_sign_up(SYSTEM, mode="off")
     browser = Client()
     path = invited(people, browser, email)
@@ -123,7 +123,7 @@ def test_open_sign_up_needs_an_address_and_an_organisation(people: Cast) -> None
     assert Organisation.objects.count() == 3
 
 
-def test_where_it_is_not_open_nobody_makes_an_organisation(people: Cast) -> None:
+def test_only_open_sign_up_creates_organisations(people: Cast) -> None:
     ivy = signed_in(person("ivy"))
     assert ivy.post("/organisation/new", {"name": "Ivy"}).status_code == 422
     sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
@@ -180,7 +180,7 @@ def test_a_confirmed_address_joins_its_domains_organisation(people: Cast) -> Non
     assert (membership.role, membership.all_teams) == ("developer", True)
 
 
-def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
+def test_removed_person_does_not_return_by_the_domain(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     eve = come_in(Client())
     members.remove_member(people.acme, eve.email, actor=actor(people.alice, people.acme))
@@ -231,7 +231,7 @@ def test_known_and_unknown_foreign_addresses_look_alike(people: Cast) -> None:
     assert mail.outbox == []
 
 
-def test_an_archived_organisation_takes_nobody(people: Cast) -> None:
+def test_archived_organisation_admits_no_one(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     organisations.archive_organisation(people.acme, actor=SYSTEM)
     assert "by invitation" in send(Client()).content.decode()
@@ -240,7 +240,7 @@ def test_an_archived_organisation_takes_nobody(people: Cast) -> None:
 # The setting ------------------------------------------------------------------------------------
 
 
-def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
+def test_operator_changes_sign_up_on_a_page(people: Cast) -> None:
     dora = signed_in(people.dora)
     form = {
         "mode": "domain", "captcha": "on", "domains": "Acme.example = acme: developer\n\n"
@@ -285,7 +285,7 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_told_at_its_field(
+def test_invalid_input_is_reported_at_its_field(
     people: Cast, form: dict[str, str], words: str
 ) -> None:
     answer = signed_in(people.dora).post("/admin/people/sign-up", form)
@@ -294,14 +294,14 @@ def test_what_cannot_be_is_told_at_its_field(
     assert sign_up.describe_settings() == {"mode": "invite", "captcha": True, "domains": []}
 
 
-def test_a_domain_is_listed_once_whoever_lists_it(people: Cast) -> None:
+def test_domain_is_listed_once_overall(people: Cast) -> None:
     for other in (ACME, {**ACME, "domain": ACME["domain"].upper()}):
         with pytest.raises(Refused, match="is listed twice"):
             sign_up.save_sign_up(SYSTEM, domains=[ACME, other])
     assert not SignUpDomain.objects.exists()
 
 
-def test_without_letters_no_address_can_be_confirmed(people: Cast, settings: Any) -> None:
+def test_address_cannot_be_confirmed_without_email(people: Cast, settings: Any) -> None:
     sign_up.save_sign_up(SYSTEM, mode="open", domains=[ACME])
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
     assert "Sign-up is closed" in Client().get("/signup").content.decode()
@@ -316,7 +316,7 @@ def change(browser: Client, body: dict[str, Any]) -> Any:
     return browser.patch(API, json.dumps(body), "application/json")
 
 
-def test_the_api_reads_and_changes_it(people: Cast) -> None:
+def test_api_reads_and_changes_sign_up(people: Cast) -> None:
     dora = signed_in(people.dora)
     assert dora.get(API).json() == {"mode": "invite", "captcha": True, "domains": []}
     assert change(dora, {"mode": "domain", "domains": [ACME]}).json()["domains"] == [ACME]
@@ -341,9 +341,7 @@ def of_api(browser: Client) -> int:
 
 
 @pytest.mark.parametrize(("ask", "status"), [(of_page, 404), (of_api, 403)])
-def test_nobody_but_an_operator_sees_it(
-    people: Cast, ask: Callable[[Client], int], status: int
-) -> None:
+def test_only_operators_see_it(people: Cast, ask: Callable[[Client], int], status: int) -> None:
     for user in (people.alice, people.bob):
         assert ask(signed_in(user)) == status
         assert change(signed_in(user), {"mode": "open"}).status_code == 403

@@ -208,7 +208,7 @@ def test_no_organisation_takes_over_accounts_by_listing_a_domain(
         )),
     ],
 )  # fmt: skip
-def test_what_cannot_be_trusted_signs_nobody_in(
+def test_untrusted_claims_sign_no_one_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, lie: dict[str, Any]
 ) -> None:
     browser = Client()
@@ -233,7 +233,7 @@ def test_what_cannot_be_trusted_signs_nobody_in(
     ],
     ids=lambda email: repr(email)[:20],
 )
-def test_an_address_that_nobody_can_have_signs_nobody_in(
+def test_impossible_address_signs_no_one_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, email: Any
 ) -> None:
     provider.claims |= {"email": email}
@@ -243,7 +243,7 @@ def test_an_address_that_nobody_can_have_signs_nobody_in(
 
 
 @pytest.mark.parametrize("value", ["", 7, ["x"], {"a": 1}, "x" * 3000, "a\0b"], ids=repr)
-def test_what_a_provider_says_besides_may_be_anything(
+def test_additional_provider_claims_may_be_anything(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, value: Any
 ) -> None:
     names = ("name", "given_name", "family_name", "nickname", "preferred_username", "picture")
@@ -288,7 +288,7 @@ def test_a_provider_with_incomplete_configuration_is_not_used(
 
 
 @pytest.mark.parametrize(("more", "status"), [(0, 302), (1, 403)])
-def test_a_provider_may_say_a_mebibyte_of_itself(
+def test_provider_metadata_may_have_a_mebibyte(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, more: int, status: int
 ) -> None:
     configured(provider)
@@ -298,7 +298,7 @@ def test_a_provider_may_say_a_mebibyte_of_itself(
 
 
 @pytest.mark.parametrize("way", ["secret in a header", "no userinfo", "two keys", "no key id"])
-def test_providers_of_other_ways_sign_in_as_well(
+def test_other_provider_configurations_sign_in_too(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, way: str
 ) -> None:
     if way == "secret in a header":
@@ -317,7 +317,7 @@ def test_providers_of_other_ways_sign_in_as_well(
     assert is_in(browser)
 
 
-def test_what_is_signed_counts_before_what_is_only_said(
+def test_signed_claims_win_over_unsigned_ones(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     """The ID token has a signature, the userinfo has none."""
@@ -328,7 +328,7 @@ def test_what_is_signed_counts_before_what_is_only_said(
     assert User.objects.filter(email="ada@acme.example").exists()
 
 
-def test_an_answer_that_nobody_asked_for_signs_nobody_in(
+def test_unsolicited_answer_signs_no_one_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     browser = Client()
@@ -337,7 +337,7 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(
     assert not is_in(browser)
 
 
-def test_nothing_inside_is_asked(people: Cast, provider: IdentityProvider, settings: Any,
+def test_no_internal_address_is_asked(people: Cast, provider: IdentityProvider, settings: Any,
                                  row: SingleSignOn) -> None:  # fmt: skip
     """P13: only what an operator permits."""
     settings.SSO_EGRESS_ALLOW = []
@@ -378,7 +378,7 @@ def test_an_account_is_connected_after_signing_in(
     assert is_in(other)
 
 
-def test_a_person_sees_which_accounts_open(people: Cast, row: SingleSignOn) -> None:
+def test_person_sees_the_connected_accounts(people: Cast, row: SingleSignOn) -> None:
     """An account that came by a domain opens as long as the domain is confirmed."""
 
     def opens() -> list[bool]:
@@ -391,7 +391,7 @@ def test_a_person_sees_which_accounts_open(people: Cast, row: SingleSignOn) -> N
     assert opens() == [True]
 
 
-def test_no_link_connects_and_no_other_provider_can_be_connected(
+def test_no_link_connects_a_different_provider(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     id = provider_id(row)
@@ -439,7 +439,7 @@ def test_a_group_gives_its_role_in_its_teams(
     assert membership.custom_role == (custom if role == "Auditor" else None)
 
 
-def test_who_is_switched_off_is_not_changed_by_their_groups(
+def test_groups_do_not_change_a_deactivated_person(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     walk(Client(), provider, row)
@@ -518,7 +518,7 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
         ({"secret": ""}, "Enter the client secret again."),
     ],
 )
-def test_what_cannot_be_is_told_at_its_field(
+def test_invalid_input_is_reported_at_its_field(
     people: Cast, provider: IdentityProvider, over: dict[str, str], words: str
 ) -> None:
     answer = signed_in(people.alice).post("/o/acme/settings/sso", form(provider, **over))
@@ -526,9 +526,7 @@ def test_what_cannot_be_is_told_at_its_field(
     assert words in answer.content.decode()
 
 
-def test_as_many_domains_and_rules_as_may_be_are_taken(
-    people: Cast, provider: IdentityProvider
-) -> None:
+def test_maximum_domains_and_rules_are_accepted(people: Cast, provider: IdentityProvider) -> None:
     full = form(
         provider,
         domains=" ".join(f"d{n}.example" for n in range(20)),
@@ -582,7 +580,7 @@ def test_another_provider_ends_every_connection(
         ({"client_id": "another"}, "secret"),
     ],
 )
-def test_what_cannot_be_is_saved_by_nobody(
+def test_invalid_configuration_cannot_be_saved(
     people: Cast, row: SingleSignOn, over: dict[str, Any], field: str
 ) -> None:
     """Whoever calls: a file of configuration has no form."""
@@ -602,7 +600,7 @@ def test_another_issuer_drops_the_stored_secret(
         change(row, issuer="https://elsewhere.example")
 
 
-def test_nobody_but_an_owner_says_how_members_sign_in(
+def test_only_owners_decide_how_members_sign_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     """P23: who may change every other setting would else sign in as an owner."""
@@ -616,7 +614,7 @@ def test_nobody_but_an_owner_says_how_members_sign_in(
     assert single_sign_on.describe_settings(row) == before
 
 
-def test_who_signed_in_a_while_ago_confirms_it_first(people: Cast, row: SingleSignOn) -> None:
+def test_stale_sign_in_is_confirmed_first(people: Cast, row: SingleSignOn) -> None:
     browser, page = signed_in(people.alice), "/o/acme/settings/sso"
     confirmed(browser, people.alice, clock.now() - dt.timedelta(hours=2))
     answer = browser.get(page)
@@ -635,12 +633,12 @@ def settings_manager(people: Cast) -> User:
 
 
 @pytest.mark.parametrize("name", ["bob", "charlie"])
-def test_nobody_but_an_owner_sees_it(people: Cast, name: str, row: SingleSignOn) -> None:
+def test_only_owners_see_it(people: Cast, name: str, row: SingleSignOn) -> None:
     status = signed_in(getattr(people, name)).get("/o/acme/settings/sso").status_code
     assert status == {"bob": 403, "charlie": 404}[name]
 
 
-def test_the_secret_stands_sealed_and_is_told_to_nobody(people: Cast, row: SingleSignOn) -> None:
+def test_secret_is_sealed_and_never_shown(people: Cast, row: SingleSignOn) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT encode(sealed, 'escape') FROM accounts_singlesignon")
         assert SECRET not in str(cursor.fetchall())

@@ -43,7 +43,7 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
     return client.generic(method, path, json.dumps(body or {}), "application/json")
 
 
-def test_it_is_set_read_and_removed_without_its_secret(alice: Client) -> None:
+def test_single_sign_on_is_set_read_and_removed_without_its_secret(alice: Client) -> None:
     assert alice.get(API).status_code == 404
     body = send(alice, "PUT", API, BODY).json()
     assert body["issuer"] == "https://login.acme.example"
@@ -81,7 +81,7 @@ def test_it_is_set_read_and_removed_without_its_secret(alice: Client) -> None:
         ({"secret": None}, 422, "secret"),
     ],
 )
-def test_what_cannot_be_is_refused_at_its_field(
+def test_invalid_input_is_rejected_at_its_field(
     alice: Client, over: dict[str, Any], status: int, param: str
 ) -> None:
     answer = send(alice, "PUT", API, BODY | over)
@@ -112,7 +112,7 @@ def test_the_configuration_of_the_provider_is_tested(
     assert (body["ok"], "No public https address" in body["problem"]) == (False, True)
 
 
-def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
+def test_only_owners_reach_single_sign_on(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     admin = member(people.acme, "ann", Role.ADMIN)
     for user in (admin, people.bob):
@@ -134,9 +134,7 @@ def test_a_session_confirms_who_it_is_first(people: Cast) -> None:
     assert SingleSignOn.objects.exists()
 
 
-def test_a_key_changes_nothing_unless_the_installation_opens_it(
-    people: Cast, settings: Any
-) -> None:
+def test_key_changes_it_only_where_the_installation_allows(people: Cast, settings: Any) -> None:
     """P12: who finds a key does not choose who signs in. What the setting opens, it opens alone."""
     settings.SSO_CHANGES_BY_KEY = False
     single_sign_on.save_single_sign_on(
@@ -166,7 +164,7 @@ def test_a_key_changes_nothing_unless_the_installation_opens_it(
 # Operators --------------------------------------------------------------------------------------
 
 
-def test_an_operator_confirms_the_domains_that_were_looked_at(people: Cast, alice: Client) -> None:
+def test_operator_confirms_the_displayed_domains(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     dora = signed_in(people.dora)
     assert dora.get(OF_ACME).json()["domains"] == ["acme.example"]
@@ -188,7 +186,7 @@ def test_an_operator_confirms_the_domains_that_were_looked_at(people: Cast, alic
     assert dora.get(nowhere).status_code == 404
 
 
-def test_nobody_else_confirms_domains(people: Cast, alice: Client) -> None:
+def test_only_operators_confirm_domains(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     path = f"{OF_ACME}/confirm-domains"
     assert alice.get(OF_ACME).status_code == 403
@@ -200,7 +198,7 @@ def test_nobody_else_confirms_domains(people: Cast, alice: Client) -> None:
     assert not SingleSignOn.objects.get().confirmed_domains
 
 
-def test_an_operator_confirms_them_on_the_page(people: Cast) -> None:
+def test_operator_confirms_domains_on_the_page(people: Cast) -> None:
     fields: dict[str, Any] = {
         "issuer": "https://login.acme.example", "client_id": CLIENT, "group_claim": "groups",
         "group_rules": [], "default_role": "viewer", "required": False,
@@ -237,7 +235,7 @@ def test_an_operator_confirms_them_on_the_page(people: Cast) -> None:
     assert AuditEvent.objects.filter(action="single_sign_on.unconfirmed").exists()
 
 
-def test_what_is_described_can_be_saved_again(people: Cast) -> None:
+def test_described_configuration_can_be_saved_again(people: Cast) -> None:
     """As a file of configuration has it: all but the secret."""
     row = single_sign_on.save_single_sign_on(
         SYSTEM, people.acme, secret=SECRET, issuer="https://a.example", client_id=CLIENT,

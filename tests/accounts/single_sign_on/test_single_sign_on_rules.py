@@ -93,7 +93,7 @@ def test_a_verified_address_of_an_own_domain_is_taken(verified: dict[str, Any]) 
     assert email_of_domain(claims, ["acme.example"], ["acme.example"]) == "ada@acme.example"
 
 
-def test_letters_that_lower_to_another_domains_do_not_match() -> None:
+def test_domain_lookalike_letters_do_not_match() -> None:
     """The Kelvin sign is a k in small letters."""
     claims = {"email": "ada@\N{KELVIN SIGN}.example", "email_verified": True}
     with pytest.raises(ClaimsRefused, match="foreign_domain"):

@@ -72,13 +72,13 @@ def changed(answer: str, where: str, **over: Any) -> str:
 
 
 @pytest.mark.django_db
-def test_an_answer_at_its_real_cost_is_accepted() -> None:
+def test_solution_at_its_real_cost_is_accepted() -> None:
     captcha.accept(solved(captcha.new_challenge()))
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("quick")
-def test_an_answer_is_accepted_once() -> None:
+def test_solution_is_accepted_once() -> None:
     answer = solved(captcha.new_challenge())
     captcha.accept(answer)
     for again in (answer, changed(answer, "solution", time=7), answer + "\n"):
@@ -127,7 +127,7 @@ def test_a_wrong_answer_is_refused(where: str, over: dict[str, Any]) -> None:
      '{"challenge": {"parameters": "x"}, "solution": {"counter": 1, "derivedKey": ""}}',
      '{"challenge": {"parameters": {}}, "solution": "x"}', "[" * 2000],
 )  # fmt: skip
-def test_what_is_no_answer_is_refused(document: str) -> None:
+def test_malformed_solution_is_rejected(document: str) -> None:
     with pytest.raises(CaptchaRefused):
         captcha.accept(base64.b64encode(document.encode()).decode())
     with pytest.raises(CaptchaRefused):
@@ -136,7 +136,7 @@ def test_what_is_no_answer_is_refused(document: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("quick")
-def test_the_answer_of_another_installation_is_refused(settings: Any) -> None:
+def test_solution_of_another_installation_is_rejected(settings: Any) -> None:
     settings.SECRET_KEY = "another installation's"
     answer = solved(captcha.new_challenge())
     settings.SECRET_KEY = django_settings.SECRET_KEY[::-1]
@@ -162,7 +162,7 @@ def test_the_challenge_of_another_process_is_known() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("quick")
-def test_of_eight_uses_at_once_one_is_accepted() -> None:
+def test_one_of_eight_parallel_uses_is_accepted() -> None:
     answer = solved(captcha.new_challenge())
     together = Barrier(8)
 
@@ -221,7 +221,7 @@ def test_an_address_that_was_taken_meanwhile_costs_one_proof(
 
 
 @pytest.mark.usefixtures("opened")
-def test_who_was_invited_proves_nothing(people: Cast) -> None:
+def test_invited_person_needs_no_proof(people: Cast) -> None:
     browser = Client()
     alice = actor(people.alice, people.acme)
     (created,) = invitations.invite(people.acme, [], Offer(Role.DEVELOPER), actor=alice)

@@ -41,11 +41,11 @@ FORMS: dict[Action, int] = {
 
 
 @pytest.mark.parametrize("action", get_args(Action))
-def test_a_network_may_send_so_many_of_each_form_a_minute(action: Action) -> None:
+def test_each_form_is_limited_per_network_and_minute(action: Action) -> None:
     assert limits_of_form(action, "n") == (Limit(f"{action} n", FORMS[action], 60),)
 
 
-def test_how_many_wrong_tries_are_borne() -> None:
+def test_number_of_tolerated_wrong_tries() -> None:
     """Known networks have a count of their own and no share of the account's."""
     here = Limit("failed n", 10, 60)
     assert limits_of_failures("A@b", "n", known=True) == (here, Limit("failed a@b n", 20, 300))

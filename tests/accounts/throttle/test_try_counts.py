@@ -14,7 +14,7 @@ LIMITS = [Limit(f"failed {n}", 5, 60) for n in range(4)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_attempts_that_are_given_back_wait_in_the_order_in_which_others_count() -> None:
+def test_returned_attempts_wait_in_counting_order() -> None:
     """They cannot deadlock: who waits for the first window holds none of the later ones."""
     first, *later = sorted(LIMITS, key=_digest)
     # The table has them in the opposite order.

@@ -12,6 +12,6 @@ def test_parts_are_told_by_their_commands() -> None:
     assert {command: part_of(command) for command in commands} == commands
 
 
-def test_use_is_told_of_the_time_and_in_megabytes() -> None:
+def test_cpu_use_is_a_share_and_memory_in_megabytes() -> None:
     used = [Use("worker", 6 * 10**9, 2048.0), Use("all", 12 * 10**9, 10240.0)]
     assert table(used, 600).splitlines()[2:] == ["| worker | 1.00% | 2 |", "| all | 2.00% | 10 |"]

@@ -4,7 +4,7 @@ from tests.bench.interactions import render
 from tests.bench.page import section_of, with_section
 
 
-def test_what_the_browser_does_not_tell_is_below_its_least() -> None:
+def test_unreported_interaction_is_below_the_minimum() -> None:
     section = render({"Open a menu": [24, 40, 120], "Change the tab": [0, 0, 16]}, "Today.")
     assert section.splitlines()[-2:] == [
         "| Open a menu | 40 | 120 |",

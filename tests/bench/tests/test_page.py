@@ -5,7 +5,7 @@ from tests.bench.page import KEPT, PAGE, section_of, with_kept, with_section
 MEASURED = "# Performance\n\n## Memory\n\nold\n"
 
 
-def test_sections_stay_when_the_rest_is_measured_anew() -> None:
+def test_sections_stay_when_others_are_measured_again() -> None:
     page = MEASURED
     for name in reversed(KEPT):
         page = with_section(page, f"## {name}\n\nof {name}\n")
@@ -23,6 +23,6 @@ def test_a_section_is_written_in_its_own_place() -> None:
     assert section_of(after, "Reading") == ""
 
 
-def test_no_section_of_the_page_is_lost_when_one_is_written() -> None:
+def test_writing_one_section_keeps_the_others() -> None:
     page = PAGE.read_text()
     assert with_section(page, section_of(page, KEPT[-1])) == page

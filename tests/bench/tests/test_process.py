@@ -30,7 +30,7 @@ def _until_ready(process: Process) -> None:
         assert time.monotonic() < end
 
 
-def test_threads_and_children_are_counted_also_when_they_have_ended(tmp_path: Path) -> None:
+def test_ended_threads_and_children_are_counted_too(tmp_path: Path) -> None:
     process = Process([sys.executable, "-c", _WORKER], tmp_path / "worker.log")
     try:
         _until_ready(process)
@@ -45,7 +45,7 @@ def test_threads_and_children_are_counted_also_when_they_have_ended(tmp_path: Pa
         _until_gone(pid)
 
 
-def test_a_process_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_process_ending_by_itself_is_reported_with_its_last_words(tmp_path: Path) -> None:
     code = "import sys; sys.exit('no such port')"
     process = Process([sys.executable, "-c", code], tmp_path / "peer.log")
     _until_gone(process.pid)

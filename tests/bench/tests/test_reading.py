@@ -38,7 +38,7 @@ def test_a_column_for_each_number_of_requests() -> None:
     assert section_of(page, "Reading") == text.rstrip()
 
 
-def test_what_is_measured_comes_through_a_pipe() -> None:
+def test_measurements_come_through_a_pipe() -> None:
     assert read_found(json.dumps(FOUND)) == FOUND._replace(peer=FOUND.peer)
 
 

@@ -15,7 +15,7 @@ ABOUT = About(
 )
 
 
-def test_figures_stand_where_they_belong_with_their_spread() -> None:
+def test_figures_are_in_place_with_their_spread() -> None:
     results = Results()
     for cpu_us in (100, 110, 130):
         results.add(PLAIN[32].name, WEIR, {"cpu_us": cpu_us})
@@ -24,7 +24,7 @@ def test_figures_stand_where_they_belong_with_their_spread() -> None:
     assert "| plain, 32 connections | 110 (100–130) | 13.0 | – | – |" in text
 
 
-def test_what_is_missing_or_failed_is_said() -> None:
+def test_missing_or_failed_measurements_are_reported() -> None:
     results = Results(missing={LITELLM: "pip failed"}, repeated=["Portkey, burst: closed"])
     results.failed["burst", NGINX] = "it has ended"
     text = render(results, ABOUT)

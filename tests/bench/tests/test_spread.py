@@ -11,7 +11,7 @@ _rounds = st.lists(st.floats(0.1, 1e6), min_size=1, max_size=9)
 
 
 @pytest.mark.parametrize("module", [report, spread, targets])
-def test_the_examples_hold(module: object) -> None:
+def test_examples_are_correct(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0
     assert result.failed == 0
@@ -34,22 +34,20 @@ def test_a_spread_holds_its_median(rounds: list[float]) -> None:
 
 
 @given(_rounds, st.floats(0.1, 10))
-def test_what_slows_both_sides_of_a_round_leaves_the_ratio(
-    rounds: list[float], disturbed: float
-) -> None:
+def test_slowdown_of_both_sides_leaves_the_ratio(rounds: list[float], disturbed: float) -> None:
     other = [value * 2 for value in rounds]
     slowed = [rounds[0] * disturbed, *rounds[1:]], [other[0] * disturbed, *other[1:]]
     assert spread.ratio(slowed[1], slowed[0]).median == pytest.approx(2)
 
 
-def test_rounds_that_do_not_pair_are_refused() -> None:
+def test_unpaired_rounds_are_rejected() -> None:
     with pytest.raises(ValueError, match="zip"):
         spread.ratio([1, 2], [1])
     with pytest.raises(ValueError, match="zip"):
         spread.difference([1], [1, 2])
 
 
-def test_a_difference_is_of_each_round() -> None:
+def test_difference_is_taken_per_round() -> None:
     assert spread.difference([5, 9, 30], [1, 1, 1]) == Spread(8, 4, 29)
     assert Spread(8, 4, 28).wobble == 1.5
 

@@ -31,6 +31,6 @@ def test_benchmark_is_imported(name: str) -> None:
     assert run.returncode == 0, run.stderr[-1000:]
 
 
-def test_each_that_make_starts_is_tried() -> None:
+def test_everything_make_starts_is_tested() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert {word for word in makefile.split() if word.startswith("tests.bench")} == set(STARTED)

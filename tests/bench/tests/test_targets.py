@@ -34,7 +34,7 @@ def _not_met(results: Results) -> list[str]:
     return [row.work for row in all_targets(results) if row.verdict != "met"]
 
 
-def test_what_reaches_every_number_is_met_everywhere() -> None:
+def test_figures_meeting_every_number_pass_everywhere() -> None:
     assert _not_met(_good()) == []
 
 
@@ -64,7 +64,7 @@ def test_each_number_can_be_missed() -> None:
     assert sum(spoilt.values()) + len(idle) == len(all_targets(_good()))
 
 
-def test_a_system_that_is_missing_leaves_its_targets_unknown() -> None:
+def test_missing_system_leaves_its_targets_unknown() -> None:
     results = _good()
     for work in WORKS:
         results.failed[work.name, LITELLM] = "it has ended"
@@ -73,14 +73,14 @@ def test_a_system_that_is_missing_leaves_its_targets_unknown() -> None:
     assert all("LiteLLM" in row.work for row in unknown)
 
 
-def test_a_spread_over_the_bound_is_told() -> None:
+def test_spread_over_the_limit_is_reported() -> None:
     assert judge(Spread(3, 2.9, 3.5), at_least=True, bound=3) == "met, within the noise"
     assert judge(Spread(2.9, 2.8, 3.5), at_least=True, bound=3) == "not met, within the noise"
     assert judge(Spread(2.9, 2.8, 2.95), at_least=True, bound=3) == "not met"
     assert judge(Spread(3, 3, 3), at_least=False, bound=3) == "met"
 
 
-def test_every_target_names_what_is_wanted() -> None:
+def test_every_target_names_what_is_required() -> None:
     result: list[Judged] = all_targets(Results())
     assert {row.verdict for row in result} == {"unknown"}
     assert all(row.wanted[0] in "≤≥" for row in result)

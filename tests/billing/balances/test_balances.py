@@ -28,7 +28,7 @@ def words(*amounts: int, key: Key) -> list[str]:
     return [row[0] for row in place(*(asked(key, amount) for amount in amounts))]
 
 
-def test_holds_reach_as_far_as_the_line(key: Key) -> None:
+def test_holds_reach_down_to_the_credit_line(key: Key) -> None:
     assert words(1_400, 101, 100, key=key) == ["insufficient", "admitted", "admitted"]
     ((word, left, _),) = place(asked(key, 1_299))
     assert (word, left) == ("admitted", 0)
@@ -36,7 +36,7 @@ def test_holds_reach_as_far_as_the_line(key: Key) -> None:
     assert words(0, 1, key=key) == ["admitted", "insufficient"]
 
 
-def test_the_database_lets_nobody_below_the_line(key: Key) -> None:
+def test_database_prevents_balances_below_the_line(key: Key) -> None:
     beyond = held(new_id(), key.organisation_id, 1_501)
     with pytest.raises(IntegrityError, match="not_negative"), transaction.atomic():
         post(beyond)
@@ -44,7 +44,7 @@ def test_the_database_lets_nobody_below_the_line(key: Key) -> None:
         Account.objects.filter(kind="customer:held").update(overdraft_nano=1)
 
 
-def test_what_was_used_beyond_a_lowered_line_is_debt(people: cast.Cast, key: Key) -> None:
+def test_usage_beyond_a_lowered_line_is_debt(people: cast.Cast, key: Key) -> None:
     """I12: it holds nothing more until it is paid."""
     hold = asked(key, 1_400)
     place(hold)
@@ -62,7 +62,7 @@ def test_what_was_used_beyond_a_lowered_line_is_debt(people: cast.Cast, key: Key
     assert balance(people.acme) == (-100, 50, 0)
 
 
-def test_what_is_taken_back_uses_the_line_before_it_is_debt(people: cast.Cast, key: Key) -> None:
+def test_clawback_uses_the_line_before_it_is_debt(people: cast.Cast, key: Key) -> None:
     dora = cast.actor(people.dora)
     request_credit(dora, people.acme, -1_200, reason="Wrong customer")
     assert balance(people.acme) == (-200, 0, 0)
@@ -72,7 +72,7 @@ def test_what_is_taken_back_uses_the_line_before_it_is_debt(people: cast.Cast, k
     assert_books_balance()
 
 
-def test_the_page_tells_the_line(people: cast.Cast) -> None:
+def test_page_shows_the_credit_line(people: cast.Cast) -> None:
     set_credit_line(people.acme, 250 * USD, actor=cast.actor(people.dora))
     page = cast.signed_in(people.alice).get("/o/acme/billing").content.decode()
     assert "$250.00 available, with a credit line of $250.00" in page

@@ -5,7 +5,7 @@ import pytest
 from billing.credits import code_format
 
 
-def test_what_is_composed_is_read_however_it_is_typed() -> None:
+def test_code_is_read_however_it_is_typed() -> None:
     for _ in range(200):
         code = code_format.compose(os.urandom(code_format.RANDOM_BYTES))
         letters = code.replace("-", "")
@@ -21,7 +21,7 @@ def test_each_letter_holds_five_random_bits() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "ABCD", "U" * 28, "0" * 27, "0" * 29, "0" * 10_000, "é" * 28])
-def test_what_cannot_be_a_code(text: str) -> None:
+def test_invalid_codes(text: str) -> None:
     assert code_format.read(text) is None
 
 

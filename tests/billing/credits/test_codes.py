@@ -65,7 +65,7 @@ def test_codes_are_shown_once_and_kept_as_digests(people: cast.Cast, dora: Actor
         assert text.replace("-", "") not in stored
 
 
-def test_codes_that_people_hold_already(people: cast.Cast, dora: Actor, alice: Actor) -> None:
+def test_codes_people_already_hold(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     texts = [f"{n:032x}" for n in (1, 0xA0)]
     batch = codes.import_codes(dora, "From elsewhere", 5 * USD, texts)
     assert codes.batch_state(batch) == "living"
@@ -81,7 +81,9 @@ def test_codes_that_people_hold_already(people: cast.Cast, dora: Actor, alice: A
     assert CodeBatch.objects.count() == 1
 
 
-def test_no_refusal_tells_a_code_from_a_guess(people: cast.Cast, dora: Actor, alice: Actor) -> None:
+def test_no_rejection_distinguishes_a_code_from_a_guess(
+    people: cast.Cast, dora: Actor, alice: Actor
+) -> None:
     _, [used] = batch_of(dora)
     codes.redeem(cast.actor(people.charlie, people.stranger), people.stranger, used)
     expired_batch, [expired] = batch_of(dora, expires_at=clock.now() + dt.timedelta(hours=1))
@@ -111,7 +113,7 @@ def test_the_kill_switch_ends_a_batch(people: cast.Cast, dora: Actor, alice: Act
     assert balance(people.acme).available_nano == 5 * USD
 
 
-def test_code_that_was_redeemed_before_is_no_wrong_one(
+def test_previously_redeemed_code_is_no_wrong_try(
     people: cast.Cast, dora: Actor, alice: Actor
 ) -> None:
     # P3: it pays once, but who types it again is not kept from another one.
@@ -157,7 +159,7 @@ def test_a_right_code_costs_no_try(people: cast.Cast, dora: Actor, alice: Actor)
     assert balance(people.acme).available_nano == 35 * USD
 
 
-def test_the_indexes_are_the_last_wall(people: cast.Cast, dora: Actor, alice: Actor) -> None:
+def test_indexes_are_the_last_defence(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     _, [text] = batch_of(dora, max_uses=2)
     codes.redeem(alice, people.acme, text)
     one = Redemption.objects.select_related("code", "grant").get()
@@ -178,7 +180,7 @@ def test_the_indexes_are_the_last_wall(people: cast.Cast, dora: Actor, alice: Ac
         ({"expires_at": clock.now()}, "expires_at"),
     ],
 )
-def test_batches_that_cannot_be(dora: Actor, over: dict[str, Any], field: str) -> None:
+def test_invalid_batches(dora: Actor, over: dict[str, Any], field: str) -> None:
     with pytest.raises(CodeRefused) as refused:
         codes.create_batch(dora, "x", **{"value_nano": 1, "count": 1, **over})
     assert refused.value.field == field
@@ -236,7 +238,7 @@ def race(users: int, rounds: int, processes: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_more_than_five_guesses_at_once(people: cast.Cast) -> None:
+def test_no_more_than_five_parallel_guesses(people: cast.Cast) -> None:
     alice, gate = cast.actor(people.alice, people.acme), Barrier(12)
 
     def guess(n: int) -> str:
@@ -256,11 +258,11 @@ def test_no_more_than_five_guesses_at_once(people: cast.Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_code_many_users_at_once_is_one_credit() -> None:
+def test_code_redeemed_by_many_in_parallel_is_one_credit() -> None:
     race(users=12, rounds=3, processes=2)
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_one_code_a_hundred_users_fifty_rounds_four_processes_are_fifty_credits() -> None:
+def test_fifty_contested_codes_in_four_processes_are_fifty_credits() -> None:
     race(users=100, rounds=50, processes=4)

@@ -33,7 +33,7 @@ def otto(people: cast.Cast) -> Actor:
     return cast.actor(cast.person("otto", operator=True))
 
 
-def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) -> None:
+def test_one_person_suffices_up_to_the_limit(people: cast.Cast, dora: Actor) -> None:
     credit = request_credit(dora, people.acme, 100 * USD, reason="Outage", document="INC-7")
     assert credit.state == "posted"
     assert balance(people.acme).available_nano == 100 * USD
@@ -47,7 +47,7 @@ def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) ->
     assert_books_balance()
 
 
-def test_above_it_nothing_moves_until_another_approves(
+def test_second_person_approves_credits_above_the_limit(
     people: cast.Cast, dora: Actor, otto: Actor
 ) -> None:
     credit = request_credit(dora, people.acme, 100 * USD + 1, reason="Contract")
@@ -64,7 +64,7 @@ def test_above_it_nothing_moves_until_another_approves(
     assert_books_balance()
 
 
-def test_the_database_itself_wants_a_second_person(people: cast.Cast, dora: Actor) -> None:
+def test_database_requires_the_second_person(people: cast.Cast, dora: Actor) -> None:
     credit = request_credit(dora, people.acme, 200 * USD, reason="x")
     with pytest.raises(IntegrityError), transaction.atomic():
         Approval.objects.filter(subject=credit.outer_id).update(
@@ -72,7 +72,7 @@ def test_the_database_itself_wants_a_second_person(people: cast.Cast, dora: Acto
         )
 
 
-def test_many_small_ones_count_together(people: cast.Cast, dora: Actor, otto: Actor) -> None:
+def test_small_credits_count_together(people: cast.Cast, dora: Actor, otto: Actor) -> None:
     assert request_credit(dora, people.acme, 60 * USD, reason="a").state == "posted"
     assert request_credit(dora, people.acme, -30 * USD, reason="b").state == "posted"
     assert request_credit(dora, people.acme, 11 * USD, reason="c").state == "waiting"
@@ -85,7 +85,9 @@ def test_many_small_ones_count_together(people: cast.Cast, dora: Actor, otto: Ac
     assert request_credit(dora, people.acme, 100 * USD, reason="f").state == "posted"
 
 
-def test_refused_or_withdrawn_moves_nothing(people: cast.Cast, dora: Actor, otto: Actor) -> None:
+def test_rejected_or_withdrawn_credit_moves_nothing(
+    people: cast.Cast, dora: Actor, otto: Actor
+) -> None:
     credits_ = [request_credit(dora, people.acme, 500 * USD, reason="x") for _ in range(2)]
     assert reject(otto, CORRECTION, credits_[0]).state == "rejected"
     assert reject(dora, CORRECTION, credits_[1]).state == "withdrawn"
@@ -94,7 +96,7 @@ def test_refused_or_withdrawn_moves_nothing(people: cast.Cast, dora: Actor, otto
     assert not Posting.objects.exists()
 
 
-def test_what_is_taken_and_not_there_is_debt(people: cast.Cast, dora: Actor) -> None:
+def test_removed_money_that_is_missing_is_debt(people: cast.Cast, dora: Actor) -> None:
     add_opening_credit(people.acme, 5 * USD)
     request_credit(dora, people.acme, -8 * USD, reason="Paid twice by us")
     assert balance(people.acme) == (0, 0, 3 * USD)
@@ -103,7 +105,7 @@ def test_what_is_taken_and_not_there_is_debt(people: cast.Cast, dora: Actor) -> 
     assert_books_balance()
 
 
-def test_a_reversal_is_a_new_posting_that_names_the_old(people: cast.Cast, dora: Actor) -> None:
+def test_reversal_is_a_new_posting_naming_the_old(people: cast.Cast, dora: Actor) -> None:
     credit = request_credit(dora, people.acme, 40 * USD, reason="Wrong customer")
     old = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
     undone = request_reversal(dora, old, reason="Undo")
@@ -130,7 +132,7 @@ def test_a_reversal_above_the_limit_waits_too(people: cast.Cast, dora: Actor, ot
     assert_books_balance()
 
 
-def test_a_reversal_that_was_refused_may_be_asked_for_again(
+def test_rejected_reversal_may_be_requested_again(
     people: cast.Cast, dora: Actor, otto: Actor
 ) -> None:
     add_opening_credit(people.acme, 1_000 * USD)
@@ -166,7 +168,7 @@ def test_promo_by_hand_expires(people: cast.Cast, dora: Actor) -> None:
         (1, {"kind": CreditKind.PROMO, "expires_at": clock.now()}, "expires_at"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_credits_are_rejected(
     people: cast.Cast, dora: Actor, amount: int, over: dict[str, object], field: str
 ) -> None:
     with pytest.raises(CreditRefused) as refused:
@@ -175,7 +177,7 @@ def test_what_is_refused(
     assert not Credit.objects.exists()
 
 
-def test_the_installation_itself_answers_for_nothing(people: cast.Cast) -> None:
+def test_installation_itself_owes_nothing(people: cast.Cast) -> None:
     with pytest.raises(CreditRefused):
         request_credit(SYSTEM, people.acme, 1, reason="x")
 

@@ -60,7 +60,7 @@ def test_two_operators_credit_a_large_sum_once(people: cast.Cast) -> None:
     assert_books_balance()
 
 
-def test_a_posting_is_undone_over_the_api(people: cast.Cast) -> None:
+def test_posting_is_reversed_over_the_api(people: cast.Cast) -> None:
     dora = api_of(people, "dora")
     post(dora, "/credits", {**CREDIT, "amount": "5.00"})
     ledger = api_of(people, "alice").get("/api/v1/ledger").json()["items"]
@@ -96,7 +96,7 @@ def test_wrong_codes_are_slowed_down(people: cast.Cast) -> None:
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "charlie"])
-def test_what_is_for_operators_alone(people: cast.Cast, name: str) -> None:
+def test_operations_for_operators_only(people: cast.Cast, name: str) -> None:
     api = api_of(people, name)
     assert api.get("/api/v1/credits").status_code == 403
     assert api.get("/api/v1/code-batches").status_code == 403

@@ -86,7 +86,7 @@ def test_oldest_expiry_is_consumed_first_and_cash_last(key: Key) -> None:
     assert_promo_ties(key)
 
 
-def test_what_was_spent_before_a_grant_is_not_paid_by_it(key: Key) -> None:
+def test_grant_does_not_pay_earlier_spending(key: Key) -> None:
     spend(key, 4 * USD)
     give(key, 3 * USD)
     promo.count_spending(key.organisation_id)
@@ -157,7 +157,7 @@ def test_a_large_hold_at_the_expiry_keeps_nothing(key: Key) -> None:
     assert_promo_ties(key)
 
 
-def test_debt_is_paid_by_what_a_hold_gives_back_but_not_by_promo(key: Key) -> None:
+def test_released_holds_pay_debt_but_promo_does_not(key: Key) -> None:
     give(key, 1 * USD)
     running = admit(key, clock.now(), hold_nano=8 * USD)
     with transaction.atomic():
@@ -198,7 +198,7 @@ def test_expiry_in_debt_moves_nothing_until_there_is_money(key: Key) -> None:
     assert_promo_ties(key)
 
 
-def test_who_paid_a_charge_is_told_once_it_is_counted(key: Key) -> None:
+def test_payer_of_a_charge_is_reported_once_counted(key: Key) -> None:
     owner = key.organisation_id
     before = charge(key, USD)
     assert promo.paid_by(owner, before) == Payers(0, 0, USD)

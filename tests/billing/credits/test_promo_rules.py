@@ -27,7 +27,7 @@ def test_an_expired_grant_pays_for_what_was_admitted_before() -> None:
     assert consume(grants, {0: 6, 1: 3, 2: 9}) == {A: 5, B: 4, C: 5}
 
 
-def test_what_was_given_back_is_cash() -> None:
+def test_returned_amounts_are_cash() -> None:
     assert consume([Left(A, 5, None)], {0: -4}) == {}
 
 
@@ -53,7 +53,7 @@ def test_batches_of_any_size_consume_the_same(
     assert sum(at_once.values()) == min(sum(amounts), sum(charges))
 
 
-def test_what_running_requests_may_still_use_does_not_lapse() -> None:
+def test_running_requests_keep_their_grants() -> None:
     assert lapse(5, 0, 100) == 5
     assert lapse(5, 3, 100) == 2
     assert lapse(5, 12, 100) == 0

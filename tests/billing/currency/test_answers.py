@@ -40,11 +40,11 @@ def test_a_number_is_a_text_where_the_schema_says_so() -> None:
     assert answer_of(NumberOut, Row(id=7)).id == "7"
 
 
-def test_what_is_given_goes_before_the_row() -> None:
+def test_given_values_override_the_row() -> None:
     assert answer_of(RowOut, Row(), name="other", left="0").model_dump()["name"] == "other"
 
 
-def test_a_field_that_the_row_lacks_or_of_another_type_is_an_error() -> None:
+def test_missing_or_mistyped_row_field_is_an_error() -> None:
     with pytest.raises(AttributeError):
         answer_of(RowOut, object())
     with pytest.raises(ValidationError):

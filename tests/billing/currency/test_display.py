@@ -84,7 +84,7 @@ def test_the_symbol_stands_after_the_sign() -> None:
 
 
 @given(nanos.filter(bool), st.integers(2, 9))
-def test_what_is_not_zero_never_reads_as_zero(nano: int, places: int) -> None:
+def test_nonzero_amount_never_reads_as_zero(nano: int, places: int) -> None:
     text = display(nano, places)
 
     assert any(digit in text for digit in "123456789")
@@ -123,7 +123,7 @@ def test_a_limit_is_exact_and_what_is_used_fits_it(
 
 
 @given(columns.filter(any))
-def test_the_largest_charge_of_a_column_keeps_four_digits_and_has_no_more_than_five(
+def test_largest_charge_of_a_column_has_four_or_five_digits(
     column: list[int],
 ) -> None:
     places, largest = charge_places(column), max(column)

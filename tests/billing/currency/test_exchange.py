@@ -49,9 +49,7 @@ def test_an_amount_is_rounded_to_the_smallest_unit(
     st.decimals("0.0000000001", "1000000000", places=10),
     st.sampled_from(["EUR", "JPY", "KWD"]),
 )
-def test_no_amount_is_further_off_than_half_a_unit(
-    nano: int, per_usd: Decimal, currency: str
-) -> None:
+def test_amount_is_at_most_half_a_unit_off(nano: int, per_usd: Decimal, currency: str) -> None:
     got = convert_nano(nano, ExchangeRate(currency, DAY, per_usd))
     unit = Fraction(1, 10 ** -int(got.as_tuple().exponent))
     assert abs(Fraction(got) - Fraction(nano, USD) * Fraction(per_usd)) <= unit / 2
@@ -66,7 +64,7 @@ def test_a_rate_is_read_exactly(text: str) -> None:
     "text",
     ["", "0", "-1", "1e3", "1,5", "one", "٣", "NaN", "0.00000000001", "1000000001", "1.2.3", "\0"],
 )
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_invalid_rate_is_rejected(text: str) -> None:
     with pytest.raises(ExchangeRateInvalid):
         read_rate(text)
 

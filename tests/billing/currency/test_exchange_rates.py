@@ -37,7 +37,7 @@ def in_euro(people: cast.Cast) -> Organisation:
     return set_display_currency(people.acme, "eur", actor=cast.actor(people.alice, people.acme))
 
 
-def test_the_rate_of_a_day_is_the_last_one_until_then(people: cast.Cast, dora: Any) -> None:
+def test_rate_of_a_day_is_the_latest_up_to_it(people: cast.Cast, dora: Any) -> None:
     acme = in_euro(people)
     assert display_rate(acme, DAY) is None
     week = dt.timedelta(days=7)
@@ -53,7 +53,7 @@ def test_the_rate_of_a_day_is_the_last_one_until_then(people: cast.Cast, dora: A
     ]  # fmt: skip
 
 
-def test_who_sees_only_usd_costs_no_statement(
+def test_usd_only_display_costs_no_statement(
     people: cast.Cast, django_assert_num_queries: Any
 ) -> None:
     with django_assert_num_queries(0):
@@ -70,7 +70,7 @@ def test_who_sees_only_usd_costs_no_statement(
         ("jpy", DAY, "2", "day"),
     ],
 )
-def test_what_is_no_rate_is_refused_with_all_beside_it(
+def test_invalid_rate_rejects_the_whole_batch(
     dora: Any, currency: str, day: dt.date, rate: str, field: str
 ) -> None:
     """Two of one currency and day, too: what an organisation is shown goes by what somebody said,
@@ -83,7 +83,7 @@ def test_what_is_no_rate_is_refused_with_all_beside_it(
 
 
 @pytest.mark.parametrize(("days", "is_taken"), [(0, True), (1, True), (2, False)])
-def test_a_rate_is_of_a_day_that_has_begun_somewhere(
+def test_rate_needs_a_day_that_has_started_somewhere(
     dora: Any, monkeypatch: pytest.MonkeyPatch, days: int, is_taken: bool
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 10, 20, 10, 1, tzinfo=dt.UTC))
@@ -109,7 +109,7 @@ def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
     assert "such as 0.92" in wrong.content.decode()
 
 
-def test_the_page_reads_no_more_rates_than_it_shows(people: cast.Cast, dora: Any) -> None:
+def test_page_reads_only_the_rates_it_shows(people: cast.Cast, dora: Any) -> None:
     """Every day adds some, and none is ever deleted."""
     days = [DAY - dt.timedelta(days=n) for n in range(60)]
     add_rates(dora, [RateFields("EUR", day, "0.92") for day in days])
@@ -138,7 +138,7 @@ def test_rates_are_added_and_listed_by_the_api(people: cast.Cast) -> None:
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, LONG, NUL])
-def test_any_source_is_shown_as_it_was_written_or_refused(people: cast.Cast, text: str) -> None:
+def test_source_is_shown_as_written_or_rejected(people: cast.Cast, text: str) -> None:
     client = cast.signed_in(people.dora)
     sent = {"currency": "EUR", "day": "2026-10-20", "rate": "0.92", "source": text}
     assert client.post("/admin/exchange-rates/new", sent).status_code in (303, 422)
@@ -183,7 +183,7 @@ def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
     assert with_rate["currency"] == "USD"
 
 
-def test_no_currency_is_set_that_is_none(people: cast.Cast) -> None:
+def test_invalid_currency_cannot_be_set(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     for code in ("XYZ", "€", "E\0R"):
         with pytest.raises(Refused):

@@ -23,7 +23,7 @@ nanos = st.integers(INT64_MIN, INT64_MAX)
 
 
 @given(nanos)
-def test_format_and_parse_are_inverse_and_exact(nano: int) -> None:
+def test_format_and_parse_are_exact_inverses(nano: int) -> None:
     text = format_usd(nano)
 
     assert parse_usd(text) == nano
@@ -73,7 +73,7 @@ def test_parse(text: str, nano: int) -> None:
         (None, "a decimal string"),
     ],
 )
-def test_what_is_no_amount_is_refused_with_what_was_expected(inputs: Any, expected: str) -> None:
+def test_invalid_amount_is_rejected_with_what_was_expected(inputs: Any, expected: str) -> None:
     with pytest.raises(MoneyInvalid, match="is not an amount: expected ") as refusal:
         parse_usd(inputs)
 
@@ -131,12 +131,12 @@ def test_a_comma_is_never_skipped(text: str) -> None:
     ["12,50", "7,5", "0,5", "1,2,3", "1.250,50", "0,500", "1250,500", "1,000,00", "1,,000", ",100",
      "1,000.", "1,000,", "1.000,000", "1 250", "1'250", ""],
 )  # fmt: skip
-def test_what_people_elsewhere_write_is_no_other_amount(text: str) -> None:
+def test_foreign_number_formats_are_no_other_amount(text: str) -> None:
     with pytest.raises(MoneyInvalid):
         parse_typed_usd(text)
 
 
-def test_what_no_account_holds_is_told_apart() -> None:
+def test_amount_beyond_any_account_is_distinguished() -> None:
     with pytest.raises(MoneyTooLarge):
         parse_typed_usd("99999999999")
 
@@ -155,6 +155,6 @@ def test_a_markup_is_what_it_adds_in_percent(text: str, ppm: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%", "-100.0001", "99900.0001", "1e2", "7,5", "++7", "x"])
-def test_what_is_no_percentage_is_no_markup(text: str) -> None:
+def test_invalid_percentage_is_no_markup(text: str) -> None:
     with pytest.raises(MoneyInvalid):
         parse_markup(text)

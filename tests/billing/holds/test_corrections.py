@@ -36,7 +36,7 @@ def test_the_budgets_follow_the_charge_up_and_down(key: Key) -> None:
         assert window_state(one) == (0, charge, cap)
 
 
-def test_what_the_platform_bears_is_no_budgets(key: Key) -> None:
+def test_platform_losses_count_for_no_budget(key: Key) -> None:
     one = window(key, "key")
     hold = held(key, 450, one)
     resolve(settled(hold, 400))
@@ -45,7 +45,7 @@ def test_what_the_platform_bears_is_no_budgets(key: Key) -> None:
     assert window_state(one) == (0, 400, 500)
 
 
-def test_what_is_said_twice_moves_nothing_twice(key: Key) -> None:
+def test_repeated_correction_moves_nothing(key: Key) -> None:
     one = window(key, "key")
     hold = held(key, 450, one)
     resolve(settled(hold, 400))

@@ -45,7 +45,7 @@ def _utc(text: str) -> dt.datetime:
         ("America/Asuncion", "2000-10-01", "2000-10-01T04:00", "2000-11-01T03:00"),
     ],
 )
-def test_a_month_has_the_edges_of_its_zone(zone: str, month: str, start: str, end: str) -> None:
+def test_month_has_the_limits_of_its_zone(zone: str, month: str, start: str, end: str) -> None:
     span = month_span(dt.date.fromisoformat(month), ZoneInfo(zone))
     assert span == (_utc(start), _utc(end))
 
@@ -66,7 +66,7 @@ def test_months_tile_time(zone_name: str, day: dt.date) -> None:
     assert last_month(span.end_at - dt.timedelta(microseconds=1), zone) < month
 
 
-def test_equal_lines_are_one_and_the_remainder_is_said() -> None:
+def test_equal_lines_are_merged_and_the_remainder_is_stated() -> None:
     """Two requests of half a nano each were charged 0 and 1: the line says 1, and nothing is left;
     what was above its hold is."""
     asked = [
@@ -84,7 +84,7 @@ def test_equal_lines_are_one_and_the_remainder_is_said() -> None:
     assert created[2].kind == "remainder"
 
 
-def test_late_usage_stands_apart_and_first() -> None:
+def test_late_usage_is_listed_separately_and_first() -> None:
     october = dt.date(2026, 10, 1)
     own = Line("usage", 0, "", "a", "m", "in_text", 1_000_000, 1_000_000, 5)
     late = Line("usage", 0, "", "z", "m", "in_text", 1_000_000, 1_000_000, 7, october)
@@ -141,7 +141,7 @@ def test_the_total_is_the_sum_of_the_lines(amounts: list[int], rates: list[int])
     ),
     st.integers(-(10**12), 10**15),
 )
-def test_lines_of_usage_come_to_what_was_charged(
+def test_usage_lines_sum_to_what_was_charged(
     used: list[tuple[str, int, int]], charged_nano: int
 ) -> None:
     """I19: whatever the requests were charged, in whatever order they come."""

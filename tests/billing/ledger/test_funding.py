@@ -54,7 +54,7 @@ def test_promo_pays_no_debt() -> None:
     st.integers(0, 10**15),
     st.integers(0, 10**15),
 )
-def test_no_flow_overdraws_or_forgets(amount: int, available: int, owed: int) -> None:
+def test_no_flow_overdraws_or_loses_money(amount: int, available: int, owed: int) -> None:
     before = Wallet(ORG, available, owed, 0)
     posting = funding.adjust(ID, amount, before)
     lines = moved(posting)
@@ -67,7 +67,7 @@ def test_no_flow_overdraws_or_forgets(amount: int, available: int, owed: int) ->
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_amounts_without_meaning(amount: int) -> None:
+def test_meaningless_amounts(amount: int) -> None:
     wallet = Wallet(ORG, 5, 0, 0)
     with pytest.raises(PostingInvalid):
         funding.top_up("stripe", "pi_1", amount, wallet)

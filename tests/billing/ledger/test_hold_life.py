@@ -19,7 +19,7 @@ def test_every_state_has_its_moves_and_can_be_stored() -> None:
     assert {to for moves in MOVES.values() for to in moves} == set(MOVES)
 
 
-def test_what_is_resolved_is_resolved_for_ever_by_one_kind_of_posting() -> None:
+def test_resolved_hold_stays_resolved_by_one_kind_of_posting() -> None:
     ends = {state for state, moves in MOVES.items() if not moves}
     assert ends == set(MOVES) - set(UNRESOLVED) == set(RESOLVED_BY)
     assert len(set(RESOLVED_BY.values())) == len(RESOLVED_BY)
@@ -43,13 +43,13 @@ def test_a_kept_hold_is_resolved_only_by_way_of_a_decision() -> None:
         ("held", "kept"),
     ],
 )
-def test_the_basis_of_its_bill_ends_a_hold(basis: str, state: str) -> None:
+def test_bill_basis_ends_a_hold(basis: str, state: str) -> None:
     """I6, I14."""
     assert state_for(basis) == state
     assert state in MOVES["open"]
 
 
-def test_every_query_means_the_same_states_by_money_that_is_held() -> None:
+def test_every_query_uses_the_same_states_for_held_money() -> None:
     texts = [
         path.read_text() for room in ("billing", "usage") for path in (ROOT / room).rglob("*.py")
     ]

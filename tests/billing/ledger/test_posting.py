@@ -7,7 +7,7 @@ from billing.ledger.posting import Entry, Posting, PostingInvalid, opening_credi
 ACME = UUID("01990000-0000-7000-8000-0000000000ac")
 
 
-def test_opening_credit_is_taken_off_equity_once_for_each_organisation() -> None:
+def test_opening_credit_is_charged_to_equity_once_per_organisation() -> None:
     assert opening_credit(ACME, 100) == Posting(
         f"opening:{ACME}",
         "opening",
@@ -23,6 +23,6 @@ def test_a_posting_that_does_not_balance_cannot_be_built() -> None:
         Posting("x", "settle", (one, Entry("customer:held", ACME, 1)))
 
 
-def test_an_opening_credit_of_nothing_is_refused() -> None:
+def test_zero_opening_credit_is_rejected() -> None:
     with pytest.raises(PostingInvalid, match="more than 0"):
         opening_credit(ACME, 0)

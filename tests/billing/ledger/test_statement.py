@@ -48,7 +48,7 @@ def test_months() -> None:
 @pytest.mark.parametrize(
     "text", ["2026-13", "2026-1", "nonsense", "2026-11-01", "", "0000-01", "9999-12"]
 )
-def test_texts_that_are_no_month(text: str) -> None:
+def test_invalid_months(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         month_of(text)
 
@@ -126,7 +126,7 @@ def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
     assert (empty.opening_nano, empty.closing_nano, empty.lines) == (0, 0, [])
 
 
-def test_the_page_reads_the_requests_of_a_day_that_runs_once(people: cast.Cast) -> None:
+def test_page_reads_todays_requests_once(people: cast.Cast) -> None:
     """However many figures it shows: they are as many as were asked since midnight."""
     add_opening_credit(people.acme, 100 * USD)
     looked: list[str] = []

@@ -160,7 +160,7 @@ def test_every_instant_lies_in_its_window(
     assert window(period, anchor, zone, span.end_at).start_at == span.end_at
 
 
-def test_budgets_that_cannot_be_are_refused() -> None:
+def test_invalid_budgets_are_rejected() -> None:
     for period in PERIODS:
         check_budget(period, default_anchor(period), "UTC")
     for period, anchor in (("hour", 60), ("day", 24), ("week", -1), ("month", 0), ("total", 1)):

@@ -63,7 +63,7 @@ def roll_over(budget: Budget) -> None:
     )
 
 
-def test_each_threshold_is_told_once_in_a_period_and_again_in_the_next(key: Key) -> None:
+def test_each_threshold_is_reported_once_per_period(key: Key) -> None:
     budget = make(key)
     assert budget_alerts.send_budget_alerts() == 0
     spend(budget, "4.999999999")
@@ -83,7 +83,7 @@ def test_each_threshold_is_told_once_in_a_period_and_again_in_the_next(key: Key)
     assert (body["scope"], body["subject"]) == ("key", "ci")
 
 
-def test_what_was_reached_in_the_last_seconds_of_a_period_is_told(key: Key) -> None:
+def test_threshold_reached_in_the_last_seconds_is_reported(key: Key) -> None:
     budget = make(key)
     spend(budget, "9")
     roll_over(budget)
@@ -96,7 +96,7 @@ def test_what_was_reached_in_the_last_seconds_of_a_period_is_told(key: Key) -> N
     assert budget_alerts.send_budget_alerts() == 0
 
 
-def test_a_budget_that_refuses_has_reached_all_of_it(key: Key) -> None:
+def test_rejecting_budget_has_reached_its_limit(key: Key) -> None:
     """What is left of a budget is hardly ever exactly nothing."""
     budget = make(key, alert_percents=[100])
     spend(budget, "9.7")
@@ -127,7 +127,7 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
     assert budget_alerts.send_budget_alerts() == 0
 
 
-def test_budgets_that_are_off_or_empty_tell_nothing(key: Key) -> None:
+def test_disabled_or_empty_budgets_report_nothing(key: Key) -> None:
     off, empty = make(key), make(key, 0, period="day")
     spend(off, "9")
     Budget.objects.filter(id=off.id).update(enabled=False)
@@ -135,7 +135,7 @@ def test_budgets_that_are_off_or_empty_tell_nothing(key: Key) -> None:
     assert budget_alerts.send_budget_alerts() == 0
 
 
-def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key: Key) -> None:
+def test_emails_go_to_budget_managers_and_the_budgets_owner(people: Cast, key: Key) -> None:
     cast.member(people.acme, "adam", Role.ADMIN)
     cast.member(people.acme, "bill", Role.BILLING)
     cast.member(people.acme, "vera", Role.VIEWER)
@@ -155,7 +155,7 @@ def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key
     assert (fifty.percent, eighty.percent) == (50, 80)
 
 
-def test_a_refusal_is_not_told_as_a_sum_that_was_not_reached(key: Key) -> None:
+def test_rejection_is_not_reported_as_an_unreached_sum(key: Key) -> None:
     budget = make(key, alert_percents=[100])
     spend(budget, "4.2")
     BudgetWindow.objects.update(refused_at=clock.now())
@@ -178,7 +178,7 @@ def test_a_refusal_is_not_told_as_a_sum_that_was_not_reached(key: Key) -> None:
     assert [alert.by_refusal for alert in budget_alerts.alerts_of(budget)] == [False, True]
 
 
-def test_a_test_is_told_each_time_and_audited(key: Key) -> None:
+def test_trial_alert_is_sent_each_time_and_audited(key: Key) -> None:
     budget = make(key)
     for _ in range(2):
         budget_alerts.send_test(SYSTEM, budget)
@@ -191,7 +191,7 @@ def tell_job(argument: int) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_that_look_at_once_tell_once(people: Cast) -> None:
+def test_simultaneous_workers_report_once(people: Cast) -> None:
     """Two processes with four tries each, for twenty budgets that all reached a threshold."""
     items = [cast.make_key(people.core, f"k{n}", user=people.bob)[0] for n in range(20)]
     for key in items:

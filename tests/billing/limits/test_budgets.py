@@ -41,7 +41,7 @@ def make(key: Key, amount_nano: int = 500, past: Past = NOTHING, **over: object)
     )  # fmt: skip
 
 
-def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
+def test_budget_starts_with_what_was_spent_and_what_runs(key: Key) -> None:
     """Its meter is that of the ledger from the first moment; what runs settles into it."""
     running = msgspec.structs.replace(asked(key, 200), guarded=False)
     place(running)
@@ -55,14 +55,14 @@ def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
     assert balance(key.organisation).held_nano == 250
 
 
-def test_budget_below_what_stands_lets_nothing_in_and_breaks_no_constraint(key: Key) -> None:
+def test_budget_below_its_spending_admits_nothing_safely(key: Key) -> None:
     budget = make(key, past=Past(900, []))
     window = budget.windows.get()
     assert (window.cap_nano, window.spent_nano, window.brought_nano) == (900, 900, 900)
     assert place(asked(key, 1, window, guards=1))[0][:2] == ("insufficient", 0)
 
 
-def test_every_change_is_counted_for_those_who_know_the_former_budgets(key: Key) -> None:
+def test_every_change_invalidates_known_budgets(key: Key) -> None:
     def guards() -> int:
         return Account.objects.get(kind="customer:available").guards
 
@@ -90,7 +90,7 @@ def test_raised_and_lowered_amount(key: Key) -> None:
     assert (before["amount"], after["amount"]) == ("0.0000001", "0.00000005")
 
 
-def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key) -> None:
+def test_enabled_budget_counts_what_happened_meanwhile(key: Key) -> None:
     budget = make(key, 100)
     budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
     assert not BudgetWindow.objects.exists()
@@ -101,9 +101,7 @@ def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key)
 
 @pytest.mark.parametrize("away", ["off", "removed"])
 @pytest.mark.parametrize("scope", ["customer", "project", "tag"])
-def test_what_was_spent_under_a_label_outlives_its_budgets_absence(
-    key: Key, scope: str, away: str
-) -> None:
+def test_label_spending_outlives_its_budgets_absence(key: Key, scope: str, away: str) -> None:
     """Nobody kept the labels of requests: switching off and on must be no reset."""
     budget = make(key, 100, scope=scope, subject="c-1")
     spent, runs = (asked(key, 40, budget.windows.get(), guards=1) for _ in range(2))
@@ -130,7 +128,7 @@ def test_equal_values_change_nothing(key: Key) -> None:
     assert not AuditEvent.objects.filter(action="budget.changed").exists()
 
 
-def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
+def test_removed_budget_frees_its_holds(key: Key) -> None:
     budget = make(key)
     place(asked(key, 100, budget.windows.get(), guards=1))
     budgets.remove_budget(SYSTEM, budget)
@@ -138,7 +136,7 @@ def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
     assert place(asked(key, 700, guards=2))[0][0] == "admitted"
 
 
-def test_budget_that_was_removed_meanwhile_is_not_there(key: Key) -> None:
+def test_concurrently_removed_budget_is_missing(key: Key) -> None:
     budget = make(key)
     budgets.remove_budget(SYSTEM, budget)
     with pytest.raises(Http404):
@@ -171,7 +169,7 @@ def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> Non
         ({"alert_percents": [101]}, "alert_percents"),
     ],
 )
-def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], field: str) -> None:
+def test_invalid_budgets_are_rejected(key: Key, over: dict[str, object], field: str) -> None:
     with pytest.raises(BudgetRefused) as refused:
         make(key, **over)  # type: ignore[arg-type]
     assert refused.value.field == field
@@ -185,28 +183,26 @@ def test_an_alert_may_be_at_the_first_percent_and_at_the_last(key: Key) -> None:
 @pytest.mark.parametrize(
     ("period", "last"), [("hour", 59), ("day", 23), ("week", 6), ("month", 31)]
 )
-def test_who_chooses_no_beginning_is_told_which_there_are(
-    key: Key, period: rules.Period, last: int
-) -> None:
+def test_invalid_start_names_the_valid_ones(key: Key, period: rules.Period, last: int) -> None:
     with pytest.raises(BudgetRefused, match=rf"from {int(period == 'month')} to {last}\."):
         make(key, period=period, anchor=last + 1)
 
 
-def test_a_key_that_spends_nothing_has_no_budget(people: Cast) -> None:
+def test_non_spending_key_has_no_budget(people: Cast) -> None:
     """P23: a budget that holds nowhere is refused when it is made."""
     managing, _ = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, user=people.alice)
     with pytest.raises(BudgetRefused, match="spends nothing"):
         make(managing)
 
 
-def test_one_part_has_one_budget_of_a_period(key: Key) -> None:
+def test_one_subject_has_one_budget_per_period(key: Key) -> None:
     make(key)
     make(key, period="day")
     with pytest.raises(BudgetRefused, match="already"):
         make(key)
 
 
-def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
+def test_current_window_is_shown_before_any_spending(key: Key) -> None:
     budget = make(key, period="day")
     BudgetWindow.objects.all().delete()
     (usage,) = budgets.current_usage([budget])
@@ -216,7 +212,7 @@ def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
     assert budgets.current_usage([total])[0].resets_at is None
 
 
-def test_who_sees_which_budgets(people: Cast) -> None:
+def test_budgets_each_person_sees(people: Cast) -> None:
     """The isolation matrix: members see their own, strangers nothing."""
     own, _ = make_key(people.core, "own", user=people.bob)
     other, _ = make_key(people.core, "other", user=people.alice)
@@ -241,7 +237,7 @@ def test_who_sees_which_budgets(people: Cast) -> None:
         budgets.access_budget(charlie, "x")
 
 
-def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
+def test_subjects_are_found_by_human_readable_names(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     alice = actor(people.alice, people.acme)
     results = {
@@ -269,7 +265,7 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
         assert refused.value.field == "subject"
 
 
-def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> None:
+def test_team_limited_person_sets_only_their_teams_budgets(people: Cast) -> None:
     """P23: neither of the organisation, nor of a person, a model or a key of another team."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     bob = people.bob.email
@@ -303,7 +299,7 @@ def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> No
         assert budgets.restore_budget(by, str(budget.id), nothing).enabled
 
 
-def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
+def test_removed_budget_of_another_team_looks_missing(people: Cast) -> None:
     """P12: who is limited to teams brings back what they saw, and hears of nothing else."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM)
@@ -341,9 +337,7 @@ def test_a_budget_ends_once(key: Key) -> None:
 @pytest.mark.parametrize(
     "terms", [{}, {"anchor": 1}, {"timezone": "UTC"}, {"anchor": 1, "timezone": "UTC"}]
 )
-def test_a_budget_begins_where_none_is_named_at_the_usual_time(
-    key: Key, terms: dict[str, Any]
-) -> None:
+def test_budget_without_a_start_uses_the_default(key: Key, terms: dict[str, Any]) -> None:
     budget = make(key, **terms)
     assert (budget.anchor, budget.timezone) == (rules.default_anchor("month"), "UTC")
     other = make(key, anchor=2, scope="organisation", subject="", timezone="Asia/Shanghai")
@@ -351,7 +345,7 @@ def test_a_budget_begins_where_none_is_named_at_the_usual_time(
 
 
 @pytest.mark.parametrize("term", [{"nonsense": 1}, {"amount": 2}, {"removed_at": None}])
-def test_a_budget_has_no_other_terms(key: Key, term: dict[str, Any]) -> None:
+def test_budget_rejects_unknown_terms(key: Key, term: dict[str, Any]) -> None:
     with pytest.raises(Exception, match=next(iter(term))):
         make(key, **term)
     assert not Budget.objects.exists()

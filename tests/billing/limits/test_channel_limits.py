@@ -110,7 +110,7 @@ def test_organisations_share_the_limits_of_a_channel(
     assert words(request(one, limits(**most), tokens=10)) == ["admitted"]
 
 
-def test_a_place_is_given_back_by_the_end_and_tokens_are_corrected(keys: tuple[Key, Key]) -> None:
+def test_end_returns_a_place_and_corrects_tokens(keys: tuple[Key, Key]) -> None:
     one, other = keys
     channel = limits(parallel=1, tpm=100, rpm=5)
     first = request(one, channel, tokens=90)
@@ -149,7 +149,7 @@ def test_an_unlimited_channel_writes_nothing(keys: tuple[Key, Key]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_organisations_that_ask_at_once_do_not_go_over(keys: tuple[Key, Key]) -> None:
+def test_simultaneous_organisations_do_not_exceed_the_limit(keys: tuple[Key, Key]) -> None:
     """The second transaction reads what the first has counted, though no account is theirs both."""
     one, other = keys
     channel = limits(rpm=1)

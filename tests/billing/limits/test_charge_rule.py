@@ -53,13 +53,13 @@ def test_organisation_precedes_model_and_model_precedes_channel(
         (("drain", 5, "five"), "cost"),
     ],
 )
-def test_what_is_no_rule(expected: tuple[Any, ...], field: str) -> None:
+def test_invalid_rules(expected: tuple[Any, ...], field: str) -> None:
     with pytest.raises(ChargeRuleInvalid) as refused:
         build_charge_rule(*expected)
     assert refused.value.field == field
 
 
-def test_a_rule_is_read_as_it_was_stored() -> None:
+def test_stored_rule_reads_the_same() -> None:
     for rule in (None, MEASURED, ABSORB, DRAIN, build_charge_rule("drain")):
         assert read_rule(stored_rule(rule)) == rule
     assert stored_rule(DRAIN) == {"kind": "drain", "seconds": 60, "cost": "0.05"}
@@ -101,7 +101,7 @@ amounts = st.integers(0, 10**6)
     st.integers(0, 10**12),
     st.integers(0, 10**7),
 )
-def test_nothing_above_the_limit_is_charged_and_no_token_below_it_is_given_away(
+def test_every_token_up_to_the_limit_is_charged_and_none_above(
     meters: dict[str, int], rates: dict[str, int], limit: int, multiplier_ppm: int
 ) -> None:
     version = PriceVersion(rates, multiplier_ppm=multiplier_ppm)

@@ -68,7 +68,7 @@ def test_a_rule_is_set_and_taken_back_on_its_page(dora: Client, people: Cast) ->
         ({"kind": "halve"}, "kind"),
     ],
 )
-def test_what_is_no_rule_is_refused(
+def test_invalid_rule_is_rejected(
     dora: Client, people: Cast, sent: dict[str, Any], field: str
 ) -> None:
     page = dora.post(f"/admin/organisations/{people.acme.slug}/charge-rule", sent)
@@ -90,7 +90,7 @@ def test_a_rule_by_the_api(dora: Client, people: Cast) -> None:
     assert signed_in(people.alice).get(path).status_code in (403, 404)
 
 
-def test_a_file_brings_it_and_the_export_brings_it_back(people: Cast, tmp_path: Path) -> None:
+def test_file_and_export_round_trip(people: Cast, tmp_path: Path) -> None:
     set_charge_rule(actor(people.dora), people.acme, ChargeRule("drain", 30, 50_000_000))
     installation = Installation(tmp_path)
     exported = installation.export()

@@ -57,7 +57,7 @@ def letters() -> dict[str, str]:
     return {letter.to[0].split("@")[0]: str(letter.subject) for letter in mail.outbox}
 
 
-def test_next_call_passes_and_the_raise_ends_by_itself_at_its_date(
+def test_next_call_passes_and_the_increase_ends_on_its_date(
     key: Key, bob: Actor, alice: Actor
 ) -> None:
     """By the clock of the database, in the admission itself, whether or not a worker lives."""
@@ -89,7 +89,7 @@ def test_next_call_passes_and_the_raise_ends_by_itself_at_its_date(
         "action", flat=True)] == ["raise.asked", "raise.approved", "raise.ended"]  # fmt: skip
 
 
-def test_a_window_that_opens_meanwhile_has_the_raised_limit(
+def test_window_opening_meanwhile_has_the_increased_limit(
     key: Key, bob: Actor, alice: Actor
 ) -> None:
     budget = make(key, 500)
@@ -101,7 +101,7 @@ def test_a_window_that_opens_meanwhile_has_the_raised_limit(
     assert word(key, 800, budget) == "admitted"
 
 
-def test_a_later_raise_takes_the_place_of_the_one_before(
+def test_later_increase_replaces_the_earlier_one(
     people: Cast, key: Key, bob: Actor, alice: Actor
 ) -> None:
     budget = make(key, 500)
@@ -112,7 +112,7 @@ def test_a_later_raise_takes_the_place_of_the_one_before(
     assert budgets.current_usage([Budget.objects.get()])[0].limit_nano == 600
 
 
-def test_a_raise_is_taken_back_before_its_time(key: Key, bob: Actor, alice: Actor) -> None:
+def test_increase_can_be_revoked_early(key: Key, bob: Actor, alice: Actor) -> None:
     budget = make(key, 500)
     one = budget_increases.approve(alice, want(bob, budget))
     budget_increases.end_raise(alice, one)
@@ -121,7 +121,7 @@ def test_a_raise_is_taken_back_before_its_time(key: Key, bob: Actor, alice: Acto
         budget_increases.end_raise(alice, one)
 
 
-def test_denied_with_a_reason_which_the_asker_reads(key: Key, bob: Actor, alice: Actor) -> None:
+def test_rejection_reason_reaches_the_requester(key: Key, bob: Actor, alice: Actor) -> None:
     budget = make(key, 500)
     one = want(bob, budget)
     with pytest.raises(RaiseRefused) as refused:
@@ -146,7 +146,7 @@ def test_denied_with_a_reason_which_the_asker_reads(key: Key, bob: Actor, alice:
         ({"reason": "  "}, "reason"),
     ],
 )
-def test_what_cannot_be_asked(key: Key, bob: Actor, over: dict[str, object], field: str) -> None:
+def test_invalid_requests(key: Key, bob: Actor, over: dict[str, object], field: str) -> None:
     wanted: dict[str, object] = {"amount_nano": 1, "until": dt.timedelta(hours=1), "reason": "x"}
     wanted |= over
     wanted["until"] = clock.now() + wanted["until"]  # type: ignore[operator]
@@ -156,7 +156,7 @@ def test_what_cannot_be_asked(key: Key, bob: Actor, over: dict[str, object], fie
     assert not BudgetRaise.objects.exists()
 
 
-def test_one_waits_at_a_time_for_each_person(key: Key, bob: Actor) -> None:
+def test_each_person_has_one_pending_request(key: Key, bob: Actor) -> None:
     budget = make(key, 5)
     want(bob, budget)
     with pytest.raises(RaiseRefused):
@@ -164,7 +164,7 @@ def test_one_waits_at_a_time_for_each_person(key: Key, bob: Actor) -> None:
     assert Fact.objects.filter(kind="raise.asked").count() == 1
 
 
-def test_who_may_ask_for_which_budget(people: Cast, key: Key, bob: Actor) -> None:
+def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> None:
     """Those that a refusal could name: not another's own."""
     other, _ = cast.make_key(people.core, "other", user=people.alice)
     mine, team, all_of_us = (
@@ -186,7 +186,7 @@ def test_who_may_ask_for_which_budget(people: Cast, key: Key, bob: Actor) -> Non
     assert [*budget_increases.visible_raises(bob)] == [one]
 
 
-def test_who_sees_which_requests(people: Cast, key: Key, bob: Actor, alice: Actor) -> None:
+def test_requests_each_person_sees(people: Cast, key: Key, bob: Actor, alice: Actor) -> None:
     """P12: who decides sees all that they may decide, everybody else their own."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     people_of_second = [

@@ -107,7 +107,7 @@ def test_charge_above_the_hold_is_not_spent(key: Key) -> None:
 
 
 @pytest.mark.parametrize("state", ["voided", "expired"])
-def test_what_cost_nothing_is_free_again(key: Key, state: str) -> None:
+def test_free_request_frees_its_whole_hold(key: Key, state: str) -> None:
     one = window(key, "key")
     resolve(msgspec.structs.replace(settled(held(key, 300, one), 0), state=state))
     assert window_state(one) == (0, 0, 500)
@@ -135,7 +135,7 @@ def test_tokens_of_a_hold_are_corrected_in_its_second(key: Key) -> None:
 
 
 @pytest.mark.parametrize("how", ["reviewed", "ended late"])
-def test_a_kept_hold_gives_all_its_tokens_back(key: Key, how: str) -> None:
+def test_kept_hold_returns_all_its_tokens(key: Key, how: str) -> None:
     """What it used is known too late to count in its minute."""
     hold = held(key, 10, tokens=900)
     second = int(Hold.objects.get(id=hold.attempt_id).opened_at.timestamp())
@@ -169,14 +169,14 @@ def test_a_kept_hold_that_is_released_has_spent_nothing(key: Key) -> None:
     assert window_state(one) == (0, 0, 500)
 
 
-def test_the_database_lets_nothing_stand_above_the_cap(key: Key) -> None:
+def test_database_prevents_windows_above_the_cap(key: Key) -> None:
     """P2: whatever code does."""
     one = window(key, "key")
     with pytest.raises(IntegrityError, match="budget_never_exceeded"):
         BudgetWindow.objects.filter(id=one.id).update(held_nano=400, spent_nano=101)
 
 
-def test_the_database_lets_no_windows_overlap(key: Key) -> None:
+def test_database_prevents_overlapping_windows(key: Key) -> None:
     """P17."""
     one = window(key, "key")
     with pytest.raises(IntegrityError, match="budget_windows_do_not_overlap"):

@@ -123,7 +123,7 @@ def test_tiers_are_strictly_above_and_for_the_whole_request() -> None:
     assert row.rates["meters"]["in_image"] == 7 * 10**9
 
 
-def test_a_threshold_that_nothing_needs_any_more_is_left_out() -> None:
+def test_unneeded_threshold_is_left_out() -> None:
     prices = usd(cache_read_mtok=tiered("1", (9, "2")), cache_image_read_mtok="3")
     only_image = usd(input_image_mtok=tiered("1", (9, "2")), cache_image_read_mtok="3")
     shadowed = usd(cache_write_mtok=tiered("1", (9, "2")), cache_write_5m_mtok="3")
@@ -156,13 +156,13 @@ def test_dated_prices_tile_time_and_the_last_active_one_holds() -> None:
     ]
 
 
-def test_before_the_first_date_the_first_price_holds() -> None:
+def test_first_price_applies_before_the_first_date() -> None:
     rows = convert(model("m", [when(PLAIN, start_date=date(2026, 2, 1))])).rows
 
     assert [row.rates["meters"] for row in rows] == [PLAIN_METERS, PLAIN_METERS]
 
 
-def test_prices_by_the_hour_stand_beside_what_holds_all_day() -> None:
+def test_hourly_prices_coexist_with_the_all_day_price() -> None:
     dear = usd(input_mtok="3", output_mtok="4")
     night = when(dear, start_time=time(16, 30), end_time=time(0, 30))
     prices = [when(PLAIN), when(PLAIN, start_date=date(2026, 2, 1)), night]
@@ -179,7 +179,7 @@ def test_prices_by_the_hour_stand_beside_what_holds_all_day() -> None:
     ]
 
 
-def test_hours_that_overlap_leave_the_model_out_and_it_is_said() -> None:
+def test_overlapping_hours_leave_the_model_out_with_a_report() -> None:
     night = when(PLAIN, start_time=time(16, 30), end_time=time(0, 30))
     late = when(PLAIN, start_time=time(0, 0), end_time=time(1, 0))
 
@@ -188,7 +188,7 @@ def test_hours_that_overlap_leave_the_model_out_and_it_is_said() -> None:
     )
 
 
-def test_service_tiers_begin_at_their_date_and_batches_are_conditions() -> None:
+def test_service_tiers_start_at_their_date_and_batches_are_conditions() -> None:
     def variant(start: date | None = None, **words: str) -> Shape:
         constraint = Shape(start_date=start) if start else None
         return Shape(when=words, prices=usd(output_mtok="9"), constraint=constraint)
@@ -285,7 +285,7 @@ VARIANTS: list[tuple[dict[str, str], str]] = [
         *(" ".join(words.values()) for words, _ in VARIANTS),
     ],
 )
-def test_what_is_not_carried_over_is_said(
+def test_losses_in_conversion_are_reported(
     converted: Conversion, kept: int, skipped: list[tuple[str, str]]
 ) -> None:
     assert len(converted.rows) == kept
@@ -310,7 +310,7 @@ def test_what_is_not_carried_over_is_said(
         (Shape(or_=[Shape(equals="a"), Shape(or_=[Shape(equals="b")])]), ["a", "b"]),
     ],
 )
-def test_other_names_of_a_maker(match: Shape, names: list[str]) -> None:
+def test_aliases_of_a_maker(match: Shape, names: list[str]) -> None:
     rows = convert(model("m", PLAIN, match)).rows
 
     assert [(row.model, row.alias_of) for row in rows] == [
@@ -355,7 +355,7 @@ def test_every_shipped_row_is_a_price() -> None:
         PriceVersion.from_stored(row.rates)
 
 
-def test_shipped_versions_of_a_name_have_one_provider_and_do_not_overlap() -> None:
+def test_shipped_versions_have_one_provider_and_do_not_overlap() -> None:
     by_name: dict[str, list[CatalogueRow]] = {}
     for row in SHIPPED.rows:
         name = f"{row.model} {row.service_tier} {row.hours}"
@@ -367,7 +367,7 @@ def test_shipped_versions_of_a_name_have_one_provider_and_do_not_overlap() -> No
             assert earlier.valid_to <= later.valid_from
 
 
-def test_no_other_name_takes_a_name_from_the_one_that_makes_it() -> None:
+def test_alias_never_takes_its_makers_name() -> None:
     own = {(row.provider, row.model) for row in SHIPPED.rows if row.alias_of is None}
     taken = [
         skip
@@ -382,7 +382,7 @@ def test_no_other_name_takes_a_name_from_the_one_that_makes_it() -> None:
     assert all(skip.model.startswith("claude-") for skip in taken)
 
 
-def test_nothing_of_the_shipped_data_is_lost_silently() -> None:
+def test_nothing_in_the_shipped_data_is_lost_silently() -> None:
     messages = {(row.provider, row.alias_of or row.model) for row in SHIPPED.rows}
     messages |= {(skip.provider, skip.model) for skip in SHIPPED.skipped}
 
@@ -390,7 +390,7 @@ def test_nothing_of_the_shipped_data_is_lost_silently() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "gpt-4o", "claude-opus-4-6", "gemini-2.5-pro"])
-def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> None:
+def test_shipped_price_charges_like_the_package(name: str) -> None:
     from genai_prices import Usage, calc_price
 
     row = next(row for row in SHIPPED.rows if row.model == name and row.valid_to is None)
@@ -406,7 +406,7 @@ def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> 
         assert Fraction(message.total_price) * 10**9 == sum(line.amount_nano for line in cost.lines)
 
 
-def test_five_models_with_hourly_prices_charge_as_the_package() -> None:
+def test_five_hourly_priced_models_charge_like_the_package() -> None:
     from genai_prices import Usage, calc_price
 
     hourly = {row.model for row in SHIPPED.rows if row.hours and row.alias_of is None}
@@ -432,7 +432,7 @@ def test_five_models_with_hourly_prices_charge_as_the_package() -> None:
 
 
 @pytest.mark.parametrize("tier", ["priority", "flex"])
-def test_service_tiers_charge_what_the_package_computes(tier: str) -> None:
+def test_service_tiers_charge_like_the_package(tier: str) -> None:
     from genai_prices import Usage, calc_price
 
     at = datetime(2026, 11, 20, 12, tzinfo=UTC)

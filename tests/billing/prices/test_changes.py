@@ -10,7 +10,7 @@ BEFORE = {
 }
 
 
-def test_every_rate_that_differs_is_named_in_the_order_of_the_meters() -> None:
+def test_every_changed_rate_is_named_in_meter_order() -> None:
     after = {
         "meters": {"in_text": 5, "out_text": 10, "searches": 7},
         "tiers": [{"input_over": 200, "mode": "whole", "meters": {"in_text": 8}}],

@@ -21,7 +21,7 @@ def test_hours_are_seconds_of_the_day(text: str, start_s: int, end_s: int) -> No
 @pytest.mark.parametrize(
     "text", ["24:00-01:00", "1:00-2:00", "01:60-02:00", "01:00", "05:00-05:00"]
 )
-def test_what_are_no_hours_is_refused(text: str) -> None:
+def test_invalid_hours_are_rejected(text: str) -> None:
     with pytest.raises(ConditionInvalid):
         read_hours(text)
 

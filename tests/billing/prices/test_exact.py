@@ -178,7 +178,7 @@ def test_a_marginal_tier_never_makes_more_usage_cheaper(
     used=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2_500_000), max_size=6),
     ppms=st.lists(st.integers(0, 2 * PPM), min_size=3, max_size=3),
 )
-def test_nothing_is_dearer_than_the_bound_of_the_dearest(
+def test_nothing_costs_more_than_the_highest_bound(
     stored: list[dict[str, Any]], used: dict[str, int], ppms: list[int]
 ) -> None:
     results = [

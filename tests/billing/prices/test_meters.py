@@ -109,6 +109,6 @@ def test_rates_read_back_as_written(name: str, rate: int) -> None:
         ("in_text", "free"),
     ],
 )
-def test_rates_that_are_negative_inexact_or_too_large_are_refused(name: str, text: str) -> None:
+def test_invalid_rates_are_rejected(name: str, text: str) -> None:
     with pytest.raises(MoneyInvalid):
         parse_rate(name, text)

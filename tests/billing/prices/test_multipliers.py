@@ -12,7 +12,7 @@ lists = st.lists(
 )
 
 
-def test_a_line_above_wins_over_a_closer_one_below() -> None:
+def test_higher_line_wins_over_a_closer_lower_one() -> None:
     listed = [Multiplier("gpt-*", 800_000), Multiplier("gpt-5", 2_000_000), Multiplier("*", 1)]
     assert multiplier_for(listed, "gpt-5", 7) == 800_000
     assert multiplier_for(listed, "o3", 7) == 1
@@ -20,7 +20,9 @@ def test_a_line_above_wins_over_a_closer_one_below() -> None:
 
 
 @given(lists, st.text("ab", max_size=6), st.integers(0, 10**9))
-def test_the_first_that_fits_applies(listed: list[Multiplier], model: str, otherwise: int) -> None:
+def test_first_matching_multiplier_applies(
+    listed: list[Multiplier], model: str, otherwise: int
+) -> None:
     """Of whatever list: nothing before the one that applies fits, and nothing after it matters."""
     ppm = multiplier_for(listed, model, otherwise)
     fitting = [place for place, one in enumerate(listed) if matches(one.pattern, model)]

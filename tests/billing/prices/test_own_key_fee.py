@@ -22,7 +22,7 @@ def test_fee(fee: OwnKeyFee, meters: dict[str, int], nano: int) -> None:
     assert OwnKeyFee.from_stored(fee.stored()) == fee
 
 
-def test_most_is_that_of_the_way_with_the_most_tokens() -> None:
+def test_maximum_uses_the_path_with_the_most_tokens() -> None:
     ways = [
         [Bound(("in_text", "in_cache_read"), 100), Bound(("out_text",), 20)],
         [Bound(("characters",), 9_000), Bound(("in_text",), 50)],

@@ -71,7 +71,7 @@ def test_a_model_of_the_contract_is_priced(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FREE)
-def test_what_is_free_is_priced_at_nothing(model: str) -> None:
+def test_free_model_is_priced_at_zero(model: str) -> None:
     (row,) = rows_of(model)
     cost = price({"requests": 1}, PriceVersion.from_stored(row.rates))
     assert isinstance(cost, CostLines)
@@ -90,12 +90,12 @@ def test_pictures_and_videos_with_a_public_price_are_priced(
 
 
 @pytest.mark.parametrize("model", WITHOUT)
-def test_what_has_no_price_is_listed_with_the_reason(model: str) -> None:
+def test_unpriced_models_are_listed_with_the_reason(model: str) -> None:
     assert rows_of(model) == []
     assert WITHOUT[model]
 
 
-def test_a_price_of_our_own_says_where_it_stands_and_since_when() -> None:
+def test_own_price_states_its_source_and_date() -> None:
     own = [row for row in ROWS if row.source]
     plain = {row.model for row in own if not row.service_tier}
     assert plain | {"nano-banana-pro"} == own_models()
@@ -112,7 +112,7 @@ def test_the_catalogue_wins_over_a_price_of_our_own() -> None:
     assert [row for row in add_own_prices([known]) if row.model == "deepseek-v3"] == [known]
 
 
-def test_a_long_request_of_qwen_is_dearer() -> None:
+def test_long_qwen_request_costs_more() -> None:
     """Its tiers hold for the whole request."""
     (row,) = rows_of("qwen3-coder-plus")
     version = PriceVersion.from_stored(row.rates)
@@ -147,7 +147,7 @@ def test_a_service_tier_of_gemini_is_a_share_of_its_plain_price(tier: str, perce
         assert row.rates == _tokens_at(base, percent), row.model
 
 
-def test_a_share_that_is_not_whole_is_no_price() -> None:
+def test_fractional_share_is_no_price() -> None:
     """Half of an odd rate would be rounded: the tier has none, and is refused or asked for."""
     for rate, tiers in ((3, set()), (10, {"flex", "priority"}), (2, {"flex"})):
         row = CatalogueRow(
@@ -175,9 +175,7 @@ def test_a_share_that_is_not_whole_is_no_price() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("provider", ["anthropic", "someone"])
-def test_inference_in_the_us_is_dearer_on_models_since_claude_4_6(
-    model: str, provider: str, placed: bool
-) -> None:
+def test_us_inference_costs_more_since_claude_4_6(model: str, provider: str, placed: bool) -> None:
     batch = {"kind": "processing", "value": "batch", "multiplier_ppm": 500_000}
     for name, alias_of in ((model, None), ("mine", model)):
         row = CatalogueRow(

@@ -48,7 +48,7 @@ def test_a_condition_replaces_rates_and_tiers() -> None:
     assert total(VERSION.under({"speed": "standard"}), in_text=10**6, out_text=0) == 15
 
 
-def test_a_multiplier_holds_for_tokens_alone_and_the_sum_is_rounded_once() -> None:
+def test_multiplier_applies_to_tokens_only_and_is_rounded_once() -> None:
     us = VERSION.under({"inference_geo": "us"})
     assert total(us, in_text=100, out_text=5_000_000, searches=2) == 110 + 2
     both = VERSION.under({"inference_geo": "us", "speed": "fast"})

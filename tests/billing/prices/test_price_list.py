@@ -23,7 +23,7 @@ TEXT = b"""{
 }"""
 
 
-def test_what_is_exact_is_carried_over_and_what_is_not_is_named() -> None:
+def test_exact_prices_are_converted_and_others_named() -> None:
     price_list = read_price_list(TEXT)
     assert {name: rates["meters"] for name, rates in price_list.rates.items()} == {
         "gpt-x": {
@@ -42,13 +42,13 @@ def test_what_is_exact_is_carried_over_and_what_is_not_is_named() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "nothing", '"x"', "{}", '{"a": 1}', "[" * 100_000, '{"a": {"mode": "chat"']
 )
-def test_what_is_no_list_is_refused(text: str) -> None:
+def test_malformed_list_is_rejected(text: str) -> None:
     with pytest.raises(ListInvalid):
         read_price_list(text)
 
 
 @pytest.mark.parametrize("value", ["-1", "true", '"0.1"', "1e400", "[]", "99999999999"])
-def test_a_cost_that_cannot_be_is_named(value: str) -> None:
+def test_invalid_cost_is_named(value: str) -> None:
     text = f'{{"m": {{"mode": "chat", "input_cost_per_token": {value}}}}}'
     price_list: Any = read_price_list(text)
     assert price_list.rates == {}
@@ -56,7 +56,7 @@ def test_a_cost_that_cannot_be_is_named(value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a*", "", "x" * 201, "a\\u0000b\\n"])
-def test_a_name_that_no_model_has_is_left_out(name: str) -> None:
+def test_impossible_model_name_is_left_out(name: str) -> None:
     text = f'{{"{name}": {{"mode": "chat", "input_cost_per_token": 0.001}}}}'
     assert read_price_list(text).rates == {}
 
@@ -80,7 +80,7 @@ PLACED = b"""{
 }"""
 
 
-def test_prices_of_regions_are_carried_over_exactly_or_named() -> None:
+def test_regional_prices_are_converted_exactly_or_named() -> None:
     read = read_price_list(PLACED)
     assert {key: rates["meters"] for key, rates in read.regions.items()} == {
         ("vertex_ai/claude-x", "regional"): {"in_text": 1_100_000_000, "out_text": 5_500_000_000},

@@ -34,7 +34,7 @@ def spans(model: str = "m") -> list[tuple[dt.datetime, dt.datetime | None]]:
     return [(price.valid_from, price.valid_to) for price in list_prices([model])]
 
 
-def test_a_new_version_closes_the_former_at_its_beginning() -> None:
+def test_new_version_closes_the_previous_at_its_start() -> None:
     set_price(SYSTEM, "m", JANUARY, ONE, source="file")
     set_price(SYSTEM, "m", MARCH, TWO, source="file")
     assert spans() == [(JANUARY, MARCH), (MARCH, None)]
@@ -48,7 +48,7 @@ def test_a_former_version_that_ended_earlier_keeps_its_end() -> None:
 
 
 @pytest.mark.parametrize("valid_to", [None, MAY + dt.timedelta(days=1)])
-def test_an_overlap_with_a_later_version_is_refused_in_words(
+def test_overlap_with_a_later_version_is_rejected_with_a_message(
     valid_to: dt.datetime | None,
 ) -> None:
     set_price(SYSTEM, "m", MAY, ONE, source="file")
@@ -57,13 +57,13 @@ def test_an_overlap_with_a_later_version_is_refused_in_words(
     assert spans() == [(MAY, None)]
 
 
-def test_the_same_beginning_twice_is_refused() -> None:
+def test_duplicate_start_is_rejected() -> None:
     set_price(SYSTEM, "m", MAY, ONE, source="file")
     with pytest.raises(PriceRefused):
         set_price(SYSTEM, "m", MAY, TWO, source="file")
 
 
-def test_a_version_fits_before_a_later_one_and_another_model_is_no_matter() -> None:
+def test_version_fits_before_a_later_one_of_its_model_only() -> None:
     set_price(SYSTEM, "m", MAY, ONE, source="file")
     set_price(SYSTEM, "m", JANUARY, TWO, valid_to=MAY, source="file")
     set_price(SYSTEM, "other", JANUARY, TWO, source="file")
@@ -96,7 +96,7 @@ def test_an_end_may_move_but_not_into_the_next_version() -> None:
     assert spans() == [(JANUARY, MARCH), (MAY, None)]
 
 
-def test_every_write_is_audited_and_heard() -> None:
+def test_every_write_is_audited_and_published() -> None:
     version = set_price(SYSTEM, "m", JANUARY, ONE, source="file")
     end_price(SYSTEM, version, MARCH)
     remove_price(SYSTEM, version)
@@ -117,7 +117,7 @@ def row(model: str, valid_from: dt.datetime = JANUARY) -> CatalogueRow:
     return CatalogueRow(model, None, "maker", valid_from, None, ONE)
 
 
-def test_the_catalogue_leaves_models_alone_that_have_a_price() -> None:
+def test_catalogue_leaves_priced_models_alone() -> None:
     set_price(SYSTEM, "mine", MARCH, TWO, source="file")
     assert load_catalogue(SYSTEM, [row("mine"), row("theirs")], f"{CATALOGUE} 1") == 1
     assert [price.source for price in list_prices(["mine"])] == ["file"]
@@ -133,7 +133,7 @@ def test_a_second_catalogue_changes_nothing() -> None:
     assert Epoch.objects.get().n == epoch
 
 
-def test_the_shipped_list_is_loaded_whole_and_fast_and_every_price_can_be_charged() -> None:
+def test_shipped_list_loads_whole_and_fast_and_is_chargeable() -> None:
     out = StringIO()
     started = time.process_time()
     call_command("load_catalogue", stdout=out)

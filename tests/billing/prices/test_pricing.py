@@ -210,7 +210,7 @@ def test_a_charge_beyond_64_bits_is_no_charge(at: PriceVersion) -> None:
     )
 
 
-def test_tier_keeps_the_rates_that_it_does_not_name() -> None:
+def test_tier_keeps_unnamed_rates() -> None:
     at = version(
         (100, "whole", rates(in_text="2")),
         (200, "whole", rates(out_text="30")),
@@ -232,7 +232,7 @@ def test_tier_keeps_the_rates_that_it_does_not_name() -> None:
     assert above.total_nano == 201 * 2000 + 30_000
 
 
-def test_marginal_tier_counts_the_cached_prefix_first_and_output_last() -> None:
+def test_marginal_tier_counts_cached_prefix_first_output_last() -> None:
     at = version(
         (100, "marginal", rates(in_text="2", out_text="30")),
         (200, "marginal", rates(in_text="4")),
@@ -254,7 +254,7 @@ def test_marginal_tier_counts_the_cached_prefix_first_and_output_last() -> None:
     assert cost.total_nano == 30_000 + 40_000 + 200_000 + 200_000 + 150_000
 
 
-def test_marginal_tier_prices_nothing_that_has_no_rate() -> None:
+def test_marginal_tier_prices_only_rated_meters() -> None:
     only_above = version((10, "marginal", rates(in_text="2")))
 
     assert price({"in_text": 11}, only_above) == Unpriced("unpriced_meter", ("in_text",))
@@ -263,7 +263,7 @@ def test_marginal_tier_prices_nothing_that_has_no_rate() -> None:
     )
 
 
-def test_bound_takes_the_dearest_tier_within_reach() -> None:
+def test_bound_uses_the_highest_reachable_tier() -> None:
     at = version(
         (100, "whole", rates(in_text="5", out_text="8")),
         (1000, "whole", rates(in_text="9")),
@@ -312,7 +312,7 @@ def test_bound_takes_the_dearest_tier_within_reach() -> None:
         ),
     ],
 )
-def test_stored_form_that_cannot_be_used_is_refused(stored: dict[str, Any], text: str) -> None:
+def test_unusable_stored_form_is_rejected(stored: dict[str, Any], text: str) -> None:
     with pytest.raises(PriceInvalid, match=text):
         PriceVersion.from_stored(stored)
 
@@ -401,7 +401,7 @@ tier_rates = st.dictionaries(st.sampled_from(list(METERS)), some_rates)
     mode=st.sampled_from(["whole", "marginal"]),
     ppm=st.integers(0, 2 * PPM),
 )
-def test_price_counts_as_if_token_by_token(
+def test_price_equals_token_by_token_counting(
     used: dict[str, int],
     quantities: dict[str, int],
     tiers: list[tuple[int, dict[str, int]]],
@@ -437,7 +437,7 @@ def test_price_counts_as_if_token_by_token(
         ({"in_image_cached": 1000}, 0),
     ],
 )
-def test_what_cached_input_saves(used: dict[str, int], saved_nano: int) -> None:
+def test_savings_of_cached_input(used: dict[str, int], saved_nano: int) -> None:
     at = PriceVersion.from_stored(
         {
             "meters": {
@@ -455,14 +455,14 @@ def test_what_cached_input_saves(used: dict[str, int], saved_nano: int) -> None:
     # Cached tokens come first in a prompt: a third of them lies above the tier.
     [("marginal", 1000 * 75 + 500 * 200), ("whole", 1500 * 200)],
 )
-def test_what_cached_input_saves_in_tiers(mode: str, saved_nano: int) -> None:
+def test_savings_of_cached_input_in_tiers(mode: str, saved_nano: int) -> None:
     below = {"in_text": 150_000_000, "in_cache_read": 75_000_000}
     above = {"in_text": 300_000_000, "in_cache_read": 100_000_000}
     at = stored_version(below, (1000, mode, above))
     assert saved_by_cache({"in_text": 500, "in_cache_read": 1500}, at) == saved_nano
 
 
-def test_a_cache_whose_price_is_not_stated_saves_nothing() -> None:
+def test_unpriced_cache_saves_nothing() -> None:
     """Its tokens cost as much as plain ones."""
     at = PriceVersion.from_stored({"meters": {"in_text": 150_000_000}})
     assert saved_by_cache({"in_cache_read": 10**6}, at) == 0
@@ -479,7 +479,7 @@ def test_a_cache_whose_price_is_not_stated_saves_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("of", ["plain", "whole", "marginal"])
-def test_the_total_without_lines_is_that_of_the_lines(of: str, used: dict[str, int]) -> None:
+def test_total_equals_the_sum_of_lines(of: str, used: dict[str, int]) -> None:
     plain = version()
     of_tiers = version((200_000, of, rates(in_text="2"))) if of != "plain" else plain
     cost = price(used, of_tiers)
@@ -495,7 +495,7 @@ def test_the_total_of_parts_is_rounded_once(parts: int, nano: int) -> None:
     assert total_of_parts(priced) == cost.total_nano == nano
 
 
-def test_a_version_remembers_the_dearest_of_its_own_rates() -> None:
+def test_version_remembers_its_highest_rates() -> None:
     """P28: under a condition another meter may be the dearest. What was asked of a version makes it
     no other one."""
     meters = ("in_text", "out_text")
@@ -509,7 +509,7 @@ def test_a_version_remembers_the_dearest_of_its_own_rates() -> None:
     assert plain == unasked != under
 
 
-def test_a_hold_is_sized_by_the_dearest_of_what_may_hold() -> None:
+def test_hold_uses_the_highest_applicable_price() -> None:
     """Only terms for exactly what a request asks count: not of the kind alone, nor of the value."""
     version = PriceVersion.from_stored({
         "meters": {"in_text": 100},

@@ -83,7 +83,7 @@ def test_an_own_price_is_left_alone(loaded: Cast) -> None:
     assert propose_catalogue(SYSTEM, [row("a", 120), row("b", 100)], NEW) == Proposed(0, 0, 1)
 
 
-def test_what_is_accepted_is_in_force_from_now_on_and_only_that(loaded: Cast) -> None:
+def test_only_an_accepted_proposal_applies_from_now_on(loaded: Cast) -> None:
     propose_catalogue(SYSTEM, [row("a", 120), row("b", 130), row("gone", 100)], NEW)
     first = next(one for one in list_proposals() if one.key.model == "a")
     assert accept(actor(loaded.dora), [first.row.id]) == []
@@ -94,14 +94,14 @@ def test_what_is_accepted_is_in_force_from_now_on_and_only_that(loaded: Cast) ->
         accept(actor(loaded.dora), [first.row.id])
 
 
-def test_a_newer_catalogue_takes_the_place_of_an_older_ones_proposals(loaded: Cast) -> None:
+def test_newer_catalogue_replaces_older_proposals(loaded: Cast) -> None:
     propose_catalogue(SYSTEM, [row("a", 120), row("b", 100), row("gone", 100)], NEW)
     propose_catalogue(SYSTEM, [row("a", 125), row("b", 100), row("gone", 100)], f"{CATALOGUE} 3")
     (only,) = list_proposals()
     assert only.row.rates == rates(125)
 
 
-def test_what_was_ignored_is_not_proposed_again_by_the_same_catalogue(loaded: Cast) -> None:
+def test_same_catalogue_does_not_repeat_ignored_proposals(loaded: Cast) -> None:
     rows = [row("a", 120), row("b", 100), row("gone", 100)]
     propose_catalogue(SYSTEM, rows, NEW)
     assert ignore(actor(loaded.dora), [one.row.id for one in list_proposals()]) == 1
@@ -172,7 +172,7 @@ def test_a_rejected_cut_stays_a_proposal_and_a_dismissed_one_waits_no_more(loade
         (PriceKey("a", kind="cost"), 0, False),
     ],
 )
-def test_a_new_price_in_the_place_of_a_wider_one_may_be_a_cut_too(
+def test_new_price_replacing_a_wider_one_may_be_a_cut_too(
     loaded: Cast, key: PriceKey, after: int, two: bool
 ) -> None:
     """For some hours, for a service tier, for one model of a pattern."""
@@ -209,7 +209,7 @@ def test_all_or_none_are_accepted(loaded: Cast) -> None:
     assert in_force("a") == [rates(100)]
 
 
-def test_a_draft_begins_when_it_says(loaded: Cast) -> None:
+def test_draft_starts_at_its_time(loaded: Cast) -> None:
     dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
     accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=later).id])
     assert [price.valid_from for price in list_prices(["a"])] == [SINCE, later]
@@ -238,7 +238,7 @@ def test_a_published_version_ends_where_a_planned_one_begins(loaded: Cast) -> No
     assert results == [(100, begun), (105, first), (110, second), (120, third), (130, None)]
 
 
-def test_a_planned_version_is_replaced_only_where_that_was_asked(loaded: Cast) -> None:
+def test_planned_version_is_replaced_only_on_request(loaded: Cast) -> None:
     dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
     accept(dora, [draft_price(dora, PriceKey("a"), rates(120), valid_from=later).id])
     planned = list_prices(["a"])[-1]
@@ -256,7 +256,7 @@ def test_a_planned_version_is_replaced_only_where_that_was_asked(loaded: Cast) -
     assert AuditEvent.objects.filter(action="price.removed").count() == 1
 
 
-def test_a_decision_is_made_once_and_says_whose_it_was(loaded: Cast) -> None:
+def test_decision_is_made_once_and_names_its_person(loaded: Cast) -> None:
     """Every write leaves an audit event; what is decided stays so."""
     dora = actor(loaded.dora)
     taken, put_away = (
@@ -278,7 +278,7 @@ def test_a_decision_is_made_once_and_says_whose_it_was(loaded: Cast) -> None:
     ]  # fmt: skip
 
 
-def test_a_newer_catalogue_leaves_drafts_and_what_begins_later_alone(loaded: Cast) -> None:
+def test_newer_catalogue_spares_drafts_and_later_versions(loaded: Cast) -> None:
     draft = draft_price(actor(loaded.dora), PriceKey("a"), rates(90), valid_from=None)
     tomorrow, yesterday = (clock.now() + dt.timedelta(days=days) for days in (1, -1))
     same = [row("a", 100), row("b", 100), row("gone", 100)]
@@ -293,7 +293,7 @@ def test_a_newer_catalogue_leaves_drafts_and_what_begins_later_alone(loaded: Cas
     assert [one.row for one in list_proposals(drafts=True)] == [draft]
 
 
-def test_a_version_is_replaced_only_by_who_names_it(loaded: Cast) -> None:
+def test_version_is_replaced_only_by_naming_it(loaded: Cast) -> None:
     """Who read an older version is told, when the draft is written and when it is accepted."""
     dora, (there,) = actor(loaded.dora), list_prices(["a"])
     wrong = there.version_id + 1_000
@@ -330,7 +330,7 @@ def take_back(loaded: Cast, version_id: int) -> None:
     withdraw(actor(loaded.dora), version)
 
 
-def test_a_planned_version_is_withdrawn_and_the_one_before_holds_on(loaded: Cast) -> None:
+def test_withdrawing_a_planned_version_keeps_the_previous(loaded: Cast) -> None:
     """W73: undone until its start, in any order, with a trace."""
     before = list_versions()
     first, second = planned(loaded, (10, 110), (20, 120))
@@ -346,9 +346,7 @@ def test_a_planned_version_is_withdrawn_and_the_one_before_holds_on(loaded: Cast
         withdraw(actor(loaded.dora), PriceVersion(id=second, price_id=1))
 
 
-def test_a_version_that_has_begun_or_is_about_to_is_not_withdrawn(
-    loaded: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_started_version_is_not_withdrawn(loaded: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """I11: a process whose clock is ahead may charge at it already."""
     (version,) = planned(loaded, (10, 110))
     begins = list_prices(["a"])[-1].valid_from
@@ -359,7 +357,7 @@ def test_a_version_that_has_begun_or_is_about_to_is_not_withdrawn(
     assert len(list_prices(["a"])) == 2
 
 
-def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
+def test_withdrawal_restores_a_narrower_price(people: Cast) -> None:
     """The flex price of the shipped list, which the own plain price would have ended."""
     load_catalogue(SYSTEM, [row("a", 100), row("a", 60, service_tier="flex")], OLD)
     before = list_versions()
@@ -370,7 +368,7 @@ def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
     assert list_versions() == before
 
 
-def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
+def test_withdrawal_does_not_bypass_the_second_person(loaded: Cast) -> None:
     """Two steps down that one person could plan are one deep cut without the first of them."""
     first, second = planned(loaded, (10, 60), (12, 31))
     before = list_versions()
@@ -382,13 +380,13 @@ def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     assert list_versions() == [(100, SINCE, None)]
 
 
-def test_a_cut_that_two_have_accepted_is_in_nobodys_way(loaded: Cast) -> None:
+def test_cut_accepted_by_two_blocks_no_one(loaded: Cast) -> None:
     first, _ = planned(loaded, (10, 90), (12, 31))
     take_back(loaded, first)
     assert [rate for rate, _, _ in list_versions()] == [100, 31]
 
 
-def test_what_the_shipped_list_plans_gives_way_to_a_price_of_ones_own(people: Cast) -> None:
+def test_own_price_replaces_the_shipped_lists_plans(people: Cast) -> None:
     later = clock.now() + dt.timedelta(days=3)
     coming = CatalogueRow("a", None, "maker", later, None, rates(90))
     now = CatalogueRow("a", None, "maker", SINCE, later, rates(100))
@@ -399,7 +397,7 @@ def test_what_the_shipped_list_plans_gives_way_to_a_price_of_ones_own(people: Ca
     assert list_prices(["a"])[-1].valid_to is None
 
 
-def test_drafts_of_one_price_stand_beside_each_other(loaded: Cast) -> None:
+def test_drafts_of_one_price_coexist(loaded: Cast) -> None:
     dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
     first = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
     second = draft_price(actor(person("eve", operator=True)), PriceKey("a"), rates(80),
@@ -427,7 +425,7 @@ def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:
 LIST = "list prices.example.org/list.json"
 
 
-def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast) -> None:
+def test_list_proposes_differences_and_removes_nothing(loaded: Cast) -> None:
     set_price(SYSTEM, "mine", clock.now(), rates(7), source="page")
     wanted = {
         PriceKey(name): rates(n)
@@ -453,7 +451,7 @@ def test_ignored_prices_are_proposed_again_only_with_other_rates(loaded: Cast) -
     assert propose_list(SYSTEM, {PriceKey("a"): rates(300)}, LIST) == Proposed(0, 1, 0)
 
 
-def test_what_was_accepted_of_a_list_is_the_lists_and_no_longer_the_shipped_ones(
+def test_accepted_list_prices_belong_to_the_list(
     loaded: Cast,
 ) -> None:
     propose_list(SYSTEM, {PriceKey("a"): rates(200)}, LIST)
@@ -467,7 +465,7 @@ def test_what_was_accepted_of_a_list_is_the_lists_and_no_longer_the_shipped_ones
     assert propose_list(SYSTEM, {PriceKey("a"): rates(220)}, other) == Proposed(0, 0, 0)
 
 
-def test_a_lists_price_of_a_region_comes_and_goes_with_the_list(loaded: Cast) -> None:
+def test_regional_list_price_comes_and_goes_with_the_list(loaded: Cast) -> None:
     """The plain price and that of a region are proposed apart; what the list no longer has is
     proposed to end, and nothing is left of the region by accident."""
     plain, regional = PriceKey("a"), PriceKey("a", region="regional")

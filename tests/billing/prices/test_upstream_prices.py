@@ -78,7 +78,7 @@ def test_prices_by_token_are_exact() -> None:
     }
 
 
-def test_ratios_are_exact_and_times_that_of_the_group() -> None:
+def test_ratios_are_exact_and_multiplied_by_the_groups() -> None:
     """A ratio of 1 is 2 USD per million tokens."""
     entry = {**RATIO, "cache_ratio": 0.1, "create_cache_ratio": 1.25, "image_ratio": 2}
     entry |= {"audio_ratio": 4, "audio_completion_ratio": 2}
@@ -127,9 +127,7 @@ def test_ratios_are_exact_and_times_that_of_the_group() -> None:
           "input_cache_write": "0", "input_cache_write_1h": "0"}, "free"),
     ],
 )  # fmt: skip
-def test_a_price_that_is_odd_is_named_and_none_of_its_model_is_used(
-    over: dict[str, Any], why: str
-) -> None:
+def test_invalid_price_is_named_and_its_model_skipped(over: dict[str, Any], why: str) -> None:
     upstream_prices = read_upstream_prices(priced(**over))
     assert upstream_prices.rates == {}
     assert words(upstream_prices, "m").startswith(why), upstream_prices.not_understood
@@ -161,13 +159,13 @@ def test_an_exponent_is_read_exactly(text: Any) -> None:
         ({"enable_groups": None}, "other_group default"),
     ],
 )
-def test_a_ratio_that_is_odd_is_named(over: dict[str, Any], why: str) -> None:
+def test_invalid_ratio_is_named(over: dict[str, Any], why: str) -> None:
     upstream_prices = read_upstream_prices(ratios({**RATIO, **over}), "default")
     assert upstream_prices.rates == {}
     assert words(upstream_prices, "gpt-5").startswith(why), upstream_prices.not_understood
 
 
-def test_unknown_members_are_listed_also_where_they_say_nothing() -> None:
+def test_unknown_members_are_listed_even_when_empty() -> None:
     """A member without a price does not keep a model from being read, and is told."""
     entries = [
         {"id": "a", "pricing": {**PRICING, "new_part": "0"}},
@@ -185,7 +183,7 @@ def test_unknown_members_are_listed_also_where_they_say_nothing() -> None:
     )
 
 
-def test_names_that_cannot_be_told_apart_are_not_used() -> None:
+def test_ambiguous_names_are_not_used() -> None:
     twice = b'{"data": [{"id": "t", "pricing": {"prompt": "1e-6", "prompt": "2e-6"}},'
     twice += b'{"id": "u", "id": "v", "pricing": {"prompt": "1e-6", "completion": "1e-6"}}]}'
     upstream_prices = read_upstream_prices(twice)
@@ -228,7 +226,7 @@ def test_names_that_cannot_be_told_apart_are_not_used() -> None:
         (models(*[{"id": "m", "pricing": PRICING}] * (MODELS_MAX + 1)), "it lists more than"),
     ],
 )  # fmt: skip
-def test_what_is_no_list_is_refused(text: bytes, why: str) -> None:
+def test_malformed_list_is_rejected(text: bytes, why: str) -> None:
     with pytest.raises(PricesInvalid, match=why):
         read_upstream_prices(text)
 
@@ -249,7 +247,7 @@ def test_the_group_is_asked_for_and_never_guessed() -> None:
     assert meters(only, "gpt-5")["in_text"] == 2_500_000_000
 
 
-def test_a_group_whose_ratio_is_0_has_no_paid_model_and_is_no_fault() -> None:
+def test_zero_group_ratio_has_no_paid_model_and_is_no_fault() -> None:
     free = read_upstream_prices(ratios(RATIO, group_ratio={"default": 0}))
     assert (free.rates, words(free, "gpt-5")) == ({}, "free")
 
@@ -287,7 +285,7 @@ odd_members = st.dictionaries(members, anything, max_size=4)
 
 
 @given(odd_members, odd_members)
-def test_whatever_is_published_every_model_is_read_or_named(
+def test_every_published_model_is_read_or_named(
     pricing: dict[str, Any], ratio: dict[str, Any]
 ) -> None:
     """I14: nothing is dropped unsaid, and what is read can be a price."""
@@ -308,9 +306,7 @@ def test_whatever_is_published_every_model_is_read_or_named(
      (Fraction(1, 10**16), "not_exact"), (Fraction(1), 10**15),
      (Fraction(1) + Fraction(1, 10**15), "too_much")],
 )  # fmt: skip
-def test_a_price_of_one_unit_is_exact_and_between_nothing_and_the_most(
-    usd: Fraction, nano: int | str
-) -> None:
+def test_unit_price_is_exact_within_its_bounds(usd: Fraction, nano: int | str) -> None:
     if isinstance(nano, int):
         assert upstream_prices._nano("prompt", usd, "1") == nano
         return
@@ -320,7 +316,7 @@ def test_a_price_of_one_unit_is_exact_and_between_nothing_and_the_most(
 
 
 @pytest.mark.parametrize("pricing", [None, "0.1", 1, True, [], ["prompt"], [PRICING], ""])
-def test_a_model_without_prices_is_named_and_others_are_read(pricing: Any) -> None:
+def test_unpriced_model_is_named_and_others_are_read(pricing: Any) -> None:
     entries = [{"id": "odd", "pricing": pricing}, {"id": "none"}, {"id": "m", "pricing": PRICING}]
     result = read_upstream_prices(models(*entries))
     assert [words(result, name) for name in ("odd", "none")] == ["no_prices", "no_prices"]

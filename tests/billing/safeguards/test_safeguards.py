@@ -48,11 +48,11 @@ def otto(people: Cast) -> Actor:
         ("audit_retention", 0, 0, False),
     ],
 )
-def test_which_value_is_stricter(name: str, before: int, after: int, relaxed: bool) -> None:
+def test_stricter_value(name: str, before: int, after: int, relaxed: bool) -> None:
     assert is_relaxed(name, before, after) is relaxed
 
 
-def test_one_operator_lowers_the_credit_limit_at_once(people: Cast, dora: Actor) -> None:
+def test_one_operator_lowers_the_credit_limit_immediately(people: Cast, dora: Actor) -> None:
     set_safeguard(dora, "credit_limit", 50 * USD)
     assert credit_limit_nano() == 50 * USD
     assert request_credit(dora, people.acme, 51 * USD, reason="r").state == "waiting"
@@ -82,9 +82,7 @@ def test_an_organisation_has_a_limit_of_its_own(people: Cast, dora: Actor, otto:
         set_safeguard(dora, "audit_retention", 0, people.acme)
 
 
-def test_the_value_that_was_seen_is_approved_and_no_other(
-    people: Cast, dora: Actor, otto: Actor
-) -> None:
+def test_only_the_displayed_value_is_approved(people: Cast, dora: Actor, otto: Actor) -> None:
     seen = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 200 * USD))
     set_safeguard(dora, "credit_limit", 999 * USD)
     with pytest.raises(Refused, match="already decided"):
@@ -121,7 +119,7 @@ def test_a_stricter_value_ends_what_waits(people: Cast, dora: Actor, otto: Actor
     assert credit_limit_nano() == 50 * USD
 
 
-def test_evidence_is_not_shortened_by_one(people: Cast, otto: Actor) -> None:
+def test_one_person_cannot_shorten_evidence(people: Cast, otto: Actor) -> None:
     dora = signed_in(people.dora)
     assert dora.post(PAGE, {"name": "audit_retention", "value": "1"}).status_code == 303
     assert audit_retention_days() == 0

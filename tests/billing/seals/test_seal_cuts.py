@@ -135,7 +135,7 @@ def test_a_walk_in_parts_looks_at_each_seal_once(began: dt.datetime) -> None:
     assert broken_by_parts() == [one for one in broken() if one.kind == "trail"]
 
 
-def test_a_walk_from_a_seal_that_is_gone_begins_with_the_first_one(began: dt.datetime) -> None:
+def test_walk_from_a_missing_seal_starts_with_the_first(began: dt.datetime) -> None:
     with guards_off():
         run("DELETE FROM billing_seal WHERE kind <> 'trail'")
         run("UPDATE billing_seal SET id = 1 WHERE id = (SELECT min(id) FROM billing_seal)")
@@ -146,7 +146,7 @@ def test_a_walk_from_a_seal_that_is_gone_begins_with_the_first_one(began: dt.dat
 
 
 @pytest.mark.parametrize("text", _TAMPERINGS)
-def test_every_tampering_with_what_is_left_is_found(began: dt.datetime, text: str) -> None:
+def test_every_tampering_with_the_rest_is_found(began: dt.datetime, text: str) -> None:
     cut_trail_before(KEY, began + dt.timedelta(minutes=3))
     event = AuditEvent.objects.order_by("at").first()
     seal = Seal.objects.filter(kind="trail").earliest("id")
@@ -156,7 +156,7 @@ def test_every_tampering_with_what_is_left_is_found(began: dt.datetime, text: st
     assert {one.kind for one in broken()} & {"trail", "ledger"}
 
 
-def test_a_cut_of_somebody_else_is_found(began: dt.datetime) -> None:
+def test_foreign_cut_is_found(began: dt.datetime) -> None:
     """Who has the database alone can cut, as its triggers let them, but cannot sign it."""
     until = began + dt.timedelta(minutes=3)
     last = Seal.objects.get(kind="trail", to_at=until)
@@ -165,7 +165,7 @@ def test_a_cut_of_somebody_else_is_found(began: dt.datetime) -> None:
     assert [one.problem for one in broken()] == [f"the cut at {until.isoformat()} is not ours"]
 
 
-def test_what_was_edited_is_not_cut(began: dt.datetime) -> None:
+def test_edited_data_is_not_cut(began: dt.datetime) -> None:
     with guards_off():
         run("UPDATE accounts_auditevent SET action = 'x' WHERE detail = '{\"n\": 1}'")
     with pytest.raises(TrailBroken, match="1 rows of"):
@@ -174,7 +174,7 @@ def test_what_was_edited_is_not_cut(began: dt.datetime) -> None:
     assert not SealCut.objects.exists()
 
 
-def test_nothing_goes_without_a_cut_and_nothing_behind_it(began: dt.datetime) -> None:
+def test_deletion_needs_a_cut_and_ends_at_it(began: dt.datetime) -> None:
     cut_trail_before(KEY, began + dt.timedelta(minutes=3))
     for text in (
         "DELETE FROM accounts_auditevent",
@@ -189,9 +189,7 @@ def test_nothing_goes_without_a_cut_and_nothing_behind_it(began: dt.datetime) ->
         )
 
 
-def test_the_job_cuts_after_the_days_of_the_installation(
-    began: dt.datetime, settings: LazySettings
-) -> None:
+def test_job_cuts_after_the_configured_days(began: dt.datetime, settings: LazySettings) -> None:
     assert cut_trail(KEY) == 0
     settings.AUDIT_RETENTION_DAYS = 1
     assert cut_trail(KEY) == 0
@@ -206,7 +204,7 @@ def test_the_job_cuts_after_the_days_of_the_installation(
 
 
 @pytest.mark.usefixtures("began")
-def test_what_the_page_says_of_the_chain_is_kept() -> None:
+def test_chain_state_on_the_page_survives_the_cut() -> None:
     check_trail(KEY)
     check = AuditCheck.objects.get()
     assert (check.until, check.problem) == (
@@ -220,7 +218,7 @@ def test_what_the_page_says_of_the_chain_is_kept() -> None:
     assert "1 rows of" in AuditCheck.objects.get().problem
 
 
-def test_verify_proves_what_is_left() -> None:
+def test_verify_proves_the_rest() -> None:
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     audit.record(SYSTEM, organisation, "team.changed", organisation)
     with guards_off():

@@ -118,7 +118,7 @@ def test_a_seal_that_is_missing_leaves_a_gap_and_breaks_the_next(kind: str) -> N
 
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("kind", ["ledger", "trail"])
-def test_a_seal_that_was_made_again_breaks_the_next(kind: str) -> None:
+def test_recreated_seal_breaks_the_next(kind: str) -> None:
     """Who has the key for a moment must make every seal behind it again, too."""
     first, second = Seal.objects.filter(kind=kind).order_by("id")
     run("SET LOCAL session_replication_role = replica")

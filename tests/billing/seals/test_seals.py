@@ -128,7 +128,7 @@ def test_every_one_of_200_tamperings_is_found() -> None:
 
 
 @pytest.mark.usefixtures("history")
-def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
+def test_foreign_seals_are_found() -> None:
     """Who has the database alone cannot make our seals: their key is elsewhere."""
     Seal.objects.all().delete()
     run("DELETE FROM billing_posting WHERE actor = 'somebody'")
@@ -137,7 +137,7 @@ def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
 
 
 @pytest.mark.usefixtures("history")
-def test_an_end_that_was_cut_off_is_found_by_its_age() -> None:
+def test_truncated_end_is_found_by_its_age() -> None:
     until = Seal.objects.filter(kind="ledger").latest("id").to_at
     late = until + dt.timedelta(hours=4)
     with connection.cursor() as cursor:
@@ -338,7 +338,7 @@ def test_a_seal_of_the_first_form_holds_and_finds_an_edit(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ledger", "trail"])
-def test_the_first_instant_of_a_span_is_in_it_and_the_last_in_the_next(kind: str) -> None:
+def test_first_instant_of_a_span_is_in_it_and_the_last_in_the_next(kind: str) -> None:
     """A row at the very end of one span is at the very beginning of the next one."""
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 5_000)
@@ -359,7 +359,7 @@ def test_the_first_instant_of_a_span_is_in_it_and_the_last_in_the_next(kind: str
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_an_open_transaction_writes_is_sealed_once_it_is_committed(
+def test_open_transactions_are_sealed_after_their_commit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     organisation = Organisation.objects.create(name="Acme", slug="acme")
@@ -402,7 +402,7 @@ def test_verify_reports_unsealed_rows_and_the_job_fails(
         assert "P22: trail, seal 0: rows since" in out.getvalue()
 
 
-def test_a_backlog_is_sealed_by_seals_of_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backlog_is_sealed_in_bounded_seals(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is: what was written in one instant by several seals would not be."""
     monkeypatch.setattr(seals, "_SEALED_ROWS", 3)
     now = clock.now()
@@ -422,7 +422,7 @@ def test_a_backlog_is_sealed_by_seals_of_so_many_rows(monkeypatch: pytest.Monkey
     assert [one.seal_id for one in broken()] == wanted
 
 
-def test_what_is_read_part_by_part_is_what_one_text_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_in_parts_equals_reading_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seals of before, whose rows were read at once, hold."""
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     unguarded()
@@ -444,7 +444,7 @@ def test_what_is_read_part_by_part_is_what_one_text_was(monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("kind", ["ledger", "trail"])
-def test_only_a_seal_that_holds_may_vouch_for_what_an_erasure_rewrites(kind: str) -> None:
+def test_only_a_valid_seal_may_vouch_for_an_erasure(kind: str) -> None:
     """P36: otherwise an erasure would make what somebody edited look as if it had been so."""
     seal = Seal.objects.filter(kind=kind, rows__gt=0).earliest("id")
     table, at = {

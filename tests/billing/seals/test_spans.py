@@ -29,9 +29,7 @@ class Written:
 
 
 @given(st.lists(st.integers(1, 5_000_000), max_size=60), st.integers(1, 5))
-def test_every_instant_is_in_one_span_and_no_span_has_too_many_rows(
-    seconds: list[int], rows_max: int
-) -> None:
+def test_spans_cover_every_instant_with_limited_rows(seconds: list[int], rows_max: int) -> None:
     table = Written(seconds)
     results = list(spans(table, "ledger", BEGINNING, END, rows_max))
     edges = [BEGINNING, *(to_at for _, to_at in results)]
@@ -43,7 +41,7 @@ def test_every_instant_is_in_one_span_and_no_span_has_too_many_rows(
         assert len(inside) <= rows_max or len(set(inside)) == 1
 
 
-def test_what_was_written_in_one_instant_is_one_span() -> None:
+def test_rows_of_one_instant_are_in_one_span() -> None:
     table = Written([7] * 50)
     sizes = []
     for from_at, to_at in spans(table, "trail", BEGINNING, END, 10):
@@ -61,5 +59,5 @@ def test_twice_as_much_is_read_in_twice_the_time() -> None:
     assert max(read) < 1.5 * min(read)
 
 
-def test_nothing_is_between_two_instants_that_are_one() -> None:
+def test_equal_instants_contain_nothing() -> None:
     assert list(spans(Written([1]), "ledger", END, END, 1)) == []

@@ -28,7 +28,7 @@ counts = st.integers(0, 5_000)
 rates = st.integers(0, 10**10)
 
 
-def test_the_first_allowance_of_a_meter_that_is_for_the_model() -> None:
+def test_first_matching_allowance_of_a_meter_is_used() -> None:
     small = Allowance(1, "in_text", ("gpt-*-mini",))
     every, output = Allowance(2, "in_text", ()), Allowance(3, "out_text", ("claude-*",))
     assert applicable([small, every, output], "gpt-5-mini") == {"in_text": small}
@@ -44,7 +44,7 @@ def test_a_variant_is_of_its_meter() -> None:
     )
 
 
-def test_what_is_left_is_at_the_tier_of_the_whole_request() -> None:
+def test_remainder_uses_the_tier_of_the_whole_request() -> None:
     tiers = [{"input_over": 1000, "mode": "whole", "meters": {"in_text": 4_000_000_000}}]
     version = PriceVersion.from_stored(
         {"meters": {"in_text": 2_000_000_000, "out_text": 8_000_000_000}, "tiers": tiers}
@@ -62,7 +62,7 @@ def test_what_is_left_is_at_the_tier_of_the_whole_request() -> None:
     st.integers(1, 2_000_000),
     st.integers(1, 3_000_000),
 )
-def test_what_is_held_covers_what_is_left_to_pay(
+def test_hold_covers_what_is_left_to_pay(
     used: tuple[int, int, int],
     text: int,
     cached: int,
@@ -88,18 +88,18 @@ def test_what_is_held_covers_what_is_left_to_pay(
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10**6), st.integers(0, 10**6))
-def test_what_was_used_does_not_go_back(back: int, less: int, unused: int) -> None:
+def test_used_units_do_not_return(back: int, less: int, unused: int) -> None:
     kept = kept_back(-back, [(less, unused)])
     assert -back <= kept <= 0
     assert -kept * less <= back * min(unused, less)
     assert kept_back(back, [(less, unused)]) == back
 
 
-def test_of_each_meter_that_is_held_what_it_pays() -> None:
+def test_paid_part_of_each_held_meter() -> None:
     assert Paid(5, {"in_text": 3}).of_each(["images", "in_text"]) == (0, 3)
 
 
-def test_half_a_nano_of_the_rest_is_rounded_as_a_charge_is() -> None:
+def test_half_a_nano_of_the_rest_rounds_like_a_charge() -> None:
     version = PriceVersion.from_stored({"meters": {"in_text": 2_000_000, "out_text": 500_000}})
     paid = paid_by_units([({"in_text": 1, "out_text": 1}, version)], {"in_text": 1})
     assert paid == Paid(2, {"in_text": 1})

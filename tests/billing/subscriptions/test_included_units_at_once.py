@@ -78,7 +78,7 @@ def do(job: tuple[str, tuple[object, ...]]) -> UUID | int | None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_used_and_held_is_never_more_than_included() -> None:
+def test_used_and_held_units_never_exceed_the_included() -> None:
     people = cast.assemble()
     owner, (key, _) = people.acme.id, cast.make_key(people.core)
     plans = []

@@ -45,7 +45,7 @@ def test_the_day_on_which_it_begins_counts(day: dt.date, left: int, of: int) -> 
 
 
 @given(AMOUNTS, DAYS, st.lists(st.integers(1, 31), max_size=8))
-def test_the_parts_of_a_month_come_to_the_whole(amount: int, day: dt.date, cuts: list[int]) -> None:
+def test_parts_of_a_month_sum_to_the_whole(amount: int, day: dt.date, cuts: list[int]) -> None:
     """However it is cut, nothing is lost and nothing is charged twice, to the nano."""
     first = first_of_month(day)
     inner = {first.replace(day=cut) for cut in cuts if cut <= days_of_month(day)}
@@ -76,9 +76,7 @@ def test_a_change_on_the_16th(old: Terms, new: Terms, unused: int, change: Chang
 
 
 @given(TERMS, TERMS, DAYS, AMOUNTS)
-def test_nobody_uses_up_a_plan_and_has_its_price_back(
-    old: Terms, new: Terms, day: dt.date, unused: int
-) -> None:
+def test_used_up_plan_is_not_refunded(old: Terms, new: Terms, day: dt.date, unused: int) -> None:
     change = change_plan(old, new, day, unused, {})
     before, after = rest_of_month(old, day), rest_of_month(new, day)
     assert 0 <= change.taken_nano <= unused
@@ -93,7 +91,7 @@ def test_nobody_uses_up_a_plan_and_has_its_price_back(
 
 
 @given(TERMS, st.lists(st.tuples(TERMS, st.integers(1, 31)), max_size=5), DAYS)
-def test_changes_without_usage_cost_what_each_day_was_on(
+def test_unused_changes_cost_each_days_plan(
     first: Terms, changes: list[tuple[Terms, int]], day: dt.date
 ) -> None:
     """Up and down through a month, all unused: each day costs what its plan does."""

@@ -171,9 +171,7 @@ def test_multipliers_end_with_the_subscription(people: cast.Cast, key: Key, at: 
     assert subscription_of(people.acme) is None
 
 
-def test_multipliers_begin_again_with_what_is_paid_late(
-    people: cast.Cast, key: Key, at: NextAt
-) -> None:
+def test_multipliers_resume_with_a_late_payment(people: cast.Cast, key: Key, at: NextAt) -> None:
     """The relay is told then, and not by a renewal that changes no multiplier."""
     dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
     multipliers = [read_multiplier("*", "0.5")]
@@ -275,7 +273,9 @@ def test_units_are_checked(people: cast.Cast) -> None:
         unit_term("in_text", [NUL], 5)
 
 
-def test_up_and_down_in_the_middle_of_a_month(people: cast.Cast, key: Key, at: NextAt) -> None:
+def test_upgrade_and_downgrade_in_the_middle_of_a_month(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
     small, large = plan(people, "Small", 30, 30), plan(people, "Large", 60, 90)
     alice = cast.actor(people.alice, people.acme)
     at(MIDDLE.replace(day=1))
@@ -294,7 +294,7 @@ def test_up_and_down_in_the_middle_of_a_month(people: cast.Cast, key: Key, at: N
     assert_books_balance()
 
 
-def test_what_was_used_up_is_not_given_back(people: cast.Cast, key: Key, at: NextAt) -> None:
+def test_used_up_units_are_not_returned(people: cast.Cast, key: Key, at: NextAt) -> None:
     large, free = plan(people, "Large", 60, 60), plan(people, "Free", 0, 3)
     alice = cast.actor(people.alice, people.acme)
     at(MIDDLE.replace(day=1))
@@ -312,7 +312,7 @@ def test_what_was_used_up_is_not_given_back(people: cast.Cast, key: Key, at: Nex
     assert_books_balance()
 
 
-def test_a_plan_is_paid_by_money_alone(people: cast.Cast, key: Key) -> None:
+def test_only_money_pays_for_a_plan(people: cast.Cast, key: Key) -> None:
     """Neither by grants nor by included usage, and never into debt."""
     pro = plan(people, "Pro", 300, 300)
     alice = cast.actor(people.alice, people.acme)
@@ -324,7 +324,9 @@ def test_a_plan_is_paid_by_money_alone(people: cast.Cast, key: Key) -> None:
     assert balance(people.acme) == (600 * USD, 0, 0)
 
 
-def test_other_amounts_than_seen_are_refused(people: cast.Cast, key: Key, at: NextAt) -> None:
+def test_amount_other_than_the_displayed_is_rejected(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
     pro = plan(people, "Pro", 30, 40)
     alice = cast.actor(people.alice, people.acme)
     seen = preview_plan(people.acme, pro).seen
@@ -374,7 +376,7 @@ def test_the_month_begins_in_the_zone(people: cast.Cast, key: Key, at: NextAt) -
     assert SubscriptionCharge.objects.count() == 2
 
 
-def test_a_short_balance_is_told_once_tried_again_and_ends(
+def test_low_balance_is_reported_once_retried_and_ends_the_plan(
     people: cast.Cast, key: Key, at: NextAt
 ) -> None:
     pro = plan(people, "Pro", 90, 90)
@@ -399,7 +401,7 @@ def test_a_short_balance_is_told_once_tried_again_and_ends(
     assert_books_balance()
 
 
-def test_who_tops_up_in_time_goes_on(people: cast.Cast, key: Key, at: NextAt) -> None:
+def test_timely_top_up_continues_the_plan(people: cast.Cast, key: Key, at: NextAt) -> None:
     pro = plan(people, "Pro", 90, 90)
     choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
     at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
@@ -438,7 +440,7 @@ def test_cancelled_it_lasts_to_the_end_of_the_month(
         resume_subscription(alice, people.acme)
 
 
-def test_who_writes_a_gift_does_not_offer_it_alone(people: cast.Cast, settings: Any) -> None:
+def test_author_of_a_free_plan_does_not_offer_it_alone(people: cast.Cast, settings: Any) -> None:
     settings.CREDIT_LIMIT_USD = "100"
     dora, eve = cast.actor(people.dora), cast.actor(cast.person("eve", operator=True))
     gift = write_plan(dora, "Gift", Terms(10 * USD, 111 * USD))
@@ -479,7 +481,7 @@ def renew_at(moment: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_renew_at_once_and_one_does(people: cast.Cast, at: NextAt) -> None:
+def test_one_of_many_parallel_renewals_happens(people: cast.Cast, at: NextAt) -> None:
     add_opening_credit(people.acme, 100 * USD)
     choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
     with racers(3) as run:
@@ -506,7 +508,7 @@ def spend_at_once(job: tuple[str, UUID, int]) -> UUID | None:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_no_more_is_given_than_included_under_load(people: cast.Cast) -> None:
+def test_load_never_grants_more_than_included(people: cast.Cast) -> None:
     """Requests, counts and an upgrade at the same time: what requests were paid is what the grants
     have paid, to the nano, and no grant pays more than it is (I20)."""
     key, _ = cast.make_key(people.core)
@@ -692,7 +694,7 @@ def test_a_plan_with_every_line_replaces_another_on_its_page(people: cast.Cast) 
     assert Subscription.objects.get().plan.name == "Other"
 
 
-def test_a_receipt_says_what_the_plan_paid(people: cast.Cast) -> None:
+def test_receipt_shows_what_the_plan_paid(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core)
     add_opening_credit(people.acme, 100 * USD)
     small = plan(people, "Small", 0, 1)

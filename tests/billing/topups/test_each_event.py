@@ -54,7 +54,7 @@ def moved() -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_moved_noted_and_told_once(
+def test_each_kind_is_applied_noted_and_reported_once(
     bank: FakeProcessor, alice: Actor, kind: EventKind
 ) -> None:
     event = event_for(bank, alice, kind)
@@ -81,7 +81,7 @@ def test_a_kind_is_moved_noted_and_told_once(
 
 
 @pytest.mark.parametrize("kind", ["refunded", "unrefunded", "disputed", "reinstated"])
-def test_what_waits_for_its_payment_is_noted_when_it_is_applied(
+def test_pending_event_is_noted_when_applied(
     bank: FakeProcessor, alice: Actor, kind: EventKind
 ) -> None:
     top_up = ordered(alice)
@@ -106,7 +106,7 @@ def test_what_waits_for_its_payment_is_noted_when_it_is_applied(
         ({"amount_minor": 0}, 0), ({"payment_id": ""}, 0),
     ],
 )  # fmt: skip
-def test_money_of_no_order_is_kept_apart_where_it_is_real(
+def test_real_money_without_an_order_is_kept_separately(
     bank: FakeProcessor, alice: Actor, over: dict[str, Any], received: int
 ) -> None:
     """I24: of another owner's order, so that it is nobody's."""
@@ -133,7 +133,7 @@ def test_money_of_no_order_is_kept_apart_where_it_is_real(
         ("disputed", 2500, "applied"), ("disputed", 2501, "refused"),
     ],
 )  # fmt: skip
-def test_no_more_is_taken_back_than_was_paid(
+def test_no_more_than_paid_is_taken_back(
     bank: FakeProcessor, alice: Actor, kind: EventKind, minor: int, verdict: str
 ) -> None:
     top_up = paid(bank, ordered(alice))
@@ -142,7 +142,7 @@ def test_no_more_is_taken_back_than_was_paid(
     assert_books_balance()
 
 
-def test_an_order_is_opened_once_and_only_while_it_may_be_paid(
+def test_order_is_opened_once_and_only_while_payable(
     bank: FakeProcessor, people: cast.Cast, alice: Actor
 ) -> None:
     opened = ordered(alice)
@@ -218,7 +218,7 @@ def test_each_type_is_read(type_: str) -> None:
     assert (event.order_id, event.owner_id, event.live) == ("order", "o", False)
 
 
-def test_what_only_some_events_are() -> None:
+def test_features_of_some_events_only() -> None:
     waiting = read("checkout.session.completed", payment_status="unpaid")
     assert waiting is not None
     assert waiting.kind == "pending"
@@ -237,7 +237,7 @@ def test_what_only_some_events_are() -> None:
 
 
 @pytest.mark.parametrize(("ahead_s", "taken"), [(300, True), (301, False)])
-def test_what_is_signed_for_later_is_refused(
+def test_future_signature_is_rejected(
     monkeypatch: pytest.MonkeyPatch, ahead_s: int, taken: bool
 ) -> None:
     now = clock.now().replace(microsecond=0)
@@ -254,6 +254,6 @@ def test_what_is_signed_for_later_is_refused(
     ("key", "live"),
     [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False), (None, False)],
 )
-def test_the_key_tells_the_mode(settings: Any, key: str | None, live: bool) -> None:
+def test_key_determines_the_mode(settings: Any, key: str | None, live: bool) -> None:
     settings.STRIPE_SECRET_KEY = key
     assert StripeProcessor().live is live

@@ -41,7 +41,7 @@ def event_of(top_up: TopUp, kind: EventKind, object_id: str) -> PaymentEvent:
 
 @pytest.mark.parametrize("kind", AFTER)
 @pytest.mark.parametrize("how", FOREIGN)
-def test_what_follows_a_payment_is_of_its_mode_and_currency(
+def test_event_after_a_payment_matches_its_mode_and_currency(
     bank: FakeProcessor, alice: Actor, kind: EventKind, how: str
 ) -> None:
     top_up = paid(bank, ordered(alice))
@@ -60,7 +60,7 @@ def test_what_follows_a_payment_is_of_its_mode_and_currency(
 
 @pytest.mark.parametrize("how", [*FOREIGN, "checkout"])
 @pytest.mark.parametrize("kind", BEFORE)
-def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(
+def test_event_before_a_payment_matches_its_checkout(
     bank: FakeProcessor, alice: Actor, kind: EventKind, how: str
 ) -> None:
     top_up = ordered(alice)
@@ -73,7 +73,7 @@ def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(
 
 
 @pytest.mark.parametrize("kind", BEFORE)
-def test_what_comes_before_a_payment_of_no_order_is_refused(
+def test_event_before_a_payment_without_an_order_is_rejected(
     bank: FakeProcessor, alice: Actor, kind: EventKind
 ) -> None:
     top_up = ordered(alice)

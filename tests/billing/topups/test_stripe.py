@@ -43,7 +43,7 @@ def test_a_kept_card_is_charged(monkeypatch: pytest.MonkeyPatch, status: str) ->
         ),
     ],
 )  # fmt: skip
-def test_a_charge_that_is_not_on_its_way_is_declined(
+def test_charge_not_in_progress_is_declined(
     monkeypatch: pytest.MonkeyPatch, cards: list[dict[str, str]], status: str
 ) -> None:
     with pytest.raises(ProcessorDeclined):
@@ -59,14 +59,14 @@ def refunded(amount: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("amount", [0, 1, 10**11 - 1])
-def test_an_amount_that_can_be(amount: int) -> None:
+def test_valid_amounts(amount: int) -> None:
     event = _read(refunded(amount))
     assert event is not None
     assert event.amount_minor == amount
 
 
 @pytest.mark.parametrize("amount", [-1, 10**11, True, 1.5, "100", None])
-def test_an_amount_that_cannot_be(amount: object) -> None:
+def test_invalid_amounts(amount: object) -> None:
     with pytest.raises(EventInvalid):
         _read(refunded(amount))
 

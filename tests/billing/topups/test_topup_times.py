@@ -31,7 +31,7 @@ def test_an_event_before_its_checkout_is_stored_is_credited(
 
 
 @pytest.mark.parametrize(("hours", "state"), [(23, "pending"), (25, "paid")])
-def test_what_one_operator_confirms_counts_together_for_a_day(
+def test_one_operators_confirmations_count_together_for_a_day(
     people: cast.Cast, alice: Actor, hours: int, state: str
 ) -> None:
     dora = cast.actor(people.dora)
@@ -47,7 +47,7 @@ def test_what_one_operator_confirms_counts_together_for_a_day(
 
 
 @pytest.mark.parametrize("keep_card", [False, True])
-def test_a_card_is_kept_only_where_its_owner_said_so(
+def test_card_is_stored_only_with_its_owners_consent(
     bank: FakeProcessor, alice: Actor, keep_card: bool
 ) -> None:
     top_up = ordered(alice, keep_card=keep_card)

@@ -89,7 +89,7 @@ def test_the_same_order_has_one_checkout(bank: FakeProcessor, alice: Actor) -> N
     assert len(bank.sessions) == 1
 
 
-def test_a_processor_that_is_down_leaves_the_order_open(bank: FakeProcessor, alice: Actor) -> None:
+def test_unavailable_processor_leaves_the_order_open(bank: FakeProcessor, alice: Actor) -> None:
     bank.down = True
     assert alice.organisation is not None
     top_up = topups.order_top_up(alice, alice.organisation, 25 * USD, processor="stripe")
@@ -99,9 +99,7 @@ def test_a_processor_that_is_down_leaves_the_order_open(bank: FakeProcessor, ali
     assert topups.open_checkout(top_up).checkout_id
 
 
-def test_a_payment_that_takes_days_is_credited_when_it_is_there(
-    bank: FakeProcessor, alice: Actor
-) -> None:
+def test_slow_payment_is_credited_on_arrival(bank: FakeProcessor, alice: Actor) -> None:
     top_up = ordered(alice)
     assert tell(bank, bank.pay(top_up.checkout_id, paid=False)) == (200, "applied")
     assert TopUp.objects.get().state == "pending"
@@ -111,7 +109,7 @@ def test_a_payment_that_takes_days_is_credited_when_it_is_there(
     assert (TopUp.objects.get().state, balance_of(alice)) == ("paid", (25, 0))
 
 
-def test_what_failed_or_expired_moves_nothing_and_never_goes_back(
+def test_failed_or_expired_payment_is_final_and_moves_nothing(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     failed, expired = ordered(alice), ordered(alice)
@@ -130,7 +128,7 @@ def test_what_failed_or_expired_moves_nothing_and_never_goes_back(
     assert TopUp.objects.get(id=done.id).state == "paid"
 
 
-def test_told_fifty_times_and_three_days_late_is_one_credit(
+def test_payment_reported_fifty_times_and_late_is_one_credit(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     event = bank.pay(ordered(alice).checkout_id)
@@ -146,7 +144,7 @@ def test_told_fifty_times_and_three_days_late_is_one_credit(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fifty_at_once_are_one_credit(bank: FakeProcessor, people: cast.Cast) -> None:
+def test_fifty_parallel_events_are_one_credit(bank: FakeProcessor, people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     event = bank.pay(ordered(alice).checkout_id)
     gate, running = threading.Barrier(50), threading.Semaphore(8)
@@ -264,7 +262,7 @@ def test_forgeries_credit_nothing(bank: FakeProcessor, alice: Actor, name: str) 
 
 
 @pytest.mark.parametrize("secret", ["", " ", None])
-def test_without_its_secret_no_event_is_believed(
+def test_event_without_our_secret_is_not_believed(
     bank: FakeProcessor, alice: Actor, settings: LazySettings, secret: str | None
 ) -> None:
     """Whoever signs with nothing would be believed by a server that has nothing."""
@@ -320,7 +318,7 @@ def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> Non
     assert_books_balance()
 
 
-def test_a_refund_that_came_back_is_told_once_and_moves_nothing(
+def test_returned_refund_is_reported_once_and_moves_nothing(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     """By either of two events of one refund, before or after what it is about."""
@@ -357,7 +355,7 @@ def spend(alice: Actor, usd: int) -> None:
     post(Draft(f"test:{usd}", "adjust", lines))
 
 
-def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(
+def test_chargeback_of_spent_money_is_debt_paid_by_a_top_up(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     top_up = paid(bank, ordered(alice))
@@ -403,7 +401,7 @@ def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refund_beside_its_payment_is_not_left_waiting(
+def test_refund_arriving_with_its_payment_is_applied(
     bank: FakeProcessor, people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told while the payment is being credited: it finds no order, nor is it found."""
@@ -446,7 +444,7 @@ def waits_for_a_lock() -> bool:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transfer_named_twice_at_once_pays_one_order(
+def test_transfer_named_twice_in_parallel_pays_one_order(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I21: of two organisations, whose wallets keep nobody waiting for each other."""
@@ -511,9 +509,7 @@ def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Ca
 # Transfers --------------------------------------------------------------------------------------
 
 
-def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
-    people: cast.Cast, alice: Actor
-) -> None:
+def test_operator_confirms_a_transfer_and_two_a_large_one(people: cast.Cast, alice: Actor) -> None:
     dora = cast.actor(people.dora)
     otto = cast.actor(cast.person("otto", operator=True))
     small, large = ordered(alice, 100, processor="manual"), ordered(alice, 101, processor="manual")
@@ -563,7 +559,7 @@ def test_a_transfer_is_approved_or_sent_back_in_the_one_list(
     assert_books_balance()
 
 
-def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
+def test_missing_transfer_is_ended_by_its_buyer_or_an_operator(
     people: cast.Cast, alice: Actor
 ) -> None:
     dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
@@ -616,7 +612,7 @@ def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
         (25 * USD, {"processor": "manual", "keep_card": True}, "keep_card"),
     ],
 )
-def test_orders_that_cannot_be(
+def test_invalid_orders(
     bank: FakeProcessor, alice: Actor, usd_nano: int, over: Json, field: str
 ) -> None:
     assert alice.organisation is not None
@@ -628,7 +624,7 @@ def test_orders_that_cannot_be(
 # Over the API -----------------------------------------------------------------------------------
 
 
-def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cast.Cast) -> None:
+def test_api_order_is_made_once_per_idempotency_key(bank: FakeProcessor, people: cast.Cast) -> None:
     from accounts.models import KeyKind
 
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
@@ -662,7 +658,7 @@ def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cas
     [(Role.OWNER, 200, 201), (Role.ADMIN, 200, 403), (Role.BILLING, 200, 201),
      (Role.DEVELOPER, 403, 403), (Role.VIEWER, 403, 403)],
 )  # fmt: skip
-def test_who_may_top_up(people: cast.Cast, role: Role, read: int, write: int) -> None:
+def test_people_who_may_top_up(people: cast.Cast, role: Role, read: int, write: int) -> None:
     from accounts.models import KeyKind
 
     user = cast.member(people.acme, f"x{role.value}", role)

@@ -68,7 +68,7 @@ def test_a_new_organisation_gets_it_with_an_expiry() -> None:
 
 
 @pytest.mark.django_db
-def test_without_an_amount_there_is_none() -> None:
+def test_unset_amount_gives_no_credit() -> None:
     offered(amount="0")
     assert given_to("eve@acme.example") == 0
     assert not Trial.objects.exists()
@@ -83,7 +83,7 @@ def test_credit_without_days_never_expires() -> None:
 
 
 @pytest.mark.django_db
-def test_a_domain_gets_it_once() -> None:
+def test_domain_gets_trial_credit_once() -> None:
     offered()
     assert [given_to(f"{name}@acme.example") for name in ("eve", "ivy")] == [5, 0]
     assert given_to("eve@other.example") == 5
@@ -92,21 +92,21 @@ def test_a_domain_gets_it_once() -> None:
 
 
 @pytest.mark.django_db
-def test_people_of_a_shared_provider_are_counted_alone() -> None:
+def test_people_of_a_shared_provider_count_individually() -> None:
     offered()
     names = ("eve@gmail.com", "ivy@gmail.com", "e.ve+2@googlemail.com", "eve@qq.com")
     assert [given_to(name) for name in names] == [5, 5, 0, 5]
 
 
 @pytest.mark.django_db
-def test_once_for_a_person_is_not_for_their_domain() -> None:
+def test_once_per_person_does_not_use_up_their_domain() -> None:
     offered(once="person")
     addresses = ("eve@acme.example", "ivy@acme.example", "eve+2@acme.example")
     assert [given_to(address) for address in addresses] == [5, 5, 0]
 
 
 @pytest.mark.django_db
-def test_who_had_it_gets_none_after_the_setting_changes() -> None:
+def test_former_recipient_gets_none_after_the_setting_changes() -> None:
     offered()
     eve = newcomer("eve@acme.example")
     first = trials.create_organisation(eve, "Eve Ltd")
@@ -118,7 +118,7 @@ def test_who_had_it_gets_none_after_the_setting_changes() -> None:
 
 
 @pytest.mark.django_db
-def test_who_had_it_is_stored_as_digests() -> None:
+def test_recipients_are_stored_as_digests() -> None:
     offered()
     given_to("eve@acme.example")
     with connection.cursor() as cursor:
@@ -180,7 +180,7 @@ def test_nothing_is_promised_where_nobody_creates_one(people: Cast) -> None:
     assert "trial credit" not in Client().get("/signup").content.decode()
 
 
-def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
+def test_operator_changes_trial_credit_on_a_page(people: Cast) -> None:
     dora = signed_in(people.dora)
     assert "Trial credit" in dora.get(PAGE).content.decode()
     form = {"amount": "7.50", "once": "person", "days": ""}
@@ -194,7 +194,7 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     assert AuditEvent.objects.filter(action="trial_setting.changed").count() == 1
 
 
-def test_the_api_reads_and_changes_it(people: Cast) -> None:
+def test_api_reads_and_changes_trial_credit(people: Cast) -> None:
     dora = signed_in(people.dora)
     assert dora.get(API).json() == {"amount": "0.00", "once": "domain", "days": 30}
 
@@ -209,7 +209,7 @@ def test_the_api_reads_and_changes_it(people: Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_settings_are_rejected() -> None:
     for wrong in ({"amount": "five"}, {"once": "week"}, {"days": 0}, {"days": 3_651}):
         with pytest.raises(Refused):
             trials.save_trial_setting(SYSTEM, **wrong)

@@ -26,7 +26,7 @@ def test_the_balance_is_exact(people: cast.Cast) -> None:
     )
 
 
-def test_a_wallet_that_never_moved(people: cast.Cast) -> None:
+def test_wallet_without_movements(people: cast.Cast) -> None:
     assert asked_by(people, Role.BILLING)[1]["available"] == "0.00"
 
 
@@ -39,5 +39,5 @@ def test_a_wallet_that_never_moved(people: cast.Cast) -> None:
         (Role.VIEWER, 403),
     ],
 )
-def test_who_sees_the_balance(people: cast.Cast, role: Role, status: int) -> None:
+def test_people_who_see_the_balance(people: cast.Cast, role: Role, status: int) -> None:
     assert asked_by(people, role)[0] == status

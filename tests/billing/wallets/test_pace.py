@@ -9,7 +9,7 @@ from billing.wallets.pace import Pace, pace_days, pace_of
 TODAY = dt.date(2026, 3, 1)
 
 
-def test_a_week_tells_the_pace_or_less_where_there_was_no_week() -> None:
+def test_pace_uses_a_week_or_what_there_is() -> None:
     assert [pace_days(lived) for lived in (0, 1, 3, 7, 90)] == [1, 1, 3, 7, 7]
 
 
@@ -26,7 +26,5 @@ def test_a_week_tells_the_pace_or_less_where_there_was_no_week() -> None:
         (3_660, 70, Pace("later")),
     ],
 )
-def test_a_balance_lasts_as_long_as_it_is_spent_at_that_pace(
-    total_nano: int, spent_nano: int, pace: Pace
-) -> None:
+def test_balance_lasts_at_the_current_pace(total_nano: int, spent_nano: int, pace: Pace) -> None:
     assert pace_of(total_nano, spent_nano, 7, TODAY) == pace

@@ -7,18 +7,18 @@ from config.api.api import api
 from tests.support.cast import Cast, signed_in
 
 
-def test_the_schema_is_public_and_whole(client: Client) -> None:
+def test_schema_is_public_and_complete(client: Client) -> None:
     schema = client.get("/api/v1/openapi.json").json()
     assert schema["openapi"].startswith("3.")
     assert {"get", "post"} <= set(schema["paths"]["/api/v1/keys"])
 
 
-def test_the_schema_is_made_once() -> None:
+def test_schema_is_generated_once() -> None:
     """It takes longer than the page that shows a part of it."""
     assert api.get_openapi_schema() is api.get_openapi_schema()
 
 
-def test_the_reference_shows_every_operation_without_a_script_of_its_own(client: Client) -> None:
+def test_reference_shows_every_operation_without_its_own_script(client: Client) -> None:
     overview = client.get("/api/v1/docs").content.decode()
     assert "cdn." not in overview
     assert "Sign in" in overview
@@ -39,18 +39,18 @@ def test_the_reference_shows_every_operation_without_a_script_of_its_own(client:
         assert f"<code>{path}</code>" in overview
 
 
-def test_a_group_that_is_not_there_is_said_so_as_by_the_api(client: Client) -> None:
+def test_unknown_group_is_reported_as_by_the_api(client: Client) -> None:
     answer = client.get("/api/v1/docs/nothing")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_url"
 
 
-def test_the_reference_keeps_the_shell_of_who_is_signed_in(people: Cast) -> None:
+def test_reference_keeps_the_shell_for_signed_in_readers(people: Cast) -> None:
     page = signed_in(people.bob).get("/api/v1/docs").content.decode()
     assert "/o/acme/keys" in page
 
 
-def test_a_method_that_is_not_there_is_refused(client: Client) -> None:
+def test_unknown_method_is_rejected(client: Client) -> None:
     response = client.put("/api/v1/keys")
     assert response.status_code == 405
     assert set(response["Allow"].split(", ")) == {"GET", "POST"}
@@ -80,7 +80,7 @@ def test_a_method_that_is_not_there_is_refused(client: Client) -> None:
         (b'{"name": "\xff"}', 400, None, "body: 'utf-8' codec can't decode byte 0xff"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_told_with_its_field_and_cause(
+def test_unreadable_body_is_reported_with_its_field_and_cause(
     people: Cast, body: str | bytes, status: int, param: str | None, message: str
 ) -> None:
     """Of what cannot be stored the field is named, of what is no JSON the reason."""

@@ -129,9 +129,7 @@ def ask_in_place(operator: Client, path: str, values: Iterable[str]) -> None:
 
 
 @pytest.mark.parametrize(("path", "operation"), GETS)
-def test_words_that_are_none_of_those_there_are_are_refused(
-    operator: Client, path: str, operation: Operation
-) -> None:
+def test_unknown_words_are_rejected(operator: Client, path: str, operation: Operation) -> None:
     """Nothing is dropped in silence: an unknown grouping, state or parameter is named."""
     place = re.sub(r"\{[^}]*\}", id_text(new_id()), path.replace("{n}", "1"))
     for name, annotation in fields_of(operation).items():
@@ -155,9 +153,7 @@ def test_words_that_are_none_of_those_there_are_are_refused(
     ],
 )
 @pytest.mark.parametrize("path", ["/api/v1/usage", "/api/v1/requests"])
-def test_times_that_nothing_was_at_are_named(
-    operator: Client, path: str, query: dict[str, str]
-) -> None:
+def test_impossible_times_are_named(operator: Client, path: str, query: dict[str, str]) -> None:
     answer = operator.get(path, query)
     assert answer.status_code == 422
     error = answer.json()["error"]

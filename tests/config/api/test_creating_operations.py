@@ -162,7 +162,7 @@ def lists() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 @pytest.mark.parametrize("path", creating())
-def test_whatever_is_created_is_read_changed_and_ended(path: str) -> None:
+def test_created_objects_are_read_changed_and_ended(path: str) -> None:
     if path in NOT_FOUND:
         return
     result = item_path(path)
@@ -189,7 +189,7 @@ def test_no_exception_is_stale() -> None:
 
 
 @pytest.mark.parametrize("path", creating())
-def test_whatever_creates_takes_an_idempotency_key_and_answers_409(path: str) -> None:
+def test_creating_operations_take_an_idempotency_key_and_answer_409(path: str) -> None:
     operation = BY_NAME[f"POST /api/v1{path}"]
     headers = {one["name"] for one in operation.get("parameters", []) if one["in"] == "header"}
     assert headers == {"Idempotency-Key"}
@@ -211,7 +211,7 @@ def test_every_list_is_paged_and_found_by_name(path: str, operation: Mapping[str
 
 
 @pytest.mark.parametrize("path", creating())
-def test_whatever_goes_in_comes_back_by_the_same_name(path: str) -> None:
+def test_created_fields_return_under_the_same_name(path: str) -> None:
     name = f"POST {path}"
     operation = BY_NAME[f"POST /api/v1{path}"]
     missing = body_of(operation).keys() - answer_of(operation).keys()
@@ -220,7 +220,7 @@ def test_whatever_goes_in_comes_back_by_the_same_name(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith(("PATCH ", "PUT "))])
-def test_whatever_is_changed_comes_back_by_the_same_name(name: str) -> None:
+def test_changed_fields_return_under_the_same_name(name: str) -> None:
     missing = body_of(BY_NAME[name]).keys() - answer_of(BY_NAME[name]).keys()
     path = name.partition(" /api/v1")[2]
     created = NOT_BACK.get(f"POST {path.rpartition('/')[0]}", {})
@@ -249,7 +249,7 @@ def address_of(value: str, parent: str, created: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("path", TRIED)
-def test_an_example_comes_back_as_it_was_sent(hand: Hand, fake: FakeUpstream, path: str) -> None:
+def test_example_returns_as_it_was_sent(hand: Hand, fake: FakeUpstream, path: str) -> None:
     where, body = sent_to(hand, fake, path)
     created = hand.made(where, body)
     excepted = NOT_BACK.get(f"POST {path}", {})
@@ -294,7 +294,7 @@ CHANGED: Final = [path for path in TRIED if is_offered("PATCH", item_path(path) 
 
 
 @pytest.mark.parametrize("path", CHANGED)
-def test_what_was_read_is_taken_back_as_no_change(
+def test_writing_back_what_was_read_changes_nothing(
     hand: Hand, fake: FakeUpstream, path: str
 ) -> None:
     """What a tool that applies a configuration does: it reads, compares and sends the whole."""
@@ -350,7 +350,7 @@ _IDENTIFIERS: Final = ("id", "slug", "name", "email", "model")
 
 
 @pytest.mark.parametrize("path", TRIED)
-def test_what_exists_already_is_409_and_named(hand: Hand, fake: FakeUpstream, path: str) -> None:
+def test_existing_object_is_409_and_named(hand: Hand, fake: FakeUpstream, path: str) -> None:
     where, body = sent_to(hand, fake, path)
     if path in NAMED:
         body.setdefault("name", "research")
@@ -401,7 +401,7 @@ def test_the_pages_of_a_list_add_up_to_it(hand: Hand, fake: FakeUpstream, path: 
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "cursor")
 
 
-def test_a_key_is_not_given_to_a_colleague_by_its_idempotency_key(hand: Hand) -> None:
+def test_idempotency_key_gives_a_colleague_no_secret(hand: Hand) -> None:
     """The kept answer holds a secret."""
     secret = hand.ask("POST", "/keys", {"name": "ci"}, **{"Idempotency-Key": "k"}).json()["secret"]
     body = {"email": "ada@example.org", "role": "owner"}
@@ -417,5 +417,5 @@ def test_a_key_is_not_given_to_a_colleague_by_its_idempotency_key(hand: Hand) ->
     assert secret not in other.content.decode()
 
 
-def test_every_operation_of_these_is_in_the_table_of_the_matrix() -> None:
+def test_every_creating_operation_is_in_the_matrix() -> None:
     assert {f"POST {path}" for path in creating()} <= OPERATIONS.keys()

@@ -88,7 +88,7 @@ def test_every_source_of_the_api_is_in_the_digest() -> None:
     assert rooms - {f"{ROOT}/manage.py"} <= sources
 
 
-def test_what_is_written_replaces_what_other_sources_left(folder: Path) -> None:
+def test_rewriting_replaces_files_of_other_sources(folder: Path) -> None:
     (folder / "openapi-0123.json").write_text("{}")
     text = write(folder)
     assert [file.name for file in folder.iterdir()] == [file_name()]
@@ -96,7 +96,7 @@ def test_what_is_written_replaces_what_other_sources_left(folder: Path) -> None:
     assert {"get", "post"} <= set(json.loads(text)["paths"]["/api/v1/keys"])
 
 
-def test_a_folder_that_cannot_be_written_keeps_nothing(
+def test_unwritable_folder_stores_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(
     assert "is not kept" in capsys.readouterr().err
 
 
-def test_what_another_process_makes_is_the_same(tmp_path: Path) -> None:
+def test_another_process_generates_the_same(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "config.api.description", str(tmp_path)]
     made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     assert json.loads(made) == json.loads(describe())

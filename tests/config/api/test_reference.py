@@ -61,7 +61,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def test_operations_are_told_by_tag() -> None:
+def test_operations_are_grouped_by_tag() -> None:
     things, other = sections(SCHEMA, str)
     assert (things.title, other.title) == ("Things", "Other")
     (listed,) = things.operations
@@ -71,7 +71,7 @@ def test_operations_are_told_by_tag() -> None:
     assert (limit.type, limit.default, limit.required) == ("integer", "50", False)
 
 
-def test_rows_of_a_list_are_told_with_it() -> None:
+def test_list_shows_its_row_schema() -> None:
     answer = sections(SCHEMA, str)[0].operations[0].answer
     assert [(field.name, field.type) for field in answer] == [
         ("items", "Thing[]"),
@@ -82,7 +82,7 @@ def test_rows_of_a_list_are_told_with_it() -> None:
     ]
 
 
-def test_the_example_sends_what_is_required() -> None:
+def test_example_sends_the_required_fields() -> None:
     (created,) = sections(SCHEMA, str)[1].operations
     assert [field.name for field in created.body] == ["name", "state", "at"]
     assert created.curl == (

@@ -170,7 +170,7 @@ def with_secrets(exported: str) -> str:
     return yaml.safe_dump(document, allow_unicode=True)
 
 
-def test_an_export_applied_where_it_came_from_changes_nothing(
+def test_export_applied_at_its_source_changes_nothing(
     installation: Installation, furnished: Cast
 ) -> None:
     before = AuditEvent.objects.count()
@@ -181,7 +181,7 @@ def test_an_export_applied_where_it_came_from_changes_nothing(
     assert AuditEvent.objects.count() == before
 
 
-def test_an_export_applied_to_an_empty_installation_makes_the_same(
+def test_export_applied_to_an_empty_installation_recreates_it(
     installation: Installation, furnished: Cast, django_capture_on_commit_callbacks: Any
 ) -> None:
     exported = installation.export()
@@ -224,9 +224,7 @@ def test_no_secret_is_exported(installation: Installation, furnished: Cast) -> N
     assert exported.count("secret: keep") == 3
 
 
-def test_what_the_file_does_not_name_stays_unless_it_is_pruned(
-    installation: Installation, furnished: Cast
-) -> None:
+def test_unnamed_things_stay_unless_pruned(installation: Installation, furnished: Cast) -> None:
     bare = """version: 1
 plans: [{name: internal, multiplier: "0.9"}]
 organisations:
@@ -280,7 +278,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_of_the_file_is_a_change_of_the_installation_once(
+def test_changed_file_changes_the_installation_once(
     installation: Installation, furnished: Cast, change: str
 ) -> None:
     before, after = CHANGES[change]
@@ -317,7 +315,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("right", WRONG)
-def test_what_cannot_be_is_told_with_its_line_and_writes_nothing(
+def test_invalid_file_is_reported_by_line_and_writes_nothing(
     installation: Installation, furnished: Cast, right: str
 ) -> None:
     wrong, why = WRONG[right]
@@ -334,7 +332,7 @@ def test_what_cannot_be_is_told_with_its_line_and_writes_nothing(
 @pytest.mark.parametrize(
     "text", [pytest.param(text, marks=slow_unless(n % 3 == 0)) for n, text in enumerate(STORABLE)]
 )
-def test_every_text_that_can_be_stored_comes_out_and_goes_in(
+def test_every_storable_text_round_trips(
     installation: Installation, people: Cast, text: str
 ) -> None:
     acme, alice = people.acme, actor(people.alice, people.acme)

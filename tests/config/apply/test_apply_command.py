@@ -39,7 +39,7 @@ def everything() -> dict[str, int]:
     return counts
 
 
-def test_one_file_sets_up_all_of_it(installation: Installation) -> None:
+def test_one_file_sets_up_everything(installation: Installation) -> None:
     installation.apply(WHOLE)
     first, second = Channel.objects.order_by("name")
     assert first.base_url == "https://api.openai.com/v1"
@@ -118,7 +118,7 @@ def test_an_export_after_a_publish_on_the_page_changes_nothing(
         assert installation.apply(exported, *options) == "nothing to change\n"
 
 
-def test_an_export_brings_back_what_was_changed(installation: Installation) -> None:
+def test_export_restores_what_was_changed(installation: Installation) -> None:
     installation.apply(WHOLE)
     exported = installation.export()
     Channel.objects.filter(name="first").update(priority=9, retries=1)
@@ -130,7 +130,7 @@ def test_an_export_brings_back_what_was_changed(installation: Installation) -> N
     ]
 
 
-def test_without_prune_what_is_not_named_is_not_touched(installation: Installation) -> None:
+def test_unnamed_things_stay_without_prune(installation: Installation) -> None:
     installation.apply(WHOLE)
     before = everything()
     assert installation.apply("version: 1\n") == "nothing to change\n"
@@ -141,7 +141,7 @@ def test_without_prune_what_is_not_named_is_not_touched(installation: Installati
     assert everything() == before
 
 
-def test_prune_removes_what_is_not_named_and_keeps_the_books(installation: Installation) -> None:
+def test_prune_removes_unnamed_things_and_keeps_the_books(installation: Installation) -> None:
     installation.apply(WHOLE)
     less = WHOLE[: WHOLE.index("  - name: second")] + WHOLE[WHOLE.index("organisations:") :]
     less = less.replace("      - {email: dev@example.org, role: developer}\n", "")
@@ -195,7 +195,7 @@ def test_a_wrong_file_is_told_by_line_and_writes_nothing(
     assert everything() == before
 
 
-def test_what_the_database_refuses_names_the_line_too(installation: Installation) -> None:
+def test_database_rejection_names_the_line_too(installation: Installation) -> None:
     installation.apply(WHOLE)
     earlier = """\
 version: 1
@@ -228,7 +228,7 @@ def test_another_secret_is_another_key(installation: Installation) -> None:
     )
 
 
-def test_a_secret_that_was_revoked_does_not_come_back(installation: Installation) -> None:
+def test_revoked_secret_does_not_return(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
     text = installation.refusal(WHOLE)
@@ -250,7 +250,7 @@ def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> No
     assert "is the last owner" in text
 
 
-def test_credit_may_come_later_but_only_once(installation: Installation) -> None:
+def test_credit_may_be_added_later_but_only_once(installation: Installation) -> None:
     installation.apply(WHOLE.replace('    credit: "100.00"\n', ""))
     organisation = Organisation.objects.get()
     assert balance(organisation).available_nano == 0
@@ -258,7 +258,7 @@ def test_credit_may_come_later_but_only_once(installation: Installation) -> None
     assert balance(organisation).available_nano == 100_000_000_000
 
 
-def test_a_channel_that_moves_needs_its_secret_again(installation: Installation) -> None:
+def test_moved_channel_needs_its_secret_again(installation: Installation) -> None:
     installation.apply(WHOLE)
     moved = installation.export().replace("127.0.0.1:9", "127.0.0.1:10")
     assert "give this one again" in installation.refusal(moved)
@@ -267,7 +267,7 @@ def test_a_channel_that_moves_needs_its_secret_again(installation: Installation)
     assert open_secret(key) == SECRETS["SECOND_PROVIDER_KEY"]
 
 
-def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Installation) -> None:
+def test_keep_retains_a_stored_provider_key_beside_a_new_one(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(
         WHOLE.replace('["env:SECOND_PROVIDER_KEY"]', '[keep, "env:FIRST_PROVIDER_KEY"]')
@@ -279,7 +279,7 @@ def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Inst
     ]
 
 
-def test_another_credit_moves_nothing_and_is_told(installation: Installation) -> None:
+def test_different_credit_moves_nothing_and_is_reported(installation: Installation) -> None:
     installation.apply(WHOLE)
     message = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
     assert message.startswith("nothing to change\nnote: ")
@@ -287,7 +287,7 @@ def test_another_credit_moves_nothing_and_is_told(installation: Installation) ->
     assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
 
 
-def test_what_a_model_can_do_is_switched_and_exported(installation: Installation) -> None:
+def test_model_capabilities_are_switched_and_exported(installation: Installation) -> None:
     text = """
 version: 1
 channels:
@@ -311,7 +311,7 @@ channels:
     assert "can" in installation.refusal(text.replace("tools: false", "magic: true"))
 
 
-def test_routes_with_a_place_of_their_own_and_the_archive_are_exported(
+def test_route_positions_and_the_archive_are_exported(
     installation: Installation,
 ) -> None:
     text = """
@@ -340,7 +340,7 @@ channels:
     )
 
 
-def test_models_that_no_request_can_reach_are_named_with_their_line(
+def test_unreachable_models_are_named_with_their_line(
     installation: Installation,
 ) -> None:
     """A channel may have them of old: its export is refused elsewhere, and remains valid here."""
@@ -388,7 +388,7 @@ channels:
     assert "check_models_every_h" in installation.refusal(text.replace("_h: 24", "_h: 0"))
 
 
-def test_a_channel_is_offered_for_own_keys_by_a_file(installation: Installation) -> None:
+def test_file_offers_a_channel_for_own_keys(installation: Installation) -> None:
     text = """version: 1
 channels:
   - {name: own, provider: vllm, base_url: "http://127.0.0.1:9/v1"}
@@ -410,7 +410,7 @@ organisations:
     assert "- own_key_offer own" in installation.apply(without, "--prune")
 
 
-def test_the_balance_of_a_channel_is_read_as_a_file_says(installation: Installation) -> None:
+def test_file_sets_how_a_channels_balance_is_read(installation: Installation) -> None:
     text = """version: 1
 channels:
   - {name: paid, provider: deepseek, balance_source: deepseek, balance_warn_below: "10",
@@ -432,7 +432,7 @@ channels:
     assert "balance_rest_below" in installation.refusal(text.replace('"1.5"', '"0"'))
 
 
-def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:
+def test_file_sets_postpaid_customers_and_cap_ignoring_channels(installation: Installation) -> None:
     installation.apply(WHOLE)
     file = """version: 1
 channels:

@@ -39,13 +39,13 @@ def test_an_unstated_field_keeps_its_value_unless_pruned() -> None:
     assert change.after == {"priority": 0}
 
 
-def test_a_new_thing_has_the_defaults_of_what_is_unstated() -> None:
+def test_new_thing_gets_defaults_for_unstated_fields() -> None:
     (change,) = compare([], [wanted(priority=3)], prune=False).changes
     assert change.action == "create"
     assert change.after == {**ADDRESS, "keys": (), "priority": 3}
 
 
-def test_unnamed_things_go_only_when_pruned_and_never_what_lasts() -> None:
+def test_unnamed_things_are_pruned_and_lasting_ones_never() -> None:
     lasting = Item(Id("team", ("acme", "core")), {}, lasting=True)
     assert compare([there(), lasting], [], prune=False).nothing
     (change,) = compare([there(), lasting], [], prune=True).changes
@@ -72,7 +72,7 @@ def test_a_new_address_is_given_the_same_secret_again() -> None:
     assert change.after["keys"] == (same,)
 
 
-def test_there_must_be_a_secret_to_keep() -> None:
+def test_keep_needs_a_stored_secret() -> None:
     (refused,) = compare([], [wanted(keys=(Kept(),))], prune=False).refused
     assert "no stored secret" in refused.message
     key = Item(Id("key", ("acme", "ci")), {"team": "core", "secret": Kept()}, path=("k",))
@@ -97,7 +97,7 @@ def test_a_key_does_not_move_to_another_team() -> None:
     assert "cannot be moved" in compare([has], [asked], prune=False).refused[0].message
 
 
-def test_a_difference_reads_well_and_shows_no_secret() -> None:
+def test_difference_is_readable_and_shows_no_secret() -> None:
     price = Id("price", ("m", "2026-01-01T00:00:00Z"))
     rates = {"meters": {"in_text": 150_000_000}}
     later = {"meters": {"in_text": 200_000_000}}

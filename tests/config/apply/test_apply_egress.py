@@ -59,7 +59,7 @@ def filled(
     return installation
 
 
-def test_what_comes_out_goes_in_again(filled: Installation) -> None:
+def test_export_can_be_applied_again(filled: Installation) -> None:
     channel = Channel.objects.get(name="first")
     assert open_egress(channel, "proxy_login") == LOGIN
     assert channel.overrides["headers"] == {"x-tenant": "{organisation}"}
@@ -78,7 +78,7 @@ def test_what_comes_out_goes_in_again(filled: Installation) -> None:
         assert filled.apply(exported, *options) == "nothing to change\n"
 
 
-def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
+def test_changed_login_is_reported_without_it(filled: Installation) -> None:
     message = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
     assert "proxy_login: replaced" in message
     assert "another-login" not in message
@@ -112,6 +112,8 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
         ("endpoints: [responses]", "paths: [responses]", "paths"),
     ],
 )
-def test_what_cannot_be_is_refused(filled: Installation, right: str, wrong: str, text: str) -> None:
+def test_invalid_egress_is_rejected(
+    filled: Installation, right: str, wrong: str, text: str
+) -> None:
     with pytest.raises(CommandError, match=text):
         filled.apply(FILE.replace(right, wrong))

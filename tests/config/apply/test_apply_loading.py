@@ -56,7 +56,7 @@ def loaded() -> Loaded:
     return load(WHOLE, resolve)
 
 
-def test_a_whole_file_is_read_with_what_it_refers_to() -> None:
+def test_file_is_read_with_its_references() -> None:
     file = loaded()
     assert file.installation.channels[0].models["gpt-4o-mini"].upstream == ""
     assert file.installation.channels[0].timeouts.first_content == 0.5
@@ -214,7 +214,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("there", "instead", "text"), WRONG)
-def test_each_problem_names_its_line_its_path_and_what_was_expected(
+def test_each_problem_names_its_line_path_and_expectation(
     there: str, instead: str, text: str
 ) -> None:
     assert there in WHOLE
@@ -222,7 +222,7 @@ def test_each_problem_names_its_line_its_path_and_what_was_expected(
     assert any(text in line for line in result), result
 
 
-def test_all_problems_of_a_file_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_problems_are_reported_together_in_line_order() -> None:
     text = WHOLE.replace("reject", "never").replace("priority", "x").replace("owner}", "boss}")
     text = text.replace("role: owner", "role: 7").replace("name: ci", "nam: ci")
     lines = [int(line.split(":")[1]) for line in problems(text)]
@@ -253,7 +253,7 @@ organisations:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "just text", "1: {2: 3}\n---\n"])
-def test_what_is_no_mapping_is_refused(text: str) -> None:
+def test_non_mapping_is_rejected(text: str) -> None:
     assert problems(text)
 
 
@@ -284,12 +284,12 @@ def test_merged_and_repeated_parts_keep_their_lines() -> None:
         ('version: 1\nplans: "\\UFFFFFFFF"\n', "f.yaml:2: the file: not YAML: "),
     ],
 )
-def test_a_text_that_no_database_holds_names_its_line(text: str, problem: str) -> None:
+def test_unstorable_text_names_its_line(text: str, problem: str) -> None:
     (result,) = problems(text)
     assert result.startswith(problem)
 
 
-def test_a_label_that_is_not_seen_is_refused_at_its_line() -> None:
+def test_invisible_label_is_rejected_at_its_line() -> None:
     """One rule for the tags of keys and for what budgets are for."""
     message = "of 1 to 100 visible characters"
     assert message in problems(WHOLE.replace("models: [", 'tags: ["a\\u200db"], models: ['))[0]
@@ -301,14 +301,14 @@ def test_a_label_that_is_not_seen_is_refused_at_its_line() -> None:
     )
 
 
-def test_the_escapes_of_json_beyond_the_first_plane_are_one_character() -> None:
+def test_json_surrogate_escapes_are_one_character() -> None:
     assert read_yaml('{"\\ud83d\\ude00": "x\\uD83D\\uDE00"}').data == {"😀": "x😀"}
 
 
 @pytest.mark.parametrize(
     ("file", "noun"), [("demo.yaml", "organisations"), ("demo-model.yaml", "channels")]
 )
-def test_what_a_start_applies_is_well_formed(file: str, noun: str) -> None:
+def test_start_up_files_are_well_formed(file: str, noun: str) -> None:
     text = (Path(__file__).parents[3] / "stack" / "demo" / file).read_text()
     loaded = load(text, lambda _: "http://127.0.0.1:1/a-key-or-an-address")
     assert getattr(loaded.installation, noun)

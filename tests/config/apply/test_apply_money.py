@@ -28,7 +28,7 @@ def test_an_own_price_wins_over_the_shipped_one(installation: Installation) -> N
     assert installation.apply(WHOLE, "--prune") == "nothing to change\n"
 
 
-def test_a_price_that_nothing_was_charged_at_is_corrected_in_place(
+def test_unused_price_is_corrected_in_place(
     installation: Installation,
 ) -> None:
     installation.apply(WHOLE)
@@ -65,7 +65,7 @@ organisations:
 """
 
 
-def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Installation) -> None:
+def test_full_prices_and_plans_round_trip(installation: Installation) -> None:
     message = installation.apply(FULL)
     assert "+ price m/2026-01-01T00:00:00Z/charge/flex" in message
     assert "+ price m/2026-01-01T00:00:00Z/cost/first" in message
@@ -84,7 +84,7 @@ def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Install
     assert "multiplier: '1.07'" in exported
 
 
-def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
+def test_plan_is_deleted_after_its_last_organisation_left(
     installation: Installation,
 ) -> None:
     installation.apply(FULL)
@@ -111,7 +111,7 @@ def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
         ),
     ],
 )
-def test_a_price_or_plan_that_cannot_be_names_its_line(
+def test_invalid_price_or_plan_names_its_line(
     installation: Installation, there: str, instead: str, text: str
 ) -> None:
     assert there in FULL
@@ -159,7 +159,7 @@ def budgets_of() -> dict[tuple[str, str], tuple[int, int, str, bool]]:
     }  # fmt: skip
 
 
-def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> None:
+def test_file_sets_budgets_and_limits(installation: Installation) -> None:
     installation.apply(WHOLE)
     assert installation.apply(LIMITED) != "nothing to change\n"
     team, key = Team.objects.get(name="core"), Key.objects.get(name="ci")
@@ -181,7 +181,7 @@ def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> 
     assert installation.apply(exported, "--prune") == "nothing to change\n"
 
 
-def test_budgets_per_session_are_set_up_by_a_file(installation: Installation) -> None:
+def test_file_sets_budgets_per_session(installation: Installation) -> None:
     """Beside the one per month: a key or a team has one for each period."""
     session = '{amount: "1", period: session}'
     file = (
@@ -206,7 +206,7 @@ def test_budgets_per_session_are_set_up_by_a_file(installation: Installation) ->
     assert len(budgets_of()) == 5
 
 
-def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Installation) -> None:
+def test_file_sets_limits_for_all_and_budget_terms(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
     file = (
@@ -242,7 +242,7 @@ def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Inst
     assert (owner.rpm, owner.parallel) == (None, 90)
 
 
-def test_budget_that_begins_otherwise_is_another_budget(installation: Installation) -> None:
+def test_budget_with_another_start_is_another_budget(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
     ids = {budget.scope: budget.id for budget in Budget.objects.all()}
@@ -256,7 +256,7 @@ def test_budget_that_begins_otherwise_is_another_budget(installation: Installati
     assert budgets_of()["team", "month"][0] == 60 * 10**9
 
 
-def test_budget_goes_on_over_a_key_with_another_secret(installation: Installation) -> None:
+def test_budget_survives_a_new_secret_of_its_key(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
     installation.apply(LIMITED.replace("env:CI_KEY", "another-key-of-forty-characters-00000001"))
@@ -291,7 +291,7 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
          "a budget per 'month' is already defined on line"),
     ],
 )  # fmt: skip
-def test_budgets_and_limits_that_cannot_be_name_their_line(
+def test_invalid_budgets_and_limits_name_their_line(
     installation: Installation, right: str, wrong: str, text: str
 ) -> None:
     installation.apply(WHOLE)

@@ -29,7 +29,7 @@ def ask(path: str, text: str, **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/managed/settings", "/api/oauth/usage"])
-def test_it_is_for_keys_that_work(people: Cast, path: str) -> None:
+def test_settings_are_for_working_keys(people: Cast, path: str) -> None:
     """P11: in the form that its client reads, which asks no second time."""
     key, text = make_key(people.core, "Claude Code", user=people.bob)
     keys.revoke_key(SYSTEM, key)
@@ -61,7 +61,7 @@ def test_settings_name_the_models_of_the_key(people: Cast) -> None:
     assert ask("/managed/settings", text, **{"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_nobody_approves_a_list_of_one_model(people: Cast) -> None:
+def test_single_model_needs_no_approval(people: Cast) -> None:
     """Claude Code asks its user to approve the setting by which /model lists models of the hub."""
     _, text = make_key(people.core, "Claude Code", user=people.bob, model_patterns=["river-*"])
     save_settings(SYSTEM, unpriced_models="free")
@@ -82,7 +82,7 @@ def test_nobody_approves_a_list_of_one_model(people: Cast) -> None:
     assert told["env"]["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] == "1"
 
 
-def test_spending_is_that_of_the_key(people: Cast) -> None:
+def test_spending_is_the_keys(people: Cast) -> None:
     key, text = make_key(people.core, "Claude Code", user=people.bob)
     other, _ = make_key(people.core, "other", user=people.bob)
     for each in (key, other):
@@ -100,7 +100,7 @@ def test_spending_is_that_of_the_key(people: Cast) -> None:
     assert sum_of(key) > 0
 
 
-def test_budgets_are_those_of_the_key_and_its_person(people: Cast) -> None:
+def test_budgets_are_the_keys_and_its_persons(people: Cast) -> None:
     """The fullest first, as the headers of answers describe it; those of others are not told."""
     key, text = make_key(people.core, "Claude Code", user=people.bob)
     other, _ = make_key(people.core, "other", user=people.alice)

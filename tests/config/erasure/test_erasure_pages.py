@@ -39,7 +39,7 @@ def member_url(people: Cast, user: Any, rest: str = "erase") -> str:
     return f"/o/acme/team/members/{pk}/{rest}"
 
 
-def test_oneself_downloads_what_is_stored(people: Cast) -> None:
+def test_person_downloads_their_stored_data(people: Cast) -> None:
     chat = Conversation.objects.create(
         organisation=people.acme, team=people.core, user=people.bob, title="mine", model="m"
     )
@@ -69,7 +69,7 @@ def test_oneself_downloads_what_is_stored(people: Cast) -> None:
     assert AuditEvent.objects.filter(action="user.data_downloaded").exists()
 
 
-def test_what_is_dangerous_needs_a_recent_sign_in(people: Cast) -> None:
+def test_dangerous_actions_need_a_recent_sign_in(people: Cast) -> None:
     client = signed_in(people.bob)
     confirmed(client, people.bob, clock.now().replace(year=2020))
     for address, method in (
@@ -91,7 +91,7 @@ def test_what_is_dangerous_needs_a_recent_sign_in(people: Cast) -> None:
     assert not Erasure.objects.exists()
 
 
-def test_somebody_deletes_their_account(people: Cast) -> None:
+def test_person_deletes_their_account(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     client = signed_in(people.bob)
     text = text_of(client.get("/account/data/delete"))
@@ -114,7 +114,7 @@ def _field(key: Any) -> str:
     return f"key-{id_text(key.id)}"
 
 
-def test_a_last_owner_is_told_what_to_do_first(people: Cast) -> None:
+def test_last_owner_learns_what_to_do_first(people: Cast) -> None:
     client = signed_in(people.alice)
     page = text_of(client.get("/account/data"))
     assert "last owner of Acme" in page
@@ -151,7 +151,7 @@ def test_an_admin_has_no_such_page(people: Cast) -> None:
     assert admin.get(member_url(people, people.bob)).status_code == 403
 
 
-def test_an_owner_is_told_what_stays(people: Cast) -> None:
+def test_owner_learns_what_stays(people: Cast) -> None:
     """P12: the account, and what lies in other organisations."""
     members.set_member(people.stranger, people.bob.email, Role.VIEWER, actor=SYSTEM)
     text = text_of(signed_in(people.alice).get(member_url(people, people.bob)))
@@ -177,7 +177,7 @@ def live_elsewhere(people: Cast) -> str:
     return "zelsewherez"
 
 
-def test_an_owner_reads_the_rows_of_the_organisation(people: Cast) -> None:
+def test_owner_reads_the_organisations_rows(people: Cast) -> None:
     """P12: nothing of an organisation that the member left or is invited to."""
     word = live_elsewhere(people)
     make_key(people.core, "here", user=people.bob)
@@ -217,7 +217,7 @@ def test_an_operator_erases_from_the_list_of_people(people: Cast, settings: Any)
     assert f"/admin/people/{people.bob.pk}/activate" not in listed
 
 
-def test_the_api_of_operators(people: Cast) -> None:
+def test_operators_api(people: Cast) -> None:
     client = signed_in(people.dora)
     url = f"/api/v1/people/{people.bob.pk}"
     before = client.get(f"{url}/erasure").json()
@@ -254,7 +254,7 @@ def test_keys_handle_personal_data_only_where_allowed(people: Cast) -> None:
     assert not AuditEvent.objects.filter(action="user.data_downloaded").exists()
 
 
-def test_the_api_of_owners(people: Cast, settings: Any) -> None:
+def test_owners_api(people: Cast, settings: Any) -> None:
     settings.PERSONAL_DATA_BY_KEY = True
     kept, _ = make_key(people.core, "kept", user=people.bob)
     _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)

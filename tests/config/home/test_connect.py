@@ -46,7 +46,7 @@ def test_each_agent_gets_the_address_the_key_and_the_model(name: str, system: An
 
 @pytest.mark.parametrize("model", ["gpt-5.2", HOSTILE])
 @pytest.mark.parametrize("name", [name for name, agent in AGENTS.items() if agent.pastes])
-def test_lines_hold_any_name_of_a_model(name: str, model: str) -> None:
+def test_lines_quote_any_model_name(name: str, model: str) -> None:
     """P12: nothing in a name is run or ends its text early."""
     pastes = AGENTS[name].pastes
     assert pastes
@@ -81,7 +81,7 @@ def opencode_model(**known: Any) -> Any:
     return json.loads(pastes(connection(**known))[0].text)["provider"]["weir"]["models"]["m"]
 
 
-def test_opencode_is_told_what_it_cannot_know_of_a_model() -> None:
+def test_opencode_gets_the_model_facts_it_cannot_know() -> None:
     assert opencode_model() == {"name": "m"}
     assert opencode_model(images=True, limits=(200_000, 32_000)) == {
         "name": "m",
@@ -91,7 +91,7 @@ def test_opencode_is_told_what_it_cannot_know_of_a_model() -> None:
     }
 
 
-def test_powershell_takes_no_sign_for_an_end() -> None:
+def test_powershell_text_cannot_be_terminated_early() -> None:
     pastes = AGENTS["claude-code"].pastes
     assert pastes
     (paste,) = pastes(connection(model="a'b’c", system="windows"))
@@ -111,7 +111,7 @@ def test_the_key_is_shown_once_and_in_the_lines(people: Cast) -> None:
     assert secret not in alice.get(PAGE).content.decode()
 
 
-def test_who_creates_a_key_by_keyboard_is_led_to_it(people: Cast) -> None:
+def test_creating_a_key_by_keyboard_focuses_the_next_step(people: Cast) -> None:
     """The button is gone with the form; the focus goes to the step that has the key."""
     alice = signed_in(people.alice)
     heading = '<h2 tabindex="-1" autofocus>Create a key</h2>'
@@ -133,14 +133,14 @@ def test_second_machine_gets_a_key_of_its_own(people: Cast, language: str) -> No
     assert len(secrets) == len(names)
 
 
-def test_it_is_for_those_who_have_keys(people: Cast) -> None:
+def test_connecting_is_for_people_who_have_keys(people: Cast) -> None:
     viewer = signed_in(member(people.acme, "vic", Role.VIEWER))
     assert viewer.get(PAGE).status_code == 403
     assert viewer.post(PAGE, {"agent": "codex"}).status_code == 403
     assert not Key.objects.filter(name="Codex").exists()
 
 
-def test_the_first_request_since_then_is_seen(people: Cast) -> None:
+def test_first_request_since_then_is_noticed(people: Cast) -> None:
     alice = signed_in(people.alice)
     alice.post(PAGE, {"agent": "codex"})
     key = Key.objects.get(name="Codex")

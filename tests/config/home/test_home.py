@@ -110,9 +110,7 @@ def test_home_shows_traffic_whoever_caused_it(people: Cast, bobs: Key, source: s
     assert not is_start_page(alice)
 
 
-def test_home_of_a_developer_is_about_their_own_requests(
-    people: Cast, alices: Key, bobs: Key
-) -> None:
+def test_developers_home_shows_their_own_requests(people: Cast, alices: Key, bobs: Key) -> None:
     happen(alices, clock.now())
     assert is_start_page(signed_in(people.bob))
     happen(bobs, clock.now())
@@ -148,7 +146,7 @@ def test_a_key_made_there_stands_in_the_code(people: Cast) -> None:
     assert 'aria-invalid="true"' in refused.content.decode()
 
 
-def test_keys_made_there_without_a_name_are_numbered(people: Cast) -> None:
+def test_unnamed_keys_created_there_are_numbered(people: Cast) -> None:
     alice = signed_in(people.alice)
     for _ in range(2):
         assert alice.post("/o/acme/start/key", {"name": ""}).status_code == 200
@@ -156,7 +154,7 @@ def test_keys_made_there_without_a_name_are_numbered(people: Cast) -> None:
     assert [key.name for key in made] == ["First key", "First key 2"]
 
 
-def test_the_code_asks_the_chat_model_that_was_used_last(people: Cast, alices: Key) -> None:
+def test_code_uses_the_last_used_chat_model(people: Cast, alices: Key) -> None:
     """After a picture, the example was a chat with the model that had made it."""
     save_settings(SYSTEM, unpriced_models="free")
     models = {"river-9": "", "gpt-image-1": "", "brook-1": ""}
@@ -199,7 +197,7 @@ def test_the_start_page_can_be_skipped(people: Cast) -> None:
     assert skipped.cookies["start_skipped"]["path"] == "/o/acme/"
 
 
-def test_who_cannot_call_has_no_start_page(people: Cast) -> None:
+def test_person_who_cannot_call_has_no_start_page(people: Cast) -> None:
     vic = signed_in(member(people.acme, "vic", Role.VIEWER))
     assert "Make your first request" not in vic.get("/o/acme/").content.decode()
     assert vic.post("/o/acme/start/key", {"name": "x"}).status_code == 403
@@ -208,7 +206,7 @@ def test_who_cannot_call_has_no_start_page(people: Cast) -> None:
 # Panels -----------------------------------------------------------------------------------------
 
 
-def test_each_panel_is_asked_for_by_itself(people: Cast, alices: Key) -> None:
+def test_each_panel_is_requested_separately(people: Cast, alices: Key) -> None:
     happen(alices, clock.now())
     shell = signed_in(people.alice).get("/o/acme/").content.decode()
     asked = re.findall(r'hx-get="/o/acme/_f/home/(\w+)"\s+hx-trigger="load"', shell)
@@ -216,7 +214,7 @@ def test_each_panel_is_asked_for_by_itself(people: Cast, alices: Key) -> None:
     assert shell.count("skeleton") == len(asked)
 
 
-def test_the_month_is_written_as_its_language_has_it(people: Cast, alices: Key) -> None:
+def test_month_is_written_in_the_readers_language(people: Cast, alices: Key) -> None:
     """It was 十一月 2026 in Chinese."""
     happen(alices, clock.now())
     alice, now = signed_in(people.alice), clock.now()
@@ -232,7 +230,7 @@ def test_the_month_is_written_as_its_language_has_it(people: Cast, alices: Key) 
         if name != "channels"
     ],
 )
-def test_a_failing_panel_leaves_the_others(
+def test_failing_panel_spares_the_others(
     people: Cast, alices: Key, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     from config.home import panels as home_panels
@@ -333,7 +331,7 @@ def test_time_to_first_token(people: Cast, alices: Key) -> None:
     assert f"p95 {duration_text(stored_value(40_000))}" in panel(signed_in(people.alice), "summary")
 
 
-def test_what_needs_attention(people: Cast, alices: Key) -> None:
+def test_matters_needing_attention(people: Cast, alices: Key) -> None:
     """Each links to its rows; what is fine is not named."""
     soon, _ = make_key(people.core, "soon", expires_at=clock.now() + dt.timedelta(days=3))
     make_key(people.core, "later", expires_at=clock.now() + dt.timedelta(days=60))
@@ -367,7 +365,7 @@ def _budget(people: Cast, key: Key, amount_nano: int) -> Any:
         ({"river-*": ""}, "Other channels serve its models."),
     ],
 )
-def test_an_unavailable_channel_says_which_models_nobody_serves(
+def test_unavailable_channel_names_its_unserved_models(
     people: Cast, others: dict[str, str], text: str
 ) -> None:
     """It said that requests go to other channels where there was none."""
@@ -400,7 +398,7 @@ def test_an_empty_balance_needs_attention(people: Cast) -> None:
     assert 'href="/o/acme/billing"' in page
 
 
-def test_a_panel_of_home_looks_at_few_rows(
+def test_home_panel_reads_few_rows(
     people: Cast, alices: Key, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     happen(alices, clock.now())
@@ -414,7 +412,7 @@ def test_a_panel_of_home_looks_at_few_rows(
     ("days", "decided", "told"),
     [(2, "", True), (0, "", False), (2, "page", False), (2, "environment", False)],
 )
-def test_home_tells_an_operator_that_no_backups_are_made(
+def test_operator_learns_of_missing_backups(
     people: Cast, settings: Any, days: int, decided: str, told: bool
 ) -> None:
     """Not who only tries it, and nobody who said that others make them."""

@@ -20,7 +20,7 @@ __all__ = ["alices"]
 
 
 @pytest.mark.parametrize(("name", "group"), [("keys", "key"), ("models", "model")])
-def test_all_of_a_ranking_is_the_usage_in_its_groups(
+def test_ranking_leads_to_usage_grouped_alike(
     people: Cast, alices: Key, name: str, group: str
 ) -> None:
     happen(alices, clock.now(), 10**9)
@@ -32,7 +32,7 @@ def test_all_of_a_ranking_is_the_usage_in_its_groups(
     assert f'id="group-{group}" aria-current="true"' in whole
 
 
-def test_a_request_that_runs_is_told_with_what_it_holds(people: Cast, alices: Key) -> None:
+def test_running_request_is_shown_with_its_hold(people: Cast, alices: Key) -> None:
     admit(alices, clock.now(), hold_nano=42_000_000)
     happen(alices, clock.now(), 310_000_000)
     latest = panel(signed_in(people.alice), "latest")
@@ -40,7 +40,7 @@ def test_a_request_that_runs_is_told_with_what_it_holds(people: Cast, alices: Ke
     assert "$0.31" in latest
 
 
-def test_the_balance_tells_what_is_held_or_owed(people: Cast, alices: Key) -> None:
+def test_balance_shows_holds_or_debt(people: Cast, alices: Key) -> None:
     admit(alices, clock.now(), hold_nano=2 * 10**9)
     alice = signed_in(people.alice)
     assert "$2.00 reserved" in squeezed(panel(alice, "summary"))

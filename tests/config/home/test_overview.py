@@ -23,7 +23,7 @@ def _text(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_installation_opens_on_what_it_does(people: Cast) -> None:
+def test_installation_overview_shows_its_activity(people: Cast) -> None:
     """Of all organisations: the figures of each panel, and where each matter is settled."""
     channel = create_channel(
         SYSTEM, "east", {"provider": "openai_compatible", "base_url": "https://api.example.com",
@@ -62,7 +62,7 @@ def test_the_installation_opens_on_what_it_does(people: Cast) -> None:
     assert 'aria-current="page"' in page or 'aria-current="true"' in page
 
 
-def test_no_panel_is_for_others(people: Cast) -> None:
+def test_overview_panels_are_only_for_operators(people: Cast) -> None:
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
     for path in ("/admin/", "/admin/_f/overview/money"):
         assert alice.get(path).status_code == 404

@@ -37,7 +37,7 @@ def step(client: Client) -> int:
     return current[0] if current else 6
 
 
-def test_each_step_leads_to_the_next_and_is_found_again(browser: Client) -> None:
+def test_each_step_leads_to_the_next_and_can_be_resumed(browser: Client) -> None:
     assert step(browser) == 2
     assert browser.get("/")["Location"] == URL
     assert browser.post(f"{URL}/organisation", {"name": " "}).status_code == 422
@@ -74,13 +74,13 @@ def test_the_channel_may_be_skipped_and_is_still_offered(browser: Client) -> Non
     )
 
 
-def test_who_presses_twice_has_one_organisation(browser: Client) -> None:
+def test_pressing_twice_makes_one_organisation(browser: Client) -> None:
     for name in ("Acme", "Acme again"):
         browser.post(f"{URL}/organisation", {"name": name})
     assert Organisation.objects.get().name == "Acme"
 
 
-def test_it_is_for_operators_alone(people: Cast) -> None:
+def test_set_up_is_only_for_operators(people: Cast) -> None:
     for path in ("", "/organisation", "/skip"):
         assert signed_in(people.alice).post(f"{URL}{path}").status_code == 404
     assert signed_in(people.dora).get("/")["Location"] == "/admin/"

@@ -130,7 +130,7 @@ def test_vertex_by_api_keys() -> None:
         (row(VERTEX, '{"type": "service_account"}', "m", other="eu"), "a key cannot be used"),
     ],
 )  # fmt: skip
-def test_what_is_no_single_channel_here_is_named(given: dict[str, Any], why: str) -> None:
+def test_channels_without_a_single_equivalent_are_named(given: dict[str, Any], why: str) -> None:
     channels, skipped = read(given)
     assert channels == []
     (reason,) = skipped
@@ -184,9 +184,7 @@ def test_vertex_of_one_api() -> None:
          "cannot be used"),
     ],
 )  # fmt: skip
-def test_a_channel_of_one_api_that_cannot_be_used_says_why(
-    type: int, config: dict[str, str], why: str
-) -> None:
+def test_unusable_one_api_channel_says_why(type: int, config: dict[str, str], why: str) -> None:
     channels, (skipped,) = read(row(type, "", "m", config=json.dumps(config)), "one-api")
     assert channels == []
     assert why in str(skipped)

@@ -80,7 +80,7 @@ def notes(body: dict[str, Any], table: str) -> dict[str, list[str]]:
     return fields
 
 
-def test_without_write_everything_is_told_and_nothing_is_changed(new_api: Path) -> None:
+def test_dry_run_reports_everything_and_changes_nothing(new_api: Path) -> None:
     events = AuditEvent.objects.count()
     completed = run("new-api", new_api)
     assert "Nothing was written" in completed
@@ -148,7 +148,7 @@ def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     assert message["tables"]["tokens"]["columns_left"]["used_quota"] == 1
 
 
-def test_key_whose_name_was_given_here_since_is_imported_beside_it(new_api: Path) -> None:
+def test_key_whose_name_is_taken_is_imported_beside_it(new_api: Path) -> None:
     run("new-api", new_api, "--write", "--json")
     ours = Key.objects.get(organisation=organisation("小明"), name="limited")
     ImportedRow.objects.filter(made=str(ours.id)).delete()
@@ -159,7 +159,7 @@ def test_key_whose_name_was_given_here_since_is_imported_beside_it(new_api: Path
     assert Key.objects.get(id=ours.id).name == "limited"
 
 
-def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Path) -> None:
+def test_groups_become_plans_and_other_groups_keys_get_a_team(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}
     assert {name: plan.multiplier_ppm for name, plan in plans.items()} == {
@@ -181,7 +181,7 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     assert conditions["main (1)"] == {}
 
 
-def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -> None:
+def test_channels_pass_the_usual_checks(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     channels = {channel.name: channel for channel in Channel.objects.all()}
     assert set(channels) == {"main (1)", "claude", "inside", "main (5)"}
@@ -203,7 +203,7 @@ def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -
     assert message["tables"]["channels"]["columns_left"]["tag"] == 1
 
 
-def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
+def test_prices_match_the_ratios_exactly(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     versions = PriceVersion.objects.filter(source="import: new-api").select_related("price")
     rates = {version.price.model: version.rates["meters"] for version in versions}
@@ -219,7 +219,7 @@ def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     assert skipped(message, "options") == {"SMTPToken": "settings of the program itself"}
 
 
-def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> None:
+def test_report_names_omissions_and_shows_no_secret(new_api: Path) -> None:
     completed = run("new-api", new_api)
     for left in ("logs: 2 rows", "rebates in aff_quota", "users.access_token: in 1 rows"):
         assert left in completed
@@ -229,9 +229,7 @@ def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> 
         assert secret not in both
 
 
-def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
-    new_api: Path, tmp_path: Path
-) -> None:
+def test_second_run_changes_nothing_despite_renames(new_api: Path, tmp_path: Path) -> None:
     run("new-api", new_api, "--write")
     rename_organisation(organisation("小明"), "Renamed here", actor=SYSTEM)
     Channel.objects.filter(name="claude").update(name="other")
@@ -252,7 +250,7 @@ def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
     assert message["balances"]["difference"] == "0.00"
 
 
-def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path) -> None:
+def test_new_rows_come_with_the_next_run(new_api: Path, tmp_path: Path) -> None:
     run("new-api", new_api, "--write")
     later = tmp_path / "later"
     later.mkdir()
@@ -280,7 +278,7 @@ def test_dump_of_a_server_is_imported_once(peer: str, server: str) -> None:
     assert_books_balance()
 
 
-def test_another_installation_under_the_same_name_is_refused_whole(
+def test_other_installation_of_the_same_name_is_rejected_whole(
     new_api: Path, tmp_path: Path
 ) -> None:
     run("new-api", new_api, "--write")
@@ -299,7 +297,7 @@ def test_another_installation_under_the_same_name_is_refused_whole(
     assert Plan.objects.filter(name="vip (second)").exists()
 
 
-def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
+def test_existing_objects_stay_unchanged(new_api: Path) -> None:
     there = create_organisation("小明", owner=None, actor=SYSTEM)
     message = report(run("new-api", new_api, "--write", "--json"))
     assert message["tables"]["users"]["imported"] == 4
@@ -332,7 +330,7 @@ def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
         ("UPDATE channels SET key = 'a key with spaces' WHERE id = 1", "channels", "1", "key"),
     ],
 )  # fmt: skip
-def test_hostile_values_are_refused_by_name_and_the_rest_comes(
+def test_hostile_values_are_rejected_by_name_and_the_rest_imported(
     tmp_path: Path, change: str, table: str, id: str, reason: str
 ) -> None:
     message = report(run("new-api", sqlite_file("new-api", tmp_path, change), "--write", "--json"))
@@ -371,14 +369,14 @@ def test_one_api(tmp_path: Path) -> None:
     ("peer", "of", "words"),
     [("one-api", "new-api", "database of New API"), ("new-api", "one-api", "database of One API")],
 )
-def test_database_of_the_other_program_is_refused(
+def test_other_programs_database_is_rejected(
     tmp_path: Path, peer: str, of: str, words: str
 ) -> None:
     with pytest.raises(CommandError, match=words):
         run(peer, sqlite_file(of, tmp_path), "--write")
 
 
-def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_non_database_file_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     for content in (b"", b"hello", b"\xff\xfe\x00", b"PGDMP\x01"):
         path.write_bytes(content)
@@ -488,7 +486,7 @@ def test_litellm_models_need_the_salt_key(litellm: Path, monkeypatch: pytest.Mon
     assert version.rates["meters"] == {"in_text": 150_000_000, "out_text": 600_000_000}
 
 
-def test_salt_key_is_litellms_and_stands_in_the_environment(new_api: Path, litellm: Path) -> None:
+def test_salt_key_comes_from_the_environment(new_api: Path, litellm: Path) -> None:
     with pytest.raises(CommandError, match="only LiteLLM"):
         run("new-api", new_api, "--salt-key", "env:SALT_KEY")
     with pytest.raises(CommandError, match="env:NAME"):
@@ -499,7 +497,7 @@ def test_salt_key_is_litellms_and_stands_in_the_environment(new_api: Path, litel
         run("litellm", new_api)
 
 
-def test_running_postgres_where_a_column_of_fixed_width_pads_the_keys() -> None:
+def test_fixed_width_key_columns_in_postgres_are_read() -> None:
     with own_database("peer", of="template0") as dsn:
         with psycopg.connect(dsn) as connection:
             connection.execute(
@@ -538,7 +536,7 @@ def closed(body: dict[str, Any], table: str) -> dict[str, list[str]]:
     }
 
 
-def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
+def test_litellm_team_model_serves_only_that_team(more: Path) -> None:
     run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
     own = Channel.objects.get(name="our-own")
     assert [route.model for route in own.routes.all()] == ["our-own"]
@@ -549,7 +547,7 @@ def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
     assert not any("our-own" in plan.model_patterns for plan in others)
 
 
-def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> None:
+def test_litellm_member_budgets_and_their_spending(more: Path) -> None:
     run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
     standings = {
         (one_usage.budget.scope, one_usage.budget.subject): one_usage
@@ -580,7 +578,7 @@ def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> No
     assert_books_balance()
 
 
-def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) -> None:
+def test_narrower_litellm_keys_are_imported_closed_and_listed(more: Path) -> None:
     message = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     table = "LiteLLM_VerificationToken"
     assert closed(message, table) == {
@@ -645,7 +643,7 @@ _CODE_ROWS = """INSERT INTO redemptions (id, key, status, name, quota, expired_t
     (5, 'of another form', 1, 'odd', 250000, 0)"""
 
 
-def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> None:
+def test_unused_codes_can_be_redeemed_here_once(tmp_path: Path) -> None:
     message = report(
         run("new-api", sqlite_file("new-api", tmp_path, _CODES, _CODE_ROWS), "--write", "--json")
     )
@@ -674,7 +672,7 @@ def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> Non
     assert_books_balance()
 
 
-def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
+def test_running_subscription_is_listed_as_money(tmp_path: Path) -> None:
     message = report(
         run(
             "new-api",
@@ -704,7 +702,7 @@ def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
          "options.SensitiveWords"),
     ],
 )  # fmt: skip
-def test_what_restricts_and_is_not_here_comes_closed(
+def test_unsupported_restriction_is_imported_closed(
     tmp_path: Path, change: str, table: str, id: str, restriction: str
 ) -> None:
     changes = [change]
@@ -725,7 +723,7 @@ def test_what_restricts_and_is_not_here_comes_closed(
     assert by_table[table]()
 
 
-def test_how_often_users_could_ask(tmp_path: Path) -> None:
+def test_users_request_rates(tmp_path: Path) -> None:
     changes = [
         f"INSERT INTO options VALUES ('ModelRequestRateLimit{name}', '{value}')"
         for name, value in {
@@ -737,7 +735,7 @@ def test_how_often_users_could_ask(tmp_path: Path) -> None:
     assert (organisation("小明").rpm, organisation("owes").rpm) == (10, 50)
 
 
-def test_models_that_are_here_besides_are_not_opened(new_api: Path) -> None:
+def test_other_existing_models_are_not_opened(new_api: Path) -> None:
     create_channel(
         SYSTEM, "ours", {"provider": "openai", "keys": ("sk-ours",), "models": {"our-secret": ""}}
     )

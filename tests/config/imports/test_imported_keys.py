@@ -92,7 +92,7 @@ def test_old_key_of_a_quota_hub_is_served_from_its_old_balance(
     stage.assert_books_balance()
 
 
-def test_old_key_of_litellm_is_served_by_its_hash_alone(
+def test_old_litellm_key_is_served_by_its_hash_only(
     stage: Hub, provider: FakeUpstream, tmp_path: Path
 ) -> None:
     assert ask(stage, LITELLM_KEY, "house-model") == 401
@@ -111,7 +111,7 @@ def test_old_key_of_litellm_is_served_by_its_hash_alone(
     stage.assert_books_balance()
 
 
-def test_model_of_a_team_answers_that_team_alone(
+def test_team_model_answers_only_that_team(
     stage: Hub, provider: FakeUpstream, tmp_path: Path
 ) -> None:
     options = ("--salt-key", "env:SALT_KEY", "--name", "restricted")

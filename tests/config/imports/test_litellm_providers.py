@@ -25,7 +25,7 @@ from gateway.providers import provider_named
         ("lm_studio/ibm/granite-4-micro", "lm_studio", "ibm/granite-4-micro"),
     ],
 )
-def test_hosts_have_providers_of_their_own(model: str, provider: str, upstream: str) -> None:
+def test_hosts_have_their_own_providers(model: str, provider: str, upstream: str) -> None:
     prefix, name = _provider_of(model, "")
     assert name == upstream
     assert _own_provider(_PROVIDERS[prefix], {}) == provider

@@ -287,7 +287,7 @@ def test_litellm_keys_may_no_more_than_before(rows: Rows) -> None:
 
 
 @given(litellm_hubs())
-def test_litellm_people_are_on_the_bill_of_their_own_organization(rows: Rows) -> None:
+def test_litellm_people_are_billed_to_their_own_organization(rows: Rows) -> None:
     teams = {row["team_id"]: row["organization_id"] for row in rows["LiteLLM_TeamTable"]}
     tokens = {key["token"][:16]: key for key in rows["LiteLLM_VerificationToken"]}
     for home in homes(convert_litellm(rows)):
@@ -442,7 +442,7 @@ def test_tokens_of_new_api_may_no_more_than_before(rows: Rows) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["anything", 5, True, ["x"], {"a": "b"}, '{"a": 1}'])
-def test_column_that_nobody_knows_closes(table: str, of: str, value: object) -> None:
+def test_unknown_column_closes_the_key(table: str, of: str, value: object) -> None:
     rows = small_litellm()
     [home] = homes(convert_litellm(rows))
     assert not is_closed(home)
@@ -502,7 +502,7 @@ def small_litellm() -> Rows:
         ("LiteLLM_Config", "general_settings", {"allowed_ips": ["10.0.0.1"]}),
     ],
 )  # fmt: skip
-def test_restriction_that_is_not_here_closes(table: str, column: str, value: object) -> None:
+def test_unsupported_restriction_closes_the_key(table: str, column: str, value: object) -> None:
     rows = small_litellm()
     if table == "LiteLLM_Config":
         rows[table] = [{"param_name": column, "param_value": value}]
@@ -515,7 +515,7 @@ def test_restriction_that_is_not_here_closes(table: str, column: str, value: obj
     assert is_closed(home)
 
 
-def test_two_users_of_one_address_are_one_person_with_no_more_than_either() -> None:
+def test_users_sharing_an_address_become_one_person_without_gain() -> None:
     rows = small_litellm()
     rows["LiteLLM_TeamTable"][0]["team_member_permissions"] = ["/key/generate"]
     rows["LiteLLM_UserTable"].append(
@@ -528,7 +528,7 @@ def test_two_users_of_one_address_are_one_person_with_no_more_than_either() -> N
 
 
 @pytest.mark.parametrize("permissions", [[], ["/key/generate"]])
-def test_who_could_make_keys_in_a_team_can_here(permissions: list[str]) -> None:
+def test_people_who_made_team_keys_there_can_here(permissions: list[str]) -> None:
     rows = small_litellm()
     rows["LiteLLM_TeamTable"][0]["team_member_permissions"] = permissions
     rows["LiteLLM_VerificationToken"].append(
@@ -548,7 +548,7 @@ def test_who_could_make_keys_in_a_team_can_here(permissions: list[str]) -> None:
         assert lefts == [5 * NANO_PER_USD // 2] * 2, "a part for each key"
 
 
-def test_who_has_a_closed_key_cannot_open_it() -> None:
+def test_owner_of_a_closed_key_cannot_open_it() -> None:
     rows = small_litellm()
     rows["LiteLLM_TeamTable"][0]["team_member_permissions"] = ["/key/generate"]
     rows["LiteLLM_VerificationToken"][0]["metadata"] = {"guardrails": ["pii"]}
@@ -556,7 +556,7 @@ def test_who_has_a_closed_key_cannot_open_it() -> None:
     assert [person.role for person in organisation.members] == ["viewer"]
 
 
-def test_team_of_the_name_of_every_first_team_is_another() -> None:
+def test_team_named_like_every_first_team_is_another() -> None:
     rows = small_litellm()
     rows["LiteLLM_TeamTable"][0]["team_alias"] = "Core"
     [organisation] = convert_litellm(rows).organisations
@@ -564,7 +564,7 @@ def test_team_of_the_name_of_every_first_team_is_another() -> None:
     assert [key.team for key in organisation.keys] == ["Core (t)"]
 
 
-def test_team_with_a_model_of_a_shared_name_has_neither() -> None:
+def test_team_with_a_shared_model_name_gets_neither() -> None:
     rows = small_litellm()
     rows["LiteLLM_ProxyModelTable"].append(
         {"model_id": "own", "model_name": "model_name_t_1",
@@ -578,7 +578,7 @@ def test_team_with_a_model_of_a_shared_name_has_neither() -> None:
     assert not may_ask(converted, home, "gpt-4o"), "it would be at the cost of another"
 
 
-def test_spend_of_a_running_window_comes_along_and_ends_with_it() -> None:
+def test_spending_of_a_running_window_is_imported_with_its_end() -> None:
     rows = small_litellm()
     rows["LiteLLM_VerificationToken"][0] |= {
         "max_budget": 7, "spend": 2, "budget_duration": "1d",
@@ -589,7 +589,7 @@ def test_spend_of_a_running_window_comes_along_and_ends_with_it() -> None:
     assert daily == [Budget(7 * NANO_PER_USD, "day", 2 * NANO_PER_USD, anchor=18)]
 
 
-def test_what_a_table_has_by_itself_restricts_nothing() -> None:
+def test_default_values_of_a_table_restrict_nothing() -> None:
     rows = small_litellm()
     rows["LiteLLM_VerificationToken"][0]["added"] = "t"
     defaults = {"LiteLLM_VerificationToken": {"added": "true"}}

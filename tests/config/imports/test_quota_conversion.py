@@ -81,7 +81,7 @@ def _converted(peer: Peer, database: Database) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("peer", ["new-api", "one-api"])
 @pytest.mark.parametrize("form", [_as_mysql, _as_postgres])
-def test_dump_becomes_what_the_file_does(peer: Peer, form: object, tmp_path: Path) -> None:
+def test_dump_converts_like_the_file(peer: Peer, form: object, tmp_path: Path) -> None:
     file = read(peer, sqlite_file(peer, tmp_path))
     dump = tmp_path / "dump.sql"
     dump.write_text(form(file))  # type: ignore[operator]

@@ -52,7 +52,7 @@ def test_locked_ratio_wins_over_the_database_and_others_do_not() -> None:
     assert completion_ratio("one-api", "claude-3-opus", values) == 9
 
 
-def test_price_per_request_goes_before_ratios() -> None:
+def test_price_per_request_wins_over_ratios() -> None:
     tables = EMPTY._replace(model={"m": Fraction(1)}, fixed_price={"m": Fraction("0.04")})
     rates = rates_of("new-api", "m", tables, QUOTA_PER_USD)
     assert rates == {"requests": Fraction("0.04")}
@@ -70,7 +70,7 @@ def test_every_ratio_has_its_meter() -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**7))
-def test_rate_is_what_the_quota_of_a_million_tokens_costs(ratio: int, per_usd: int) -> None:
+def test_rate_is_the_quota_of_a_million_tokens(ratio: int, per_usd: int) -> None:
     tables = EMPTY._replace(model={"m": Fraction(ratio, 10**6)})
     rates = rates_of("one-api", "m", tables, Fraction(per_usd))
     assert rates is not None

@@ -57,7 +57,7 @@ INSERT INTO public.users (id, username) VALUES (4, NULL);
 """
 
 
-def test_mysql_as_its_own_program_writes_it() -> None:
+def test_mysql_dump_of_its_own_program() -> None:
     tables = read_dump(MYSQL, {"users"})
     assert tables["users"].rows == [
         {"id": 1, "username": "O'Brien; -- no", "quota": Decimal("-17.50"),
@@ -68,7 +68,7 @@ def test_mysql_as_its_own_program_writes_it() -> None:
     assert (tables["logs"].count, tables["logs"].rows) == (3, [])
 
 
-def test_postgres_as_its_own_program_writes_it() -> None:
+def test_postgres_dump_of_its_own_program() -> None:
     tables = read_dump(POSTGRES, {"users"})
     assert tables["users"].rows == [
         {"id": "1", "username": "tab\there; 'quote' \\back", "group": None},
@@ -90,7 +90,7 @@ def test_postgres_as_its_own_program_writes_it() -> None:
         ("CREATE TABLE t (a int);\nCOPY t (a) FROM stdin;\n1\t2\n\\.\n", "1 values"),
     ],
 )
-def test_what_is_cut_off_or_unknown_is_refused_with_its_line(sql: str, words: str) -> None:
+def test_truncated_or_unknown_dump_is_rejected_with_its_line(sql: str, words: str) -> None:
     with pytest.raises(DumpInvalid, match=words):
         read_dump(sql, {"t"})
 
@@ -136,7 +136,7 @@ def test_every_text_comes_back_from_postgres(texts: list[str]) -> None:
     assert [row["text"] for row in read_dump(sql, {"t"})["t"].rows] == kept * 2
 
 
-def test_running_postgres_and_no_word_of_its_password() -> None:
+def test_running_postgres_without_revealing_its_password() -> None:
     with pytest.raises(DatabaseUnreadable) as refused:
         open_database("postgresql://user:hidden-word@127.0.0.1:1/db", {"users"})
     assert "hidden-word" not in str(refused.value)

@@ -24,7 +24,7 @@ def test_decimals_are_exact(number: Decimal) -> None:
     assert values.fraction(str(number)) == values.fraction(number) == Fraction(number)
 
 
-def test_float_is_what_its_shortest_form_says() -> None:
+def test_float_means_its_shortest_form() -> None:
     assert values.fraction(0.1) == Fraction(1, 10)
     assert values.mapping('{"a": 0.1}')["a"] == Decimal("0.1")
 
@@ -39,7 +39,7 @@ def test_float_is_what_its_shortest_form_says() -> None:
         (values.text, b"\xff"), (values.document, "[" * 100_000),
     ],
 )  # fmt: skip
-def test_what_is_none_of_its_kind_is_refused_without_being_shown(
+def test_mistyped_value_is_rejected_without_being_shown(
     read: Callable[[object], object], value: object
 ) -> None:
     with pytest.raises(ValueUnreadable, match="expected"):
@@ -70,11 +70,11 @@ def test_instants() -> None:
 @pytest.mark.parametrize(
     "value", [None, "", 0, "0", False, "f", "{}", "[]", [], {}, '{"a": "", "b": [0]}', "null"]
 )
-def test_columns_that_say_nothing(value: object) -> None:
+def test_columns_without_information(value: object) -> None:
     assert values.is_nothing(value)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.sampled_from(["x", 1, True, ["y"]]), min_size=1))
-def test_columns_that_say_something(value: dict[str, object]) -> None:
+def test_columns_with_information(value: dict[str, object]) -> None:
     assert not values.is_nothing(value)
     assert not values.is_nothing(json.dumps(value))

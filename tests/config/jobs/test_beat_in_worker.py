@@ -60,7 +60,7 @@ def beat(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("beat", [Ticking], indirect=True)
-def test_who_stops_the_worker_stops_its_beat(beat: Any) -> None:
+def test_stopping_the_worker_stops_its_beat(beat: Any) -> None:
     beat.start()
     assert Ticking.ticked.wait(WAIT_S)
     beat.stop()
@@ -77,7 +77,7 @@ def test_a_worker_ends_when_its_beat_does(beat: Any) -> None:
     assert state.should_stop == EX_FAILURE
 
 
-def test_only_who_asks_for_it_has_a_beat() -> None:
+def test_only_a_requesting_worker_has_a_beat() -> None:
     """Of several workers, as production has, none has one."""
     assert BeatStep in ours.steps["worker"]
     assert [BeatStep(ours, with_beat=wanted).enabled for wanted in (True, False)] == [True, False]
@@ -152,7 +152,7 @@ def test_jobs_wait_while_the_database_is_away(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_waits_for_a_thread_once_and_who_ends_waits_for_what_runs(
+def test_job_waits_once_for_a_thread_and_stopping_awaits_running_jobs(
     pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduler = OwnScheduler(pool, app=ours)

@@ -74,7 +74,7 @@ def never_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("never_by_the_clock")
-def test_what_a_thread_sends_is_taken_at_once(worker: Worker) -> None:
+def test_message_from_a_thread_is_taken_immediately(worker: Worker) -> None:
     for _ in range(2):
         assert worker.finds_nothing()
     sender = Thread(target=worker.send, args=["first"])
@@ -84,7 +84,7 @@ def test_what_a_thread_sends_is_taken_at_once(worker: Worker) -> None:
 
 
 @pytest.mark.usefixtures("never_by_the_clock")
-def test_what_there_was_no_room_for_is_taken_when_there_is(worker: Worker) -> None:
+def test_overflowing_message_is_taken_when_there_is_room(worker: Worker) -> None:
     worker.send("first")
     worker.send("second")
     assert worker.read() == ["first"]
@@ -97,7 +97,7 @@ def test_what_there_was_no_room_for_is_taken_when_there_is(worker: Worker) -> No
     worker.taken.pop().ack()
 
 
-def test_what_others_sent_is_found_by_the_next_look(
+def test_messages_of_other_processes_are_found_by_the_next_poll(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]

@@ -77,7 +77,7 @@ def test_a_worker_beats_by_a_thread_of_its_pool(file: Path, consumer: Consumer) 
     assert time.time() - file.stat().st_mtime < EVERY_S
 
 
-def test_threads_that_hang_do_not_beat(file: Path, consumer: Consumer) -> None:
+def test_hanging_threads_do_not_beat(file: Path, consumer: Consumer) -> None:
     """And nothing piles up behind them."""
     step = HeartbeatStep(consumer)
     step.start(consumer)
@@ -97,7 +97,7 @@ def test_a_lost_connection_ends_the_beat(consumer: Consumer) -> None:
     assert len(consumer.pool.put) == 2
 
 
-def test_without_a_file_nothing_beats(consumer: Consumer, settings: Any) -> None:
+def test_missing_file_disables_the_heartbeat(consumer: Consumer, settings: Any) -> None:
     settings.HEARTBEAT_FILE = ""
     assert not HeartbeatStep(consumer).include_if(consumer)
     heartbeat.beat()

@@ -14,7 +14,7 @@ from tests.support.cast import Cast, signed_in
 pytestmark = pytest.mark.django_db
 
 
-def test_every_member_is_told_of_every_job(people: Cast) -> None:
+def test_every_field_of_every_job_is_reported(people: Cast) -> None:
     all_run()
     look()
     for number, run in enumerate(JobRun.objects.order_by("task"), 1):

@@ -79,7 +79,7 @@ def test_every_scheduled_job_is_our_task_and_records_its_runs() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_records_the_start_the_end_and_the_class_of_the_error(
+def test_worker_records_start_end_and_class_of_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app.loader.import_default_modules()
@@ -114,7 +114,7 @@ STOPPED = [
 
 
 @pytest.mark.parametrize(("task", "error"), STOPPED)
-def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
+def test_each_stopped_job_is_reported_by_verify_page_and_email(
     people: Cast, task: str, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With no worker to send it: nothing but the look of a web process happens here."""
@@ -161,7 +161,7 @@ def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
     assert Delivery.objects.filter(state="pending").count() == 0
 
 
-def test_a_letter_names_jobs_in_the_language_of_its_reader(people: Cast) -> None:
+def test_email_names_jobs_in_its_readers_language(people: Cast) -> None:
     """Whoever looks speaks another one."""
     people.dora.language = "zh-hans"
     people.dora.save()
@@ -175,7 +175,7 @@ def test_a_letter_names_jobs_in_the_language_of_its_reader(people: Cast) -> None
     assert f"- {title} (gateway.tasks.resolve_expired_holds)" in letter.body
 
 
-def test_a_dead_worker_is_told_by_one_letter_for_all_that_is_late(people: Cast) -> None:
+def test_dead_worker_is_one_email_for_all_late_jobs(people: Cast) -> None:
     look()
     let_pass(160)
     look()
@@ -186,7 +186,7 @@ def test_a_dead_worker_is_told_by_one_letter_for_all_that_is_late(people: Cast) 
     assert "billing.tasks.drop_old" not in letter.body
 
 
-def test_jobs_that_stop_one_after_the_other_are_told_by_one_letter(people: Cast) -> None:
+def test_jobs_stopping_in_sequence_are_one_email(people: Cast) -> None:
     """P29: ten jobs of one outage are one letter to each operator, whatever the seconds are after
     which each is late; those that are late much later are in another one, for all of them."""
     look()
@@ -209,7 +209,7 @@ def test_jobs_that_stop_one_after_the_other_are_told_by_one_letter(people: Cast)
     assert len(resumed) == 1
 
 
-def test_a_letter_that_the_mail_server_refused_is_sent_again(
+def test_email_rejected_by_the_mail_server_is_sent_again(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -226,7 +226,7 @@ def test_a_letter_that_the_mail_server_refused_is_sent_again(
 
 
 @pytest.mark.parametrize("seconds", [100, 8 * 3600])
-def test_who_was_switched_off_altogether_has_missed_nothing(people: Cast, seconds: int) -> None:
+def test_planned_downtime_misses_no_job(people: Cast, seconds: int) -> None:
     """A night without any process is no outage of a job, once it is over; meanwhile it is."""
     look()
     all_run()
@@ -238,7 +238,7 @@ def test_who_was_switched_off_altogether_has_missed_nothing(people: Cast, second
     assert mail.outbox == []
 
 
-def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_check_excuses_no_one(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     look()
     all_run()
     let_pass(160)
@@ -255,12 +255,12 @@ def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.Monk
     assert JobRun.objects.get(task="notify.tasks.tell").told_at is None
 
 
-def test_before_any_process_served_nothing_is_late() -> None:
+def test_nothing_is_late_before_the_first_process() -> None:
     assert job_states() == []
     assert "background job" not in verify()
 
 
-def test_a_job_that_a_newer_version_brings_is_not_late_at_once(people: Cast) -> None:
+def test_job_new_in_this_version_is_not_late_immediately(people: Cast) -> None:
     look()
     let_pass(0)
     JobRun.objects.filter(task="usage.tasks.make_partitions").delete()
@@ -288,7 +288,7 @@ def test_every_job_has_a_name_of_its_own_in_both_languages(people: Cast) -> None
         assert f"{name}<span" not in chinese
 
 
-def test_the_api_tells_operators_how_each_job_fares(people: Cast) -> None:
+def test_api_shows_operators_the_state_of_each_job(people: Cast) -> None:
     stop("usage.tasks.roll_up", 1000)
     JobRun.objects.filter(task="usage.tasks.roll_up").update(error="DataError")
     JobRun.objects.filter(task="notify.tasks.tell").update(good_at=None, ended_at=None)
@@ -311,9 +311,7 @@ def backed_up(hours_ago: int) -> None:
     JobRun.objects.filter(task=BACKUP_TASK).update(good_at=at, ended_at=at, expected_at=at)
 
 
-def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
-    people: Cast, settings: Any
-) -> None:
+def test_missing_backup_is_reported_where_expected(people: Cast, settings: Any) -> None:
     with record_run(BACKUP_TASK):
         pass
     look()
@@ -344,7 +342,7 @@ def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
     assert "Back up" not in verify()
 
 
-def test_a_backup_that_fails_is_told_at_once_on_the_page(people: Cast) -> None:
+def test_failed_backup_is_shown_immediately_on_the_page(people: Cast) -> None:
     with suppress(OSError), record_run(BACKUP_TASK):
         raise OSError
     page = signed_in(people.dora).get("/admin/health").content.decode()

@@ -106,14 +106,14 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
 
 
 @pytest.mark.parametrize("what", MAKERS)
-def test_what_waits_starts_its_job(key: Key, what: str) -> None:
+def test_waiting_work_starts_its_job(key: Key, what: str) -> None:
     task, make = MAKERS[what]
     assert task not in waiting_jobs()
     make(key)
     assert task in waiting_jobs()
 
 
-def test_new_records_are_summed_and_counted_and_then_nothing_waits(key: Key) -> None:
+def test_new_records_are_summed_and_then_nothing_waits(key: Key) -> None:
     counted = {"usage.tasks.roll_up", "gateway.tasks.count_traffic"}
     # Neither has run on a new installation: nobody could say what is new.
     assert counted <= waiting_jobs()
@@ -128,7 +128,7 @@ def count() -> None:
     count_new_records()
 
 
-def test_every_job_that_waits_is_in_time_by_the_look_past_it_alone() -> None:
+def test_polling_alone_starts_every_waiting_job_in_time() -> None:
     assert {task for task, _ in MAKERS.values()} < JOBS_THAT_WAIT <= set(JOBS)
     for task in JOBS_THAT_WAIT:
         assert JOBS[task].every_s < LOOK_PAST_S <= JOBS[task].late_s / 2
@@ -163,7 +163,7 @@ class Clock:
         return self.started
 
 
-def test_a_job_is_started_for_what_waits_and_when_it_was_not_for_long(
+def test_job_starts_for_waiting_work_and_after_a_long_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch)
@@ -178,7 +178,7 @@ def test_a_job_is_started_for_what_waits_and_when_it_was_not_for_long(
     assert clock.come(8 + LOOK_PAST_S) == [TOLD]
 
 
-def test_a_database_that_is_away_keeps_no_job_from_being_started(
+def test_unavailable_database_prevents_no_job_from_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch)
@@ -192,7 +192,7 @@ def test_a_database_that_is_away_keeps_no_job_from_being_started(
     assert clock.come(4) == [TOLD]
 
 
-def test_it_is_asked_in_one_statement_which_is_planned_once() -> None:
+def test_waiting_work_is_found_by_one_statement_planned_once() -> None:
     asked: list[str] = []
 
     def hear(execute: Any, sql: str, *rest: Any) -> Any:

@@ -132,7 +132,7 @@ def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.Mon
     assert post(client, id_text(new_id()))[0] == 404
 
 
-def test_a_refusal_is_told(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejection_is_shown(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, REFUSED)
     _, message = post(operator(people), id_text(key.id))
     assert message["attempts"] == []
@@ -184,7 +184,7 @@ def test_a_model_and_a_message_make_the_body(
     assert "Choose a model." in refused.content.decode()
 
 
-def test_the_page_tells_a_refusal(
+def test_page_shows_a_rejection(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answering(monkeypatch, REFUSED)
@@ -216,7 +216,7 @@ def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key
         assert f'data-value="{id_text(key.id)}"' in page
 
 
-def test_a_chosen_key_is_shown_with_where_it_belongs(people: cast.Cast, key: Key) -> None:
+def test_chosen_key_is_shown_with_its_owner(people: cast.Cast, key: Key) -> None:
     client = operator(people)
     place = f"Acme · {key.team.name} · {key.prefix}…{key.last4}"
     chosen = client.get("/admin/routes/preview", {"key": id_text(key.id)}).content.decode()

@@ -72,7 +72,7 @@ def scraped() -> Iterator[Scraped]:
         yield new
 
 
-def test_the_figures_are_those_of_the_process(scraped: Scraped) -> None:
+def test_figures_belong_to_the_process(scraped: Scraped) -> None:
     assert scraped.hub.process is not None
     samples, pid = scraped.read(), scraped.hub.process.pid
     name = f"{socket.gethostname()}:{pid}"
@@ -184,7 +184,7 @@ def start(command: list[str], environment: Mapping[str, str], stack: ExitStack) 
     return process.pid
 
 
-def test_where_the_system_does_not_say_a_figure_is_left_out(tmp_path: Path) -> None:
+def test_unavailable_figure_is_left_out(tmp_path: Path) -> None:
     """As on macOS, where there is no /proc."""
     measures = read_measures(tmp_path)
     assert measures.cpu_s > 0
@@ -192,9 +192,7 @@ def test_where_the_system_does_not_say_a_figure_is_left_out(tmp_path: Path) -> N
 
 
 @pytest.mark.django_db
-def test_a_figure_that_is_not_known_has_no_sample(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unknown_figure_has_no_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "read_measures", lambda: read_measures(tmp_path))
     Reporter("worker").report()
     samples = scrape()
@@ -203,7 +201,7 @@ def test_a_figure_that_is_not_known_has_no_sample(
         assert not samples[name], name
 
 
-def test_the_lag_is_what_a_busy_loop_lets_others_wait() -> None:
+def test_lag_is_the_wait_a_busy_loop_causes() -> None:
     async def lag_of(busy_s: float) -> float | None:
         lag = LoopLag()
         measuring = asyncio.create_task(lag.measure_for_ever())
@@ -271,9 +269,7 @@ def test_the_page_lists_who_runs(people: Cast) -> None:
         ({"role": "worker", "cpu_percent": 100}, False),
     ],
 )
-def test_a_web_process_with_too_much_to_do_is_marked(
-    people: Cast, fields: dict[str, Any], busy: bool
-) -> None:
+def test_overloaded_web_process_is_marked(people: Cast, fields: dict[str, Any], busy: bool) -> None:
     report(**fields)
     assert (">Busy<" in health(people)) is busy
     [process] = signed_in(people.dora).get("/api/v1/system").json()["processes"]
@@ -281,7 +277,7 @@ def test_a_web_process_with_too_much_to_do_is_marked(
 
 
 @pytest.mark.django_db
-def test_a_restart_under_the_same_name_goes_on_in_its_row() -> None:
+def test_restart_under_the_same_name_continues_its_row() -> None:
     """In a container every process has the pid 1."""
     Reporter("web").report(WebLoad(1, 0, None))
     Reporter("web").report(WebLoad(2, 0, None))
@@ -289,7 +285,7 @@ def test_a_restart_under_the_same_name_goes_on_in_its_row() -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_but_operators_learns_of_processes(people: Cast) -> None:
+def test_only_operators_see_processes(people: Cast) -> None:
     report()
     for person in (people.alice, people.bob, people.charlie):
         client = signed_in(person)

@@ -22,7 +22,7 @@ print(pages(), keep_freed_memory(), pages())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-def test_pieces_that_come_and_go_take_no_new_pages() -> None:
+def test_short_lived_allocations_take_no_new_pages() -> None:
     completed = subprocess.run(
         [sys.executable, "-c", _PAGES_TAKEN], cwd=ROOT, check=True, capture_output=True, text=True
     )

@@ -35,7 +35,7 @@ async def test_a_hundred_headers_are_answered_and_one_more_is_not(count: int) ->
     assert transport.written[0].startswith(text)
 
 
-async def test_a_request_to_change_over_is_answered_as_a_plain_one() -> None:
+async def test_upgrade_request_gets_a_plain_answer() -> None:
     """Whatever library for WebSocket is installed."""
     asked = Asked()
     config = Config(asked, loop="none", log_config=None, ws=NeverChanged)  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ async def test_a_request_to_change_over_is_answered_as_a_plain_one() -> None:
 
 
 @pytest.mark.parametrize("junk", [b"\x00\x01", b"G@T / HTTP/1.1\r\n\r\n", HEAD * 4000])
-async def test_within_an_answer_no_other_is_said(junk: bytes) -> None:
+async def test_no_second_answer_within_an_answer(junk: bytes) -> None:
     """It would be read as a part of it."""
     going, release = asyncio.Event(), asyncio.Event()
 
@@ -74,7 +74,7 @@ async def test_within_an_answer_no_other_is_said(junk: bytes) -> None:
     await finish(protocol)
 
 
-async def test_a_reader_who_keeps_up_with_a_stream_is_not_cut(
+async def test_reader_keeping_up_with_a_stream_is_not_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What waits is as much as before because as much has come as was taken."""
@@ -102,7 +102,7 @@ async def test_a_reader_who_keeps_up_with_a_stream_is_not_cut(
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_a_whole_answer_that_is_cut_is_shorter_than_it_says(
+async def test_cut_whole_answer_is_shorter_than_announced(
     monkeypatch: pytest.MonkeyPatch, version: bytes
 ) -> None:
     """docs/promises.md, "Numbers": the client takes nothing for its time. What it reads after that
@@ -134,7 +134,7 @@ async def test_a_whole_answer_that_is_cut_is_shorter_than_it_says(
     server.close()
 
 
-async def test_each_request_has_its_own_allowance_of_what_is_not_read() -> None:
+async def test_each_request_has_its_own_allowance_of_unread_bytes() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await start(send, (b"content-length", b"2"))
         await body(send, b"no")
@@ -175,7 +175,7 @@ def test_every_connection_leaves_a_file_for_its_upstream(
         (4096, 4096, None),
     ],
 )
-def test_as_many_files_are_opened_as_may_be_and_never_fewer(
+def test_file_limit_is_raised_and_never_lowered(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, opened: int | None
 ) -> None:
     set_to: list[tuple[int, int]] = []

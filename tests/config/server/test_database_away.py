@@ -101,7 +101,7 @@ def ask(installed: Installed, method: str, path: str, form: dict[str, str]) -> A
 
 
 @pytest.mark.parametrize("how", ["frozen", "gone"])
-def test_every_page_says_so_and_comes_back(installed: Installed, how: str) -> None:
+def test_every_page_reports_the_outage_and_recovers(installed: Installed, how: str) -> None:
     """It was a 500 after the pool's five seconds."""
     ask_while_away(installed, how)
 
@@ -109,7 +109,7 @@ def test_every_page_says_so_and_comes_back(installed: Installed, how: str) -> No
 @pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["frozen", "gone"])
-def test_every_page_says_so_within_a_second(installed: Installed, how: str) -> None:
+def test_every_page_reports_the_outage_within_a_second(installed: Installed, how: str) -> None:
     """The first one finds out; whoever comes behind it hears it at once."""
     assert ask_while_away(installed, how) < 1.0
 
@@ -144,7 +144,7 @@ def ask_while_away(installed: Installed, how: str) -> float:
     return slowest
 
 
-def test_requests_that_came_together_all_hear_it(installed: Installed) -> None:
+def test_simultaneous_requests_all_learn_of_the_outage(installed: Installed) -> None:
     """More than the pool has connections, with a statement of each under way."""
     hub = installed.hub
     assert httpx.get(f"{hub.url}/login").status_code == 200

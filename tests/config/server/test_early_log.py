@@ -62,10 +62,10 @@ def test_a_process_that_cannot_start_says_why_in_json(
     assert any(message in json.dumps(line) for line in lines), lines
 
 
-def test_a_migration_that_fails_is_told_in_json() -> None:
+def test_failing_migration_is_reported_in_json() -> None:
     lines = lines_of(*PROCESSES["prepare"], DATABASE_URL="postgresql://127.0.0.1:9/weir")
     assert any("onnection" in line["message"] + line.get("traceback", "") for line in lines)
 
 
-def test_what_a_command_refuses_is_told_in_json() -> None:
+def test_command_rejection_is_reported_in_json() -> None:
     assert any("nonsense" in line["message"] for line in lines_of("manage.py", "nonsense"))

@@ -118,7 +118,7 @@ async def settle() -> None:
 # Bodies -------------------------------------------------------------------------------------------
 
 
-async def test_a_body_comes_in_whole() -> None:
+async def test_body_arrives_whole() -> None:
     pages = Pages()
     pages.go_on.set()
     client = post().sends(b"one", b"", b"two")
@@ -126,7 +126,7 @@ async def test_a_body_comes_in_whole() -> None:
     assert (client.status, pages.bodies) == (200, [b"onetwo"])
 
 
-async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
+async def test_large_body_is_rejected_by_its_length_before_it_arrives() -> None:
     pages = Pages()
     client = post(BODY_BYTES_MAX + 1)
     await asyncio.wait_for(client.asks(RequestLimits(pages)), 30)
@@ -150,7 +150,7 @@ async def test_a_file_of_the_playground_may_be_larger(page: str, mib: int) -> No
         assert refused.status == 413
 
 
-async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
+async def test_large_body_is_rejected_where_it_exceeds_the_limit() -> None:
     pages = Pages()
     client = post().sends(*[b"x" * MIB] * 300)
     await client.asks(RequestLimits(pages))
@@ -180,7 +180,7 @@ async def test_a_refusal_of_the_api_has_its_form() -> None:
     assert json.loads(client.body)["error"]["code"] == "request_too_large"
 
 
-async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> None:
+async def test_large_bodies_share_their_room_and_spare_small_ones() -> None:
     """P9: whatever a crowd sends, all that waits of it in memory is bounded."""
     pages = Pages()
     door = RequestLimits(pages)
@@ -209,7 +209,7 @@ async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> No
     assert again.status == 200
 
 
-async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_body_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_limits, "_BODY_S", 0.0)
     client = post(10)
     await asyncio.wait_for(client.asks(RequestLimits(Pages())), 30)
@@ -221,7 +221,7 @@ async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -
     assert (b"x-request-id", body["request_id"].encode()) in program.told[0]["headers"]
 
 
-async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
+async def test_client_leaving_during_its_body_gets_no_answer() -> None:
     client = post(10)
     client.left.set()
     await client.asks(RequestLimits(Pages()))
@@ -234,7 +234,7 @@ COOKIE = [(b"cookie", b"theme=dark; session_8000=abc")]
 
 
 @pytest.mark.parametrize("how", ["too long", "cancelled"])
-async def test_who_waits_no_more_leaves_the_place_to_others(how: str) -> None:
+async def test_cancelled_waiter_leaves_its_place_to_others(how: str) -> None:
     limit = ConcurrencyLimit(1, 1, 0.0 if how == "too long" else 10.0)
     await limit.enter()
     for _ in range(3):
@@ -264,7 +264,7 @@ def patient(pages: Pages) -> RequestLimits:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_few_strangers_are_inside_at_once(method: str) -> None:
+async def test_few_strangers_are_admitted_in_parallel(method: str) -> None:
     pages = Pages()
     door = patient(pages)
     crowd = [Client(method, address=f"198.51.{n // 250}.{n % 250}").sends(b"") for n in range(300)]
@@ -282,7 +282,7 @@ async def test_few_strangers_are_inside_at_once(method: str) -> None:
     assert {client.status for client in crowd if client not in refused} == {200}
 
 
-async def test_one_network_leaves_places_to_sign_in() -> None:
+async def test_one_network_leaves_sign_in_places_to_others() -> None:
     """Fifty codes or passwords that one network sends at once get one kind of refusal."""
     pages = Pages()
     door = patient(pages)
@@ -304,7 +304,7 @@ async def test_one_network_leaves_places_to_sign_in() -> None:
     assert again.status == 200
 
 
-async def test_who_waits_too_long_is_told_so() -> None:
+async def test_overlong_wait_is_reported() -> None:
     pages = Pages()
     door = RequestLimits(pages)
     door._readers = request_limits.ConcurrencyLimit(1, 5, 0.0)
@@ -317,7 +317,7 @@ async def test_who_waits_too_long_is_told_so() -> None:
     await inside
 
 
-async def test_who_is_known_does_not_wait_for_strangers(session_cookie: None) -> None:
+async def test_known_person_does_not_wait_for_strangers(session_cookie: None) -> None:
     pages = Pages(knows=True)
     door = RequestLimits(pages)
     pages.go_on.set()
@@ -354,7 +354,7 @@ async def test_a_key_is_known_like_a_session_and_keys_do_not_share(session_cooki
     await asyncio.gather(*crowd)
 
 
-async def test_a_stream_holds_nobody_up() -> None:
+async def test_stream_delays_no_one() -> None:
     pages = Pages()
     pages.go_on.set()
     pages.end.clear()
@@ -366,7 +366,7 @@ async def test_a_stream_holds_nobody_up() -> None:
     await asyncio.gather(*crowd)
 
 
-async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_remembered_visitors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_limits, "_KNOWN_MAX", 3)
     pages = Pages(knows=True)
     pages.go_on.set()

@@ -31,7 +31,7 @@ def connected(port: int, stack: ExitStack) -> list[socket.socket]:
     return clients
 
 
-def test_all_who_wait_are_taken_in_within_a_few_turns() -> None:
+def test_all_waiting_connections_are_accepted_within_a_few_turns() -> None:
     items: list[Echo] = []
 
     def add_echo() -> Echo:

@@ -46,15 +46,13 @@ def lines(people: Cast, which: str) -> None:
 
 
 @pytest.mark.parametrize("which", ["page", "address", "role"])
-def test_a_refusal_is_one_line_of_the_log_at_the_most(
-    people: Cast, written: io.StringIO, which: str
-) -> None:
+def test_rejection_is_at_most_one_log_line(people: Cast, written: io.StringIO, which: str) -> None:
     lines(people, which)
     assert "Traceback" not in written.getvalue()
     assert len(written.getvalue().splitlines()) <= 1
 
 
-def test_a_defect_is_told_with_its_traceback(written: io.StringIO) -> None:
+def test_internal_error_is_logged_with_its_traceback(written: io.StringIO) -> None:
     try:
         raise ZeroDivisionError
     except ZeroDivisionError:
@@ -79,7 +77,7 @@ def tell(number: int) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_a_database_that_is_away_is_one_line_a_minute(
+def test_unavailable_database_is_one_line_a_minute(
     written: io.StringIO, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = find_log_handler()
@@ -101,9 +99,7 @@ def test_a_database_that_is_away_is_one_line_a_minute(
 @pytest.mark.parametrize(
     "error", [psycopg.errors.LockNotAvailable("locked"), psycopg.errors.QueryCanceled("late")]
 )
-def test_a_database_that_refuses_is_told_each_time(
-    written: io.StringIO, error: psycopg.Error
-) -> None:
+def test_database_error_is_logged_each_time(written: io.StringIO, error: psycopg.Error) -> None:
     for _ in range(2):
         try:
             raise OperationalError from error
@@ -165,7 +161,7 @@ def test_no_line_shows_a_key(form: type[logging.Formatter], secret: str) -> None
     assert line.count("***") >= 2
 
 
-async def test_a_callback_of_the_loop_names_nobodys_request() -> None:
+async def test_loop_callback_names_no_request() -> None:
     """A pooled connection is read in the context of whoever opened it."""
     loop = asyncio.get_running_loop()
     token, result = REQUEST_ID.set("01JCXREQUEST"), loop.create_future()
@@ -177,7 +173,7 @@ async def test_a_callback_of_the_loop_names_nobodys_request() -> None:
         REQUEST_ID.reset(token)
 
 
-def test_a_record_that_cannot_be_formatted_is_a_line(written: io.StringIO) -> None:
+def test_unformattable_record_is_still_a_line(written: io.StringIO) -> None:
     handler = find_log_handler()
     assert handler is not None
     record = logging.LogRecord("weir", logging.WARNING, "weir.py", 7, "%d requests", ("a",), None)

@@ -144,7 +144,7 @@ async def responded(request: bytes, *fields: tuple[bytes, bytes], paused: bool =
     return b"".join(at_once)
 
 
-async def test_a_whole_response_is_as_if_sent_in_messages() -> None:
+async def test_whole_response_equals_one_sent_in_messages() -> None:
     answer = b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nhi"
     assert await responded(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b")) == answer * 2
 
@@ -162,7 +162,7 @@ async def test_a_whole_response_is_as_if_sent_in_messages() -> None:
         (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b"), True),
     ],
 )
-async def test_what_is_out_of_the_ordinary_is_sent_in_messages(
+async def test_unusual_answers_are_sent_in_messages(
     request_: bytes, field: tuple[bytes, bytes], paused: bool
 ) -> None:
     assert await responded(request_, field, paused=paused) == b""
@@ -242,7 +242,7 @@ async def test_no_piece_is_written_to_a_client_that_left() -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False])
-async def test_nothing_of_a_request_waits_for_a_collection_of_garbage(answered: bool) -> None:
+async def test_request_leaves_nothing_for_garbage_collection(answered: bool) -> None:
     async def app(scope: Any, receive: Any, send: object) -> None:
         if answered:
             assert scope[RESPOND](scope, 200, [(b"content-length", b"0")], b"")
@@ -268,7 +268,7 @@ async def test_nothing_of_a_request_waits_for_a_collection_of_garbage(answered: 
 
 
 @pytest.mark.parametrize("ahead", [False, True])
-async def test_a_client_that_leaves_is_heard_at_once(ahead: bool) -> None:
+async def test_leaving_client_is_noticed_immediately(ahead: bool) -> None:
     left: list[str] = []
     over = asyncio.Event()
 
@@ -290,7 +290,7 @@ async def test_a_client_that_leaves_is_heard_at_once(ahead: bool) -> None:
     await finish(protocol)
 
 
-async def test_who_leaves_behind_the_answer_does_not_leave_it() -> None:
+async def test_client_leaving_after_the_answer_did_not_abandon_it() -> None:
     left: list[bool] = []
 
     async def app(scope: Any, receive: object, send: object) -> None:
@@ -306,7 +306,7 @@ async def test_who_leaves_behind_the_answer_does_not_leave_it() -> None:
     assert not left
 
 
-async def test_who_has_left_before_is_heard_of_as_a_message() -> None:
+async def test_client_that_left_earlier_is_reported_as_a_message() -> None:
     messages: list[object] = []
 
     async def app(scope: Any, receive: Any, send: object) -> None:
@@ -325,7 +325,7 @@ async def test_who_has_left_before_is_heard_of_as_a_message() -> None:
     assert messages == [False, "http.disconnect"]
 
 
-async def test_a_head_alone_does_not_wait_for_what_comes_later() -> None:
+async def test_lone_head_does_not_wait_for_its_body() -> None:
     later = asyncio.Event()
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -375,7 +375,7 @@ async def test_an_answer_without_a_body_is_sent() -> None:
     assert transport.written == [b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"]
 
 
-async def test_a_body_that_waits_to_be_asked_for() -> None:
+async def test_body_awaiting_its_continue_request() -> None:
     async def app(scope: object, receive: Any, send: object) -> None:
         message = await receive()
         await start(send, (b"content-length", b"2"))
@@ -393,7 +393,7 @@ async def test_a_body_that_waits_to_be_asked_for() -> None:
     assert b"".join(transport.written[1:]) == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 
 
-async def test_an_answer_that_breaks_off_is_closed_behind_its_head() -> None:
+async def test_broken_off_answer_is_closed_after_its_head() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         await start(send, (b"content-length", b"2"))
         raise ValueError
@@ -405,7 +405,7 @@ async def test_an_answer_that_breaks_off_is_closed_behind_its_head() -> None:
     assert transport.closed
 
 
-async def test_a_client_that_has_gone_is_not_written_to() -> None:
+async def test_departed_client_is_not_written_to() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         await start(send, (b"content-length", b"2"))
         transport.close()
@@ -418,7 +418,7 @@ async def test_a_client_that_has_gone_is_not_written_to() -> None:
     assert transport.written == []
 
 
-async def test_the_first_of_two_requests_hears_that_its_client_has_gone() -> None:
+async def test_first_of_two_pipelined_requests_learns_that_its_client_left() -> None:
     """P6: it is the one that is answered; the second one would never have been."""
     asked, received = [], []
 
@@ -476,7 +476,7 @@ LARGE = b"y" * 33_000
     ids=["header", "whole head", "address", "whole address", "headers", "trailer"],
 )
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
-async def test_a_large_head_is_refused_and_never_asks(head: bytes, piece: int) -> None:
+async def test_oversized_head_is_rejected_and_reaches_no_view(head: bytes, piece: int) -> None:
     """docs/promises.md, "Requests": 32 KiB and 100 headers, at every cut."""
     asked = Asked()
     protocol, transport = connect(asked)
@@ -492,7 +492,7 @@ async def test_a_large_head_is_refused_and_never_asks(head: bytes, piece: int) -
         assert transport.written[0].startswith(b"HTTP/1.1 431 ")
 
 
-async def test_a_head_of_just_the_size_is_answered() -> None:
+async def test_head_of_the_maximum_size_is_accepted() -> None:
     asked = Asked()
     protocol, transport = connect(asked)
     head = HEAD + b"x: " + b"y" * 31_000 + b"\r\n\r\n"
@@ -533,9 +533,7 @@ async def test_few_requests_are_sent_ahead() -> None:
 @pytest.mark.parametrize(
     ("sent", "raw"), [(b"", b""), (b"G", b"HTTP/1.1 408 "), (HEAD, b"HTTP/1.1 408 ")]
 )
-async def test_a_head_that_does_not_come_ends(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes, raw: bytes
-) -> None:
+async def test_stalled_head_ends(monkeypatch: pytest.MonkeyPatch, sent: bytes, raw: bytes) -> None:
     monkeypatch.setattr(module, "_HEAD_S", 0.001)
     protocol, transport = connect(Asked())
     if sent:
@@ -544,7 +542,7 @@ async def test_a_head_that_does_not_come_ends(
     assert b"".join(transport.written).startswith(raw)
 
 
-async def test_a_second_head_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_second_head_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte stops the time between two requests; it may not stop all time."""
     monkeypatch.setattr(module, "_HEAD_S", 0.001)
     protocol, transport = connect(Asked())
@@ -572,7 +570,7 @@ async def test_a_running_answer_is_not_hurried(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("whole", [False, True])
-async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+async def test_client_reading_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
     """docs/promises.md, "Numbers": in a stream as behind the end of an answer."""
     monkeypatch.setattr(module, "_STALL_S", 0.006)
 
@@ -591,7 +589,7 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: 
     await finish(protocol)
 
 
-async def test_what_follows_an_answer_is_read_slowly_and_kept_nowhere() -> None:
+async def test_bytes_after_an_answer_are_read_slowly_and_dropped() -> None:
     """A body that was refused by its length: read at full speed it would take all pages' time."""
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -614,7 +612,7 @@ async def test_what_follows_an_answer_is_read_slowly_and_kept_nowhere() -> None:
     assert len(protocol.cycle.body) == 0
 
 
-async def test_who_takes_a_little_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_reading_a_little_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STALL_S", 0.0)
     protocol, transport = connect(Asked())
     transport.unsent = 20_000

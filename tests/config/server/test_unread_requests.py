@@ -134,7 +134,7 @@ def test_the_first_request_of_a_connection(monkeypatch: pytest.MonkeyPatch, befo
     run(main)
 
 
-def test_who_has_asked_does_not_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_with_a_request_does_not_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "connections_max", lambda: 2)
 
     async def main() -> None:
@@ -151,7 +151,7 @@ def test_who_has_asked_does_not_make_room(monkeypatch: pytest.MonkeyPatch) -> No
     run(main)
 
 
-def test_a_request_that_came_before_the_process_stops() -> None:
+def test_request_received_before_the_process_stops() -> None:
     async def main() -> None:
         server = Server(LIMIT_S)
         with await server.connect() as client:

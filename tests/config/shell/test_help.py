@@ -28,7 +28,7 @@ def _addresses() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("section", sorted(set(HELP.values())))
-def test_help_leads_to_a_section_that_is_there(section: str) -> None:
+def test_help_leads_to_an_existing_section(section: str) -> None:
     path, _, anchor = section_url(section).partition("#")
     [page] = [page for page in manual().pages.values() if page.url == path]
     assert not anchor or f'id="{anchor}"' in html_of(page)
@@ -68,7 +68,7 @@ def test_each_page_of_the_menu_shows_its_help(people: Cast, language: str, label
 
 
 @pytest.mark.django_db
-def test_a_page_below_one_of_the_menu_has_its_help(people: Cast) -> None:
+def test_subpage_has_the_help_of_its_menu_page(people: Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     found = help_url(alice, "invoice", f"/o/{people.acme.slug}/billing/invoices/x")
     assert found == section_url(HELP["invoices"])

@@ -33,7 +33,7 @@ def tabs(visitor: Client, url: str) -> dict[str, str]:
     return {name.strip(): address for address, name in rows}
 
 
-def test_each_side_has_few_entries_and_no_two_of_one_name(people: Cast) -> None:
+def test_each_side_has_few_entries_with_distinct_names(people: Cast) -> None:
     olive = everything(people)
     names: list[str] = []
     for path in SIDES.values():
@@ -71,7 +71,7 @@ READERS = (*BUILT_IN, None)
 
 @pytest.mark.django_db(transaction=True)  # a page asks from a thread of its own
 @pytest.mark.parametrize("role", READERS, ids=str)
-def test_every_tab_opens_for_whom_it_is_shown(people: Cast, role: Role | None) -> None:
+def test_every_tab_opens_for_its_audience(people: Cast, role: Role | None) -> None:
     """For a role, and for an operator who is no member."""
     user: User = people.dora if role is None else member(people.acme, "vic", role)
     visitor = signed_in(user)

@@ -39,7 +39,7 @@ def chat(people: Cast, user: User, title: str, **over: object) -> Conversation:
 
 @pytest.mark.django_db(transaction=True)  # one of the pages asks from a thread of its own
 @pytest.mark.parametrize("role", READERS, ids=str)
-def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None:
+def test_every_page_in_the_palette_opens(people: Cast, role: Role | None) -> None:
     """For a role, and for an operator who is no member. Those that the shell shows as well are
     opened in tests/config/shell/test_views.py."""
     user = people.dora if role is None else member(people.acme, "vic", role)
@@ -55,7 +55,7 @@ def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None
     assert ("Keys" in pages) == (role != Role.VIEWER)
 
 
-def test_pages_are_found_by_their_names_in_the_language_of_the_page(people: Cast) -> None:
+def test_pages_are_found_by_name_in_the_pages_language(people: Cast) -> None:
     found = list(find(people.alice, "budg"))
     assert found[0] == "Budgets"
     assert set(found) == {"Budgets", "Create budget", "Increase requests", "Limits"}
@@ -66,7 +66,7 @@ def test_pages_are_found_by_their_names_in_the_language_of_the_page(people: Cast
     assert "预算" in alice.get("/o/acme/_f/palette", {"q": "预"}).content.decode()
 
 
-def test_chats_are_their_authors(people: Cast) -> None:
+def test_only_their_author_finds_chats(people: Cast) -> None:
     mine = chat(people, people.bob, "Weirs and levels")
     chat(people, people.alice, "Weirs of alice")
     chat(people, people.bob, "Weirs that are temporary", ends_at=timezone.now())
@@ -89,7 +89,7 @@ def test_keys_are_found_as_far_as_the_role_shows_them(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("query", ["disable key", "rotate a key", "停用密钥"])
-def test_what_to_do_to_a_key_asks_which(people: Cast, query: str) -> None:
+def test_key_actions_ask_which_key(people: Cast, query: str) -> None:
     make_key(people.core, "deploy bob", user=people.bob)
     make_key(people.core, "build alice", user=people.alice)
     assert {"deploy bob", "build alice"} <= set(find(people.alice, query))
@@ -135,7 +135,7 @@ def test_strangers_have_no_palette_and_operators_their_own(
     assert 'id="palette"' in signed_in(fay).get("/admin/channels").content.decode()
 
 
-def test_what_was_chosen_last_comes_first_as_far_as_one_may_open_it(people: Cast) -> None:
+def test_last_choice_comes_first_where_permitted(people: Cast) -> None:
     key, _ = make_key(people.core, "deploy alice", user=people.alice)
     mine = reverse("key", args=["acme", id_text(key.id)])
     chosen = [[mine, "deploy alice"], ["/o/acme/budgets", "an old name"], ["//evil", "budgets"]]
@@ -154,7 +154,7 @@ def test_what_was_chosen_last_comes_first_as_far_as_one_may_open_it(people: Cast
 
 
 @pytest.mark.parametrize("recent", ["{", "[1]", "{}", '[["a"]]', "[[1, 2]]", '"\x00"', "[[]]"])
-def test_what_no_browser_of_ours_remembers_is_left_out(people: Cast, recent: str) -> None:
+def test_choices_unknown_to_our_browser_are_left_out(people: Cast, recent: str) -> None:
     answer = signed_in(people.alice).get("/o/acme/_f/palette", {"recent": recent})
     assert answer.status_code == 200
     assert "Recent" not in answer.content.decode()
@@ -182,13 +182,13 @@ def test_what_no_browser_of_ours_remembers_is_left_out(people: Cast, recent: str
         ("停用团队", "密钥", ("停用 吊销",), None),
     ],
 )
-def test_how_well_a_query_fits(
+def test_match_quality_of_a_query(
     query: str, name: str, others: tuple[str, ...], expected: int | None
 ) -> None:
     assert rank(query, name, others) == expected
 
 
-def test_nothing_found_says_so(people: Cast) -> None:
+def test_empty_result_says_so(people: Cast) -> None:
     make_key(people.core, "deploy", user=people.alice)
     for words in ("zzz\x00", "?", "…"):
         html = signed_in(people.alice).get("/o/acme/_f/palette", {"q": words}).content.decode()

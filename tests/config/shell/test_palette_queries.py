@@ -230,7 +230,7 @@ def test_a_query_finds_its_target(olga: User, language: str) -> None:
     assert missed == {}
 
 
-def test_somebody_else_finds_what_they_may_open(olga: User, people: Cast) -> None:
+def test_other_people_find_what_they_may_open(olga: User, people: Cast) -> None:
     """An operator who is no member, and a developer, whose pages read what is acme's alone. What
     each is shown depends on them, not on the language: each asks a third of the queries."""
     others = ((people.dora, "acme"), (people.bob, "acme"), (people.charlie, "stranger"))

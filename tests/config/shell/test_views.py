@@ -28,9 +28,7 @@ ROLES = [*BUILT_IN, None]
 
 
 @pytest.mark.parametrize("role", ROLES, ids=str)
-def test_every_link_of_the_shell_opens_for_whom_it_is_shown(
-    people: Cast, role: Role | None
-) -> None:
+def test_every_shell_link_opens_for_its_audience(people: Cast, role: Role | None) -> None:
     """Home of each role, and of an operator who is no member."""
     user = people.dora if role is None else member(people.acme, "vic", role)
     visitor = signed_in(user)
@@ -62,7 +60,7 @@ def test_theme_and_language_are_kept(people: Cast) -> None:
     assert (kept.theme, kept.language) == ("dark", "zh-hans")
 
 
-def test_who_is_not_signed_in_chooses_too(db: None, client: Client) -> None:
+def test_signed_out_visitor_chooses_too(db: None, client: Client) -> None:
     response = client.post("/appearance", {"theme": "light"}, headers={"hx-request": "true"})
     assert response.status_code == 204
     assert 'data-theme="light"' in client.get("/login").content.decode()
@@ -70,7 +68,7 @@ def test_who_is_not_signed_in_chooses_too(db: None, client: Client) -> None:
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", ""])
-def test_a_choice_leads_nowhere_else(db: None, client: Client, back: str) -> None:
+def test_choice_redirects_nowhere_else(db: None, client: Client, back: str) -> None:
     assert client.post("/appearance", {"theme": "dark", "next": back})["Location"] == "/"
 
 
@@ -80,7 +78,7 @@ def test_the_component_pages_are_for_operators(people: Cast, path: str) -> None:
     assert signed_in(people.alice).get(path).status_code == 404
 
 
-def test_a_missing_page_has_the_request_id_and_is_kept_nowhere(client: Client) -> None:
+def test_missing_page_has_the_request_id_and_is_not_cached(client: Client) -> None:
     response = client.get("/nothing/here")
     assert response.status_code == 404
     assert response["x-request-id"] in response.content.decode()
@@ -95,7 +93,7 @@ def test_a_missing_operation_answers_as_the_api_does(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/o/acme/", "/api/v1/keys"])
-def test_a_failure_tells_nothing_but_the_request_id(
+def test_failure_shows_only_the_request_id(
     people: Cast, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     def broken(actor: Any) -> Any:

@@ -42,7 +42,7 @@ def rows(dsn: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("major", SUPPORTED)
-def test_what_its_own_programs_back_up_they_restore(tmp_path: Path, major: int) -> None:
+def test_own_programs_restore_what_they_back_up(tmp_path: Path, major: int) -> None:
     programs = find_programs(major)
     if programs is None:
         pytest.skip(reason=f"the programs of PostgreSQL {major} are not installed")

@@ -135,7 +135,7 @@ def sign_in(hub: Hub, user_id: int) -> None:
     )
 
 
-def test_the_books_hold_at_once_and_everybody_signs_in_again(restored: Restored) -> None:
+def test_restored_books_balance_and_everyone_signs_in_again(restored: Restored) -> None:
     hub = restored.hub
     assert "1 requests that were in flight are ended, 1 sign-ins are ended" in restored.words
     assert "invariants hold, nothing was tampered with" in restored.words
@@ -145,7 +145,7 @@ def test_the_books_hold_at_once_and_everybody_signs_in_again(restored: Restored)
     assert event["detail"]["of"]
 
 
-def test_what_was_charged_until_the_backup_is_there_and_nothing_later(restored: Restored) -> None:
+def test_backup_contains_charges_up_to_it_and_nothing_later(restored: Restored) -> None:
     hub, tenant = restored.hub, restored.tenant
     final = hub.record(restored.last)
     assert (final["status"], final["basis"]) == (200, "measured")
@@ -165,7 +165,7 @@ def of_request(request_id: str) -> tuple[str, Any]:
     return "SELECT 1 FROM usage_usagerecord WHERE request_id = %s", parse_id(request_id)
 
 
-def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored) -> None:
+def test_keys_work_and_spooled_settlements_are_booked_once(restored: Restored) -> None:
     """I7: the machine was not lost, and with it neither were the settlements that waited on its
     disk: of an attempt that the backup has open, and of one that it does not know."""
     hub, tenant = restored.hub, restored.tenant
@@ -195,7 +195,7 @@ def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored)
     assert hub.rows("SELECT 1 FROM usage_usagerecord WHERE id = %s", unknown) == []
 
 
-def test_a_backup_is_one_private_file_whose_sums_other_tools_check(restored: Restored) -> None:
+def test_backup_is_one_private_file_other_tools_can_check(restored: Restored) -> None:
     file = restored.file
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     assert file.stat().st_mode & 0o077 == 0
@@ -235,7 +235,7 @@ def test_only_an_empty_database_is_restored_into() -> None:
         restoring.check_empty()
 
 
-def test_what_a_newer_version_made_is_refused(restored: Restored) -> None:
+def test_backup_of_a_newer_version_is_rejected(restored: Restored) -> None:
     manifest = backups.read_manifest(restored.file)
     restoring.check_version(manifest)
     newer = [*manifest.migrations, "usage.9999_of_tomorrow"]
@@ -292,7 +292,7 @@ def test_a_backup_goes_through_a_pipe_in_small_pieces(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_waits_for_the_end_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_blocks_no_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may run for hours: meanwhile rows are sealed, and figures are complete to now (P22)."""
     # Without the second that is left to transactions which are only about to begin.
     sealed_until = seals._HORIZON.replace("interval '1 second'", "interval '0 second'")
@@ -332,7 +332,7 @@ def test_a_backup_that_fails_leaves_no_file_and_is_recorded(
 
 
 @pytest.mark.slow
-def test_memory_stays_small_whatever_the_size(
+def test_memory_stays_small_at_any_size(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Half a gigabyte that no program makes smaller, there and back."""
@@ -379,7 +379,7 @@ def rss_max_of(dsn: str, *command: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("target", ["-", "weir.zip"])
-def test_the_good_news_of_a_backup_is_no_error_in_the_log(tmp_path: Path, target: str) -> None:
+def test_backup_success_is_no_error_in_the_log(tmp_path: Path, target: str) -> None:
     """In a log of JSON lines, what is written to standard error is an error."""
     check_secrets()
     environment = {

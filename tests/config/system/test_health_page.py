@@ -16,7 +16,7 @@ from tests.support.markup import squeezed
 from usage.records import partitions
 
 
-def test_the_worst_comes_first_and_what_is_fine_is_counted() -> None:
+def test_worst_comes_first_and_healthy_parts_are_counted() -> None:
     tones = ["ok", "warn", "", "bad", "ok", "warn"]
     closed = fold("a", enumerate(tones), lambda row: row[1], [])
     assert closed.rows == [(3, "bad"), (1, "warn"), (5, "warn")]
@@ -28,7 +28,7 @@ def test_the_worst_comes_first_and_what_is_fine_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("days", "tone"), [(-1, "bad"), (1, "ok")])
-def test_an_authority_that_has_expired_is_a_failure(days: int, tone: str) -> None:
+def test_expired_authority_is_a_failure(days: int, tone: str) -> None:
     ends_at = clock.now() + dt.timedelta(days=days)
     assert rows._authorities([Authority(name="Acme", ends_at=ends_at)]).tone == tone
 
@@ -38,7 +38,7 @@ def health(people: Cast, query: str = "") -> str:
 
 
 @pytest.mark.django_db
-def test_the_page_shows_what_is_wrong_and_the_rest_on_demand(people: Cast) -> None:
+def test_page_shows_problems_and_the_rest_on_demand(people: Cast) -> None:
     partitions.ensure_partitions()
     AuditCheck.objects.create(checked_at=clock.now(), problem="an event is missing")
     JobRun.objects.create(task="notify.tasks.tell", error="DataError", ended_at=clock.now())

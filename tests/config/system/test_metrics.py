@@ -77,7 +77,7 @@ def scrape() -> Samples:
     return read(metrics_text())
 
 
-def test_sums_are_those_of_the_books(key: Key) -> None:
+def test_sums_match_the_books(key: Key) -> None:
     happen(key, charge_nano=5)
     happen(key, charge_nano=7, status=502, kind="upstream_error", ttft_ms=None)
     happen(key, charge_nano=0, final=False, status=429, kind="upstream_rate_limited", ttft_ms=None)
@@ -101,7 +101,7 @@ def test_sums_are_those_of_the_books(key: Key) -> None:
     assert buckets[("0.5", "gpt-5")] == buckets[("+Inf", "gpt-5")] == 2
 
 
-def test_counting_again_counts_nothing_twice(key: Key) -> None:
+def test_recounting_counts_nothing_twice(key: Key) -> None:
     happen(key)
     first = scrape()["weir_requests_total"]
     assert scrape()["weir_requests_total"] == first == {("gpt-5", "200"): 1}
@@ -109,7 +109,7 @@ def test_counting_again_counts_nothing_twice(key: Key) -> None:
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 2}
 
 
-def test_a_count_that_is_killed_is_as_if_it_had_not_begun(key: Key) -> None:
+def test_killed_count_leaves_no_trace(key: Key) -> None:
     happen(key)
     with transaction.atomic():
         assert count_new_records()
@@ -118,7 +118,7 @@ def test_a_count_that_is_killed_is_as_if_it_had_not_begun(key: Key) -> None:
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 1}
 
 
-def test_no_record_is_missed_whatever_the_order_of_commits(
+def test_no_record_is_missed_in_any_commit_order(
     key: Key, another: psycopg.Connection[Any]
 ) -> None:
     """One that was begun first and commits last is counted when it is there, and keeps no other
@@ -160,7 +160,7 @@ def test_a_restored_dump_is_not_counted_again(key: Key) -> None:
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 2}
 
 
-def test_no_name_that_a_client_chose_is_a_label(key: Key) -> None:
+def test_client_chosen_names_are_no_labels(key: Key) -> None:
     for name in ("open-sesame", "open-source_%x", "open-sourceXYZ", "junk", "GPT-5", "gpt-5\n"):
         happen(key, model=name)
         refuse(key, model=name)
@@ -168,7 +168,7 @@ def test_no_name_that_a_client_chose_is_a_label(key: Key) -> None:
     assert models == {"open-*", "open-source_%*", OTHER}
 
 
-def test_a_multitude_of_names_stays_below_a_megabyte(key: Key) -> None:
+def test_many_names_stay_below_a_megabyte(key: Key) -> None:
     """The first that are used keep their labels; the sums stay those of the books."""
     route = Route.objects.first()
     assert route is not None
@@ -211,7 +211,7 @@ def test_histograms_of_two_names_add_up_in_the_last_label() -> None:
     assert limit_names(totals)[-1] == Total("duration", (OTHER,), 10, (0, 2, 4))
 
 
-def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
+def test_channels_report_their_state_and_answers(key: Key) -> None:
     channel = Channel.objects.get()
     admit(key, clock.now(), channel_id=channel.id)
     status = {"status": ["keys_out", 50, "upstream_auth"], "keys": []}
@@ -225,7 +225,7 @@ def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
     assert result["weir_queue_length"][("holds",)] == 1
 
 
-def test_refusals_of_busy_processes_are_added_up(key: Key) -> None:
+def test_rejections_of_busy_processes_are_summed(key: Key) -> None:
     assert scrape()["weir_requests_shed_total"] == {(): 0}
     for refused in (2, 3):
         statement, parameters = count_refused(refused)
@@ -256,9 +256,7 @@ def rule_queries() -> list[str]:
         (rule_queries, {"weir_job_late", "weir_ledger_walked_timestamp_seconds"}),
     ],
 )
-def test_what_is_asked_for_is_there(
-    key: Key, queries: Callable[[], list[str]], later: set[str]
-) -> None:
+def test_queried_series_exist(key: Key, queries: Callable[[], list[str]], later: set[str]) -> None:
     """Queries name only what a scrape has, with the labels that it has there."""
     happen(key)
     Reporter("web").report(WebLoad(1, 1, 0.001))
@@ -307,7 +305,7 @@ def test_the_loopback_reads_it_without_a_token(transactional_db: None) -> None:
     ],
 )
 @pytest.mark.django_db
-def test_nobody_else_does(meta: dict[str, Any]) -> None:
+def test_no_one_else_reads_metrics(meta: dict[str, Any]) -> None:
     response = Client().get("/metrics", **meta)
     assert response.status_code == 401
     assert "METRICS_TOKEN" in response.content.decode()
@@ -317,7 +315,7 @@ def test_nobody_else_does(meta: dict[str, Any]) -> None:
     ("value", "status"),
     [("Bearer s3cret", 200), ("Bearer wrong", 401), ("s3cret", 401), ("", 401), ("Bearer é", 401)],
 )
-def test_a_token_stands_for_who_reads_it(
+def test_token_authorises_reading(
     transactional_db: None, settings: Any, value: str, status: int
 ) -> None:
     settings.METRICS_TOKEN = "s3cret"
@@ -344,7 +342,7 @@ def busy(own_hub: Hub, fake: FakeUpstream) -> Iterator[tuple[Hub, Sequence[Sampl
         yield own_hub, [read(hub.get("/metrics").body) for hub in hubs]
 
 
-def test_every_process_tells_the_books_of_all(busy: tuple[Hub, Sequence[Samples]]) -> None:
+def test_every_process_reports_the_books_of_all(busy: tuple[Hub, Sequence[Samples]]) -> None:
     hub, (one, other) = busy
     records = hub.rows("SELECT * FROM usage_usagerecord")
     counted = Counter(str(record["status"]) for record in records)

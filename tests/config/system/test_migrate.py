@@ -58,24 +58,24 @@ def lock_timeout() -> str:
         return str(cursor.fetchone()[0])
 
 
-def test_a_table_in_use_is_given_up_and_tried_again(reader: InTheWay) -> None:
+def test_migration_of_a_busy_table_gives_way_and_retries(reader: InTheWay) -> None:
     reader.ends_after = migrate.TRIES - 1
     call_command("migrate", verbosity=0)
     assert reader.tries == migrate.TRIES
     assert lock_timeout() == "0"
 
 
-def test_one_that_stays_in_use_is_told(reader: InTheWay) -> None:
+def test_table_that_stays_busy_is_reported(reader: InTheWay) -> None:
     with pytest.raises(CommandError, match="run migrate again later"):
         call_command("migrate", verbosity=0)
     assert reader.tries == migrate.TRIES
     assert lock_timeout() == "0"
 
 
-def test_a_request_waits_twice_as_long_as_a_change_of_a_table() -> None:
+def test_requests_wait_over_twice_as_long_as_table_changes() -> None:
     """P10: no request is refused for a migration, a new month, or one that moves to a file."""
     assert int(database.SESSION["lock_timeout"]) > 2 * LOCK_WAIT_MS
 
 
-def test_the_command_is_the_one_that_the_installation_runs() -> None:
+def test_command_is_the_installations_own() -> None:
     assert get_commands()["migrate"] == "config"

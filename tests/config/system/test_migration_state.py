@@ -20,7 +20,7 @@ call_command(Command(), verbosity=0, skip_checks=True, interactive=False)
 
 
 @pytest.mark.slow
-def test_tables_are_those_that_djangos_own_command_makes() -> None:
+def test_tables_match_djangos_own_command() -> None:
     with (
         databases.own_database("ours") as ours,
         databases.own_database("djangos", of="template0") as djangos,

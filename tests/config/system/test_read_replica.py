@@ -51,7 +51,7 @@ def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", [WEB, ("deploy.prepare", ".")], ids=["web", "prepare"])
-def test_it_is_refused(standby: str, command: Sequence[str]) -> None:
+def test_read_replica_is_rejected(standby: str, command: Sequence[str]) -> None:
     port = ["--port", str(free_port())] if command is WEB else []
     done = subprocess.run(
         [sys.executable, "-m", *command, *port],

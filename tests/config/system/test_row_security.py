@@ -164,7 +164,7 @@ def text_of(response: Any) -> str:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("cut", "address", "mark"), CUTS)
-def test_a_filter_that_is_missing_shows_nothing_foreign(
+def test_missing_filter_shows_nothing_foreign(
     foreign: cast.Cast, monkeypatch: pytest.MonkeyPatch, cut: Cut, address: str, mark: str
 ) -> None:
     """P12: and without the second lock it would have."""
@@ -178,7 +178,7 @@ def test_a_filter_that_is_missing_shows_nothing_foreign(
 
 
 @pytest.mark.django_db
-def test_a_foreign_object_is_not_there_even_without_a_filter(
+def test_foreign_object_is_missing_even_without_a_filter(
     foreign: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P12: foreign and missing look alike."""
@@ -190,7 +190,7 @@ def test_a_foreign_object_is_not_there_even_without_a_filter(
 
 
 @pytest.mark.django_db
-def test_an_operator_who_looks_in_is_bound_as_well(
+def test_viewing_operator_is_confined_too(
     foreign: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     all_keys(monkeypatch)
@@ -198,7 +198,7 @@ def test_an_operator_who_looks_in_is_bound_as_well(
 
 
 @pytest.mark.django_db
-def test_a_key_is_bound_to_its_organisation(
+def test_key_is_confined_to_its_organisation(
     foreign: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     all_keys(monkeypatch)
@@ -214,7 +214,7 @@ def test_a_key_is_bound_to_its_organisation(
 LISTS = (BOUND, SHARED, READ_ONLY, CLOSED, VIEWS)
 
 
-def test_every_model_says_how_it_is_locked() -> None:
+def test_every_model_states_how_it_is_confined() -> None:
     """Adding one is a decision: whose are its rows?"""
     models = {model._meta.label for model in apps.get_models(include_auto_created=True)}
     named = [label for names in LISTS for label in names]
@@ -222,7 +222,7 @@ def test_every_model_says_how_it_is_locked() -> None:
     assert BOUND.keys() >= WRITTEN_ONCE | ONLY_READ
 
 
-def test_what_has_an_organisation_is_bound() -> None:
+def test_every_table_with_an_organisation_is_confined() -> None:
     """By its own column, which every index of the table begins with, and not by a parent's; unless
     no organisation sees any row of it."""
     for model in apps.get_models():
@@ -236,7 +236,7 @@ def test_what_has_an_organisation_is_bound() -> None:
 
 
 @pytest.mark.django_db
-def test_the_database_has_the_rules_that_stand_there() -> None:
+def test_database_has_the_declared_policies() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT relname, relrowsecurity FROM pg_class
@@ -263,7 +263,7 @@ def test_the_database_has_the_rules_that_stand_there() -> None:
 
 
 @pytest.mark.django_db
-def test_rules_that_are_there_are_left_and_others_are_mended() -> None:
+def test_existing_policies_are_kept_and_others_repaired() -> None:
     with CaptureQueriesContext(connection) as captured:
         secure_tables(using="default")
     assert not any("POLICY" in query["sql"] for query in captured.captured_queries)
@@ -272,11 +272,11 @@ def test_rules_that_are_there_are_left_and_others_are_mended() -> None:
         cursor.execute("DROP POLICY tenant ON accounts_key")
         cursor.execute(f"GRANT SELECT ON gateway_channelkey TO {ROLE}")
     secure_tables(using="default")
-    test_the_database_has_the_rules_that_stand_there()
+    test_database_has_the_declared_policies()
 
 
 @pytest.mark.django_db
-def test_who_may_not_make_the_role_is_told_what_to_run() -> None:
+def test_installer_without_role_rights_learns_what_to_run() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE lowly; SET SESSION AUTHORIZATION lowly")
     with pytest.raises(CommandError, match=f"(?s)CREATE ROLE {ROLE} NOLOGIN;.*GRANT {ROLE} TO "):
@@ -294,7 +294,7 @@ def rows_seen(label: str) -> int:
 
 
 @pytest.mark.django_db
-def test_no_organisation_is_no_row(foreign: cast.Cast) -> None:
+def test_missing_organisation_shows_no_row(foreign: cast.Cast) -> None:
     """Fails closed: with the nobody's, and where only the role was set."""
     assert rows_seen("accounts.Key") > 0
     with use_tenant(NOBODY):
@@ -319,7 +319,7 @@ def test_only_the_organisations_own_rows_are_seen(foreign: cast.Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_offers_for_own_keys_are_seen_by_whom_they_are_for(people: cast.Cast) -> None:
+def test_own_key_offers_are_visible_to_their_audience(people: cast.Cast) -> None:
     """P12: their titles and fees are terms between the operator and an organisation. Nobody inside
     one chooses it."""
     for title, everyone, chosen in (
@@ -360,7 +360,7 @@ def test_nothing_is_written_for_another_organisation(foreign: cast.Cast) -> None
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("label", sorted(WRITTEN_ONCE))
-def test_what_is_written_once_stays(foreign: cast.Cast, label: str) -> None:
+def test_append_only_rows_stay(foreign: cast.Cast, label: str) -> None:
     """I2: for the role there is no such right, before any trigger."""
     model = apps.get_model(label)
     with use_tenant(foreign.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
@@ -369,13 +369,13 @@ def test_what_is_written_once_stays(foreign: cast.Cast, label: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("label", sorted(CLOSED))
-def test_what_is_closed_cannot_be_read(people: cast.Cast, label: str) -> None:
+def test_closed_tables_cannot_be_read(people: cast.Cast, label: str) -> None:
     with use_tenant(people.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
         rows_seen(label)
 
 
 @pytest.mark.django_db
-def test_an_event_of_the_installation_is_recorded_from_within(people: cast.Cast) -> None:
+def test_installation_event_is_recorded_from_within_a_tenant(people: cast.Cast) -> None:
     with use_tenant(people.acme.id):
         audit.record(SYSTEM, None, "user.created", people.bob)
         audit.record(SYSTEM, people.acme, "member.set", people.bob)
@@ -430,7 +430,7 @@ def test_pages_enter_and_leave(people: cast.Cast, rf: RequestFactory) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["credits", "reviews", "jobs", "price-versions", "code-batches"])
-def test_operations_of_operators_see_all_organisations(people: cast.Cast, path: str) -> None:
+def test_operators_operations_see_all_organisations(people: cast.Cast, path: str) -> None:
     assert cast.signed_in(people.dora).get(f"/api/v1/{path}").status_code == 200
 
 
@@ -458,7 +458,7 @@ def pid_and_teams() -> tuple[int, set[str]]:
     return pid, set(Team.objects.values_list("organisation__slug", flat=True))
 
 
-def test_a_connection_from_the_pool_is_confined_anew(
+def test_pooled_connection_is_confined_afresh(
     pooled: BaseDatabaseWrapper, people: cast.Cast
 ) -> None:
     """Whoever had it before, and however they left."""
@@ -474,7 +474,7 @@ def test_a_connection_from_the_pool_is_confined_anew(
 
 
 @pytest.mark.parametrize("inner", [False, True], ids=["transaction", "savepoint"])
-def test_a_rollback_takes_the_role_back_and_it_is_set_again(
+def test_rollback_reverts_the_role_and_it_is_set_again(
     pooled: BaseDatabaseWrapper, people: cast.Cast, inner: bool
 ) -> None:
     """SET is undone with its transaction, and a memory of it would be wrong."""
@@ -528,7 +528,7 @@ async def answer_of(path: str, client: Client) -> tuple[int, str]:
     return sent[0]["status"], body.decode()
 
 
-def test_requests_that_share_one_connection_see_their_own(
+def test_requests_sharing_a_connection_see_their_own(
     pooled: BaseDatabaseWrapper, people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P12: one behind the other, each on what the one before has left, with no filter."""
@@ -599,7 +599,7 @@ def answered_with(parts: Any, tenant: UUID) -> StreamingHttpResponse:
     return response
 
 
-def test_a_stream_is_made_within_to_its_end() -> None:
+def test_stream_runs_within_its_tenant_to_the_end() -> None:
     tenant = UUID(int=1)
 
     def parts() -> Iterator[str]:
@@ -613,7 +613,7 @@ def test_a_stream_is_made_within_to_its_end() -> None:
     assert sent == [str(tenant)] * 2
 
 
-async def test_an_asynchronous_stream_is_made_within_to_its_end() -> None:
+async def test_asynchronous_stream_runs_within_its_tenant_to_the_end() -> None:
     tenant, ended = UUID(int=1), []
 
     async def parts() -> AsyncIterator[str]:

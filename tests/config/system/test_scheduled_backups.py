@@ -61,12 +61,12 @@ def at(text: str) -> dt.datetime:
         ("2026-11-23T02:00", 168, 3, "2026-11-16T03:00"),
     ],
 )
-def test_when_a_backup_was_due(now: str, every_hours: int, hour: int, due: str) -> None:
+def test_due_times_of_a_backup(now: str, every_hours: int, hour: int, due: str) -> None:
     assert last_due(at(now), every_hours, hour) == at(due)
 
 
 @outside_transactions
-def test_one_is_made_when_it_is_due_and_no_second(people: Cast, folder: Path) -> None:
+def test_due_backup_is_made_once(people: Cast, folder: Path) -> None:
     back_up_when_due()
     assert not folder.exists()
     save_settings(SYSTEM, backup_every_hours=24)
@@ -86,7 +86,7 @@ def test_one_is_made_when_it_is_due_and_no_second(people: Cast, folder: Path) ->
 
 
 @outside_transactions
-def test_the_oldest_go_and_other_files_stay(folder: Path) -> None:
+def test_oldest_backups_are_deleted_and_other_files_stay(folder: Path) -> None:
     folder.mkdir()
     old = [folder / file_name(clock.now() - dt.timedelta(days=days)) for days in (1, 2, 3)]
     for file in (*old, folder / "weir-by-hand.zip"):
@@ -101,7 +101,7 @@ def test_the_oldest_go_and_other_files_stay(folder: Path) -> None:
 
 
 @outside_transactions
-def test_a_backup_that_fails_is_told_and_tried_again(people: Cast, folder: Path) -> None:
+def test_failed_backup_is_reported_and_retried(people: Cast, folder: Path) -> None:
     folder.write_text("no folder")
     save_settings(SYSTEM, backup_every_hours=24)
     watch()

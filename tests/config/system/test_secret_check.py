@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 OTHER = base64.b64encode(bytes(range(32))).decode()
 
 
-def test_the_first_process_writes_down_what_others_are_compared_with(
+def test_first_process_records_the_reference_for_others(
     settings: LazySettings,
 ) -> None:
     for _ in range(2):
@@ -33,7 +33,7 @@ def test_the_first_process_writes_down_what_others_are_compared_with(
         check_secrets()
 
 
-def test_a_database_that_is_older_is_compared_by_its_channels(settings: LazySettings) -> None:
+def test_older_database_is_checked_by_its_channels(settings: LazySettings) -> None:
     create_channel(
         SYSTEM, "c", ChannelFields(provider="openai", base_url="", keys=["sk-1"], models={"m": ""})
     )
@@ -75,7 +75,7 @@ def test_apply_seals_nothing_with_another_secret(settings: LazySettings, tmp_pat
         call_command("apply", str(file), stdout=StringIO())
 
 
-def test_what_is_no_secret_is_told(settings: LazySettings) -> None:
+def test_invalid_secret_is_reported(settings: LazySettings) -> None:
     settings.WEIR_KEK = None
     with pytest.raises(ConfigurationError, match="WEIR_KEK is not set"):
         check_secrets()

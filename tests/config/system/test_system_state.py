@@ -41,7 +41,7 @@ def test_the_version_is_that_of_the_project() -> None:
     assert project["project"]["version"] == VERSION
 
 
-def test_what_stands_well_is_told_with_its_figures(people: Cast) -> None:
+def test_healthy_state_shows_its_figures(people: Cast) -> None:
     partitions.ensure_partitions()
     BooksCheck.objects.create(ran_at=clock.now())
     AuditCheck.objects.create(checked_at=clock.now())
@@ -104,7 +104,7 @@ def overflow_a_partition(patch: pytest.MonkeyPatch) -> None:
         (overflow_a_partition, ["Rows outside"]),
     ],
 )
-def test_what_is_wrong_is_told(
+def test_problems_are_reported(
     people: Cast,
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[pytest.MonkeyPatch], None],
@@ -128,7 +128,7 @@ def test_partitions_are_found_by_their_months() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_partition_that_somebody_is_in_the_way_of_is_left_for_later(
+def test_blocked_partition_is_left_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who wants to lock the table of usage holds up whoever writes to it: not for long."""

@@ -104,7 +104,7 @@ def _run(decoder: Decoder, *pieces: bytes) -> tuple[bytes, list[Event]]:
 
 @pytest.mark.parametrize("translate", [False, True])
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_means_what_claudes_own_does(name: str, translate: bool) -> None:
+def test_stream_means_the_same_as_claudes_own(name: str, translate: bool) -> None:
     recorded = (GOLDEN / name).read_bytes()
     data = _frames(recorded)
     binary = b"".join(map(chunk, data))
@@ -164,7 +164,7 @@ def test_a_cut_is_never_an_end(name: str) -> None:
         assert events[-1].fault in ("F14", "F24")
 
 
-def test_a_count_stands_inside_and_comes_back_as_claudes() -> None:
+def test_nested_count_comes_back_in_claudes_form() -> None:
     body = b'{"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
     sent = json.loads(CODEC.count_request(body))
     inner = json.loads(b64decode(sent["input"]["invokeModel"]["body"]))

@@ -22,7 +22,7 @@ def ask(*tools: dict[str, Any], **members: Any) -> bytes:
 
 
 @pytest.mark.parametrize("upstream", ["openai", "responses", "gemini", "interactions"])
-def test_they_are_functions_elsewhere(upstream: Dialect) -> None:
+def test_client_tools_are_functions_elsewhere(upstream: Dialect) -> None:
     body = json.loads(translate(ask(BASH, EDITOR, MEMORY), "anthropic", upstream, "m").body)
     text = json.dumps(body["tools"])
     for tool in (BASH, EDITOR, MEMORY):

@@ -21,7 +21,7 @@ def test_golden_count() -> None:
     [b"", b"{}", b'{"input_tokens":-1}', b'{"input_tokens":1.5}', b'{"input_tokens":1e400}',
      b'{"input_tokens":10000000000000}', b'"\xff"', b"[" * 100_000],
 )  # fmt: skip
-def test_what_is_no_count(raw: bytes) -> None:
+def test_malformed_counts(raw: bytes) -> None:
     assert read_count(raw) is None
 
 

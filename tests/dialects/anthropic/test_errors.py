@@ -76,7 +76,7 @@ def test_taxonomy(kind: ErrorKind, status: int, word: str) -> None:
     }
 
 
-def test_a_refused_thread_says_so_in_the_word_that_clients_know() -> None:
+def test_rejected_thread_uses_the_clients_known_word() -> None:
     error = json.loads(render("thread_unsupported", "thread is not supported"))["error"]
     assert error["type"] == "invalid_request_error"
     assert error["details"] == {
@@ -93,7 +93,7 @@ def test_request_id_is_null_before_there_is_one() -> None:
     assert json.loads(render("internal", "m"))["request_id"] is None
 
 
-def test_frame_is_one_event_whatever_the_message() -> None:
+def test_frame_is_one_event_for_any_message() -> None:
     raw = error_frame("overloaded", "a\n\nb", request_id="r")
     assert raw.startswith(b"event: error\ndata: {")
     assert raw.count(b"\n") == 3
@@ -165,7 +165,7 @@ def test_body_of_any_form(body: bytes, detail: str) -> None:
     assert read(400, {}, body).detail == detail
 
 
-def test_wait_is_told_in_seconds() -> None:
+def test_wait_is_given_in_seconds() -> None:
     got = read(429, {"retry-after-ms": "1200", "retry-after": "2"}, b"")
     assert (got.retry_after_ms, got.message) == (
         1200,

@@ -155,7 +155,7 @@ def test_lists_and_counts() -> None:
     assert counted.input_tokens == 8
 
 
-def test_what_the_client_sends_back_is_read() -> None:
+def test_answer_sent_back_by_the_client_is_read() -> None:
     """An answer goes back as it came: the seals are found again."""
     hub, server = client(encode(ANSWER, ASKED))
     answer = hub.messages.create(

@@ -87,7 +87,7 @@ def test_what_cannot_be_priced(raw: bytes | None, flag: str) -> None:
     assert got.meters == {}
 
 
-def test_members_are_taken_as_told_last() -> None:
+def test_last_reported_members_win() -> None:
     before = b'{"input_tokens":1,"cache_creation":{"a":1},"output_tokens":2}'
     after = b'{"input_tokens":5,"cache_creation":null,"output_tokens":7}'
     assert json.loads(merge(before, after)) == {

@@ -94,7 +94,7 @@ def body(dialect: str, member: str, value: Any) -> bytes:
 
 
 @cases
-def test_both_ways_judge_alike(
+def test_both_readers_check_bounds_alike(
     member: str, dialect: str, inside: list[Any], outside: list[Any]
 ) -> None:
     _, read, decode = READERS[dialect]
@@ -110,7 +110,7 @@ def test_both_ways_judge_alike(
 
 
 @cases
-def test_another_type_is_another_fault(
+def test_different_type_is_a_different_fault(
     member: str, dialect: str, inside: list[Any], outside: list[Any]
 ) -> None:
     values: list[Any] = [True, {"1": "a"}, [1]]
@@ -120,7 +120,7 @@ def test_another_type_is_another_fault(
         assert caught.value.kind == "invalid_type"
 
 
-def test_types_come_before_values_and_no_number_is_too_large() -> None:
+def test_types_are_checked_before_values_even_huge_ones() -> None:
     raw = json.dumps(CHAT | {"temperature": 3, "top_p": "1"}).encode()
     with pytest.raises(RequestFault) as caught:
         openai_request_read.read(raw)

@@ -34,7 +34,7 @@ def test_dropped_names_are_the_clients(dialect: Dialect, names: tuple[str, ...])
     assert dropped_names(chat_request, dialect, "user", "metadata") == ()
 
 
-def test_what_is_included_anyway_is_not_dropped() -> None:
+def test_implied_fields_are_not_dropped() -> None:
     seals = "reasoning.encrypted_content"
     chat_request = request(dialect="responses", include=(seals,))
     assert dropped_names(chat_request, "gemini", "include") == ()
@@ -42,12 +42,12 @@ def test_what_is_included_anyway_is_not_dropped() -> None:
     assert dropped_names(chat_request, "gemini", "include") == ("include",)
 
 
-def test_fields_that_all_call_alike() -> None:
+def test_common_field_names() -> None:
     assert client_name(request(), "metadata") == "metadata"
 
 
 @pytest.mark.parametrize("where", ["part", "result", "tool"])
-def test_marks_for_the_cache_are_named_where_nobody_understands_them(where: str) -> None:
+def test_cache_marks_are_named_where_unsupported(where: str) -> None:
     marked = Text("hi", cache="5m")
     members = {
         "part": request(Message("user", (marked,))),
@@ -61,7 +61,7 @@ def test_marks_for_the_cache_are_named_where_nobody_understands_them(where: str)
 @pytest.mark.parametrize(
     ("dialect", "name"), [("anthropic", "is_error"), ("gemini", "functionResponse.error")]
 )
-def test_a_failed_tool_is_named_where_there_is_no_word_for_it(dialect: Dialect, name: str) -> None:
+def test_failed_tool_is_named_where_inexpressible(dialect: Dialect, name: str) -> None:
     chat_request = request(Message("tool", (ToolResult("c", (Text("no"),), failed=True),)))
     chat_request = structs.replace(chat_request, dialect=dialect)
     assert dropped_names(chat_request, "openai") == (name,)
@@ -71,7 +71,7 @@ def test_a_failed_tool_is_named_where_there_is_no_word_for_it(dialect: Dialect, 
     )
 
 
-def test_history_that_only_its_own_dialect_has_is_named() -> None:
+def test_dialect_specific_history_is_named() -> None:
     search = OwnPart("anthropic", {"type": "server_tool_use", "id": "s"})
     code = OwnPart("gemini", {"thought": True, "executableCode": {}})
     chat_request = request(Message("assistant", (search, code)))
@@ -96,7 +96,7 @@ OWN = FunctionTool("read_file")
         (OwnTool("gemini", {}), ""),
     ],
 )
-def test_a_tool_of_one_dialect_is_named_with_what_to_do(tool: OwnTool, name: str) -> None:
+def test_dialect_specific_tool_is_named_with_the_remedy(tool: OwnTool, name: str) -> None:
     """Beside the client's functions too: the answer would pretend to have used it."""
     for tools in ((tool,), (tool, OWN)):
         with pytest.raises(RequestFault) as raised:
@@ -116,13 +116,13 @@ def test_a_tool_of_one_dialect_is_named_with_what_to_do(tool: OwnTool, name: str
         (SEARCH, "tools.web_search"),
     ],
 )
-def test_an_agent_does_without_a_hosted_tool(tool: OwnTool | WebSearch, name: str) -> None:
+def test_agent_works_without_a_hosted_tool(tool: OwnTool | WebSearch, name: str) -> None:
     assert omit_tool(structs.replace(request(), tools=(tool, OWN)), tool) == name
     with pytest.raises(RequestFault):
         omit_tool(structs.replace(request(), tools=(tool,)), tool)
 
 
-def test_a_search_that_is_no_tool_among_others_is_never_left_out() -> None:
+def test_sole_search_is_never_left_out() -> None:
     search = WebSearch("web_search_options", {})
     with pytest.raises(RequestFault):
         omit_tool(structs.replace(request(), tools=(search, OWN)), search)

@@ -72,7 +72,7 @@ def test_a_name_of_vertex(name: str, others: list[str]) -> None:
         ("A" * 1_000, "a" * 1_000),
     ],
 )  # fmt: skip
-def test_a_model_is_known_by_its_name_wherever_it_is_served(name: str, last: str) -> None:
+def test_model_is_recognised_by_its_name_on_any_host(name: str, last: str) -> None:
     names = bare_names(name)
     assert names[-1] == last
     assert len(names) == len(set(names))

@@ -69,7 +69,7 @@ def test_fold(events: list[Event], parts: tuple[object, ...]) -> None:
     assert (choice.finish, choice.stop_sequence) == ("stop", "X")
 
 
-def test_fold_tells_whose_answer_it_is_and_the_last_usage() -> None:
+def test_fold_reports_the_model_and_the_last_usage() -> None:
     counted = Usage(b'{"a":2}', Counts(input=3))
     answer = fold([Start("i", "m", 5, "flex", "fp"), Usage(b"{}"), counted])
     assert answer == ChatAnswer(
@@ -97,7 +97,7 @@ def test_a_failed_answer_is_none(event: UpstreamError | Broken) -> None:
     assert raised.value.event == event
 
 
-def test_what_no_answer_holds_is_not_told() -> None:
+def test_uncontained_parts_are_omitted() -> None:
     result = unfold(neutral.answer(Video(Url("https://a.org/b"))))
     assert [type(event) for event in result] == [Start, Finish]
 

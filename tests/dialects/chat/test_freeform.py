@@ -40,7 +40,7 @@ def forms(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("arguments", forms(PATCH))
-def test_the_input_is_the_same_wherever_its_arguments_are_cut(arguments: str) -> None:
+def test_input_is_the_same_however_its_arguments_are_split(arguments: str) -> None:
     for place in range(len(arguments) + 1):
         assert cut(arguments, place) == PATCH
     assert cut(arguments, *range(len(arguments))) == PATCH
@@ -53,7 +53,7 @@ def test_every_text_comes_back(text: str, data: Any) -> None:
         assert cut(arguments, *places) == text
 
 
-def test_the_text_is_told_as_soon_as_it_is_certain() -> None:
+def test_text_is_emitted_as_soon_as_it_is_certain() -> None:
     reader = InputReader()
     pieces = ['{"inp', 'ut": "ab', "c\\", "n\\u00", "e9\\ud83d", "\\ude00d", '"', "}"]
     assert [reader.feed(piece) for piece in pieces] == ["", "ab", "c", "\n", "é", "😀d", "", ""]

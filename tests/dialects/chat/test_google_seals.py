@@ -9,7 +9,7 @@ from dialects.chat.google_seals import read_signature, write_signature
 from tests.dialects.neutral import words
 
 
-def test_geminis_own_is_as_it_is() -> None:
+def test_gemini_seals_are_unchanged() -> None:
     seal = Seal("gemini", "Cik=_-")
     assert write_signature(seal) == "Cik=_-"
     assert read_signature("Cik=_-") == seal
@@ -21,14 +21,14 @@ def test_geminis_own_is_as_it_is() -> None:
     st.booleans(),
     st.text("abc_0", max_size=4),
 )
-def test_a_foreign_one_comes_back(owner: str, value: str, redacted: bool, id_: str) -> None:
+def test_foreign_seal_round_trips(owner: str, value: str, redacted: bool, id_: str) -> None:
     seal = Seal(owner, value, redacted, id_)  # type: ignore[arg-type]
     written = write_signature(seal)
     assert read_signature(written) == seal
     assert read_signature(written.translate(str.maketrans("+/", "-_")).rstrip("=")) == seal
 
 
-def test_an_id_that_cannot_be_told_is_left_out() -> None:
+def test_unrecognisable_id_is_left_out() -> None:
     assert read_signature(write_signature(Seal("openai", "v", id="a:b"))) == Seal("openai", "v")
 
 

@@ -68,7 +68,7 @@ def test_no_two_tools_get_one_name(declared: list[str], called: list[str]) -> No
     assert fit_names(asked, 64)[1] == names
 
 
-def test_a_digest_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_digest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two names whose digests are alike, and one that is already called so."""
 
     def weak(text: bytes, *, digest_size: int, salt: bytes) -> Any:

@@ -57,7 +57,7 @@ def test_merge_messages() -> None:
     assert call_names(messages) == {"1": "f", "2": "g"}
 
 
-def test_results_stand_right_behind_their_calls() -> None:
+def test_results_follow_their_calls_directly() -> None:
     """OpenAI: a message with tool_calls must be followed by tool messages for each of them."""
     user, assistant = Message("user", (A,)), Message("assistant", (ToolCall("1", "f", ""),))
     first, second = (Message("tool", (ToolResult(id_, ()),)) for id_ in "12")

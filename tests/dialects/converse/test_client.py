@@ -157,7 +157,7 @@ def test_a_conversation_is_read() -> None:
         ({"other": 1}, None, {"additionalModelRequestFields.other": 1}),
     ],
 )  # fmt: skip
-def test_what_a_model_has_of_its_own_is_read(
+def test_model_specific_fields_are_read(
     fields: dict[str, Any], settings: ReasoningSettings | None, extra: dict[str, Any]
 ) -> None:
     request = decode(additionalModelRequestFields=fields)
@@ -218,7 +218,7 @@ def test_a_choice_of_tools_is_read(choice: dict[str, Any], read: ToolChoice) -> 
          "outputConfig.textFormat.structure.jsonSchema.schema"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused(over: dict[str, Any], kind: str, param: str) -> None:
+def test_meaningless_fields_are_rejected(over: dict[str, Any], kind: str, param: str) -> None:
     with pytest.raises(RequestFault) as refused:
         decode(**over)
     assert (refused.value.kind, refused.value.param) == (kind, param)
@@ -241,7 +241,7 @@ def test_facts_count_media_and_edits_touch_nothing_else() -> None:
     }  # fmt: skip
 
 
-def test_thoughts_of_other_providers_are_left_out_of_a_forwarded_request() -> None:
+def test_foreign_thoughts_are_removed_from_a_forwarded_request() -> None:
     """Bedrock would refuse their proof; a turn of nothing else goes too."""
     own = {"reasoningContent": {"reasoningText": {"text": "a", "signature": "of-claude"}}}
     foreign = {"reasoningContent": {"reasoningText": {"text": "b", "signature": "gemini:x"}}}
@@ -409,5 +409,5 @@ def messages_of(frames: bytes) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("effort", ["minimal", "max"])
-def test_efforts_are_those_of_all(effort: Effort) -> None:
+def test_efforts_match_the_common_ones(effort: Effort) -> None:
     assert decode(outputConfig={"effort": effort}).reasoning == ReasoningSettings(effort)

@@ -89,7 +89,7 @@ class _Raw:
         return [b"".join(STREAM)]
 
 
-def test_the_fakes_stream_is_one_of_boto3() -> None:
+def test_fakes_stream_is_readable_by_boto3() -> None:
     named = operation("ConverseStream")
     parser = create_parser("rest-json")
     shape = named.output_shape.members["stream"]
@@ -121,7 +121,7 @@ def test_a_stream_cut_anywhere_tells_the_same() -> None:
         assert run(raw + tail)[1] == whole
 
 
-def test_a_stream_that_is_forwarded_is_the_same_wherever_it_is_cut() -> None:
+def test_split_forwarded_stream_is_the_same() -> None:
     raw = b"".join(STREAM)
     for at in range(len(raw)):
         decoder, framing = Decoder(forwarded=True), CODECS["converse"].framing(lambda: 4)
@@ -130,7 +130,7 @@ def test_a_stream_that_is_forwarded_is_the_same_wherever_it_is_cut() -> None:
         assert b"".join(framing.feed(step.raw) for step in steps) == raw
 
 
-def test_a_stream_that_ends_early_is_never_told_as_complete() -> None:
+def test_truncated_stream_is_never_complete() -> None:
     """F14; behind the reason of its end only the usage is missing (F25)."""
     raw, said = b"".join(STREAM), len(b"".join(STREAM[:-1]))
     for at in range(len(raw)):
@@ -143,7 +143,7 @@ def test_a_stream_that_ends_early_is_never_told_as_complete() -> None:
             assert events == [*READ, End(marked=False)]
 
 
-def test_half_a_letter_at_the_end_of_a_piece() -> None:
+def test_lone_surrogate_at_a_chunk_end() -> None:
     """F15a: as it came where it is forwarded, joined where it is translated."""
     halves = [b'{"delta":{"text":"a\\ud83d"},"contentBlockIndex":0}',
               b'{"delta":{"text":"\\ude00b"},"contentBlockIndex":0}']  # fmt: skip
@@ -214,14 +214,14 @@ def test_all_stop_reasons_of_boto3_are_known() -> None:
 
 
 @pytest.mark.parametrize("word", ["malformed_model_output", "malformed_tool_use"])
-def test_what_bedrock_could_not_read_is_a_fault(word: str) -> None:
+def test_unreadable_request_is_a_fault(word: str) -> None:
     stop = event_message("messageStop", json.dumps({"stopReason": word}).encode())
     assert run(*STREAM[:5], stop)[1][-1] == Broken("F15")
     body = {"output": {"message": {"content": []}}, "stopReason": word}
     assert decode(json.dumps(body).encode()).broken == "F15"
 
 
-def test_a_call_that_the_length_cuts_is_not_closed() -> None:
+def test_call_cut_by_length_is_not_closed() -> None:
     """F38."""
     stop = event_message("messageStop", b'{"stopReason":"max_tokens"}')
     _, events = run(*STREAM[:8], stop)
@@ -254,7 +254,7 @@ def test_an_exception_in_mid_stream() -> None:
         (STREAM[4][:-1] + b"\x00", "F15"),
     ],
 )
-def test_messages_that_cannot_be_read(raw: bytes, fault: str) -> None:
+def test_unreadable_messages(raw: bytes, fault: str) -> None:
     assert run(STREAM[0], raw)[1][-1] == Broken(fault)  # type: ignore[arg-type]
 
 
@@ -262,7 +262,7 @@ def test_messages_that_cannot_be_read(raw: bytes, fault: str) -> None:
     ("raw", "broken"),
     [(b"", "F24"), (b"{}", "F24"), (b"[", "F15"), (b'{"output":{"message":{"content":7}}}', "F15")],
 )
-def test_whole_answers_that_cannot_be_read(raw: bytes, broken: str) -> None:
+def test_unreadable_whole_answers(raw: bytes, broken: str) -> None:
     assert decode(raw).broken == broken
 
 

@@ -99,7 +99,7 @@ def test_texts() -> None:
     }
 
 
-def test_system_texts_alone_are_a_turn() -> None:
+def test_lone_system_texts_are_a_turn() -> None:
     body = sent(Message("system", (Text("Count to three."),)))
     assert body == {"messages": [{"role": "user", "content": [{"text": "Count to three."}]}]}
     with pytest.raises(RequestFault):
@@ -154,7 +154,7 @@ def test_media() -> None:
         Video(Base64(DATA, "video/ogg")),
     ],
 )
-def test_what_cannot_be_expressed_is_refused(part: Any) -> None:
+def test_inexpressible_fields_are_rejected(part: Any) -> None:
     with pytest.raises(RequestFault) as caught:
         sent(user(part))
     assert caught.value.kind == "unsupported_capability"
@@ -234,13 +234,13 @@ def test_cache_points_where_the_model_understands_them() -> None:
 
 
 @pytest.mark.parametrize("form", [AnyJson(), JsonSchema({"type": "object"}, "Answer")])
-def test_json_is_asked_for_in_words(form: AnyJson | JsonSchema) -> None:
+def test_json_is_requested_in_words(form: AnyJson | JsonSchema) -> None:
     (block,) = sent(output_form=form)["system"]
     assert block["text"].startswith("Answer with one JSON object only")
     assert ('{"type":"object"}' in block["text"]) == isinstance(form, JsonSchema)
 
 
-def test_what_is_dropped_is_named() -> None:
+def test_dropped_fields_are_named() -> None:
     sent(
         seed=1,
         top_k=5,
@@ -265,7 +265,7 @@ def test_what_is_dropped_is_named() -> None:
         {"tools": (WebSearch("anthropic", {}),)},
     ],
 )
-def test_what_would_mislead_is_refused(fields: dict[str, Any]) -> None:
+def test_misleading_fields_are_rejected(fields: dict[str, Any]) -> None:
     with pytest.raises(RequestFault) as caught:
         sent(**fields)
     assert caught.value.kind == "unsupported_capability"
@@ -329,7 +329,7 @@ GPT_OSS: frozenset[Flag] = frozenset({"additional_effort"})
         ),
     ],
 )
-def test_what_the_dialect_leaves_to_the_model(
+def test_fields_left_to_the_model(
     flags: frozenset[Flag],
     fields: dict[str, Any],
     additional: dict[str, Any] | None,
@@ -349,6 +349,6 @@ def test_what_the_dialect_leaves_to_the_model(
         ("meta.llama3-3-70b-instruct-v1:0", frozenset()),
     ],
 )
-def test_which_models_take_it(model: str, flags: frozenset[Flag]) -> None:
+def test_models_that_accept_the_field(model: str, flags: frozenset[Flag]) -> None:
     known = capabilities_of(model, provider_named("bedrock"))
     assert known.flags & (NOVA_2 | GPT_OSS) == flags

@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_request_is_refused(case: str) -> None:
+def test_malformed_requests_are_rejected(case: str) -> None:
     body, kind, param = REFUSED[case]
     with pytest.raises(RequestFault) as fault:
         read(body)

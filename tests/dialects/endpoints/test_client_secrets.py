@@ -72,7 +72,7 @@ def test_a_secret_lasts_from_ten_seconds_to_two_hours(seconds: Any, kind: str) -
         ({"expires_after": {"second": 5}}, "unsupported_capability", "expires_after.second"),
     ],
 )
-def test_what_it_does_not_know_is_refused(body: Any, kind: str, param: str | None) -> None:
+def test_unknown_fields_are_rejected(body: Any, kind: str, param: str | None) -> None:
     with pytest.raises(RequestFault) as fault:
         read(body)
     assert (fault.value.kind, fault.value.param) == (kind, param)

@@ -80,6 +80,6 @@ def test_the_answer_is_the_edited_text() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_nothing_but_a_refusal_comes_of_odd_bodies(raw: bytes) -> None:
+def test_malformed_bodies_are_only_rejected(raw: bytes) -> None:
     with contextlib.suppress(RequestFault):
         facts(raw)

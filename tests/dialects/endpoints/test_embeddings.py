@@ -161,7 +161,7 @@ def test_a_request_goes_to_gemini() -> None:
         (body(encoding_format="int8"), "invalid_value", "encoding_format"),
     ],
 )
-def test_what_gemini_cannot_do_is_refused(raw: bytes, kind: str, param: str) -> None:
+def test_unsupported_gemini_features_are_rejected(raw: bytes, kind: str, param: str) -> None:
     with pytest.raises(RequestFault) as caught:
         to_gemini(read(raw), "e")
     assert refusal(caught) == (kind, param)
@@ -212,7 +212,7 @@ def test_a_client_of_gemini_is_served(batch: bool) -> None:
         (wire(error={"message": "no"}), "upstream_error"),
     ],
 )
-def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
+def test_malformed_answer(raw: bytes, fault: str) -> None:
     result = read_answer(raw)
     assert fault in (result.broken, result.error and result.error.kind)
     with pytest.raises(AnswerFault) as caught:
@@ -220,7 +220,7 @@ def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
     assert fault_of(caught) == fault
 
 
-def test_an_answer_of_gemini_that_is_none() -> None:
+def test_malformed_gemini_answer() -> None:
     assert read_gemini_answer(b"{}").broken == "F24"
     result = read_gemini_answer(wire(error={"code": 503, "message": "no", "status": "UNAVAILABLE"}))
     assert result.error is not None
@@ -239,7 +239,7 @@ def test_an_answer_of_gemini_that_is_none() -> None:
         [None],
     ],
 )
-def test_embeddings_that_are_none(embedding: object) -> None:
+def test_malformed_embeddings(embedding: object) -> None:
     with pytest.raises(AnswerFault) as caught:
         decode_answer(listed(embedding))
     assert fault_of(caught) == "F15"
@@ -265,7 +265,7 @@ def test_the_places_of_an_answer_count() -> None:
 
 
 @pytest.mark.parametrize("expected", ["float", "base64"])
-def test_an_answer_is_made_to_fit(expected: str) -> None:
+def test_answer_is_adapted(expected: str) -> None:
     values = [0.5, -1.25]
     facts = read(body(encoding_format=expected))
     other = listed(
@@ -284,7 +284,7 @@ def test_an_encoding_of_a_provider_is_left_alone() -> None:
     assert fit_answer(raw, read(body(encoding_format="int8"))) == raw
 
 
-def test_numbers_that_no_float32_holds() -> None:
+def test_numbers_beyond_float32() -> None:
     facts = read(body(encoding_format="base64"))
     vectors = Vectors(((1e300,),), "", None, Quantities({}, ()))
     with pytest.raises(AnswerFault) as caught:
@@ -309,7 +309,7 @@ def test_base64_keeps_every_byte(raw: bytes) -> None:
     st.binary(max_size=60)
     | st.binary(max_size=20).map(lambda raw: b'{"data":[{"embedding":' + raw + b"}]}")
 )
-def test_no_bytes_are_too_odd(raw: bytes) -> None:
+def test_malformed_bytes_are_handled(raw: bytes) -> None:
     read_answer(raw)
     read_gemini_answer(raw)
     try:

@@ -33,7 +33,7 @@ def test_inputs_are_counted(raw_input: object, count: int) -> None:
     assert read(wire(input=raw_input)).inputs == count
 
 
-def test_a_client_need_not_name_the_model() -> None:
+def test_client_may_omit_the_model() -> None:
     facts = read(b'{"input": "a","user":"u","max_cost":1}')
     assert (facts.model, facts.user, facts.max_cost_nano) == (MODEL, "u", 10**9)
     assert edit(facts, "mod") == b'{"input": "a","user":"u","model":"mod"}'
@@ -71,7 +71,7 @@ def test_refused(raw: bytes, kind: str, param: str | None) -> None:
         (wire(error={"message": "no"}), "upstream_error"),
     ],
 )
-def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
+def test_malformed_answer(raw: bytes, fault: str) -> None:
     with pytest.raises(AnswerFault) as caught:
         decode_answer(raw)
     assert fault_of(caught) == fault
@@ -79,7 +79,7 @@ def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
     assert fault in (result.broken, result.error and result.error.kind)
 
 
-def test_categories_that_were_not_judged() -> None:
+def test_unjudged_categories() -> None:
     raw = wire(
         results=[
             {"flagged": True, "categories": {"a": None, "b": True, "c": False}},
@@ -90,7 +90,7 @@ def test_categories_that_were_not_judged() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_are_too_odd(raw: bytes) -> None:
+def test_malformed_bytes_are_handled(raw: bytes) -> None:
     read_answer(raw)
     with contextlib.suppress(RequestFault):
         edit(read(raw), "m")

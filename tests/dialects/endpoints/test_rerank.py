@@ -53,7 +53,7 @@ def ranked(*results: tuple[int, float], **members: object) -> bytes:
         ("/v2/rerank/", "cohere"),
     ],
 )
-def test_the_path_tells_the_form(path: str, form: str) -> None:
+def test_path_determines_the_form(path: str, form: str) -> None:
     assert form_of(path) == form
 
 
@@ -180,7 +180,7 @@ def test_pictures_are_not_ranked_by_words(members: dict[str, object], param: str
     assert refusal(caught) == ("unsupported_capability", param)
 
 
-def test_a_document_comes_back_as_it_was() -> None:
+def test_documents_come_back_unchanged() -> None:
     facts = jina(documents=[{"text": "a", "n": 1}, "b"], return_documents=True)
     ranking = decode_answer(ranked((0, 1), (1, 0.5), usage={}))
     got = json.loads(encode_answer(ranking, facts, request_id=REQUEST_ID, meters={}))
@@ -217,14 +217,14 @@ def test_a_document_comes_back_as_it_was() -> None:
         ({"meta": [], "usage": {"total_tokens": 1}}, {"in_text": 1}, ()),
     ],
 )
-def test_what_is_billed(
+def test_billed_units(
     members: dict[str, object], meters: dict[str, int], flags: tuple[str, ...]
 ) -> None:
     got = read_answer(ranked((0, 1), **members))
     assert (got.quantities.meters, got.quantities.flags) == (meters, flags)
 
 
-def test_xinferences_answer_becomes_jinas() -> None:
+def test_xinference_answer_becomes_a_jina_answer() -> None:
     """Its documents are bare texts, and it tells no usage."""
     facts = jina(documents=["a", {"text": "b"}], return_documents=True)
     raw_answer = wire(
@@ -247,7 +247,7 @@ def test_xinferences_answer_becomes_jinas() -> None:
 
 
 @pytest.mark.parametrize(("document", "whole"), [({"text": "a"}, True), (None, True), ("a", False)])
-def test_only_an_answer_in_another_form_is_written_anew(document: object, whole: bool) -> None:
+def test_only_a_foreign_answer_is_rewritten(document: object, whole: bool) -> None:
     row = {"index": 0, "relevance_score": 1, "document": document}
     assert has_jina_form(wire(results=[row], usage={"total_tokens": 1})) is whole
     assert not has_jina_form(wire(results=[row]))
@@ -272,7 +272,7 @@ def test_the_raw_usage_is_kept() -> None:
         (wire(error={"message": "no"}), "upstream_error"),
     ],
 )
-def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
+def test_malformed_answer(raw: bytes, fault: str) -> None:
     result = read_answer(raw)
     assert fault in (result.broken, result.error and result.error.kind)
     with pytest.raises(AnswerFault) as caught:
@@ -281,14 +281,14 @@ def test_an_answer_that_is_none(raw: bytes, fault: str) -> None:
 
 
 @pytest.mark.parametrize("places", [(0, 0), (-1, 0), (0, 2)])
-def test_a_place_is_one_of_the_documents(places: tuple[int, int]) -> None:
+def test_index_refers_to_a_document(places: tuple[int, int]) -> None:
     with pytest.raises(AnswerFault) as caught:
         decode_answer(ranked((places[0], 1), (places[1], 0.5)), 2)
     assert fault_of(caught) == "F15"
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_are_too_odd(raw: bytes) -> None:
+def test_malformed_bytes_are_handled(raw: bytes) -> None:
     read_answer(raw)
     try:
         facts = read(raw, form="jina")
@@ -311,7 +311,7 @@ def test_the_order_survives_both_forms(scores: list[float], data: st.DataObject)
         assert again.results == ranking.results
 
 
-def test_numbers_out_of_every_range_in_a_text_are_no_defect_of_ours() -> None:
+def test_out_of_range_numbers_in_text_are_no_internal_error() -> None:
     odd = b'{"text":"a","score":1e999}'
     for query, documents, path in (
         (odd, b'["b"]', "query"),

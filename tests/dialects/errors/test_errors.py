@@ -24,7 +24,7 @@ def test_every_kind_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("codec", [*CODECS.values(), *TEXT_CODECS.values()])
-def test_only_frame_of_a_stream_names_its_request(codec: Codec[Any]) -> None:
+def test_only_a_stream_frame_names_its_request(codec: Codec[Any]) -> None:
     for array in (False, True):
         assert b'"r-1"' in codec.error_frame("timeout", "late", "r-1", Target(array=array))
 
@@ -55,11 +55,11 @@ def test_every_phrase_can_be_filled(kind: ErrorKind) -> None:
         ("body_too_large", "API request failed: Invalid Format: w is 2 bytes; the limit is 1"),
     ],
 )
-def test_phrases_are_those_of_the_contract(kind: ErrorKind, message: str) -> None:
+def test_phrases_match_the_contract(kind: ErrorKind, message: str) -> None:
     assert message_of(kind, "w", model="m", seconds=3, size=2, limit=1) == message
 
 
-def test_what_is_not_implemented_may_have_a_reason() -> None:
+def test_unimplemented_may_have_a_reason() -> None:
     assert message_of("not_implemented") == "This API is not implemented."
     assert message_of("not_implemented", " Use x.") == "This API is not implemented. Use x."
 
@@ -131,7 +131,7 @@ def test_upstream_secrets_are_masked(text: str, clean: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["a", "-", "长", "a-", "a**", "a\u2026", "sk-"])
-def test_a_long_text_is_masked_in_no_time(piece: str) -> None:
+def test_long_text_is_masked_quickly(piece: str) -> None:
     """Whatever anybody asks for is in the log, masked."""
     began = time.process_time()
     mask_upstream(piece * 30_000)

@@ -46,7 +46,7 @@ def page(form: ListForm, **query: str) -> Any:
         ("/v1/models/v1beta", set(), set(), "openai"),
     ],
 )
-def test_headers_and_path_tell_the_form(
+def test_headers_and_path_determine_the_form(
     path: str, headers: set[str], query: set[str], form: str
 ) -> None:
     assert form_of(path, headers, query) == form
@@ -90,13 +90,13 @@ def test_pages_of_the_openai_form(query: dict[str, str], ids: list[str], more: b
 
 
 @pytest.mark.parametrize("limit", ["x", "0", "1001", "1_0"])
-def test_a_page_that_cannot_be_is_refused_in_the_openai_form(limit: str) -> None:
+def test_invalid_page_is_rejected_in_the_openai_form(limit: str) -> None:
     with pytest.raises(RequestFault) as refused:
         page("openai", limit=limit)
     assert refused.value.param == "limit"
 
 
-def test_one_model_tells_what_it_takes_and_when_it_ends() -> None:
+def test_single_model_shows_its_inputs_and_end() -> None:
     row = ModelRow(id="m", created=1, owned_by="", parameters=("seed",), shutdown_date="2027-01-14")
     model = json.loads(encode_model(row, "openai"))
     assert model["supported_parameters"] == ["seed"]
@@ -175,20 +175,20 @@ def test_gemini_pages(size: str) -> None:
         ("gemini", {"pageSize": "-"}, "invalid_type", "pageSize"),
     ],
 )
-def test_pages_that_cannot_be(form: ListForm, query: dict[str, str], kind: str, param: str) -> None:
+def test_invalid_pages(form: ListForm, query: dict[str, str], kind: str, param: str) -> None:
     with pytest.raises(RequestFault) as caught:
         page(form, **query)
     assert refusal(caught) == (kind, param)
 
 
 @pytest.mark.parametrize("form", ["openai", "anthropic", "gemini"])
-def test_one_model_is_told_as_in_the_list(form: ListForm) -> None:
+def test_single_model_matches_its_list_entry(form: ListForm) -> None:
     name = "models" if form == "gemini" else "data"
     assert json.loads(encode_model(ROWS[0], form)) == page(form)[name][1]
 
 
 @pytest.mark.parametrize("key", [key for key in EXPECTED["media"] if key.endswith("#models_list")])
-def test_what_providers_answer_has_the_same_members(key: str) -> None:
+def test_provider_answers_have_the_same_members(key: str) -> None:
     """Their lists made from rows of ours: what both have is spelled alike."""
     body = json.loads(exchange(key)[1])
     forms: dict[str, ListForm] = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}

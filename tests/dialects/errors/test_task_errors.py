@@ -21,7 +21,7 @@ ERROR = {"message": MESSAGE, "type": "invalid_request_error", "param": None, "co
                     "status": 50400, "error": ERROR}),
     ],
 )  # fmt: skip
-def test_a_path_that_is_not_there(family: Family, body: dict[str, object]) -> None:
+def test_missing_path(family: Family, body: dict[str, object]) -> None:
     assert json.loads(render(family, "route_not_found", MESSAGE, "R")) == body
 
 

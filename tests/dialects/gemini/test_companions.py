@@ -112,7 +112,7 @@ def test_a_batch_whose_parts_differ_has_no_settings_of_its_own() -> None:
     assert (facts.dimensions, facts.task_type, facts.title) == (None, "", "")
 
 
-def test_a_model_in_the_body_of_vectors_follows_the_path() -> None:
+def test_body_model_of_embeddings_follows_the_path() -> None:
     raw = json.dumps({"model": "models/m", "content": {"parts": {"text": "a"}}}).encode()
     assert json.loads(embed.edit(embed.read(raw, model="m", batch=False), "up"))["model"] == (
         "models/up"

@@ -68,7 +68,7 @@ def test_rendering(kind: ErrorKind, status: int, word: str) -> None:
     assert json.loads(b"[{}" + error_frame(kind, "m", array=True, first=False)) == [{}, want]
 
 
-def test_every_word_is_of_a_kind() -> None:
+def test_every_word_belongs_to_a_kind() -> None:
     assert GEMINI_STATUSES.keys() <= KINDS.keys()
 
 
@@ -204,7 +204,7 @@ def test_wait(delay: str | None, header: str | None, wait_ms: int | None) -> Non
     assert fault.message.startswith("Rate Limit Reached: the provider's limit; retry in ")
 
 
-def test_an_error_inside_a_success_is_read_by_its_code_or_its_word() -> None:
+def test_error_in_a_success_is_read_by_code_or_word() -> None:
     assert read_object(error(code=404)).fault == "F7"
     assert read_object(error(code=200, status="DEADLINE_EXCEEDED")).kind == "timeout"
     assert read_object(error(code="x", status="NEW")).kind == "upstream_error"

@@ -99,7 +99,7 @@ def test_suffixes(name: str, base: str | None, expected: object) -> None:
         ("off", FLASH_LEVELS, {"thinkingLevel": "minimal", "includeThoughts": False}),
     ],
 )
-def test_what_a_suffix_asks_for(thinking: object, upstream: Upstream, config: object) -> None:
+def test_suffix_meanings(thinking: object, upstream: Upstream, config: object) -> None:
     settings = settings_of(Suffix(thinking), upstream.efforts)  # type: ignore[arg-type]
     assert suffix_thinking(settings, upstream) == config
 

@@ -190,7 +190,7 @@ def test_an_answer_that_fails_on_its_way() -> None:
     assert (caught.value.code, caught.value.status) == (502, "INTERNAL")
 
 
-def test_what_the_client_asks() -> None:
+def test_client_requests() -> None:
     def look(at: str) -> str:
         """Look there."""
         return at

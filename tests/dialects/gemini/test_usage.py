@@ -58,7 +58,7 @@ def test_meters(usage: dict[str, Any], meters: dict[str, int]) -> None:
     assert read(**usage) == (meters, ())
 
 
-def test_a_total_that_is_no_sum_is_told() -> None:
+def test_inconsistent_total_is_reported() -> None:
     got = read(promptTokenCount=1, candidatesTokenCount=2, totalTokenCount=9)
     assert got == ({"in_text": 1, "out_text": 2}, ("usage_mismatch",))
 
@@ -83,7 +83,7 @@ def test_a_total_that_is_no_sum_is_told() -> None:
         ({"totalTokenCount": 1, "candidatesTokenCount": 4}, "usage_parts_above_total"),
     ],
 )  # fmt: skip
-def test_lies_price_nothing(usage: dict[str, Any], flag: str) -> None:
+def test_implausible_usage_is_not_priced(usage: dict[str, Any], flag: str) -> None:
     meters, flags = read(**usage)
     assert meters == {}
     assert flag in flags
@@ -119,7 +119,7 @@ def test_searches_are_put_in(raw: bytes, searches: int, expected: bytes) -> None
 
 
 @given(neutral.counts())
-def test_what_is_written_is_read_again(counts: Counts) -> None:
+def test_written_usage_reads_the_same(counts: Counts) -> None:
     got = Counts.of(quantities(json.dumps(encode(counts)).encode()).meters)
     for name in ("input", "output", "cache_read", "reasoning", "output_audio", "output_image"):
         assert getattr(got, name) == getattr(counts, name)

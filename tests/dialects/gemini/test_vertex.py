@@ -32,7 +32,7 @@ def _sent(body: Any) -> tuple[bytes, tuple[str, ...]]:
     return CODEC.edit(facts, MODEL, None, None, quirks), quirks.dropped
 
 
-def test_a_request_with_roles_stays_as_it_is() -> None:
+def test_request_with_roles_stays_unchanged() -> None:
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "labels": {"a": "b"}}
     assert _sent(body) == (json.dumps(body).encode(), ())
 

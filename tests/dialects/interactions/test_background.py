@@ -36,7 +36,7 @@ def begun(raw: bytes = BODY) -> BackgroundEvents:
     return events
 
 
-def test_the_interaction_before_it_runs() -> None:
+def test_previous_interaction_while_it_runs() -> None:
     assert json.loads(background.queued_response(read_body(BODY), "v1_w", 7)) == {
         "id": "v1_w",
         "object": "interaction",
@@ -100,7 +100,7 @@ def test_the_providers_events_follow_under_our_id() -> None:
     assert events.feed(frame("step.stop", index=0)) == b""
 
 
-def test_an_end_that_has_the_steps_keeps_them() -> None:
+def test_end_with_steps_keeps_them() -> None:
     events, steps = begun(b'{"model":"m"}'), [{"type": "model_output", "content": []}]
     whole = {"id": "p", "status": "completed", "steps": steps}
     raw = events.feed(frame("interaction.completed", interaction=whole))
@@ -108,7 +108,7 @@ def test_an_end_that_has_the_steps_keeps_them() -> None:
     assert events_of(raw)[0]["interaction"]["steps"] == steps
 
 
-def test_an_end_that_has_failed_has_no_marker_behind_it() -> None:
+def test_failed_end_has_no_marker_after_it() -> None:
     events = begun()
     failed = {"status": "failed", "errors": [{"code": "internal", "message": "x"}]}
     raw = events.feed(frame("interaction.completed", interaction=failed))
@@ -117,7 +117,7 @@ def test_an_end_that_has_failed_has_no_marker_behind_it() -> None:
 
 
 @pytest.mark.parametrize("error", [{"code": "internal", "message": "x"}, {}])
-def test_an_error_of_its_provider_is_its_end(error: dict[str, str]) -> None:
+def test_provider_error_is_the_end(error: dict[str, str]) -> None:
     events = begun()
     assert events_of(events.feed(frame("error", error=error))) == [
         {"event_type": "error", "event_id": "2", "error": error}
@@ -135,7 +135,7 @@ def test_an_answer_that_arrived_whole() -> None:
     assert events.ended
 
 
-def test_one_that_fails_says_why_in_its_stream_and_when_it_is_shown() -> None:
+def test_failed_interaction_gives_its_reason_everywhere() -> None:
     events = begun()
     (last,) = events_of(events.fail("internal", "broken"))
     assert last["error"] == {"code": "internal", "message": "broken"}
@@ -152,7 +152,7 @@ def test_one_that_fails_says_why_in_its_stream_and_when_it_is_shown() -> None:
     assert events_of(background.failed_event(b'{"status":"failed"}', 0))[0]["error"] == {}
 
 
-def test_a_cancelled_one_is_not_failed() -> None:
+def test_cancelled_interaction_is_not_failed() -> None:
     cancelled = background.cancel(begun().response)
     assert (id_of(cancelled), json.loads(cancelled)["status"]) == ("v1_w", "cancelled")
     assert not has_failed(cancelled)

@@ -209,7 +209,7 @@ def test_a_stream_comes_back(answer: ChatAnswer, split: bool) -> None:
 
 
 @pytest.mark.parametrize("translate", [False, True])
-def test_a_stream_that_is_cut_is_told_as_broken(translate: bool) -> None:
+def test_cut_stream_is_reported_as_broken(translate: bool) -> None:
     """F14."""
     parts = (Reasoning("hm", Seal("gemini", "c2ln")), Text("é"), ToolCall("c", "f", '{"a":1}'))
     raw, _ = streamed(neutral.answer(*parts, finish="tool_calls"))

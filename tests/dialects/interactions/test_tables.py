@@ -60,7 +60,7 @@ def test_usage(usage: dict[str, Any], meters: dict[str, int], flags: tuple[str, 
     assert (got.meters, got.flags, got.unknown) == (meters, flags, ())
 
 
-def test_usage_that_nobody_has_classified_is_named() -> None:
+def test_unclassified_usage_is_named() -> None:
     """P28."""
     usage: dict[str, Any] = {"total_input_tokens": 1, "total_output_tokens": 1, "holo_tokens": 3}
     usage["input_tokens_by_modality"] = rows(smell=1)
@@ -71,7 +71,7 @@ def test_usage_that_nobody_has_classified_is_named() -> None:
     }  # fmt: skip
 
 
-def test_written_usage_is_read_again() -> None:
+def test_written_usage_reads_the_same() -> None:
     counts = Counts(input=50, cache_read=5, input_image=7, output=30, reasoning=9, searches=2)
     assert Counts.of(quantities(json.dumps(encode(counts)).encode()).meters) == counts
 
@@ -131,7 +131,7 @@ def test_an_interaction_that_failed_is_an_error(status: str) -> None:
          "generation_config.max_output_tokens"),
     ],
 )  # fmt: skip
-def test_what_is_refused_before_it_is_forwarded(
+def test_requests_rejected_before_forwarding(
     members: dict[str, Any], kind: str, param: str
 ) -> None:
     with pytest.raises(RequestFault) as refused:
@@ -155,7 +155,7 @@ def test_what_is_refused_before_it_is_forwarded(
         ({"input": [{"role": "user", "content": "hi"}]}, "missing_parameter", "input[0].type"),
     ],
 )  # fmt: skip
-def test_what_is_refused_before_it_is_translated(
+def test_requests_rejected_before_translation(
     members: dict[str, Any], kind: str, param: str
 ) -> None:
     with pytest.raises(RequestFault) as refused:
@@ -163,7 +163,7 @@ def test_what_is_refused_before_it_is_translated(
     assert (refused.value.kind, refused.value.param) == (kind, param)
 
 
-def test_a_forwarded_body_loses_what_only_other_providers_read() -> None:
+def test_forwarded_body_loses_foreign_fields() -> None:
     """Our own fields and thoughts with a foreign signature; all else stays, byte for byte."""
     foreign = {"type": "thought", "signature": "YW50aHJvcGljOjo6eA=="}
     own = {"type": "thought", "signature": "c2ln"}
@@ -203,7 +203,7 @@ def test_facts() -> None:
         ([{"type": "thought", "signature": "s"}], [{"type": "thought", "signature": "s"}]),
     ],
 )  # fmt: skip
-def test_a_kept_conversation_goes_on(given: Any, steps: list[Any]) -> None:
+def test_stored_conversation_continues(given: Any, steps: list[Any]) -> None:
     output = {"type": "model_output", "content": [{"type": "text", "text": "yes"}]}
     answer = {"id": "v1_1", "status": "completed", "steps": [output]}
     usage = {"usage": {"total_thought_tokens": 9}}
@@ -219,5 +219,5 @@ def test_a_kept_conversation_goes_on(given: Any, steps: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"status": "completed"}, {"id": "v1_1", "status": "failed"}])
-def test_what_has_no_id_or_failed_is_not_kept(answer: dict[str, Any]) -> None:
+def test_failed_or_idless_interaction_is_not_stored(answer: dict[str, Any]) -> None:
     assert state.keep(read_body(body()), json.dumps(answer).encode(), None, "") is None

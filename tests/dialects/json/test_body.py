@@ -63,7 +63,7 @@ def test_malformed(raw: bytes, what: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"null", b'"a"', b" 3 ", b"[[1]]"])
-def test_root_is_no_object(raw: bytes) -> None:
+def test_root_must_be_an_object(raw: bytes) -> None:
     with pytest.raises(RequestFault) as caught:
         read_body(raw)
     assert (caught.value.kind, caught.value.param) == ("invalid_type", None)
@@ -201,7 +201,7 @@ def has_doubles(raw: bytes) -> bool:
         b'{"a":[' + b'"x",' * 50_000 + b'{"b":1,"b":1}]}',
     ],
 )
-def test_a_name_that_stands_twice_is_refused_at_any_depth(raw: bytes) -> None:
+def test_duplicate_name_is_rejected_at_any_depth(raw: bytes) -> None:
     assert has_doubles(raw.replace(b"9" * 5000, b"9"))
     read_body(raw)
     with pytest.raises(RequestFault, match="appears twice in one object") as caught:
@@ -230,7 +230,7 @@ PAIRS = st.recursive(
 
 
 @given(PAIRS)
-def test_just_what_has_a_name_twice_is_refused(value: str) -> None:
+def test_only_duplicate_names_are_rejected(value: str) -> None:
     """In a short body as in a long one."""
     long = f', "long" : "{"x" * 70_000}"'
     for written in (value, value.replace(" ", ""), value + long):

@@ -52,7 +52,7 @@ def test_a_form_is_the_same_however_it_is_cut(size: int) -> None:
         b"--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n" * 65,
     ],
 )
-def test_what_is_no_form(raw: bytes) -> None:
+def test_malformed_forms(raw: bytes) -> None:
     with pytest.raises(RequestFault) as caught:
         FormReader(b"xyz").feed(raw)
     assert caught.value.kind == "malformed_json"
@@ -84,7 +84,7 @@ def test_texts_are_members_of_their_kinds() -> None:
     }  # fmt: skip
 
 
-def test_what_is_written_is_read_by_others() -> None:
+def test_written_form_is_readable_by_others() -> None:
     """Also what tries to be more than a name."""
     name = 'a"\r\nContent-Disposition: form-data; name="model'
     body = forms.text_parts({"x[]": ["a", "b"], "n": 2, "on": True, "none": None}, b"q")
@@ -146,7 +146,7 @@ def test_types_by_content(head: bytes, kind: str, ending: str | None) -> None:
         (b"\xee\xee\xee\xee", "drawing.svg", "image", None),
     ],
 )
-def test_what_is_not_known_is_judged_by_its_name_and_its_provider(
+def test_unknown_type_is_guessed_from_name_and_provider(
     head: bytes, filename: str, kind: str, media_type: str | None
 ) -> None:
     judged = detect_type(head[:64], filename, kind)  # type: ignore[arg-type]

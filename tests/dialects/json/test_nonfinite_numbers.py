@@ -26,7 +26,7 @@ def test_counts_are_read_as_texts_and_shown_as_null() -> None:
         [{"usage": {"a": 1}}, {"usage": {"a": float("nan")}}],
     ],
 )
-def test_what_counts_or_measures_is_mended(value: Any) -> None:
+def test_counts_and_measures_are_repaired(value: Any) -> None:
     repaired = repair(json.dumps(value).encode())
     assert repaired is not None
     for text in repaired:
@@ -44,9 +44,9 @@ def test_what_counts_or_measures_is_mended(value: Any) -> None:
         [{"usage": {"a": [1]}}, float("nan")],
     ],
 )
-def test_nothing_that_was_said_is_changed(value: Any) -> None:
+def test_text_content_is_unchanged(value: Any) -> None:
     assert repair(json.dumps(value).encode()) is None
 
 
-def test_what_is_large_is_not_looked_through() -> None:
+def test_large_bodies_are_not_scanned() -> None:
     assert repair(b'{"usage": NaN, "x": "' + b"a" * (1 << 20) + b'"}') is None

@@ -53,7 +53,7 @@ def test_every_row_of_the_tables(dialect: str, name: str, role: str, body: dict[
 
 
 @pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini"])
-def test_a_tool_that_no_table_has_is_found(dialect: str) -> None:
+def test_unlisted_tool_is_found(dialect: str) -> None:
     tool: dict[str, Any] = {"type": "holo_scan"} if dialect != "gemini" else {"holoScan": {}}
     assert found(dialect, {"tools": [tool, tool]}) == ["holo_scan"]
 
@@ -65,7 +65,7 @@ def test_a_later_version_of_a_known_tool_is_as_the_known_one() -> None:
     assert found("responses", {"tools": [{"type": kind} for kind in kinds]}) == []
 
 
-def test_tools_of_odd_types_are_for_others_to_refuse() -> None:
+def test_malformed_tools_are_left_to_the_provider() -> None:
     odd: list[Any] = [None, 5, "x", [5, None], [{"name": "f"}], [{"type": 5}], {}]
     for tools in odd:
         assert found("anthropic", {"tools": tools}) == []

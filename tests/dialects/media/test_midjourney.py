@@ -113,7 +113,7 @@ def test_the_table_of_states(word: str, state: VideoState, own: str) -> None:
         raw(TOLD | {"buttons": 7}), b'{"id": "1730621718151844", "status": 1}',
     ],
 )  # fmt: skip
-def test_what_tells_nothing(body: bytes) -> None:
+def test_reports_without_content(body: bytes) -> None:
     with pytest.raises(AnswerFault):
         midjourney.read_status(body, ID)
 
@@ -121,7 +121,7 @@ def test_what_tells_nothing(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", raw({"code": "1"}), raw({"code": 1}), raw({"code": 1, "result": "a b"})]
 )
-def test_what_accepts_nothing(body: bytes) -> None:
+def test_answers_that_accept_nothing(body: bytes) -> None:
     with pytest.raises(AnswerFault):
         midjourney.read_submission(body)
 
@@ -165,7 +165,7 @@ def test_a_button_is_priced_by_what_it_does(button: str, model: str) -> None:
         ("modal", {"taskId": ID}, {"prompt": "", "taskId": "up"}, "mj_modal"),
     ],
 )  # fmt: skip
-def test_what_is_about_a_task_is_sent_with_its_providers_id(
+def test_task_requests_use_the_providers_id(
     path: midjourney.Submitted, body: dict[str, Any], sent: dict[str, Any], model: str
 ) -> None:
     asked = midjourney.read(path, raw(body), "")
@@ -174,7 +174,7 @@ def test_what_is_about_a_task_is_sent_with_its_providers_id(
 
 
 @pytest.mark.parametrize("path", ["change", "simple-change", "modal"])
-def test_a_mode_is_for_what_begins(path: midjourney.Submitted) -> None:
+def test_mode_applies_to_new_tasks(path: midjourney.Submitted) -> None:
     """What is made of a task goes on at its account's pace."""
     bodies: dict[str, dict[str, Any]] = {
         "change": {"taskId": ID, "action": "REROLL"},
@@ -197,7 +197,7 @@ def test_a_blend_is_of_two_to_five_pictures(pictures: Any, kind: str) -> None:
     assert refused.value.kind == kind
 
 
-def test_a_duplicate_member_and_what_is_no_json_are_refused() -> None:
+def test_duplicate_members_and_non_json_are_rejected() -> None:
     for body in (b'{"prompt": "a", "prompt": "b"}', b"{", b"[]"):
         with pytest.raises(RequestFault):
             midjourney.read("imagine", body, "")

@@ -26,7 +26,7 @@ def bones(raw: bytes, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000, 100_000])
-def test_a_json_text_is_left_without_its_pictures(size: int) -> None:
+def test_json_text_is_kept_without_its_images(size: int) -> None:
     body = {
         "created": 1,
         "data": [
@@ -42,7 +42,7 @@ def test_a_json_text_is_left_without_its_pictures(size: int) -> None:
     assert left["data"][0]["n"] == "é\u2028"
 
 
-def test_a_json_text_without_end_is_not_kept() -> None:
+def test_unterminated_json_text_is_not_kept() -> None:
     reader = SkeletonReader()
     with pytest.raises(AnswerFault):
         reader.feed(b"[1," * 800_000)
@@ -61,7 +61,7 @@ def test_a_short_json_answer_is_given_at_its_end(pictures: int) -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b'{"error": {"message": "no", "code": "server_error"}}', b"[1]"]
 )
-def test_an_answer_that_is_none(raw: bytes) -> None:
+def test_malformed_answer(raw: bytes) -> None:
     answer = PassedJson()
     answer.feed(raw)
     with pytest.raises(AnswerFault):
@@ -179,7 +179,7 @@ def test_pictures_of_an_edit_in_json(fields: dict[str, object], sent: dict[str, 
     assert json.loads(images.edit(facts, "up")) == {"model": "up", "prompt": "x"} | sent
 
 
-def test_the_hold_covers_what_is_not_wished() -> None:
+def test_hold_covers_unwanted_images() -> None:
     """P2: whichever size and quality the model chooses."""
     rates = {"images[1024]": 2, "images[high]": 7, "images[512x512,high]": 9, "images": 1}
     for size in ("1024x1024", "512x512", "", "auto", "2048x1024"):
@@ -268,7 +268,7 @@ def mp4(ms: int) -> bytes:
         (flac(2000), 2000), (mp4(1500), 1500), (b"ID3\4\0\0\0\0\0\0" + mp3(128, 2), 2000),
     ],
 )  # fmt: skip
-def test_how_long_a_sound_is(raw: bytes, ms: int) -> None:
+def test_duration_of_an_audio_file(raw: bytes, ms: int) -> None:
     assert abs(length_ms(raw[:65_536], raw[-65_536:], len(raw)) - ms) <= 2
     assert bound_ms(raw[:65_536], len(raw)) >= ms
 
@@ -283,7 +283,7 @@ def test_a_file_that_lies_about_its_length_is_held_by_its_size() -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b"\xff", b"fLaC", b"OggS", b"RIFF....WAVE", b"\xff\xfb\xf0\0"]
 )
-def test_a_torn_sound_is_taken_by_its_size(raw: bytes) -> None:
+def test_truncated_audio_is_held_by_its_size(raw: bytes) -> None:
     assert 0 <= length_ms(raw, raw, len(raw)) <= len(raw)
 
 

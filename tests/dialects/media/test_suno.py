@@ -107,13 +107,13 @@ def test_the_table_of_states(word: str, state: VideoState) -> None:
         raw(TOLD | {"data": TASK | {"data": 7}}), raw(TOLD | {"data": TASK | {"data": None}}),
     ],
 )  # fmt: skip
-def test_what_tells_nothing(body: bytes) -> None:
+def test_reports_without_content(body: bytes) -> None:
     with pytest.raises(AnswerFault):
         suno.read_status(body, ID)
 
 
 @pytest.mark.parametrize("data", [None, 7, "", "a b"])
-def test_what_accepts_nothing(data: Any) -> None:
+def test_answers_that_accept_nothing(data: Any) -> None:
     with pytest.raises(AnswerFault):
         suno.read_submission(raw({"code": "success", "data": data}))
 
@@ -145,7 +145,7 @@ def test_a_song_goes_on_from_a_clip_of_a_task() -> None:
         ("lyrics", {"prompt": ""}, "missing_parameter"),
     ],
 )
-def test_what_is_wrong(action: Action, body: dict[str, Any], kind: str) -> None:
+def test_invalid_requests(action: Action, body: dict[str, Any], kind: str) -> None:
     with pytest.raises(RequestFault) as refused:
         suno.read(action, raw(body))
     assert refused.value.kind == kind

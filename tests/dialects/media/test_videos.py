@@ -27,7 +27,7 @@ def raw(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_a_request_goes_on_as_it_came() -> None:
+def test_request_is_forwarded_unchanged() -> None:
     asked = raw(ASKED | {"user": "u", "other": [1, 2]})
     read = videos.read(asked)
     assert (read.model, read.prompt, read.seconds, read.size) == (
@@ -36,7 +36,7 @@ def test_a_request_goes_on_as_it_came() -> None:
     assert videos.edit(read, "sora-2").body == asked
 
 
-def test_what_is_not_said_is_said_to_the_provider() -> None:
+def test_defaults_are_stated_to_the_provider() -> None:
     """What is held is what is ordered."""
     read = videos.read(raw({"prompt": "x", "seconds": 12, "max_cost": "1"}))
     assert json.loads(videos.edit(read, "upstream").body) == {
@@ -52,7 +52,7 @@ def test_any_prompt_arrives(prompt: str) -> None:
     assert json.loads(videos.encode(generic, "m").body)["prompt"] == prompt
 
 
-def test_the_generic_form_is_read_into_the_same() -> None:
+def test_generic_form_reads_the_same() -> None:
     read = video_generations.read(
         raw({"model": "m", "prompt": "x", "duration": 8, "width": 720, "height": 1280, "fps": 24,
              "image": "https://a.example/cat.png"})
@@ -76,7 +76,7 @@ def test_the_generic_form_is_read_into_the_same() -> None:
         ({"model": "m", "prompt": "x", "image": "data:,x"}, "invalid_type", "image"),
     ],
 )
-def test_the_generic_form_is_refused_as_the_contract_says(
+def test_generic_form_errors_follow_the_contract(
     body: dict[str, Any], kind: str, param: str
 ) -> None:
     with pytest.raises(RequestFault) as refused:
@@ -95,13 +95,13 @@ def test_the_generic_form_is_refused_as_the_contract_says(
         ({"status": "cancelled"}, "failed", 0),
     ],
 )
-def test_what_a_provider_tells(body: dict[str, Any], state: VideoState, progress: int) -> None:
+def test_provider_reports(body: dict[str, Any], state: VideoState, progress: int) -> None:
     status = videos.read_status(raw(TOLD | body), ID)
     assert (status.state, status.progress, status.seconds) == (state, progress, 8)
     assert status.expires_at == body.get("expires_at")
 
 
-def test_why_a_video_failed_is_told_without_what_a_page_could_run() -> None:
+def test_failure_reason_contains_nothing_a_page_could_run() -> None:
     error = {"code": "moderation_blocked", "message": "Blocked by moderation.\n\0sk-abcdefgh1234"}
     status = videos.read_status(raw(TOLD | {"status": "failed", "error": error}), ID)
     assert status.error is not None
@@ -115,13 +115,13 @@ def test_why_a_video_failed_is_told_without_what_a_page_could_run() -> None:
     [b"", b"null", b"[]", b"{}", b"<html>", b'{"id": "' + ID.encode(), raw(TOLD | {"id": "other"}),
      raw(TOLD | {"status": "nearly"}), raw(TOLD | {"status": None}), b"[" * 100_000],
 )  # fmt: skip
-def test_what_tells_nothing_is_no_state(body: bytes) -> None:
+def test_report_without_content_is_no_state(body: bytes) -> None:
     with pytest.raises(AnswerFault):
         videos.read_status(body, ID)
 
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-8", "", "x", 1e300, "8" * 400])
-def test_a_length_that_cannot_be_is_none(seconds: Any) -> None:
+def test_impossible_length_is_none(seconds: Any) -> None:
     assert videos.read_status(raw(TOLD | {"seconds": seconds}), ID).seconds is None
 
 
@@ -149,11 +149,11 @@ def shown(state: VideoState) -> Video:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_video_is_what_the_published_description_says(state: VideoState) -> None:
+def test_video_matches_the_published_description(state: VideoState) -> None:
     check(videos.write(shown(state)), "openai", "VideoResource")
 
 
-def test_a_list_and_a_deletion_are_what_the_published_description_says() -> None:
+def test_list_and_deletion_match_the_published_description() -> None:
     new_list = videos.write_list([shown(state) for state in STATES], has_more=True)
     check(new_list, "openai", "VideoListResource")
     check(videos.write_list([], has_more=False), "openai", "VideoListResource")
@@ -163,7 +163,7 @@ def test_a_list_and_a_deletion_are_what_the_published_description_says() -> None
 # ---- forms
 
 
-def test_a_form_says_what_json_says() -> None:
+def test_form_means_the_same_as_json() -> None:
     picture = FormFile("input_reference", "image/png", bytes(range(256)))
     raw_body = object_of([("prompt", "Wäsche \U0001f9fa\r\n--")], [picture])
     assert json.loads(raw_body)["prompt"] == "Wäsche \U0001f9fa\r\n--"
@@ -176,7 +176,7 @@ def test_a_form_says_what_json_says() -> None:
     "texts",
     [[("a", "x"), ("a", "y")], [("a", "x"), ("a[b]", "y")], [("a[b]", "x"), ("a[b]", "y")]],
 )
-def test_a_field_is_there_once(texts: list[tuple[str, str]]) -> None:
+def test_field_appears_once(texts: list[tuple[str, str]]) -> None:
     with pytest.raises(RequestFault) as refused:
         object_of(texts, [])
     assert refused.value.kind == "invalid_type"

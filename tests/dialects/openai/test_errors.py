@@ -34,14 +34,14 @@ def test_render_has_exactly_four_members() -> None:
     assert json.loads(render("malformed_json", "m"))["error"]["code"] is None
 
 
-def test_not_implemented_body_is_the_fixed_one_and_the_requests_id() -> None:
+def test_not_implemented_body_is_fixed_with_the_requests_id() -> None:
     assert render("not_implemented", "This API is not implemented.", request_id="R") == (
         b'{"error":{"message":"This API is not implemented.","type":"not_implemented_error",'
         b'"param":null,"code":"not_implemented"},"request_id":"R"}'
     )
 
 
-def test_frame_is_one_event_whatever_the_message() -> None:
+def test_frame_is_one_event_for_any_message() -> None:
     raw = error_frame("upstream_error", "a\n\nb")
     assert raw.startswith(b"data: {")
     assert raw.count(b"\n") == 2

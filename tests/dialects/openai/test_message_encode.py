@@ -48,7 +48,7 @@ def test_system_texts_of_other_dialects_are_joined_in_front() -> None:
     assert write(Message("system", (Text(""),)), messages[0]) == [{"role": "user", "content": "a"}]
 
 
-def test_marks_stay_where_they_are_understood() -> None:
+def test_marks_stay_where_supported() -> None:
     messages = (Message("system", (Text("a", "1h"),)), Message("user", (Text("b", "5m"),)))
     assert write(*messages) == [
         {"role": "system", "content": "a"},
@@ -100,7 +100,7 @@ def test_file() -> None:
     assert message["content"] == [{"type": "file", "file": {"file_id": "f", "filename": "n"}}]
 
 
-def test_a_document_of_words_is_told_in_words() -> None:
+def test_text_document_is_sent_as_text() -> None:
     """A `file` holds PDF alone at OpenAI, and nothing at models that read text only."""
     words = File(PlainText("é"), "t")
     (message,) = write(Message("user", (words, A)), dialect="anthropic")
@@ -140,14 +140,14 @@ def test_a_file_of_another_dialect_has_a_name(source: Base64, name: str, expecte
     assert written["content"][0]["file"]["filename"] == expected
 
 
-def test_a_file_that_another_provider_keeps_is_refused() -> None:
+def test_file_stored_at_another_provider_is_rejected() -> None:
     message = Message("user", (File(FileId("file_1")),))
     with pytest.raises(RequestFault) as raised:
         write_messages(request(message, dialect="anthropic"), frozenset())
     assert raised.value.kind == "unsupported_capability"
 
 
-def test_refusal_of_a_user_is_text_and_foreign_parts_are_left_out() -> None:
+def test_user_refusals_are_text_and_foreign_parts_dropped() -> None:
     own = OwnPart("anthropic", {"type": "search_result"})
     (message,) = write(Message("user", (Refusal("no"), own)))
     assert message["content"] == [{"type": "text", "text": "no"}]
@@ -157,7 +157,7 @@ def test_refusal_of_a_user_is_text_and_foreign_parts_are_left_out() -> None:
 @pytest.mark.parametrize(
     "part", [Image(FileId("f")), Audio(FileId("f")), File(Url("https://a.org"))]
 )
-def test_what_cannot_be_said_is_refused(part: Part) -> None:
+def test_inexpressible_parts_are_rejected(part: Part) -> None:
     with pytest.raises(RequestFault) as raised:
         write(Message("user", (part,)))
     assert raised.value.kind == "unsupported_capability"
@@ -179,7 +179,7 @@ GOOGLE = Reasoning("hm", Seal("gemini", "g"))
         ((GOOGLE, CALL), {"google": {"thought_signature": "g"}}),
     ],
 )  # fmt: skip
-def test_seals_hang_on_the_next_call(parts: tuple[Part, ...], extra: dict[str, Any]) -> None:
+def test_seals_attach_to_the_next_call(parts: tuple[Part, ...], extra: dict[str, Any]) -> None:
     expected = CALLED | {"extra_content": extra} if extra else CALLED
     assert write_calls(parts, others=True) == [expected]
     assert write_calls((*parts, CALL), others=True)[1] == CALLED
@@ -188,7 +188,7 @@ def test_seals_hang_on_the_next_call(parts: tuple[Part, ...], extra: dict[str, A
     assert write_calls(parts, google=False) == [CALLED]
 
 
-def test_a_seal_is_taken_once() -> None:
+def test_seal_is_used_once() -> None:
     writer = SealWriter()
     writer.add_reasoning("ab")
     writer.add_seal(Seal("anthropic", "s"))

@@ -23,7 +23,7 @@ def test_a_whole_answer(total: int, expected: bytes) -> None:
     assert rewrite_usage(raw, None) == raw
 
 
-def test_what_cannot_be_read_stays() -> None:
+def test_unreadable_parts_stay() -> None:
     for usage in (b"3", b"{}", b'{"prompt_tokens":1,"prompt_tokens":2}', b'{"prompt_tokens":"x"}'):
         assert rewrite_usage(b'{"usage":' + usage + b"}", usage) == b'{"usage":' + usage + b"}"
 

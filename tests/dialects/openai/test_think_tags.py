@@ -26,7 +26,9 @@ cases = pytest.mark.parametrize(("source_text", "thought", "text"), CASES)
 
 
 @cases
-def test_text_is_taken_apart_however_it_is_cut(source_text: str, thought: str, text: str) -> None:
+def test_text_is_split_the_same_however_it_arrives(
+    source_text: str, thought: str, text: str
+) -> None:
     for size in range(1, len(source_text) + 1):
         tags = ThinkTags()
         pieces = [tags.feed(source_text[at : at + size]) for at in range(0, len(source_text), size)]
@@ -71,7 +73,7 @@ def test_a_stream(source_text: str, thought: str, text: str, translate: bool) ->
 
 
 @given(st.text("<think>/ a\n", max_size=30), st.integers(1, 9))
-def test_nothing_but_tags_and_space_is_lost(source_text: str, size: int) -> None:
+def test_only_tags_and_space_are_lost(source_text: str, size: int) -> None:
     tags = ThinkTags()
     pieces = [tags.feed(source_text[at : at + size]) for at in range(0, len(source_text), size)]
     pieces.append(tags.feed("", last=True))

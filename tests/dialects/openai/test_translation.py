@@ -157,7 +157,7 @@ GOOGLE = {"extra_content": {"google": {"thought_signature": "g"}}}
 OTHER = {"extra_content": {"anthropic": {"reasoning": [{"characters": 1, "value": "s"}]}}}
 
 
-def test_seals_hang_before_their_call() -> None:
+def test_seals_precede_their_call() -> None:
     events = delta({"tool_calls": [call(0, "a"), call(1, "b", **GOOGLE)]})
     assert events == [
         ToolCallStart(0, 0, "a", "f"),
@@ -196,7 +196,7 @@ def test_delta(members: object, events: list[Event]) -> None:
     assert delta(members) == events
 
 
-def test_sources_of_all_providers_and_each_once() -> None:
+def test_sources_of_all_providers_are_reported_once() -> None:
     more = {
         "citations": ["u", "u", 3, ""],
         "search_info": {"search_results": [{"url": "v", "title": "V"}]},
@@ -223,7 +223,7 @@ def test_logprobs() -> None:
     ]
 
 
-def test_a_count_that_lies_is_none() -> None:
+def test_implausible_count_is_none() -> None:
     (usage,) = delta({}, usage={"prompt_tokens": -1, "completion_tokens": 1})
     assert isinstance(usage, Usage)
     assert usage.counts is None

@@ -180,7 +180,7 @@ def test_unreadable(raw: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "num_sources_used"])
-def test_lies_are_quarantined(name: str, value: object, flag: str) -> None:
+def test_implausible_usage_is_quarantined(name: str, value: object, flag: str) -> None:
     got = quantities(json.dumps({"prompt_tokens": 1, "completion_tokens": 1, name: value}).encode())
     assert flag in got.flags
     assert got.quarantined
@@ -258,13 +258,13 @@ def test_no_bytes_crash(raw: bytes) -> None:
 
 
 @given(counts())
-def test_counts_are_written_and_read_alike(token_counts: Counts) -> None:
+def test_written_counts_read_the_same(token_counts: Counts) -> None:
     read = quantities(json.dumps(encode(token_counts)).encode())
     assert read.flags == ()
     assert Counts.of(read.meters) == token_counts
 
 
-def test_all_details_are_told() -> None:
+def test_all_details_are_reported() -> None:
     assert encode(Counts(input=5, output=4, reasoning=3, cache_write_1h=2)) == {
         "prompt_tokens": 5,
         "completion_tokens": 4,
@@ -320,6 +320,6 @@ def test_members_of_other_hosts(usage: dict[str, object], expected: dict[str, in
     assert got.meters == expected
 
 
-def test_mistrals_sound_is_charged_by_the_second() -> None:
+def test_mistral_audio_is_charged_by_the_second() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "prompt_audio_seconds": 7}
     assert quantities(json.dumps(usage).encode()).unknown == ("prompt_audio_seconds",)

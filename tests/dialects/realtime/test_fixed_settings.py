@@ -74,7 +74,7 @@ OF_SESSION: list[tuple[dict[str, Any], str]] = [
         *(("response.create", "response", change, path) for change, path in CHANGES),
     ],
 )
-def test_no_event_changes_one(kind: str, holder: str, change: Any, path: str) -> None:
+def test_no_event_changes_a_fixed_setting(kind: str, holder: str, change: Any, path: str) -> None:
     with pytest.raises(RequestFault) as fault:
         fit({"type": kind, holder: {"tool_choice": "auto", **change}})
     assert (fault.value.kind, fault.value.param) == ("invalid_value", f"{holder}.{path}")
@@ -113,7 +113,7 @@ def test_no_event_changes_one(kind: str, holder: str, change: Any, path: str) ->
         ),
     ],
 )  # fmt: skip
-def test_everything_else_is_the_clients(event: Any, sent: Any) -> None:
+def test_other_settings_are_the_clients(event: Any, sent: Any) -> None:
     assert fit(event) == sent
 
 
@@ -125,7 +125,7 @@ def test_everything_else_is_the_clients(event: Any, sent: Any) -> None:
         b'{"session":{"tools":[1]},"type":"session.update","session":{}}',
     ],
 )
-def test_a_name_that_is_told_twice_is_sent_once(raw: bytes) -> None:
+def test_duplicate_name_is_sent_once(raw: bytes) -> None:
     """Another reader might take the first one."""
     sent = FIXED.fit(raw)
     names = [name for name, _ in json.loads(sent, object_pairs_hook=list)]
@@ -142,14 +142,14 @@ def test_a_name_that_is_told_twice_is_sent_once(raw: bytes) -> None:
         b'{"type":"session.update","session":{"max_output_tokens":NaN}}',
     ],
 )  # fmt: skip
-def test_an_event_that_cannot_be_read_is_not_sent(raw: bytes) -> None:
+def test_unreadable_event_is_not_sent(raw: bytes) -> None:
     with pytest.raises(RequestFault) as fault:
         FIXED.fit(raw)
     assert fault.value.kind == "malformed_json"
 
 
 @pytest.mark.parametrize("value", [[], "x", 5, True])
-def test_a_session_that_is_no_object_is_not_sent(value: Any) -> None:
+def test_session_must_be_an_object(value: Any) -> None:
     with pytest.raises(RequestFault) as fault:
         fit({"type": "session.update", "session": value})
     assert (fault.value.kind, fault.value.param) == ("invalid_type", "session")

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any], dict[str
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_setup_that_holds(case: str) -> None:
+def test_effective_setup(case: str) -> None:
     own, paths, asked, expected = CASES[case]
     fixed = FixedSetup(own, paths)
     held = fixed.apply(setup(**asked))

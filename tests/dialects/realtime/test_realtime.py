@@ -58,7 +58,7 @@ def test_usage_as_meters(change: dict[str, Any], meters: dict[str, int]) -> None
         (b"[" * 5000, "usage_unreadable"),
     ],
 )  # fmt: skip
-def test_a_usage_that_cannot_be(raw: bytes, flag: str) -> None:
+def test_impossible_usage(raw: bytes, flag: str) -> None:
     read = realtime.quantities(raw)
     assert flag in read.flags
     assert read.meters == {}
@@ -67,13 +67,13 @@ def test_a_usage_that_cannot_be(raw: bytes, flag: str) -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b'"x"', b'{"type": 4}', b"\xff", b"[" * 5000, b'{"response": "x"}']
 )
-def test_what_a_client_sends_that_is_no_event(raw: bytes) -> None:
+def test_malformed_client_events(raw: bytes) -> None:
     """It is for the provider to refuse; nothing begins by it."""
     assert not realtime.read_client_event(raw).may_be_answered
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"type": 4}', b"\xff", b"[" * 5000])
-def test_what_a_provider_sends_that_is_no_event(raw: bytes) -> None:
+def test_malformed_provider_events(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         realtime.read_server_event(raw)
 

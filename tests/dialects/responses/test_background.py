@@ -57,7 +57,7 @@ def test_the_run_is_streamed_and_not_in_the_background() -> None:
     ("member", "asks"),
     [('"background":true', True), ('"background":false', False), ('"background":null', False)],
 )
-def test_only_true_asks_for_the_background(member: str, asks: bool) -> None:
+def test_only_true_requests_the_background(member: str, asks: bool) -> None:
     body = read_body(f'{{"model":"m",{member}}}'.encode())
     assert asks_for_background(body) is asks
 
@@ -107,7 +107,7 @@ def test_a_whole_answer_is_its_last_event() -> None:
     assert (event["type"], event["response"]["id"]) == ("response.incomplete", "resp_w")
 
 
-def test_ends_of_ours() -> None:
+def test_our_own_ends() -> None:
     queued = background.queued_response(read_body(BODY), "resp_w", 7)
     cancelled = background.cancel(queued)
     assert json.loads(cancelled)["status"] == "cancelled"

@@ -57,7 +57,7 @@ def test_a_namespace_is_offered_as_its_tools() -> None:
     assert Encoder(got).response["tools"] == [NAMESPACE]
 
 
-def test_calls_of_a_namespace_go_back_as_declared() -> None:
+def test_namespace_calls_return_as_declared() -> None:
     called = answer([NAMESPACE], "files__read", '{"a":', "1}")
     assert (called["type"], called["namespace"], called["name"]) == (
         "function_call",
@@ -124,7 +124,7 @@ def test_a_client_tool_is_called_in_its_own_item_and_read_back(
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "null", "[" * 5000])
 @pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch"])
-def test_arguments_that_are_no_object_run_nothing(kind: str, text: str) -> None:
+def test_non_object_arguments_run_nothing(kind: str, text: str) -> None:
     called = answer([{"type": kind}], kind, text)
     action: dict[str, Any] = called["action"] if "action" in called else called["operation"]
     assert not action.get("command")
@@ -172,7 +172,7 @@ def test_an_output_must_answer_a_call() -> None:
     assert raised.value.kind == "invalid_type"
 
 
-def test_tools_that_a_search_found_are_offered_once() -> None:
+def test_tools_found_by_a_search_are_offered_once() -> None:
     call = {
         "type": "tool_search_call",
         "call_id": "c",
@@ -238,13 +238,13 @@ def test_a_choice_of_a_client_tool_is_one_of_its_function(
 
 
 @pytest.mark.parametrize("kind", ["image_generation", "web_search", "file_search"])
-def test_a_hosted_tool_cannot_be_called_for(kind: str) -> None:
+def test_hosted_tool_cannot_be_forced(kind: str) -> None:
     with pytest.raises(RequestFault) as raised:
         read([{"type": kind}], tool_choice={"type": kind})
     assert raised.value.kind == "unsupported_capability"
 
 
-def test_hosted_tools_and_their_items_stay_the_dialects_own() -> None:
+def test_hosted_tools_and_items_stay_dialect_specific() -> None:
     """Containers of the provider, its own search for tools: nothing a client runs."""
     tools: list[dict[str, Any]] = [
         {"type": "shell", "environment": {"type": "container_auto"}},
@@ -272,6 +272,6 @@ def test_hosted_tools_and_their_items_stay_the_dialects_own() -> None:
         {"type": "shell", "environment": "local"},
     ],
 )
-def test_a_declaration_of_no_sense_is_refused(tool: dict[str, Any]) -> None:
+def test_senseless_declaration_is_rejected(tool: dict[str, Any]) -> None:
     with pytest.raises(RequestFault):
         read([tool])

@@ -51,7 +51,7 @@ def test_the_model_reads_the_conversation_as_texts() -> None:
     assert COMPACT.decode(COMPACT.read(raw, Target()), Target(), "r", 1).tools == ()
 
 
-def test_what_is_added_is_held_for() -> None:
+def test_additions_are_held_for() -> None:
     """I13: the bound of the input covers the sentence that asks for the summary."""
     raw = body_of(*TALK)
     asked = texts_of(COMPACT, raw)[-1][1]
@@ -78,7 +78,7 @@ def test_a_summary_is_read_by_every_model() -> None:
 
 
 @pytest.mark.parametrize("sealed", ["gAAAA", "summary:?", "summary:YQ", 3, None])
-def test_others_compactions_are_left_alone(sealed: Any) -> None:
+def test_foreign_compactions_are_left_alone(sealed: Any) -> None:
     item = {"type": "compaction", "encrypted_content": sealed}
     raw = body_of(item, {"role": "user", "content": "go on"})
     facts = RESPONSES.read(raw, Target())

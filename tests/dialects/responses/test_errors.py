@@ -23,7 +23,7 @@ def test_golden_error(key: str) -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(ErrorKind))
-def test_every_kind_is_rendered_as_the_table_says(kind: ErrorKind) -> None:
+def test_every_kind_is_rendered_as_documented(kind: ErrorKind) -> None:
     row = KINDS[kind]
     body = json.loads(render(kind, "m", param="p"))
     assert body == {"error": {"message": "m", "type": row.type, "param": "p", "code": row.code}}
@@ -42,7 +42,7 @@ def test_every_kind_is_rendered_as_the_table_says(kind: ErrorKind) -> None:
     assert failed_code(kind) in ("server_error", "rate_limit_exceeded", "invalid_prompt")
 
 
-def test_the_code_of_the_provider_may_stand_for_ours() -> None:
+def test_provider_code_may_replace_ours() -> None:
     assert json.loads(render("provider_rejected", "m", code="c"))["error"]["code"] == "c"
 
 

@@ -141,7 +141,7 @@ def test_item(item: object, messages: tuple[Message, ...]) -> None:
     assert read(item) == messages
 
 
-def test_items_that_tell_nothing() -> None:
+def test_empty_items() -> None:
     empty = [{"type": "reasoning", "id": "rs"}, {"type": "image_generation_call", "result": None}]
     assert read(*empty, user()) == (Message("user", ()),)
 
@@ -203,7 +203,7 @@ def test_a_seal_travels_with_its_mark(seal: Seal) -> None:
     assert read_mark(write_mark(seal), "rs") == seal
 
 
-def test_a_result_may_answer_what_is_not_known() -> None:
+def test_result_may_answer_an_unknown_call() -> None:
     got = read(RESULT, previous_response_id="resp_1")
     assert got == (Message("tool", (ToolResult("c", (Text("ok"),)),)),)
 

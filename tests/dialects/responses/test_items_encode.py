@@ -99,7 +99,7 @@ def test_part(part: Part, written: dict[str, Any]) -> None:
         ToolCall("c", "f", "{}"),
     ],
 )
-def test_part_that_the_dialect_cannot_say(part: Part) -> None:
+def test_inexpressible_part(part: Part) -> None:
     with pytest.raises(RequestFault) as caught:
         write(Message("user", (part,)))
     assert caught.value.kind == "unsupported_capability"
@@ -121,7 +121,7 @@ def test_system_texts_of_others_become_the_instructions() -> None:
     assert items == [{"type": "message", "role": "user", "content": "hi"}]
 
 
-def test_system_texts_alone_are_the_input() -> None:
+def test_lone_system_texts_are_the_input() -> None:
     """The endpoint wants one; chat does not."""
     chat_request = request(Message("system", (Text("a"),)), Message("developer", (Text("b"),)))
     item = {"type": "message", "role": "system", "content": "a\n\nb"}

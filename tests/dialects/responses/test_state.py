@@ -45,7 +45,7 @@ def raws(*items: object) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
 
 
-def test_a_conversation_goes_on_over_two_answers() -> None:
+def test_conversation_continues_over_two_answers() -> None:
     first = b'{"model":"m","input":"hi","instructions":"Be kind.","store":true}'
     first_kept = keep_response(first, encode(answer(THOUGHT, CALL, finish="tool_calls"), CLIENT))
     output = {"type": "function_call_output", "call_id": "c", "output": "ok"}
@@ -70,7 +70,7 @@ def test_a_conversation_goes_on_over_two_answers() -> None:
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), JSON), max_size=4), st.text(max_size=9))
-def test_items_stay_as_they_came(items: list[dict[str, Any]], text: str) -> None:
+def test_items_stay_unchanged(items: list[dict[str, Any]], text: str) -> None:
     """Whatever is in front, the client's own input follows it unchanged, and nothing else of its
     body moves."""
     body = json.dumps({"a": 1.0, "input": text, "previous_response_id": "r", "z": text}).encode()
@@ -82,11 +82,11 @@ def test_items_stay_as_they_came(items: list[dict[str, Any]], text: str) -> None
     assert [json.loads(bytes(item)) for item in input_items(read_body(own))] == items
 
 
-def test_what_has_no_input_of_its_own_has_no_items() -> None:
+def test_request_without_input_has_no_items() -> None:
     assert input_items(read_body(b'{"previous_response_id":"r"}')) == []
 
 
-def test_what_failed_or_is_no_response_is_not_kept() -> None:
+def test_failed_or_malformed_response_is_not_stored() -> None:
     body = read_body(b'{"input":"hi"}')
     for response in (
         b'{"id":"r","object":"response","status":"failed","output":[]}',
@@ -99,7 +99,7 @@ def test_what_failed_or_is_no_response_is_not_kept() -> None:
         assert keep(body, response, None, "") is None
 
 
-def test_thought_that_may_be_read_again_is_counted() -> None:
+def test_rereadable_reasoning_is_counted() -> None:
     usage = {"output_tokens_details": {"reasoning_tokens": 7}}
     whole = {"id": "r", "object": "response", "status": "completed", "output": [], "usage": usage}
     response = json.dumps(whole).encode()
@@ -110,7 +110,7 @@ def test_thought_that_may_be_read_again_is_counted() -> None:
     assert keep_response(b'{"input":"hi"}', odd).unseen_tokens == 0
 
 
-def test_another_account_is_told_what_it_can_read() -> None:
+def test_another_account_gets_what_it_can_read() -> None:
     assistant_message = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
     user_message = {"role": "user", "content": "hi"}
     called = {"id": "fc_1", "type": "function_call", "call_id": "c", "name": "f", "arguments": ""}

@@ -78,7 +78,7 @@ PERPLEXITY = {
 }
 
 
-def test_perplexity_counts_its_searches_and_both_sides_of_its_cache() -> None:
+def test_perplexity_counts_searches_and_both_cache_sides() -> None:
     got = quantities(json.dumps(PERPLEXITY).encode())
     assert (got.flags, got.unknown) == ((), ())
     assert got.meters == {
@@ -105,7 +105,7 @@ def test_perplexity_counts_its_searches_and_both_sides_of_its_cache() -> None:
         ),
     ],
 )
-def test_calls_of_tools_without_a_price_are_reviewed(
+def test_unpriced_tool_calls_are_reviewed(
     calls: dict[str, object], unknown: tuple[str, ...]
 ) -> None:
     usage = {"input_tokens": 1, "output_tokens": 1, "tool_calls_details": calls}
@@ -147,7 +147,7 @@ def test_a_cost_is_a_number_or_an_object(cost: object, unknown: tuple[str, ...])
         ),
     ],
 )
-def test_lying_usage_is_not_priced(raw: bytes | None, flag: str) -> None:
+def test_implausible_usage_is_not_priced(raw: bytes | None, flag: str) -> None:
     got = quantities(raw)
     assert flag in got.flags
     assert got.meters == {}
@@ -162,7 +162,7 @@ def test_zero_is_a_count_and_a_wrong_total_a_note() -> None:
 
 
 @given(counts())
-def test_what_is_written_is_read_again(token_counts: Counts) -> None:
+def test_written_usage_reads_the_same(token_counts: Counts) -> None:
     got = quantities(json.dumps(encode(token_counts)).encode(), searches=token_counts.searches)
     assert got.flags == ()
     assert Counts.of(got.meters) == token_counts

@@ -36,7 +36,7 @@ def _judge(raw: bytes) -> list[tuple[dict[str, Any], bytes]]:
 
 
 @given(_MESSAGES, st.lists(st.integers(1, 60), max_size=20))
-def test_messages_are_those_of_botocore(
+def test_messages_match_botocore(
     sent: list[tuple[dict[str, str], bytes]], sizes: list[int]
 ) -> None:
     raw = b"".join(message(headers, payload) for headers, payload in sent)
@@ -109,7 +109,7 @@ def test_headers_of_every_type() -> None:
     "lines",
     [b"\x01a\x0a", b"\x01a\x07\x00\x09hi", b"\x09a", b"\x01\xff\x00", b"\x01a\x07\x00\x01\xff"],
 )
-def test_headers_that_cannot_be_read(lines: bytes) -> None:
+def test_unreadable_headers(lines: bytes) -> None:
     splitter = MessageSplitter(MAX)
     assert splitter.feed(_raw(lines)) == []
     assert splitter.malformed

@@ -5,7 +5,7 @@ from dialects.streams.json_repair import repair, repair_frame
 from dialects.streams.sse import Frame
 
 
-def test_halves_are_shown_as_they_came_beside_counts_that_are_not() -> None:
+def test_surrogates_are_shown_raw_beside_invalid_counts() -> None:
     assert repair(rb'{"text":"\ud83d","usage":{"a":NaN}}') == Repaired(
         rb'{"text":"\ufffd","usage":{"a":"NaN"}}', rb'{"text":"\ud83d","usage":{"a":null}}'
     )

@@ -54,7 +54,7 @@ def test_each_lone_half_is_replaced_in_its_place(raw: bytes, expected: bytes | N
     assert len(make_readable(raw)) == len(raw)
 
 
-def test_places_of_members_are_those_of_the_text_as_it_came() -> None:
+def test_member_positions_refer_to_the_original_text() -> None:
     raw = rb'{"text":"\ud83d","model":"m"}'
     body = read_answer_body(raw)
     assert body is not None
@@ -68,7 +68,7 @@ def marked(text: str) -> str:
     return text_out
 
 
-def test_halves_are_joined_over_pieces_and_others_end_where_their_text_ends() -> None:
+def test_surrogates_are_joined_across_chunks_within_a_text() -> None:
     high, low = marked("a" + HIGH), marked(LOW + "b")
     pairs = Pairs()
     assert pairs.join([TextDelta(0, high)]) == [TextDelta(0, "a")]
@@ -83,7 +83,7 @@ def test_halves_are_joined_over_pieces_and_others_end_where_their_text_ends() ->
     assert pairs.join([TextDelta(0, "plain \U0001f600")]) == [TextDelta(0, "plain \U0001f600")]
 
 
-def test_halves_of_calls_are_joined_call_by_call() -> None:
+def test_surrogates_of_calls_are_joined_per_call() -> None:
     high, low = marked(HIGH), marked(LOW)
     pairs = Pairs()
     assert pairs.join([ToolArgumentsDelta(0, 0, high), ToolArgumentsDelta(0, 1, high)]) == []
@@ -96,7 +96,7 @@ def test_halves_of_calls_are_joined_call_by_call() -> None:
     ]
 
 
-def test_letters_for_private_use_are_no_marks() -> None:
+def test_private_use_characters_are_no_marks() -> None:
     assert mark("\U0010fbff".encode() + rb'"\ud83d"') == "\U0010fbff".encode() + rb'"\ufffd"'
 
 
@@ -172,7 +172,7 @@ def text_of(events: list[Event]) -> str:
 
 
 @pytest.mark.parametrize("dialect", STREAMS)
-def test_a_stream_is_forwarded_as_it_came(dialect: str) -> None:
+def test_stream_is_forwarded_unchanged(dialect: str) -> None:
     make, frames = STREAMS[dialect]
     raw, events = run(make(False), frames)
     assert raw == b"".join(frames)
@@ -181,7 +181,7 @@ def test_a_stream_is_forwarded_as_it_came(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", STREAMS)
-def test_a_stream_is_joined_where_it_is_translated(dialect: str) -> None:
+def test_stream_is_joined_when_translated(dialect: str) -> None:
     make, frames = STREAMS[dialect]
     _, events = run(make(True), frames)
     joined = Pairs().join(events)

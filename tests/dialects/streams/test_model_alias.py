@@ -42,11 +42,11 @@ def chunk(text: str, *, after: str = "") -> bytes:
         (("model",), 'data: {"model":\n\n'),
     ],
 )  # fmt: skip
-def test_one_member_of_a_frame_is_changed(path: tuple[str, ...], raw: str) -> None:
+def test_only_one_member_of_a_frame_changes(path: tuple[str, ...], raw: str) -> None:
     assert shown(raw.encode(), *path) == raw.replace('"theirs"', json.dumps(ASKED)).encode()
 
 
-def test_frames_that_begin_alike_are_known_by_their_beginning() -> None:
+def test_frames_with_equal_starts_are_recognised_by_them() -> None:
     naming = FrameNaming(("model",), ASKED)
     raws = [chunk("a"), chunk("b") + chunk('"model":"theirs"'), b": ping\n\n", chunk("ü")]
     joined = b"".join(map(naming.rename, raws))
@@ -96,6 +96,6 @@ def test_a_whole_answer(value: dict[str, Any], path: tuple[str, ...], expected: 
         (b'{"mod\\u0065l":"m","of":{"model":"m"}}', b'{"mod\\u0065l":"%b","of":{"model":"m"}}'),
     ],
 )
-def test_only_the_answer_s_own_model_is_named(raw: bytes, named: bytes) -> None:
+def test_only_the_answers_own_model_is_named(raw: bytes, named: bytes) -> None:
     expected = named.replace(b'"%b"', json.dumps(ASKED).encode())
     assert name_answer(raw, ("model",), ASKED) == expected

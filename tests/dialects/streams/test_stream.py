@@ -56,7 +56,7 @@ def test_a_stream_is_over_by_its_mark_its_fault_or_its_cut() -> None:
     assert _fault(b"data: a\n\n" + b"x" * 101) == "F17"
 
 
-def test_a_last_frame_without_its_empty_line_counts_when_it_is_whole() -> None:
+def test_unterminated_last_frame_counts_when_whole() -> None:
     decoder = _Decoder()
     assert decoder.feed(b"data: end\n") == []
     assert [step.raw for step in decoder.end()] == [b"data: end\n\n"]
@@ -65,7 +65,7 @@ def test_a_last_frame_without_its_empty_line_counts_when_it_is_whole() -> None:
     assert _fault(b"data: a\n\ndata: bad") == "F14"
 
 
-def test_only_what_must_be_masked_is_written_anew() -> None:
+def test_only_masked_frames_are_rewritten() -> None:
     plain = Frame(b'data:{"a": "b"}\n\n', "", b'{"a": "b"}')
     assert mask_frame(plain, write_data) == plain.raw
     raw = b'{"a": ["sk-abcdefgh1234567890"]}'
@@ -92,7 +92,7 @@ _FINISHED: list[tuple[Any, dict[str, bool], bytes, bytes]] = [
 
 @pytest.mark.parametrize("rest", [b"", b"data: {\n\n", b'data: {"cho', b"data: [DON", b"x" * 101])
 @pytest.mark.parametrize("at", range(len(_FINISHED)))
-def test_a_finished_stream_gets_the_marker_that_its_upstream_left_out(at: int, rest: bytes) -> None:
+def test_finished_stream_gets_its_missing_marker(at: int, rest: bytes) -> None:
     """F14a: whatever stands in the place of the marker."""
     kind, over, marker, frame = _FINISHED[at]
     decoder = kind(frame_bytes_max=100, **over)

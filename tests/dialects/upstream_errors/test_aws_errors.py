@@ -52,7 +52,7 @@ def test_read(status: int, name: str, text: str, kind: str, fault: str) -> None:
     assert (again.kind, again.fault, again.detail) == (kind, fault, text)
 
 
-def test_a_wrong_clock_is_named_to_the_operator() -> None:
+def test_wrong_clock_is_reported_to_the_operator() -> None:
     body = json.dumps({"message": SKEW}).encode()
     error = aws_errors.read(403, {"x-amzn-errortype": "InvalidSignatureException"}, body)
     assert (error.fault, error.detail) == ("F5", f"{SKEW}; set the clock of this server right")

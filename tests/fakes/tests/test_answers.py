@@ -18,7 +18,7 @@ def triple(usage: dict[str, Any]) -> tuple[int, int, int]:
     return usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
 
 
-def test_a_plain_answer_says_what_was_asked_and_counts_it(fake: FakeUpstream) -> None:
+def test_plain_answer_echoes_and_counts_the_request(fake: FakeUpstream) -> None:
     got = ask(fake, "one two three #tokens=20").json()
     text = got["choices"][0]["message"]["content"]
     assert text == expected_text("a", "one two three #tokens=20", 20)
@@ -106,7 +106,7 @@ def test_tool_calls_come_whole_and_in_pieces(fake: FakeUpstream) -> None:
     assert arguments == [call["function"]["arguments"] for call in calls]
 
 
-def test_named_tools_are_called_once_by_whom_they_are_offered(fake: FakeUpstream) -> None:
+def test_named_tools_are_called_once_by_those_offered_them(fake: FakeUpstream) -> None:
     tools = [{"type": "function", "function": {"name": "run", "description": "runs"}}]
     fake.script('#call=[["run",{"cmd":"cat\\u0020a"}],["run",{}]]', with_tools=True)
     fake.script("#tokens=3", times=9)
@@ -123,7 +123,7 @@ def test_named_tools_are_called_once_by_whom_they_are_offered(fake: FakeUpstream
     assert ask(fake, "go", tools=tools).json()["usage"]["completion_tokens"] == 16
 
 
-def test_echo_says_the_words_again(fake: FakeUpstream) -> None:
+def test_echo_repeats_the_words(fake: FakeUpstream) -> None:
     assert ask(fake, "<script> & 'q' #echo", stream=True).text() == "<script> & 'q'"
 
 
@@ -131,7 +131,7 @@ def stream_usage(fake: FakeUpstream, mode: str, **fields: Any) -> Got:
     return ask(fake, f"one two #tokens=4 #usage={mode}", stream=True, **fields)
 
 
-def test_usage_comes_where_it_is_wanted(fake: FakeUpstream) -> None:
+def test_usage_is_sent_where_requested(fake: FakeUpstream) -> None:
     honest = total(4, 4)
     assert stream_usage(fake, "auto", stream_options=None).usages() == []
     assert triple(stream_usage(fake, "always", stream_options=None).usages()[0]) == honest
@@ -149,7 +149,7 @@ def test_usage_comes_where_it_is_wanted(fake: FakeUpstream) -> None:
     assert [row["reports"] for row in fake.books()] == [0, 1, 0, 1, 2, 6, 2, 0]
 
 
-def test_lies_are_told_and_the_books_keep_the_truth(fake: FakeUpstream) -> None:
+def test_answers_may_lie_and_the_books_stay_true(fake: FakeUpstream) -> None:
     body = {mode: stream_usage(fake, mode).usages()[-1] for mode in ("zero", "negative", "float")}
     body |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("string", "nan", "huge")}
     body |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("context", "cached")}
@@ -204,12 +204,12 @@ def test_wrong_requests_are_refused(fake: FakeUpstream, fields: Any, param: str)
     assert (totals["refused"], totals["prompt_tokens"]) == (1, 0)
 
 
-def test_a_directive_that_is_none_is_refused_and_a_word_is_not(fake: FakeUpstream) -> None:
+def test_unknown_directive_is_rejected_and_a_word_is_not(fake: FakeUpstream) -> None:
     assert ask(fake, "#fault=F99").json()["error"]["code"] == "bad_directive"
     assert ask(fake, "#token=3").json()["error"]["code"] == "bad_directive"
     assert ask(fake, "see #1 and #heading").status == 200
 
 
-def test_fields_that_the_dialect_does_not_have_are_noted(fake: FakeUpstream) -> None:
+def test_fields_missing_in_the_dialect_are_noted(fake: FakeUpstream) -> None:
     ask(fake, "x", max_cost=1, temperature=1)
     assert fake.books()[0]["unknown"] == ["max_cost"]

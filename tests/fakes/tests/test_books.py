@@ -35,7 +35,7 @@ def test_totals_are_the_sums_of_what_is_billed(fake: FakeUpstream) -> None:
     assert (totals["prompt_tokens"], totals["cached_tokens"], totals["emitted"]) == (10, 1, 14)
 
 
-def test_a_leaving_client_is_seen_at_once(fake: FakeUpstream) -> None:
+def test_leaving_client_is_noticed_immediately(fake: FakeUpstream) -> None:
     with connect(fake) as sock:
         sock.sendall(request_bytes("x #tokens=50 #hold=5", stream=True))
         fake.wait_for(lambda totals: totals["holding"] == 1)
@@ -46,7 +46,7 @@ def test_a_leaving_client_is_seen_at_once(fake: FakeUpstream) -> None:
     assert left <= row["left_at"] <= time.monotonic_ns()
 
 
-def test_a_held_answer_goes_on_when_released(fake: FakeUpstream) -> None:
+def test_held_answer_continues_when_released(fake: FakeUpstream) -> None:
     with connect(fake) as one, connect(fake) as two:
         one.sendall(request_bytes("x #tokens=9 #hold=5", stream=True, rid="one"))
         two.sendall(request_bytes("x #tokens=9 #hold=0", stream=True, rid="two"))
@@ -59,7 +59,7 @@ def test_a_held_answer_goes_on_when_released(fake: FakeUpstream) -> None:
     assert [row["outcome"] for row in fake.books()] == ["finished", "finished"]
 
 
-def test_waiting_for_what_does_not_come_ends(fake: FakeUpstream) -> None:
+def test_waiting_for_a_missing_request_ends(fake: FakeUpstream) -> None:
     with pytest.raises(TimeoutError):
         fake.wait_for(lambda totals: totals["requests"] == 1, seconds=0.05)
 
@@ -72,7 +72,7 @@ def test_times_of_the_writes_are_kept_on_request(fake: FakeUpstream) -> None:
     assert min(gaps) >= 1_000_000
 
 
-def test_a_reset_forgets_and_running_answers_go_on(fake: FakeUpstream) -> None:
+def test_reset_clears_rows_and_running_answers_continue(fake: FakeUpstream) -> None:
     with connect(fake) as sock:
         sock.sendall(request_bytes("x #tokens=9 #hold=5", stream=True))
         fake.wait_for(lambda totals: totals["holding"] == 1)

@@ -84,7 +84,7 @@ def test_statuses_and_their_bodies(fake: FakeUpstream, fault: str, stream: bool)
 
 
 @both
-def test_a_refused_prompt_of_gemini_is_a_200_without_candidates(
+def test_rejected_gemini_prompt_is_a_200_without_candidates(
     fake: FakeUpstream, stream: bool
 ) -> None:
     for form in GOOGLES:
@@ -302,7 +302,7 @@ def test_every_fault_of_every_dialect_ends(fake: FakeUpstream, form: Form, strea
     assert len(fake.books()) == len(KNOWN)
 
 
-def test_f35_comes_while_the_upload_goes_on_in_the_dialects_words(fake: FakeUpstream) -> None:
+def test_f35_answers_during_the_upload_in_the_dialects_words(fake: FakeUpstream) -> None:
     body = MESSAGES.body("#fault=F35 " + "a" * 1_000_000, stream=False)
     data = post_bytes("/v1/messages", body, MESSAGES.headers)
     with connect(fake) as sock:
@@ -311,7 +311,7 @@ def test_f35_comes_while_the_upload_goes_on_in_the_dialects_words(fake: FakeUpst
     assert (got.status, error_of(got)["type"]) == (413, "request_too_large")
 
 
-def test_what_is_no_request_is_refused_and_never_a_crash(fake: FakeUpstream) -> None:
+def test_malformed_request_is_rejected_and_never_crashes(fake: FakeUpstream) -> None:
     for form in FORMS:
         wrong: list[Any] = [
             [],

@@ -119,7 +119,7 @@ def test_a_cap_inside_a_call(fake: FakeUpstream, form: Form, stream: bool) -> No
 
 @every_form
 @both
-def test_lies_are_told_in_every_dialect(fake: FakeUpstream, form: Form, stream: bool) -> None:
+def test_answers_may_lie_in_every_dialect(fake: FakeUpstream, form: Form, stream: bool) -> None:
     def read_usage(mode: str) -> Any:
         return form.hear(fake, f"one two #tokens=4 #usage={mode}", stream=stream).usage
 
@@ -136,7 +136,7 @@ def test_lies_are_told_in_every_dialect(fake: FakeUpstream, form: Form, stream: 
 
 
 @every_form
-def test_usage_comes_where_it_is_wanted(fake: FakeUpstream, form: Form) -> None:
+def test_usage_is_sent_where_requested(fake: FakeUpstream, form: Form) -> None:
     def outputs(mode: str) -> list[Any]:
         usages = form.hear(fake, f"x #tokens=3 #usage={mode}", stream=True).usages
         return [usage[2] for usage in usages]
@@ -156,7 +156,7 @@ def test_usage_comes_where_it_is_wanted(fake: FakeUpstream, form: Form) -> None:
 
 
 @with_calls
-def test_tool_results_are_said_again_in_the_second_turn(fake: FakeUpstream, form: Form) -> None:
+def test_tool_results_are_repeated_in_the_second_turn(fake: FakeUpstream, form: Form) -> None:
     for stream in (False, True):
         more = _second_turn(form, "go #tools=2", ["21 °C clear", "rain at noon"])
         text = form.hear(fake, "go #tools=2", stream=stream, **more)
@@ -230,7 +230,7 @@ SCHEMA = {
 
 @with_calls
 @both
-def test_a_schema_is_answered_with_json_that_fits(
+def test_schema_is_answered_with_matching_json(
     fake: FakeUpstream, form: Form, stream: bool
 ) -> None:
     wanted: dict[str, Any] = {

@@ -109,7 +109,7 @@ def test_slow_and_stalled_answers_wait_and_then_go_on(
     ("fault", "seen", "emitted"),
     [("F11", b"", 0), ("F11:content", b'"role"', 0), ("F13@3", b"a-", 3)],
 )
-def test_a_client_that_leaves_a_stall_is_seen_at_once(
+def test_client_leaving_a_stall_is_noticed_immediately(
     fake: FakeUpstream, fault: str, seen: bytes, emitted: int
 ) -> None:
     with connect(fake) as sock:

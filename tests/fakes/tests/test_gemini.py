@@ -47,7 +47,7 @@ RESULT = {"functionResponse": {"name": "look", "response": {"result": "seen"}}}
         ([USER], {"generationConfig": {"maxOutputTokens": 0}}, "maxOutputTokens"),
     ],
 )
-def test_what_the_provider_refuses(
+def test_provider_rejections(
     fake: FakeUpstream, contents: Any, more: dict[str, Any], words: str
 ) -> None:
     got = ask(fake, contents, **more)
@@ -84,7 +84,7 @@ def test_calls_come_back_sealed_where_the_model_asks_for_it(fake: FakeUpstream) 
     assert fake.books()[3]["seals"] == 1
 
 
-def test_thoughts_stand_outside_the_candidates(fake: FakeUpstream) -> None:
+def test_thoughts_are_outside_the_candidates(fake: FakeUpstream) -> None:
     got = ask(
         fake, [turn("user", {"text": "#prompt=9 #cached=3 #reasoning=2 #hidden=3 #tokens=4"})]
     )
@@ -124,7 +124,7 @@ def test_the_array_is_json_all_along(fake: FakeUpstream) -> None:
     assert b"\r\n" in GEMINI.ask(fake, "x", stream=True).body
 
 
-def test_the_key_may_stand_in_the_query_and_the_books_know(fake: FakeUpstream) -> None:
+def test_query_key_works_and_is_recorded(fake: FakeUpstream) -> None:
     body = GEMINI.body("x", stream=False)
     assert post(fake, f"{PATH}?key=sk-fake", body, {}).status == 200
     assert post(fake, PATH, body, GEMINI.headers).status == 200

@@ -76,14 +76,14 @@ def result(ident: str = "toolu_1") -> dict[str, Any]:
         ),
     ],
 )
-def test_what_the_provider_refuses(
+def test_provider_rejections(
     fake: FakeUpstream, messages: Any, more: dict[str, Any], words: str
 ) -> None:
     assert words in refused(fake, messages, **more)
     assert fake.books()[0]["outcome"] == "refused"
 
 
-def test_the_version_header_is_wanted(fake: FakeUpstream) -> None:
+def test_version_header_is_required(fake: FakeUpstream) -> None:
     got = post(fake, "/v1/messages", MESSAGES.body("x", stream=False), {"x-api-key": "sk-fake"})
     assert (got.status, got.json()["error"]["message"]) == (
         400,
@@ -116,7 +116,7 @@ def test_thinking_comes_back_only_with_its_seal(fake: FakeUpstream) -> None:
     assert fake.books()[-1]["seals"] == 2
 
 
-def test_cached_tokens_stand_outside_the_input(fake: FakeUpstream) -> None:
+def test_cached_tokens_are_outside_the_input(fake: FakeUpstream) -> None:
     wishes = "#prompt=100 #cached=40 #cache_write=20 #cache_write_1h=10 #tokens=2"
     usage = MESSAGES.ask(fake, wishes).json()["usage"]
     assert usage["input_tokens"] == 30
@@ -211,7 +211,7 @@ def test_the_official_client_reads_answers_counts_and_models(fake: FakeUpstream)
     assert fake.books()[-1]["carrier"] == "x-api-key"
 
 
-def test_the_official_client_streams_thinking_and_calls_in_two_phases(fake: FakeUpstream) -> None:
+def test_official_client_streams_thinking_and_two_phase_calls(fake: FakeUpstream) -> None:
     asked: list[Any] = [{"role": "user", "content": "weather #reasoning=3 #tokens=2 #tools=2"}]
     thinking: Any = {"type": "enabled", "budget_tokens": 1024}
     with client(fake) as anthropic:

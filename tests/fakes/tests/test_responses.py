@@ -36,7 +36,7 @@ def ask(fake: FakeUpstream, inputs: Any, **more: Any) -> Got:
         ("x", {"tools": [{"type": "function", "function": {"name": "look"}}]}, "tools[0].name"),
     ],
 )
-def test_what_the_provider_refuses(
+def test_provider_rejections(
     fake: FakeUpstream, inputs: Any, more: dict[str, Any], words: str
 ) -> None:
     got = ask(fake, inputs, **more)

@@ -59,7 +59,7 @@ def test_the_official_client_embeds(fake: FakeUpstream) -> None:
     assert row["usage"]["total_tokens"] == row["reported"]["total_tokens"] == 3
 
 
-def test_usage_of_embeddings_lies_too(fake: FakeUpstream) -> None:
+def test_usage_of_embeddings_may_lie_too(fake: FakeUpstream) -> None:
     def post_embeddings(mode: str) -> Any:
         body = {"model": "fake", "input": f"a b #usage={mode}"}
         return post(fake, "/v1/embeddings", body, CHAT.headers).json().get("usage")
@@ -180,7 +180,7 @@ def test_azure_has_words_of_its_own(fake: FakeUpstream) -> None:
     assert post(fake, "/openai/v1/chat/completions", body, key).status == 200
 
 
-def test_chat_counts_pictures_and_wants_reasoning_back_on_request(fake: FakeUpstream) -> None:
+def test_chat_counts_images_and_requires_reasoning_on_request(fake: FakeUpstream) -> None:
     data = base64.b64encode(b"picture").decode()
     content = [
         {"type": "text", "text": "two words"},

@@ -1,7 +1,7 @@
 from gateway.aliases.rules import find_cycle, resolve_aliases
 
 
-def test_a_chain_ends_where_no_step_leads_on() -> None:
+def test_chain_ends_at_its_last_step() -> None:
     chain = {"fast": "small", "small": "gpt-4o-mini", "other": "gpt-4o"}
     assert find_cycle(chain) is None
     assert resolve_aliases(chain) == {
@@ -19,7 +19,7 @@ def test_a_cycle_is_named_from_where_it_begins() -> None:
     assert resolve_aliases(chain) == {"a": "a", "b": "b", "c": "c", "d": "d", "x": "y"}
 
 
-def test_a_long_chain_takes_no_long_time() -> None:
+def test_long_chain_is_resolved_quickly() -> None:
     chain = {f"m{n}": f"m{n + 1}" for n in range(2_000)}
     assert find_cycle(chain) is None
     assert set(resolve_aliases(chain).values()) == {"m2000"}

@@ -46,7 +46,7 @@ def test_less_than_half_does_not() -> None:
             breaker.good(1)
 
 
-def test_what_is_older_than_the_window_does_not_count() -> None:
+def test_events_older_than_the_window_do_not_count() -> None:
     breaker = Breaker(RULE)
     fail(breaker, 19, 0)
     fail(breaker, 10, 10.5)
@@ -88,7 +88,7 @@ def test_disabled_never_opens() -> None:
     assert breaker.rest.calm(0)
 
 
-def test_an_open_one_is_asked_after_a_second_where_nothing_else_is_left() -> None:
+def test_open_breaker_is_tried_after_a_second_as_last_resort() -> None:
     breaker = Breaker(RULE)
     breaker.trip(0, 0)
     assert [breaker.allows_without_alternative(now) for now in (0.9, 1)] == [False, True]
@@ -98,7 +98,7 @@ def test_an_open_one_is_asked_after_a_second_where_nothing_else_is_left() -> Non
     assert breaker.rest.calm(2)
 
 
-def test_what_another_process_found_is_taken_over() -> None:
+def test_findings_of_other_processes_are_adopted() -> None:
     breaker = Breaker(RULE)
     breaker.adopt(0, 7)
     assert (breaker.allows(6.9), breaker.allows_without_alternative(0), breaker.allows(7)) == (
@@ -115,7 +115,7 @@ def test_what_another_process_found_is_taken_over() -> None:
     assert (breaker.closed, breaker.rest.calm(10)) == (True, True)
 
 
-def test_a_channel_that_is_reachable_again_is_asked_at_once() -> None:
+def test_reachable_channel_is_asked_immediately() -> None:
     breaker = Breaker(RULE)
     breaker.reachable(0)
     assert breaker.closed
@@ -124,7 +124,7 @@ def test_a_channel_that_is_reachable_again_is_asked_at_once() -> None:
     assert (breaker.closed, breaker.allows(6), breaker.rest.calm(6)) == (False, True, True)
 
 
-def test_one_probe_at_a_time_and_three_good_ones_close_it() -> None:
+def test_single_probes_close_it_after_three_successes() -> None:
     breaker = Breaker(RULE)
     breaker.trip(0, 0)
     for n in range(3):
@@ -137,7 +137,7 @@ def test_one_probe_at_a_time_and_three_good_ones_close_it() -> None:
     assert breaker.allows(13)
 
 
-def test_probe_that_tells_nothing_is_given_back() -> None:
+def test_inconclusive_probe_is_returned() -> None:
     breaker = Breaker(RULE)
     breaker.trip(0, 0)
     breaker.claim(10, 60)

@@ -25,7 +25,7 @@ def blamed(usage: ChannelCondition, fault: Fault, times: int = 1, sought: Sought
 
 
 @pytest.mark.parametrize("fault", [Fault("F5", 1.0, 403), Fault("F7", 1.0, 404)])
-def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
+def test_three_failures_in_a_row_raise_a_doubt_per_organisation(fault: Fault) -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     blamed(usage, fault, DOUBTED_MAX - 1)
     blamed(usage, fault, DOUBTED_MAX - 1, msgspec.structs.replace(MODEL, organisation=OTHER))
@@ -50,7 +50,7 @@ def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
         Fault("F8", 1.0, 429, 7_000),
     ],
 )
-def test_what_began_before_a_fault_ends_nothing_of_it(fault: Fault) -> None:
+def test_request_started_before_a_fault_ends_nothing(fault: Fault) -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     blamed(usage, fault, 2 if fault.row == "F5" else 1)
     assert not usage.allows(MODEL, 2.0)
@@ -106,7 +106,7 @@ def test_a_key_that_is_refused_for_two_models_rests_for_all(before: tuple[float,
     assert allowed(usage, 33.0) == ("no" if len(before) == 2 else "mno")
 
 
-def test_a_model_that_answers_between_two_refusals_clears_the_key() -> None:
+def test_success_between_two_rejections_clears_the_key() -> None:
     """Each of the two models is refused, and the key is good."""
     usage = ChannelCondition(BreakerRule(), 1)
     refused(usage, "m", 1.0, 2.0)
@@ -115,14 +115,14 @@ def test_a_model_that_answers_between_two_refusals_clears_the_key() -> None:
     assert allowed(usage, 6.0) == "o"
 
 
-def test_a_refusal_of_long_ago_says_nothing_about_the_key() -> None:
+def test_old_rejection_does_not_count_against_the_key() -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     refused(usage, "m", 1.0)
     refused(usage, "n", 1.0 + DOUBT_S + 1)
     assert allowed(usage, DOUBT_S + 3) == "mno"
 
 
-def test_credentials_that_have_expired_are_so_for_every_model() -> None:
+def test_expired_credentials_affect_every_model() -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     blamed(usage, Fault("F5", 1.0, 403, expired=True), 2)
     assert allowed(usage, 2.0) == ""
@@ -139,7 +139,7 @@ def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
     assert usage.why(MODEL, 2.0) is None
 
 
-def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
+def test_keys_take_turns_and_resting_ones_are_skipped() -> None:
     usage = ChannelCondition(BreakerRule(), 3)
     assert {usage.next_key(MODEL, 0.0) for _ in range(3)} == {0, 1, 2}
     for _ in range(2):
@@ -154,7 +154,7 @@ def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
     assert usage.why(MODEL, 2.0) == "key_refused"
 
 
-def test_each_key_tells_how_it_is_since_when_and_why() -> None:
+def test_each_key_shows_its_state_since_when_and_why() -> None:
     usage = ChannelCondition(BreakerRule(), 3)
     usage.blame(0, msgspec.structs.replace(MODEL, model="n"), Fault("F5", 1.0, 401), 1.0)
     for at_s in (1.0, 5.0):
@@ -168,7 +168,7 @@ def test_each_key_tells_how_it_is_since_when_and_why() -> None:
     assert usage.keys[0].status(11.0).condition == "good"
 
 
-def test_a_channel_tells_why_it_cannot_be_used_now() -> None:
+def test_channel_explains_why_it_is_unusable_now() -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     assert usage.block(MODEL, 0.0) is None
     blamed(usage, Fault("F8", 1.0, 429, 7_000))
@@ -183,7 +183,7 @@ def test_a_channel_tells_why_it_cannot_be_used_now() -> None:
     assert block.reason == "failing"
 
 
-def test_nobody_asks_a_channel_whose_own_limit_is_reached() -> None:
+def test_channel_at_its_own_limit_is_not_asked() -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     usage.bar("requests", 5.0)
     usage.bar("spend_day", 60.0)

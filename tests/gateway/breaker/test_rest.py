@@ -5,7 +5,7 @@ import pytest
 from gateway.breaker.breaker import Rest
 
 
-def test_with_another_that_can_serve_it_rests_for_its_time() -> None:
+def test_failing_channel_with_an_alternative_rests_for_its_time() -> None:
     rest = Rest()
     rest.fail(0, 0, 300)
     assert not rest.allows(299.9)
@@ -14,7 +14,7 @@ def test_with_another_that_can_serve_it_rests_for_its_time() -> None:
     assert not rest.calm(1000)
 
 
-def test_with_none_it_is_asked_after_a_second_that_doubles_to_a_minute() -> None:
+def test_failing_channel_without_one_retries_up_to_a_minute() -> None:
     rest, now, waited = Rest(), 0.0, []
     rest.fail(now, now, 300)
     for _ in range(9):
@@ -27,7 +27,7 @@ def test_with_none_it_is_asked_after_a_second_that_doubles_to_a_minute() -> None
     assert waited == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_a_good_answer_ends_it_at_once() -> None:
+def test_success_ends_the_rest_immediately() -> None:
     rest = Rest()
     rest.fail(0, 0, 300)
     rest.claim(1)
@@ -40,7 +40,7 @@ def test_a_good_answer_ends_it_at_once() -> None:
     assert rest.wait_s(4) == 1
 
 
-def test_what_began_before_it_rested_says_nothing_new() -> None:
+def test_request_started_before_the_rest_proves_nothing() -> None:
     """Forty requests under way fail as one; one of them that ends well proves nothing."""
     rest = Rest()
     rest.fail(10, 9, 300)
@@ -52,7 +52,7 @@ def test_what_began_before_it_rested_says_nothing_new() -> None:
     assert not rest.allows(11)
 
 
-def test_a_slow_answer_keeps_nobody_waiting_for_its_end() -> None:
+def test_slow_answer_blocks_no_one() -> None:
     rest = Rest()
     rest.fail(0, 0)
     asked = [
@@ -61,7 +61,7 @@ def test_a_slow_answer_keeps_nobody_waiting_for_its_end() -> None:
     assert asked == [1, 3, 7, 15, 31]
 
 
-def test_what_tells_nothing_is_given_back() -> None:
+def test_inconclusive_probe_is_returned() -> None:
     rest = Rest()
     rest.fail(0, 0)
     rest.claim(1)
@@ -77,7 +77,7 @@ def test_what_tells_nothing_is_given_back() -> None:
 @pytest.mark.parametrize(
     ("retry_after_ms", "seconds"), [(7000, 7.0), (10**15, 120.0), (120_001, 120.0), (0, 0.0)]
 )
-def test_what_a_provider_says_is_kept_to(retry_after_ms: int, seconds: float) -> None:
+def test_provider_stated_wait_is_respected(retry_after_ms: int, seconds: float) -> None:
     """F8: min(value, 120 s); nobody asks before, and everybody may afterwards."""
     rest = Rest()
     rest.cool(5, retry_after_ms)
@@ -86,7 +86,7 @@ def test_what_a_provider_says_is_kept_to(retry_after_ms: int, seconds: float) ->
     assert not rest.claim(5 + seconds)
 
 
-def test_the_longest_of_several_words_counts_and_a_word_above_a_guess() -> None:
+def test_longest_stated_wait_wins_over_guesses() -> None:
     rest = Rest()
     rest.fail(0, 0)
     for now in (1, 3, 7, 15):

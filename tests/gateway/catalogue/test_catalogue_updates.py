@@ -65,7 +65,7 @@ def everything() -> list[Any]:
     return ids + [one.row.id for one in price_proposals()]
 
 
-def test_nothing_applies_until_it_is_accepted_and_a_list_takes_back_what_it_gave() -> None:
+def test_changes_apply_on_acceptance_and_a_list_reverts_its_own() -> None:
     first = {"one": model(max_input_tokens=9000, supports_vision=True, supports_flying=1)}
     result = compared(first | {"three": model(max_input_tokens=5)})
     assert result["prices"] == {"added": 2, "changed": 0, "removed": 0}
@@ -94,7 +94,7 @@ def test_nothing_applies_until_it_is_accepted_and_a_list_takes_back_what_it_gave
     assert (entry.context_max, entry.can) == (None, {"vision": True})
 
 
-def test_what_was_dismissed_or_is_an_operators_own_is_not_proposed() -> None:
+def test_dismissed_and_own_models_are_not_proposed() -> None:
     save_entry(SYSTEM, "two", context_max=7, can={"tools": True})
     wanted = {
         "one": model(supports_vision=True, deprecation_date="2999-01-02"),

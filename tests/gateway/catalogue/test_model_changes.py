@@ -76,9 +76,7 @@ def events() -> list[dict[str, Any]]:
     return [event.detail for event in audit_events]
 
 
-def test_a_schedule_finds_what_changed_and_tells_it_once(
-    channel: Channel, fake: FakeUpstream
-) -> None:
+def test_schedule_finds_changes_and_reports_them_once(channel: Channel, fake: FakeUpstream) -> None:
     assert (ids(channel), events()) == ([], [])
     # Its time has not come.
     fake.config.models = ("fake", "new", "old-2026-03-04")
@@ -113,7 +111,7 @@ def _letters_name_it(channel: Channel) -> None:
     assert f"/admin/channels/{id_text(channel.id)}/models/changes" in letter.body
 
 
-def test_who_looks_gets_no_letter_and_no_one_gets_one_later(
+def test_viewing_sends_no_email_then_or_later(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:
     fake.config.models = (*FIRST, "new")
@@ -135,7 +133,7 @@ def test_a_failed_reading_is_said_and_changes_nothing(channel: Channel, fake: Fa
     assert (ModelListing.objects.get().fault, ids(channel)) == ("", ["added new"])
 
 
-def test_a_channel_that_leads_elsewhere_has_no_list_and_one_that_is_off_is_not_read(
+def test_redirecting_or_disabled_channels_list_nothing(
     channel: Channel, fake: FakeUpstream
 ) -> None:
     change_channel(SYSTEM, channel, {"enabled": False})
@@ -186,7 +184,7 @@ def test_changes_are_accepted_with_their_names_and_prices(
     assert (event.actor_user, len(event.detail["accepted"])) == (people.dora, 4)
 
 
-def test_what_is_refused_changes_nothing(channel: Channel, fake: FakeUpstream) -> None:
+def test_rejected_changes_change_nothing(channel: Channel, fake: FakeUpstream) -> None:
     fake.config.models = (*FIRST, "new")
     check_models(SYSTEM, channel)
     for accepted, dismissed in (
@@ -202,7 +200,7 @@ def test_what_is_refused_changes_nothing(channel: Channel, fake: FakeUpstream) -
     assert channel.routes.count() == 3
 
 
-def test_names_that_no_route_can_have_are_passed_over(channel: Channel, fake: FakeUpstream) -> None:
+def test_unroutable_names_are_skipped(channel: Channel, fake: FakeUpstream) -> None:
     # Half a character, as JSON can have it, would be no text of the database.
     assert not is_model_name("\ud83e")
     names = (NUL, LONG, "two words", "%s{{x}}<b>", "🦊")
@@ -211,7 +209,7 @@ def test_names_that_no_route_can_have_are_passed_over(channel: Channel, fake: Fa
     assert ids(channel) == ["added %s{{x}}<b>", "added 🦊"]
 
 
-def test_an_ignored_change_is_told_no_more(channel: Channel, fake: FakeUpstream) -> None:
+def test_ignored_change_is_not_reported_again(channel: Channel, fake: FakeUpstream) -> None:
     fake.config.models = ("fake", "new", "old-2026-03-04")
     check_models(SYSTEM, channel)
     decide(SYSTEM, channel, {}, ids(channel))
@@ -220,7 +218,7 @@ def test_an_ignored_change_is_told_no_more(channel: Channel, fake: FakeUpstream)
     assert channel.routes.count() == 3
 
 
-def test_the_page_shows_them_and_takes_what_is_ticked(
+def test_page_shows_changes_and_applies_the_ticked_ones(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:
     dora: Client = cast.signed_in(people.dora)

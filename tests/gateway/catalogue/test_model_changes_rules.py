@@ -39,7 +39,9 @@ def ids(models: dict[str, str], listed: list[str], *, complete: bool = True) -> 
          ["renamed text-3 text-3-0613", "added text-3-latest"]),
     ],
 )  # fmt: skip
-def test_what_changed(models: dict[str, str], listed: list[str], wanted: list[str]) -> None:
+def test_changes_between_two_lists(
+    models: dict[str, str], listed: list[str], wanted: list[str]
+) -> None:
     assert sorted(ids(models, listed)) == sorted(wanted)
 
 
@@ -55,7 +57,7 @@ def test_a_change_says_which_public_names_ask_for_it() -> None:
     assert change.signs == {"-gpt-4o", "+gpt-4o-0613"}
 
 
-def test_what_is_neither_listed_nor_served_is_forgotten() -> None:
+def test_unlisted_unserved_models_are_forgotten() -> None:
     models = {"gpt-4o": "", "own": "gpt-5"}
     known = known_after(models, ["gpt-5", "gpt-6"], KNOWN, complete=True)
     assert known == ["gpt-4o", "gpt-5"]
@@ -64,7 +66,7 @@ def test_what_is_neither_listed_nor_served_is_forgotten() -> None:
     ]  # fmt: skip
 
 
-def test_what_was_decided_on_is_told_no_more_until_it_changes_back() -> None:
+def test_decided_change_is_not_reported_until_it_reverts() -> None:
     models, listed = {"gpt-4o": "", "text-3": ""}, ["text-3-0613", "gpt-5"]
     changes = model_changes(models, listed, KNOWN, complete=True)
     known = known_decided(KNOWN, changes)

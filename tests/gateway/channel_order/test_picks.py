@@ -35,7 +35,7 @@ def test_each_figure_has_its_best(pick: Pick, first: str) -> None:
     assert plan("m", routes, seed=1, ordering=Ordering(pick, figures))[0].why == pick
 
 
-def test_figures_are_what_they_are_called() -> None:
+def test_measures_match_their_names() -> None:
     """Milliseconds; tokens a second, of which more is better; what a token of input costs with its
     share of the output, of which the model usually writes 5 for 16."""
     both = {"slow": SLOW, "fast": FAST}
@@ -54,7 +54,7 @@ def test_figures_are_what_they_are_called() -> None:
 
 
 @pytest.mark.parametrize("some", [Measured(output_tokens=5), Measured(writing_ms=5)])
-def test_tokens_without_time_and_time_without_tokens_are_no_figure(some: Measured) -> None:
+def test_tokens_and_time_are_no_measure_without_each_other(some: Measured) -> None:
     assert figures_of("throughput", {"a": some}, {}) == {}
 
 
@@ -72,7 +72,7 @@ def test_without_cache_hits_the_lower_price_is_lower() -> None:
     assert figures_of("price", {}, RATES).keys() == {"slow", "fast"}
 
 
-def test_who_is_not_known_shares_with_the_best_by_weight() -> None:
+def test_unknown_channel_shares_with_the_best_by_weight() -> None:
     routes = [Route("best", "m", weight=3), Route("new", "m"), Route("worse", "m", weight=50)]
     ordering = Ordering("ttft", {"best": 100.0, "worse": 101.0})
     orders = [ids(routes, ordering, seed) for seed in range(4_000)]
@@ -82,7 +82,7 @@ def test_who_is_not_known_shares_with_the_best_by_weight() -> None:
     assert first["worse"] == 0
 
 
-def test_weight_0_and_lower_ranks_come_last_whatever_they_show() -> None:
+def test_zero_weights_and_lower_ranks_come_last() -> None:
     routes = [
         Route("a", "m"),
         Route("b", "m"),
@@ -97,7 +97,7 @@ def test_weight_0_and_lower_ranks_come_last_whatever_they_show() -> None:
     assert whys == ["user", "user", "user", "priority"]
 
 
-def test_a_conversation_stays_and_only_those_of_who_is_out_move() -> None:
+def test_conversations_move_only_from_a_removed_channel() -> None:
     routes = [
         Route(name, "m", weight=weight) for name, weight in zip("abcd", (1, 1, 2, 4), strict=True)
     ]
@@ -115,7 +115,7 @@ def test_a_conversation_stays_and_only_those_of_who_is_out_move() -> None:
         assert moved == [name for name in order if name != "d"]
 
 
-def test_an_affinity_keeps_its_key_and_only_those_of_a_removed_key_move() -> None:
+def test_affinity_moves_only_from_a_removed_key() -> None:
     key_ids = [UUID(int=n) for n in range(5)]
     first = {}
     for n in range(2_000):
@@ -130,5 +130,5 @@ def test_an_affinity_keeps_its_key_and_only_those_of_a_removed_key_move() -> Non
 
 
 @pytest.mark.parametrize("pick", ["latency", "ttft", "throughput"])
-def test_nothing_known_is_no_figure(pick: Any) -> None:
+def test_unknown_measure_is_none(pick: Any) -> None:
     assert figures_of(pick, {"a": Measured()}, {}) == {}

@@ -34,7 +34,7 @@ def test_priority_and_skip() -> None:
     assert plan("x", routes, seed=5) == []
 
 
-def test_each_says_why_it_stands_where_it_does() -> None:
+def test_each_candidate_explains_its_position() -> None:
     alone = plan("m", [Route("a", "m")], seed=1)
     ranked = plan("m", [Route("a", "m"), Route("b", "m", priority=1)], seed=1)
     drawn = plan("m", [Route("a", "m"), Route("b", "m"), Route("c", "m", priority=1)], seed=1)

@@ -67,7 +67,7 @@ def page(client: Client, path: str) -> str:
     return response.content.decode()
 
 
-def test_what_is_no_channel_is_not_found(dora: Client, channel: Channel) -> None:
+def test_unknown_channel_is_not_found(dora: Client, channel: Channel) -> None:
     for id in ("0" * 26, "nonsense", str(channel.id)):
         assert dora.get(f"/admin/channels/{id}").status_code == 404
 
@@ -118,9 +118,7 @@ def test_the_list_without_channels_says_how_to_add_one(dora: Client) -> None:
     assert "No models" in page(dora, "/admin/models")
 
 
-def test_the_detail_shows_four_characters_of_the_secret_and_no_more(
-    dora: Client, channel: Channel
-) -> None:
+def test_detail_shows_only_four_characters_of_the_secret(dora: Client, channel: Channel) -> None:
     html = page(dora, f"/admin/channels/{id_text(channel.id)}")
     assert "••••4f2a" in html
     assert SECRET not in html
@@ -265,7 +263,7 @@ def reported(
         (ChannelStatus("half_open", 0, "timeout"), ["Probing", "No answer within the time limit"]),
     ],
 )  # fmt: skip
-def test_what_a_process_has_found_out(
+def test_process_findings_are_shown(
     channel: Channel, dora: Client, channel_status: ChannelStatus, words: list[str]
 ) -> None:
     reported(channel, channel_status)
@@ -275,7 +273,7 @@ def test_what_a_process_has_found_out(
             assert word in page
 
 
-def test_the_worst_that_live_processes_know_is_shown(channel: Channel, dora: Client) -> None:
+def test_worst_state_among_live_processes_is_shown(channel: Channel, dora: Client) -> None:
     """What a process knew that has ended is out of date."""
     path = f"/admin/channels/{id_text(channel.id)}"
     reported(channel, ChannelStatus("open", 500, "upstream_unreachable"))
@@ -322,7 +320,9 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
     assert channel.routes.get().can == {"vision": False}
 
 
-def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel: Channel) -> None:
+def test_only_existing_capabilities_can_be_switched(
+    dora: Client, people: Cast, channel: Channel
+) -> None:
     path = f"/admin/channels/{id_text(channel.id)}/switch"
     fields = {"model": "alias", "capability": "tools", "state": "off"}
     for wrong in ({"model": "other"}, {"capability": "magic"}, {"state": "perhaps"}):
@@ -359,7 +359,7 @@ def rows_of(html: str) -> list[str]:
     return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
 
 
-def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) -> None:
+def test_channel_links_its_audit_log(channel: Channel, dora: Client) -> None:
     create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
     change_channel(SYSTEM, channel, {"weight": 3})
     html = page(dora, f"/admin/channels/{id_text(channel.id)}")
@@ -440,9 +440,7 @@ def health_told(people: Cast, channel: Channel) -> dict[str, Any]:
     return body
 
 
-def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
-    channel: Channel, dora: Client, people: Cast
-) -> None:
+def test_resting_part_of_a_channel_is_named(channel: Channel, dora: Client, people: Cast) -> None:
     """The worst of what the processes know; of a pattern, of the models that it stands for."""
     change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-9c1d"]})
     good, limited = KeyStatus("good"), ModelStatus("limited", 40, 1)
@@ -483,7 +481,7 @@ def test_the_forms_say_what_openai_no_longer_offers(dora: Client, channel: Chann
     assert (ended in edit) == (channel.provider == "openai")
 
 
-def test_no_attempt_after_a_failure_is_said_to_be_no_fail_over(
+def test_missing_attempt_after_a_failure_is_not_called_fail_over(
     dora: Client, channel: Channel
 ) -> None:
     address = f"/admin/channels/{id_text(channel.id)}"

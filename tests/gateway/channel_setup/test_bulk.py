@@ -66,7 +66,7 @@ def test_the_list_leads_to_the_form(dora: Client, channels: list[Channel]) -> No
     assert dora.post(PAGE, {"act": "edit"})["Location"] == "/admin/channels"
 
 
-def test_what_would_change_is_shown_first(dora: Client, channels: list[Channel]) -> None:
+def test_preview_comes_first(dora: Client, channels: list[Channel]) -> None:
     sent = form(
         channels, change=["priority", "rpm", "zero_retention"], priority="5", rpm="60",
         zero_retention="1", add_labels="eu, \"x, y\"", remove_labels="old",
@@ -93,9 +93,7 @@ def test_what_would_change_is_shown_first(dora: Client, channels: list[Channel])
     ]
 
 
-def test_a_channel_that_stays_as_it_is_is_not_written(
-    dora: Client, channels: list[Channel]
-) -> None:
+def test_unchanged_channel_is_not_written(dora: Client, channels: list[Channel]) -> None:
     sent = form(channels, change=["priority"], priority="5")
     page = dora.post(PAGE, sent).content.decode()
     assert "Change 2 channels" in page
@@ -105,7 +103,7 @@ def test_a_channel_that_stays_as_it_is_is_not_written(
     assert "Nothing changes." in dora.post(PAGE, sent).content.decode()
 
 
-def test_a_limit_that_is_ticked_and_empty_is_removed(dora: Client) -> None:
+def test_ticked_empty_limit_is_removed(dora: Client) -> None:
     one = channel("one", rpm=5, region="eu")
     sent = form([one], change=["rpm", "region"], rpm="", region="")
     dora.post(PAGE, sent | {"save": "1", "seen": seen_of([one])})
@@ -129,7 +127,7 @@ def test_a_limit_that_is_ticked_and_empty_is_removed(dora: Client) -> None:
         ({"add_labels": EVERYTHING}, "cannot be a label"),
     ],
 )
-def test_what_cannot_be_is_said_and_changes_nothing(
+def test_invalid_input_is_reported_and_changes_nothing(
     dora: Client, channels: list[Channel], over: dict[str, Any], text: str
 ) -> None:
     before = list(Channel.objects.values())
@@ -138,7 +136,7 @@ def test_what_cannot_be_is_said_and_changes_nothing(
     assert list(Channel.objects.values()) == before
 
 
-def test_a_channel_that_has_changed_meanwhile_stops_all_of_them(
+def test_concurrently_changed_channel_stops_the_whole_change(
     dora: Client, channels: list[Channel]
 ) -> None:
     sent = form(channels, change=["weight"], weight="9", save="1", seen=seen_of(channels))
@@ -150,9 +148,7 @@ def test_a_channel_that_has_changed_meanwhile_stops_all_of_them(
 
 
 @pytest.mark.parametrize("missing", ["archived", "none", "nonsense"])
-def test_a_channel_that_is_not_there_is_404(
-    dora: Client, channels: list[Channel], missing: str
-) -> None:
+def test_missing_channel_is_404(dora: Client, channels: list[Channel], missing: str) -> None:
     archived = archive_channel(SYSTEM, channel("away"))
     names = {"archived": id_text(archived.id), "none": id_text(new_id()), "nonsense": "x"}
     sent = {"id": [*ids_of(channels), names[missing]], "act": "edit"}
@@ -173,7 +169,7 @@ def test_all_of_them_or_none(channels: list[Channel]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_changes_of_the_same_channels_wait_for_each_other(channels: list[Channel]) -> None:
+def test_two_changes_of_the_same_channels_are_serialised(channels: list[Channel]) -> None:
     def change(order: int) -> None:
         try:
             for weight in range(10):
@@ -201,7 +197,7 @@ def change(api: Client, channels: list[Channel], **over: Any) -> Any:
     return post(api, "/channel-changes", {"ids": ids_of(channels), **over})
 
 
-def test_the_api_answers_what_differs(people: Cast, channels: list[Channel]) -> None:
+def test_api_returns_the_differences(people: Cast, channels: list[Channel]) -> None:
     """With `preview` it would, and does not."""
     api, wanted = api_of(people, "dora"), {"change": {"weight": 7, "timeouts": {"idle": 9}}}
     before = list(Channel.objects.values())
@@ -233,7 +229,7 @@ def test_the_api_answers_what_differs(people: Cast, channels: list[Channel]) -> 
         ({"add_labels": [" "]}, 422),
     ],
 )
-def test_the_api_refuses_what_is_of_one_channel(
+def test_api_rejects_fields_of_a_single_channel(
     people: Cast, channels: list[Channel], over: dict[str, Any], status: int
 ) -> None:
     before = list(Channel.objects.values())

@@ -125,7 +125,7 @@ def test_a_key_is_one_of_its_own_channel(dora: Client) -> None:
     assert patch(dora, path, {"enabled": False}).status_code == 404
 
 
-def test_a_copy_and_the_archive(dora: Client) -> None:
+def test_copying_and_archiving(dora: Client) -> None:
     one = create_channel(dora)
     copy = post(dora, f"/channels/{one['id']}/copy", {"name": "second"})
     assert (copy.status_code, copy.json()["enabled"]) == (201, False)
@@ -172,13 +172,13 @@ def test_wrong_bodies_are_named(
     assert not Channel.objects.exists()
 
 
-def test_a_name_is_taken_once(dora: Client) -> None:
+def test_name_is_used_once(dora: Client) -> None:
     create_channel(dora)
     again = post(dora, "/channels", body())
     assert (again.status_code, again.json()["error"]["param"]) == (409, "name")
 
 
-def test_a_provider_tells_which_models_a_key_may_call(dora: Client, fake: FakeUpstream) -> None:
+def test_provider_lists_the_models_of_a_key(dora: Client, fake: FakeUpstream) -> None:
     fields = {"provider": "openai_compatible", "base_url": fake.url, "secret": SECRET}
     document = post(dora, "/provider-models", fields).json()
     assert (document["ok"], document["models"]) == (True, ["fake", "fake-1000", "fake-64"])

@@ -92,7 +92,7 @@ def changes_in(html: str) -> list[str]:
     return [text_of(row).strip() for row in re.findall(r"<tr>.*?</tr>", table, re.S)][1:]
 
 
-def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Channel) -> None:
+def test_changes_are_previewed_before_saving(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
     assert dora.get(path).status_code == 200
     assert "Nothing changes." in dora.post(path, settings(channel)).content.decode()
@@ -157,7 +157,7 @@ def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Ch
     assert "Cost this month $12.50 of $1,000.00" in html
 
 
-def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: Channel) -> None:
+def test_second_editor_sees_both_versions_and_may_overwrite(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
     inputs = settings(channel, weight="7")
     change_channel(SYSTEM, channel, {"weight": 5})
@@ -199,7 +199,7 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
         ({"provider": "nobody"}, "Provider"),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field(
+def test_invalid_input_is_reported_at_its_field(
     dora: Client, channel: Channel, over: dict[str, str], text: str
 ) -> None:
     answer = dora.post(path_of(channel, "/edit"), settings(channel, **over) | {"save": "1"})
@@ -261,9 +261,7 @@ def test_a_wrong_row_is_named(
     assert channel.routes.count() == 3
 
 
-def test_what_the_provider_lists_is_offered_and_what_is_gone_is_marked(
-    dora: Client, channel: Channel
-) -> None:
+def test_listed_models_are_offered_and_missing_ones_marked(dora: Client, channel: Channel) -> None:
     inputs = routes(
         channel, ("alias", "fake-64", "", ""), ("fake", "", "", ""), ("gone", "", "", "")
     )
@@ -300,7 +298,7 @@ def test_keys_are_added_disabled_enabled_and_removed(dora: Client, channel: Chan
     assert SECRET not in again.content.decode()
 
 
-def test_a_key_that_is_disabled_is_not_tested_with(
+def test_disabled_key_is_not_used_for_tests(
     dora: Client, channel: Channel, fake: FakeUpstream
 ) -> None:
     change_channel(SYSTEM, channel, {"keys": [OTHER, SECRET]})

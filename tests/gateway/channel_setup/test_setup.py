@@ -126,7 +126,7 @@ def test_each_failure_is_told_at_its_stage(
     assert SECRET not in html
 
 
-def test_an_address_inside_is_not_reached(dora: Client, fake: FakeUpstream) -> None:
+def test_internal_address_is_not_reached(dora: Client, fake: FakeUpstream) -> None:
     save_settings(SYSTEM, egress_allow=[])
     seen = len(fake.books())
     for step in ("models", "test"):
@@ -193,7 +193,7 @@ def rates_of(model: str) -> dict[str, Any]:
     return rates
 
 
-def test_a_typed_price_that_cannot_be_set_stays_typed(dora: Client, fake: FakeUpstream) -> None:
+def test_rejected_typed_price_stays_typed(dora: Client, fake: FakeUpstream) -> None:
     """Nor does the wizard change the price that customers of other channels pay."""
     rates = {"meters": {"in_text": 150_000_000}}
     set_price(SYSTEM, "known", START, rates, source="file")
@@ -250,7 +250,7 @@ def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream
     assert page.status_code == 200
 
 
-def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUpstream) -> None:
+def test_rejected_proposed_price_is_reported(dora: Client, fake: FakeUpstream) -> None:
     """Nothing is stored then."""
     rates = {"meters": {"in_text": 150_000_000}}
     set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
@@ -273,7 +273,7 @@ def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUps
         ({"by_hand": "two words"}, "is not a model name"),
     ],
 )
-def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
+def test_unsaveable_input_is_named_and_stays_typed(
     dora: Client, fake: FakeUpstream, over: dict[str, Any], text: str
 ) -> None:
     inputs = sent(fake) | models("fake", "named-so", "x", ticked=("fake",)) | over
@@ -286,7 +286,7 @@ def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
     assert not Channel.objects.exists()
 
 
-def test_it_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
+def test_setup_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
     alice = cast.signed_in(people.alice)
     for path in (NEW, f"{NEW}/models", f"{NEW}/test"):
         assert alice.post(path, sent(fake)).status_code == 404
@@ -352,7 +352,7 @@ def test_a_region_and_a_key_make_a_channel(dora: Client, fake: FakeUpstream) -> 
          "The key cannot be used: the key needs client_email."),
     ],
 )  # fmt: skip
-def test_what_a_cloud_lacks_is_told(
+def test_missing_cloud_settings_are_reported(
     dora: Client, fake: FakeUpstream, over: dict[str, str], words: str
 ) -> None:
     named = {"by_hand": "gemini-2.5-flash", "base_url": "", "provider": "vertex"}

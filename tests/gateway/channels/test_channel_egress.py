@@ -77,7 +77,7 @@ def whole(channel: Channel, pems: dict[str, str], proxy_url: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])
-def test_the_test_and_the_model_list_go_the_same_way(
+def test_channel_test_and_model_list_use_the_same_egress(
     channel: Channel, fake: FakeUpstream, kind: Kind
 ) -> None:
     with FakeProxy(kind, login=LOGIN) as proxy:
@@ -120,9 +120,7 @@ def test_no_secret_follows_to_another_address(
     assert channel.keys.count() == 0
 
 
-def test_what_is_not_given_again_stays_where_the_address_does(
-    channel: Channel, pems: dict[str, str]
-) -> None:
+def test_omitted_secrets_stay_with_the_same_address(channel: Channel, pems: dict[str, str]) -> None:
     whole(channel, pems, "http://proxy.example:8080")
     change_channel(SYSTEM, channel, {"weight": 3})
     copy = copy_channel(SYSTEM, channel, "copy")
@@ -149,7 +147,7 @@ def test_what_is_not_given_again_stays_where_the_address_does(
         {"client_key": "y"},
     ],
 )
-def test_what_nothing_could_be_reached_with_is_refused(
+def test_unusable_egress_settings_are_rejected(
     channel: Channel, pems: dict[str, str], wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(ChannelRefused):
@@ -158,7 +156,7 @@ def test_what_nothing_could_be_reached_with_is_refused(
         change_channel(SYSTEM, channel, {"client_cert": pems["cert"]})
 
 
-def test_no_secret_is_shown_or_told(people: Cast, channel: Channel, pems: dict[str, str]) -> None:
+def test_no_secret_is_shown_or_logged(people: Cast, channel: Channel, pems: dict[str, str]) -> None:
     """By the page: neither on it, nor in the review, nor in the audit trail."""
     dora = cast.signed_in(people.dora)
     path, key_line = path_of(channel, "/edit"), pems["key"].splitlines()[1]

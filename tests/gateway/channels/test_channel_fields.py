@@ -30,5 +30,5 @@ def test_each_setting_with_a_label_is_in_the_form() -> None:
     assert "zero_retention" in labelled <= set(SettingsForm.base_fields)
 
 
-def test_the_snapshot_reads_columns_that_there_are() -> None:
+def test_snapshot_reads_existing_columns() -> None:
     assert {field.name for field in fields(ChannelRow)} - {"keys", "routes"} <= COLUMNS

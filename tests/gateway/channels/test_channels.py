@@ -58,7 +58,7 @@ def epoch() -> int:
     return row.n if row else 0
 
 
-def test_a_channel_is_stored_with_defaults_routes_and_a_sealed_secret() -> None:
+def test_channel_is_stored_with_defaults_routes_and_sealed_secret() -> None:
     channel = make()
     channel.refresh_from_db()
     assert (channel.priority, channel.weight, channel.retries) == (0, 1, 2)
@@ -99,7 +99,7 @@ def test_every_write_is_audited_and_heard_without_the_secret() -> None:
     assert not ChannelKey.objects.exists()
 
 
-def test_a_change_leaves_what_it_does_not_name() -> None:
+def test_change_keeps_unnamed_fields() -> None:
     channel = make(priority=3)
     changed = change_channel(SYSTEM, channel, {"weight": 7, "timeouts": {"idle": 5}})
     assert (changed.priority, changed.weight) == (3, 7)
@@ -136,12 +136,12 @@ def test_a_new_address_never_keeps_a_stored_secret() -> None:
     assert (channel.base_url, secrets(channel)) == ("http://127.0.0.1:9/v1", [SECRET])
 
 
-def test_the_same_address_written_otherwise_keeps_the_secrets() -> None:
+def test_respelt_address_keeps_the_secrets() -> None:
     changed = change_channel(SYSTEM, make(), {"base_url": "http://127.0.0.1:9/v1/"})
     assert secrets(changed) == [SECRET]
 
 
-def test_stored_and_new_secrets_stand_in_the_order_given() -> None:
+def test_stored_and_new_secrets_keep_the_given_order() -> None:
     channel = make()
     changed = change_channel(SYSTEM, channel, {"keys": [OTHER, *channel.keys.all()]})
     assert secrets(changed) == [OTHER, SECRET]
@@ -161,9 +161,7 @@ def test_stored_and_new_secrets_stand_in_the_order_given() -> None:
         ({"keys": ["line\nbreak: x"]}, "keys"),
     ],
 )
-def test_what_no_request_could_be_made_with_is_refused(
-    fields: dict[str, object], field: str
-) -> None:
+def test_unusable_settings_are_rejected(fields: dict[str, object], field: str) -> None:
     with pytest.raises(ChannelRefused) as refused:
         make(**fields)
     assert refused.value.field == field
@@ -208,7 +206,7 @@ def test_keys_are_added_disabled_and_removed_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("secret", [SECRET, "", "with space", "x" * 5000])
-def test_what_is_no_new_key_is_not_added(secret: str) -> None:
+def test_invalid_new_key_is_not_added(secret: str) -> None:
     channel = make()
     with pytest.raises(ChannelRefused) as refused:
         add_key(SYSTEM, channel, secret)
@@ -216,7 +214,7 @@ def test_what_is_no_new_key_is_not_added(secret: str) -> None:
     assert secrets(channel) == [SECRET]
 
 
-def test_a_key_that_stays_in_a_write_of_all_stays_the_same_row() -> None:
+def test_key_kept_in_a_full_write_stays_the_same_row() -> None:
     """Its state is not lost when a file or a form states all keys."""
     channel = make()
     key = channel.keys.get()
@@ -256,7 +254,7 @@ def test_a_copy_has_everything_but_is_off() -> None:
     assert refused.value.field == "name"
 
 
-def test_an_archived_channel_is_off_until_it_is_restored_and_turned_on() -> None:
+def test_archived_channel_is_off_until_restored_and_enabled() -> None:
     channel = make()
     archive_channel(SYSTEM, channel)
     channel.refresh_from_db()
@@ -272,7 +270,7 @@ def test_an_archived_channel_is_off_until_it_is_restored_and_turned_on() -> None
     assert list(actions)[1:3] == ["channel.archived", "channel.restored"]
 
 
-def test_a_change_that_was_thought_out_from_an_older_state_is_refused() -> None:
+def test_change_based_on_an_older_state_is_rejected() -> None:
     channel = make()
     seen = version_of(channel)
     change_channel(SYSTEM, channel, {"weight": 5}, seen=seen)
@@ -322,7 +320,7 @@ def test_every_bound_is_refused_at_its_field(fields: dict[str, object], field: s
 
 
 @pytest.mark.parametrize("name", ["", " main", "n" * 121])
-def test_a_name_is_a_name(name: str) -> None:
+def test_name_must_be_valid(name: str) -> None:
     with pytest.raises(ChannelRefused) as refused:
         create_channel(SYSTEM, name, {"provider": "openai", "keys": [SECRET]})
     assert refused.value.field == "name"
@@ -337,7 +335,7 @@ def loaded() -> Snapshot:
     return build(text, vault(), DatabaseClock())
 
 
-def test_a_disabled_key_is_not_used_and_without_any_the_channel_is_out() -> None:
+def test_disabled_key_is_not_used_and_its_channel_may_be_out() -> None:
     """It is never asked without a key instead."""
     channel = make()
     second = add_key(SYSTEM, channel, OTHER)

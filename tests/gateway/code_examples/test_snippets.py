@@ -340,7 +340,7 @@ def test_code_sends_the_request_that_it_was_made_of(
     assert came == Arrived(call.method, call.path, True, body)
 
 
-def test_a_chat_is_told_in_three_forms() -> None:
+def test_chat_is_shown_in_three_forms() -> None:
     body = CHATS["hard"]
     text = convert_to_form("responses", body)
     assert text.request.body is not None
@@ -356,7 +356,7 @@ def test_a_chat_is_told_in_three_forms() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_code_shows_no_key_and_no_sign_that_is_not_seen(language: Language) -> None:
+def test_code_shows_no_key_and_no_invisible_character(language: Language) -> None:
     for call in CALLS.values():
         code = snippet(call, language, "https://hub.example")
         assert "WEIR_API_KEY" in code

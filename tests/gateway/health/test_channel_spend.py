@@ -50,7 +50,7 @@ def database_now() -> dt.datetime:
         return now.astimezone(dt.UTC)
 
 
-def test_days_and_months_are_those_of_the_installation(key: Key, channel: Channel) -> None:
+def test_days_and_months_use_the_installations_zone(key: Key, channel: Channel) -> None:
     """What has no cost price costs what is charged, as in the books."""
     now = database_now()
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -85,7 +85,7 @@ def test_each_record_counts_once_whenever_the_traffic_is_counted(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_only_a_transaction_of_this_database_is_waited_for(key: Key, channel: Channel) -> None:
+def test_only_own_database_transactions_are_awaited(key: Key, channel: Channel) -> None:
     """What it wrote counts once it is there; one of another database holds nothing up."""
     now = database_now()
     with databases.admin() as elsewhere, elsewhere.transaction():

@@ -72,9 +72,7 @@ def text_of(client: Client, channel: Channel) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_a_rest_is_told_with_its_cause_after_it_ended(
-    people: Cast, channel: Channel, key: Key
-) -> None:
+def test_ended_rest_is_shown_with_its_cause(people: Cast, channel: Channel, key: Key) -> None:
     began_at = clock.now() - 60 * SECOND
     failed(channel, key, began_at - 2 * SECOND, 8)
     # Long before, and of another channel.
@@ -100,7 +98,7 @@ def test_a_rest_is_told_with_its_cause_after_it_ended(
     assert answer.json()["last_rest"]["failed"] == 8
 
 
-def test_its_requests_are_linked_for_an_operator_with_an_organisation(
+def test_requests_of_a_rest_are_linked_for_operators(
     people: Cast, channel: Channel, key: Key
 ) -> None:
     failed(channel, key, clock.now() - SECOND, 3)
@@ -138,7 +136,7 @@ def test_paused_keys_are_a_rest_and_a_dead_process_ends_one(channel: Channel) ->
     assert ChannelRest.objects.filter(ended_at=None).exists()
 
 
-def test_what_fails_more_than_half_is_failing_not_active(
+def test_mostly_failing_channel_is_failing_not_active(
     people: Cast, channel: Channel, key: Key
 ) -> None:
     """A model and its channel, on the page, in its polled part, and in the list."""

@@ -33,7 +33,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> dt.datetime:
     return instant
 
 
-def test_it_counts_what_a_channel_is_to_blame_for(key: Key, now: dt.datetime) -> None:
+def test_uptime_counts_only_the_channels_faults(key: Key, now: dt.datetime) -> None:
     for status, kind in (
         (200, None), (200, None), (499, "client_closed"), (400, "upstream_invalid"),
         (502, "upstream_error"), (429, "upstream_rate_limited"), (504, "timeout"),
@@ -52,7 +52,7 @@ def test_it_counts_what_a_channel_is_to_blame_for(key: Key, now: dt.datetime) ->
     assert uptime.ok_path == ""
 
 
-def test_what_ended_before_the_day_is_not_in_it(key: Key, now: dt.datetime) -> None:
+def test_requests_before_the_day_are_excluded(key: Key, now: dt.datetime) -> None:
     happen(key, now, 0, ended_at=now - dt.timedelta(hours=25))
     happen(key, now, 0, ended_at=now - dt.timedelta(days=9))
     count_new_records()
@@ -60,7 +60,7 @@ def test_what_ended_before_the_day_is_not_in_it(key: Key, now: dt.datetime) -> N
     assert TrafficBucket.objects.count() == 1
 
 
-def test_it_counts_what_rules_pick_channels_by(key: Key, now: dt.datetime) -> None:
+def test_measures_used_by_rules_are_counted(key: Key, now: dt.datetime) -> None:
     """Of what failed, its time says nothing."""
     meters = {"in_text": 60, "in_cache_read": 40, "out_text": 20, "out_reasoning": 5}
     for _ in range(2):

@@ -55,12 +55,12 @@ EXPIRES, SIGNATURE = GOOD.split("&")
         f"expires={'9' * 12}&{SIGNATURE}",
     ],
 )
-def test_nothing_else_opens_it(query: str) -> None:
+def test_nothing_else_opens_a_link(query: str) -> None:
     assert not is_signed("pepper", "task", query.encode(), NOW)
 
 
 @pytest.mark.parametrize("expires", ["\u0662", "1" * 12, "-1", "x"])
-def test_an_instant_that_is_none_opens_nothing_even_if_it_was_signed(expires: str) -> None:
+def test_invalid_instant_opens_nothing_even_if_signed(expires: str) -> None:
     """An instant of 12 digits lies so far away that the link would be good for ever."""
     query = f"expires={quote(expires)}&signature={_signature('pepper', 'task', expires)}"
     assert not is_signed("pepper", "task", query.encode(), 0)

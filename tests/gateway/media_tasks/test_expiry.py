@@ -35,7 +35,7 @@ def counts() -> list[int]:
     return [model.objects.count() for model in (KeptState, IdempotentAnswer, AnswerPiece)]
 
 
-def test_only_what_is_over_is_dropped() -> None:
+def test_only_expired_links_are_dropped() -> None:
     owner = Organisation.objects.create(name="o", slug="o")
     for hours in (-25, -1, 1, 23):
         fill(owner, clock.now() + timedelta(hours=hours))

@@ -86,7 +86,7 @@ def test_a_finished_task_is_charged_at_the_meters_of_both_prices(
     assert (task.state, facts()) == ("succeeded", ["video.completed"])
 
 
-def test_a_task_whose_hold_was_resolved_by_somebody_else_is_not_handed_out(
+def test_task_resolved_elsewhere_is_not_handed_out(
     task: MediaTask,
 ) -> None:
     """I6, I24: nobody has paid for it, so that its bytes are nobody's, though it was made."""
@@ -103,7 +103,7 @@ def test_a_task_whose_hold_was_resolved_by_somebody_else_is_not_handed_out(
 
 @pytest.mark.parametrize("second", ENDS)
 @pytest.mark.parametrize("first", ENDS)
-def test_the_end_that_is_written_first_stays_and_is_reported_once(
+def test_first_written_end_stays_and_is_reported_once(
     task: MediaTask, first: str, second: str
 ) -> None:
     """I10: two workers were told of an end, the same or another one."""
@@ -128,7 +128,7 @@ def test_a_task_without_an_end_fails_after_24_hours(
 
 
 @pytest.mark.parametrize(("told_s", "flags"), [(None, []), (8, []), (9, ["usage_mismatch"])])
-def test_a_provider_that_tells_more_than_was_ordered_is_found_by_its_records(
+def test_provider_reporting_more_than_ordered_is_found_in_its_records(
     task: MediaTask, told_s: int | None, flags: list[str]
 ) -> None:
     report(task, DONE._replace(seconds=told_s))
@@ -161,7 +161,7 @@ def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
 
 
 @pytest.mark.parametrize(("early_us", "taken"), [(1, 0), (0, 1), (-1, 1)])
-def test_a_task_is_asked_for_when_it_is_due_and_by_one_worker(
+def test_due_task_is_polled_by_one_worker(
     task: MediaTask, monkeypatch: pytest.MonkeyPatch, early_us: int, taken: int
 ) -> None:
     at = clock.now()

@@ -33,9 +33,7 @@ def test_an_end_is_final_and_nothing_goes_back(state: TaskState, task_state: Tas
 
 @pytest.mark.parametrize("failures", [0, 1, 3, 1000])
 @pytest.mark.parametrize("retry_after_s", [None, 0.0, 5.0, 70.0, 10.0**12])
-def test_no_task_is_asked_for_sooner_than_its_provider_allows(
-    failures: int, retry_after_s: float | None
-) -> None:
+def test_task_is_polled_no_sooner_than_allowed(failures: int, retry_after_s: float | None) -> None:
     waits = [
         next_poll_s(RULE, polls, failures=failures, retry_after_s=retry_after_s)
         for polls in (0, 1, 2, 5, 20, 10_000)
@@ -49,7 +47,7 @@ def test_no_task_is_asked_for_sooner_than_its_provider_allows(
         assert waits[-1] == RULE.max_s
 
 
-def test_a_provider_that_tells_nothing_is_asked_ever_less_often() -> None:
+def test_silent_provider_is_polled_ever_less_often() -> None:
     waits = [next_poll_s(RULE, 1, failures=failures) for failures in range(1, 8)]
     assert waits == [20, 40, 80, 160, 300, 300, 300]
 

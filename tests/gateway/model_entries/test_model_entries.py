@@ -5,7 +5,7 @@ from gateway.providers.overrides import apply_overrides
 DAY = 86_400.0
 
 
-def test_of_each_that_is_stated_one_must_fit() -> None:
+def test_one_of_each_stated_list_must_match() -> None:
     everybody = ModelEntry("m")
     assert everybody.visible_to(None, "")
     paying = ModelEntry("m", plan_ids=frozenset({1, 2}))

@@ -26,7 +26,7 @@ def read(entries: dict[str, Any]) -> Any:
     return read_facts(json.dumps(entries))
 
 
-def test_what_has_a_counterpart_is_read_and_the_rest_is_counted() -> None:
+def test_mapped_facts_are_read_and_others_counted() -> None:
     result = read({"a": FULL, "b": {"mode": "chat", "supports_flying": False}, "note": "no model"})
     assert result.facts == {
         "a": {
@@ -46,7 +46,7 @@ WRONG: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, one) for key in WRONG for one in WRONG[key]])
-def test_what_is_no_fact_is_none(key: str, value: Any) -> None:
+def test_invalid_facts_are_none(key: str, value: Any) -> None:
     assert read({"a": {"mode": "chat", key: value}}).facts == {}
 
 

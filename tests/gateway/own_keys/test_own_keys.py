@@ -77,7 +77,7 @@ def test_key_goes_in_and_never_out(people: Cast, channel: Channel) -> None:
     assert all(b"our-secret-channel" not in text for text in shown[:4])
 
 
-def test_only_whom_the_operator_chooses_may_add_one(people: Cast, channel: Channel) -> None:
+def test_only_chosen_organisations_may_add_a_key(people: Cast, channel: Channel) -> None:
     alice, charlie = api_of(people, "alice"), api_of(people, "charlie")
     body = {"offer": id_text(channel.id), "secret": SECRET}
     assert post(alice, "/provider-keys", body).status_code == 404
@@ -139,9 +139,7 @@ def test_replacing_a_rejected_key_clears_the_mark(people: Cast, channel: Channel
     assert post(api, url, {"secret": "sk-own-key-of-acme-0002"}).json()["state"] == "active"
 
 
-def test_channel_that_moves_forgets_the_keys_of_organisations(
-    people: Cast, channel: Channel
-) -> None:
+def test_moved_channel_drops_the_keys_of_organisations(people: Cast, channel: Channel) -> None:
     """No key is sent to an address that it was not given for; it stays, and is not used."""
     key = add(people, channel)
     change_channel(SYSTEM, channel, {"base_url": "https://elsewhere.example.com/v1"})
@@ -184,7 +182,7 @@ def test_operator_offers_a_channel_with_a_fee(people: Cast, channel: Channel) ->
         (OwnKeyFee(FEE_MAX_NANO, 0), None),
     ],
 )
-def test_refused_fee_is_named_as_the_api_has_it(
+def test_rejected_fee_has_the_apis_field_name(
     people: Cast, channel: Channel, fee: OwnKeyFee, field: str | None
 ) -> None:
     if field is None:
@@ -237,7 +235,9 @@ def test_key_for_a_cloud_is_complete(
     [("", "acme-1", "the region of the channel is unknown"), ("eu", "", "the key names no project"),
      ("eu", "a/locations/global", "the key names no project")],
 )  # fmt: skip
-def test_service_account_needs_its_place(people: Cast, region: str, project: str, why: str) -> None:
+def test_service_account_needs_its_location(
+    people: Cast, region: str, project: str, why: str
+) -> None:
     """Google bills the project in the address: it is that of the key, and nothing else."""
     channel = Channel(
         name="cloud", provider="vertex", base_url="https://x.example.com/v1", region=region
@@ -258,7 +258,7 @@ def test_address_with_a_project_cannot_be_offered(people: Cast) -> None:
         set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
 
 
-def test_a_title_is_of_one_channel(people: Cast, channel: Channel) -> None:
+def test_title_belongs_to_one_channel(people: Cast, channel: Channel) -> None:
     """Without one, the provider's name is it."""
     row = set_offer(SYSTEM, channel, title="", everyone=True, fee=OwnKeyFee())
     assert row.title == "OpenAI"
@@ -278,7 +278,7 @@ def test_a_title_is_of_one_channel(people: Cast, channel: Channel) -> None:
         access_channel_offer(cast.actor(people.dora), id_text(other.id))
 
 
-def test_an_offer_is_written_down_as_far_as_it_changed(people: Cast, channel: Channel) -> None:
+def test_only_changes_of_an_offer_are_audited(people: Cast, channel: Channel) -> None:
     offer(channel, people)
     offer(channel, people)
     set_offer(SYSTEM, channel, title="OpenAI", everyone=True, fee=OwnKeyFee(request_nano=10**6))
@@ -322,7 +322,7 @@ def test_the_end_of_a_long_key_is_shown(
     assert add(people, channel, secret=secret).last4 == shown
 
 
-def test_only_what_is_given_of_a_key_changes(people: Cast, channel: Channel) -> None:
+def test_only_given_key_fields_change(people: Cast, channel: Channel) -> None:
     key, alice = add(people, channel, name="first"), cast.actor(people.alice, people.acme)
     changed = own_keys.change_own_key(alice, key, fall_back=True)
     assert (changed.name, changed.enabled, changed.fall_back) == ("first", True, True)
@@ -335,7 +335,7 @@ def test_only_what_is_given_of_a_key_changes(people: Cast, channel: Channel) -> 
     assert AuditEvent.objects.filter(action="own_key.changed").count() == 3
 
 
-def test_pages_say_what_is_missing(people: Cast) -> None:
+def test_pages_name_missing_fields(people: Cast) -> None:
     page = cast.signed_in(people.alice)
     text = page.get("/o/acme/provider-keys").content.decode()
     assert "The operator offers no provider for own keys" in text

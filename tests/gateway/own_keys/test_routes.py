@@ -97,7 +97,7 @@ def test_only_key_that_cannot_be_used_is_refused_not_replaced() -> None:
         ((key("other", of=OTHER, fall_back=False),), False),
     ],
 )
-def test_a_channel_is_not_used_without_a_key_that_may_not_fall_back(
+def test_channel_may_require_an_own_key_without_fall_back(
     keys: tuple[OwnKeyRoute, ...], required: bool
 ) -> None:
     assert requires_own_key({ACME: keys}, "a", ACME, CORE) is required
@@ -114,7 +114,7 @@ def made(id: str, kind: tuple[str, UUID, UUID | None, bool, bool]) -> OwnKeyRout
     return key(id, channel, of=of, team=team, fall_back=fall_back, usable=usable, models=models)
 
 
-def test_no_plan_has_a_key_of_others() -> None:
+def test_no_plan_contains_a_foreign_key() -> None:
     """P12: of all pairs of keys, also where one stands under the wrong organisation; and where none
     may fall back, no shared channel is in the plan."""
     for first, second in product(KINDS, KINDS):

@@ -131,7 +131,7 @@ def test_figures_of_the_page_add_up_as_they_are_shown(
         assert message.count(f">{value}<") >= 3, value
 
 
-def test_only_what_would_meet_the_draft_is_priced_again(
+def test_only_usage_matching_the_draft_is_repriced(
     people: Cast, key: Key, version: PriceVersion
 ) -> None:
     set_price(SYSTEM, "m-*", SINCE, NOW_RATES, source="file")
@@ -148,7 +148,7 @@ def test_only_what_would_meet_the_draft_is_priced_again(
     assert result_of(preview)["repriced"] == 1
 
 
-def test_a_meter_without_a_rate_in_the_draft_keeps_its_charge_and_is_counted(
+def test_unrated_meter_keeps_its_charge_and_is_counted(
     people: Cast, key: Key, version: PriceVersion
 ) -> None:
     record(key, version, meters={"in_text": 5, "searches": 2}, charge_nano=7)
@@ -159,9 +159,7 @@ def test_a_meter_without_a_rate_in_the_draft_keeps_its_charge_and_is_counted(
     assert result_of(preview)["unpriced"] == 1
 
 
-def test_margin_is_from_the_costs_that_are_known(
-    people: Cast, key: Key, version: PriceVersion
-) -> None:
+def test_margin_uses_the_known_costs(people: Cast, key: Key, version: PriceVersion) -> None:
     record(key, version, cost_nano=100_000)
     record(key, version, channel_name="west", cost_nano=90_000)
     record(key, version, channel_name="west", cost_nano=None)
@@ -206,7 +204,7 @@ def test_a_cancelled_preview_ends_and_leaves_nothing(
     assert (preview.state, preview.result, preview.sums) == (PreviewState.CANCELLED, None, {})
 
 
-def test_a_defect_ends_the_preview_in_words(
+def test_failing_preview_ends_with_a_message(
     people: Cast, key: Key, version: PriceVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(key, version)
@@ -217,12 +215,12 @@ def test_a_defect_ends_the_preview_in_words(
     assert (preview.state, preview.message) == (PreviewState.FAILED, "ZeroDivisionError")
 
 
-def test_nothing_to_preview_is_said(people: Cast) -> None:
+def test_empty_preview_says_so(people: Cast) -> None:
     with pytest.raises(PreviewRefused, match="at least one"):
         start_preview(actor(people.dora), [], 7)
 
 
-def test_budgets_that_would_be_crossed_are_named_with_their_window(
+def test_budgets_that_would_be_exceeded_are_named_with_their_window(
     people: Cast, key: Key, version: PriceVersion
 ) -> None:
     noon = clock.now().replace(hour=12, minute=0, second=0, microsecond=0) - dt.timedelta(days=2)

@@ -128,7 +128,7 @@ def test_a_client_names_the_version_that_a_price_replaces(dora: Client) -> None:
     assert [one["meters"]["in_text"] for one in versions(dora)] == ["0.15", "0.16"]
 
 
-def test_proposals_are_put_away_and_listed(dora: Client) -> None:
+def test_proposals_are_dismissed_and_listed(dora: Client) -> None:
     one = propose(dora)
     assert post(dora, f"/price-proposals/{one['id']}/ignore").json()["state"] == "ignored"
     answer = post(dora, f"/price-proposals/{one['id']}/accept")
@@ -141,7 +141,7 @@ def test_proposals_are_put_away_and_listed(dora: Client) -> None:
     assert dora.get("/api/v1/price-proposals?states=open").status_code == 400
 
 
-def test_a_preview_prices_again_what_was_charged(people: cast.Cast, dora: Client) -> None:
+def test_preview_reprices_past_usage(people: cast.Cast, dora: Client) -> None:
     key, _ = cast.make_key(people.core, "ci", user=people.bob)
     rows.credit(key)
     version = rows.price_version("gpt-x")

@@ -184,7 +184,7 @@ def drafted(client: Client, **over: Any) -> str:
     return str(response["location"].rsplit("/")[-1])
 
 
-def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
+def test_publishing_states_when_the_price_starts(served: Cast) -> None:
     client, address = signed_in(served.dora), reverse("price_proposals")
     set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
     for begins, message in (
@@ -252,7 +252,7 @@ def test_the_only_version_of_a_price_is_withdrawn_too(served: Cast) -> None:
     assert list_prices(["m-3"]) == []
 
 
-def test_a_draft_whose_beginning_has_passed_is_not_published(
+def test_draft_with_a_past_start_is_not_published(
     served: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, at = signed_in(served.dora), clock.now() + dt.timedelta(hours=2)
@@ -280,7 +280,7 @@ def test_a_draft_whose_beginning_has_passed_is_not_published(
         ({"valid_from": "2026-03-01T00:00"}, "cannot start in the past"),
     ],
 )
-def test_what_cannot_be_charged_is_said_and_stays_typed(
+def test_unchargeable_input_is_reported_and_stays_typed(
     served: Cast, over: dict[str, Any], text: str
 ) -> None:
     response = post(signed_in(served.dora), "price_draft", **draft_fields(**over))
@@ -494,7 +494,7 @@ def test_a_preview_shows_the_effect_of_a_condition(served: Cast) -> None:
         ([("speed", "fast", "in_text", "", "2")] * 2, "This rate is listed twice."),
     ],
 )
-def test_a_condition_that_cannot_be_is_said_at_its_row(
+def test_invalid_condition_is_reported_at_its_row(
     served: Cast, rows: list[tuple[str, ...]], text: str
 ) -> None:
     answer = post(signed_in(served.dora), "price_draft", **draft_fields(**typed(*rows)))
@@ -514,7 +514,7 @@ def test_a_preview_can_be_stopped_from_its_page(served: Cast) -> None:
     assert "was stopped" in text_of(client, started["location"])
 
 
-def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: Cast) -> None:
+def test_plan_cutting_by_half_waits_for_another_operator(served: Cast) -> None:
     """Two persons: by its multiplier, by putting somebody on it, by taking somebody off."""
     dora, otto = signed_in(served.dora), signed_in(person("otto", operator=True))
     dear = save_plan(SYSTEM, "dear", multiplier_ppm=3_000_000)
@@ -595,7 +595,7 @@ def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None
     assert not Plan.objects.exists()
 
 
-def test_a_team_and_a_person_go_on_a_plan_of_their_own(served: Cast) -> None:
+def test_team_and_person_can_have_their_own_plan(served: Cast) -> None:
     """The nearest plan holds: the person's, else the team's, else the organisation's."""
     client = signed_in(served.dora)
     bob = Membership.objects.get(user=served.bob)
@@ -655,7 +655,7 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
     assert "requested a change of core (Acme)" in text_of(otto, page)
 
 
-def test_a_markup_that_is_none_is_refused_in_words(served: Cast) -> None:
+def test_invalid_markup_is_rejected_with_a_message(served: Cast) -> None:
     response = post(signed_in(served.dora), "plan_create", name="x", markup="-101", models="")
     assert response.status_code == 422
     assert "Enter a percentage from -100" in response.content.decode()
@@ -671,7 +671,7 @@ def test_a_markup_that_is_none_is_refused_in_words(served: Cast) -> None:
         ("", "Enter a percentage from -100"),
     ],
 )  # fmt: skip
-def test_a_markup_says_while_typed_what_it_makes(served: Cast, typed: str, told: str) -> None:
+def test_markup_shows_its_effect_while_typing(served: Cast, typed: str, told: str) -> None:
     answer = signed_in(served.dora).get(reverse("markup_checked"), {"markup": typed})
     assert told in answer.content.decode()
 
@@ -694,7 +694,7 @@ def test_the_api_gives_the_book_exactly(served: Cast) -> None:
     assert with_key(text).get("/api/v1/prices", {"nonsense": "1"}).status_code == 400
 
 
-def test_a_key_with_a_list_of_models_is_told_their_prices_only(served: Cast) -> None:
+def test_key_limited_to_models_sees_only_their_prices(served: Cast) -> None:
     """P12: what a key may not ask it does not see either."""
     texts = []
     for name, patterns in (("all", ()), ("few", ("gpt-*",)), ("none", ("no-such",))):

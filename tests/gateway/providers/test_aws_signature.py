@@ -79,7 +79,7 @@ class _At(SigV4Auth):  # type: ignore[misc]
         st.tuples(_TEXT, st.text(max_size=9)), max_size=4, unique_by=lambda pair: pair[0]
     ),
 )
-def test_the_signature_is_that_of_botocore(
+def test_signature_matches_botocore(
     segments: list[str],
     body: bytes,
     access: str,

@@ -49,7 +49,7 @@ def test_the_project_is_the_keys_unless_another_is_entered() -> None:
         ("global", "", "{broken", "place_project"),
     ],
 )
-def test_what_cannot_stand_in_an_address(
+def test_texts_that_cannot_be_in_an_address(
     region: str, project: str, secret: str, field: str
 ) -> None:
     with pytest.raises(BadPlace) as error:
@@ -57,7 +57,7 @@ def test_what_cannot_stand_in_an_address(
     assert error.value.field == field
 
 
-def test_an_address_of_another_kind_says_nothing() -> None:
+def test_address_of_another_kind_names_no_region() -> None:
     assert GOOGLE.read("https://proxy.example/v1") == ("", "")
     assert AMAZON.read("https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com") == ("", "")
 

@@ -25,7 +25,7 @@ def load(name: str) -> Any:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", [name for name in PROVIDERS if name not in NOT_CHATTING])
-def test_what_goes_out(name: str, case: str) -> None:
+def test_outgoing_requests(name: str, case: str) -> None:
     golden = load(f"{name}/{case}.json")
     assert outgoing(PROVIDERS[name], case, **golden["model"]) == golden["request"]
 

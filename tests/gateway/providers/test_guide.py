@@ -37,7 +37,7 @@ def test_the_example_speaks_its_second_dialect() -> None:
     assert provider.url("messages", "https://own.example") == "https://own.example/llm/v2/messages"
 
 
-def test_what_the_guide_names_is_there() -> None:
+def test_names_in_the_guide_exist() -> None:
     for path in re.findall(r"`((?:gateway|tests)/[a-z_/.]+?)/?`", GUIDE):
         if "acme" not in path:
             assert (ROOT / path).exists(), path

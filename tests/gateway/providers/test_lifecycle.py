@@ -30,7 +30,7 @@ from gateway.providers.parameters import supported_parameters
         ("vllm", "claude-3-opus", None),
     ],
 )
-def test_a_provider_ends_its_own_models(provider: str, model: str, date: str | None) -> None:
+def test_provider_retires_its_own_models(provider: str, model: str, date: str | None) -> None:
     assert shutdown_date(provider, model) == date
 
 
@@ -48,9 +48,7 @@ def test_a_provider_ends_its_own_models(provider: str, model: str, date: str | N
         ("gemini", "gemini-2.5-flash", {"n", "seed", "top_k"}, {"logprobs"}),
     ],
 )  # fmt: skip
-def test_what_a_model_takes(
-    provider: str, model: str, takes: set[str], takes_not: set[str]
-) -> None:
+def test_inputs_of_a_model(provider: str, model: str, takes: set[str], takes_not: set[str]) -> None:
     result = supported_parameters(capabilities_of(model, provider_named(provider)))
     assert list(result) == sorted(result)
     assert takes <= set(result)

@@ -41,7 +41,7 @@ def test_bedrock_pages_by_a_token_and_names_profiles() -> None:
             read_page("converse", wrong)
 
 
-def test_vertex_names_what_answers_without_being_deployed() -> None:
+def test_vertex_lists_what_answers_without_deployment() -> None:
     names = [
         "publishers/google/models/gemini-2.5-pro",
         "publishers/google/models/imagen-4.0",
@@ -70,6 +70,6 @@ def test_vertex_names_what_answers_without_being_deployed() -> None:
     [None, [], "x", {"data": 1, "models": 1}, {"data": ["a"], "models": ["a"]},
      {"data": [{}], "models": [{}]}, {"data": [{"id": 1}], "models": [{"name": 1}]}],
 )  # fmt: skip
-def test_what_is_no_list_is_told(dialect: Dialect, body: Any) -> None:
+def test_malformed_list_is_reported(dialect: Dialect, body: Any) -> None:
     with pytest.raises(NotAList):
         read_page(dialect, body)

@@ -235,11 +235,11 @@ def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -
         ("models/gemini-2.5-pro", "gemini-2.5-pro"),
     ],
 )
-def test_names_that_are_like_others(name: str, like: str) -> None:
+def test_similar_names(name: str, like: str) -> None:
     assert row(name) == row(like)
 
 
-def test_a_later_claude_thinks_by_effort_and_its_length_is_not_known() -> None:
+def test_later_claude_thinks_by_effort_with_unknown_length() -> None:
     later, known = row("claude-opus-5"), row("claude-opus-4-6")
     assert "thinking_adaptive" in later.flags
     assert later == replace(known, output_max=None, output_limit=None)
@@ -262,13 +262,13 @@ def test_models_that_only_chat(name: str, only: bool) -> None:
     assert capabilities_of(name, provider_named("openai")).chat_only is only
 
 
-def test_gpt_oss_is_nobodys_api() -> None:
+def test_gpt_oss_belongs_to_no_api() -> None:
     known = row("openai/gpt-oss-120b")
     assert (known.owner, known.flags, known.traits) == ("", frozenset(), frozenset())
 
 
 @pytest.mark.parametrize("name", ["", "llama3.2:3b", "my-model", "o", "gpt", "x/"])
-def test_what_is_not_known_is_permitted_all(name: str) -> None:
+def test_unknown_model_is_permitted_everything(name: str) -> None:
     assert find_row(name) is None
     capabilities = capabilities_of(name, provider_named("openai"))
     assert capabilities == UNKNOWN
@@ -287,7 +287,7 @@ def test_only_whole_names_are_listed() -> None:
         assert not is_listed(name)
 
 
-def test_the_asked_name_decides_where_the_upstreams_own_tells_nothing() -> None:
+def test_requested_name_decides_where_the_upstreams_is_unknown() -> None:
     azure = provider_named("azure_openai")
     assert capabilities_of("our-model", azure, "o4-mini") == row("o4-mini")
     assert capabilities_of("gpt-4o", azure, "o4-mini") == row("gpt-4o")
@@ -300,13 +300,13 @@ def test_an_endpoint_of_ark_is_a_doubao() -> None:
 
 @pytest.mark.parametrize("provider", ["vllm", "ollama", "openrouter", "local"])
 @pytest.mark.parametrize("name", ["qwen-plus", "deepseek-v3-1-250821", "glm-5", "grok-4"])
-def test_other_servers_have_not_the_owners_api(provider: str, name: str) -> None:
+def test_other_servers_lack_the_owners_api(provider: str, name: str) -> None:
     capabilities = capabilities_of(name, PROVIDERS[provider])
     assert not capabilities.flags & OWNER_FLAGS
     assert capabilities.search is None
 
 
-def test_another_gateway_gets_parameters_whole_and_sorts_them_out() -> None:
+def test_another_gateway_gets_all_parameters_and_drops_its_own() -> None:
     capabilities = capabilities_of("qwen-plus", provider_named("openai_compatible"))
     assert "parameters_whole" in capabilities.flags
     assert "params_object" not in capabilities.flags
@@ -314,7 +314,7 @@ def test_another_gateway_gets_parameters_whole_and_sorts_them_out() -> None:
     assert capabilities.search == "enable_search"
 
 
-def test_dashscope_sorts_parameters_out_for_every_model() -> None:
+def test_dashscope_drops_parameters_for_every_model() -> None:
     assert "params_object" in capabilities_of("deepseek-v3", provider_named("qwen")).flags
 
 
@@ -345,14 +345,12 @@ def test_a_row_can_be_changed() -> None:
         ("a-model-of-ours", {"image": 1}, None),
     ],
 )
-def test_what_a_model_surely_cannot_take(
-    name: str, media: dict[str, int], kind: str | None
-) -> None:
+def test_definitely_unsupported_inputs(name: str, media: dict[str, int], kind: str | None) -> None:
     provider = provider_named("openai_compatible")
     assert unread(name, capabilities_of(name, provider), media) == kind
 
 
-def test_what_a_model_cannot_take_is_known_by_its_own_name_and_the_operators_word() -> None:
+def test_unsupported_inputs_follow_name_and_operator() -> None:
     provider = provider_named("openai_compatible")
     named_by_us = capabilities_of("llava", provider, "gpt-4")
     assert named_by_us.inputs == {"text"}
@@ -376,17 +374,17 @@ def test_what_a_model_cannot_take_is_known_by_its_own_name_and_the_operators_wor
         ("a-model-of-ours", 1_000_000, None),
     ],
 )
-def test_a_cap_that_is_surely_too_large(name: str, asked: int | None, lowered: int | None) -> None:
+def test_definitely_excessive_cap(name: str, asked: int | None, lowered: int | None) -> None:
     assert lowered_cap(name, capabilities_of(name, provider_named("openrouter")), asked) == lowered
 
 
-def test_a_name_of_ours_tells_nothing_of_the_limit_behind_it() -> None:
+def test_our_own_name_does_not_reveal_the_limit_behind_it() -> None:
     named_by_us = capabilities_of("llama", provider_named("vllm"), "gpt-4o")
     assert named_by_us.output_limit == 16_384
     assert lowered_cap("llama", named_by_us, 100_000) is None
 
 
-def test_the_limit_is_never_below_what_is_asked_for_of_our_own_accord() -> None:
+def test_limit_is_never_below_our_own_default_request() -> None:
     for name in IDS:
         result = row(name)
         assert result.output_limit is None or (result.output_max or 0) <= result.output_limit

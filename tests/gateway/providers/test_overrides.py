@@ -10,7 +10,7 @@ from gateway.providers.overrides import (
 )
 
 
-def test_an_operator_switches_on_what_nobody_knew() -> None:
+def test_operator_enables_an_unknown_capability() -> None:
     can = apply_overrides(UNSAID, frozenset((name, True) for name in CAPABILITIES))
     assert can.tools
     assert can.json == "schema"
@@ -18,7 +18,7 @@ def test_an_operator_switches_on_what_nobody_knew() -> None:
     assert can.thinking == "effort"
 
 
-def test_an_operator_switches_off_what_the_catalogue_says() -> None:
+def test_operator_disables_a_catalogued_capability() -> None:
     can = apply_overrides(UNKNOWN, frozenset((name, False) for name in CAPABILITIES))
     assert not can.tools
     assert not can.parallel_tools
@@ -45,7 +45,7 @@ def test_nothing_else_changes() -> None:
         ({("vision", True), ("reasoning", False)}, ("image",), False, None),
     ],
 )
-def test_what_a_request_needs(
+def test_capabilities_a_request_needs(
     overrides: Overrides, media: tuple[str, ...], tools: bool, off: str | None
 ) -> None:
     assert switched_off(frozenset(overrides), media, tools=tools) == off

@@ -216,7 +216,7 @@ def test_an_azure_address_has_no_other_query(query: str) -> None:
         provider_named("azure_openai").address(f"{AZURE}?{query}")
 
 
-def test_what_is_not_offered() -> None:
+def test_unsupported_operations() -> None:
     with pytest.raises(NotOffered, match="anthropic does not offer chat_completions"):
         provider_named("anthropic").url("chat_completions", "https://api.anthropic.com")
     with pytest.raises(NotOffered, match="glm does not speak gemini"):
@@ -253,7 +253,7 @@ _AWKWARD = st.sampled_from(["..", "/", "%2f", "%2F", "%", "?", "#", "@", ":", "\
 
 @given(st.lists(st.text(max_size=6) | _AWKWARD, max_size=6).map("".join))
 @example("{model}")
-def test_no_model_name_makes_an_address_leave_its_path(model: str) -> None:
+def test_no_model_name_leaves_its_path(model: str) -> None:
     for name, base_url, start, end, query in (
         ("gemini", GEMINI, "/v1beta/models/", ":generateContent", ""),
         (
@@ -312,7 +312,7 @@ def test_secret() -> None:
             provider_named("openai").headers(secret)
 
 
-def test_headers_of_a_client_that_go_on() -> None:
+def test_forwarded_client_headers() -> None:
     fields = {
         "anthropic-version": "2024-01-01",
         "anthropic-beta": "a, b",
@@ -392,7 +392,7 @@ def test_hosts_of_open_models_have_one_api_for_all() -> None:
     assert "no_logprobs" in capabilities_of("any", provider_named("groq")).flags
 
 
-def test_what_is_peculiar_to_a_provider() -> None:
+def test_peculiarities_of_a_provider() -> None:
     assert provider_named("local").quirks == {Quirk.NO_CONNECTION_REUSE, Quirk.NO_TOOLS}
     assert provider_named("openai").quirks == {Quirk.RESPONSES_SOCKETS}
     assert provider_named("openai_compatible").quirks == frozenset()

@@ -31,7 +31,7 @@ def test_the_signature_is_that_of_volcengines_sdk() -> None:
     }
 
 
-def test_a_token_says_who_it_is_from_and_for_how_long() -> None:
+def test_token_states_its_issuer_and_lifetime() -> None:
     headers = TokenSigner("AK", "SK").headers("POST", "https://a.example", b"{}", NOW)
     token = headers["authorization"].removeprefix("Bearer ")
     text, _, signature = token.rpartition(".")

@@ -82,11 +82,11 @@ def test_a_suffix_is_cut_off_and_sets_the_thinking(
         "",
     ],
 )
-def test_a_name_that_is_left_whole(name: str) -> None:
+def test_name_that_stays_whole(name: str) -> None:
     assert read_requested_model(name) == RequestedModel(ModelName(name))
 
 
-def test_a_model_that_really_ends_so_is_itself() -> None:
+def test_model_whose_name_ends_so_is_itself() -> None:
     known = {"gemini-3-pro-preview", "gemini-3-pro-preview-thinking"}.__contains__
     assert read_requested_model("gemini-3-pro-preview-thinking", known).reasoning is None
     split = read_requested_model("gemini-3-pro-preview-thinking-low", known)
@@ -95,7 +95,7 @@ def test_a_model_that_really_ends_so_is_itself() -> None:
     assert longer.name == "gemini-3-pro-preview-thinking"
 
 
-def test_the_installation_says_which_models_there_are() -> None:
+def test_installation_decides_which_models_exist() -> None:
     asked = read_requested_model("gemini-own-thinking-5000", {"gemini-own"}.__contains__)
     assert asked.name == "gemini-own"
     assert asked.reasoning is not None

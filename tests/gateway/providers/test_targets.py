@@ -148,7 +148,7 @@ def test_an_alias_is_resolved_at_its_provider_alone() -> None:
     assert upstream_of(other, "openai", "nano-banana-pro", known).model == "nano-banana-pro"
 
 
-def test_an_operators_own_capabilities_take_the_place_of_the_catalogues() -> None:
+def test_own_capabilities_replace_the_catalogues() -> None:
     qwen = provider_named("qwen")
     own = replace(capabilities_of("qwen-plus", qwen), output_max=7, flags=frozenset())
     assert upstream_of(qwen, "openai", "qwen-plus", own).output_max == 7
@@ -171,7 +171,7 @@ def test_models_that_only_stream(model: str, thinks: bool | None, must: bool) ->
     assert must_stream(known, Needs(thinks=thinks)) is must
 
 
-def test_a_profile_of_a_customer_is_what_its_public_name_says() -> None:
+def test_customer_profile_uses_its_public_name() -> None:
     profile = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3"
     bedrock = provider_named("bedrock")
     for name, dialect in (("claude-opus-4-6", "anthropic"), ("our-model", "converse")):

@@ -54,7 +54,7 @@ def named(operation: str) -> VideoForm:
         ("veo_videos", "veo_create", "models/veo-3.0-generate-001/operations/abc123"),
     ],
 )
-def test_what_is_accepted_has_an_id(operation: str, create: str, id_: str) -> None:
+def test_accepted_order_has_an_id(operation: str, create: str, id_: str) -> None:
     assert named(operation).read_accepted(answered(create)) == id_
 
 
@@ -74,15 +74,13 @@ def test_what_is_accepted_has_an_id(operation: str, create: str, id_: str) -> No
          "https://generativelanguage.googleapis.com/v1beta/files/f1:download?alt=media"),
     ],
 )  # fmt: skip
-def test_what_is_told_of_a_task(
-    operation: str, recorded: str, id_: str, state: str, content: str
-) -> None:
+def test_task_reports(operation: str, recorded: str, id_: str, state: str, content: str) -> None:
     status = named(operation).read_status(answered(recorded), id_)
     assert (status.state, status.content) == (state, content)
     assert (status.error is not None) is (state == "failed")
 
 
-def test_each_is_asked_where_its_provider_says() -> None:
+def test_each_task_is_polled_at_its_providers_address() -> None:
     def below(provider: str, operation: str, path: str, id_: str) -> str:
         form, base_url = named(operation), PROVIDERS[provider].base_url
         url = PROVIDERS[provider].url(form.tasks_operation, base_url)
@@ -117,7 +115,7 @@ def test_an_id_leads_nowhere_else(operation: str, id_: str) -> None:
     "raw", [b"", b"[]", b"null", b"{", b"<html>", b'{"code":"x"}', b"[" * 9999]
 )
 @pytest.mark.parametrize("form", VIDEO_FORMS.values(), ids=lambda form: form.operation)
-def test_what_cannot_be_read_is_a_fault_and_no_state(form: VideoForm, raw: bytes) -> None:
+def test_unreadable_report_is_a_fault_and_no_state(form: VideoForm, raw: bytes) -> None:
     for read in (form.read_accepted, lambda raw: form.read_status(raw, "x/1")):
         with pytest.raises(AnswerFault):
             read(raw)
@@ -126,7 +124,7 @@ def test_what_cannot_be_read_is_a_fault_and_no_state(form: VideoForm, raw: bytes
             form.read_link(raw)
 
 
-def test_what_kling_does_not_know_by_our_id_it_has_not_accepted() -> None:
+def test_order_unknown_to_kling_was_not_accepted() -> None:
     """And by its own id: it told so before."""
     read, raw = named("kling_videos").read_status, b'{"code":1203,"message":"no such task"}'
     assert read(raw, "text2video/task_01k9").state == "failed"
@@ -163,7 +161,7 @@ def test_errors_mean_what_their_numbers_say(
     assert (error.kind, error.fault, error.detail) == (kind, fault, "why")
 
 
-def test_a_signature_that_is_wrong_is_a_key_that_is_refused() -> None:
+def test_wrong_signature_is_a_rejected_key() -> None:
     error = {"Error": {"CodeN": 100010, "Code": "SignatureDoesNotMatch", "Message": "no"}}
     body = json.dumps({"ResponseMetadata": error}).encode()
     error_read = JimengErrors.read_error(401, {}, body, 0)
@@ -179,7 +177,7 @@ READERS: dict[str, Callable[[bytes], VideoRequest]] = {
 
 
 @pytest.mark.parametrize("text", [*STORABLE, NUL, LONG, ""])
-def test_any_text_goes_out_as_it_came_in(text: str) -> None:
+def test_any_text_is_sent_unchanged(text: str) -> None:
     body = {"model": "m", "model_name": "m", "req_key": "m", "prompt": text, "seed": 1}
     raw = json.dumps(body | {"metadata": {"negative_prompt": text}}).encode()
     for read in READERS.values():
@@ -201,7 +199,7 @@ def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
+def test_unstated_length_is_within_the_hold() -> None:
     request = video_generations.read(b'{"model":"m","prompt":"x"}')
     assert (request.seconds, request.length_given) == (SECONDS_UNSAID, False)
     assert all(1 <= form.seconds <= SECONDS_UNSAID for form in VIDEO_FORMS.values())
@@ -218,7 +216,7 @@ def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
         ("veo_videos", "veo-2.0-generate-001", (5, 6, 7, 8), (4,)),
     ],
 )
-def test_the_lengths_that_a_model_makes(
+def test_lengths_a_model_supports(
     operation: str, model: str, created: tuple[int, ...], not_made: tuple[int, ...]
 ) -> None:
     lengths = VIDEO_FORMS[operation].lengths(model)
@@ -232,7 +230,7 @@ def test_the_lengths_that_a_model_makes(
     [("1280x720", "16:9", 720), ("720x1280", "9:16", 720), ("1000x1000", "1:1", 1080),
      ("1792x1024", "16:9", 1080), ("10x9999", "9:16", 480), ("4000x3000", "16:9", 1080)],
 )  # fmt: skip
-def test_sizes_in_the_words_of_providers(size: str, ratio: str, shorter: int) -> None:
+def test_sizes_in_the_providers_terms(size: str, ratio: str, shorter: int) -> None:
     assert (aspect_ratio(size), resolution(size)) == (ratio, shorter)
 
 
@@ -244,7 +242,7 @@ def test_kling_reads_back_the_size_that_it_writes() -> None:
             assert resolution(size, tuple(kling.MODES.values())) == shorter
 
 
-def test_a_picture_is_an_address_or_what_it_says_it_is() -> None:
+def test_image_is_an_address_or_its_declared_type() -> None:
     assert to_url("https://a.example/x.png", "image") == "https://a.example/x.png"
     assert to_url("iVBORw0KGgo=", "image") == "data:image/png;base64,iVBORw0KGgo="
     assert to_url("/9j/4AAQ", "image") == "data:image/jpeg;base64,/9j/4AAQ"

@@ -217,7 +217,7 @@ def test_a_file_brings_models_and_the_export_brings_them_back(tmp_path: Path) ->
     assert not ModelEntry.objects.exclude(name="probed").exists()
 
 
-def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -> None:
+def test_hidden_model_is_absent_from_the_pages(people: Cast) -> None:
     """The list, the model's own page, the prices and the playground's picker alike."""
     channel_to()
     for name in ("one", "org/two"):
@@ -263,9 +263,7 @@ def probed(api: Client, channel: Channel, **over: Any) -> dict[str, Any]:
     return body
 
 
-def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
-    dora: Client, fake: FakeUpstream
-) -> None:
+def test_probe_tests_capabilities_and_proposes_them(dora: Client, fake: FakeUpstream) -> None:
     save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
     channel = channel_to(fake.url)
     set_price(SYSTEM, "one", START, RATES, source="file")

@@ -59,7 +59,7 @@ def text_of(client: Client, address: str) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", response.content.decode())))
 
 
-def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: Client) -> None:
+def test_everyone_sees_requestable_models_and_no_channel(served: Cast, client: Client) -> None:
     assert names(client) == [
         "claude-sonnet-4-5",
         "gpt-4o-mini",
@@ -80,7 +80,7 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         ("rerank", "rerank-v3.5", "jina-reranker-v2"),
     ],
 )
-def test_examples_name_a_model_that_is_served_or_say_that_none_is(
+def test_examples_name_a_served_model_or_say_none_is(
     served: Cast, client: Client, page: str, named: str, added: str
 ) -> None:
     assert "is only an example" not in text_of(client, "/docs/embeddings")
@@ -103,7 +103,7 @@ def test_examples_name_a_model_that_is_served_or_say_that_none_is(
         ("whisper-1", {"audio_ms": 10**8}, "client.audio.transcriptions.create("),
     ],
 )
-def test_a_model_that_does_not_chat_is_asked_at_its_own_endpoint(
+def test_non_chat_model_is_called_at_its_own_endpoint(
     served: Cast, client: Client, model: str, meters: dict[str, int], asked: str
 ) -> None:
     """It is no example of a chat, however cheap it is, and the playground does not offer it."""
@@ -115,9 +115,7 @@ def test_a_model_that_does_not_chat_is_asked_at_its_own_endpoint(
     assert f"playground?m={model}" not in signed_in(served.alice).get("/models").content.decode()
 
 
-def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
-    served: Cast, client: Client
-) -> None:
+def test_unrated_cached_token_is_shown_at_its_cost(served: Cast, client: Client) -> None:
     """It is charged as input is, and every page says so."""
     alice = signed_in(served.alice)
     for message in (client.get("/models"), client.get("/pricing"), alice.get("/o/acme/prices")):
@@ -128,7 +126,7 @@ def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
         assert row.count("$3.00") == (2 if message.wsgi_request.path == "/models" else 3)
 
 
-def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, client: Client) -> None:
+def test_free_models_are_listed_where_the_operator_allows(served: Cast, client: Client) -> None:
     save_settings(SYSTEM, unpriced_models="free")
     assert "no/price" in names(client)
     assert "free on this installation" in text_of(client, "/models/no/price")
@@ -149,7 +147,7 @@ def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, clie
         ),
     ],
 )
-def test_models_are_found_by_what_is_asked_for(
+def test_models_are_found_by_what_they_accept(
     served: Cast, client: Client, query: str, result: list[str]
 ) -> None:
     texts = [name for name in names(client, query) if "openai" not in query or "text" not in name]
@@ -182,7 +180,7 @@ def test_members_see_their_own_prices_and_try_what_they_may_send(served: Cast) -
     assert "playground?m=" not in vic.get("/models/gpt-4o-mini").content.decode()
 
 
-def test_the_calculator_is_exact_for_everybody(served: Cast, client: Client) -> None:
+def test_calculator_is_exact_for_everyone(served: Cast, client: Client) -> None:
     """I1: integers and one rounding; 1 000 001 × 0.15 + 3 × 0.075 + 7 × 0.6 millionths."""
     query = "?m=gpt-4o-mini&in_text=1,000,001&in_cache_read=3&out_text=7"
     assert "$0.150004575" in text_of(client, f"/pricing{query}")
@@ -205,7 +203,7 @@ CHATS = ("", "/chat-completions", "/responses", "/messages", "/generate-content"
 VECTORS = ("/embeddings", "/embed-content")
 
 
-def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Client) -> None:
+def test_reference_examples_use_a_served_model(served: Cast, client: Client) -> None:
     """The first copied request is answered; of each kind the cheapest."""
     Route.objects.filter(model="gpt-4o-mini").update(model="my/chat 1")
     Route.objects.filter(model="text-embedding-3-small").update(model="my-vectors")
@@ -225,17 +223,13 @@ def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Clie
     assert "my/chat 1" in text_of(signed_in(served.alice), f"/o/{served.acme.slug}/")
 
 
-def test_examples_ask_a_model_without_a_price_where_there_is_no_other(
-    served: Cast, client: Client
-) -> None:
+def test_examples_use_an_unpriced_model_as_last_resort(served: Cast, client: Client) -> None:
     save_settings(SYSTEM, unpriced_models="free")
     Route.objects.exclude(model="no/price").delete()
     assert all("no/price" in code_of(client, slug) for slug in CHATS)
 
 
-def test_examples_keep_their_model_where_none_is_served_or_may_be_seen(
-    served: Cast, client: Client
-) -> None:
+def test_examples_keep_their_model_where_none_is_visible(served: Cast, client: Client) -> None:
     Route.objects.filter(model="gpt-4o-mini").delete()
     save_settings(SYSTEM, public_models=False)
     assert all("gpt-4o-mini" in code_of(client, slug) for slug in CHATS)

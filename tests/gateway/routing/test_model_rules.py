@@ -49,7 +49,7 @@ def serve(*names: str) -> None:
         Route.objects.create(channel=channel, model=name)
 
 
-def test_a_misspelt_fallback_is_refused_and_a_model_of_no_channel_warned_of(dora: Client) -> None:
+def test_misspelt_fallback_is_rejected_and_an_unserved_one_warned_of(dora: Client) -> None:
     serve("claude-opus", "gpt-5")
     sent = {"model": "gpt-5x", "causes": ["error"], "pick": "weight"}
     refused = dora.post(f"{PAGE}/new", sent | {"fallbacks": "claude-opsu"})
@@ -109,7 +109,7 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
         ({"model": "gpt", "more": 1}, "more"),
     ],
 )
-def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], param: str) -> None:
+def test_invalid_rules_are_rejected(dora: Client, fields: dict[str, Any], param: str) -> None:
     answer = send(dora, "post", "/model-rules", fields)
     assert answer.status_code in (400, 422), answer.content
     assert param in str(answer.json()["error"]["param"])
@@ -127,7 +127,7 @@ def test_rules_by_the_api(dora: Client) -> None:
     assert send(dora, "get", path).status_code == 404
 
 
-def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
+def test_rule_states_the_charge_of_abandoned_requests(dora: Client, tmp_path: Path) -> None:
     sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
     assert dora.post(f"{PAGE}/new", sent).status_code == 303
     assert (
@@ -191,7 +191,7 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     assert all_aliases() == {}
 
 
-def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> None:
+def test_file_and_export_round_trip(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)
     assert stored() == {
@@ -210,7 +210,7 @@ def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> N
     assert (stored(), all_aliases()) == ({}, {})
 
 
-def test_a_rule_that_says_nothing_new_is_no_change() -> None:
+def test_unchanged_rule_is_no_change() -> None:
     save_rule(SYSTEM, "gpt", fallbacks=["claude"])
     save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(FAILURES, reverse=True))
     assert AuditEvent.objects.filter(action="model_rule.saved").count() == 1

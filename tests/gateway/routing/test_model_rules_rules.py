@@ -4,7 +4,7 @@ from gateway.routing.model_rule_bounds import CAUSES, NO_RULE, Cause, ModelRule,
 from relay.attempts.rules import may_fall_back
 
 
-def test_one_rule_holds_the_name_before_the_longest_pattern() -> None:
+def test_exact_name_rule_wins_over_the_longest_pattern() -> None:
     rules = [ModelRule("*"), ModelRule("gpt-*"), ModelRule("gpt-4*o"), ModelRule("gpt-5")]
     named = {name: rule_of(name, rules).model for name in ("gpt-5", "gpt-4-o", "gpt-4", "claude")}
     assert named == {"gpt-5": "gpt-5", "gpt-4-o": "gpt-4*o", "gpt-4": "gpt-*", "claude": "*"}
@@ -26,5 +26,5 @@ def test_each_failure_is_one_cause(fault: str, kind: str, cause: Cause) -> None:
     assert not may_fall_back(fault, kind, CAUSES - {cause})  # type: ignore[arg-type]
 
 
-def test_a_wrong_request_is_none() -> None:
+def test_invalid_request_is_no_cause() -> None:
     assert not may_fall_back("F6", "provider_rejected")

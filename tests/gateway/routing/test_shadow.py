@@ -34,12 +34,12 @@ from tests.support.hostile import LONG, NUL, STORABLE
         ("{}", "no JSON", 0, None),
     ],
 )
-def test_how_alike_two_answers_are(one: str, other: str, percent: int, same: bool | None) -> None:
+def test_similarity_of_two_answers(one: str, other: str, percent: int, same: bool | None) -> None:
     assert likeness(one, other) == likeness(other, one) == (percent, same)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_only_the_same_is_wholly_alike(one: str, other: str) -> None:
+def test_only_identical_answers_are_fully_alike(one: str, other: str) -> None:
     assert 0 <= likeness(one, other).percent <= 100
     assert (likeness(one, other).percent == 100) == (one.strip() == other.strip())
 
@@ -56,7 +56,7 @@ def test_only_the_same_is_wholly_alike(one: str, other: str) -> None:
         (("c", 5, "1", "m\0"), "model"),
     ],
 )
-def test_what_is_no_rule(expected: tuple[Any, ...], field: str) -> None:
+def test_invalid_rules(expected: tuple[Any, ...], field: str) -> None:
     with pytest.raises(ShadowInvalid) as refused:
         build_shadow_rule(*expected)
     assert refused.value.field == field

@@ -65,7 +65,7 @@ def add(**over: Any) -> ShadowAnswer:
     return ShadowAnswer.objects.create(**{**ANSWER, **ids, **over})
 
 
-def test_a_file_brings_the_rule_and_the_export_brings_it_back(installation: Installation) -> None:
+def test_file_and_export_round_trip(installation: Installation) -> None:
     exported = installation.export()
     wanted = "shadow:\n    channel: trial\n    model: gpt-next\n    percent: 5\n    cap: '2.50'"
     assert wanted in exported
@@ -90,7 +90,7 @@ def test_a_file_brings_the_rule_and_the_export_brings_it_back(installation: Inst
         *(({"channel": text[:200]}, "channel") for text in (*STORABLE, NUL)),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_invalid_rules_are_rejected(
     installation: Installation, dora: Client, over: dict[str, Any], param: str
 ) -> None:
     path = f"/api/v1/model-rules/{ModelRule.objects.get().id}"
@@ -157,7 +157,7 @@ def test_an_unknown_cost_of_the_main_channel_is_not_zero(dora: Client) -> None:
     assert '<td class="n" data-label="Cost">–</td>' in page
 
 
-def test_what_shadows_have_cost_is_found_by_day(dora: Client) -> None:
+def test_shadow_cost_is_listed_by_day(dora: Client) -> None:
     days = [clock.now().date() - dt.timedelta(days=n) for n in (0, 31, 62)]
     for n, day in enumerate(days, start=1):
         ShadowSpend.objects.create(rule="gpt", day=day, cost_nano=n * 10**9)
@@ -175,7 +175,7 @@ def test_what_shadows_have_cost_is_found_by_day(dora: Client) -> None:
     assert dora.get(path, {"until": "now"}).status_code == 400
 
 
-def test_comparisons_are_kept_for_30_days_and_their_cost_without_end() -> None:
+def test_comparisons_last_30_days_and_their_cost_forever() -> None:
     kept, old = add(), add()
     ShadowAnswer.objects.filter(id=old.id).update(at=clock.now() - KEPT - dt.timedelta(hours=1))
     ShadowSpend.objects.create(rule="gpt", day=dt.date(2020, 1, 1), cost_nano=1)
@@ -185,7 +185,7 @@ def test_comparisons_are_kept_for_30_days_and_their_cost_without_end() -> None:
     assert ShadowSpend.objects.get().cost_nano == 1
 
 
-def test_what_today_has_cost_is_summed_with_each_comparison_and_once() -> None:
+def test_todays_cost_is_updated_once_per_comparison() -> None:
     """By rule and channel, whatever is written again; yesterday's does not count."""
     yesterday = clock.now().date() - dt.timedelta(days=1)
     ShadowSpend.objects.create(rule="gpt", day=yesterday, cost_nano=1)

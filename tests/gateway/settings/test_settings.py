@@ -56,7 +56,7 @@ def test_the_page_saves_what_differs_and_lists_who_changed_it(people: Cast) -> N
     assert len(changes(people)) == 2
 
 
-def test_what_is_no_network_is_refused_at_its_field(people: Cast) -> None:
+def test_invalid_network_is_rejected_at_its_field(people: Cast) -> None:
     dora = signed_in(people.dora)
     page = dora.post(f"{PAGE}/save", {**FORM, "egress_allow_users": "10.0.0.1/8"})
     assert page.status_code == 422
@@ -88,7 +88,7 @@ def test_a_change_is_undone_by_another_one(people: Cast) -> None:
     assert (answer.status_code, current_values()["public_status"]) == (303, True)
 
 
-def test_what_was_changed_again_is_not_undone(people: Cast) -> None:
+def test_changed_setting_is_not_undone(people: Cast) -> None:
     dora = signed_in(people.dora)
     for rule in ("free", "alert"):
         dora.patch("/api/v1/settings", {"unpriced_models": rule}, content_type="application/json")

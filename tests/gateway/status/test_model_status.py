@@ -53,5 +53,5 @@ def test_an_untested_channel_is_judged_by_its_requests_alone(
     assert state_of(requests, failed, [UNTESTED], answered=answered) == state
 
 
-def test_a_failed_test_beside_an_untested_channel_proves_nothing() -> None:
+def test_failed_test_proves_nothing_for_an_untested_channel() -> None:
     assert state_of(0, 0, [UNTESTED, FAILED]) == "unknown"

@@ -72,7 +72,7 @@ def page(client: Client, path: str = "/status") -> str:
     return response.content.decode()
 
 
-def test_a_stranger_sees_it_where_it_is_public(channel: Channel) -> None:
+def test_strangers_see_the_status_where_it_is_public(channel: Channel) -> None:
     assert Client().get("/status").status_code == 302
     save_settings(SYSTEM, public_status=True)
     html = page(Client())
@@ -87,7 +87,7 @@ def test_a_stranger_sees_it_where_it_is_public(channel: Channel) -> None:
     assert "m-unpriced" not in html, "what nobody may call has no status"
 
 
-def test_everybody_who_is_signed_in_sees_it(people: Cast, channel: Channel) -> None:
+def test_every_signed_in_person_sees_the_status(people: Cast, channel: Channel) -> None:
     channel.last_test = {"ok": True}
     channel.save()
     for person in (people.alice, people.bob, people.charlie, people.dora):
@@ -141,7 +141,7 @@ def tell(**over: object) -> Announcement:
     return publish_announcement(SYSTEM, **{**fields, **over})  # type: ignore[arg-type]
 
 
-def test_it_stands_on_all_pages_until_each_person_closes_it(people: Cast) -> None:
+def test_announcement_stays_on_all_pages_until_closed(people: Cast) -> None:
     message = tell()
     alice, bob = cast.signed_in(people.alice), cast.signed_in(people.bob)
     for client in (alice, bob):
@@ -153,7 +153,7 @@ def test_it_stands_on_all_pages_until_each_person_closes_it(people: Cast) -> Non
     assert "On Sunday." in page(bob), "the status page goes on saying it"
 
 
-def test_it_is_shown_in_its_time_only(people: Cast) -> None:
+def test_announcement_is_shown_only_in_its_time(people: Cast) -> None:
     now = clock.now()
     tell(title="later", starts_at=now + dt.timedelta(hours=1))
     tell(title="over", starts_at=now - dt.timedelta(hours=2), ends_at=now - dt.timedelta(hours=1))
@@ -200,7 +200,7 @@ def test_an_end_before_the_start_is_refused(people: Cast) -> None:
     assert not Announcement.objects.exists()
 
 
-def test_who_is_no_operator_tells_nobody(people: Cast) -> None:
+def test_only_operators_announce(people: Cast) -> None:
     alice = cast.signed_in(people.alice)
     message = tell()
     sent = {"title": "x", "tone": "info"}

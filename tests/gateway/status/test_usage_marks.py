@@ -65,7 +65,7 @@ NOTES = [("note", "Of all"), ("note", "Of core"), ("note", "Of second")]
 
 
 @pytest.mark.usefixtures("happened")
-def test_each_reader_learns_of_what_is_theirs(people: cast.Cast) -> None:
+def test_each_reader_sees_their_own_notes(people: cast.Cast) -> None:
     of = {name: cast.actor(getattr(people, name), people.acme) for name in ("alice", "bob")}
     assert sorted(list_marks(of["alice"])) == sorted(PRICES + TOLD + NOTES)
     # Of teams in which they have a key.
@@ -85,7 +85,7 @@ def test_each_reader_learns_of_what_is_theirs(people: cast.Cast) -> None:
 
 
 @pytest.mark.usefixtures("happened")
-def test_a_filter_leaves_out_what_it_does_not_fit(people: cast.Cast) -> None:
+def test_filter_excludes_notes_that_do_not_match(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     assert list_marks(alice, Scope(models=("qwen",))) == [
         one for one in list_marks(alice) if one not in PRICES
@@ -128,7 +128,7 @@ def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:
     ]  # fmt: skip
 
 
-def test_what_is_no_note(people: cast.Cast) -> None:
+def test_invalid_notes(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
     for text in ("", "  ", "x" * 201, "a\0b"):
         with pytest.raises(Refused):

@@ -16,7 +16,7 @@ def test_a_cursor_is_an_id_or_refused() -> None:
             after_id(text)
 
 
-def test_the_row_too_many_tells_of_a_next_page() -> None:
+def test_extra_row_reveals_a_next_page() -> None:
     rows = [uuid.UUID(int=n) for n in (5, 4, 3)]
     assert cut_page(rows, 3, lambda row: row).next is None
     page = cut_page(rows, 2, lambda row: row)

@@ -72,7 +72,7 @@ def lies_in(id: uuid.UUID) -> str:
     return str(name)
 
 
-def test_what_is_there_becomes_the_first_partition(table: str) -> None:
+def test_existing_rows_become_the_first_partition(table: str) -> None:
     before = hangs_on(table)
     ids = new_ids(3)
     for id in ids:
@@ -129,7 +129,7 @@ def test_an_empty_table_has_no_first_partition(table: str) -> None:
     assert lies_in(first) == "split_example_other"
 
 
-def test_what_cannot_be_split_is_left_as_it_was(table: str) -> None:
+def test_unsplittable_table_is_left_unchanged(table: str) -> None:
     """A row of a time to come: no edge lies behind it. Nobody's row is refused afterwards."""
     run("INSERT INTO split_example (id) VALUES (%s)", LAST)
     before = hangs_on(table)

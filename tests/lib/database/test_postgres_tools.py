@@ -32,7 +32,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("server", SUPPORTED)
-def test_a_program_is_given_only_what_its_version_knows(installed: None, server: int) -> None:
+def test_program_gets_only_parameters_its_version_knows(installed: None, server: int) -> None:
     """Each version's own program takes a connection that says nothing special. Where the settings
     say more, the oldest program that knows it is taken."""
     assert find_tool("pg_dump", server, login()).major == server
@@ -40,7 +40,7 @@ def test_a_program_is_given_only_what_its_version_knows(installed: None, server:
         assert find_tool("pg_dump", server, login(**{parameter: "x"})).major == max(server, since)
 
 
-def test_a_parameter_that_no_program_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_parameter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     old = [Tool("/usr/bin/pg_dump", 15)]
     monkeypatch.setattr(postgres_tools, "_find_installed", lambda name: iter(old))
     expected = "pg_dump 16 or newer is needed for this database and its connection's require_auth"
@@ -48,7 +48,7 @@ def test_a_parameter_that_no_program_knows_is_named(monkeypatch: pytest.MonkeyPa
         find_tool("pg_dump", 15, login(require_auth="scram-sha-256"))
 
 
-def test_a_usual_connection_suits_every_version() -> None:
+def test_ordinary_connection_suits_every_version() -> None:
     """Our own client library, of version 18, says more of a connection than what it was given."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         assert login_of(connection).major_min <= min(SUPPORTED)

@@ -65,7 +65,7 @@ def test_each_value_is_in_the_array_of_its_own_column() -> None:
     }
 
 
-def test_what_no_row_has_is_not_sent() -> None:
+def test_fields_no_row_has_are_not_sent() -> None:
     """What lacks at the end of an array comes out of `unnest` as null; 0 is not nothing."""
     parameters = ROWS.parameters([_Row(_TeamId(_ONE), 0, False, "")])
     assert [parameters[name] for name in ("dropped", "label", "other_id")] == ["{}"] * 3

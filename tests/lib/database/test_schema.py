@@ -8,7 +8,7 @@ from lib.database.schema import CreateModels
 
 
 @pytest.mark.django_db
-def test_models_refer_to_each_other_and_what_follows_finds_their_indexes() -> None:
+def test_models_refer_to_each_other_and_indexes_exist() -> None:
     link = models.ForeignKey("lib.right", models.CASCADE)
     operation = CreateModels(
         [

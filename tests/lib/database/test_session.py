@@ -22,7 +22,7 @@ def test_an_address_gets_the_settings_before_its_own(given: str, options: str) -
     assert f"options='{options}'" in with_session_settings(given)
 
 
-def test_what_is_no_address_is_refused_without_its_password() -> None:
+def test_invalid_address_is_rejected_without_its_password() -> None:
     with pytest.raises(ConfigurationError, match="no connection string") as refused:
         with_session_settings("postgresql://weir:a secret@h:x/d?nonsense=1")
     assert "a secret" not in str(refused.value)
@@ -37,7 +37,7 @@ def test_no_statement_is_compiled() -> None:
         assert cursor.fetchone() == ("off", "client")
 
 
-def test_whatever_reads_the_address_gets_the_settings() -> None:
+def test_every_reader_of_the_address_gets_the_settings() -> None:
     """The relay, listeners, watchers, the queue and pg_dump take it from here."""
     assert "jit=off" in (settings.DATABASE_URL or "")
     assert "jit=off" in app.conf.broker_transport_options["conn_string"]

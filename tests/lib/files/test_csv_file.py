@@ -32,21 +32,21 @@ def written(*cells: object) -> list[str]:
 
 
 @pytest.mark.parametrize("text", FORMULAS, ids=ascii)
-def test_a_text_is_no_formula_in_whichever_column_it_stands(text: str) -> None:
+def test_text_is_no_formula_in_any_column(text: str) -> None:
     for place in range(3):
         cells = ["a", "b", "c"]
         cells[place] = text
         assert written(*cells)[place] == f"'{text}"
 
 
-def test_numbers_and_other_texts_stay_as_they_are() -> None:
+def test_numbers_and_other_texts_stay_unchanged() -> None:
     assert written(*NUMBERS, 7, -7, None, "") == [*NUMBERS, "7", "-7", "", ""]
     assert written(*[text for text in STORABLE if text[0] != "="]) == [
         text for text in STORABLE if text[0] != "="
     ]
 
 
-def test_every_table_is_written_there() -> None:
+def test_only_one_module_writes_csv() -> None:
     writers = [
         str(path.relative_to(ROOT))
         for room in ROOMS

@@ -68,7 +68,7 @@ def test_a_body_refuses_what_the_table_does(wrong: dict[str, Any]) -> None:
         Sent.model_validate({"name": "n", **wrong})
 
 
-def test_an_answer_must_have_every_field_and_bounds_none() -> None:
+def test_answer_needs_every_field_and_ignores_bounds() -> None:
     assert set(Shown.model_json_schema()["required"]) == {"id", *fields_of(Table)}
     assert properties(Shown)["weight"] == {"title": "Weight", "type": "integer"}
 
@@ -88,7 +88,7 @@ def test_a_form_offers_the_fields_with_a_label() -> None:
     assert (form.cleaned_data["enabled"], form.cleaned_data["on_leave"]) == (False, "drain")
 
 
-def test_a_form_says_its_words_in_the_language_of_the_reader() -> None:
+def test_form_uses_its_readers_language() -> None:
     with override("zh-hans"):
         assert str(Offered.base_fields["weight"].label) == "权重"
     assert str(Offered.base_fields["weight"].label) == "Weight"

@@ -11,7 +11,7 @@ from lib.forms.native import DateInput, FileInput, MomentInput
 
 
 @pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])
-def test_a_date_is_told_as_browsers_take_it(language: str) -> None:
+def test_date_is_formatted_for_browsers(language: str) -> None:
     with translation.override(language):
         field = DateInput({"autofocus": True}).render("day", dt.date(2026, 3, 1))
         moment = MomentInput().render("at", dt.datetime(2026, 3, 1, 14, 5))  # noqa: DTZ001 - as shown
@@ -22,7 +22,7 @@ def test_a_date_is_told_as_browsers_take_it(language: str) -> None:
     assert 'value="2026-03-01T14:05"' in moment
 
 
-def test_empty_fields_speak_the_language_of_the_page() -> None:
+def test_empty_fields_use_the_pages_language() -> None:
     with translation.override("zh-hans"):
         field, file = (
             DateInput().render("day", None),

@@ -40,12 +40,12 @@ def test_a_country_is_its_code(text: str, code: str) -> None:
     assert form.cleaned_data["country"] == code
 
 
-def test_what_is_none_is_refused() -> None:
+def test_unknown_country_is_rejected() -> None:
     form = Form({"country": "QQ", "zone": "Europe/Atlantis"})
     assert set(form.errors) == {"country", "zone"}
 
 
-def test_a_stored_zone_that_is_not_offered_stays() -> None:
+def test_stored_unoffered_zone_stays() -> None:
     form = Form(initial={"zone": "US/Pacific"})
     assert '<option value="US/Pacific" selected>US/Pacific</option>' in str(form["zone"])
     assert Form({"zone": "US/Pacific"}).is_valid()

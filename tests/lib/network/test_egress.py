@@ -105,7 +105,7 @@ def test_a_public_address_is_permitted(address: str) -> None:
     NOTHING_PRIVATE.check(address)
 
 
-def test_what_the_operator_lists_is_permitted_and_its_mapped_form_too() -> None:
+def test_listed_addresses_are_permitted_in_mapped_form_too() -> None:
     policy = EgressPolicy(["127.0.0.1/32", "fd00::/8"])
     for address in ("127.0.0.1", "::ffff:127.0.0.1", "fd12::1"):
         policy.check(address)
@@ -227,7 +227,7 @@ def test_no_form_of_a_private_address_is_reached(form: str, server: Server) -> N
 
 
 @pytest.mark.parametrize("form", DISGUISED)
-def test_nor_by_pooled_connections(form: str, server: Server) -> None:
+def test_pooled_connections_reach_no_private_address(form: str, server: Server) -> None:
     url = form.replace("{port}", str(server.port))
     with (
         guarded_pool(NOTHING_PRIVATE, until=time.monotonic() + 5, resolver=names) as pool,
@@ -238,7 +238,7 @@ def test_nor_by_pooled_connections(form: str, server: Server) -> None:
 
 
 @pytest.mark.parametrize("form", DISGUISED)
-async def test_nor_by_the_asynchronous_client(form: str, server: Server) -> None:
+async def test_asynchronous_client_reaches_no_private_address(form: str, server: Server) -> None:
     url = form.replace("{port}", str(server.port))
     async with guarded_async_client(
         NOTHING_PRIVATE, schemes=("http", "https"), resolver=names
@@ -251,9 +251,7 @@ async def test_nor_by_the_asynchronous_client(form: str, server: Server) -> None
 @pytest.mark.parametrize(
     "odd", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "134744072", "8.8.8", "1.1.1.1."]
 )
-def test_an_odd_numeral_is_denied_even_where_the_address_is_permitted(
-    odd: str, server: Server
-) -> None:
+def test_unusual_numeral_is_denied_even_for_a_permitted_address(odd: str, server: Server) -> None:
     everywhere = EgressPolicy(["0.0.0.0/0"])
     with (
         guarded_client(everywhere, schemes=("http",)) as client,
@@ -263,7 +261,7 @@ def test_an_odd_numeral_is_denied_even_where_the_address_is_permitted(
     assert server.seen == []
 
 
-def test_a_permitted_address_is_reached_under_the_name_that_was_asked(server: Server) -> None:
+def test_permitted_address_is_reached_under_its_requested_name(server: Server) -> None:
     def resolver(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
@@ -313,7 +311,7 @@ def test_a_rebinding_name_is_resolved_once_and_that_address_used(server: Server)
     assert resolver.asked == 1
 
 
-def test_a_rebound_name_is_judged_anew_at_the_next_connection(server: Server) -> None:
+def test_rebound_name_is_checked_again_at_the_next_connection(server: Server) -> None:
     resolver = Rebinding("127.0.0.1", "127.0.0.2")
     url = f"http://rebind.example:{server.port}/"
     with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
@@ -323,7 +321,7 @@ def test_a_rebound_name_is_judged_anew_at_the_next_connection(server: Server) ->
     assert len(server.seen) == 1
 
 
-def test_a_name_that_rebinds_a_thousand_times_leads_to_what_is_permitted_alone(
+def test_name_rebinding_a_thousand_times_reaches_only_permitted_hosts(
     server: Server,
 ) -> None:
     """P13. What is permitted listens to nothing; who counts is beside it."""
@@ -354,7 +352,7 @@ class Lenient(EgressPolicy):
             raise EgressDenied(address)
 
 
-def test_the_other_end_of_the_socket_is_judged_too(server: Server) -> None:
+def test_peer_address_is_checked_too(server: Server) -> None:
     policy = Lenient()
     with guarded_client(policy, schemes=("http",)) as client, pytest.raises(EgressDenied):
         client.get(f"http://127.0.0.1:{server.port}/")
@@ -362,7 +360,7 @@ def test_the_other_end_of_the_socket_is_judged_too(server: Server) -> None:
     assert server.seen == []
 
 
-async def test_the_other_end_is_judged_asynchronously_too(server: Server) -> None:
+async def test_peer_address_is_checked_asynchronously_too(server: Server) -> None:
     policy = Lenient()
     async with guarded_async_client(policy, schemes=("http",)) as client:
         with pytest.raises(EgressDenied):
@@ -378,7 +376,7 @@ def read_end(listener: socket.socket) -> bytes:
         return connection.recv(100)
 
 
-async def test_a_connection_to_a_denied_end_is_closed_at_once() -> None:
+async def test_connection_to_a_denied_peer_is_closed_immediately() -> None:
     """P13: whoever is there hears nothing, and the socket does not stay open."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -402,7 +400,7 @@ def test_a_second_address_is_tried_when_the_first_refuses(server: Server) -> Non
         assert client.get(f"http://two.example:{server.port}/").status_code == 200
 
 
-async def test_the_asynchronous_client_tries_it_too(server: Server) -> None:
+async def test_asynchronous_client_tries_the_second_address_too(server: Server) -> None:
     policy = EgressPolicy(["127.0.0.0/8"])
     answers = [["127.0.0.2", "127.0.0.1"], ["127.0.0.2", "127.0.0.3"]]
 
@@ -422,14 +420,14 @@ def test_no_redirect_is_followed(server: Server) -> None:
     assert len(server.seen) == 1
 
 
-def test_the_environment_has_no_say(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_ignored(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with guarded_client(LOOPBACK, schemes=("http",)) as client:
         assert client.get(f"http://127.0.0.1:{server.port}/").status_code == 200
 
 
-def test_only_https_unless_said_otherwise(server: Server) -> None:
+def test_only_https_is_allowed_by_default(server: Server) -> None:
     with (
         guarded_client(LOOPBACK) as client,
         pytest.raises(EgressDenied, match="expected https"),
@@ -452,7 +450,7 @@ class AllPublic(EgressPolicy):
         return True
 
 
-async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Server) -> None:
+async def test_each_redirect_of_a_user_url_is_checked_like_the_first(server: Server) -> None:
     """P13: plain http on another port is for what operators list, also behind a redirect."""
     policy = AllPublic(["127.0.0.2/32"])
     with leading_on("127.0.0.2", [f"http://127.0.0.1:{server.port}/"]) as start:
@@ -464,7 +462,7 @@ async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Ser
 
 
 @pytest.mark.parametrize("answer", ["201", "206", "404", "500", "200/gzip"])
-async def test_only_a_whole_answer_is_the_file_that_was_named(server: Server, answer: str) -> None:
+async def test_only_a_whole_successful_answer_is_the_file(server: Server, answer: str) -> None:
     """An error page is no picture, and a part is not the whole."""
     url = f"http://127.0.0.1:{server.port}"
     with pytest.raises(EgressFailed, match=r"returned status|is compressed"):
@@ -472,7 +470,7 @@ async def test_only_a_whole_answer_is_the_file_that_was_named(server: Server, an
     assert (await fetch_url(LOOPBACK, f"{url}/200/identity", bytes_max=100)).body == CONTENT
 
 
-def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_requires_every_address_to_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """P13"""
     known_names(monkeypatch)
     check_named_by_user(LOOPBACK, "http://localhost.inside.example:8080/")
@@ -497,7 +495,7 @@ def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.Mon
         ("", None),
     ],
 )
-def test_where_a_url_leads(url: str, goes_to: tuple[str, int] | None) -> None:
+def test_target_of_a_url(url: str, goes_to: tuple[str, int] | None) -> None:
     if goes_to is not None:
         assert host_and_port(url) == goes_to
     else:
@@ -527,7 +525,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("url", FORMS)
-def test_which_forms_a_user_may_name(url: str) -> None:
+def test_url_forms_a_user_may_name(url: str) -> None:
     allowed = ((), ("127.0.0.0/8",), ("10.0.0.0/8",))
     for allow, taken in zip(allowed, FORMS[url], strict=True):
         try:

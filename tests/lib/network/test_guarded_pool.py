@@ -95,7 +95,7 @@ def test_one_connection_for_many_requests() -> None:
 
 
 @pytest.mark.parametrize("status", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
-def test_what_comes_before_an_answer_is_not_the_answer(status: bytes) -> None:
+def test_interim_answer_is_not_the_answer(status: bytes) -> None:
     """Nor is the answer that to the next request, which may be another customer's (P12)."""
     interim = b"HTTP/1.1 %b\r\nlink: <a>\r\n\r\n" % status
     other = OK.replace(b"{}", b"[]")
@@ -104,7 +104,7 @@ def test_what_comes_before_an_answer_is_not_the_answer(status: bytes) -> None:
         assert ask(there, client)[::2] == (200, b"[]")
 
 
-def test_what_went_wrong_is_told_without_what_was_sent() -> None:
+def test_errors_do_not_reveal_what_was_sent() -> None:
     """P14: a key that no field can hold is not put into a log for it."""
     with host() as (there, client):
         for key in ("sk-secret\n", "sk-secret-\N{SNOWMAN}"):
@@ -126,7 +126,7 @@ def test_what_went_wrong_is_told_without_what_was_sent() -> None:
         (CHUNKED.replace(b"1\r\n", b"x\r\n"), "broken"),
     ],
 )
-def test_an_answer_that_breaks(answer: bytes, reason: str) -> None:
+def test_broken_answer(answer: bytes, reason: str) -> None:
     with host([answer], [OK]) as (there, client):
         with pytest.raises(EgressFailed) as failed:
             ask(there, client)
@@ -134,7 +134,7 @@ def test_an_answer_that_breaks(answer: bytes, reason: str) -> None:
         assert ask(there, client).status == 200
 
 
-def test_too_much_too_late_and_never() -> None:
+def test_oversized_late_and_missing_answers() -> None:
     large = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 101
     with host([large], [OK], [OK]) as (there, client):
         assert ask(there, client)[::2] == (200, None)
@@ -215,7 +215,7 @@ def loopback(*_: object) -> list[str]:
     return ["127.0.0.1"]
 
 
-def test_whom_it_trusts(tmp_path: Path) -> None:
+def test_trusted_authorities(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(
@@ -241,7 +241,7 @@ def test_whom_it_trusts(tmp_path: Path) -> None:
     assert [request.rpartition(b"\r\n\r\n")[2] for request in there.asked] == [b"{}"] * 3
 
 
-def test_each_connection_is_judged() -> None:
+def test_each_connection_is_checked() -> None:
     answers = [["127.0.0.1"], ["127.0.0.2"]]
     there = Host([LAST])
     url = f"http://rebind.example:{there.port}/"
@@ -256,7 +256,7 @@ def test_each_connection_is_judged() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
-def test_what_is_sent_arrives_whole(body: bytes) -> None:
+def test_sent_data_arrives_whole(body: bytes) -> None:
     with host([OK]) as (there, client):
         answer = exchanged_briefly(
             client, "POST", f"http://127.0.0.1:{there.port}/", {}, body,

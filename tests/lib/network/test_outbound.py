@@ -72,7 +72,7 @@ STANDS = [
 
 
 @pytest.mark.parametrize(("proxy", "host", "answers", "sent"), STANDS)
-def test_a_tunnel_stands_in_whatever_pieces_the_answers_come(
+def test_tunnel_opens_however_the_answers_are_split(
     proxy: Proxy, host: str, answers: bytes, sent: bytes
 ) -> None:
     assert exchange(tunnel(proxy, host, 443), answers, 1) == (sent, True)
@@ -105,7 +105,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("proxy", "answers", "why"), REFUSED)
-def test_a_proxy_that_says_no_is_told_without_the_login(
+def test_proxy_rejection_is_reported_without_the_login(
     proxy: Proxy, answers: bytes, why: str
 ) -> None:
     with pytest.raises(ProxyFault, match=why) as refused:
@@ -237,7 +237,7 @@ async def test_no_proxy_is_inside_unless_it_is_permitted(
 
 
 @pytest.mark.parametrize("by", [by_relay, by_client, by_host])
-async def test_a_name_is_told_to_http_and_its_checked_address_to_socks(
+async def test_http_proxy_gets_the_name_and_socks_the_checked_address(
     by: By, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that leads inside for the proxy alone can be kept from SOCKS only."""

@@ -50,7 +50,7 @@ def test_lines_come_in_their_order(pipe: tuple[int, int]) -> None:
     assert writer.dropped == 0
 
 
-def test_a_reader_that_stops_keeps_nobody_waiting_and_is_told_what_it_missed(
+def test_stalled_reader_delays_no_one_and_learns_what_it_missed(
     pipe: tuple[int, int],
 ) -> None:
     writer = LineWriter(pipe[1], notice, waiting_bytes_max=100_000)
@@ -69,7 +69,7 @@ def test_a_reader_that_stops_keeps_nobody_waiting_and_is_told_what_it_missed(
     assert writer.dropped == dropped
 
 
-def test_a_reader_that_is_slow_gets_every_line(pipe: tuple[int, int]) -> None:
+def test_slow_reader_gets_every_line(pipe: tuple[int, int]) -> None:
     writer = LineWriter(pipe[1], notice)
     for number in range(MANY):
         writer.put(f"{number} {LONG}")
@@ -93,7 +93,7 @@ def test_a_descriptor_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -
     assert writer.dropped == 0
 
 
-def test_a_reader_that_is_gone_is_no_error(pipe: tuple[int, int]) -> None:
+def test_closed_reader_is_no_error(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     writer = LineWriter(pipe[1], notice)
     writer.put("nobody")
@@ -101,7 +101,7 @@ def test_a_reader_that_is_gone_is_no_error(pipe: tuple[int, int]) -> None:
     assert writer.dropped == 1
 
 
-def test_a_line_to_a_file_is_there_at_once(tmp_path: Path) -> None:
+def test_line_to_a_file_is_written_immediately(tmp_path: Path) -> None:
     """A file has no reader to wait for: a process that is killed has written its last lines."""
     before = threading.active_count()
     with (tmp_path / "log").open("ab") as file:
@@ -134,7 +134,7 @@ def test_a_fork_writes_its_own_lines_once(pipe: tuple[int, int]) -> None:
     assert read_until(pipe[0], b"again\n") == b"child\nparent again\n"
 
 
-def test_a_line_from_within_a_line_is_written_too(pipe: tuple[int, int]) -> None:
+def test_line_logged_while_logging_is_written_too(pipe: tuple[int, int]) -> None:
     """A handler of a signal may log while a line is being handed over."""
     writer = LineWriter(pipe[1], notice)
     before = signal.signal(signal.SIGALRM, lambda *_: writer.put("signal"))
@@ -171,7 +171,7 @@ def start_ending(count: int, *more: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("by_signal", [False, True])
-def test_a_process_that_ends_writes_what_waits(by_signal: bool) -> None:
+def test_ending_process_writes_pending_lines(by_signal: bool) -> None:
     process = start_ending(FEW, *(["signal"] if by_signal else []))
     _, raw = process.communicate(timeout=WAIT_S)
     assert process.returncode == (-signal.SIGTERM if by_signal else 0)

@@ -24,7 +24,7 @@ async def freeze_while(pause: asyncio.Future[None]) -> None:
     pause.get_loop().call_later(FROZEN_S / 100, pause.set_result, None)
 
 
-async def test_what_came_while_the_process_was_away_is_in_time() -> None:
+async def test_data_arriving_while_the_process_was_frozen_is_in_time() -> None:
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     freezing = asyncio.create_task(freeze_while(answer))
     async with timeout(FROZEN_S / 3):
@@ -32,7 +32,7 @@ async def test_what_came_while_the_process_was_away_is_in_time() -> None:
     await freezing
 
 
-async def test_what_does_not_come_is_late_once_the_process_is_back() -> None:
+async def test_missing_data_is_late_once_the_process_resumes() -> None:
     never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(time.sleep, FROZEN_S)
     with pytest.raises(TimeoutError):
@@ -41,7 +41,7 @@ async def test_what_does_not_come_is_late_once_the_process_is_back() -> None:
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
-async def test_a_limit_that_is_restarted_lasts_anew() -> None:
+async def test_restarted_limit_lasts_anew() -> None:
     loop = asyncio.get_running_loop()
     async with timeout(1000) as limit:
         before = limit._when
@@ -49,7 +49,7 @@ async def test_a_limit_that_is_restarted_lasts_anew() -> None:
         assert before <= limit._when <= loop.time() + 1000
 
 
-async def test_a_cancellation_from_elsewhere_is_none_of_its_own() -> None:
+async def test_external_cancellation_is_not_its_own() -> None:
     async def wait() -> None:
         async with timeout(1000):
             await asyncio.get_running_loop().create_future()

@@ -140,7 +140,7 @@ def test_a_page_beyond_the_end_is_the_first() -> None:
     assert [row.id for row in page.rows] == [1, 2]
 
 
-def test_letters_of_another_case_stand_together() -> None:
+def test_letters_of_either_case_sort_together() -> None:
     values = sorted(["b", "A", "a", "B"])
     rows = [Row(n, None, value) for n, value in enumerate(values)]
     rows_value = read_page(ListSource(rows), [Order("text"), Order("id")], 9).rows
@@ -161,13 +161,13 @@ VALUES = [
 ]
 
 
-def test_a_cursor_gives_its_values_back() -> None:
+def test_cursor_returns_its_values() -> None:
     assert decode_cursor(encode_cursor(tuple(VALUES), "keys:-name"), "keys:-name") == tuple(VALUES)
     with pytest.raises(TypeError):
         encode_cursor((object(),), "keys:-name")
 
 
-def test_a_cursor_of_something_else_is_none() -> None:
+def test_foreign_cursor_is_invalid() -> None:
     """Neither another list's, nor another order's, nor one that somebody made up."""
     cursor = encode_cursor((1, "a"), "keys:-name")
     for text in (cursor, cursor[:-1], cursor[1:], cursor.upper(), "", "::", *STORABLE):

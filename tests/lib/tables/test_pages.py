@@ -45,7 +45,7 @@ def table() -> Iterator[Table]:
     REGISTERED.pop("test-pages")
 
 
-def test_an_export_is_all_of_it(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_contains_everything(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_BATCH", 10)
     state = table.read({"sort": ["cost"], "cols": ["cost,name,at,took"], "export": ["csv"]})
     seen = []
@@ -97,7 +97,7 @@ FIRST = {
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_form_holds_the_same_with_its_types(
+def test_every_format_contains_the_same_with_its_types(
     table: Table, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.setattr(pages, "_BATCH", 10)
@@ -144,7 +144,7 @@ def test_a_number_stays_what_it_is_in_parquet(numbers: list[Any]) -> None:
     assert [cell for (cell,) in cells] == [str(n) if words else n for n in numbers]
 
 
-def test_any_text_stays_what_it_is(table: Table) -> None:
+def test_any_text_stays_unchanged(table: Table) -> None:
     texts = [hostile.EVERYTHING, hostile.LONG, "http://example.org", "1e5", "=1+1", "{=1}", "@A1"]
     rows = [{"id": n, "name": text, "cost": 0, "at": None} for n, text in enumerate(texts)]
     for form in ("jsonl", "xlsx", "parquet"):
@@ -165,7 +165,7 @@ def kinds_of_cells(raw: bytes) -> set[str]:
     return {sheet.cell(row, 1).data_type for row in range(2, sheet.max_row + 1)}
 
 
-def test_what_is_no_form_of_file_is_a_page(table: Table) -> None:
+def test_unknown_file_format_is_a_page(table: Table) -> None:
     for text in ("", "exe", "csv\x00", "../csv", "CSV"):
         assert not table.read({"export": [text]}).export
 
@@ -179,7 +179,7 @@ def test_money_in_a_file_is_exact(nano: int, text: str) -> None:
     assert usd(nano) == usd(Decimal(nano)) == text
 
 
-def test_a_badge_in_a_file_is_its_word() -> None:
+def test_badge_in_a_file_is_its_label() -> None:
     assert values_of(Column("x", "X", "badge"), [{"x": Badge("On", "ok")}]) == ["On"]
 
 
@@ -204,7 +204,7 @@ def test_links_lead_to_the_four_ends(table: Table) -> None:
     assert page.heads[1].text == "Cost, USD"
 
 
-def test_the_head_of_a_column_names_its_unit_as_the_language_does() -> None:
+def test_column_head_names_its_unit_in_the_readers_language() -> None:
     head = pages.Head(Column("cost", "Cost", "money", unit="USD"), "", 0, "", "")
     assert head.text == "Cost, USD"
     with translation.override("zh-hans"):

@@ -67,7 +67,7 @@ def test_an_order_is_read(text: str, sort: tuple[tuple[str, bool], ...]) -> None
     assert parse_sort(format_sort(sort), {"name", "cost", "owner"}, 3) == sort
 
 
-def test_what_is_not_asked_is_the_default(table: Table) -> None:
+def test_unspecified_order_is_the_default(table: Table) -> None:
     state = read(table, "")
     assert state.sort == (("cost", True),)
     assert [column.name for column in state.columns] == ["name", "cost", "owner", "secret"]
@@ -87,7 +87,7 @@ def test_a_big_list_is_sorted_by_one_column(big: Table) -> None:
     assert state.sorted_by(big.column("cost"), added=True) == "sort=-cost"
 
 
-def test_columns_of_the_address_of_the_person_and_of_the_list(table: Table) -> None:
+def test_columns_come_from_address_person_or_list(table: Table) -> None:
     kept = Preference(("extra", "gone", "name"), 100)
     state = table.read({}, kept)
     assert [column.name for column in state.columns] == ["extra", "name"]
@@ -101,14 +101,14 @@ def test_columns_of_the_address_of_the_person_and_of_the_list(table: Table) -> N
     ]  # fmt: skip
 
 
-def test_hidden_columns_are_not_there_at_all(table: Table) -> None:
+def test_hidden_columns_are_absent(table: Table) -> None:
     state = read(table, "cols=owner,name&sort=owner", hidden=["owner"])
     assert [column.name for column in state.columns] == ["name"]
     assert state.sort == (("cost", True),)
     assert "owner" not in [column.name for column in state.available]
 
 
-def test_a_head_sorts_and_turns_round(table: Table) -> None:
+def test_head_sorts_and_reverses(table: Table) -> None:
     name, cost = table.column("name"), table.column("cost")
     state = read(table, "")
     assert state.direction(cost) == "descending"
@@ -158,7 +158,7 @@ def test_every_address_is_read(table: Table, query: dict[str, list[str]]) -> Non
     assert again.query() == state.query()
 
 
-def test_a_name_is_given_once(table: Table) -> None:
+def test_name_is_used_once(table: Table) -> None:
     with pytest.raises(ValueError, match="twice"):
         Table("test-table", "Test", COLUMNS, "name")
     with pytest.raises(ValueError, match="twice"):

@@ -67,7 +67,7 @@ def test_no_mutation(text: str) -> None:
     assert mutated(text) == set()
 
 
-def test_it_knows_the_function_it_is_in() -> None:
+def test_mutation_knows_its_function() -> None:
     text = "class A:\n    @cached\n    def f(self):\n        def g():\n            return 1\n"
     (one,) = mutations("room/file.py", text)
     assert (one.function, one.first_line, one.line) == ("A.f", 2, 5)

@@ -35,7 +35,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         (SURVIVED, SURVIVED, SURVIVED),
     ],
 )
-def test_what_it_concludes_of_a_mutant(
+def test_verdicts_about_a_mutant(
     plugin: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     with_it: str,

@@ -56,7 +56,7 @@ def asked(tree: Path, line: int) -> list[str]:
     return [test.partition("::")[2] for test in known(tree).choose(mutation)]
 
 
-def test_the_closest_test_of_the_line_is_asked_first(tree: Path) -> None:
+def test_closest_test_of_the_line_runs_first(tree: Path) -> None:
     assert asked(tree, 3) == ["test_one", "test_far"]
     assert asked(tree, 4) == ["test_two", "test_far"]
 
@@ -73,13 +73,13 @@ def test_a_new_line_has_the_tests_of_its_neighbours(tree: Path) -> None:
     assert asked(tree, 4) == ["test_one", "test_far"]
 
 
-def test_what_has_changed_since_is_measured(tree: Path) -> None:
+def test_changed_files_are_measured_again(tree: Path) -> None:
     files = reach.test_files(tree, ["far"])
     assert files == ["tests/room/test_codes.py", "tests/room/test_other.py"]
     assert known(tree).missing(files) == files
 
 
-def test_a_file_without_a_test_to_run_is_known(tree: Path) -> None:
+def test_file_without_a_runnable_test_is_known(tree: Path) -> None:
     """All of its tests belong to a slow lane. One whose tests did not end is measured anew."""
     files = reach.test_files(tree, ["far"])
     (tree / "map").mkdir()
@@ -90,7 +90,7 @@ def test_a_file_without_a_test_to_run_is_known(tree: Path) -> None:
     assert reach.Reach(tree / "build" / "reach.json", tree).missing(files) == files[1:]
 
 
-def test_a_file_whose_process_did_not_end_is_not_known(tree: Path) -> None:
+def test_file_whose_process_did_not_end_is_unknown(tree: Path) -> None:
     """The processes beside it wrote down which lines its tests reached, and nobody which tests."""
     file = "tests/room/test_other.py"
     (tree / "map").mkdir()
@@ -103,7 +103,7 @@ def test_a_file_whose_process_did_not_end_is_not_known(tree: Path) -> None:
     assert reached.missing([file]) == [file]
 
 
-def test_close_is_what_is_named_like_it_or_imports_it(tree: Path) -> None:
+def test_close_tests_have_a_similar_name_or_import_it(tree: Path) -> None:
     files = reach.test_files(tree, [])
     close = reach.close_ones(tree, files, ["room/codes.py"])
     assert close == ["tests/room/test_codes.py", "tests/room/test_other.py"]

@@ -8,7 +8,7 @@ def test_waits_grow_and_end() -> None:
     assert sum(WAITS_S) > 48 * 3600
 
 
-def test_what_failed_together_does_not_return_together() -> None:
+def test_joint_failures_do_not_retry_together() -> None:
     waits = {wait_s(9, spread) for spread in range(100)}
     assert min(w for w in waits if w) == 50_400
     assert max(w for w in waits if w) <= 50_400 * 6 // 5

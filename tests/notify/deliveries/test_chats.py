@@ -79,7 +79,7 @@ def test_each_service_takes_its_form_in_its_language(
 
 
 @pytest.mark.django_db
-def test_what_a_service_refuses_with_status_200_is_tried_again(
+def test_service_rejection_with_status_200_is_retried(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:
     codes = {"slack": "status 429", "feishu": "11232", "dingtalk": "410100", "wecom": "45009"}
@@ -143,7 +143,7 @@ def test_address_and_secret_of_a_chat_are_never_read_back(
 
 
 @pytest.mark.django_db
-def test_a_chat_from_its_form_to_its_test(
+def test_chat_is_added_by_form_and_tested(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:
     alice = cast.signed_in(people.alice)
@@ -166,7 +166,7 @@ def test_a_chat_from_its_form_to_its_test(
 
 
 @pytest.mark.django_db
-def test_a_chat_inside_is_refused(people: cast.Cast, settings: Any) -> None:
+def test_internal_chat_address_is_rejected(people: cast.Cast, settings: Any) -> None:
     """P13: chats go through the same connector."""
     settings.WEBHOOK_EGRESS_ALLOW = []
     actor = cast.actor(people.alice, people.acme)
@@ -182,7 +182,7 @@ def test_every_kind_has_words_for_a_chat() -> None:
 
 @pytest.mark.parametrize("text", ["", "a" * 10_000, "预" * 10_000, "😀" * 999, "<" * 9_999, "\0"])
 @pytest.mark.parametrize("service", SERVICES)
-def test_any_text_is_cut_to_what_each_takes(service: str, text: str) -> None:
+def test_any_text_is_cut_to_each_services_limit(service: str, text: str) -> None:
     assert len(cut_text(text).encode()) <= TEXT_BYTES_MAX
     request = chat_request(service, "https://a.b/c", "", text, 1_700_000_000_000)
     assert request.url == "https://a.b/c"
@@ -205,7 +205,7 @@ def test_any_text_is_cut_to_what_each_takes(service: str, text: str) -> None:
         ("dingtalk", b"null", -1),
     ],
 )
-def test_how_a_service_says_no(service: str, answer: bytes, code: int | None) -> None:
+def test_rejections_of_each_service(service: str, answer: bytes, code: int | None) -> None:
     assert refusal(service, answer) == code
 
 
@@ -220,7 +220,7 @@ def alert_job(argument: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_threshold_is_said_once_in_each_chat_however_many_workers_look(
+def test_each_threshold_is_sent_once_per_chat_by_any_number_of_workers(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:
     """Issue: exactly one per threshold, period and receiver under parallel load."""

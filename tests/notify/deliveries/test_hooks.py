@@ -45,9 +45,7 @@ def tell() -> int:
     return len(due)
 
 
-def test_it_gets_the_body_as_it_is_signed_for_who_has_the_key(
-    people: cast.Cast, server: Receiver
-) -> None:
+def test_hook_gets_the_body_signed_for_the_key_holder(people: cast.Cast, server: Receiver) -> None:
     ordered(people, server)
     assert (tell(), tell()) == (1, 0)
     ((headers, body),) = server.got
@@ -72,7 +70,7 @@ def test_it_is_tried_three_times_with_the_same_bytes(people: cast.Cast, server: 
     assert [one["error"] for one in delivery.tries] == ["Answered with status 500."] * 3
 
 
-def test_its_tries_stand_on_the_page_of_the_request(people: cast.Cast, server: Receiver) -> None:
+def test_hook_attempts_are_on_the_requests_page(people: cast.Cast, server: Receiver) -> None:
     """What is seen of them is what a webhook's owner sees, and nobody else's is."""
     key, _ = cast.make_key(people.core, "hooks", user=people.bob)
     credit(key)
@@ -122,7 +120,7 @@ def test_it_ends_with_the_key_of_the_request(people: cast.Cast, server: Receiver
 @pytest.mark.parametrize(
     "url", ["https://", "https://[", "https://a b/", "https://\x00/", "https://é.example:99999/"]
 )
-def test_what_is_no_address_is_tried_and_harms_nothing(
+def test_invalid_hook_address_is_tried_and_harms_nothing(
     people: cast.Cast, server: Receiver, url: str
 ) -> None:
     ordered(people, server, url=url)

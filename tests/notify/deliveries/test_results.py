@@ -22,14 +22,14 @@ def test_every_stored_text_is_shown_in_chinese(text: str) -> None:
         assert result_text(text) == text
 
 
-def test_a_value_in_a_stored_text_stays() -> None:
+def test_values_in_a_stored_text_stay() -> None:
     with override("zh-hans"):
         assert result_text(results.CODE % {"value": -7}) == "被拒绝，代码 -7。"
         assert result_text("Something else.") == "Something else."
         assert result_text("") == ""
 
 
-def test_a_refusal_is_told_though_its_status_was_good() -> None:
+def test_rejection_with_a_good_status_is_reported() -> None:
     with override("en"):
         refused = {"status": 200, "error": results.CODE % {"value": 9499}}
         assert response_text(refused) == "Refused with code 9499."

@@ -51,7 +51,7 @@ def make_endpoint(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[Web
     )
 
 
-def test_an_event_that_is_taken_twice_is_told_once(people: cast.Cast, server: Receiver) -> None:
+def test_event_taken_twice_is_delivered_once(people: cast.Cast, server: Receiver) -> None:
     make_endpoint(people, server)
     fact = happen(people)
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_an_event_that_is_taken_twice_is_told_once(people: cast.Cast, server: Re
     assert Delivery.objects.filter(fact_id=fact).count() == 1
 
 
-def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
+def test_event_is_signed_and_delivered_once(people: cast.Cast, server: Receiver) -> None:
     _, secret = make_endpoint(people, server)
     fact = happen(people, amount="5.00")
     deliveries.spread_facts(100)
@@ -85,7 +85,9 @@ def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -
     assert (delivery.state, delivery.tries[0]["status"]) == ("delivered", 204)
 
 
-def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server: Receiver) -> None:
+def test_only_the_requested_kinds_and_organisation_are_delivered(
+    people: cast.Cast, server: Receiver
+) -> None:
     make_endpoint(people, server, "topup.paid")
     charlies = cast.actor(people.charlie, people.stranger)
     endpoints.create_endpoint(charlies, people.stranger, server.url + "/stranger")
@@ -94,7 +96,7 @@ def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server
     assert server.got == []
 
 
-def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
+def test_failed_delivery_is_retried_unchanged_until_given_up(
     people: cast.Cast, server: Receiver
 ) -> None:
     make_endpoint(people, server)
@@ -124,7 +126,7 @@ def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
     assert Delivery.objects.get().state == "delivered"
 
 
-def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
+def test_emptied_broker_delays_a_delivery_by_under_a_minute(
     people: cast.Cast, server: Receiver
 ) -> None:
     """The broker only wakes workers: whoever leased a delivery and died held it for 30 s."""
@@ -165,7 +167,7 @@ def test_addresses_that_are_never_sent_to(people: cast.Cast, url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://example.com", "https://example.com:8443/"])
-def test_another_port_is_for_networks_that_the_operator_lists(
+def test_other_ports_need_a_listed_network(
     people: cast.Cast, settings: LazySettings, url: str
 ) -> None:
     settings.WEBHOOK_EGRESS_ALLOW = []
@@ -180,7 +182,7 @@ def test_another_port_is_for_networks_that_the_operator_lists(
     ["127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "hub.localhost", "10.1.2.3",
      "169.254.169.254", "[::ffff:127.0.0.1]", "[fd00::1]", "0.0.0.0", "[64:ff9b::7f00:1]"],
 )  # fmt: skip
-def test_an_address_inside_is_refused_when_the_webhook_is_made(
+def test_internal_address_is_rejected_when_the_webhook_is_created(
     people: cast.Cast, settings: LazySettings, host: str
 ) -> None:
     """P13: names are resolved at each sending; what is an address already is judged at once."""
@@ -203,7 +205,7 @@ def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
     assert Delivery.objects.get().tries[0]["error"] == "Answered with status 302."
 
 
-def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(
+def test_rotated_secret_signs_together_with_the_previous_for_a_day(
     people: cast.Cast, server: Receiver
 ) -> None:
     endpoint, old = make_endpoint(people, server)
@@ -262,7 +264,7 @@ def test_a_webhook_ends_with_the_key_that_made_it(
     assert "the key m that created this webhook" in page
 
 
-def test_a_former_secret_plants_no_webhook(people: cast.Cast) -> None:
+def test_former_secret_creates_no_webhook(people: cast.Cast) -> None:
     """P23: within its grace it does what it did, and makes nothing that stays."""
     key, former = key_of(people)
     keys.rotate_key(cast.actor(people.alice, people.acme), key, 1)
@@ -282,7 +284,7 @@ def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
     assert "/o/acme/billing" in mail.outbox[0].body
 
 
-def test_a_name_of_two_lines_makes_no_second_header_and_loses_no_letter(
+def test_two_line_name_adds_no_header_and_loses_no_email(
     people: cast.Cast,
 ) -> None:
     Organisation.objects.update(name="Acme\r\nBcc: eve@example.org\n\nEve")
@@ -301,7 +303,7 @@ def test_a_name_of_two_lines_makes_no_second_header_and_loses_no_letter(
         ("raise.asked", "until"),
     ],
 )
-def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: str) -> None:
+def test_emails_state_times_as_people_do(people: cast.Cast, kind: str, field: str) -> None:
     budget = {"scope": "team", "subject": "core", "limit": "5", "spent": "4", "currency": "USD"}
     reached = {"threshold": 80, "spent_percent": 80, "resets_at": "2026-12-01T00:00:00+00:00"}
     happen(
@@ -317,7 +319,7 @@ def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: st
     assert not re.search(r"\dT\d", str(mail.outbox[0].body))
 
 
-def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Receiver) -> None:
+def test_operator_events_reach_no_customer(people: cast.Cast, server: Receiver) -> None:
     make_endpoint(people, server)
     body = {"amount": "1.00", "currency": "USD", "processor": "stripe", "reason": "…"}
     happen(people, "payment.unmatched", **body)
@@ -326,7 +328,7 @@ def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Re
     assert server.got == []
 
 
-def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) -> None:
+def test_operators_learn_where_a_doubtful_count_is_reviewed(people: cast.Cast) -> None:
     body = {"channel": "east", "model": "gpt-5", "slug": "acme", "flags": "usage_huge"}
     happen(people, "count.doubted", **body)
     assert tell() == 1
@@ -336,7 +338,7 @@ def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) ->
     assert "usage_huge" in letter.body
 
 
-def test_operators_read_what_usage_is_unknown(people: cast.Cast) -> None:
+def test_operators_learn_which_usage_is_unknown(people: cast.Cast) -> None:
     """P28: what, of whom, and where it is settled."""
     body = {"provider": "openai", "channel": "east", "model": "gpt-5", "unknown": "holo_tokens"}
     happen(people, "usage.unknown", **body)
@@ -359,7 +361,7 @@ def test_operators_read_what_usage_is_unknown(people: cast.Cast) -> None:
         ("unusable", "WEIR_KEK"),
     ],
 )
-def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says: str) -> None:
+def test_operators_learn_what_a_channel_needs(people: cast.Cast, cause: str, says: str) -> None:
     """F5, F7, F9: what no customer can mend."""
     body = {"channel": "east", "channel_id": "c1", "cause": cause, "what": "2", "last": True}
     happen(people, "channel.troubled", **body)
@@ -371,7 +373,7 @@ def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says
     assert "last usable key" in letter.body
 
 
-def test_operators_read_which_invariant_does_not_hold(people: cast.Cast) -> None:
+def test_operators_learn_which_invariant_is_violated(people: cast.Cast) -> None:
     """I25."""
     happen(
         people,
@@ -404,7 +406,7 @@ def test_operators_read_what_could_not_be_checked(people: cast.Cast) -> None:
     assert "does not mean that the ledger is wrong" in letter.body
 
 
-def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
+def test_secrets_cannot_be_read_back(people: cast.Cast, server: Receiver) -> None:
     """P14: the secret is in one answer; nothing else holds it in the clear."""
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     api = cast.with_key(text)
@@ -418,7 +420,7 @@ def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
     assert secret.encode() not in stored
 
 
-def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) -> None:
+def test_facts_are_deleted_after_a_month(people: cast.Cast, server: Receiver) -> None:
     make_endpoint(people, server)
     happen(people)
     server.statuses = [500]
@@ -434,9 +436,7 @@ def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) 
         assert deliveries.drop_old() == forgotten
 
 
-def test_what_was_delivered_or_is_gone_has_no_further_try(
-    people: cast.Cast, server: Receiver
-) -> None:
+def test_ended_delivery_has_no_further_attempt(people: cast.Cast, server: Receiver) -> None:
     make_endpoint(people, server)
     happen(people)
     tell()
@@ -453,7 +453,7 @@ def test_what_was_delivered_or_is_gone_has_no_further_try(
     ("name", "read", "written"),
     [("alice", 200, 201), ("bob", 403, 403), ("charlie", 200, 201)],
 )
-def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: int) -> None:
+def test_people_who_reach_webhooks(people: cast.Cast, name: str, read: int, written: int) -> None:
     alices, _ = endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, "https://example.com/a"
     )
@@ -469,7 +469,7 @@ def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: 
     assert of_alice == {"alice": 200, "bob": 403, "charlie": 404}[name]
 
 
-def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> None:
+def test_email_without_a_possible_address_is_given_up(people: cast.Cast) -> None:
     """Else it would be tried again every thirty seconds, for good."""
     people.alice.email = "a\n@example.org"
     people.alice.save()
@@ -480,7 +480,7 @@ def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_spread_at_once_share_the_facts_and_nobody_waits() -> None:
+def test_parallel_distributors_share_facts_without_waiting() -> None:
     """A worker that is slow over one fact keeps no other fact from its readers."""
     people = cast.assemble()
     first, second = happen(people), happen(people)

@@ -21,7 +21,7 @@ def test_the_example_of_the_specification() -> None:
     }
 
 
-def test_each_secret_in_force_signs() -> None:
+def test_each_active_secret_signs() -> None:
     other = secret_text(b"\1" * 32)
     signatures = signature_headers([SECRET, other], "a", 7, b"{}")["webhook-signature"].split(" ")
     key = base64.b64decode(other.removeprefix("whsec_"))

@@ -67,7 +67,7 @@ def test_each_chat_gets_each_alert_of_operators_once(
         assert sorted(name for name, text in chats.said if word in text) == sorted(SERVICES)
 
 
-def test_organisations_and_operators_do_not_hear_each_other(
+def test_organisations_and_operators_get_only_their_own_alerts(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:
     mine = add(people, server, "slack", kinds=["jobs.stopped"])

@@ -67,7 +67,7 @@ def test_further_choices_are_texts_and_tokens_have_their_likelihood() -> None:
     }
 
 
-def test_what_no_database_keeps_is_replaced() -> None:
+def test_unstorable_text_is_replaced() -> None:
     collected = AnswerCollector()
     collected.take([ToolCallStart(0, 0, "c", "f\x00"), ToolArgumentsDelta(0, 0, "\ud800\x00")])
     assert collected.parts()["calls"] == [{"id": "c", "name": "f\ufffd", "arguments": "?\ufffd"}]

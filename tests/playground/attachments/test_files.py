@@ -27,7 +27,7 @@ JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08" + struct.pack(">HH", 20
         (b"<svg onload=alert(1)>", "text", "text/plain", {"lines": 1}),
     ],
 )
-def test_a_kind_is_known_by_its_bytes(
+def test_kind_is_recognised_by_its_bytes(
     data: bytes, kind: str, media_type: str, facts: dict[str, int]
 ) -> None:
     assert inspect_file(data) == FileInfo(kind, media_type, facts)
@@ -42,7 +42,7 @@ def test_a_kind_is_known_by_its_bytes(
         (b"x" * (1024 * 1024 + 1), "too_big"),
     ],
 )
-def test_what_no_model_reads_is_refused(data: bytes, code: str) -> None:
+def test_unreadable_kind_is_rejected(data: bytes, code: str) -> None:
     with pytest.raises(UnsupportedFile) as refused:
         inspect_file(data)
     assert refused.value.code == code

@@ -58,9 +58,7 @@ def last_answer(page: Page) -> str:
 
 
 @pytest.mark.slow
-def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
-    stage: Stage, alice: Watched
-) -> None:
+def test_maximum_before_send_covers_the_charge(stage: Stage, alice: Watched) -> None:
     page = alice.page
     open_with(page, stage, stage.fake_model(), "&panel=params")
     page.fill("#chat-text", "hi #tokens=40")
@@ -184,7 +182,7 @@ def walked(page: Page) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: Watched) -> None:
+def test_exported_tree_imports_and_navigates_the_same(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(40, 0), "first question")
     page.wait_for_selector(ENDED)
@@ -245,7 +243,7 @@ def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None
     bob.assert_calm()
 
 
-def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) -> None:
+def test_columns_stream_in_parallel_over_one_connection(stage: Stage, bob: Watched) -> None:
     page = bob.page
     streams: list[str] = []
     page.on("request", lambda r: streams.append(r.url) if "/events" in r.url else None)
@@ -314,7 +312,7 @@ def test_a_column_offers_what_its_own_answer_allows(stage: Stage, bob: Watched) 
 
 
 @pytest.mark.slow
-def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> None:
+def test_best_column_is_named_for_each_measure(stage: Stage, bob: Watched) -> None:
     page = bob.page
     models = [stage.echo_model(3, 0), stage.echo_model(3, 40)]
     page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}")
@@ -329,9 +327,7 @@ def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> No
     bob.assert_calm()
 
 
-def test_a_comparison_on_a_phone_has_its_charges_in_tabs_and_cards(
-    stage: Stage, bob: Watched
-) -> None:
+def test_phone_comparison_shows_charges_in_tabs_and_cards(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.set_viewport_size({"width": 390, "height": 844})
     models = [stage.echo_model(30, 0), stage.echo_model(31, 0)]
@@ -551,7 +547,7 @@ def test_every_view_is_accessible_and_fits(
 
 
 @pytest.mark.slow
-def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: Watched) -> None:
+def test_phone_columns_are_tabs(stage: Stage, bob: Watched) -> None:
     """W11 under 720 px: tabs tell the state of each; a tap, Alt and a digit or a swipe changes."""
     page = bob.page
     page.set_viewport_size({"width": 360, "height": 740})
@@ -645,7 +641,7 @@ _NO_MICROPHONE = """(name) => {
 }"""
 
 
-def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> None:
+def test_rejected_microphone_access_says_so(stage: Stage, bob: Watched) -> None:
     page = bob.page  # nobody is there to allow it
     open_with(page, stage, stage.echo_model())
     button = page.get_by_role("button", name="Record audio")

@@ -36,7 +36,7 @@ CHAT = ExportedConversation(
 )
 
 
-def test_what_was_written_is_read() -> None:
+def test_written_export_reads_the_same() -> None:
     assert read_file(json.loads(json.dumps(write_file(CHAT)))) == CHAT
 
 
@@ -64,7 +64,7 @@ def test_what_was_written_is_read() -> None:
         ),
     ],
 )
-def test_what_is_no_export_is_refused_by_its_place(change: dict[str, Any], path: str) -> None:
+def test_invalid_export_is_rejected_by_its_place(change: dict[str, Any], path: str) -> None:
     with pytest.raises(Unusable) as unusable:
         read_file(write_file(CHAT) | change)
     assert unusable.value.path == path

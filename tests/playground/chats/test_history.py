@@ -212,7 +212,7 @@ def test_the_table_sorts_by_what_it_shows(
         assert first == [row["title"] for row in rows[:25]], (direction, sort)
 
 
-def test_what_is_changed_without_scripts_leads_back_to_the_list(
+def test_change_without_scripts_returns_to_the_list(
     people: Cast, sixty: list[Conversation]
 ) -> None:
     form = {"act": "archive", "id": id_text(sixty[3].id), "next": f"{URL}?rows=25"}
@@ -231,9 +231,7 @@ def test_filters_find_by_text_folder_and_archive(people: Cast, sixty: list[Conve
     assert titles(people.bob, "?archived=1") == ["Chat 004"]
 
 
-def test_what_was_changed_together_is_taken_back_together(
-    people: Cast, sixty: list[Conversation]
-) -> None:
+def test_joint_changes_are_undone_together(people: Cast, sixty: list[Conversation]) -> None:
     first = change(people.bob, act="delete", id=id_text(sixty[0].id))
     second = change(people.bob, "?q=Chat+01", act="delete", all="1")
     assert Conversation.objects.filter(deleted_at=None).count() == 49
@@ -274,7 +272,7 @@ def test_nobody_reaches_anothers_chats(people: Cast, sixty: list[Conversation]) 
         ({"weir_chats": 1, "chats": [{"weir_chat": 1, "messages": []}]}, "/chats/0/messages"),
     ],
 )
-def test_a_file_of_many_is_refused_by_its_place(
+def test_file_of_many_is_rejected_by_its_place(
     people: Cast, broken: dict[str, Any], place: str
 ) -> None:
     response = import_file(people.bob, json.dumps(broken).encode())

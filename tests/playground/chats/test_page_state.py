@@ -50,9 +50,7 @@ def test_a_draft_is_of_one_organisation_until_it_is_sent(stage: Stage, alice: Wa
 
 
 @pytest.mark.slow
-def test_a_comparison_begins_with_the_chosen_model_whatever_its_name(
-    stage: Stage, bob: Watched
-) -> None:
+def test_comparison_starts_with_the_chosen_model(stage: Stage, bob: Watched) -> None:
     page, hub = bob.page, stage.hub
     name = f"r&d/fast +1 {secrets.token_hex(3)}"
     hub.price(name, RATES)
@@ -69,7 +67,7 @@ def test_a_comparison_begins_with_the_chosen_model_whatever_its_name(
 
 
 @pytest.mark.slow
-def test_examples_stand_beside_the_tools_that_are_there(stage: Stage, bob: Watched) -> None:
+def test_examples_use_the_available_tools(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m={stage.fake_model()}&panel=tools")
     pane = page.locator(".pane[data-pane=tools]")
@@ -81,9 +79,7 @@ def test_examples_stand_beside_the_tools_that_are_there(stage: Stage, bob: Watch
 
 
 @pytest.mark.parametrize("fault", ["no connection", pytest.param("503", marks=pytest.mark.slow)])
-def test_a_stream_whose_first_request_fails_is_asked_for_again(
-    stage: Stage, bob: Watched, fault: str
-) -> None:
+def test_failed_first_stream_request_is_repeated(stage: Stage, bob: Watched, fault: str) -> None:
     page = bob.page
 
     def fail(route: Route) -> None:
@@ -104,7 +100,7 @@ def test_a_stream_whose_first_request_fails_is_asked_for_again(
 
 
 @pytest.mark.slow
-def test_a_tab_that_is_looked_at_again_looks_again_and_one_that_is_not_shows_what_it_follows(
+def test_revisited_tab_refreshes_and_an_idle_one_shows_what_it_follows(
     chromium: Browser, stage: Stage, bob: Watched
 ) -> None:
     """For turns from another browser, of which no tab can tell it."""
@@ -134,7 +130,7 @@ def test_a_tab_that_is_looked_at_again_looks_again_and_one_that_is_not_shows_wha
 
 
 @pytest.mark.slow
-def test_what_a_screen_reader_hears_stays_chosen(stage: Stage, bob: Watched) -> None:
+def test_screen_reader_choice_is_remembered(stage: Stage, bob: Watched) -> None:
     page = bob.page
     for choice in ("Each sentence", "Nothing"):
         page.goto(f"{stage.playground}/settings")
@@ -145,7 +141,7 @@ def test_what_a_screen_reader_hears_stays_chosen(stage: Stage, bob: Watched) -> 
 
 
 @pytest.mark.slow
-def test_messages_are_walked_by_arrows(stage: Stage, bob: Watched) -> None:
+def test_arrow_keys_move_between_messages(stage: Stage, bob: Watched) -> None:
     """Alt and an arrow: from the last one up, and down again."""
     page = bob.page
     ask(page, stage, stage.echo_model(40, 0), "one")

@@ -57,7 +57,7 @@ def test_further_answers_become_versions_that_are_charged_once(gpt: Cast) -> Non
     assert spent_by_chat([imported])[imported.id].charge_nano == 3_600
 
 
-def test_a_column_of_a_comparison_goes_on_from_one_answer(gpt: Cast) -> None:
+def test_column_of_a_comparison_continues_from_one_answer(gpt: Cast) -> None:
     relay = answers("x")
     send(gpt.bob, relay, text="Hi", compare="1", model=["weir-1", "weir-1"], **{"p.n": "3"})
     assert [json.loads(body).get("n") for _, body in relay.requests] == [None, None]
@@ -80,7 +80,7 @@ def test_the_tokens_of_an_answer_are_shown_with_their_likelihood(gpt: Cast) -> N
     assert page(gpt.alice, url).status_code == 404
 
 
-def test_a_chat_beyond_the_context_says_so_and_leaves_out_what_was_chosen(gpt: Cast) -> None:
+def test_overlong_chat_says_so_and_omits_the_chosen_part(gpt: Cast) -> None:
     long = "word " * 4_000
     send(gpt.bob, answers(long), text=long)
     id = conversation_id()

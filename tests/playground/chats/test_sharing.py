@@ -39,9 +39,7 @@ def opens(token: str, user: User | None) -> bool:
     return True
 
 
-def test_a_link_for_members_opens_for_members_of_its_organisation_alone(
-    people: Cast, chat: Conversation
-) -> None:
+def test_member_link_opens_only_for_its_organisation(people: Cast, chat: Conversation) -> None:
     """P12"""
     _, for_all = shared(people, chat)
     _, for_members = shared(people, chat, members_only=True)
@@ -58,7 +56,7 @@ def test_a_link_for_members_opens_for_members_of_its_organisation_alone(
 
 @pytest.mark.parametrize("cost", [False, True])
 @pytest.mark.parametrize("system", [False, True])
-def test_what_is_hidden_is_not_in_the_snapshot(
+def test_hidden_parts_are_not_in_the_snapshot(
     people: Cast, chat: Conversation, cost: bool, system: bool
 ) -> None:
     link, _ = shared(people, chat, cost_shown=cost, system_shown=system)
@@ -66,7 +64,7 @@ def test_what_is_hidden_is_not_in_the_snapshot(
     assert ("1800" in snapshot, "swordfish" in snapshot) == (cost, system)
 
 
-def test_a_link_ends_at_its_end_with_its_chat_and_by_its_maker(
+def test_link_ends_by_time_with_its_chat_or_by_its_maker(
     people: Cast, chat: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = actor(people.bob, people.acme)
@@ -88,14 +86,14 @@ def test_a_link_ends_at_its_end_with_its_chat_and_by_its_maker(
         open_link(with_chat, None)
 
 
-def test_a_link_of_somebody_else_cannot_be_revoked(people: Cast, chat: Conversation) -> None:
+def test_anothers_link_cannot_be_revoked(people: Cast, chat: Conversation) -> None:
     link, token = shared(people, chat)
     with pytest.raises(Http404):
         sharing.revoke_link(actor(people.alice, people.acme), id_text(link.id))
     assert opens(token, None)
 
 
-def test_a_link_works_for_the_days_that_its_choice_says() -> None:
+def test_link_works_for_the_chosen_number_of_days() -> None:
     assert {name: str(days or "") for name, days in sharing.DAYS.items()} == {
         name: name for name in sharing.DAYS
     }

@@ -80,7 +80,7 @@ def test_the_menu_above_the_chats_shows_the_name_of_each_entry(
     bob.assert_calm()
 
 
-def test_keys_lead_from_the_chats_to_their_search_and_the_menu(stage: Stage, bob: Watched) -> None:
+def test_keys_move_between_chats_search_and_menu(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(stage.playground)
     page.locator("[data-log]").focus()
@@ -119,7 +119,7 @@ def test_the_sidebar_folds_by_keys(stage: Stage, bob: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_a_telephone_knows_no_folding(stage: Stage, chromium: Browser) -> None:
+def test_phone_has_no_folding(stage: Stage, chromium: Browser) -> None:
     """What was folded away on a wide window is no matter where the lists are drawers."""
     size = {"width": 360, "height": 740}
     watched = watch(chromium, stage, "bob", viewport=size)

@@ -33,7 +33,7 @@ def test_a_turn_sent_in_one_tab_appears_in_the_other(stage: Stage, bob: Watched)
     bob.assert_calm()
 
 
-def test_a_message_written_offline_is_kept_and_sent_on_demand(stage: Stage, bob: Watched) -> None:
+def test_offline_message_is_kept_and_sent_on_demand(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.wait_for_load_state("networkidle")

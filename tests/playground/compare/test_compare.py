@@ -3,7 +3,7 @@
 from playground.compare.rules import DiffPart, lowest, rank_models, word_difference
 
 
-def test_words_that_differ() -> None:
+def test_differing_words() -> None:
     assert word_difference("the old river", "the new river bed") == [
         DiffPart("same", "the "),
         DiffPart("first", "old"),
@@ -27,7 +27,7 @@ def test_rates_have_their_interval_and_the_best_stands_first() -> None:
     assert rank_models([]) == []
 
 
-def test_the_best_is_named_where_one_is_better_than_another() -> None:
+def test_best_is_named_if_one_is_better() -> None:
     assert lowest([3, 1, None, 1]) == 1
     for figures in ([], [None, None], [2], [2, None], [2, 2, 2]):
         assert lowest(figures) is None

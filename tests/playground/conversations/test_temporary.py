@@ -42,7 +42,7 @@ def say(people: Cast, chat: Conversation, **form: str) -> int:
     return status
 
 
-def test_it_is_offered_by_the_page_and_by_its_address(people: Cast) -> None:
+def test_temporary_chat_is_offered_by_page_and_address(people: Cast) -> None:
     html = squeezed(page(people.bob, "/o/acme/playground").content.decode())
     assert 'name="temporary" form="composer">' in html
     assert "data-temporary hidden" in html
@@ -52,7 +52,7 @@ def test_it_is_offered_by_the_page_and_by_its_address(people: Cast) -> None:
     assert "Temporary chat: not saved." in html
 
 
-def test_it_is_in_no_list_search_history_export_or_share(people: Cast) -> None:
+def test_temporary_chat_is_in_no_list_search_or_export(people: Cast) -> None:
     chat = begin(people)
     html = page(people.bob, at("conversation", chat)).content.decode()
     assert SECRET in html
@@ -75,14 +75,14 @@ def test_it_is_in_no_list_search_history_export_or_share(people: Cast) -> None:
     assert Conversation.objects.count() == 1
 
 
-def test_it_is_nobody_elses(people: Cast) -> None:
+def test_temporary_chat_belongs_to_its_person(people: Cast) -> None:
     chat = begin(people)
     assert page(people.alice, at("conversation", chat)).status_code == 404
     assert page(people.charlie, at("conversation", chat)).status_code == 404
     assert signed_in(people.alice).post(at("chat_visit", chat), {}).status_code == 404
 
 
-def test_its_title_tells_nothing_and_no_model_names_it(people: Cast) -> None:
+def test_temporary_title_is_generic_and_no_model_names_it(people: Cast) -> None:
     post(people.bob, "preferences_save", title_model="weir-1")
     relay = NamingRelay("Salaries")
     send(people.bob, relay, text=SECRET, temporary="on")
@@ -90,7 +90,7 @@ def test_its_title_tells_nothing_and_no_model_names_it(people: Cast) -> None:
     assert Conversation.objects.get().title == "Temporary chat"
 
 
-def test_what_is_left_is_deleted_with_its_files_and_stays_in_the_books(people: Cast) -> None:
+def test_left_temporary_chat_is_deleted_and_stays_in_the_books(people: Cast) -> None:
     note = add_file(cast.actor(people.bob, people.acme), "note.txt", b"my own words")
     other_file = add_file(cast.actor(people.bob, people.acme), "kept.txt", b"of another chat")
     chat = begin(people, file=id_text(note.id))
@@ -115,7 +115,7 @@ def test_what_is_left_is_deleted_with_its_files_and_stays_in_the_books(people: C
     assert page(people.bob, at("conversation", chat)).status_code == 404
 
 
-def test_it_ends_for_its_person_before_it_is_swept(people: Cast) -> None:
+def test_temporary_chat_ends_for_its_person_before_the_sweep(people: Cast) -> None:
     chat = begin(people)
     Conversation.objects.update(ends_at=clock.now())
     assert page(people.bob, at("conversation", chat)).status_code == 404
@@ -123,7 +123,7 @@ def test_it_ends_for_its_person_before_it_is_swept(people: Cast) -> None:
     assert refused.status_code == 404
 
 
-def test_a_page_that_was_loaded_again_has_not_left(people: Cast) -> None:
+def test_reloaded_page_has_not_left(people: Cast) -> None:
     chat = begin(people)
     before = id_text(chat.visit or new_id())
     assert page(people.bob, at("conversation", chat)).status_code == 200
@@ -152,7 +152,7 @@ def test_an_open_page_and_each_send_keep_it(people: Cast) -> None:
     assert chat.messages.count() == 4
 
 
-def test_an_answer_that_is_being_written_goes_when_it_has_ended(people: Cast) -> None:
+def test_unfinished_answer_is_deleted_at_its_end(people: Cast) -> None:
     chat = begin(people)
     Run.objects.update(ended_at=None, state=RunState.RUNNING)
     later = clock.now() + STANDS_IDLE * 2
@@ -163,7 +163,7 @@ def test_an_answer_that_is_being_written_goes_when_it_has_ended(people: Cast) ->
     assert not Conversation.objects.filter(id=chat.id).exists()
 
 
-def test_its_answer_is_stopped_when_nobody_can_come_back_to_it(people: Cast) -> None:
+def test_answer_stops_when_no_one_can_return_to_it(people: Cast) -> None:
     begin(people)
     assert Run.objects.get().unwatched_ms == 60_000
     post(people.bob, "preferences_save", leaving="stop")

@@ -37,7 +37,7 @@ def test_first_words(text: str, title: str) -> None:
         ("deepseek-r1", "deepseek", {"max_tokens": 600}),
     ],
 )
-def test_a_name_is_asked_for_with_as_little_thought_as_can_be(
+def test_name_is_requested_with_minimal_thinking(
     model: str, provider: str, fields: dict[str, object]
 ) -> None:
     can = capabilities_of(model, provider_named(provider))
@@ -56,5 +56,5 @@ def test_a_name_is_asked_for_with_as_little_thought_as_can_be(
         ('""', ""),
     ],
 )
-def test_what_a_model_answered_becomes_a_name(answer: str, title: str) -> None:
+def test_models_answer_becomes_a_name(answer: str, title: str) -> None:
     assert title_in(answer) == title

@@ -134,7 +134,7 @@ TOOLS = json.dumps(
 )
 
 
-def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
+def test_calls_wait_for_their_results_and_continue(people: Cast) -> None:
     send(people.bob, CALLS, text="Weather?", tools=TOOLS)
     html = page(people.bob, chat_of(people.bob)).content.decode()
     assert "Send 2 results" in html
@@ -200,9 +200,7 @@ def test_chats_are_named_pinned_foldered_archived_and_found(people: Cast) -> Non
 @pytest.mark.parametrize(
     ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "This has 10000")]
 )
-def test_a_name_that_cannot_be_kept_as_it_is_changes_nothing(
-    people: Cast, name: str, why: str
-) -> None:
+def test_unstorable_name_changes_nothing(people: Cast, name: str, why: str) -> None:
     send(people.bob, answers("x"), text="One")
     for field in ("title", "folder"):
         refused = post(people.bob, "chat_change", conversation_id(), **{field: name})
@@ -215,7 +213,7 @@ def test_a_name_that_cannot_be_kept_as_it_is_changes_nothing(
     assert (chat.title, chat.folder) == ("One", "")
 
 
-def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
+def test_deleted_chat_can_be_restored_for_a_day(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     id = conversation_id()
     response = post(people.bob, "chat_delete", id)
@@ -229,7 +227,7 @@ def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
     assert Conversation.objects.count() == 0
 
 
-def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> None:
+def test_exported_chat_imports_as_the_same_tree(people: Cast) -> None:
     """Branches, versions, costs."""
     send(people.bob, answers("one"), text="Hi", system="Be short.")
     form = {"conversation": conversation_id(), "retry": Message.objects.get(role="user").text_id}
@@ -260,7 +258,7 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     assert "*3 in, 2 out, $0.0000018*" in markdown
 
 
-def test_a_file_of_somebody_else_is_in_no_export(people: Cast) -> None:
+def test_foreign_file_is_in_no_export(people: Cast) -> None:
     """P12: a stored message names files by their id, and might name any."""
     send(people.bob, answers("one"), text="Hi")
     files = [add_file(actor(user, people.acme), "a.txt", b"of " + user.email.encode())
@@ -287,7 +285,7 @@ def shape(chat: dict[str, Any]) -> Any:
     return {**chat, "leaf": places[chat["leaf"]], "messages": messages}
 
 
-def test_what_is_no_export_is_refused_in_words(people: Cast) -> None:
+def test_invalid_export_is_rejected_with_a_message(people: Cast) -> None:
     for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": []}'):
         upload = SimpleUploadedFile("chat.json", content)
         response = signed_in(people.bob).post(
@@ -297,7 +295,7 @@ def test_what_is_no_export_is_refused_in_words(people: Cast) -> None:
     assert Conversation.objects.count() == 0
 
 
-def test_nobody_else_may_touch_a_chat(people: Cast) -> None:
+def test_only_its_author_may_change_a_chat(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     question = Message.objects.get(role="user").text_id
     chat = conversation_id()
@@ -332,7 +330,7 @@ def test_a_long_chat_shows_its_end_and_leads_back(people: Cast) -> None:
     assert "turn 03" in linked
 
 
-def test_a_file_that_was_never_sent_goes_after_a_day(people: Cast) -> None:
+def test_unsent_file_is_deleted_after_a_day(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     attached, unsent = (
         add_file(bob, "sent.txt", b"sent words"),
@@ -367,7 +365,7 @@ def files_kept() -> list[str]:
     return sorted(Attachment.objects.values_list("name", flat=True))
 
 
-def test_files_go_with_the_last_message_that_names_them(people: Cast) -> None:
+def test_files_are_deleted_with_their_last_message(people: Cast) -> None:
     """Those that were sent and those that a model made; a branch of its own still names them."""
     bob = actor(people.bob, people.acme)
     read, seen, other = (add_file(bob, f"{name}.txt", b"words") for name in ("read", "seen", "own"))
@@ -390,7 +388,7 @@ def test_files_go_with_the_last_message_that_names_them(people: Cast) -> None:
     assert files_kept() == ["own.txt"]
 
 
-def test_files_go_with_a_message_that_was_deleted_alone(people: Cast) -> None:
+def test_files_are_deleted_with_a_single_deleted_message(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     first, second = (add_file(bob, f"{name}.txt", b"words") for name in ("first", "second"))
     send(people.bob, answers("x"), text="One", file=first.text_id)

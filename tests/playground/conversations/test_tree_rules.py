@@ -30,7 +30,7 @@ def test_versions_are_the_children_of_one_parent() -> None:
     assert forked.end_of(id(2)) == id(4)
 
 
-def test_what_is_deleted_hides_what_is_under_it() -> None:
+def test_deleted_message_hides_its_subtree() -> None:
     cut = tree((1, None), (2, 1, True), (3, 2), (5, 1))
     assert cut.versions(id(5)) == [id(5)]
     assert cut.path(id(3)) == [id(1), id(5)]

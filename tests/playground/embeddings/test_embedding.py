@@ -54,7 +54,7 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
 
 
 @pytest.mark.slow
-def test_dimensions_are_the_askers(stage: Stage, bob: Watched) -> None:
+def test_dimensions_are_the_users_choice(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}/embeddings?m={embedding_model(stage)}")
     page.fill("#embed-dimensions", "12")
@@ -69,7 +69,7 @@ def test_dimensions_are_the_askers(stage: Stage, bob: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_refused_says_why_and_costs_nothing(stage: Stage, chromium: Browser) -> None:
+def test_rejection_says_why_and_costs_nothing(stage: Stage, chromium: Browser) -> None:
     alice = watch(chromium, stage, "alice")
     page = alice.page
     model = embedding_model(stage)
@@ -82,7 +82,7 @@ def test_what_is_refused_says_why_and_costs_nothing(stage: Stage, chromium: Brow
 
 
 @pytest.mark.slow
-def test_a_model_that_gives_vectors_is_not_offered_for_chats(stage: Stage, bob: Watched) -> None:
+def test_embedding_model_is_not_offered_for_chats(stage: Stage, bob: Watched) -> None:
     model, chat = embedding_model(stage), stage.fake_model()
     page = bob.page
     page.goto(stage.playground)

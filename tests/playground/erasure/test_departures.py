@@ -65,7 +65,7 @@ def test_each_key_becomes_what_is_chosen(people: Cast) -> None:
     assert not Membership.objects.filter(user=people.bob).exists()
 
 
-def test_a_key_goes_only_to_who_may_have_one_in_its_team(people: Cast) -> None:
+def test_key_goes_only_to_a_permitted_person_of_its_team(people: Cast) -> None:
     """P23, P12"""
     key, _ = make_key(people.core, "ci", user=people.bob)
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
@@ -82,7 +82,7 @@ def test_a_key_goes_only_to_who_may_have_one_in_its_team(people: Cast) -> None:
     assert people.bob.memberships.exists()
 
 
-def test_chats_and_private_prompts_go_to_somebody_or_away(people: Cast) -> None:
+def test_chats_and_private_prompts_are_given_away_or_deleted(people: Cast) -> None:
     chat, temporary = chat_of(people), chat_of(people, ends_at=clock.now() + dt.timedelta(hours=1))
     bob = actor(people.bob, people.acme)
     prompts.save_prompt(bob, "mine", "m", Settings(), note="", shared=False)
@@ -109,7 +109,7 @@ def test_chats_and_private_prompts_go_to_somebody_or_away(people: Cast) -> None:
     }  # fmt: skip
 
 
-def test_what_is_deleted_is_deleted_and_what_is_shared_stays(people: Cast) -> None:
+def test_private_objects_are_deleted_and_shared_ones_stay(people: Cast) -> None:
     chat = chat_of(people)
     elsewhere = Conversation.objects.create(
         organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t"
@@ -125,7 +125,7 @@ def test_what_is_deleted_is_deleted_and_what_is_shared_stays(people: Cast) -> No
     assert [prompt.name for prompt in Prompt.objects.all()] == ["ours"]
 
 
-def test_what_was_asked_for_is_closed_and_who_was_invited_is_not(people: Cast) -> None:
+def test_departures_close_requests_but_not_invitations(people: Cast) -> None:
     members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
     bob = actor(people.bob, people.acme)
     budget = budget_simulation.create_budget(
@@ -143,7 +143,7 @@ def test_what_was_asked_for_is_closed_and_who_was_invited_is_not(people: Cast) -
     assert created.invitation.withdrawn_at is not None
 
 
-def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:
+def test_last_owner_stays_with_everything(people: Cast) -> None:
     key, text = make_key(people.core, "ci", user=people.alice)
     alice = actor(people.alice, people.acme)
     with pytest.raises(LastOwner):
@@ -177,7 +177,7 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     assert signed_in(people.bob).get("/o/acme/").status_code == 404
 
 
-def test_who_leaves_gives_no_key_away(people: Cast) -> None:
+def test_departing_person_gives_no_key_away(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
     bob = signed_in(people.bob)
@@ -190,7 +190,7 @@ def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     assert not people.bob.memberships.exists()
 
 
-def test_who_may_not_removes_nobody(people: Cast) -> None:
+def test_unpermitted_person_removes_no_one(people: Cast) -> None:
     """P12, P23"""
     ann, eve = (member(people.acme, name, Role.ADMIN) for name in ("ann", "eve"))
     for user, other in ((people.bob, people.alice), (ann, people.alice), (ann, eve)):

@@ -165,7 +165,7 @@ def sealed() -> None:
         seal_all(KEY, clock.now() - dt.timedelta(minutes=minute, seconds=2))
 
 
-def test_nothing_of_an_erased_person_is_found(people: Cast, zaphod: User) -> None:
+def test_no_trace_of_an_erased_person_is_found(people: Cast, zaphod: User) -> None:
     """P36, P22"""
     sealed()
     assert broken() == []
@@ -191,7 +191,7 @@ def test_nothing_of_an_erased_person_is_found(people: Cast, zaphod: User) -> Non
     assert set(events.values_list("address", "client", "session")) == {("", "", "")}
 
 
-def test_every_step_goes_on_after_a_kill(
+def test_every_step_resumes_after_a_kill(
     people: Cast, zaphod: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P36: killed in each step once, before it is left behind."""
@@ -219,7 +219,7 @@ def test_every_step_goes_on_after_a_kill(
     assert broken() == []
 
 
-def test_what_was_tampered_with_before_is_found_afterwards(people: Cast, zaphod: User) -> None:
+def test_earlier_tampering_is_still_found_afterwards(people: Cast, zaphod: User) -> None:
     """P22: an erasure launders nothing."""
     sealed()
     event = AuditEvent.objects.filter(object_id=str(zaphod.pk)).earliest("at")
@@ -263,9 +263,7 @@ def test_an_edit_after_an_erasure_is_found(people: Cast, zaphod: User, edit: str
     assert broken() != []
 
 
-def test_only_an_erasure_under_way_changes_texts_and_nothing_else(
-    people: Cast, zaphod: User
-) -> None:
+def test_only_a_running_erasure_changes_texts(people: Cast, zaphod: User) -> None:
     """P22, I2"""
     erasure = request_erasure(actor(people.dora), zaphod, reason="left")
     event = AuditEvent.objects.latest("id")
@@ -364,7 +362,7 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
     assert broken() == []
 
 
-def test_what_others_have_and_other_organisations_stay(people: Cast, zaphod: User) -> None:
+def test_other_people_and_organisations_are_untouched(people: Cast, zaphod: User) -> None:
     """P12: somebody else's words are theirs, and another tenant's rows are not looked at."""
     chat = Conversation.objects.create(
         organisation=people.acme, team=people.core, user=people.bob, title="bob's", model="m"
@@ -388,7 +386,7 @@ def test_what_others_have_and_other_organisations_stay(people: Cast, zaphod: Use
     assert Fact.objects.get(organisation_id=people.stranger.id).body == {"owner": ADDRESS}
 
 
-def test_who_may_erase_whom(people: Cast, zaphod: User) -> None:
+def test_people_each_person_may_erase(people: Cast, zaphod: User) -> None:
     """P23"""
     alice, dora = actor(people.alice, people.acme), actor(people.dora)
     for nobody in (actor(people.bob, people.acme), actor(people.charlie, people.stranger)):
@@ -421,7 +419,7 @@ def test_a_model_key_and_a_viewing_operator_erase_nobody(people: Cast, zaphod: U
             request_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")
 
 
-def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
+def test_open_objects_end_first(people: Cast, zaphod: User) -> None:
     """Keys, budgets, memberships and invitations, in the transaction that asks for it."""
     stays, text = make_key(people.core, "stays", user=zaphod)
     _, gone_text = make_key(people.core, "gone", user=zaphod)
@@ -452,7 +450,7 @@ def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
     assert Erasure.objects.get().done_at is None
 
 
-def test_the_same_address_is_somebody_new_afterwards(people: Cast, zaphod: User) -> None:
+def test_same_address_is_a_new_person_afterwards(people: Cast, zaphod: User) -> None:
     request_erasure(actor(people.dora), zaphod, reason="r")
     erase_people()
     new = members.add_person(ADDRESS, actor=SYSTEM)
@@ -465,7 +463,7 @@ def test_the_same_address_is_somebody_new_afterwards(people: Cast, zaphod: User)
         members.set_active(zaphod, True, actor=SYSTEM)
 
 
-def test_it_waits_for_requests_that_are_on_their_way(people: Cast, zaphod: User) -> None:
+def test_erasure_waits_for_running_requests(people: Cast, zaphod: User) -> None:
     """Their records are written when they end, with what the client called its user."""
     id = attempt(people, zaphod)
     request_erasure(actor(people.dora), zaphod, reason="r")
@@ -500,7 +498,7 @@ def attempt(people: Cast, user: User) -> Any:
     return id
 
 
-def test_an_archived_organisation_of_the_person_alone_is_renamed(people: Cast) -> None:
+def test_archived_organisation_of_one_person_is_renamed(people: Cast) -> None:
     user = members.add_person(ADDRESS, name=PLANTED, actor=SYSTEM)
     own = organisations.create_organisation(f"{PLANTED} Ltd", owner=user, actor=SYSTEM)
     with pytest.raises(Refused, match="last owner"):

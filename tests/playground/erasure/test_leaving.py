@@ -74,7 +74,7 @@ def goes_on(stage: Stage) -> None:
         pytest.param("keep", 0, 3, marks=pytest.mark.slow),
     ],
 )
-def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
+def test_closing_the_last_tab_stops_it_and_charges_by_the_rule(
     stage: Stage, bob: Watched, leaving: str, seconds_max: int | None, within_s: int
 ) -> None:
     choose(stage, leaving, seconds_max)
@@ -107,7 +107,7 @@ def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
 
 # A busy machine takes longer to load a page than the second that a reader is waited for.
 @pytest.mark.slow
-def test_loading_again_does_not_stop_it(stage: Stage, bob: Watched) -> None:
+def test_reloading_does_not_stop_it(stage: Stage, bob: Watched) -> None:
     choose(stage, "stop", None)
     page = bob.context.new_page()
     begin(page, stage)
@@ -119,7 +119,7 @@ def test_loading_again_does_not_stop_it(stage: Stage, bob: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_tab_or_one_in_the_background_keeps_it(stage: Stage, bob: Watched) -> None:
+def test_second_or_background_tab_keeps_it(stage: Stage, bob: Watched) -> None:
     choose(stage, "stop", None)
     page = bob.context.new_page()
     begin(page, stage)
@@ -159,9 +159,7 @@ def test_a_page_that_gave_its_stream_up_keeps_its_answer(stage: Stage, bob: Watc
 
 
 @pytest.mark.slow
-def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
-    stage: Stage, bob_apart: Watched
-) -> None:
+def test_other_chats_answer_is_listed_and_can_be_stopped(stage: Stage, bob_apart: Watched) -> None:
     page = bob_apart.page
     page.clock.install()
     attempt = begin(page, stage)

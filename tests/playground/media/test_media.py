@@ -59,7 +59,7 @@ def ended(run: MediaRun, data: bytes = b"made") -> Attachment:
     return file
 
 
-def test_a_run_that_is_deleted_takes_its_files_unless_another_names_them(people: Cast) -> None:
+def test_deleted_run_removes_files_no_other_names(people: Cast) -> None:
     inputs = picture(people)
     first, second = run_of(people, inputs), run_of(people, inputs)
     created = ended(first)
@@ -77,7 +77,7 @@ def test_a_run_that_is_deleted_takes_its_files_unless_another_names_them(people:
     assert not Attachment.objects.exists()
 
 
-def test_a_file_of_a_chat_stays_with_it(people: Cast) -> None:
+def test_chat_file_stays_with_its_chat(people: Cast) -> None:
     inputs = picture(people)
     attachments.mark_sent([inputs.id])
     run = run_of(people, inputs)
@@ -113,7 +113,7 @@ def test_an_end_is_written_once(people: Cast) -> None:
     assert subtitles.content.decode().startswith("1\n00:00:00,000 --> 00:00:01,000\n")
 
 
-def test_a_run_whose_process_is_gone_is_interrupted(people: Cast) -> None:
+def test_run_without_its_process_is_interrupted(people: Cast) -> None:
     old = clock.now() - dt.timedelta(minutes=1)
     lost, alive = run_of(people, heartbeat_at=old), run_of(people)
     assert media.interrupt_lost_media() == 1
@@ -133,14 +133,14 @@ def test_a_run_whose_process_is_gone_is_interrupted(people: Cast) -> None:
         ("speech", "picture", PNG),
     ],
 )
-def test_a_file_is_taken_by_what_it_is(people: Cast, kind: str, role: str, data: bytes) -> None:
+def test_file_is_accepted_by_its_content(people: Cast, kind: str, role: str, data: bytes) -> None:
     bob = actor(people.bob, people.acme)
     with pytest.raises(Refused):
         add_media_file(bob, MediaKind(kind), role, "fine.png", data)
     assert not Attachment.objects.exists()
 
 
-def test_an_upload_is_answered_with_what_the_form_names(people: Cast) -> None:
+def test_upload_returns_what_the_form_names(people: Cast) -> None:
     sent = {
         "kind": "transcription",
         "role": "sound",
@@ -158,7 +158,7 @@ def test_an_upload_is_answered_with_what_the_form_names(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("kind", ["images", "speech", "transcription", "video", "gallery"])
-def test_every_page_stands_without_a_model(people: Cast, kind: str) -> None:
+def test_every_page_loads_without_a_model(people: Cast, kind: str) -> None:
     client = signed_in(people.bob)
     for query in ({}, {"model": EVERYTHING, "q": NUL, "picture": EVERYTHING}):
         assert client.get(f"{PLAYGROUND}/{kind}", query).status_code == 200
@@ -166,13 +166,13 @@ def test_every_page_stands_without_a_model(people: Cast, kind: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["m", "", EVERYTHING])
-def test_what_names_no_model_is_refused(people: Cast, model: str) -> None:
+def test_missing_model_is_rejected(people: Cast, model: str) -> None:
     form = {"kind": "image", "model": model, "prompt": "p"}
     with pytest.raises(Refused):
         read_order(actor(people.bob, people.acme), MediaKind.IMAGE, form)
 
 
-def test_files_go_to_a_provider_under_the_names_of_its_form(people: Cast) -> None:
+def test_files_use_the_providers_field_names(people: Cast) -> None:
     form = form_of("image_edits", {"picture": picture(people), "mask": picture(people)})
     assert form is not None
     assert [one.name for one in form.files] == ["image", "mask"]
@@ -182,7 +182,7 @@ def test_files_go_to_a_provider_under_the_names_of_its_form(people: Cast) -> Non
 
 
 @pytest.mark.parametrize("handed", [True, False])
-def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool) -> None:
+def test_members_media_goes_where_their_chats_go(people: Cast, handed: bool) -> None:
     run = run_of(people, picture(people))
     created = ended(run)
     to = of(people, people.alice) if handed else None

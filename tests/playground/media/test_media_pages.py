@@ -147,9 +147,7 @@ def test_a_text_is_spoken_kept_and_found_in_the_gallery(stage: Stage, bob: Watch
     bob.assert_calm()
 
 
-def test_what_the_browser_records_is_transcribed_and_played(
-    stage: Stage, bob_apart: Watched
-) -> None:
+def test_browser_recording_is_transcribed_and_played(stage: Stage, bob_apart: Watched) -> None:
     page, model = bob_apart.page, stage.hub.model(stage.fake, rates=SOUND)
     page.add_init_script(_MICROPHONE)
     page.goto(f"{stage.playground}/transcription?model={model}")
@@ -217,7 +215,7 @@ def test_a_video_is_followed_to_its_end(stage: Stage, bob: Watched, videos: Fake
 
 
 @pytest.mark.slow
-def test_what_fails_and_what_is_stopped_says_so(stage: Stage, bob: Watched) -> None:
+def test_failed_and_stopped_runs_say_so(stage: Stage, bob: Watched) -> None:
     page, model = bob.page, stage.hub.model(stage.fake, rates=PICTURES)
     page.goto(f"{stage.playground}/images?model={model}")
     page.fill("#media-prompt", "a boat #fault=F6:content")

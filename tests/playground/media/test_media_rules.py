@@ -60,7 +60,7 @@ UNKNOWN = MediaModel("mine", meters=frozenset({"images[512x512,low]", "images[hi
         ("mine", ("in_text",), None),
     ],
 )
-def test_what_a_model_makes(name: str, meters: tuple[str, ...], kind: MediaKind | None) -> None:
+def test_products_of_a_model(name: str, meters: tuple[str, ...], kind: MediaKind | None) -> None:
     assert media_kind(find_row(name), meters) == kind
 
 
@@ -77,13 +77,11 @@ def test_what_a_model_makes(name: str, meters: tuple[str, ...], kind: MediaKind 
         ("video", "sora-2", ["seconds", "size"]),
     ],
 )
-def test_a_form_has_what_its_model_can_be_told(
-    kind: MediaKind, name: str, names: list[str]
-) -> None:
+def test_form_contains_what_its_model_accepts(kind: MediaKind, name: str, names: list[str]) -> None:
     assert [one.name for one in fields_of(kind, MediaModel("ours", name))] == names
 
 
-def test_what_a_price_tells_apart_can_be_chosen() -> None:
+def test_price_relevant_options_can_be_chosen() -> None:
     fields = {one.name: list(one.choices) for one in fields_of("image", UNKNOWN)}
     assert fields["size"] == ["512x512"]
     assert fields["quality"] == ["low", "high"]
@@ -142,7 +140,7 @@ def test_a_form_becomes_a_request(
         ("video", "mine", "p", {"seconds": "1.5"}, (), "no_number"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(
+def test_invalid_requests_are_rejected(
     kind: MediaKind,
     name: str,
     prompt: str,
@@ -167,7 +165,7 @@ def test_a_transcript_is_read_with_its_segments() -> None:
     assert [clock(62.9), clock(3602)] == ["1:02", "1:00:02"]
 
 
-def test_pictures_are_read_by_what_they_are() -> None:
+def test_images_are_recognised_by_content() -> None:
     gif = b"GIF89a" + b"\x02\0\x03\0" + b"\0" * 8
     encoded = base64.b64encode(gif).decode()
     body = {"data": [{"b64_json": encoded}, {"url": "https://pictures.example/1"}]}
@@ -189,7 +187,7 @@ def test_an_answer_without_pictures_is_none(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"<svg onload=alert(1)>", b"ID3 sound", b""])
-def test_what_is_no_picture_is_not_kept(data: bytes) -> None:
+def test_non_image_is_not_stored(data: bytes) -> None:
     with pytest.raises(UnreadableAnswer):
         picture_file(1, data)
 
@@ -218,7 +216,7 @@ def test_what_is_no_picture_is_not_kept(data: bytes) -> None:
          {"taskId": "1", "prompt": "wider"}),
     ],
 )  # fmt: skip
-def test_what_services_are_asked(
+def test_requests_to_services(
     model: str, prompt: str, values: dict[str, str], inputs: tuple[str, ...], operation: str,
     body: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -244,7 +242,7 @@ def test_what_services_are_asked(
         ("mj_blend", ("picture",), "few_pictures"),
     ],
 )
-def test_what_midjourney_cannot_be_asked(model: str, inputs: tuple[str, ...], code: str) -> None:
+def test_invalid_midjourney_requests(model: str, inputs: tuple[str, ...], code: str) -> None:
     with pytest.raises(InvalidMedia) as refused:
         build_request("midjourney", MediaModel(model), " ", {}, inputs)
     assert refused.value.code == code

@@ -64,7 +64,7 @@ def bob_heard(chromium: Browser, stage: Stage) -> Iterator[Watched]:
 
 
 @pytest.mark.browser
-def test_one_writes_speaks_and_interrupts(
+def test_person_types_speaks_and_interrupts(
     stage: Stage, bob_heard: Watched, provider: FakeRealtime, model: str
 ) -> None:
     page = bob_heard.page
@@ -138,7 +138,7 @@ def test_one_writes_speaks_and_interrupts(
 
 
 @pytest.mark.browser
-def test_it_answers_when_one_pauses(stage: Stage, bob_heard: Watched, model: str) -> None:
+def test_session_answers_after_a_pause(stage: Stage, bob_heard: Watched, model: str) -> None:
     page = bob_heard.page
     page.goto(f"{stage.playground}/realtime?model={model}")
     page.get_by_role("button", name="Start session").click()
@@ -203,7 +203,7 @@ def test_a_ticket_opens_one_session_for_a_page_of_this_site(stage: Stage, model:
         opened(stage, old)
 
 
-def test_what_refuses_a_session_is_told_inside_of_it(stage: Stage, model: str) -> None:
+def test_session_rejection_is_shown_within_it(stage: Stage, model: str) -> None:
     ticket = stage.beside.call(issue, "poor", "alice", model)
     with opened(stage, ticket) as socket:
         event = json.loads(socket.recv(timeout=20))

@@ -85,7 +85,7 @@ def names(page: Page) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("path", ["?m={0}", "/compare?m={0}&m={1}", "/settings"])
-def test_the_list_is_accessible_and_fits_a_telephone(
+def test_list_is_accessible_and_fits_a_phone(
     chromium: Browser, stage: Stage, path: str, width: int
 ) -> None:
     models = [stage.echo_model(), stage.fake_model()]
@@ -100,7 +100,7 @@ def test_the_list_is_accessible_and_fits_a_telephone(
 
 
 @pytest.mark.slow
-def test_five_hundred_models_are_searched_as_one_types(
+def test_five_hundred_models_are_searched_while_typing(
     stage: Stage, many: None, bob: Watched
 ) -> None:
     page = bob.page
@@ -119,7 +119,7 @@ def test_five_hundred_models_are_searched_as_one_types(
     bob.assert_calm()
 
 
-def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
+def test_model_is_picked_by_keyboard_and_focus_returns(
     stage: Stage, few: None, bob: Watched
 ) -> None:
     page = bob.page
@@ -146,9 +146,7 @@ def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
 
 
 @pytest.mark.slow
-def test_favourites_and_what_was_used_last_stand_first(
-    stage: Stage, few: None, bob: Watched
-) -> None:
+def test_favourites_and_the_last_used_come_first(stage: Stage, few: None, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     page.fill("#chat-text", "hello")
@@ -180,7 +178,7 @@ def test_favourites_and_what_was_used_last_stand_first(
 
 
 @pytest.mark.slow
-def test_an_answer_is_written_again_by_another_model(stage: Stage, few: None, bob: Watched) -> None:
+def test_another_model_rewrites_an_answer(stage: Stage, few: None, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     page.fill("#chat-text", "hello")

@@ -95,7 +95,7 @@ paths:
     assert first.tool["parameters"]["properties"]["since"]["const"] == "2026-11-20"
 
 
-def test_what_is_no_schema_is_told_and_takes_nothing_with_it() -> None:
+def test_invalid_schema_is_reported_and_affects_nothing_else() -> None:
     broken = json.loads(json.dumps(PETS))
     broken["components"]["schemas"]["Pet"]["properties"]["age"]["type"] = "number of years"
     show, change = read_openapi(json.dumps(broken).encode())
@@ -136,7 +136,7 @@ def _wide(depth: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_is_no_description_is_refused_by_its_reason(data: bytes, code: str) -> None:
+def test_invalid_description_is_rejected_with_its_reason(data: bytes, code: str) -> None:
     with pytest.raises(Unusable) as unusable:
         read_openapi(data)
     assert unusable.value.code == code

@@ -75,7 +75,7 @@ def add_model(user: User, relay: ScriptedRelay, **form: Any) -> Any:
     return async_to_sync(add)()
 
 
-def test_the_bound_is_told_before_send_to_whom_it_concerns(people: Cast) -> None:
+def test_maximum_is_shown_before_send_to_those_concerned(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     html = ask_bound(people.alice, relay, text="Hello", system="S", **{"p.temperature": "0.5"})
     assert "≤ <b>$0.0421</b> reserved" in html
@@ -93,7 +93,7 @@ def test_the_bound_is_told_before_send_to_whom_it_concerns(people: Cast) -> None
     assert "balance after" not in ask_bound(people.bob, ScriptedRelay(outcome()), text="Hello")
 
 
-def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
+def test_unholdable_cost_blocks_send(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     relay.bound_result = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
     html = ask_bound(people.alice, relay, text="Hello")
@@ -111,7 +111,7 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
         (-5, "A budget that pays for this message is used up."),
     ],
 )
-def test_what_a_budget_lacks_is_not_told_of_the_balance(
+def test_budget_shortage_is_not_blamed_on_the_balance(
     people: Cast, left_nano: int, text: str
 ) -> None:
     """It was: "Your balance is $0.00", beside a balance of $128.40 in the head of the page."""
@@ -125,14 +125,14 @@ def test_what_a_budget_lacks_is_not_told_of_the_balance(
         assert "balance" not in html.lower()
 
 
-def test_who_may_ask_for_more_finds_where(people: Cast) -> None:
+def test_eligible_person_finds_where_to_request_more(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     relay.bound_result = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
     html = squeezed(ask_bound(people.bob, relay, text="Hello"))
     assert f'<a href="{reverse("raises", args=["acme"])}">Request more budget</a>' in html
 
 
-def test_what_is_expected_and_reserved_is_shown_to_the_end(people: Cast) -> None:
+def test_expected_and_reserved_cost_are_shown_to_the_end(people: Cast) -> None:
     """Before Send, while the answer runs, and when it has ended; in no blind comparison."""
     relay = answers("x")
     html = ask_bound(people.bob, relay, text="Hello")
@@ -160,7 +160,7 @@ def test_an_unknown_answer_length_has_no_expected_charge(people: Cast) -> None:
     assert "expected" not in html.lower()
 
 
-def test_settings_go_out_stay_with_the_chat_and_are_refused_by_name(people: Cast) -> None:
+def test_settings_are_sent_stored_and_rejected_by_name(people: Cast) -> None:
     refused = send(people.bob, answers("x"), text="One", **{"p.temperature": "9"})
     assert refused.status_code == 422
     assert "Temperature: enter a value from 0 to 2." in squeezed(refused.content.decode())
@@ -201,7 +201,7 @@ def test_editors_are_checked_by_path(people: Cast) -> None:
     assert "&quot;type&quot;: &quot;integer&quot;" in example.content.decode()
 
 
-def test_an_answer_is_judged_by_the_schema_that_was_asked_for(people: Cast) -> None:
+def test_answer_is_checked_against_the_requested_schema(people: Cast) -> None:
     schema = '{"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}}}'  # noqa: E501
     send(people.bob, answers('{"rows": [{"n": 1}, {"n": "x"}]}'), text="One", schema=schema)
     html = page(people.bob, chat_of(people.bob)).content.decode()
@@ -210,7 +210,7 @@ def test_an_answer_is_judged_by_the_schema_that_was_asked_for(people: Cast) -> N
     assert "<td>1</td>" in html
 
 
-def test_presets_are_ones_own_or_shared(people: Cast) -> None:
+def test_presets_are_private_or_shared(people: Cast) -> None:
     form = {"model": "weir-1", "p.temperature": "0.3", "preset_name": "Calm"}
     signed_in(people.bob).post(reverse("preset_save", args=["acme"]), form, headers=HTMX)
     preset = Preset.objects.get()
@@ -230,9 +230,7 @@ def test_presets_are_ones_own_or_shared(people: Cast) -> None:
 @pytest.mark.parametrize(
     ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "This has 10000")]
 )
-def test_names_and_notes_that_cannot_be_kept_as_they_are_are_refused(
-    people: Cast, name: str, why: str
-) -> None:
+def test_unstorable_names_and_notes_are_rejected(people: Cast, name: str, why: str) -> None:
     form = {"model": "weir-1", "preset_name": name}
     url = reverse("preset_save", args=["acme"])
     assert why in signed_in(people.bob).post(url, form, headers=HTMX)["HX-Trigger"]
@@ -346,7 +344,7 @@ def test_the_api_gives_a_prompt_by_name_and_version(people: Cast) -> None:
 # Files ------------------------------------------------------------------------------------------
 
 
-def test_files_go_beside_the_message_and_to_the_model(people: Cast) -> None:
+def test_files_go_with_the_message_to_the_model(people: Cast) -> None:
     response = signed_in(people.bob).post(
         reverse("file_add", args=["acme"]),
         {
@@ -427,7 +425,7 @@ def test_columns_are_runs_of_one_send(people: Cast) -> None:
     assert chat.count(">same words<") == 1
 
 
-def test_the_bound_of_a_column_is_that_of_its_own_answers(people: Cast) -> None:
+def test_columns_maximum_covers_its_own_answers(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=1, role="assistant").update(content="other words")
     relay = ScriptedRelay(outcome())
@@ -465,7 +463,7 @@ def test_a_model_is_added_to_a_comparison_later(people: Cast) -> None:
     assert sorted(contents) == ["late words", *["second words"] * 3]
 
 
-def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: Cast) -> None:
+def test_only_an_offered_model_joins_a_comparison(people: Cast) -> None:
     compare(people.bob)
     relay = answers("x")
     assert "Choose a model." in add_model(people.bob, relay, model="weir-none")["HX-Trigger"]
@@ -475,7 +473,7 @@ def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: 
     assert relay.requests == []
 
 
-def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
+def test_rejected_column_affects_no_other(people: Cast) -> None:
     refused = outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
     send(people.bob, ScriptedRelay(refused), model=["weir-1"] * 2, compare="1", text="Hi")
     assert [run.state for run in Run.objects.all()] == ["refused", "refused"]
@@ -520,7 +518,7 @@ def share(user: User, **form: str) -> str:
     return match[1]
 
 
-def test_a_link_shows_what_it_shall_and_nothing_more(people: Cast) -> None:
+def test_link_shows_only_what_was_chosen(people: Cast) -> None:
     send(people.bob, answers("An answer <b>"), text="A question", system="Secret system")
     url = share(people.bob, days="7", hide_system="on", hide_cost="on")
     later = {"conversation": conversation_id(), "system": "Secret system"}
@@ -566,7 +564,7 @@ def test_a_link_for_members_opens_to_no_stranger(people: Cast) -> None:
 # Debug, and the session's endpoint -------------------------------------------------------------
 
 
-def test_the_debug_view_shows_what_went_over_the_wire(people: Cast) -> None:
+def test_debug_view_shows_the_wire_traffic(people: Cast) -> None:
     send(people.bob, answers("x"), text="One", **{"p.temperature": "0.5"})
     run = Run.objects.get()
     html = page(people.bob, reverse("run_debug", args=["acme", run.text_id])).content.decode()
@@ -577,7 +575,7 @@ def test_the_debug_view_shows_what_went_over_the_wire(people: Cast) -> None:
     assert page(people.alice, reverse("run_debug", args=["acme", run.text_id])).status_code == 404
 
 
-def test_the_debug_view_shows_a_run_whose_charge_is_not_known_yet(people: Cast) -> None:
+def test_debug_view_shows_a_run_with_an_unknown_charge(people: Cast) -> None:
     """The books may not have said what an answer cost that was left."""
     send(people.bob, answers("x"), text="One")
     Run.objects.update(outcome={})
@@ -613,7 +611,7 @@ def pg(user: User | None, relay: ScriptedRelay, body: dict[str, Any], **over: An
     return async_to_sync(ask)()
 
 
-def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
+def test_session_may_call_like_a_client(people: Cast) -> None:
     relay = ScriptedRelay(TextDelta(0, "Hi"), outcome())
     response = pg(people.bob, relay, {"model": "weir-1", "messages": []})
     assert response.whole.endswith(b"data: [DONE]\n\n")
@@ -637,7 +635,7 @@ def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
         ("nonsense", "nonsense", "curl -N"),
     ],
 )
-def test_the_code_view_tells_the_request_in_each_form_without_a_key(
+def test_code_view_shows_each_form_without_a_key(
     people: Cast, form: str, language: str, word: str
 ) -> None:
     """What it sends is proved where the code is made
@@ -654,7 +652,7 @@ def test_the_code_view_tells_the_request_in_each_form_without_a_key(
     assert page(people.alice, address).status_code == 404
 
 
-def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
+def test_picker_shows_visible_models_with_their_version(
     people: Cast,
 ) -> None:
     for name, shared, production in (("Mine", False, None), ("Ours", True, 1), ("Others", True, 2)):

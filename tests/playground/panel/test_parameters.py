@@ -51,13 +51,13 @@ def test_each_model_shows_its_own(
     assert not lacks & texts
 
 
-def test_a_model_that_is_not_known_shows_what_all_servers_know() -> None:
+def test_unknown_model_shows_common_parameters() -> None:
     texts = [parameter.name for parameter in parameters_of(UNKNOWN)]
     assert texts == ["temperature", "top_p", "frequency_penalty", "presence_penalty",
                      "max_output", "stop", "seed"]  # fmt: skip
 
 
-def test_words_become_values_and_what_is_not_taken_is_named() -> None:
+def test_text_becomes_values_and_rejects_are_named() -> None:
     parameters = parameters_of(replace(UNKNOWN, output_max=100))
     words = {"temperature": " 0.2 ", "top_p": "", "max_output": "64", "stop": "END\r\n\nSTOP",
              "top_k": "5"}  # fmt: skip
@@ -78,13 +78,13 @@ def test_words_become_values_and_what_is_not_taken_is_named() -> None:
         ({"stop": "1\n2\n3\n4\n5"}, "too_many"),
     ],
 )
-def test_a_wrong_word_is_refused_by_name(words: dict[str, str], code: str) -> None:
+def test_invalid_text_is_rejected_by_name(words: dict[str, str], code: str) -> None:
     with pytest.raises(InvalidSetting) as wrong:
         read_values(words, parameters_of(UNKNOWN))
     assert (wrong.value.field, wrong.value.code) == (next(iter(words)), code)
 
 
-def test_a_choice_is_one_of_its_choices() -> None:
+def test_choice_must_be_an_offered_one() -> None:
     effort = Parameter("reasoning_effort", "choice", choices=("low", "high"))
     assert read_values({"reasoning_effort": "low"}, [effort])[0] == {"reasoning_effort": "low"}
     with pytest.raises(InvalidSetting):

@@ -14,7 +14,7 @@ PERSON = {
 }
 
 
-def test_an_answer_is_judged_by_path() -> None:
+def test_answer_is_checked_by_path() -> None:
     assert check_answer({"name": "Ada"}, PERSON) == []
     faults = check_answer({"tags": ["a", 1]}, PERSON)
     assert {fault.path for fault in faults} == {"/", "/tags/1"}
@@ -28,7 +28,7 @@ def test_an_answer_is_judged_by_path() -> None:
         ({"items": {"pattern": "(a+)+b"}}, "/items/pattern"),
     ],
 )
-def test_what_is_no_schema_or_reaches_out_is_refused(schema: object, path: str) -> None:
+def test_invalid_or_remote_schema_is_rejected(schema: object, path: str) -> None:
     assert check_schema(schema, strict=False)[0].path == path
 
 

@@ -25,7 +25,7 @@ def read(**form: str) -> Settings:
     )[0]
 
 
-def test_what_was_said_is_stored_and_comes_back() -> None:
+def test_settings_are_stored_and_returned() -> None:
     settings = read(
         p__temperature="0.2",
         system="You are {{who}}.",
@@ -79,13 +79,13 @@ def test_tools_may_come_in_the_form_of_the_api() -> None:
         ({"tool_choice": "nobody"}, "no_choice", None),
     ],
 )  # fmt: skip
-def test_what_is_wrong_has_its_place(form: dict[str, str], code: str, path: str | None) -> None:
+def test_invalid_setting_has_its_place(form: dict[str, str], code: str, path: str | None) -> None:
     with pytest.raises(InvalidSetting) as wrong:
         read_settings(form, PARAMETERS)
     assert (wrong.value.code, wrong.value.detail.get("path")) == (code, path)
 
 
-def test_what_a_body_has_beyond_what_is_known_is_named() -> None:
+def test_unknown_body_fields_are_named() -> None:
     body = read_raw('{"temperature": 1, "logit_glow": true}')
     assert body is not None
     assert unknown_members(body) == ("logit_glow",)

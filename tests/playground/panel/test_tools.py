@@ -69,7 +69,7 @@ def test_an_address_is_fetched_only_where_strangers_may_go(
     assert text in unescape(response.content.decode())
 
 
-def test_what_cannot_be_added_is_refused_and_nothing_changes(people: Cast) -> None:
+def test_invalid_tools_are_rejected_and_nothing_changes(people: Cast) -> None:
     refused = add(people.bob, tool=['{"name": "a"}', '{"name": "a"}'], tools="")
     assert refused.status_code == 422
     assert "a is defined twice" in refused.content.decode()

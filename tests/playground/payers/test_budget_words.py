@@ -41,7 +41,7 @@ def refused(budget_id: int) -> str:
         (4 * 10**9, "zh-hans", "core 的预算余量不足以支付此消息：已使用或冻结 $4.00，"),
     ],
 )
-def test_a_budget_that_refuses_speaks_the_language_of_the_page(
+def test_rejecting_budget_uses_the_pages_language(
     budget_id: int, spent_nano: int, language: str, text: str
 ) -> None:
     """It was the relay's English sentence, on Chinese pages too."""
@@ -50,7 +50,7 @@ def test_a_budget_that_refuses_speaks_the_language_of_the_page(
         assert refused(budget_id).startswith(text)
 
 
-def test_a_refusal_of_some_time_ago_has_no_figures_of_today(budget_id: int) -> None:
+def test_old_rejection_shows_no_current_figures(budget_id: int) -> None:
     stored = {"kind": "insufficient_balance", "message": MESSAGE, "budget_id": budget_id}
     with translation.override("zh-hans"):
         assert error_text(stored) == "core 的预算余量不足以支付此消息。"

@@ -45,7 +45,7 @@ def choose_key(page: Page, name: str) -> None:
     expect(page.locator("[popovertarget=menu-payer]")).to_be_focused()
 
 
-def test_who_pays_is_seen_and_chosen_before_sending(
+def test_payer_is_shown_and_chosen_before_sending(
     stage: Stage, alice: Watched, tenant: Tenant
 ) -> None:
     page, name = alice.page, id_text(tenant.key_id)
@@ -77,7 +77,7 @@ def test_who_pays_is_seen_and_chosen_before_sending(
 
 
 @pytest.mark.slow
-def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
+def test_chosen_payers_budget_applies_and_the_estimate_follows(
     stage: Stage, alice: Watched, tenant: Tenant
 ) -> None:
     page, name = alice.page, id_text(tenant.key_id)
@@ -105,7 +105,7 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scope", ["team", pytest.param("user", marks=pytest.mark.slow)])
-def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
+def test_team_or_personal_budget_rejects_the_turn_and_links_more(
     stage: Stage, alice: Watched, tenant: Tenant, scope: str
 ) -> None:
     """W54: made after the estimate was shown, so that only the admission itself can refuse."""
@@ -127,7 +127,7 @@ def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
 
 
 @pytest.mark.slow
-def test_a_telephone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Tenant) -> None:
+def test_phone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Tenant) -> None:
     size = {"width": 360, "height": 740}
     watched = watch(chromium, stage, "alice", viewport=size)
     watched.context.add_cookies([{"name": "language", "value": "zh-hans", "url": stage.hub.url}])

@@ -47,7 +47,7 @@ def answers() -> ScriptedRelay:
     return ScriptedRelay(TextDelta(0, "x"), outcome())
 
 
-def test_each_rule_offers_its_keys_alone(people: Cast) -> None:
+def test_each_rule_offers_only_its_keys(people: Cast) -> None:
     make_key(people.core, "alice's", user=people.alice)
     make_key(people.core, "shared")
     account = service_accounts.create_service_account(people.core, "robot", actor=SYSTEM)
@@ -66,7 +66,7 @@ def test_each_rule_offers_its_keys_alone(people: Cast) -> None:
         assert offered(people, people.alice) == names, rule
 
 
-def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
+def test_disallowed_key_pays_for_nothing(people: Cast) -> None:
     """Neither named in a form, nor kept from before, nor by saying nothing."""
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
     send(people.bob, answers(), text="before", key=id_text(bobs.id))
@@ -86,7 +86,7 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     assert send(people.bob, answers(), text="own", key=id_text(bobs.id)).status_code != 422
 
 
-def test_without_an_own_key_nothing_is_sent_where_only_these_pay(people: Cast) -> None:
+def test_missing_own_key_prevents_sending_where_required(people: Cast) -> None:
     set_rules(people.alice, developer="own")
     refused = send(people.bob, answers(), text="Hi", key="")
     assert refused.status_code == 422
@@ -97,7 +97,7 @@ def test_without_an_own_key_nothing_is_sent_where_only_these_pay(people: Cast) -
     assert "with your own API keys only" in session.json()["error"]["message"]
 
 
-def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
+def test_permitted_people_set_rules_and_they_are_audited(people: Cast) -> None:
     assert set_rules(people.bob, developer="any").status_code == 403
     assert set_rules(people.charlie, developer="any").status_code == 404
     assert set_rules(people.alice, developer="dance").status_code == 404
@@ -129,7 +129,7 @@ def test_a_custom_role_that_uses_the_playground_has_its_own_rule(people: Cast) -
         change_rules(alice, {"viewer": "own"})
 
 
-def test_the_rule_of_a_custom_role_holds_for_its_people(people: Cast) -> None:
+def test_custom_roles_rule_applies_to_its_people(people: Cast) -> None:
     """P23: not that of a built-in role, nor that of another custom one."""
     role = custom_roles.create_role(
         people.acme, "tester", ["playground.use", "keys.read", "keys.write_own"], actor=SYSTEM
@@ -150,7 +150,7 @@ def test_the_rule_of_a_custom_role_holds_for_its_people(people: Cast) -> None:
     assert refused.status_code == 422
 
 
-def test_whoever_is_no_member_is_bound_by_no_rule(people: Cast) -> None:
+def test_non_member_is_bound_by_no_rule(people: Cast) -> None:
     """An operator who looks on; what they may do is decided before."""
     owners = actor(people.alice, people.acme)
     change_rules(owners, {"owner": "own", "developer": "playground"})
@@ -170,7 +170,7 @@ def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> 
     assert default_payer(actor(people.bob, people.acme)).key == bobs
 
 
-def test_saving_another_setting_keeps_a_key_that_cannot_pay_at_present(people: Cast) -> None:
+def test_other_settings_keep_a_temporarily_unusable_key(people: Cast) -> None:
     """The page shows who pays meanwhile; only another choice than what it shows is one."""
     bob = actor(people.bob, people.acme)
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
@@ -191,7 +191,7 @@ def test_saving_another_setting_keeps_a_key_that_cannot_pay_at_present(people: C
     assert default_payer(bob).chosen_key is None
 
 
-def test_a_revoked_key_is_not_waited_for(people: Cast) -> None:
+def test_revoked_key_is_not_awaited(people: Cast) -> None:
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
     post(people.bob, "preferences_save", key=id_text(bobs.id), shown_key="")
     keys.revoke_key(SYSTEM, bobs)

@@ -34,7 +34,7 @@ def payable(people: Cast, user: Any) -> list[str]:
     return sorted(key.name for key in payable_keys(actor(user, people.acme)))
 
 
-def test_a_person_may_choose_own_keys_and_nobodys_never_another_persons(people: Cast) -> None:
+def test_person_chooses_own_or_shared_keys_never_anothers(people: Cast) -> None:
     named(people, "shared")
     named(people, "alice's", user=people.alice)
     bobs = named(people, "bob's", user=people.bob)
@@ -49,7 +49,7 @@ def test_a_person_may_choose_own_keys_and_nobodys_never_another_persons(people: 
         get_by_id(payable_keys(actor(people.alice, people.acme)), id_text(bobs.id))
 
 
-def test_a_key_that_may_not_be_chosen_pays_for_nothing(people: Cast) -> None:
+def test_unselectable_key_pays_for_nothing(people: Cast) -> None:
     bobs = named(people, "bob's", user=people.bob)
     relay = answers("x")
     for user in (people.alice, member(people.acme, "erin", Role.ADMIN)):
@@ -90,7 +90,7 @@ def question_id(people: Cast) -> str:
     return Conversation.objects.get().messages.get(role="user").text_id
 
 
-def test_a_chat_whose_key_has_ended_asks_for_another_one(people: Cast) -> None:
+def test_chat_with_an_ended_key_asks_for_another(people: Cast) -> None:
     key = named(people, "bob's", user=people.bob)
     send(people.bob, answers("one"), text="Hi", key=id_text(key.id))
     keys.revoke_key(SYSTEM, key)

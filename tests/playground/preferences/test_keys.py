@@ -22,7 +22,7 @@ def bob(desks: Desks, stage: Stage) -> Iterator[Watched]:
     )
 
 
-def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Watched) -> None:
+def test_keys_act_as_assigned_and_appear_in_the_sheet(stage: Stage, bob: Watched) -> None:
     page = bob.page
     stage.echo_model()
     page.goto(stage.playground)
@@ -114,9 +114,7 @@ def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_a_list_that_looks_again_leaves_the_name_that_is_typed(
-    stage: Stage, bob_apart: Watched
-) -> None:
+def test_list_refresh_keeps_the_typed_name(stage: Stage, bob_apart: Watched) -> None:
     page = bob_apart.page
     ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=3")  # on its way for ever
     looked: list[str] = []
@@ -141,7 +139,7 @@ def test_a_list_that_looks_again_leaves_the_name_that_is_typed(
 
 
 @pytest.mark.slow
-def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> None:
+def test_palette_goes_anywhere_by_keyboard(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "Kestrels over the weir")
     page.wait_for_selector(DONE)

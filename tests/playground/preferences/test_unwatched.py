@@ -15,7 +15,7 @@ from playground.preferences.unwatched import GRACE_MS, unwatched_ms_max
         ("stop", 300, GRACE_MS),
     ],
 )
-def test_the_organisation_is_the_upper_limit(
+def test_organisations_rule_is_the_upper_limit(
     leaving: str, seconds_max: int | None, after_ms: int | None
 ) -> None:
     assert unwatched_ms_max(leaving, seconds_max) == after_ms

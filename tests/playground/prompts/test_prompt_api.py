@@ -47,7 +47,7 @@ def test_a_prompt_is_saved_put_in_production_and_deleted(people: Cast) -> None:
     ]  # fmt: skip
 
 
-def test_what_cannot_be_kept_is_refused(people: Cast) -> None:
+def test_unstorable_prompts_are_rejected(people: Cast) -> None:
     bob = signed_in(people.bob)
     for settings, status in (
         ({"nonsense": 1}, 400),
@@ -62,7 +62,7 @@ def test_what_cannot_be_kept_is_refused(people: Cast) -> None:
         assert refused.json()["error"]["param"].startswith("settings"), settings
 
 
-def test_a_prompt_is_deleted_by_its_person_or_who_manages_the_playground(people: Cast) -> None:
+def test_prompt_is_deleted_by_its_person_or_a_manager(people: Cast) -> None:
     """P12: a colleague reads a shared one and adds versions; a program has none of its own."""
     send(signed_in(people.bob), "POST", URL, PROMPT)
     one = f"{URL}/refund-bot"

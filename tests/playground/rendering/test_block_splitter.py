@@ -72,23 +72,23 @@ def join_blocks(*pieces: str) -> dict[int, str]:
         ("a\r\n\r\nb\rc", ["a\n\n", "b\nc"]),
     ],
 )  # fmt: skip
-def test_where_blocks_end(text: str, expected: list[str]) -> None:
+def test_block_ends(text: str, expected: list[str]) -> None:
     assert sources(text) == expected
 
 
-def test_what_a_block_is() -> None:
+def test_kinds_of_blocks() -> None:
     text = "text\n\n# head\n\n- item\n\nx\n\n> said\n\n| a |\n\n$$\nx\n$$\n\n```py x\nc\n```\n"
     assert kinds(text) == ["para", "heading", "list", "para", "quote", "table", "math", "code"]
     assert Opened(7, "code", "py") in split(text)
 
 
-def test_a_paragraph_closes_when_the_next_one_has_begun() -> None:
+def test_paragraph_closes_when_the_next_one_starts() -> None:
     splitter = BlockSplitter(begins_block)
     assert splitter.feed("One.\n\n") == [Opened(0, "para"), Grown(0, "One.\n")]
     assert splitter.feed("T") == [Closed(0, "One.\n\n"), Opened(1, "para"), Grown(1, "T")]
 
 
-def test_what_may_be_a_mark_is_held_until_it_is_known() -> None:
+def test_possible_mark_is_held_until_certain() -> None:
     splitter = BlockSplitter(begins_block)
     splitter.feed("text\n")
     assert splitter.feed("``") == []
@@ -100,7 +100,7 @@ def test_an_open_fence_shows_its_code_and_neither_of_its_marks() -> None:
     assert join_blocks("```py\na = 1\n``\n```\n")[0] == "a = 1\n``\n"
 
 
-def test_the_text_shown_is_the_text_but_for_marks_and_blank_lines_between_blocks() -> None:
+def test_shown_text_is_the_text_without_marks_and_blank_lines() -> None:
     text = "One *two*.\nThree\n\n- a\n\n- b\n\nEnd"
     assert join_blocks(text) == {0: "One *two*.\nThree\n", 1: "- a\n- b\n", 2: "End"}
 
@@ -125,7 +125,7 @@ def parts(text: str) -> list[tuple[str, bool]]:
         ("> - a\n> - b", []),
     ],
 )  # fmt: skip
-def test_where_a_part_of_a_block_ends(text: str, expected: list[tuple[str, bool]]) -> None:
+def test_part_ends_within_a_block(text: str, expected: list[tuple[str, bool]]) -> None:
     assert parts(text) == expected
 
 
@@ -177,7 +177,7 @@ def test_any_split_gives_the_same_blocks_and_the_same_shown_text(
 
 @settings(deadline=None)
 @given(TEXTS)
-def test_only_the_open_block_grows_and_blocks_come_one_by_one(text: str) -> None:
+def test_only_the_open_block_grows(text: str) -> None:
     number, opened = 0, False
     for event in split(*text):
         if isinstance(event, Opened):
@@ -196,7 +196,7 @@ def test_only_the_open_block_grows_and_blocks_come_one_by_one(text: str) -> None
      "1. a\n   ```\n   x\n   ```\n", "    code\n\n", "word\n\n", "> a\n", "$$\n# h\n",
      "- a\nlazy\n```x\n", "```\n", "| a |\n", "**a**\n", "[" * 40 + "\n", "*_`" * 20 + "\n"],
 )  # fmt: skip
-def test_work_grows_with_the_text_not_with_its_square(line: str) -> None:
+def test_work_grows_linearly_with_the_text(line: str) -> None:
     characters = 0
 
     def counting(block: str, next_line: str) -> bool:

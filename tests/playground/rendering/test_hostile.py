@@ -92,7 +92,7 @@ def test_the_corpus_is_big_enough() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_acts_in_the_whole_answer(text: str) -> None:
+def test_nothing_executes_in_the_whole_answer(text: str) -> None:
     judge(render_whole(storable(text), MarkdownLabels(), "M"))
     judge(render_block(storable(text), MarkdownLabels(), "M-0"))
 
@@ -111,14 +111,14 @@ def test_single_character_frames_cannot_act_or_add_stream_lines(text: str) -> No
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_acts_in_the_thoughts_of_single_characters(text: str) -> None:
+def test_nothing_executes_in_thoughts_of_single_characters(text: str) -> None:
     for html in frames(iter(text), ReasoningDelta):
         judge(html)
 
 
 @pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("n", range(len(HOSTILE)))
-def test_nothing_acts_in_any_frame_however_the_answer_is_cut(n: int, step: int) -> None:
+def test_nothing_executes_in_any_frame_however_split(n: int, step: int) -> None:
     """Cut in two at each place in the slow lane, at each seventh here, of each text at others."""
     text = HOSTILE[n]
     for kind in (TextDelta, ReasoningDelta):
@@ -128,7 +128,7 @@ def test_nothing_acts_in_any_frame_however_the_answer_is_cut(n: int, step: int) 
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_acts_in_the_text_so_far(text: str) -> None:
+def test_nothing_executes_in_the_text_so_far(text: str) -> None:
     for cut in range(0, len(text), 3):
         judge(render_so_far(storable(text[:cut]), MarkdownLabels(), "M"))
 
@@ -147,7 +147,7 @@ def test_a_footnote_is_a_link_to_its_note() -> None:
     "text",
     ["[^abc]+", "a [^a-z] b", "x[^]", "x[^<b>]", 'x[^a"b]', "x[^1234]", "`a[^1]`", "[^a](b)"],
 )
-def test_what_is_no_footnote_stays_as_it_was_written(text: str) -> None:
+def test_invalid_footnote_stays_as_written(text: str) -> None:
     html = render_whole(text, MarkdownLabels(), "M")
     judge(html)
     assert "<sup" not in html
@@ -182,7 +182,7 @@ def test_code_is_coloured_by_class_and_can_be_copied() -> None:
      "| a " * 5_000 + "\n" + "|---" * 5_000, "![" * 9_000, "<" * 30_000, "http://" * 3_000],
     ids=range(10),
 )  # fmt: skip
-def test_a_long_hostile_block_is_no_long_work(text: str) -> None:
+def test_long_hostile_block_is_rendered_quickly(text: str) -> None:
     began = time.process_time()
     render_block(text, MarkdownLabels(), "M")
     assert time.process_time() - began < 3

@@ -15,7 +15,7 @@ def test_percent_is_never_rounded_to_none_or_all(probability: float, display: st
     assert percent_of(math.log(probability)) == display
 
 
-def test_what_was_likely_instead_stands_beside_each_token() -> None:
+def test_each_token_shows_its_likely_alternatives() -> None:
     tokens = [
         {"text": "Good", "logprob": math.log(0.75), "top": [["Good", math.log(0.75)],
                                                             ["Hi", math.log(0.2)]]},

@@ -170,7 +170,7 @@ def without_gaps(html: str) -> str:
 @settings(deadline=None)
 @given(TEXTS)
 @example(["  - inner\n", "- one\n  ```\n  x\n  ```\n", "word "])
-def test_frames_applied_are_the_page_of_the_same_moment(pieces: list[str]) -> None:
+def test_applied_frames_equal_the_page_of_that_moment(pieces: list[str]) -> None:
     painter, page, text = AnswerPainter("M", LABELS), fresh_page(), ""
     for piece in pieces:
         text += piece
@@ -199,7 +199,7 @@ def test_a_long_paragraph_is_closed_piece_by_piece() -> None:
 
 
 @pytest.mark.parametrize(("line", "word"), [("--:", "end"), (":-:", "middle"), (":--", "")])
-def test_a_column_stands_as_its_table_says(line: str, word: str) -> None:
+def test_column_is_aligned_as_its_table_says(line: str, word: str) -> None:
     html = render_whole(f"| a |\n|{line}|\n| 1 |\n", MarkdownLabels(), "M")
     attribute = f' class="{word}"' if word else ""
     assert f"<th{attribute}>a</th>" in html
@@ -211,7 +211,7 @@ def paint(events: Iterable[Event]) -> list[Frame]:
     return [painter.paint([event]) for event in events]
 
 
-def test_reasoning_and_text_stand_apart() -> None:
+def test_reasoning_and_text_are_separate() -> None:
     page = fresh_page()
     for frame in paint([ReasoningDelta(0, "a<"), ReasoningDelta(0, "b"), TextDelta(0, "c")]):
         apply(page, frame.html)
@@ -221,7 +221,7 @@ def test_reasoning_and_text_stand_apart() -> None:
     assert "c" in blocks_of(page)
 
 
-def test_a_frame_carries_the_text_that_is_in_it() -> None:
+def test_frame_contains_its_text() -> None:
     frames = paint([TextDelta(0, "a\x00\ud800"), ReasoningDelta(0, "r"), RefusalDelta(0, "no")])
     assert [(frame.text, frame.reasoning) for frame in frames] == [
         ("a\ufffd?", ""),
@@ -238,7 +238,7 @@ def test_other_choices_and_other_events_are_not_shown() -> None:
 @pytest.mark.parametrize("kind", [Prose, Code])
 @settings(deadline=None)
 @given(st.text(alphabet="ab \n", max_size=400), st.lists(st.integers(0, 400), max_size=5))
-def test_pieces_of_a_block_do_not_depend_on_the_cuts(
+def test_block_parts_do_not_depend_on_the_splits(
     kind: type[Pieces], text: str, cuts: list[int]
 ) -> None:
     text *= 20
@@ -294,7 +294,7 @@ def test_pieces_of_a_block_do_not_depend_on_the_cuts(
         ("$$x^2", "<p class=math><code>$$x^2</code></p>"),
     ],
 )  # fmt: skip
-def test_what_is_open_is_drawn_as_if_it_were_closed(text: str, drawn: str) -> None:
+def test_open_parts_are_drawn_as_if_closed(text: str, drawn: str) -> None:
     page, painter = fresh_page(), AnswerPainter("M", LABELS)
     for letter in text:
         apply(page, painter.paint([TextDelta(0, letter)]).html)
@@ -325,7 +325,7 @@ def markup(element: Element) -> str:
      "See [it](https://a.example/b) or https://c.example/d now, and __that__ too."],
     ids=range(4),
 )  # fmt: skip
-def test_what_is_drawn_only_grows(text: str) -> None:
+def test_drawing_only_grows(text: str) -> None:
     """No letter that was shown goes away again, or is drawn as something else."""
     page, painter, before = fresh_page(), AnswerPainter("M", LABELS), ""
     for letter in text:
@@ -343,7 +343,7 @@ def test_what_is_drawn_only_grows(text: str) -> None:
     ["- one\n- two\n\nend", "1. a\n\n2. b\n\nend", "| a |\n|---|\n| 1 |\n| 2 |\n\nend",
      "```py\n" + "x = 1\n" * 100 + "```\n\nend"],
 )  # fmt: skip
-def test_closing_a_block_leaves_what_is_drawn(text: str) -> None:
+def test_closing_a_block_keeps_its_drawing(text: str) -> None:
     painter = AnswerPainter("M", LABELS)
     changes = "".join(painter.paint([TextDelta(0, letter)]).html for letter in text)
     assert ('#block-M-0" hx-swap="innerHTML"') not in changes
@@ -363,11 +363,11 @@ def test_one_change_of_the_page() -> None:
 @pytest.mark.parametrize(
     ("text", "kept"), [("a\x00b", "a\ufffdb"), ("\ud83d", "?"), ("🌊 水", "🌊 水")]
 )
-def test_text_that_can_be_kept(text: str, kept: str) -> None:
+def test_storable_text(text: str, kept: str) -> None:
     assert storable(text) == kept
 
 
-def test_a_growing_call_is_text_in_each_of_its_frames() -> None:
+def test_growing_call_is_text_in_every_frame() -> None:
     """P15: its name, its first piece, the pieces behind it, and the page that comes in between."""
     evil = "<img src=x onerror=alert(1)>"
     start = ToolCallStart(0, 0, "c", f"name{evil}")

@@ -21,11 +21,11 @@ from tests.playground.rendering.test_hostile import judge
         ({"schema": {}, "raw": {}}, False),  # the body takes the place of the schema
     ],
 )
-def test_what_asks_for_json(stored: dict[str, object] | None, structured: bool) -> None:
+def test_requests_for_json(stored: dict[str, object] | None, structured: bool) -> None:
     assert is_structured(stored) is structured
 
 
-def test_json_is_formatted_and_anything_else_left() -> None:
+def test_json_is_formatted_and_other_text_left() -> None:
     assert format_json('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
     assert format_json("I cannot") == "I cannot"
 
@@ -34,7 +34,7 @@ def test_json_is_formatted_and_anything_else_left() -> None:
     "text",
     ['{"a": "```\\n<script>1</script>"}', '{"a": "*b*", "c": "</pre><img src=x onerror=1>"}', "no"],
 )
-def test_it_is_one_block_of_code(text: str) -> None:
+def test_structured_answer_is_one_code_block(text: str) -> None:
     html = render_whole(text, MarkdownLabels(), "M", structured=True)
     assert html.count("<figure") == 1
     judge(html)

@@ -138,7 +138,7 @@ def test_footnotes_lead_to_their_notes(stage: Stage, bob: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_right_to_left_text_runs_from_the_right(stage: Stage, bob: Watched) -> None:
+def test_right_to_left_text_starts_at_the_right(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(50, 0), MIXED)
     page.wait_for_selector(DONE)
@@ -187,9 +187,7 @@ AT_THE_END = """
 
 
 @pytest.mark.slow
-def test_who_comes_back_into_a_running_answer_sees_its_end_and_nothing_covers_it(
-    stage: Stage, bob: Watched
-) -> None:
+def test_returning_reader_sees_the_end_of_a_running_answer(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(60, 0), held_behind(40, 60, 75))
     expect(page.locator(f"{BLOCKS} [data-b='40']")).to_be_attached()

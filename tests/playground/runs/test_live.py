@@ -187,7 +187,7 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(
 
 
 @pytest.mark.slow
-def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: Watched) -> None:
+def test_escape_during_a_send_stops_its_answer(stage: Stage, bob: Watched) -> None:
     """W10: the note under the composer says so from the moment of Enter on. The model waits after
     three words for ever: nothing else can end the answer."""
     page, on_their_way = bob.page, list[Route]()
@@ -258,7 +258,7 @@ def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) ->
 
 
 @pytest.mark.slow
-def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Watched) -> None:
+def test_reasoning_is_separate_and_shows_its_duration(stage: Stage, bob: Watched) -> None:
     page = bob.page
     thought = "A **thought** <b>\n\nand another" + " word" * 60
     ask(page, stage, stage.echo_model(9, 0, "think"), thought + HOLD)
@@ -274,7 +274,7 @@ def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Wat
 
 
 @pytest.mark.slow
-def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watched) -> None:
+def test_model_speech_and_images_are_played_and_shown(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(9, 0, "sound"), "spoken")
     page.wait_for_selector(DONE)
@@ -291,7 +291,7 @@ def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watc
     bob.assert_calm()
 
 
-def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
+def test_no_hostile_answer_executes(stage: Stage, bob: Watched) -> None:
     page = bob.page
     model = stage.echo_model(25, 0)
     page.goto(stage.playground)
@@ -358,9 +358,7 @@ def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> Non
 
 
 @pytest.mark.slow
-def test_the_log_follows_the_answer_and_scrolls_inside_the_window(
-    stage: Stage, bob: Watched
-) -> None:
+def test_log_follows_the_answer_and_scrolls_inside_the_window(stage: Stage, bob: Watched) -> None:
     """Only the log scrolls: the composer never leaves the window."""
     page = bob.page
     ask(page, stage, stage.echo_model(100, 4), PROSE * 4)
@@ -384,7 +382,7 @@ def test_the_log_follows_the_answer_and_scrolls_inside_the_window(
     bob.assert_calm()
 
 
-def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Browser) -> None:
+def test_page_sends_and_refreshes_without_scripts(stage: Stage, chromium: Browser) -> None:
     plain = watch(chromium, stage, java_script_enabled=False)
     page = plain.context.new_page()
     model = stage.echo_model(4, 0)
@@ -403,9 +401,7 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
 
 
 @pytest.mark.slow
-def test_another_process_serves_and_stops_the_same_run_and_ends_its_own_first(
-    stage: Stage, bob: Watched
-) -> None:
+def test_another_process_serves_the_run_of_a_stopping_one(stage: Stage, bob: Watched) -> None:
     """SIGTERM in the middle of an answer: it goes on to its end, and is read elsewhere."""
     second_hub = Hub(stage.hub.dsn, application=stage.hub.application)
     try:
@@ -449,9 +445,7 @@ def refuses(hub: Hub) -> bool:
     return False
 
 
-def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
-    stage: Stage, bob: Watched
-) -> None:
+def test_late_pages_get_the_whole_answer_without_its_events(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(9, 0), "late page")
     page.wait_for_selector(DONE)

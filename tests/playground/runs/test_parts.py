@@ -27,7 +27,7 @@ def menu(people: Cast, id: str, open_chat: str = "") -> str:
 
 
 @pytest.mark.parametrize("field", ["pinned", "archived"])
-def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: str) -> None:
+def test_chat_menu_action_is_undone_by_the_next(people: Cast, field: str) -> None:
     send(people.bob, answers("x"), text="One")
     id = conversation_id()
     for is_set in (False, True, False):
@@ -37,7 +37,7 @@ def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: s
         post(people.bob, "chat_change", id, **{field: match[1]})
 
 
-def test_only_who_deletes_the_open_chat_leaves_it(people: Cast) -> None:
+def test_only_deleting_the_open_chat_leaves_it(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     send(people.bob, answers("x"), text="Two")
     one, two = (id_text(chat.id) for chat in Conversation.objects.order_by("id"))

@@ -55,7 +55,7 @@ def longest_tasks(stage: Stage, chromium: Browser, bob: Watched, kind: str) -> l
 @pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_task_is_long_while_10000_tokens_come(
+def test_no_long_task_occurs_during_10000_tokens(
     stage: Stage, chromium: Browser, bob: Watched, kind: str
 ) -> None:
     longest = longest_tasks(stage, chromium, bob, kind)
@@ -92,9 +92,7 @@ def longest_interaction(page: Page, number: int, kind: str) -> float:
 @pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["code", "tables", "math", "chinese"])
-def test_what_is_typed_is_answered_while_10000_tokens_come(
-    stage: Stage, bob: Watched, kind: str
-) -> None:
+def test_typing_stays_responsive_during_10000_tokens(stage: Stage, bob: Watched, kind: str) -> None:
     """INP under 200 ms, with the processor slowed four times; by the clock, on a calm machine."""
     stage.echo.texts[kind] = long_answer(kind, TOKENS)
     size = int(PER_SECOND * characters_per_token(kind) * _EVERY_MS / 1000)

@@ -24,7 +24,7 @@ def bob(desks: Desks) -> Iterator[Watched]:
 
 
 @pytest.mark.slow
-def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob: Watched) -> None:
+def test_silent_model_shows_a_message_and_can_be_left(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.fake_model(), "hi #tokens=3 #hold=0")
     foot = page.locator(FOOT).last
@@ -38,9 +38,7 @@ def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob
 
 
 @pytest.mark.slow
-def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
-    stage: Stage, bob: Watched
-) -> None:
+def test_thinking_shows_its_duration_and_answering_its_speed(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(9, 0, "think"), "thought " * 20 + HOLD + "again")
     head = page.locator(".reasoning summary")

@@ -39,7 +39,7 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def test_text_stands_still_from_the_press_of_escape(stage: Stage, bob: Watched) -> None:
+def test_text_freezes_when_escape_is_pressed(stage: Stage, bob: Watched) -> None:
     """The answer is what was shown, here and after a reload, and goes on to nobody."""
     page = bob.page
     ask(page, stage, stage.fake_model(), QUICK)
@@ -62,7 +62,7 @@ def test_text_stands_still_from_the_press_of_escape(stage: Stage, bob: Watched) 
     bob.assert_calm()
 
 
-def test_an_answer_that_had_ended_keeps_its_rest(stage: Stage, bob: Watched) -> None:
+def test_ended_answer_keeps_its_rest(stage: Stage, bob: Watched) -> None:
     """What was written and charged before Stop arrived is shown on demand only."""
     page = bob.page
     held: list[Route] = []

@@ -79,7 +79,7 @@ def _frame_texts() -> list[str]:
     ]
 
 
-def test_a_silent_model_is_told_of_at_5_and_20_seconds(people: Cast, clock: Clock) -> None:
+def test_silent_model_is_announced_after_5_and_20_seconds(people: Cast, clock: Clock) -> None:
     relay = SilentRelay(clock)
     send(people.bob, relay, patience_s=100.0, text="Hi")
     before_5, after_5, before_20, after_20 = (

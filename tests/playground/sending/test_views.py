@@ -228,7 +228,7 @@ def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
     assert b'"role": "user", "content": "Hello <b>"' in body
 
 
-def test_the_path_so_far_goes_to_the_model(people: Cast) -> None:
+def test_previous_path_goes_to_the_model(people: Cast) -> None:
     send(people.bob, HELLO, text="one")
     id = id_text(Conversation.objects.get().id)
     relay = ScriptedRelay(TextDelta(0, "x"), outcome())
@@ -250,7 +250,7 @@ def test_a_form_sent_twice_is_one_run(people: Cast) -> None:
     assert Run.objects.count() == 1
 
 
-def test_without_script_sending_is_a_redirect_and_the_answer_page_refreshes(people: Cast) -> None:
+def test_sending_redirects_and_refreshes_without_scripts(people: Cast) -> None:
     response = send(people.bob, HELLO, htmx=False, text="one")
     assert (response.status_code, response["Location"]) == (303, chat_of(people.bob))
     begin(people.bob, "two")
@@ -285,7 +285,7 @@ def test_a_refused_prompt_stays_in_its_chat_with_the_reason(
     assert Run.objects.get().state == RunState.REFUSED
 
 
-def test_a_refused_prompt_is_no_history(people: Cast) -> None:
+def test_rejected_prompt_is_no_history(people: Cast) -> None:
     refusing = ScriptedRelay(outcome(402, "insufficient_balance", **REFUSED))
     send(people.bob, HELLO, text="one")
     id = id_text(Conversation.objects.get().id)
@@ -297,7 +297,7 @@ def test_a_refused_prompt_is_no_history(people: Cast) -> None:
     assert [one["content"] for one in body["messages"]] == ["one", "Good day", "two"]
 
 
-def test_a_refused_prompt_is_edited_and_sent_again_in_its_place(people: Cast) -> None:
+def test_rejected_prompt_is_edited_and_resent_in_place(people: Cast) -> None:
     """Without scripts as well: its text is in the composer then."""
     send(people.bob, ScriptedRelay(outcome(400, "invalid_request", **REFUSED)), text="Hi")
     question = Message.objects.get(role="user")
@@ -316,7 +316,7 @@ def test_a_refused_prompt_is_edited_and_sent_again_in_its_place(people: Cast) ->
     assert "2/2" in squeezed(html)
 
 
-def test_refused_results_of_tools_still_answer_their_calls(people: Cast) -> None:
+def test_rejected_tool_results_still_answer_their_calls(people: Cast) -> None:
     turn = begin(people.bob, "weather?")
     call = {"id": "c", "name": "weather", "arguments": "{}"}
     end_run(turn.run.id, RunState.DONE, {}, PartialAnswer(1, "", ""), [], {"calls": [call]})
@@ -343,7 +343,7 @@ def test_refused_results_of_tools_still_answer_their_calls(people: Cast) -> None
         (429, "rate_limited", "Rate Limit Reached: team budget is used up, so one; retry in 1 s"),
     ],
 )
-def test_a_budget_that_refuses_is_told_with_the_way_to_more(
+def test_rejecting_budget_is_shown_with_the_way_to_more(
     people: Cast, status: int, kind: str, text: str, link: str
 ) -> None:
     """W54: from the error to the form, whatever its sentence says."""
@@ -382,7 +382,7 @@ def test_a_stored_refusal_keeps_its_way_to_more(words: str, facts: dict[str, int
         ({"text": "x" * 1_000_001}, "The message is too long."),
     ],
 )
-def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, Any], text: str) -> None:
+def test_invalid_turn(people: Cast, form: dict[str, Any], text: str) -> None:
     response = send(people.bob, HELLO, **form)
     assert response.status_code == 422
     assert text in response.content.decode()
@@ -408,7 +408,7 @@ def test_a_fault_is_told_in_its_place_with_its_charge(people: Cast) -> None:
     assert "Retry" in html
 
 
-def test_retry_answers_the_same_message_once_more(people: Cast) -> None:
+def test_retry_answers_the_same_message_again(people: Cast) -> None:
     send(people.bob, ScriptedRelay(outcome(502, "upstream_error", message="no luck")), text="one")
     question = Message.objects.get(role="user")
     form: dict[str, Any] = {
@@ -456,7 +456,7 @@ def test_the_list_marks_the_chat_of_the_page_around_it(
     assert ('aria-current="page"' in response.content.decode()) is expected_notice
 
 
-def test_a_chat_is_its_authors_alone(people: Cast) -> None:
+def test_chat_belongs_to_its_author(people: Cast) -> None:
     turn = begin(people.bob, "bob's secret")
     addresses = [
         reverse("conversation", args=["acme", id_text(turn.conversation.id)]),
@@ -478,7 +478,7 @@ def _without_playground(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("page", ["playground", "playground/embeddings"])
-def test_a_suspended_organisation_is_told_why_and_whom_to_ask(people: Cast, page: str) -> None:
+def test_suspended_organisation_learns_why_and_whom_to_ask(people: Cast, page: str) -> None:
     organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
     text = squeezed(signed_in(people.bob).get(f"/o/acme/{page}").content.decode())
     assert "Acme is suspended." in text
@@ -504,7 +504,7 @@ SHUT_OUT: dict[str, Callable[[Cast, Client], object]] = {
 
 
 @pytest.mark.parametrize("cause", SHUT_OUT)
-def test_the_stream_of_a_page_ends_with_the_right_to_read_it(
+def test_page_stream_ends_when_access_ends(
     people: Cast, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
     """P11: the page is told so in plain words, and is kept from coming back."""
@@ -537,7 +537,7 @@ def test_the_stream_of_a_page_ends_with_the_right_to_read_it(
 
 
 @pytest.mark.parametrize("bad", ["0", "x" * 26, "01JCX5T9ZZZZZZZZZZZZZZZZZZ"])
-def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
+def test_unknown_chat_and_run_are_404(people: Cast, bad: str) -> None:
     for name in ("conversation", "run_events"):
         assert page(people.bob, reverse(name, args=["acme", bad])).status_code == 404
     url = reverse("run_stop", args=["acme", bad])
@@ -545,7 +545,7 @@ def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
 
 
 @pytest.mark.parametrize("compare", [{}, {"model": ["weir-1", "weir-1"], "compare": "1"}])
-def test_an_answer_that_ends_while_its_page_is_drawn_is_drawn_ended(
+def test_answer_ending_while_its_page_renders_is_drawn_ended(
     people: Cast, monkeypatch: pytest.MonkeyPatch, compare: dict[str, Any]
 ) -> None:
     """6.2: a page goes on behind what it shows; an end that it has read will not come again."""
@@ -565,7 +565,7 @@ def test_an_answer_that_ends_while_its_page_is_drawn_is_drawn_ended(
     assert "/events?after=" not in html
 
 
-def test_a_refusal_keeps_no_connection(people: Cast) -> None:
+def test_rejection_holds_no_connection(people: Cast) -> None:
     """The error page of an async view is drawn in a thread of its own."""
 
     def connections_in_use() -> int:
@@ -578,7 +578,7 @@ def test_a_refusal_keeps_no_connection(people: Cast) -> None:
     assert connections_in_use() == before
 
 
-def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
+def test_stranger_can_neither_send_nor_stop(people: Cast) -> None:
     turn = begin(people.bob, "one")
     assert send(people.charlie, HELLO, text="x").status_code == 404
     stop = reverse("run_stop", args=["acme", turn.run.text_id])
@@ -590,7 +590,7 @@ def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.BILLING])
-def test_who_only_reads_cannot_send(people: Cast, role: Role) -> None:
+def test_read_only_person_cannot_send(people: Cast, role: Role) -> None:
     reader = cast.member(people.acme, "reader", role)
     html = page(reader, "/o/acme/playground").content.decode()
     assert "Your role can view chats but not send messages." in html
@@ -612,7 +612,7 @@ def test_sending_and_stopping_need_the_csrf_token(people: Cast) -> None:
         assert client.post(url, {"text": "x"}).status_code == 403
 
 
-def test_an_answer_elsewhere_keeps_no_other_chat_from_sending(people: Cast) -> None:
+def test_answer_elsewhere_blocks_no_other_chat(people: Cast) -> None:
     """Stop stands where an answer is written, and nowhere else."""
     send(people.bob, HELLO, text="Hi")
     Run.objects.update(state=RunState.RUNNING, ended_at=None)

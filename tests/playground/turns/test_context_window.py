@@ -34,7 +34,7 @@ FOUR = [
         (10, 8),  # the last turn always goes
     ],
 )
-def test_whole_turns_go_oldest_first(context_max: int, left: int) -> None:
+def test_oldest_whole_turns_are_dropped_first(context_max: int, left: int) -> None:
     assert messages_left_out(FOUR, 0, context_max, None) == left
 
 
@@ -44,7 +44,7 @@ def test_room_is_kept_for_the_system_prompt_and_the_answer() -> None:
     assert messages_left_out(FOUR, 0, 720, 10) == 0
 
 
-def test_the_parts_are_told_apart() -> None:
+def test_context_parts_are_distinguished() -> None:
     picture = {"id": "1", "name": "a", "kind": "image", "media_type": "image/png", "size": 9,
                "facts": {"width": 512, "height": 512}}  # fmt: skip
     path = [*FOUR[:-1], message("user", 100, files=[picture])]
@@ -54,7 +54,7 @@ def test_the_parts_are_told_apart() -> None:
     assert context_of([], 0).used == 0
 
 
-def test_the_request_goes_without_them_only_where_that_was_chosen() -> None:
+def test_turns_are_dropped_only_where_chosen() -> None:
     small = replace(UNKNOWN, context_max=450)
     plain = build_request("m", FOUR, Settings(), small, {})
     assert len(plain["messages"]) == 8  # the results of no tools are none

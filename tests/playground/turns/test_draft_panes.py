@@ -11,9 +11,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pane", ["code", pytest.param("debug", marks=pytest.mark.slow)])
-def test_the_request_of_a_draft_is_shown_as_it_is_typed(
-    stage: Stage, alice: Watched, pane: str
-) -> None:
+def test_draft_request_is_shown_while_typing(stage: Stage, alice: Watched, pane: str) -> None:
     page = alice.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.fill("#chat-text", "first words")

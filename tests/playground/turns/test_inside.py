@@ -65,7 +65,7 @@ def fetch_all(people: Cast, sink: str, urls: Sequence[str]) -> list[str]:
 
 @pytest.mark.parametrize("every", _EVERY)
 @pytest.mark.parametrize("sink", _SINKS)
-def test_no_form_of_an_inside_address_is_reached(
+def test_no_spelling_of_an_internal_address_is_reached(
     people: Cast, sink: str, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the port alone none of them would be: here the port that counts is the permitted one."""
@@ -79,9 +79,7 @@ def test_no_form_of_an_inside_address_is_reached(
 
 
 @pytest.mark.parametrize("sink", _SINKS)
-def test_an_open_port_inside_reads_as_a_closed_one_and_as_a_name_that_is_not(
-    people: Cast, sink: str
-) -> None:
+def test_internal_ports_and_unknown_names_look_alike(people: Cast, sink: str) -> None:
     with canary() as counted:
         hosts = ("127.0.0.1", "a.inside.example", "nobody.inside.example", "localhost")
         urls = [
@@ -97,7 +95,7 @@ def test_an_open_port_inside_reads_as_a_closed_one_and_as_a_name_that_is_not(
 
 
 @pytest.mark.parametrize("every", _EVERY)
-def test_nor_by_way_of_a_redirect(people: Cast, every: int) -> None:
+def test_redirects_reach_no_internal_address(people: Cast, every: int) -> None:
     """From an address that the operator permits to users, to those that are permitted to none."""
     save_settings(SYSTEM, egress_allow_users=["127.0.0.9/32"])
     with canary() as counted:

@@ -18,7 +18,7 @@ def test_a_plain_turn() -> None:
     }
 
 
-def test_everything_that_was_said_is_sent_and_mocks_are_not() -> None:
+def test_whole_conversation_is_sent_and_mocks_are_not() -> None:
     settings = Settings(
         params={"temperature": 0.5},
         system="You are {{who}}.",
@@ -46,7 +46,7 @@ def test_everything_that_was_said_is_sent_and_mocks_are_not() -> None:
     assert body["max_cost"] == "0.05"
 
 
-def test_a_raw_body_takes_the_place_of_the_fields() -> None:
+def test_raw_body_replaces_the_fields() -> None:
     settings = Settings(params={"temperature": 0.5}, raw={"logprobs": True, "odd": 1}, system="S")
     body = build_request("m", [HELLO], settings, UNKNOWN, {})
     assert (body["logprobs"], body["odd"]) == (True, 1)
@@ -54,7 +54,7 @@ def test_a_raw_body_takes_the_place_of_the_fields() -> None:
     assert body["messages"][0]["role"] == "system"
 
 
-def test_the_prompt_so_far_is_marked_to_be_kept() -> None:
+def test_previous_prompt_is_marked_for_the_cache() -> None:
     settings = Settings(params={"cache": "on"}, system="S")
     body = build_request("m", [HELLO, ChatMessage("assistant", "Hi"), HELLO], settings, UNKNOWN, {})
     mark = {"cache_control": {"type": "ephemeral"}}
@@ -67,7 +67,7 @@ def test_the_prompt_so_far_is_marked_to_be_kept() -> None:
     assert "cache" not in body
 
 
-def test_calls_and_results_go_back_together() -> None:
+def test_calls_and_results_return_together() -> None:
     calls = [{"id": "c1", "name": "f", "arguments": ""}, {"id": "c2", "name": "g",
                                                          "arguments": '{"a":1}'}]  # fmt: skip
     results = [
@@ -92,7 +92,7 @@ def test_calls_and_results_go_back_together() -> None:
     assert done == {"role": "assistant", "content": "Done"}
 
 
-def test_files_stand_before_the_text_in_the_form_of_their_kind() -> None:
+def test_files_precede_the_text_in_their_form() -> None:
     kinds = ("image", "audio", "file", "text", "gone")
     files = {"files": [{"id": kind, "name": f"{kind}.x", "kind": kind} for kind in kinds]}
     stored = {
@@ -113,7 +113,7 @@ def test_files_stand_before_the_text_in_the_form_of_their_kind() -> None:
     assert words == {"type": "text", "text": "Look"}
 
 
-def test_long_data_is_cut_for_eyes_only() -> None:
+def test_long_data_is_shortened_only_for_display() -> None:
     body = build_request("m", [ChatMessage("user", "x" * 5000)], Settings(), UNKNOWN, {})
     page_text = shorten_request(body)
     assert page_text["messages"][0]["content"].endswith("(5,000 characters)")

@@ -142,7 +142,7 @@ def was_charged(stage: Stage, model: str) -> bool:
 @pytest.mark.usefixtures("undone")
 @pytest.mark.parametrize("within_s", WITHIN_S)
 @pytest.mark.parametrize("cause", ENDS)
-def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
+def test_sessions_endpoint_stream_ends_with_its_authorisation(
     stage: Stage, cause: str, within_s: int
 ) -> None:
     """P11: within 5 s, with a typed error; what it cost is settled."""
@@ -161,7 +161,7 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
 
 
 @pytest.mark.usefixtures("undone")
-def test_a_stream_of_the_sessions_endpoint_stays_while_something_lets_it_in(stage: Stage) -> None:
+def test_sessions_endpoint_stream_lasts_while_authorised(stage: Stage) -> None:
     model, session = stage.own_model(), _another_session(stage)
     stage.hub.know(model)
     with asked(stage, session, model, 150) as answer:
@@ -186,7 +186,7 @@ def somebody(stage: Stage) -> tuple[str, str]:
 
 @pytest.mark.parametrize("within_s", WITHIN_S)
 @pytest.mark.parametrize("event", EVENTS)
-def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
+def test_actions_against_a_person_end_their_streams(
     stage: Stage, somebody: tuple[str, str], event: str, within_s: int
 ) -> None:
     """P11: within 5 s; and what the session asks next is refused."""
@@ -223,9 +223,7 @@ def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> N
 
 
 @pytest.mark.slow
-def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
-    stage: Stage, chromium: Browser
-) -> None:
+def test_chosen_model_names_a_chat_at_the_stated_price(stage: Stage, chromium: Browser) -> None:
     namer, model = stage.own_model(), stage.echo_model(9, 0)
     alice = watch(chromium, stage, "alice")
     page = alice.page

@@ -26,12 +26,12 @@ def test_a_call_with_a_key_is_told_where_keys_work(people: Cast, header: str) ->
     assert answer["cache-control"] == "private, no-store"
 
 
-def test_who_may_not_and_what_is_not_there_are_told_in_json(people: Cast) -> None:
+def test_rejections_and_missing_objects_are_json(people: Cast) -> None:
     client = cast.signed_in(people.alice)
     missing = client.get("/pg/models")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_url")
 
 
-def test_a_form_that_is_out_of_date_stays_a_page(people: Cast) -> None:
+def test_outdated_form_stays_a_page(people: Cast) -> None:
     answer = Client(enforce_csrf_checks=True).post("/appearance", {})
     assert answer["content-type"].startswith("text/html")

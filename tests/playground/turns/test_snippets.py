@@ -59,7 +59,7 @@ def run(code: str, language: str, folder: Path, environment: dict[str, str]) -> 
 
 
 @pytest.mark.slow
-def test_code_from_the_page_asks_what_the_playground_asked(
+def test_page_code_sends_what_the_playground_sent(
     stage: Stage, chromium: Browser, tmp_path: Path
 ) -> None:
     """W10: what each language and form sends is proved in

@@ -52,7 +52,7 @@ def notice_of(response: Any) -> str:
     return text
 
 
-def test_the_oldest_turns_go_as_a_summary_until_it_is_taken_back(long_chat: Cast) -> None:
+def test_oldest_turns_become_a_summary_until_undone(long_chat: Cast) -> None:
     bob, id = long_chat.bob, conversation_id()
     html = ask_bound(bob, ScriptedRelay(outcome()), text="Go on", conversation=id)
     # Two portions, each of which may cost what the relay says.
@@ -91,13 +91,13 @@ def test_the_oldest_turns_go_as_a_summary_until_it_is_taken_back(long_chat: Cast
         (NamingRelay("  "), "The model returned no summary."),
     ],
 )
-def test_without_a_summary_nothing_changes(long_chat: Cast, relay: NamingRelay, text: str) -> None:
+def test_missing_summary_changes_nothing(long_chat: Cast, relay: NamingRelay, text: str) -> None:
     response = summarise(long_chat.bob, relay, conversation=conversation_id())
     assert text in notice_of(response)
     assert not Message.objects.filter(parts__has_key="summary").exists()
 
 
-def test_nobody_else_has_a_chat_summarised(long_chat: Cast) -> None:
+def test_no_one_else_summarises_a_chat(long_chat: Cast) -> None:
     relay = NamingRelay("Words.")
     assert summarise(long_chat.alice, relay, conversation=conversation_id()).status_code == 404
     assert summarise(long_chat.charlie, relay, conversation=conversation_id()).status_code == 404

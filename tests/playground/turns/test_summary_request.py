@@ -18,7 +18,7 @@ PATH = [
 ]  # fmt: skip
 
 
-def test_everything_that_was_said_is_in_the_portions() -> None:
+def test_portions_contain_the_whole_conversation() -> None:
     (portion,) = portions(PATH, 8_000)
     assert portion == (
         'User: [plan.pdf]\nHello\n\nAssistant: f({"a":1})\n\nTool: sunny\n\n'
@@ -34,7 +34,7 @@ def test_a_portion_fits_into_half_of_the_context() -> None:
     assert len(list(portions(long[:4], 1_200))) == 2
 
 
-def test_a_portion_is_asked_for_with_what_was_said_before() -> None:
+def test_portion_is_requested_with_its_predecessors_summary() -> None:
     body = summary_request("m", "They met.", "User: And now?", UNKNOWN)
     assert body["messages"][1]["content"] == (
         "Summary of what was said before: They met.\n\nUser: And now?"
@@ -43,7 +43,7 @@ def test_a_portion_is_asked_for_with_what_was_said_before() -> None:
     assert SUMMARY_TOKENS_MAX in body.values()
 
 
-def test_the_summary_goes_in_the_place_of_the_turns() -> None:
+def test_summary_replaces_the_turns() -> None:
     assert apply_summary(PATH) == (4, "They met.")
     assert apply_summary(PATH[:3]) == (0, "")
     body = build_request("m", PATH, Settings(system="Be kind."), UNKNOWN, {})
@@ -55,7 +55,7 @@ def test_the_summary_goes_in_the_place_of_the_turns() -> None:
     assert (context.history, context.turns_left_out, context.turns_summarised) == (0, 0, 1)
 
 
-def test_what_follows_a_summary_may_be_left_out_as_well() -> None:
+def test_text_after_a_summary_may_be_omitted_too() -> None:
     path = [*PATH, ChatMessage("assistant", "abcd" * 400), ChatMessage("user", "Last")]
     small = replace(UNKNOWN, context_max=300)
     assert left_out(path, Settings(), small) == 4

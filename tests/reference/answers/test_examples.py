@@ -45,7 +45,7 @@ def part(html: str, id: str) -> str:
 
 
 @pytest.mark.parametrize("slug", ["chat-completions", "generate-content"])
-def test_an_example_asks_what_the_plan_of_its_reader_shows(people: Cast, slug: str) -> None:
+def test_example_uses_a_model_of_the_readers_plan(people: Cast, slug: str) -> None:
     channel = Channel.objects.create(name="east", provider="openai", base_url="https://a.example")
     for model, multiple in (("cheap-for-others", 1), ("dear-for-us", 2)):
         Route.objects.create(channel=channel, model=model)
@@ -60,7 +60,7 @@ def test_an_example_asks_what_the_plan_of_its_reader_shows(people: Cast, slug: s
 
 
 @pytest.mark.parametrize("slug", PAGES)
-def test_every_address_stands_with_its_methods(client: Client, slug: str) -> None:
+def test_every_address_shows_its_methods(client: Client, slug: str) -> None:
     html = read_page(client, f"/docs/{slug}")
     addresses = words(html[html.index('<dl class="kv">') :].split("</dl>")[0])
     rows = [
@@ -99,7 +99,7 @@ def test_an_example_uses_a_method_of_its_address(client: Client, slug: str, lang
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: ErrorKind) -> None:
+def test_error_texts_match_those_sent(client: Client, kind: ErrorKind) -> None:
     html = read_page(client, "/docs/errors")
     message = words(html[html.index(f'id="{kind}"') :].split("</section>")[0].split(">", 1)[1])
 
@@ -119,7 +119,7 @@ def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: Err
     assert KINDS[kind].phrase in message
 
 
-def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -> None:
+def test_headers_are_listed_with_request_and_answer(client: Client) -> None:
     html = read_page(client, "/docs/headers")
     for id, fields in (("sent", SENT), ("answered", ANSWERED), ("sessions", SESSIONS)):
         assert [name in part(html, id) for name in (field.name for field in fields)] == [
@@ -128,9 +128,7 @@ def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -
 
 
 @pytest.mark.parametrize("slug", [slug for slug, page in PAGES.items() if page.fields])
-def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
-    client: Client, slug: str
-) -> None:
+def test_parameter_shows_its_type_limits_and_need(client: Client, slug: str) -> None:
     html = read_page(client, f"/docs/{slug}")
     message = part(html, "parameters")
     for field in PAGES[slug].fields:
@@ -142,7 +140,7 @@ def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
 @pytest.mark.parametrize(
     "path", ["/docs", "/docs/errors", "/docs/headers", "/docs/faq", "/docs/chat-completions"]
 )
-def test_the_reference_is_read_and_not_written(client: Client, path: str) -> None:
+def test_reference_is_read_only(client: Client, path: str) -> None:
     assert client.head(path).status_code == 200
     for ask in (client.post, client.put, client.delete):
         assert ask(path).status_code == 405

@@ -50,7 +50,7 @@ def test_every_row_is_found_by_its_address_and_has_one_page(path: str) -> None:
     assert len([page for page in PAGES.values() if operation in page.operations]) == 1
 
 
-def test_no_page_tells_of_an_operation_that_is_not_there() -> None:
+def test_no_page_describes_a_missing_operation() -> None:
     there = {row.reference_name for row in listed_rows().values()}
     assert {operation for page in PAGES.values() for operation in page.operations} == there
 
@@ -64,14 +64,14 @@ def test_every_kind_of_error_has_its_meaning_and_its_next_step() -> None:
 
 
 @pytest.mark.django_db
-def test_errors_are_shown_with_the_members_and_codes_that_clients_get(people: Cast) -> None:
+def test_errors_show_the_fields_and_codes_clients_get(people: Cast) -> None:
     page = html.unescape(signed_in(people.alice).get("/docs/errors").content.decode())
     assert '"code": "…"}, "request_id": "…"}' in re.sub(r"<[^>]+>", "", page)
     for kind, row in KINDS.items():
         assert (f"<code>{kind}</code>" in page) == (row.code == kind), kind
 
 
-def test_every_header_of_ours_is_told() -> None:
+def test_every_own_header_is_documented() -> None:
     files = (*(ROOT / "relay").rglob("*.py"), ROOT / "usage/sessions/sources.py")
     sources = "".join(path.read_text() for path in files)
     used = set(re.findall(r"x-weir-[a-z]+(?:-[a-z]+)*", sources))
@@ -173,21 +173,21 @@ def test_each_topic_has_its_place(client: Client, slug: str) -> None:
     assert f"/docs/{slug}?" in client.get("/docs").content.decode()
 
 
-def test_the_guides_hold_the_topics_and_no_others() -> None:
+def test_guides_contain_exactly_the_topics() -> None:
     """A section that nobody asks for is found here, and one slug leads to one page."""
     held = {slug: tuple(one.anchor for one in guide.sections) for slug, guide in GUIDES.items()}
     assert held == {slug: anchors for slug, anchors in TOPICS.items() if slug not in PAGES}
     assert GUIDES.keys().isdisjoint({*PAGES, "errors", "headers", "faq"})
 
 
-def test_the_series_are_those_of_the_catalogue() -> None:
+def test_series_match_the_catalogue() -> None:
     (series,) = [one for one in GUIDES["model-series"].sections if one.anchor == "series"]
     names = [name for field in series.fields for name in str(field.type).split(", ")]
     assert len(names) > 30
     assert [name for name in names if find_row(name) is None] == []
 
 
-def test_endings_of_gemini_names_are_read_as_they_are_told() -> None:
+def test_documented_gemini_suffixes_are_read() -> None:
     (message,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
     for field in message.fields:
         assert split_name(str(field.type), is_listed)[1] is not None, field.type
@@ -232,7 +232,7 @@ def _answered(slug: str) -> set[str]:
 
 
 @pytest.mark.parametrize("slug", SCHEMAS)
-def test_response_schemas_are_those_of_recorded_answers(slug: str) -> None:
+def test_response_schemas_match_recorded_answers(slug: str) -> None:
     """What is told was answered, and what was answered is told, itself or within its object."""
     answered = _answered(slug)
     messages = {name for field in SCHEMAS[slug] for name in field.name.split(", ")}
@@ -259,7 +259,7 @@ def test_errors_headers_questions_and_overview_are_public(client: Client) -> Non
 
 
 @pytest.mark.django_db
-def test_who_is_signed_in_keeps_the_navigation(people: Cast) -> None:
+def test_signed_in_reader_keeps_the_navigation(people: Cast) -> None:
     alice = signed_in(people.alice)
     for path in ("/docs", "/docs/errors", "/models", "/pricing", "/no-such-page"):
         text = alice.get(path).content.decode()
@@ -268,9 +268,7 @@ def test_who_is_signed_in_keeps_the_navigation(people: Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_the_operator_decides_whether_strangers_see_models_and_prices(
-    client: Client, people: Cast
-) -> None:
+def test_operator_decides_if_strangers_see_models_and_prices(client: Client, people: Cast) -> None:
     assert client.get("/models").status_code == 200
     save_settings(SYSTEM, public_models=False)
     for path in ("/models", "/models/some-model", "/pricing"):
@@ -291,12 +289,12 @@ def test_the_operator_decides_whether_strangers_see_models_and_prices(
         ("list-models", "have no limits, modalities or supported_parameters"),
     ],
 )
-def test_the_reference_tells_whose_name_a_model_has(client: Client, slug: str, text: str) -> None:
+def test_reference_explains_model_names(client: Client, slug: str, text: str) -> None:
     assert text in client.get(f"/docs/{slug}").content.decode()
 
 
 @pytest.mark.django_db
-def test_the_overview_sets_code_as_code_and_points_as_each_language_does(client: Client) -> None:
+def test_overview_formats_code_and_punctuation_per_language(client: Client) -> None:
     page = client.get("/docs").content.decode()
     assert "<code>stream: true</code> returns" in page
     assert "</code>, <code>x-api-key</code> or <code>x-goog-api-key</code>" in page

@@ -105,7 +105,7 @@ def test_cell_of_the_table(rule: ToolRule, name: str, upstream: Dialect) -> None
 
 
 @pytest.mark.parametrize(("rule", "name", "upstream"), LEFT_OUT, ids=name_cell)
-def test_left_out_tool_is_refused_where_it_is_all_there_is(
+def test_dropped_tool_is_rejected_if_it_is_the_only_one(
     rule: ToolRule, name: str, upstream: Dialect
 ) -> None:
     """An answer without it would look as if it had used it. At Gemini, a search is possible where

@@ -18,14 +18,14 @@ VERSION = PriceVersion.from_stored({"meters": {"out_text": 3_000_000}})
 @pytest.mark.parametrize(
     ("cost_nano", "tokens"), [(0, 0), (2, 0), (3, 1), (5, 1), (6, 2), (300, 100)]
 )
-def test_so_much_more_text_is_read_as_the_cost_covers(cost_nano: int, tokens: int) -> None:
+def test_abandoned_answer_is_read_as_far_as_its_cost_covers(cost_nano: int, tokens: int) -> None:
     bill = Bill({"out_text": 10}, 30, "estimated", (), None)
     limit = drain_limit(bill, VERSION, cost_nano, 70)
     assert limit.most_nano == 30 + cost_nano
     assert limit.text_bytes_max == 70 + tokens * BYTES_PER_ESTIMATED_TOKEN
 
 
-def test_an_answer_without_text_is_read_as_far_as_its_cost_covers() -> None:
+def test_answer_without_text_is_read_as_far_as_its_cost_covers() -> None:
     """Its bill has no meter of output yet."""
     limit = drain_limit(Bill({}, 0, "estimated", (), None), VERSION, 3, 0)
     assert limit.text_bytes_max == BYTES_PER_ESTIMATED_TOKEN
@@ -42,7 +42,7 @@ def test_an_answer_without_text_is_read_as_far_as_its_cost_covers() -> None:
         (37, 1, 40, {"out_text": 10}, "estimated"),
     ],
 )
-def test_what_an_answer_costs_beyond_the_limit_is_paid_by_the_installation(
+def test_installation_pays_an_answers_cost_above_the_limit(
     text_in: int, output: int, charge_nano: int, paid: dict[str, int] | None, basis: str
 ) -> None:
     """The charge and the excess are together what the provider counted, to the nano."""
@@ -59,7 +59,7 @@ def test_what_an_answer_costs_beyond_the_limit_is_paid_by_the_installation(
         assert bill.charge_nano == paid.get("in_text", 0) + 3 * paid["out_text"]
 
 
-def test_an_answer_without_a_price_is_read_whole() -> None:
+def test_unpriced_answer_is_read_whole() -> None:
     left = Bill({"out_text": 10}, 0, "none", (), None)
     limit = drain_limit(left, None, 5, 70)
     assert (limit.most_nano, limit.text_bytes_max) == (5, 70 + _TOKENS_MAX)
@@ -80,7 +80,7 @@ def test_an_answer_without_a_price_is_read_whole() -> None:
         ("drain", None, False, False),
     ],
 )
-def test_who_would_pay_nothing_has_no_mark_that_is_charged(
+def test_unpaid_stream_has_no_chargeable_mark(
     organisation: Kind | None, model: Kind | None, drains: bool, absorbed: bool
 ) -> None:
     """P6: the stream of a killed process is charged by its mark, so one that nobody would pay has

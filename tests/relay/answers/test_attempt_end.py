@@ -79,9 +79,7 @@ class One:
         (Bill({"out_text": 40}, 100, "measured", (), None, 20), False, 20),
     ],
 )
-def test_what_no_customer_pays_is_the_installations_loss(
-    bill: Bill, own: bool, loss_nano: int
-) -> None:
+def test_uncharged_cost_is_the_installations_loss(bill: Bill, own: bool, loss_nano: int) -> None:
     """I15."""
     one = One(own=own)
     one.end.settle(None, bill)
@@ -103,7 +101,7 @@ def test_what_no_customer_pays_is_the_installations_loss(
         ("F10", True, "none", 0),
     ],
 )
-def test_what_an_attempt_that_failed_has_cost_is_the_installations_loss(
+def test_failed_attempts_cost_is_the_installations_loss(
     fault: str, own: bool, basis: str, loss_nano: int
 ) -> None:
     """I15: unless its organisation pays the provider itself."""
@@ -136,7 +134,7 @@ def test_what_an_attempt_that_failed_has_cost_is_the_installations_loss(
         ({"organisation": ABSORB, "complete": True}, True, False, "measured", ()),
     ],
 )
-def test_a_rule_decides_about_what_was_not_whole(
+def test_charge_rule_decides_about_incomplete_answers(
     state: dict[str, Any], left: bool, whole: bool, basis: str, flags: tuple[str, ...]
 ) -> None:
     """P6: what is charged and what is lost are together what was counted."""

@@ -182,7 +182,9 @@ def test_a_dropped_stream_is_resumed(
     assert replayed(hub, tenant, id, f"&starting_after={numbers[-1]}") == []
 
 
-def test_it_runs_on_when_its_client_leaves(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
+def test_background_response_outlives_its_client(
+    hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     connection = clients.connect(hub)
     body = {"model": model, "input": "#tokens=6 #hold=2", "background": True, "stream": True}
@@ -279,7 +281,7 @@ def test_a_drained_channel_reads_a_cancelled_one_to_its_end(hub: Hub, fake: Fake
     hub.wait(lambda: hub.post(tenant, body, path=PATH).status == 400, "it can be continued")
 
 
-def test_deleted_while_it_runs_it_stops(hub: Hub, fake: FakeUpstream) -> None:
+def test_deleting_a_running_response_stops_it(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     response = started(hub, tenant, model, "one #tokens=9 #hold=2")
     holding(fake)
@@ -293,7 +295,7 @@ def test_deleted_while_it_runs_it_stops(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(ROWS, tenant.organisation_id) == []
 
 
-def test_deleted_after_its_end_nothing_remains(hub: Hub, fake: FakeUpstream) -> None:
+def test_deleting_an_ended_response_leaves_nothing(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     response = started(hub, tenant, model, "one #tokens=2")
     ended(hub, tenant, response["id"])
@@ -303,7 +305,7 @@ def test_deleted_after_its_end_nothing_remains(hub: Hub, fake: FakeUpstream) -> 
         assert hub.rows(query, tenant.organisation_id) == []
 
 
-def test_deleted_while_events_are_stored_nothing_remains(hub: Hub, fake: FakeUpstream) -> None:
+def test_deleting_while_events_are_stored_leaves_nothing(hub: Hub, fake: FakeUpstream) -> None:
     """P14: a piece that another transaction stores meanwhile is deleted too."""
     tenant, model = hub.tenant(), hub.model(fake)
     id = started(hub, tenant, model, "one #tokens=9 #hold=0")["id"]
@@ -332,7 +334,7 @@ def test_deleted_while_events_are_stored_nothing_remains(hub: Hub, fake: FakeUps
 # ---- refused and failed
 
 
-def test_without_money_it_is_refused_at_once(hub: Hub, fake: FakeUpstream) -> None:
+def test_response_without_money_is_rejected_immediately(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant("0"), hub.model(fake)
     answer = start(hub, tenant, model, "hi")
     assert answer.status == 402, answer.body
@@ -350,7 +352,7 @@ def test_without_money_it_is_refused_at_once(hub: Hub, fake: FakeUpstream) -> No
         ({"background": "yes"}, 400, "background"),
     ],
 )
-def test_what_is_wrong_is_refused_at_once(
+def test_invalid_request_is_rejected_immediately(
     hub: Hub, fake: FakeUpstream, more: dict[str, Any], status: int, param: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -361,7 +363,7 @@ def test_what_is_wrong_is_refused_at_once(
     assert hub.rows(ROWS, tenant.organisation_id) == []
 
 
-def test_whoever_stores_nothing_hears_why(hub: Hub, fake: FakeUpstream) -> None:
+def test_client_that_may_store_nothing_gets_the_reason(hub: Hub, fake: FakeUpstream) -> None:
     """P14: a key that stores no content, and an organisation without retention."""
     tenant = hub.tenant()
     quiet = hub.key(tenant)
@@ -380,7 +382,9 @@ def test_whoever_stores_nothing_hears_why(hub: Hub, fake: FakeUpstream) -> None:
 
 @pytest.mark.parametrize("fault", ["F10", "F14@3", "F23:error@3"])
 @pytest.mark.parametrize("way", ["own", "chat"])
-def test_a_provider_that_fails(hub: Hub, fake: FakeUpstream, way: str, fault: str) -> None:
+def test_failing_provider_fails_the_response(
+    hub: Hub, fake: FakeUpstream, way: str, fault: str
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake, retries=0, **WAYS[way])
     response = started(hub, tenant, model, f"one #tokens=9 #fault={fault}")
     whole = ended(hub, tenant, response["id"])
@@ -407,7 +411,7 @@ def test_a_provider_that_fails(hub: Hub, fake: FakeUpstream, way: str, fault: st
         assert usage["total_tokens"] == meters["in_text"] + meters["out_text"]
 
 
-def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream) -> None:
+def test_other_keys_response_is_not_found(hub: Hub, fake: FakeUpstream) -> None:
     """P12: another key of the team does not see it, and cannot end it."""
     tenant, model = hub.tenant(), hub.model(fake)
     id = started(hub, tenant, model, "secret #tokens=3 #hold=1")["id"]
@@ -427,7 +431,7 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream) -> None:
     assert ended(hub, tenant, id)["status"] == "completed"
 
 
-def test_what_cannot_be_shown(hub: Hub, fake: FakeUpstream) -> None:
+def test_response_that_cannot_be_shown(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     plain = hub.post(tenant, {"model": model, "input": "hi #tokens=2"}, path=PATH).json()["id"]
     answer = hub.get(f"{PATH}/{plain}?stream=true", tenant)
@@ -474,9 +478,7 @@ def test_its_input_is_listed_from_the_start(hub: Hub, fake: FakeUpstream) -> Non
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed", "at once"])
-def test_the_input_of_one_without_an_answer_is_listed(
-    hub: Hub, fake: FakeUpstream, how: str
-) -> None:
+def test_input_of_an_unanswered_response_is_listed(hub: Hub, fake: FakeUpstream, how: str) -> None:
     """Also a large one, and one that ends before its client knows it."""
     tenant, model = hub.tenant(), hub.model(fake, retries=0)
     text = {"cancelled": "#hold=0", "failed": "#hold=0 #fault=F14@3", "at once": "#fault=F10"}[how]
@@ -496,7 +498,7 @@ def test_the_input_of_one_without_an_answer_is_listed(
     assert hub.get(f"{PATH}/{id}/input_items", tenant).status == 404
 
 
-def test_its_content_is_sealed(hub: Hub, fake: FakeUpstream) -> None:
+def test_stored_content_is_sealed(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     more = {"instructions": "the-secret-words"}
     id = started(hub, tenant, model, "hi #tokens=2", **more)["id"]
@@ -521,7 +523,7 @@ def test_its_content_is_sealed(hub: Hub, fake: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_sent_again_it_is_the_same_one(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
+def test_repeated_request_is_the_same_response(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     """P5: one run and one charge, and the pieces of the two stored answers do not meet."""
     tenant, model = hub.tenant(), hub.model(fake)
     headers = {"idempotency-key": uuid.uuid4().hex}
@@ -586,7 +588,7 @@ def test_another_process_shows_and_cancels_it(own_hub: Hub, fake: FakeUpstream) 
 
 
 @pytest.mark.parametrize("tokens", [0, 4])
-def test_killed_with_its_process_it_has_failed(
+def test_response_fails_when_its_process_is_killed(
     own_hub: Hub, fake: FakeUpstream, tokens: int
 ) -> None:
     """P1, I6: whatever was received is charged once, the hold is resolved, and the response is
@@ -618,7 +620,7 @@ def test_killed_with_its_process_it_has_failed(
     own_hub.assert_books_balance()
 
 
-def test_cut_off_from_the_database_it_goes_on(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_response_survives_a_database_outage(own_hub: Hub, fake: FakeUpstream) -> None:
     """P18: whoever asks after an outage that outlasts its heartbeat does not end it."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -639,7 +641,7 @@ def test_cut_off_from_the_database_it_goes_on(own_hub: Hub, fake: FakeUpstream) 
 
 
 @pytest.mark.slow
-def test_killed_with_many_each_has_one_end(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_each_response_ends_once_when_many_are_killed(own_hub: Hub, fake: FakeUpstream) -> None:
     """P1, P5: of 60 responses some have ended and some run: each is completed or failed afterwards,
     and has one record. One that is completed was paid, settled or not when its process died."""
     own_hub.start()
@@ -674,7 +676,7 @@ def test_killed_with_many_each_has_one_end(own_hub: Hub, fake: FakeUpstream) -> 
     own_hub.assert_books_balance()
 
 
-def test_a_process_that_stops_lets_it_finish(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_stopping_process_lets_a_response_finish(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     id = started(own_hub, tenant, model, "one #tokens=6 #hold=2")["id"]
@@ -689,7 +691,7 @@ def test_a_process_that_stops_lets_it_finish(own_hub: Hub, fake: FakeUpstream) -
     assert one_record(own_hub, tenant)["status"] == 200
 
 
-def test_a_process_that_may_wait_no_longer_ends_it(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_process_ends_responses_when_its_grace_is_over(own_hub: Hub, fake: FakeUpstream) -> None:
     """What had arrived is charged, as of a stream."""
     own_hub.environment["DRAIN_SECONDS"] = "1"
     own_hub.start()
@@ -713,7 +715,7 @@ def _is_away(hub: Hub) -> bool:
         return True
 
 
-def test_a_key_that_ends_ends_it(hub: Hub, fake: FakeUpstream) -> None:
+def test_revoked_key_ends_its_response(hub: Hub, fake: FakeUpstream) -> None:
     """P11: as a stream with a client."""
     tenant, model = hub.tenant(), hub.model(fake)
     other = hub.key(tenant)

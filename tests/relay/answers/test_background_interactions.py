@@ -84,7 +84,7 @@ def test_polled_by_the_official_client(
 
 
 @ways
-def test_a_stream_is_resumed_after_any_event(
+def test_stream_resumes_after_any_event(
     hub: Hub, fake: FakeUpstream, tenant: Tenant, client: genai.Client, upstream: str
 ) -> None:
     model, text = open_model(hub, fake, upstream), "#reasoning=2 #tokens=3 #tools=1 go"
@@ -113,7 +113,7 @@ def test_a_stream_is_resumed_after_any_event(
     assert SPEAKER.plain(whole).calls == spoken.calls
 
 
-def test_it_runs_on_when_its_client_leaves(
+def test_background_interaction_outlives_its_client(
     hub: Hub, clients: Clients, fake: FakeUpstream, tenant: Tenant
 ) -> None:
     model, connection = open_model(hub, fake, "anthropic"), clients.connect(hub)
@@ -162,7 +162,7 @@ def test_a_cancel_ends_its_upstream_within_a_second(
     assert "previous_interaction_id" in SPEAKER.error_of(refused.json())["message"]
 
 
-def test_one_that_has_ended_stays_as_it_is(hub: Hub, fake: FakeUpstream, tenant: Tenant) -> None:
+def test_ended_interaction_stays_unchanged(hub: Hub, fake: FakeUpstream, tenant: Tenant) -> None:
     model = open_model(hub, fake, "interactions")
     id = started(hub, tenant, model, "#tokens=2")["id"]
     whole = ended(hub, tenant, id)
@@ -173,7 +173,7 @@ def test_one_that_has_ended_stays_as_it_is(hub: Hub, fake: FakeUpstream, tenant:
     one_record(hub, tenant)
 
 
-def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, tenant: Tenant) -> None:
+def test_other_keys_interaction_is_not_found(hub: Hub, fake: FakeUpstream, tenant: Tenant) -> None:
     """P12: for another key, and for a response's path."""
     id = started(hub, tenant, open_model(hub, fake, "openai"), "#tokens=9 #hold=1")["id"]
     holding(fake)
@@ -188,7 +188,7 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, tenant: Tenant
 
 
 @pytest.mark.parametrize("fault", ["F10", "F14@3", "F23:error@3"])
-def test_a_provider_that_breaks_off(
+def test_broken_off_provider_fails_the_interaction(
     hub: Hub, fake: FakeUpstream, tenant: Tenant, fault: str
 ) -> None:
     """The interaction has failed, for whoever polls it and for whoever reads its stream."""
@@ -201,7 +201,9 @@ def test_a_provider_that_breaks_off(
     assert (last["event_type"], last["error"]) == ("error", whole["errors"][0])
 
 
-def test_what_cannot_run_is_refused_at_once(hub: Hub, fake: FakeUpstream, tenant: Tenant) -> None:
+def test_unrunnable_interaction_is_rejected_immediately(
+    hub: Hub, fake: FakeUpstream, tenant: Tenant
+) -> None:
     """With the reason and what to do instead, and nothing is stored."""
     model = open_model(hub, fake, "openai")
     answer = create(hub, tenant, model, background=True, store=False)
@@ -214,7 +216,7 @@ def test_what_cannot_run_is_refused_at_once(hub: Hub, fake: FakeUpstream, tenant
     assert "stream=true" in message
 
 
-def test_killed_with_its_process_it_has_failed(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_interaction_fails_when_its_process_is_killed(own_hub: Hub, fake: FakeUpstream) -> None:
     """P1, I6: what was received is charged once, and the interaction is failed for everybody."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)

@@ -27,7 +27,7 @@ from relay.states.state_store import StateStore
 from tests.relay.answers.test_background import events_of
 
 
-async def test_a_process_that_stops_gives_up_the_database(
+async def test_stopping_process_gives_up_on_the_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A response whose end the database never takes does not keep its process from stopping."""
@@ -134,7 +134,7 @@ async def test_a_provider_waits_for_the_database() -> None:
     assert numbers == [0, 1, 2, 3]
 
 
-async def test_a_response_that_is_too_large_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oversized_response_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """P9: what one response may store is bounded. Its run is stopped."""
     monkeypatch.setattr("relay.answers.background._EVENTS_BYTES_MAX", 10_000)
     stored, stopped = Stored(), asyncio.Event()
@@ -152,7 +152,7 @@ async def test_a_response_that_is_too_large_fails(monkeypatch: pytest.MonkeyPatc
     assert stored.response["error"]["message"].endswith("larger than 64 MiB")
 
 
-async def test_who_reads_nothing_leaves() -> None:
+async def test_client_that_reads_nothing_is_dropped() -> None:
     """As the client of any stream: its follower does not wait for it for ever."""
     left: list[bool] = []
 
@@ -166,7 +166,7 @@ async def test_who_reads_nothing_leaves() -> None:
     assert left == [True]
 
 
-async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
+async def test_cancelled_responses_stop_when_another_raises() -> None:
     """One raises, and one has ended by itself: it is not recorded as left."""
 
     class Nothing:
@@ -203,7 +203,7 @@ async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
     assert responses._watching is None
 
 
-async def test_what_was_cancelled_is_forgotten_after_an_outage(
+async def test_cancelled_response_is_forgotten_after_an_outage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A cancelled response is never continued: whoever deletes what was stored of it waits for the
@@ -272,7 +272,7 @@ class Started:
         return [[] for _ in statements]
 
 
-async def test_an_answer_that_breaks_off_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_broken_off_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """P5: its run goes on, so that its Idempotency-Key neither starts another nor repeats the half
     of an answer: where nobody knows yet whether it is admitted, and in the middle of its events."""
     stopped = Started()

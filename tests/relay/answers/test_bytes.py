@@ -66,9 +66,7 @@ def test_plain_answer_is_byte_equal(hub: Hub, fake: FakeUpstream, shape: str) ->
     assert numbered_alike(answer.body) == numbered_alike(sent)
 
 
-def test_usage_chunk_is_asked_of_the_upstream_and_taken_out_again(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_usage_chunk_is_requested_upstream_and_removed(hub: Hub, fake: FakeUpstream) -> None:
     """A client that did not ask gets every other byte."""
     tenant, model = hub.tenant(), hub.model(fake, upstream_model="")
     answer = hub.post(tenant, ask(model, "#tokens=4", stream=True))
@@ -97,7 +95,7 @@ def test_body_goes_upstream_with_only_the_allowed_edits(hub: Hub, fake: FakeUpst
     assert row["body"].encode() == wanted
 
 
-def test_no_header_of_the_client_goes_upstream(hub: Hub, fake: FakeUpstream) -> None:
+def test_no_client_header_goes_upstream(hub: Hub, fake: FakeUpstream) -> None:
     """Only ours do: authentication of the channel, the attempt's id, the body's own."""
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(
@@ -118,7 +116,7 @@ def test_no_header_of_the_client_goes_upstream(hub: Hub, fake: FakeUpstream) -> 
     assert row["headers"]["user-agent"] == "weir"
 
 
-def test_the_user_agent_of_a_client_goes_with_its_bytes(hub: Hub, fake: FakeUpstream) -> None:
+def test_client_user_agent_goes_upstream_with_its_bytes(hub: Hub, fake: FakeUpstream) -> None:
     """Unless the channel says not, or it can stand in no header; what is
     translated is the hub's own."""
     tenant, model = hub.tenant(), hub.model(fake)

@@ -55,7 +55,7 @@ def chat(model: str, words: str = "hi", **fields: Any) -> dict[str, Any]:
     ],
     ids=["whole", "streamed", "refused upstream", "cut upstream", "refused", "closed"],
 )
-def test_an_answered_request_leaves_nothing(
+def test_answered_request_leaves_no_garbage(
     collecting: Hub, fake: FakeUpstream, words: str, fields: Any, headers: dict[str, str]
 ) -> None:
     tenant, model = collecting.tenant(), collecting.model(fake)
@@ -73,7 +73,7 @@ def test_an_answered_request_leaves_nothing(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_leaves_nothing(
+def test_leaving_client_leaves_no_garbage(
     collecting: Hub, fake: FakeUpstream, stream: bool
 ) -> None:
     tenant, model = collecting.tenant(), collecting.model(fake)

@@ -65,7 +65,7 @@ def beginning_of(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_sent_again_it_gets_the_same_answer(
+def test_repeated_request_gets_the_same_answer(
     hub: Hub, fake: FakeUpstream, stream: bool, provider: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, provider=provider)
@@ -90,7 +90,7 @@ def test_sent_again_it_gets_the_same_answer(
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/responses", "/v1/messages"])
-def test_every_paid_endpoint_knows_it(hub: Hub, fake: FakeUpstream, path: str) -> None:
+def test_every_paid_endpoint_is_idempotent(hub: Hub, fake: FakeUpstream, path: str) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     bodies: dict[str, dict[str, Any]] = {
         "/v1/embeddings": {"input": "one two"},
@@ -104,7 +104,7 @@ def test_every_paid_endpoint_knows_it(hub: Hub, fake: FakeUpstream, path: str) -
     assert len(charges(hub, tenant)) == 1
 
 
-def test_fifty_at_once_are_one(hub: Hub, fake: FakeUpstream) -> None:
+def test_fifty_parallel_repetitions_run_once(hub: Hub, fake: FakeUpstream) -> None:
     """P5: 50 parallel, 1 effect. Those that come while it runs hear so, and a stream hears it."""
     tenant, model = hub.tenant(), hub.model(fake)
     for stream in (False, True):
@@ -123,7 +123,7 @@ def test_fifty_at_once_are_one(hub: Hub, fake: FakeUpstream) -> None:
     hub.assert_books_balance()
 
 
-def test_another_body_is_refused(hub: Hub, fake: FakeUpstream) -> None:
+def test_different_body_is_rejected(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     headers = named()
     assert hub.post(tenant, ask(model), headers=headers).status == 200
@@ -135,7 +135,7 @@ def test_another_body_is_refused(hub: Hub, fake: FakeUpstream) -> None:
     assert len(charges(hub, tenant)) == 1
 
 
-def test_keys_are_apart(hub: Hub, fake: FakeUpstream) -> None:
+def test_idempotency_keys_are_separate_per_key(hub: Hub, fake: FakeUpstream) -> None:
     """Neither another organisation nor another API key is told what it did not ask."""
     tenant, model = hub.tenant(), hub.model(fake)
     headers = named("1")
@@ -147,7 +147,7 @@ def test_keys_are_apart(hub: Hub, fake: FakeUpstream) -> None:
     assert not any("idempotent-replayed" in answer.headers for answer in responses)
 
 
-def test_a_running_request_that_is_no_stream_is_a_conflict(hub: Hub, fake: FakeUpstream) -> None:
+def test_repeating_a_running_plain_request_is_a_conflict(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, **FOLDED)
     body, headers = ask(model, "#tokens=4 #hold=2"), named()
     with ThreadPoolExecutor(1) as pool:
@@ -177,9 +177,7 @@ def test_a_running_stream_is_told_from_its_first_event(
     assert len(charges(hub, tenant)) == 1
 
 
-def test_a_client_that_left_comes_back_to_its_stream(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_returning_client_gets_its_stream(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """It gave the key to be able to: its answer is made to the end, and paid once."""
     tenant, model = hub.tenant(), hub.model(fake)
     body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
@@ -198,7 +196,7 @@ def test_a_client_that_left_comes_back_to_its_stream(
     assert len(charges(hub, tenant)) == 1
 
 
-def test_what_was_refused_may_be_tried_again(hub: Hub, fake: FakeUpstream) -> None:
+def test_rejected_request_may_be_retried(hub: Hub, fake: FakeUpstream) -> None:
     """Nothing was spent, so that a retry is worth something."""
     tenant, model = hub.tenant("0.000000001"), hub.model(fake)
     headers = named()
@@ -241,7 +239,7 @@ def used(
 
 
 @pytest.mark.parametrize("how", ["200", "400", "402", "502", "not_kept", "running", "dead"])
-def test_another_body_under_a_used_key_is_refused(
+def test_different_body_under_a_used_key_is_rejected(
     hub: Hub, clients: Clients, fake: FakeUpstream, how: str
 ) -> None:
     """P5: whatever became of the first, and whether or not its process lives: 422, and nothing of
@@ -259,7 +257,7 @@ def test_another_body_under_a_used_key_is_refused(
     hub.settled(tenant)
 
 
-def test_a_stream_that_failed_is_told_as_it_was(hub: Hub, fake: FakeUpstream) -> None:
+def test_failed_stream_replays_as_it_was(hub: Hub, fake: FakeUpstream) -> None:
     """What was delivered is paid, and so it is the answer."""
     tenant, model = hub.tenant(), hub.model(fake)
     body, headers = ask(model, "#tokens=6 #fault=F14:eof@3", stream=True), named()
@@ -271,7 +269,7 @@ def test_a_stream_that_failed_is_told_as_it_was(hub: Hub, fake: FakeUpstream) ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_may_not_be_kept_is_used_up(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
+def test_unstorable_answer_uses_up_its_key(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     """`store: false`: the answer is nowhere, and the request is not made twice."""
     tenant, model = hub.tenant(), hub.model(fake)
     body, headers = ask(model, "#tokens=2", stream=stream, store=False), named()
@@ -284,13 +282,13 @@ def test_what_may_not_be_kept_is_used_up(hub: Hub, fake: FakeUpstream, stream: b
 
 
 @pytest.mark.parametrize("key", ["", "x" * 129])
-def test_odd_keys_are_refused(hub: Hub, fake: FakeUpstream, key: str) -> None:
+def test_malformed_idempotency_keys_are_rejected(hub: Hub, fake: FakeUpstream, key: str) -> None:
     headers = {"idempotency-key": key}
     answer = hub.post(hub.tenant(), ask(hub.model(fake)), headers=headers)
     assert (answer.status, answer.error["param"]) == (422, "idempotency-key")
 
 
-def test_the_clients_key_stays_here(hub: Hub, fake: FakeUpstream) -> None:
+def test_idempotency_key_is_not_sent_upstream(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     key = uuid.uuid4().hex
     answer = hub.post(tenant, ask(model), headers=named(key))
@@ -322,7 +320,7 @@ def lapse(hub: Hub) -> None:
 
 
 @pytest.mark.slow
-def test_killed_before_its_answer_it_is_made_once_more(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_request_killed_before_its_answer_runs_again(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake, **FOLDED)
     body, headers = ask(model, "#tokens=4 #1.hold=2"), named()
@@ -337,7 +335,7 @@ def test_killed_before_its_answer_it_is_made_once_more(own_hub: Hub, fake: FakeU
     assert len(paid(own_hub, tenant)) == 1
 
 
-def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_request_killed_mid_stream_always_reports_it(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
@@ -353,9 +351,7 @@ def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUps
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
 
 
-def test_killed_in_the_middle_of_what_is_not_kept_it_is_used_up(
-    own_hub: Hub, fake: FakeUpstream
-) -> None:
+def test_unstored_answer_killed_midway_uses_up_its_key(own_hub: Hub, fake: FakeUpstream) -> None:
     """Even before anybody has settled what was answered of it: its mark says that it will be."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -370,7 +366,7 @@ def test_killed_in_the_middle_of_what_is_not_kept_it_is_used_up(
 
 
 @pytest.mark.slow
-def test_killed_when_it_was_kept_it_is_the_answer(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_answer_stored_before_a_kill_is_replayed(own_hub: Hub, fake: FakeUpstream) -> None:
     """The answer is kept before it is paid: whatever dies between, it is not made again."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -383,7 +379,7 @@ def test_killed_when_it_was_kept_it_is_the_answer(own_hub: Hub, fake: FakeUpstre
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
 
 
-def test_two_processes_are_one(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
+def test_two_processes_share_one_run(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """The second process tells what the first one makes, from its first event."""
     own_hub.start()
     other = Hub(own_hub.dsn)
@@ -405,7 +401,7 @@ def test_two_processes_are_one(own_hub: Hub, clients: Clients, fake: FakeUpstrea
 
 
 @given(st.binary(max_size=20), st.binary(max_size=20), st.text(max_size=4), st.text(max_size=4))
-def test_a_digest_tells_bodies_apart(one: bytes, two: bytes, a: str, b: str) -> None:
+def test_digest_distinguishes_bodies(one: bytes, two: bytes, a: str, b: str) -> None:
     same = (one, a) == (two, b)
     assert (body_digest(a, ("m", False), one) == body_digest(b, ("m", False), two)) is same
     assert body_digest(a, ("m", True), one) != body_digest(a, ("m", False), one)
@@ -436,7 +432,7 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
     assert written == [["not kept"], ["not kept"]]
 
 
-async def test_who_reads_nothing_of_a_repetition_leaves() -> None:
+async def test_repetition_that_reads_nothing_is_dropped() -> None:
     """As the client of any stream: its request does not wait for it for ever."""
 
     class Kept:

@@ -14,7 +14,7 @@ _KEPT = "SELECT 1 FROM gateway_keptstate WHERE organisation_id = %s"
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("upstream", ["anthropic", "gemini"])
-def test_seals_are_not_kept_of_who_says_store_false(
+def test_store_false_keeps_no_seals(
     hub: Hub, fake: FakeUpstream, upstream: str, stream: bool
 ) -> None:
     speaker, model = SPEAKERS["openai"], open_model(hub, fake, upstream)

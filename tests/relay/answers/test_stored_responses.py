@@ -48,7 +48,7 @@ def completed_of(answer: Answer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("way", ["own", "chat", "messages"])
-def test_a_conversation_goes_on_by_the_id_of_a_response(
+def test_response_id_continues_a_conversation(
     hub: Hub, fake: FakeUpstream, way: str, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), model_of(hub, fake, way)
@@ -72,7 +72,7 @@ def test_a_conversation_goes_on_by_the_id_of_a_response(
     assert third.status == 200, third.body
 
 
-def test_another_channel_loses_nothing(
+def test_failover_keeps_the_whole_conversation(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The channel that has the response fails: the next one is told the whole conversation."""
@@ -87,7 +87,7 @@ def test_another_channel_loses_nothing(
 
 
 @pytest.mark.parametrize("way", ["own", "chat", "messages"])
-def test_an_item_is_named_by_its_id(hub: Hub, fake: FakeUpstream, way: str) -> None:
+def test_item_is_referenced_by_its_id(hub: Hub, fake: FakeUpstream, way: str) -> None:
     tenant, model = hub.tenant(), model_of(hub, fake, way)
     question = {"role": "user", "content": "one two three #tokens=2"}
     first = hub.post(tenant, {"model": model, "input": [question]}, path=PATH)
@@ -122,7 +122,7 @@ def test_an_item_goes_to_another_channel_whole(
     assert f"assistant: {text}" in read_row(hub, other_fake, second)["heard"]
 
 
-def test_a_response_is_forgotten_with_its_items(
+def test_response_is_deleted_with_its_items(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -132,7 +132,7 @@ def test_a_response_is_forgotten_with_its_items(
     assert hub.rows(kept, tenant.organisation_id) == []
 
 
-def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
+def test_other_keys_item_is_not_found(hub: Hub, fake: FakeUpstream) -> None:
     """P12: all keys share the provider's account, so nothing is asked there that is not theirs."""
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
     first = hub.post(tenant, {"model": model, "input": "one"}, path=PATH).json()
@@ -154,7 +154,7 @@ def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
         assert "send the item itself" in answer.error["message"]
 
 
-def test_official_client_keeps_and_forgets(
+def test_official_client_stores_and_deletes(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -184,7 +184,7 @@ def named(answer: Answer) -> bytes:
 
 
 @pytest.mark.parametrize("way", ["own", "chat"])
-def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> None:
+def test_other_keys_response_is_not_found(hub: Hub, fake: FakeUpstream, way: str) -> None:
     """P12: everybody shares the provider's account, and only the key that made a response has it:
     for a stranger, for another key of the team and of the same person it is as if there were none.
     """
@@ -215,7 +215,7 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
     assert hub.post(tenant, more, path=PATH).status == 200
 
 
-def test_response_that_has_ended_is_not_cancelled(hub: Hub, fake: FakeUpstream) -> None:
+def test_ended_response_cannot_be_cancelled(hub: Hub, fake: FakeUpstream) -> None:
     """It did not run in the background, so there is nothing to cancel; it stays as it was."""
     tenant, model = hub.tenant(), hub.model(fake)
     document = hub.post(tenant, {"model": model, "input": "hi #tokens=2"}, path=PATH).json()
@@ -224,7 +224,7 @@ def test_response_that_has_ended_is_not_cancelled(hub: Hub, fake: FakeUpstream) 
     assert hub.get(f"{PATH}/{document['id']}", tenant).json()["status"] == "completed"
 
 
-def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
+def test_unstorable_response_is_not_stored(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body: dict[str, Any] = {"model": model, "input": "hi #tokens=2"}
     document = hub.post(tenant, body | {"store": False}, path=PATH).json()
@@ -246,7 +246,7 @@ def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(kept, tenant.organisation_id) == []
 
 
-def test_a_key_that_keeps_no_content_leaves_none(hub: Hub, fake: FakeUpstream) -> None:
+def test_key_without_content_storage_leaves_nothing(hub: Hub, fake: FakeUpstream) -> None:
     """Neither responses, nor seals, nor repeatable answers; another key of the team still may."""
     tenant = hub.tenant()
     quiet = hub.key(tenant)
@@ -267,7 +267,7 @@ def test_a_key_that_keeps_no_content_leaves_none(hub: Hub, fake: FakeUpstream) -
     assert hub.get(f"{PATH}/{document['id']}", tenant).status == 200
 
 
-def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpstream) -> None:
+def test_stored_response_is_sealed_for_its_row_and_expires(hub: Hub, fake: FakeUpstream) -> None:
     tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
     body = {"model": model, "input": "the-secret-words #tokens=2"}
     ids = [hub.post(one, body, path=PATH).json()["id"] for one in (tenant, other)]
@@ -291,7 +291,7 @@ def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpst
 
 
 @pytest.mark.parametrize("way", ["chat", "messages"])
-def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, way: str) -> None:
+def test_response_id_continues_tool_calls(hub: Hub, fake: FakeUpstream, way: str) -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
     tenant, model = hub.tenant(), model_of(hub, fake, way)
     body: dict[str, Any] = {"model": model, "tools": [tool]}
@@ -305,7 +305,7 @@ def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, 
     assert read_row(hub, fake, second)["results"] == ["ok"]
 
 
-def test_a_conversation_is_compacted_by_its_provider(
+def test_provider_compacts_a_conversation(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
@@ -355,5 +355,5 @@ def test_other_models_write_a_summary(hub: Hub, fake: FakeUpstream, way: str) ->
         assert "Summary of the conversation so far" in row["heard"][0]
 
 
-def test_a_compaction_is_not_read_by_its_path(hub: Hub, fake: FakeUpstream) -> None:
+def test_compaction_cannot_be_read_by_its_path(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.get(f"{PATH}/compact", hub.tenant()).status == 405

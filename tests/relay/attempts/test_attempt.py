@@ -114,13 +114,13 @@ ABANDON: Final = ("abandon",)
         ({"complete": True}, [ABANDON, ("limit", "drain", USAGE_AFTER_TEXT_S)]),
     ],
 )
-def test_what_a_client_that_leaves_leaves_behind(state: dict[str, Any], calls: list[Any]) -> None:
+def test_effects_of_a_leaving_client(state: dict[str, Any], calls: list[Any]) -> None:
     one = One(**state)
     one.attempt.leave()
     assert one.calls == calls
 
 
-def test_a_drained_answer_may_cost_so_much_more() -> None:
+def test_drained_answer_may_cost_up_to_its_limit() -> None:
     rule = cast(ChargeRule, SimpleNamespace(kind="drain", seconds=9, cost_nano=0))
     one = One(rule=rule)
     one.attempt.leave()
@@ -139,7 +139,7 @@ def test_a_drained_answer_may_cost_so_much_more() -> None:
         ({"exchange": TASK, "sent": False}, [ABANDON, REVOKED]),
     ],
 )
-def test_what_a_key_that_ends_ends(state: dict[str, Any], calls: list[Any]) -> None:
+def test_revoked_key_ends_its_attempt(state: dict[str, Any], calls: list[Any]) -> None:
     one = One(**state)
     one.attempt.revoke()
     assert one.calls == calls
@@ -162,7 +162,7 @@ STREAMED: Final[dict[str, Any]] = {"rule": DRAIN, "committed": True, "reason": "
         ({"committed": None}, False),
     ],
 )
-def test_a_stream_is_drained_whose_provider_would_bill_it_anyway(
+def test_stream_billed_anyway_is_drained(
     monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], drains: bool
 ) -> None:
     monkeypatch.setattr(module, "answer_of_end", lambda reason, *_: f"end: {reason}")
@@ -203,7 +203,7 @@ def test_a_stream_is_drained_whose_provider_would_bill_it_anyway(
         ({"reason": "idle", "outcome": "over", "committed": False}, []),
     ],
 )  # fmt: skip
-async def test_what_ends_a_cancelled_attempt(
+async def test_causes_that_end_a_cancelled_attempt(
     monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], calls: list[Any]
 ) -> None:
     monkeypatch.setattr(module, "answer_of_end", lambda *_: "end")
@@ -216,14 +216,14 @@ async def test_what_ends_a_cancelled_attempt(
 
 
 @pytest.mark.parametrize("committed", [None, False])
-async def test_a_failure_before_content_is_the_next_attempts(committed: bool | None) -> None:
+async def test_failure_before_content_starts_the_next_attempt(committed: bool | None) -> None:
     one = One(committed=committed)
     with pytest.raises(UpstreamFailed):
         await one.attempt._fail(FAILURE)
     assert (one.calls, one.attempt._failed) == ([("blamed", FAILURE)], True)
 
 
-def test_nobody_pays_for_what_was_not_sent() -> None:
+def test_unsent_request_costs_nothing() -> None:
     assert Bill({}, 0, "none", (), None) == module._NOT_SENT
     assert Bill({}, 0, "absorbed", (), None) == module._NOBODY_PAYS
 
@@ -233,7 +233,7 @@ def test_nobody_pays_for_what_was_not_sent() -> None:
     [(None, False, True), ("over", False, False), (None, True, False)],
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_defect_of_ours_leaves_no_hold_open(
+def test_internal_error_leaves_no_hold_open(
     outcome: Any, failed: bool, settled: bool, stream: bool
 ) -> None:
     one = One(outcome=outcome, stream=stream)
@@ -289,7 +289,7 @@ HEARD: Final = [("sent", True), ("head", "headers"), ("accepted",), ("turn", "wh
 CLOSED: Final = [("closed",), ("gathered",)]
 
 
-async def test_an_answer_is_relayed_and_its_connection_given_back(
+async def test_answer_is_relayed_and_its_connection_returned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = Whole(stream=False)
@@ -308,7 +308,7 @@ async def test_a_crowded_process_sends_in_turns(monkeypatch: pytest.MonkeyPatch)
     assert one.calls == [("turn", "who"), *BEGUN, *HEARD, *CLOSED, ("given back",)]
 
 
-async def test_an_order_that_was_not_accepted_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unaccepted_order_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Whole(stream=False, exchange=PLAIN)
     await one.execute(monkeypatch)
     assert one.calls == [*BEGUN, ("intend", PLAIN), *HEARD, *CLOSED, ("given back",)]
@@ -322,7 +322,7 @@ async def test_an_order_that_was_not_accepted_is_withdrawn(monkeypatch: pytest.M
     ]  # fmt: skip
 
 
-async def test_a_connection_that_failed_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_connection_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Whole(FAILURE, stream=False)
     assert await one.execute(monkeypatch) == "over"
     assert one.calls == [*BEGUN, *HEARD, *CLOSED, ("cut",)]
@@ -331,7 +331,7 @@ async def test_a_connection_that_failed_is_cut(monkeypatch: pytest.MonkeyPatch) 
     assert one.calls == [*BEGUN, *HEARD, *CLOSED, ("cut",)]
 
 
-async def test_a_stream_of_a_key_that_ended_is_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_of_a_revoked_key_is_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "answer_of_end", lambda *_: "end")
     one = Whole(asyncio.CancelledError(), **STREAMED)
     one.end.outcome = None
@@ -348,16 +348,14 @@ async def test_a_stream_of_a_key_that_ended_is_read_on(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("gone", "array", "pinged"), [(False, False, True), (True, False, False), (False, True, False)]
 )
-async def test_a_client_that_waits_hears_that_it_does(
-    gone: bool, array: bool, pinged: bool
-) -> None:
+async def test_waiting_client_gets_keep_alives(gone: bool, array: bool, pinged: bool) -> None:
     one = One(gone=gone)
     one.context.invocation.target.array = array
     await one.attempt._ping()
     assert one.calls == ([("begin", "head"), ("write", b"ping", False)] if pinged else [])
 
 
-async def test_a_video_that_can_be_found_again_is_stored_before_it_is_ordered(
+async def test_recoverable_video_is_stored_before_it_is_ordered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for external in (True, False):
@@ -395,7 +393,7 @@ class Relaying:
         (None, True, True, ["unmarked", "watch", "stream"]),
     ],
 )
-def test_each_kind_of_answer_is_relayed_by_its_own(
+def test_each_kind_of_answer_has_its_own_relay(
     monkeypatch: pytest.MonkeyPatch, exchange: Any, stream: bool, absorbed: bool, calls: list[str]
 ) -> None:
     of = tuple.__new__(Passing, ()) if exchange else None
@@ -410,7 +408,7 @@ def test_each_kind_of_answer_is_relayed_by_its_own(
     assert getattr(one.attempt._stream, "name", None) == (None if calls == ["whole"] else calls[-1])
 
 
-def test_a_request_that_was_sent_counts_as_sent() -> None:
+def test_sent_request_counts_as_sent() -> None:
     one = One(sent=False)
     one.attempt._dispatched()
     assert one.attempt._sent is True
@@ -439,7 +437,7 @@ async def test_the_rest_of_an_answer_is_read_for_a_while(
     assert called == [("release",)]
 
 
-async def test_a_withdrawal_is_kept_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_running_withdrawal_is_not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the task is referred to, it is not collected; and no longer."""
     one, ended = One(), asyncio.Event()
     withdrawn = list[tuple[Any, ...]]()

@@ -70,7 +70,7 @@ class Leaving:
 @pytest.mark.parametrize(
     ("when", "questions", "records"), [("before", 1, 1), ("written", 1, 2), ("repeated", 2, 2)]
 )
-async def test_one_end_wherever_it_went_away(
+async def test_request_ends_once_wherever_the_client_leaves(
     relay: Relay,
     hub: Hub,
     fake: FakeUpstream,
@@ -96,7 +96,7 @@ async def test_one_end_wherever_it_went_away(
     assert len(result) == records
 
 
-async def test_a_process_that_stops_between_two_attempts_leaves_no_hold(
+async def test_process_stopping_between_attempts_leaves_no_hold(
     hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P10, I6: the attempt that failed is the end, and is in the books when the process is gone."""
@@ -142,7 +142,9 @@ class Hanging(PipelinedConnection):
 
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("repeated", [False, True])
-async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated: bool) -> None:
+async def test_client_leaving_during_admission_is_ended_by_the_writer(
+    hub: Hub, written: bool, repeated: bool
+) -> None:
     """Nobody waits for the verdict: the writer ends the request by what it knows."""
     connection = Hanging(hub.dsn, 2.0)
     await connection.open()

@@ -6,7 +6,7 @@ A, B, C, D = (Candidate(name, UpstreamModelName("m"), 2) for name in "abcd")
 ALL = [A, B, C, D]
 
 
-def test_one_channel_after_the_other_three_at_most() -> None:
+def test_at_most_three_channels_are_tried_in_order() -> None:
     assert next_candidate(ALL, []) is A
     assert next_candidate(ALL, [A]) is B
     assert next_candidate(ALL, [A, B]) is C
@@ -14,16 +14,16 @@ def test_one_channel_after_the_other_three_at_most() -> None:
     assert next_candidate([], []) is None
 
 
-def test_the_same_again_when_there_is_no_other() -> None:
+def test_single_channel_is_tried_again() -> None:
     assert next_candidate([A], [A]) is A
     assert next_candidate([A], [A], closed={"a"}) is None
 
 
-def test_closed_channels_are_passed_over() -> None:
+def test_closed_channels_are_skipped() -> None:
     assert next_candidate(ALL, [A], closed={"b"}) is C
 
 
-def test_retries_of_every_failed_channel_bind() -> None:
+def test_retry_settings_of_every_failed_channel_apply() -> None:
     never, once = (
         Candidate("n", UpstreamModelName("m"), 0),
         Candidate("o", UpstreamModelName("m"), 1),
@@ -33,7 +33,7 @@ def test_retries_of_every_failed_channel_bind() -> None:
     assert next_candidate([once, A, B], [once, A]) is None
 
 
-def test_the_order_of_all_attempts_goes_to_its_end() -> None:
+def test_attempt_order_is_followed_to_its_end() -> None:
     assert attempt_order(ALL, AttemptsLeft()) == [A, B, C]
     assert attempt_order([A, B], AttemptsLeft()) == [A, B, B]
     assert attempt_order(ALL, AttemptsLeft(attempts=1, fallback=True)) == [A]

@@ -481,7 +481,7 @@ def paid(seen: Seen) -> None:
 
 
 @_of(After)
-def test_behind_the_first_content(
+def test_after_the_first_content(
     relay_case: dict[str, Seen], fake: FakeUpstream, cell: str
 ) -> None:
     """P7: a prefix of one upstream's text, one typed error and no end, no second attempt; what was
@@ -514,7 +514,7 @@ def test_behind_the_first_content(
 
 
 @_of(Served)
-def test_what_the_client_does_not_notice(
+def test_faults_unnoticed_by_the_client(
     relay_case: dict[str, Seen], fake: FakeUpstream, cell: str
 ) -> None:
     """F25-F31, F37: a whole answer, once; the money by the last honest count, else by our own."""
@@ -537,7 +537,7 @@ def test_what_the_client_does_not_notice(
 
 
 @pytest.mark.parametrize("code", ["F27"])
-def test_operators_hear_of_counts_under_review(
+def test_operators_learn_of_counts_under_review(
     code: str, relay_case: dict[str, Seen], hub: Hub
 ) -> None:
     """F27, I14: one fact for a channel and a day, however many requests."""
@@ -564,7 +564,7 @@ def test_redirects_are_never_followed(
     assert fake.totals()["canary"] == 0
 
 
-def test_every_row_of_the_table_is_here() -> None:
+def test_every_row_of_the_fault_table_is_tested() -> None:
     """F18, F32, F36 and F38 stand in test_faults.py; F36 is of HTTP/2, which is not spoken."""
     apart = {"F18", "F32", "F36", "F38"}
     assert {cell.code for cell in CELLS.values()} | apart == {f"F{n}" for n in range(1, 40)}

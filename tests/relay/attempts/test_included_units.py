@@ -91,7 +91,7 @@ def test_units_pay_without_a_balance(hub: Hub, fake: FakeUpstream) -> None:
     hub.assert_books_balance()
 
 
-def test_the_balance_pays_what_is_beyond(hub: Hub, fake: FakeUpstream) -> None:
+def test_balance_pays_beyond_the_included_units(hub: Hub, fake: FakeUpstream) -> None:
     """Fewer units are left than the request may come to: it takes these, and the rest is at the
     price of the price book."""
     tenant, model = hub.tenant("10.00"), hub.model(fake, provider=METERED)
@@ -109,7 +109,7 @@ def test_the_balance_pays_what_is_beyond(hub: Hub, fake: FakeUpstream) -> None:
     hub.assert_books_balance()
 
 
-def test_never_more_than_included_under_load(hub: Hub, fake: FakeUpstream) -> None:
+def test_load_never_uses_more_than_included(hub: Hub, fake: FakeUpstream) -> None:
     """P2: requests at once, without a balance, of which only some fit."""
     tenant, model = hub.tenant("0"), hub.model(fake, provider=METERED)
     include(hub, tenant, ("in_text", 10**6), ("out_text", 200))
@@ -128,7 +128,7 @@ def test_never_more_than_included_under_load(hub: Hub, fake: FakeUpstream) -> No
     hub.assert_books_balance()
 
 
-def test_units_of_a_killed_process_are_given_back(
+def test_units_of_a_killed_process_are_returned(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """P1: what its last mark says is used, the rest is included again."""
@@ -151,7 +151,7 @@ def test_units_of_a_killed_process_are_given_back(
 
 
 @pytest.mark.parametrize("included_ms", [5_000, 60_000])
-def test_units_pay_for_a_video_at_its_end(hub: Hub, included_ms: int) -> None:
+def test_included_units_pay_for_a_finished_video(hub: Hub, included_ms: int) -> None:
     """Also those of which fewer are left than it takes; the rest of them stays included."""
     with FakeVideos() as provider:
         tenant, model = hub.tenant("10.00"), video_model(hub, provider)
@@ -167,7 +167,7 @@ def test_units_pay_for_a_video_at_its_end(hub: Hub, included_ms: int) -> None:
     hub.assert_books_balance()
 
 
-async def test_who_always_comes_second_is_paid_for_by_the_balance(
+async def test_balance_pays_when_others_took_the_units(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whenever it asks for what was left, others have just taken of it."""
@@ -193,7 +193,7 @@ async def test_who_always_comes_second_is_paid_for_by_the_balance(
     assert units(hub, tenant) == {"out_text": (9, 0)}
 
 
-async def test_what_units_pay_is_there_to_be_held(
+async def test_preview_of_units_matches_the_hold(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     """A page that asks before it sends is told what sending is: with so many units left it is paid

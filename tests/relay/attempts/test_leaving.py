@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_leaving_mid_stream_closes_the_upstream_and_bills_what_came(
+def test_leaving_mid_stream_closes_upstream_and_bills_what_came(
     hub: Hub, clients: Clients, fake: FakeUpstream, how: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -34,7 +34,7 @@ def test_leaving_mid_stream_closes_the_upstream_and_bills_what_came(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_leaving_before_content_closes_the_upstream_and_bills_the_input(
+def test_leaving_before_content_closes_upstream_and_bills_input(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -72,7 +72,7 @@ def test_leaving_before_the_request_is_sent_costs_nothing(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_a_draining_channel_is_read_to_its_end_and_billed_by_its_usage(
+def test_draining_channel_is_read_to_the_end_and_billed(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
 ) -> None:
     """The provider bills the whole answer of such a channel, so the customer's record has it."""
@@ -121,7 +121,7 @@ def test_leaving_before_the_body_is_whole_costs_nothing(hub: Hub) -> None:
                     tenant.organisation_id) == []  # fmt: skip
 
 
-def test_many_leave_at_any_moment_and_the_books_are_right(
+def test_books_balance_when_many_leave_at_any_moment(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """I6: whatever is under way, each attempt has one end."""

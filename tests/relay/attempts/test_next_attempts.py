@@ -26,7 +26,7 @@ def keyring() -> Iterator[FakeUpstream]:
     ("gone", "passed_s", "another"),
     [(False, 0.0, True), (False, 1.5, True), (False, 1.501, False), (True, 0.0, False)],
 )
-def test_another_attempt_begins_for_a_client_that_is_there_in_time(
+def test_next_attempt_starts_for_a_present_client_in_time(
     gone: bool, passed_s: float, another: bool
 ) -> None:
     """P7, F11: until three quarters of the time are over, and never for who has left."""
@@ -91,7 +91,7 @@ def test_the_next_attempt_of_a_channel_uses_its_other_key(hub: Hub, keyring: Fak
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_who_leaves_behind_all_of_the_text_pays_what_the_provider_counts(
+def test_client_leaving_after_the_text_pays_the_providers_count(
     hub: Hub, clients: Clients, fake: FakeUpstream, how: str
 ) -> None:
     """The usage is waited for, on a channel that is cut otherwise too."""

@@ -154,7 +154,7 @@ def told(attempt: NextAttempt | None) -> list[tuple[str, str]]:
 # The first one ------------------------------------------------------------------------------------
 
 
-async def test_the_best_that_fits_is_the_first() -> None:
+async def test_best_fitting_channel_is_first() -> None:
     request = Request(Model(A, B, C, unfit="a"))
     assert request.model.budget.requests == [50.0]
     first = await request.attempts.first()
@@ -169,7 +169,7 @@ async def test_the_best_that_fits_is_the_first() -> None:
     assert (await request.attempts.first()).why == "model_fallback"
 
 
-async def test_what_rests_is_used_when_nothing_else_fits() -> None:
+async def test_resting_channel_is_used_when_nothing_else_fits() -> None:
     request = Request(Model(A, resting=(B, C), unfit="a"))
     request.health.outs = {"b"}
     assert (await request.attempts.first()).candidate == C
@@ -178,7 +178,7 @@ async def test_what_rests_is_used_when_nothing_else_fits() -> None:
     assert request.attempts._resting == (C,)
 
 
-async def test_a_request_that_fits_nowhere_is_told_why() -> None:
+async def test_unservable_request_gets_the_reason() -> None:
     request = Request(Model(A, unfit="a"))
     with pytest.raises(RequestFault):
         await request.attempts.first()
@@ -202,7 +202,7 @@ async def test_a_request_that_fits_nowhere_is_told_why() -> None:
         ("malformed_json", ALL, False),
     ],
 )
-async def test_another_model_serves_what_the_first_one_cannot(
+async def test_fallback_model_serves_what_the_first_cannot(
     kind: str, causes: frozenset[str], taken: bool
 ) -> None:
     other = Model(B, name="other", why="model_fallback")
@@ -254,11 +254,11 @@ async def test_the_only_channel_is_asked_again_with_another_key() -> None:
         ("F33", None),
     ],
 )
-async def test_the_fault_table_says_what_follows(fault: str, expected: Any) -> None:
+async def test_fault_table_decides_the_next_step(fault: str, expected: Any) -> None:
     assert await Request(Model(A, B)).after(A, fault) == expected
 
 
-async def test_a_request_is_sent_again_once_over_a_new_connection() -> None:
+async def test_request_is_resent_once_over_a_new_connection() -> None:
     """F32; not where its channel may be sent nothing more."""
     request = Request(Model(A, B))
     request.failed(A, "F32")
@@ -278,7 +278,7 @@ async def test_a_request_is_sent_again_once_over_a_new_connection() -> None:
     assert following.prepared == cast(Any, "other for b")
 
 
-async def test_what_may_have_been_paid_for_is_not_sent_again() -> None:
+async def test_possibly_paid_request_is_not_resent() -> None:
     """F33; also behind the one that F32 permits."""
     assert await Request(Model(A, B)).after(A, "F33") is None
     request = Request(Model(A, B))
@@ -286,7 +286,7 @@ async def test_what_may_have_been_paid_for_is_not_sent_again() -> None:
     assert await request.after(A, "F33") is None
 
 
-async def test_what_bills_nobody_is_sent_once_more_and_no_further() -> None:
+async def test_unbilled_request_is_resent_once_only() -> None:
     """F33: a provider that takes no key."""
     request = Request(Model(A, B, C))
     for name in "ab":
@@ -296,7 +296,7 @@ async def test_what_bills_nobody_is_sent_once_more_and_no_further() -> None:
 
 
 @pytest.mark.parametrize("fault", ["F4", "F7", "F21"])
-async def test_a_channel_that_would_fail_alike_is_asked_no_more(fault: str) -> None:
+async def test_channel_that_would_fail_alike_is_not_asked_again(fault: str) -> None:
     assert await Request(Model(A)).after(A, fault) is None
     assert await Request(Model(A, B)).after(A, fault) == ("b", "failover")
     request = Request(Model(A))
@@ -307,14 +307,14 @@ async def test_a_channel_that_would_fail_alike_is_asked_no_more(fault: str) -> N
 @pytest.mark.parametrize("fault", ["F5", "F8", "F9"])
 @pytest.mark.parametrize("other_key", [True, False])
 @pytest.mark.parametrize("retry", [True, False])
-async def test_a_key_at_fault_is_asked_no_more(fault: str, other_key: bool, retry: bool) -> None:
+async def test_faulty_key_is_not_used_again(fault: str, other_key: bool, retry: bool) -> None:
     request = Request(Model(A))
     request.health.other_keys = {"a"} if other_key else set()
     request.health.retries = ["a"] if retry else []
     assert await request.after(A, fault) == (("a", "retry") if other_key or retry else None)
 
 
-async def test_nothing_follows_where_no_channel_may_be_asked() -> None:
+async def test_no_channel_allowed_means_no_next_attempt() -> None:
     request = Request(Model(A, B))
     request.health.outs = {"b"}
     request.model.budget.empty = {"a"}
@@ -326,13 +326,13 @@ async def test_nothing_follows_where_no_channel_may_be_asked() -> None:
         assert await request.after(A) is None
 
 
-async def test_what_cannot_serve_the_request_is_left_out_of_what_follows() -> None:
+async def test_unsuitable_channels_are_left_out_of_the_next_attempts() -> None:
     request = Request(Model(A, B, C, unfit="b"))
     assert await request.after(A) == ("c", "failover")
     assert request.model.prepared == ["b", "c"]
 
 
-async def test_why_others_were_passed_over_is_told_in_the_order_of_the_routes() -> None:
+async def test_skip_reasons_follow_the_order_of_routes() -> None:
     known = (Skipped("d", "region"), Skipped("b", "retention"))
     request = Request(Model(A, C, planned=(D, A, B, C), skipped=known))
     assert told(await request.attempts.first()) == [("d", "region")]
@@ -351,7 +351,7 @@ async def test_why_others_were_passed_over_is_told_in_the_order_of_the_routes() 
 # Another model ------------------------------------------------------------------------------------
 
 
-async def test_the_last_attempt_is_another_models() -> None:
+async def test_last_attempt_is_the_fallback_models() -> None:
     other = Model(D, name="other", why="model_fallback")
     models = Models(other)
     request = Request(Model(A, B, C), models)
@@ -363,7 +363,7 @@ async def test_the_last_attempt_is_another_models() -> None:
     assert await request.after(D) is None
 
 
-async def test_the_kept_attempt_is_used_where_no_other_model_can_be() -> None:
+async def test_reserved_attempt_is_used_without_a_fallback() -> None:
     request = Request(Model(A, B, C), Models(None))
     assert await request.after(A) == ("b", "failover")
     assert await request.after(B) == ("c", "failover")
@@ -380,7 +380,7 @@ async def test_the_kept_attempt_is_used_where_no_other_model_can_be() -> None:
     ("fault", "causes", "falls_back"),
     [("F10", ALL, True), ("F6", ALL, False), ("F10", ALL - {"error"}, False)],
 )
-async def test_another_model_follows_the_failures_that_it_is_for(
+async def test_fallback_model_follows_only_its_own_causes(
     fault: str, causes: frozenset[str], falls_back: bool
 ) -> None:
     request = Request(Model(A), Models(Model(B, name="other"), causes=causes))
@@ -389,7 +389,7 @@ async def test_another_model_follows_the_failures_that_it_is_for(
     assert result == (("b", "priority") if falls_back else None)
 
 
-async def test_no_model_follows_three_failures_or_a_client_that_left() -> None:
+async def test_no_fallback_after_three_failures_or_a_lost_client() -> None:
     for failures, gone, expected in ((2, False, True), (3, False, False), (2, True, False)):
         request = Request(Model(A, B, C), Models(Model(D)))
         request.context.downstream.client_gone = gone
@@ -439,7 +439,7 @@ async def test_another_channel_answers_instead_of_a_full_one() -> None:
     assert await request.after(C) == ("c", "retry")
 
 
-async def test_the_limits_are_told_where_every_channel_is_full() -> None:
+async def test_limits_are_reported_when_every_channel_is_full() -> None:
     request = Request(Model(A))
     with pytest.raises(ChannelsOut):
         await request.attempts.instead_of(A, full("parallel", 1000))
@@ -453,7 +453,7 @@ async def test_the_limits_are_told_where_every_channel_is_full() -> None:
         await request.attempts.instead_of(A, full("parallel", 1000))
 
 
-async def test_an_earlier_failure_is_the_answer_where_the_rest_is_full() -> None:
+async def test_earlier_failure_is_reported_when_the_rest_is_full() -> None:
     request = Request(Model(A, B, C))
     request.failed(A)
     instead = await request.attempts.instead_of(B, full("parallel", 1000))

@@ -57,9 +57,7 @@ def provider() -> Iterator[Provider]:
     one.stop()
 
 
-def test_a_provider_that_never_ends_its_answer_loses_the_connection(
-    hub: Hub, provider: Provider
-) -> None:
+def test_provider_that_never_ends_loses_the_connection(hub: Hub, provider: Provider) -> None:
     """The client has its answer meanwhile, and the next request another connection."""
     model, tenant = hub.model(provider.url), hub.tenant()
     for n in (1, 2):

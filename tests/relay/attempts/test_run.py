@@ -64,7 +64,7 @@ async def test_a_client_leaves_once() -> None:
     assert deadline.reason is None
 
 
-async def test_a_count_that_is_over_has_no_limit_of_time() -> None:
+async def test_finished_count_has_no_time_limit() -> None:
     run, deadline, client = run_here("anthropic")
     deadline.limit("total", 0)
     await run.count_tokens(b"{")
@@ -74,7 +74,7 @@ async def test_a_count_that_is_over_has_no_limit_of_time() -> None:
     assert deadline.reason is None
 
 
-async def test_the_rest_of_an_answer_is_kept_while_it_is_read(
+async def test_rest_of_an_answer_is_not_collected_while_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As long as the task is referred to, it is not collected; and no longer."""
@@ -254,7 +254,7 @@ def recorded(error: ErrorAnswer, *, after: bool) -> tuple[Any, ...]:
 TOLD_LAST: Final = ("told", LAST.kind)
 
 
-async def test_one_attempt_answers() -> None:
+async def test_first_attempt_answers() -> None:
     script = Script(ends=["answered"], first=following(fresh=True, avoid=1))
     assert await script.go() == "answered"
     assert script.wrote == ["sent fresh"]
@@ -267,7 +267,7 @@ async def test_one_attempt_answers() -> None:
     assert not script.probes[0].closed
 
 
-async def test_an_answer_is_cut_above_what_is_held() -> None:
+async def test_answer_above_its_hold_is_cut() -> None:
     estimate = SimpleNamespace(cut_above=lambda cap: cap + 1)
     script = Script(ends=["answered"], estimate=estimate)
     await script.go()
@@ -275,7 +275,7 @@ async def test_an_answer_is_cut_above_what_is_held() -> None:
 
 
 @pytest.mark.parametrize(("key", "position"), [("k2", 1), (None, -1)])
-async def test_the_key_that_has_the_object_is_used(key: Any, position: int) -> None:
+async def test_key_that_owns_the_object_is_used(key: Any, position: int) -> None:
     facts = UnaryFacts(
         own=None, body=read_body(b"{}"), model="m", user="", text_bytes=0, max_cost_nano=None,
         units=(), only_key=key,
@@ -285,7 +285,7 @@ async def test_the_key_that_has_the_object_is_used(key: Any, position: int) -> N
     assert script.begun[0]["only"] == position
 
 
-async def test_a_failed_attempt_is_replaced_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_next_attempt_replaces_a_failed_one(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = list[Any]()
 
     async def sleep(seconds: float) -> None:
@@ -323,7 +323,7 @@ async def test_the_last_failure_is_the_answer() -> None:
 
 
 @pytest.mark.parametrize("reason", ["revoked", None])
-async def test_who_has_ended_meanwhile_is_stopped_when_the_attempt_begins(
+async def test_ended_request_stops_when_its_attempt_starts(
     reason: Any,
 ) -> None:
     script = Script(ends=["answered"])
@@ -335,7 +335,7 @@ async def test_who_has_ended_meanwhile_is_stopped_when_the_attempt_begins(
 # The database ----
 
 
-async def test_an_attempt_that_was_to_be_replaced_ends_though_the_database_failed() -> None:
+async def test_replaced_attempt_ends_despite_a_database_failure() -> None:
     """P1: nobody knows whether the transaction of the second admission ended the first."""
     script = Script(ends=[FAILURE], then=[following(B, "failover")], holds=[None, AWAY])
     with pytest.raises(DatabaseFailed):
@@ -350,7 +350,7 @@ async def test_an_attempt_that_was_to_be_replaced_ends_though_the_database_faile
     assert (script.wrote, script.probes[0].closed) == ([], True)
 
 
-async def test_a_failed_attempt_ends_though_what_follows_cannot_be_found() -> None:
+async def test_failed_attempt_ends_when_no_next_one_is_found() -> None:
     script = Script(ends=[FAILURE], then=[AWAY])
     with pytest.raises(DatabaseFailed):
         await script.go()
@@ -358,7 +358,7 @@ async def test_a_failed_attempt_ends_though_what_follows_cannot_be_found() -> No
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
-async def test_a_full_channel_and_no_database_is_recorded_after_attempts(attempts: int) -> None:
+async def test_full_channel_without_database_is_recorded_after_attempts(attempts: int) -> None:
     script = Script(
         ends=[FAILURE], then=[following(B, "failover")], holds=[None, FULL][1 - attempts :],
         instead=[AWAY],
@@ -387,7 +387,7 @@ async def test_another_channel_answers_instead_of_a_full_one() -> None:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_a_failure_is_the_answer_where_the_rest_is_full(gone: bool) -> None:
+async def test_failure_is_the_answer_when_the_rest_is_full(gone: bool) -> None:
     script = Script(ends=[FAILURE], holds=[None, FULL], then=[following(B)], gone=gone)
     assert await script.go() == ("outcome", LAST.kind)
     assert script.wrote == ["sent", recorded(LAST, after=True), TOLD_LAST][: 2 if gone else 3]
@@ -415,7 +415,7 @@ async def test_a_cheaper_model_answers_and_the_client_is_told() -> None:
     ("why", "failed", "hears_of_failure"),
     [("fallback_rule", True, True), ("fallback_rule", False, False), ("failover", True, False)],
 )
-async def test_who_named_no_other_model_hears_of_their_own(
+async def test_client_without_fallback_gets_its_own_models_error(
     why: str, failed: bool, hears_of_failure: bool
 ) -> None:
     script = Script(
@@ -434,7 +434,7 @@ async def test_who_named_no_other_model_hears_of_their_own(
 
 
 @pytest.mark.parametrize("caught", ["left", None])
-async def test_a_client_that_leaves_before_an_attempt_is_recorded(caught: str | None) -> None:
+async def test_client_leaving_before_an_attempt_is_recorded(caught: str | None) -> None:
     """Whoever else cancels, the process or the caller, hears of it."""
     closed, unsent = recorded(CLIENT_CLOSED, after=False), ("uncharged", "client_closed", "none")
     for script, outcome, wrote in (
@@ -465,7 +465,7 @@ async def test_a_client_that_leaves_before_an_attempt_is_recorded(caught: str | 
             assert [one for one in script.wrote if one != "sent"] == []
 
 
-async def test_what_ends_between_attempts_is_settled() -> None:
+async def test_ending_between_attempts_is_settled() -> None:
     script = Script(ends=[FAILURE], then=[CANCELLED], caught="total")
     assert await script.go() == ("uncharged", LAST.kind, "absorbed")
     assert script.wrote == ["sent", ("settled", 1, FAILURE, True, LAST.kind), TOLD_LAST]
@@ -479,7 +479,7 @@ async def test_what_ends_between_attempts_is_settled() -> None:
 # Whoever ends it ----
 
 
-def test_what_ends_the_request_ends_its_attempt() -> None:
+def test_ended_request_ends_its_attempt() -> None:
     for running in (True, False):
         script = Script()
         script.context.deadline.interrupt = script.wrote.append
@@ -494,7 +494,7 @@ def test_what_ends_the_request_ends_its_attempt() -> None:
         assert script.wrote == (["attempt session_ended", "attempt left"] if running else ["left"])
 
 
-def test_its_session_is_known_when_it_is_found() -> None:
+def test_session_is_known_once_found() -> None:
     script = Script()
     script.context.session = None
     assert script.run.session_id is None
@@ -503,7 +503,7 @@ def test_its_session_is_known_when_it_is_found() -> None:
 
 
 @pytest.mark.parametrize("error", [None, AWAY, RequestFault("permission", None, "m")])
-async def test_whoever_is_refused_hears_of_it_and_no_time_is_limited_any_more(error: Any) -> None:
+async def test_rejected_request_gets_the_reason_and_no_time_limit(error: Any) -> None:
     script, stopped = Script(), list[str]()
     script.run._reader = cast(Any, SimpleNamespace(model_name="m", stream=True))
     script.context.deadline.stop = lambda: stopped.append("time")
@@ -527,7 +527,7 @@ async def test_whoever_is_refused_hears_of_it_and_no_time_is_limited_any_more(er
 
 @pytest.mark.parametrize("continued", ["earlier", None])
 @pytest.mark.parametrize("shadowed", [True, False])
-async def test_a_request_goes_through_each_of_its_steps(
+async def test_request_goes_through_each_step(
     monkeypatch: pytest.MonkeyPatch, continued: Any, shadowed: bool
 ) -> None:
     script, steps = Script(), list[Any]()
@@ -554,7 +554,7 @@ async def test_a_request_goes_through_each_of_its_steps(
     assert steps == [("session", *found), ("route", *found), ("attempts",), *shadow]
 
 
-async def test_errors_of_the_caller_come_before_those_that_pass(
+async def test_caller_errors_come_before_transient_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And what continues an answer is routed as a whole."""
@@ -588,7 +588,7 @@ async def test_errors_of_the_caller_come_before_those_that_pass(
 
 
 @pytest.mark.parametrize("clear", [True, False])
-async def test_tokens_are_counted_of_a_body_whose_names_are_clear(
+async def test_tokens_are_counted_for_a_body_with_clear_names(
     monkeypatch: pytest.MonkeyPatch, clear: bool
 ) -> None:
     """For the channels that may have the data, or here where none may."""
@@ -628,7 +628,7 @@ async def test_tokens_are_counted_of_a_body_whose_names_are_clear(
 # What a body names ----
 
 
-async def test_a_limit_of_a_session_needs_one() -> None:
+async def test_session_limit_needs_a_session() -> None:
     run, _, _ = run_here()
     context = cast(Any, run._context)
     facts: Any = SimpleNamespace(body=read_body(b"{}"))
@@ -644,7 +644,7 @@ async def test_a_limit_of_a_session_needs_one() -> None:
         assert context.session == known
 
 
-async def test_a_continued_answer_is_of_the_session_before_it(
+async def test_continued_answer_keeps_its_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run, _, _ = run_here()
@@ -666,15 +666,13 @@ async def test_a_continued_answer_is_of_the_session_before_it(
     [(200, False, True), (201, False, False), (499, False, False), (500, False, True),
      (501, False, True), (200, True, False), (500, True, False)],
 )  # fmt: skip
-def test_a_shadow_follows_what_was_answered_or_failed(
-    status: int, gone: bool, followed: bool
-) -> None:
+def test_shadow_follows_an_answer_or_a_failure(status: int, gone: bool, followed: bool) -> None:
     script, outcome = Script(gone=gone), cast(Any, SimpleNamespace(status=status))
     script.run._follow(cast(Any, "facts"), outcome)
     assert [one[:3] for one in script.wrote] == [(script.context, "facts", "m")][:followed]
 
 
-async def test_a_shadow_is_compared_with_the_answer_of_its_model() -> None:
+async def test_shadow_is_compared_with_its_models_answer() -> None:
     script, outcome = Script(ends=["answered"]), cast(Any, SimpleNamespace(status=200))
     answer, model = script.run._main_answer, script.next.answering.routed.model
     assert answer(outcome) is None, "nothing was asked"
@@ -696,7 +694,7 @@ async def test_a_shadow_is_compared_with_the_answer_of_its_model() -> None:
     assert script.run._main_answer(outcome) is None
 
 
-def test_a_shadow_gets_no_answer_of_others() -> None:
+def test_shadow_gets_no_answer_of_other_models() -> None:
     continued = cast(Any, SimpleNamespace(facts_alone=lambda: "alone"))
     assert run_module._shadow_facts(cast(Any, "facts"), None) == cast(Any, "facts")
     assert run_module._shadow_facts(cast(Any, "facts"), continued) == cast(Any, "alone")

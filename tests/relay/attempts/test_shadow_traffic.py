@@ -67,7 +67,7 @@ def change(hub: Hub, model: str, shadow: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_both_answers_are_compared_and_only_one_is_shown_and_paid(
+def test_shadow_is_compared_and_only_one_answer_shown_and_paid(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, shadowed: Callable[[], str],
     stream: bool,
 ) -> None:  # fmt: skip
@@ -97,7 +97,7 @@ def test_both_answers_are_compared_and_only_one_is_shown_and_paid(
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_a_response_is_asked_for_with_all_that_it_goes_on_from(
+def test_shadow_of_a_response_gets_its_whole_conversation(
     hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str], provider: str
 ) -> None:
     """In its own dialect and in another one; the shadow names and stores nothing."""
@@ -126,7 +126,7 @@ def test_a_response_is_asked_for_with_all_that_it_goes_on_from(
     assert sent.get("store") is (False if provider == "openai" else None)
 
 
-def test_what_stands_at_the_provider_goes_to_no_shadow(
+def test_stored_provider_state_goes_to_no_shadow(
     hub: Hub, fake: FakeUpstream, shadowed: Callable[[], str]
 ) -> None:
     tenant, model = hub.tenant(), shadowed()
@@ -142,7 +142,7 @@ def test_what_stands_at_the_provider_goes_to_no_shadow(
     assert row["request_id"] == parse_id(other.headers["x-request-id"])
 
 
-def test_a_shadow_that_fails_harms_nobody(
+def test_failing_shadow_harms_no_one(
     hub: Hub, shadowed: Callable[[], str], fake: FakeUpstream
 ) -> None:
     """Not the request, and not the channel: nothing of it is told to its breaker."""
@@ -154,7 +154,7 @@ def test_a_shadow_that_fails_harms_nobody(
     assert {(row["cost_nano"], row["likeness"]) for row in rows} == {(0, None)}
 
 
-def test_what_fails_for_the_client_is_compared_too(hub: Hub, shadowed: Callable[[], str]) -> None:
+def test_failed_requests_are_compared_too(hub: Hub, shadowed: Callable[[], str]) -> None:
     tenant, model = hub.tenant(), shadowed()
     assert hub.post(tenant, ask(model, "#a.fault=F10:500 #b.tokens=3")).status == 502
     (row,) = compared(hub, tenant)
@@ -175,7 +175,7 @@ NOT_SENT: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("why", NOT_SENT)
-def test_what_does_not_go_to_a_shadow(hub: Hub, shadowed: Callable[[], str], why: str) -> None:
+def test_requests_that_go_to_no_shadow(hub: Hub, shadowed: Callable[[], str], why: str) -> None:
     fields, changed = NOT_SENT[why]
     tenant, model, other = hub.tenant(), shadowed(), shadowed()
     hub.connection.execute("UPDATE gateway_channel SET region = 'eu' WHERE region = ''")
@@ -207,7 +207,7 @@ def test_the_daily_cap_holds(hub: Hub, shadowed: Callable[[], str]) -> None:
     assert [row["model"] for row in compared(hub, tenant, 2)] == [model, other]
 
 
-def test_few_are_under_way_at_once_and_the_client_waits_for_none(
+def test_few_shadows_run_in_parallel_and_no_client_waits(
     hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str]
 ) -> None:
     """No shadow ends before it is let go on, and all of the clients have their answers."""

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 __all__ = ["relay"]
 
 
-async def test_a_slow_reader_excuses_no_silence_of_the_provider(
+async def test_slow_reader_does_not_excuse_a_silent_provider(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each event waits until the one before it is fetched; behind the last there is only silence,
@@ -58,7 +58,7 @@ async def test_the_smaller_of_budget_and_wallet_is_the_bound(
     assert (explicit.fits, explicit.available_nano) == (False, 500)
 
 
-async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
+async def test_key_ending_between_attempts_ends_the_next_one(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While no attempt runs there is none to stop."""
@@ -98,7 +98,7 @@ class Run:
         self.ended = True
 
 
-async def test_of_those_behind_the_playgrounds_key_only_who_has_left_is_ended(hub: Hub) -> None:
+async def test_only_the_signed_out_user_of_the_playground_key_is_ended(hub: Hub) -> None:
     """It has no text, and stands for whoever is signed in."""
     tenant = hub.tenant()
     key = hub.key(tenant, kind="playground")

@@ -68,9 +68,7 @@ def check_unavailable(answer: Answer, cause: str, wait_s: range | None) -> None:
 
 
 @pytest.mark.parametrize("why", CAUSES)
-def test_a_model_whose_channel_is_off_is_unavailable(
-    hub: Hub, fake: FakeUpstream, why: str
-) -> None:
+def test_model_of_a_disabled_channel_is_unavailable(hub: Hub, fake: FakeUpstream, why: str) -> None:
     columns, cause, wait_s = CAUSES[why]
     tenant, model = hub.tenant(), hub.model(fake)
     change(hub, model, columns)
@@ -81,7 +79,7 @@ def test_a_model_whose_channel_is_off_is_unavailable(
     check_unavailable(hub.get(f"/v1/models/{model}", tenant), cause, wait_s)
 
 
-def test_a_model_whose_channel_has_no_key_on_is_unavailable(hub: Hub, fake: FakeUpstream) -> None:
+def test_model_without_an_enabled_key_is_unavailable(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.connection.execute(
         "UPDATE gateway_channelkey k SET disabled_at = now() FROM gateway_route r "
@@ -114,7 +112,7 @@ def _embeddings(hub: Hub, tenant: Tenant, model: str) -> tuple[Answer, int, str]
 
 
 @pytest.mark.parametrize("asked", [_messages, _gemini, _responses, _embeddings])
-def test_every_dialect_is_told_that_it_is_unavailable(
+def test_every_dialect_reports_unavailability(
     hub: Hub, fake: FakeUpstream, asked: Callable[[Hub, Tenant, str], tuple[Answer, int, str]]
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -127,9 +125,7 @@ def test_every_dialect_is_told_that_it_is_unavailable(
     )
 
 
-def test_what_the_caller_can_change_is_told_before_the_off_channel(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_fixable_errors_come_before_a_disabled_channel(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake)
     poor, kept_away, bound = hub.tenant("0"), hub.tenant(patterns=("other-*",)), hub.tenant()
     hub.budget(bound, "0.000000001")
@@ -140,7 +136,7 @@ def test_what_the_caller_can_change_is_told_before_the_off_channel(
     assert hub.post(hub.tenant(), ask(f"{model}-x")).status == 404
 
 
-def test_an_alias_of_a_model_that_is_off_is_unavailable(hub: Hub, fake: FakeUpstream) -> None:
+def test_alias_of_a_disabled_model_is_unavailable(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.connection.execute(
         "INSERT INTO gateway_modelalias (name, target) VALUES (%s, %s)", [f"{model}-alias", model]
@@ -163,14 +159,14 @@ def off(*models: str) -> dict[str, Any]:
     return {"models": models, "reason": "disabled", "next_check_at": None, "every_s": None}
 
 
-def test_an_off_pattern_stands_for_priced_names_only() -> None:
+def test_disabled_pattern_covers_priced_names_only() -> None:
     prices = [price(1, "gpt-4", 1, 0, None), price(2, "*", 1, 0, None)]
     result = snapshot([channel("a", "on")], prices, off=[off("gpt-*", "mine")])
     known = {name: len(result.off_channels(name)) for name in ("gpt-4", "mine", "gpt-x", "on")}
     assert known == {"gpt-4": 1, "mine": 1, "gpt-x": 0, "on": 0}
 
 
-def test_a_model_that_another_channel_serves_is_not_off() -> None:
+def test_model_served_elsewhere_is_available() -> None:
     result = snapshot([channel("a", "m")], off=[off("m")])
     assert (len(result.routes_of("m")), result.off_channels("m")) == (1, ())
 
@@ -183,7 +179,7 @@ def test_a_model_that_another_channel_serves_is_not_off() -> None:
         (90.0, 600.0, 650.0), (-1100.0, 600.0, 60.0),
     ],
 )  # fmt: skip
-def test_an_off_channel_comes_back_with_its_next_check(
+def test_disabled_channel_returns_with_its_next_check(
     next_check_at: float | None, every_s: float | None, expected_s: float | None
 ) -> None:
     resting = OffChannel(("m",), "resting", next_check_at, every_s)

@@ -73,7 +73,7 @@ def test_exact_names_and_patterns() -> None:
     assert result.routes_of("claude") == ()
 
 
-def test_a_route_goes_before_by_its_own_priority_and_weight() -> None:
+def test_route_priority_and_weight_win() -> None:
     routes = [
         {"model": "m", "upstream_model": "", "priority": -1, "weight": 4},
         {"model": "n", "upstream_model": ""},
@@ -127,25 +127,25 @@ def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     "over", [{"provider": "nobody"}, {"base_url": "ftp://x"}, {"provider": "openai"}]
 )
-def test_channel_that_cannot_be_used_harms_no_other(over: dict[str, Any]) -> None:
+def test_unusable_channel_harms_no_other(over: dict[str, Any]) -> None:
     result = snapshot([channel("bad", "m", **over), channel("good", "m")])
     assert [one.name for one in result.channels.values()] == ["good"]
     assert len(result.routes_of("m")) == 1
     assert [name for _, name in result.unusable] == ["bad"]
 
 
-def test_price_that_cannot_be_used_is_left_out() -> None:
+def test_unusable_price_is_left_out() -> None:
     broken = price(1, "m", 1, 0, None) | {"rates": {"meters": {"nothing": 1}}}
     assert snapshot([], [broken]).price_of("m") is None
 
 
-def test_listed_models_are_names_and_priced_names_that_a_pattern_meets() -> None:
+def test_listed_models_are_names_and_priced_pattern_matches() -> None:
     prices = [price(1, "gpt-4", 1, 0, None), price(2, "o1", 1, 0, None), price(3, "*", 1, 0, None)]
     result = snapshot([channel("a", "mine", "gpt-*")], prices)
     assert result.listed_models() == ["gpt-4", "mine"]
 
 
-def test_what_has_no_price_now_is_refused_where_prices_are_asked_for() -> None:
+def test_model_unpriced_now_is_rejected_where_prices_are_required() -> None:
     prices = [price(1, "m", 1, 0, None), price(2, "late", 1, time.time() + 500, None)]
     result = snapshot([channel("a", "*")], prices)
     assert [result.refuses(name) for name in ("m", "late", "o1")] == [False, True, True]

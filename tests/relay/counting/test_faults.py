@@ -28,7 +28,7 @@ READ_AT_ONCE = 330
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_reset_behind_the_request_is_told_and_not_repeated(
+def test_reset_after_sending_is_reported_not_repeated(
     hub: Hub, other_fake: FakeUpstream, stream: bool
 ) -> None:
     """F33: its provider may have billed it, and another one would bill it again."""
@@ -45,7 +45,7 @@ def test_reset_behind_the_request_is_told_and_not_repeated(
     hub.settled(tenant)
 
 
-def test_handshake_that_stalls_is_tried_once(hub: Hub) -> None:
+def test_stalled_handshake_is_tried_once(hub: Hub) -> None:
     """F4: a host that lets TLS hang for its whole time is not asked for as long again."""
     with socket.create_server(("127.0.0.1", 0)) as stalled:
         url = f"https://127.0.0.1:{stalled.getsockname()[1]}/v1"
@@ -57,7 +57,7 @@ def test_handshake_that_stalls_is_tried_once(hub: Hub) -> None:
     hub.settled(tenant)
 
 
-def test_error_frame_of_the_upstream_is_passed_on_and_ends_the_stream(
+def test_upstream_error_frame_is_passed_on_and_ends_the_stream(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -90,7 +90,7 @@ def test_cut_after_the_finish_reason_is_complete(
     ("upstream_model", "stream", "status"),
     [("fake", True, 504), ("fake", False, 200), ("grok-4", True, 200)],
 )
-def test_who_thinks_and_who_answers_as_a_whole_has_longer_until_the_first_content(
+def test_reasoning_and_plain_answers_get_longer_for_first_content(
     hub: Hub, fake: FakeUpstream, upstream_model: str, stream: bool, status: int
 ) -> None:
     """F11: nothing comes of a plain answer before all of it is there."""
@@ -102,7 +102,7 @@ def test_who_thinks_and_who_answers_as_a_whole_has_longer_until_the_first_conten
     hub.settled(tenant)
 
 
-def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUpstream) -> None:
+def test_unreadable_usage_after_the_whole_text(hub: Hub, fake: FakeUpstream) -> None:
     """F27: NaN is no JSON, and takes nothing from what has its finish reason."""
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=8 #usage=nan", stream=True))
@@ -118,7 +118,7 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
     [("#usage=none", False), ("#usage=none", True), ("#usage=huge", True),
      ("#a.fault=F14:eof@200", True)],
 )  # fmt: skip
-def test_an_answer_without_usage_is_counted_as_its_model_counts(
+def test_answer_without_usage_is_counted_by_its_models_vocabulary(
     hub: Hub, fake: FakeUpstream, client: str, stream: bool, how: str
 ) -> None:
     """F25, F27, F14, P27: words, by the vocabulary of the upstream's model, whoever asks."""
@@ -138,7 +138,7 @@ def test_an_answer_without_usage_is_counted_as_its_model_counts(
     assert record["meters"]["in_text"] == asked
 
 
-def test_charge_above_the_hold_is_cut_to_it(hub: Hub, fake: FakeUpstream) -> None:
+def test_charge_above_the_hold_is_limited_to_it(hub: Hub, fake: FakeUpstream) -> None:
     """I13: a provider that ignores the cap costs us, not the customer."""
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=400 #uncapped", max_tokens=5))
@@ -179,7 +179,7 @@ def test_endless_stream_is_cut_at_its_cap(
     ],
 )
 @pytest.mark.parametrize("lang", ["en", "cjk"])
-def test_a_stream_is_cut_at_its_cap_where_its_tokens_can_be_counted(
+def test_stream_with_countable_tokens_is_cut_at_its_cap(
     hub: Hub, fake: FakeUpstream, lang: str, cap: int, delay_ms: int, in_flight: int
 ) -> None:
     """F18: by the vocabulary of its model, whatever its tokens are in bytes."""
@@ -198,9 +198,7 @@ def test_a_stream_is_cut_at_its_cap_where_its_tokens_can_be_counted(
     hub.assert_books_balance()
 
 
-def test_a_stream_that_is_read_for_a_whole_answer_is_cut_at_its_cap(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_stream_read_for_a_plain_answer_is_cut_at_its_cap(hub: Hub, fake: FakeUpstream) -> None:
     """F18: of a model that can only be asked for a stream."""
     tenant, name = hub.tenant(), "qwen3-omni-flash"
     model = hub.model(fake, upstream_model=name, provider="qwen")
@@ -217,7 +215,7 @@ def test_a_stream_that_is_read_for_a_whole_answer_is_cut_at_its_cap(
 
 @pytest.mark.parametrize("lang", ["en", "cjk", "emoji", "mixed"])
 @pytest.mark.parametrize("upstream_model", ["fake", "gpt-4o"])
-def test_a_stream_that_keeps_to_its_cap_is_not_cut(
+def test_stream_within_its_cap_is_not_cut(
     hub: Hub, fake: FakeUpstream, upstream_model: str, lang: str
 ) -> None:
     """F18: its own end and its usage come."""
@@ -233,7 +231,7 @@ def test_a_stream_that_keeps_to_its_cap_is_not_cut(
 
 @plain_and_streamed
 @pytest.mark.parametrize("upstream", UPSTREAMS)
-def test_connection_that_was_closed_is_sent_again_on_a_fresh_one(
+def test_closed_connection_is_replaced_and_the_request_resent(
     hub: Hub, fake: FakeUpstream, upstream: str, stream: bool
 ) -> None:
     """F32: the client notices nothing; the attempt that was not heard is at our cost."""
@@ -251,7 +249,7 @@ def test_connection_that_was_closed_is_sent_again_on_a_fresh_one(
 
 
 @cells
-def test_error_event_of_a_stream_names_its_request(
+def test_stream_error_names_its_request(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
     """F14: by the id of the header, where each dialect has room for it."""
@@ -278,9 +276,7 @@ CUT_CALLS = [(client, upstream) for client, upstream in CELLS if upstream != "ge
 
 
 @pytest.mark.parametrize(("client", "upstream"), CUT_CALLS)
-def test_call_that_is_cut_is_never_closed(
-    hub: Hub, fake: FakeUpstream, client: str, upstream: str
-) -> None:
+def test_cut_call_is_never_closed(hub: Hub, fake: FakeUpstream, client: str, upstream: str) -> None:
     """F38: a shortened command can be another valid command. Gemini sends calls whole."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F38:eof #tokens=0", stream=True, tools=True))
@@ -342,7 +338,7 @@ def test_three_attempts_at_most(hub: Hub, fake: FakeUpstream) -> None:
     assert len(hub.records(answer.headers["x-request-id"])) == 3
 
 
-def test_rate_limit_wins_over_an_unspecific_error(
+def test_rate_limit_takes_precedence_over_an_unspecific_error(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The client is told to wait, and how long."""
@@ -355,7 +351,7 @@ def test_rate_limit_wins_over_an_unspecific_error(
     assert 7000 <= int(answer.headers["retry-after-ms"]) <= 7700
 
 
-def test_upstream_body_is_never_told_word_for_word(hub: Hub, fake: FakeUpstream) -> None:
+def test_upstream_error_body_is_never_quoted(hub: Hub, fake: FakeUpstream) -> None:
     """F5: it may echo our own key."""
     body: dict[str, Any] = ask(hub.model(fake, retries=0), "#fault=F5:401")
     answer = hub.post(hub.tenant(), body)

@@ -30,14 +30,14 @@ EXTENDED: Final = (
 
 
 @pytest.mark.parametrize("head", [PNG, JPEG, GIF, LOSSY, LOSSLESS, EXTENDED])
-def test_the_size_stands_in_the_first_bytes(head: bytes) -> None:
+def test_image_size_is_read_from_the_first_bytes(head: bytes) -> None:
     data = base64.b64encode(head + b"\0" * 1_000_000).decode()
     assert size_of(data) == (1092, 546)
     assert size_of(f"{data[:76]}\n{data[76:]}") == (1092, 546)
 
 
 @pytest.mark.parametrize("data", ["", "AAAA", "no base64", "iVBORw0KGgo=", "/9j/4AAQ", "UklGRg=="])
-def test_what_is_no_picture_has_no_size(data: str) -> None:
+def test_non_image_has_no_size(data: str) -> None:
     assert size_of(data) is None
 
 
@@ -60,7 +60,9 @@ def test_what_is_no_picture_has_no_size(data: str) -> None:
         ("gemini-3-pro", (4000, 3000), 1_120),
     ],
 )
-def test_a_picture_counts_by_its_provider(model: str, size: tuple[int, int], tokens: int) -> None:
+def test_image_is_counted_as_its_provider_does(
+    model: str, size: tuple[int, int], tokens: int
+) -> None:
     assert count_picture(Picture(size), family_of(model).picture) == tokens
 
 
@@ -93,7 +95,7 @@ def test_a_picture_is_counted_in_each_dialect(body: dict[str, Any]) -> None:
     assert counted == 7 + 39 * 20
 
 
-def test_what_is_no_picture_counts_nothing() -> None:
+def test_non_image_counts_nothing() -> None:
     sound = {"inlineData": {"mimeType": "audio/wav", "data": DATA}}
     body = {"contents": [{"role": "user", "parts": [sound, {"image_url": 3}, {"type": "image"}]}]}
     assert (count_request(json.dumps(body).encode(), family_of("gemini-3-pro")) or 0) <= 1_120

@@ -62,7 +62,7 @@ def test_tokens_of_a_claude_are_counted_with_its_template(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GEMINI)
-def test_a_suffix_for_thinking_is_read(name: str) -> None:
+def test_thinking_suffix_is_read(name: str) -> None:
     base, suffix = split_name(f"{name}-thinking-100", lambda known: known == name)
     assert (base, suffix and suffix.setting) == (name, 100)
 
@@ -70,7 +70,7 @@ def test_a_suffix_for_thinking_is_read(name: str) -> None:
 @pytest.mark.parametrize(
     "served", [name for name in OPUS if "." not in name or ".anthropic." in name]
 )
-def test_a_part_of_the_same_model_is_the_requested_ones(served: str) -> None:
+def test_part_of_the_same_model_counts_as_the_requested_one(served: str) -> None:
     """An answer may name the model as its maker does, or as the cloud does."""
     assert _is_own("claude-opus-4-6", (served,))
     assert not _is_own("claude-haiku-4-5", (served,))

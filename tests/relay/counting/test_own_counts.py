@@ -274,7 +274,7 @@ DIALECTS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "qwen3-max", "claude-sonnet-4", "gemini-3-pro"])
-def test_the_same_talk_is_counted_alike_in_each_dialect(model: str) -> None:
+def test_same_conversation_counts_alike_in_each_dialect(model: str) -> None:
     """Words and not JSON: pictures, ids, settings and former thoughts are not read."""
     family = family_of(model)
     counts = {
@@ -285,7 +285,7 @@ def test_the_same_talk_is_counted_alike_in_each_dialect(model: str) -> None:
     assert max(counts.values()) - min(counts.values()) <= 6, counts
 
 
-def test_odd_shapes_have_no_words() -> None:
+def test_malformed_shapes_have_no_words() -> None:
     for body in ({}, {"messages": 3}, {"messages": [3, None, {"content": {"a": 1}}]},
                  {"tools": [3, {"function": 3}, {"name": 3}], "messages": []},
                  {"contents": [{"parts": [{"functionCall": 3, "functionResponse": []}]}]},

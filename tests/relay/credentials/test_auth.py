@@ -104,7 +104,7 @@ async def test_limits_of_a_key_are_known_with_it() -> None:
     assert {address: result.may_come_from(address) for address in come_from} == come_from
 
 
-async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:
+async def test_key_is_looked_up_once_for_all_waiters_and_after_a_change() -> None:
     table = Table()
     authenticator = Authenticator("pepper", table)
     table.gate.clear()
@@ -127,7 +127,7 @@ async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change(
     assert table.asked == 2
 
 
-async def test_expiry_is_looked_at_each_time() -> None:
+async def test_expiry_is_checked_each_time() -> None:
     authenticator = Authenticator("pepper", Table())
     await authenticator.principal(Credentials(KEY, False), 2000.0)
     with pytest.raises(RequestFault) as fault:
@@ -135,7 +135,7 @@ async def test_expiry_is_looked_at_each_time() -> None:
     assert fault.value.kind == "authentication"
 
 
-async def test_own_key_with_a_wrong_checksum_asks_nobody() -> None:
+async def test_own_key_with_a_wrong_checksum_needs_no_look_up() -> None:
     table = Table()
     authenticator = Authenticator("pepper", table)
     with pytest.raises(RequestFault):
@@ -152,9 +152,7 @@ async def test_unknown_key_is_remembered_as_unknown() -> None:
     assert table.asked == 2, "once in each way in which a brought key may be stored"
 
 
-async def test_key_of_which_only_the_hash_is_known_opens_with_its_text_and_not_with_its_hash() -> (
-    None
-):
+async def test_hashed_key_opens_with_its_text_and_not_with_its_hash() -> None:
     table = Table()
     text = "sk-brought-from-elsewhere-1"
     hashed = sha256(text.encode()).digest()
@@ -170,7 +168,7 @@ async def test_key_of_which_only_the_hash_is_known_opens_with_its_text_and_not_w
             await authenticator.principal(Credentials(forged, False), 0.0)
 
 
-async def test_own_key_takes_one_look_up_whether_it_is_known_or_not() -> None:
+async def test_known_and_unknown_own_keys_take_one_look_up() -> None:
     table = Table()
     own = key_format.compose("relay", bytes(32))
     with pytest.raises(RequestFault):
@@ -178,7 +176,7 @@ async def test_own_key_takes_one_look_up_whether_it_is_known_or_not() -> None:
     assert table.asked == 1
 
 
-async def test_database_that_is_away_is_not_remembered_and_no_verdict() -> None:
+async def test_unavailable_database_is_no_verdict_and_not_remembered() -> None:
     table = Table()
     table.away = True
     authenticator = Authenticator("pepper", table)
@@ -204,9 +202,7 @@ async def test_answer_from_before_a_change_is_not_remembered_after_it() -> None:
 
 
 @pytest.mark.parametrize("alike", ["text", "digest"])
-async def test_keys_that_are_nearly_alike_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, alike: str
-) -> None:
+async def test_similar_keys_are_told_apart(monkeypatch: pytest.MonkeyPatch, alike: str) -> None:
     """Only the whole digest names a key: neither the text's beginning nor any part of the digest
     does, whichever byte differs."""
     texts = [f"sk-{'0' * 60}{n:02}" for n in range(32)]

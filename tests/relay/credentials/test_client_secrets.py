@@ -78,7 +78,7 @@ def test_a_secret_of_any_length_opens() -> None:
         assert open_sealed(PEPPER, seal(PEPPER, of_size(size))) == of_size(size), size
 
 
-def test_nothing_of_its_content_can_be_read_in_it() -> None:
+def test_sealed_text_reveals_none_of_its_content() -> None:
     raw = raw_of(seal(PEPPER, SECRET))
     assert not any(word in raw for word in (SECRET.digest[:8], b"realtime", b"cedar", b"c-1"))
 
@@ -101,7 +101,7 @@ def test_every_change_of_a_byte_closes_it() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])
-def test_a_secret_has_one_text_only(length: int) -> None:
+def test_secret_has_only_one_text(length: int) -> None:
     """Base64 that ends within a byte has bits that decoders ignore; and some ignore characters."""
     secret = next(
         secret for secret in (of_size(200 + n) for n in range(3))
@@ -126,7 +126,7 @@ def test_a_secret_has_one_text_only(length: int) -> None:
 @pytest.mark.parametrize("text", ["", "ek_", "ek_A", "ek_AAAA", encoded(b"\x01"),
                                   encoded(b"\x01" + bytes(12)), encoded(b"\x01" + bytes(27)),
                                   encoded(b"\x01" + bytes(28)), "ek_é"])  # fmt: skip
-def test_what_was_never_sealed_opens_nothing(text: str) -> None:
+def test_unsealed_text_opens_nothing(text: str) -> None:
     assert open_sealed(PEPPER, text) is None
 
 
@@ -158,7 +158,7 @@ def test_another_installation_opens_nothing() -> None:
     assert open_sealed("other", seal(PEPPER, SECRET)) is None
 
 
-def test_a_secret_has_room_for_so_much_and_no_more() -> None:
+def test_secret_length_is_bounded() -> None:
     text = seal(PEPPER, of_size(CONTENT_BYTES_MAX))
     assert open_sealed(PEPPER, text) == of_size(CONTENT_BYTES_MAX)
     assert len(text) < 8 * 1024 - 200
@@ -207,7 +207,7 @@ class Keys:
 @pytest.mark.parametrize(
     ("now", "opens"), [(999.0, True), (999.999, True), (1000.0, False), (1000.001, False)]
 )
-def test_a_secret_ends_at_its_instant(now: float, opens: bool) -> None:
+def test_secret_expires_at_its_instant(now: float, opens: bool) -> None:
     authenticator, text = Authenticator(PEPPER, Keys()), seal(PEPPER, SECRET)
     if opens:
         assert authenticator.open_secret(text, now) == SECRET
@@ -221,14 +221,14 @@ def test_a_secret_ends_at_its_instant(now: float, opens: bool) -> None:
 
 
 @pytest.mark.parametrize("now", [0.0, 10**10])
-def test_of_a_forged_one_nothing_is_said(now: float) -> None:
+def test_forged_secret_gets_no_explanation(now: float) -> None:
     with pytest.raises(RequestFault) as fault:
         Authenticator(PEPPER, Keys()).open_secret(seal("other", SECRET), now)
     assert type(fault.value) is RequestFault
     assert fault.value.message == "Error: Invalid or unauthorized API key"
 
 
-async def test_its_key_is_known_by_the_digest_and_looked_up_again_after_a_change() -> None:
+async def test_secrets_key_is_looked_up_again_after_a_change() -> None:
     keys = Keys()
     authenticator = Authenticator(PEPPER, keys)
     waiting = [
@@ -254,7 +254,7 @@ async def test_its_key_is_known_by_the_digest_and_looked_up_again_after_a_change
         ({"kind": "management"}, "permission"),
     ],
 )
-async def test_it_opens_what_its_key_would_open(row: dict[str, Any], kind: str) -> None:
+async def test_secret_opens_what_its_key_opens(row: dict[str, Any], kind: str) -> None:
     authenticator = Authenticator(PEPPER, Keys(**row))
     if not kind:
         assert (await authenticator.principal_of_secret(SECRET, 10.0)).key_id == UUID(int=1)
@@ -264,7 +264,7 @@ async def test_it_opens_what_its_key_would_open(row: dict[str, Any], kind: str) 
     assert fault.value.kind == kind
 
 
-async def test_a_key_that_is_not_there_any_more_opens_nothing() -> None:
+async def test_secret_of_a_missing_key_opens_nothing() -> None:
     keys = Keys()
     gone = msgspec.structs.replace(SECRET, digest=bytes(32))
     for _ in range(2):

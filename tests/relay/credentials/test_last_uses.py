@@ -15,7 +15,7 @@ def uses(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
     )
 
 
-def test_a_use_is_written_behind_the_request(hub: Hub, fake: FakeUpstream) -> None:
+def test_use_is_written_after_the_request(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     for _ in range(3):
         assert hub.post(tenant, ask(model), headers=AGENT).status == 200
@@ -23,13 +23,13 @@ def test_a_use_is_written_behind_the_request(hub: Hub, fake: FakeUpstream) -> No
     assert uses(hub, tenant) == [{"address": "127.0.0.1", "client": AGENT["user-agent"]}]
 
 
-def test_what_is_refused_for_money_is_a_use_too(hub: Hub, fake: FakeUpstream) -> None:
+def test_request_rejected_for_money_counts_as_a_use(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(usd="0"), hub.model(fake)
     assert hub.post(tenant, ask(model), headers=AGENT).status == 402
     hub.wait(lambda: bool(uses(hub, tenant)), "the use is not written")
 
 
-def test_a_process_that_stops_writes_what_it_knows(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_stopping_process_writes_its_last_uses(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     assert own_hub.request("GET", "/v1/models", tenant, headers=AGENT).status == 200

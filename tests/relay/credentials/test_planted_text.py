@@ -105,7 +105,7 @@ def kept(hub: Hub, tenant: Tenant) -> int:
     return sum(int(counted["count"]) for (counted,) in rows)
 
 
-def test_what_is_not_to_be_kept_is_nowhere(hub: Hub, fake: FakeUpstream) -> None:
+def test_content_that_may_not_be_stored_is_nowhere(hub: Hub, fake: FakeUpstream) -> None:
     """P31"""
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
     hub.connection.execute(
@@ -129,7 +129,7 @@ def test_what_is_not_to_be_kept_is_nowhere(hub: Hub, fake: FakeUpstream) -> None
     assert find_places(hub, words) == []
 
 
-def test_what_was_kept_is_gone_behind_its_time(
+def test_stored_content_is_gone_after_its_retention(
     hub: Hub, fake: FakeUpstream, beside: Beside
 ) -> None:
     """P31"""
@@ -147,7 +147,7 @@ def test_what_was_kept_is_gone_behind_its_time(
     assert kept(hub, tenant) == 0
 
 
-def test_what_was_kept_is_gone_with_its_person(
+def test_stored_content_is_erased_with_its_person(
     hub: Hub, fake: FakeUpstream, beside: Beside
 ) -> None:
     """P31, P36: content and what clients called them; figures of usage are as before."""

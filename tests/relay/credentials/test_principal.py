@@ -70,7 +70,7 @@ def test_a_key_is_read_from_each_carrier_and_from_nothing_else(
 # What a key may do -------------------------------------------------------------------------------
 
 
-def test_a_key_of_which_nothing_is_said_may_do_everything_and_is_nobodys_operator() -> None:
+def test_key_without_restrictions_may_call_all_and_is_no_operator() -> None:
     assert PLAIN.may_come_from("203.0.113.7")
     assert PLAIN.may_call("embeddings")
     assert PLAIN.may_use("any")
@@ -91,7 +91,7 @@ LABELS: Final = {
 
 @pytest.mark.parametrize("required", ["project", "tags", "customer"])
 @pytest.mark.parametrize("given", LABELS)
-def test_a_required_label_is_the_requests_or_the_keys(required: str, given: str) -> None:
+def test_required_label_may_come_from_request_or_key(required: str, given: str) -> None:
     asking = principal_with(required_labels=(required,))
     has = given == required
     assert asking.missing_label(LABELS[given]) == (None if has else required)
@@ -184,7 +184,7 @@ async def test_each_column_of_a_row_is_taken_as_it_is() -> None:
     assert found.data_policy == DataPolicy(True, (("eu",),))
 
 
-async def test_a_row_of_which_nothing_is_said_gives_nothing() -> None:
+async def test_empty_row_grants_nothing() -> None:
     found = keys._principal(row_of(kind=None))
     assert (found.user_id, found.kind, found.model_patterns) == (None, "", ())
     assert (found.expires_at, found.disabled, found.plan_id) == (None, False, None)
@@ -202,7 +202,7 @@ async def test_a_row_of_which_nothing_is_said_gives_nothing() -> None:
         (Credentials("no key", False), "authentication"),
     ],
 )
-async def test_what_carries_no_key_asks_nobody(credentials: Credentials, kind: str) -> None:
+async def test_request_without_a_key_needs_no_look_up(credentials: Credentials, kind: str) -> None:
     authenticator, asked = asked_for(row_of())
     with pytest.raises(RequestFault) as fault:
         await authenticator.principal(credentials, 0.0)
@@ -227,9 +227,7 @@ async def test_a_management_key_calls_no_model() -> None:
         (None, False),
     ],
 )
-async def test_a_key_without_its_text_stands_as_long_as_the_key(
-    row: Row | None, stands: bool
-) -> None:
+async def test_keyless_principal_is_valid_as_long_as_its_key(row: Row | None, stands: bool) -> None:
     authenticator, asked = asked_for(row)
     if stands:
         assert (await authenticator.principal_of_key(ID, 10.0, 5)).key_id == ID
@@ -240,13 +238,13 @@ async def test_a_key_without_its_text_stands_as_long_as_the_key(
     assert asked == [{"id": ID, "digest": None, "user": 5}]
 
 
-async def test_without_a_person_a_key_is_its_own_persons() -> None:
+async def test_key_without_a_person_belongs_to_itself() -> None:
     authenticator, asked = asked_for(row_of())
     await authenticator.principal_of_key(ID, 10.0)
     assert asked == [{"id": ID, "digest": None, "user": ""}]
 
 
-async def test_what_is_remembered_is_bounded_and_then_asked_anew(
+async def test_remembered_keys_are_bounded_and_looked_up_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(keys, "_CACHED_MAX", 2)
@@ -287,7 +285,7 @@ def key(people: Cast) -> Key:
 
 @pytest.mark.parametrize("limit", ["rpm", "tpm", "parallel"])
 @pytest.mark.parametrize("place", ["key", "team", "organisation", "member"])
-def test_a_limit_of_each_place_makes_a_key_limited(key: Key, place: str, limit: str) -> None:
+def test_limit_at_any_level_makes_a_key_limited(key: Key, place: str, limit: str) -> None:
     assert (principal_of(key).limited, principal_of(key).tpm) == (False, None)
     rows: dict[str, Any] = {
         "key": Key.objects, "team": Team.objects, "organisation": Organisation.objects,
@@ -298,7 +296,7 @@ def test_a_limit_of_each_place_makes_a_key_limited(key: Key, place: str, limit: 
     assert (found.limited, found.tpm) == (True, 1 if limit == "tpm" else None)
 
 
-def test_addresses_are_kept_from_one_day_on(key: Key) -> None:
+def test_addresses_are_stored_from_one_day_of_retention(key: Key) -> None:
     for days, keeps in ((0, False), (1, True)):
         Organisation.objects.update(client_address_days=days)
         assert principal_of(key).keeps_addresses is keeps
@@ -319,9 +317,7 @@ ENDS: Final[dict[str, Callable[[dt.datetime], dt.datetime]]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
-    people: Cast, end: str
-) -> None:
+def test_requests_of_a_key_or_former_secret_end_at_its_instant(people: Cast, end: str) -> None:
     """P11: at the instant itself nothing is let in any more."""
     key, text = make_key(people.core, user=people.alice)
     with connection.cursor() as cursor:
@@ -385,7 +381,7 @@ def running(*places: str | None) -> tuple[Running, list[Any]]:
     return Running(ask), asked
 
 
-def test_what_runs_under_a_time_ends_when_it_is_over() -> None:
+def test_timed_requests_end_when_their_time_is_over() -> None:
     all_of_them, _ = running()
     runs = {at: Run() for at in (None, 9.0, 10.0, 10.5)}
     for at, run in runs.items():
@@ -394,7 +390,7 @@ def test_what_runs_under_a_time_ends_when_it_is_over() -> None:
     assert {at: run.ended for at, run in runs.items()} == {None: 0, 9.0: 1, 10.0: 1, 10.5: 0}
 
 
-async def test_an_end_that_is_set_later_holds_for_what_runs_already() -> None:
+async def test_later_expiry_applies_to_running_requests() -> None:
     """P11: a rotation with grace, or a date of expiry, is known from its change on; so is that it
     was taken back."""
     told: list[Row] = []
@@ -422,7 +418,7 @@ async def test_an_end_that_is_set_later_holds_for_what_runs_already() -> None:
     assert (run.ended, other.ended) == (1, 1)
 
 
-def test_what_runs_under_keys_that_have_fallen_ends_and_nothing_else() -> None:
+def test_only_requests_under_revoked_keys_end() -> None:
     """P11"""
     all_of_them, asked = running("2")
     callers = [principal_with(key_id=uuid4(), user_id=n or None) for n in range(3)]

@@ -158,7 +158,7 @@ def tenant_of(hub: Hub) -> Tenant:
 
 @pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
 @pytest.mark.parametrize("cause", DECIDED)
-def test_a_key_that_ended_is_refused_even_where_it_was_known(
+def test_revoked_key_is_rejected_even_where_it_was_known(
     hub: Hub, fake: FakeUpstream, cause: str, guarded: bool
 ) -> None:
     """Without any notification, the admission itself sees it; with one, everything else does."""
@@ -263,7 +263,7 @@ def test_a_stream_that_lacks_only_its_usage_ends_whole(
     hub.settled(tenant)
 
 
-def test_a_usage_that_does_not_come_is_waited_for_two_seconds(
+def test_missing_usage_is_awaited_for_two_seconds(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """The answer is there, so the client hears its end; its count is estimated."""
@@ -280,9 +280,7 @@ def test_a_usage_that_does_not_come_is_waited_for_two_seconds(
     hub.settled(tenant)
 
 
-def test_an_answer_that_is_waited_for_ends_too(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_pending_plain_answer_ends_too(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """A plain request under an Idempotency-Key, whose upstream has said nothing yet."""
     tenant, model = tenant_of(hub), hub.model(fake)
     raw = json.dumps(ask(model, "#fault=F11:headers #wait_ms=9000"))
@@ -305,7 +303,7 @@ def test_an_answer_that_is_waited_for_ends_too(
     hub.settled(tenant)
 
 
-def test_a_body_that_arrives_after_the_end_of_its_secret_is_refused(
+def test_body_arriving_after_its_secret_ended_is_rejected(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """The key is known by its head; a rotated secret is not the database's to see any more."""

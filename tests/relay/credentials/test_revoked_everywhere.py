@@ -40,7 +40,7 @@ class Times(NamedTuple):
     [(2, 1, SAMPLE), pytest.param(4, 6, tuple(ENDS), marks=pytest.mark.slow)],
     ids=["sample", "all"],
 )
-def test_every_process_refuses_and_ends_what_runs(
+def test_every_process_rejects_the_key_and_ends_its_requests(
     own_hub: Hub,
     clients: Clients,
     fake: FakeUpstream,

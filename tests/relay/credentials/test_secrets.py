@@ -26,7 +26,7 @@ def store_check(hub: Hub, kek: str, pepper: str) -> None:
     [(KEK, PEPPER, ""), (OTHER_KEK, PEPPER, "WEIR_KEK"), (KEK, "other", "WEIR_KEY_PEPPER"),
      (OTHER_KEK, "other", "WEIR_KEK")],
 )  # fmt: skip
-def test_the_secret_that_is_wrong_is_named(kek: str, pepper: str, wrong: str) -> None:
+def test_error_names_the_wrong_secret(kek: str, pepper: str, wrong: str) -> None:
     kept = check_value(KEK, PEPPER)
     if not wrong:
         check_secrets(kek, pepper, kept)
@@ -45,7 +45,7 @@ def test_the_secret_that_is_wrong_is_named(kek: str, pepper: str, wrong: str) ->
         ({"SECRET_KEY": ""}, "SECRET_KEY is not set"),
     ],
 )
-def test_the_web_process_does_not_start(
+def test_web_process_does_not_start_with_a_wrong_secret(
     own_hub: Hub, tmp_path: Path, environment: dict[str, str], text: str
 ) -> None:
     store_check(own_hub, KEK, PEPPER)
@@ -57,7 +57,7 @@ def test_the_web_process_does_not_start(
     own_hub.process = None
 
 
-def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) -> None:
+def test_web_process_does_not_start_without_a_needed_key(own_hub: Hub, tmp_path: Path) -> None:
     store_check(own_hub, KEK, PEPPER)
     own_hub.connection.execute("UPDATE accounts_secretcheck SET kek_ids = ARRAY['0badcafe']")
     own_hub.environment = {"DATA_DIR": str(tmp_path)}
@@ -68,7 +68,7 @@ def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) ->
     own_hub.process = None
 
 
-def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
+def test_process_is_not_ready_when_a_late_database_disagrees(own_hub: Hub) -> None:
     store_check(own_hub, OTHER_KEK, PEPPER)
     with database_away(own_hub):
         own_hub.launch()
@@ -76,7 +76,7 @@ def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
     assert own_hub.get("/readyz").status == 503
 
 
-def test_with_its_own_secrets_it_starts(own_hub: Hub) -> None:
+def test_process_starts_with_its_own_secrets(own_hub: Hub) -> None:
     store_check(own_hub, KEK, PEPPER)
     for _ in range(2):
         own_hub.start()

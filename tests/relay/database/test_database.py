@@ -32,7 +32,7 @@ async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
     await connection.close()
 
 
-async def test_what_is_run_together_is_one_transaction(connection: PipelinedConnection) -> None:
+async def test_statements_run_together_are_one_transaction(connection: PipelinedConnection) -> None:
     first, second, rows = await connection.run([_put(1), _put(2), _READ])
     assert (first, second) == ([], [])
     assert [row[0] for row in rows] == ["1", "2"]
@@ -40,7 +40,7 @@ async def test_what_is_run_together_is_one_transaction(connection: PipelinedConn
 
 
 @pytest.mark.parametrize("at", range(3))
-async def test_a_statement_that_fails_takes_all_with_it(
+async def test_failing_statement_rolls_back_everything(
     connection: PipelinedConnection, at: int
 ) -> None:
     fails: Statement = ("SELECT 1 / %(n)s::int", {"n": 0})
@@ -51,7 +51,7 @@ async def test_a_statement_that_fails_takes_all_with_it(
     assert await connection.run([_READ]) == [[]]
 
 
-async def test_what_only_fails_at_the_end_is_refused_as_well(
+async def test_failure_at_commit_is_reported_too(
     connection: PipelinedConnection,
 ) -> None:
     """Every statement was fine; the commit is not."""
@@ -62,7 +62,7 @@ async def test_what_only_fails_at_the_end_is_refused_as_well(
     assert [row[0] for row in (await connection.run([_READ]))[0]] == ["1", "2"]
 
 
-async def test_refused_statement_leaves_the_connection_usable(
+async def test_failed_statement_leaves_the_connection_usable(
     connection: PipelinedConnection,
 ) -> None:
     with pytest.raises(DatabaseRefused) as refused:
@@ -86,7 +86,7 @@ class SlowWriter(PipelinedConnection):
         await asyncio.wait([answer])
 
 
-async def test_answered_while_it_still_writes(hub: Hub) -> None:
+async def test_answer_arrives_while_the_batch_is_still_being_sent(hub: Hub) -> None:
     """P2: a batch that is larger than the socket's buffer is answered like any other."""
     connection = SlowWriter(hub.dsn, 20.0)
     await connection.open()

@@ -34,7 +34,7 @@ async def interrupted(arrange: Callable[[Deadline], None]) -> Reason | None:
         return await asyncio.create_task(wait())
 
 
-async def test_the_limit_in_force_is_the_last_allowed() -> None:
+async def test_last_allowed_limit_applies() -> None:
     def arrange(deadline: Deadline) -> None:
         deadline.allow("first_content", 60)
         deadline.allow("idle", 0.01)
@@ -50,7 +50,7 @@ async def test_later_limit_replaces_an_earlier_one() -> None:
     assert await interrupted(arrange) == "idle"
 
 
-async def test_nothing_lasts_longer_than_the_whole() -> None:
+async def test_nothing_outlasts_the_total_limit() -> None:
     def arrange(deadline: Deadline) -> None:
         deadline.limit("total", 0.01)
         deadline.allow("idle", 60)
@@ -58,7 +58,7 @@ async def test_nothing_lasts_longer_than_the_whole() -> None:
     assert await interrupted(arrange) == "total"
 
 
-async def test_limit_of_the_whole_only_shrinks() -> None:
+async def test_total_limit_only_shrinks() -> None:
     def arrange(deadline: Deadline) -> None:
         deadline.limit("drain", 0.01)
         deadline.limit("total", 60)
@@ -67,14 +67,14 @@ async def test_limit_of_the_whole_only_shrinks() -> None:
     assert await interrupted(arrange) == "drain"
 
 
-async def test_time_runs_since_the_last_word_not_since_the_last_comment() -> None:
+async def test_timeout_runs_since_the_last_word_not_comment() -> None:
     def arrange(deadline: Deadline) -> None:
         deadline.allow("idle", 60, asyncio.get_running_loop().time() - 59.99)
 
     assert await interrupted(arrange) == "idle"
 
 
-async def test_leaving_interrupts_at_once_and_the_first_reason_stands() -> None:
+async def test_leaving_interrupts_immediately_and_the_first_reason_stays() -> None:
     def arrange(deadline: Deadline) -> None:
         deadline.interrupt("left")
         deadline.interrupt("idle")
@@ -106,7 +106,7 @@ async def frozen(seconds: float, then: "asyncio.Future[str]") -> None:
 
 
 @pytest.mark.parametrize("reason", ["first_content", "idle", "total", "stall"])
-async def test_the_time_in_which_the_process_was_away_is_nobodys(
+async def test_time_while_the_process_was_frozen_is_not_counted(
     reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A provider is not blamed for a process that was frozen."""
@@ -126,7 +126,7 @@ async def test_the_time_in_which_the_process_was_away_is_nobodys(
     assert deadline.reason is None
 
 
-async def test_who_is_silent_after_the_process_is_back_is_late(
+async def test_silence_after_the_process_resumes_is_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(waiting, "AWAY_S", 0.01)

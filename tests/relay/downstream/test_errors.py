@@ -82,7 +82,7 @@ def test_every_carrier_is_accepted(hub: Hub, fake: FakeUpstream, carrier: str) -
     assert hub.post(None, ask(model), headers=headers).status == 200
 
 
-def test_key_in_the_query_only_lists_models(hub: Hub, fake: FakeUpstream) -> None:
+def test_query_key_only_lists_models(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     listed = hub.get(f"/v1/models?pageSize=1000&key={tenant.key}")
     assert listed.status == 200
@@ -149,7 +149,7 @@ def test_unknown_model_is_404_before_its_fields_are_judged(hub: Hub) -> None:
         assert (record["charge_nano"], record["basis"]) == (0, "none")
 
 
-def test_a_name_that_nothing_serves_is_in_no_column_of_the_books(hub: Hub) -> None:
+def test_unserved_name_is_in_no_column_of_the_books(hub: Hub) -> None:
     """Whatever clients type, and however little of the body can be read."""
     tenant, name = hub.tenant(), "typed-by-a-client"
     doors: dict[str, bytes] = {
@@ -269,12 +269,12 @@ def test_preflight_needs_no_key(hub: Hub) -> None:
 @pytest.mark.parametrize(
     "headers", [{"content-type": "text/plain"}, {"content-encoding": "gzip"}], ids=["type", "gzip"]
 )
-def test_other_content_is_415(hub: Hub, headers: dict[str, str]) -> None:
+def test_other_content_types_are_415(hub: Hub, headers: dict[str, str]) -> None:
     answer = hub.post(hub.tenant(), b"{}", headers=headers)
     check(answer, 415, "invalid_request_error", "unsupported_media_type")
 
 
-def test_a_too_large_content_length_is_refused_before_the_body(hub: Hub) -> None:
+def test_oversized_content_length_is_rejected_before_the_body(hub: Hub) -> None:
     """Nothing of the body is sent, so an answer proves that nothing was waited for."""
     tenant = hub.tenant()
     size = 72 * 1024 * 1024 + 1
@@ -308,7 +308,7 @@ def test_official_client_raises_its_own_errors(
     assert unpaid.value.status_code == 402
 
 
-def test_every_refusal_is_json_with_its_length(hub: Hub) -> None:
+def test_every_rejection_is_json_with_its_length(hub: Hub) -> None:
     answer = hub.post(None, b"{}")
     assert answer.headers["content-type"] == "application/json"
     assert int(answer.headers["content-length"]) == len(answer.body)
@@ -324,9 +324,7 @@ def test_models_list_names_only_what_the_key_may_use(hub: Hub, fake: FakeUpstrea
     assert set(listed["data"][0]) >= {"id", "object", "created", "owned_by"}
 
 
-def test_name_longer_than_any_catalogues_is_unknown_even_to_a_pattern(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_overlong_name_is_unknown_even_to_a_pattern(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     hub.channel("long-*", fake.url, fake.key)
     hub.price("long-*", RATES)
@@ -358,9 +356,7 @@ TWICE = {
 
 
 @pytest.mark.parametrize("path", TWICE)
-def test_a_name_that_stands_twice_inside_is_refused(
-    hub: Hub, fake: FakeUpstream, path: str
-) -> None:
+def test_duplicate_member_name_is_rejected(hub: Hub, fake: FakeUpstream, path: str) -> None:
     """Else what is billed and what is asked for could be two readings of one body."""
     tenant, model = hub.tenant(), hub.model(fake)
     body = TWICE[path].replace(b"%s", model.encode())

@@ -21,7 +21,7 @@ LIMITS = {"requests", "tokens"}
     # What a Responses request asks not to be stored is not kept for another try either.
     [*((client, False) for client in SPEAKERS), ("openai", True), ("anthropic", True)],
 )
-def test_no_proxy_keeps_or_holds_back_a_stream(
+def test_no_proxy_stores_or_delays_a_stream(
     hub: Hub, fake: FakeUpstream, client: str, again: bool
 ) -> None:
     """It would be shown late, or to somebody else."""
@@ -37,9 +37,7 @@ def test_no_proxy_keeps_or_holds_back_a_stream(
     assert answer.headers["x-accel-buffering"] == "no"
 
 
-def test_a_page_of_another_origin_may_read_every_header_that_is_told(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_cross_origin_page_may_read_every_header(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     messages = {name for field in ANSWERED for name in field.name.split(", ")} - OF_OPERATORS
     messages |= {name.replace("requests", unit) for name in messages for unit in LIMITS}
@@ -62,9 +60,7 @@ def test_a_page_of_another_origin_may_read_every_header_that_is_told(
         ("/v1/fine_tuning/jobs", 2, 501),
     ],
 )
-def test_a_request_whose_body_is_not_read_ends_its_connection(
-    hub: Hub, path: str, size: int, status: int
-) -> None:
+def test_unread_body_ends_its_connection(hub: Hub, path: str, size: int, status: int) -> None:
     """The rest of the body would be waited for, whatever is answered."""
     headers = {"content-length": str(size), "content-type": "application/json"}
     answer = hub.request("POST", path, hub.tenant(), headers=headers)
@@ -75,7 +71,7 @@ def test_a_request_whose_body_is_not_read_ends_its_connection(
 @pytest.mark.parametrize(
     "name", ["x\r\nset-cookie: a=b", "é", "a b", "a,b", "a\x00b", "x" * 65, "", "\u2028"], ids=ascii
 )
-def test_a_name_that_a_client_made_up_stands_in_no_header(
+def test_client_made_names_are_in_no_header(
     hub: Hub, fake: FakeUpstream, name: str, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, **UPSTREAMS["anthropic"])

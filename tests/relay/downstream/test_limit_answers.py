@@ -37,9 +37,7 @@ def headers(dialect: str, reset_ms: int, now: float = NOW) -> dict[bytes, bytes]
 
 @pytest.mark.parametrize("now", [NOW, NOW + 0.001, NOW + 0.999])
 @pytest.mark.parametrize("reset_ms", [0, 1, 999, 1_000, 1_001, 59_999, 60_000])
-def test_an_instant_of_whole_seconds_is_not_before_the_room_is_there(
-    reset_ms: int, now: float
-) -> None:
+def test_retry_instant_is_never_too_early(reset_ms: int, now: float) -> None:
     message = headers("anthropic", reset_ms, now)
     assert message[b"anthropic-ratelimit-requests-limit"] == b"60"
     assert message[b"anthropic-ratelimit-requests-remaining"] == b"7"
@@ -59,7 +57,7 @@ def test_an_instant_of_whole_seconds_is_not_before_the_room_is_there(
         (0, "0.99", "0.95"),
     ],
 )
-def test_a_budget_is_told_as_claude_code_reads_it(
+def test_budget_headers_are_what_claude_code_reads(
     left: int, used: str, threshold: str | None
 ) -> None:
     headroom = {"budget": Headroom(1000, left, 0, 1_795_300_000)}
@@ -116,7 +114,7 @@ def own_limit(wait_ms: int) -> ErrorAnswer:
     return answer_to(LimitReached(reached, ""))
 
 
-def test_a_refusal_by_a_budget_says_by_which() -> None:
+def test_budget_rejection_names_the_budget() -> None:
     """Pages lead from it to the form; what refuses for another reason has none."""
     budget = {
         "gate": "budget", "budget": 12, "window": 7, "scope": "key", "subject": "", "spent": 5,
@@ -132,7 +130,7 @@ def test_a_refusal_by_a_budget_says_by_which() -> None:
 @pytest.mark.parametrize("dialect", sorted(CODECS))
 @pytest.mark.parametrize("wait_ms", [0, 1, 999, 1_000, 1_001, 6_999, 7_000, 59_950, 120_000])
 @pytest.mark.parametrize("jitter", [1.0, 1.05, 1.1])
-def test_words_and_header_name_the_same_seconds(
+def test_message_and_header_give_the_same_seconds(
     monkeypatch: pytest.MonkeyPatch, dialect: Dialect, wait_ms: int, jitter: float
 ) -> None:
     """F8: whoever reads either of them waits as long."""
@@ -164,7 +162,7 @@ PASSING: set[ErrorKind] = {
 
 @pytest.mark.parametrize("dialect", sorted(CODECS))
 @pytest.mark.parametrize("kind", KINDS)
-def test_clients_are_told_what_no_repetition_mends(kind: ErrorKind, dialect: Dialect) -> None:
+def test_clients_learn_when_retrying_is_useless(kind: ErrorKind, dialect: Dialect) -> None:
     """The official clients of OpenAI and Anthropic heed the header before they heed the status."""
     answer = ErrorAnswer(kind, KINDS[kind].status, "no")
     for waits in (True, False):
@@ -196,7 +194,7 @@ def reached(**over: object) -> dict[str, object]:
         ("parallel", 5, 1, "5 requests at once of this {}, 5 are running; retry in 7 s"),
     ],
 )  # fmt: skip
-def test_a_refusal_names_its_limit_and_what_is_left_of_a_keys_own(
+def test_rejection_names_its_limit_and_the_keys_remainder(
     scope: str, gate: str, used: int, need: int, words: str
 ) -> None:
     fault = LimitReached(reached(gate=gate, scope=scope, used=used, need=need), "")
@@ -207,7 +205,7 @@ def test_a_refusal_names_its_limit_and_what_is_left_of_a_keys_own(
     assert fault.headroom == ({gate: Headroom(5, 5 - used, 7_000)} if own else {})
 
 
-def test_a_request_above_the_whole_limit_is_told_that_no_waiting_helps() -> None:
+def test_request_above_the_whole_limit_learns_that_waiting_is_useless() -> None:
     fault = LimitReached(reached(gate="tokens", used=9, need=6), "")
     assert "and this request needs 6." in fault.message
     assert "waiting does not help: request fewer tokens" in fault.message
@@ -220,7 +218,7 @@ def test_a_request_above_the_whole_limit_is_told_that_no_waiting_helps() -> None
 @pytest.mark.parametrize(
     ("wait_ms", "told"), [(59_999, 59_999), (60_000, 60_000), (99_999, 60_000)]
 )
-def test_no_wait_is_longer_than_the_window(wait_ms: int, told: int) -> None:
+def test_wait_is_never_longer_than_the_window(wait_ms: int, told: int) -> None:
     assert LimitReached(reached(wait_ms=wait_ms), "").wait_ms == told
     assert ChannelFull(reached(wait_ms=wait_ms)).wait_ms == told
     gates = {"requests": (5, 1, wait_ms)}
@@ -229,7 +227,7 @@ def test_no_wait_is_longer_than_the_window(wait_ms: int, told: int) -> None:
 
 
 @pytest.mark.parametrize(("need", "waits"), [(4, True), (5, True), (6, False)])
-def test_a_channel_that_never_fits_is_not_waited_for(need: int, waits: bool) -> None:
+def test_never_fitting_channel_is_not_awaited(need: int, waits: bool) -> None:
     full = ChannelFull(reached(gate="tokens", need=need))
     assert str(full) == "5 tokens per minute of the channel"
     assert (full.reason, full.wait_ms) == ("tokens", 7_000 if waits else None)
@@ -243,7 +241,7 @@ BUDGET: dict[str, object] = {
 
 @pytest.mark.parametrize("scope", ["organisation", "team", "key", "user", "model", "project", "tag",
                                    "customer"])  # fmt: skip
-def test_a_budget_is_named_by_what_it_is_for(scope: str) -> None:
+def test_budget_is_named_by_its_scope(scope: str) -> None:
     subject = "" if scope == "organisation" else "s"
     fault = UsedUp(BUDGET | {"scope": scope, "subject": subject}, 10**9, 0, "http://hub.example")
     named = f" {subject}" if subject else ""
@@ -255,7 +253,7 @@ def test_a_budget_is_named_by_what_it_is_for(scope: str) -> None:
     assert (fault.kind, fault.budget_id, fault.window_id) == ("insufficient_balance", 12, 7)
 
 
-def test_a_budget_without_a_period_never_resets_and_one_with_room_says_so() -> None:
+def test_unending_budget_never_resets_and_one_with_room_says_so() -> None:
     fault = UsedUp(BUDGET | {"period": "total"}, 10**9, 0, "")
     assert "of 4.00 USD; this request may cost 1.00 USD. It does not reset" in fault.message
     assert "Request more" not in fault.message
@@ -271,13 +269,13 @@ def test_a_budget_without_a_period_never_resets_and_one_with_room_says_so() -> N
         ({"gate": "wallet", "owed": 10**9}, "available 2.00 USD, debt 1.00 USD)"),
     ],
 )
-def test_a_wallet_says_what_it_has_and_owes(wallet: dict[str, object] | None, words: str) -> None:
+def test_wallet_error_states_balance_and_debt(wallet: dict[str, object] | None, words: str) -> None:
     fault = UsedUp(wallet, 10**9, 2 * 10**9, "")
     assert words in fault.message
     assert (fault.budget_id, fault.window_id, fault.kind) == (None, None, "insufficient_balance")
 
 
-def test_a_budget_that_slows_says_so_and_leads_to_its_form() -> None:
+def test_slowing_budget_says_so_and_links_its_form() -> None:
     slow = BUDGET | {"gate": "slow", "wait_ms": 1_000}
     fault = LimitReached(slow, "http://hub.example")
     assert "so its requests run one at a time" in fault.message

@@ -47,7 +47,7 @@ def books(hub: Hub, tenant: Tenant) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_estimate_is_what_the_request_holds(hub: Hub, fake: FakeUpstream, path: str) -> None:
+def test_estimate_equals_the_hold(hub: Hub, fake: FakeUpstream, path: str) -> None:
     """To the nano-dollar, by meter; nothing is sent, held or recorded."""
     provider = "anthropic" if path == "/v1/messages" else "openai_compatible"
     tenant, model = hub.tenant("50.00"), hub.model(fake, rates=RATES, provider=provider)
@@ -70,7 +70,7 @@ def test_estimate_is_what_the_request_holds(hub: Hub, fake: FakeUpstream, path: 
         assert set(line) >= {"meter", "quantity", "rate", "amount"}
 
 
-def test_nothing_is_expected_above_its_hold(hub: Hub, fake: FakeUpstream) -> None:
+def test_expected_charge_is_never_above_its_hold(hub: Hub, fake: FakeUpstream) -> None:
     """A charge is at most its hold: little money shortens the answer that is expected, too."""
     tenant = hub.tenant("0.0005")
     model = hub.model(fake, rates={"in_text": 10**9, "out_text": 10**10})
@@ -102,7 +102,7 @@ def test_estimate_without_an_endpoint_is_of_a_chat(hub: Hub, fake: FakeUpstream)
     ]  # fmt: skip
 
 
-def test_estimate_is_refused_as_the_request_would_be(hub: Hub, fake: FakeUpstream) -> None:
+def test_estimate_is_rejected_like_the_request(hub: Hub, fake: FakeUpstream) -> None:
     """The same validation and authority, in the same words; lack of money is part of it."""
     tenant, model = hub.tenant("0.000001"), hub.model(fake)
     wrong = ask(model, max_tokens=-1)
@@ -135,7 +135,7 @@ def test_key_estimates_only_what_it_may_ask(hub: Hub, fake: FakeUpstream) -> Non
     assert (answer.status, answer.error["code"]) == (403, "permission_denied")
 
 
-def test_estimate_of_a_form_reads_its_files(hub: Hub, fake: FakeUpstream) -> None:
+def test_form_estimate_reads_its_files(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     lines = (
         b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + model.encode()

@@ -154,7 +154,7 @@ def test_a_tool_loop_of_the_official_client(hub: Hub, agents: FakeUpstream, mode
     assert sum(row["charge_nano"] for row in rows) > 0
 
 
-def test_events_are_those_of_a_stream(hub: Hub, plain: str) -> None:
+def test_socket_events_match_the_http_stream(hub: Hub, plain: str) -> None:
     """The same events as over HTTP, each a message, in their order, and nothing of SSE."""
     tenant = hub.tenant()
     body = {"model": plain, "input": "#tokens=5", "store": False, "stream": True}
@@ -222,7 +222,7 @@ def test_a_chain_of_turns_is_one_session(hub: Hub, plain: str) -> None:
 # ---- lanes
 
 
-def test_lanes_run_beside_each_other_and_each_in_order(
+def test_lanes_run_in_parallel_and_each_in_order(
     hub: Hub, agents: FakeUpstream, plain: str
 ) -> None:
     tenant = hub.tenant()
@@ -272,7 +272,7 @@ def test_too_many_lanes(hub: Hub, plain: str) -> None:
         ('{"type":"response.create","input":"x"}', 400, "missing_required_parameter", "model"),
     ],
 )
-def test_events_that_are_refused_end_nothing(
+def test_rejected_events_end_nothing(
     hub: Hub, plain: str, event: str, status: int, code: str, param: str | None
 ) -> None:
     tenant = hub.tenant()
@@ -285,7 +285,7 @@ def test_events_that_are_refused_end_nothing(
         client.response()
 
 
-def test_a_response_of_nobody_is_not_continued(hub: Hub, plain: str) -> None:
+def test_unknown_or_foreign_response_is_not_continued(hub: Hub, plain: str) -> None:
     """P12: neither a made-up one nor another key's, whose connection is open beside."""
     mine, other = hub.tenant(), hub.tenant()
     with connected(hub, other.key) as theirs, connected(hub, mine.key) as client:
@@ -298,7 +298,7 @@ def test_a_response_of_nobody_is_not_continued(hub: Hub, plain: str) -> None:
             assert refused["error"]["param"] == "previous_response_id"
 
 
-def test_a_continuation_that_fails_is_forgotten(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+def test_failed_continuation_is_forgotten(hub: Hub, agents: FakeUpstream, plain: str) -> None:
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(plain, "#tokens=2")
@@ -331,7 +331,7 @@ def test_a_turn_without_money(hub: Hub, plain: str) -> None:
         assert client.error()["status"] == 402
 
 
-def test_a_key_that_has_ended(hub: Hub, plain: str) -> None:
+def test_ended_key_ends_the_connection(hub: Hub, plain: str) -> None:
     """P11: between two turns, and in the middle of one."""
     tenant = hub.tenant()
     revoke = "UPDATE accounts_key SET revoked_at = now() WHERE id = %s"
@@ -358,7 +358,7 @@ def test_a_connection_without_a_key(hub: Hub) -> None:
 # ---- steering
 
 
-def test_steering_is_read_by_a_successor(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+def test_successor_reads_steering(hub: Hub, agents: FakeUpstream, plain: str) -> None:
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(plain, "#tokens=3 #hold=1 task")
@@ -376,9 +376,7 @@ def test_steering_is_read_by_a_successor(hub: Hub, agents: FakeUpstream, plain: 
     records(hub, tenant, 2)
 
 
-def test_steering_waits_for_the_result_of_a_tool(
-    hub: Hub, agents: FakeUpstream, plain: str
-) -> None:
+def test_steering_waits_for_the_tool_result(hub: Hub, agents: FakeUpstream, plain: str) -> None:
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(plain, "#tokens=2 #tools=1 #hold=1 task", tools=[TOOL])
@@ -411,7 +409,7 @@ def test_steering_waits_for_the_result_of_a_tool(
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_steering_that_nobody_continues_comes_back(
+def test_unused_steering_is_returned(
     hub: Hub, agents: FakeUpstream, plain: str, stored: bool
 ) -> None:
     """It waits for the result of a tool, and its lane goes on with another conversation."""
@@ -428,7 +426,7 @@ def test_steering_that_nobody_continues_comes_back(
     assert not any("shorter" in line for row in agents.books() for line in row["heard"])
 
 
-def test_steering_whose_reader_is_refused_comes_back_once(
+def test_steering_of_a_rejected_successor_returns_once(
     hub: Hub, agents: FakeUpstream, plain: str
 ) -> None:
     tenant = hub.tenant()
@@ -441,7 +439,7 @@ def test_steering_whose_reader_is_refused_comes_back_once(
         assert "response.steer.failed" not in kinds_until_end(client)
 
 
-def test_steering_is_read_by_a_prepared_request(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+def test_prepared_request_reads_steering(hub: Hub, agents: FakeUpstream, plain: str) -> None:
     """What a request with `generate: false` has read does not come back: it would be said twice."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
@@ -509,7 +507,7 @@ def kinds_until_end(client: Client) -> set[str]:
         ({"model": "other"}, "invalid_input"),
     ],
 )
-def test_steering_that_is_refused_comes_back(
+def test_rejected_steering_is_returned(
     hub: Hub, agents: FakeUpstream, plain: str, over: dict[str, Any], code: str
 ) -> None:
     tenant = hub.tenant()
@@ -525,7 +523,7 @@ def test_steering_that_is_refused_comes_back(
         client.response()
 
 
-def test_steering_of_a_response_that_has_ended(hub: Hub, plain: str) -> None:
+def test_steering_of_an_ended_response(hub: Hub, plain: str) -> None:
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(plain, "#tokens=2")
@@ -538,7 +536,7 @@ def test_steering_of_a_response_that_has_ended(hub: Hub, plain: str) -> None:
 # ---- ends
 
 
-def test_a_client_that_leaves(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+def test_leaving_client_ends_its_requests(hub: Hub, agents: FakeUpstream, plain: str) -> None:
     """P6: its request ends as over HTTP; what waited is not sent."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
@@ -573,7 +571,7 @@ def test_no_response_runs_in_the_background(hub: Hub, agents: FakeUpstream, plai
     assert row["left_at"] - at < 1_000_000_000
 
 
-def test_a_client_that_does_not_read(hub: Hub, plain: str) -> None:
+def test_unread_connection_delays_no_other(hub: Hub, plain: str) -> None:
     """P7: its answer waits; another connection's does not."""
     tenant = hub.tenant()
     with connected(hub, tenant.key, max_queue=1) as slow, connected(hub, tenant.key) as quick:
@@ -591,7 +589,7 @@ def test_a_client_that_does_not_read(hub: Hub, plain: str) -> None:
         assert slow.response()["status"] == "completed"
 
 
-def test_turns_in_lanes_are_booked_once_each(hub: Hub, plain: str) -> None:
+def test_lane_turns_are_booked_once_each(hub: Hub, plain: str) -> None:
     """I10, P20: sixteen lanes of one connection."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
@@ -602,7 +600,7 @@ def test_turns_in_lanes_are_booked_once_each(hub: Hub, plain: str) -> None:
     assert len({row["id"] for row in records(hub, tenant, 64)}) == 64
 
 
-def test_a_large_event_is_named(hub: Hub, plain: str) -> None:
+def test_oversized_event_is_named(hub: Hub, plain: str) -> None:
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(plain, "x" * (16 * 1024 * 1024))

@@ -56,7 +56,7 @@ def opened(hub: Hub, client: Client, model: str) -> None:
 # ---- the process
 
 
-def test_a_process_that_stops_says_so(own_hub: Hub, agents: FakeUpstream) -> None:
+def test_stopping_process_tells_every_client(own_hub: Hub, agents: FakeUpstream) -> None:
     """P10: what runs may end, what waits or comes is refused; then every client is told."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(agents, rates=RATES, **RESPONSES)
@@ -119,9 +119,7 @@ def test_steering_begins_nothing_while_the_process_stops(
     assert not any("shorter" in line for line in heard(agents))
 
 
-def test_a_successor_that_waits_for_its_turn_does_not_begin(
-    own_hub: Hub, agents: FakeUpstream
-) -> None:
+def test_queued_successor_does_not_start(own_hub: Hub, agents: FakeUpstream) -> None:
     """P10: it is refused like every request that waits, and its messages come back."""
     own_hub.start()
     with FakeUpstream(name="b") as others, FakeUpstream(name="c") as later:
@@ -171,7 +169,7 @@ def heard(agents: FakeUpstream) -> list[str]:
     return [line for row in agents.books() for line in row["heard"]]
 
 
-def test_a_client_goes_on_at_the_other_process(own_hub: Hub, agents: FakeUpstream) -> None:
+def test_client_continues_at_the_other_process(own_hub: Hub, agents: FakeUpstream) -> None:
     """P10: both processes stop one after the other, and a conversation loses nothing."""
     own_hub.start()
     other = Hub(own_hub.dsn)
@@ -202,7 +200,7 @@ def test_a_client_goes_on_at_the_other_process(own_hub: Hub, agents: FakeUpstrea
         other.close()
 
 
-def test_a_client_that_leaves_while_the_process_stops(own_hub: Hub, agents: FakeUpstream) -> None:
+def test_client_leaving_while_the_process_stops(own_hub: Hub, agents: FakeUpstream) -> None:
     """P6: its request ends as at any other time; nobody waits for the end of its answer."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(agents, rates=RATES, **RESPONSES)
@@ -224,9 +222,7 @@ def test_a_client_that_leaves_while_the_process_stops(own_hub: Hub, agents: Fake
 
 
 @pytest.mark.parametrize("change", ["revoked_at = now()", "disabled = true"])
-def test_a_key_that_ends_takes_its_connections_along(
-    hub: Hub, agents: FakeUpstream, change: str
-) -> None:
+def test_ended_key_closes_its_connections(hub: Hub, agents: FakeUpstream, change: str) -> None:
     """P11: within a second, whether a turn runs or not; another key's connection stays."""
     tenant, other = hub.tenant(), hub.tenant()
     model = hub.model(agents, rates=RATES, **RESPONSES)
@@ -259,7 +255,7 @@ def test_a_key_that_ends_takes_its_connections_along(
     assert not any("waits" in line for line in heard(agents))
 
 
-def test_steering_that_waits_comes_back_at_the_end(hub: Hub, agents: FakeUpstream) -> None:
+def test_waiting_steering_returns_at_the_end(hub: Hub, agents: FakeUpstream) -> None:
     """No request can bring the result that it waits for any more."""
     tenant, model = hub.tenant(), hub.model(agents, rates=RATES, **RESPONSES)
     with connected(hub, tenant.key) as client:
@@ -279,7 +275,7 @@ def test_steering_that_waits_comes_back_at_the_end(hub: Hub, agents: FakeUpstrea
 
 
 @pytest.mark.slow
-def test_connections_that_last_too_long(agents: FakeUpstream) -> None:
+def test_connection_lifetimes_are_limited(agents: FakeUpstream) -> None:
     """Silence of both ends has a limit, counted from the end of a response however long it took;
     and so has the whole connection, whoever speaks."""
     with own_database("hub") as dsn:
@@ -316,7 +312,7 @@ def test_connections_that_last_too_long(agents: FakeUpstream) -> None:
 # ---- a client that does not read
 
 
-async def test_a_client_that_takes_no_message_has_left() -> None:
+async def test_client_that_accepts_no_message_is_dropped() -> None:
     """P9: nobody waits for ever for a client that does not read."""
 
     async def send(message: Message) -> None:
@@ -356,7 +352,7 @@ def test_slow_readers_keep_memory_flat(own_hub: Hub, agents: FakeUpstream) -> No
 # ---- sizes
 
 
-def test_sizes_are_those_of_realtime(hub: Hub, agents: FakeUpstream) -> None:
+def test_size_limits_match_realtime(hub: Hub, agents: FakeUpstream) -> None:
     """An event just below the limit is answered; the connection that sends a larger one is closed,
     and no other."""
     tenant, model = hub.tenant(usd="100.00"), hub.model(agents, rates=RATES, **RESPONSES)

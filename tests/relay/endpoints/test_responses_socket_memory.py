@@ -55,7 +55,7 @@ def test_the_oldest_responses_are_forgotten_with_their_steering() -> None:
     assert memory.forget_all() == []
 
 
-def test_a_response_that_is_too_large_alone_is_forgotten_at_once() -> None:
+def test_single_oversized_response_is_forgotten_immediately() -> None:
     memory, steer = Memory(100), waiting("large")
     memory.remember("a", remembered("small", 40))
     assert memory.remember("b", remembered("large", 101, [steer])) == [Waiting("b", steer)]
@@ -84,7 +84,7 @@ def test_stored_responses_take_no_room() -> None:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_steering_of_a_forgotten_response_comes_back(
+def test_steering_of_a_forgotten_response_is_returned(
     hub: Hub, agents: FakeUpstream, stored: bool
 ) -> None:
     """It comes back once, with its reason, and further steering is refused. The client sends the
@@ -119,7 +119,7 @@ def test_steering_of_a_forgotten_response_comes_back(
     assert not any("shorter" in line for row in agents.books() for line in row["heard"])
 
 
-def test_what_waits_has_a_size(hub: Hub, agents: FakeUpstream) -> None:
+def test_waiting_messages_are_bounded(hub: Hub, agents: FakeUpstream) -> None:
     """P9: requests and steering behind a running response, together; the client may send them when
     it has ended, and the connection goes on."""
     tenant, model = hub.tenant(), hub.model(agents, rates=RATES, **UPSTREAMS["responses"])

@@ -77,9 +77,7 @@ def test_a_turn_sends_only_what_is_new(hub: Hub, provider: FakeUpstream, model: 
         assert row["basis"] == "measured"
 
 
-def test_reasoning_that_is_not_sealed_is_not_read_again(
-    hub: Hub, provider: FakeUpstream, model: str
-) -> None:
+def test_unsealed_reasoning_is_not_read_again(hub: Hub, provider: FakeUpstream, model: str) -> None:
     """I13: a turn reads what its hold covers, so it brings the whole conversation."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
@@ -120,7 +118,7 @@ def test_each_lane_has_its_own_socket(hub: Hub, provider: FakeUpstream, model: s
 
 
 @pytest.mark.parametrize("loss", ["hang_up", "forget_turns"])
-def test_what_a_socket_had_read_is_sent_again(
+def test_messages_the_socket_had_read_are_resent(
     hub: Hub, provider: FakeUpstream, model: str, loss: str
 ) -> None:
     """The provider has closed the socket, or forgot: the client notices nothing."""
@@ -137,9 +135,7 @@ def test_what_a_socket_had_read_is_sent_again(
     records(hub, tenant, 2)
 
 
-def test_a_socket_that_breaks_is_a_failed_turn(
-    hub: Hub, provider: FakeUpstream, model: str
-) -> None:
+def test_broken_socket_fails_its_turn(hub: Hub, provider: FakeUpstream, model: str) -> None:
     """P7: what was delivered is charged; the next turn has another socket."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
@@ -162,7 +158,7 @@ def test_a_socket_that_breaks_is_a_failed_turn(
     ("text", "status"),
     [("#fault=F6:400", 400), ("#fault=F8:seconds", 429), ("#fault=F10:500", 502)],
 )
-def test_errors_are_those_of_http(hub: Hub, provider: FakeUpstream, text: str, status: int) -> None:
+def test_errors_match_http(hub: Hub, provider: FakeUpstream, text: str, status: int) -> None:
     tenant, errors = hub.tenant(), []
     # Each has a channel of its own, because an error may leave it out for a while.
     for over_socket in (True, False):
@@ -198,7 +194,7 @@ def test_another_channel_answers(
     assert provider.books()[-1]["heard"][0].startswith("user: one")
 
 
-def test_a_provider_without_sockets_is_asked_once(hub: Hub) -> None:
+def test_provider_without_sockets_is_tried_once(hub: Hub) -> None:
     with FakeUpstream(name="a") as plain:
         model = hub.model(plain, rates=RATES, **UPSTREAMS["responses"])
         tenant = hub.tenant()
@@ -210,7 +206,7 @@ def test_a_provider_without_sockets_is_asked_once(hub: Hub) -> None:
         assert len(records(hub, tenant, 3)) == 3
 
 
-def test_a_client_that_leaves_ends_the_socket(hub: Hub, provider: FakeUpstream, model: str) -> None:
+def test_leaving_client_ends_the_socket(hub: Hub, provider: FakeUpstream, model: str) -> None:
     """P6: the provider notices, as it does over HTTP, and both books agree."""
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:

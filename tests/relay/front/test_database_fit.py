@@ -57,15 +57,13 @@ def migrate(dsn: str, undone: str = "", done: str = "") -> None:
             )
 
 
-async def test_clock_is_read_beside_the_catalogue(looker: Looker) -> None:
+async def test_clock_is_read_together_with_the_catalogue(looker: Looker) -> None:
     """I11: a price begins by the database's clock, however long the catalogue takes to load."""
     await looker.missing()
     assert abs(time.monotonic() + looker.fit.clock.ahead_s - time.time()) < 1
 
 
-async def test_migrations_are_compared_once_and_again_when_they_changed(
-    hub: Hub, looker: Looker
-) -> None:
+async def test_migrations_are_compared_once_and_after_a_change(hub: Hub, looker: Looker) -> None:
     assert [await looker.missing() for _ in range(3)] == [1, 1, 1]
     assert looker.counted == 1
     migrate(hub.dsn, done=OURS[1])

@@ -73,7 +73,7 @@ def test_everything_else_is_not(path: str) -> None:
     assert not is_claimed(path)
 
 
-def test_nginx_treats_every_row_as_the_relays() -> None:
+def test_nginx_treats_every_path_as_the_relay_does() -> None:
     """With its size of body, and its patience."""
     match = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
     assert match is not None
@@ -95,7 +95,7 @@ def test_nginx_treats_every_row_as_the_relays() -> None:
         "/jimeng/v1/?Action=CVSync2AsyncSubmitTask",
     ],
 )
-def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) -> None:
+def test_task_service_paths_answer_in_their_own_form(hub: Hub, path: str) -> None:
     """No page of ours, whoever asks."""
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
@@ -105,7 +105,7 @@ def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) 
     assert "x-request-id" in answer.headers
 
 
-def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
+def test_bearer_lists_models_in_the_form_of_its_version_header(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     """The official client of Anthropic sends its key so."""
@@ -131,7 +131,7 @@ def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
         "/v1/projects/" + "/publishers/google/models/a" * 1_100,
     ],
 )
-def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
+def test_long_path_delays_no_one(path: str) -> None:
     """Nobody is known yet where paths are read; this one took half a second."""
     begun = time.thread_time()
     is_claimed(path)
@@ -139,7 +139,7 @@ def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", limit_rules.ENDPOINTS)
-def test_the_endpoint_of_a_limit_is_described_by_its_path(name: str) -> None:
+def test_limited_endpoint_is_described_by_its_path(name: str) -> None:
     endpoint = find_endpoint(limit_rules.ENDPOINTS[name].replace("{model}", "m-1"))
     assert endpoint is not None
     assert endpoint.operation == name

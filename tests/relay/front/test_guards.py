@@ -36,7 +36,7 @@ def limited(hub: Hub, **limits: Any) -> Tenant:
 
 
 @pytest.mark.parametrize("scope", ["organisation", "team", "key"])
-def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, scope: str) -> None:
+def test_budget_limits_spending_and_says_so(hub: Hub, fake: FakeUpstream, scope: str) -> None:
     """P2: the refusal names scope, spent, limit and reset time; no upstream is asked."""
     model = hub.model(fake)
     body = ask(model, "#tokens=10", max_tokens=100)
@@ -71,9 +71,7 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     hub.wait(lambda: hub.windows(tenant)[scope]["refused_at"] is not None, "is not noted")
 
 
-def test_without_a_limit_of_the_client_the_cap_shrinks_to_the_budget(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_uncapped_request_shrinks_to_the_budget(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.budget(tenant, "0.000000500")
     answer = hub.post(tenant, ask(model, "#tokens=900"))
@@ -91,9 +89,7 @@ def test_most_limiting_of_several_budgets_is_named(hub: Hub, fake: FakeUpstream)
     assert "It does not reset. Request more: http" in answer.error["message"]
 
 
-def test_budget_for_a_model_a_tag_or_a_label_stands_over_what_has_it(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_budget_for_a_model_tag_or_label_covers_its_requests(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake)
     other = hub.model(fake)
     for scope, subject, headers, asked in (
@@ -120,7 +116,7 @@ def test_tags_of_a_key_count_for_all_its_requests(hub: Hub, fake: FakeUpstream) 
     assert hub.post(tenant, ask(model, max_tokens=10)).status == 402
 
 
-def test_budget_holds_from_the_instant_that_it_is_made(hub: Hub, fake: FakeUpstream) -> None:
+def test_new_budget_applies_immediately(hub: Hub, fake: FakeUpstream) -> None:
     """No process needs to have heard of it: the database knows that they have not."""
     tenant, model = hub.tenant(), hub.model(fake)
     assert hub.post(tenant, ask(model, max_tokens=10)).status == 200
@@ -133,7 +129,7 @@ def test_budget_holds_from_the_instant_that_it_is_made(hub: Hub, fake: FakeUpstr
     assert hub.post(tenant, ask(model, max_tokens=10)).status == 200
 
 
-def test_labels_that_are_none_are_refused(hub: Hub, fake: FakeUpstream) -> None:
+def test_invalid_labels_are_rejected(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     for header, status in (
         ('{"tags": "x"}', 400),
@@ -144,7 +140,7 @@ def test_labels_that_are_none_are_refused(hub: Hub, fake: FakeUpstream) -> None:
         assert (answer.status, answer.error["param"]) == (status, "x-weir-labels")
 
 
-def test_budget_that_only_warns_refuses_nothing(hub: Hub, fake: FakeUpstream) -> None:
+def test_warning_budget_rejects_nothing(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.budget(tenant, "0.000000001", action="warn")
     for _ in range(2):
@@ -153,7 +149,7 @@ def test_budget_that_only_warns_refuses_nothing(hub: Hub, fake: FakeUpstream) ->
     assert hub.windows(tenant)["key"]["spent_nano"] == hub.balance(tenant)["revenue"] > 1
 
 
-def test_slow_budget_refuses_what_runs_beside(
+def test_slow_budget_rejects_parallel_requests(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -172,7 +168,7 @@ def test_slow_budget_refuses_what_runs_beside(
     hub.settled(tenant)
 
 
-def test_requests_at_once_never_overspend_budgets_of_every_kind(
+def test_parallel_requests_never_overspend_any_kind_of_budget(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """P2 in small: money for ten on key, user, team and model at once, and the first channel always
@@ -281,14 +277,14 @@ def test_tokens_per_minute_are_held_and_corrected(hub: Hub, fake: FakeUpstream) 
     assert "retryDelay" not in response.body.decode()
 
 
-def test_request_without_a_cap_fits_a_limit_of_tokens(hub: Hub, fake: FakeUpstream) -> None:
+def test_uncapped_request_fits_a_token_limit(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = limited(hub, tpm=1000), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=2000"))
     assert answer.status == 200, answer.body
     assert 16 <= int(answer.headers["x-weir-output-cap"]) < 1000
 
 
-def test_requests_at_once(hub: Hub, fake: FakeUpstream) -> None:
+def test_parallel_request_limit(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = limited(hub, parallel=2), hub.model(fake)
     body = ask(model, "#tokens=5 #delay_ms=100", stream=True)
     with ThreadPoolExecutor(6) as pool:
@@ -330,7 +326,7 @@ def test_limit_of_a_person_is_shared_by_their_keys(hub: Hub, fake: FakeUpstream)
     assert "1 requests per minute of this user" in answers[1].error["message"]
 
 
-def test_failing_over_takes_one_request_of_the_limit(
+def test_failover_counts_one_request_of_the_limit(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, model = limited(hub, rpm=1, parallel=1), hub.model(fake, other_fake)
@@ -343,7 +339,7 @@ def test_failing_over_takes_one_request_of_the_limit(
 # Where a key may be used ------------------------------------------------------------------------
 
 
-def test_key_is_refused_from_other_networks(hub: Hub, fake: FakeUpstream) -> None:
+def test_key_is_rejected_from_other_networks(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake)
     near, far = limited(hub, networks=["127.0.0.0/8"]), limited(hub, networks=["10.0.0.0/8"])
     assert hub.post(near, ask(model)).status == 200
@@ -353,7 +349,7 @@ def test_key_is_refused_from_other_networks(hub: Hub, fake: FakeUpstream) -> Non
     assert hub.get("/v1/models", far).status == 403
 
 
-def test_key_is_refused_at_other_endpoints(hub: Hub, fake: FakeUpstream) -> None:
+def test_key_is_rejected_at_other_endpoints(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = limited(hub, endpoints=["embeddings"]), hub.model(fake)
     answer = hub.post(tenant, ask(model))
     assert (answer.status, answer.error["message"]) == (
@@ -362,7 +358,7 @@ def test_key_is_refused_at_other_endpoints(hub: Hub, fake: FakeUpstream) -> None
     assert hub.get("/v1/models", tenant).status == 200
 
 
-def test_answers_without_limits_say_nothing_of_them(hub: Hub, fake: FakeUpstream) -> None:
+def test_unlimited_answers_have_no_limit_headers(hub: Hub, fake: FakeUpstream) -> None:
     answer: Answer = hub.post(hub.tenant(), ask(hub.model(fake)))
     assert not [name for name in answer.headers if "ratelimit" in name]
 
@@ -413,9 +409,7 @@ def test_balance_in_the_old_form(hub: Hub, fake: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_cost_stands_in_the_usage_of_who_asks_for_it(
-    hub: Hub, fake: FakeUpstream, stream: bool
-) -> None:
+def test_usage_includes_the_cost_when_asked(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body = ask(model, "#tokens=5", max_tokens=10, stream=stream)
     answer = hub.post(tenant, body, headers={"x-weir-include-cost": "true"})
@@ -427,9 +421,7 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
     assert b'"cost"' not in hub.post(tenant, body).body
 
 
-def test_cost_stands_in_the_usage_where_the_organisation_wants_it(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_usage_includes_the_cost_if_the_organisation_wants_it(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.connection.execute(
         "UPDATE accounts_organisation SET include_cost = true WHERE id = %s",
@@ -440,7 +432,7 @@ def test_cost_stands_in_the_usage_where_the_organisation_wants_it(
     assert b'"cost"' not in hub.post(tenant, body, headers={"x-weir-include-cost": "false"}).body
 
 
-def test_cost_stands_in_the_usage_of_claude_answers_too(hub: Hub, fake: FakeUpstream) -> None:
+def test_claude_usage_includes_the_cost_too(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
     headers = {"x-weir-include-cost": "1"}

@@ -39,7 +39,7 @@ _CARRIERS: Mapping[str, Callable[[str, str], Asked]] = {
 
 
 @pytest.mark.parametrize("carrier", _CARRIERS)
-def test_no_form_of_an_inside_address_is_reached(
+def test_no_spelling_of_an_internal_address_is_reached(
     hub: Hub, fake: FakeUpstream, carrier: str
 ) -> None:
     """The hub's own upstreams are at 127.0.0.1, as the local model of `make run` is."""

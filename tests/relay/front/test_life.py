@@ -25,7 +25,9 @@ from tests.relay.test_matrix import cost_nano_in, open_model, send
 from tests.support.hub import ROOT, Answer, Hub
 
 
-def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
+def test_process_killed_mid_stream_is_swept(
+    own_hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
     """P1, I24: nothing lost, nothing doubled; the customer pays nothing for what nobody counted."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -56,7 +58,7 @@ def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: Fake
     assert own_hub.post(tenant, ask(model)).status == 200
 
 
-def test_sigterm_lets_streams_end(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
+def test_sigterm_lets_streams_finish(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """P10: a server that stops is no client that left; everything is settled before it exits."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -76,7 +78,7 @@ def test_sigterm_lets_streams_end(own_hub: Hub, clients: Clients, fake: FakeUpst
     own_hub.assert_books_balance()
 
 
-def test_readiness_goes_off_at_once_and_requests_are_still_taken(
+def test_readiness_ends_immediately_while_requests_are_accepted(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
     """Drain: not ready, but a load balancer that has not noticed yet harms nobody."""
@@ -91,7 +93,7 @@ def test_readiness_goes_off_at_once_and_requests_are_still_taken(
     own_hub.kill()
 
 
-def test_a_connection_that_is_kept_serves_on_while_the_process_stops(
+def test_kept_connection_is_served_while_the_process_stops(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """Drain: what a proxy sends into a connection that it has kept, or has just opened, is answered
@@ -158,7 +160,7 @@ def test_grace_that_ends_cuts_streams_with_a_typed_error(
 
 
 @pytest.mark.parametrize("tells_cost", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_grace_that_ends_takes_nothing_from_a_stream_that_has_finished(
+def test_end_of_grace_spares_a_finished_stream(
     own_hub: Hub, fake: FakeUpstream, tells_cost: bool
 ) -> None:
     """P10: as any cut behind the finish it is whole, tells what it costs, and is no failure."""
@@ -218,7 +220,7 @@ def database_away(hub: Hub) -> Iterator[None]:
         admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
-def test_lost_connections_come_back_and_settlements_are_not_lost(
+def test_connections_recover_and_no_settlement_is_lost(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """P18: a stream that runs meanwhile ends well, its money is written when the database is back;
@@ -253,7 +255,7 @@ def test_lost_connections_come_back_and_settlements_are_not_lost(
     own_hub.assert_books_balance()
 
 
-def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_hanging_database_causes_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> None:
     """The backends are stopped (SIGSTOP): one wait, then refusals at once, then all is well."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
@@ -276,7 +278,7 @@ def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> 
     own_hub.assert_books_balance()
 
 
-def test_start_without_a_database_then_ready_by_itself(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_process_started_without_a_database_becomes_ready(own_hub: Hub, fake: FakeUpstream) -> None:
     """Readiness does not lie, and needs no restart."""
     with database_away(own_hub):
         own_hub.launch()
@@ -321,7 +323,7 @@ def test_price_is_fixed_at_admission(hub: Hub, clients: Clients, fake: FakeUpstr
     hub.wait(dearer, "the new price is not used")
 
 
-def test_connection_to_the_upstream_is_kept_after_a_stream(hub: Hub, fake: FakeUpstream) -> None:
+def test_upstream_connection_is_kept_after_a_stream(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     connections = set()
     for number in range(3):
@@ -355,7 +357,7 @@ def test_process_is_not_ready_while_its_database_lacks_migrations(own_hub: Hub) 
     assert own_hub.rows("SELECT 1 FROM django_migrations WHERE name = '9999_next'")
 
 
-def test_process_is_not_ready_while_its_clock_is_not_the_databases(own_hub: Hub) -> None:
+def test_process_is_not_ready_when_its_clock_differs(own_hub: Hub) -> None:
     """Money's time is the database's; ids carry the process's, and are looked for by time."""
     own_hub.application = "tests.relay.wrong_clock"
     own_hub.launch()
@@ -380,7 +382,7 @@ print(time.process_time() - began)
 """
 
 
-def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
+def test_ready_process_has_read_its_vocabulary(own_hub: Hub) -> None:
     """P11: the first stream that is cut keeps no other one waiting until it can be counted. Those
     that are forked have it from tests/runner/imported.py."""
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port"]

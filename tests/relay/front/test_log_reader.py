@@ -65,7 +65,7 @@ def ask_for_nothing(hub: Hub, word: str, times: int) -> None:
         assert set(answers) == {404}
 
 
-def test_a_reader_that_stops_keeps_no_request_waiting(own_hub: Hub, tmp_path: Path) -> None:
+def test_stalled_log_reader_delays_no_request(own_hub: Hub, tmp_path: Path) -> None:
     tenant = own_hub.tenant()
     manager = own_hub.key(tenant, kind="management")
     own_hub.person(manager)
@@ -125,7 +125,7 @@ def provider() -> Iterator[FakeUpstream]:
 
 @pytest.mark.timed
 @pytest.mark.slow
-def test_requests_take_as_long_without_a_reader_as_beside_one(
+def test_requests_are_as_fast_without_a_log_reader(
     own_hub: Hub, provider: FakeUpstream, tmp_path: Path
 ) -> None:
     """Two hubs at once, so that whatever the machine does meets both: the log of one is read, the
@@ -183,7 +183,7 @@ BEAT = [sys.executable, "-m", "celery", "--app", "config.celery", "--quiet", "be
 
 
 @pytest.mark.parametrize("command", [worker_command(), BEAT], ids=["worker", "beat"])
-def test_a_worker_and_a_beat_go_on_without_a_reader(own_hub: Hub, command: list[str]) -> None:
+def test_worker_and_beat_run_without_a_log_reader(own_hub: Hub, command: list[str]) -> None:
     """Both count what they drop; SIGTERM ends them."""
     load_queues(own_hub.dsn)
     chatty = [one.replace("config.celery", "tests.relay.chatty") for one in command]

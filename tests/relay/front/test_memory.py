@@ -145,7 +145,7 @@ class _Answered:
         raise AssertionError("its client has not gone")
 
 
-async def test_a_request_that_was_watched_goes_with_its_end() -> None:
+async def test_watched_request_is_freed_at_its_end() -> None:
     """P9: nothing of it waits for the collection of garbage."""
     run = _Answered()
     gone = weakref.ref(run)

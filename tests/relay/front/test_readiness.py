@@ -7,7 +7,7 @@ from typing import Any, cast
 from relay.front.readiness import Readiness
 
 
-async def test_the_time_of_a_stop_is_counted_once() -> None:
+async def test_stop_time_is_counted_once() -> None:
     """It begins with the signal that stops the server: who waits after the server has what it left
     over. Else a supervisor kills the process before its settlements are written."""
     told: list[int] = []

@@ -42,7 +42,7 @@ async def another_pid(connection: psycopg.AsyncConnection[Any], known: list[int]
             await asyncio.sleep(0.01)
 
 
-async def test_a_lost_connection_is_made_again_and_hears(
+async def test_lost_connection_is_reopened_and_receives(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the number of its socket is used for next, nobody reads from it any more."""

@@ -96,7 +96,7 @@ def parsed(transport: Transport) -> Answer:
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path])
-async def test_what_the_web_server_refuses_itself(path: str) -> None:
+async def test_web_servers_own_rejections(path: str) -> None:
     for status, raw in refused(path):
         server, transport = connect(never)
         server.data_received(raw)
@@ -105,7 +105,7 @@ async def test_what_the_web_server_refuses_itself(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path])
-async def test_a_head_that_is_late(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+async def test_late_head(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(protocol, "_HEAD_S", 0.001)
     server, transport = connect(never)
     server.data_received(b"POST " + path.encode() + b" HTTP/1.1\r\nx: ")
@@ -113,7 +113,7 @@ async def test_a_head_that_is_late(monkeypatch: pytest.MonkeyPatch, path: str) -
     check(FORMS[path], parsed(transport), 408)
 
 
-async def test_a_server_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "connections_max", lambda: 0)
     _, transport = connect(never)
     check("openai", parsed(transport), 503)
@@ -121,7 +121,7 @@ async def test_a_server_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path])
-async def test_a_defect_below_the_application(path: str) -> None:
+async def test_failure_below_the_application(path: str) -> None:
     server, transport = connect(never)
     server.data_received(b"GET " + path.encode() + b" HTTP/1.1\r\nhost: h\r\n\r\n")
     await asyncio.wait(server.tasks)
@@ -136,7 +136,7 @@ TEXT = {"content-type": "text/plain"}
 
 
 @pytest.mark.parametrize("path", [path for path, form in FORMS.items() if path[:3] == "/v1"])
-def test_what_the_relay_refuses(hub: Hub, path: str) -> None:
+def test_relays_own_rejections(hub: Hub, path: str) -> None:
     form, tenant = FORMS[path], hub.tenant()
     known = find_endpoint(path) is not None
     for status, method, asker, body, headers in (
@@ -164,9 +164,7 @@ def test_paths_of_task_services(hub: Hub, path: str) -> None:
     check(FORMS[path], hub.request("POST", path, None, b"{}"), 401 if known else 404)
 
 
-def test_what_is_refused_for_its_model_its_money_and_its_upstream(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_rejections_for_model_money_and_upstream(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     poor: Tenant = hub.tenant("0")
     check("openai", hub.post(tenant, ask("no-such-model")), 404)
@@ -175,7 +173,7 @@ def test_what_is_refused_for_its_model_its_money_and_its_upstream(
     check("openai", hub.post(tenant, ask(model, "#fault=F10:500")), 502)
 
 
-async def test_a_body_that_is_late_is_408() -> None:
+async def test_late_body_is_408() -> None:
     """The same as on pages; it was 400 once."""
     pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
 
@@ -189,7 +187,7 @@ async def test_a_body_that_is_late_is_408() -> None:
     assert "send it again" in raised.value.message
 
 
-def test_a_request_to_the_hub_that_is_no_http(hub: Hub) -> None:
+def test_non_http_request_to_the_hub(hub: Hub) -> None:
     with closing(socket.create_connection(("127.0.0.1", hub.port), timeout=20)) as client:
         client.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n")
         response = http.client.HTTPResponse(client)

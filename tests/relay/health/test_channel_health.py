@@ -126,7 +126,7 @@ def test_an_attempt_ends_once(first: str, second: str) -> None:
     assert process.condition == "good"
 
 
-def test_three_good_attempts_close_a_breaker_and_one_reports_once() -> None:
+def test_three_successes_close_a_breaker_and_one_is_reported_once() -> None:
     process = Process().opened()
     for left in (2, 1, 0):
         probe = process.begin()
@@ -177,13 +177,13 @@ def test_one_request_probes_a_channel_until_it_ends(channel: Channel) -> None:
     assert not process.is_out_beside_another
 
 
-def test_a_fault_of_a_key_gives_the_probe_of_its_channel_back() -> None:
+def test_key_fault_returns_its_channels_probe() -> None:
     process = Process().opened()
     process.fail("F5")
     assert not process.is_out
 
 
-def test_a_key_of_its_own_breaker_is_probed_by_one_request_and_closes() -> None:
+def test_key_with_its_own_breaker_is_probed_once_and_closes() -> None:
     process = Process(TWO_KEYS)
     process.fail("F10", 2, only=0)
     process.time += OPEN_S
@@ -214,7 +214,7 @@ def test_a_refused_key_is_asked_by_one_request_at_a_time() -> None:
         assert process.condition == "good"
 
 
-def test_first_content_of_a_sound_channel_is_no_success_of_its_own() -> None:
+def test_first_content_of_a_healthy_channel_is_no_extra_success() -> None:
     process = Process(replace(ONE_KEY, breaker=BreakerRule(failures=1, open_for=OPEN_S)))
     process.begin().first_content()
     process.begin().first_content()
@@ -247,14 +247,14 @@ def test_another_key_is_one_that_can_be_used() -> None:
     assert not process.health.has_other_key(CANDIDATE, WHO, 0)
 
 
-def test_one_request_tries_a_refused_key_again() -> None:
+def test_one_request_retries_a_rejected_key() -> None:
     process = Process()
     assert not process.health.take_retry(CANDIDATE, 0)
     process.fail("F5")
     assert [process.health.take_retry(CANDIDATE, 0) for _ in range(2)] == [True, False]
 
 
-def test_who_may_be_asked_while_some_are_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_keys_while_some_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     process, both, other = Process(), [CANDIDATE, OTHER], [OTHER]
     health = process.health
     assert health.ready(both, WHO) is both
@@ -277,7 +277,7 @@ def test_who_may_be_asked_while_some_are_out(monkeypatch: pytest.MonkeyPatch) ->
     assert health.ready(both, WHO) == [OTHER]
 
 
-def test_a_few_requests_are_sent_to_channels_that_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_requests_reach_channels_that_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process()
     process.fail("F10", 2)
     assert process.health.ready([CANDIDATE], WHO) == []
@@ -286,7 +286,7 @@ def test_a_few_requests_are_sent_to_channels_that_all_fail(monkeypatch: pytest.M
     assert last.why == "last_resort"
 
 
-def test_why_a_channel_cannot_be_used() -> None:
+def test_reasons_why_a_channel_cannot_be_used() -> None:
     process = Process()
     health = process.health
     assert health.why_not(CANDIDATE, WHO) is None
@@ -310,7 +310,7 @@ def test_a_channel_at_its_own_limit_rests_for_that_long() -> None:
     assert process.status == ChannelStatus("good")
 
 
-def test_what_another_process_found_is_taken_over() -> None:
+def test_findings_of_other_processes_are_adopted() -> None:
     process = Process()
     state = process.state
     state.breaker.trip(process.time, process.time)
@@ -326,7 +326,7 @@ def test_what_another_process_found_is_taken_over() -> None:
 # The page and the operators -----------------------------------------------------------------------
 
 
-def test_a_page_tells_the_state_and_for_how_long() -> None:
+def test_page_shows_the_state_and_its_duration() -> None:
     process = Process()
     assert process.status == ChannelStatus("good")
     process.opened()
@@ -342,7 +342,7 @@ def test_a_page_tells_the_state_and_for_how_long() -> None:
     assert process.status == ChannelStatus("models_out", int(OFF_S) + 1, "upstream_error")
 
 
-def test_operators_hear_which_key_is_refused_and_whether_it_was_the_last() -> None:
+def test_operators_learn_which_key_is_rejected_and_if_it_was_the_last() -> None:
     process = Process(TWO_KEYS)
     process.fail("F5", only=0)
     assert process.told() == []
@@ -361,7 +361,7 @@ def test_operators_hear_which_key_is_refused_and_whether_it_was_the_last() -> No
     assert process.told() == [("unusable", "", False)]
 
 
-def test_owners_hear_of_their_own_key_alone() -> None:
+def test_owners_are_notified_only_of_their_own_key() -> None:
     own = OwnKeyTerms(UUID(int=3), None)  # type: ignore[arg-type]
     process = Process(replace(ONE_KEY, own=own))
     process.fail("F21")
@@ -372,7 +372,7 @@ def test_owners_hear_of_their_own_key_alone() -> None:
     ]
 
 
-def test_a_channel_that_is_out_for_long_is_told_of_from_the_beginning_of_that_time() -> None:
+def test_alert_of_a_long_outage_states_its_beginning() -> None:
     process = Process()
     for _ in range(2):
         process.fail("F10", 2)
@@ -389,7 +389,7 @@ def test_a_channel_that_is_out_for_long_is_told_of_from_the_beginning_of_that_ti
         process.time += 3600
 
 
-def test_a_changed_channel_begins_anew() -> None:
+def test_changed_channel_starts_afresh() -> None:
     process = Process()
     process.fail("F10", 2)
     process.health.keep(replace(EMPTY, channels={"c": replace(process.channel)}))

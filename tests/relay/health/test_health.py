@@ -94,7 +94,7 @@ def why(*faults: tuple[Channel, str, int]) -> str:
     return none_ready("m", health.blocks(candidates, WHO)).message.partition("for model m")[2]
 
 
-def test_a_cause_is_told_where_it_is_the_only_one() -> None:
+def test_cause_is_named_where_it_is_the_only_one() -> None:
     other = replace(CHANNEL, id="d")
     assert "the channel's key" in why((CHANNEL, "F5", 2))
     assert "the channel's key" in why((CHANNEL, "F5", 2), (other, "F9", 1))
@@ -137,9 +137,7 @@ def refused_without_attempt(hub: Hub, answer: Answer) -> bool:
     return True
 
 
-def test_what_only_the_caller_can_end_is_told_before_what_passes(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_lasting_errors_take_precedence_over_transient_ones(hub: Hub, fake: FakeUpstream) -> None:
     """While every channel rests: the key, the model, the wallet and the budget come first."""
     model = hub.model(fake, retries=0, breaker=NEVER)
     assert posts(hub, hub.tenant(), ask(model, "#fault=F10:500"), 3)[-1].status == 502
@@ -178,7 +176,7 @@ def test_what_only_the_caller_can_end_is_told_before_what_passes(
         ("/v1/videos", {"video_ms": 10**6}, "prompt", {}),
     ],
 )
-def test_who_cannot_pay_hears_it_of_what_is_no_chat_too(
+def test_lack_of_money_is_reported_outside_chat_too(
     hub: Hub, fake: FakeUpstream, path: str, rates: dict[str, int], field: str, body: dict[str, Any]
 ) -> None:
     model = hub.model(fake, rates=rates, retries=0, breaker=NEVER)
@@ -191,7 +189,7 @@ def test_who_cannot_pay_hears_it_of_what_is_no_chat_too(
     assert hub.post(kept_away, body, path=path).status == 403
 
 
-def test_channel_that_fails_is_asked_no_more(hub: Hub, fake: FakeUpstream) -> None:
+def test_failing_channel_is_not_asked_again(hub: Hub, fake: FakeUpstream) -> None:
     """Refused at once, by our own word; a hold was never placed."""
     tenant = hub.tenant()
     model = hub.model(fake, retries=0, breaker=NEVER)
@@ -215,7 +213,7 @@ def test_other_channel_is_asked_first_while_one_is_out(
     assert tried == [2, 2, 2, 1, 1]
 
 
-def test_channel_that_is_well_again_is_asked_again(hub: Hub, fake: FakeUpstream) -> None:
+def test_recovered_channel_is_asked_again(hub: Hub, fake: FakeUpstream) -> None:
     """Half-open after its time: what comes through closes it."""
     tenant = hub.tenant()
     model = hub.model(fake, retries=0, breaker=SOON)
@@ -226,7 +224,7 @@ def test_channel_that_is_well_again_is_asked_again(hub: Hub, fake: FakeUpstream)
     assert {answer.status for answer in posts(hub, tenant, well, 5)} == {200}
 
 
-def test_faults_behind_the_commit_point_count(hub: Hub, fake: FakeUpstream) -> None:
+def test_faults_after_the_commit_point_count(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, retries=0, breaker=NEVER)
     body = ask(model, "#fault=F14:close@2 #delay_ms=5 #tokens=4", stream=True)
@@ -235,7 +233,7 @@ def test_faults_behind_the_commit_point_count(hub: Hub, fake: FakeUpstream) -> N
     assert refused >= 12
 
 
-def test_what_the_client_did_wrong_counts_nothing(hub: Hub, fake: FakeUpstream) -> None:
+def test_client_errors_do_not_count(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, retries=0, breaker=NEVER)
     assert {one.status for one in posts(hub, tenant, ask(model, "#fault=F6:400"), 6)} == {400}
@@ -248,7 +246,7 @@ def test_breaker_that_is_switched_off_stays_closed(hub: Hub, fake: FakeUpstream)
     assert {one.status for one in posts(hub, tenant, ask(model, "#fault=F10:500"), 25)} == {502}
 
 
-def test_channel_that_was_changed_starts_anew(hub: Hub, fake: FakeUpstream) -> None:
+def test_changed_channel_starts_afresh(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, retries=0, breaker=NEVER)
     posts(hub, tenant, ask(model, "#fault=F10:500"), 3)
@@ -275,7 +273,7 @@ def test_key_that_is_refused_gives_way_to_the_next(hub: Hub, keyring: FakeUpstre
 
 
 @pytest.mark.parametrize("fault", ["F5:401", "F9:429"])
-def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fault: str) -> None:
+def test_clients_learn_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fault: str) -> None:
     """F5, F9: what takes the channel out for all is told as what it is, and no more of it."""
     tenant = hub.tenant()
     model = hub.model(fake, retries=0)
@@ -292,7 +290,7 @@ def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fau
     assert not any(fake.key in str(one.error) for one in (first, *answers))
 
 
-def test_one_401_is_tried_once_more(hub: Hub, fake: FakeUpstream) -> None:
+def test_single_401_is_retried_once(hub: Hub, fake: FakeUpstream) -> None:
     """P26, P21, F5: by the request that met it, and by no further one."""
     tenant, model = hub.tenant(), hub.model(fake, retries=2)
     assert hub.post(tenant, ask(model, "#1.fault=F5:401 #tokens=1")).status == 200
@@ -338,9 +336,7 @@ def test_a_401_for_one_model_leaves_the_key_to_others(hub: Hub, fake: FakeUpstre
 
 
 @pytest.mark.parametrize("fault", ["F5:401", "F9:402"])
-def test_a_refused_key_without_another_is_asked_again(
-    hub: Hub, fake: FakeUpstream, fault: str
-) -> None:
+def test_single_rejected_key_is_asked_again(hub: Hub, fake: FakeUpstream, fault: str) -> None:
     """P26, F5, F9: after a second; the first good answer ends it for everybody."""
     tenant, other_tenant = hub.tenant(), hub.tenant()
     model, other = two_models(hub, fake)
@@ -360,7 +356,7 @@ def test_a_refused_key_without_another_is_asked_again(
     [("F5:403", 4, True), ("F7", 4, True), ("F8:seconds", 1, False), ("F8:none", 1, False),
      ("F10:500", 1, True), ("F14:close", 1, True), ("F33", 1, True)],
 )  # fmt: skip
-def test_other_models_and_other_tenants_of_a_key_go_on(
+def test_models_and_tenants_of_a_rejected_key_continue(
     hub: Hub, fake: FakeUpstream, fault: str, times: int, tenants: bool
 ) -> None:
     """P26, F7, F8: whatever one tenant asks of one model, however often."""
@@ -375,7 +371,7 @@ def test_other_models_and_other_tenants_of_a_key_go_on(
         assert hub.post(other_tenant, ask(model, "#tokens=1")).status == 429
 
 
-def test_who_cannot_pay_keeps_nobody_from_asking(hub: Hub, fake: FakeUpstream) -> None:
+def test_unpayable_request_does_not_use_up_the_probe(hub: Hub, fake: FakeUpstream) -> None:
     """P26: the one request that asks is one that was admitted."""
     tenant, broke = hub.tenant(), hub.tenant("0")
     model = hub.model(fake, retries=0)
@@ -429,7 +425,7 @@ def test_rest_is_two_minutes_at_most(hub: Hub, fake: FakeUpstream) -> None:
         assert 115 <= int(answer.headers["retry-after"]) <= 132
 
 
-def test_model_that_is_unknown_there_takes_its_route_off(hub: Hub, fake: FakeUpstream) -> None:
+def test_model_unknown_upstream_disables_its_route(hub: Hub, fake: FakeUpstream) -> None:
     """F7: three times in a row, for what a client names may be unknown too."""
     tenant, model = hub.tenant(), hub.model(fake)
     body = ask(model, "#fault=F7")
@@ -457,7 +453,7 @@ def test_outage_is_not_amplified(
     assert attempts(hub, model) <= 1.2 * len(answers)
 
 
-def test_what_further_attempts_may_cost_is_counted(
+def test_further_attempts_are_bounded_per_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """P21: without any breaker too, each of two channels sees a tenth of the requests again, and
@@ -484,7 +480,7 @@ def test_every_request_goes_over_while_another_channel_answers(
     assert attempts(hub, model) < 150
 
 
-def test_no_wait_is_longer_than_the_window_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_is_never_longer_than_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """The jitter lengthens a wait, but not beyond the minute of a limit, nor beyond F8's two."""
     monkeypatch.setattr(random, "uniform", lambda _, most: most)
     waits: list[tuple[list[Block], int]] = [

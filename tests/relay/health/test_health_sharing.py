@@ -76,7 +76,7 @@ def pair(clock: Clock) -> tuple[Process, Process]:
     return Process(clock, 0), Process(clock, 5000)
 
 
-def test_what_one_finds_all_know(pair: tuple[Process, Process]) -> None:
+def test_finding_of_one_process_is_known_to_all(pair: tuple[Process, Process]) -> None:
     one, other = pair
     one.fail()
     other.hear(one)
@@ -86,7 +86,9 @@ def test_what_one_finds_all_know(pair: tuple[Process, Process]) -> None:
     assert other.health.ready([CANDIDATE, second], WHO) == [second]
 
 
-def test_what_ends_for_one_ends_for_all(pair: tuple[Process, Process], clock: Clock) -> None:
+def test_recovery_in_one_process_is_known_to_all(
+    pair: tuple[Process, Process], clock: Clock
+) -> None:
     one, other = pair
     one.fail()
     other.hear(one)
@@ -101,7 +103,7 @@ def test_what_ends_for_one_ends_for_all(pair: tuple[Process, Process], clock: Cl
     assert (one.condition, other.condition) == ("good", "good")
 
 
-def test_the_later_word_holds(pair: tuple[Process, Process], clock: Clock) -> None:
+def test_later_report_wins(pair: tuple[Process, Process], clock: Clock) -> None:
     one, other = pair
     one.fail()
     one.sharing.report()
@@ -116,7 +118,7 @@ def test_the_later_word_holds(pair: tuple[Process, Process], clock: Clock) -> No
     assert one.condition == "open"
 
 
-def test_two_that_fail_at_once_make_each_others_rest_no_longer(
+def test_simultaneous_failures_do_not_prolong_a_rest(
     pair: tuple[Process, Process], clock: Clock
 ) -> None:
     one, other = pair
@@ -131,7 +133,7 @@ def test_two_that_fail_at_once_make_each_others_rest_no_longer(
     assert {one.condition, other.condition} == {"half_open"}
 
 
-def test_a_key_that_is_refused_is_refused_for_all(clock: Clock) -> None:
+def test_key_rejected_in_one_process_is_rejected_in_all(clock: Clock) -> None:
     one, other = Process(clock, 0, TWO_KEYS), Process(clock, -700, TWO_KEYS)
     # The keys take turns: one of them is refused for two models.
     one.fail("F5", 2, "upstream_auth")
@@ -153,7 +155,7 @@ def test_a_key_that_is_refused_is_refused_for_all(clock: Clock) -> None:
     assert one.condition == "good"
 
 
-def test_whoever_begins_knows_what_a_dead_process_knew(clock: Clock) -> None:
+def test_new_process_adopts_what_a_dead_one_knew(clock: Clock) -> None:
     one = Process(clock, 0)
     one.fail()
     text = msgspec.json.encode(one.sharing.report()).decode()
@@ -171,7 +173,7 @@ def test_whoever_begins_knows_what_a_dead_process_knew(clock: Clock) -> None:
     assert too_late.condition == "good"
 
 
-def test_what_is_said_of_another_channel_is_not_taken(
+def test_report_about_another_channel_is_ignored(
     pair: tuple[Process, Process], clock: Clock
 ) -> None:
     one, _ = pair
@@ -186,7 +188,7 @@ def test_what_is_said_of_another_channel_is_not_taken(
     assert [process.condition for process in (changed, gone, never)] == ["good"] * 3
 
 
-def test_well_channels_are_not_told(pair: tuple[Process, Process], clock: Clock) -> None:
+def test_healthy_channels_are_not_reported(pair: tuple[Process, Process], clock: Clock) -> None:
     one, _ = pair
     one.answer(3)
     assert one.sharing.report() == {}
@@ -199,7 +201,7 @@ def test_well_channels_are_not_told(pair: tuple[Process, Process], clock: Clock)
     assert one.sharing.report() == {}
 
 
-def test_the_models_that_rest_are_told_to_pages_alone(
+def test_resting_models_are_reported_only_to_pages(
     pair: tuple[Process, Process], clock: Clock
 ) -> None:
     """By their upstream names, with how many of the keys rest."""
@@ -218,7 +220,7 @@ def test_the_models_that_rest_are_told_to_pages_alone(
     assert [one_message.models for one_message in other.sharing.report().values()] == []
 
 
-def test_the_report_of_another_version_is_passed_over() -> None:
+def test_report_of_another_version_is_ignored() -> None:
     assert read([("1", '{"c": {"state": "open"}}'), ("1", "{}")]) == [(1.0, {})]
     fields = {field.name for field in msgspec.structs.fields(ChannelReport)}
     assert fields == {"status", "out", "rest_s", "age_s", "keys", "models"}
@@ -276,7 +278,7 @@ def test_memory_survives_a_restart(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.wait(lambda: conditions(own_hub) == ["open", "open"], "it is forgotten")
 
 
-def test_a_limit_that_is_reached_is_told_and_each_process_finds_it_itself(
+def test_rate_limit_findings_are_reported_but_not_adopted(
     pair: tuple[Process, Process], clock: Clock
 ) -> None:
     """The database counts for all of them: what one was refused may fit what another one asks."""

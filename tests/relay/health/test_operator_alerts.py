@@ -12,7 +12,7 @@ from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
 from tests.support.hub import Hub
 
 
-def test_a_cause_is_told_once_an_hour() -> None:
+def test_each_cause_is_alerted_once_an_hour() -> None:
     alerts, now = Alerts(), [0.0]
     alerts.now = lambda: now[0]
     one, other = Alert("c", "east", "out"), Alert("c", "east", "no_credit", "1")
@@ -28,7 +28,7 @@ def test_a_cause_is_told_once_an_hour() -> None:
     assert alerts.take() == [other, one]
 
 
-def test_a_channel_that_is_out_for_long() -> None:
+def test_channel_out_for_long_alerts_operators() -> None:
     health, now = Health(), [0.0]
     health.now = lambda: now[0]
     for fifth in range(5 * 700):
@@ -47,7 +47,7 @@ def list_alerts(hub: Hub, channel: str) -> list[dict[str, Any]]:
     return [row["body"] for row in rows]
 
 
-def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None:
+def test_missing_provider_credit_alerts_operators(hub: Hub, fake: FakeUpstream) -> None:
     """F9: the customer hears that it is not theirs; the operators hear whose it is."""
     tenant = hub.tenant()
     model = hub.model(fake, retries=0)
@@ -64,7 +64,7 @@ def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None
     assert fake.key not in str(body)
 
 
-def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> None:
+def test_unusable_channel_alerts_operators(hub: Hub, fake: FakeUpstream) -> None:
     """As after a change of the KEK: nothing of it is asked, so nothing else would tell."""
     name = f"lost-{uuid4()}-0"
     hub.channel(name.removesuffix("-0"), fake.url, fake.key)

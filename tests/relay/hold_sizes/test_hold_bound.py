@@ -24,7 +24,7 @@ def test_input_bound() -> None:
     assert media_tokens_max({}, {"image": 100}) == 0
 
 
-def test_every_bound_stands_on_its_dearest_meter() -> None:
+def test_every_bound_uses_its_dearest_meter() -> None:
     dear = version(in_text=1, in_cache_write_1h=2, in_audio=9, out_text=3, out_audio=50)
     assert worst_quantities(dear, text_tokens=10, media_tokens=0, output_tokens=5) == {
         "in_cache_write_1h": 10,
@@ -56,15 +56,13 @@ def test_a_meter_that_is_dear_only_in_a_tier_is_found() -> None:
     ("available", "most", "cap"),
     [(1_000, 500, 400), (1_000, 300, 300), (232, 500, 16), (231, 500, None), (220, 10, 10)],
 )
-def test_cap_shrinks_to_what_the_balance_affords(
-    available: int, most: int, cap: int | None
-) -> None:
+def test_cap_shrinks_to_the_balance(available: int, most: int, cap: int | None) -> None:
     got = shrink_cap(available, most, lambda cap: 200 + 2 * cap)
     assert got == cap
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_the_shrunk_cap_is_affordable_and_the_largest(
+def test_shrunk_cap_is_the_largest_affordable(
     available: int, most: int, rate_in: int, rate_out: int
 ) -> None:
     rates = version(in_text=rate_in, out_text=rate_out)
@@ -85,7 +83,7 @@ def test_the_shrunk_cap_is_affordable_and_the_largest(
         assert cap == most or cost(quantities_of(cap + 1)) > available
 
 
-def test_searches_and_pictures_are_held_where_they_have_a_rate() -> None:
+def test_searches_and_images_are_held_where_priced() -> None:
     """Size of a hold: per-item caps for searches, and pictures in place of text."""
     dear = PriceVersion.from_stored(
         {"meters": {"in_text": 1, "out_text": 3, "out_image": 30, "searches": 5,
@@ -100,7 +98,7 @@ def test_searches_and_pictures_are_held_where_they_have_a_rate() -> None:
     }  # fmt: skip
 
 
-def test_included_units_may_pay_for_whatever_a_request_may_be_billed_by() -> None:
+def test_included_units_cover_every_billable_meter() -> None:
     """Each bound with all of its meters; the request itself once."""
     dear = version(in_text=1, out_text=3, out_image=30, searches=5, requests=7)
     texts = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_30m",

@@ -90,7 +90,7 @@ def test_without_a_cap_the_models_own_limit_is_held(
     assert held == 3 * tokens + len(json.dumps(body))
 
 
-def test_cap_of_doubao_bounds_its_answer_and_not_its_thinking(hub: Hub, fake: FakeUpstream) -> None:
+def test_doubao_cap_limits_its_answer_not_its_thinking(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, upstream_model="doubao-seed-1-8-251228")
     body = ask(model, "#tokens=2", max_tokens=100)
     held = Decimal(hub.post(tenant, body).headers["x-weir-hold"]) * NANO
@@ -135,7 +135,7 @@ def test_translation_lowers_a_cap_above_the_models_limit(
 
 
 @pytest.mark.parametrize("upstream_model", ["gpt-4o", "fake"])
-def test_a_cap_goes_on_as_it_came_where_the_request_does(
+def test_cap_is_forwarded_unchanged_with_its_request(
     hub: Hub, fake: FakeUpstream, upstream_model: str
 ) -> None:
     """Its provider says in its own words what its limit is."""

@@ -89,7 +89,7 @@ def test_loop_is_charged_as_its_provider_bills_it(
 
 
 @pytest.mark.parametrize("provider", PATHS)
-def test_loop_beyond_the_balance_is_refused_unsent(
+def test_unpayable_tool_loop_is_rejected_unsent(
     hub: Hub, fake: FakeUpstream, provider: str
 ) -> None:
     """I5: what one reading costs is there, and what the searches add is not."""
@@ -120,7 +120,7 @@ def test_cap_of_a_loop_shrinks_to_the_balance(hub: Hub, fake: FakeUpstream) -> N
 @pytest.mark.parametrize("uses", [[1], [2], [5], [3, 1], [2, 2, 1]])
 @pytest.mark.parametrize("readings_max", [None, 1, 2, 3])
 @pytest.mark.parametrize("context_max", [None, 900])
-def test_no_order_of_results_reads_more_than_is_held(
+def test_no_order_of_results_exceeds_the_hold(
     uses: list[int], readings_max: int | None, context_max: int | None
 ) -> None:
     """Every way in which the results may be spread over the readings, one by one."""
@@ -160,7 +160,7 @@ def test_no_order_of_results_reads_more_than_is_held(
         assert price(new, total - new) <= price(*most)
 
 
-def test_endless_loops_are_counted_in_no_time() -> None:
+def test_endless_loops_are_counted_quickly() -> None:
     data = HostedToolData({"web_search": ToolResult(10, 1)})
     loop = loop_of((HostedTool("web_search", 10**9, 10**9),), [(data, 1_000)])
     new, again = loop.read(5, 5)

@@ -140,7 +140,7 @@ def test_a_request_may_cost_its_maximum_and_no_more() -> None:
     assert estimate(price, (Step(beyond, output_tokens=10**7),)) == nano
 
 
-def test_hold_covers_the_steps_beside_the_answer() -> None:
+def test_hold_covers_the_steps_around_the_answer() -> None:
     """Compaction, a fallback and advice, each as large as it may be."""
     dice, listed = random.Random(29), prices()
     own, other = (listed.find([name], 1.0) for name in ("claude-opus-5-5", "claude-opus-4-8"))
@@ -198,7 +198,7 @@ def test_hold_covers_every_lifetime_of_a_cache_write() -> None:
             assert (bill.basis, bill.excess_nano) == ("measured", 0)
 
 
-def test_conditions_that_exclude_each_other_have_no_price() -> None:
+def test_exclusive_conditions_have_no_joint_price() -> None:
     stored = {
         "meters": {"in_text": 10, "out_text": 10},
         "conditions": [
@@ -211,7 +211,7 @@ def test_conditions_that_exclude_each_other_have_no_price() -> None:
 
 
 @pytest.mark.parametrize("meter", ["in_text", "out_text"])
-def test_a_price_of_input_or_output_alone_prices_no_request(meter: str) -> None:
+def test_price_of_one_side_only_prices_no_request(meter: str) -> None:
     price = SimpleNamespace(bound=PriceVersion({meter: 1}))
     with pytest.raises(Unpriced):
         estimate(cast(Any, price))

@@ -10,7 +10,7 @@ from tests.relay.asking import ask, text_of
 from tests.support.hub import RATES, Hub
 
 
-def test_explicit_limit_that_cannot_be_held_is_402_before_any_upstream_call(
+def test_unpayable_explicit_limit_is_402_before_any_upstream_call(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     """I5: no hold, no call."""
@@ -28,14 +28,12 @@ def test_explicit_limit_that_cannot_be_held_is_402_before_any_upstream_call(
                     tenant.organisation_id) == []  # fmt: skip
 
 
-def test_organisation_that_never_had_money_is_402(hub: Hub, fake: FakeUpstream) -> None:
+def test_organisation_without_money_is_402(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant("0"), hub.model(fake)
     assert hub.post(tenant, ask(model)).status == 402
 
 
-def test_without_a_limit_the_output_cap_shrinks_to_the_balance(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_uncapped_output_shrinks_to_the_balance(hub: Hub, fake: FakeUpstream) -> None:
     """docs/promises.md, "Size of a hold": a small balance gives a short answer, never a debt."""
     tenant, model = hub.tenant("0.000000500"), hub.model(fake)
     body = ask(model, "#tokens=900")
@@ -63,7 +61,7 @@ def test_cap_of_the_client_is_kept_and_not_named(hub: Hub, fake: FakeUpstream) -
     assert "x-weir-output-cap" not in answer.headers
 
 
-def test_hold_and_cost_are_told_as_exact_decimals(hub: Hub, fake: FakeUpstream) -> None:
+def test_hold_and_cost_are_exact_decimals(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=5", max_tokens=10))
     record = hub.record(answer.headers["x-request-id"])
@@ -88,7 +86,7 @@ def test_max_cost_bounds_the_hold(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.record(answer.headers["x-request-id"])["hold_nano"] <= 400
 
 
-def test_a_refusal_names_the_least_that_would_do(hub: Hub, fake: FakeUpstream) -> None:
+def test_rejection_names_the_smallest_sufficient_amount(hub: Hub, fake: FakeUpstream) -> None:
     """Who names no cap is served with a small one: the rest is not needed."""
     poor, model = hub.tenant("0"), hub.model(fake)
     body = ask(model, "#tokens=5")
@@ -103,9 +101,7 @@ def test_a_refusal_names_the_least_that_would_do(hub: Hub, fake: FakeUpstream) -
     assert hub.post(rich, body, headers={"x-weir-max-cost": match[1]}).status == 200
 
 
-def test_model_without_a_price_is_refused_or_free_as_the_operator_says(
-    own_hub: Hub, fake: FakeUpstream
-) -> None:
+def test_unpriced_model_is_rejected_or_free_as_configured(own_hub: Hub, fake: FakeUpstream) -> None:
     """I14: nothing is free by accident."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake, rates=None)
@@ -122,7 +118,7 @@ def test_model_without_a_price_is_refused_or_free_as_the_operator_says(
     own_hub.assert_books_balance()
 
 
-def test_a_channel_that_ignores_caps_serves_only_who_pays_later(
+def test_cap_ignoring_channel_serves_only_postpaid_customers(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """I13: its excess is ours, so nobody who pays before is let to it."""

@@ -7,7 +7,7 @@ from tests.support.hub import Hub
 DEARER = '{"meters": {"in_text": 9000000000, "out_text": 9000000000}}'
 
 
-def test_new_price_begins_when_it_says(hub: Hub, fake: FakeUpstream) -> None:
+def test_new_price_starts_at_its_time(hub: Hub, fake: FakeUpstream) -> None:
     """Whichever request is admitted after that time is charged at it, and none before."""
     tenant, model = hub.tenant("100"), hub.model(fake)
     (old,) = hub.rows(

@@ -43,7 +43,7 @@ def test_a_plan_multiplies_hold_charge_and_shown_rates_once(hub: Hub, fake: Fake
     hub.assert_books_balance()
 
 
-def test_the_plan_of_the_person_wins_over_the_teams_and_that_over_the_organisations(
+def test_persons_plan_wins_over_the_teams_and_the_organisations(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     """The nearest plan holds, and the hold and the charge are by it to the nano (I11)."""
@@ -74,9 +74,7 @@ def test_the_plan_of_the_person_wins_over_the_teams_and_that_over_the_organisati
     hub.assert_books_balance()
 
 
-def test_the_first_multiplier_of_a_subscription_holds_for_hold_charge_and_shown_rates(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_first_subscription_multiplier_applies_everywhere(hub: Hub, fake: FakeUpstream) -> None:
     """I11: in the place of the organisation's plan, whose multiplier holds where none fits; the
     plan of a team comes before both. The hold covers the charge."""
     tenant, model, other = hub.tenant(), hub.model(fake, rates=RATES), hub.model(fake, rates=RATES)
@@ -107,7 +105,7 @@ def test_the_first_multiplier_of_a_subscription_holds_for_hold_charge_and_shown_
     hub.assert_books_balance()
 
 
-def test_a_subscription_that_is_unpaid_multiplies_nothing(hub: Hub, fake: FakeUpstream) -> None:
+def test_unpaid_subscription_multiplies_nothing(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     hub.subscription(tenant, ("*", 500_000))
     hub.know(hub.model(fake))
@@ -127,7 +125,7 @@ def test_a_subscription_that_is_unpaid_multiplies_nothing(hub: Hub, fake: FakeUp
     hub.assert_books_balance()
 
 
-def test_a_model_that_the_plan_does_not_show_does_not_exist(hub: Hub, fake: FakeUpstream) -> None:
+def test_model_hidden_by_the_plan_does_not_exist(hub: Hub, fake: FakeUpstream) -> None:
     tenant, hidden = hub.tenant(), hub.model(fake)
     page_text = hub.model(fake)
     hub.plan(tenant, 1_000_000, page_text)
@@ -142,9 +140,7 @@ def test_a_model_that_the_plan_does_not_show_does_not_exist(hub: Hub, fake: Fake
     assert listed == [page_text]
 
 
-def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
-    own_hub: Hub, fake: FakeUpstream
-) -> None:
+def test_rejected_unpriced_model_is_listed_nowhere(own_hub: Hub, fake: FakeUpstream) -> None:
     """I14: in no dialect's list, nor by its name; where it is free it is in all of them."""
     own_hub.start()
     tenant, model, priced = own_hub.tenant(), own_hub.model(fake, rates=None), own_hub.model(fake)
@@ -176,7 +172,7 @@ def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
 
 @pytest.mark.parametrize(("asked", "dear"), [(None, False), ("default", False), ("priority", True)])
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_service_tier_that_was_asked_is_charged(
+def test_requested_service_tier_is_charged(
     hub: Hub, fake: FakeUpstream, asked: str | None, dear: bool, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
@@ -191,9 +187,7 @@ def test_the_service_tier_that_was_asked_is_charged(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_tier_that_the_upstream_does_not_give_is_not_charged(
-    hub: Hub, fake: FakeUpstream, stream: bool
-) -> None:
+def test_ungranted_service_tier_is_not_charged(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     """The fake's responses are given in the tier `default`, whatever was asked; what a client
     writes into its own metadata says nothing."""
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES, provider="openai")
@@ -208,7 +202,7 @@ def test_a_tier_that_the_upstream_does_not_give_is_not_charged(
     assert record["hold_nano"] >= by_rates(record["meters"], DEAR)
 
 
-def test_hours_that_hold_now_beat_the_whole_day(hub: Hub, fake: FakeUpstream) -> None:
+def test_current_hours_win_over_the_whole_day(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     now = clock.now()
     begin, end = (f"{now + dt.timedelta(hours=n):%H:00}" for n in (-2, 3))
@@ -221,9 +215,7 @@ def test_hours_that_hold_now_beat_the_whole_day(hub: Hub, fake: FakeUpstream) ->
     assert record["charge_nano"] == by_rates(record["meters"], DEAR)
 
 
-def test_what_it_cost_us_stands_beside_the_charge_and_is_for_operators(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_cost_is_recorded_with_the_charge_for_operators_only(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates={**RATES, "requests": 50_000_000})
     (channel,) = hub.rows(
         "SELECT c.name FROM gateway_channel c JOIN gateway_route r ON r.channel_id = c.id "
@@ -245,7 +237,7 @@ def test_what_it_cost_us_stands_beside_the_charge_and_is_for_operators(
     assert body["cost"] is None
 
 
-def test_a_cost_that_is_not_known_is_null(hub: Hub, fake: FakeUpstream) -> None:
+def test_unknown_cost_is_null(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     hub.price(model, {"in_text": 9}, kind="cost")
     known(hub, fake)
@@ -254,7 +246,7 @@ def test_a_cost_that_is_not_known_is_null(hub: Hub, fake: FakeUpstream) -> None:
     assert record["charge_nano"] > 0
 
 
-def test_a_price_that_was_charged_stays_by_the_database(hub: Hub, fake: FakeUpstream) -> None:
+def test_database_protects_a_charged_price(hub: Hub, fake: FakeUpstream) -> None:
     """I11: neither its rates nor its beginning change, and no end reaches behind a request."""
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     unused = hub.price(f"{model}-unused", RATES)
@@ -275,7 +267,7 @@ def test_a_price_that_was_charged_stays_by_the_database(hub: Hub, fake: FakeUpst
     execute("DELETE FROM billing_priceversion WHERE id = %s", [unused])
 
 
-def test_two_prices_of_one_key_never_overlap_by_the_database(hub: Hub, fake: FakeUpstream) -> None:
+def test_database_prevents_overlapping_prices(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake, rates=RATES)
     (row,) = hub.rows("SELECT id FROM billing_price WHERE model = %s", model)
     with pytest.raises(psycopg.errors.ExclusionViolation):

@@ -70,7 +70,7 @@ def test_an_inference_profile_is_charged_by_its_region(
     hub.assert_books_balance()
 
 
-def test_our_cost_is_that_of_the_region_and_the_customers_price_stays(
+def test_cost_follows_the_region_and_the_customers_price_stays(
     hub: Hub, vertex: FakeVertex
 ) -> None:
     """Vertex's location is in the address."""
@@ -87,7 +87,7 @@ def test_our_cost_is_that_of_the_region_and_the_customers_price_stays(
     assert record["cost_nano"] == by_rates(record["meters"], DEAR) > 0
 
 
-def test_the_hold_covers_the_dearest_region_and_the_one_that_answers_is_charged(
+def test_hold_covers_the_dearest_region_and_the_used_one_is_charged(
     hub: Hub, fake: FakeUpstream, bedrock: FakeBedrock
 ) -> None:
     tenant, model = hub.tenant(), new_name()
@@ -113,7 +113,7 @@ def test_the_hold_covers_the_dearest_region_and_the_one_that_answers_is_charged(
 
 
 @pytest.mark.parametrize("stated", ["", "us"])
-def test_a_region_that_nobody_knows_is_reviewed_until_the_operator_states_it(
+def test_unknown_region_is_reviewed_until_the_operator_states_it(
     hub: Hub, bedrock: FakeBedrock, stated: str
 ) -> None:
     """The name of a customer's own profile does not tell whether it is a global one."""
@@ -135,9 +135,7 @@ def test_a_region_that_nobody_knows_is_reviewed_until_the_operator_states_it(
     assert record["pricing"]["unknown"] == ["region=unknown"], id_text(record["id"])
 
 
-def test_where_a_provider_prices_by_no_region_the_stated_one_counts(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_stated_region_counts_where_the_provider_has_none(hub: Hub, fake: FakeUpstream) -> None:
     """Such as data residency: a channel whose region the operator states."""
     tenant, model, other = hub.tenant(), new_name(), new_name()
     for name, region in ((model, "eu"), (other, "")):

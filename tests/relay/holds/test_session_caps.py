@@ -167,7 +167,7 @@ def test_a_session_at_its_cap_is_refused_and_others_are_not(hub: Hub, fake: Fake
     hub.settled(tenant)
 
 
-def test_a_raised_budget_continues_the_session_at_once(hub: Hub, fake: FakeUpstream) -> None:
+def test_raised_budget_continues_the_session_immediately(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     budget = hub.budget(tenant, "0.02", "organisation", period="session")
     body: dict[str, Any] = {"text": "#tokens=400", "max_tokens": 400}
@@ -181,7 +181,7 @@ def test_a_raised_budget_continues_the_session_at_once(hub: Hub, fake: FakeUpstr
     assert window["spent_nano"] == hub.balance(tenant)["revenue"] > 20_000_000
 
 
-def test_a_lower_header_wins_and_a_higher_one_raises_nothing(hub: Hub, fake: FakeUpstream) -> None:
+def test_only_a_lower_header_changes_the_session_cap(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     hub.budget(tenant, "0.03", "team", period="session")
     body: dict[str, Any] = {"text": "#tokens=400", "max_tokens": 400}
@@ -203,9 +203,7 @@ def test_a_lower_header_wins_and_a_higher_one_raises_nothing(hub: Hub, fake: Fak
     assert of_client["cap_nano"] == 5 * NANO
 
 
-def test_a_cap_that_comes_later_counts_the_whole_session(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_later_cap_counts_the_whole_session(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """What was spent before it, and what runs while it comes."""
     tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
     assert turn(hub, tenant, model, text="#tokens=300", max_tokens=300).status == 200
@@ -274,7 +272,7 @@ def test_streams_of_an_ended_session_end_within_a_second(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "drained"])
-def test_what_an_ended_session_waits_for_ends_too(
+def test_pending_requests_of_an_ended_session_end_too(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, on_leave="drain")
@@ -335,7 +333,7 @@ def test_a_turn_of_an_ended_session_stops_within_a_second_on_ws(
     assert 0 < record["charge_nano"] < record["hold_nano"]
 
 
-def test_a_realtime_session_that_is_ended_says_so_within_a_second(hub: Hub) -> None:
+def test_ended_realtime_session_says_so_within_a_second(hub: Hub) -> None:
     """What is being made is cancelled at the provider, and paid."""
     tenant = hub.tenant()
     with FakeRealtime() as provider:
@@ -383,7 +381,7 @@ def test_an_ended_session_is_refused_until_it_is_reopened(
     hub.settled(tenant)
 
 
-def test_an_ended_session_ends_nobody_elses(hub: Hub, fake: FakeUpstream) -> None:
+def test_ended_session_ends_only_its_own_requests(hub: Hub, fake: FakeUpstream) -> None:
     """P12: the same name under another key is another session."""
     one, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
     end(hub, one)

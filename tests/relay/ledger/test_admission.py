@@ -42,7 +42,7 @@ WORDS: Final = ("admitted", "insufficient", "limited", "again", "no_wallet", "no
 @pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize("tries", [0, 3, 4])
 @pytest.mark.parametrize("word", WORDS)
-def test_which_verdicts_are_asked_again(word: str, tries: int, released: bool) -> None:
+def test_verdicts_that_are_asked_again(word: str, tries: int, released: bool) -> None:
     """P5: what was replaced is resolved by the first question, so it is in no second one."""
     asked = request(tries=tries)
     again = admission.ask_again(asked, Verdict(word, 0), {ORGANISATION} if released else set())
@@ -55,7 +55,7 @@ def test_which_verdicts_are_asked_again(word: str, tries: int, released: bool) -
         assert again is None
 
 
-def test_a_request_of_which_nothing_is_said_has_seen_no_change_and_no_try() -> None:
+def test_empty_request_state_has_no_change_and_no_try() -> None:
     plain = request()
     assert (plain.guards, plain.guarded, plain.tries) == (0, None, 0)
     assert Guarded((), 0).included_nano == 0
@@ -69,7 +69,7 @@ def test_a_request_of_which_nothing_is_said_has_seen_no_change_and_no_try() -> N
         (("limited", "0", '{"gate":"tpm"}'), Verdict("limited", 0, {"gate": "tpm"})),
     ],
 )
-def test_a_verdict_is_read_off_its_row(row: Any, verdict: Verdict) -> None:
+def test_verdict_is_read_from_its_row(row: Any, verdict: Verdict) -> None:
     assert admission.verdicts([row]) == [verdict]
 
 
@@ -89,7 +89,7 @@ def test_only_missing_accounts_and_windows_are_opened() -> None:
     assert admission.prepare(both) == [accounts, windows]
 
 
-def test_windows_of_sessions_are_opened_under_the_lock_of_accounts() -> None:
+def test_session_windows_open_under_the_account_lock() -> None:
     """I23: for a budget, and for what a client lets its session cost."""
     session = "00000000-0000-0000-0000-0000000000aa"
     rows = [[4, "session", 0, "UTC", session, str(ORGANISATION)]]
@@ -101,7 +101,7 @@ def test_windows_of_sessions_are_opened_under_the_lock_of_accounts() -> None:
     assert str(opened[1]["sessions"]).count("aa") == 2
 
 
-def test_a_hold_without_limits_is_the_whole_price_and_looks_at_nothing_else() -> None:
+def test_hold_without_limits_is_the_whole_price() -> None:
     asked = request(guards=3)
     assert admission._hold(asked) == HoldRequest(
         attempt_id=asked.attempt.id,
@@ -114,7 +114,7 @@ def test_a_hold_without_limits_is_the_whole_price_and_looks_at_nothing_else() ->
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_guarded_hold_takes_one_of_the_requests_per_minute_for_its_first_attempt(n: int) -> None:
+def test_guarded_hold_counts_one_request_per_minute(n: int) -> None:
     """P2: included units pay their part of the price."""
     guarded = Guarded((4,), 20, None, ((7, 2),), 30)
     hold = admission._hold(request(attempt=attempt(n), guarded=guarded))

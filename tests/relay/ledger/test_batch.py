@@ -57,7 +57,7 @@ async def test_the_first_transaction_of_a_process_has_its_lease() -> None:
     assert writer.connection.ran[-1] == [settlement.lease(process_id)]
 
 
-async def test_a_writer_without_a_process_has_no_lease_to_write() -> None:
+async def test_writer_without_a_process_writes_no_lease() -> None:
     writer = Writer()
     assert not writer.batches.lease_due
     writer.batches.renew_lease()
@@ -73,7 +73,7 @@ async def test_a_writer_without_a_process_has_no_lease_to_write() -> None:
         ([DatabaseRefused("22P05", "no such character")], False),
     ],
 )
-async def test_a_conflict_of_two_transactions_is_tried_once_more(
+async def test_conflict_of_two_transactions_is_retried_once(
     errors: Sequence[Exception], asked_again: bool
 ) -> None:
     """And no further, or two that are in each other's way would go on for ever."""

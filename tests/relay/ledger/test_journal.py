@@ -40,7 +40,7 @@ def resolved(count: int) -> list[Settlement]:
     return [item for item in settlements(count + 1) if type(item) is Settlement]
 
 
-def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
+def test_killed_process_leaves_its_uncommitted_lines(tmp_path: Path) -> None:
     """But no refusal, which moves no money."""
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, text=True, stdout=subprocess.PIPE
@@ -58,7 +58,7 @@ def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
+def test_mark_stays_until_its_ending(tmp_path: Path) -> None:
     """Marks of the dead are this process's until they are committed."""
     (ended, running), dead = resolved(2), opened(tmp_path)
     for item in (ended, running):
@@ -78,13 +78,13 @@ def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_living_process_noted_is_its_own(tmp_path: Path) -> None:
+def test_journal_of_a_living_process_is_its_own(tmp_path: Path) -> None:
     living, other = opened(tmp_path), opened(tmp_path)
     living.note(resolved(1)[0])
     assert other.adopt() == []
 
 
-def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
+def test_torn_slot_spares_the_others(tmp_path: Path) -> None:
     dead, noted = opened(tmp_path), resolved(3)
     for item in noted:
         dead.note(item)
@@ -98,7 +98,7 @@ def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
     assert heir.damaged == 1
 
 
-def test_what_is_left_of_a_longer_line_is_no_damage(tmp_path: Path) -> None:
+def test_leftover_of_a_longer_line_is_no_damage(tmp_path: Path) -> None:
     """A slot is written over: a line that is shorter than the one before ends before its end."""
     dead, (ended,) = opened(tmp_path), resolved(1)
     dead.mark(ended.attempt_id, '{"out_text":' + "5" * 1000 + "}")
@@ -109,7 +109,7 @@ def test_what_is_left_of_a_longer_line_is_no_damage(tmp_path: Path) -> None:
     assert heir.damaged == 0
 
 
-def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
+def test_overflow_waits_without_the_journal(tmp_path: Path) -> None:
     """Long texts are left out; what finds no slot is left to the marks."""
     dead, noted = opened(tmp_path), resolved(4100)
     ending = msgspec.structs.replace(noted[0].ending, raw_usage='"' + "x" * 5000 + '"')
@@ -124,7 +124,7 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
     assert results[long.attempt_id].ending.meters == long.ending.meters
 
 
-def test_what_is_too_long_for_a_slot_takes_nothing_from_the_next(tmp_path: Path) -> None:
+def test_overlong_text_spares_the_next_slot(tmp_path: Path) -> None:
     dead, noted = opened(tmp_path), resolved(2)
     for item in noted:
         dead.note(item)

@@ -84,7 +84,7 @@ def marks_of(write: Callable[[], None] = lambda: None) -> LedgerMarks:
     return LedgerMarks(LedgerRecovery(None, None), write)
 
 
-def test_all_streams_of_a_process_are_looked_at_by_one_timer(timers: Timers) -> None:
+def test_one_timer_watches_all_streams_of_a_process(timers: Timers) -> None:
     marks, streams = marks_of(), [Stream() for _ in range(5)]
     for stream in streams:
         marks.watch(stream)
@@ -128,7 +128,7 @@ def test_the_marks_of_all_streams_are_written_in_one_beat(
     assert writes == written_at
 
 
-def test_a_mark_that_could_not_be_written_stands_behind_a_later_one() -> None:
+def test_failed_mark_yields_to_a_later_one() -> None:
     marks, stream, other = marks_of(), Stream(), Stream()
     marks.mark(stream)
     marks.mark(other)
@@ -147,7 +147,7 @@ def test_a_stream_that_ended_leaves_no_mark_to_write(timers: Timers) -> None:
     assert marks.take() == {}
 
 
-def test_settlements_that_are_due_stay_due_over_more_than_one_batch() -> None:
+def test_due_settlements_stay_due_over_several_batches() -> None:
     queue = LedgerQueue(lambda: None)
     queue.settlements += settlements(2 * BATCH_MAX + 1)
     queue.due, batch, sizes = True, Batch(), list[int]()
@@ -158,7 +158,7 @@ def test_settlements_that_are_due_stay_due_over_more_than_one_batch() -> None:
     assert not queue.has_settlements
 
 
-def test_what_was_not_written_is_written_before_what_came_behind_it() -> None:
+def test_unwritten_settlements_are_written_before_later_ones() -> None:
     """The first settlements are those that are in the spool."""
     queue, (first, second, third) = LedgerQueue(lambda: None), settlements(3)
     queue.settlements += [first, second]
@@ -172,7 +172,7 @@ def spooled(folder: Path) -> list[object]:
     return [item for path in folder.glob("*.spool") for item in read(path.read_bytes()).items]
 
 
-async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptied(
+async def test_mark_is_spooled_once_until_it_moves_or_the_spool_is_emptied(
     tmp_path: Path,
 ) -> None:
     recovery, attempt = LedgerRecovery(Spool(tmp_path, new_id(), _BYTES_MAX), None), new_id()
@@ -213,7 +213,7 @@ async def test_a_dead_process_leaves_one_ending_and_its_last_mark(
     recovery.close()
 
 
-def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
+def test_surplus_admissions_take_turns(timers: Timers) -> None:
     """P35: of an organisation that asks less, all are in the next batch."""
     queue, many, few = LedgerQueue(lambda: None), new_id(), new_id()
     admissions = [admission(many) for _ in range(2 * BATCH_MAX)] + [admission(few)]
@@ -272,7 +272,7 @@ async def test_the_ledger_knows_when_keys_share_the_process() -> None:
     assert seen == [(False, BATCH_MAX), (True, SHARED_BATCH_MAX)]
 
 
-def test_as_many_admissions_as_a_batch_has_keep_their_order() -> None:
+def test_admissions_that_fit_a_batch_keep_their_order() -> None:
     """Where all are in the next batch, the first that asked has the last of the money."""
     queue, many, few = LedgerQueue(lambda: None), new_id(), new_id()
     admissions = [admission(many) for _ in range(BATCH_MAX - 1)] + [admission(few)]
@@ -280,7 +280,7 @@ def test_as_many_admissions_as_a_batch_has_keep_their_order() -> None:
     assert queue.take(Batch()).admissions == admissions
 
 
-def test_nobody_else_reads_what_a_relay_keeps_on_its_disk(tmp_path: Path) -> None:
+def test_relay_files_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     """P14: requests and their texts stand there."""
     folder = tmp_path / "of" / "relays"
     for kept in (Spool(folder, new_id(), _BYTES_MAX), Journal(folder, new_id())):

@@ -107,7 +107,9 @@ def record_of(hub: Hub, one: AdmissionRequest) -> dict[str, object]:
     return row
 
 
-async def test_more_than_one_batch_at_once(hub: Hub, connection: PipelinedConnection) -> None:
+async def test_requests_beyond_one_batch_stay_within_the_money(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
     """P2: the sum of what was admitted is what there was, to the unit."""
     ledger, tenant = LedgerWriter(connection), hub.tenant("0.000030000")
     batch = [asked(tenant) for _ in range(BATCH_MAX + 100)]
@@ -123,9 +125,7 @@ async def test_more_than_one_batch_at_once(hub: Hub, connection: PipelinedConnec
     hub.assert_books_balance()
 
 
-async def test_what_one_batch_releases_the_same_batch_can_hold(
-    hub: Hub, connection: PipelinedConnection
-) -> None:
+async def test_batch_can_hold_what_it_releases(hub: Hub, connection: PipelinedConnection) -> None:
     """Failing over needs no second balance."""
     ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
     first = asked(tenant)
@@ -142,9 +142,7 @@ async def test_what_one_batch_releases_the_same_batch_can_hold(
     hub.assert_books_balance()
 
 
-async def test_ending_that_cannot_be_stored_harms_no_other(
-    hub: Hub, connection: PipelinedConnection
-) -> None:
+async def test_unstorable_ending_harms_no_other(hub: Hub, connection: PipelinedConnection) -> None:
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     good, bad = asked(tenant), asked(tenant)
     await asyncio.gather(ledger.admit(good), ledger.admit(bad))
@@ -159,7 +157,7 @@ async def test_ending_that_cannot_be_stored_harms_no_other(
     hub.assert_books_balance()
 
 
-async def test_request_that_cannot_be_stored_refuses_no_other(
+async def test_unstorable_request_rejects_no_other(
     hub: Hub, connection: PipelinedConnection
 ) -> None:
     ledger, tenant = LedgerWriter(connection), hub.tenant()
@@ -177,7 +175,7 @@ async def test_request_that_cannot_be_stored_refuses_no_other(
 
 
 @pytest.mark.parametrize("when", ["asked", "told"])
-async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
+async def test_client_leaving_during_admission_leaves_a_record_and_no_hold(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Also where it leaves in the moment in which it was told, and has not heard it yet."""
@@ -228,7 +226,7 @@ async def test_free_requests_are_in_the_books_too(
     hub.assert_books_balance()
 
 
-async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
+async def test_closed_lane_rejects_immediately(hub: Hub) -> None:
     connection = PipelinedConnection(hub.dsn, 20.0)
     with pytest.raises(DatabaseAway):
         await LedgerWriter(connection).admit(asked(hub.tenant()))
@@ -237,7 +235,7 @@ async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
     await connection.close()
 
 
-async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
+async def test_locked_accounts_delay_no_other_organisation(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: who waits for a lock in vain is asked to come again; the others of its batch go on."""
@@ -267,7 +265,7 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
     await connection.close()
 
 
-async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_behind_releases(
+async def test_pending_ending_prevents_rejection_for_money(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I5: in the parts of a batch as in the whole one."""
@@ -326,7 +324,7 @@ async def test_late_usage_is_in_the_journal_until_it_is_written(hub: Hub, tmp_pa
     await connection.close()
 
 
-async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_holds(
+async def test_ending_waits_for_an_admission_unless_others_need_its_place(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
@@ -354,7 +352,7 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     assert unresolved() == 1
 
 
-async def test_few_admissions_go_before_the_settlements_that_wait_and_many_along_with_them(
+async def test_few_admissions_precede_settlements_and_many_join_them(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
@@ -372,7 +370,7 @@ async def test_few_admissions_go_before_the_settlements_that_wait_and_many_along
 
 
 @pytest.mark.parametrize(("wait_s", "many"), [(0.01, 1000), (3600, 3)])
-async def test_settlements_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
+async def test_settlements_wait_for_time_or_number_then_for_no_one(
     hub: Hub,
     connection: PipelinedConnection,
     monkeypatch: pytest.MonkeyPatch,
@@ -392,7 +390,7 @@ async def test_settlements_wait_for_a_time_or_a_number_of_others_and_then_for_no
 
 
 @pytest.mark.parametrize("hold_nano", [100, 60])
-async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
+async def test_admission_can_hold_what_a_later_ending_releases(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
@@ -408,7 +406,7 @@ async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
     hub.assert_books_balance()
 
 
-async def test_an_ending_rides_with_the_marks_of_other_streams(
+async def test_ending_is_committed_with_other_streams_marks(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
@@ -456,7 +454,7 @@ async def failing_once(hub: Hub) -> AsyncIterator[FailingOnce]:
 @pytest.mark.parametrize(
     "sqlstate", ["40001", "40P01", "53200", "55P03", "57014", "57P01", "25006"]
 )
-async def test_what_passes_is_tried_again_and_not_taken_for_what_cannot_be_stored(
+async def test_transient_failure_is_retried_and_not_taken_as_unstorable(
     hub: Hub, failing_once: FailingOnce, sqlstate: str
 ) -> None:
     """P1: the ending is written whole, with its texts."""
@@ -530,7 +528,7 @@ class Away(PipelinedConnection):
         raise DatabaseAway("as the test wants it")
 
 
-async def test_an_admission_does_not_wait_until_what_failed_is_tried_again(
+async def test_admission_does_not_wait_for_a_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """P18: new work is refused at once, also while the ends of others wait."""
@@ -545,7 +543,7 @@ async def test_an_admission_does_not_wait_until_what_failed_is_tried_again(
     ledger._worker.cancel()
 
 
-async def test_an_ending_that_is_due_follows_the_few_admissions_before_it(
+async def test_due_ending_follows_the_few_admissions_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """I23: others wait for the place that it holds, and it does not wait for its time again."""

@@ -47,7 +47,7 @@ def test_a_killed_stream_is_paid_up_to_its_mark(
     own_hub.assert_books_balance()
 
 
-def test_usage_that_was_told_early_is_in_the_mark(
+def test_early_reported_usage_is_in_the_mark(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """The amount is exact as far as the provider has told it, and counted on from there."""
@@ -63,7 +63,7 @@ def test_usage_that_was_told_early_is_in_the_mark(
     own_hub.assert_books_balance()
 
 
-def test_what_nobody_saw_is_booked_to_us_at_its_estimate(
+def test_unobserved_work_is_booked_to_us_at_its_estimate(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """I15: without a mark the customer pays nothing; its input may have cost us all the same."""
@@ -85,7 +85,7 @@ def test_what_nobody_saw_is_booked_to_us_at_its_estimate(
     own_hub.assert_books_balance()
 
 
-def test_a_short_stream_leaves_no_mark_and_a_living_process_keeps_its_holds(
+def test_short_stream_leaves_no_mark_and_live_holds_stay(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)

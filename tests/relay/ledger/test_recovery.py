@@ -24,7 +24,7 @@ def marks_of(folder: Path) -> dict[object, str]:
     return {item.attempt_id: item.meters for item in items if isinstance(item, Marked)}
 
 
-def test_committed_marks_are_not_taken_over_again(tmp_path: Path) -> None:
+def test_committed_marks_are_not_adopted_again(tmp_path: Path) -> None:
     (running,), dead = resolved(1), opened(tmp_path)
     dead.mark(running.attempt_id, '{"out_text":5}')
     dead.close()
@@ -40,7 +40,7 @@ def test_without_a_journal_there_is_nothing_to_forget() -> None:
     LedgerRecovery(None, None).forget_marks({running.attempt_id: "{}"})
 
 
-async def test_what_is_not_on_the_disk_does_not_count_as_stored(tmp_path: Path) -> None:
+async def test_unwritten_data_does_not_count_as_stored(tmp_path: Path) -> None:
     """P1, P18: no new work is taken while a settlement waits on the disk, and none is given up that
     is not there."""
     kept, marks = resolved(2), {new_id(): "{}"}
@@ -59,7 +59,7 @@ async def test_what_is_not_on_the_disk_does_not_count_as_stored(tmp_path: Path) 
     recovery.close()
 
 
-async def test_marks_of_a_failed_write_are_written_by_the_next(
+async def test_next_write_includes_marks_of_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P1: a machine that dies later would leave the stream without its mark, and it would be
@@ -90,7 +90,7 @@ async def test_marks_without_space_do_not_count_as_stored(tmp_path: Path) -> Non
     recovery.close()
 
 
-async def test_a_spool_that_cannot_be_emptied_takes_no_new_work(
+async def test_unemptied_spool_takes_no_new_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P18: the next ends would have no space."""

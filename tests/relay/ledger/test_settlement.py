@@ -22,7 +22,7 @@ def settlement(basis: str) -> Settlement:
     )
 
 
-def test_what_resolved_no_hold_came_late() -> None:
+def test_late_usage_is_what_resolved_no_hold() -> None:
     """Where something was counted: a row of the result is the attempt whose hold it resolved."""
     first, second, uncounted = settlement("measured"), settlement("drained"), settlement("none")
     batch = [first, second, uncounted]
@@ -55,7 +55,7 @@ def refusal(window_id: int | None, *, after_attempts: bool = False) -> Refusal:
 @pytest.mark.parametrize(
     ("windows", "told"), [((), []), ((None,), []), ((7,), [7]), ((7, None, 5, 7), [5, 7])]
 )
-def test_a_budget_that_refuses_is_told_of(
+def test_rejecting_budget_sends_its_alert(
     windows: tuple[int | None, ...], told: list[int], after_attempts: bool
 ) -> None:
     """Something of it may be left, and its alert of 100 % is due all the same."""

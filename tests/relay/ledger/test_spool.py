@@ -81,7 +81,7 @@ def same(one: Sequence[Kept], other: Sequence[Kept]) -> bool:
     return str(one).replace("('a',)", "['a']") == str(other).replace("('a',)", "['a']")
 
 
-def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
+def test_spool_of_a_dead_process_is_adopted_once(tmp_path: Path) -> None:
     kept = settlements(5)
     dead, first, second = opened(tmp_path), opened(tmp_path), opened(tmp_path)
     dead.append(kept[:3])
@@ -99,7 +99,7 @@ def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_torn_tail_spares_the_rest(tmp_path: Path) -> None:
     kept = settlements(3)
     opened(tmp_path).append(kept)
     raw = file_of(tmp_path).read_bytes()
@@ -113,7 +113,7 @@ def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])
-def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) -> None:
+def test_damaged_record_spares_the_rest(tmp_path: Path, damaged: int) -> None:
     """Whichever of its bytes is damaged: only its own record is lost, and that is counted."""
     kept = settlements(4)
     opened(tmp_path).append(kept)
@@ -132,7 +132,7 @@ def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) ->
     assert result.damaged == 1
 
 
-def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_hole_in_the_file_spares_the_rest(tmp_path: Path) -> None:
     """A machine that lost its power may have written later blocks and not earlier ones."""
     kept = settlements(6)
     opened(tmp_path).append(kept)
@@ -144,7 +144,7 @@ def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
     assert result.damaged == 1
 
 
-def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_record_of_another_release_spares_the_rest(tmp_path: Path) -> None:
     """A process that could not start for it would take all the others' settlements along; its hold
     is the sweeper's."""
     kept = settlements(2)
@@ -157,7 +157,7 @@ def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> Non
     assert same(heir.adopt(), kept)
 
 
-def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) -> None:
+def test_spool_has_an_end_and_is_empty_after_clearing(tmp_path: Path) -> None:
     spool = opened(tmp_path, 4096)
     spool.append(settlements(3))
     with pytest.raises(SpoolUnusable, match="full"):
@@ -202,7 +202,7 @@ def test_a_failed_write_leaves_nothing_behind(
     assert read(file_of(tmp_path).read_bytes()).items == []
 
 
-def test_space_that_could_not_be_allocated_is_asked_for_again(
+def test_unallocated_space_is_requested_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P18: a process that takes new work has the space to keep its end."""
@@ -219,7 +219,7 @@ def test_space_that_could_not_be_allocated_is_asked_for_again(
     assert file_of(tmp_path).stat().st_size == _BYTES_MAX
 
 
-def test_what_was_written_without_allocated_space_is_kept(
+def test_data_written_without_allocated_space_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P18: the space is allocated again once the file is empty, not before."""
@@ -250,7 +250,7 @@ def test_marks_take_no_space_from_settlements(tmp_path: Path) -> None:
     assert same(read(file_of(tmp_path).read_bytes()).items, kept)
 
 
-async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) -> None:
+async def test_missing_spool_takes_no_new_work(hub: Hub, tmp_path: Path) -> None:
     """No end could be kept if the database went away: 503 before, not a loss after."""
     place = tmp_path / "spool"
     place.write_text("in the way")
@@ -270,7 +270,7 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     await connection.close()
 
 
-async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own(
+async def test_spool_adopted_during_a_batch_is_emptied_after_its_own(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a dead process left is on the disk until it is in the database."""
@@ -326,7 +326,7 @@ class Failing(PipelinedConnection):
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
+async def test_kill_between_spool_batches_loses_nothing(
     hub: Hub, tmp_path: Path, adopted: bool
 ) -> None:
     """P1: the spool is kept until the last of it is in the database, whoever wrote it."""
@@ -378,7 +378,7 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
     hub.assert_books_balance()
 
 
-def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
+def test_kill_during_a_database_outage_loses_no_settlement(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     own_hub.start()
@@ -412,7 +412,7 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
     own_hub.assert_books_balance()
 
 
-def test_marks_go_on_while_the_database_is_away(
+def test_marks_continue_during_a_database_outage(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """P1: a process that dies in that time leaves its streams short by no more than a window."""
@@ -436,7 +436,7 @@ def test_marks_go_on_while_the_database_is_away(
     own_hub.wait(lambda: bool(own_hub.rows(query)), "the mark is not taken up")
 
 
-def test_operators_hear_of_damaged_records_and_nothing_is_counted_twice(own_hub: Hub) -> None:
+def test_operators_learn_of_damaged_records_and_nothing_counts_twice(own_hub: Hub) -> None:
     """A real process starts beside the damaged spool of a dead one: the fact of the letter and the
     metric are there once, and what was read is in the books once."""
     own_hub.spool.mkdir()
@@ -461,7 +461,7 @@ def test_operators_hear_of_damaged_records_and_nothing_is_counted_twice(own_hub:
     assert [row["value"] for row in own_hub.rows(counted)] == [1]
 
 
-async def test_a_fact_of_damage_that_is_written_twice_is_one(hub: Hub) -> None:
+async def test_repeated_damage_fact_is_one(hub: Hub) -> None:
     """The answer of the first time may have been lost."""
     connection, damaged = PipelinedConnection(hub.dsn, 20.0), DamagedRecords(new_id(), 3)
     await connection.open()

@@ -87,7 +87,7 @@ def waiting(hub: Hub) -> int:
         (of_requests_at_once, "10.00", "limited"),
     ],
 )
-async def test_what_fits_once_is_admitted_once(
+async def test_amount_that_fits_once_is_admitted_once(
     hub: Hub,
     connections: tuple[Lingering, PipelinedConnection],
     limit: Callable[[Hub, Tenant], Guarded | None],

@@ -93,7 +93,7 @@ def test_the_fullest_budget_is_told(lonely: Hub, fake: FakeUpstream, stream: boo
         {"period": "day", "scope": "organisation"},
     ],
 )
-def test_budgets_that_refuse_nothing_or_are_not_the_callers_own_are_not_told(
+def test_only_the_callers_rejecting_budgets_are_reported(
     lonely: Hub, fake: FakeUpstream, over: dict[str, Any]
 ) -> None:
     hub = lonely
@@ -113,7 +113,7 @@ def test_budgets_that_refuse_nothing_or_are_not_the_callers_own_are_not_told(
         {"period": "session", "scope": "organisation"},
     ],
 )
-def test_a_budget_that_never_resets_is_told_without_a_time(
+def test_unending_budget_is_reported_without_a_time(
     lonely: Hub, fake: FakeUpstream, over: dict[str, Any]
 ) -> None:
     """A budget of each session is the caller's own, whoever has it."""
@@ -133,7 +133,7 @@ def test_a_budget_that_never_resets_is_told_without_a_time(
     assert other["overage-utilization"] == ("0.80" if over == {"period": "total"} else "0.00")
 
 
-def test_a_budget_by_the_hour_is_told(lonely: Hub, fake: FakeUpstream) -> None:
+def test_hourly_budget_is_reported(lonely: Hub, fake: FakeUpstream) -> None:
     hub = lonely
     tenant, model = hub.tenant(), hub.model(fake)
     budget = hub.budget(tenant, "5.00", period="hour")
@@ -143,7 +143,7 @@ def test_a_budget_by_the_hour_is_told(lonely: Hub, fake: FakeUpstream) -> None:
     assert (later["overage-surpassed-threshold"], later["reset"]) == ("0.95", str(reset))
 
 
-def test_what_the_client_allows_its_session_is_told(lonely: Hub, fake: FakeUpstream) -> None:
+def test_clients_own_session_cap_is_reported(lonely: Hub, fake: FakeUpstream) -> None:
     hub = lonely
     tenant, model = hub.tenant(), hub.model(fake)
     first = told(hub, tenant, model, session="one", cap="5.00")

@@ -36,7 +36,7 @@ def skipped(hub: Hub, answer: Answer) -> Any:
 
 
 @pytest.mark.parametrize(("most", "reason"), [({"rpm": 1}, "requests"), ({"tpm": 210}, "tokens")])
-def test_a_channel_at_its_limit_gives_way_to_the_next(
+def test_channel_at_its_limit_yields_to_the_next(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, most: dict[str, int], reason: str
 ) -> None:
     """For all organisations; the attempt says which channel was skipped, and why."""
@@ -57,7 +57,7 @@ def test_a_channel_at_its_limit_gives_way_to_the_next(
     ] * 2
 
 
-def test_without_another_channel_the_wait_is_told(hub: Hub, fake: FakeUpstream) -> None:
+def test_wait_is_reported_without_another_channel(hub: Hub, fake: FakeUpstream) -> None:
     """429 with Retry-After, whose cause and next step it names; a new limit is heard of at once."""
     tenant, other = hub.tenant(), hub.tenant()
     model = hub.model(fake, rpm=1)
@@ -77,7 +77,7 @@ def test_without_another_channel_the_wait_is_told(hub: Hub, fake: FakeUpstream) 
     hub.wait(lambda: hub.post(other, ask(model)).status == 200, "the limit stays")
 
 
-def test_requests_at_once_of_a_channel(
+def test_parallel_requests_of_a_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The place is free again as soon as the answer has ended."""
@@ -95,7 +95,7 @@ def test_requests_at_once_of_a_channel(
     assert channel_of(hub, hub.post(other, ask(model, "#tokens=1"))) == f"{model}-0"
 
 
-def test_a_full_channel_behind_a_fault_leaves_the_fault_as_the_answer(
+def test_fault_is_reported_when_the_next_channel_is_full(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The one attempt that was made is recorded, and the request's end with it."""
@@ -124,7 +124,7 @@ def test_an_uncapped_request_is_capped_to_the_channels_tokens(hub: Hub, fake: Fa
 
 
 @pytest.mark.parametrize("cap", ["spend_cap_day_nano", "spend_cap_month_nano"])
-def test_a_channel_whose_cost_has_reached_its_cap_is_skipped(
+def test_channel_at_its_spend_cap_is_skipped(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, cap: str
 ) -> None:
     """By what is settled: the request that goes over it is answered. Operators are told once."""
@@ -157,7 +157,7 @@ def test_a_channel_whose_cost_has_reached_its_cap_is_skipped(
     hub.wait(lambda: channel_of(hub, hub.post(tenant, body)) == f"{model}-0", "the cap stays")
 
 
-def test_without_another_channel_a_cap_is_the_answer(hub: Hub, fake: FakeUpstream) -> None:
+def test_spend_cap_is_the_answer_without_another_channel(hub: Hub, fake: FakeUpstream) -> None:
     model, tenant = hub.model(fake, spend_cap_month_nano=1), hub.tenant()
     assert hub.post(tenant, ask(model, "#tokens=1")).status == 200
     answers: list[Answer] = []
@@ -172,7 +172,7 @@ def test_without_another_channel_a_cap_is_the_answer(hub: Hub, fake: FakeUpstrea
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 3960
 
 
-def test_who_could_serve_a_request_but_is_full_is_not_taken_for_unable(
+def test_full_channel_is_not_reported_as_unable(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The other channel has no tools: the client hears of the limit, and not that it is wrong."""

@@ -36,7 +36,7 @@ def lost(hub: Hub, tenant: Tenant) -> int:
     return -hub.balance(tenant).get("platform:loss", 0)
 
 
-def test_absorbed_is_charged_to_nobody_and_the_cost_is_ours(
+def test_absorbed_charge_is_no_ones_and_the_cost_is_ours(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     tenant, model = ruled(hub, {"kind": "absorb"}), hub.model(fake)
@@ -65,7 +65,7 @@ def test_a_failed_stream_is_absorbed_too(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(paid, tenant.organisation_id) == [{"basis": "measured", "flags": []}]
 
 
-def test_a_whole_answer_that_lacks_its_usage_alone_is_never_absorbed(
+def test_whole_answer_lacking_only_usage_is_never_absorbed(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     tenant, model = ruled(hub, {"kind": "absorb"}), hub.model(fake)
@@ -84,7 +84,7 @@ def test_a_whole_answer_that_lacks_its_usage_alone_is_never_absorbed(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_a_rule_of_the_model_reads_on_where_the_channel_would_cancel(
+def test_model_rule_reads_on_where_the_channel_would_cancel(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -117,9 +117,7 @@ def test_measured_only_closes_a_channel_that_would_drain(
     assert lost(hub, tenant) == 0
 
 
-def test_reading_on_ends_when_its_time_is_over(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_reading_on_ends_at_its_time_limit(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     tenant, model = ruled(hub, {"kind": "drain", "seconds": 1}), hub.model(fake)
     attempt = left(hub, clients, tenant, ask(model, "#tokens=9000 #delay_ms=5", stream=True))
     row = fake.wait_for_row(attempt)
@@ -129,9 +127,7 @@ def test_reading_on_ends_when_its_time_is_over(
     assert record["meters"]["out_text"] < 9000
 
 
-def test_reading_on_ends_when_it_has_cost_enough(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_reading_on_ends_at_its_cost_limit(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """60 nano are 20 tokens."""
     rule = {"kind": "drain", "seconds": 60, "cost": "0.00000006"}
     tenant, model = ruled(hub, rule), hub.model(fake)
@@ -152,7 +148,7 @@ def test_reading_on_ends_when_it_has_cost_enough(
         ("#tokens=2 #prompt=5000", "estimated"),
     ],
 )
-def test_what_a_whole_answer_costs_above_the_limit_is_ours(
+def test_cost_of_a_whole_answer_above_the_limit_is_ours(
     hub: Hub, clients: Clients, fake: FakeUpstream, more: str, basis: str
 ) -> None:
     """Its usage comes only when all of it is there: it is charged up to the limit, to the token."""
@@ -177,7 +173,7 @@ def test_what_a_whole_answer_costs_above_the_limit_is_ours(
     assert counted > meters["out_text"]
 
 
-def test_a_killed_process_charges_nothing_that_would_be_absorbed(
+def test_killed_process_charges_nothing_absorbable(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     own_hub.start()

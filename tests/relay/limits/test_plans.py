@@ -112,7 +112,9 @@ def fresh() -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_rows_are_looked_up_by_what_is_asked(fresh: psycopg.Connection[Any], name: str) -> None:
+def test_rows_are_found_by_the_requested_condition(
+    fresh: psycopg.Connection[Any], name: str
+) -> None:
     """Constant CPU for a request: no scan of a table, and no index read without a condition."""
     text = Prepared(0, STATEMENTS[name][0]).text
     row = fresh.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + text).fetchone()

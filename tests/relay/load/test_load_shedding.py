@@ -47,7 +47,7 @@ def measure(
         pytest.param(1.0, 60, MANY, 1.0, 0.0, id="off"),
     ],
 )
-def test_nobody_is_refused(
+def test_light_load_rejects_no_one(
     wait_s: float, seconds: float, under_way: int, busy: float, wait_s_max: float
 ) -> None:
     shedding = LoadShedding(wait_s_max)
@@ -56,7 +56,7 @@ def test_nobody_is_refused(
     assert shedding.admits(100_000)
 
 
-def test_bursts_with_a_pause_between_them_are_taken() -> None:
+def test_spaced_bursts_are_accepted() -> None:
     shedding, now = LoadShedding(WAIT_S_MAX), 0.0
     for _ in range(5):
         now = measure(shedding, LONG, PATIENCE_S - MEASURED_EACH_S, at=now)
@@ -77,7 +77,7 @@ def test_waves_lower_no_limit() -> None:
     assert shedding.limit > limit
 
 
-def test_a_wait_that_stays_long_leaves_ever_fewer_but_some() -> None:
+def test_long_wait_admits_ever_fewer_but_some() -> None:
     shedding = LoadShedding(WAIT_S_MAX)
     now = measure(shedding, LONG, PATIENCE_S + 4 * MEASURED_EACH_S)
     for under_way in (1000, 500, 100, 65):
@@ -102,7 +102,7 @@ def test_a_short_wait_lets_ever_more_in_and_then_all() -> None:
 
 
 @pytest.mark.parametrize("clients", [10, 1000, 3000])
-def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> None:
+def test_rejected_clients_retry_when_they_can_be_served(clients: int) -> None:
     """However many wait: for each that is taken hardly more than one is refused in vain."""
     shedding, random, now = LoadShedding(WAIT_S_MAX), Random(1), 0.0
     taken = refused = 0
@@ -131,7 +131,7 @@ def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> N
     assert refused <= 1.5 * taken
 
 
-def test_a_wait_to_come_again_has_bounds() -> None:
+def test_retry_wait_is_bounded() -> None:
     shedding = LoadShedding(WAIT_S_MAX)
     now = measure(shedding, LONG, PATIENCE_S + 1)
     assert shedding.come_again_s() == COME_AGAIN_S[0]
@@ -158,7 +158,7 @@ def test_a_wait_to_come_again_has_bounds() -> None:
         pytest.param(5, 5, marks=pytest.mark.slow),
     ],
 )
-def test_as_much_is_served_as_there_is_capacity_for(times: float, provider_s: float) -> None:
+def test_all_capacity_is_used(times: float, provider_s: float) -> None:
     """Whatever comes: a process is never idle, and those whom it takes hardly wait."""
     process = Process(times, provider_s)
     process.run_until(20 + 4 * provider_s)

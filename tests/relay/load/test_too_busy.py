@@ -78,7 +78,7 @@ def asked(load: Load, path: str) -> tuple[int, dict[str, str], dict[str, Any]]:
         ("/v1beta/models/m:generateContent", ("error", "status"), "UNAVAILABLE"),
     ],
 )
-def test_a_refusal_is_typed_and_says_when_to_come_again(
+def test_overload_error_is_typed_and_says_when_to_retry(
     path: str, where: tuple[str, str], word: str
 ) -> None:
     load = Refusing()
@@ -111,7 +111,7 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     assert load.take_refused() == 1
 
 
-async def test_a_wait_for_a_turn_is_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_for_a_turn_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where requests wait in a queue before they begin, the event loop itself is never late."""
     monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)
     measured: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -132,7 +132,7 @@ def key_of(organisation_id: UUID) -> Principal:
     return cast(Principal, SimpleNamespace(organisation_id=organisation_id, key_id=new_id()))
 
 
-def test_a_full_process_takes_who_has_least_under_way() -> None:
+def test_full_process_admits_who_has_fewest_requests() -> None:
     """P35: a place that the largest organisation leaves is not given back to it."""
     load, large, small = Load(1.0, lambda: 501, float), key_of(new_id()), key_of(new_id())
     assert all(load.enter(large) for _ in range(500))
@@ -148,7 +148,7 @@ def test_a_full_process_takes_who_has_least_under_way() -> None:
     assert load.take_refused() == 2
 
 
-def test_what_runs_in_the_background_counts_for_its_key() -> None:
+def test_background_requests_count_for_their_key() -> None:
     """P35: requests that were answered and run on are under way, as those with a client are."""
     load, large, small = Load(1.0, lambda: 501, float), key_of(new_id()), key_of(new_id())
     for _ in range(500):
@@ -165,7 +165,7 @@ def test_what_runs_in_the_background_counts_for_its_key() -> None:
     assert load._organisations == {}
 
 
-def test_a_key_with_few_is_taken_beside_a_crowd_of_its_organisation() -> None:
+def test_key_with_few_requests_passes_its_organisations_crowd() -> None:
     load, organisation = Load(1.0, lambda: 101, float), new_id()
     crowd, few = key_of(organisation), key_of(organisation)
     assert all(load.enter(crowd) for _ in range(100))
@@ -181,7 +181,7 @@ def test_a_key_with_few_is_taken_beside_a_crowd_of_its_organisation() -> None:
     assert all(load.enter(other) for other in 5 * [key_of(new_id())])
 
 
-def test_a_process_is_shared_while_two_keys_have_requests_under_way() -> None:
+def test_process_is_shared_while_two_keys_have_requests() -> None:
     load, organisation = Load(1.0, lambda: 3, float), new_id()
     one, other = key_of(organisation), key_of(organisation)
     assert all(load.enter(one) for _ in range(2))
@@ -197,7 +197,7 @@ def test_a_process_is_shared_while_two_keys_have_requests_under_way() -> None:
     assert not load.is_shared()
 
 
-async def test_nothing_is_measured_where_nobody_is_refused() -> None:
+async def test_nothing_is_measured_while_no_one_is_rejected() -> None:
     await Load(0.0, lambda: 10_000, float).watch(lambda few: None)
 
 
@@ -219,14 +219,14 @@ async def test_who_has_few_beside_a_crowd_is_served_apart(
     watching.cancel()
 
 
-def test_those_that_could_not_be_counted_are_counted_later() -> None:
+def test_uncounted_requests_are_counted_later() -> None:
     load = Refusing()
     assert not load.enter(None)
     load.put_back(load.take_refused() + 2)
     assert load.take_refused() == 3
 
 
-async def test_a_process_that_rests_is_not_woken_to_be_measured(
+async def test_idle_process_is_not_woken_for_measuring(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)

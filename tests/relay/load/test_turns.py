@@ -38,7 +38,7 @@ def principal() -> Principal:
     return cast(Principal, SimpleNamespace(organisation_id=new_id(), key_id=new_id()))
 
 
-async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
+async def test_quiet_process_delays_no_one() -> None:
     turns, who = Turns(lambda: 500, lambda: True), principal()
     for _ in range(3):
         for _ in range(BEGUN_MAX):
@@ -50,7 +50,7 @@ async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
     assert turns.longest_wait_s() == 0.0
 
 
-async def test_few_who_are_under_way_are_not_counted() -> None:
+async def test_few_running_requests_are_not_counted() -> None:
     turns, who = Turns(lambda: BEGUN_MAX, lambda: True), principal()
     for _ in range(10 * BEGUN_MAX):
         begun = turns.begin(who)
@@ -59,7 +59,7 @@ async def test_few_who_are_under_way_are_not_counted() -> None:
     assert not turns.counting
 
 
-async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
+async def test_single_key_waits_only_behind_waiting_requests() -> None:
     shared = False
     turns, who = Turns(lambda: 500, lambda: shared), principal()
     for _ in range(10 * BEGUN_MAX):
@@ -77,7 +77,7 @@ async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
     await asyncio.gather(last, *waiting)
 
 
-async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
+async def test_small_key_starts_before_a_crowd() -> None:
     turns, crowd, other = Turns(lambda: 500, lambda: True), principal(), principal()
     begun: list[str] = []
 
@@ -114,7 +114,7 @@ async def crowd_in(turns: Turns) -> Principal:
     return crowd
 
 
-async def test_who_has_nothing_waiting_begins_ahead_of_a_crowd() -> None:
+async def test_key_with_nothing_waiting_starts_before_a_crowd() -> None:
     """As each wait takes two turns of the loop, and a request begins three times."""
     turns = Turns(lambda: 500, lambda: True)
     crowd, other = await crowd_in(turns), principal()
@@ -125,7 +125,7 @@ async def test_who_has_nothing_waiting_begins_ahead_of_a_crowd() -> None:
     assert not begins_at_once(turns, crowd)
 
 
-async def test_few_begin_ahead_of_those_who_wait_in_a_turn() -> None:
+async def test_few_start_before_requests_waiting_in_turn() -> None:
     turns = Turns(lambda: 500, lambda: True)
     await crowd_in(turns)
     for _ in range(3):
@@ -134,7 +134,7 @@ async def test_few_begin_ahead_of_those_who_wait_in_a_turn() -> None:
         await asyncio.sleep(0)
 
 
-async def test_another_key_begins_ahead_and_few_of_many_keys_do() -> None:
+async def test_another_key_starts_first_but_few_of_many_keys_do() -> None:
     turns = Turns(lambda: 500, lambda: True)
     crowd = await crowd_in(turns)
     keys = [
@@ -144,7 +144,7 @@ async def test_another_key_begins_ahead_and_few_of_many_keys_do() -> None:
     assert [begins_at_once(turns, key) for key in keys] == AHEAD_MAX * [True] + [False]
 
 
-async def test_who_leaves_the_queue_takes_no_turn() -> None:
+async def test_request_leaving_the_queue_takes_no_turn() -> None:
     turns, who = Turns(lambda: 500, lambda: True), principal()
     waiting = [asyncio.create_task(turns.begin(who)) for _ in range(100)]
     await asyncio.sleep(0)
@@ -202,7 +202,7 @@ def crowded_hub(own_hub: Hub) -> Hub:
 @pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["organisation", "key", "fifty organisations"])
-def test_few_beside_five_hundred_take_three_times_as_long_at_most(
+def test_few_requests_wait_little_beside_five_hundred(
     crowded_hub: Hub, provider: FakeUpstream, other_provider: FakeUpstream, who: str
 ) -> None:
     """Another organisation with five requests at once, another key of the same one, and fifty
@@ -255,7 +255,7 @@ def hub_p99_ms(hub: Hub, taken: Taken, provider: FakeUpstream) -> float:
 
 @pytest.mark.timed
 @pytest.mark.slow
-def test_few_beside_five_hundred_by_the_clock_of_the_hub(
+def test_few_requests_wait_little_by_the_hubs_clock(
     own_hub: Hub, provider: FakeUpstream, other_provider: FakeUpstream
 ) -> None:
     """A plain process, whose requests cost what they cost; providers are processes of their own,
@@ -287,9 +287,7 @@ def test_few_beside_five_hundred_by_the_clock_of_the_hub(
 
 @pytest.mark.timed
 @pytest.mark.slow
-def test_organisations_that_ask_as_much_are_answered_as_much(
-    crowded_hub: Hub, provider: FakeUpstream
-) -> None:
+def test_equal_organisations_are_served_equally(crowded_hub: Hub, provider: FakeUpstream) -> None:
     """Fifty of them, ten requests of each at once: beyond what the process serves."""
     assert crowded_hub.process is not None
     model = crowded_hub.model(provider)

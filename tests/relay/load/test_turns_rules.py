@@ -56,7 +56,7 @@ def test_few_have_their_share_of_all_together(under_way: list[int]) -> None:
         pytest.param("Aa Aa Bb Cc Cc", "0 2 3 1 4", id="three organisations"),
     ],
 )
-def test_organisations_and_then_keys_have_turns(waiting: str, order: str) -> None:
+def test_organisations_then_keys_take_turns(waiting: str, order: str) -> None:
     items = [(word[0], word[1], n) for n, word in enumerate(waiting.split())]
     assert order_by_turns(items) == [int(word) for word in order.split()]
 
@@ -91,7 +91,7 @@ def test_no_organisation_begins_twice_while_another_waits(waiting: Waiting) -> N
         left[organisation] -= 1
 
 
-def test_who_comes_to_a_long_queue_begins_after_one_of_each() -> None:
+def test_newcomer_starts_after_one_of_each() -> None:
     """However many of A wait, and go on coming."""
     queue, random = TurnQueue[str](), Random(35)
     for _ in range(500):
@@ -117,7 +117,7 @@ def test_who_comes_to_a_long_queue_begins_after_one_of_each() -> None:
         pytest.param(BEGUN_MAX, 0.0, BEGUN_MAX, id="never more than so many"),
     ],
 )
-def test_how_many_begin_follows_from_the_last_turn(
+def test_number_of_starts_follows_from_the_last_turn(
     allowance: int, turn_s: float, then: int
 ) -> None:
     assert next_allowance(allowance, turn_s) == then
@@ -139,7 +139,7 @@ def test_how_many_begin_follows_from_the_last_turn(
         pytest.param(0, [1] * 50, [50], False, id="more than half would be its organisation's"),
     ],
 )
-def test_above_the_limit_nobody_takes_more_than_a_fair_share(
+def test_no_one_takes_more_than_a_fair_share_above_the_limit(
     of_key: int, of_keys: list[int], of_organisations: list[int], taken: bool
 ) -> None:
     shedding = LoadShedding(WAIT_S_MAX)

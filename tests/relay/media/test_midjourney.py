@@ -73,7 +73,7 @@ def finished(hub: Hub, tenant: Tenant, prompt: str) -> dict[str, Any]:
 # ---- what the books say
 
 
-def test_a_picture_is_held_when_it_is_ordered_and_charged_once_at_its_end(
+def test_image_is_held_when_ordered_and_charged_once_at_its_end(
     hub: Hub, provider: FakeMidjourney
 ) -> None:
     tenant, prompt = hub.tenant(), "a cat #polls=3"
@@ -126,7 +126,7 @@ def test_a_failed_picture_costs_nothing_and_says_why(hub: Hub, provider: FakeMid
 
 
 @pytest.mark.parametrize("lie", quick("state", "id", "json", "html", "empty"))
-def test_what_a_provider_tells_that_cannot_be_is_not_believed(
+def test_impossible_provider_reports_are_not_believed(
     hub: Hub, provider: FakeMidjourney, lie: str
 ) -> None:
     tenant, prompt = hub.tenant(), f"a dog #lie={lie}"
@@ -138,7 +138,7 @@ def test_what_a_provider_tells_that_cannot_be_is_not_believed(
     assert spent(hub, tenant) == CALL_NANO
 
 
-def test_a_picture_without_an_end_fails_after_a_day_and_is_refunded(
+def test_unending_image_fails_after_a_day_and_is_refunded(
     hub: Hub, provider: FakeMidjourney
 ) -> None:
     tenant = hub.tenant()
@@ -177,9 +177,7 @@ def test_a_refusal_is_passed_on_by_its_code_and_costs_nothing(
 
 
 @pytest.mark.parametrize("code", quick(22, 21))
-def test_what_is_queued_or_there_already_is_accepted(
-    hub: Hub, provider: FakeMidjourney, code: int
-) -> None:
+def test_queued_or_existing_task_is_accepted(hub: Hub, provider: FakeMidjourney, code: int) -> None:
     tenant = hub.tenant()
     body = submit(hub, tenant, "imagine", prompt=f"queued #code={code}").json()
     assert body["code"] == code
@@ -191,7 +189,7 @@ def test_what_is_queued_or_there_already_is_accepted(
 
 
 @pytest.mark.parametrize("word", quick("noid", "html", "json", "empty"))
-def test_what_is_no_answer_makes_no_task(hub: Hub, word: str) -> None:
+def test_unreadable_answer_creates_no_task(hub: Hub, word: str) -> None:
     tenant = hub.tenant()
     with apart(hub, "mj_blend"):
         answer = submit(hub, tenant, "blend", base64Array=[PIXEL, PIXEL], state=f"#answer={word}")
@@ -200,9 +198,7 @@ def test_what_is_no_answer_makes_no_task(hub: Hub, word: str) -> None:
     assert spent(hub, tenant) == 0
 
 
-def test_an_action_without_a_price_and_one_above_the_balance_are_refused(
-    hub: Hub, provider: FakeMidjourney
-) -> None:
+def test_unpriced_or_unpayable_action_is_rejected(hub: Hub, provider: FakeMidjourney) -> None:
     before = len(provider.tasks)
     unpriced = submit(hub, hub.tenant(), "shorten", prompt="long words")
     assert (unpriced.status, unpriced.json()["code"]) == (402, 4)
@@ -218,9 +214,7 @@ def test_an_action_without_a_price_and_one_above_the_balance_are_refused(
 # ---- each operation
 
 
-def test_what_is_made_of_a_picture_is_asked_of_the_account_that_has_it(
-    hub: Hub, provider: FakeMidjourney
-) -> None:
+def test_follow_up_uses_the_account_that_has_the_image(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     pictures = [finished(hub, tenant, f"pinned {n}") for n in range(4)]
     keys = {provider.of(picture["prompt"]).key for picture in pictures}
@@ -354,9 +348,7 @@ def test_the_key_as_midjourneys_clients_send_it(hub: Hub, provider: FakeMidjourn
     assert (refused.status, refused.json()["code"]) == (401, 4)
 
 
-def test_the_list_tells_of_what_there_is_in_the_order_of_the_question(
-    hub: Hub, provider: FakeMidjourney
-) -> None:
+def test_list_returns_existing_tasks_in_the_order_asked(hub: Hub, provider: FakeMidjourney) -> None:
     tenant, stranger = hub.tenant(), hub.tenant()
     ids = [submitted(hub, tenant, "imagine", prompt=f"listed {n}") for n in range(2)]
     theirs = submitted(hub, stranger, "imagine", prompt="theirs")
@@ -388,9 +380,7 @@ def test_the_seed_of_a_picture(hub: Hub, provider: FakeMidjourney) -> None:
 # ---- who sees it
 
 
-def test_a_picture_is_passed_on_in_parts_to_who_has_its_link(
-    hub: Hub, provider: FakeMidjourney
-) -> None:
+def test_image_is_passed_on_in_parts_to_a_link_holder(hub: Hub, provider: FakeMidjourney) -> None:
     """Without a key of ours, and without the provider's where it has put the picture."""
     tenant = hub.tenant()
     task = finished(hub, tenant, "shown around")
@@ -458,7 +448,7 @@ def test_only_keys_of_its_team_see_a_task(hub: Hub, provider: FakeMidjourney) ->
     assert hub.get("/v1/videos", tenant).json()["data"] == []
 
 
-def test_where_nothing_is_kept_what_was_asked_is_not(hub: Hub, provider: FakeMidjourney) -> None:
+def test_prompt_is_not_stored_without_retention(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     hub.connection.execute(
         "UPDATE accounts_organisation SET retention_hours = 0 WHERE id = %s",
@@ -501,7 +491,7 @@ def test_where_nothing_is_kept_what_was_asked_is_not(hub: Hub, provider: FakeMid
         ("shorten", {}, 400),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_in_midjourneys_form(
+def test_errors_have_midjourneys_form(
     hub: Hub, provider: FakeMidjourney, path: str, body: dict[str, Any], status: int
 ) -> None:
     tenant = hub.tenant()
@@ -512,7 +502,7 @@ def test_what_is_wrong_is_refused_in_midjourneys_form(
     assert holds(hub, tenant) == []
 
 
-def test_what_the_provider_is_not_asked_for_is_named(hub: Hub, provider: FakeMidjourney) -> None:
+def test_unsupported_operations_are_named(hub: Hub, provider: FakeMidjourney) -> None:
     """A hook would hear of the provider's ids: we call it. Which account works is not a client's
     choice."""
     tenant, prompt = hub.tenant(), "hooked"
@@ -524,7 +514,7 @@ def test_what_the_provider_is_not_asked_for_is_named(hub: Hub, provider: FakeMid
     assert provider.of(prompt).body == {"prompt": prompt}
 
 
-def test_an_order_that_is_sent_again_is_one_picture(hub: Hub, provider: FakeMidjourney) -> None:
+def test_repeated_order_is_one_image(hub: Hub, provider: FakeMidjourney) -> None:
     tenant, keyed, path = hub.tenant(), {"idempotency-key": "once"}, "/mj/submit/imagine"
     first = hub.post(tenant, {"prompt": "only one"}, path=path, headers=keyed)
     again = hub.post(tenant, {"prompt": "only one"}, path=path, headers=keyed)

@@ -58,7 +58,7 @@ def finished(hub: Hub, tenant: Tenant, prompt: str) -> dict[str, Any]:
     return fetch_task(hub, tenant, id_)
 
 
-def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
+def test_song_is_held_when_ordered_and_charged_once_at_its_end(
     hub: Hub, provider: FakeSuno
 ) -> None:
     tenant, prompt = hub.tenant(), "city lights #polls=3"
@@ -115,7 +115,7 @@ def call_hooks(name: str) -> int:
 
 
 @pytest.mark.parametrize(("prompt", "kept"), [("hooked", True), ("hooked #fail=sensitive", False)])
-def test_a_hook_is_called_once_with_the_task_at_its_end(
+def test_hook_is_called_once_with_the_ended_task(
     hub: Hub, provider: FakeSuno, prompt: str, kept: bool
 ) -> None:
     """Also where nothing of a request may be kept; what is sealed for it goes with it."""
@@ -164,7 +164,7 @@ def test_a_failed_song_costs_nothing_and_says_why(hub: Hub, provider: FakeSuno) 
 
 
 @pytest.mark.parametrize("lie", quick("data", "id", "state", "json", "empty"))
-def test_what_a_provider_tells_that_cannot_be_is_not_believed(
+def test_impossible_provider_reports_are_not_believed(
     hub: Hub, provider: FakeSuno, lie: str
 ) -> None:
     tenant, prompt = hub.tenant(), f"a song #lie={lie}"
@@ -188,7 +188,7 @@ def test_a_refusal_is_passed_on_by_its_code_and_costs_nothing(hub: Hub, provider
     assert spent(hub, tenant) == 0
 
 
-def test_a_song_goes_on_by_the_account_that_has_its_clip(hub: Hub, provider: FakeSuno) -> None:
+def test_song_is_continued_by_the_account_that_has_its_clip(hub: Hub, provider: FakeSuno) -> None:
     tenant = hub.tenant()
     songs = [finished(hub, tenant, f"part one {n}") for n in range(4)]
     assert {provider.of(f"part one {n}").key for n in range(4)} == set(provider.keys)
@@ -206,7 +206,7 @@ def test_a_song_goes_on_by_the_account_that_has_its_clip(hub: Hub, provider: Fak
         assert refused.json()["data"] is None
 
 
-def test_a_batch_tells_of_what_there_is(hub: Hub, provider: FakeSuno) -> None:
+def test_batch_returns_existing_tasks(hub: Hub, provider: FakeSuno) -> None:
     tenant, stranger = hub.tenant(), hub.tenant()
     music = submitted(hub, tenant, "music", gpt_description_prompt="a punk song")
     lyrics = submitted(hub, tenant, "lyrics", prompt="words")
@@ -240,7 +240,7 @@ def test_only_keys_of_its_team_see_a_task(hub: Hub, provider: FakeSuno) -> None:
         assert hub.get(other, tenant).status == 404
 
 
-def test_what_is_wrong_is_refused_in_sunos_form(hub: Hub, provider: FakeSuno) -> None:
+def test_errors_have_sunos_form(hub: Hub, provider: FakeSuno) -> None:
     tenant = hub.tenant()
     answer = submit(hub, tenant, "music", prompt=7)
     assert answer.status == 400

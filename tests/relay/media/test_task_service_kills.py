@@ -70,7 +70,7 @@ def billed(pictures: FakeMidjourney, music: FakeSuno, ended: list[dict[str, Any]
 
 @pytest.mark.parametrize("word", ["picture", "song"])
 @pytest.mark.parametrize("point", [*WEB_BEFORE, *WEB_BEHIND])
-def test_a_web_process_is_killed(
+def test_killed_web_process(
     failing: Hub, pictures: FakeMidjourney, music: FakeSuno, point: str, word: str
 ) -> None:
     hub, tenant = failing, failing.tenant()
@@ -96,7 +96,7 @@ def test_a_web_process_is_killed(
 @pytest.mark.parametrize("end", ["", "#fail=x"])
 @pytest.mark.parametrize("word", ["picture", "song"])
 @pytest.mark.parametrize("point", WORKER)
-def test_a_worker_is_killed(
+def test_killed_worker(
     hub: Hub, pictures: FakeMidjourney, music: FakeSuno, point: str, word: str, end: str
 ) -> None:
     tenant = hub.tenant()
@@ -112,7 +112,7 @@ def test_a_worker_is_killed(
     hub.assert_books_balance()
 
 
-def test_300_tasks_whose_processes_die_all_the_time(
+def test_300_tasks_survive_repeated_kills(
     failing: Hub, pictures: FakeMidjourney, music: FakeSuno
 ) -> None:
     """Ten at a time, of which one kills its web process, and each round one worker dies."""

@@ -142,7 +142,7 @@ def test_the_official_client_follows_and_downloads(
     ("words", "error"),
     [("#fail", {"code": 3, "message": "no"}), ("#filtered", None)],
 )
-def test_a_video_that_fails_or_is_filtered(
+def test_failed_or_filtered_video(
     hub: Hub,
     models: dict[str, str],  # noqa: F811
     words: str,
@@ -179,7 +179,7 @@ def test_a_video_that_fails_or_is_filtered(
         ({"prompt": "x #refuse"}, {}, "unsafe"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_in_geminis_form(
+def test_errors_have_geminis_form(
     hub: Hub,
     models: dict[str, str],  # noqa: F811
     instance: Any,
@@ -191,7 +191,7 @@ def test_what_is_wrong_is_refused_in_geminis_form(
     assert word in answer.json()["error"]["message"]
 
 
-def test_only_its_team_sees_it_and_others_are_told_of_nothing(
+def test_only_its_team_sees_a_video(
     hub: Hub,
     models: dict[str, str],  # noqa: F811
 ) -> None:

@@ -64,7 +64,7 @@ def booked(hub: Hub, answer: Answer, meters: dict[str, int], price: int) -> None
     assert record["charge_nano"] == price * sum(meters.values()) <= record["hold_nano"]
 
 
-def test_embeddings_are_asked_for_as_googles_client_does(
+def test_embeddings_match_googles_client(
     hub: Hub, vertex: FakeVertex, google: genai.Client
 ) -> None:
     name, config = "text-embedding-005", types.EmbedContentConfig(output_dimensionality=4)
@@ -82,7 +82,7 @@ def test_embeddings_are_asked_for_as_googles_client_does(
 
 
 @pytest.mark.parametrize("name", ["text-embedding-005", "gemini-embedding-2"])
-def test_gemini_form_is_asked_for_as_googles_client_does(
+def test_gemini_form_matches_googles_client(
     hub: Hub, vertex: FakeVertex, google: genai.Client, name: str
 ) -> None:
     """A task type and a title go along, in the place that each form has for them."""
@@ -117,7 +117,7 @@ def test_model_that_embeds_one_text_says_so(hub: Hub, vertex: FakeVertex) -> Non
     ("words", "basis", "flags"),
     [("#float", "measured", []), ("#nocount", "estimated", ["usage_missing"])],
 )
-def test_counts_that_google_writes_otherwise_or_not(
+def test_missing_or_unusual_google_counts(
     hub: Hub, vertex: FakeVertex, words: str, basis: str, flags: list[str]
 ) -> None:
     model, tenant = open_model(hub, vertex, "text-embedding-005"), hub.tenant()
@@ -127,7 +127,7 @@ def test_counts_that_google_writes_otherwise_or_not(
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
-def test_embeddings_that_lack_are_a_fault(hub: Hub, vertex: FakeVertex) -> None:
+def test_missing_embeddings_are_a_fault(hub: Hub, vertex: FakeVertex) -> None:
     """F24: nothing is charged."""
     model, tenant = open_model(hub, vertex, "text-embedding-005"), hub.tenant()
     answer = embedded(hub, tenant, model, input="#nothing")
@@ -137,7 +137,7 @@ def test_embeddings_that_lack_are_a_fault(hub: Hub, vertex: FakeVertex) -> None:
 
 @pytest.mark.filterwarnings("ignore:The generate_images method is deprecated")
 @pytest.mark.parametrize(("size", "ratio"), [("1024x1024", "1:1"), ("1792x1024", "16:9")])
-def test_images_are_asked_for_as_googles_client_does(
+def test_images_match_googles_client(
     hub: Hub, vertex: FakeVertex, google: genai.Client, size: str, ratio: str
 ) -> None:
     name = "imagen-4.0-generate-001"
@@ -172,7 +172,7 @@ def test_filtered_images_are_not_charged(hub: Hub, vertex: FakeVertex) -> None:
     assert vertex.predictions.billed == [{"images": 1}, {"images": 0}]
 
 
-def test_edits_of_images_are_refused_before_they_are_sent(hub: Hub, vertex: FakeVertex) -> None:
+def test_image_edits_are_rejected_before_sending(hub: Hub, vertex: FakeVertex) -> None:
     model, tenant = open_model(hub, vertex, "imagen-4.0-generate-001"), hub.tenant("100")
     body = {
         "model": model,

@@ -78,9 +78,7 @@ def tasks(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
         for point in (*WEB_BEFORE, *WEB_BEHIND)
     ],
 )
-def test_a_web_process_is_killed(
-    failing: Hub, provider: FakeVideos, model: str, point: str
-) -> None:
+def test_killed_web_process(failing: Hub, provider: FakeVideos, model: str, point: str) -> None:
     hub, tenant, prompt = failing, failing.tenant(), f"killed at {point}"
     written = len(hub.log())
     with ThreadPoolExecutor(1) as pool:
@@ -112,9 +110,7 @@ def test_a_web_process_is_killed(
     "point",
     [pytest.param(one, marks=[] if one == "settling" else pytest.mark.slow) for one in WORKER],
 )
-def test_a_worker_is_killed(
-    hub: Hub, provider: FakeVideos, model: str, point: str, end: str
-) -> None:
+def test_killed_worker(hub: Hub, provider: FakeVideos, model: str, point: str, end: str) -> None:
     tenant, prompt = hub.tenant(), f"worker killed at {point} {end}"
     ordered = order(hub, tenant, model, prompt)
     assert ordered is not None
@@ -132,9 +128,7 @@ def test_a_worker_is_killed(
 
 
 @pytest.mark.slow
-def test_300_videos_whose_processes_die_all_the_time(
-    failing: Hub, provider: FakeVideos, model: str
-) -> None:
+def test_300_videos_survive_repeated_kills(failing: Hub, provider: FakeVideos, model: str) -> None:
     """Ten at a time, of which one kills its web process, and each round one worker dies."""
     hub, tenant = failing, failing.tenant("1000.00")
     points, deaths = cycle((*WEB_BEFORE, *WEB_BEHIND)), cycle(WORKER)
@@ -210,9 +204,7 @@ def sweep_dead(hub: Hub, tenant: Tenant) -> None:
         pytest.param("task-begun", True, marks=pytest.mark.slow),
     ],
 )
-def test_what_kling_has_accepted_no_crash_loses(
-    failing: Hub, point: str, expected_created: bool
-) -> None:
+def test_kling_task_survives_any_crash(failing: Hub, point: str, expected_created: bool) -> None:
     """Its task is written before it is ordered, by an id of ours: what Kling has accepted is there,
     and what it has not is released."""
     hub, tenant, prompt = failing, failing.tenant(), f"kling killed at {point}"

@@ -80,7 +80,7 @@ def facts(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
     )  # fmt: skip
 
 
-def test_each_end_is_told_once_to_the_webhooks(hub: Hub, provider: FakeVideos, model: str) -> None:
+def test_each_end_is_sent_to_webhooks_once(hub: Hub, provider: FakeVideos, model: str) -> None:
     """And nothing of what was asked or made is in it."""
     tenant = hub.tenant()
     done = order(hub, tenant, model, "secret one")
@@ -103,7 +103,7 @@ def ring(hub: Hub, id_: str, token: str) -> int:
     return hub.request("POST", f"/callbacks/videos/{id_}/{token}", body=b'{"status":"x"}').status
 
 
-def test_a_provider_rings_and_decides_nothing(hub: Hub, provider: FakeVideos, model: str) -> None:
+def test_provider_callback_only_triggers_a_poll(hub: Hub, provider: FakeVideos, model: str) -> None:
     """Whoever has no token is told of nothing; whoever has it makes us ask sooner, and no sooner
     than the provider allows."""
     tenant = hub.tenant()
@@ -143,7 +143,7 @@ def test_a_provider_rings_and_decides_nothing(hub: Hub, provider: FakeVideos, mo
         ("videos", "https://weir.example", False),
     ],
 )
-def test_only_who_can_ring_is_given_an_address(
+def test_only_providers_with_callbacks_get_an_address(
     operation: str, public_url: str, expected_notice: bool
 ) -> None:
     form = VIDEO_FORMS.get(operation)

@@ -66,7 +66,7 @@ def fetch_video(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_generic_form_reaches_it(
+def test_generic_form_reaches_every_service(
     hub: Hub, fake: FakeServices, models: dict[str, str], service: str
 ) -> None:
     tenant, prompt = hub.tenant(), f"{service} plays piano #polls=2"
@@ -86,7 +86,7 @@ def test_the_generic_form_reaches_it(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_order_says_when_it_was_made(hub: Hub, models: dict[str, str], service: str) -> None:
+def test_order_states_its_time(hub: Hub, models: dict[str, str], service: str) -> None:
     tenant = hub.tenant()
     order = {"model": models[service], "prompt": service, "seconds": "5", "size": "1280x720"}
     before = int(time.time())
@@ -96,7 +96,7 @@ def test_an_order_says_when_it_was_made(hub: Hub, models: dict[str, str], servic
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: str) -> None:
+def test_failed_video_costs_nothing(hub: Hub, models: dict[str, str], service: str) -> None:
     tenant = hub.tenant()
     id_ = generate(hub, tenant, models[service], f"{service} #fail").json()["task_id"]
     for words in ("#refuse", "#wrong"):
@@ -109,7 +109,7 @@ def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: s
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_it_tells_that_cannot_be_is_not_believed(
+def test_impossible_provider_reports_are_not_believed(
     hub: Hub, models: dict[str, str], service: str
 ) -> None:
     tenant = hub.tenant()
@@ -132,7 +132,7 @@ def test_what_it_tells_that_cannot_be_is_not_believed(
     assert set(holds(hub, tenant)) == {"voided"}
 
 
-def test_what_each_is_asked(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None:
+def test_request_sent_to_each_service(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None:
     tenant, image = hub.tenant("20"), f"data:image/png;base64,{PNG}"
     metadata = {"negative_prompt": "dull", "seed": 7, "sound": "on"}
     dropped = {}
@@ -187,7 +187,7 @@ def test_what_each_is_asked(hub: Hub, fake: FakeServices, models: dict[str, str]
     }  # fmt: skip
 
 
-def test_a_length_that_is_not_said_is_the_providers_own(
+def test_unstated_length_is_the_providers_default(
     hub: Hub, fake: FakeServices, models: dict[str, str]
 ) -> None:
     tenant = hub.tenant()
@@ -203,7 +203,7 @@ def test_a_length_that_is_not_said_is_the_providers_own(
     ("service", "name", "usual"),
     [("kling", "duration", "5"), ("jimeng", "frames", 121), ("wan", "duration", 5)],
 )
-def test_openais_form_without_a_length_orders_the_providers_own(
+def test_openai_form_without_a_length_orders_the_default(
     hub: Hub, fake: FakeServices, models: dict[str, str], service: str, name: str, usual: Any
 ) -> None:
     tenant, prompt = hub.tenant(), f"unsaid {service}"
@@ -226,7 +226,7 @@ def test_openais_form_without_a_length_orders_the_providers_own(
         ("kling", "veo", {"durationSeconds": 8}, "parameters.durationSeconds must be 5 or 10"),
     ],
 )
-def test_a_length_that_its_provider_does_not_make_is_refused(
+def test_unsupported_length_is_rejected(
     hub: Hub,
     fake: FakeServices,
     models: dict[str, str],
@@ -252,7 +252,7 @@ def test_a_length_that_its_provider_does_not_make_is_refused(
     assert "revenue" not in hub.balance(tenant)
 
 
-def test_an_address_inside_is_not_fetched(
+def test_internal_address_is_not_fetched(
     hub: Hub, fake: FakeServices, models: dict[str, str]
 ) -> None:
     """A provider that leads elsewhere leads nobody to where users may not go, and gets no key."""

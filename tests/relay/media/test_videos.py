@@ -82,7 +82,7 @@ def spent(hub: Hub, tenant: Tenant) -> int:
 # ---- what the books say
 
 
-def test_a_video_is_held_when_it_is_ordered_and_charged_once_at_its_end(
+def test_video_is_held_when_ordered_and_charged_once_at_its_end(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -125,7 +125,7 @@ def test_a_failed_video_costs_nothing_and_says_why(
 
 
 @pytest.mark.parametrize("lie", ["id", "state", "json", "html", "empty", "huge"])
-def test_what_a_provider_tells_that_cannot_be_is_not_believed(
+def test_impossible_provider_reports_are_not_believed(
     hub: Hub, provider: FakeVideos, model: str, lie: str
 ) -> None:
     tenant, prompt = hub.tenant(), f"a dog #lie={lie}"
@@ -139,7 +139,7 @@ def test_what_a_provider_tells_that_cannot_be_is_not_believed(
     assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt)
 
 
-def test_a_provider_that_tells_of_more_than_was_ordered_is_paid_for_what_was(
+def test_provider_reporting_more_than_ordered_is_paid_for_the_order(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -149,7 +149,7 @@ def test_a_provider_that_tells_of_more_than_was_ordered_is_paid_for_what_was(
     assert (record["charge_nano"], record["flags"]) == (800_000_000, ["usage_mismatch"])
 
 
-def test_a_provider_that_is_away_is_asked_again_after_as_long_as_it_says(
+def test_unavailable_provider_is_asked_again_after_its_wait(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant, prompt = hub.tenant(), "a bird #away=1 #wait=70"
@@ -166,9 +166,7 @@ def test_a_provider_that_is_away_is_asked_again_after_as_long_as_it_says(
 
 
 @pytest.mark.slow
-def test_a_provider_that_does_not_answer_keeps_nobody_waiting(
-    hub: Hub, provider: FakeVideos, model: str
-) -> None:
+def test_silent_provider_delays_no_other(hub: Hub, provider: FakeVideos, model: str) -> None:
     tenant, hanging = hub.tenant(), "a wolf #hang"
     with FakeVideos() as other:
         second = video_model(hub, other)
@@ -187,7 +185,7 @@ def test_a_provider_that_does_not_answer_keeps_nobody_waiting(
     assert spent(hub, tenant) == PER_MS * 16_000
 
 
-def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
+def test_unending_video_fails_after_a_day_and_is_refunded(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant, prompt = hub.tenant(), "a fish #never"
@@ -207,7 +205,7 @@ def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
 @pytest.mark.parametrize(
     ("words", "status"), [("#refuse=400", 400), ("#answer=html", 502), ("#answer=noid", 502)]
 )
-def test_what_is_not_accepted_makes_no_task(
+def test_unaccepted_order_creates_no_task(
     hub: Hub, provider: FakeVideos, model: str, words: str, status: int
 ) -> None:
     tenant = hub.tenant()
@@ -217,7 +215,7 @@ def test_what_is_not_accepted_makes_no_task(
     assert hub.get("/v1/videos", tenant).json()["data"] == []
 
 
-def test_a_video_above_the_balance_or_the_maximum_cost_is_refused(
+def test_video_above_balance_or_maximum_cost_is_rejected(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     poor, rich = hub.tenant("0.79"), hub.tenant()
@@ -252,9 +250,7 @@ def test_only_keys_of_its_team_see_a_task(hub: Hub, provider: FakeVideos, model:
     assert len(hub.get("/v1/videos", fellow).json()["data"]) == 1
 
 
-def test_what_is_asked_is_sealed_and_goes_with_its_time(
-    hub: Hub, provider: FakeVideos, model: str
-) -> None:
+def test_request_is_sealed_and_expires(hub: Hub, provider: FakeVideos, model: str) -> None:
     tenant, prompt = hub.tenant(), "nobody else reads this #fail=x"
     video = accepted(hub, tenant, model, prompt)
     poll(hub, tenant)
@@ -272,7 +268,7 @@ def test_what_is_asked_is_sealed_and_goes_with_its_time(
     assert hub.get(f"/v1/videos/{video['id']}", tenant).status == 404
 
 
-def test_a_video_is_deleted_when_it_has_ended_and_no_sooner(
+def test_video_can_be_deleted_only_after_its_end(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     """What is still being made is paid for at its end, and can be fetched."""
@@ -432,7 +428,7 @@ def test_content_comes_in_parts(hub: Hub, provider: FakeVideos, model: str) -> N
         ({"model": "nobody-has-it"}, 404, "model"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_before_anything_is_held(
+def test_errors_are_rejected_before_anything_is_held(
     hub: Hub, model: str, body: dict[str, Any], status: int, param: str
 ) -> None:
     tenant = hub.tenant()
@@ -441,9 +437,7 @@ def test_what_is_wrong_is_refused_before_anything_is_held(
     assert holds(hub, tenant) == []
 
 
-def test_an_order_that_is_sent_again_is_one_video(
-    hub: Hub, provider: FakeVideos, model: str
-) -> None:
+def test_repeated_order_is_one_video(hub: Hub, provider: FakeVideos, model: str) -> None:
     tenant, keyed = hub.tenant(), {"idempotency-key": "once"}
     body = {"model": model, "prompt": "only one", "seconds": "8"}
     first = hub.post(tenant, body, path="/v1/videos", headers=keyed)
@@ -457,7 +451,7 @@ def test_an_order_that_is_sent_again_is_one_video(
     assert spent(hub, tenant) == PER_MS * provider.billed_ms("only one")
 
 
-def test_a_client_that_leaves_while_it_is_accepted_finds_it_in_the_list(
+def test_client_leaving_at_acceptance_finds_the_video_in_the_list(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -492,7 +486,7 @@ def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     assert hub.record(upright.headers["x-request-id"])["charge_nano"] == 800_000_000
 
 
-def test_content_takes_no_memory_and_ends_with_its_client(
+def test_content_streams_without_memory_and_ends_with_its_client(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     tenant = hub.tenant()

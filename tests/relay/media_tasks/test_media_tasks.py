@@ -62,7 +62,7 @@ async def test_a_task_shows_when_it_was_ordered_begun_and_ended(
     )  # fmt: skip
 
 
-async def test_a_task_is_accepted_only_where_its_hold_is_open() -> None:
+async def test_task_is_accepted_only_with_an_open_hold() -> None:
     """Its time is that of its row; without a row nothing would resolve its hold."""
     fields: dict[str, Any] = dict.fromkeys(NewTask._fields, "")
     for write in (media_tasks.begin, media_tasks.confirm):

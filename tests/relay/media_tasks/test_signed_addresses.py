@@ -31,7 +31,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize("form", ADDRESSES)
-def test_an_address_says_until_when_it_works(form: str) -> None:
+def test_address_states_its_expiry(form: str) -> None:
     url = f"https://store.example/a/b.png?{ADDRESSES[form]}"
     assert valid_until(url) == END
     assert expiry(url, END - 7200) == END
@@ -45,7 +45,7 @@ def test_an_address_says_until_when_it_works(form: str) -> None:
      f"X-Amz-Date={HOUR}&X-Goog-Expires=3600", "se=2026-01-01T01%3A00%3A00Z", "se=soon&sig=s",
      "q-sign-time=1", "a&" * 200 + f"Expires={END}"],
 )  # fmt: skip
-def test_an_address_that_says_nothing_known_lasts_a_day(query: str) -> None:
+def test_address_without_a_known_expiry_lasts_a_day(query: str) -> None:
     url = f"https://store.example/a?{query}"
     assert valid_until(url) is None
     assert expiry(url, END) == END + 24 * 3600

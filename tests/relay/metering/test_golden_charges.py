@@ -323,7 +323,7 @@ def test_a_documented_usage_is_charged_to_the_nano(
     assert charged.cost == pytest.approx(golden.cost_nano, abs=golden.parts // 2)
 
 
-def test_no_charge_is_a_cost() -> None:
+def test_charges_never_equal_costs() -> None:
     """One that is taken from the other's price stands out in each usage that is charged."""
     charged = [golden for golden in GOLDEN if golden.nano]
     assert all(golden.nano != golden.cost_nano for golden in charged)
@@ -333,7 +333,7 @@ def test_no_charge_is_a_cost() -> None:
     assert not costs & rates
 
 
-def test_exports_tell_the_same(installation: Installation) -> None:
+def test_exports_show_the_same_charges(installation: Installation) -> None:
     expected = {
         installation.ids[id]: case[0].nano for id, case in zip(CASE_IDS, CASES, strict=True)
     }

@@ -79,6 +79,6 @@ def test_a_documented_usage_is_exact_to_the_nano(golden: Golden) -> None:
     assert bill.charge_nano == golden.nano
 
 
-def test_there_are_forty_of_them() -> None:
+def test_forty_documented_usages_exist() -> None:
     assert len(GOLDEN) >= 40
     assert {golden.wire for golden in GOLDEN} == set(READERS)

@@ -19,7 +19,7 @@ def total(row: Any) -> int:
 
 @pytest.mark.parametrize("where", ["groq", "behind"])
 @pytest.mark.parametrize("client", ["openai", "anthropic", "responses"])
-def test_usage_of_a_stream_is_read_where_it_stands(
+def test_stream_usage_is_read_wherever_it_stands(
     hub: Hub, fake: FakeUpstream, where: str, client: str
 ) -> None:
     """In `x_groq` alone, or behind the end marker; what the client reads ends as it should."""
@@ -35,7 +35,7 @@ def test_usage_of_a_stream_is_read_where_it_stands(
     assert answer.body.count(b"[DONE]") == (client == "openai")
 
 
-def test_usage_behind_the_end_goes_to_who_asked_for_it(hub: Hub, fake: FakeUpstream) -> None:
+def test_usage_after_the_end_goes_to_the_client_that_asked(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body = ask(model, "#tokens=3 #usage=behind", stream=True)
     assert b'"usage":{' not in hub.post(tenant, body).body
@@ -51,9 +51,7 @@ def test_stream_without_any_usage_ends_with_its_marker(hub: Hub, fake: FakeUpstr
     assert hub.record(answer.headers["x-request-id"])["basis"] == "estimated"
 
 
-def test_server_that_stays_open_behind_the_marker_is_not_waited_for(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_connection_open_after_the_marker_is_not_awaited(hub: Hub, fake: FakeUpstream) -> None:
     """The client reads the end after seconds, not after the idle timeout of a minute."""
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=3 #usage=open", stream=True))
@@ -86,7 +84,7 @@ def failing(hub: Hub, fake: FakeUpstream, finish: str, client: str, *, stream: b
 
 @pytest.mark.parametrize("finish", ["failed", "cancelled"])
 @pytest.mark.parametrize("client", ["responses", "anthropic"])
-def test_whole_response_that_failed_is_an_error(
+def test_failed_whole_response_is_an_error(
     hub: Hub, fake: FakeUpstream, finish: str, client: str
 ) -> None:
     """Cancelled is no empty success; what the provider counted is owed to it."""

@@ -39,7 +39,7 @@ def learnt(hub: Hub, tenant: Tenant, wanted: tuple[int, int]) -> None:
     hub.assert_books_balance()
 
 
-def test_a_crash_costs_the_customer_its_mark_and_us_the_rest(
+def test_after_a_crash_the_customer_pays_the_mark_and_we_the_rest(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """P1: customer + loss = the provider's count."""
@@ -57,7 +57,7 @@ def test_a_crash_costs_the_customer_its_mark_and_us_the_rest(
 
 
 @pytest.mark.parametrize("prompt", [1, 4000], ids=["we count more", "we count less"])
-def test_a_leaving_client_never_pays_more_than_the_provider_counted(
+def test_leaving_client_never_pays_more_than_the_provider_counted(
     hub: Hub, clients: Clients, fake: FakeUpstream, prompt: int
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, provider=METERED)
@@ -73,7 +73,7 @@ def test_a_leaving_client_never_pays_more_than_the_provider_counted(
     learnt(hub, tenant, (paid, total - paid))
 
 
-def test_the_loser_of_a_fail_over_is_ours(
+def test_failover_losers_cost_is_ours(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """I15: booked at its estimate to the platform, cleared when the provider has told."""
@@ -91,7 +91,7 @@ def test_the_loser_of_a_fail_over_is_ours(
     learnt(hub, tenant, (700 + 3 * 5, 700 + 3 * 5))
 
 
-def test_a_refused_attempt_costs_nobody(
+def test_rejected_attempt_costs_no_one(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, other_fake, provider=METERED)
@@ -100,7 +100,7 @@ def test_a_refused_attempt_costs_nobody(
     learnt(hub, tenant, (700 + 3 * 5, 0))
 
 
-def test_a_process_that_was_taken_for_dead_tells_its_ending(
+def test_process_believed_dead_reports_its_ending(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """I6, I7: the hold was resolved by its mark; the late ending adjusts, and settles nothing."""
@@ -125,9 +125,7 @@ def test_a_process_that_was_taken_for_dead_tells_its_ending(
     assert len(hub.rows("SELECT 1 FROM usage_usagerecord WHERE id = %s", attempt)) == 1
 
 
-def test_late_usage_that_no_money_is_there_for_is_a_debt(
-    hub: Hub, clients: Clients, fake: FakeUpstream
-) -> None:
+def test_late_usage_without_money_is_a_debt(hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """I12."""
     tenant, model = hub.tenant("0.000002"), hub.model(fake)
     body = ask(model, "#tokens=90 #prompt=1000 #hold=20", stream=True, max_tokens=100)

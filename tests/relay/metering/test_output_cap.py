@@ -19,7 +19,7 @@ from relay.metering.output_cap import BYTES_MIN, initial_count, next_count, toke
         pytest.param("my-own-model", 1000, 2016, id="one that is not known"),
     ],
 )
-def test_how_far_above_its_cap_an_answer_is_cut(model: str, cap: int, allowed: int) -> None:
+def test_tokens_above_the_cap_before_an_answer_is_cut(model: str, cap: int, allowed: int) -> None:
     assert tokens_allowed(cap, family_of(model)) == allowed
 
 
@@ -28,7 +28,7 @@ def test_how_far_above_its_cap_an_answer_is_cut(model: str, cap: int, allowed: i
     st.lists(st.integers(1, 40), min_size=1, max_size=500),
     st.floats(BYTES_MIN, 12.0),
 )
-def test_each_longer_answer_is_cut_soon_and_counted_rarely(
+def test_longer_answers_are_cut_soon_and_counted_rarely(
     cap: int, chunks: list[int], bytes_each: float
 ) -> None:
     """However many bytes its tokens have, and in whichever chunks it comes."""

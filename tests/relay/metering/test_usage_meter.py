@@ -29,7 +29,7 @@ def make_evidence(meters: dict[str, int], *flags: str) -> UsageEvidence:
     return UsageEvidence(40, Quantities(meters, flags), b"{}", text_bytes=80)
 
 
-def test_a_meter_without_a_price_is_never_free() -> None:
+def test_unpriced_meter_is_never_free() -> None:
     """I14: no charge is named; the row is flagged for review, and its hold is kept."""
     bill = count(make_evidence({"in_text": 5, "out_audio": 9}), PRICE, HOLD, "measured")
     assert (bill.basis, bill.charge_nano) == ("held", 0)
@@ -37,7 +37,7 @@ def test_a_meter_without_a_price_is_never_free() -> None:
     assert bill.flags == ("unpriced_meter", "quarantine")
 
 
-def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
+def test_hold_is_kept_when_our_own_count_has_no_price() -> None:
     """I14, F27."""
     price = Price(7, 0.0, None, PriceVersion({"images": 10**15}))
     bill = count(make_evidence({"out_text": 1}, "usage_huge"), price, HOLD, "measured")
@@ -54,7 +54,7 @@ def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
         (("usage_cached_above_input", "usage_negative"), "estimated", True),
     ],
 )
-def test_who_counts(flags: tuple[str, ...], basis: str, reviewed: bool) -> None:
+def test_source_of_the_count(flags: tuple[str, ...], basis: str, reviewed: bool) -> None:
     """F25, F27; explicit zero is a count (F28)."""
     bill = count(make_evidence({"in_text": 0, "out_text": 0}, *flags), PRICE, HOLD, "measured")
     assert bill.basis == basis
@@ -89,7 +89,7 @@ def test_the_vocabulary_of_a_model() -> None:
     [("openai", 7), ("azure_openai", 7), ("anthropic", 7), ("gemini", 0), ("openai_compatible", 0),
      ("xai", 0)],
 )  # fmt: skip
-def test_template_of_an_unknown_model_is_its_providers(provider: str, tokens: int) -> None:
+def test_unknown_model_uses_its_providers_template(provider: str, tokens: int) -> None:
     """Nobody pays for a template that nobody published; a known model has its own anywhere."""
     template = PROVIDERS[provider].chat_template
     unknown, known = family_of("fake", template), family_of("qwen3-max", template)
@@ -98,7 +98,7 @@ def test_template_of_an_unknown_model_is_its_providers(provider: str, tokens: in
     assert known == family_of("qwen3-max")
 
 
-def test_tokens_are_those_of_the_public_vocabularies() -> None:
+def test_token_counts_match_the_public_vocabularies() -> None:
     """The figures are OpenAI's own (its cookbook, "How to count tokens with tiktoken")."""
     text = "\u304a\u8a95\u751f\u65e5\u304a\u3081\u3067\u3068\u3046"
     old, new = family_of("gpt-4"), family_of("gpt-4o")
@@ -108,7 +108,7 @@ def test_tokens_are_those_of_the_public_vocabularies() -> None:
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "qwen3-max", "deepseek-chat", "kimi-k2"])
-def test_what_looks_like_a_special_token_is_text(model: str) -> None:
+def test_special_token_lookalikes_are_text(model: str) -> None:
     """What a client writes is never one token of a template, nor of the counting library's own."""
     for text in ("<|im_start|>", "<|endoftext|>", "<|think|>", "<|im_end|>"):
         assert count_text(text, family_of(model)) > 2
@@ -132,7 +132,7 @@ def test_an_answer_without_usage_is_counted_by_its_words() -> None:
     assert longer.meters["out_text"] == 10 * tokens
 
 
-def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_not_counted_when_usage_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting takes time that only an answer without usage needs."""
 
     def refuse(*inputs: object) -> int:
@@ -147,16 +147,14 @@ def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("context_max", "counted"), [(None, 5_500_000), (4_096, 4_096)])
-def test_an_estimate_is_no_more_than_the_model_can_read(
-    context_max: int | None, counted: int
-) -> None:
+def test_estimate_is_at_most_what_the_model_can_read(context_max: int | None, counted: int) -> None:
     """F25: a client that leaves a prompt of 22 MB pays for no token that nobody could have read."""
     evidence = UsageEvidence(22_000_000, context_max=context_max)
     assert count(evidence, PRICE, HOLD, "measured").meters["in_text"] == counted
 
 
 @pytest.mark.parametrize("cut", range(5))
-def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int) -> None:
+def test_text_after_the_last_usage_is_counted_however_split(cut: int) -> None:
     """P27: a stream that tells its usage early and breaks off, read in two pieces or in one."""
     before, after = TextDelta(0, "Said before it."), TextDelta(0, "And this was said after it.")
     events: list[Event] = [Start("x", "m"), before, Usage(b"{}", None), after]

@@ -182,7 +182,7 @@ def test_both_forms_reach_both_providers(
     assert "text/event-stream" not in answer.headers["content-type"]
 
 
-def test_qwen_edits_the_files_of_a_form(hub: Hub, fake: FakeUpstream) -> None:
+def test_qwen_edits_form_files(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates={"images": EACH}, provider="qwen")
     answer = post_form(hub, tenant, EDITS, ("image", PNG), ("model", model), ("prompt", "paint"))
     assert answer.status == 200, answer.body
@@ -214,7 +214,7 @@ def test_the_whole_form_goes_to_the_next_channel(
         ("#fault=F14:close", openai.InternalServerError),
     ],
 )
-def test_what_fails_costs_nothing(
+def test_failure_costs_nothing(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, wish: str, kind: type[Exception]
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS, retries=0)
@@ -249,7 +249,7 @@ def test_a_stream_that_breaks_ends_with_an_error(hub: Hub, fake: FakeUpstream) -
         ([("image", PNG)], 400, "prompt"),
     ],
 )
-def test_wrong_forms_reach_nobody(
+def test_invalid_forms_reach_no_provider(
     hub: Hub, fake: FakeUpstream, parts: list[tuple[str, bytes | str]], status: int, param: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS)
@@ -260,7 +260,7 @@ def test_wrong_forms_reach_nobody(
     assert hub.record(answer.headers["x-request-id"])["status"] == status
 
 
-def test_what_is_no_form_is_refused(hub: Hub, fake: FakeUpstream) -> None:
+def test_malformed_form_is_rejected(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     body, headers = form(("image", PNG), ("prompt", "x"))
     for raw, fields in (
@@ -288,7 +288,7 @@ def test_an_edit_is_made_once_under_one_key(hub: Hub, fake: FakeUpstream) -> Non
     assert results[1].headers["idempotent-replayed"] == "true"
 
 
-def test_what_cannot_be_paid_reaches_nobody(hub: Hub, fake: FakeUpstream) -> None:
+def test_unpayable_requests_reach_no_provider(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake, rates={"images": EACH})
     asked = fake.totals()["requests"]
     body = {"model": model, "prompt": "boat", "n": 2}
@@ -321,7 +321,7 @@ def test_a_gemini_model_makes_pictures_too(
     assert (record["basis"], record["operation"]) == ("measured", "image_generations")
 
 
-def test_imagen_is_asked_by_predict_alone(hub: Hub, fake: FakeUpstream) -> None:
+def test_imagen_is_only_called_by_predict(hub: Hub, fake: FakeUpstream) -> None:
     """The Gemini API would answer 404 to `generateContent`, which would rest the model."""
     tenant = hub.tenant()
     model = hub.model(

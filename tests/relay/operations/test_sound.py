@@ -45,7 +45,7 @@ def test_speech_is_billed_by_its_characters(
 
 
 @pytest.mark.parametrize("format_", ["mp3", "wav", "pcm"])
-def test_speech_by_tokens_is_counted_by_how_long_it_lasts(
+def test_speech_by_tokens_is_counted_by_its_duration(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, format_: Any
 ) -> None:
     """No usage stands in a file of sound; a token is 50 ms of it, as the provider has it."""
@@ -76,7 +76,7 @@ def test_streamed_speech(hub: Hub, fake: FakeUpstream) -> None:
     assert (record["basis"], record["stream"]) == ("measured", True)
 
 
-def test_speech_that_breaks_is_cut(hub: Hub, fake: FakeUpstream) -> None:
+def test_broken_speech_is_cut(hub: Hub, fake: FakeUpstream) -> None:
     """Nothing can be said inside of a file: it lacks its end, and its client can tell."""
     tenant, model = hub.tenant(), hub.model(fake, rates=CHARACTERS, retries=0)
     body = {"model": model, "input": "hello #fault=F14:close #tokens=900", "voice": "alloy"}
@@ -91,7 +91,7 @@ def test_speech_that_breaks_is_cut(hub: Hub, fake: FakeUpstream) -> None:
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 @pytest.mark.parametrize("operation", ["transcriptions", "translations"])
 @pytest.mark.parametrize("format_", ["json", "verbose_json", "text", "srt", "vtt"])
-def test_what_is_heard_is_billed_by_its_length(
+def test_transcription_is_billed_by_its_length(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, operation: str, format_: Any
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=LENGTH)
@@ -113,7 +113,7 @@ def test_what_is_heard_is_billed_by_its_length(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_heard_is_billed_by_its_tokens(
+def test_transcription_is_billed_by_its_tokens(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, stream: bool
 ) -> None:
     tenant = hub.tenant()
@@ -152,7 +152,7 @@ def test_a_transcript_goes_to_the_next_channel(
         ("#fault=F19:html", openai.InternalServerError),
     ],
 )
-def test_what_fails_costs_nothing(
+def test_failure_costs_nothing(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, wish: str, kind: type[Exception]
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=CHARACTERS | LENGTH, retries=0)
@@ -178,7 +178,7 @@ def test_what_fails_costs_nothing(
         ({"input": "x", "voice": "alloy", "speed": 9}, 422, "speed"),
     ],
 )
-def test_wrong_speech_reaches_nobody(
+def test_invalid_speech_requests_reach_no_provider(
     hub: Hub, fake: FakeUpstream, body: dict[str, Any], status: int, param: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=CHARACTERS)
@@ -188,7 +188,7 @@ def test_wrong_speech_reaches_nobody(
     assert fake.totals()["requests"] == asked
 
 
-def test_wrong_sound_reaches_nobody(hub: Hub, fake: FakeUpstream) -> None:
+def test_invalid_audio_requests_reach_no_provider(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=LENGTH)
     asked = fake.totals()["requests"]
     for parts, status, param in (
@@ -235,7 +235,7 @@ def test_a_gemini_model_speaks_too(
 
 
 @pytest.mark.parametrize("path", [SPEECH, TRANSCRIPTIONS])
-def test_a_client_that_leaves_stops_the_provider(hub: Hub, fake: FakeUpstream, path: str) -> None:
+def test_leaving_client_stops_the_provider(hub: Hub, fake: FakeUpstream, path: str) -> None:
     """P6: within 250 ms; what the provider has heard by then is paid."""
     tenant, model = hub.tenant(), hub.model(fake, rates=CHARACTERS | LENGTH)
     raw, kind = form(("file", wav(1000)), ("prompt", "#hold=0"), ("model", model))

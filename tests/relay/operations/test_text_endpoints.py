@@ -155,7 +155,7 @@ def test_gemini_client_embeds(hub: Hub, fake: FakeUpstream, upstream: str) -> No
         ({"input": "a", "dimensions": 0}, 422, "invalid_value", "dimensions"),
     ],
 )
-def test_wrong_embeddings_reach_nobody(
+def test_invalid_embedding_requests_reach_no_provider(
     hub: Hub, fake: FakeUpstream, body: dict[str, Any], status: int, code: str, param: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=EMBEDDED)
@@ -169,7 +169,7 @@ def test_wrong_embeddings_reach_nobody(
     check(unknown, 404, "model_not_found", "model")
 
 
-def test_embeddings_that_nobody_offers(hub: Hub, fake: FakeUpstream) -> None:
+def test_embeddings_without_a_provider_are_rejected(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake, rates=EMBEDDED, provider="anthropic", upstream_model="claude-x")
     asked = fake.totals()["requests"]
     body = {"model": model, "input": "hello"}
@@ -187,7 +187,7 @@ def test_embeddings_that_nobody_offers(hub: Hub, fake: FakeUpstream) -> None:
         ("/v1/rerank", EMBEDDED, {"query": "a", "documents": ["b"]}),
     ],
 )
-def test_what_cannot_be_paid_reaches_nobody(
+def test_unpayable_requests_reach_no_provider(
     hub: Hub, fake: FakeUpstream, path: str, rates: dict[str, int], body: dict[str, Any]
 ) -> None:
     model = hub.model(fake, rates=rates)
@@ -253,7 +253,7 @@ def test_lists_in_three_shapes(hub: Hub, openai_client: OpenAIClient, fake: Fake
     assert one["name"] == f"models/{known}"
 
 
-def test_a_model_that_is_not_there(hub: Hub, fake: FakeUpstream) -> None:
+def test_unknown_model(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake)
     tenant = hub.tenant(patterns=("gpt-*",))
     for name in (model, "no-such", "owner/no-such"):
@@ -305,7 +305,7 @@ def test_moderations_without_a_price_or_a_model(hub: Hub, fake: FakeUpstream) ->
     assert "omni-moderation-latest" in check(answer, 404, "model_not_found", "model")["message"]
 
 
-def test_moderations_without_a_price_are_free_where_the_operator_says_so(
+def test_unpriced_moderations_are_free_if_the_operator_says_so(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
     own_hub.settings(unpriced_models="free")
@@ -364,7 +364,7 @@ def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
     assert (record["operation"], record["basis"]) == ("rerank", "measured")
 
 
-def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
+def test_xinference_rerank_is_returned_in_jina_form() -> None:
     body = {"model": "m", "query": "q", "documents": ["a", "b"], "return_documents": True}
     facts = RERANK_JINA.read(json.dumps(body).encode(), Target())
     sending = RERANK_JINA.send(facts, {"rerank": "http://127.0.0.1:9997/v1/rerank"}, "m", "R")
@@ -376,7 +376,7 @@ def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
     assert got["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
 
 
-def test_a_model_that_only_ranks_refuses_to_chat(hub: Hub, fake: FakeUpstream) -> None:
+def test_rerank_only_model_rejects_chat(hub: Hub, fake: FakeUpstream) -> None:
     model = hub.model(fake, provider="jina")
     for path, body in (
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
@@ -508,7 +508,7 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
     assert fake.totals()["requests"] == asked
 
 
-def test_completion_that_fails_is_tried_elsewhere(
+def test_failed_completion_goes_to_another_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """From a channel that has the endpoint to one that chats."""
@@ -532,7 +532,7 @@ def test_completion_that_fails_is_tried_elsewhere(
     assert (row["dialect"], last["charge_nano"]) == ("messages", price_of(row["usage"]))
 
 
-def test_an_echoed_prompt_is_no_output() -> None:
+def test_echoed_prompt_is_not_counted_as_output() -> None:
     """Else a long one would outgrow what is held for the answer."""
     codec = TEXT_CODECS["completions"]
     asked = {"model": "m", "prompt": "good morning", "stream": True, "n": 2}
@@ -546,7 +546,7 @@ def test_an_echoed_prompt_is_no_output() -> None:
     assert counted == [64, 64 - 2 * len('"good morning"')]
 
 
-def test_completion_that_breaks_off_is_told(hub: Hub, fake: FakeUpstream) -> None:
+def test_broken_off_completion_reports_an_error(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK)
     body = {"model": model, "prompt": "#tokens=9 #fault=F14@4 hello", "stream": True}
     answer = hub.post(tenant, body, path="/v1/completions")
@@ -579,7 +579,7 @@ def test_edits(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     ("path", "body"),
     [("/v1/completions", {"prompt": "hello"}), ("/v1/edits", {"instruction": "mend"})],
 )
-def test_texts_that_cannot_be_paid(
+def test_unpayable_text_requests_are_rejected(
     hub: Hub, fake: FakeUpstream, path: str, body: dict[str, Any]
 ) -> None:
     model = hub.model(fake, rates=TALK)

@@ -93,7 +93,7 @@ def test_own_key_is_used_and_only_for_its_organisation(hub: Hub, provider: FakeU
             assert used_key(hub, provider, answer.headers["x-request-id"]) == [key]
 
 
-def test_key_of_a_team_serves_that_team_alone(hub: Hub, provider: FakeUpstream) -> None:
+def test_team_key_serves_only_its_team(hub: Hub, provider: FakeUpstream) -> None:
     model, alice = hub.model(provider), hub.tenant()
     hub.own_key(alice, channel_of(hub, model), ALICE, team=True)
     other_team = hub.rows(
@@ -138,7 +138,7 @@ def test_request_costs_the_fee_alone_and_counts_the_price(
     hub.assert_books_balance()
 
 
-def test_own_key_needs_no_balance_where_it_costs_nothing(hub: Hub, provider: FakeUpstream) -> None:
+def test_free_own_key_needs_no_balance(hub: Hub, provider: FakeUpstream) -> None:
     model, tenant = hub.model(provider), hub.tenant("0.000000001")
     hub.own_key(tenant, channel_of(hub, model), ALICE, fall_back=False)
     knows(hub)
@@ -194,7 +194,7 @@ def test_bad_own_key_never_rests_the_shared_channel(hub: Hub, provider: FakeUpst
     )
 
 
-def test_receipt_tells_what_was_paid_to_whom_and_can_be_recomputed(
+def test_receipt_shows_who_was_paid_what_and_can_be_recomputed(
     hub: Hub, provider: FakeUpstream
 ) -> None:
     model, tenant = hub.model(provider), hub.tenant()

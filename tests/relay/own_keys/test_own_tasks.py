@@ -43,7 +43,7 @@ def content(hub: Hub, tenant: Tenant, id_: str) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
-def test_task_is_started_polled_and_read_with_the_own_key(
+def test_task_uses_the_own_key_from_start_to_end(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:
     """P12: two organisations with keys of their own, and one with none, at the same channel."""
@@ -108,7 +108,7 @@ def test_failed_task_costs_neither_fee_nor_price(hub: Hub, provider: FakeVideos)
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
 
 
-def test_task_of_a_removed_key_is_touched_by_no_other(hub: Hub, provider: FakeVideos) -> None:
+def test_no_other_key_touches_a_removed_keys_task(hub: Hub, provider: FakeVideos) -> None:
     """P12: it is not polled and not read with the installation's key; it ends by its time."""
     model, tenant, prompt = video_model(hub, provider), hub.tenant(), "removed #polls=1"
     key_id = own_key(hub, tenant, model, ALICE)
@@ -142,7 +142,7 @@ def test_finished_task_of_a_removed_key_is_not_read_with_another(
     assert [one.prompt for one in provider.videos.values()].count("x") == 0
 
 
-def test_replaced_key_goes_on_with_its_tasks(hub: Hub, provider: FakeVideos) -> None:
+def test_replaced_key_continues_its_tasks(hub: Hub, provider: FakeVideos) -> None:
     """The row is the key: its new secret is of the same account."""
     model, tenant, prompt = video_model(hub, provider), hub.tenant(), "replaced"
     key_id = own_key(hub, tenant, model, ALICE)
@@ -168,7 +168,7 @@ def test_task_of_the_installation_stays_with_it(hub: Hub, provider: FakeVideos) 
     assert provider.of("behind").key == SHARED
 
 
-def test_wait_that_one_account_is_asked_for_delays_no_other(hub: Hub, provider: FakeVideos) -> None:
+def test_rate_limited_account_delays_no_other(hub: Hub, provider: FakeVideos) -> None:
     """P14: the provider asks one account to wait; tasks of others at the channel go on."""
     model, alice, bob = video_model(hub, provider), hub.tenant(), hub.tenant()
     own_key(hub, alice, model, ALICE)

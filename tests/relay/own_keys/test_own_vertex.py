@@ -80,7 +80,7 @@ def secret_of(**members: str) -> str:
     return json.dumps(service_account_key() | members)
 
 
-def test_service_account_serves_its_organisation_alone(
+def test_service_account_serves_only_its_organisation(
     hub: Hub, fake: FakeUpstream, cloud: Cloud
 ) -> None:
     model, tenant, other = cloud.model(hub, cloud.vertex.api_key), hub.tenant(), hub.tenant()
@@ -127,7 +127,7 @@ def test_incomplete_key_in_the_database_is_never_used(hub: Hub, cloud: Cloud, se
     assert (cloud.proxy.asked, cloud.vertex.requests) == ([], [])
 
 
-def test_address_that_gets_a_project_is_not_asked(hub: Hub, cloud: Cloud) -> None:
+def test_address_with_a_project_is_not_asked(hub: Hub, cloud: Cloud) -> None:
     """Google bills the project in the address: the operator's, once it has one."""
     model, tenant = cloud.model(hub, cloud.vertex.api_key), hub.tenant()
     channel_id: UUID = channel_of(hub, model)
@@ -141,7 +141,7 @@ def test_address_that_gets_a_project_is_not_asked(hub: Hub, cloud: Cloud) -> Non
     assert cloud.vertex.requests == []
 
 
-def test_replaced_service_account_signs_at_once(hub: Hub, cloud: Cloud) -> None:
+def test_replaced_service_account_signs_immediately(hub: Hub, cloud: Cloud) -> None:
     """The token of the key before is forgotten with it."""
     model, tenant = cloud.model(hub, cloud.vertex.api_key), hub.tenant()
     key_id = hub.own_key(tenant, channel_of(hub, model), secret_of(), fall_back=False)

@@ -83,7 +83,7 @@ async def read_events(
             yield item
 
 
-async def test_events_then_the_outcome_and_the_same_books(
+async def test_events_come_before_the_outcome_and_books_agree(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -112,7 +112,7 @@ async def test_events_then_the_outcome_and_the_same_books(
     await asyncio.to_thread(hub.settled, tenant)
 
 
-async def test_what_little_money_held_is_released_at_once(
+async def test_small_holds_are_released_immediately(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: nobody is refused in another process for what has ended in this one."""
@@ -148,7 +148,7 @@ async def knows(relay: Relay, hub: Hub, model: str) -> None:
     await asyncio.to_thread(hub.wait, lambda: relay.knows(model), f"{model} is not heard of")
 
 
-async def test_refusal_is_an_outcome_alone(relay: Relay, hub: Hub) -> None:
+async def test_rejection_has_only_an_outcome(relay: Relay, hub: Hub) -> None:
     who = await principal(relay, hub, hub.tenant())
     asked = relay.in_process.chat(who, body("none", "x"), source="playground")
     (outcome,) = [item async for item in asked]
@@ -157,7 +157,7 @@ async def test_refusal_is_an_outcome_alone(relay: Relay, hub: Hub) -> None:
     assert outcome.message.startswith("Error: Model none")
 
 
-async def test_fault_after_content_is_told_by_the_outcome(
+async def test_outcome_reports_a_fault_after_content(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -173,7 +173,7 @@ async def test_fault_after_content_is_told_by_the_outcome(
     assert outcome.charge_nano > 0
 
 
-async def test_closing_the_iterator_is_a_client_that_leaves(
+async def test_closing_the_iterator_counts_as_leaving(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     """P6: the provider hears it at once, what came is paid."""
@@ -209,7 +209,7 @@ async def test_slow_reader_holds_the_upstream_back(
     assert "".join(words) == expected_text("a", text, 20000)
 
 
-async def test_a_whole_answer_is_given_however_long_its_client_takes(
+async def test_whole_answer_is_given_however_slow_its_client(
     hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is paid by then. Who still reads what came before it on the same connection is not told
@@ -239,7 +239,7 @@ async def test_a_whole_answer_is_given_however_long_its_client_takes(
     assert (outcome.status, outcome.basis) == (200, "measured")
 
 
-async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
+async def test_reader_of_the_last_words_has_no_journal_slot(
     hub: Hub, fake: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P1: what is settled is not marked again, however long its client takes to read the end: the
@@ -304,7 +304,7 @@ async def test_unknown_key_has_no_principal(relay: Relay) -> None:
         await relay.in_process.principal_of_key(new_id())
 
 
-async def test_defect_of_ours_still_settles_the_attempt(
+async def test_internal_error_still_settles_the_attempt(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hold does not wait for the sweeper, and the customer pays nothing."""
@@ -326,9 +326,7 @@ async def test_defect_of_ours_still_settles_the_attempt(
     assert (record["kind"], record["basis"], record["charge_nano"]) == ("internal", "absorbed", 0)
 
 
-async def test_bound_is_what_the_same_request_then_holds(
-    relay: Relay, hub: Hub, fake: FakeUpstream
-) -> None:
+async def test_preview_equals_the_hold(relay: Relay, hub: Hub, fake: FakeUpstream) -> None:
     """docs/promises.md, "Size of a hold": the page follows the same rule."""
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
@@ -350,7 +348,7 @@ async def test_bound_is_what_the_same_request_then_holds(
         await asyncio.to_thread(hub.settled, tenant)
 
 
-async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
+async def test_preview_shrinks_to_the_balance_and_says_when_it_is_too_low(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant("0.000000500"), hub.model(fake)
@@ -369,7 +367,7 @@ async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
         await relay.in_process.bound(who, body("no-such-model", "hi"))
 
 
-async def test_what_is_connecting_when_it_stops_is_closed(
+async def test_connections_being_opened_are_closed_at_the_stop(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that waits there for a password drops no database for anybody meanwhile."""

@@ -81,7 +81,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-async def test_a_provider_is_sent_what_the_preview_shows(
+async def test_provider_receives_what_the_preview_shows(
     relay: Any, hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
     speaker, tenant = SPEAKERS[client], hub.tenant()
@@ -111,7 +111,7 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     assert message == got
 
 
-async def test_a_channel_without_overrides_pays_nothing_for_them(
+async def test_channel_without_overrides_has_no_overhead(
     relay: Any, hub: Hub, fake: FakeUpstream
 ) -> None:
     """Nothing of them is called, nor of proxies once a connection stands."""
@@ -153,7 +153,7 @@ def held(hub: Hub, tenant: Tenant, body: dict[str, Any]) -> int:
     return int(hub.record(answer.headers["x-request-id"])["hold_nano"])
 
 
-def test_what_is_added_is_held_for(hub: Hub, fake: FakeUpstream) -> None:
+def test_added_fields_are_held_for(hub: Hub, fake: FakeUpstream) -> None:
     """The provider counts the system prompt, and the client pays for it."""
     tenant, long = hub.tenant(), "word " * 2_000
     plain = hub.model(fake)
@@ -219,7 +219,7 @@ def seed_and_tier(fake: FakeUpstream, model: str) -> tuple[int | None, str | Non
     return json.loads(row["body"]).get("seed"), dict(row["headers"]).get("x-tier")
 
 
-def test_a_rule_changes_the_requests_that_meet_its_conditions(hub: Hub, fake: FakeUpstream) -> None:
+def test_rule_changes_only_matching_requests(hub: Hub, fake: FakeUpstream) -> None:
     """By organisation, team and endpoint; others are sent as they are."""
     tenant, other = hub.tenant(), hub.tenant()
     (row,) = hub.rows(
@@ -245,7 +245,7 @@ def test_a_rule_changes_the_requests_that_meet_its_conditions(hub: Hub, fake: Fa
     hub.settled(tenant)
 
 
-def test_a_rule_is_for_the_model_that_is_asked_for(hub: Hub, fake: FakeUpstream) -> None:
+def test_rule_applies_to_the_requested_model(hub: Hub, fake: FakeUpstream) -> None:
     """By its name in the catalogue, also where an alias was asked; its parameters are held for."""
     tenant, model = hub.tenant(), hub.model(fake)
     long = "x" * 2000

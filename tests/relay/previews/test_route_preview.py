@@ -168,7 +168,7 @@ def _did_lately(hub: Hub, chance: random.Random, channel_id: UUID, model: str) -
     )
 
 
-async def test_the_order_that_is_told_is_the_order_that_is_taken(
+async def test_previewed_order_is_the_order_taken(
     relay: Relay, set_ups: list[SetUp], hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = hub.tenant()
@@ -242,7 +242,7 @@ def _trouble(relay: Relay, health: Health, set_up: SetUp, tenant: Tenant) -> Non
         health.blame(health.state_of(channel), 0, sought, health.now(), failure)
 
 
-async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
+async def test_preview_explains_skips_and_sends_nothing(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     model = hub.model(fake, other_fake)

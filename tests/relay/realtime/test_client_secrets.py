@@ -212,7 +212,9 @@ def test_the_longest_secret_goes_into_one_subprotocol(
     assert "has room for 5000" in answer.error["message"]
 
 
-def test_every_process_opens_it_also_after_a_restart(own_hub: Hub, provider: FakeRealtime) -> None:
+def test_every_process_opens_the_secret_even_after_a_restart(
+    own_hub: Hub, provider: FakeRealtime
+) -> None:
     with processes(own_hub, 2) as hubs:
         tenant = own_hub.tenant()
         model = own_hub.model(provider, rates=RATES, upstream_model="gpt-realtime")
@@ -266,7 +268,7 @@ def test_it_opens_both_addresses(hub: Hub, model: str, path: str) -> None:
         assert json.loads(socket.recv(timeout=20))["session"]["model"] == model
 
 
-def test_a_forged_one_opens_nothing(hub: Hub, model: str) -> None:
+def test_forged_secret_opens_nothing(hub: Hub, model: str) -> None:
     secret = secret_for(hub, hub.tenant(), model)
     forged = secret[:40] + ("A" if secret[40] != "A" else "B") + secret[41:]
     refused = refusal(hub, forged, model)
@@ -275,7 +277,7 @@ def test_a_forged_one_opens_nothing(hub: Hub, model: str) -> None:
     )  # fmt: skip
 
 
-def test_two_different_ones_are_a_conflict(hub: Hub, model: str) -> None:
+def test_two_different_secrets_are_a_conflict(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     names = ["realtime", f"{KEY_PROTOCOL}{secret_for(hub, tenant, model)}"]
     assert refusal(hub, tenant.key, model, subprotocols=names).error["code"] == "key_conflict"
@@ -284,7 +286,7 @@ def test_two_different_ones_are_a_conflict(hub: Hub, model: str) -> None:
 # Its model and its settings ---------------------------------------------------------------------
 
 
-def test_its_model_cannot_be_changed(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_secret_fixes_the_model(hub: Hub, provider: FakeRealtime, model: str) -> None:
     tenant, before = hub.tenant(), len(provider.sessions)
     other = hub.model(provider, rates=RATES, upstream_model="gpt-realtime")
     secret = secret_for(hub, tenant, model)
@@ -310,7 +312,7 @@ def test_its_model_cannot_be_changed(hub: Hub, provider: FakeRealtime, model: st
         {"additional_headers": {"OpenAI-Beta": "realtime=v1"}},
     ],
 )
-def test_the_beta_whose_settings_have_other_names_is_refused(
+def test_beta_with_renamed_settings_is_rejected(
     hub: Hub, model: str, options: dict[str, Any]
 ) -> None:
     secret = secret_for(hub, hub.tenant(), model)
@@ -326,7 +328,7 @@ def test_the_beta_whose_settings_have_other_names_is_refused(
     assert (error["code"], error["param"]) == ("unsupported_parameter", "openai-beta")
 
 
-def test_its_settings_are_set_before_all_else_and_stay(
+def test_secret_settings_are_sent_first_and_stay(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -353,7 +355,7 @@ def test_its_settings_are_set_before_all_else_and_stay(
     records(hub, tenant, 1)
 
 
-def test_settings_that_the_provider_refuses_end_the_session(
+def test_settings_rejected_by_the_provider_end_the_session(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     """It would go on without any of them."""
@@ -371,7 +373,7 @@ def test_settings_that_the_provider_refuses_end_the_session(
     assert (record["charge_nano"], record["meters"]) == (0, {})
 
 
-def test_a_transcription_model_that_is_not_allowed_ends_the_session(
+def test_disallowed_transcription_model_ends_the_session(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -387,7 +389,7 @@ def test_a_transcription_model_that_is_not_allowed_ends_the_session(
 # Its key ----------------------------------------------------------------------------------------
 
 
-def test_whatever_ends_the_key_ends_what_a_secret_opened(
+def test_whatever_ends_the_key_ends_its_secrets_sessions(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     """P11: the same causes as for the key itself, all at once; whose key stays goes on."""
@@ -417,7 +419,7 @@ def test_whatever_ends_the_key_ends_what_a_secret_opened(
             one.__exit__(None, None, None)
 
 
-def test_the_grace_of_a_rotation_is_also_that_of_its_secrets(
+def test_rotation_grace_applies_to_secrets_too(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     """A secret of the former text ends with it, open sessions included; one of the new stays."""
@@ -457,7 +459,7 @@ LIMITS: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_the_limits_of_its_key_hold(
+def test_secret_is_limited_by_its_key(
     hub: Hub, provider: FakeRealtime, model: str, limit: str
 ) -> None:
     """For creating one, and for one that was created before."""
@@ -481,7 +483,9 @@ def test_a_key_for_sessions_only_creates_one(hub: Hub, model: str) -> None:
         talk.hear("session.created")
 
 
-def test_budgets_and_rates_of_its_key_hold(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_secret_uses_its_keys_budgets_and_rates(
+    hub: Hub, provider: FakeRealtime, model: str
+) -> None:
     poor = hub.tenant(usd="0.0001")
     assert refusal(hub, secret_for(hub, poor, model), model).status == 402
     capped = hub.tenant()
@@ -497,7 +501,7 @@ def test_budgets_and_rates_of_its_key_hold(hub: Hub, provider: FakeRealtime, mod
 
 
 @pytest.mark.parametrize("of", ["key", "team", "organisation", "user"])
-def test_creating_one_is_a_request_of_the_minute(hub: Hub, model: str, of: str) -> None:
+def test_creating_a_secret_counts_as_a_request_per_minute(hub: Hub, model: str, of: str) -> None:
     """Beside those that hold money: each counts for the other, and what is refused for nothing."""
     tenant = tenant_of(hub)
     if of == "user":
@@ -532,9 +536,7 @@ def test_creating_one_is_a_request_of_the_minute(hub: Hub, model: str, of: str) 
 # What its creation says of its sessions ----------------------------------------------------------
 
 
-def test_labels_of_its_creation_are_those_of_its_sessions(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_secret_labels_apply_to_its_sessions(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """A page can send no header, so that budgets of a customer hold for what it opens."""
     tenant = hub.tenant()
     hub.limit(tenant, required_labels=["customer"])
@@ -561,7 +563,7 @@ CAPS = {
 
 
 @pytest.mark.parametrize("name", CAPS)
-def test_limits_of_its_creation_are_those_of_its_sessions(
+def test_secret_limits_apply_to_its_sessions(
     hub: Hub, provider: FakeRealtime, model: str, name: str
 ) -> None:
     tenant = hub.tenant()
@@ -576,7 +578,7 @@ def test_limits_of_its_creation_are_those_of_its_sessions(
 # Refusals of its creation ------------------------------------------------------------------------
 
 
-def test_what_a_key_could_not_open_it_creates_no_secret_for(
+def test_key_creates_secrets_only_for_what_it_may_open(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -594,7 +596,7 @@ def test_what_a_key_could_not_open_it_creates_no_secret_for(
     assert hub.get(PATH, tenant).status == 405
 
 
-def test_it_is_free_and_stands_nowhere(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_secret_is_free_and_stored_nowhere(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """No record, no hold; and neither log nor database has its text (it is kept nowhere)."""
     tenant = hub.tenant()
     before = hub.balance(tenant)

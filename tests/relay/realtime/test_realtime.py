@@ -187,7 +187,7 @@ def test_the_transcript_passes_byte_for_byte(hub: Hub) -> None:
     assert record["meters"] == {"in_text": 24, "out_text": 5}
 
 
-def test_sound_and_what_is_cached_have_meters_of_their_own(
+def test_audio_and_cached_input_have_their_own_meters(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -203,9 +203,7 @@ def test_sound_and_what_is_cached_have_meters_of_their_own(
     assert record["ttft_ms"] is not None
 
 
-def test_what_is_said_is_written_down_by_a_model_that_is_paid_for(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_transcription_model_is_charged(hub: Hub, provider: FakeRealtime, model: str) -> None:
     tenant = hub.tenant()
     writes = hub.model(provider, rates={"in_text": 10**6, "in_audio": 6 * 10**6, "out_text": 10**7})
     # Another channel's model cannot be had here.
@@ -335,14 +333,14 @@ def assert_one_line(hub: Hub, written: int, address: str, status: int) -> None:
     assert f'"WebSocket {address}" {status}' in lines[0]
 
 
-def test_without_an_upgrade(hub: Hub, model: str) -> None:
+def test_missing_upgrade(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     answer = hub.get(f"/v1/realtime?model={model}", tenant)
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
 
 
 @pytest.mark.parametrize("path", ["sessions", "calls"])
-def test_what_is_not_made(hub: Hub, path: str) -> None:
+def test_unsupported_operations(hub: Hub, path: str) -> None:
     answer = hub.post(hub.tenant(), {}, path=f"/v1/realtime/{path}")
     assert (answer.status, answer.error["code"]) == (501, "not_implemented")
 
@@ -398,7 +396,7 @@ def test_an_upstream_that_fails(hub: Hub, provider: FakeRealtime, model: str, fa
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
-def test_a_usage_that_lies(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_implausible_usage(hub: Hub, provider: FakeRealtime, model: str) -> None:
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:
         talk.ask("hello #tokens=8 #fault=lie")
@@ -413,7 +411,7 @@ def test_a_usage_that_lies(hub: Hub, provider: FakeRealtime, model: str) -> None
     assert broke["message"] == "it broke"
 
 
-def test_an_odd_provider(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_unusual_provider(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """Any text may be the ID of a response; an end that is told twice is charged once; sound in
     small pieces is counted where no usage tells it."""
     tenant = hub.tenant()
@@ -443,7 +441,7 @@ def test_a_silent_provider(hub: Hub, provider: FakeRealtime) -> None:
     assert (record["status"], record["meters"]["out_text"]) == (504, 2)
 
 
-def test_money_that_is_used_up_ends_it(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_used_up_money_ends_the_session(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """Another response that cannot be held does not begin (P2). A provider that ignores its limit
     is paid no more than was held."""
     tenant = hub.tenant(usd=held_usd(4_096, 100))
@@ -462,9 +460,7 @@ def held_usd(count: int, number: int) -> str:
     return f"{(count * 32 + number * 64) / 10**9:.9f}"
 
 
-def test_a_balance_that_does_not_reach_shortens_the_answers(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_small_balance_shortens_the_answers(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """What is held first is room for a beginning, then the context so far; the provider is told how
     much may be said, whatever the client wishes, and told again when more of it can be paid."""
     with session(hub, hub.tenant().key, model) as talk:
@@ -494,7 +490,7 @@ def test_a_balance_that_does_not_reach_shortens_the_answers(
     assert 900 < second < 4_096
 
 
-def test_what_is_sent_beyond_a_hold_is_held_before_it_is_answered(
+def test_input_beyond_a_hold_is_held_before_its_answer(
     hub: Hub, provider: FakeRealtime, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -525,9 +521,7 @@ def test_what_is_sent_beyond_a_hold_is_held_before_it_is_answered(
     assert tenant.key not in str(provider.sessions[-1].headers)
 
 
-def test_a_key_that_ends_takes_its_session_along(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_ended_key_ends_its_session(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """P11: within 250 ms; what is being made is cancelled at the provider, and paid."""
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:
@@ -549,9 +543,7 @@ def test_a_key_that_ends_takes_its_session_along(
     assert record["status"] == 401
 
 
-def test_a_limit_of_requests_refuses_a_response(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_request_limit_rejects_a_response(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """Each response is a request; the session goes on, and the refused event is named."""
     tenant = hub.tenant()
     hub.rows("UPDATE accounts_key SET rpm = 2 WHERE id = %s RETURNING id", tenant.key_id)
@@ -568,7 +560,7 @@ def test_a_limit_of_requests_refuses_a_response(
     records(hub, tenant, 2)
 
 
-def test_sessions_do_not_meet(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_sessions_are_isolated(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """Two organisations at the same time: each hears and pays for its own."""
     one, other = hub.tenant(), hub.tenant()
     with session(hub, one.key, model) as talk, session(hub, other.key, model) as beside:
@@ -579,9 +571,7 @@ def test_sessions_do_not_meet(hub: Hub, provider: FakeRealtime, model: str) -> N
     assert [row["meters"]["out_text"] for row in records(hub, other, 1)] == [2]
 
 
-def test_responses_beside_each_other_are_each_paid(
-    hub: Hub, provider: FakeRealtime, model: str
-) -> None:
+def test_parallel_responses_are_each_paid(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """A second one is held before it can begin, too."""
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:
@@ -614,7 +604,7 @@ def test_an_event_that_is_too_large(hub: Hub, provider: FakeRealtime, model: str
     assert (code, last["error"]["code"]) == (1009, "request_too_large")
 
 
-def test_what_is_no_event(hub: Hub, provider: FakeRealtime, model: str) -> None:
+def test_malformed_events(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """A binary frame is refused and the session goes on; the model cannot be changed."""
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:

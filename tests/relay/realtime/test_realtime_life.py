@@ -20,7 +20,7 @@ def provider() -> Iterator[FakeRealtime]:
         yield provider
 
 
-def test_a_process_that_stops_says_so(own_hub: Hub, provider: FakeRealtime) -> None:
+def test_stopping_process_tells_the_client(own_hub: Hub, provider: FakeRealtime) -> None:
     """P10: what is being made may be said; then its client is told, and closed as for a restart."""
     own_hub.start()
     tenant = own_hub.tenant()
@@ -45,7 +45,7 @@ def test_a_process_that_stops_says_so(own_hub: Hub, provider: FakeRealtime) -> N
 
 
 @pytest.mark.slow
-def test_sessions_that_last_too_long(provider: FakeRealtime) -> None:
+def test_session_lifetimes_are_limited(provider: FakeRealtime) -> None:
     """Silence of both ends has a limit, and so has all of it, whoever speaks."""
     with own_database("hub") as dsn:
         hub = Hub(dsn, application="tests.relay.short_connections")
@@ -76,7 +76,7 @@ def test_sessions_that_last_too_long(provider: FakeRealtime) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed(own_hub: Hub, provider: FakeRealtime) -> None:
+def test_killed_process(own_hub: Hub, provider: FakeRealtime) -> None:
     """P1: what was settled stays, what was being made is settled from its mark, what was held is
     given back; and a new process carries sessions again."""
     own_hub.start()

@@ -136,14 +136,14 @@ def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: 
             assert refused or answer.status not in (401, 402, 500), (path, carrier, answer)
 
 
-def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None:
+def test_foreign_carriers_open_nothing(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     for path, row in listed_rows().items():
         if not (row.key_in_query or row.is_sealed_link):
             assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
 
 
-def test_models_are_listed_as_far_as_the_key_goes(hub: Hub, model: str) -> None:
+def test_model_list_follows_the_key(hub: Hub, model: str) -> None:
     """The row is open to all, and says nothing of what the key may not ask."""
     lists = [path for path, row in listed_rows().items() if row.shows == "models"]
     ones = [path for path, row in listed_rows().items() if row.shows == "model"]

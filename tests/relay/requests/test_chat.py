@@ -12,9 +12,7 @@ from tests.support.hub import Hub
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
 
-def test_plain_answer_is_the_upstreams_bytes_and_the_record_its_books(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_plain_answer_and_record_match_the_upstream(hub: Hub, fake: FakeUpstream) -> None:
     """P1, I10: same bytes, same tokens, exact nano."""
     tenant, model = hub.tenant("1.00"), hub.model(fake)
     answer = hub.post(tenant, ask(model, "plain #tokens=20 one two three"))

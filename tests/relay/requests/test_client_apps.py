@@ -30,11 +30,11 @@ AGENTS = {
 
 
 @pytest.mark.parametrize(("agent", "app"), AGENTS.items())
-def test_of_a_user_agent(agent: str, app: str) -> None:
+def test_application_from_a_user_agent(agent: str, app: str) -> None:
     assert client_app(agent) == app
 
 
-def test_an_application_that_names_itself_is_called_so() -> None:
+def test_self_declared_application_name_is_used() -> None:
     agent = "OpenAI/Python 1.0"
     assert client_app(agent, "  My App ", "https://app.example/x") == "My App"
     assert client_app(agent, "", "https://me:pw@App.example:80/x?y=1") == "app.example:80"
@@ -43,7 +43,7 @@ def test_an_application_that_names_itself_is_called_so() -> None:
 
 
 @pytest.mark.parametrize("text", [hostile.EVERYTHING, hostile.NUL, hostile.LONG])
-def test_whatever_a_header_says_is_short_and_visible(text: str) -> None:
+def test_header_texts_are_shortened_and_printable(text: str) -> None:
     for app in (client_app(text), client_app("", text), client_app("", "", text)):
         assert len(app) <= APP_LENGTH
         assert app.isprintable()

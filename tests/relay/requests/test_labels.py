@@ -20,14 +20,14 @@ def header(place: str, label: str) -> bytes:
 
 @pytest.mark.parametrize("place", _PLACES)
 @pytest.mark.parametrize("label", GOOD)
-def test_what_a_key_or_a_budget_may_be_labelled_with_a_request_may(place: str, label: str) -> None:
+def test_labels_of_keys_and_budgets_are_valid_on_requests(place: str, label: str) -> None:
     labels = read_labels(header(place, label))
     assert label in (labels.project, *labels.tags, labels.customer)
 
 
 @pytest.mark.parametrize("place", _PLACES)
 @pytest.mark.parametrize("label", SAYABLE, ids=ascii)
-def test_what_is_no_label_is_refused_by_its_place(place: str, label: str) -> None:
+def test_invalid_label_is_rejected_by_its_place(place: str, label: str) -> None:
     with pytest.raises(RequestFault, match="visible characters") as refused:
         read_labels(header(place, label))
     fault = refused.value
@@ -36,7 +36,7 @@ def test_what_is_no_label_is_refused_by_its_place(place: str, label: str) -> Non
 
 
 @pytest.mark.parametrize("raw", [b"search", b'{"team": "x"}', b'{"tags": "x"}', b'"\xff"', b"[]"])
-def test_what_is_no_such_object_is_of_the_wrong_type(raw: bytes) -> None:
+def test_non_object_labels_have_the_wrong_type(raw: bytes) -> None:
     with pytest.raises(RequestFault, match="must be a JSON object") as refused:
         read_labels(raw)
     assert (KINDS[refused.value.kind].status, refused.value.param) == (400, "x-weir-labels")

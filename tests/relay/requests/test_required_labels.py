@@ -29,7 +29,7 @@ def post(hub: Hub, tenant: Tenant, model: str, labels: dict[str, Any] | None = N
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("label", LABELS)
-def test_a_request_without_it_is_told_its_name(
+def test_missing_required_label_is_named(
     hub: Hub, fake: FakeUpstream, level: str, label: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -47,7 +47,7 @@ def test_a_request_without_it_is_told_its_name(
     assert post(hub, tenant, model, {label: LABELS[label]}).status == 200
 
 
-def test_what_the_key_itself_has_need_not_be_said(hub: Hub, fake: FakeUpstream) -> None:
+def test_labels_of_the_key_need_not_be_repeated(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     hub.connection.execute(
         "WITH made AS (INSERT INTO accounts_project (id, organisation_id, team_id, name, slug)"

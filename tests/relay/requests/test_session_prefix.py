@@ -79,7 +79,7 @@ def test_every_dialect_begins_alike(first: dict[str, Any]) -> None:
         [said("system", "the date is new"), said("assistant", "done")],
     ],
 )
-def test_what_follows_the_first_answer_changes_nothing(later: list[Any]) -> None:
+def test_text_after_the_first_answer_changes_nothing(later: list[Any]) -> None:
     for name in ("messages", "contents", "input"):
         body = {name: [*OPENAI["messages"], *later]}
         assert id_of(body) == id_of(OPENAI)
@@ -140,7 +140,7 @@ def test_the_digest_is_keyed() -> None:
         {"system": "be brief"},
     ],
 )
-def test_without_a_message_of_the_user_there_is_no_session(body: dict[str, Any]) -> None:
+def test_conversation_without_a_user_message_has_no_session(body: dict[str, Any]) -> None:
     assert by_prefix(body) is None
 
 
@@ -166,7 +166,7 @@ def recorded(hub: Hub, tenant: Tenant, body: Any, path: str = "/v1/chat/completi
     return record["session_id"], record["session"]
 
 
-def test_it_is_off_until_an_operator_turns_it_on(own_hub: Hub, fake: FakeUpstream) -> None:
+def test_prefix_sessions_are_off_by_default(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     body = ask(model, "#tokens=2")

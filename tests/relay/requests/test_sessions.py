@@ -104,7 +104,7 @@ def test_a_stored_response_passes_its_session_on() -> None:
     assert session == (session_id(KEY, "root"), "root", "previous_response_id", "", "")
 
 
-def test_a_first_response_opens_the_session_of_those_after_it() -> None:
+def test_first_response_opens_the_session_of_later_ones() -> None:
     opens = opening_session(KEY, UUID(int=7))
     first = by_members({"input": "x", "previous_response_id": None}, opens)
     assert first == (UUID(opens[0]), "", "first_response", "", "")
@@ -167,7 +167,7 @@ def test_no_text_is_too_odd_for_a_session() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7, True, [NAME], {"session_id": NAME}, ""])
-def test_other_values_than_texts_name_nothing(value: Any) -> None:
+def test_non_text_values_name_no_session(value: Any) -> None:
     for name in ("session_id", "prompt_cache_key", "metadata", "previous_response_id"):
         if name == "metadata" and isinstance(value, dict):
             continue
@@ -216,7 +216,7 @@ def test_a_series_of_responses_is_one_session(hub: Hub, fake: FakeUpstream) -> N
     assert hub.record(answer.headers["x-request-id"])["session_id"] is None
 
 
-def test_hostile_sessions_break_no_request(hub: Hub, fake: FakeUpstream) -> None:
+def test_hostile_session_names_break_no_request(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     values = (hostile.LONG, hostile.NUL, hostile.EVERYTHING, [NAME], {"a": 1}, 7)
     for value in values:

@@ -19,9 +19,7 @@ def names(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_model_at_the_end_answers_and_is_paid_for(
-    hub: Hub, fake: FakeUpstream, stream: bool
-) -> None:
+def test_alias_target_answers_and_is_charged(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
     tenant, (fast, small) = hub.tenant(), names(2)
     model = hub.model(fake, rates=DEAR)
     hub.alias(small, model)
@@ -55,7 +53,7 @@ def test_every_client_may_ask_for_an_alias(hub: Hub, fake: FakeUpstream, dialect
         assert hub.record(answer.headers["x-request-id"])["model"] == model
 
 
-def test_a_key_is_for_the_name_that_is_asked(hub: Hub, fake: FakeUpstream) -> None:
+def test_key_limits_apply_to_the_requested_name(hub: Hub, fake: FakeUpstream) -> None:
     tenant, (fast,) = hub.tenant(), names(1)
     model = hub.model(fake)
     hub.alias(fast, model)
@@ -69,7 +67,7 @@ def test_a_key_is_for_the_name_that_is_asked(hub: Hub, fake: FakeUpstream) -> No
     assert hub.get(f"/v1/models/{fast}", alone).status == 200
 
 
-def test_an_alias_goes_before_a_route_of_its_name_and_may_lead_nowhere(
+def test_alias_takes_precedence_over_a_route_and_may_be_dead(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """Also where somebody has made a circle without asking: nobody serves it."""

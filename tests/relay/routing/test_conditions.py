@@ -223,7 +223,7 @@ def test_gemini_is_charged_by_its_service_tier(
     hub.assert_books_balance()
 
 
-def test_gemini_says_in_its_head_that_a_tier_was_not_granted(
+def test_ungranted_gemini_tier_is_read_from_the_header(
     hub: Hub, upstream: Canned, flash: str
 ) -> None:
     tenant = hub.tenant()
@@ -309,7 +309,7 @@ TOLD_UNASKED: dict[str, tuple[str, Any, str, str]] = {
 
 
 @pytest.mark.parametrize("case", TOLD_UNASKED)
-def test_unknown_terms_that_nobody_asked_for_are_reviewed(
+def test_unrequested_unknown_terms_are_reviewed(
     hub: Hub, upstream: Canned, gpt: str, opus: str, flash: str, case: str
 ) -> None:
     tenant = hub.tenant()
@@ -331,9 +331,7 @@ def test_unknown_terms_that_nobody_asked_for_are_reviewed(
     assert hub.balance(tenant)["customer:held"] == record["hold_nano"] > 0
 
 
-def test_a_tier_in_the_head_that_nobody_knows_is_reviewed(
-    hub: Hub, upstream: Canned, flash: str
-) -> None:
+def test_unknown_tier_in_the_header_is_reviewed(hub: Hub, upstream: Canned, flash: str) -> None:
     tenant = hub.tenant()
     upstream.answer = content(GOOGLE_USAGE)
     upstream.headers = {"x-gemini-service-tier": "Hyper"}
@@ -346,7 +344,7 @@ def test_a_tier_in_the_head_that_nobody_knows_is_reviewed(
 
 
 @pytest.mark.parametrize("tier", ["default", "on_demand", "flex", "priority", "scale"])
-def test_known_terms_that_nobody_asked_for_are_charged_plainly(
+def test_unrequested_known_terms_are_charged_plainly(
     hub: Hub, upstream: Canned, gpt: str, tier: str
 ) -> None:
     tenant = hub.tenant()
@@ -357,7 +355,7 @@ def test_known_terms_that_nobody_asked_for_are_charged_plainly(
     assert (record["charge_nano"], record["basis"]) == (10 * 1_250 + 100 * 10_000, "measured")
 
 
-def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned, gpt: str) -> None:
+def test_operators_get_one_email_about_unknown_usage(hub: Hub, upstream: Canned, gpt: str) -> None:
     tenant, name = hub.tenant(), f"fee_{secrets.token_hex(4)}"
     usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110, name: 3}
     upstream.answer = completion(GPT, usage)
@@ -373,7 +371,7 @@ def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned
     assert hub.rows(doubted, gpt) == []
 
 
-def test_a_price_of_ones_own_wins_over_what_a_vendor_lists(hub: Hub, upstream: Canned) -> None:
+def test_own_price_wins_over_the_vendors_list(hub: Hub, upstream: Canned) -> None:
     """A reseller's terms: every tier and speed at one price, as the operator has set it."""
     tenant = hub.tenant()
     model = served(hub, upstream, GPT)
@@ -468,7 +466,7 @@ def ask_for(hub: Hub, tenant: Tenant, path: str, model: str, over: dict[str, Any
 
 
 @pytest.mark.parametrize("case", HOSTED)
-def test_what_has_no_price_is_refused_before_it_is_asked_for(
+def test_unpriced_feature_is_rejected_before_it_is_requested(
     hub: Hub, upstream: Canned, gpt: str, opus: str, flash: str, case: str
 ) -> None:
     """A price of the operator's own covers it."""
@@ -487,7 +485,7 @@ def test_what_has_no_price_is_refused_before_it_is_asked_for(
 
 
 @pytest.mark.parametrize("case", TRANSLATED)
-def test_what_no_translation_carries_is_refused_for_what_it_is(
+def test_untranslatable_field_is_rejected_by_name(
     hub: Hub, upstream: Canned, gpt: str, opus: str, case: str
 ) -> None:
     path, vendor, over, tool = TRANSLATED[case]
@@ -498,9 +496,7 @@ def test_what_no_translation_carries_is_refused_for_what_it_is(
     assert len(upstream.asked) == asked
 
 
-def test_an_agents_tools_that_are_left_out_need_no_price(
-    hub: Hub, upstream: Canned, opus: str
-) -> None:
+def test_dropped_agent_tools_need_no_price(hub: Hub, upstream: Canned, opus: str) -> None:
     tools = [{"type": "function", "name": "f", "parameters": {}}, {"type": "image_generation"}]
     asked = len(upstream.asked)
     answer = ask_for(hub, hub.tenant(), "/v1/responses", opus, {"tools": tools})
@@ -527,7 +523,7 @@ LIFETIMES: list[tuple[str | None, dict[str, int], dict[str, int], list[str]]] = 
         if dialect == "responses" or not row[1]
     ],
 )
-def test_cache_writes_that_tell_no_lifetime_are_of_the_one_asked_for(
+def test_cache_writes_use_the_requested_lifetime(
     hub: Hub, upstream: Canned, gpt: str, dialect: str, ttl: str | None, split: dict[str, int],
     meters: dict[str, int], unknown: list[str],
 ) -> None:  # fmt: skip
@@ -576,7 +572,7 @@ def test_cache_writes_that_tell_no_lifetime_are_of_the_one_asked_for(
     ("rates", "size"),
     [({"images": 10**15}, "1024x1024"), ({"in_text": 10**6, "out_image": 10**6}, "auto")],
 )
-def test_what_is_told_for_drawing_an_svg_is_reviewed(
+def test_svg_drawing_usage_is_reviewed(
     hub: Hub, upstream: Canned, rates: dict[str, int], size: str
 ) -> None:
     """Beside the usage, of a model that the answer does not name."""
@@ -594,9 +590,7 @@ def test_what_is_told_for_drawing_an_svg_is_reviewed(
     assert record["pricing"]["unknown"] == ["svg_usage"]
 
 
-def test_a_member_that_is_accepted_is_free_and_nothing_else_is(
-    hub: Hub, upstream: Canned, gpt: str
-) -> None:
+def test_only_an_accepted_member_is_free(hub: Hub, upstream: Canned, gpt: str) -> None:
     """Charged for the rest of its usage, as the receipt says; what stands beside or inside of the
     member, at another provider or after it is revoked, is reviewed."""
     name, other = f"holo_{secrets.token_hex(4)}", f"fee_{secrets.token_hex(4)}"

@@ -45,14 +45,14 @@ def test_a_rule_by_user_comes_before_the_session() -> None:
     assert affinity("user", session=True, holder=None) == ACME.bytes + str(KEY).encode()
 
 
-def test_without_a_session_only_the_conversation_has_affinity() -> None:
+def test_conversation_affinity_applies_only_without_a_session() -> None:
     assert affinity("weight", {"messages": [HI]}) == b""
     assert affinity("latency", {"messages": [HI]}) == b""
     assert affinity("conversation", {"messages": [HI]}).startswith(ACME.bytes)
     assert affinity("conversation") == b""
 
 
-def test_a_conversation_is_what_it_begins_with() -> None:
+def test_conversation_is_identified_by_its_beginning() -> None:
     """Up to the first turn of the user, in every dialect; or the client's own cache key."""
     begun = affinity("conversation", {"messages": [SYSTEM, HI]})
     assert affinity("conversation", {"messages": [SYSTEM, HI, HELLO]}) == begun

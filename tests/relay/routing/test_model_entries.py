@@ -32,9 +32,7 @@ def refused(answer: Answer) -> tuple[int, str, str]:
     return answer.status, answer.error["code"], answer.error["message"]
 
 
-def test_a_model_is_absent_for_whom_its_plan_or_role_does_not_see_it(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_model_hidden_by_plan_or_role_is_absent(hub: Hub, fake: FakeUpstream) -> None:
     """In the list, by its name and to a request alike: as a name that nobody has."""
     paying, other, owned = hub.tenant(), hub.tenant(), hub.tenant()
     by_plan, by_role, plain = hub.model(fake), hub.model(fake), hub.model(fake)
@@ -65,7 +63,7 @@ def test_a_model_is_absent_for_whom_its_plan_or_role_does_not_see_it(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_answers_tell_of_the_end_from_the_deprecation_on(
+def test_answers_announce_the_end_of_a_deprecated_model(
     hub: Hub, fake: FakeUpstream, stream: bool
 ) -> None:
     """By the model's name and by an alias of it (RFC 9745 and 8594)."""
@@ -89,9 +87,7 @@ def test_answers_tell_of_the_end_from_the_deprecation_on(
     assert listed(hub, tenant)[model]["shutdown_date"] == until.date().isoformat()
 
 
-def test_a_model_that_has_ended_is_refused_with_its_replacement(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_ended_model_is_rejected_with_its_replacement(hub: Hub, fake: FakeUpstream) -> None:
     tenant, ended, bare, new = hub.tenant(), hub.model(fake), hub.model(fake), hub.model(fake)
     hub.entry(ended, deprecated_at=days(-9), sunset_at=days(-1), replacement=new)
     hub.entry(bare, deprecated_at=days(-9), sunset_at=days(-1))
@@ -110,7 +106,7 @@ def test_a_model_that_has_ended_is_refused_with_its_replacement(
     assert hub.post(tenant, ask(new, "#tokens=1")).status == 200
 
 
-def test_a_retired_model_is_answered_by_its_replacement_if_set(
+def test_replacement_answers_for_a_retired_model_if_set(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The replacement is named and paid for, in several steps too; in a circle nobody answers."""
@@ -135,7 +131,7 @@ def test_a_retired_model_is_answered_by_its_replacement_if_set(
     assert hub.post(tenant, ask(one, "#tokens=1")).error["code"] == "model_retired"
 
 
-def test_the_limits_and_capabilities_that_are_stated_hold(hub: Hub, fake: FakeUpstream) -> None:
+def test_stated_limits_and_capabilities_apply(hub: Hub, fake: FakeUpstream) -> None:
     """They are listed, a hold is no larger than the output limit, and a capability that is off is
     refused."""
     tenant, model = hub.tenant(), hub.model(fake)

@@ -35,7 +35,7 @@ def refusal(answer: Answer) -> tuple[int, str | None]:
 
 @pytest.mark.parametrize("fault", ["F10", "F8:none", "F5", "F6:context", "F6:content"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_fallback_answers_and_is_paid_for(
+def test_fallback_answers_and_is_charged(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, fault: str, stream: bool
 ) -> None:
     tenant = hub.tenant()
@@ -64,7 +64,7 @@ def test_the_fallback_answers_and_is_paid_for(
     assert charged == [{"charge": 100 * 10 + 7 * 50}]
 
 
-def test_a_wrong_request_is_no_reason_for_another_model(
+def test_invalid_request_triggers_no_fallback(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
@@ -73,7 +73,7 @@ def test_a_wrong_request_is_no_reason_for_another_model(
     assert asked(hub, tenant) == [(first, "only")]
 
 
-def test_three_attempts_in_all_the_last_one_for_the_fallback(
+def test_last_of_three_attempts_is_the_fallbacks(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """P21: a list of models does not multiply attempts."""
@@ -102,7 +102,7 @@ def test_an_outage_of_all_models_is_not_amplified(
     assert len(attempts(hub, tenant)) <= 1.2 * len(answers)
 
 
-def test_a_model_whose_channels_are_out_costs_no_attempt(
+def test_model_without_channels_costs_no_attempt(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
@@ -131,7 +131,7 @@ def test_a_dearer_fallback_is_held_for_or_not_asked(
     assert len(other_fake.books()) == asked_before
 
 
-def test_the_list_is_checked_before_anything_is_asked(
+def test_fallback_list_is_checked_before_any_request(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
@@ -211,7 +211,7 @@ def test_every_client_may_fall_back(
     assert f'"{first}"'.encode() not in answer.body
 
 
-def test_a_request_decides_for_itself_and_a_key_for_its_models(
+def test_request_overrides_rules_and_keys_limit_models(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     first, second, third = hub.model(fake), hub.model(other_fake), hub.model(other_fake)
@@ -225,7 +225,7 @@ def test_a_request_decides_for_itself_and_a_key_for_its_models(
     assert hub.post(kept, body).status >= 400
 
 
-def test_a_rule_costs_nobody_the_answer_to_their_own_model(
+def test_fallback_rule_never_blocks_the_own_model(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """P2: the dearer model is not asked, and its price is not what the client hears of."""
@@ -293,7 +293,7 @@ def test_a_budget_of_one_model_does_not_bind_the_other(
     assert "x-weir-fallback" not in hub.post(tenant, ask(third, "#tokens=1")).headers
 
 
-def test_a_cheaper_model_continues_a_session_at_its_cap(
+def test_cheaper_model_continues_a_capped_session(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     first, second = hub.model(fake, rates=DEAR), hub.model(other_fake, rates=CHEAP)
@@ -303,7 +303,7 @@ def test_a_cheaper_model_continues_a_session_at_its_cap(
     assert (answer.status, answer.json()["model"]) == (200, second)
 
 
-def test_only_a_rule_for_budgets_lets_a_cheaper_model_answer(
+def test_only_a_budget_rule_lets_a_cheaper_model_answer(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """Not one for failures, nor the models that a request names; nor for an empty wallet."""

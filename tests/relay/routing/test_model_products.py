@@ -52,7 +52,7 @@ def words(product: Endpoint) -> str:
 
 
 @pytest.mark.parametrize(("upstream", "rates", "endpoint"), MODELS)
-def test_every_door_names_the_endpoint_that_serves_the_model(
+def test_every_endpoint_names_the_one_that_serves_the_model(
     hub: Hub, fake: FakeUpstream, upstream: str, rates: dict[str, int], endpoint: Endpoint
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream, rates=rates)
@@ -77,9 +77,7 @@ def test_a_chat_model_at_a_media_endpoint_answers_in_text(hub: Hub, fake: FakeUp
             assert f"{model} {words('chat')}" in answer.body.decode(), (path, answer.body)
 
 
-def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_unpriced_model_links_the_page_that_sets_a_price(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, upstream_model="qwen-image", rates=None)
     body = {"model": model, "prompt": "a boat"}
@@ -102,7 +100,7 @@ def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
         ("gpt-4o", "/v1/embeddings", {"input": "hello"}, "chat"),
     ],
 )
-def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
+def test_maker_rejections_rest_neither_model_nor_key(
     hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any], endpoint: Endpoint
 ) -> None:
     """Though a price covers it: OpenAI answers 404 or 403. Other servers are asked."""
@@ -121,7 +119,7 @@ def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
 # ---- the tables
 
 
-def test_every_paid_operation_says_what_it_asks_for() -> None:
+def test_every_paid_operation_describes_its_request() -> None:
     paid = {
         row.operation
         for row in listed_rows().values()
@@ -130,7 +128,7 @@ def test_every_paid_operation_says_what_it_asks_for() -> None:
     assert paid == set(PRODUCT_OF)
 
 
-def test_each_product_is_served_where_its_words_say() -> None:
+def test_each_product_is_served_where_described() -> None:
     assert set(PRODUCTS) == set(get_args(Endpoint))
     for product, row in PRODUCTS.items():
         endpoint = find_endpoint(row.path)
@@ -153,7 +151,7 @@ def test_each_product_is_served_where_its_words_say() -> None:
         ("my-model", ("in_text",), []),
     ],
 )
-def test_what_a_model_makes(model: str, meters: tuple[str, ...], endpoints: list[Endpoint]) -> None:
+def test_product_of_a_model(model: str, meters: tuple[str, ...], endpoints: list[Endpoint]) -> None:
     assert products_of(find_row(model), meters) == endpoints
 
 
@@ -181,7 +179,7 @@ def test_price_that_lacks_a_meter_says_which(
     assert answer.error["message"].startswith(start)
 
 
-def test_the_refusal_of_an_alias_tells_nothing_of_what_it_stands_for() -> None:
+def test_alias_rejection_does_not_reveal_its_target() -> None:
     model = RequestedModel(ModelName("secret-model"), alias="team model")
     price: Price | None = None
     fault = unpriced_fault(model, "chat_completions", None, price, "https://hub.example")

@@ -83,7 +83,7 @@ async def channels(hub: Hub, tenant: Tenant, bodies: list[dict[str, Any]]) -> li
         ),
     ],
 )
-async def test_the_best_by_what_is_counted_is_asked(
+async def test_best_channel_by_the_measure_is_asked(
     hub: Hub,
     fake: FakeUpstream,
     other_fake: FakeUpstream,
@@ -111,7 +111,7 @@ async def test_the_cheapest_is_asked_with_its_cache_hits(
     assert await channels(hub, tenant, [body]) == [("west", "price")]
 
 
-async def test_who_answers_the_fewest_is_asked(
+async def test_channel_with_the_fewest_running_answers_is_asked(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """Also of what another process has begun."""

@@ -84,7 +84,7 @@ def routed(
     return routing.route(asked, cast(Any, facts), cast(Any, MODEL), **over), health
 
 
-def test_what_rests_is_kept_for_when_nothing_else_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resting_channel_is_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
     one, _ = routed(monkeypatch, [B])
     assert (one.candidates, one.resting, one.planned) == ([B], [A], [A, B])
     assert one.skipped == [Skipped("a", "failing")]
@@ -102,14 +102,14 @@ def test_what_rests_is_kept_for_when_nothing_else_is_left(monkeypatch: pytest.Mo
     ("price", "unpriced", "told"),
     [(None, "alert", True), (None, "allow", False), ("some", "alert", False)],
 )
-def test_operators_hear_of_a_model_without_a_price_where_they_want_it(
+def test_operators_learn_of_an_unpriced_model_if_wanted(
     monkeypatch: pytest.MonkeyPatch, price: Any, unpriced: str, told: bool
 ) -> None:
     _, health = routed(monkeypatch, [A, B], unpriced=unpriced, price=price)
     assert health.told == ([Alert("", "", "unpriced", "m")] if told else [])
 
 
-def test_a_cap_is_assumed_of_a_free_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_model_gets_an_assumed_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     one, _ = routed(monkeypatch, [A])
     assert one.cap_max(99) == 99
     priced: Any = cast(Any, RoutedRequest)(*(None,) * 7, SimpleNamespace(cap=7), None)
@@ -139,7 +139,7 @@ def unary(**over: Any) -> UnaryFacts:
     return UnaryFacts(**known | over)
 
 
-def test_an_object_is_at_its_channel_with_its_key() -> None:
+def test_stored_object_stays_at_its_channel_and_key() -> None:
     here, key, own = UUID(int=7), UUID(int=8), UUID(int=6)
     snapshot = SimpleNamespace(
         routes_of=lambda _: [Route("a", "m"), Route("b", "m")],
@@ -177,7 +177,7 @@ def test_the_only_candidate_of_a_model_needs_no_plan(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("operation", "word"), [(True, "sessions"), (False, "no longer offered")])
-def test_who_uses_own_keys_alone_hears_why_none_serves(
+def test_own_key_only_request_gets_the_reason_none_serves(
     monkeypatch: pytest.MonkeyPatch, operation: bool, word: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -224,7 +224,7 @@ class Terms:
         (Terms(regions=True), None, ["within ['eu']", "tier None", "asking"]),
     ],
 )
-def test_a_price_is_of_the_terms_that_are_asked_for(
+def test_price_follows_the_requested_terms(
     monkeypatch: pytest.MonkeyPatch, price: Terms, tier: str | None, asked: list[str]
 ) -> None:
     monkeypatch.setattr(routing, "requested_tier", lambda _: tier)
@@ -285,7 +285,7 @@ def test_a_request_has_a_price_or_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert kept(monkeypatch, None, unpriced_models="allow") == (None, None)
 
 
-def test_members_without_a_price_are_refused_where_they_are_sent_as_they_came(
+def test_unpriced_members_are_rejected_when_forwarded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     listed, own = SimpleNamespace(listed=True), SimpleNamespace(listed=False)
@@ -343,7 +343,7 @@ def estimated(
     return held
 
 
-def test_a_hold_is_for_the_dearest_of_the_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hold_covers_the_dearest_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, large = Capabilities(output_max=None), Capabilities(output_max=5000)
     held = estimated(monkeypatch, plain)
     assert (held["assumed_cap"], held["thinking_tokens"], held["unseen_tokens"]) == (1000, 0, 0)
@@ -369,14 +369,14 @@ def test_a_hold_is_for_the_dearest_of_the_channels(monkeypatch: pytest.MonkeyPat
     ("own", "header", "most"),
     [(None, None, None), (5, None, 5), (None, 7, 7), (5, 7, 5), (9, 7, 7)],
 )
-def test_the_lower_limit_of_cost_holds(
+def test_lower_cost_limit_applies(
     monkeypatch: pytest.MonkeyPatch, own: int | None, header: int | None, most: int | None
 ) -> None:
     held = estimated(monkeypatch, Capabilities(), own_max=own, header_max=header)
     assert held["max_cost_nano"] == most
 
 
-def test_what_is_no_chat_is_held_for_by_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_requests_are_held_for_by_their_units(monkeypatch: pytest.MonkeyPatch) -> None:
     estimate = cast(Any, lambda facts, price, max_cost_nano: ("units", max_cost_nano))
     monkeypatch.setattr(routing, "UnaryHoldEstimate", estimate)
     asked = context(options=SimpleNamespace(max_cost_nano=3))
@@ -402,7 +402,7 @@ def steps_of(**wanted: Any) -> Any:
     return [(one.version, one.uses, one.output_tokens, one.summary_tokens) for one in steps]
 
 
-def test_every_step_that_may_be_billed_is_held_for() -> None:
+def test_every_billable_step_is_held_for() -> None:
     assert steps_of() == []
     assert steps_of(compacts=True) == [("own", 1, 100, 0), ("own", 1, 0, 100)]
     assert steps_of(fallbacks=("x", "unpriced")) == [("x at 7", 1, None, 0)]
@@ -428,7 +428,7 @@ def test_every_step_that_may_be_billed_is_held_for() -> None:
         (7, [], 7),
     ],
 )
-def test_the_tokens_of_a_minute_that_a_request_must_fit(
+def test_token_limit_a_request_must_fit(
     client: int | None, of_channels: list[Any], most: int | None
 ) -> None:
     """None: the channel has no limits; unlimited: it has others."""
@@ -470,14 +470,14 @@ def screened(
     return [one.channel_id for one in left], [(one.channel_id, one.reason) for one in skipped]
 
 
-def test_nothing_is_screened_where_nobody_selects() -> None:
+def test_no_selection_means_no_screening() -> None:
     planned = [A, B]
     left, skipped = routing.screen(context(), facts_of(), planned)
     assert (left is planned, skipped) == (True, ())
     assert screened() == (["a", "b"], [])
 
 
-def test_data_goes_only_where_every_policy_lets_it() -> None:
+def test_data_goes_only_where_every_policy_allows() -> None:
     zero, europe = DataPolicy(zero_retention=True), DataPolicy(regions=(("eu",),))
     for own, requested, left in (
         (zero, NO_POLICY, ["b"]), (NO_POLICY, zero, ["b"]), (zero, europe, ["b"]),
@@ -498,7 +498,7 @@ def test_data_goes_only_where_every_policy_lets_it() -> None:
         routing.screen(asked, facts_of(), [A])
 
 
-def test_what_is_above_a_hold_is_for_who_pays_later() -> None:
+def test_cost_above_a_hold_is_for_postpaid_customers() -> None:
     """I13."""
     asked = context()
     assert screened(asked, a={"uncapped": True}) == (["b"], [("a", "prepaid")])
@@ -506,7 +506,7 @@ def test_what_is_above_a_hold_is_for_who_pays_later() -> None:
     assert screened(asked, a={"uncapped": True}) == (["a", "b"], [])
 
 
-def test_conditions_are_asked_of_the_whole_request() -> None:
+def test_conditions_see_the_whole_request() -> None:
     no, yes = Asks("plan"), Asks(None)
     facts = facts_of(b'{"tools": [{}]}', media={"image": 1, "audio": 0}, stream=True)
     assert screened(None, facts, a={"conditions": no}, b={"conditions": yes}) == (

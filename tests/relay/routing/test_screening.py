@@ -49,7 +49,7 @@ def two_channels(hub: Hub, fakes: tuple[FakeUpstream, FakeUpstream], **first: An
         ({"teams": ["nobodys"]}, {}, {}, "team"),
     ],
 )
-def test_a_condition_that_does_not_hold_skips_the_channel(
+def test_unmet_condition_skips_the_channel(
     hub: Hub,
     fake: FakeUpstream,
     other_fake: FakeUpstream,
@@ -64,7 +64,7 @@ def test_a_condition_that_does_not_hold_skips_the_channel(
     assert skipped(hub, tenant) == [reason]
 
 
-def test_conditions_that_hold_skip_nobody(
+def test_met_conditions_skip_no_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant = hub.tenant()
@@ -85,7 +85,7 @@ def test_conditions_that_hold_skip_nobody(
     assert skipped(hub, tenant) == [""]
 
 
-def test_where_none_is_for_it_the_request_is_rejected(hub: Hub, fake: FakeUpstream) -> None:
+def test_request_without_a_willing_channel_is_rejected(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, conditions={"requires": ["audio"]})
     answer = hub.post(tenant, ask(model))
     assert (answer.status, answer.error["code"]) == (503, "no_channel_available")
@@ -101,7 +101,7 @@ def policy(hub: Hub, tenant: Tenant, of: str, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize("of", ["organisation", "key", "request"])
-def test_data_goes_only_where_it_may(
+def test_data_goes_only_where_allowed(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, of: str
 ) -> None:
     tenant, headers = hub.tenant(), {}
@@ -126,7 +126,7 @@ def test_data_goes_only_where_it_may(
     assert len(fake.books()) == asked
 
 
-def test_all_policies_hold_together(hub: Hub, fake: FakeUpstream) -> None:
+def test_all_policies_apply_together(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     policy(hub, tenant, "organisation", data_regions=["eu", "us"])
     policy(hub, tenant, "key", zero_retention=True)
@@ -143,7 +143,7 @@ def test_all_policies_hold_together(hub: Hub, fake: FakeUpstream) -> None:
 @pytest.mark.parametrize(
     "header", ["", "eu", "[]", '{"regions": "eu"}', '{"regions": ["E U"]}', '{"zero": true}']
 )
-def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
+def test_unreadable_policy_is_not_treated_as_none(
     hub: Hub, fake: FakeUpstream, header: str
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
@@ -152,7 +152,7 @@ def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
     assert answer.error["param"] == "x-weir-data-policy"
 
 
-def test_counting_tokens_sends_nothing_where_data_may_not_go(hub: Hub, fake: FakeUpstream) -> None:
+def test_token_counting_respects_the_data_policy(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
     body = {"model": model, "messages": [{"role": "user", "content": "one two three four"}]}
     before = len(fake.books())

@@ -98,7 +98,7 @@ def cached_share(records: list[dict[str, Any]]) -> float:
     return float(cached / (cached + sum(one["meters"]["in_text"] for one in records)))
 
 
-def test_sessions_over_many_keys_hit_the_cache_like_those_over_one(
+def test_sessions_over_many_keys_keep_their_cache_hits(
     hub: Hub, providers: list[FakeUpstream]
 ) -> None:
     """200 sessions of agents over 2 channels with 5 keys each have at least 95 % of the cached
@@ -118,9 +118,7 @@ def test_sessions_over_many_keys_hit_the_cache_like_those_over_one(
     assert sum(record["saved_nano"] for record in over_many) == pytest.approx(saved_nano, rel=0.01)
 
 
-def test_requests_without_a_session_take_turns_with_the_keys(
-    hub: Hub, providers: list[FakeUpstream]
-) -> None:
+def test_requests_without_a_session_rotate_keys(hub: Hub, providers: list[FakeUpstream]) -> None:
     east, west, _ = providers
     tenant = hub.tenant()
     model = served_by(hub, (east, east.config.keys), (west, west.config.keys))
@@ -134,9 +132,7 @@ def test_requests_without_a_session_take_turns_with_the_keys(
     }
 
 
-def test_a_session_whose_key_is_refused_goes_to_the_next_and_stays_there(
-    hub: Hub, providers: list[FakeUpstream]
-) -> None:
+def test_session_of_a_rejected_key_moves_once(hub: Hub, providers: list[FakeUpstream]) -> None:
     """A resting key hands over its sessions only, each to one other key."""
     east, *_ = providers
     tenant = hub.tenant()

@@ -69,7 +69,7 @@ def test_another_channel_is_asked(
     assert content == expected_text("a", "hello #tokens=3", 3)
 
 
-def test_the_list_of_models_tells_it(hub: Hub, fake: FakeUpstream) -> None:
+def test_model_list_shows_the_capability(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     switch(hub, model, fake.port, vision=True)
 
@@ -80,7 +80,7 @@ def test_the_list_of_models_tells_it(hub: Hub, fake: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("dialect", SPEAKERS)
-def test_a_picture_for_a_model_that_reads_text_only(
+def test_image_for_a_text_only_model(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, dialect: str
 ) -> None:
     """Refused in words before anything is sent, unless another channel's model sees."""
@@ -104,7 +104,7 @@ def test_a_picture_for_a_model_that_reads_text_only(
     hub.wait(lambda: hub.post(tenant, body, path=path).status == 200, "nobody sees the picture")
 
 
-def test_an_operator_knows_that_it_sees(hub: Hub, fake: FakeUpstream) -> None:
+def test_operator_states_that_a_model_sees(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant()
     model = hub.model(fake, provider="deepseek", upstream_model="deepseek-v4-pro")
     body = asking(model, messages=[{"role": "user", "content": SEEING}])

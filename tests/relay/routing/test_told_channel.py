@@ -14,7 +14,7 @@ def of_person(hub: Hub, tenant: Tenant, *, operator: bool) -> Tenant:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_operators_are_told(
+def test_operators_are_notified(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, stream: bool
 ) -> None:
     operator = of_person(hub, hub.tenant(), operator=True)

@@ -66,7 +66,7 @@ def test_the_key_is_named_where_several_end_alike(hub: Hub) -> None:
     assert [row["channel_key"] for row in attempts] == ["same"] * 3
 
 
-def test_the_next_one_after_a_failure(
+def test_next_channel_after_a_failure(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, other_fake)
@@ -77,7 +77,7 @@ def test_the_next_one_after_a_failure(
     ]
 
 
-def test_the_same_one_again_where_there_is_no_other(hub: Hub, fake: FakeUpstream) -> None:
+def test_same_channel_again_without_another(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     assert hub.post(tenant, ask(model, "#1.fault=F10 #tokens=1")).status == 200
     assert [row[0] for row in rows(hub, tenant)] == ["0 only", "0 retry"]
@@ -124,7 +124,7 @@ def test_a_channel_that_cannot_serve_the_request_is_skipped(
     hub.wait(second_is_asked, "the hub does not hear of the switch")
 
 
-def test_nothing_that_is_well_is_left(hub: Hub, picky: FakeUpstream) -> None:
+def test_no_healthy_channel_is_left(hub: Hub, picky: FakeUpstream) -> None:
     """P26: it is asked nevertheless, after a second."""
     tenant, model = hub.tenant(), f"m-{picky.port}-last"
     hub.channel(model, picky.url, "sk-refused")

@@ -46,14 +46,14 @@ async def run_requests(writing: Writing, *texts: str) -> list[Any]:
     return results
 
 
-async def test_what_the_database_refuses_fails_its_own_request_alone() -> None:
+async def test_database_error_fails_its_own_request_alone() -> None:
     writing = Writing()
     first, second, third, fourth = await run_requests(writing, "a", "b", "refused", "c")
     assert (first, second, fourth) == ([[("a",)]], [[("b",)]], [[("c",)]])
     assert isinstance(third, DatabaseRefused)
 
 
-async def test_what_comes_while_a_commit_is_on_its_way_goes_into_the_next_one() -> None:
+async def test_writes_during_a_commit_go_into_the_next_one() -> None:
     writing = Writing()
     assert await run_requests(writing, *"abcd") == [[[(text,)]] for text in "abcd"]
     assert len(writing.batches) <= 2
@@ -61,7 +61,7 @@ async def test_what_comes_while_a_commit_is_on_its_way_goes_into_the_next_one() 
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_a_database_that_is_away_is_told_to_everybody(count: int) -> None:
+async def test_unavailable_database_fails_every_waiting_request(count: int) -> None:
     writing = Writing()
     writing.away = True
     result = await run_requests(writing, *["a"] * count)

@@ -64,9 +64,7 @@ def names_of(level: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("dialect", "body"), [("openai", OPENAI), ("gemini", GEMINI)])
-def test_parameters_of_a_request_have_the_names_of_the_conventions(
-    dialect: Dialect, body: dict[str, Any]
-) -> None:
+def test_request_parameters_follow_the_conventions(dialect: Dialect, body: dict[str, Any]) -> None:
     results = dict(chat_parameters(json.dumps(body).encode(), dialect))
     check_span(results)
     assert results.pop("gen_ai.conversation.id", "conv_1") == "conv_1"
@@ -144,7 +142,7 @@ FRAMES: Final = (
 
 
 @pytest.mark.parametrize(("frame", "id", "model"), FRAMES)
-async def test_a_stream_is_known_by_its_first_frame_wherever_it_is_cut(
+async def test_stream_is_recognised_by_its_first_frame_however_cut(
     frame: bytes, id: str, model: str
 ) -> None:
     for cut in range(1, len(frame)):
@@ -152,7 +150,7 @@ async def test_a_stream_is_known_by_its_first_frame_wherever_it_is_cut(
         assert result == (id, model, 2), cut
 
 
-async def test_a_whole_answer_is_known_by_its_own_members() -> None:
+async def test_whole_answer_is_recognised_by_its_members() -> None:
     body = (
         b'{"choices":[{"message":{"tool_calls":[{"id":"call_1"}]}}],"id":"chatcmpl-2","model":"m"}'
     )
@@ -164,7 +162,7 @@ async def test_a_whole_answer_is_known_by_its_own_members() -> None:
 # ---- usage, providers, instruments
 
 
-def test_tokens_are_told_apart_and_summed() -> None:
+def test_tokens_are_distinguished_and_summed() -> None:
     meters = {
         "in_text": 1, "in_cache_read": 2, "in_cache_write_5m": 4, "in_cache_write_1h": 8,
         "in_audio": 16, "out_text": 32, "out_reasoning": 64, "searches": 128,
@@ -176,7 +174,7 @@ def test_tokens_are_told_apart_and_summed() -> None:
     assert result["gen_ai.usage.output_tokens"] == 96
 
 
-def test_providers_with_a_well_known_name_have_it() -> None:
+def test_well_known_providers_have_their_name() -> None:
     known = set(CONVENTIONS["values"]["gen_ai.provider.name"])
     assert set(_PROVIDERS.values()) <= known
     assert set(_PROVIDERS) <= set(PROVIDERS)
@@ -284,7 +282,7 @@ def check_points(points: list[ReceivedPoint]) -> None:
                 assert name in point.attributes, (point.metric, name)
 
 
-def test_what_is_left_out_is_left_out_for_a_reason() -> None:
+def test_omissions_have_a_reason() -> None:
     """Each recommended attribute is told somewhere above, or named here."""
     source = Path("relay/tracing")
     text = "".join((source / name).read_text() for name in ("tracing.py", "sent_parameters.py"))

@@ -42,7 +42,7 @@ def spans_of(hub: Hub, collector: Collector, trace: str, count: int) -> list[Rec
     return sorted(results, key=lambda span: span.start)
 
 
-def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
+def test_collector_gets_a_chat_with_both_attempts(
     fake: FakeUpstream, other_fake: FakeUpstream, tmp_path: Path
 ) -> None:
     headers = tmp_path / "otlp_headers"
@@ -87,7 +87,7 @@ def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
         assert collector.headers[0]["x-tenant"] == "traces"
 
 
-def test_a_realtime_session_is_one_trace_with_a_span_for_each_response() -> None:
+def test_realtime_session_is_one_trace_with_a_span_per_response() -> None:
     with Collector() as collector, FakeRealtime() as provider:
         environment = {
             "OTEL_TRACES_EXPORTER": "otlp",
@@ -179,7 +179,7 @@ def check_upstream(fake: FakeUpstream, other_fake: FakeUpstream, spans: list[Rec
 
 
 @pytest.mark.parametrize("exporter", ["", pytest.param("none", marks=pytest.mark.slow)])
-def test_nothing_of_it_is_there_while_it_is_off(exporter: str) -> None:
+def test_tracing_is_absent_while_disabled(exporter: str) -> None:
     """The relay is then made of the very classes that it is made of without this file."""
     program = (
         "import asyncio, sys\nfrom config.asgi import relay\n"

@@ -29,7 +29,7 @@ from tests.relay.upstream.test_http1 import (
 )
 
 
-async def test_a_connection_is_used_again_and_the_newest_first() -> None:
+async def test_connection_is_reused_newest_first() -> None:
     async with served(says(PLAIN)) as (server, origin):
         for _ in range(3):
             answer = await asked(origin)
@@ -53,7 +53,7 @@ async def test_without_reuse_every_request_has_its_own_connection() -> None:
         assert server.connections == 2
 
 
-async def test_nobody_listens() -> None:
+async def test_closed_port() -> None:
     """F1"""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -82,7 +82,7 @@ async def test_one_private_address_of_a_name_refuses_the_name(
     assert await failure(origin) == "denied"
 
 
-async def test_the_other_end_of_the_socket_is_judged_too() -> None:
+async def test_peer_address_is_checked_too() -> None:
     """P13: where addresses are rewritten on the way, the end is elsewhere than was asked for."""
     checked: list[str] = []
 
@@ -99,7 +99,7 @@ async def test_the_other_end_of_the_socket_is_judged_too() -> None:
         assert server.requests == []
 
 
-async def test_a_name_is_resolved_once_and_kept_while_dns_is_down(
+async def test_resolved_name_is_kept_while_dns_is_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers: list[list[str] | None] = [["127.0.0.1"], None, None]
@@ -191,7 +191,7 @@ async def test_waiting_for_a_connection_takes_no_longer_than_a_new_one(
         again.cut()
 
 
-async def test_who_leaves_the_line_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_waiter_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_pool, "_CONNECTIONS_MAX", 1)
     async with served(says(PLAIN)) as (_, origin):
         held = await asked(origin)
@@ -211,7 +211,7 @@ async def test_who_leaves_the_line_keeps_no_place(monkeypatch: pytest.MonkeyPatc
         assert not (await asked(origin)).closed
 
 
-async def test_who_leaves_when_a_place_was_given_gives_it_on(
+async def test_cancelled_waiter_passes_its_place_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else an origin whose clients leave is out of places for good, and idle."""
@@ -299,7 +299,7 @@ async def test_addresses_of_a_name_are_raced(
     assert [task for task in asyncio.all_tasks() if "watched" in repr(task)] == []
 
 
-async def test_whoever_comes_second_in_a_race_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_loser_of_a_connection_race_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent twice, and no socket is left."""
     items: list[Connection] = []
     connect = Dialer._connect
@@ -378,7 +378,7 @@ def numbered(mark: bytes, size: int) -> bytes:
 @on_each_loop
 @pytest.mark.parametrize("size", [40_000, 300_000, pytest.param(3_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_large_answer_over_tls_is_the_one_that_was_sent(
+def test_large_tls_answer_arrives_intact(
     loop: str, size: int, chunked: bool, certified: ssl.SSLContext
 ) -> None:
     """P12: not what the last answer, maybe another tenant's, left in the buffer."""
@@ -407,7 +407,7 @@ def test_a_large_answer_over_tls_is_the_one_that_was_sent(
 
 
 @on_each_loop
-def test_a_long_request_over_tls_arrives(loop: str, certified: ssl.SSLContext) -> None:
+def test_long_tls_request_arrives(loop: str, certified: ssl.SSLContext) -> None:
     sent = numbered(b"x", 5_000_000)
     arrived: list[bool] = []
 

@@ -70,7 +70,9 @@ async def settled(kept: CredentialCache) -> None:
     await asyncio.gather(*kept._renewals.values())
 
 
-def test_credentials_are_renewed_beside_requests(vertex: FakeVertex, monkeypatch: Any) -> None:
+def test_credentials_are_renewed_in_parallel_to_requests(
+    vertex: FakeVertex, monkeypatch: Any
+) -> None:
     clock = Clock(monkeypatch)
 
     async def run() -> None:
@@ -91,7 +93,7 @@ def test_credentials_are_renewed_beside_requests(vertex: FakeVertex, monkeypatch
     asyncio.run(run())
 
 
-def test_ended_credentials_are_waited_for(vertex: FakeVertex, monkeypatch: Any) -> None:
+def test_ended_credentials_are_awaited(vertex: FakeVertex, monkeypatch: Any) -> None:
     """P8: nobody is sent with credentials that end on the way."""
     clock = Clock(monkeypatch)
 
@@ -134,7 +136,7 @@ def test_a_failed_renewal_waits_before_the_next(vertex: FakeVertex, monkeypatch:
     asyncio.run(run())
 
 
-def test_a_client_that_leaves_ends_no_renewal(vertex: FakeVertex) -> None:
+def test_leaving_client_cancels_no_renewal(vertex: FakeVertex) -> None:
     async def run() -> None:
         kept, source = CredentialCache(), credential_source_of(vertex.key)
         leaving = asyncio.create_task(fetch(kept, source))
@@ -147,7 +149,7 @@ def test_a_client_that_leaves_ends_no_renewal(vertex: FakeVertex) -> None:
     asyncio.run(run())
 
 
-def test_only_refused_credentials_are_dropped(vertex: FakeVertex) -> None:
+def test_only_rejected_credentials_are_dropped(vertex: FakeVertex) -> None:
     async def run() -> None:
         kept, source = CredentialCache(), credential_source_of(vertex.key)
         first = await kept.signer(source, channel(), LISTED)
@@ -180,13 +182,13 @@ def test_a_wrong_clock_is_named(vertex: FakeVertex, monkeypatch: Any) -> None:
         assert "expired" in detail or "not yet valid" in detail
 
 
-def test_a_metadata_service_that_hangs(vertex: FakeVertex) -> None:
+def test_hanging_metadata_service(vertex: FakeVertex) -> None:
     """F4, in time."""
     vertex.fault = "hang"
     assert refusal(vertex.machine_key, seconds=1.0) == ("F4", "no credentials in 0.5 s")
 
 
-def test_only_listed_addresses_do_without_tls(vertex: FakeVertex) -> None:
+def test_only_listed_addresses_may_skip_tls(vertex: FakeVertex) -> None:
     """P13: the machine's own address is permitted by the operator, or not asked."""
     fault, detail = refusal(vertex.machine_key, EgressPolicy())
     assert fault == "F1"
@@ -200,7 +202,7 @@ def test_only_listed_addresses_do_without_tls(vertex: FakeVertex) -> None:
     assert vertex.issued == 0
 
 
-def test_a_source_that_is_not_there() -> None:
+def test_missing_source() -> None:
     with refused_port() as port:
         key = json.dumps(service_account_key(f"http://127.0.0.1:{port}/token"))
         assert refusal(key)[0] == "F1"

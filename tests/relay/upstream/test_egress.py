@@ -57,7 +57,7 @@ def test_a_channel_is_reached_through_its_proxy(
         assert len(proxy.asked) - before <= 1
 
 
-def test_a_proxy_that_says_no_is_a_fault_of_the_channel(hub: Hub, fake: FakeUpstream) -> None:
+def test_rejecting_proxy_is_a_channel_fault(hub: Hub, fake: FakeUpstream) -> None:
     """And its login is in no answer and in no line of the log."""
     with FakeProxy("http", login="weir:another") as proxy:
         tenant, model = hub.tenant(), hub.model(fake, retries=0, proxy_url=proxy.url)
@@ -87,7 +87,7 @@ def strict(
         yield upstream
 
 
-def test_own_authorities_and_a_certificate_of_ours(
+def test_own_authorities_and_client_certificate(
     hub: Hub, strict: FakeUpstream, own: listeners.Authority, tmp_path: Path
 ) -> None:
     trusted = own.path.read_text()
@@ -108,7 +108,7 @@ def test_own_authorities_and_a_certificate_of_ours(
     hub.settled(tenant)
 
 
-def test_a_model_has_times_of_its_own(hub: Hub, fake: FakeUpstream) -> None:
+def test_model_has_its_own_timeouts(hub: Hub, fake: FakeUpstream) -> None:
     """F11: the first content of a slow model may take longer than that of the channel's others."""
     tenant = hub.tenant()
     hasty = hub.model(fake, timeouts={"first_content": 0.2}, retries=0)

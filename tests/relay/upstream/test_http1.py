@@ -129,7 +129,7 @@ async def failure(origin: ConnectionPool) -> Reason:
 
 
 @pytest.mark.parametrize("form", [PLAIN, CHUNKED], ids=["length", "chunked"])
-async def test_an_answer_reads_the_same_wherever_it_is_cut(form: bytes) -> None:
+async def test_answer_reads_the_same_however_split(form: bytes) -> None:
     wanted = b"{}" if form is PLAIN else b"hello world"
     for at in range(1, len(form)):
 
@@ -153,7 +153,7 @@ async def test_an_answer_reads_the_same_wherever_it_is_cut(form: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])
-async def test_an_interim_answer_is_passed_over(status: int) -> None:
+async def test_interim_answer_is_skipped(status: int) -> None:
     """F37"""
     interim = b"HTTP/1.1 %d Wait\r\nx-early: 1\r\n\r\n" % status
     async with served(says(interim + interim + PLAIN)) as (server, origin):
@@ -197,7 +197,7 @@ async def test_trailers_are_dropped() -> None:
     ],
     ids=["many", "giant", "endless", "name", "last", "extension", "zeros"],
 )
-async def test_what_stands_around_a_body_is_bounded(behind: bytes) -> None:
+async def test_data_around_a_body_is_bounded(behind: bytes) -> None:
     """F14, P9: trailers as headers are; what the parser gathers of them takes no more memory."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
     async with served(says(head + behind)) as (_, origin):
@@ -219,7 +219,7 @@ async def test_a_body_in_many_small_chunks_is_not_bounded() -> None:
 
 
 @pytest.mark.parametrize("behind", [b"junk", b"HTTP/1.1 200 OK\r\n\0", PLAIN, b"\0"])
-async def test_a_whole_answer_is_heard_whatever_stands_behind_it(behind: bytes) -> None:
+async def test_whole_answer_is_delivered_whatever_follows_it(behind: bytes) -> None:
     async with served(says(PLAIN + behind, PLAIN)) as (server, origin):
         answer = await asyncio.wait_for(asked(origin), 30)
         assert await whole(answer) == b"{}"
@@ -230,7 +230,7 @@ async def test_a_whole_answer_is_heard_whatever_stands_behind_it(behind: bytes) 
         again.release()
 
 
-async def test_a_connection_of_an_older_version_is_not_used_again() -> None:
+async def test_http_1_0_connection_is_not_reused() -> None:
     """RFC 9112, appendix C.2.2: who stands between may not know of `keep-alive`."""
     old = PLAIN.replace(b"1.1", b"1.0").replace(
         b"Content-L", b"Connection: keep-alive\r\nContent-L"
@@ -243,7 +243,7 @@ async def test_a_connection_of_an_older_version_is_not_used_again() -> None:
         assert server.connections == 2
 
 
-async def test_without_a_length_the_end_of_the_connection_ends_the_answer() -> None:
+async def test_connection_end_ends_an_answer_without_a_length() -> None:
     async with served(says(b"HTTP/1.0 200 OK\r\n\r\nall of it", close=True)) as (_, origin):
         assert await whole(await asked(origin)) == b"all of it"
 
@@ -257,7 +257,7 @@ async def test_without_a_length_the_end_of_the_connection_ends_the_answer() -> N
     ],
     ids=["length", "chunked", "framing"],
 )
-async def test_a_body_that_breaks_is_told_after_what_came(answer: bytes) -> None:
+async def test_broken_body_is_reported_after_its_content(answer: bytes) -> None:
     """F14: never a clean end."""
     async with served(says(answer, close=True)) as (_, origin):
         connection = await asked(origin)
@@ -320,14 +320,14 @@ async def test_a_body_that_breaks_is_told_after_what_came(answer: bytes) -> None
         "smuggled",
     ],
 )
-async def test_an_answer_that_has_no_head(answer: bytes, reason: Reason) -> None:
+async def test_answer_without_a_head(answer: bytes, reason: Reason) -> None:
     """F22, F33: also a connection that is closed without a word was fresh, and may have been
     heard."""
     async with served(says(answer, close=True)) as (_, origin):
         assert await failure(origin) == reason
 
 
-async def test_a_head_that_begins_must_end() -> None:
+async def test_started_head_must_end() -> None:
     """F12: from its first byte on; before that the time of the first content runs (F11)."""
 
     async def script(
@@ -379,7 +379,7 @@ async def test_a_reset_idle_connection_counts_as_closed_not_broken() -> None:
         assert await failure(origin) == "closed"
 
 
-async def test_what_nobody_asked_for_is_never_the_next_answer() -> None:
+async def test_unrequested_bytes_are_never_the_next_answer() -> None:
     lie = PLAIN.replace(b"{}", b"[]")
     async with served(says(PLAIN + lie, PLAIN)) as (server, origin):
         answer = await asked(origin)
@@ -462,7 +462,7 @@ async def test_a_cut_reaches_the_upstream() -> None:
         assert await asyncio.wait_for(server.ended.get(), 30)
 
 
-async def test_an_early_answer_is_heard_while_a_long_body_goes_out() -> None:
+async def test_early_answer_is_delivered_while_a_long_body_is_sent() -> None:
     """F35"""
     refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
 
@@ -481,7 +481,7 @@ async def test_an_early_answer_is_heard_while_a_long_body_goes_out() -> None:
     listening.close()
 
 
-def test_headers_cannot_be_ended_from_inside() -> None:
+def test_headers_cannot_be_terminated_by_their_values() -> None:
     assert headers_bytes([("x-a", "ä"), ("x-b", "a\tb"), ("x-c", "")]) == (
         "x-a: ä\r\nx-b: a\tb\r\nx-c: \r\n".encode()
     )
@@ -491,7 +491,7 @@ def test_headers_cannot_be_ended_from_inside() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x a", "x:", "x-a: 1\r\nx-b", "x\n", "ä", "x\0", "(x)"])
-def test_a_name_of_a_header_is_a_token(name: str) -> None:
+def test_header_name_is_a_token(name: str) -> None:
     """RFC 9110, section 5.1."""
     with pytest.raises(ValueError, match="no name of a header"):
         headers_bytes([(name, "1")])
@@ -515,7 +515,7 @@ def test_a_target_that_would_end_the_request_line(url: str) -> None:
         target_of(url)
 
 
-async def test_pieces_are_handed_over_in_the_call_that_reads_them() -> None:
+async def test_chunks_are_handed_over_in_the_reading_call() -> None:
     """What is taken needs no turn of the reading task; what is not comes back to it, in order."""
     go_on = asyncio.Event()
 
@@ -549,7 +549,7 @@ async def test_pieces_are_handed_over_in_the_call_that_reads_them() -> None:
 
 
 @pytest.mark.parametrize("length", [5, 9])
-async def test_the_end_is_handed_over_however_it_comes(length: int) -> None:
+async def test_end_is_handed_over_in_every_form(length: int) -> None:
     """F14: after what came before it; `next_bytes` tells whether it was one."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length
     async with served(says(head + b"hello", close=True)) as (_, origin):
@@ -566,7 +566,7 @@ async def test_the_end_is_handed_over_however_it_comes(length: int) -> None:
         answer.cut()
 
 
-async def test_what_fails_in_taking_fails_in_the_reading_task() -> None:
+async def test_consumer_failure_fails_the_reading_task() -> None:
     async with served(says(PLAIN)) as (_, origin):
         answer = await asked(origin)
 

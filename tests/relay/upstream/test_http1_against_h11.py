@@ -165,14 +165,14 @@ def check_fields(ours: Verdict) -> None:
         assert all(_VALUE.fullmatch(one.strip()) for one in value.split(",")), ours
 
 
-def test_answers_at_random_read_as_h11_reads_them() -> None:
+def test_random_answers_read_like_h11() -> None:
     met = compare(4_000, seed=5)
     assert min(met["whole"], met["head"], met["body"]) > 50
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_a_million_answers_at_random(seed: int) -> None:
+def test_million_random_answers(seed: int) -> None:
     met = compare(250_000, seed)
     text = "\n".join(f"{count:9,}  {what}" for what, count in met.most_common())
     print(f"{sum(met[end] for end in ('whole', 'head', 'body')):,} answers\n{text}")  # noqa: T201

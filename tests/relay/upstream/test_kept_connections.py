@@ -14,7 +14,7 @@ SAID = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 
 
 @pytest.mark.parametrize(("seconds", "connections"), [(30.0, 1), (0.0, 2)])
-async def test_a_connection_that_was_idle_for_too_long_carries_nothing(
+async def test_connection_idle_for_too_long_is_not_used(
     monkeypatch: pytest.MonkeyPatch, seconds: float, connections: int
 ) -> None:
     """The other end is about to close it: what is sent then is lost, or heard and not answered."""
@@ -45,9 +45,7 @@ async def test_a_hundred_headers_are_read_and_one_more_is_not(fields: int, read:
 @pytest.mark.parametrize(
     ("second", "reason"), [(b"", "closed"), (b"H", "reset"), (b"HTTP/1.1 200 OK\r\nx: ", "reset")]
 )
-async def test_a_kept_connection_that_ends_within_a_head_was_heard(
-    second: bytes, reason: str
-) -> None:
+async def test_kept_connection_ending_within_a_head_was_heard(second: bytes, reason: str) -> None:
     """F33: some of an answer has come, so the request is not sent again in silence."""
 
     async def script(reader: Any, writer: asyncio.StreamWriter, number: int) -> None:
@@ -65,7 +63,7 @@ async def test_a_kept_connection_that_ends_within_a_head_was_heard(
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(0.49, "closed"), (0.51, "reset")])
-async def test_a_kept_connection_that_ends_late_was_heard(
+async def test_kept_connection_ending_late_was_heard(
     seconds: float, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F32, F33: a close that crossed the request comes within the time of the way."""
@@ -90,7 +88,7 @@ async def test_a_kept_connection_that_ends_late_was_heard(
         monkeypatch.undo()
 
 
-async def test_an_answer_before_all_of_the_body_is_the_last_of_its_connection() -> None:
+async def test_answer_before_the_whole_body_is_its_connections_last() -> None:
     """F35: the rest of the body would be read as the next request."""
     read_on = asyncio.Event()
 
@@ -111,7 +109,7 @@ async def test_an_answer_before_all_of_the_body_is_the_last_of_its_connection() 
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_without_a_length_only_a_good_end_ends_the_answer(reset: bool) -> None:
+async def test_only_a_clean_end_ends_an_answer_without_a_length(reset: bool) -> None:
     """F14: a reset is no end."""
     begun = asyncio.Event()
 

@@ -64,7 +64,7 @@ def _finish_task(hub: Hub, tenant: Tenant, provider: TaskServer, word: str) -> s
 
 
 @pytest.mark.parametrize("place", _INSIDE)
-def test_a_picture_is_not_fetched_from_inside(hub: Hub, inside: Canary, place: str) -> None:
+def test_internal_image_is_not_fetched(hub: Hub, inside: Canary, place: str) -> None:
     tenant, url = hub.tenant(), _INSIDE[place](inside.port)
     with FakeMidjourney() as fake, hub.forgetful():
         serve(hub, fake, "midjourney_proxy", list(PICTURES))
@@ -103,7 +103,7 @@ def test_a_channels_proxy_reaches_no_inside_host_by_name(
     assert inside.hits == []
 
 
-async def test_a_clip_is_not_fetched_from_inside(hub: Hub, inside: Canary) -> None:
+async def test_internal_clip_is_not_fetched(hub: Hub, inside: Canary) -> None:
     tenant = hub.tenant()
     with FakeSuno() as fake, hub.forgetful():
         serve(hub, fake, "suno_api", list(MODEL_OF.values()))
@@ -119,7 +119,7 @@ async def test_a_clip_is_not_fetched_from_inside(hub: Hub, inside: Canary) -> No
     assert inside.hits == []
 
 
-async def test_a_proxy_is_told_the_address_that_was_checked() -> None:
+async def test_proxy_gets_the_checked_address() -> None:
     """It would resolve a name again, with another answer perhaps. It is judged by itself."""
     with FakeProxy("http") as proxy, canary() as counted:
         for proxy_policy, message in (
@@ -141,7 +141,7 @@ async def test_a_proxy_is_told_the_address_that_was_checked() -> None:
             assert (host in ("127.0.0.1", "::1")) == (message != "name")
 
 
-def test_a_hook_inside_is_refused_by_its_text_alone() -> None:
+def test_internal_hook_address_is_rejected_by_its_text() -> None:
     """Names, which hold the word inside in these forms, are judged when they are called."""
     policy, passed = EgressPolicy(), []
     for form in inside_forms(443):
@@ -165,7 +165,7 @@ def test_a_hook_inside_is_refused_by_its_text_alone() -> None:
     ["https://127.0.0.2/x", "http://169.254.169.254/x", "https://[::1]/x", "https://0x7f.1/x",
      "https://me:secret@a.example/x", "ftp://a.example/x", "http://10.0.0.1:8000/"],
 )  # fmt: skip
-def test_an_order_with_a_hook_inside_is_refused(hub: Hub, url: str) -> None:
+def test_order_with_an_internal_hook_is_rejected(hub: Hub, url: str) -> None:
     tenant = hub.tenant()
     with FakeMidjourney() as picture, FakeSuno() as song, hub.forgetful():
         serve(hub, picture, "midjourney_proxy", ["mj_imagine"])

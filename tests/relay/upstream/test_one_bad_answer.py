@@ -128,7 +128,7 @@ def expected(name: str, often: bool) -> Kept:
 
 @pytest.mark.parametrize("often", [False, True])
 @pytest.mark.parametrize("name", BAD)
-def test_seconds_of_refusal(health: Health, name: str, often: bool) -> None:
+def test_seconds_of_rejection(health: Health, name: str, often: bool) -> None:
     result = kept(health, BAD[name], 20 if often else 1)
     assert result == expected(name, often)
     if BAD[name].retry_after_ms is None:
@@ -136,7 +136,7 @@ def test_seconds_of_refusal(health: Health, name: str, often: bool) -> None:
 
 
 @pytest.mark.parametrize("often", [False, True])
-def test_the_table(capsys: pytest.CaptureFixture[str], often: bool) -> None:
+def test_table_of_results(capsys: pytest.CaptureFixture[str], often: bool) -> None:
     """What the tests above have proved, line by line."""
     head = "once" if not often else "20 times"
     lines = [
@@ -156,7 +156,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str], often: bool) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_good_answer_ends_it_at_once(health: Health, name: str) -> None:
+def test_success_ends_it_immediately(health: Health, name: str) -> None:
     """For everybody: one request asks, all others wait for it, and then none does."""
     for probe in [begin(health) for _ in range(20)]:
         probe.failed(BAD[name].failure())
@@ -174,7 +174,7 @@ def test_a_good_answer_ends_it_at_once(health: Health, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["F5 401", "F5 403", "F7", "F8 untold", "F9", "F10", "F3"])
-def test_what_stays_bad_is_asked_ever_less(health: Health, name: str) -> None:
+def test_lasting_failure_is_asked_ever_less_often(health: Health, name: str) -> None:
     """One request at a time: after 1 s, 2 s, 4 s, … 60 s."""
     for probe in [begin(health) for _ in range(20)]:
         probe.failed(BAD[name].failure())
@@ -207,7 +207,7 @@ def test_a_breaker_that_opens_at_the_first_failure(health: Health, row: str) -> 
     assert health.ready([CANDIDATE], OTHER) == [CANDIDATE]
 
 
-def test_a_probe_that_tells_nothing_keeps_nobody_waiting(health: Health) -> None:
+def test_inconclusive_probe_blocks_no_one(health: Health) -> None:
     """As one whose client cannot pay, or has left."""
     for _ in range(2):
         begin(health).failed(BAD["F5 401"].failure())
@@ -219,7 +219,7 @@ def test_a_probe_that_tells_nothing_keeps_nobody_waiting(health: Health) -> None
         probe.close()
 
 
-def test_one_401_is_tried_once_more_by_one_request(health: Health) -> None:
+def test_single_401_is_retried_by_one_request(health: Health) -> None:
     """However many hear it at once; only a request that began behind it confirms it."""
     crowd = [begin(health, who=who) for who in (ONE, OTHER) for _ in range(10)]
     set_clock(health, 0.1)
@@ -234,7 +234,7 @@ def test_one_401_is_tried_once_more_by_one_request(health: Health) -> None:
     assert health.ready([CANDIDATE], ONE) == []
 
 
-def test_a_good_answer_or_a_minute_ends_the_doubt(health: Health) -> None:
+def test_success_or_a_minute_ends_the_doubt(health: Health) -> None:
     for at_s, answers in ((0, True), (10, False), (71, False)):
         set_clock(health, at_s)
         begin(health).failed(BAD["F5 401"].failure())
@@ -245,7 +245,7 @@ def test_a_good_answer_or_a_minute_ends_the_doubt(health: Health) -> None:
             probe.good()
 
 
-def test_one_tenants_refusals_stop_no_other(health: Health) -> None:
+def test_rejections_of_one_tenant_stop_no_other(health: Health) -> None:
     """However long it goes on, and whatever becomes of its own."""
     for n in range(200):
         set_clock(health, n / 10)

@@ -66,8 +66,8 @@ DRAWN = _drawn()
 on_each_loop = pytest.mark.parametrize("loop", LOOPS)
 JUDGES: dict[type, Callable[..., None]] = {
     Before: table.test_before_the_first_content,
-    After: table.test_behind_the_first_content,
-    Served: table.test_what_the_client_does_not_notice,
+    After: table.test_after_the_first_content,
+    Served: table.test_faults_unnoticed_by_the_client,
 }
 CELLS = [
     pytest.param(loop, id, marks=slow_unless(DRAWN.get(id) == loop))
@@ -123,7 +123,7 @@ SAID = (
     matrix.test_seals_come_back_around_tools,
     matrix.test_structured_output,
     matrix.test_image,
-    matrix.test_cost_stands_in_the_usage_of_who_asks_for_it,
+    matrix.test_usage_includes_the_cost_when_asked,
 )
 
 
@@ -163,7 +163,7 @@ def test_a_pair_of_dialects(
     [(False, (60_000, 50_000)), (True, (3_000, 2_500))],
     ids=["plain", "stream"],
 )
-def test_a_large_answer_is_the_one_that_was_asked_for(
+def test_large_answer_is_the_requested_one(
     hubs: dict[str, Hub],
     secured: tuple[FakeUpstream, FakeUpstream],
     loop: str,

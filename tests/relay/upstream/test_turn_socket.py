@@ -20,14 +20,14 @@ def test_a_turn_is_a_request_without_its_transport() -> None:
     assert sent(body) == {"type": "response.create", "model": "m", "input": "hi", "store": False}
 
 
-def test_what_was_read_is_not_sent_again() -> None:
+def test_messages_already_read_are_not_resent() -> None:
     body = {"model": "m", "input": ITEMS}
     message = sent(body, Continued("resp_1", 3, 4))
     assert (message["previous_response_id"], message["input"]) == ("resp_1", ITEMS[3:])
 
 
 @pytest.mark.parametrize("items", [ITEMS[:3], [*ITEMS, ITEMS[0]], "hi"])
-def test_other_items_than_the_clients_are_sent_whole(items: Any) -> None:
+def test_changed_items_are_sent_whole(items: Any) -> None:
     """A channel may be sent fewer: reasoning that another provider sealed."""
     body = {"model": "m", "input": items}
     assert sent(body, Continued("resp_1", 3, 4)) == {"type": "response.create", **body}

@@ -71,7 +71,7 @@ def test_recovers_after_kill_9(tmp_path: Path) -> None:
         assert count_rows(dsn) == 1
 
 
-def test_a_start_waits_for_what_a_killed_server_left(tmp_path: Path) -> None:
+def test_start_waits_for_a_killed_servers_leftovers(tmp_path: Path) -> None:
     cluster = postgres.open_cluster(tmp_path / "postgres")
     with tempfile.TemporaryFile("w+") as log:
         process = postgres.start(cluster, log.fileno())
@@ -98,7 +98,7 @@ def stranger() -> Iterator["subprocess.Popen[bytes]"]:
         process.stdin.close()
 
 
-def test_a_pid_that_is_a_stranger_by_now_is_left_alone(
+def test_pid_of_a_stranger_is_left_alone(
     stopped_cluster: Path, stranger: "subprocess.Popen[bytes]"
 ) -> None:
     (stopped_cluster / "data" / "postmaster.pid").write_text(
@@ -109,7 +109,7 @@ def test_a_pid_that_is_a_stranger_by_now_is_left_alone(
     assert stranger.poll() is None
 
 
-def test_an_orphan_at_work_is_ended_first(stopped_cluster: Path) -> None:
+def test_working_orphan_is_ended_first(stopped_cluster: Path) -> None:
     cluster = postgres.open_cluster(stopped_cluster)
     with tempfile.TemporaryFile("w+") as log:
         orphan = postgres.start(cluster, log.fileno())
@@ -144,9 +144,7 @@ def test_a_long_path_gets_a_private_socket_folder(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_the_socket_folder_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_foreign_socket_folder_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = tmp_path.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     with pytest.raises(postgres.PostgresError, match="belongs to another user"):

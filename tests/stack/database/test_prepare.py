@@ -24,7 +24,7 @@ def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
     assert row == ({"n": 1},)
 
 
-def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
+def test_unresponsive_database_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"cannot be reached\. Check DATABASE_URL"):
         prepare.await_database(f"host={tmp_path} dbname=weir", 0)
 
@@ -88,7 +88,7 @@ def test_the_mark_follows_files_variables_and_code(
 
 
 @pytest.mark.django_db
-def test_a_preparation_is_repeated_until_it_was_finished(
+def test_preparation_repeats_until_it_finishes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start that is killed before its end leaves no mark. Neither does a mark count once the

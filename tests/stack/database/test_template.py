@@ -88,7 +88,7 @@ def test_a_loaded_database_is_a_migrated_one(file: Path) -> None:
         assert rows(loaded) == rows(migrated)
 
 
-def test_a_database_with_anything_in_it_is_left_alone(file: Path) -> None:
+def test_nonempty_database_is_left_alone(file: Path) -> None:
     with own_database("migrated") as migrated:
         with psycopg.connect(migrated) as connection:
             connection.execute("DELETE FROM django_migrations WHERE app = 'usage'")

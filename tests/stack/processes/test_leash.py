@@ -45,6 +45,6 @@ def test_the_exit_code_is_the_commands(options: list[str]) -> None:
     assert done.returncode == 5
 
 
-def test_a_command_that_is_not_there() -> None:
+def test_missing_command() -> None:
     done = on_leash("--", "/no/such/program")
     assert (done.returncode, "/no/such/program" in done.stderr) == (127, True)

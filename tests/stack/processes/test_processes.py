@@ -20,7 +20,7 @@ def cat() -> Iterator["subprocess.Popen[bytes]"]:
         yield process
 
 
-def test_a_process_is_waited_for(cat: "subprocess.Popen[bytes]") -> None:
+def test_process_is_awaited(cat: "subprocess.Popen[bytes]") -> None:
     assert processes.alive(cat.pid)
     assert not processes.wait_gone(cat.pid, 0)
     assert cat.stdin is not None
@@ -31,14 +31,14 @@ def test_a_process_is_waited_for(cat: "subprocess.Popen[bytes]") -> None:
     assert processes.wait_gone(cat.pid, 0)
 
 
-def test_a_command_line_tells_who_it_is(cat: "subprocess.Popen[bytes]") -> None:
+def test_command_line_identifies_its_process(cat: "subprocess.Popen[bytes]") -> None:
     assert "cat" in processes.command_line(cat.pid)
     cat.kill()
     cat.wait()
     assert processes.command_line(cat.pid) == ""
 
 
-def test_root_is_left_behind_where_it_can_be() -> None:
+def test_root_is_dropped_where_possible() -> None:
     ask = [sys.executable, "-S", "-c", "import os; print(os.geteuid())"]
     command = processes.leashed_command(ask, drop=processes.unprivileged_user())
     done = subprocess.run(command, capture_output=True, text=True, check=True)

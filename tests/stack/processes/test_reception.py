@@ -39,14 +39,14 @@ async def others() -> None:
         (b"zh-CN,zh;q=0.9", ['lang="zh-Hans"', "Weir 正在启动", "正在准备数据库"]),
     ],
 )
-def test_a_browser_gets_a_page_that_loads_itself(language: bytes, words: list[str]) -> None:
+def test_browser_gets_a_page_that_reloads_itself(language: bytes, words: list[str]) -> None:
     head, _, body = compose_answer(BROWSER + language + b"\r\n\r\n", TABLES).partition(b"\r\n\r\n")
     assert b"text/html; charset=utf-8" in head
     for word in [*words, '<meta http-equiv="refresh" content="1">']:
         assert word in body.decode()
 
 
-def test_a_client_gets_an_error_that_is_none_of_its_own() -> None:
+def test_client_gets_an_error_that_does_not_blame_it() -> None:
     """A start is no 401, 402 or 403 (docs/promises.md); clients of all APIs read its message."""
     head, _, body = compose_answer(CLIENT, DATABASE).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -72,7 +72,7 @@ async def test_a_large_request_is_answered_whole(listening: socket.socket) -> No
     assert answer.json()["error"]["code"] == "starting"
 
 
-async def test_nobody_is_refused_while_another_server_takes_over(
+async def test_no_request_is_rejected_during_the_takeover(
     listening: socket.socket,
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,7 +98,7 @@ async def test_nobody_is_refused_while_another_server_takes_over(
     assert set(statuses[40:]) == {200}
 
 
-async def test_nobody_waits_for_an_installation_that_stops(listening: socket.socket) -> None:
+async def test_no_one_waits_for_a_stopping_installation(listening: socket.socket) -> None:
     address = url(listening)
     reception = Reception(listening)
     await reception.open()

@@ -56,7 +56,7 @@ def child(name: str, program: str) -> Child:
     return Child(name, [sys.executable, "-S", "-c", program], dict(os.environ))
 
 
-async def test_stops_in_reverse_order() -> None:
+async def test_children_stop_in_reverse_order() -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
 
@@ -70,7 +70,7 @@ async def test_stops_in_reverse_order() -> None:
     assert received.lines[3:] == [("third", "down"), ("second", "down"), ("first", "down")]
 
 
-async def test_leaves_stop_together_and_what_they_live_on_outlasts_them(tmp_path: Path) -> None:
+async def test_leaves_stop_together_before_what_they_depend_on(tmp_path: Path) -> None:
     """A worker may need the time that waiting for the beat to end would take."""
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
@@ -92,7 +92,7 @@ async def test_leaves_stop_together_and_what_they_live_on_outlasts_them(tmp_path
     assert received.lines[5:] == [("base", "down")]
 
 
-async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
+async def test_exits_are_reported_only_while_not_stopping() -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
     program = OBEDIENT.replace('"up"', '"a client is lost"').replace('"down"', '"a client is lost"')
@@ -106,7 +106,7 @@ async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
     assert received.lines == [("base", "a client is lost")]
 
 
-async def test_starts_again_after_longer_and_longer_pauses(
+async def test_restarts_have_growing_pauses(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     received = RecordingConsole()
@@ -123,7 +123,7 @@ async def test_starts_again_after_longer_and_longer_pauses(
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
-async def test_a_healthy_life_brings_the_short_pause_back(
+async def test_healthy_run_restores_the_short_pause(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     received = RecordingConsole()
@@ -140,7 +140,7 @@ async def test_a_healthy_life_brings_the_short_pause_back(
     assert {line.split(" in ")[1] for line in messages} == {"0.02 s"}
 
 
-async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> None:
+async def test_child_that_never_serves_ends_everything_with_its_last_lines() -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
 
@@ -176,7 +176,7 @@ print("up", flush=True)
     assert len(lives.read_text()) >= HASTY.deaths_max + 2
 
 
-async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_child_that_does_not_stop_is_killed(capfd: pytest.CaptureFixture[str]) -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, Patience(stop_within=0.1, stop_reserve=0.1))
 
@@ -323,7 +323,7 @@ open({str(wrote)!r}, "w").close()
     assert down.exists()
 
 
-def test_a_child_with_its_own_log_drops_and_counts_its_lines_itself(
+def test_child_with_its_own_log_drops_and_counts_its_lines(
     tmp_path: Path, unread: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     """P34: /metrics counts what the web process drops, not what the supervisor does."""
@@ -379,7 +379,7 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-async def test_a_step_of_a_child_that_ends_is_not_waited_for() -> None:
+async def test_step_of_an_ending_child_is_not_awaited() -> None:
     """Nor is it done again: its own words tell why it ended."""
     supervisor = Supervisor(RecordingConsole())
 
@@ -395,7 +395,7 @@ async def test_a_step_of_a_child_that_ends_is_not_waited_for() -> None:
     assert failure.value.tail == ["no disk"]  # once
 
 
-async def test_what_a_child_says_in_private_is_in_no_log() -> None:
+async def test_private_child_output_is_in_no_log() -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received)
     heard: list[str] = []

@@ -22,7 +22,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_the_systems_own_is_taken(
+def test_systems_own_browser_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
 ) -> None:
     own, shell = tmp_path / "chromium", tmp_path / browser.SHELL
@@ -37,7 +37,7 @@ def test_the_systems_own_is_taken(
     assert (browser.main(), ran) == (0, [])
 
 
-def test_beside_chromium_debian_has_the_lighter_one(
+def test_debian_offers_a_lighter_chromium(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
 ) -> None:
     (tmp_path / "chromium").touch(mode=0o755)
@@ -56,7 +56,7 @@ def test_beside_chromium_debian_has_the_lighter_one(
 
 
 @pytest.mark.parametrize(("debian", "installs"), [(False, True), (True, False)])
-def test_elsewhere_playwright_brings_it(
+def test_playwright_provides_it_elsewhere(
     debian: bool, installs: bool, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
 ) -> None:
     monkeypatch.setattr(browser, "is_debian", lambda: debian)

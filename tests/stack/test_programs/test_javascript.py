@@ -38,7 +38,7 @@ def bring_node(machine: Path) -> None:
         (machine / name).touch(mode=0o755)
 
 
-def test_what_is_installed_is_not_installed_again(
+def test_installed_program_is_not_installed_again(
     machine: Path, ran: list[tuple[str, ...]]
 ) -> None:
     bring_node(machine)
@@ -47,7 +47,7 @@ def test_what_is_installed_is_not_installed_again(
     assert (javascript.main(), javascript.missing(), ran) == (0, None, [])
 
 
-def test_clients_come_by_their_lock(
+def test_clients_are_installed_from_their_lock(
     machine: Path, ran: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     bring_node(machine)
@@ -61,7 +61,7 @@ def test_node_comes_from_the_system(machine: Path, ran: list[tuple[str, ...]]) -
     assert ran == [("apt-get", "nodejs", "npm")]
 
 
-def test_without_a_way_to_install_it_says_what_is_missing(
+def test_missing_installer_names_what_is_missing(
     machine: Path,
     ran: list[tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,

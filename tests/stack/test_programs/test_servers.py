@@ -25,15 +25,13 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_there_is_not_installed(ran: list[tuple[str, ...]]) -> None:
+def test_existing_server_is_not_installed(ran: list[tuple[str, ...]]) -> None:
     for name in servers.PACKAGES:
         need(name)
     assert (servers.main(), ran) == (0, [])
 
 
-def test_a_server_is_found_where_a_person_does_not_look(
-    monkeypatch: pytest.MonkeyPatch, bare: Path
-) -> None:
+def test_server_outside_the_path_is_found(monkeypatch: pytest.MonkeyPatch, bare: Path) -> None:
     (bare / "sbin").mkdir()
     (bare / "sbin" / "nginx").touch(mode=0o755)
     assert shutil.which("nginx") is None
@@ -53,7 +51,7 @@ def test_only_what_is_missing_is_installed(
     ]
 
 
-def test_without_a_way_to_install_it_says_what_is_missing(
+def test_missing_installer_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     ran: list[tuple[str, ...]],
     bare: Path,

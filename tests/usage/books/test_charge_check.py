@@ -79,7 +79,7 @@ def test_every_kind_of_record_is_judged_by_its_own_rule(people: Cast) -> None:
     assert told == list(RECORDS)
 
 
-def test_pages_are_judged_to_the_end_of_each_organisation(
+def test_records_are_checked_to_the_end_of_each_organisation(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every wrong record once, in the first and the last page of each."""

@@ -84,7 +84,7 @@ def test_corrected_findings_stay_listed_until_acknowledged(key: Key, people: Cas
         findings.acknowledge(dora, finding, "again")
 
 
-def test_an_acknowledged_finding_that_stays_is_not_new(key: Key, people: Cast) -> None:
+def test_persisting_acknowledged_finding_is_not_new(key: Key, people: Cast) -> None:
     check()
     change(key, 1)
     check()
@@ -183,7 +183,7 @@ CHANGED = {
 }
 
 
-def test_a_changed_row_of_an_old_month_is_found_by_the_walks(key: Key) -> None:
+def test_walks_find_a_changed_row_of_an_old_month(key: Key) -> None:
     """Of each table; the minute's check is not asked for it."""
     version = rows.price_version()
     charged(key, mid_month(), 210_000, price_version_id=version.id)
@@ -243,9 +243,7 @@ def test_many_findings_are_one_letter_and_one_an_hour(key: Key) -> None:
     assert Fact.objects.filter(kind="books.wrong").count() == 2
 
 
-def test_one_finding_keeps_no_other_check_from_its_turn(
-    key: Key, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_finding_delays_no_other_check(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does a statement that fails."""
     from usage.books.invariants import INVARIANTS
 

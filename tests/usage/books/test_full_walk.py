@@ -38,7 +38,7 @@ def rest_s() -> float:
 
 
 @pytest.mark.django_db
-def test_books_that_were_walked_and_not_written_rest_longer(written: list[str]) -> None:
+def test_walked_and_unwritten_books_rest_longer(written: list[str]) -> None:
     """P33: a row that was written, also by hand, is walked at the whole share."""
     busy, quiet = (
         pytest.approx(TOOK_S * (1 / share - 1), rel=0.05) for share in (SHARE, QUIET_SHARE)
@@ -51,7 +51,7 @@ def test_books_that_were_walked_and_not_written_rest_longer(written: list[str]) 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_change_by_hand_counts_as_written() -> None:
+def test_manual_change_counts_as_written() -> None:
     key, _ = cast.make_key(cast.assemble().core)
     credit(key)
 

@@ -107,7 +107,7 @@ def check_by_reading_little_else(in_range: int) -> None:
     assert {name: rows for name, rows in read.items() if rows > most} == {}
 
 
-def test_what_is_new_is_checked_by_reading_little_else(filled: None) -> None:
+def test_new_data_is_checked_by_reading_little_else(filled: None) -> None:
     check_by_reading_little_else(rows_in_range())
     # As older processes post, also beside newer ones.
     with connection.cursor() as cursor:

@@ -59,7 +59,7 @@ def broken() -> dict[str, list[Any]]:
         return broken_invariants(cursor)
 
 
-def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
+def test_hold_not_resolved_in_time(key: Key) -> None:
     """I24."""
     attempt = rows.admit(key, clock.now())
     Hold.objects.update(expires_at=TransactionNow() - dt.timedelta(seconds=60))
@@ -69,7 +69,7 @@ def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
     assert [row[0] for row in result] == [attempt.id]
 
 
-def test_held_money_that_is_not_the_sum_of_the_holds(key: Key) -> None:
+def test_held_money_differing_from_the_holds(key: Key) -> None:
     name = "what is held is the sum of the holds that are not resolved"
     first, second = rows.admit(key, clock.now()), rows.admit(key, clock.now())
     assert broken() == {}
@@ -79,7 +79,7 @@ def test_held_money_that_is_not_the_sum_of_the_holds(key: Key) -> None:
 
 
 @pytest.mark.parametrize("more_nano", [-1, 1])
-def test_revenue_that_is_not_the_sum_of_the_records(key: Key, more_nano: int) -> None:
+def test_revenue_differing_from_the_records(key: Key, more_nano: int) -> None:
     """I10."""
     rows.happen(key, charge_nano=5)
     revenue = Account.objects.filter(organisation_id=key.organisation_id, kind="revenue")
@@ -89,7 +89,7 @@ def test_revenue_that_is_not_the_sum_of_the_records(key: Key, more_nano: int) ->
     assert broken()[name] == [(key.organisation_id, 5, 5 + more_nano)]
 
 
-def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
+def test_rollup_differing_from_its_records(key: Key) -> None:
     """I16: what was rolled up is compared, what is still to be is not."""
     rows.happen(key, charge_nano=5)
     with connection.cursor() as cursor:
@@ -119,7 +119,7 @@ def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
         "errors = 1",
     ],
 )
-def test_times_and_savings_that_are_not_those_of_their_records(key: Key, wrong: str) -> None:
+def test_times_and_savings_differing_from_their_records(key: Key, wrong: str) -> None:
     """I16: on every level; what is not known, since it is from before it was kept, is not wrong."""
     rows.happen(key, charge_nano=5, saved_nano=7)
     with connection.cursor() as cursor:
@@ -149,7 +149,7 @@ def test_times_and_savings_that_are_not_those_of_their_records(key: Key, wrong: 
         ("usage_dayrollup", rows.NOON.replace(hour=0), "I16 a day is the sum of its hours"),
     ],
 )
-def test_an_hour_or_a_day_that_is_not_the_sum_of_what_it_is_of(
+def test_hour_or_day_differing_from_its_parts(
     key: Key, table: str, at: dt.datetime, name: str
 ) -> None:
     """I16: also by the walk, which looks at it in one span; and one that is missing."""
@@ -166,7 +166,7 @@ def test_an_hour_or_a_day_that_is_not_the_sum_of_what_it_is_of(
 
 
 @pytest.mark.parametrize("trigger", ["written_once", "never_emptied"])
-def test_a_guard_that_was_taken_away(trigger: str) -> None:
+def test_removed_guard(trigger: str) -> None:
     """I2."""
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE billing_ledgerline DISABLE TRIGGER {trigger}")
@@ -203,7 +203,7 @@ def test_a_charge_that_differs_from_its_meters_and_price(key: Key) -> None:
     assert (more, count) == ("I10 cost recomputes: and 3 more", "8 rows are wrong.")
 
 
-def test_a_check_that_takes_too_long_is_told_as_that_and_rests(
+def test_overlong_check_is_reported_and_rests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """I25: nobody takes silence for right books, nor a busy database for wrong ones."""
@@ -429,9 +429,7 @@ def test_a_day_is_walked_again_only_when_a_row_was_written(
     assert days_walked(monkeypatch) == 0
 
 
-def test_a_day_that_was_not_read_to_its_end_is_walked_again(
-    key: Key, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partly_read_day_is_walked_again(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """P33: also if Postgres gave no answer in time for a part of it."""
     rows.happen(key, clock.now(), charge_nano=5)
     with connection.cursor() as cursor:
@@ -455,7 +453,7 @@ def test_a_day_that_was_not_read_to_its_end_is_walked_again(
     assert days_walked(monkeypatch) == 1
 
 
-def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_naming_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """I25: it ends no check."""
     name = "I6 a hold is resolved by exactly one posting"
     rows.happen(key, clock.now(), charge_nano=5)
@@ -656,7 +654,7 @@ ONE_OFF = [
 
 
 @pytest.mark.parametrize(("name", "wrong"), ONE_OFF)
-def test_what_is_one_off_is_named(whole: Key, name: str, wrong: str) -> None:
+def test_each_one_off_difference_is_named(whole: Key, name: str, wrong: str) -> None:
     assert broken() == {}
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -671,7 +669,7 @@ def test_an_expired_grant_may_remain_while_an_older_request_runs(whole: Key) -> 
     assert EXPIRED not in broken()
 
 
-def test_growing_books_are_checked_from_where_the_last_check_ended(key: Key) -> None:
+def test_growing_books_are_checked_from_the_last_check_on(key: Key) -> None:
     """As those of a hub that many tests share: what is new, and every balance."""
     older = charged(key, mid_month(), 5)
     books = GrowingBooks()
@@ -707,7 +705,7 @@ def test_the_oldest_lines_of_older_books_are_compared_too(key: Key) -> None:
     assert "I15 what an attempt cost is owed to its provider" in broken()
 
 
-def test_a_row_that_breaks_names_its_figures(key: Key) -> None:
+def test_violating_row_names_its_figures(key: Key) -> None:
     rows.happen(key, charge_nano=5)
     edit("UPDATE usage_usagerecord SET charge_nano = charge_nano + 1")
     with connection.cursor() as cursor:
@@ -754,7 +752,7 @@ def test_a_quarter_of_an_hour_is_in_one_span(key: Key) -> None:
 
 
 @pytest.mark.parametrize(("later", "wrong"), [(0, False), (1, True)])
-def test_what_the_sums_have_read_is_compared(key: Key, later: int, wrong: bool) -> None:
+def test_rollups_are_compared_up_to_their_mark(key: Key, later: int, wrong: bool) -> None:
     """I16: transactions before the mark."""
     rows.happen(key, charge_nano=5)
     with connection.cursor() as cursor:

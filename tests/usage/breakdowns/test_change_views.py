@@ -31,7 +31,7 @@ def _lines_in(text: str) -> list[str]:
             re.findall(r"<(?:p|dd)\b.*?</(?:p|dd)>", main, re.S)]  # fmt: skip
 
 
-def test_what_changed(
+def test_changes_between_two_periods(
     people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOON + dt.timedelta(days=2))

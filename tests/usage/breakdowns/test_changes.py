@@ -37,12 +37,12 @@ _SUMS = st.dictionaries(st.text(max_size=2), st.integers(0, 2**62), max_size=8)
 
 
 @given(_SUMS, _SUMS, st.integers(0, 9))
-def test_they_add_up(now: dict[str, int], before: dict[str, int], most: int) -> None:
+def test_parts_of_a_change_add_up(now: dict[str, int], before: dict[str, int], most: int) -> None:
     change = sum(now.values()) - sum(before.values())
     parts = parts_of(now, before, change, most)
     assert sum(part.change for part in parts) == change
     assert len([part for part in parts if part.value is not None]) <= most
 
 
-def test_groups_that_were_cut_off_are_in_the_rest() -> None:
+def test_cut_off_groups_are_in_the_rest() -> None:
     assert parts_of({"a": 5}, {}, 12, 3) == [Part("a", 5, 0), Part(None, 7, 0)]

@@ -89,7 +89,7 @@ def test_the_panel_compares_times_in_figures_and_per_cent(people: cast.Cast) -> 
 
 
 @pytest.mark.usefixtures("used")
-def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
+def test_changes_panel_and_explorer_agree(people: cast.Cast) -> None:
     moved = moved_text(stored_value(2000), stored_value(1000), duration_text)
     changed = text_of(people.bob, f"usage/_f/changes?{ASKED}")
     assert (
@@ -114,6 +114,6 @@ def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
         (1, None, ""),
     ],
 )
-def test_how_a_time_moved(now: int | None, before: int | None, text: str) -> None:
+def test_changes_in_times(now: int | None, before: int | None, text: str) -> None:
     assert moved_text(now, before, duration_text) == text
     assert speed_text(None) == "–"

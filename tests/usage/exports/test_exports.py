@@ -69,7 +69,7 @@ def file_of(people: cast.Cast, export: Export) -> bytes:
     return b"".join(exports.pieces(cast.actor(people.alice, people.acme), export))
 
 
-def test_a_file_reads_what_the_page_reads(people: cast.Cast, key: Key) -> None:
+def test_file_contains_what_the_page_shows(people: cast.Cast, key: Key) -> None:
     labels: dict[str, Any] = {
         "project": "search", "customer": "=c", "tags": ["a", "ü"], "client_app": "curl",
         "end_user": "u-1",
@@ -93,7 +93,7 @@ def test_a_file_reads_what_the_page_reads(people: cast.Cast, key: Key) -> None:
 
 
 @pytest.mark.usefixtures("long")
-def test_a_long_list_is_made_while_nobody_waits(
+def test_long_list_is_exported_in_the_background(
     people: cast.Cast, requests: list[str], times: list[dt.timedelta]
 ) -> None:
     alice = cast.signed_in(people.alice)
@@ -176,7 +176,7 @@ def test_a_worker_that_dies_leaves_no_second_file(
 
 
 @pytest.mark.usefixtures("requests")
-def test_who_always_dies_is_given_up(people: cast.Cast, times: list[dt.timedelta]) -> None:
+def test_always_failing_export_is_given_up(people: cast.Cast, times: list[dt.timedelta]) -> None:
     export = start(people)
     for n in range(3):
         times.append(dt.timedelta(minutes=2 * n))
@@ -189,7 +189,7 @@ def test_who_always_dies_is_given_up(people: cast.Cast, times: list[dt.timedelta
 
 
 @pytest.mark.usefixtures("requests")
-def test_who_sees_less_by_now_does_not_get_it(people: cast.Cast) -> None:
+def test_reader_who_lost_access_does_not_get_the_file(people: cast.Cast) -> None:
     member = cast.person("mia")
     members.set_member(people.acme, member.email, Role.ADMIN, actor=SYSTEM)
     wide = exports.start_export(cast.actor(member, people.acme), "csv", "cols=id", "en")
@@ -207,7 +207,7 @@ def test_who_sees_less_by_now_does_not_get_it(people: cast.Cast) -> None:
     assert (gone.state, gone.message) == ("failed", "AccessDenied")
 
 
-def test_deleted_meanwhile(people: cast.Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_deleted_while_it_runs(people: cast.Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     export = start(people)
     taken = exports._take()
     exports.delete_export(cast.actor(people.alice, people.acme), export)
@@ -217,7 +217,7 @@ def test_deleted_meanwhile(people: cast.Cast, monkeypatch: pytest.MonkeyPatch) -
     assert AuditEvent.objects.filter(action="export.deleted").count() == 1
 
 
-def test_what_cannot_be_started(people: cast.Cast) -> None:
+def test_exports_that_cannot_start(people: cast.Cast) -> None:
     for form, query in (("exe", ""), ("csv", "\0"), ("csv", "q=" + hostile.LONG)):
         with pytest.raises(Refused):
             start(people, form, query)
@@ -227,7 +227,7 @@ def test_what_cannot_be_started(people: cast.Cast) -> None:
         start(people)
 
 
-def test_the_same_by_the_api(people: cast.Cast, requests: list[str]) -> None:
+def test_api_does_the_same(people: cast.Cast, requests: list[str]) -> None:
     _, text = cast.make_key(people.core, "ci", user=people.alice, kind=KeyKind.MANAGEMENT)
     client = cast.with_key(text)
     url = "/api/v1/exports"

@@ -46,7 +46,7 @@ def rows_of(client: Client, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_every_row_is_as_specified_and_they_sum_to_the_charges(
+def test_every_focus_row_is_valid_and_they_sum_to_the_charges(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     for n in range(12):
@@ -79,7 +79,9 @@ def test_every_row_is_as_specified_and_they_sum_to_the_charges(
     assert (painted["PricingQuantity"], painted["PricingUnit"]) == ("1", "Requests")
 
 
-def test_only_what_one_may_see(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
+def test_export_contains_only_visible_rows(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
     happen(key)
     other, _ = cast.make_key(people.core, "other", user=people.alice)
     happen(other)
@@ -90,7 +92,7 @@ def test_only_what_one_may_see(people: cast.Cast, key: Key, sum_up: Callable[[],
     assert row["ResourceId"] == id_text(key.id)
 
 
-def test_what_takes_long_a_worker_makes(
+def test_slow_export_is_made_by_a_worker(
     people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, _ = cast.make_key(people.core, "other", user=people.alice)

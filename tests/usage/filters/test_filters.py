@@ -79,7 +79,7 @@ def test_ranges(query: str, first: str, last: str, grain: str, buckets: int) -> 
     assert result.dropped == ()
 
 
-def test_the_last_hour_of_a_day_is_the_one_that_runs() -> None:
+def test_last_hour_of_a_day_is_the_running_one() -> None:
     result = asked("range=24h")
     assert result.spans[-1].start_at == NOW.replace(minute=0, second=0)
     assert [result.unfinished(span) for span in result.spans] == [False] * 23 + [True]
@@ -155,7 +155,7 @@ def test_values_of_the_log() -> None:
         "user=bob@\x00",
     ],
 )
-def test_what_says_nothing_is_dropped(query: str) -> None:
+def test_empty_parameter_is_dropped(query: str) -> None:
     name, _, value = query.partition("=")
     result = asked(query)
     assert result.dropped == (Dropped(name, value),)
@@ -175,7 +175,7 @@ def test_what_says_nothing_is_dropped(query: str) -> None:
         "from=2026-11-10",
     ],
 )
-def test_a_range_that_cannot_be_falls_back(edges: str) -> None:
+def test_invalid_range_falls_back(edges: str) -> None:
     result = asked(f"range=custom&{edges}")
     assert result.range == "30d"
     assert {part.name for part in result.dropped} <= {"from", "to"}
@@ -219,7 +219,7 @@ def test_every_bar_links_to_exactly_its_time(
 
 
 @given(now=INSTANTS, zone=ZONES, name=st.sampled_from(["24h", "7d", "30d", "mtd", "last-month"]))
-def test_the_query_asks_for_the_same_again(now: dt.datetime, zone: str, name: str) -> None:
+def test_query_repeats_the_same_request(now: dt.datetime, zone: str, name: str) -> None:
     result = asked(f"range={name}&tz={zone}&group_by=key", now)
     assert asked(result.query(), now) == result
     previous = result.previous

@@ -69,7 +69,7 @@ def busy(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> random.Rand
     return rng
 
 
-def test_every_cell_opens_what_sums_to_it(people: cast.Cast, busy: random.Random) -> None:
+def test_every_cell_opens_rows_that_sum_to_it(people: cast.Cast, busy: random.Random) -> None:
     """100 random cells under random filters: their requests and charges, one by one."""
     actor = cast.actor(people.dora, people.acme)
     seen = 0
@@ -115,7 +115,7 @@ def _some_filter(rng: random.Random) -> dict[str, list[str]]:
     return range_ | {name: fields[name] for name in names}
 
 
-def test_sums_and_records_tell_the_same(
+def test_sums_and_records_agree(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What both know they know alike; a filter that fits everything only changes who is asked."""
@@ -137,7 +137,7 @@ def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Ran
     assert by_tag.total == by_model.total
 
 
-def test_only_so_many_records_are_read(
+def test_number_of_records_read_is_limited(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(used_rows, "RECORDS_MAX", 20)
@@ -249,7 +249,7 @@ def test_times_are_those_of_answered_requests(
     assert from_records.cells[0].times == from_sums.cells[0].times
 
 
-def test_what_a_page_does_not_group_by_is_said(people: cast.Cast, busy: random.Random) -> None:
+def test_unsupported_grouping_on_a_page_is_reported(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     assert "group_by=nothing (available: model, key, user, team" in page(alice, "group_by=nothing")
     assert "Ignored filters" not in page(alice, "group_by=team&then_by=")

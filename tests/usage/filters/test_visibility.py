@@ -78,7 +78,7 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_each_filter_picks_its_requests_alone(people: cast.Cast, key: Key, name: str) -> None:
+def test_each_filter_alone_selects_its_requests(people: cast.Cast, key: Key, name: str) -> None:
     asked, has = FILTERS[name]
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     found = {
@@ -110,7 +110,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", WITHOUT)
-def test_what_belongs_to_no_group_is_picked_by_it(
+def test_ungrouped_requests_are_selected_as_such(
     people: cast.Cast, key: Key, name: GroupBy
 ) -> None:
     plain: dict[str, Any] = {
@@ -123,16 +123,14 @@ def test_what_belongs_to_no_group_is_picked_by_it(
 
 @pytest.mark.parametrize("asked", [{"users": ("nobody@example.org",)}, {"teams": ("nowhere",)},
                                    {"teams": ("stranger",)}])  # fmt: skip
-def test_what_is_not_there_picks_nothing(
-    people: cast.Cast, key: Key, asked: dict[str, Any]
-) -> None:
+def test_unknown_value_selects_nothing(people: cast.Cast, key: Key, asked: dict[str, Any]) -> None:
     happen(key, NOON)
     nobodys, _ = cast.make_key(people.core, "nobodys")
     happen(nobodys, NOON)
     assert counted(people, Scope(**asked), Period()) == 0
 
 
-def test_everybody_sees_the_requests_of_their_reach(people: cast.Cast, key: Key) -> None:
+def test_everyone_sees_the_requests_of_their_reach(people: cast.Cast, key: Key) -> None:
     """P12: all, those of one's teams, one's own, or those of a key; nobody's are no one's own."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     nobodys, _ = cast.make_key(people.core, "nobodys")

@@ -51,7 +51,7 @@ def preview_texts(page: str) -> dict[str, str]:
     return {name: re.sub("<[^>]*>", "", text) for name, text in rows}
 
 
-def test_a_preview_says_what_changes_and_what_is_left_alone(people: Cast, alice: Client) -> None:
+def test_preview_shows_changes_and_skipped_keys(people: Cast, alice: Client) -> None:
     one, two, three, four = several(people, "one", "two", "three", "four")
     keys.change_key(actor(people.alice, people.acme), two, disabled=True)
     keys.revoke_key(actor(people.alice, people.acme), three)
@@ -72,9 +72,7 @@ def test_a_preview_says_what_changes_and_what_is_left_alone(people: Cast, alice:
     assert AuditEvent.objects.count() == events
 
 
-def test_what_is_confirmed_is_done_and_audited_once_for_each_key(
-    people: Cast, alice: Client
-) -> None:
+def test_confirmed_change_is_done_and_audited_once_per_key(people: Cast, alice: Client) -> None:
     chosen = several(people, "one", "two")
     assert apply(alice, chosen, "disable") == 303
     assert Key.objects.filter(disabled=True).count() == 2
@@ -83,7 +81,7 @@ def test_what_is_confirmed_is_done_and_audited_once_for_each_key(
     assert not Key.objects.filter(disabled=True).exists()
 
 
-def test_what_changed_since_its_preview_is_shown_again(people: Cast, alice: Client) -> None:
+def test_change_since_the_preview_is_shown_again(people: Cast, alice: Client) -> None:
     chosen = several(people, "one", "two")
     _, page = post(alice, chosen, "disable")
     plan = re.findall(r'name="plan" value="([0-9a-f]+)"', page)[0]
@@ -124,7 +122,7 @@ def test_the_expiry_of_keys_is_set_to_a_days_end_or_removed(people: Cast, alice:
     assert chosen[0].expires_at is None
 
 
-def test_limits_that_are_left_empty_stay(people: Cast, alice: Client) -> None:
+def test_empty_limits_stay(people: Cast, alice: Client) -> None:
     (one,) = several(people, "one", rpm=60, parallel=2)
     _, page = post(alice, [one], "limits", step="preview", tpm="9000", unlimited=["parallel"])
     assert preview_texts(page)["one"] == (
@@ -166,7 +164,7 @@ def test_a_developer_changes_own_keys_alone_and_sets_no_budget(people: Cast) -> 
     assert 'name="act" value="budget"' not in listed
 
 
-def test_a_key_that_is_seen_but_not_ones_own_is_left_alone(people: Cast) -> None:
+def test_foreign_visible_key_is_skipped(people: Cast) -> None:
     lead = member(people.acme, "lea", Role.DEVELOPER)
     role = create_role(people.acme, "lead", ["keys.read", "keys.write_own"], actor=SYSTEM)
     set_member(people.acme, lead.email, Role.CUSTOM, actor=SYSTEM, custom_role=role)

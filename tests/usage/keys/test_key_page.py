@@ -46,7 +46,7 @@ def limit(page: str, label: str) -> str:
     return re.sub(r"<[^>]*>", "", match[1])
 
 
-def test_figures_tie_to_the_rows_that_they_lead_to(
+def test_figures_match_the_rows_they_link(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     """I17."""
@@ -108,7 +108,7 @@ def test_each_limit_stands_under_its_own_name(people: cast.Cast) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.BILLING, Role.VIEWER, Role.DEVELOPER, Role.ADMIN])
-def test_only_who_may_write_a_key_is_offered_to(people: cast.Cast, role: Role) -> None:
+def test_only_key_writers_see_the_actions(people: cast.Cast, role: Role) -> None:
     """On its page and in the list, by the menu and by what is done to several."""
     key, _ = cast.make_key(people.core, "of-bob", user=people.bob)
     credit(key)

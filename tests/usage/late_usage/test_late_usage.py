@@ -27,7 +27,7 @@ def key(people: cast.Cast) -> Key:
         ({}, {}, {}),
     ],
 )
-def test_the_provider_knows_better_unless_it_knows_nothing(
+def test_providers_count_wins_unless_it_has_none(
     key: Key, late: dict[str, int], looked_up: dict[str, int], posted: dict[str, int]
 ) -> None:
     attempt = admit(key)
@@ -51,7 +51,7 @@ def test_the_provider_knows_better_unless_it_knows_nothing(
         (301, {"in_text": 2}, 300),
     ],
 )
-def test_a_late_ending_costs_its_own_charge_unless_the_provider_knows_better(
+def test_late_ending_keeps_its_charge_unless_the_provider_knows_better(
     key: Key, charge_nano: int | None, looked_up: dict[str, int] | None, total_nano: int
 ) -> None:
     """An attempt may have ended at a dearer price version than it began with."""
@@ -71,7 +71,7 @@ def test_a_late_ending_costs_its_own_charge_unless_the_provider_knows_better(
     ("recorded", "late", "change"),
     [(None, 5, 5), (0, 5, 5), (7, 5, -2), (5, 5, 0), (5, 0, -5), (None, 0, 0), (None, None, None)],
 )
-def test_what_an_own_key_paid_is_corrected_by_what_its_record_lacks(
+def test_own_key_fee_is_corrected_by_its_records_difference(
     key: Key, recorded: int | None, late: int | None, change: int | None
 ) -> None:
     record = happen(key, charge_nano=0, own_nano=recorded)

@@ -91,7 +91,7 @@ def test_wrong_input_is_named(owner: Client, over: dict[str, Any], param: str) -
         (5, "Invalid value for amount: it must be a string in quotes."),
     ],
 )
-def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, text: str) -> None:
+def test_invalid_amount_is_explained_for_people(owner: Client, amount: Any, text: str) -> None:
     body = {"scope": "team", "subject": "core", "amount": amount, "period": "month"}
     assert send(owner, "POST", URL, body).json()["error"]["message"] == text
 

@@ -46,7 +46,7 @@ def key(people: Cast) -> Key:
     return key
 
 
-def test_period_is_told_to_end_where_its_zone_ends_it(people: Cast, alice: Client) -> None:
+def test_period_ends_where_its_zone_ends_it(people: Cast, alice: Client) -> None:
     # P17: in UTC a month of Shanghai ends on the last day of the month before.
     alice.post(f"{URL}/new", FORM)
     for page in (URL, f"{URL}/{Budget.objects.get().id}"):
@@ -54,14 +54,14 @@ def test_period_is_told_to_end_where_its_zone_ends_it(people: Cast, alice: Clien
 
 
 @pytest.mark.parametrize(("zone", "status"), [("America/Lima", 303), ("Mars/Olympus", 422)])
-def test_a_zone_that_is_not_offered_can_be_that_of_a_browser(
+def test_unoffered_zone_of_a_browser_is_accepted(
     people: Cast, alice: Client, zone: str, status: int
 ) -> None:
     assert alice.post(f"{URL}/new", {**FORM, "timezone": zone}).status_code == status
     assert Budget.objects.filter(timezone=zone).exists() == (status == 303)
 
 
-def test_a_key_without_a_budget_offers_one_to_who_may_set_it(
+def test_key_without_a_budget_offers_one_where_permitted(
     people: Cast, alice: Client, key: Key
 ) -> None:
     path = f"/o/acme/keys/{id_text(key.id)}/edit?focus=budget"
@@ -112,7 +112,7 @@ def test_undo_in_the_toast_restores_a_removed_budget(people: Cast, alice: Client
     assert Budget.objects.get().id != budget.id
 
 
-def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
+def test_disabled_budget_is_restored_disabled(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
     alice.post(f"{URL}/{budget.id}/edit", {"amount": "9"})
@@ -141,7 +141,9 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
         ({"scope": "organisation"}, "covers the whole organisation"),
     ],
 )
-def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], text: str) -> None:
+def test_invalid_input_is_reported_at_its_field(
+    alice: Client, over: dict[str, str], text: str
+) -> None:
     answer = alice.post(f"{URL}/new", FORM | over)
     assert answer.status_code == 422
     assert text in answer.content.decode()
@@ -168,7 +170,7 @@ def test_a_tiny_limit_is_shown_in_full(alice: Client) -> None:
         assert "&lt;$0.01" not in text
 
 
-def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
+def test_meter_matches_the_ledger(alice: Client, key: Key) -> None:
     """Spent is the sum of the records of the window, held that of the open holds."""
     budget_simulation.create_budget(
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
@@ -200,7 +202,7 @@ def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> No
     assert rows_of(alice, f"{URL}?state=off") == []
 
 
-def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
+def test_preview_shows_past_rejections(alice: Client, key: Key) -> None:
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
     response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
@@ -211,7 +213,7 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     assert "A budget must be between 0" in refused
 
 
-def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:
+def test_alert_by_rejection_claims_no_unreached_share(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
     facts = {"budget": budget, "kind": "reached", "starts_at": clock.now(), "limit_nano": 500_000}
@@ -225,7 +227,7 @@ def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, k
     assert "100%" in log
 
 
-def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
+def test_reader_without_write_access_reads_only(people: Cast, key: Key) -> None:
     budget = budgets.create_budget(
         SYSTEM, key.organisation, budget_simulation.look_back, scope="key", subject=str(key.id),
         amount_nano=10, period="day",
@@ -318,9 +320,7 @@ def test_key_is_changed_with_its_budget(people: Cast, alice: Client, key: Key) -
     assert (Budget.objects.exists(), key.disabled) == (False, True)
 
 
-def test_tags_stay_as_they_are_where_a_form_is_sent_as_it_came(
-    people: Cast, alice: Client, key: Key
-) -> None:
+def test_tags_stay_when_a_form_is_sent_unchanged(people: Cast, alice: Client, key: Key) -> None:
     """Also those that only the API can give in one piece."""
     key.tags = ["two words", "Acme, Inc.", 'say "hi"', "测试"]
     key.save()
@@ -344,7 +344,7 @@ def test_developer_sets_limits_of_an_own_key_and_no_budget(people: Cast, key: Ke
     assert bob.get(f"/o/acme/keys/{id_text(other.id)}/edit").status_code == 404
 
 
-def test_list_tells_what_a_key_spent_in_the_month_and_when_last(
+def test_list_shows_a_keys_monthly_spend_and_last_use(
     people: Cast, alice: Client, key: Key
 ) -> None:
     now = clock.now()

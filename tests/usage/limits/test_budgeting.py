@@ -29,7 +29,7 @@ def budget(key: Key, scope: str, subject: object, **over: object) -> Budget:
     return Budget(organisation=key.organisation, scope=scope, subject=str(subject), **fields)
 
 
-def test_past_is_what_was_charged_and_runs_in_its_part(people: Cast, key: Key) -> None:
+def test_past_spending_counts_charges_and_running_requests(people: Cast, key: Key) -> None:
     other, _ = make_key(people.core, "other", user=people.alice, tags=["beta"])
     at = rows.NOON
     rows.happen(key, at, 100, model="gpt-5")
@@ -63,7 +63,7 @@ def test_past_is_what_was_charged_and_runs_in_its_part(people: Cast, key: Key) -
     }
 
 
-def test_past_is_what_was_paid_after_corrections(people: Cast, key: Key) -> None:
+def test_past_spending_counts_payments_after_corrections(people: Cast, key: Key) -> None:
     """I7: a budget made today begins with what one made before it stands at."""
     record = rows.happen(key, clock.now(), 210_000, flags=["quarantine"], basis="estimated")
     since = clock.now() - dt.timedelta(hours=1)
@@ -74,7 +74,7 @@ def test_past_is_what_was_paid_after_corrections(people: Cast, key: Key) -> None
         assert budget_simulation.look_back(budget(key, scope, subject), since).spent_nano == spent
 
 
-def test_budget_without_a_period_begins_with_everything(key: Key) -> None:
+def test_unending_budget_starts_with_everything(key: Key) -> None:
     rows.happen(key, rows.NOON - dt.timedelta(days=400), 70)
     new_budget = budget_simulation.create_budget(
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=100, period="total"
@@ -82,7 +82,7 @@ def test_budget_without_a_period_begins_with_everything(key: Key) -> None:
     assert new_budget.windows.get().spent_nano == 70
 
 
-def test_what_a_budget_would_have_refused(key: Key) -> None:
+def test_requests_a_budget_would_have_rejected(key: Key) -> None:
     """Its days, one by one: what did not fit what was left."""
     now = clock.now()
     for days, charges in ((40, [5000]), (3, [600, 500, 300]), (2, [1000, 1]), (1, [2000])):

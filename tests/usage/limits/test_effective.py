@@ -17,7 +17,7 @@ def setting_values(rows: list[Setting]) -> list[tuple[str, str, object, bool]]:
     return [(str(row.title), str(row.level), row.value, row.binds) for row in rows]
 
 
-def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> None:
+def test_every_level_of_a_limit_is_shown_and_the_lowest_applies(people: Cast) -> None:
     keys.change_limits(SYSTEM, people.acme, rpm=100)
     keys.change_limits(SYSTEM, people.core, rpm=50)
     keys.change_limits(SYSTEM, Membership.objects.get(user=people.bob), rpm=60, parallel=4)
@@ -66,7 +66,7 @@ def test_the_price_plan_is_listed_with_its_level(people: Cast) -> None:
     assert plan(member=bob) == plan(key=key) == ("Person", "vip")
 
 
-def test_the_api_tells_what_the_pages_show(people: Cast) -> None:
+def test_api_matches_the_pages(people: Cast) -> None:
     _, text = make_key(people.core, "admin", kind=KeyKind.MANAGEMENT, user=people.alice)
     teams.create_team(people.stranger, "theirs", actor=SYSTEM)
     keys.change_limits(SYSTEM, people.core, rpm=50)
@@ -77,7 +77,7 @@ def test_the_api_tells_what_the_pages_show(people: Cast) -> None:
         assert with_key(text).get(f"{url}?{query}").status_code == 404, query
 
 
-def test_a_developer_looks_at_nobody_else(people: Cast) -> None:
+def test_developer_sees_no_one_elses_limits(people: Cast) -> None:
     members.set_member(people.acme, "vic@example.org", Role.VIEWER, actor=SYSTEM)
     _, text = make_key(people.core, "bobs", kind=KeyKind.MANAGEMENT, user=people.bob)
     url = "/api/v1/effective-settings?member="

@@ -56,7 +56,7 @@ def form(budget: Budget) -> dict[str, str]:
     }  # fmt: skip
 
 
-def test_from_the_link_of_an_error_to_an_approval(
+def test_approval_starts_from_the_link_in_an_error(
     people: Cast, budget: Budget, alice: Client, bob: Client
 ) -> None:
     link = f"/b/{budget.id}"
@@ -98,7 +98,7 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert sorted(actions) == ["raise.approved", "raise.asked", "raise.ended"]
 
 
-def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
+def test_link_for_anothers_budget_says_whom_to_ask(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
     key, _ = make_key(people.core, "tiny", user=people.alice)
@@ -140,7 +140,7 @@ def test_people_without_a_budget_see_the_shared_ones_that_apply(
         ({"amount": "7,5"}, "Enter an amount such as 12.50."),
     ],
 )
-def test_wrong_requests_are_told_at_their_field(
+def test_invalid_requests_are_reported_at_their_field(
     budget: Budget, bob: Client, over: dict[str, str], text: str
 ) -> None:
     answer = bob.post(f"{URL}/new", form(budget) | over)
@@ -148,7 +148,7 @@ def test_wrong_requests_are_told_at_their_field(
     assert not BudgetRaise.objects.exists()
 
 
-def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: Client) -> None:
+def test_rejection_needs_a_reason(budget: Budget, alice: Client, bob: Client) -> None:
     bob.post(f"{URL}/new", form(budget))
     asked = BudgetRaise.objects.get()
     deny = f"{URL}/{id_text(asked.id)}/deny"
@@ -158,7 +158,7 @@ def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: C
     assert "next month" in bob.get(URL).content.decode()
 
 
-def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
+def test_requests_each_person_sees(people: Cast, budget: Budget, bob: Client) -> None:
     bob.post(f"{URL}/new", form(budget))
     carol = signed_in(member(people.acme, "carol", Role.DEVELOPER))
     assert "bob@example.org" not in carol.get(URL).content.decode()
@@ -195,9 +195,7 @@ def test_requests_are_filtered_sorted_and_exported(
     assert exported == [{"by": "bob@example.org", "amount_usd": "6.00", "state": "Pending"}]
 
 
-def test_a_menu_decides_and_leads_back_to_the_list(
-    budget: Budget, alice: Client, bob: Client
-) -> None:
+def test_menu_decides_and_returns_to_the_list(budget: Budget, alice: Client, bob: Client) -> None:
     bob.post(f"{URL}/new", form(budget))
     approve = f"{URL}/{id_text(BudgetRaise.objects.get().id)}/approve"
     back = f"{URL}?state=waiting"
@@ -318,7 +316,7 @@ def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) 
     assert sorted(actions) == ["member.limited", "organisation.limited", "team.limited"]
 
 
-def test_a_limit_is_set_for_whoever_has_none(people: Cast, alice: Client, bob: Client) -> None:
+def test_limit_can_be_set_for_someone_without_one(people: Cast, alice: Client, bob: Client) -> None:
     url = "/o/acme/limits/new"
     form = alice.get(url).content.decode()
     for value, name in (("organisation ", "Acme"), ("team core", "core")):

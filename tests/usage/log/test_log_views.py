@@ -94,7 +94,7 @@ def failed_over(key: Key, charge_nano: int) -> UsageRecord:
     return happen(key, NOON, charge_nano, request_id=first.request_id, n=2)
 
 
-def test_a_request_is_sorted_by_the_cost_that_it_shows(people: cast.Cast, key: Key) -> None:
+def test_request_is_sorted_by_its_displayed_cost(people: cast.Cast, key: Key) -> None:
     cheap, dear = happen(key, NOON, 10**6), happen(key, NOON, 3 * 10**6)
     between = failed_over(key, 2 * 10**6)
     alice = cast.signed_in(people.alice)
@@ -106,7 +106,7 @@ def test_a_request_is_sorted_by_the_cost_that_it_shows(people: cast.Cast, key: K
 
 
 @pytest.mark.django_db
-def test_no_attempt_but_the_last_is_charged(key: Key) -> None:
+def test_only_the_last_attempt_is_charged(key: Key) -> None:
     with pytest.raises(IntegrityError, match="only_the_end_is_charged"):
         end(admit(key, NOON), 1, final=False)
 
@@ -184,7 +184,7 @@ def test_periods_in_one_step(people: cast.Cast, key: Key, range_name: str, days:
     assert listed_ids(page) == [id_text(record.request_id)]
 
 
-def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
+def test_export_contains_the_filtered_rows(people: cast.Cast, key: Key) -> None:
     happen(key, charge_nano=4_589_800, model="=cmd()")
     dear = happen(key, charge_nano=2 * 10**9, model="gpt-5")
     happen(key, NOON - dt.timedelta(days=100), charge_nano=5 * 10**9)

@@ -190,9 +190,7 @@ HEADS = ("Date", "Model", "Cost")
         (("2026-11-03", "m\0", "1"), "Row 2, column Model"),
     ],
 )
-def test_a_file_that_is_not_understood_names_row_and_column(
-    row: tuple[str, ...], says: str
-) -> None:
+def test_unreadable_file_names_row_and_column(row: tuple[str, ...], says: str) -> None:
     with pytest.raises(BillRefused, match=says):
         list(bill_lines([HEADS, row], COLUMNS))
 
@@ -205,7 +203,7 @@ def test_amounts_are_exact_to_the_nano() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'"', b"PK\x03\x04broken", b"a" * 200_000])
-def test_what_is_no_table_is_refused(dora: Actor, content: bytes) -> None:
+def test_malformed_table_is_rejected(dora: Actor, content: bytes) -> None:
     with pytest.raises(BillRefused):
         compare(dora, io.BytesIO(content), **BY_DAY)
     assert not ProviderBill.objects.exists()
@@ -223,7 +221,7 @@ def test_a_workbook_that_unpacks_to_gigabytes_is_refused() -> None:
         list(sheet_rows(file))
 
 
-def test_a_bill_of_a_month_that_is_in_a_file_is_refused(key: Key, dora: Actor) -> None:
+def test_second_bill_for_a_filed_month_is_rejected(key: Key, dora: Actor) -> None:
     """Without its requests each of its lines would differ."""
     first, end = DAY.replace(day=1), DAY.replace(day=1, month=DAY.month + 1)
     detached = DetachedMonth.objects.create(

@@ -61,7 +61,7 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
         assert api.get(f"/api/v1/margin{wrong}").status_code == 422
 
 
-def test_without_a_cost_price_there_is_no_margin(people: cast.Cast, key: Key) -> None:
+def test_missing_cost_price_means_no_margin(people: cast.Cast, key: Key) -> None:
     """An unknown cost is neither 0 nor what was charged."""
     happen(key, DAY, hold_nano=9 * USD, charge_nano=5 * USD, cost_nano=None, model="claude")
     happen(key, DAY, hold_nano=9 * USD, charge_nano=0, cost_nano=None, model="free",

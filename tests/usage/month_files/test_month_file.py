@@ -32,7 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_what_was_written_is_read(file: Path) -> None:
+def test_written_file_reads_the_same(file: Path) -> None:
     manifest = check_month_file(file, KEY)
     assert manifest.month == MARCH
     assert manifest.columns == {"usage_attempt": ["id", "model"], "billing_hold": ["id"]}
@@ -64,13 +64,13 @@ def test_every_altered_byte_is_found(file: Path, step: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 10, 1000])
-def test_a_file_that_was_cut_is_found(file: Path, length: int) -> None:
+def test_truncated_file_is_found(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(MonthFileBroken):
         check_month_file(file, KEY)
 
 
-def test_a_file_of_somebody_else_is_not_read(file: Path) -> None:
+def test_foreign_file_is_not_read(file: Path) -> None:
     with pytest.raises(MonthFileBroken, match="signature is not ours"):
         check_month_file(file, b"another key")
     other = file.with_name("other.zip")
@@ -82,7 +82,7 @@ def test_a_file_of_somebody_else_is_not_read(file: Path) -> None:
         check_month_file(file.with_name("none.zip"), KEY)
 
 
-def test_what_ends_on_the_way_leaves_no_file(tmp_path: Path) -> None:
+def test_interrupted_writing_leaves_no_file(tmp_path: Path) -> None:
     def ends() -> Iterator[bytes]:
         yield b"1\n"
         raise RuntimeError("the database went away")

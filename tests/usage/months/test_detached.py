@@ -55,13 +55,13 @@ def test_a_request_of_a_detached_month_is_refused_by_name(
         (OCTOBER, NOVEMBER, True),
     ],
 )  # fmt: skip
-def test_a_month_is_lacked_in_its_own_time(
+def test_month_is_missing_in_its_own_time(
     october: DetachedMonth, start_at: Any, end_at: Any, lacked: bool
 ) -> None:
     assert bool(detached_within(Span(start_at, end_at))) is lacked
 
 
-def test_the_last_day_of_some_is_one_of_them(october: DetachedMonth) -> None:
+def test_last_day_of_some_months_is_in_one(october: DetachedMonth) -> None:
     first, last = dt.date(2026, 10, 1), dt.date(2026, 10, 31)
     day = dt.timedelta(days=1)
     assert detached_on(first - day, first) == detached_on(last, last + day) == [october]
@@ -78,7 +78,7 @@ def test_a_report_from_sums_or_clickhouse_lacks_nothing(
     assert detached_from(asked, [], at) == ([] if summed or there else [october])
 
 
-def test_what_is_said_of_none_one_and_two(october: DetachedMonth) -> None:
+def test_messages_for_zero_one_and_two_missing_months(october: DetachedMonth) -> None:
     september = DetachedMonth(month=SEPTEMBER.date())
     assert notice_text([]) == ""
     assert notice_text([october]).startswith("The requests of October 2026 have been")

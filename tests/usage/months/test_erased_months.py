@@ -18,9 +18,7 @@ from tests.usage.months.test_months import (
 __all__ = ["beside", "site"]
 
 
-def test_a_month_comes_back_without_the_words_of_who_was_erased(
-    beside: Beside, tmp_path: Path
-) -> None:
+def test_restored_month_lacks_the_words_of_an_erased_person(beside: Beside, tmp_path: Path) -> None:
     user = beside.call(plant_words)
     before = beside.call(read_sums)
     assert beside.call(detach, tmp_path / "month.zip") == []

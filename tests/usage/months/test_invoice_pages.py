@@ -55,9 +55,7 @@ def text_of(pdf: bytes) -> str:
     return " ".join(" ".join(page.extract_text() for page in pages).split())
 
 
-def test_list_page_pdf_and_api_say_what_the_ledger_moved(
-    people: cast.Cast, invoice: Invoice
-) -> None:
+def test_list_page_pdf_and_api_match_the_ledger(people: cast.Cast, invoice: Invoice) -> None:
     """I19, in every form: the same amounts, the same total, the same checksum."""
     alice, number = cast.signed_in(people.alice), invoice.number
     assert number is not None
@@ -98,7 +96,7 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
     assert program.get(f"/api/v1/invoices/{number}/pdf?language=xx").status_code == 422
 
 
-def test_the_first_button_of_an_invoice_speaks_the_readers_language(
+def test_first_button_of_an_invoice_uses_the_readers_language(
     people: cast.Cast, invoice: Invoice
 ) -> None:
     alice = cast.signed_in(people.alice)
@@ -136,7 +134,7 @@ def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     assert amount(invoice.total_nano) in pdf
 
 
-def test_without_a_font_chinese_is_refused_and_never_boxes(
+def test_chinese_without_a_font_is_rejected_and_never_boxes(
     people: cast.Cast, invoice: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invoice_pdf, "_FONTS", ("Libertinus Serif",))
@@ -161,7 +159,7 @@ MARKUP = '#panic("x") $ * _ ` \\ " \' @a <b> [c] ~ = + - / // #sys.inputs \u202e
 
 
 @pytest.mark.parametrize("text", [MARKUP, "x" * 10_000, "= # " * 2_500, "مرحبا שלום"])
-def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
+def test_hostile_texts_are_printed_as_text(invoice: Invoice, text: str) -> None:
     """Whatever a name holds, it is printed and not run."""
     invoice.buyer["legal_name"] = text
     invoice.reason = text
@@ -171,7 +169,7 @@ def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
         assert '#panic("x") $ * _ ` \\ "' in pdf.replace("“", '"').replace("”", '"')
 
 
-def test_details_take_any_text_or_say_no(people: cast.Cast) -> None:
+def test_details_accept_any_text_or_reject_it(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     for text in [*STORABLE, MARKUP.replace("\0", ""), NUL, LONG]:
         sent = {"legal_name": text, "address": text, "country": "de", "zone": "UTC"}

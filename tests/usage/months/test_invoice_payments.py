@@ -56,7 +56,7 @@ def erik(people: cast.Cast) -> Actor:
         (100, 80, 100, 100),
     ],
 )
-def test_what_the_balance_covers(total: int, owed: int, due: int, paid: int) -> None:
+def test_amount_covered_by_the_balance(total: int, owed: int, due: int, paid: int) -> None:
     assert covered_nano(total, owed, due) == paid
 
 
@@ -73,7 +73,7 @@ def due(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> Invoice:
     return closed(invoice, dora, erik)
 
 
-def test_what_is_not_covered_is_due_and_paid_in_parts(
+def test_uncovered_amount_is_due_and_paid_in_parts(
     people: cast.Cast, due: Invoice, dora: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (payment_state(due), left_nano(due)) == ("due", 19 * USD)
@@ -103,7 +103,7 @@ def test_what_is_not_covered_is_due_and_paid_in_parts(
     ("amount", "is_taken"),
     [(-USD, False), (0, False), (10**7, True), (19 * USD, True), (19 * USD + 10**7, False)],
 )
-def test_a_payment_is_up_to_what_is_due(
+def test_payment_is_limited_to_what_is_due(
     due: Invoice, dora: Actor, amount: int, is_taken: bool
 ) -> None:
     paid_on = clock.now().date()
@@ -115,7 +115,7 @@ def test_a_payment_is_up_to_what_is_due(
     assert left_nano(due) == 19 * USD - amount * is_taken
 
 
-def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, dora: Actor) -> None:
+def test_incoming_money_pays_what_is_due(people: cast.Cast, due: Invoice, dora: Actor) -> None:
     settle_invoices()
     assert left_nano(due) == 19 * USD
     request_credit(dora, people.acme, 7 * USD, reason="Paid by transfer")
@@ -132,7 +132,7 @@ def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, d
     ]  # fmt: skip
 
 
-def test_a_credit_note_over_all_voids_it(due: Invoice, dora: Actor, erik: Actor) -> None:
+def test_full_credit_note_voids_the_invoice(due: Invoice, dora: Actor, erik: Actor) -> None:
     part = propose_note(dora, due, InvoiceKind.CREDIT_NOTE, 10 * USD, "Outage")
     closed(part, dora, erik)
     assert left_nano(due) == 19 * USD - 11_900_000_000
@@ -151,7 +151,7 @@ def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice)
     assert "Record a payment" not in client.get(page).content.decode()
 
 
-def test_all_invoices_of_a_year_are_one_file(people: cast.Cast, due: Invoice) -> None:
+def test_years_invoices_are_one_file(people: cast.Cast, due: Invoice) -> None:
     alice = cast.signed_in(people.alice)
     answer = alice.get(f"/o/acme/billing/invoices.zip?year={due.month.year}")
     archive = zipfile.ZipFile(io.BytesIO(b"".join(answer)))
@@ -195,7 +195,7 @@ def test_a_paid_top_up_has_a_receipt(people: cast.Cast) -> None:
     assert alice.get(f"{page}/receipt.pdf?language=xx").status_code == 404
 
 
-def test_operators_do_the_same_by_the_api(people: cast.Cast, due: Invoice) -> None:
+def test_api_does_the_same_for_operators(people: cast.Cast, due: Invoice) -> None:
     dora, erik = cast.signed_in(people.dora), cast.signed_in(User.objects.get(name="Erik"))
     path = f"/api/v1/documents/{id_text(due.id)}"
     [listed] = dora.get("/api/v1/documents?state=closed&organisation=acme").json()["items"]

@@ -68,7 +68,7 @@ def balance(invoice: Invoice, kind: str) -> int:
     return account.balance_nano if account else 0
 
 
-def test_the_lines_are_what_the_ledger_moved(
+def test_lines_match_the_ledgers_movements(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:
     """I19: by project or else team, model and meter; flat and tiered prices; what is above a hold;
@@ -129,7 +129,7 @@ def test_the_lines_are_what_the_ledger_moved(
     }  # fmt: skip
 
 
-def test_what_was_given_is_taken_off_and_a_plan_is_paid(
+def test_grants_are_deducted_and_a_plan_is_paid(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:
     """I19: granted credit and a plan's included usage pay their part; its fee is a line."""
@@ -157,7 +157,7 @@ def test_what_was_given_is_taken_off_and_a_plan_is_paid(
     assert closed(draft, dora, erik).net_nano == USD + fee
 
 
-def test_what_is_given_is_what_its_own_accounts_got() -> None:
+def test_granted_amount_is_what_its_accounts_received() -> None:
     """Units pay a request itself; money is counted afterwards, and what lapses pays nothing."""
     movement = [
         ["consume", "included:earmarked", 1, 700], ["consume", "promo:available", 3, -740],
@@ -177,7 +177,7 @@ def test_what_is_given_is_what_its_own_accounts_got() -> None:
         ("adjust", FEES),
     ],
 )  # fmt: skip
-def test_a_movement_that_the_lines_lack_stands_in_the_way(
+def test_movement_missing_in_the_lines_blocks_closing(
     people: cast.Cast, key: Key, dora: Actor, kind: str, account: str
 ) -> None:
     """I19: one nano of whatever a document tells of."""
@@ -214,7 +214,7 @@ def test_two_operators_are_needed(people: cast.Cast, key: Key, dora: Actor, erik
     assert AuditEvent.objects.filter(action="approval.rejected").count() == 1
 
 
-def test_what_comes_later_is_on_the_next_invoice(
+def test_later_changes_are_on_the_next_invoice(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I18: a closed month never moves. Late usage and a correction stand on the next one with
@@ -276,7 +276,7 @@ def test_what_comes_later_is_on_the_next_invoice(
         "SELECT id, 99, 'usage', 1, '', '', '', '', 0, 0, 0, 0, '' FROM billing_invoice",
     ],
 )
-def test_the_database_refuses_to_change_what_is_closed(
+def test_database_protects_closed_invoices(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor, statement: str
 ) -> None:
     """I18, whoever asks: this is the owner of the tables."""
@@ -377,7 +377,7 @@ def test_months_of_zones(
 
 
 @pytest.mark.parametrize("kind", ["usage", "correction", "credit", "included", "subscription"])
-def test_the_ledger_is_compared_with_the_lines_of_each_kind(
+def test_lines_of_each_kind_are_compared_with_the_ledger(
     people: cast.Cast, key: Key, dora: Actor, kind: str
 ) -> None:
     """I19: one nano that the ledger did not move stands in the way, whatever it is called."""
@@ -390,7 +390,7 @@ def test_the_ledger_is_compared_with_the_lines_of_each_kind(
         month_close.propose(dora, draft)
 
 
-def test_a_ledger_that_moved_since_the_draft_stands_in_the_way(
+def test_ledger_movement_since_the_draft_blocks_closing(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:
     """I19: also when the lines and what was noted of the ledger still agree."""
@@ -401,7 +401,7 @@ def test_a_ledger_that_moved_since_the_draft_stands_in_the_way(
         month_close.close(erik, proposed, proposed.checksum)
 
 
-def test_a_note_is_taxed_as_its_invoice_was(
+def test_note_is_taxed_like_its_invoice(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:
     charged(key, mid_month(), 10 * USD)
@@ -412,7 +412,7 @@ def test_a_note_is_taxed_as_its_invoice_was(
     assert closed(note, dora, erik).total_nano == -4_800_000_000
 
 
-def test_who_may_only_read_changes_no_document(
+def test_reader_without_write_access_changes_no_document(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charged(key, mid_month(), 10 * USD)

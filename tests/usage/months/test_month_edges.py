@@ -61,7 +61,7 @@ def happen_at(key: Key, at: dt.datetime) -> None:
     [(MONTH.start_at - TICK, False), (MONTH.start_at, True),
      (MONTH.end_at - TICK, True), (MONTH.end_at, False)],
 )  # fmt: skip
-def test_an_instant_is_of_one_month(key: Key, at: dt.datetime, inside: bool) -> None:
+def test_instant_belongs_to_one_month(key: Key, at: dt.datetime, inside: bool) -> None:
     happen_at(key, at)
     found = gather(key.organisation, UTC, MONTH)
     lines = {"usage", "correction", "subscription", "credit"} if inside else set()
@@ -121,7 +121,7 @@ def test_the_ledger_was_checked_since_the_end_of_the_month(
 
 
 @pytest.mark.parametrize(("opened_at", "ok"), [(MONTH.end_at - TICK, False), (MONTH.end_at, True)])
-def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool) -> None:
+def test_month_waits_for_running_requests(key: Key, opened_at: dt.datetime, ok: bool) -> None:
     rows.admit(key, opened_at)
     invoice = Invoice(organisation=key.organisation, until_at=MONTH.end_at)
     assert close._check_holds(invoice).ok is ok
@@ -130,7 +130,7 @@ def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool
 @pytest.mark.parametrize(
     ("count", "names"), [(5, "o0, o1, o2, o3, o4."), (6, "o0, o1, o2, o3, o4, ….")]
 )
-def test_five_organisations_are_named_whose_invoices_are_not_closed(
+def test_five_organisations_with_open_invoices_are_named(
     monkeypatch: pytest.MonkeyPatch, count: int, names: str
 ) -> None:
     unclosed = [Organisation(slug=f"o{n}") for n in range(count)]
@@ -146,7 +146,7 @@ def test_five_organisations_are_named_whose_invoices_are_not_closed(
     assert detaching.obstacles(MONTH.start_at.date()) == ["It can be detached from 2026-12-02 on."]
 
 
-def test_what_runs_or_waits_for_an_operator_keeps_a_month(
+def test_running_or_pending_work_keeps_a_month(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I7: what may still change what its requests cost."""

@@ -293,7 +293,7 @@ def traffic(hub: Hub, fake: FakeUpstream) -> Iterator[list[int]]:
     hub.settled(tenant)
 
 
-def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path) -> None:
+def test_month_is_detached_and_attached_under_traffic(site: Site, tmp_path: Path) -> None:
     """I3, I10, I16, I23, P22: nothing is refused or lost meanwhile; balances, seals and sums hold
     with the month and without it."""
     hub, beside = site
@@ -320,7 +320,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
     assert beside.call(events) == ["month.detached", "month.attached"]
 
 
-def test_pages_say_what_they_lack(beside: Beside, tmp_path: Path) -> None:
+def test_pages_state_missing_months(beside: Beside, tmp_path: Path) -> None:
     """I16, W32, W33: figures stay as they were; wherever a request of the month would be, a page,
     the API and a file say that it is in a file."""
     figures, ids = beside.call(figures_of_month), beside.call(requests_of_month)
@@ -447,7 +447,7 @@ def assert_told(ids: list[str]) -> None:
         assert text in health.content.decode(), text
 
 
-def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path) -> None:
+def test_altered_month_is_found_and_stays_detached(beside: Beside, tmp_path: Path) -> None:
     """P22: one byte of the file; what stands in the database in place of the rows."""
     file = tmp_path / "month.zip"
     rows = beside.call(rows_of_month)
@@ -480,7 +480,7 @@ def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path)
         "_exclusively",
     ],
 )
-def test_who_is_killed_while_a_month_leaves_has_lost_nothing(
+def test_kill_while_a_month_is_detached_loses_nothing(
     site: Site, tmp_path: Path, step: str
 ) -> None:
     """The next try writes the file anew; or the month is opened again."""
@@ -523,7 +523,7 @@ def killed(hub: Hub, step: str, act: Any, file: Path) -> None:
         dying.call(die_at, step, act, file)
 
 
-def test_what_comes_late_is_refused(beside: Beside, tmp_path: Path) -> None:
+def test_late_data_is_rejected(beside: Beside, tmp_path: Path) -> None:
     """A hold and an attempt with an error; a record of a request that was refused is left out. A
     price that is named in the file stays as it is (I11)."""
     file = tmp_path / "month.zip"
@@ -597,7 +597,7 @@ def refuse_late(key: Any) -> Any:
     return refusal
 
 
-def test_what_comes_while_a_month_leaves_is_in_it_if_it_stays(beside: Beside) -> None:
+def test_data_arriving_during_detachment_is_kept_if_the_month_stays(beside: Beside) -> None:
     """I10: a month whose detaching was cut off has every record again."""
     beside.call(come_while_it_leaves)
 
@@ -621,7 +621,7 @@ def come_while_it_leaves() -> None:
         transaction.set_rollback(True)
 
 
-def test_what_changes_after_the_checks_keeps_a_month(beside: Beside) -> None:
+def test_change_after_the_checks_keeps_a_month(beside: Beside) -> None:
     """I7, I16: asked again under the locks, when nothing more can come."""
     beside.call(change_after_the_checks)
 
@@ -701,7 +701,7 @@ def lag_behind() -> None:
         ),
     ],
 )
-def test_a_month_that_is_not_done_stays(
+def test_unfinished_month_stays(
     beside: Beside, tmp_path: Path, edit: str, undo: str, reason: str
 ) -> None:
     guards_off = "SET session_replication_role = replica;"
@@ -714,7 +714,7 @@ def test_a_month_that_is_not_done_stays(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_other_file_is_written_over(beside: Beside, tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten(beside: Beside, tmp_path: Path) -> None:
     file = tmp_path / "month.zip"
     file.write_text("somebody's")
     (text,) = beside.call(detach, file)
@@ -723,7 +723,7 @@ def test_no_other_file_is_written_over(beside: Beside, tmp_path: Path) -> None:
     assert "cut off" not in beside.call(manage, "month", "list")
 
 
-def test_what_ends_after_its_month_has_left_waits_for_it(beside: Beside, tmp_path: Path) -> None:
+def test_late_ending_of_a_detached_month_waits_for_it(beside: Beside, tmp_path: Path) -> None:
     """I7, I10: the ending of a process that was taken for dead, and a refusal, both replayed from a
     spool. Nobody pays by guess; both are in the books when the month is back, though the refusal
     was written before records had some of their columns."""

@@ -37,7 +37,7 @@ def second(people: Cast) -> Team:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_owner_sees_everybody_and_what_they_spend(people: Cast) -> None:
+def test_owner_sees_everyone_and_their_spending(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     credit(key)
     happen(key, clock.now(), charge_nano=1_250_000_000)
@@ -79,7 +79,7 @@ def test_a_members_page_disables_all_of_its_keys(people: Cast) -> None:
     assert "Disable all keys" not in text_of(signed_in(people.bob).get(of(people, people.alice)))
 
 
-def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> None:
+def test_member_managers_see_who_has_a_second_factor(people: Cast) -> None:
     Authenticator.objects.create(user=people.bob, type="totp", data={})
     alice = signed_in(people.alice)
     rows = {row["name"]: row["second_factor"] for row in file_of(alice, f"{TEAM}?export=csv")}
@@ -111,7 +111,7 @@ def test_filters_and_order(people: Cast, second: Team, query: str, names: list[s
 
 
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER])
-def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
+def test_self_only_reader_sees_names(people: Cast, role: Role) -> None:
     """P12: names of colleagues, and of nobody but itself an address or a page."""
     browser = signed_in(member(people.acme, "fay", role))
     page = text_of(browser.get(TEAM))
@@ -127,7 +127,7 @@ def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
     assert browser.get(f"{TEAM}/members/{fay.pk}/edit").status_code == 403
 
 
-def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team) -> None:
+def test_team_admin_sees_only_its_members(people: Cast, second: Team) -> None:
     """P12"""
     ann = member(people.acme, "ann", Role.ADMIN)
     zoe = member(people.acme, "zoe", Role.DEVELOPER)
@@ -150,7 +150,7 @@ def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team)
         assert browser.post(f"{of(people, zoe)}/edit", beyond).status_code == 422
 
 
-def test_foreign_members_look_like_none(people: Cast) -> None:
+def test_foreign_members_look_missing(people: Cast) -> None:
     """P12"""
     charlie = signed_in(people.charlie)
     bob = Membership.objects.get(user=people.bob)
@@ -164,7 +164,7 @@ def test_foreign_members_look_like_none(people: Cast) -> None:
     assert charlie.get(TEAM).status_code == 404
 
 
-def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: Team) -> None:
+def test_role_change_previews_what_is_lost(people: Cast, second: Team) -> None:
     make_key(people.core, "ci", user=people.bob)
     browser = signed_in(people.alice)
     dialog = text_of(browser.get(f"{of(people, people.bob)}/edit"))
@@ -181,7 +181,7 @@ def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: 
     assert people.bob.memberships.get().role == Role.VIEWER
 
 
-def test_several_get_one_role_or_none_does(people: Cast) -> None:
+def test_all_or_none_get_the_new_role(people: Cast) -> None:
     role = custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
     zoe = member(people.acme, "zoe", Role.VIEWER)
     ids = [one.pk for one in Membership.objects.filter(organisation=people.acme)]

@@ -33,7 +33,7 @@ def page(client: Client, path: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_each_team_spends(people: Cast) -> None:
+def test_spending_of_each_team(people: Cast) -> None:
     spend(people)
     second = people.acme.teams.get(slug="second")
     assert month_spending(actor(people.alice, people.acme), "team_id") == {
@@ -48,7 +48,7 @@ def test_what_each_team_spends(people: Cast) -> None:
     assert "$0.03" in page(signed_in(people.dora), "/admin/organisations")
 
 
-def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
+def test_member_of_one_team_sees_only_it(people: Cast) -> None:
     """P12"""
     second = teams.create_team(people.acme, "Second", actor=SYSTEM)
     projects.create_project(people.core, "Bot", actor=SYSTEM)
@@ -64,7 +64,7 @@ def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     assert "Create project" not in page_text
 
 
-def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
+def test_team_shows_its_projects_members_and_limits(people: Cast) -> None:
     projects.create_project(people.core, "Bot <b>", actor=SYSTEM)
     organisations.require_labels(people.core, ["project"], actor=SYSTEM)
     page_text = page(signed_in(people.alice), "/o/acme/teams/core")

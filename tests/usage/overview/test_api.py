@@ -199,9 +199,7 @@ def test_filters(people: cast.Cast, key: Key) -> None:
         ("balance?currency=EUR", 400, "currency"),
     ],
 )
-def test_a_query_that_says_nothing_is_refused(
-    people: cast.Cast, query: str, status: int, param: str
-) -> None:
+def test_empty_query_is_rejected(people: cast.Cast, query: str, status: int, param: str) -> None:
     error = get(management(people), query, status)["error"]
     assert error["param"].split(".")[0] == param
 
@@ -259,7 +257,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     }
 
 
-def test_what_was_paid_to_providers_stands_beside_the_charge(
+def test_provider_payments_are_shown_beside_the_charge(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     happen(key, model="claude", charge_nano=5_000, own_nano=3_000_000_001)
@@ -355,7 +353,7 @@ def test_a_model_key_sees_only_itself(people: cast.Cast, sum_up: Callable[[], No
     get(client, "balance", 403)
 
 
-def test_a_stranger_meets_nothing(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
+def test_stranger_finds_nothing(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     record = happen(key)
     sum_up()
     theirs, text = cast.make_key(
@@ -371,7 +369,7 @@ def test_a_stranger_meets_nothing(people: cast.Cast, key: Key, sum_up: Callable[
     assert get(charlie, f"usage?{DAY}&key={id_text(key.id)}")["items"] == []
 
 
-def test_nobody_without_a_key(db: None) -> None:
+def test_anonymous_request_is_rejected(db: None) -> None:
     for path in ("usage", "requests", "requests/x", "balance"):
         get(Client(), path, 401)
 

@@ -64,7 +64,7 @@ def test_usage_of_a_range_without_requests(
     assert "2 May" in page(cast.signed_in(people.alice), f"usage{day[1]}")
 
 
-def test_bars_are_the_sums_of_the_rows_behind_them(
+def test_bars_sum_the_rows_behind_them(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     chance = random.Random(30)
@@ -98,9 +98,7 @@ def charges(client: Client, href: str) -> int:
     return int(sum(Decimal(item["charge"]) for item in body["items"]) * 10**9)
 
 
-def test_a_day_that_is_25_hours_long(
-    people: cast.Cast, key: Key, sum_up: Callable[[], None]
-) -> None:
+def test_day_with_25_hours(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     # New York set its clocks back on 2026-11-01, at 06:00 UTC.
     day = dt.datetime(2026, 11, 1, 4, tzinfo=dt.UTC)
     for hour in range(26):
@@ -134,7 +132,7 @@ def test_the_metric_and_the_group_are_links(
     assert "group_by=user" not in bob
 
 
-def test_a_part_for_htmx_and_a_clean_address(
+def test_htmx_gets_a_part_and_a_clean_address(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     happen(key)
@@ -152,7 +150,7 @@ def test_a_part_for_htmx_and_a_clean_address(
     ("name", "known"),
     [("bob", "model, key, team, project, customer, app"), ("dora", "app, channel")],
 )
-def test_an_unknown_grouping_is_named_with_those_there_are(
+def test_unknown_grouping_is_named_with_the_valid_ones(
     people: cast.Cast, name: str, known: str
 ) -> None:
     client = cast.signed_in(getattr(people, name))
@@ -163,7 +161,7 @@ def test_an_unknown_grouping_is_named_with_those_there_are(
     assert f"{known})" in page(client, "usage?group_by=teams")
 
 
-def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
+def test_mistyped_name_is_no_filter_choice(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     """Whoever has a key could fill the list with 404s; what was served stays, also in failure."""
@@ -182,7 +180,7 @@ def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
         assert page_text == {"served", "free", "failing"}, matches
 
 
-def test_what_says_nothing_is_dropped_and_named(people: cast.Cast) -> None:
+def test_empty_parameter_is_dropped_and_named(people: cast.Cast) -> None:
     text = page(
         cast.signed_in(people.alice),
         "usage?range=forever&tz=Mars&key=1&nonsense=2&from=3&range=custom&channel=4",
@@ -276,7 +274,7 @@ def test_one_request(people: cast.Cast, key: Key) -> None:
     assert text.count('title="01') == 1
 
 
-def test_why_a_channel_is_for_operators(people: cast.Cast, key: Key) -> None:
+def test_channel_reason_is_for_operators(people: cast.Cast, key: Key) -> None:
     attempt = admit(
         key,
         why="failover",
@@ -293,7 +291,7 @@ def test_why_a_channel_is_for_operators(people: cast.Cast, key: Key) -> None:
     assert "4f2a" not in hidden
 
 
-def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
+def test_request_flags_are_words(people: cast.Cast, key: Key) -> None:
     record = happen(key, flags=["F14", "usage_missing"])
     text = page(cast.signed_in(people.alice), f"requests/{id_text(record.request_id)}")
     assert "Answer cut off" in text
@@ -302,7 +300,7 @@ def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
 
 
 @pytest.mark.parametrize(("answering_ms", "expected_visible"), [(99, False), (100, True)])
-def test_no_speed_of_an_answer_that_came_at_once(
+def test_instant_answer_shows_no_speed(
     people: cast.Cast, key: Key, answering_ms: int, expected_visible: bool
 ) -> None:
     record = happen(key, ttft_ms=400, total_ms=400 + answering_ms)
@@ -413,7 +411,7 @@ def test_a_running_request(people: cast.Cast, key: Key) -> None:
 
 
 @pytest.mark.parametrize("path", ["usage", "requests"])
-def test_who_may_look(people: cast.Cast, key: Key, path: str) -> None:
+def test_people_who_may_look(people: cast.Cast, key: Key, path: str) -> None:
     happen(key)
     for role in (Role.ADMIN, Role.BILLING, Role.VIEWER):
         page(cast.signed_in(cast.member(people.acme, role.value, role)), path)
@@ -491,7 +489,7 @@ def test_a_developer_sees_only_their_own(
     page(bob, f"requests/{id_text(mine.request_id)}")
 
 
-def test_a_stranger_meets_nothing(people: cast.Cast, key: Key) -> None:
+def test_stranger_finds_nothing(people: cast.Cast, key: Key) -> None:
     record = happen(key)
     charlie = cast.signed_in(people.charlie)
     rid = id_text(record.request_id)
@@ -516,7 +514,7 @@ def test_every_request_costs_the_same_number_of_statements(
             page(alice, path)
 
 
-def test_the_log_of_what_is_under_review(people: cast.Cast, key: Key) -> None:
+def test_log_of_requests_under_review(people: cast.Cast, key: Key) -> None:
     """I14, F27."""
     happen(key)
     doubted = happen(key, flags=["usage_huge", "quarantine"], basis="estimated")

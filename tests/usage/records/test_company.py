@@ -35,7 +35,7 @@ def check_again() -> None:
         full_walk.check_whole()
 
 
-def test_books_of_the_pictures_hold_after_earlier_checks(tmp_path: Path) -> None:
+def test_demo_books_balance_after_earlier_checks(tmp_path: Path) -> None:
     """I3, I23, P22: its postings are of the last month, long after the first check and seal."""
     members.add_person("demo@weir.example", name="Ada Brook", operator=True, actor=SYSTEM)
     file = tmp_path / "hub.yaml"

@@ -134,7 +134,7 @@ def test_one_request_opens_its_month(people: cast.Cast, key: Key) -> None:
         assert opened(statement) <= months(4), statement
 
 
-def test_the_rollup_opens_the_months_of_what_is_new(key: Key) -> None:
+def test_rollup_opens_the_months_of_new_records(key: Key) -> None:
     happen(key, clock.now())
     with noted() as asked:
         rolled = roll_up()

@@ -60,7 +60,7 @@ def test_every_figure_is_the_sum_of_its_requests(people: cast.Cast, used: int) -
     assert explore(bob, asked, []).total.saved_nano == 0
 
 
-def test_pages_api_and_files_say_the_same(people: cast.Cast, used: int) -> None:
+def test_pages_api_and_files_agree(people: cast.Cast, used: int) -> None:
     alice = cast.signed_in(people.alice)
     usd = Decimal(used) / 10**9
     _, text = cast.make_key(people.core, "api", user=people.alice, kind=KeyKind.MANAGEMENT)
@@ -77,7 +77,7 @@ def test_pages_api_and_files_say_the_same(people: cast.Cast, used: int) -> None:
         assert sum(Decimal(row["saved_usd"] or 0) for row in rows) == usd, page
 
 
-def test_what_was_not_counted_is_not_known(
+def test_uncounted_savings_are_unknown(
     people: cast.Cast, key: Key, used: int, sum_up: Callable[[], None]
 ) -> None:
     """One request of before: no sum that holds it says how much."""
@@ -96,7 +96,7 @@ def test_what_was_not_counted_is_not_known(
     ("basis", "saved"),
     [("measured", 75_000), ("estimated", 75_000), ("free", 0), ("absorbed", 0), ("held", 0)],
 )
-def test_what_is_not_charged_saves_nothing(basis: str, saved: int) -> None:
+def test_uncharged_request_saves_nothing(basis: str, saved: int) -> None:
     version = PriceVersion.from_stored(RATES)
     assert saved_of({"in_cache_read": 1000}, version, basis) == saved
     assert saved_of({"in_cache_read": 1000}, None, basis) == 0

@@ -60,7 +60,7 @@ def test_texts_are_quoted(texts: Sequence[str], literal: str) -> None:
     assert parameters["address"] == literal
 
 
-def test_what_lacks_is_null() -> None:
+def test_missing_value_is_null() -> None:
     endings = [
         Ending(final=True, status=200, raw_usage='{"a": "\0"}', flags=("x", "y")),
         Ending(
@@ -181,7 +181,7 @@ def test_each_field_of_an_ending_is_in_its_own_column(attempt: AttemptOpened) ->
     assert {name: getattr(stored, name) for name in expected} == expected
 
 
-def test_an_ending_without_versions_has_those_of_its_attempt(attempt: AttemptOpened) -> None:
+def test_ending_without_versions_uses_its_attempts(attempt: AttemptOpened) -> None:
     ending = Ending(final=True, status=200, charge_nano=5_000)
     written = RecordWritten(
         organisation_id=attempt.organisation_id, attempt_id=attempt.id, ending=ending

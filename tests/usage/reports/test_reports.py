@@ -32,7 +32,7 @@ def charged(actor: Actor, start_at: dt.datetime, end_at: dt.datetime) -> int:
     return reports.usage_totals(actor, Span(start_at, end_at)).charge_nano
 
 
-def test_spend_is_of_its_time_and_its_actor(
+def test_spend_belongs_to_its_time_and_actor(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     alices, text = cast.make_key(people.core, "alices", user=people.alice)
@@ -51,7 +51,7 @@ def test_spend_is_of_its_time_and_its_actor(
     assert charged(by_key, NOON - DAY, NOON + DAY) == 7
 
 
-def test_an_actor_without_a_right_or_an_organisation(people: cast.Cast) -> None:
+def test_actor_without_rights_or_organisation(people: cast.Cast) -> None:
     nobody = Actor(user=None, key=None, organisation=people.acme, role=None, operator=False)
     with pytest.raises(PermissionDenied):
         reports.usage_totals(nobody, Span(NOON, NOON + DAY))

@@ -34,7 +34,7 @@ def noted(people: cast.Cast, days_ago: float) -> ClientAddress:
     return row
 
 
-def test_they_go_with_their_time(people: cast.Cast) -> None:
+def test_addresses_expire(people: cast.Cast) -> None:
     organisations.set_client_address_days(people.acme, 7, actor=SYSTEM)
     young, _ = noted(people, 6.9), noted(people, 7.1)
     assert (drop_old(), drop_old()) == (1, 0)
@@ -43,7 +43,7 @@ def test_they_go_with_their_time(people: cast.Cast) -> None:
     assert drop_old() == 1
 
 
-def test_one_that_was_written_late_goes_with_its_request(people: cast.Cast) -> None:
+def test_late_address_expires_with_its_request(people: cast.Cast) -> None:
     """A process that the database was away for writes it days later."""
     organisations.set_client_address_days(people.acme, 7, actor=SYSTEM)
     days = [clock.now() - dt.timedelta(days=days) for days in (8, 6)]
@@ -60,7 +60,7 @@ def test_one_that_was_written_late_goes_with_its_request(people: cast.Cast) -> N
     assert ClientAddress.objects.get().record_id == late[1].record_id
 
 
-def test_a_request_shows_its_address_for_as_long(people: cast.Cast, key: Key) -> None:
+def test_request_shows_its_address_until_then(people: cast.Cast, key: Key) -> None:
     record = happen(key)
     ClientAddress.objects.create(
         organisation_id=record.organisation_id, record_id=record.id, address="2001:db8::7"

@@ -104,7 +104,7 @@ def hers(people: cast.Cast) -> Key:
 
 
 @pytest.mark.asyncio
-async def test_each_reader_is_told_of_the_requests_of_their_page(
+async def test_each_reader_receives_their_pages_requests(
     people: cast.Cast, key: Key, hers: Key
 ) -> None:
     """P12: the owner of all, a developer of his own, a filter of what fits it; as rows of the list,
@@ -124,7 +124,7 @@ async def test_each_reader_is_told_of_the_requests_of_their_page(
 
 
 @pytest.mark.asyncio
-async def test_what_commits_late_is_told_once(people: cast.Cast, key: Key) -> None:
+async def test_late_commit_is_reported_once(people: cast.Cast, key: Key) -> None:
     """Neither the order of beginnings nor that of commits loses a request, nor does a page that
     comes back, to whichever process."""
     alice = await run_in_database(cast.signed_in, people.alice)
@@ -184,7 +184,7 @@ ENDS: dict[str, Callable[[cast.Cast, User], object]] = {
     "cause",
     ["sees less", *[*ENDS][1:]],
 )
-async def test_a_stream_ends_with_the_right_to_it(people: cast.Cast, key: Key, cause: str) -> None:
+async def test_stream_ends_when_access_ends(people: cast.Cast, key: Key, cause: str) -> None:
     """P11: within the time of two looks, and nothing is told after it."""
     viewer = await run_in_database(cast.member, people.acme, "victor", Role.VIEWER)
     reader = await listen(await run_in_database(cast.signed_in, viewer))
@@ -223,7 +223,7 @@ async def test_a_stream_is_bounded(
 
 
 @pytest.mark.asyncio
-async def test_more_transactions_than_a_page_can_name_lose_nothing(
+async def test_transaction_overflow_loses_nothing(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream goes on as ever; a page that comes back is told of some once more, which it has."""
@@ -244,7 +244,7 @@ async def test_more_transactions_than_a_page_can_name_lose_nothing(
 
 
 @pytest.mark.asyncio
-async def test_a_stream_that_the_database_ends_says_so_in_the_log(
+async def test_stream_ended_by_the_database_is_logged(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its page comes back by itself; operators are to know why it had to."""
@@ -295,7 +295,7 @@ def log_of(browser: Client) -> log_views.LiveLog:
     return log_views._log_of(request, request.actor)  # type: ignore[attr-defined]
 
 
-def test_only_a_page_to_which_something_can_be_added_offers_it(people: cast.Cast) -> None:
+def test_only_growing_pages_offer_a_stream(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     offered = {
         query: "data-live=" in alice.get(f"/o/acme/requests{query}").content.decode()

@@ -25,7 +25,7 @@ from usage.requests.log_position import BEHIND_MAX, OPEN_MAX, Place, place_of, r
         ("1" * 10_000, None),
     ],
 )
-def test_a_place_is_a_snapshot_or_none(text: str, place: Place | None) -> None:
+def test_cursor_is_a_snapshot_or_none(text: str, place: Place | None) -> None:
     assert read_place(text) == place
 
 
@@ -33,12 +33,12 @@ def test_a_place_is_a_snapshot_or_none(text: str, place: Place | None) -> None:
     ("end", "goes_on"),
     [(100_000, True), (100_000 - BEHIND_MAX, True), (99_999 - BEHIND_MAX, False), (100_001, False)],
 )
-def test_a_place_too_old_or_of_another_database_is_not_continued(end: int, goes_on: bool) -> None:
+def test_old_or_foreign_cursor_is_not_continued(end: int, goes_on: bool) -> None:
     assert Place("", end, ()).can_continue_to(Place("", 100_000, ())) is goes_on
 
 
 @pytest.mark.parametrize(("running", "shortened"), [(OPEN_MAX, False), (OPEN_MAX + 1, True)])
-def test_a_place_with_too_long_a_name_becomes_an_earlier_one(running: int, shortened: bool) -> None:
+def test_overlong_cursor_becomes_an_earlier_one(running: int, shortened: bool) -> None:
     """Whoever comes back with it misses nothing: all that ran then is new to them."""
     ids = range(10**9, 10**9 + running)
     place = place_of(f"{ids[0]}:{2 * 10**9}:{','.join(map(str, ids))}")

@@ -65,7 +65,7 @@ def paid(key: Key, rates: dict[str, Any], used: dict[str, int], **over: Any) -> 
     )
 
 
-def test_the_script_gives_every_charge(people: cast.Cast, key: Key) -> None:
+def test_script_computes_every_charge(people: cast.Cast, key: Key) -> None:
     client = management(people)
     cached = {"in_text": 7, "in_cache_read": 1001, "in_cache_write_5m": 3, "out_reasoning": 1}
     records = [
@@ -89,7 +89,7 @@ def test_the_script_gives_every_charge(people: cast.Cast, key: Key) -> None:
         assert f"charged {nano.rstrip('0').rstrip('.')} USD" in text
 
 
-def test_what_was_corrected_since_is_in_the_receipt(people: cast.Cast, key: Key) -> None:
+def test_later_corrections_are_in_the_receipt(people: cast.Cast, key: Key) -> None:
     """I7: a receipt ends at what the customer pays by the ledger, and so does the page."""
     used = {"in_text": 1000, "out_text": 100}
     record = paid(key, RATES, used, flags=["quarantine"], basis="estimated")
@@ -141,7 +141,7 @@ def test_a_receipt_is_refused_while_the_request_runs(people: cast.Cast, key: Key
     get(management(people), f"requests/{id_text(attempt.request_id)}/receipt", 409)
 
 
-def test_what_is_no_receipt_is_told_in_words() -> None:
+def test_malformed_receipt_is_explained() -> None:
     cause = "this is no receipt that can be read: "
     assert computed({"error": {"message": "It runs."}}) == (2, f"{cause}It runs.\n")
     assert computed({}) == (2, f"{cause}it has no 'format'\n")
@@ -166,7 +166,7 @@ def test_the_page_gives_both_files(people: cast.Cast, key: Key) -> None:
     assert alice.get("/o/acme/requests/none/receipt.json").status_code == 404
 
 
-def test_the_page_says_what_prices_are_multiplied_by(people: cast.Cast, key: Key) -> None:
+def test_page_shows_the_price_multiplier(people: cast.Cast, key: Key) -> None:
     """Rate, multiplier and amount of each line are there, by which it can be computed."""
     record = paid(key, RATES, {"in_text": 1000, "out_text": 100}, multiplier_ppm=800_000)
     alice, path = cast.signed_in(people.alice), f"/o/acme/requests/{id_text(record.request_id)}"

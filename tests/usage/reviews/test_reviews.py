@@ -72,7 +72,7 @@ def moved(key: Key) -> dict[str, int]:
         ("free", None, 0, 210_000),
     ],
 )
-def test_what_was_charged_is_led_to_the_decision(
+def test_charge_follows_the_decision(
     people: cast.Cast, key: Key, settle_as: str, nano: int | None, charge: int, loss: int
 ) -> None:
     record = doubt(key)
@@ -90,7 +90,7 @@ def test_what_was_charged_is_led_to_the_decision(
     ("settle_as", "nano", "charge"),
     [("amount", 123, 123), ("bound", None, HOLD), ("free", None, 0)],
 )
-def test_a_kept_hold_is_released_by_the_decision(
+def test_decision_releases_a_kept_hold(
     people: cast.Cast, key: Key, settle_as: str, nano: int | None, charge: int
 ) -> None:
     whole = balance(key.organisation).available_nano
@@ -104,7 +104,7 @@ def test_a_kept_hold_is_released_by_the_decision(
     assert_books_balance()
 
 
-def test_what_it_cost_is_owed_whatever_is_charged(people: cast.Cast, key: Key) -> None:
+def test_cost_is_owed_whatever_is_charged(people: cast.Cast, key: Key) -> None:
     """I15."""
     record = keep(key, cost_nano=777)
     settle(people, record, "free")
@@ -144,7 +144,7 @@ def test_a_decision_is_made_once(people: cast.Cast, key: Key) -> None:
     assert event.organisation_id == key.organisation_id
 
 
-def test_what_cannot_be_decided_so(people: cast.Cast, key: Key) -> None:
+def test_impossible_decisions(people: cast.Cast, key: Key) -> None:
     record = doubt(key)
     for settle_as, nano, field in (
         ("amount", HOLD + 1, "amount"), ("amount", None, "amount"), ("free", 5, "amount"),
@@ -175,7 +175,7 @@ def read(client: Client, path: str, status: int = 200) -> str:
     return squeezed(response.content.decode())
 
 
-def test_operators_see_what_waits_wherever_they_are(people: cast.Cast, key: Key) -> None:
+def test_operators_see_pending_reviews_everywhere(people: cast.Cast, key: Key) -> None:
     dora = cast.signed_in(people.dora)
     assert 'class="count"' not in read(dora, "/admin/reviews")
     record = doubt(key)
@@ -364,7 +364,7 @@ def test_usage_members_are_accepted_and_revoked_by_page_and_api(
     assert dora.get("/api/v1/accepted-members").json()["items"] == []
 
 
-def test_who_runs_no_installation_settles_no_kind(people: cast.Cast, key: Key) -> None:
+def test_only_operators_settle_a_kind(people: cast.Cast, key: Key) -> None:
     unknown(key, "holo_tokens")
     with pytest.raises(AccessDenied):
         reviews.settle_kind(
@@ -396,9 +396,7 @@ def test_a_kind_is_settled_on_the_page_and_by_the_api(people: cast.Cast, key: Ke
         ("bound", 0, "Only enter an amount"), ("count", None, "no count with a price"),
     ],
 )  # fmt: skip
-def test_what_a_decision_charges(
-    settle_as: str, amount_nano: int | None, charged: int | str
-) -> None:
+def test_charge_of_a_decision(settle_as: str, amount_nano: int | None, charged: int | str) -> None:
     nothing: list[Any] = [None] * len(reviews.UnderReview._fields)
     request = reviews.UnderReview(*nothing)._replace(hold_nano=5)
     if isinstance(charged, int):
@@ -421,7 +419,7 @@ def test_count_without_price_or_price_without_count_is_refused(
         reviews._charge(request, SettleAs("count"), None)
 
 
-def test_what_waits_is_counted_up_to_a_hundred(
+def test_pending_reviews_are_counted_up_to_a_hundred(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dora = cast.actor(people.dora)

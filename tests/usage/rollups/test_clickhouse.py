@@ -99,7 +99,7 @@ def count(there: ClickHouse) -> int:
     return result
 
 
-def test_records_come_once_each(there: ClickHouse, key: Key) -> None:
+def test_records_arrive_once_each(there: ClickHouse, key: Key) -> None:
     for n in range(3):
         happen(key, NOON + n * HOUR, charge_nano=n)
     assert send() == 3
@@ -240,7 +240,7 @@ def same_figures(people: cast.Cast, owners: list[Key], rng: random.Random, quest
     assert sum(len(expected[0].cells) for *_, expected in asked) > questions
 
 
-def test_the_figures_are_the_same(there: ClickHouse, people: cast.Cast, key: Key) -> None:
+def test_figures_match_postgres(there: ClickHouse, people: cast.Cast, key: Key) -> None:
     """Of any rows in any zone by any groupings, for an operator, an owner, a developer and another
     organisation's owner: what ClickHouse tells is what Postgres tells."""
     rng = random.Random(20)
@@ -253,7 +253,7 @@ def test_the_figures_are_the_same(there: ClickHouse, people: cast.Cast, key: Key
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))]
 )
-def test_the_figures_are_the_same_for_more(
+def test_figures_match_postgres_for_more_queries(
     there: ClickHouse, people: cast.Cast, key: Key, seed: int
 ) -> None:
     rng = random.Random(seed)
@@ -263,7 +263,7 @@ def test_the_figures_are_the_same_for_more(
     same_figures(people, owners, rng, 40)
 
 
-def test_after_it_was_away(
+def test_recovery_after_an_outage(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile Postgres answers, with what came since; then everything is there, in batches."""
@@ -298,9 +298,7 @@ def test_after_it_was_away(
     )
 
 
-def test_what_is_not_there_yet_is_read_in_postgres(
-    there: ClickHouse, people: cast.Cast, key: Key
-) -> None:
+def test_missing_data_is_read_from_postgres(there: ClickHouse, people: cast.Cast, key: Key) -> None:
     """A report says up to when it is complete, and holds at least that, wherever it is read."""
     actor = cast.actor(people.alice, people.acme)
     now = clock.now()
@@ -322,7 +320,7 @@ def test_what_is_not_there_yet_is_read_in_postgres(
     assert explore(actor, asked, [], late).total.charge_nano == 3
 
 
-def test_a_batch_that_is_sent_twice_counts_once(
+def test_repeated_batch_counts_once(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody dies before a batch, before its mark, and before it is noted here."""
@@ -396,7 +394,7 @@ def change_the_schema(there: ClickHouse) -> None:
         change_the_schema,
     ],
 )
-def test_what_was_lost_is_filled_anew(
+def test_lost_data_is_refilled(
     there: ClickHouse,
     people: cast.Cast,
     key: Key,
@@ -421,7 +419,7 @@ def test_what_was_lost_is_filled_anew(
     assert explore(actor, asked, []).total.charge_nano == 3
 
 
-def test_a_transaction_that_ends_late_is_sent(
+def test_late_transaction_is_sent(
     there: ClickHouse, key: Key, another: psycopg.Connection[Any]
 ) -> None:
     """Whatever the order of commits, while it is filled and afterwards."""
@@ -440,7 +438,7 @@ def test_a_transaction_that_ends_late_is_sent(
     assert (count(there), differences()) == (5, [])
 
 
-def test_months_that_are_detached_are_read_where_they_are(
+def test_detached_months_are_read_from_the_rollups(
     there: ClickHouse, people: cast.Cast, key: Key
 ) -> None:
     """The rollups know them, and no record does: from then on ClickHouse is not asked for them."""
@@ -461,7 +459,7 @@ def test_months_that_are_detached_are_read_where_they_are(
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
-def test_differences_are_told(there: ClickHouse, key: Key) -> None:
+def test_differences_are_reported(there: ClickHouse, key: Key) -> None:
     happen(key, charge_nano=1)
     assert differences() == ["it is not filled yet"]
     send()
@@ -477,7 +475,7 @@ def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     assert differences() == []
 
 
-def test_operators_see_how_it_stands(there: ClickHouse, people: cast.Cast, key: Key) -> None:
+def test_operators_see_the_state(there: ClickHouse, people: cast.Cast, key: Key) -> None:
     happen(key)
     dora = cast.signed_in(people.dora)
     system = dora.get("/api/v1/system").json()
@@ -495,7 +493,7 @@ def test_operators_see_how_it_stands(there: ClickHouse, people: cast.Cast, key: 
     assert b'weir_queue_length{queue="clickhouse"} 1.0' in metrics_text()
 
 
-def test_questions_write_nothing_and_secrets_are_not_shown(there: ClickHouse) -> None:
+def test_queries_write_nothing_and_show_no_secrets(there: ClickHouse) -> None:
     with pytest.raises(ClickHouseError) as refused:
         there.rows("CREATE TABLE more (n Int8) ENGINE = Memory")
     assert refused.value.code == 164
@@ -509,7 +507,7 @@ def test_texts_are_parameters(there: ClickHouse) -> None:
         assert there.rows(asked, {"one": text, "more": [text, "x"]}) == [[text, [text, "x"]]]
 
 
-def test_the_pages_and_the_api_answer_from_it(
+def test_pages_and_api_use_clickhouse(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With row-level security, as whoever is signed in; and by labels however many there are."""
@@ -527,9 +525,7 @@ def test_the_pages_and_the_api_answer_from_it(
     assert "$5.00" in alice.get("/o/acme/usage?group_by=project").content.decode()
 
 
-def test_an_erased_person_is_no_word_of_a_record(
-    there: ClickHouse, key: Key, people: cast.Cast
-) -> None:
+def test_erased_person_is_in_no_record(there: ClickHouse, key: Key, people: cast.Cast) -> None:
     """P36: what clients called them, and labels that are their address; figures stay."""
     foreign, _ = cast.make_key(people.stranger.teams.get(), "foreign", user=people.charlie)
     credit(foreign)

@@ -30,9 +30,9 @@ def test_a_merged_quantile_is_that_of_all_times(some: list[int], others: list[in
         assert abs(got - exact) * 100 <= exact * ERROR_PER_CENT
 
 
-def test_no_time_has_no_quantile() -> None:
+def test_empty_histogram_has_no_quantile() -> None:
     assert quantiles_of("0", SHARES) == []
 
 
-def test_what_lasts_longer_than_a_day_counts_as_a_day() -> None:
+def test_duration_above_a_day_counts_as_a_day() -> None:
     assert quantiles_of(histogram([10**9]), (50,)) == [BOUNDS[-1]]

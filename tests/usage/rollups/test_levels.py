@@ -161,7 +161,7 @@ def test_the_year_before_may_lie_partly_in_a_range(people: cast.Cast) -> None:
     assert (group.totals.charge_nano, before.charge_nano) == (8, 12)
 
 
-def test_the_day_that_runs_is_read_from_its_quarters(people: cast.Cast) -> None:
+def test_running_day_is_read_from_its_quarters(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core, user=people.bob)
     credit(key)
     now = clock.now()
@@ -173,7 +173,7 @@ def test_the_day_that_runs_is_read_from_its_quarters(people: cast.Cast) -> None:
     assert reports.usage_totals(actor, Span(start_of(now, "day"), now + DAY)).charge_nano == 5
 
 
-def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast) -> None:
+def test_filter_reads_records_only_where_the_sums_match(people: cast.Cast) -> None:
     """Of rows that are summed; whatever is newer is looked at."""
     key, _ = cast.make_key(people.core, user=people.bob)
     credit(key)
@@ -204,7 +204,7 @@ def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast)
 
 
 @pytest.mark.parametrize("by", ["model", "key", "user", "channel"])
-def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> None:
+def test_page_shows_every_report(people: cast.Cast, by: Any) -> None:
     """From one reading of the sums what is read one by one elsewhere."""
     key, _ = cast.make_key(people.core, user=people.bob)
     credit(key)
@@ -228,7 +228,7 @@ def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> No
         ]
 
 
-def test_what_was_summed_before_times_were_kept_has_none(
+def test_sums_from_before_times_have_none(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until it is rebuilt; no level makes up what is missing below it."""

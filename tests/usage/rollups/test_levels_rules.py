@@ -60,7 +60,7 @@ def test_a_week_of_days_in_a_zone(zone: str, quarters: int, hours: int, days: in
     ]  # fmt: skip
 
 
-def test_no_part_crosses_the_edge_of_two_spans() -> None:
+def test_no_part_crosses_a_span_edge() -> None:
     middle = MIDNIGHT + BUCKET
     parts = split_spans(
         [Span(MIDNIGHT - DAY, middle), Span(middle, MIDNIGHT + DAY)], NOON + 9 * DAY

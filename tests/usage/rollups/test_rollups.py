@@ -118,7 +118,7 @@ def write_elsewhere(another: psycopg.Connection[Any], record_id: Any, key: Key) 
     )
 
 
-def test_sums_are_those_of_the_records(key: Key) -> None:
+def test_sums_match_the_records(key: Key) -> None:
     happen(key, charge_nano=5)
     happen(key, charge_nano=7, meters={"in_text": 1, "images[1024,hd]": 2})
     failed = admit(key, NOON)
@@ -144,7 +144,7 @@ def test_a_run_without_news_changes_nothing(key: Key) -> None:
     assert dump() == before
 
 
-def test_dropped_and_rebuilt_is_the_same(key: Key) -> None:
+def test_dropped_and_rebuilt_sums_are_the_same(key: Key) -> None:
     for minute in range(0, 50, 7):
         happen(key, NOON + dt.timedelta(minutes=minute), charge_nano=minute)
         roll_up()
@@ -190,7 +190,7 @@ def of_levels() -> dict[tuple[str, dt.datetime], int]:
     return results
 
 
-def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Connection[Any]) -> None:
+def test_rebuild_under_writes_gives_the_same(key: Key, another: psycopg.Connection[Any]) -> None:
     """Dropped and rebuilt, and brought up to date, while another process commits: in the end the
     same bytes as from the records at rest."""
     record = happen(key, charge_nano=3)
@@ -234,7 +234,7 @@ def test_a_late_commit_is_not_missed(key: Key, another: psycopg.Connection[Any])
     assert stored() == from_records()
 
 
-def test_a_transaction_of_another_database_holds_nothing_up(
+def test_foreign_databases_transaction_delays_nothing(
     key: Key, another: psycopg.Connection[Any]
 ) -> None:
     """Of those that are open on the server, only one that may write here is waited for."""
@@ -257,7 +257,7 @@ def one_row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def test_nobody_sums_beside_another(key: Key, another: psycopg.Connection[Any]) -> None:
+def test_only_one_process_sums_at_a_time(key: Key, another: psycopg.Connection[Any]) -> None:
     happen(key)
     another.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
     assert roll_up() is None
@@ -275,7 +275,7 @@ def test_a_rebuild_waits_for_its_turn(key: Key, another: psycopg.Connection[Any]
     timer.join()
 
 
-def test_a_restored_dump_is_summed_anew(key: Key) -> None:
+def test_restored_dump_is_summed_again(key: Key) -> None:
     happen(key)
     roll_up()
     before = dump()
@@ -304,7 +304,7 @@ def test_complete_up_to_the_oldest_open_hold(key: Key) -> None:
 @pytest.mark.parametrize(
     ("status", "errors"), [(200, 0), (399, 0), (400, 1), (402, 1), (499, 0), (500, 1)]
 )
-def test_who_stops_an_own_request_made_no_error(key: Key, status: int, errors: int) -> None:
+def test_stopping_ones_own_request_is_no_error(key: Key, status: int, errors: int) -> None:
     happen(key, NOON, status=status)
     happen(key, NOON, 0, status=503, final=False)
     roll_up()
@@ -329,7 +329,7 @@ def test_complete_up_to_the_oldest_open_transaction(
     another.rollback()
 
 
-def test_what_was_complete_stays_complete(key: Key) -> None:
+def test_complete_range_stays_complete(key: Key) -> None:
     roll_up()
     before = RollupWatermark.objects.get().complete_to
     # A hold from before: it cannot come in life, for it would have been open then.

@@ -34,7 +34,7 @@ def at(text: str) -> datetime:
          "2026-02-28"),
     ],
 )  # fmt: skip
-def test_the_next_one(
+def test_next_report_time(
     every: Every, hour: int, zone: str, after: str, due: str, first: str, last: str
 ) -> None:
     result = next_due(every, hour, ZoneInfo(zone), at(after))

@@ -64,7 +64,7 @@ def test_the_same_name_is_the_same_view(people: cast.Cast) -> None:
     assert "You already have a view named Zebra." in html.unescape(refused.content.decode())
 
 
-def test_what_cannot_be_saved(people: cast.Cast) -> None:
+def test_invalid_views(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     for wrong in (
         {"name": ""}, {"name": "\0"}, {"name": hostile.LONG}, {"page": "settings"},
@@ -77,7 +77,7 @@ def test_what_cannot_be_saved(people: cast.Cast) -> None:
     assert "<b>&" not in alice.get(VIEWS).content.decode()
 
 
-def test_the_dialog_saves_what_is_filtered_now(people: cast.Cast) -> None:
+def test_dialog_saves_the_current_filters(people: cast.Cast) -> None:
     """The page swaps its rows alone: the link around them is that of the first sight."""
     dialog = cast.signed_in(people.alice).get(
         f"{VIEWS}/new?page=usage&range=7d",

@@ -57,7 +57,7 @@ def letters() -> list[Fact]:
     return list(Fact.objects.filter(kind="report.due").order_by("id"))
 
 
-def test_a_week_is_told_once_to_each_of_what_they_see(
+def test_week_is_reported_once_to_each_with_their_view(
     people: cast.Cast, key: Key, view: SavedView, times: list[dt.datetime],
     sum_up: Callable[[], None],
 ) -> None:  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_week_is_told_once_to_each_of_what_they_see(
     assert not Delivery.objects.filter(fact__kind="report.due", endpoint__isnull=False).exists()
 
 
-def test_what_was_missed_is_told_once(
+def test_missed_report_is_sent_once(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
     created = schedule(people, view, people.alice)
@@ -98,7 +98,7 @@ def test_what_was_missed_is_told_once(
     assert created.due_at == dt.datetime(2027, 1, 25, 8, tzinfo=dt.UTC)
 
 
-def test_a_worker_that_dies_over_it_told_nobody(
+def test_dying_worker_sent_nothing(
     people: cast.Cast, view: SavedView, times: list[dt.datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule(people, view, people.alice, people.bob)
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_over_it_told_nobody(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_tell_it_once(
+def test_two_workers_send_it_once(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
     schedule(people, view, people.alice)
@@ -144,7 +144,7 @@ def test_two_workers_tell_it_once(
     assert sum(sent) == len(letters()) == 1
 
 
-def test_who_left_is_told_nothing(
+def test_former_member_gets_no_report(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
     schedule(people, view, people.bob)
@@ -154,7 +154,7 @@ def test_who_left_is_told_nothing(
     assert not letters()
 
 
-def test_one_that_cannot_be_made_keeps_no_other_back(
+def test_failing_report_blocks_no_other(
     people: cast.Cast, view: SavedView, times: list[dt.datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database gives up on one view: whoever gets it is told so, and others get theirs."""
@@ -175,7 +175,7 @@ def test_one_that_cannot_be_made_keeps_no_other_back(
     assert [letter.body.get("failed", False) for letter in letters()] == [True, False]
 
 
-def test_whom_it_may_be_sent_to(people: cast.Cast, view: SavedView) -> None:
+def test_permitted_recipients(people: cast.Cast, view: SavedView) -> None:
     for to in ([], [people.charlie], [people.dora]):
         with pytest.raises(Refused):
             schedule(people, view, *to)
@@ -188,7 +188,7 @@ def test_whom_it_may_be_sent_to(people: cast.Cast, view: SavedView) -> None:
         scheduled_reports.set_schedule(bob, log, "week", 8, UTC, [people.bob.id])
 
 
-def test_by_the_dialog_and_out_by_the_letter(
+def test_report_is_set_by_dialog_and_left_by_an_email_link(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
     alice = cast.signed_in(people.alice)

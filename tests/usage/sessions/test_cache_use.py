@@ -51,7 +51,7 @@ def at(
         ([at(0, 100, 10), at(2, 0, 0), at(9, 150, 10)], 110),
     ],
 )
-def test_input_that_could_have_come_from_cache(turns: list[CachedTurn], reachable: int) -> None:
+def test_input_the_cache_could_have_served(turns: list[CachedTurn], reachable: int) -> None:
     assert sum_cache_use(turns).reachable == reachable
 
 
@@ -73,7 +73,7 @@ def test_page_and_api_show_the_share_and_the_saving(people: cast.Cast, key: Key)
     assert detail["cache"] == {"read": 2500, "cached": 900, "reachable": 1100, "saved": "0.004"}
 
 
-def test_what_was_written_to_cache_is_the_sum_of_the_receipts(people: cast.Cast, key: Key) -> None:
+def test_cache_writes_sum_the_receipts(people: cast.Cast, key: Key) -> None:
     """In the list, on the page, for each agent and turn, in the export and by the API."""
     session = new_id()
     turn(key, session, 0, meters={"in_text": 5, "in_cache_write_5m": 1_200, "out_text": 3})

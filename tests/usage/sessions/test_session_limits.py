@@ -44,7 +44,7 @@ def open_window(key: Key, session: UUID, *budget_ids: int | None) -> None:
 # Windows ------------------------------------------------------------------------------------------
 
 
-def test_a_window_begins_with_what_its_session_has_used(people: cast.Cast, key: Key) -> None:
+def test_window_starts_with_its_sessions_usage(people: cast.Cast, key: Key) -> None:
     """I23: what is spent and what runs, once, for a budget and for the client's own limit."""
     session, other = new_id(), new_id()
     turn(key, session, 0, 2 * NANO)
@@ -65,7 +65,7 @@ def test_a_window_begins_with_what_its_session_has_used(people: cast.Cast, key: 
     )
 
 
-def test_a_changed_budget_holds_in_all_its_sessions(people: cast.Cast, key: Key) -> None:
+def test_changed_budget_applies_to_all_its_sessions(people: cast.Cast, key: Key) -> None:
     budget, sessions = session_budget(people), [new_id(), new_id()]
     for session in sessions:
         turn(key, session, 0, 2 * NANO)
@@ -108,7 +108,7 @@ def test_a_session_budget_shows_the_session_that_used_most(people: cast.Cast, ke
         ("anchor", {"anchor": 1}),
     ],
 )
-def test_a_session_budget_that_cannot_be_is_refused(
+def test_invalid_session_budget_is_rejected(
     people: cast.Cast, field: str, over: dict[str, Any]
 ) -> None:
     with pytest.raises(BudgetRefused) as refused:

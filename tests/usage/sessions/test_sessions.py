@@ -82,7 +82,7 @@ def test_a_session_is_the_sum_of_its_turns(people: cast.Cast, key: Key) -> None:
     assert row["user"] == people.bob.email
 
 
-def test_fee_and_price_of_own_keys_stand_apart(people: cast.Cast, key: Key) -> None:
+def test_own_key_fee_and_price_are_separate(people: cast.Cast, key: Key) -> None:
     session, other = new_id(), new_id()
     turn(key, session, 0, 5_000, own_nano=2_000_000)
     turn(key, session, 60, 5_000, own_nano=3_000_000, named={"agent": "a-1"})
@@ -109,7 +109,7 @@ def test_fee_and_price_of_own_keys_stand_apart(people: cast.Cast, key: Key) -> N
     assert "$0.005" in stats[0]
 
 
-def test_a_response_that_nothing_continues_is_not_listed(people: cast.Cast, key: Key) -> None:
+def test_single_uncontinued_response_is_not_listed(people: cast.Cast, key: Key) -> None:
     """Its own page shows it; with a second turn both are one session."""
     alone, series = new_id(), new_id()
     opens = {"name": "", "source": "first_response"}
@@ -178,7 +178,7 @@ def test_the_page_shows_turns_agents_and_receipts(people: cast.Cast, key: Key) -
     assert alice.get(log[1]).content.decode().count("/o/acme/requests/") >= len(turns)
 
 
-def test_a_session_runs_fails_and_rests(people: cast.Cast, key: Key) -> None:
+def test_session_is_running_failed_or_resting(people: cast.Cast, key: Key) -> None:
     session = new_id()
     turn(key, session, 0)
     alice, path = cast.signed_in(people.alice), f"/{id_text(session)}"
@@ -189,7 +189,7 @@ def test_a_session_runs_fails_and_rests(people: cast.Cast, key: Key) -> None:
     assert "Running" in page_of(alice, path)
 
 
-def test_nobody_sees_sessions_of_others(people: cast.Cast, key: Key) -> None:
+def test_sessions_of_others_are_hidden(people: cast.Cast, key: Key) -> None:
     session = new_id()
     turn(key, session, 0)
     path = f"/{id_text(session)}"
@@ -200,7 +200,7 @@ def test_nobody_sees_sessions_of_others(people: cast.Cast, key: Key) -> None:
         assert page_of(alice, path, 404)
 
 
-def test_hostile_names_are_texts(people: cast.Cast, key: Key) -> None:
+def test_hostile_names_are_text(people: cast.Cast, key: Key) -> None:
     session = new_id()
     turn(key, session, 0, named={"name": "<script>alert(1)</script>", "agent": "<b>x</b>"})
     for path in (SESSIONS, f"{SESSIONS}/{id_text(session)}"):

@@ -61,7 +61,7 @@ def old(organisation: Organisation) -> None:
     "zone", ["UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe"]
 )
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_month_of_any_zone_holds_what_was_posted_in_it(
+def test_month_in_any_zone_contains_its_postings(
     people: cast.Cast, key: Key, zone: str, kept: bool
 ) -> None:
     """I17, I19: one charge beside each edge of the month, on both sides."""
@@ -91,7 +91,7 @@ def test_a_month_of_any_zone_holds_what_was_posted_in_it(
 
 
 @pytest.mark.usefixtures("month_is_summed")
-def test_everything_ties_or_says_by_how_much(
+def test_everything_matches_or_states_the_difference(
     people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None]
 ) -> None:
     """Entries = balances = statements = invoice = dashboards, with requests over both edges."""
@@ -127,7 +127,7 @@ def test_everything_ties_or_says_by_how_much(
     assert not statements.proof(people.acme).chained
 
 
-def test_the_month_that_runs_is_not_compared(
+def test_running_month_is_not_compared(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     sum_up()
@@ -158,7 +158,7 @@ def wallets_of(people: cast.Cast) -> bool:
     return ledger.post(posting, actor="dora@example.org", cause={"reason": '=HYPERLINK("x")'})
 
 
-def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -> None:
+def test_page_csv_workbook_and_api_agree(people: cast.Cast, books: Key) -> None:
     """I19, in every form."""
     statement_value = statements.tie_out(people.acme, last()).statement
     period = f"{last():%Y-%m}"

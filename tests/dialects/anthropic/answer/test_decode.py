@@ -30,7 +30,7 @@ def test_golden_answer(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ANSWERS)
-def test_an_answer_that_goes_on_as_it_came_tells_less(key: str) -> None:
+def test_forwarded_answer_reveals_less(key: str) -> None:
     got = decode(body_of(load_exchange(key)))
     assert not any(isinstance(event, Usage) for event in got.events)
     assert got.usage is not None

@@ -62,7 +62,7 @@ def test_sampling_and_the_rest() -> None:
     assert (len(got.stop), got.stream, got.user, got.extra) == (5, True, "u", {})
 
 
-def test_what_only_the_provider_has_is_kept() -> None:
+def test_provider_specific_fields_are_kept() -> None:
     extra = {"container": "c", "mcp_servers": [{"url": "u"}], "cache_control": {"type": "x"}}
     assert read(**extra, inference_geo=None).extra == extra
 

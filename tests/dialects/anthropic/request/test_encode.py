@@ -152,7 +152,7 @@ def test_parameters_of_the_openai_dialect(members: Any, expected: dict[str, Any]
         ({"modalities": ["text"], "audio": {"voice": "v", "format": "wav"}}, ()),
     ],
 )  # fmt: skip
-def test_what_has_no_counterpart_is_dropped_and_named(members: Any, names: tuple[str, ...]) -> None:
+def test_untranslatable_fields_are_dropped_and_named(members: Any, names: tuple[str, ...]) -> None:
     assert encode(chat(**members), upstream()).dropped == names
 
 
@@ -169,7 +169,7 @@ def test_what_has_no_counterpart_is_dropped_and_named(members: Any, names: tuple
          "messages"),
     ],
 )  # fmt: skip
-def test_what_would_mislead_is_refused(members: Any, param: str) -> None:
+def test_misleading_fields_are_rejected(members: Any, param: str) -> None:
     with pytest.raises(RequestFault) as caught:
         encode(chat(**members), upstream())
     assert (caught.value.kind, caught.value.param) == ("unsupported_capability", param)
@@ -365,7 +365,7 @@ def test_schema_in_a_sentence(fields: dict[str, Any]) -> None:
     assert body["system"].endswith(schema)
 
 
-def test_a_schema_is_closed_as_the_provider_wants_it() -> None:
+def test_schema_is_closed_as_the_provider_requires() -> None:
     """The example of source 000 ("Structured Output") has no additionalProperties, without which
     Claude refuses a schema."""
     schema = {
@@ -379,7 +379,7 @@ def test_a_schema_is_closed_as_the_provider_wants_it() -> None:
     assert output["output_config"] == {"format": members}
 
 
-def test_a_schema_that_the_provider_has_no_words_for_is_asked_as_elsewhere() -> None:
+def test_inexpressible_schema_is_requested_in_words() -> None:
     form = JsonSchema({"type": "object", "additionalProperties": {"type": "string"}})
     encoded = encode(request(output_form=form), upstream())
     assert (encoded.answer_tool, "output_config" in json.loads(encoded.body)) == (
@@ -390,7 +390,7 @@ def test_a_schema_that_the_provider_has_no_words_for_is_asked_as_elsewhere() -> 
     assert "additionalProperties" in json.loads(encoded.body)["system"]
 
 
-def test_effort_and_form_stand_together() -> None:
+def test_effort_and_form_can_be_combined() -> None:
     fields = {"output_form": JsonSchema(SCHEMA), "reasoning": ReasoningSettings(effort="low")}
     result = encoded_body(upstream("thinking_adaptive"), **fields)
     assert set(result["output_config"]) == {"format", "effort"}
@@ -433,7 +433,7 @@ def test_tools_are_marked_and_have_an_object_schema() -> None:
     ]  # fmt: skip
 
 
-def test_web_search_keeps_what_the_forms_have_in_common() -> None:
+def test_web_search_keeps_the_common_fields() -> None:
     search = WebSearch("responses", {}, uses_max=2, blocked_domains=("b.org",), city="Rome")
     assert encoded_body(tools=(search,))["tools"] == [
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 2,
@@ -452,7 +452,7 @@ def test_web_search_keeps_what_the_forms_have_in_common() -> None:
     assert encoded_body(tools=(WebSearch("anthropic", own),))["tools"] == [own]
 
 
-def test_own_server_tools_go_out_as_they_came() -> None:
+def test_own_server_tools_are_sent_unchanged() -> None:
     own = {"type": "code_execution_20250825", "name": "code_execution"}
     assert encoded_body(tools=(OwnTool("anthropic", own),))["tools"] == [own]
 
@@ -465,13 +465,13 @@ def test_strict_is_only_for_clients_of_the_dialect() -> None:
     assert dropped(tools=tools) == ("strict",)
 
 
-def test_audio_is_refused_in_the_words_of_the_client() -> None:
+def test_audio_is_rejected_in_the_clients_terms() -> None:
     with pytest.raises(RequestFault) as caught:
         encoded_body(audio=AudioOutput("v"), dialect="gemini")
     assert caught.value.param == "generationConfig.speechConfig"
 
 
-def test_no_address_needs_to_be_fetched() -> None:
+def test_no_address_needs_fetching() -> None:
     assert urls_to_fetch(request()) == ()
 
 
@@ -479,7 +479,7 @@ def test_no_address_needs_to_be_fetched() -> None:
 
 
 @pytest.mark.parametrize("key", ANSWERS)
-def test_golden_request_is_written_as_it_came(key: str) -> None:
+def test_golden_request_is_written_unchanged(key: str) -> None:
     exchange = load_exchange(key)
     decoded = decode(request_of(exchange), request_id="r", received_at=1)
     want = exchange["request"]["body"]

@@ -104,7 +104,7 @@ def test_documents() -> None:
     )
 
 
-def test_search_results_of_the_client_are_its_words() -> None:
+def test_client_search_results_are_text() -> None:
     members = {
         "type": "search_result",
         "source": "s",

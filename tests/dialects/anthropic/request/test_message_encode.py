@@ -97,7 +97,7 @@ def test_marks_stay_on_system_texts() -> None:
     assert write_conversation(chat_request)[0] == [{"type": "text", "text": "a"} | MARK]
 
 
-def test_system_texts_alone_become_the_words_of_the_user() -> None:
+def test_lone_system_texts_become_the_users_words() -> None:
     assert write_conversation(request(system(Text("a")))) == (
         "",
         [{"role": "user", "content": "a"}],
@@ -255,7 +255,7 @@ def test_stored_files_are_only_known_to_their_own_provider() -> None:
         File(Base64("AA==", "application/zip")),
     ],
 )
-def test_what_the_dialect_cannot_say(part: Part) -> None:
+def test_inexpressible_parts_are_rejected(part: Part) -> None:
     with pytest.raises(RequestFault) as caught:
         blocks(part)
     assert (caught.value.kind, caught.value.param) == ("unsupported_capability", "messages")
@@ -293,7 +293,7 @@ def test_citations_are_left_out() -> None:
     assert written(turn, user(Text("x")))[0] == {"role": "assistant", "content": "a"}
 
 
-def test_pictures_of_the_assistant_follow_as_the_words_of_the_user() -> None:
+def test_assistant_images_follow_as_user_text() -> None:
     drawn = Image(Url("u"))
     values = {"type": "image", "source": {"type": "url", "url": "u"}}
     call = ToolCall("t", "f", "")

@@ -91,13 +91,13 @@ def test_pictures_and_documents_are_counted_wherever_they_stand() -> None:
     assert 0 < facts.text_bytes < 1_500
 
 
-def test_what_has_no_source_or_an_odd_one_is_text() -> None:
+def test_missing_or_malformed_source_is_text() -> None:
     raw = blocks({"type": "image", "source": None}, {"type": "document", "source": "x"})
     facts = read(raw)
     assert (facts.media, facts.text_bytes) == ({"file": 1}, len(raw))
 
 
-def test_odd_messages_are_for_the_provider_to_judge() -> None:
+def test_malformed_messages_are_left_to_the_provider() -> None:
     assert read(body(messages=[3, {"content": 5}])).media == {}
 
 
@@ -108,7 +108,7 @@ def test_counting_tokens_needs_no_cap() -> None:
     assert edit(facts, "up") == raw.replace(b'"m"', b'"up"')
 
 
-def test_a_thread_that_is_not_asked_for_is_not_refused() -> None:
+def test_unrequested_thread_is_not_rejected() -> None:
     """A client goes on without one after the refusal, and counts tokens with whatever it has."""
     assert read(body(thread=None)).model == "m"
     assert read_counting(body(thread={"type": "create"})).model == "m"
@@ -119,7 +119,7 @@ def test_nothing_to_change_changes_nothing() -> None:
     assert edit(read(raw), "m") == raw
 
 
-def test_only_what_must_change_is_changed() -> None:
+def test_only_necessary_changes_are_made() -> None:
     raw = b'{"max_cost":1, "max_tokens" : 1e1,"model": "m","messages":[ {}], "unknown":1.0}'
     assert edit(read(raw), "up", output_cap=7) == (
         b'{"max_tokens" : 7,"model": "up","messages":[ {}], "unknown":1.0}'

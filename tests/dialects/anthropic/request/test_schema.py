@@ -51,7 +51,7 @@ HOME = {"type": "object", "properties": {"lat": {"type": "number"}}}
                          "y": {"$ref": "#/definitions/a~1b"}}}),
     ],
 )  # fmt: skip
-def test_what_it_holds_an_answer_to(schema: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_supported_schema_is_fitted(schema: dict[str, Any], expected: dict[str, Any]) -> None:
     assert fit_schema(schema) == expected
 
 
@@ -84,7 +84,7 @@ def test_what_it_holds_an_answer_to(schema: dict[str, Any], expected: dict[str, 
          "$defs": {"a": {"properties": {"b": {"items": {"$ref": "#/$defs/a"}}}}}},
     ],
 )  # fmt: skip
-def test_what_it_has_no_words_for(schema: dict[str, Any]) -> None:
+def test_unsupported_schema_is_not_fitted(schema: dict[str, Any]) -> None:
     assert fit_schema(schema) is None
 
 
@@ -93,7 +93,7 @@ def test_no_schema_breaks_it(schema: dict[str, Any]) -> None:
     fit_schema(schema)
 
 
-def test_the_official_client_says_the_same() -> None:
+def test_official_client_agrees() -> None:
     schema = {
         "type": "object",
         "properties": {

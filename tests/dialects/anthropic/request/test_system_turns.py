@@ -52,12 +52,12 @@ def test_one_without_text_is_left_out() -> None:
     assert json.loads(quirks.edits["messages"] or b"") == [ASKED]
 
 
-def test_a_newer_model_gets_them_as_they_are() -> None:
+def test_newer_model_gets_them_unchanged() -> None:
     assert fitted(NEW, ASKED, {"role": "system", "content": "Be brief."}) == NO_QUIRKS
 
 
 @pytest.mark.parametrize("content", [3, None, {"type": "text"}])
-def test_what_has_no_blocks_is_left_to_the_provider(content: Any) -> None:
+def test_malformed_content_is_left_to_the_provider(content: Any) -> None:
     assert fitted(OLD, ASKED, {"role": "system", "content": content}) == NO_QUIRKS
 
 

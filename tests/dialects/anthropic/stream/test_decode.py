@@ -119,12 +119,12 @@ def test_golden_stream_cut_anywhere_tells_the_same(name: str, translate: bool, s
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_that_ends_early_is_never_told_as_complete(name: str) -> None:
+def test_truncated_stream_is_never_complete(name: str) -> None:
     check_cuts((GOLDEN / name).read_bytes(), lambda: Decoder(translate=True))
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_that_goes_on_as_it_came_tells_less(name: str) -> None:
+def test_forwarded_stream_reveals_less(name: str) -> None:
     raw = (GOLDEN / name).read_bytes()
     got, full = events_of(run(raw, translate=False)), events_of(run(raw))
     left_out = (Start, ReasoningSeal, ToolCallEnd, Citation)
@@ -170,13 +170,13 @@ def test_tool_call_without_arguments_has_an_empty_object() -> None:
     assert plain(call, closed(1)) == [ToolCallStart(0, 0, "t", "f")]
 
 
-def test_tool_call_whose_arguments_come_at_once() -> None:
+def test_tool_call_with_arguments_in_one_piece() -> None:
     call = opened(0, type="tool_use", id="t", name="f", input={"a": 1})
     assert decoded_events(call, closed(0))[1] == ToolArgumentsDelta(0, 0, '{"a": 1}')
     assert plain(call, closed(0))[1] == ToolArgumentsDelta(0, 0, '{"a": 1}')
 
 
-def test_what_is_open_is_closed_before_the_finish() -> None:
+def test_open_parts_are_closed_before_the_finish() -> None:
     call = opened(0, type="tool_use", id="t", name="f") + added(0, partial_json='{"a":')
     assert decoded_events(call, stopped("max_tokens")) == [
         ToolCallStart(0, 0, "t", "f"),
@@ -271,7 +271,7 @@ def test_stop_reason(word: str, neutral: str) -> None:
     assert decoded_events(stopped(word)) == [Finish(0, neutral)]  # type: ignore[arg-type]
 
 
-def test_stop_sequence_and_only_the_first_finish_are_told() -> None:
+def test_only_the_first_finish_is_reported() -> None:
     first = frame("message_delta", delta={"stop_reason": "stop_sequence", "stop_sequence": "X"})
     assert decoded_events(first, stopped("end_turn")) == [Finish(0, "stop_sequence", "X")]
     assert (
@@ -280,7 +280,7 @@ def test_stop_sequence_and_only_the_first_finish_are_told() -> None:
     )
 
 
-def test_usage_of_the_end_is_laid_over_that_of_the_start() -> None:
+def test_final_usage_overlays_the_initial_usage() -> None:
     start = {"input_tokens": 5, "cache_creation_input_tokens": 3, "output_tokens": 1}
     split = {"cache_creation": {"ephemeral_1h_input_tokens": 3}, "service_tier": "priority"}
     steps = run(
@@ -298,14 +298,14 @@ def test_usage_of_the_end_is_laid_over_that_of_the_start() -> None:
     ]
 
 
-def test_usage_that_lies_has_no_counts() -> None:
+def test_implausible_usage_has_no_counts() -> None:
     assert decoded_events(frame("message_delta", usage={"input_tokens": -1})) == [
         Usage(b'{"input_tokens": -1}', None)
     ]
     assert decoded_events(frame("message_delta", usage=None)) == []
 
 
-def test_start_comes_first_even_when_the_upstream_forgets_it() -> None:
+def test_start_comes_first_even_if_the_upstream_omits_it() -> None:
     assert events_of(run(TEXT))[0] == Start("", "")
     assert events_of(run(added(0, text="a")))[:2] == [Start("", ""), TextDelta(0, "a")]
     assert events_of(run(stopped("end_turn"))) == [
@@ -355,11 +355,11 @@ def test_odd_types_are_read_as_far_as_they_go(odd: bytes) -> None:
         added(0, type="text_delta", text=""),
     ],
 )
-def test_what_says_nothing_is_passed_on(odd: bytes) -> None:
+def test_empty_events_are_passed_on(odd: bytes) -> None:
     assert run(odd, translate=False)[0] == Step(odd, [])
 
 
-def test_text_of_another_type_keeps_its_json() -> None:
+def test_non_text_content_keeps_its_json() -> None:
     assert run(added(0, text=[1]), translate=False)[0].events == [TextDelta(0, "[1]")]
 
 
@@ -425,7 +425,7 @@ def test_a_cut_call_is_not_ended_with_the_stream() -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\r"])
-def test_leftover_without_its_empty_line_is_told_and_closed(tail: bytes) -> None:
+def test_unterminated_last_event_is_read_and_closed(tail: bytes) -> None:
     steps = run(START + TEXT + STOP.strip() + tail)
     assert events_of(steps)[-1] == End(marked=True)
     assert raw_of(steps).endswith((b"}\n\n", b"}\r\n"))
@@ -458,7 +458,7 @@ def test_secrets_in_an_error_are_masked() -> None:
 
 
 @pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
-def test_error_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
+def test_unscannable_error_shows_nothing(odd: bytes) -> None:
     (step,) = run(b'data: {"type":"error","error":{"code":' + odd + b"}}\n\n")
     assert step.raw == b""
     assert isinstance(step.events[0], UpstreamError)

@@ -198,7 +198,7 @@ def test_a_call_that_ends_while_it_is_held_back() -> None:
     ]
 
 
-def test_what_is_left_open_ends_with_the_finish() -> None:
+def test_open_parts_end_with_the_finish() -> None:
     got = blocks(
         TextDelta(0, "a"),
         ToolCallStart(0, 0, "x", "f"),
@@ -209,7 +209,7 @@ def test_what_is_left_open_ends_with_the_finish() -> None:
     assert [block["type"] for block in got] == ["text", "tool_use", "tool_use"]
 
 
-def test_citations_stand_in_their_text_even_after_the_finish() -> None:
+def test_citations_belong_to_their_text_even_after_the_finish() -> None:
     cited = Citation(0, Source("u", "t", 0, 1, "q"))
     assert blocks(TextDelta(0, "a"), cited, Finish(0, "stop"), cited) == [
         {"type": "text", "text": "a", "citations": ["u", "u"]}
@@ -279,11 +279,11 @@ def test_usage_is_told_at_the_end() -> None:
         End(marked=True),
     ],
 )
-def test_other_choices_and_what_the_dialect_lacks_are_not_told(event: Event) -> None:
+def test_unsupported_choices_and_parts_are_omitted(event: Event) -> None:
     assert encoder().feed(event) == b""
 
 
-def test_failure_leaves_blocks_open_and_tells_nothing_held_back() -> None:
+def test_failure_leaves_blocks_open_and_drops_held_back_text() -> None:
     writer = encoder()
     for event in (Start("i", "m"), ToolCallStart(0, 0, "x", "f"), TextDelta(0, "held")):
         writer.feed(event)

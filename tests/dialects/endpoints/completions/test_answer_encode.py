@@ -40,7 +40,7 @@ def test_golden_answer() -> None:
         (b'{"choices":[1e999]}', "F24"),
     ],
 )
-def test_an_answer_that_is_none(raw: bytes, broken: str) -> None:
+def test_malformed_answer(raw: bytes, broken: str) -> None:
     assert read_answer(raw).broken == broken
 
 
@@ -120,5 +120,5 @@ def test_reasons(reason: FinishReason | None, expected: str | None) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_are_too_odd(raw: bytes) -> None:
+def test_malformed_bytes_are_handled(raw: bytes) -> None:
     read_answer(raw)

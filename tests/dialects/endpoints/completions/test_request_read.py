@@ -91,7 +91,7 @@ def test_refused(raw: bytes, kind: str, param: str | None) -> None:
     assert refusal(caught) == (kind, param)
 
 
-def test_a_recorded_request_goes_on_as_it_came() -> None:
+def test_recorded_request_is_forwarded_unchanged() -> None:
     raw, _ = exchange("openai_chat_nonstream.json#text_completion")
     assert edit(read(raw), "gpt-3.5-turbo-instruct") == raw
 
@@ -122,7 +122,7 @@ def test_a_stream_always_asks_for_usage(members: dict[str, object], options: obj
     assert document.get("stream_options") == options
 
 
-def test_usage_need_not_be_asked_for() -> None:
+def test_usage_request_is_optional() -> None:
     document = json.loads(edit(read(body(stream=True)), "m", ask_usage=False))
     assert "stream_options" not in document
 
@@ -157,7 +157,7 @@ def test_each_prompt_becomes_a_call() -> None:
     assert (first.stream, first.include_usage, first.extra) == (True, True, {})
 
 
-def test_what_a_client_did_not_say_is_not_said() -> None:
+def test_unstated_fields_stay_unstated() -> None:
     plan = planned(body(best_of=1, echo=False, suffix="", logprobs=None, stop="x"))
     (request,) = plan.requests
     assert (plan.choices, request.choices, request.output_cap) == (1, None, 16)
@@ -184,7 +184,7 @@ def test_what_a_client_did_not_say_is_not_said() -> None:
         ({"stop": [1]}, "invalid_type", "stop[0]"),
     ],
 )
-def test_what_a_chat_cannot_do_is_refused(
+def test_fields_a_chat_lacks_are_rejected(
     members: dict[str, object], kind: str, param: str
 ) -> None:
     with pytest.raises(RequestFault) as caught:
@@ -205,7 +205,7 @@ _names = st.sampled_from(
 
 
 @given(st.binary(max_size=60) | st.dictionaries(_names, _json).map(lambda members: body(**members)))
-def test_nothing_but_a_refusal_comes_of_odd_bodies(raw: bytes) -> None:
+def test_malformed_bodies_are_only_rejected(raw: bytes) -> None:
     try:
         edit(read(raw), "u")
         planned(raw)

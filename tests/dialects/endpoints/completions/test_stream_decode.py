@@ -63,7 +63,7 @@ def run(*chunks: bytes, include_usage: bool = True, choices: int = 2) -> list[St
     return steps + decoder.end() + decoder.end() + decoder.feed(b"data: {}\n\n")
 
 
-def test_a_stream_cut_anywhere_tells_the_same_and_goes_on_as_it_came() -> None:
+def test_split_stream_reads_and_forwards_the_same() -> None:
     assert events_of(run(STREAM)) == EVENTS
     assert raw_of(run(STREAM)) == STREAM
     assert events_of(run(*(STREAM[i : i + 1] for i in range(len(STREAM))))) == EVENTS
@@ -72,7 +72,7 @@ def test_a_stream_cut_anywhere_tells_the_same_and_goes_on_as_it_came() -> None:
         assert (events_of(steps), raw_of(steps)) == (EVENTS, STREAM)
 
 
-def test_a_stream_that_ends_early_is_never_told_as_complete() -> None:
+def test_truncated_stream_is_never_complete() -> None:
     finished = chunk(piece("", "stop", 1))
     complete_at = STREAM.index(finished) + len(finished) - len(b"\n\n")
     for at in range(len(STREAM)):
@@ -80,7 +80,7 @@ def test_a_stream_that_ends_early_is_never_told_as_complete() -> None:
         assert isinstance(last, End if at >= complete_at else Broken), at
 
 
-def test_what_the_decoder_counts() -> None:
+def test_decoder_counts() -> None:
     decoder = Decoder(include_usage=True, choices=2)
     decoder.feed(
         STREAM[: STREAM.index(b"data: " + b'{"object": "text_completion", "choices": [], ')]
@@ -91,7 +91,7 @@ def test_what_the_decoder_counts() -> None:
     assert (decoder.text_bytes, decoder.reasoning_bytes) == (6, 0)
 
 
-def test_only_the_usage_chunk_is_taken_out_when_it_was_not_asked_for() -> None:
+def test_only_the_unrequested_usage_chunk_is_removed() -> None:
     assert raw_of(run(STREAM, include_usage=False)) == STREAM.replace(chunk(usage=USAGE), b"")
     beside = chunk(piece("a", "stop"), usage=USAGE)
     assert raw_of(run(beside, include_usage=False, choices=1)) == beside + DONE_FRAME
@@ -147,14 +147,14 @@ def test_an_error_ends_a_stream(error: dict[str, Any], raw: bytes | None) -> Non
     assert steps[-1].raw == (frame if raw is None else raw)
 
 
-def test_an_error_that_cannot_be_looked_through_is_not_shown() -> None:
+def test_unscannable_error_is_not_shown() -> None:
     steps = run(b'data: {"error":{"message":"x","code":1e999}}\n\n')
     assert steps[-1].raw == b""
     assert isinstance(events_of(steps)[-1], UpstreamError)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=4), st.booleans())
-def test_no_bytes_are_too_odd(chunks: list[bytes], framed: bool) -> None:
+def test_malformed_bytes_are_handled(chunks: list[bytes], framed: bool) -> None:
     fed = [b"data: " + chunk + b"\n\n" for chunk in chunks] if framed else chunks
     assert isinstance(events_of(run(*fed))[-1], End | Broken | UpstreamError)
 
@@ -207,7 +207,7 @@ def test_streams_of_several_calls_are_one() -> None:
     assert chunks[-1]["usage"]["completion_tokens"] == 10
 
 
-def test_a_written_stream_is_read_the_same() -> None:
+def test_written_stream_reads_the_same() -> None:
     encoder = Encoder(plan(prompt="a", n=1))
     events: list[Event] = [TextDelta(0, "你\u2028"), TextDelta(0, "b"), Finish(0, "length")]
     raw = b"".join(map(encoder.feed, events)) + encoder.end()

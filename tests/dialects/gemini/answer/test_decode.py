@@ -79,7 +79,7 @@ def test_broken_answer(raw: bytes, fault: Any) -> None:
     assert caught.value.event == Broken(fault)
 
 
-def test_an_answer_that_is_whole_needs_no_reason() -> None:
+def test_complete_answer_needs_no_reason() -> None:
     answer = decode(b' {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n')
     assert answer.events == [TextDelta(0, "a")]
     assert (answer.usage, answer.text_bytes, answer.reasoning_bytes) == (None, 1, 0)

@@ -114,7 +114,7 @@ places = st.integers(0, len(SAID))
         unique=True,
     )
 )  # fmt: skip
-def test_what_is_written_is_read_again(cited: list[Source]) -> None:
+def test_written_grounding_reads_the_same(cited: list[Source]) -> None:
     written = write_grounding(cited, SAID)
     got: list[Any] = read_sources(raw(written), ABSENT, SAID)
     placed = [source for source in cited if source.start is not None]

@@ -112,7 +112,7 @@ def test_parts_of_a_user(part: object, want: object) -> None:
     assert messages({"role": "", "parts": part}) == (Message("user", (want,)),)  # type: ignore[arg-type]
 
 
-def test_chunks_that_a_client_has_kept_are_one_turn() -> None:
+def test_separately_kept_chunks_are_one_turn() -> None:
     """As `chats` of the official client sends them: white space is a piece of the text."""
     chunk_parts: list[object] = [
         {"text": "I ", "thought": True},
@@ -340,7 +340,7 @@ def test_speech(speech: dict[str, object], voice: str) -> None:
     assert configured(speechConfig=speech).audio == AudioOutput(voice, "", speech)
 
 
-def test_what_has_no_neutral_word_is_kept_under_its_path() -> None:
+def test_provider_specific_fields_are_kept_under_their_path() -> None:
     request = read(
         {
             "contents": [{"parts": [{"text": "a", "videoMetadata": {"fps": 1}}]}],

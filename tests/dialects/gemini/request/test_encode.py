@@ -94,7 +94,7 @@ def test_system_texts_are_joined_in_their_order() -> None:
     assert encoded_body(same)["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}]}
 
 
-def test_system_text_alone_is_what_the_user_says() -> None:
+def test_lone_system_text_becomes_the_users_words() -> None:
     assert encoded_body(request(Message("system", (Text("a"),)))) == {
         "contents": [{"role": "user", "parts": [{"text": "a"}]}]
     }
@@ -141,7 +141,7 @@ def test_parts(part: Part, want: object) -> None:
 
 
 @pytest.mark.parametrize("part", [Audio(FileId("x")), OwnPart("openai", {}), Reasoning("hm")])
-def test_parts_that_are_left_out(part: Part) -> None:
+def test_omitted_parts(part: Part) -> None:
     assert contents(user(part, Text("a"))) == [{"role": "user", "parts": [{"text": "a"}]}]
 
 
@@ -156,13 +156,13 @@ def test_parts_that_are_left_out(part: Part) -> None:
         Video(Url("https://notyoutube.com/a")),
     ],
 )
-def test_parts_that_are_refused(part: Part) -> None:
+def test_rejected_parts(part: Part) -> None:
     with pytest.raises(RequestFault) as caught:
         encode(request(user(part)), PLAIN)
     assert caught.value.kind == "unsupported_capability"
 
 
-def test_addresses_that_must_be_fetched() -> None:
+def test_addresses_to_fetch() -> None:
     result = ToolResult("c", (Image(Url("https://a/4")),))
     chat_request = request(
         user(Image(Url("https://a/1")), Image(Url("gs://a/2")), Image(PNG)),
@@ -215,7 +215,7 @@ def test_a_result_in_pieces_and_pictures_at_the_end() -> None:
     ]
 
 
-def test_ids_are_only_told_to_who_gave_them() -> None:
+def test_ids_are_returned_only_to_their_giver() -> None:
     history = [
         model(ToolCall("own", "f", "{}"), ToolCall(MADE, "f", "{}")),
         Message("tool", (ToolResult("own", (Text("x"),)),)),
@@ -298,7 +298,7 @@ def test_strict_has_no_counterpart() -> None:
     assert encode(request(tools=tools), PLAIN).dropped == ("strict",)
 
 
-def test_a_search_and_what_it_loses() -> None:
+def test_search_and_its_losses() -> None:
     search = WebSearch("anthropic", {"x": 1}, uses_max=3, allowed_domains=("a",), country="IT")
     encoded = encode(request(tools=(search,)), PLAIN)
     assert json.loads(encoded.body)["tools"] == [{"googleSearch": {}}]
@@ -323,7 +323,7 @@ def test_a_search_and_what_it_loses() -> None:
     assert encoded_body(request(tools=(own,)))["tools"] == [{"googleSearch": {"a": 1}}]
 
 
-def test_a_search_beside_functions_is_left_out() -> None:
+def test_search_combined_with_functions_is_left_out() -> None:
     """Gemini refuses the two together, unless the client says so in Gemini's own form."""
     search, options = WebSearch("anthropic", {"x": 1}), WebSearch("web_search_options", {})
     encoded = encode(request(tools=(FunctionTool("f"), search)), PLAIN)
@@ -387,7 +387,7 @@ def test_sampling() -> None:
     assert config(Upstream("m", output_cap=4), output_cap=9) == {"maxOutputTokens": 4}
 
 
-def test_what_is_dropped_is_named() -> None:
+def test_dropped_fields_are_named() -> None:
     assert dropped(
         logit_bias={"1": 1},
         user="u",
@@ -462,7 +462,7 @@ def test_thinking() -> None:
     }
 
 
-def test_own_members_go_back_to_where_they_stood() -> None:
+def test_own_members_return_to_their_place() -> None:
     extra = {
         "safetySettings": [1],
         "generationConfig.imageConfig": {"a": 1},
@@ -482,7 +482,7 @@ def test_own_members_go_back_to_where_they_stood() -> None:
     assert encoded.dropped == ("contents.parts.videoMetadata",)
 
 
-def test_earlier_turns_elsewhere_are_refused() -> None:
+def test_foreign_stored_turns_are_rejected() -> None:
     with pytest.raises(RequestFault) as caught:
         encode(request(previous_response_id="x"), PLAIN)
     assert caught.value.kind == "unsupported_capability"

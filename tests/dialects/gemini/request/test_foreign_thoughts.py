@@ -81,7 +81,7 @@ def test_all_else_is_untouched(contents: Any) -> None:
         ([model_turn({"text": "", "thought_signature": "U0lH"}), model_turn(CALL)], None),
     ],
 )
-def test_calls_of_others_are_excused(before: Any, after: Any) -> None:
+def test_foreign_calls_get_a_placeholder_seal(before: Any, after: Any) -> None:
     """ai.google.dev, "Thought signatures": what a model is told of calls that it did not make."""
     assert edited(before, *LEVELS) == after
 

@@ -54,7 +54,7 @@ def test_defaults(config: dict[str, object]) -> None:
     )
 
 
-def test_both_spellings_of_a_name() -> None:
+def test_both_spellings_of_a_name_are_read() -> None:
     facts = read(body(generation_config={"max_output_tokens": 5.0, "speech_config": {}}))
     assert (facts.output_cap, facts.audio_output) == (5, True)
 
@@ -91,7 +91,7 @@ def test_refused(raw: bytes, kind: str, param: str | None) -> None:
 
 
 @pytest.mark.parametrize("model", ["", "a\0b", "x" * 257])
-def test_models_that_no_catalogue_has(model: str) -> None:
+def test_models_outside_any_catalogue(model: str) -> None:
     with pytest.raises(RequestFault) as caught:
         read(body(), model)
     assert caught.value.kind == "model_not_found"
@@ -116,24 +116,24 @@ def test_media_are_counted_by_their_members() -> None:
     assert facts.text_bytes < len(raw) - 25_000
 
 
-def test_one_content_need_not_stand_in_an_array() -> None:
+def test_single_content_need_not_be_in_an_array() -> None:
     assert read(body(contents={"parts": {"inlineData": {"mimeType": 3}}})).media == {"video": 1}
 
 
-def test_untouched_body_passes_as_it_came() -> None:
+def test_untouched_body_passes_unchanged() -> None:
     raw = b' {"contents" : [{"x":1.0}],"\\u0073eed":1e3, "unknown":null, "model":"m"}\n'
     assert edited(raw, "m") == raw
     assert edited(raw.replace(b', "model":"m"', b"")) == raw.replace(b', "model":"m"', b"")
 
 
-def test_a_model_in_the_body_does_not_contradict_the_path() -> None:
+def test_body_model_does_not_contradict_the_path() -> None:
     assert json.loads(edited(body(model="models/m")))["model"] == "models/up"
     assert json.loads(edited(body(model="models/m", models=["up"]), "up")) == json.loads(
         body(model="models/up")
     )
 
 
-def test_our_own_field_is_taken_out() -> None:
+def test_our_own_field_is_removed() -> None:
     assert edited(body(max_cost=0.5)) == body()
 
 

@@ -158,7 +158,7 @@ def own_requests(draw: st.DrawFn) -> ChatRequest:
 
 
 @given(own_requests())
-def test_what_a_client_of_this_dialect_asks_comes_back(chat_request: ChatRequest) -> None:
+def test_request_round_trips_in_its_own_dialect(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, PLAIN)
     assert encoded.dropped == ()
     again = decode(

@@ -95,11 +95,11 @@ def test_golden_stream_cut_anywhere_tells_the_same(name: str, translate: bool, s
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_that_ends_early_is_never_told_as_complete(name: str) -> None:
+def test_truncated_stream_is_never_complete(name: str) -> None:
     check_cuts(load(name), Decoder)
 
 
-def test_a_cut_array_behind_its_last_element_is_closed() -> None:
+def test_array_cut_after_its_last_element_is_closed() -> None:
     raw = load(ARRAY)
     steps = run(raw.removesuffix(b"\n]"))
     assert steps[-1].events == [End(marked=False)]
@@ -107,7 +107,7 @@ def test_a_cut_array_behind_its_last_element_is_closed() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 7, 100_000])
-def test_events_are_elements_where_the_client_wants_an_array(cut: int) -> None:
+def test_events_are_array_elements_on_request(cut: int) -> None:
     """Piece by piece as they come, byte for byte but for their frames."""
     raw = b": hi\r\n\r\n" + load(SSE) + rb'data: {"candidates":[],"x":"\ud83d"}' + b"\r\n\r\n"
     decoder = Decoder(array=True)
@@ -118,7 +118,7 @@ def test_events_are_elements_where_the_client_wants_an_array(cut: int) -> None:
     assert events_of(steps)[-1] == End(marked=True)
 
 
-def test_an_array_that_fails_is_one_too() -> None:
+def test_failing_array_is_still_an_array() -> None:
     error = b'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\r\n\r\n'
     for before in (b"", frame({"text": "a"})):
         decoder = Decoder(array=True)
@@ -215,7 +215,7 @@ def test_finish_reason(word: str, neutral: str | None) -> None:
         assert bare == End(marked=True)
 
 
-def test_a_failed_finish_says_what_the_provider_says() -> None:
+def test_failed_finish_carries_the_providers_words() -> None:
     raw = frame(finish="OTHER", candidate={"finishMessage": "no\nluck"})
     assert events_of(run(raw))[-1] == UpstreamError(
         "upstream_error", "API request failed: no luck", None
@@ -228,13 +228,13 @@ def test_an_empty_finish_is_none(word: str | None) -> None:
     assert events_of(run(raw)) == [TextDelta(0, "a"), Broken("F14")]
 
 
-def test_stop_after_a_call_is_tool_calls_and_a_second_finish_is_not_told() -> None:
+def test_stop_after_a_call_is_tool_calls_and_only_once() -> None:
     call = {"functionCall": {"name": "f"}}
     raw = frame(call, finish="STOP") + frame({"text": "late"}, finish="SAFETY")
     assert events_of(run(raw))[2:] == [Finish(0, "tool_calls"), End(marked=True)]
 
 
-def test_every_candidate_that_was_asked_for_must_finish() -> None:
+def test_every_requested_candidate_must_finish() -> None:
     first = frame({"text": "a"}, finish="STOP")
     second = frame({"text": "b"}, finish="MAX_TOKENS", candidate={"index": 1})
     assert events_of(run(first, choices=2))[-1] == Broken("F14")
@@ -253,7 +253,7 @@ def test_a_blocked_prompt_is_a_filtered_answer() -> None:
     assert events_of(run(b'data: {"promptFeedback":{}}\n\n'))[-1] == Broken("F24")
 
 
-def test_the_last_usage_wins_and_searches_are_put_into_it() -> None:
+def test_last_usage_wins_and_includes_searches() -> None:
     queries = {"groundingMetadata": {"webSearchQueries": ["a", "b", ""]}}
     raw = (
         frame({"text": "a"}, usageMetadata={"promptTokenCount": 1}, modelVersion="gemini-3-pro")
@@ -389,7 +389,7 @@ def test_broken(raw: bytes, fault: str) -> None:
     assert events_of(run(*by_bytes(raw[:1_000]), raw[1_000:])) == events_of(steps)
 
 
-def test_what_comes_after_the_end_takes_nothing_away() -> None:
+def test_data_after_the_end_removes_nothing() -> None:
     done = frame({"text": "a"}, finish="STOP")
     whole = events_of(run(done))
     error = b'data: {"error":{"code":500}}\n\n'
@@ -414,7 +414,7 @@ def test_frame_above_the_limit(array: bool) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\r\n"])
-def test_leftover_without_its_empty_line_is_told_and_closed(tail: bytes) -> None:
+def test_unterminated_last_event_is_read_and_closed(tail: bytes) -> None:
     raw = frame({"text": "a"}) + frame({"text": "b"}, finish="STOP").rstrip() + tail
     steps = run(raw)
     assert events_of(steps)[-2:] == [Finish(0, "stop"), End(marked=True)]
@@ -455,7 +455,7 @@ def test_secrets_in_an_error_frame_are_masked() -> None:
 
 
 @pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
-def test_error_frame_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
+def test_unscannable_error_frame_shows_nothing(odd: bytes) -> None:
     for raw in (b'data: {"error":{"code":' + odd + b"}}\n\n", b'data: {"error":' + odd + b"}"):
         (step,) = run(raw)
         assert step.raw == b""

@@ -93,7 +93,7 @@ def test_a_golden_stream_survives(name: str, array: bool) -> None:
     check_answer(fold(events_of(run(raw, translate=True))), EXPECTED["codec"][name])
 
 
-def test_frames_tell_whose_answer_it_is_and_what_it_used() -> None:
+def test_frames_name_the_model_and_the_usage() -> None:
     output_frames = frames(
         Start("up-1", "gemini-x"),
         Usage(b"{}", Counts(input=3)),
@@ -152,7 +152,7 @@ def test_parts(events: list[Event], want: list[object]) -> None:
     assert parts(*events) == want
 
 
-def test_a_client_that_wants_no_thoughts_sees_only_seals_that_stand_alone() -> None:
+def test_client_without_thoughts_sees_only_separate_seals() -> None:
     output = parts(
         ReasoningDelta(0, "secret"),
         ReasoningSeal(0, Seal("anthropic", "S")),
@@ -187,7 +187,7 @@ def test_a_refusal_ends_as_one() -> None:
     assert output_frames[1]["candidates"][0]["finishReason"] == "SAFETY"
 
 
-def test_the_last_frame_has_every_choice_with_its_sources_and_likelihoods() -> None:
+def test_last_frame_has_every_choice_with_its_details() -> None:
     output_frames = frames(
         TextDelta(1, "b"),
         TextDelta(0, "é!"),

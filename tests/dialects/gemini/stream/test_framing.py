@@ -24,7 +24,7 @@ SPACES = st.sampled_from([b"", b" ", b"\n", b"\r\n", b"\t"])
 
 
 @given(st.lists(json_objects, max_size=4), SPACES, SPACES, st.data())
-def test_elements_come_however_they_are_spaced_and_cut(
+def test_elements_are_read_however_spaced_and_split(
     values: list[dict[str, object]], before: bytes, after: bytes, data: st.DataObject
 ) -> None:
     indent = data.draw(st.sampled_from([None, 1]))
@@ -40,7 +40,7 @@ def test_elements_come_however_they_are_spaced_and_cut(
     assert datas(split(raw[:at], raw[at:])) == [*elements, None]
 
 
-def test_one_object_need_not_stand_in_an_array() -> None:
+def test_single_object_need_not_be_in_an_array() -> None:
     assert split(b' {"a":"}"}\n{"b":1}') == [
         Frame(b' {"a":"}"}', "", b'{"a":"}"}'),
         Frame(b'\n{"b":1}', "", b'{"b":1}'),
@@ -50,14 +50,14 @@ def test_one_object_need_not_stand_in_an_array() -> None:
 @pytest.mark.parametrize(
     ("raw", "data"), [(b"[1]", b"1]"), (b"[[", b"["), (b"{}]", b"]"), (b'["a"]', b'"a"]')]
 )
-def test_what_begins_no_element(raw: bytes, data: bytes) -> None:
+def test_invalid_element_starts(raw: bytes, data: bytes) -> None:
     splitter = ElementSplitter()
     assert splitter.feed(raw)[-1].data == data
     assert splitter.feed(b"{}") == []
     assert splitter.end() is None
 
 
-def test_what_was_left_over() -> None:
+def test_leftover_bytes() -> None:
     splitter = ElementSplitter()
     assert splitter.end() is None
     splitter.feed(b'[{}, {"a":"b\\')
@@ -67,7 +67,7 @@ def test_what_was_left_over() -> None:
     assert splitter.end() == Frame(b", \n", "", None)
 
 
-def test_a_long_string_in_many_pieces_is_looked_through_once() -> None:
+def test_long_string_in_many_chunks_is_scanned_once() -> None:
     """The work of each piece must not grow with what came before it."""
     splitter = ElementSplitter()
     splitter.feed(b'[{"data":"')
@@ -92,7 +92,7 @@ def test_events_are_cut_as_any_others_are(raw: bytes, cuts: list[int]) -> None:
     assert cut(Framing()) == cut(FrameSplitter())
 
 
-def test_the_first_byte_tells_the_form() -> None:
+def test_first_byte_determines_the_form() -> None:
     framing = Framing()
     assert framing.feed(b"\xef\xbb\xbf \r\n") == []
     assert (framing.end(), framing.array, framing.too_large) == (None, False, False)

@@ -27,7 +27,7 @@ CALL = ToolCall("c", "f", "{}")
 
 
 @given(openai_answers())
-def test_what_was_written_is_read_as_the_same(chat_answer: ChatAnswer) -> None:
+def test_written_answer_reads_the_same(chat_answer: ChatAnswer) -> None:
     read = decode(encode(chat_answer, request()), translate=True).fold()
     assert read == msgspec.structs.replace(
         chat_answer, id=read.id, created=RECEIVED_AT, usage=read.usage
@@ -112,6 +112,6 @@ def test_golden_answers_survive(key: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b'{"error":{"message":"x"}}'])
-def test_what_is_no_answer(raw: bytes) -> None:
+def test_malformed_answer(raw: bytes) -> None:
     with pytest.raises(AnswerFault):
         decode(raw, translate=True).fold()

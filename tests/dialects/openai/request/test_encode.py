@@ -48,7 +48,7 @@ def dropped(chat_request: ChatRequest, *flags: Flag, **upstream: Any) -> tuple[s
 
 
 @given(openai_requests())
-def test_what_was_written_is_read_as_the_same(chat_request: ChatRequest) -> None:
+def test_written_request_reads_the_same(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, Upstream(chat_request.model, ALL_KEPT))
     assert encoded.dropped == ()
     read = decode(
@@ -57,7 +57,7 @@ def test_what_was_written_is_read_as_the_same(chat_request: ChatRequest) -> None
     assert read == chat_request
 
 
-def test_model_and_messages_stand_first() -> None:
+def test_model_and_messages_come_first() -> None:
     body = encode(request(temperature=1, extra={"min_p": 1}), Upstream("up")).body
     assert list(json.loads(body)) == ["model", "messages", "min_p", "temperature"]
     assert json.loads(body)["model"] == "up"
@@ -107,13 +107,13 @@ def test_messages_without_names() -> None:
         assert write(named, flag)["messages"] == [{"role": "user", "content": "hi"}]
 
 
-def test_sampling_is_taken_when_it_does_not_think() -> None:
+def test_sampling_is_accepted_unless_the_model_thinks() -> None:
     chat_request = request(temperature=1, reasoning=ReasoningSettings(effort="none"))
     assert dropped(chat_request, "no_sampling") == ()
     assert dropped(chat_request, "no_sampling", efforts=("low",)) == ("temperature",)
 
 
-def test_other_dialects_lose_what_only_they_have() -> None:
+def test_dialect_specific_fields_are_lost_elsewhere() -> None:
     chat_request = request(
         dialect="responses",
         truncation="auto",
@@ -194,7 +194,7 @@ def test_schema_as_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(("text", "added"), [("Answer in JSON", False), ("Answer", True)])
-def test_the_word_json_is_there(text: str, added: bool) -> None:
+def test_word_json_is_present(text: str, added: bool) -> None:
     chat_request = request(Message("user", (Text(text),)), output_form=AnyJson())
     assert (len(write(chat_request, "json_object_only")["messages"]) == 2) == added
     assert len(write(chat_request)["messages"]) == 1
@@ -287,7 +287,7 @@ def test_search(search: WebSearch, form: SearchForm | None, member: str, expecte
                            "tools.blocked_domains", "tools.user_location")),
     ],
 )  # fmt: skip
-def test_what_a_search_loses_is_named(form: SearchForm, names: tuple[str, ...]) -> None:
+def test_search_losses_are_named(form: SearchForm, names: tuple[str, ...]) -> None:
     """What has no counterpart is left out and named."""
     assert encode(request(tools=(SEARCH,)), Upstream("up", search=form)).dropped == names
     own = WebSearch(form, {}, context_size="low")
@@ -295,7 +295,7 @@ def test_what_a_search_loses_is_named(form: SearchForm, names: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini"])
-def test_tools_that_are_not_there_are_not_chosen_among(dialect: Dialect) -> None:
+def test_missing_tools_are_not_chosen(dialect: Dialect) -> None:
     """Clients of other dialects always say so; OpenAI refuses both words without tools."""
     choice = ToolChoice("auto")
     fields: dict[str, Any] = {"tool_choice": choice, "parallel_tool_calls": True}
@@ -314,7 +314,7 @@ def test_tools_that_are_not_there_are_not_chosen_among(dialect: Dialect) -> None
         (OwnTool("anthropic", {"type": "bash"}), (), None),
     ],
 )
-def test_a_silent_miss_would_mislead(
+def test_silent_loss_would_mislead(
     tool: WebSearch | OwnTool, flags: tuple[Flag, ...], form: SearchForm | None
 ) -> None:
     with pytest.raises(RequestFault) as raised:
@@ -340,7 +340,7 @@ PARAMETERS = {
 }
 
 
-def test_qwens_parameters_win_but_not_over_what_was_reckoned() -> None:
+def test_qwen_parameters_win_except_over_computed_ones() -> None:
     chat_request = request(temperature=1, output_cap=5, extra=PARAMETERS)
     body = write(chat_request, "params_object")
     assert (body["enable_search"], body["temperature"], body["max_tokens"]) == (True, 0.5, 9)
@@ -376,6 +376,6 @@ def test_files_are_fetched_and_pictures_are_not() -> None:
 
 
 @pytest.mark.parametrize("effort", ["low", "max"])
-def test_an_effort_stays_beside_its_switch(effort: Effort) -> None:
+def test_effort_is_kept_alongside_its_switch(effort: Effort) -> None:
     body = write(request(reasoning=ReasoningSettings(effort=effort, switch="on")))
     assert (body["reasoning_effort"], body["thinking"]) == (effort, {"type": "enabled"})

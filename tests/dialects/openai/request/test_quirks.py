@@ -94,7 +94,7 @@ def test_flag(
     assert fitted(body(**given), flag) == (expected, dropped)
 
 
-def test_depth_is_asked_in_the_words_of_the_model() -> None:
+def test_depth_uses_the_models_own_words() -> None:
     """DeepSeek v4 knows high and max alone."""
     flags: tuple[Flag, ...] = ("thinking_switch", "reasoning_content_rule")
     for effort, expected in [("low", "high"), ("high", "high"), ("xhigh", "max"), ("max", "max")]:
@@ -104,7 +104,7 @@ def test_depth_is_asked_in_the_words_of_the_model() -> None:
     assert got == {"thinking": {"type": "disabled"}}
 
 
-def test_thinking_that_is_off_by_default_is_said() -> None:
+def test_thinking_off_by_default_is_stated() -> None:
     flags: tuple[Flag, ...] = ("thinking_switch", "thinking_default_off")
     assert fitted(body(), *flags)[0] == {"thinking": {"type": "disabled"}}
     assert fitted(body(reasoning_effort="low"), *flags)[0] == {"thinking": {"type": "enabled"}}
@@ -116,7 +116,7 @@ def test_a_forced_tool_switches_thinking_off() -> None:
     assert fitted(raw, *flags)[0] == {"tool_choice": "required", "enable_thinking": False}
 
 
-def test_a_cap_has_the_name_that_the_model_knows() -> None:
+def test_cap_uses_the_models_own_name() -> None:
     new: Flag = "max_completion_tokens_only"
     assert fitted(body(), new, cap=7)[0] == {"max_completion_tokens": 7}
     assert fitted(body(max_tokens=99), new, cap=7)[0] == {"max_completion_tokens": 7}
@@ -147,7 +147,7 @@ def test_a_schema_goes_into_a_sentence() -> None:
     assert "messages" not in fitted(raw, "json_object_only")[0]
 
 
-def test_calls_come_with_the_reasoning_that_led_to_them() -> None:
+def test_calls_carry_the_reasoning_that_led_to_them() -> None:
     kept = CALLED | {"reasoning_content": "mine"}
     plain = {"role": "assistant", "content": "yes"}
     raw = body(messages=[USER, CALLED, kept, plain])
@@ -159,7 +159,7 @@ def test_calls_come_with_the_reasoning_that_led_to_them() -> None:
     assert fitted_body["messages"][1]["reasoning_content"] == ""
 
 
-def test_a_search_that_would_be_missed_is_refused() -> None:
+def test_lost_search_is_rejected() -> None:
     with pytest.raises(RequestFault) as caught:
         fitted(body(web_search_options={}), "no_web_search_options")
     assert (caught.value.kind, caught.value.param) == (
@@ -168,7 +168,7 @@ def test_a_search_that_would_be_missed_is_refused() -> None:
     )
 
 
-def test_only_flags_and_parameters_concern() -> None:
+def test_only_flags_and_parameters_matter() -> None:
     plain, own = read_body(body()), read_body(body(parameters={}))
     assert not needs_fit(plain, frozenset({"developer_role", "top_k"}))
     assert needs_fit(plain, frozenset({"no_sampling"}))
@@ -201,7 +201,7 @@ def test_other_members_keep_their_bytes(members: dict[str, Any], flags: set[Any]
         )
 
 
-def test_developer_is_called_system_where_nobody_knows_that_word() -> None:
+def test_developer_role_becomes_system_where_unknown() -> None:
     """DeepSeek: unknown variant `developer`, expected one of `system`, `user` (2026-07)."""
     instruction = {"role": "developer", "content": [{"type": "text", "text": "be"}], "name": "n"}
     question = {"role": "user", "content": '"developer"'}

@@ -140,7 +140,7 @@ def test_media_are_counted_by_their_members() -> None:
     assert facts.text_bytes < len(raw) - 5000
 
 
-def test_untouched_body_passes_as_it_came() -> None:
+def test_untouched_body_passes_unchanged() -> None:
     raw = b' {"model" : "m","messages":[{"x":1.0}],"\\u0073eed":1e3, "unknown":null}\n'
     assert edited(raw) == raw
 
@@ -172,7 +172,7 @@ def test_stream_options_without_a_stream_are_dropped() -> None:
     assert edited(body(stream_options=None)) == body()
 
 
-def test_our_own_field_is_taken_out() -> None:
+def test_our_own_field_is_removed() -> None:
     assert edited(body(max_cost=0.5)) == body()
     assert edited(body(max_cost=None)) == body()
 

@@ -87,12 +87,12 @@ def test_golden_stream_cut_anywhere_tells_the_same(name: str, step: int) -> None
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_that_ends_early_is_never_told_as_complete(name: str) -> None:
+def test_truncated_stream_is_never_complete(name: str) -> None:
     check_cuts((GOLDEN / name).read_bytes(), lambda: Decoder(include_usage=True))
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_only_the_usage_chunk_is_taken_out_when_it_was_not_asked_for(name: str) -> None:
+def test_only_the_unrequested_usage_chunk_is_removed(name: str) -> None:
     raw = (GOLDEN / name).read_bytes()
     frames = [step.raw for step in run(raw)]
     alone = [frame for frame in frames if b'"choices":[]' in frame]
@@ -176,13 +176,13 @@ def test_stop_after_a_tool_call_is_tool_calls() -> None:
     assert Finish(0, "tool_calls") in events_of(steps)
 
 
-def test_a_second_finish_is_not_told() -> None:
+def test_second_finish_is_not_reported() -> None:
     steps = run(chunk({}, "length"), chunk({}, "stop"), DONE_FRAME)
     assert events_of(steps) == [Finish(0, "length"), End(marked=True)]
 
 
 @pytest.mark.parametrize("word", ["insufficient_system_resource", "network_error"])
-def test_finish_for_want_of_capacity_is_an_error(word: str) -> None:
+def test_finish_for_lack_of_capacity_is_an_error(word: str) -> None:
     last = run(chunk({"content": "a"}), chunk({}, word))[-1].events[-1]
     assert isinstance(last, UpstreamError)
     assert last.kind == "overloaded"
@@ -196,7 +196,7 @@ def test_a_cut_stream_is_complete_only_if_all_choices_finished() -> None:
     assert events_of(run(first, second, choices=1))[-1] == End(marked=False)
 
 
-def test_last_usage_wins_wherever_it_stands() -> None:
+def test_last_usage_wins_in_any_position() -> None:
     decoder = Decoder(include_usage=False)
     decoder.feed(chunk({"content": "a"}, usage={"prompt_tokens": 1}))
     decoder.feed(b'data: {"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":2}}]}\n\n')
@@ -239,7 +239,7 @@ def test_frame_above_the_limit() -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\r"])
-def test_leftover_without_its_empty_line_is_told_and_closed(tail: bytes) -> None:
+def test_unterminated_last_event_is_read_and_closed(tail: bytes) -> None:
     raw = chunk({"content": "a"}, "stop") + b"data: [DONE]" + tail
     steps = run(raw)
     assert events_of(steps)[-1] == End(marked=True)
@@ -247,7 +247,7 @@ def test_leftover_without_its_empty_line_is_told_and_closed(tail: bytes) -> None
     assert events_of(run(chunk({"content": "a"}, "stop") + b": x"))[-1] == End(marked=False)
 
 
-def test_leftover_usage_chunk_that_was_not_asked_for_leaves_nothing() -> None:
+def test_unrequested_leftover_usage_chunk_leaves_nothing() -> None:
     raw = chunk({"content": "a"}, "stop")
     leftover = b'data: {"choices":[],"usage":{"prompt_tokens":1}}'
     assert raw_of(run(raw + leftover, include_usage=False)) == raw + DONE_FRAME
@@ -283,7 +283,7 @@ def test_secrets_in_an_error_frame_are_masked() -> None:
 
 
 @pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
-def test_error_frame_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
+def test_unscannable_error_frame_shows_nothing(odd: bytes) -> None:
     (step,) = run(b'data: {"error":{"code":' + odd + b"}}\n\n")
     assert step.raw == b""
     assert isinstance(step.events[0], UpstreamError)
@@ -357,7 +357,7 @@ _PIECES = st.sampled_from(
     st.sampled_from(["", "word", "other"]),
     st.data(),
 )
-def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
+def test_frames_differing_only_in_text_read_like_any_other(
     frames: list[tuple[str, str, int, str]],
     letters: str,
     alias: str,
@@ -422,9 +422,7 @@ def test_the_first_of_many_frames_is_parsed_alone(
     ("model", "content"),
     [("你", "\\u4f60"), ("你", "\\u4F60"), ("a/", "a\\/"), ("\\u4f60", "你"), (",", "\\u002c")],
 )
-def test_a_text_that_stands_elsewhere_in_other_letters_is_not_taken_for_it(
-    model: str, content: str
-) -> None:
+def test_same_text_with_other_escapes_is_not_confused(model: str, content: str) -> None:
     """The place that differs in the second frame is the model's name."""
     frame = '{"model":"%s","choices":[{"index":0,"delta":{"content":"%s"}}]}'
     frames = [f"data: {frame % (name, content)}\n\n".encode() for name in (model, "other")]
@@ -432,7 +430,7 @@ def test_a_text_that_stands_elsewhere_in_other_letters_is_not_taken_for_it(
     assert events_of(run(*frames))[:2] == [TextDelta(0, body)] * 2
 
 
-def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:
+def test_text_occurring_twice_is_not_confused() -> None:
     """The frames are alike, but the place that differs is the model's name."""
     frame = b'data: {"model":"%b","choices":[{"index":0,"delta":{"content":"m"}}]}\n\n'
     decoder = Decoder(include_usage=True)
@@ -441,6 +439,6 @@ def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xff\\n"])
-def test_a_text_that_is_no_utf8_is_found_in_a_frame_like_those_before(text: bytes) -> None:
+def test_non_utf8_text_is_found_in_a_frame_like_earlier_ones(text: bytes) -> None:
     frame = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
     assert events_of(run(frame % b"a", frame % b"b", frame % text))[-1] == Broken("F16")

@@ -91,13 +91,13 @@ def test_a_stream_in_full() -> None:
     assert (usage["choices"], usage["usage"]["total_tokens"]) == ([], 5)
 
 
-def test_without_include_usage_nothing_tells_it() -> None:
+def test_usage_is_absent_without_include_usage() -> None:
     raw = write(TextDelta(0, "a"), Usage(b"{}", Counts(input=1)), chat_request=request(stream=True))
     assert all("usage" not in chunk for chunk in chunks(raw))
     assert chunks(raw)[0]["model"] == "m"
 
 
-def test_usage_that_is_not_known_is_nothing() -> None:
+def test_unknown_usage_is_absent() -> None:
     assert chunks(write())[-1]["usage"]["total_tokens"] == 0
 
 
@@ -132,7 +132,7 @@ def test_delta(event: Event, delta: object) -> None:
         ToolCallEnd(0, 0),
     ],
 )
-def test_what_has_no_chunk_of_its_own(event: Event) -> None:
+def test_parts_without_their_own_chunk(event: Event) -> None:
     assert Encoder(request()).feed(event) == b""
 
 
@@ -172,7 +172,7 @@ def test_calls() -> None:
     ]  # fmt: skip
 
 
-def test_the_old_form_tells_the_first_call_only() -> None:
+def test_old_form_has_only_the_first_call() -> None:
     raw = write(*CALLS, chat_request=request(legacy_functions=True))
     assert deltas(raw)[4:] == [
         {"function_call": {"name": "f", "arguments": ""}},
@@ -197,7 +197,7 @@ def read_again(raw: bytes, choices: int) -> ChatAnswer:
 
 
 @given(openai_answers())
-def test_what_was_written_is_read_as_the_same(answer: ChatAnswer) -> None:
+def test_written_stream_reads_the_same(answer: ChatAnswer) -> None:
     """But for seals that are not Google's: a stream has told its reasoning before they come."""
     read = read_again(write(*unfold(answer)), len(answer.choices))
     assert (read.model, read.fingerprint, read.counts) == (

@@ -90,7 +90,7 @@ def test_a_compaction_is_not_translated() -> None:
     check(json.loads(raw), "openai", "CompactResource")
 
 
-def test_a_response_that_is_not_done_has_no_finish() -> None:
+def test_unfinished_response_has_no_finish() -> None:
     result = decode(body(status="queued"))
     assert (result.events, result.usage) == ([], None)
     assert decode(body(status="queued"), translate=True).fold().choices == ()
@@ -194,7 +194,7 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
 
 # A schema of this size is slow to check.
 @given(answers())
-def test_what_is_written_is_read_again(chat_answer: ChatAnswer) -> None:
+def test_written_answer_reads_the_same(chat_answer: ChatAnswer) -> None:
     raw = encode(chat_answer, CLIENT)
     check(json.loads(raw), "openai", "Response")
     again = decode(raw, translate=True).fold()
@@ -229,7 +229,7 @@ def test_no_bytes_crash_reading(raw: bytes) -> None:
     decode(raw, translate=True)
 
 
-def test_what_perplexity_found_is_cited() -> None:
+def test_perplexity_sources_are_cited() -> None:
     """Its search results are an item of their own; a client of the dialect gets it as it is."""
     found = {
         "type": "search_results",

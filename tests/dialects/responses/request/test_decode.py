@@ -175,7 +175,7 @@ def test_tools() -> None:
     )
 
 
-def test_an_earlier_response_that_is_not_known_stays_named() -> None:
+def test_unknown_earlier_response_stays_named() -> None:
     raw = b'{"model":"m","previous_response_id":"resp_1"}'
     got = decode(raw, request_id=REQUEST_ID, received_at=RECEIVED_AT)
     assert (got.previous_response_id, got.messages) == ("resp_1", ())

@@ -375,7 +375,7 @@ def test_refused(chat_request: ChatRequest, param: str) -> None:
     assert (caught.value.kind, caught.value.param) == ("unsupported_capability", param)
 
 
-def test_nothing_must_be_fetched() -> None:
+def test_nothing_needs_fetching() -> None:
     assert urls_to_fetch(request()) == ()
 
 
@@ -497,7 +497,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
 
 
 @given(requests())
-def test_what_is_written_is_read_again(chat_request: ChatRequest) -> None:
+def test_written_request_reads_the_same(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, Upstream(chat_request.model))
     assert encoded.dropped == ()
     got = decode(encoded.body, request_id=REQUEST_ID, received_at=RECEIVED_AT)

@@ -37,7 +37,7 @@ def test_facts() -> None:
     assert (facts.include_usage, facts.choices, facts.audio_output) == (True, 1, False)
 
 
-def test_reasoning_of_another_provider_does_not_go_on() -> None:
+def test_foreign_reasoning_is_not_forwarded() -> None:
     """Its seal would not be verified, and its id is only ours."""
     own = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
@@ -68,7 +68,7 @@ def test_defaults() -> None:
     assert (facts.previous_response_id, facts.references) == (None, ())
 
 
-def test_what_the_body_does_not_hold() -> None:
+def test_fields_outside_the_body() -> None:
     facts = read(b'{"model":"m","previous_response_id":"resp_1","background":true}')
     assert (facts.previous_response_id, facts.background, facts.unseen_input) == (
         "resp_1",
@@ -208,7 +208,7 @@ def test_sizes_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the limit is 300" in caught.value.message
 
 
-def test_nothing_changes_without_need() -> None:
+def test_nothing_changes_unnecessarily() -> None:
     raw = b' {"model" : "m","input":"\\u4e0a", "top_p":1.0, "new":[1e3], "max_output_tokens":16}'
     assert edited(raw) == raw
     assert edited(raw, "up") == raw.replace(b'"m"', b'"up"')
@@ -230,7 +230,7 @@ def test_compaction() -> None:
 
 
 @pytest.mark.parametrize("id_", ["file_by_url", "file_base64_incomplete", "web_search_tool"])
-def test_golden_request_goes_on_as_it_came(id_: str) -> None:
+def test_golden_request_is_forwarded_unchanged(id_: str) -> None:
     raw = request_of(load_exchange(f"responses_nonstream.json#{id_}"))
     assert edited(raw, "gpt-5.2") == raw
 

@@ -113,7 +113,7 @@ def test_golden_stream_cut_anywhere_tells_the_same(name: str, translate: bool, s
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_that_ends_early_is_never_told_as_complete(name: str) -> None:
+def test_truncated_stream_is_never_complete(name: str) -> None:
     raw = (GOLDEN / name).read_bytes()
     # The last event is whole, if only without its empty line.
     for at in range(len(raw) - 2):
@@ -157,7 +157,7 @@ def test_only_items_that_the_model_made_are_content() -> None:
     assert [step.events for step in decoder.feed(b"".join(quiet))] == [[] for _ in quiet]
 
 
-def test_what_a_stream_that_goes_on_as_it_came_is_read_for() -> None:
+def test_facts_read_from_a_forwarded_stream() -> None:
     decoder = Decoder()
     steps = decoder.feed(
         frame("response.output_text.delta", output_index=0, delta="é", logprobs=[{"token": "é"}])
@@ -174,7 +174,7 @@ def test_what_a_stream_that_goes_on_as_it_came_is_read_for() -> None:
     assert (decoder.text_bytes, decoder.reasoning_bytes) == (2 + 2 + 4, 2)
 
 
-def test_a_call_is_told_once_however_often_it_is_sent() -> None:
+def test_call_is_reported_once_however_often_it_is_sent() -> None:
     item = {"id": "fc", "type": "function_call", "call_id": "c", "name": "f", "arguments": ""}
     full = item | {"arguments": "{}"}
     want = [ToolCallStart(0, 0, "c", "f"), ToolArgumentsDelta(0, 0, "{}"), ToolCallEnd(0, 0)]
@@ -204,7 +204,7 @@ def test_a_call_without_an_id_gets_one_on_translation() -> None:
     assert events_of(run(done))[0] == ToolCallStart(0, 0, "", "f")
 
 
-def test_arguments_of_no_call_are_not_told() -> None:
+def test_arguments_without_a_call_are_not_reported() -> None:
     assert (
         decoded_events(frame("response.function_call_arguments.delta", output_index=4, delta="{}"))
         == []
@@ -226,7 +226,7 @@ def test_items_are_known_by_index_or_id() -> None:
     assert decoded_events(*frames) == [TextDelta(0, "1"), TextDelta(0, "2"), TextDelta(0, "3")]
 
 
-def test_reasoning_is_told_as_summary_or_as_text_never_both() -> None:
+def test_reasoning_is_summary_or_text_never_both() -> None:
     summary = frame("response.reasoning_summary_text.delta", output_index=0, delta="s")
     raw = frame("response.reasoning_text.delta", output_index=0, delta="r")
     more = frame(
@@ -328,7 +328,7 @@ def test_searches_are_counted_unless_they_failed() -> None:
     assert counted.counts == Counts(input=1, output=1, searches=2)
 
 
-def test_an_answer_that_only_its_end_tells() -> None:
+def test_answer_contained_only_in_its_end() -> None:
     item = {"type": "message", "content": [{"type": "output_text", "text": "hi"}]}
     got = events_of(run(completed(item, 3, model="m", created_at=7), translate=True))
     assert got == [Start("r", "m", 7), TextDelta(0, "hi"), Finish(0, "stop"), End(marked=True)]
@@ -345,13 +345,13 @@ def test_incomplete(reason: str, neutral: str) -> None:
     assert events_of(run(created(), raw)) == [Finish(0, neutral), End(marked=True)]  # type: ignore[arg-type]
 
 
-def test_incomplete_without_a_reason_that_can_be_read() -> None:
+def test_incomplete_without_a_readable_reason() -> None:
     for details in (b"", b',"incomplete_details":1e999', b',"incomplete_details":3'):
         raw = b'data: {"type":"response.incomplete","response":{"output":[]' + details + b"}}\n\n"
         assert events_of(run(raw)) == [Finish(0, "length"), End(marked=True)]
 
 
-def test_usage_that_is_none_or_odd() -> None:
+def test_missing_or_malformed_usage() -> None:
     assert events_of(run(completed(usage=None))) == [Finish(0, "stop"), End(marked=True)]
     (_start, _finish, usage, _end) = events_of(run(completed(usage={"a": 1}), translate=True))
     assert usage == Usage(b'{"a": 1}', None)
@@ -434,7 +434,7 @@ def test_odd_types_are_read_as_far_as_they_go() -> None:
     assert events_of(run(raw))[0] == Broken("F14")
 
 
-def test_failing_a_stream_that_went_on_as_it_came() -> None:
+def test_failing_a_forwarded_stream() -> None:
     raw = (GOLDEN / "responses_stream_reasoning_tools.sse").read_bytes()
     frames = [part + b"\n\n" for part in raw.split(b"\n\n") if part]
     decoder = Decoder()

@@ -168,14 +168,14 @@ def test_finish(reason: FinishReason | None, status: str, detail: object) -> Non
     assert frames[-2]["item"]["status"] == status
 
 
-def test_an_answer_without_events_is_whole_all_the_same() -> None:
+def test_answer_without_events_is_still_whole() -> None:
     frames = frames_of(write())
     check_events(frames)
     assert kinds(frames) == ["created", "in_progress", "incomplete"]
     assert kinds(frames_of(write(START, START)))[:3] == ["created", "in_progress", "incomplete"]
 
 
-def test_what_no_client_of_this_dialect_sees() -> None:
+def test_parts_hidden_from_clients_of_this_dialect() -> None:
     encoder = Encoder(client())
     assert encoder.feed(START).count(b"event: ") == 2
     hidden: list[Event] = [
@@ -205,7 +205,7 @@ def test_a_cut_call_stays_cut() -> None:
     assert (item["arguments"], item["status"]) == ("", "incomplete")
 
 
-def test_interleaved_calls_are_written_one_after_the_other() -> None:
+def test_interleaved_calls_are_written_in_sequence() -> None:
     events: list[Event] = [
         START,
         ToolCallStart(0, 0, "c0", "f"),
@@ -236,7 +236,7 @@ def test_interleaved_calls_are_written_one_after_the_other() -> None:
     assert [bool(piece) for piece in written[:10]] == [1, 1, 0, 0, 1, 0, 0, 0, 1, 1]
 
 
-def test_many_calls_at_once_cost_no_more_each() -> None:
+def test_many_parallel_calls_cost_no_more_each() -> None:
     n = 3_000
     events: list[Event] = [START]
     events += [ToolCallStart(0, i, f"c{i}", "f") for i in range(n)]
@@ -257,7 +257,7 @@ def test_refusal_and_text_are_parts_of_one_message() -> None:
     assert places == [0, 1]
 
 
-def test_citations_stand_at_their_text() -> None:
+def test_citations_are_at_their_text() -> None:
     events: list[Event] = [
         START,
         TextDelta(0, "abc"),
@@ -382,7 +382,7 @@ def test_failing(kind: Any, code: str) -> None:
     assert [item["type"] for item in response["output"]] == ["reasoning", "message"]
 
 
-def test_failing_before_the_beginning() -> None:
+def test_failing_before_the_start() -> None:
     raw = Encoder(client()).fail("upstream_error", "why")
     assert frames_of(raw) == [
         {
@@ -484,7 +484,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
 
 # Two schemas for each of many events are slow to check.
 @given(streams())
-def test_what_is_written_is_valid_and_says_the_same(events: list[Event]) -> None:
+def test_written_stream_is_valid_and_means_the_same(events: list[Event]) -> None:
     raw = write(*events)
     frames = frames_of(raw)
     check_events(frames)

@@ -57,7 +57,7 @@ def reached(result: ChannelCheck) -> list[str]:
     return [stage["name"] for stage in result.stages if stage["ok"]]
 
 
-def test_a_working_channel_passes_every_stage_and_the_result_is_kept(fake: FakeUpstream) -> None:
+def test_working_channel_passes_every_stage_and_stores_the_result(fake: FakeUpstream) -> None:
     channel = channel_to(fake.url)
     result = check_channel(SYSTEM, channel, "other")
     assert (result.ok, result.fault, result.upstream_model) == (True, None, "fake-64")
@@ -103,7 +103,7 @@ def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> 
         ("anthropic", "rerank-v3.5", "rankings"),
     ],
 )
-def test_what_a_provider_does_not_have_is_told_before_anything_is_sent(
+def test_unsupported_operation_is_reported_before_sending(
     fake: FakeUpstream, provider: str, model: str, noun: str
 ) -> None:
     """Not by the first request of a customer."""
@@ -158,7 +158,7 @@ def test_a_wrong_key_is_told_and_not_shown(fake: FakeUpstream) -> None:
     assert "sk-wrong-provider-key-000000" not in str(channel.last_test)
 
 
-def test_a_wrong_key_of_google_is_no_rejected_request(fake: FakeUpstream) -> None:
+def test_wrong_google_key_is_not_a_rejected_request(fake: FakeUpstream) -> None:
     """Google answers it with 400 (F5)."""
     channel = channel_to(
         fake.url.replace("/v1", "/v1beta"), key="AIza-wrong-provider-key-0000", provider="gemini"
@@ -168,7 +168,7 @@ def test_a_wrong_key_of_google_is_no_rejected_request(fake: FakeUpstream) -> Non
     assert "AIza-wrong-provider-key-0000" not in str(channel.last_test)
 
 
-def test_what_the_provider_says_is_kept_without_the_key_that_it_repeats(
+def test_provider_message_is_stored_without_the_key(
     fake: FakeUpstream,
 ) -> None:
     channel = channel_to(fake.url)
@@ -197,20 +197,20 @@ def test_a_closed_and_a_silent_port(listener: AbstractContextManager[int], fault
     assert (result.fault, reached(result)) == (fault, ["address"])
 
 
-def test_a_server_that_speaks_no_tls(fake: FakeUpstream) -> None:
+def test_server_without_tls(fake: FakeUpstream) -> None:
     secure = fake.url.replace("http://", "https://")
     result = check_channel(SYSTEM, channel_to(secure), "fake")
     assert (result.fault, reached(result)) == ("tls", ["address"])
 
 
-def test_a_missing_key_is_told_before_anything_is_sent() -> None:
+def test_missing_key_is_reported_before_sending() -> None:
     channel = channel_to("http://127.0.0.1:9/v1", key="", provider="openai")
     result = check_channel(SYSTEM, channel, "fake")
     assert (result.fault, reached(result)) == ("configuration", [])
     assert "needs a key" in result.detail
 
 
-def test_a_name_that_the_channel_does_not_serve_is_an_error(fake: FakeUpstream) -> None:
+def test_unserved_model_name_is_an_error(fake: FakeUpstream) -> None:
     channel = channel_to(fake.url)
     with pytest.raises(ValueError, match="does not serve"):
         check_channel(SYSTEM, channel, "elsewhere")
@@ -265,13 +265,13 @@ def test_each_failure_of_a_variant_is_found_at_its_stage(
     assert reached(result)[-1] == passed
 
 
-def test_what_does_not_fit_the_schema_is_found() -> None:
+def test_schema_violations_are_found() -> None:
     assert matches_schema('{"city": "Oslo"}', _SCHEMA)
     for text in ("", "Oslo", "[]", '{"city": 1}', '{"city": "Oslo", "more": 1}', "{" * 2000):
         assert not matches_schema(text, _SCHEMA)
 
 
-def test_a_cancelled_test_leaves_its_provider_in_the_middle(fake: FakeUpstream) -> None:
+def test_cancelled_test_aborts_its_request(fake: FakeUpstream) -> None:
     channel = channel_to(fake.url)
     fake.reset()
     fake.script("#tokens=200 #hold=2")
@@ -286,7 +286,7 @@ def test_a_cancelled_test_leaves_its_provider_in_the_middle(fake: FakeUpstream) 
     assert row["emitted"] < 200
 
 
-def test_the_cost_of_a_test_is_that_of_the_channel_before_that_of_the_model(
+def test_channel_test_cost_prefers_the_channels_price(
     fake: FakeUpstream,
 ) -> None:
     channel, now = channel_to(fake.url), clock.now()
@@ -301,7 +301,7 @@ def test_the_cost_of_a_test_is_that_of_the_channel_before_that_of_the_model(
     assert check_channel(SYSTEM, channel, "fake").cost_nano == 5 * sum(tokens.values())
 
 
-def test_the_cost_of_a_test_is_that_of_its_region(fake: FakeUpstream) -> None:
+def test_channel_test_cost_uses_its_region(fake: FakeUpstream) -> None:
     """As the relay's: the most exact region that has a price, else the price of any other."""
     channel, now = channel_to(fake.url, region="eu-west-1"), clock.now()
     costs = {"": 1, "regional": 3, "eu-west-1": 7, "us-east-1": 9}
@@ -315,7 +315,7 @@ def test_the_cost_of_a_test_is_that_of_its_region(fake: FakeUpstream) -> None:
         assert result.cost_nano == nano * sum(result.meters.values()) > 0, region
 
 
-def test_the_cost_of_a_test_in_an_unknown_region_is_not_known(fake: FakeUpstream) -> None:
+def test_channel_test_cost_is_unknown_in_an_unknown_region(fake: FakeUpstream) -> None:
     with FakeBedrock(fake) as bedrock:
         more = {"provider": "bedrock", "models": {"fake": OWN}, "timeouts": {"first_content": 20}}
         channel = channel_to(bedrock.url, bedrock.key, **more)

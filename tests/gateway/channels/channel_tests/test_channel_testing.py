@@ -27,7 +27,7 @@ from gateway.channels.channel_tests.rules import (
         (CheckRule(words="额度"), "rejected", 400, "额度不足", TakenOut("words", "额度")),
     ],
 )  # fmt: skip
-def test_a_failed_test_takes_out_by_what_the_rule_names(
+def test_failed_test_disables_as_its_rule_says(
     rule: CheckRule, fault: str, status: int | None, text: str, cause: TakenOut | None
 ) -> None:
     assert removal_by_test(rule, fault, status, text) == cause
@@ -44,7 +44,7 @@ def test_a_failed_test_takes_out_by_what_the_rule_names(
         (1, 20, 20, True),
     ],
 )
-def test_a_share_is_told_of_enough_attempts_only(
+def test_share_needs_enough_attempts(
     percent: int | None, attempts: int, failed: int, out: bool
 ) -> None:
     rule = CheckRule(success_percent=percent)
@@ -57,5 +57,5 @@ def test_a_list_of_statuses(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "600", "40", "403 429", "4x3", "403,", "٤٠٣", "403\n"])
-def test_what_is_no_list_of_statuses(text: str) -> None:
+def test_invalid_lists_of_statuses(text: str) -> None:
     assert not is_status_list(text)

@@ -61,7 +61,7 @@ def actions() -> list[str]:
     )
 
 
-def test_a_channel_that_is_due_is_tested_once_taken_out_and_in_again(fake: FakeUpstream) -> None:
+def test_due_channel_is_tested_once_disabled_and_enabled_again(fake: FakeUpstream) -> None:
     channel = channel_to(fake, every_min=5, statuses="5xx")
     fake.script("#fault=F10")
     assert scheduled_tests.work_off_schedule() == 1
@@ -89,7 +89,7 @@ def later(channel: Channel) -> None:
     Channel.objects.filter(id=channel.id).update(next_test_at=clock.now())
 
 
-def test_what_was_turned_off_by_hand_stays_off(fake: FakeUpstream) -> None:
+def test_manually_disabled_channel_stays_off(fake: FakeUpstream) -> None:
     channel = channel_to(fake, every_min=5, on_key=True)
     change_channel(SYSTEM, channel, {"enabled": False})
     assert scheduled_tests.work_off_schedule() == 0
@@ -98,7 +98,7 @@ def test_what_was_turned_off_by_hand_stays_off(fake: FakeUpstream) -> None:
     assert not channel.enabled
 
 
-def test_who_turns_it_off_by_hand_after_its_rule_has_the_last_word(fake: FakeUpstream) -> None:
+def test_manual_disabling_after_its_rule_wins(fake: FakeUpstream) -> None:
     channel = channel_to(fake, on_key=True)
     fake.script("#fault=F5")
     scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
@@ -119,7 +119,7 @@ def test_without_a_rule_a_failed_test_changes_nothing(fake: FakeUpstream) -> Non
     assert actions() == []
 
 
-def test_too_few_successes_take_out_and_are_forgotten_once_it_is_in_again(
+def test_low_success_rate_disables_and_is_reset_on_return(
     fake: FakeUpstream,
 ) -> None:
     channel = channel_to(fake, success_percent=90)
@@ -175,7 +175,7 @@ def test_a_process_that_dies_leaves_its_channel_to_the_next(fake: FakeUpstream) 
     assert scheduled_tests.work_off_runs() == 1
 
 
-def test_a_channel_that_is_deleted_meanwhile_counts_no_more(fake: FakeUpstream) -> None:
+def test_deleted_channel_no_longer_counts(fake: FakeUpstream) -> None:
     channel_to(fake, "a-stays")
     gone = channel_to(fake, "b-goes")
     run = scheduled_tests.start_run(SYSTEM, "plain")

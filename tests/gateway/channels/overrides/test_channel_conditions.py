@@ -114,7 +114,7 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
         ({"prompt_min": -1}, "prompt_min"),
     ],
 )
-def test_what_no_request_could_meet_is_refused(
+def test_unsatisfiable_conditions_are_rejected(
     dora: Client, channel: Channel, conditions: dict[str, Any], param: str
 ) -> None:
     answer = patch(dora, channel, {"conditions": conditions})
@@ -135,7 +135,7 @@ def test_conditions_by_the_api(dora: Client, channel: Channel) -> None:
     assert (copy["conditions"], copy["region"]) == (CONDITIONS, "us-east-1")
 
 
-def test_what_they_name_may_go_without_keeping_the_channel_from_other_changes(
+def test_removed_condition_targets_do_not_block_other_changes(
     dora: Client, channel: Channel
 ) -> None:
     patch(dora, channel, {"conditions": {"plans": ["pro"]}})
@@ -144,7 +144,7 @@ def test_what_they_name_may_go_without_keeping_the_channel_from_other_changes(
     assert patch(dora, channel, {"conditions": {"plans": ["pro"]}}).status_code == 422
 
 
-def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -> None:
+def test_file_and_export_round_trip(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)
     east = Channel.objects.get()
@@ -162,7 +162,7 @@ def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -
     assert "nothing to change" in installation.apply(exported, "--prune")
 
 
-def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
+def test_organisation_and_key_require_a_data_policy(people: Cast) -> None:
     olga = signed_in(people.alice)
     answer = olga.patch(
         "/api/v1/organisation",

@@ -37,19 +37,19 @@ ASKED = ScreenedRequest(
         ({"plans": ["pro"], "teams": ["other"], "tags": ["alpha"]}, "team"),
     ],
 )
-def test_all_that_are_stated_must_hold(quantities: dict[str, Any], reason: str | None) -> None:
+def test_all_stated_conditions_apply(quantities: dict[str, Any], reason: str | None) -> None:
     conditions = compile_conditions(normal(quantities), PLANS, HOLDERS)
     assert conditions is not None
     assert conditions.why_not(ASKED) == reason
 
 
-def test_who_is_on_no_plan_is_on_none_of_those() -> None:
+def test_customer_without_a_plan_matches_no_plan() -> None:
     conditions = compile_conditions({"plans": ["pro"]}, PLANS, HOLDERS)
     assert conditions is not None
     assert conditions.why_not(ASKED._replace(plan_id=None)) == "plan"
 
 
-def test_what_says_nothing_is_not_stored() -> None:
+def test_empty_conditions_are_not_stored() -> None:
     values = {"plans": [], "tags": ["b", "a", "b"], "prompt_min": None, "prompt_max": 0}
     assert normal(values) == {"tags": ["a", "b"], "prompt_max": 0}
     assert compile_conditions(normal({"plans": []}), PLANS, HOLDERS) is None

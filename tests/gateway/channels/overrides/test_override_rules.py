@@ -54,7 +54,7 @@ def test_all_stated_conditions_must_be_met(conditions: dict[str, Any], fits: boo
     assert len(overrides.fitting(ASKED).when) == fits
 
 
-def test_a_request_of_nobody_meets_no_condition_of_a_team() -> None:
+def test_request_without_a_team_meets_no_team_condition() -> None:
     overrides = msgspec.convert(
         {"when": [rule(teams=["acme"]), rule(endpoints=["responses"]), rule(models=["m"])]},
         RequestOverrides,
@@ -85,7 +85,7 @@ def test_rules_apply_after_the_rest_and_in_their_order() -> None:
     assert overrides.written_headers(values) == {"x-a": "m", "x-b": "base"}
 
 
-def test_what_is_held_covers_the_rules_that_fit() -> None:
+def test_hold_covers_the_matching_rules() -> None:
     """P2: of a rule that is not for a request nothing is held."""
     value = "x" * 1000
     rules = [rule(models=[name], parameters={"openai": {"set": {"k": value}}}) for name in "ab"]
@@ -115,7 +115,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("when", "words"), REFUSED)
-def test_a_rule_that_could_not_apply_is_refused(when: Any, words: str) -> None:
+def test_inapplicable_rule_is_rejected(when: Any, words: str) -> None:
     with pytest.raises(ChannelRefused) as refused:
         check_overrides(OPENAI, {"when": when})
     assert refused.value.field.startswith("overrides")
@@ -123,7 +123,7 @@ def test_a_rule_that_could_not_apply_is_refused(when: Any, words: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_rule_names_teams_that_there_are() -> None:
+def test_rule_may_only_name_existing_teams() -> None:
     with pytest.raises(ChannelRefused, match="no team nobody"):
         check_rule_teams({"when": [rule(teams=["nobody"])]})
 
@@ -164,7 +164,7 @@ def test_the_text_of_rules_is_read_as_it_is_written() -> None:
         "when model m\nopenai set seed low",
     ],
 )  # fmt: skip
-def test_a_line_that_is_no_part_of_a_rule_is_named(text: str) -> None:
+def test_invalid_rule_line_is_named(text: str) -> None:
     with pytest.raises(ChannelRefused):
         read_rules(text)
 

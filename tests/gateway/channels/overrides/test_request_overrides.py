@@ -73,7 +73,7 @@ def test_parameters_are_set_defaulted_and_removed(
     assert body(dialect, fields, **on(dialect, **verbs)) == sent
 
 
-def test_what_is_not_named_keeps_its_bytes() -> None:
+def test_unnamed_fields_keep_their_bytes() -> None:
     raw = b'{"a": 1.10, "big": 123456789012345678901234567890, "o": {"x": 1e400, "y": 1}}'
     sent = overrides(**on("openai", set={"o.y": 2})).chat_body(raw, "openai")
     assert sent == b'{"a":1.10,"big":123456789012345678901234567890,"o":{"x":1e400,"y":2}}'
@@ -110,13 +110,13 @@ PROMPTS: list[tuple[Dialect, str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("dialect", "mode", "fields", "sent"), PROMPTS)
-def test_a_system_prompt_stands_where_it_is_said(
+def test_system_prompt_goes_to_the_stated_place(
     dialect: Dialect, mode: str, fields: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     assert body(dialect, fields, system_prompt={"text": "ours", "mode": mode}) == sent
 
 
-def test_what_is_added_is_no_more_than_is_held_for_it() -> None:
+def test_additions_never_exceed_their_hold() -> None:
     """P2: a token has at least a byte, so the bytes that are added bound the tokens."""
     inputs = json.dumps({"messages": [U]}, separators=(",", ":")).encode()
     for text in ("a", "é" * 300, "\n" * 50, "😀" * 100):
@@ -152,9 +152,7 @@ PROTECTED: list[tuple[Dialect, str, Any]] = [
 
 
 @pytest.mark.parametrize(("dialect", "name", "value"), PROTECTED)
-def test_what_the_money_or_the_form_hangs_on_is_refused(
-    dialect: Dialect, name: str, value: Any
-) -> None:
+def test_money_or_form_related_fields_are_rejected(dialect: Dialect, name: str, value: Any) -> None:
     assert is_protected(dialect, name, value)
     for verbs in ({"set": {name: value or 1}}, {"default": {name: value or 1}}, {"remove": [name]}):
         with pytest.raises(ChannelRefused, match="cannot be changed"):
@@ -169,14 +167,14 @@ accept-encoding expect x-client-request-id idempotency-key x-weir-labels X-Weir-
 
 
 @pytest.mark.parametrize("name", [*RESERVED, "", "a b", "a:b", "a\r\nb", "é", "x" * 65, "a\0"])
-def test_no_header_of_the_connection_or_of_who_asks_is_set_or_passed(name: str) -> None:
+def test_connection_and_identity_headers_are_never_set(name: str) -> None:
     assert not is_header(name)
     for part in ({"headers": {name: "v"}}, {"client_headers": [name]}):
         with pytest.raises(ChannelRefused):
             check_overrides(OPENAI, part)
 
 
-def test_nor_is_the_header_that_authenticates_at_the_provider() -> None:
+def test_provider_authentication_header_is_never_set() -> None:
     azure = PROVIDERS["azure_openai"]
     (header,) = {spoken.auth.header for spoken in azure.dialects.values()}
     with pytest.raises(ChannelRefused):
@@ -190,12 +188,12 @@ def test_no_value_ends_its_line(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["{", "}", "{secret}", "{request_id", "{{model}}", "{}"])
-def test_only_known_variables_stand_in_braces(value: str) -> None:
+def test_only_known_variables_may_be_in_braces(value: str) -> None:
     with pytest.raises(ChannelRefused):
         check_overrides(OPENAI, {"headers": {"x-a": value}})
 
 
-def test_a_variable_brings_no_line_end_with_it() -> None:
+def test_variable_cannot_add_a_line_end() -> None:
     """The name of a model is the client's."""
     changed = overrides(headers={"x-a": "<{model}>", "x-u": "{user}"})
     values = dict.fromkeys(("request_id", "organisation", "key", "user"), "")
@@ -244,7 +242,7 @@ def test_a_field_is_passed_dropped_or_refused(
 # ---- as it is stored and written
 
 
-def test_one_form_is_stored() -> None:
+def test_rules_are_stored_in_one_form() -> None:
     values = {
         "parameters": {"openai": {"set": {"top_k": 1}}, "gemini": {"remove": []}},
         "headers": {"X-A": "{model}"},

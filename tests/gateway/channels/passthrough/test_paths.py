@@ -160,7 +160,7 @@ _PATTERNS = st.sampled_from(["/files", "/files/*", "/files/**", "/files/*/a", "/
 @example("/files/%252e%252e/admin", "/files/**")
 @example("/files/a%3Fb/a", "/files/*/a")
 @example("/files/a;b/a", "/files/*/a")
-def test_accepted_path_stays_below_its_pattern_however_it_is_read(raw: str, pattern: str) -> None:
+def test_accepted_path_stays_below_its_pattern(raw: str, pattern: str) -> None:
     try:
         path = normalise_path(raw)
     except BadPath:

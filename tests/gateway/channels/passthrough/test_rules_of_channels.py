@@ -82,7 +82,7 @@ def test_rules_are_stored_in_one_form_with_prices(channel: Channel) -> None:
     assert prices("path_cost") == COSTS
 
 
-def test_cost_that_is_zero_is_known_and_one_that_is_left_out_is_not(channel: Channel) -> None:
+def test_cost_of_zero_is_known_and_a_missing_cost_is_not(channel: Channel) -> None:
     lines = "GET /a 1 cost=0\nGET /b 1\nGET /c 1 /n 0.1 5 unit_cost=0.2"
     change_channel(SYSTEM, channel, {"pass_through": parse_rules(lines)})
     channel.refresh_from_db()
@@ -97,7 +97,7 @@ def test_cost_that_is_zero_is_known_and_one_that_is_left_out_is_not(channel: Cha
     assert prices("path_cost") == {}
 
 
-def test_price_of_unchanged_rule_stays_and_of_changed_rule_is_new(channel: Channel) -> None:
+def test_only_a_changed_rule_gets_a_new_price(channel: Channel) -> None:
     before = set(PriceVersion.objects.values_list("id", flat=True))
     cheaper = LINES.replace("0.001", "0.0005")
     change_channel(SYSTEM, channel, {"pass_through": parse_rules(cheaper)})
@@ -148,7 +148,7 @@ def test_change_is_in_the_audit_log(channel: Channel) -> None:
         ("GET /a 1 /total 1 0.5", "a maximum charge above the price per request"),
     ],
 )
-def test_rule_that_cannot_hold_is_refused(channel: Channel, lines: str, words: str) -> None:
+def test_invalid_rule_is_rejected(channel: Channel, lines: str, words: str) -> None:
     with pytest.raises(ChannelRefused, match=re.escape(words)) as caught:
         change_channel(SYSTEM, channel, {"pass_through": parse_rules(lines)})
     assert caught.value.field == "pass_through"

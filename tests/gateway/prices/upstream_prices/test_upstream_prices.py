@@ -91,7 +91,7 @@ def due() -> None:
     UpstreamPriceList.objects.update(next_check_at=clock.now())
 
 
-def test_prices_are_proposed_applied_by_hand_and_nothing_is_billed_before(
+def test_proposed_prices_apply_by_hand_and_bill_nothing_before(
     channel: Channel, fake: FakePrices, people: Cast
 ) -> None:
     dora = cast.actor(people.dora)
@@ -150,9 +150,7 @@ def test_a_markup_proposes_sale_prices_that_cover_the_cost(
     assert list_prices(["fast"])[-1].source == SOURCE
 
 
-def test_the_schedule_tells_operators_once(
-    channel: Channel, fake: FakePrices, people: Cast
-) -> None:
+def test_schedule_notifies_operators_once(channel: Channel, fake: FakePrices, people: Cast) -> None:
     publish(fake, fast=("0.000001", "0.000002"))
     dora = cast.actor(people.dora)
     follow_prices(dora, channel)
@@ -250,7 +248,7 @@ def test_the_address_of_a_new_api() -> None:
         (500, b"oops", "unavailable"),
     ],
 )
-def test_what_is_no_list_is_said_and_changes_nothing(
+def test_malformed_list_is_reported_and_changes_nothing(
     channel: Channel, fake: FakePrices, people: Cast, status: int, body: bytes, fault: str
 ) -> None:
     dora = cast.actor(people.dora)
@@ -270,7 +268,7 @@ def test_the_connector_guards_the_address(channel: Channel) -> None:
     assert read_prices(target_of(channel)).fault == "denied"
 
 
-def test_a_channel_that_leads_elsewhere_is_followed_no_more(
+def test_redirecting_channel_is_no_longer_followed(
     channel: Channel, fake: FakePrices, people: Cast
 ) -> None:
     publish(fake, fast=("0.000001", "0.000002"))
@@ -329,7 +327,7 @@ def test_operators_read_prices_on_the_page_and_decide_by_rows(
     assert PriceProposal.objects.filter(state="open").count() == 1
 
 
-def test_the_same_by_the_api(channel: Channel, fake: FakePrices, people: Cast) -> None:
+def test_api_does_the_same(channel: Channel, fake: FakePrices, people: Cast) -> None:
     publish(fake, fast=("0.0000012", "0.000004"), slow=("-1", "-1"))
     api, url = signed_in(people.dora), f"/api/v1/channels/{id_text(channel.id)}/upstream-prices"
 

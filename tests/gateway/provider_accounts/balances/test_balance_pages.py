@@ -66,7 +66,7 @@ def text_of(client: Client, path: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_pages_show_what_is_left_and_ask_now(dora: Client, channel: Channel) -> None:
+def test_pages_show_the_balance_and_refresh_it(dora: Client, channel: Channel) -> None:
     path = reverse("channel", args=[id_text(channel.id)])
     shown = text_of(dora, path)
     assert "Balance at the provider" in shown
@@ -80,7 +80,7 @@ def test_the_pages_show_what_is_left_and_ask_now(dora: Client, channel: Channel)
     assert "19.99 USD" in text_of(dora, reverse("channels"))
 
 
-def test_an_unknown_balance_is_shown_with_its_reason_beside_the_last_one(
+def test_unknown_balance_shows_its_reason_and_the_last_one(
     dora: Client, channel: Channel, fake: FakeBalances
 ) -> None:
     check_balance(SYSTEM, channel)
@@ -94,7 +94,7 @@ def test_an_unknown_balance_is_shown_with_its_reason_beside_the_last_one(
     assert "management keys only" in shown
 
 
-def test_a_channel_that_rests_says_why_and_when_it_serves_again(
+def test_resting_channel_states_its_reason_and_end(
     dora: Client, channel: Channel, fake: FakeBalances
 ) -> None:
     fake.spend(KEY, "19.5")
@@ -105,7 +105,7 @@ def test_a_channel_that_rests_says_why_and_when_it_serves_again(
     assert "A test that passes turns it on again." not in shown
 
 
-def test_a_channel_whose_balance_is_not_read_shows_none(dora: Client, channel: Channel) -> None:
+def test_channel_without_balance_reading_shows_none(dora: Client, channel: Channel) -> None:
     Channel.objects.update(balance_source="none")
     path = reverse("channel", args=[id_text(channel.id)])
     assert "Balance at the provider" not in text_of(dora, path)
@@ -113,9 +113,7 @@ def test_a_channel_whose_balance_is_not_read_shows_none(dora: Client, channel: C
     assert "The balance could not be read." in answer.content.decode()
 
 
-def test_a_provider_that_reports_balances_is_named_where_none_is_read(
-    dora: Client, channel: Channel
-) -> None:
+def test_balance_reporting_provider_is_named_where_unread(dora: Client, channel: Channel) -> None:
     path = reverse("channel", args=[id_text(channel.id)])
     Channel.objects.update(balance_source="none", provider="deepseek")
     assert "This provider reports what is left." in text_of(dora, path)
@@ -139,7 +137,9 @@ def test_the_settings_are_changed_on_the_form(dora: Client, channel: Channel) ->
     assert dora.post(path, settings(channel, balance_warn_below="0")).status_code == 422
 
 
-def test_the_api_sets_asks_and_shows(dora: Client, channel: Channel, fake: FakeBalances) -> None:
+def test_api_sets_refreshes_and_shows_the_balance(
+    dora: Client, channel: Channel, fake: FakeBalances
+) -> None:
     path = f"/api/v1/channels/{id_text(channel.id)}"
     shown = dora.get(path).json()
     assert shown["balance_source"] == "openrouter"
@@ -170,7 +170,7 @@ def test_the_api_sets_asks_and_shows(dora: Client, channel: Channel, fake: FakeB
         {"balance_warn_below": "1e3"},
     ],
 )
-def test_what_is_no_amount_or_source_is_refused(
+def test_invalid_amount_or_source_is_rejected(
     dora: Client, channel: Channel, body: dict[str, object]
 ) -> None:
     path = f"/api/v1/channels/{id_text(channel.id)}"

@@ -105,7 +105,7 @@ def actions() -> list[str]:
         ("one_api", Amount("", 20 * G), ["/v1/dashboard/billing/subscription"]),
     ],
 )
-def test_each_provider_is_asked_with_the_key_and_its_balance_kept_with_its_time(
+def test_each_provider_is_asked_with_its_key_and_the_balance_dated(
     fake: FakeBalances, source: str, amount: Amount, paths: list[str]
 ) -> None:
     fake.spend(KEY, "12.5")
@@ -148,7 +148,7 @@ def test_a_key_without_a_limit_is_never_low(fake: FakeBalances, source: str) -> 
         ("hang", "timeout"),
     ],
 )  # fmt: skip
-def test_what_is_not_told_is_unknown_with_its_reason_and_nothing_rests(
+def test_missing_balance_is_unknown_and_rests_nothing(
     fake: FakeBalances, answer: Any, fault: str
 ) -> None:
     """The fault table: a question that fails has no effect on requests. P14: no key is kept."""
@@ -160,7 +160,7 @@ def test_what_is_not_told_is_unknown_with_its_reason_and_nothing_rests(
     assert (channel.enabled, told(), actions()) == (True, [], [])
 
 
-def test_a_balance_that_falls_below_the_amount_is_told_once_each_time(fake: FakeBalances) -> None:
+def test_balance_falling_below_the_amount_is_reported_once_each(fake: FakeBalances) -> None:
     channel = channel_at(fake, "deepseek", balance_warn_below_nano=10 * G)
     assert not read(channel).low
     fake.spend(KEY, "10.01")
@@ -208,7 +208,7 @@ def test_a_channel_rests_before_it_is_empty_and_serves_again(fake: FakeBalances)
     assert Fact.objects.filter(kind="channel.taken_out").count() == 1
 
 
-def test_what_another_reason_took_out_stays_out_and_the_other_way_round(
+def test_other_reasons_for_resting_are_independent(
     fake: FakeBalances,
 ) -> None:
     channel = channel_at(fake, balance_rest_below_nano=5 * G)
@@ -226,7 +226,7 @@ def test_what_another_reason_took_out_stays_out_and_the_other_way_round(
     assert not channel.enabled
 
 
-def test_a_channel_that_rests_is_not_tested_on_what_is_left(fake: FakeBalances) -> None:
+def test_low_balance_channel_is_not_tested(fake: FakeBalances) -> None:
     channel = channel_at(fake, balance_rest_below_nano=100 * G, testing={"every_min": 5})
     read(channel)
     work_off_schedule()
@@ -242,7 +242,7 @@ def due(channel: Channel) -> None:
     Channel.objects.filter(id=channel.id).update(next_balance_at=clock.now())
 
 
-def test_it_is_read_when_it_is_due_by_one_process(fake: FakeBalances) -> None:
+def test_due_balance_is_read_by_one_process(fake: FakeBalances) -> None:
     channel = channel_at(fake)
     assert check_balances() == 1
     assert check_balances() == 0
@@ -338,7 +338,7 @@ def test_no_inside_address_is_asked(fake: FakeBalances) -> None:
     assert fake.seen == []
 
 
-def test_who_asks_by_hand_is_in_the_trail(fake: FakeBalances, people: Cast) -> None:
+def test_manual_refresh_is_audited(fake: FakeBalances, people: Cast) -> None:
     channel = channel_at(fake)
     check_balance(cast.actor(people.dora), channel)
     event = AuditEvent.objects.get(action="channel.balance_asked")
@@ -347,7 +347,7 @@ def test_who_asks_by_hand_is_in_the_trail(fake: FakeBalances, people: Cast) -> N
     assert AuditEvent.objects.filter(action="channel.balance_asked").count() == 1
 
 
-def test_keys_that_were_not_reached_are_asked_first_the_next_time(
+def test_unreached_keys_are_asked_first_next_time(
     fake: FakeBalances, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.left[SECOND] = Decimal(50)

@@ -135,7 +135,7 @@ def test_the_currency_of_a_host(host: str, currency: str) -> None:
         ("one_api", b'{"soft_limit_usd": 5}'),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_unknown_and_never_zero(source: str, body: bytes) -> None:
+def test_unreadable_balance_is_unknown_and_never_zero(source: str, body: bytes) -> None:
     with pytest.raises(BalanceUnknown) as unknown:
         read_balance(source, [body], "api.moonshot.cn")
     assert not isinstance(unknown.value, BalanceRefused)
@@ -159,7 +159,7 @@ def test_an_error_with_status_200_is_an_error(
         answer(source, document, document)
 
 
-def test_the_usage_of_a_site_may_be_an_error_where_its_limit_is_none() -> None:
+def test_site_usage_may_fail_where_its_limit_is_none() -> None:
     with pytest.raises(BalanceRefused, match="gone"):
         answer("new_api", LIMIT, {"error": {"message": "gone"}})
 
@@ -181,7 +181,7 @@ JSON: Final = st.recursive(
 
 
 @given(st.sampled_from(sorted(PATHS)), JSON | st.binary(max_size=40))
-def test_any_answer_is_a_balance_within_64_bits_or_unknown(source: str, drawn: Any) -> None:
+def test_any_answer_is_a_64_bit_balance_or_unknown(source: str, drawn: Any) -> None:
     body = drawn if isinstance(drawn, bytes) else json.dumps(drawn).encode()
     try:
         balance = read_balance(source, [body] * len(PATHS[source]), "api.deepseek.com")
@@ -206,14 +206,14 @@ def reading(*nano: int, ago: dt.timedelta = dt.timedelta(0), fault: str = "") ->
     return failed_reading(told, NOW, fault, "") if fault else told
 
 
-def test_a_balance_is_below_only_where_every_currency_is() -> None:
+def test_balance_is_low_only_if_every_currency_is() -> None:
     two = Balance((Amount("CNY", 0), Amount("USD", 5)))
     assert is_below(two, 6)
     assert not is_below(two, 5)
     assert not is_below(Balance(unlimited=True), 5)
 
 
-def test_a_reading_is_low_below_the_operator_s_amount_and_not_at_it() -> None:
+def test_balance_below_the_operators_amount_is_low() -> None:
     assert known_reading(of("USD", 4), NOW, 5).low
     assert not known_reading(of("USD", 5), NOW, 5).low
     assert not known_reading(of("USD", 4), NOW, None).low
@@ -251,7 +251,7 @@ TOO_LONG: Final = STALE + dt.timedelta(seconds=1)
         ([reading(4, ago=TOO_LONG)], "serve"),
     ],
 )
-def test_a_channel_rests_only_on_what_was_just_read(
+def test_channel_rests_only_on_a_fresh_reading(
     readings: list[Reading | None], verdict: Verdict
 ) -> None:
     assert decide_rest(readings, 5, NOW) == verdict

@@ -64,7 +64,7 @@ def test_a_bill_is_compared_and_its_differences_are_settled(
         ({"channels": [str(CHANNEL)]}, 404, None),
     ],
 )
-def test_what_is_no_bill(
+def test_malformed_bills(
     people: Cast, bill: dict[str, Any], change: dict[str, Any], status: int, param: str | None
 ) -> None:
     refused = send(signed_in(people.dora), "POST", URL, {**bill, **change})

@@ -83,7 +83,7 @@ def unsure(people: Cast, provider: Provider) -> list[Key]:
 
 
 @pytest.mark.usefixtures("unsure")
-def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
+def test_unending_provider_answer_is_read_for_a_while(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage_reconciliation, "_ASKING_S", 0.3)
@@ -107,7 +107,7 @@ def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
     ],
     ids=["deep", "deep usage", "surrogate", "nul", "odd numbers", "no text", "too large", "empty"],
 )
-def test_no_answer_of_a_provider_is_a_defect_of_ours(provider: Provider, body: bytes) -> None:
+def test_no_provider_answer_is_an_internal_error(provider: Provider, body: bytes) -> None:
     provider.body = body
     usage_reconciliation.reconcile()
     assert provider.asked == 3
@@ -117,9 +117,7 @@ def test_no_answer_of_a_provider_is_a_defect_of_ours(provider: Provider, body: b
 
 @pytest.mark.usefixtures("unsure")
 @pytest.mark.parametrize(("more", "learnt"), [(b"", 3), (b',"holo_tokens":7', 0)])
-def test_a_usage_that_tells_something_unknown_moves_no_money(
-    provider: Provider, more: bytes, learnt: int
-) -> None:
+def test_unknown_usage_member_moves_no_money(provider: Provider, more: bytes, learnt: int) -> None:
     """P28: its known part would be less than what is owed."""
     provider.body = b'{"usage":{"prompt_tokens":1,"completion_tokens":1%b},"final":true}' % more
     usage_reconciliation.reconcile()

@@ -158,7 +158,7 @@ def test_no_credentials(key: Any, replies: list[Reply], kind: type, words: str) 
         {"type": "container"},
     ],
 )
-def test_a_key_that_is_none(key: dict[str, Any]) -> None:
+def test_malformed_key(key: dict[str, Any]) -> None:
     with pytest.raises(BadKey):
         read_amazon_key(json.dumps(key))
 

@@ -86,7 +86,7 @@ def test_a_service_account_signs_an_assertion() -> None:
     assert credentials.ends_at_s == NOW + 3599
 
 
-def test_the_assertion_is_the_one_of_google_auth() -> None:
+def test_assertion_matches_google_auth() -> None:
     """Byte for byte, but for the seconds in which each begins."""
     (step,), _ = drive(service_account_key(), token())
     ours = parse_qs(asked(step).body.decode())["assertion"][0]
@@ -215,7 +215,7 @@ def test_a_refusal_names_the_reason() -> None:
         token(-3600),
     ],
 )
-def test_anything_else_is_a_failure(reply: Reply) -> None:
+def test_other_answers_are_a_failure(reply: Reply) -> None:
     assert refused(reply).startswith("failed: ")
 
 
@@ -236,7 +236,7 @@ def pem(key: Any) -> str:
         ({"token_uri": "file:///etc/passwd"}, "token_uri must be an address"),
     ],
 )
-def test_a_key_that_is_none_is_refused_by_name(over: dict[str, Any], words: str) -> None:
+def test_malformed_key_is_rejected_by_name(over: dict[str, Any], words: str) -> None:
     text = json.dumps(service_account_key() | over)
     with pytest.raises(BadKey, match=words):
         read_google_key(text)
@@ -255,12 +255,12 @@ def test_a_key_that_is_none_is_refused_by_name(over: dict[str, Any], words: str)
         {"service_account_impersonation": {"token_lifetime_seconds": 5}},
     ],
 )
-def test_an_external_account_that_is_not_served(over: dict[str, Any]) -> None:
+def test_unsupported_external_account(over: dict[str, Any]) -> None:
     with pytest.raises(BadKey):
         read_google_key(json.dumps(EXTERNAL | over))
 
 
-def test_other_keys_are_sent_as_they_are() -> None:
+def test_other_keys_are_sent_unchanged() -> None:
     vertex = provider_named("vertex")
     assert read_google_key("AIzaSy-plain") is None
     assert vertex.headers("AIzaSy-plain", "gemini") == {"x-goog-api-key": "AIzaSy-plain"}

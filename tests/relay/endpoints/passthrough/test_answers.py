@@ -81,7 +81,7 @@ def test_last_event_with_the_value_counts_wherever_it_is_split() -> None:
         assert reader.end() == Value(2_000_000, "2"), at
 
 
-def test_a_stream_may_end_without_an_empty_line_and_leave_the_space_out() -> None:
+def test_stream_may_lack_its_final_empty_line_and_space() -> None:
     for raw in (b'data: {"a": 1}\n\ndata:{"a": 5}', b'data:{"a": 5}\n\n'):
         reader = ValueReader("/a", MOST, "text/event-stream")
         reader.feed(raw)
@@ -98,13 +98,13 @@ def test_a_stream_may_end_without_an_empty_line_and_leave_the_space_out() -> Non
         ("", False),
     ],
 )
-def test_what_is_no_plain_json_is_not_read(kind: str, read: bool) -> None:
+def test_only_plain_json_is_read(kind: str, read: bool) -> None:
     reader = ValueReader("/a", MOST, kind)
     reader.feed(b'{"a": 5}')
     assert reader.end() == (Value(5_000_000, "5") if read else UNREADABLE)
 
 
-def test_reader_keeps_no_more_than_it_may() -> None:
+def test_reader_drops_an_oversized_answer() -> None:
     for kind in ("application/json", "text/event-stream", "application/x+json"):
         reader = ValueReader("/a", MOST, kind)
         for _ in range(40):
@@ -114,7 +114,7 @@ def test_reader_keeps_no_more_than_it_may() -> None:
 
 
 @given(st.lists(st.sampled_from([SECRET, SECRET[:5], SECRET[:-1], "a", "sk-", "-0"]), max_size=8))
-def test_secret_is_masked_wherever_an_answer_is_split(words: list[str]) -> None:
+def test_secret_is_masked_however_an_answer_is_split(words: list[str]) -> None:
     raw = "".join(words).encode()
     masked = raw.replace(SECRET.encode(), b"*" * len(SECRET))
     for at in range(len(raw) + 1):
@@ -124,7 +124,7 @@ def test_secret_is_masked_wherever_an_answer_is_split(words: list[str]) -> None:
     assert b"".join([*(mask.feed(raw[i : i + 1]) for i in range(len(raw))), mask.end()]) == masked
 
 
-def test_where_there_is_no_secret_nothing_is_masked() -> None:
+def test_answer_without_secrets_is_not_masked() -> None:
     for secrets in ([], ["short"]):
         mask = SecretMask(secrets)
         assert (mask.feed(b"a short"), mask.end()) == (b"a short", b"")

@@ -54,7 +54,7 @@ def test_a_bill_is_of_the_request_and_of_the_value() -> None:
     assert counted.unknown_nano() == 1_000
 
 
-def test_what_has_no_price_is_free_or_under_review() -> None:
+def test_unpriced_pass_through_is_free_or_under_review() -> None:
     assert meter("", price=None).bill_stream("measured").charge_nano == 0
     assert meter("", price=None).unknown_nano() == 0
     unpriced = meter("", price=PriceVersion({"answer_micros": 1}))
@@ -63,7 +63,7 @@ def test_what_has_no_price_is_free_or_under_review() -> None:
     assert unpriced.unknown_nano() == 0
 
 
-def test_a_refused_request_is_not_charged() -> None:
+def test_rejected_request_is_not_charged() -> None:
     assert Bill({}, 0, "none", (), None) == passing._NOT_CHARGED
 
 
@@ -103,7 +103,7 @@ def incoming(calls: Calls, fault: Any = None) -> Any:
     return SimpleNamespace(pieces=calls.of("pieces", "its pieces"), framing=b"frame", fault=fault)
 
 
-def test_the_first_content_is_waited_for_from_when_all_is_sent() -> None:
+def test_first_content_timeout_runs_from_the_end_of_sending() -> None:
     calls = Calls()
     attempt_of(calls)._allow_times()
     assert calls == [("limit", "total", 30.0), ("allow", "first_content", 3.0)]
@@ -121,7 +121,7 @@ def test_the_first_content_is_waited_for_from_when_all_is_sent() -> None:
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-async def test_a_body_that_is_read_once_goes_over_a_connection_of_its_own(fresh: bool) -> None:
+async def test_single_read_body_gets_its_own_connection(fresh: bool) -> None:
     """F32: it cannot be sent again."""
     calls = Calls()
     one = attempt_of(calls)
@@ -141,7 +141,7 @@ async def test_a_body_that_is_read_once_goes_over_a_connection_of_its_own(fresh:
     assert one._sent, "its provider may answer before it has the whole body"
 
 
-async def test_a_request_without_a_body_counts_as_sent_before_it_is_answered() -> None:
+async def test_bodyless_request_counts_as_sent_before_its_answer() -> None:
     calls = Calls()
     for body, sent in ((None, True), (incoming(calls), False)):
         one = attempt_of(calls, body)
@@ -155,7 +155,7 @@ async def test_a_request_without_a_body_counts_as_sent_before_it_is_answered() -
         assert one._sent is sent
 
 
-async def test_headers_of_the_channels_overrides_go_along(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_override_headers_of_the_channel_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passing, "overridden_headers", lambda *_: {"x-more": "2"})
     calls = Calls()
     await attempt_of(calls, overrides="some")._send(fresh=False)
@@ -163,7 +163,7 @@ async def test_headers_of_the_channels_overrides_go_along(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 407, 408, 429, 500, 501, 599])
-async def test_what_says_something_of_the_channel_is_a_failure(
+async def test_status_about_the_channel_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     async def read(*_: object) -> UpstreamFailed:
@@ -181,7 +181,7 @@ async def test_what_says_something_of_the_channel_is_a_failure(
     ("status", "expired", "dropped"),
     [(401, False, True), (403, True, True), (403, False, False), (500, False, False)],
 )
-async def test_credentials_that_no_longer_count_are_used_no_more(
+async def test_rejected_credentials_are_not_used_again(
     monkeypatch: pytest.MonkeyPatch, status: int, expired: bool, dropped: bool
 ) -> None:
     """A 403 is mostly about the path, which the client chose."""
@@ -200,7 +200,7 @@ async def test_credentials_that_no_longer_count_are_used_no_more(
 
 
 @pytest.mark.parametrize("status", [200, 303, 400, 404, 409, 499])
-async def test_what_says_something_of_the_request_is_its_answer(status: int) -> None:
+async def test_status_about_the_request_is_its_answer(status: int) -> None:
     calls = Calls()
     assert (await attempt_of(calls, status=status)._send(fresh=False)).status == status
     assert ("cut",) not in calls
@@ -210,7 +210,7 @@ async def test_what_says_something_of_the_request_is_its_answer(status: int) -> 
     ("fault", "ended", "told"),
     [(None, "left", False), ("fault", None, False), ("fault", "left", True)],
 )
-async def test_a_fault_of_the_body_is_told_where_it_ended_the_request(
+async def test_body_fault_that_ends_the_request_is_reported(
     monkeypatch: pytest.MonkeyPatch, fault: str | None, ended: str | None, told: bool
 ) -> None:
     calls = Calls()
@@ -231,7 +231,7 @@ async def test_a_fault_of_the_body_is_told_where_it_ended_the_request(
 @pytest.mark.parametrize(
     ("fault", "blamed"), [("F1", True), ("F4", True), ("F5", False), ("F11", False)]
 )
-async def test_only_a_channel_that_cannot_be_reached_is_blamed(
+async def test_only_an_unreachable_channel_is_blamed(
     monkeypatch: pytest.MonkeyPatch, fault: str, blamed: bool
 ) -> None:
     """Clients choose the paths: no answer to one says anything of the channel's health."""
@@ -328,9 +328,7 @@ async def test_an_empty_piece_is_not_written() -> None:
 
 
 @pytest.mark.parametrize(("gone", "begun"), [(True, False), (False, True)])
-async def test_an_answer_is_read_to_its_end_for_a_client_that_has_left(
-    gone: bool, begun: bool
-) -> None:
+async def test_answer_is_read_to_its_end_after_the_client_left(gone: bool, begun: bool) -> None:
     one = Relayed(200, (b'{"n": ', b"2}"), gone=gone, most=10**9, content_type="application/json")
     await one.relay.relay(one.answer)
     assert one.meter.value == Value(2_000_000, "2")
@@ -339,7 +337,7 @@ async def test_an_answer_is_read_to_its_end_for_a_client_that_has_left(
     assert one.left == []
 
 
-async def test_what_is_read_on_is_not_begun_again() -> None:
+async def test_answer_being_drained_is_not_started_again() -> None:
     one = Relayed(200, (b"rest",))
     one.relay.committed = True
     await one.relay.relay(one.answer)
@@ -365,14 +363,14 @@ async def test_an_answer_without_a_body_is_not_read(
     [("GET", 200, 1, True), ("GET", 299, 1, True), ("GET", 300, 1, False),
      ("HEAD", 200, 1, False), ("GET", 200, None, False)],
 )  # fmt: skip
-def test_a_value_is_read_where_a_rule_charges_it(
+def test_value_is_read_only_if_a_rule_charges_it(
     method: str, status: int, most: int | None, read: bool
 ) -> None:
     one = Relayed(status, method=method, most=most)
     assert (one.relay._reader(one.answer) is not None) is read
 
 
-async def test_a_length_is_told_of_what_is_not_chunked() -> None:
+async def test_length_is_sent_unless_chunked() -> None:
     for length, coding, told in (("3", "", True), ("3", "chunked", False), ("", "", False)):
         one = Relayed(200)
         if length:
@@ -384,7 +382,7 @@ async def test_a_length_is_told_of_what_is_not_chunked() -> None:
 
 
 @pytest.mark.parametrize("status", [299, 300, 399, 400])
-async def test_a_redirect_is_told_with_its_path_here_or_is_an_error(status: int) -> None:
+async def test_redirect_names_our_path_or_is_an_error(status: int) -> None:
     """F21: nothing was sent to the client yet."""
     redirects = 300 <= status < 400
     one = Relayed(status, location="/a")
@@ -404,7 +402,7 @@ async def test_a_redirect_is_told_with_its_path_here_or_is_an_error(status: int)
 
 
 @pytest.mark.parametrize(("status", "charged"), [(399, True), (400, False), (401, False)])
-async def test_a_refusal_of_the_request_is_not_charged(status: int, charged: bool) -> None:
+async def test_provider_rejection_is_not_charged(status: int, charged: bool) -> None:
     one = Relayed(status)
     await one.relay.relay(one.answer)
     settled = [call for call in one.calls if call[0] in ("settle", "good")]
@@ -418,7 +416,7 @@ async def test_a_refusal_of_the_request_is_not_charged(status: int, charged: boo
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_an_answer_that_is_cut_is_charged_for_what_was_delivered(gone: bool) -> None:
+async def test_cut_answer_is_charged_for_what_was_delivered(gone: bool) -> None:
     error = ErrorAnswer("session_ended", 401, "gone")
     cut = [] if gone else [("cut",)]
     one = Relayed(gone=gone)

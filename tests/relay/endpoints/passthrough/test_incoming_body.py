@@ -55,7 +55,7 @@ class Reading:
         return b"".join(step for step in self.steps if isinstance(step, bytes))
 
 
-async def test_a_body_of_known_length_goes_on_as_it_came() -> None:
+async def test_body_of_known_length_is_forwarded_unchanged() -> None:
     reading = Reading(part(b"ab"), part(b""), part(b"c", more=False), length=3)
     assert reading.body.framing == b"content-length: 3\r\n"
     assert await reading.whole() == b"abc"
@@ -74,14 +74,14 @@ async def test_a_body_of_unknown_length_is_framed_in_chunks() -> None:
 
 
 @pytest.mark.parametrize("length", [None, 9])
-async def test_a_client_that_leaves_is_no_fault(length: int | None) -> None:
+async def test_leaving_client_is_no_fault(length: int | None) -> None:
     reading = Reading(part(b"ab"), LEFT, length=length)
     assert (await reading.interrupted()).strip(b"2\r\n") == b"ab"
     assert reading.body.fault is None
     assert "sent" not in reading.steps
 
 
-async def test_a_client_that_sends_no_more_is_told_so() -> None:
+async def test_stalled_upload_gets_a_timeout() -> None:
     reading = Reading(part(b"ab"), length=9, wait_s=0.01)
     assert await reading.interrupted() == b"ab"
     fault = reading.body.fault
@@ -91,7 +91,7 @@ async def test_a_client_that_sends_no_more_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(("size", "taken"), [(8, True), (9, False)])
-async def test_a_body_is_at_most_so_large(
+async def test_body_size_is_limited(
     monkeypatch: pytest.MonkeyPatch, size: int, taken: bool
 ) -> None:
     monkeypatch.setattr(incoming_body, "BODY_BYTES_MAX", 8)
@@ -104,7 +104,7 @@ async def test_a_body_is_at_most_so_large(
     assert reading.body.fault.kind == "body_too_large"
 
 
-async def test_nothing_is_read_behind_a_body_that_is_still_read() -> None:
+async def test_nothing_is_read_after_an_unfinished_body() -> None:
     reading = Reading(part(b"a", more=False), LEFT)
     behind = asyncio.create_task(reading.body.receive_after())
     await asyncio.sleep(0)

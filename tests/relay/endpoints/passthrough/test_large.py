@@ -89,7 +89,7 @@ def test_hundred_megabytes_up_and_down_take_no_memory(
     assert lonely.record(request_id)["charge_nano"] == 10_000_000
 
 
-def test_slow_ends_hold_the_other_end_back(lonely: Hub, provider: Provider) -> None:
+def test_slow_reader_holds_back_the_other_end(lonely: Hub, provider: Provider) -> None:
     read, go_on = threading.Event(), threading.Event()
 
     def read_late(handler: Handler) -> None:
@@ -137,7 +137,7 @@ def _fill(client: socket.socket) -> int:
     return sent
 
 
-def test_provider_that_takes_no_more_is_a_timeout(lonely: Hub, provider: Provider) -> None:
+def test_provider_that_stops_reading_is_a_timeout(lonely: Hub, provider: Provider) -> None:
     go_on = threading.Event()
 
     def wait(handler: Handler) -> None:
@@ -161,7 +161,7 @@ def test_provider_that_takes_no_more_is_a_timeout(lonely: Hub, provider: Provide
     assert lonely.balance(tenant)["customer:available"] == 10**9
 
 
-def test_client_that_leaves_its_upload_pays_nothing(lonely: Hub, provider: Provider) -> None:
+def test_client_leaving_its_upload_pays_nothing(lonely: Hub, provider: Provider) -> None:
     root, tenant = channel_of(lonely, provider, RULES), lonely.tenant("1.00")
     with closing(socket.create_connection(("127.0.0.1", lonely.port), 30)) as client:
         head = f"POST {root}/large HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {tenant.key}\r\n"
@@ -175,7 +175,7 @@ def test_client_that_leaves_its_upload_pays_nothing(lonely: Hub, provider: Provi
     lonely.assert_books_balance()
 
 
-def test_client_that_leaves_its_answer_pays_the_request(lonely: Hub, provider: Provider) -> None:
+def test_client_leaving_its_answer_pays_the_request(lonely: Hub, provider: Provider) -> None:
     root, tenant = channel_of(lonely, provider, RULES), lonely.tenant("1.00")
     broken = threading.Event()
 

@@ -102,7 +102,7 @@ def test_trick_with_request_line_reaches_nothing(
         ("HEAD {root}/open/a HTTP/1.1", ""),
     ],
 )
-def test_path_arrives_in_the_form_that_was_compared(
+def test_path_arrives_in_the_compared_form(
     hub: Hub, provider: Provider, root: str, tenant: Tenant, line: str, target: str
 ) -> None:
     before = len(provider.seen)
@@ -111,7 +111,7 @@ def test_path_arrives_in_the_form_that_was_compared(
     assert (status, seen) == ((200, [target]) if target else (405, []))
 
 
-def test_other_methods_of_a_path_are_named(
+def test_rejected_method_lists_the_allowed_ones(
     hub: Hub, provider: Provider, root: str, tenant: Tenant
 ) -> None:
     """RFC 9110, section 15.5.6."""
@@ -191,7 +191,7 @@ def test_redirect_stays_on_the_list(
     hub.settled(tenant)
 
 
-def test_key_of_an_organisation_that_is_used_alone_refuses(
+def test_own_key_without_pass_through_rejects_requests(
     hub: Hub, provider: Provider, root: str
 ) -> None:
     """The installation's key, which passes requests on, is not used without being asked; others use

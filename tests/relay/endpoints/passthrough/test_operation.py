@@ -59,7 +59,7 @@ def test_a_path_goes_below_the_base_url(raw: str, query: str, url: str) -> None:
     assert target(raw, base_url="https://api.example.com/v1/").url == url.partition("?")[0]
 
 
-def test_who_asks_is_named_where_the_channel_passes_it_on() -> None:
+def test_user_is_named_where_the_channel_passes_it_on() -> None:
     named = target(
         "/passthrough/east/files/1", passed_headers={"openai": frozenset({b"user-agent"})}
     )
@@ -84,13 +84,13 @@ def test_who_asks_is_named_where_the_channel_passes_it_on() -> None:
         ("/passthrough/east/files/1", "key=wk%2D1", "GET", "malformed_json"),
     ],
 )
-def test_what_is_not_on_the_list_is_not_sent(raw: str, query: str, method: str, kind: str) -> None:
+def test_unlisted_path_is_not_sent(raw: str, query: str, method: str, kind: str) -> None:
     with pytest.raises(RequestFault) as fault:
         target(raw, query, method)
     assert fault.value.kind == kind
 
 
-async def test_what_is_passed_on_is_waited_for_as_a_whole() -> None:
+async def test_pass_through_waits_for_the_whole_answer_time() -> None:
     """Its first byte may take as long as all of it: nobody knows whether it is a stream."""
     asked = target("/passthrough/east/files/1")
     prepared = await _Unchanged(asked).prepare(cast(Any, None))
@@ -105,7 +105,7 @@ def test_the_root_of_a_channel_ends_with_a_slash() -> None:
     assert fault.value.kind == "route_not_found"
 
 
-def test_the_largest_value_is_held_where_a_rule_has_one() -> None:
+def test_largest_rule_value_is_held() -> None:
     plain = PassThroughRule(("GET",), "/a", "0.10")
     valued = PassThroughRule(("GET",), "/a", "0.10", "/cost", "0.01", "1.00")
     rates = cast(Any, {})
@@ -113,7 +113,7 @@ def test_the_largest_value_is_held_where_a_rule_has_one() -> None:
     assert _Unit(valued).bound(rates) == {"answer_micros": 90_000_000}
 
 
-def test_a_channel_without_rules_is_none() -> None:
+def test_channel_without_rules_passes_nothing() -> None:
     with pytest.raises(RequestFault) as fault:
         target("/passthrough/east/files/1", path_rules=())
     assert fault.value.kind == "route_not_found"
@@ -143,7 +143,7 @@ def test_a_channel_without_rules_is_none() -> None:
         ("/v1/files/%2e%2e", None),
     ],
 )
-def test_a_redirect_leads_to_a_path_on_the_list_or_nowhere(text: str, here: str | None) -> None:
+def test_redirect_leads_to_a_listed_path_or_nowhere(text: str, here: str | None) -> None:
     assert target("/passthrough/east/files/1").location(text, ()) == here
 
 
@@ -238,7 +238,7 @@ def test_a_pass_through_is_one_attempt_at_its_channel(monkeypatch: pytest.Monkey
         ({"priced": False}, "model_unpriced"),
     ],
 )
-def test_who_may_not_pass_is_told_why(
+def test_unallowed_pass_through_gets_the_reason(
     monkeypatch: pytest.MonkeyPatch, circumstances: dict[str, bool], kind: str
 ) -> None:
     with pytest.raises(RequestFault) as fault:
@@ -246,7 +246,7 @@ def test_who_may_not_pass_is_told_why(
     assert fault.value.kind == kind
 
 
-def test_a_channel_that_rests_or_may_not_have_the_data_is_not_asked(
+def test_resting_or_disallowed_channel_is_not_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for circumstances in ({"ready": False}, {"policy": DataPolicy(zero_retention=True)}):

@@ -94,7 +94,7 @@ def test_every_method_passes_with_its_body(
     assert spent(hub, tenant) == CENT
 
 
-def test_headers_of_client_that_are_not_the_providers_stay_here(
+def test_foreign_client_headers_stay_here(
     hub: Hub, provider: Provider, root: str, tenant: Tenant
 ) -> None:
     own = {
@@ -273,7 +273,7 @@ def test_unknown_value_is_under_review_with_its_hold(
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 303), ("GET", 304), ("HEAD", 200)])
-def test_answer_that_has_no_value_costs_the_request(
+def test_answer_without_the_value_costs_the_request(
     hub: Hub, provider: Provider, root: str, tenant: Tenant, method: str, status: int
 ) -> None:
     provider.answers["/search"] = lambda handler: handler.reply(b"", status=status)
@@ -356,7 +356,7 @@ def test_record_has_the_status_of_the_provider(
     assert spent(hub, tenant) == CENT
 
 
-def test_request_that_nobody_can_pay_is_not_sent(hub: Hub, provider: Provider, root: str) -> None:
+def test_unpayable_request_is_not_sent(hub: Hub, provider: Provider, root: str) -> None:
     poor, before = hub.tenant("0.005"), len(provider.seen)
     answer = hub.request("GET", f"{root}/files/a", poor)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
@@ -401,7 +401,7 @@ def test_limits_and_networks_of_keys_hold(hub: Hub, provider: Provider, root: st
     assert hub.request("GET", f"{root}/files/a", budgeted).status == 402
 
 
-def test_channel_whose_policy_does_not_fit_is_not_asked(hub: Hub, provider: Provider) -> None:
+def test_channel_with_an_unfit_policy_is_not_asked(hub: Hub, provider: Provider) -> None:
     root = channel_of(hub, provider, [FLAT])
     before = len(provider.seen)
     headers = {"x-weir-data-policy": "zero_retention"}
@@ -414,7 +414,7 @@ def test_channel_whose_policy_does_not_fit_is_not_asked(hub: Hub, provider: Prov
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 451])
-def test_refusal_of_request_passes_and_costs_nothing(
+def test_provider_rejection_passes_and_costs_nothing(
     hub: Hub, provider: Provider, root: str, tenant: Tenant, status: int
 ) -> None:
     body = b'{"their": "own form"}'
@@ -438,7 +438,7 @@ WRONG_KEYS = {
 
 
 @pytest.mark.parametrize("form", WRONG_KEYS)
-def test_a_wrong_key_with_the_status_of_a_refusal_is_ours(
+def test_provider_rejecting_our_key_is_our_fault(
     hub: Hub, provider: Provider, root: str, tenant: Tenant, form: str
 ) -> None:
     """F5, F9: the client's own key is fine, and hears nothing of the provider's."""
@@ -468,9 +468,7 @@ def test_failure_of_provider_is_ours_and_costs_nothing(
     assert hub.request("GET", f"{root}/files/a", tenant).status == 200
 
 
-def test_answer_that_breaks_off_is_cut(
-    hub: Hub, provider: Provider, root: str, tenant: Tenant
-) -> None:
+def test_broken_off_answer_is_cut(hub: Hub, provider: Provider, root: str, tenant: Tenant) -> None:
     def break_off(handler: Handler) -> None:
         handler.begin("application/json")
         handler.chunk(b'{"usage": ')
@@ -565,7 +563,7 @@ def test_silent_provider_is_a_timeout(hub: Hub, provider: Provider) -> None:
     assert spent(hub, tenant) == 0
 
 
-def test_provider_that_cannot_be_reached_is_502(hub: Hub, provider: Provider) -> None:
+def test_unreachable_provider_is_502(hub: Hub, provider: Provider) -> None:
     root = channel_of(hub, replace(provider, port=9), [FLAT])
     tenant = hub.tenant("10.00")
     answer = hub.request("PUT", f"{root}/files/a", tenant, b"x")

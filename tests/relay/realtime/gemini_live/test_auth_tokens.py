@@ -141,7 +141,7 @@ def test_the_official_client_of_javascript_creates_and_uses_one(
     assert (record["model"], record["meters"]["out_text"]) == (model, 3)
 
 
-def test_locked_fields_are_the_tokens_and_others_the_pages(
+def test_token_locks_some_fields_and_the_page_sets_others(
     hub: Hub, door: Door, provider: FakeGeminiLive, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -193,7 +193,7 @@ def test_creation_leaves_a_record(hub: Hub, provider: FakeGeminiLive, model: str
 # Its uses ---------------------------------------------------------------------------------------
 
 
-def test_its_uses_are_counted_once_over_all_processes(
+def test_token_uses_are_counted_once_across_processes(
     own_hub: Hub, provider: FakeGeminiLive
 ) -> None:
     """Twelve at once, over two processes: three of them."""
@@ -217,7 +217,7 @@ def test_its_uses_are_counted_once_over_all_processes(
         assert row["uses"] == 3
 
 
-def test_a_token_of_any_number_of_uses(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
+def test_token_with_unlimited_uses(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
     tenant = hub.tenant()
     token = token_for(hub, tenant, uses=0)
     for _ in range(3):
@@ -233,7 +233,7 @@ def test_a_token_of_any_number_of_uses(hub: Hub, provider: FakeGeminiLive, model
     assert len(hub.rows(query, tenant.key_id)) == 1
 
 
-def test_to_resume_its_session_is_no_further_use(
+def test_resuming_its_session_is_no_further_use(
     hub: Hub, provider: FakeGeminiLive, model: str
 ) -> None:
     """But that of another token is, and there may be none left."""
@@ -262,7 +262,7 @@ def in_seconds(seconds: float) -> str:
     return (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)).isoformat()
 
 
-def test_its_sessions_end_at_its_end(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
+def test_token_sessions_end_with_the_token(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
     """In the middle of a turn, which is settled by its usage so far."""
     tenant = hub.tenant()
     token = token_for(hub, tenant, expireTime=in_seconds(3))
@@ -278,7 +278,7 @@ def test_its_sessions_end_at_its_end(hub: Hub, provider: FakeGeminiLive, model: 
     assert closed(hub, token, model=model)[0] == 401
 
 
-def test_it_opens_sessions_until_its_time(
+def test_token_opens_sessions_until_its_deadline(
     hub: Hub, provider: FakeGeminiLive, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open one goes on."""
@@ -306,7 +306,7 @@ def test_it_ends_no_later_than_its_key(hub: Hub, model: str) -> None:
 # Its key ----------------------------------------------------------------------------------------
 
 
-def test_whatever_ends_the_key_ends_what_a_token_opened(
+def test_whatever_ends_the_key_ends_its_token_sessions(
     hub: Hub, provider: FakeGeminiLive, model: str
 ) -> None:
     """P11: the same causes as for the key itself, all at once; whose key stays goes on."""
@@ -340,7 +340,7 @@ LIMITS: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_the_limits_of_its_key_hold(
+def test_token_is_limited_by_its_key(
     hub: Hub, provider: FakeGeminiLive, model: str, limit: str
 ) -> None:
     limits, status = LIMITS[limit]
@@ -356,9 +356,7 @@ def test_the_limits_of_its_key_hold(
     assert closed(hub, token, model=model)[0] == status
 
 
-def test_labels_of_its_creation_are_those_of_its_sessions(
-    hub: Hub, provider: FakeGeminiLive, model: str
-) -> None:
+def test_token_labels_apply_to_its_sessions(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
     tenant = hub.tenant()
     labels = {"x-weir-labels": '{"customer": "c-42"}', "x-weir-max-cost": "0.000000001"}
     token = token_for(hub, tenant, headers=labels)
@@ -400,7 +398,7 @@ def test_it_opens_nothing_else(hub: Hub, model: str) -> None:
     assert closed(hub, answer.json()["value"], model=model)[0] == 401
 
 
-def test_a_forged_one_opens_nothing(hub: Hub, model: str) -> None:
+def test_forged_token_opens_nothing(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     token = token_for(hub, tenant)
     sealed = token.removeprefix("auth_tokens/")
@@ -423,7 +421,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_it_sets_stays(hub: Hub, provider: FakeGeminiLive, model: str, change: str) -> None:
+def test_token_settings_cannot_be_changed(
+    hub: Hub, provider: FakeGeminiLive, model: str, change: str
+) -> None:
     """No later message changes it; without a setup of its own, there is nothing to change."""
     tenant = hub.tenant()
     token = token_for(hub, tenant, bidiGenerateContentSetup={"model": model})

@@ -83,7 +83,7 @@ def test_a_session_is_a_series_of_requests(
         assert record["ttft_ms"] is not None
 
 
-def test_sound_is_heard_said_and_charged(
+def test_audio_is_received_sent_and_charged(
     hub: Hub, door: Door, provider: FakeGeminiLive, model: str
 ) -> None:
     """A second of sound is a turn of its own; pictures are counted; thoughts and searches are
@@ -138,7 +138,7 @@ def test_a_function_is_called_within_a_turn(
     assert provider.calls[-1].received == ["client_content", "tool_response"]
 
 
-def test_an_interrupted_answer_is_charged_for_what_was_said(
+def test_interrupted_answer_is_charged_for_what_was_said(
     hub: Hub, door: Door, provider: FakeGeminiLive, model: str
 ) -> None:
     tenant = hub.tenant()
@@ -165,9 +165,7 @@ def test_an_interrupted_answer_is_charged_for_what_was_said(
     assert usages[0]["responseTokenCount"] >= 4
 
 
-def test_a_session_is_resumed_by_its_team_alone(
-    hub: Hub, door: Door, provider: FakeGeminiLive
-) -> None:
+def test_only_its_team_resumes_a_session(hub: Hub, door: Door, provider: FakeGeminiLive) -> None:
     """The conversation goes on where it was; its handle opens nothing for others (P12)."""
     with FakeGeminiLive() as other:
         model = live_model(hub, provider, other)
@@ -260,7 +258,7 @@ OF_PROVIDER = {
 
 
 @pytest.mark.parametrize("case", OF_PROVIDER)
-def test_a_setup_that_the_provider_refuses(hub: Hub, door: Door, case: str) -> None:
+def test_setup_rejected_by_the_provider(hub: Hub, door: Door, case: str) -> None:
     """The client is told why; where another channel can, it opens the session (P7)."""
     close, code, kind = OF_PROVIDER[case]
     with FakeGeminiLive() as broken, FakeGeminiLive() as other:
@@ -287,7 +285,7 @@ FAULTS = {"close@3": "upstream_truncated", "bye@3": "upstream_truncated",
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_provider_that_fails_in_a_turn(
+def test_provider_failing_in_a_turn(
     hub: Hub, door: Door, provider: FakeGeminiLive, model: str, fault: str
 ) -> None:
     """The client gets a close with the reason; what came is counted here, within the hold."""
@@ -326,7 +324,7 @@ def test_usage_that_is_missing_late_or_unknown(
         assert record["pricing"]["unknown"]
 
 
-def test_a_client_that_leaves_in_a_turn(
+def test_client_leaving_in_a_turn(
     hub: Hub, door: Door, provider: FakeGeminiLive, model: str
 ) -> None:
     """The answer cannot be cancelled: its usage is awaited, and charged (P6)."""
@@ -365,9 +363,7 @@ def test_a_revoked_key_ends_the_session(
     assert record["charge_nano"] > 0
 
 
-def test_a_budget_that_is_used_up_ends_the_session(
-    hub: Hub, door: Door, provider: FakeGeminiLive
-) -> None:
+def test_used_up_budget_ends_the_session(hub: Hub, door: Door, provider: FakeGeminiLive) -> None:
     """No turn begins that could cost more than is left (P2); the provider is told a limit that the
     balance covers, and it stays."""
     dear = {name: rate * 10**3 for name, rate in RATES.items()}

@@ -108,7 +108,7 @@ GOODBYES = {
 
 
 @pytest.mark.parametrize("said", GOODBYES)
-def test_a_provider_that_says_goodbye(hub: Hub, provider: FakeGeminiLive, said: str) -> None:
+def test_provider_going_away(hub: Hub, provider: FakeGeminiLive, said: str) -> None:
     """The client hears it; between turns, the session ends in order, in a turn it is cut."""
     tenant = hub.tenant()
     with live(hub, tenant.key, live_model(hub, provider)) as talk:
@@ -123,9 +123,7 @@ def test_a_provider_that_says_goodbye(hub: Hub, provider: FakeGeminiLive, said: 
     hub.assert_books_balance()
 
 
-def test_after_a_goodbye_the_session_is_resumed_where_it_was(
-    hub: Hub, provider: FakeGeminiLive
-) -> None:
+def test_session_resumes_after_the_provider_went_away(hub: Hub, provider: FakeGeminiLive) -> None:
     """Its hold covers the context that it brings; its channel alone has it (P7)."""
     with FakeGeminiLive() as other:
         tenant, model = hub.tenant(), live_model(hub, provider, other)
@@ -154,9 +152,7 @@ def test_after_a_goodbye_the_session_is_resumed_where_it_was(
         assert len(another.calls) == before
 
 
-def test_a_session_budget_that_is_used_up_ends_the_session(
-    hub: Hub, provider: FakeGeminiLive
-) -> None:
+def test_used_up_session_budget_ends_the_session(hub: Hub, provider: FakeGeminiLive) -> None:
     """P2: no turn begins that could cost more than is left of it; what was said is charged."""
     model = live_model(hub, provider, rates={name: rate * 10**3 for name, rate in RATES.items()})
     tenant = hub.tenant()

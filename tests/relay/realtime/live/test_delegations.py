@@ -110,7 +110,7 @@ def test_a_function_of_the_client(hub: Hub, provider: FakeLive, model: str) -> N
     assert len(provider.sessions[-1].backend) == 2
 
 
-def test_a_response_that_never_ends(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_unending_response(hub: Hub, provider: FakeLive, model: str) -> None:
     """F25: it is charged by our own count when its session ends."""
     backend, tenant = backend_of(hub, model), hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -125,7 +125,7 @@ def test_a_response_that_never_ends(hub: Hub, provider: FakeLive, model: str) ->
     assert 20 <= response["meters"]["out_text"] <= 40
 
 
-def test_tools_that_have_no_price(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_unpriced_tools(hub: Hub, provider: FakeLive, model: str) -> None:
     """P28: what may be charged beside the tokens is refused before the session starts."""
     backend, tenant = backend_of(hub, model, listed=True), hub.tenant()
     sessions = len(provider.sessions)
@@ -140,7 +140,7 @@ def test_tools_that_have_no_price(hub: Hub, provider: FakeLive, model: str) -> N
     assert all(not session.start for session in provider.sessions[sessions:])
 
 
-def test_a_backend_that_cannot_be_paid(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_unpayable_backend(hub: Hub, provider: FakeLive, model: str) -> None:
     """Its next response is held before the session starts."""
     rates = {"in_text": 10**12, "out_text": 10**13}
     backend, tenant = backend_of(hub, model, rates), hub.tenant()

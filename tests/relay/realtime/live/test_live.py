@@ -173,7 +173,7 @@ def test_minutes_at_their_bounds(hub: Hub, provider: FakeLive, model: str, secon
     assert spent(hub, tenant) == sum(exact)
 
 
-def test_a_client_that_hangs_up(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_client_hanging_up(hub: Hub, provider: FakeLive, model: str) -> None:
     """Its session is closed at the provider, and charged by the last report."""
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -185,7 +185,7 @@ def test_a_client_that_hangs_up(hub: Hub, provider: FakeLive, model: str) -> Non
     assert provider.sessions[-1].received[-1]["type"] == "session.close"
 
 
-def test_a_provider_that_goes_away(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_provider_going_away(hub: Hub, provider: FakeLive, model: str) -> None:
     """F14: full minutes stand; what came since the last report is estimated by the sound."""
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -210,9 +210,7 @@ def test_a_provider_that_goes_away(hub: Hub, provider: FakeLive, model: str) -> 
         ("big", "upstream_malformed"),
     ],
 )
-def test_an_upstream_that_breaks(
-    hub: Hub, provider: FakeLive, model: str, fault: str, code: str
-) -> None:
+def test_broken_upstream(hub: Hub, provider: FakeLive, model: str, fault: str, code: str) -> None:
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
         talk.start(model)
@@ -226,7 +224,7 @@ def test_an_upstream_that_breaks(
     assert code in json.dumps([record["kind"], record["message"], last.error.code])
 
 
-def test_a_session_that_its_provider_ends(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_session_ended_by_its_provider(hub: Hub, provider: FakeLive, model: str) -> None:
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
         talk.start(model)
@@ -238,7 +236,7 @@ def test_a_session_that_its_provider_ends(hub: Hub, provider: FakeLive, model: s
     assert (record["charge_nano"], record["status"]) == (MINUTE_NANO * 3 // 60, 200)
 
 
-def test_money_that_is_used_up(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_used_up_money(hub: Hub, provider: FakeLive, model: str) -> None:
     """A minute that cannot be held does not begin; those before it are charged."""
     tenant = hub.tenant("0.12")
     with live(hub, tenant.key) as talk:
@@ -254,9 +252,7 @@ def test_money_that_is_used_up(hub: Hub, provider: FakeLive, model: str) -> None
     assert provider.sessions[-1].heard_ms == 110_000
 
 
-def test_a_session_that_cannot_be_paid_does_not_start(
-    hub: Hub, provider: FakeLive, model: str
-) -> None:
+def test_unpayable_session_does_not_start(hub: Hub, provider: FakeLive, model: str) -> None:
     tenant, sessions = hub.tenant("0.01"), len(provider.sessions)
     with live(hub, tenant.key) as talk:
         talk.connection.send({"type": "session.start", "session": {"model": model}})
@@ -265,7 +261,7 @@ def test_a_session_that_cannot_be_paid_does_not_start(
     assert len(provider.sessions) == sessions
 
 
-def test_a_key_that_is_revoked(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_revoked_key(hub: Hub, provider: FakeLive, model: str) -> None:
     """P6: the session ends within a second, and its time so far is charged."""
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -304,7 +300,7 @@ def test_another_channel_before_the_start(hub: Hub, provider: FakeLive) -> None:
     assert free["charge_nano"] == 0
 
 
-def test_a_start_that_the_provider_refuses(hub: Hub, provider: FakeLive) -> None:
+def test_start_rejected_by_the_provider(hub: Hub, provider: FakeLive) -> None:
     with FakeLive() as strict:
         strict.refuses = {
             "type": "invalid_request_error",
@@ -355,7 +351,7 @@ def test_a_start_that_the_provider_refuses(hub: Hub, provider: FakeLive) -> None
         ),
     ],
 )
-def test_starts_that_are_refused(
+def test_rejected_starts(
     hub: Hub, provider: FakeLive, model: str, event: dict[str, Any], code: str, param: str
 ) -> None:
     """What could not be charged, or not be reached again, is refused with its reason."""
@@ -370,7 +366,7 @@ def test_starts_that_are_refused(
     assert spent(hub, tenant) == 0
 
 
-def test_events_that_are_refused(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_rejected_events(hub: Hub, provider: FakeLive, model: str) -> None:
     """They are answered with an error, and the session goes on."""
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -396,7 +392,7 @@ def test_events_that_are_refused(hub: Hub, provider: FakeLive, model: str) -> No
         ({"seconds": "many"}, "usage_not_integer"),
     ],
 )
-def test_a_report_that_cannot_be(
+def test_impossible_report(
     hub: Hub, model: str, provider: FakeLive, told: dict[str, Any], flag: str
 ) -> None:
     """F27: the time is charged by our own count, and reviewed."""
@@ -414,7 +410,7 @@ def test_a_report_that_cannot_be(
     assert 0 < record["charge_nano"] <= MINUTE_NANO * 6 // 60
 
 
-def test_a_member_that_nobody_knows(hub: Hub, provider: FakeLive, model: str) -> None:
+def test_unknown_usage_member(hub: Hub, provider: FakeLive, model: str) -> None:
     """P28: usage with another member is under review: its hold is kept."""
     tenant = hub.tenant()
     with live(hub, tenant.key) as talk:
@@ -433,7 +429,7 @@ def test_a_member_that_nobody_knows(hub: Hub, provider: FakeLive, model: str) ->
 
 
 @pytest.mark.parametrize("root", ["/v1", "/api/v1"])
-def test_operations_that_are_not_relayed(hub: Hub, root: str) -> None:
+def test_unrelayed_operations(hub: Hub, root: str) -> None:
     """Sound that goes past the hub, and what a provider stores: refused, with the next step."""
     client = OpenAI(base_url=f"{hub.url}{root}", api_key=hub.tenant().key, max_retries=0)
     sdp: Any = {"type": "webrtc", "sdp": "v=0"}
