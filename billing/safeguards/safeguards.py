@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.access.access import get_by_id, require
+from accounts.access.access import require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
@@ -24,7 +24,6 @@ from billing.models import Approval, Safeguard, SafeguardName
 from billing.safeguards.rules import DEFAULTS, is_relaxed, is_valid
 from billing.safeguards.words import name_safeguard, show_safeguard
 from lib.database.tenancy import use_tenant
-from lib.ids import parse_number
 from lib.refusal import Refused
 
 VARIABLES: Final = {
@@ -55,11 +54,6 @@ def all_safeguards(actor: Actor) -> QuerySet[Safeguard]:
     require(actor, "credits.read")
     rows = Safeguard.objects.select_related("organisation")
     return rows.order_by("name", "organisation__name")
-
-
-def access_safeguard(actor: Actor, id: str) -> Safeguard:
-    """Return a safeguard by its id. Raises Http404."""
-    return get_by_id(all_safeguards(actor), parse_number(id))
 
 
 def set_safeguard(
