@@ -220,6 +220,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "settings of the installation": "/admin/settings",
         "backups": "/admin/settings/backups",
         "mail server": "/admin/settings/mail",
+        "approvals": "/admin/approvals",
         "safeguards": "/admin/safeguards",
         "trial credit": "/admin/people/sign-up/trial",
         "status": "/status",
