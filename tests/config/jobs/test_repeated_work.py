@@ -23,6 +23,7 @@ from notify.models import Delivery
 from outbox.models import Fact
 from playground.models import Run
 from tests.config.jobs.test_waiting_work import MAKERS, key, people
+from tests.runner import databases
 from tests.support import cast
 from tests.usage.rows import CHANNEL, admit, end
 from usage.management import demo_data
@@ -242,11 +243,22 @@ STATISTICS: Final[dict[str, Callable[[], None]]] = {
 }
 
 
+def is_summed() -> bool:
+    """Whether the watermark of the sums is beyond every record."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM usage_usagerecord WHERE xid >="
+            " (SELECT xid::text::xid8 FROM usage_rollupwatermark))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def read_little(key: Key, rows: int) -> None:
     fill(key, rows)
     tables = large_tables(LARGE)
     assert tables.keys() > CLONED.keys()
-    do_all(tables)  # what is still to do after so much
+    # What is still to do after so much.
+    databases.run_until(lambda: do_all(tables), is_summed)
     for when, change in STATISTICS.items():
         change()
         # Plans of before are forgotten, as when the server takes statistics by itself.
