@@ -127,6 +127,8 @@ class Ledger:
         """With one high-water mark."""
         attempt = await self.admit()
         self.writer.marks.mark(Marking(attempt.id))
+        # As at the next beat of all streams.
+        self.writer.marks.due = True
         self.writer.renew()
         await self.writer.join()
         self.writer.settle(self.ended(attempt))
