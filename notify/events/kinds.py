@@ -237,7 +237,17 @@ FOR_ORGANISATIONS: Final = tuple(
 GROUPS: Final = (
     (
         gettext_lazy("Balance and payments"),
-        ("balance", "topup", "autotopup", "credit", "code", "promo", "payment", "refund"),
+        (
+            "approval",
+            "balance",
+            "topup",
+            "autotopup",
+            "credit",
+            "code",
+            "promo",
+            "payment",
+            "refund",
+        ),
     ),
     (gettext_lazy("Invoices and subscriptions"), ("invoice", "subscription")),
     (gettext_lazy("Budgets"), ("budget", "raise")),

@@ -77,6 +77,7 @@ ELSEWHERE: Final = {
     "usage/organisations/_organisations.html": "it has the reader's own",
     "usage/organisations/_teams.html": "an organisation has a team",
     "usage/statements/_statements.html": "the running month is in it",
+    "billing/approvals/_approvals.html": "with and without (`tests/billing/approvals`)",
     "config/home/_attention.html": "an installation without anything needs attention",
     "usage/keys/_key_requests.html": _OF_ONE,
     "usage/organisations/team.html": _OF_ONE,

@@ -439,7 +439,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SHARED_BATCH_MAX": "32",
         "_MANY": "64",
         "_FEW": "4",
-        "_CHECKS": "3",
+        "_CHECKS_TO_MARK": "2",
+        "_CHECKS_TO_WRITE": "4",
     },
     "relay.ledger.spool": {
         "_HEAD_BYTES": "9",

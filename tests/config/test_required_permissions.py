@@ -59,6 +59,9 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "balance.read": "offered_plans visible_invoices",
         "topups.read": "visible_top_ups",
     },
+    "billing.approvals.approvals": {
+        "credits.read": "visible_approvals",
+    },
     "billing.invoices.invoices": {
         "credits.write": "_person",
     },

@@ -69,6 +69,7 @@ NO_LIST = {
     "usage/keys/key_bulk.html": "what one change of several keys would do",
     "usage/limits/_budget_chart.html": "the figures of a chart",
     "usage/limits/_budget_log.html": "alerts of one budget",
+    "billing/approvals/approval.html": "the values of one change",
     "billing/safeguards/safeguards.html": "the few that were set, with forms beside them",
     "billing/invoices/_document.html": "the lines of one document",
     "usage/months/seller.html": "the taxes of one seller",

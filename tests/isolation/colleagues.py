@@ -133,7 +133,6 @@ OTHERS: Final[Mapping[str, str]] = {
     "billing.Invoice": _OF_THE_ORGANISATION,
     "billing.InvoicePayment": _OF_THE_ORGANISATION,
     "billing.PriceProposal": _OF_THE_INSTALLATION,
-    "billing.Safeguard": _OF_THE_INSTALLATION,
     "billing.SubscriptionPlan": _OF_THE_INSTALLATION,
     "billing.TopUp": _OF_THE_ORGANISATION,
     "usage.ProviderBill": _OF_THE_INSTALLATION,

@@ -9,7 +9,7 @@ from typing import Final
 from dialects.errors.errors import KINDS
 from relay import errors
 
-_RELAY: Final = Path(errors.__file__).parents[1]
+_RELAY: Final = Path(errors.__file__).parent
 _ROOT: Final = _RELAY.parent
 _ENDING: Final = ("Error", "Exception", "Fault", "Gone", "DatabaseFailed")
 
