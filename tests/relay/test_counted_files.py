@@ -28,7 +28,7 @@ def counting() -> Iterator[Hub]:
         yield hub
 
 
-@pytest.mark.parametrize(("stream", "files_max"), [(False, 82), (True, 85)])
+@pytest.mark.parametrize(("stream", "files_max"), [(False, 85), (True, 88)])
 def test_plain_chat_uses_few_files(
     counting: Hub, fake: FakeUpstream, stream: bool, files_max: int
 ) -> None:
