@@ -337,8 +337,11 @@ def busy(own_hub: Hub, fake: FakeUpstream) -> Iterator[tuple[Hub, Sequence[Sampl
             hub.know(model)
         for n in range(12):
             assert hubs[n % 2].post(tenant, ask(model)).status == 200
-        assert hubs[0].post(tenant, ask("nothing-of-that-name")).status == 404
+        missing = hubs[0].post(tenant, ask("nothing-of-that-name"))
+        assert missing.status == 404
         own_hub.settled(tenant)
+        # What is refused holds nothing, and is recorded a moment later.
+        own_hub.record(missing.headers["x-request-id"])
         yield own_hub, [read(hub.get("/metrics").body) for hub in hubs]
 
 
