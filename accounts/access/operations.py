@@ -43,13 +43,14 @@ class Router(ninja.Router):
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    action: roles.Action | None = getattr(function, "action", None)
     signature = inspect.signature(function)
     wanted = [name for name in ("request", "actor") if name in signature.parameters]
 
     @wraps(function)
     def guarded(request: HttpRequest, **values: Any) -> Any:
         actor = actor_of(request)
+        # Looked up at each call: `requires` counts above and below the route.
+        action: roles.Action | None = getattr(function, "action", None)
         if action is not None:
             require(actor, action)
         known = {"request": request, "actor": actor}

@@ -36,6 +36,12 @@ def guarded(actor: Actor, name: str) -> Any:
     return actor, name
 
 
+@requires("usage.read")
+@router.get("/above/{name}")
+def guarded_above(actor: Actor, name: str) -> Any:
+    return actor, name
+
+
 def call(path: str, actor: Actor) -> Any:
     [operation] = router.path_operations[path].operations
     assert [model.__name__ for model in operation.models] == ["PathParams"]
@@ -60,9 +66,10 @@ def test_an_operation_gets_the_actor_or_the_request_or_both() -> None:
 
 def test_an_operation_answers_those_alone_who_may_call_it() -> None:
     owner = member(Role.OWNER)
-    assert call("/guarded/{name}", owner) == (owner, "a")
-    with pytest.raises(AccessDenied):
-        call("/guarded/{name}", member(None))
+    for path in ("/guarded/{name}", "/above/{name}"):
+        assert call(path, owner) == (owner, "a")
+        with pytest.raises(AccessDenied):
+            call(path, member(None))
 
 
 def test_every_router_of_the_management_api_guards_its_operations() -> None:
