@@ -88,6 +88,8 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
         .replace("{mode}", "fast")
     )
     path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
+    # Gemini's list has 50 models a page, and the tests of a session may have made more.
+    path += "pageSize=1000" if row.shows == "models" else ""
     path += f"&key={key}" if carrier == "query" else ""
     fields: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]}

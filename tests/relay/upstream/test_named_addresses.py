@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dialects.media.midjourney import MODELS as PICTURES
-from dialects.media.suno import MODEL_OF
 from lib.network.egress import EgressDenied, EgressPolicy, check_form_of_named
 from lib.network.outbound import Outbound, read_proxy
 from relay.asgi import Relay
@@ -67,7 +65,7 @@ def _finish_task(hub: Hub, tenant: Tenant, provider: TaskServer, word: str) -> s
 def test_internal_image_is_not_fetched(hub: Hub, inside: Canary, place: str) -> None:
     tenant, url = hub.tenant(), _INSIDE[place](inside.port)
     with FakeMidjourney() as fake, hub.forgetful():
-        serve(hub, fake, "midjourney_proxy", list(PICTURES))
+        serve(hub, fake, "midjourney_proxy", ["mj_imagine"])
         fake.elsewhere = url
         for named in (url, f"{fake.url}/away", url.replace("//", "//me:secret@")):
             id_ = _finish_task(hub, tenant, fake, named)
@@ -88,7 +86,7 @@ def test_a_channels_proxy_reaches_no_inside_host_by_name(
 ) -> None:
     tenant = hub.tenant()
     with FakeProxy(kind) as proxy, FakeMidjourney() as fake, hub.forgetful():  # type: ignore[arg-type]
-        serve(hub, fake, "midjourney_proxy", list(PICTURES))
+        serve(hub, fake, "midjourney_proxy", ["mj_imagine"])
         hub.connection.execute(
             "UPDATE gateway_channel SET proxy_url = %s WHERE base_url = %s", [proxy.url, fake.url]
         )
@@ -106,7 +104,7 @@ def test_a_channels_proxy_reaches_no_inside_host_by_name(
 async def test_internal_clip_is_not_fetched(hub: Hub, inside: Canary) -> None:
     tenant = hub.tenant()
     with FakeSuno() as fake, hub.forgetful():
-        serve(hub, fake, "suno_api", list(MODEL_OF.values()))
+        serve(hub, fake, "suno_api", ["suno_music"])
         led = [_finish_task(hub, tenant, fake, place(inside.port)) for place in _INSIDE.values()]
         own = _finish_task(hub, tenant, fake, f"{fake.url}/clips/1.mp3")
         async with running_relay(hub) as relay:
