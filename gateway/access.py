@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
-from billing.models import Plan, Price, PriceProposal, PriceVersion
+from billing.models import (
+    MemberPlan,
+    OrganisationPlan,
+    Plan,
+    Price,
+    PriceProposal,
+    PriceVersion,
+    TeamPlan,
+)
 from gateway.models import (
     Channel,
     ChannelKey,
@@ -137,6 +146,17 @@ def access_price_plan(actor: Actor, id: str | int) -> Plan:
 
 
 def visible_price_plans(actor: Actor) -> QuerySet[Plan]:
-    """Return the plans, by name."""
+    """Return the plans, by name. Each has `organisation_count`, `team_count` and `member_count`,
+    the number of those that are on it."""
     require(actor, "prices.write")
-    return Plan.objects.order_by("name")
+    return Plan.objects.order_by("name").annotate(
+        organisation_count=_holder_count(OrganisationPlan),
+        team_count=_holder_count(TeamPlan),
+        member_count=_holder_count(MemberPlan),
+    )
+
+
+def _holder_count(model: type[OrganisationPlan | TeamPlan | MemberPlan]) -> Coalesce:
+    # A join with all three would multiply their rows.
+    holders = model._default_manager.filter(plan=OuterRef("pk")).order_by().values("plan")
+    return Coalesce(Subquery(holders.annotate(n=Count("pk")).values("n")), 0)

@@ -1,6 +1,6 @@
 """Access to an organisation's webhooks and their deliveries, and to those of the operators."""
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
@@ -15,9 +15,11 @@ def visible_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
 
 
 def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
-    """Return the operators' webhooks and chats, newest first."""
+    """Return the operators' webhooks and chats, newest first. Each has `last_delivery_id`."""
     require(actor, "channels.read")
+    latest = Delivery.objects.filter(endpoint=OuterRef("pk")).order_by("-id").values("id")[:1]
     rows = WebhookEndpoint.objects.filter(organisation=None, removed_at=None)
+    rows = rows.annotate(last_delivery_id=Subquery(latest))
     return rows.select_related("key", "created_by").order_by("-id")
 
 

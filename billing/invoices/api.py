@@ -23,7 +23,7 @@ from billing.currency.money import format_usd
 from billing.invoices import billing_details
 from billing.invoices.document import state_of
 from billing.invoices.invoices import lines_of
-from billing.invoices.payments import left_nano, payment_state
+from billing.invoices.payments import Payment, payment_of, payments_of
 from billing.invoices.rules import Line, LineKind, percent_text
 from billing.invoices.views import pdf_file
 from billing.models import BuyerDetail, Invoice, TaxRate
@@ -100,7 +100,9 @@ def list_invoices(actor: Actor, query: Query[pagination.PageQuery]) -> InvoicePa
     """The organisation's invoices, credit and debit notes, newest first."""
     rows = visible_invoices(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return InvoicePage(items=[_serialize_invoice(row) for row in page.items], next=page.next)
+    payments = payments_of(page.items)
+    items = [_serialize_invoice(row, payments[row.id]) for row in page.items]
+    return InvoicePage(items=items, next=page.next)
 
 
 @router.get("/invoices/{no}", response=InvoiceDetailOut, summary="Show an invoice")
@@ -108,7 +110,7 @@ def show_invoice(actor: Actor, no: str) -> InvoiceDetailOut:
     """One document with its lines, by its number, or its ID."""
     invoice = access_invoice(actor, no)
     return InvoiceDetailOut(
-        **_serialize_invoice(invoice).model_dump(),
+        **_serialize_invoice(invoice, payment_of(invoice)).model_dump(),
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
         lines=[_serialize_line(line) for line in lines_of(invoice)],
@@ -121,13 +123,13 @@ def download_invoice(actor: Actor, no: str, query: Query[PdfQuery]) -> HttpRespo
     return pdf_file(access_invoice(actor, no), query.language)
 
 
-def _serialize_invoice(invoice: Invoice) -> InvoiceOut:
+def _serialize_invoice(invoice: Invoice, payment: Payment) -> InvoiceOut:
     return answer_of(
         InvoiceOut,
         invoice,
         state=state_of(invoice, invoice.noted),  # type: ignore[attr-defined]
-        payment=payment_state(invoice),
-        left=format_usd(left_nano(invoice)),
+        payment=payment.state,
+        left=format_usd(payment.left_nano),
         corrects=invoice.corrects.number if invoice.corrects else None,
         month=f"{invoice.month:%Y-%m}",
         timezone=invoice.zone,

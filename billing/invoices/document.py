@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.currency.display import TOTAL_PLACES, exact_places, pad
 from billing.currency.money import format_usd
 from billing.invoices.invoices import lines_of
-from billing.invoices.payments import due_on, left_nano, payment_state
+from billing.invoices.payments import due_on, payment_of
 from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.words import meter_name, rate_figure, unit_word
@@ -86,7 +86,7 @@ def state_of(invoice: Invoice, noted: bool) -> str:
 def describe_payment(invoice: Invoice) -> dict[str, Any]:
     """Return how a document was paid, for its page. `payment_badge` is None for a document that
     shows no payment state."""
-    state = payment_state(invoice)
+    state, left_nano = payment_of(invoice)
     return {
         "payment_badge": PAYMENTS[state] if state else None,
         "payments": list(
@@ -94,7 +94,7 @@ def describe_payment(invoice: Invoice) -> dict[str, Any]:
             .select_related("recorded_by")
             .order_by("id")
         ),
-        "left_nano": left_nano(invoice),
+        "left_nano": left_nano,
         "due_on": due_on(invoice),
     }
 

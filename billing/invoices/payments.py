@@ -6,7 +6,8 @@ because the debt at its close stems from its month. Incoming money pays the olde
 """
 
 import datetime as dt
-from typing import Final, Literal
+from collections.abc import Collection
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -36,16 +37,39 @@ REFERENCE_MAX: Final = 120
 PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
-def payment_state(invoice: Invoice) -> PaymentState | None:
-    """Return the payment state of a closed invoice; None for a draft, and for a note, which changes
-    the amount due of its invoice."""
+class Payment(NamedTuple):
+    """The payment state of a closed invoice, and its unpaid amount. The state is None for a draft,
+    and for a note, which changes the amount due of its invoice."""
+
+    state: PaymentState | None
+    left_nano: int
+
+
+def payments_of(invoices: Collection[Invoice]) -> dict[UUID, Payment]:
+    """Return how each of these documents was paid, by its id."""
+    ids = [invoice.id for invoice in invoices]
+    due = InvoiceDue.objects.filter(invoice__in=ids).values_list("invoice_id", "left_nano")
+    left, noted = dict(due), _noted_nano(ids)
+    return {
+        invoice.id: Payment(
+            _payment_state(invoice, left.get(invoice.id, 0), noted.get(invoice.id, 0)),
+            left.get(invoice.id, 0),
+        )
+        for invoice in invoices
+    }
+
+
+def payment_of(invoice: Invoice) -> Payment:
+    """Return how one document was paid."""
+    return payments_of([invoice])[invoice.id]
+
+
+def _payment_state(invoice: Invoice, left: int, noted: int) -> PaymentState | None:
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
         return None
-    if left_nano(invoice):
+    if left:
         return "overdue" if due_on(invoice) < _today(invoice) else "due"
-    return (
-        "void" if invoice.total_nano > 0 and noted_nano(invoice) <= -invoice.total_nano else "paid"
-    )
+    return "void" if invoice.total_nano > 0 and noted <= -invoice.total_nano else "paid"
 
 
 def left_nano(invoice: Invoice) -> int:
@@ -62,8 +86,13 @@ def due_on(invoice: Invoice) -> dt.date:
 
 def noted_nano(invoice: Invoice) -> int:
     """Return how much closed notes change the invoice's total."""
-    notes = Invoice.objects.filter(corrects=invoice, state=InvoiceState.CLOSED)
-    return int(notes.aggregate(nano=Sum("total_nano"))["nano"] or 0)
+    return _noted_nano([invoice.id]).get(invoice.id, 0)
+
+
+def _noted_nano(ids: Collection[UUID]) -> dict[UUID, int]:
+    notes = Invoice.objects.filter(corrects__in=ids, state=InvoiceState.CLOSED).order_by()
+    sums = notes.values_list("corrects_id").annotate(Sum("total_nano"))
+    return {id: int(nano) for id, nano in sums if id is not None}
 
 
 def note_closed(document: Invoice) -> None:

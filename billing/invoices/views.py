@@ -27,7 +27,7 @@ from billing.invoices.document import (
     state_of,
 )
 from billing.invoices.forms import BuyerForm
-from billing.invoices.payments import payment_state
+from billing.invoices.payments import Payment, payments_of
 from billing.invoices.pdf import LANGUAGES
 from billing.invoices.pdf import invoice_pdf as make_pdf
 from billing.models import Invoice
@@ -68,8 +68,10 @@ INVOICES = Table(
 @require_safe
 def invoice_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "balance.read")
+    invoices = list(visible_invoices(actor))
+    payments = payments_of(invoices)
     invoice_rows = [
-        invoice_row(invoice, _url(actor, invoice)) for invoice in visible_invoices(actor)
+        _invoice_row(invoice, _url(actor, invoice), payments[invoice.id]) for invoice in invoices
     ]
     years = sorted({row["month"].year for row in invoice_rows}, reverse=True)
     choices = [("", gettext("All years")), *((str(year), str(year)) for year in years)]
@@ -92,8 +94,7 @@ def invoice_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
-    """Return a document as a row of a list."""
+def _invoice_row(invoice: Invoice, href: str, payment: Payment) -> dict[str, Any]:
     state = state_of(invoice, invoice.noted)  # type: ignore[attr-defined]
     return {
         "id": id_text(invoice.id),
@@ -104,7 +105,7 @@ def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
         "month_text": month_word(invoice.month),
         "state": state,
         "badge": STATES[state],
-        "payment_badge": PAYMENTS[payment] if (payment := payment_state(invoice)) else None,
+        "payment_badge": PAYMENTS[payment.state] if payment.state else None,
         "total": invoice.total_nano,
         "tax": invoice.tax_nano,
         "corrects": invoice.corrects.number or "" if invoice.corrects else "",

@@ -128,12 +128,12 @@ def save_plan(
         after_ppm = plan.multiplier_ppm if multiplier_ppm is None else multiplier_ppm
         if is_used(plan) and _needs_two(actor, plan.multiplier_ppm, after_ppm):
             changes = _multiplier_changes(plan, after_ppm)
-            approval = request_approval(actor, PLAN, f"plan:{plan.id}", changes, about=plan.name)
+            approval = request_approval(actor, PLAN, plan_subject(plan), changes, about=plan.name)
             waits = approval.state == ApprovalState.WAITING
             plan.refresh_from_db()
             after_ppm = plan.multiplier_ppm
         elif after_ppm != plan.multiplier_ppm:
-            withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
+            withdraw_waiting(actor, PLAN, plan_subject(plan))
         _save(actor, plan, after_ppm, models)
     if waits:
         raise SecondPersonNeeded
@@ -166,7 +166,7 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
                 "The plan %(plan)s is in use. Move everyone on it to another plan first."
             )
             raise PlanRefused(text % {"plan": plan.name})
-        withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
+        withdraw_waiting(actor, PLAN, plan_subject(plan))
         audit.record(actor, None, "plan.removed", plan, name=plan.name)
         plan.delete()
         bump_epoch()
@@ -250,7 +250,7 @@ class _PlanChange(NamedTuple):
 
 def waiting_cuts(plan: Plan) -> list[Approval]:
     """Return the changes of this plan, and of who is on it, that wait for another operator."""
-    about_it = Q(subject=f"plan:{plan.id}")
+    about_it = Q(subject=plan_subject(plan))
     for side in ("before", "after"):
         about_it |= Q(changes__contains=[{"name": "plan", side: plan.name}])
     rows = Approval.objects.filter(about_it, kind=PLAN, state=ApprovalState.WAITING)
@@ -299,6 +299,11 @@ def _holder_of(approval: Approval) -> Holder:
     if holder is None:
         raise Refused("approval", gettext("Whoever would be on this plan no longer exists."))
     return holder
+
+
+def plan_subject(plan: Plan) -> str:
+    """Return the subject of an approval of a plan's multiplier."""
+    return f"plan:{plan.id}"
 
 
 def _is_of_plan(approval: Approval) -> bool:

@@ -397,6 +397,11 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     rows = PriceProposal.objects.filter(state=ProposalState.OPEN).select_related("made_by")
     if drafts is not None:
         rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
+    return describe_proposals(rows)
+
+
+def describe_proposals(rows: Iterable[PriceProposal]) -> list[ListedProposal]:
+    """Return proposals with their changes, and what waits for a second person."""
     charges, asked = _charges_by_name(list_prices()), all_waiting(PRICE)
     return [list_proposal(row, charges, asked.get(id_text(row.id))) for row in rows]
 

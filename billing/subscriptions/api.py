@@ -301,7 +301,7 @@ def create_subscription_plan(
             description=body.description,
             overage=body.overage,
         )
-        return Answer(201, _serialize_plan(plan))
+        return Answer(201, _serialize_plan(access_subscription_plan(actor, id_text(plan.id))))
 
     return answer_idempotently(request, actor, act)
 
@@ -316,11 +316,7 @@ def create_subscription_plan(
 def offer_subscription_plan(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Organisations can subscribe from now on. One that includes far more than it costs is offered
     by another operator than the one who created it. Supports `Idempotency-Key`."""
-    plan = access_subscription_plan(actor, id)
-    act = subscription_plans.offer_plan
-    return answer_idempotently(
-        request, actor, lambda: Answer(200, _serialize_plan(act(actor, plan)))
-    )
+    return _answer_change(request, actor, id, subscription_plans.offer_plan)
 
 
 @operator_router.post(
@@ -332,11 +328,22 @@ def offer_subscription_plan(request: HttpRequest, actor: Actor, id: str) -> Http
 @requires("credits.write")
 def archive_subscription_plan(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """It is offered no more; present subscriptions go on. Supports `Idempotency-Key`."""
+    return _answer_change(request, actor, id, subscription_plans.archive_plan)
+
+
+def _answer_change(
+    request: HttpRequest,
+    actor: Actor,
+    id: str,
+    change: Callable[[Actor, SubscriptionPlan], SubscriptionPlan],
+) -> HttpResponse:
     plan = access_subscription_plan(actor, id)
-    act = subscription_plans.archive_plan
-    return answer_idempotently(
-        request, actor, lambda: Answer(200, _serialize_plan(act(actor, plan)))
-    )
+
+    def act() -> Answer:
+        change(actor, plan)
+        return Answer(200, _serialize_plan(access_subscription_plan(actor, id)))
+
+    return answer_idempotently(request, actor, act)
 
 
 def _answer_request(
@@ -372,10 +379,11 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
 
 
 def _serialize_plan(plan: SubscriptionPlan) -> dict[str, Any]:
+    """Return a plan as `visible_subscription_plans` returns it."""
     return {
         **_plan(plan),
         "state": str(plan.state),
-        "subscribers": plan.subscriptions.exclude(state="ended").count(),
+        "subscribers": plan.subscribers,  # type: ignore[attr-defined]
         "created_at": clock.rfc3339(plan.created_at),
     }
 

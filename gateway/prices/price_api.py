@@ -22,7 +22,16 @@ from billing.models import PriceProposal, PriceVersion
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown, format_rate, parse_rate
 from billing.prices.prices import PriceRefused, key_of
-from billing.prices.proposals import PRICE, accept, draft_price, ignore, needs_two, withdraw
+from billing.prices.proposals import (
+    PRICE,
+    ListedProposal,
+    accept,
+    describe_proposals,
+    draft_price,
+    ignore,
+    list_proposal,
+    withdraw,
+)
 from billing.prices.written_conditions import read_conditions, write_conditions
 from dialects.usage.price_conditions import OF_VERSIONS
 from gateway.access import (
@@ -245,7 +254,8 @@ def list_proposals(actor: Actor, query: Query[ProposalQuery]) -> ProposalPage:
     if query.source is not None:
         rows = rows.filter(source=query.source)
     page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
-    return ProposalPage(items=[_proposal(proposal) for proposal in page.items], next=page.next)
+    items = [_proposal(proposal) for proposal in describe_proposals(page.items)]
+    return ProposalPage(items=items, next=page.next)
 
 
 @router.post("/price-proposals", response={201: ProposalOut}, summary="Propose a price")
@@ -278,13 +288,13 @@ def create_proposal(actor: Actor, body: ProposalIn) -> Status[ProposalOut]:
         note=body.note,
         replaces=_version_id(body.replaces),
     )
-    return Status(201, _proposal(draft))
+    return Status(201, _proposal(_listed(draft)))
 
 
 @router.get("/price-proposals/{id}", response=ProposalOut, summary="Show a price proposal")
 def show_proposal(actor: Actor, id: str) -> ProposalOut:
     """One proposal, pending or decided."""
-    return _proposal(access_proposal(actor, id))
+    return _proposal(_listed(access_proposal(actor, id)))
 
 
 @router.post(
@@ -299,14 +309,14 @@ def accept_proposal(actor: Actor, id: str, body: AcceptIn) -> ProposalOut:
     replaced if it is named."""
     named = _version_id(body.replaces)
     accept(actor, [access_proposal(actor, id).id], replaces=named)
-    return _proposal(access_proposal(actor, id))
+    return _proposal(_listed(access_proposal(actor, id)))
 
 
 @router.post("/price-proposals/{id}/ignore", response=ProposalOut, summary="Dismiss a price")
 def ignore_proposal(actor: Actor, id: str) -> ProposalOut:
     """The same catalogue does not propose it again."""
     ignore(actor, [access_proposal(actor, id).id])
-    return _proposal(access_proposal(actor, id))
+    return _proposal(_listed(access_proposal(actor, id)))
 
 
 @router.get("/price-previews", response=PreviewPage, summary="List price previews")
@@ -385,7 +395,12 @@ def _version(version: PriceVersion) -> VersionOut:
     )
 
 
-def _proposal(proposal: PriceProposal) -> ProposalOut:
+def _listed(proposal: PriceProposal) -> ListedProposal:
+    return list_proposal(proposal, approval=waiting(PRICE, id_text(proposal.id)))
+
+
+def _proposal(listed: ListedProposal) -> ProposalOut:
+    proposal, waits = listed.row, listed.approval
     return answer_of(
         ProposalOut,
         proposal,
@@ -395,8 +410,8 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
         replaced_meters=(
             None if proposal.replaces is None else _rates_out(proposal.replaces["meters"])
         ),
-        needs_two=needs_two(proposal),
-        approval=waits.outer_id if (waits := waiting(PRICE, id_text(proposal.id))) else None,
+        needs_two=listed.needs_two,
+        approval=waits.outer_id if waits else None,
         made_by=proposal.made_by.email if proposal.made_by else None,
         decided_by=proposal.decided_by.email if proposal.decided_by else None,
     )

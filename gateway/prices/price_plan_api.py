@@ -14,9 +14,9 @@ from accounts.access.operations import Router
 from accounts.guards import api_auth
 from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
-from billing.approvals.approvals import waiting
+from billing.approvals.approvals import all_waiting, waiting
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
-from billing.models import Plan
+from billing.models import Approval, Plan
 from billing.price_plans.price_plans import (
     PLAN,
     Holder,
@@ -24,6 +24,7 @@ from billing.price_plans.price_plans import (
     SecondPersonNeeded,
     assign_plan,
     holders_of,
+    plan_subject,
     remove_plan,
     save_plan,
 )
@@ -105,7 +106,9 @@ def list_plans(actor: Actor, query: Query[pagination.NamedPageQuery]) -> PlanPag
     """All plans, oldest first."""
     rows: QuerySet[Plan] = visible_price_plans(actor).order_by("id")
     page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
-    return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
+    waits = all_waiting(PLAN)
+    items = [_plan(plan, waits.get(plan_subject(plan))) for plan in page.items]
+    return PlanPage(items=items, next=page.next)
 
 
 @router.post("/plans", response={201: PlanOut}, summary="Create a plan")
@@ -116,13 +119,13 @@ def create_plan(actor: Actor, body: PlanIn) -> Status[PlanOut]:
         raise Refused("name", text % {"plan": body.name}, already_exists=True)
     ppm = _multiplier(body.multiplier)
     plan = save_plan(actor, body.name, multiplier_ppm=ppm, models=body.models)
-    return Status(201, _plan(plan))
+    return Status(201, _show_plan(actor, plan.id))
 
 
 @router.get("/plans/{id}", response=PlanOut, summary="Show a plan")
 def show_plan(actor: Actor, id: str) -> PlanOut:
     """One plan."""
-    return _plan(access_price_plan(actor, id))
+    return _show_plan(actor, id)
 
 
 @router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
@@ -133,7 +136,7 @@ def change_plan(actor: Actor, id: str, body: PlanChange) -> PlanOut:
     ppm = _multiplier(body.multiplier) if body.multiplier else None
     with suppress(SecondPersonNeeded):  # reported by `waiting_multiplier`
         save_plan(actor, plan.name, multiplier_ppm=ppm, models=body.models)
-    return _plan(access_price_plan(actor, id))
+    return _show_plan(actor, id)
 
 
 @router.delete("/plans/{id}", response={204: None}, summary="Delete a plan")
@@ -207,15 +210,20 @@ def _holder(holder: Holder) -> HolderOut:
     return HolderOut(organisation=holder.organisation.slug, team=team, member=member)
 
 
-def _plan(plan: Plan) -> PlanOut:
-    waits = waiting(PLAN, f"plan:{plan.id}")
+def _show_plan(actor: Actor, id: str | int) -> PlanOut:
+    plan = access_price_plan(actor, id)
+    return _plan(plan, waiting(PLAN, plan_subject(plan)))
+
+
+def _plan(plan: Plan, waits: Approval | None) -> PlanOut:
+    """Return a plan as `visible_price_plans` returns it, and what waits for a second operator."""
     return PlanOut(
         id=str(plan.id),
         name=plan.name,
         multiplier=format_multiplier(plan.multiplier_ppm),
         models=plan.model_patterns,
-        organisations=plan.organisations.count(),
-        teams=plan.teams.count(),
-        members=plan.members.count(),
+        organisations=plan.organisation_count,  # type: ignore[attr-defined]
+        teams=plan.team_count,  # type: ignore[attr-defined]
+        members=plan.member_count,  # type: ignore[attr-defined]
         waiting_multiplier=waits.changes[0]["after"] if waits else None,
     )

@@ -218,10 +218,14 @@ def _plan_rows(actor: Actor) -> list[dict[str, Any]]:
             plan.name,
             plan.multiplier_ppm,
             plan.model_patterns,
-            plan.organisations.count(),
+            plan.organisation_count,  # type: ignore[attr-defined]
             reverse("price_plan", args=[plan.id]),
         )
-        | {"plan_id": plan.id, "teams": plan.teams.count(), "members": plan.members.count()}
+        | {
+            "plan_id": plan.id,
+            "teams": plan.team_count,  # type: ignore[attr-defined]
+            "members": plan.member_count,  # type: ignore[attr-defined]
+        }
         for plan in visible_price_plans(actor)
     ]
     for row in rows:

@@ -294,7 +294,9 @@ ALERTS = Table(
 def operator_alerts(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(ALERTS, request, actor)
     text = state.value("q").casefold()
-    rows = [_endpoint_row(endpoint) for endpoint in operator_endpoints(actor)]
+    stored = [(row, row.last_delivery_id) for row in operator_endpoints(actor)]  # type: ignore[attr-defined]
+    last = Delivery.objects.in_bulk([id for _, id in stored if id is not None])
+    rows = [_endpoint_row(endpoint, last.get(id)) for endpoint, id in stored]
     rows = [
         row for row in rows if text in f"{row['title']} {row['url']} {row['events']}".casefold()
     ]
@@ -333,8 +335,7 @@ def operator_alert_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResp
     return webhook_form_page(request, form, reverse("operator_alerts"), gettext("Operator alerts"))
 
 
-def _endpoint_row(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    last = endpoint.deliveries.order_by("-id").first()
+def _endpoint_row(endpoint: WebhookEndpoint, last: Delivery | None) -> dict[str, Any]:
     tried = [attempt for attempt in last.tries if "ms" in attempt] if last else []
     return {
         "endpoint": endpoint,

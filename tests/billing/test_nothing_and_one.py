@@ -151,15 +151,15 @@ def document(people: cast.Cast) -> Invoice:
 def test_zero_invoice_is_paid(document: Invoice) -> None:
     assert payments.noted_nano(document) == payments.left_nano(document) == 0
     assert invoices.creditable_nano(document) == 1
-    assert payments.payment_state(document) == "paid"
+    assert payments.payment_of(document).state == "paid"
     document.total_nano = document.net_nano = 0
-    assert payments.payment_state(document) == "paid"
+    assert payments.payment_of(document).state == "paid"
     assert invoices.creditable_nano(document) == 0
 
 
 def test_unended_document_has_no_payment_state(document: Invoice) -> None:
-    assert payments.payment_state(replace_fields(document, state="proposed")) is None
-    assert payments.payment_state(replace_fields(document, kind="credit_note")) is None
+    assert payments.payment_of(replace_fields(document, state="proposed")).state is None
+    assert payments.payment_of(replace_fields(document, kind="credit_note")).state is None
 
 
 def replace_fields(document: Invoice, **fields: Any) -> Invoice:
@@ -195,7 +195,7 @@ def test_one_due_nano_is_recorded_and_no_more(dora: Actor, document: Invoice) ->
     with pytest.raises(invoices.InvoiceRefused):
         payments.record_payment(dora, document, 1, reference="R", paid_on=today + DAY)
     payments.record_payment(dora, document, 1, reference="R", paid_on=today)
-    assert payments.payment_state(document) == "paid"
+    assert payments.payment_of(document).state == "paid"
 
 
 def test_one_incoming_nano_pays_what_is_due(people: cast.Cast, document: Invoice) -> None:
@@ -218,7 +218,7 @@ def test_a_due_invoice_is_overdue_after_its_last_day(
 ) -> None:
     InvoiceDue.objects.create(invoice=document, left_nano=1)
     late = replace_fields(document, closed_at=clock.now() - days * DAY)
-    assert payments.payment_state(late) == state
+    assert payments.payment_of(late).state == state
 
 
 # Budgets ----------------------------------------------------------------------------------------

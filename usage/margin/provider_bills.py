@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
@@ -37,9 +37,14 @@ _SLACK: Final = dt.timedelta(hours=1)
 
 
 def visible_bills(actor: Actor) -> QuerySet[ProviderBill]:
-    """Return every bill, newest first, for operators."""
+    """Return every bill, newest first, for operators. Each has `difference_count` and `open_count`,
+    the number of those that are not settled."""
     require(actor, "credits.read")
-    return ProviderBill.objects.select_related("created_by").order_by("-id")
+    rows = ProviderBill.objects.select_related("created_by").annotate(
+        difference_count=Count("differences"),
+        open_count=Count("differences", filter=Q(differences__settled_at=None)),
+    )
+    return rows.order_by("-id")
 
 
 def access_bill(actor: Actor, id: str) -> ProviderBill:

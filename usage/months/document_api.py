@@ -19,7 +19,13 @@ from billing.idempotency import Answer, answer_idempotently
 from billing.invoices import invoices
 from billing.invoices import payments as invoice_payments
 from billing.invoices.api import PdfQuery
-from billing.invoices.payments import REFERENCE_MAX, due_on, left_nano, payment_state
+from billing.invoices.payments import (
+    REFERENCE_MAX,
+    Payment,
+    due_on,
+    payment_of,
+    payments_of,
+)
 from billing.invoices.views import pdf_file
 from billing.models import Invoice, InvoiceKind
 from lib import clock
@@ -107,15 +113,16 @@ def list_documents(actor: Actor, query: Query[DocumentQuery]) -> DocumentPage:
     if query.month:
         rows = rows.filter(month=dt.date.fromisoformat(f"{query.month}-01"))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return DocumentPage(
-        items=[DocumentOut(**_serialize_invoice(row)) for row in page.items], next=page.next
-    )
+    payments = payments_of(page.items)
+    items = [DocumentOut(**_serialize_invoice(row, payments[row.id])) for row in page.items]
+    return DocumentPage(items=items, next=page.next)
 
 
 @router.get("/documents/{id}", response=DocumentOut, summary="Show an invoice of any organisation")
 def show_document(actor: Actor, id: str) -> DocumentOut:
     """One document, by its ID."""
-    return DocumentOut(**_serialize_invoice(any_invoice(actor, id)))
+    invoice = any_invoice(actor, id)
+    return DocumentOut(**_serialize_invoice(invoice, payment_of(invoice)))
 
 
 @router.get(
@@ -216,20 +223,22 @@ def _change_document(
     status: int = 200,
 ) -> HttpResponse:
     invoice = any_invoice(actor, id)
-    return answer_idempotently(
-        request, actor, lambda: Answer(status, _serialize_invoice(act(invoice)))
-    )
+
+    def answer() -> Answer:
+        done = act(invoice)
+        return Answer(status, _serialize_invoice(done, payment_of(done)))
+
+    return answer_idempotently(request, actor, answer)
 
 
-def _serialize_invoice(invoice: Invoice) -> dict[str, Any]:
-    payment = payment_state(invoice)
+def _serialize_invoice(invoice: Invoice, payment: Payment) -> dict[str, Any]:
     return {
         "id": id_text(invoice.id),
         "number": invoice.number,
         "organisation": invoice.organisation.slug,
         "kind": str(invoice.kind),
         "state": str(invoice.state),
-        "payment": payment,
+        "payment": payment.state,
         "month": f"{invoice.month:%Y-%m}",
         "corrects": id_text(invoice.corrects_id) if invoice.corrects_id else None,
         "reason": invoice.reason,
@@ -237,8 +246,8 @@ def _serialize_invoice(invoice: Invoice) -> dict[str, Any]:
         "net": format_usd(invoice.net_nano),
         "tax": format_usd(invoice.tax_nano),
         "total": format_usd(invoice.total_nano),
-        "left": format_usd(left_nano(invoice)),
-        "due_on": due_on(invoice).isoformat() if payment in ("due", "overdue") else None,
+        "left": format_usd(payment.left_nano),
+        "due_on": due_on(invoice).isoformat() if payment.state in ("due", "overdue") else None,
         "checksum": invoice.checksum,
         "proposed_by": invoice.proposed_by.email if invoice.proposed_by else None,
         "closed_by": invoice.closed_by.email if invoice.closed_by else None,

@@ -143,7 +143,7 @@ def create_bill(actor: Actor, body: BillIn) -> Status[BillOut]:
         file=BytesIO(body.csv.encode()),
         file_name=body.file,
     )
-    return Status(201, _bill(bill))
+    return Status(201, _bill(provider_bills.access_bill(actor, id_text(bill.id))))
 
 
 @router.get("/provider-bills/{id}", response=BillOut, summary="Show a provider's bill")
@@ -204,14 +204,14 @@ def reopen_difference(actor: Actor, id: str, n: TypedWhole) -> DifferenceOut:
 
 
 def _bill(bill: ProviderBill) -> BillOut:
-    differences = bill.differences.all()
+    """Return a bill as `visible_bills` returns it."""
     return answer_of(
         BillOut,
         bill,
         channels=[id_text(id) for id in bill.channel_ids],
         file=bill.file_name,
-        differences=differences.count(),
-        open=differences.filter(settled_at=None).count(),
+        differences=bill.difference_count,  # type: ignore[attr-defined]
+        open=bill.open_count,  # type: ignore[attr-defined]
         created_by=bill.created_by.email if bill.created_by else None,
     )
 

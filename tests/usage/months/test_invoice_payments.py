@@ -16,7 +16,7 @@ from billing.invoices.invoices import InvoiceRefused, propose_note
 from billing.invoices.payments import (
     due_on,
     left_nano,
-    payment_state,
+    payment_of,
     record_payment,
     settle_invoices,
 )
@@ -76,7 +76,7 @@ def due(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> Invoice:
 def test_uncovered_amount_is_due_and_paid_in_parts(
     people: cast.Cast, due: Invoice, dora: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (payment_state(due), left_nano(due)) == ("due", 19 * USD)
+    assert (payment_of(due).state, left_nano(due)) == ("due", 19 * USD)
     paid_on = clock.now().date()
     for amount, reference, match in ((20 * USD, "r", "19.00"), (USD, " ", "reference")):
         with pytest.raises(InvoiceRefused, match=match):
@@ -89,12 +89,12 @@ def test_uncovered_amount_is_due_and_paid_in_parts(
     later = clock.now() + dt.timedelta(days=16)
     with monkeypatch.context() as patched:
         patched.setattr(clock, "now", lambda: later)
-        assert payment_state(due) == "overdue"
+        assert payment_of(due).state == "overdue"
         assert due_on(due) < later.date()
     page = cast.signed_in(people.alice).get(f"/o/acme/billing/invoices/{due.number}")
     assert "SEPA 77" in page.content.decode()
     record_payment(dora, due, 10 * USD, reference="SEPA 78", paid_on=paid_on)
-    assert payment_state(due) == "paid"
+    assert payment_of(due).state == "paid"
     amounts = InvoicePayment.objects.filter(invoice=due).values_list("amount_nano", flat=True)
     assert sum(amounts) == due.total_nano
 
@@ -124,7 +124,7 @@ def test_incoming_money_pays_what_is_due(people: cast.Cast, due: Invoice, dora: 
     request_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
     settle_invoices()
     settle_invoices()
-    assert payment_state(due) == "paid"
+    assert payment_of(due).state == "paid"
     payments = InvoicePayment.objects.filter(invoice=due).order_by("id")
     sources = payments.values_list("source", "amount_nano")
     assert list(sources) == [
@@ -138,7 +138,7 @@ def test_full_credit_note_voids_the_invoice(due: Invoice, dora: Actor, erik: Act
     assert left_nano(due) == 19 * USD - 11_900_000_000
     rest = propose_note(dora, due, InvoiceKind.CREDIT_NOTE, 90 * USD, "All of it")
     closed(rest, dora, erik)
-    assert (payment_state(due), left_nano(due)) == ("void", 0)
+    assert (payment_of(due).state, left_nano(due)) == ("void", 0)
 
 
 def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
