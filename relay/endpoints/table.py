@@ -11,7 +11,7 @@ management API.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
 from urllib.parse import parse_qsl
@@ -28,6 +28,7 @@ from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
 from gateway.channels.passthrough.rules import METHODS, ROOT
+from lib.extensions.installed import extend
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
@@ -565,6 +566,25 @@ _NAMING: Final = {
         (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
     )
 }
+
+
+def _exact(added: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    return {path: row for path, row in added.items() if "{" not in path}
+
+
+def _naming(added: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    return {path: row for path, row in added.items() if "{" in path}
+
+
+def _naming_patterns(added: Mapping[str, Endpoint]) -> dict[re.Pattern[str], Endpoint]:
+    rows = _naming(added).items()
+    return {re.compile(path.replace("{id}", "([^/]+)")): row for path, row in rows}
+
+
+extend(ENDPOINTS, "endpoints", Endpoint, _exact)
+extend(_OF_TASK, "endpoints", Endpoint, _naming)
+extend(_NAMING, "endpoints", Endpoint, _naming_patterns)
+
 # The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/", *cloud_rows.CLOUDS)
 # Likewise the paths of the task services, which answer in the form of their clients.
