@@ -8,8 +8,8 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.channels.channel_tests.calls import STAGES, Stage, Variant
 from gateway.channels.channel_tests.staged_calls import Fault
+from gateway.channels.channel_tests.variants import STAGES, Stage, Variant
 from gateway.channels.model_lists import ListStage, ModelList
 
 STAGE_NAMES: Final[dict[Stage, Promise]] = {
