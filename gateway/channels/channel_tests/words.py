@@ -37,7 +37,7 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "audio": gettext_lazy("Sound"),
     "reasoning": gettext_lazy("Reasoning"),
     "cancel": gettext_lazy("Cancellation"),
-    "realtime": gettext_lazy("Realtime session"),
+    "realtime": gettext_lazy("Realtime connection"),
     "live": gettext_lazy("Live session"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
