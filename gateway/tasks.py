@@ -12,7 +12,7 @@ from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
 from gateway.prices import previews
 from gateway.prices.upstream_prices import upstream_prices
 from gateway.provider_accounts.balances import balances
-from gateway.provider_accounts.reconciliation.unsettled_attempts import sweep
+from gateway.provider_accounts.reconciliation.usage_reconciliation import sweep
 from gateway.routing import shadow_answers
 
 _BATCH = 1_000

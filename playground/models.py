@@ -324,8 +324,8 @@ class MediaFile(models.Model):
 
 
 class RealtimeTicket(models.Model):
-    """A short-lived, one-time ticket for a page's realtime session. `digest` is that of its secret
-    text. `key` None is the playground's own, `project` "" is none."""
+    """A short-lived, one-time ticket for a page's realtime connection. `digest` is that of its
+    secret text. `key` None is the playground's own, `project` "" is none."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")

@@ -90,7 +90,7 @@ class Relay:
         return self._life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request on a claimed path, or run one realtime session."""
+        """Answer one HTTP request on a claimed path, or run one realtime connection."""
         path, method = scope["path"], scope.get("method", "GET")
         row = endpoint = find_endpoint(path)
         if endpoint is not None:

@@ -5,7 +5,7 @@ RelayError
     · DatabaseAway           it did not accept the transaction
     · DatabaseRefused        it refused a statement
   · ClientGone             the client no longer waits for the answer
-    · ClientLeft             a realtime session has lost its client
+    · ClientLeft             a realtime connection has lost its client
   · ChannelsOut            no channel of the model is available
   · ChannelFull            one channel has reached a limit of its own
   · UpstreamFailed         an attempt failed, by a row of the fault table
@@ -14,9 +14,9 @@ RelayError
   · Unreadable             a response is not valid HTTP; becomes UpstreamFailed
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
   · Unpriced               the price has no rate for the request
-  · RealtimeOver            a realtime session ends
+  · RealtimeOver            a realtime connection ends
   · ConnectionOver         a WebSocket of the Responses API ends
-  · EventRefused           a realtime session refuses one event
+  · EventRefused           a realtime connection refuses one event
   · SecretTooLong          the settings of a client secret do not fit into a header
   · RunnerDied             the process that ran an idempotent request died
   · SpoolUnusable          the disk cannot store anything

@@ -29,7 +29,7 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.names.names import check_name, number_names
+from accounts.names.names import PLAYGROUND_NAME, check_name, number_names
 from accounts.roles.authority import Authority
 from accounts.roles.authority import first_action_beyond as first_beyond_authority
 from accounts.secrets import key_format
@@ -39,10 +39,6 @@ from accounts.secrets.key_lookup import key_state
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
-
-PLAYGROUND_NAME: Final = "Playground"
-"""The name under which the playground's own key is stored. No other key of its organisation has
-it."""
 
 GRACE_HOURS: Final = 24
 """How long the old secret works after a rotation by default."""

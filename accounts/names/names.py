@@ -11,6 +11,9 @@ from django.utils.translation import gettext
 from lib.refusal import Refused, check_text
 
 NAME_MAX: Final = 120
+PLAYGROUND_NAME: Final = "Playground"
+"""The name under which the playground's own key is stored. No other key of its organisation has
+it."""
 
 
 def check_name(name: str, length_max: int = NAME_MAX) -> str:

@@ -18,7 +18,8 @@ from billing.invoices.invoices import lines_of
 from billing.invoices.payments import due_on, payment_of
 from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
-from billing.prices.words import meter_name, rate_figure, unit_word
+from billing.prices.meter_words import meter_name
+from billing.prices.words import rate_figure, unit_word
 from lib.forms.places import country_name
 from lib.numbers.formatting import group_digits
 from lib.tables.table import Badge

@@ -19,6 +19,7 @@ from accounts.audit import audit
 from accounts.models import Key
 from billing.currency.money import format_usd
 from billing.limits import budgets
+from billing.limits.budget_subjects import subject_names
 from billing.models import Budget, BudgetAlert, BudgetAlertKind, BudgetPeriod, BudgetScope
 from outbox.facts import put
 
@@ -95,7 +96,7 @@ def people_of(budget: Budget) -> list[int]:
 
 def _publish_alerts(alerts: Sequence[BudgetAlert]) -> None:
     alerted = [alert.budget for alert in alerts]
-    names = budgets.subject_names(alerted)
+    names = subject_names(alerted)
     standings = {usage.budget.id: usage for usage in budgets.current_usage(alerted)}
     for alert in alerts:
         usage = standings[alert.budget_id]

@@ -20,9 +20,11 @@ from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
 from billing.limits.budget_alerts import alert_facts, people_of
 from billing.limits.budget_rules import BUDGET_MAX_NANO, INCREASE_DAYS_MAX
+from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
 from lib import clock
+from lib.database.database_time import database_now
 from lib.ids import id_text, parse_number
 from outbox.facts import put
 
@@ -191,9 +193,7 @@ def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
 
 def end_raises() -> int:
     """Record the increases that have ended. Return how many."""
-    over = Budget.objects.filter(raised_until__lte=budgets.database_now()).values_list(
-        "id", flat=True
-    )
+    over = Budget.objects.filter(raised_until__lte=database_now()).values_list("id", flat=True)
     return sum(_end_if_over(id) for id in over)
 
 
@@ -220,7 +220,7 @@ def _end_if_over(budget_id: int) -> bool:
         if budget is None:
             return False
         budget = budgets.lock_budget(budget)
-        if budget.raised_until is None or budget.raised_until > budgets.database_now():
+        if budget.raised_until is None or budget.raised_until > database_now():
             return False
         _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
         return True
@@ -278,7 +278,7 @@ def _publish_decision(kind: str, budget_raise: BudgetRaise) -> None:
         people = [*people, budget_raise.decided_by_id]
     put(
         kind, budget.organisation_id, people=people,
-        **alert_facts(usage, budgets.subject_names([budget])[budget.id]),
+        **alert_facts(usage, subject_names([budget])[budget.id]),
         request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
         until=budget_raise.until.isoformat(), reason=budget_raise.reason,
         answer=budget_raise.answer, approved=budget_raise.state == RaiseState.APPROVED,

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
@@ -21,7 +21,7 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
+from accounts.models import Key, KeyKind, Membership, Organisation, Team
 from accounts.names.labels import is_label
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger.accounts import WALLET_KINDS, open_accounts
@@ -38,7 +38,8 @@ from billing.models import (
     Hold,
 )
 from billing.periods.period_starts import Span
-from lib.ids import id_text, parse_id, parse_number
+from lib.database.database_time import database_now
+from lib.ids import parse_id, parse_number
 from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
@@ -454,45 +455,6 @@ def _missing(scope: str, subject: str) -> str:
     return gettext("Enter what the budget applies to.")
 
 
-def subjects_by_budget(budgets: Sequence[Budget]) -> dict[int, str]:
-    """Return the subject of each budget, by the budget's id, in the form that `find_subject` takes:
-    a team's slug, a key's id, a person's address."""
-    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
-    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
-    subjects = {
-        **{(BudgetScope.TEAM, str(team.id)): team.slug for team in teams},
-        **{
-            (BudgetScope.KEY, key): id_text(UUID(key))
-            for key in _subjects(budgets, BudgetScope.KEY)
-        },
-        **{(BudgetScope.USER, str(user.id)): user.email for user in users},
-    }
-    return {
-        budget.id: subjects.get((BudgetScope(budget.scope), budget.subject), budget.subject)
-        for budget in budgets
-    }
-
-
-def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
-    """Return the display name of each budget's subject, by the budget's id."""
-    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
-    keys = Key.objects.filter(id__in=_subjects(budgets, BudgetScope.KEY))
-    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
-    names = {
-        **{(BudgetScope.TEAM, str(team.id)): team.name for team in teams},
-        **{(BudgetScope.KEY, str(key.id)): key.name for key in keys},
-        **{(BudgetScope.USER, str(user.id)): user.name or user.email for user in users},
-    }
-    return {
-        budget.id: names.get((BudgetScope(budget.scope), budget.subject), budget.subject)
-        for budget in budgets
-    }
-
-
-def _subjects(budgets: Sequence[Budget], scope: BudgetScope) -> list[str]:
-    return [budget.subject for budget in budgets if budget.scope == scope]
-
-
 def check_budget(budget: Budget) -> None:
     """Raise BudgetRefused for an invalid time or amount."""
     try:
@@ -640,14 +602,6 @@ def _drop_window(budget: Budget) -> None:
 
 def _span(budget: Budget, at: dt.datetime) -> Span:
     return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
-
-
-def database_now() -> dt.datetime:
-    """Return the database's time, which is the time of money (docs/promises.md, "Time")."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: dt.datetime = cursor.fetchone()[0]
-    return now
 
 
 def _audit_details(budget: Budget) -> dict[str, Any]:

@@ -20,40 +20,13 @@ from billing.currency.money import (
 )
 from billing.currency.words import money_symbol
 from billing.prices.conditions import PriceKey
+from billing.prices.meter_words import meter_name
 from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter, parse_rate, written_ms
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM
 from lib.numbers.formatting import group_digits
 
-METER_NAMES: Final[Mapping[str, Promise]] = {
-    "in_text": _("Input"),
-    "in_cache_read": _("Cached input"),
-    "in_audio_cached": _("Cached audio input"),
-    "in_image_cached": _("Cached image input"),
-    "in_cache_write_1h": _("Cache write, 1 h"),
-    "in_cache_write_5m": _("Cache write, 5 min"),
-    "in_cache_write_30m": _("Cache write, 30 min"),
-    "in_cache_write_12h": _("Cache write, 12 h"),
-    "in_audio": _("Audio input"),
-    "in_image": _("Image input"),
-    "in_video_ms": _("Video input, ms"),
-    "out_text": _("Output"),
-    "out_reasoning": _("Reasoning"),
-    "out_audio": _("Audio output"),
-    "out_image": _("Image output"),
-    "images": _("Images"),
-    "video_ms": _("Video, ms"),
-    "audio_ms": _("Audio, ms"),
-    "session_minutes": _("Session time, billionths of a minute"),
-    "characters": _("Characters"),
-    "pages": _("Pages"),
-    "searches": _("Web searches"),
-    "file_searches": _("File searches"),
-    "code_sessions": _("Code sessions"),
-    "answer_micros": _("Value in the answer, millionths"),
-    "requests": _("Requests"),
-}
 # What a rate is for, where its unit stands beside it. A quantity is counted in smaller ones.
 _RATE_NAMES: Final[Mapping[str, Promise]] = {
     "in_video_ms": _("Video input"),
@@ -158,13 +131,6 @@ class RateDisplay:
     def price(self) -> str:
         """Return `$0.10`, for tables that show the unit elsewhere."""
         return _price_text(self.meter, self.rate, self.multiplier_ppm)
-
-
-def meter_name(meter: str) -> str:
-    """Return a meter in the page's language, with its variant: `Images (1024,standard)`."""
-    plain, _, variant = meter.partition("[")
-    name = str(METER_NAMES.get(plain, plain))
-    return f"{name} ({variant.rstrip(']')})" if variant else name
 
 
 def rate_name(meter: str) -> str:

@@ -25,8 +25,9 @@ from billing.access import (
 from billing.currency.forms import MoneyField
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
 from billing.periods.months import month_after
+from billing.prices.meter_words import meter_name
 from billing.prices.multipliers import Multiplier
-from billing.prices.words import meter_name, meter_names, multiplier_words
+from billing.prices.words import meter_names, multiplier_words
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.included_units import UnitTerm

@@ -6,8 +6,9 @@ from django import template
 from django.utils.translation import get_language, ngettext
 
 from billing.models import SubscriptionPlan
+from billing.prices.meter_words import meter_name
 from billing.prices.meters import TOKEN_METERS
-from billing.prices.words import PER_MILLION, meter_name, multiplier_words
+from billing.prices.words import PER_MILLION, multiplier_words
 from billing.subscriptions.plans import multipliers_of_plan
 from billing.templatetags.money import money_price
 from lib.numbers import formatting

@@ -16,6 +16,7 @@ from billing.approvals.approvals import count_for
 from billing.balances import balances
 from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
+from billing.limits.budget_subjects import subject_names
 from billing.models import RaiseState
 from config.jobs.runs import job_states
 from config.system.rows import system_rows
@@ -156,7 +157,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
     if not _may(actor, "budgets.read"):
         return
     enabled = list(budgets.visible_budgets(actor).filter(enabled=True))
-    names = budgets.subject_names(enabled)
+    names = subject_names(enabled)
     near = [
         (meter["used_nano"] / max(1, meter["limit_nano"]), usage.budget, meter)
         for usage in budgets.current_usage(enabled)

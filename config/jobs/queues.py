@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from django.db import connection
 
 from lib import clock
-from usage.rollups.clickhouse_sink import backlog
+from usage.rollups.clickhouse_backlog import backlog
 
 
 class Queue(NamedTuple):

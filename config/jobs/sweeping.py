@@ -81,7 +81,7 @@ def _round(work: Callable[[], object]) -> None:
 
 def _sweep() -> None:
     from config.jobs.waiting_work import LOOK_PAST_S, has_waiting_work
-    from gateway.provider_accounts.reconciliation.unsettled_attempts import sweep
+    from gateway.provider_accounts.reconciliation.usage_reconciliation import sweep
 
     global _swept_at
     if time.monotonic() - _swept_at >= LOOK_PAST_S or has_waiting_work(

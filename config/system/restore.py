@@ -23,9 +23,9 @@ from billing.holds import unsettled_holds
 from billing.seals import seals
 from config.jobs import runs as job_runs
 from config.system.backups import BackupError, Manifest, copy_dump, read_manifest
-from gateway.provider_accounts.reconciliation import unsettled_attempts
 from lib import clock, vault
 from lib.database import postgres_tools
+from usage.records import unsettled_attempts
 from usage.rollups import rollups
 
 _NAMED_MAX: Final = 3

@@ -19,7 +19,7 @@ from lib.numbers.formatting import data_size, group_digits
 from lib.sentences import named_text
 from notify.deliveries.results import result_text
 from usage.months.detaching import late_counts, month_states
-from usage.rollups.clickhouse_sink import WAITING_MAX, Backlog
+from usage.rollups.clickhouse_backlog import WAITING_MAX, Backlog
 
 _WHOLE_LATE = dt.timedelta(hours=1)
 _QUEUES: Any = {

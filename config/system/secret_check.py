@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import SecretCheck
 from accounts.secrets import sealing
-from gateway.channels.channels import open_secret
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import ChannelKey
 from lib import env, vault
 from lib.database.writer import check_writer

@@ -31,8 +31,7 @@ from usage.filters.visibility import Period
 from usage.models import BooksCheck
 from usage.months.detached import detached_within, names_of
 from usage.records import partitions
-from usage.rollups import clickhouse_sink
-from usage.rollups.clickhouse_sink import Backlog
+from usage.rollups.clickhouse_backlog import Backlog, backlog
 
 FREE_PERCENT_MIN: Final = 10
 """Less free space is reported: docs/promises.md, "State when something is gone"."""
@@ -143,7 +142,7 @@ def system_state() -> SystemState:
         trail=_trail(),
         whole_at=full_walk.complete_at(),
         open_findings=findings.open_count(),
-        clickhouse=clickhouse_sink.backlog(),
+        clickhouse=backlog(),
         emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
         processes=read_processes(),

@@ -21,7 +21,7 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.names.names import first_free_name
-from accounts.secrets.sealing import open_sealed, pepper, seal
+from accounts.secrets.sealing import pepper
 from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds
 from gateway.channels.brought_keys import forget_secrets_of
@@ -43,6 +43,7 @@ from gateway.channels.overrides.overrides import check_overrides, check_rule_tea
 from gateway.channels.passthrough.passthrough import check_rules, price_rules, rules_of
 from gateway.channels.products import check_products
 from gateway.channels.refusals import ChannelRefused, ChannelStale
+from gateway.channels.sealed_keys import open_secret, seal_secret
 from gateway.channels.timeouts import Timeouts
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
 from lib import clock
@@ -261,12 +262,6 @@ def secret_digest(text: str) -> bytes:
     return hmac.digest(pepper().encode(), b"gateway_channelkey|" + text.encode(), "sha256")
 
 
-def open_secret(key: ChannelKey) -> str:
-    """Return the decrypted secret, which may only be sent to its channel's provider. Raises
-    VaultError."""
-    return open_sealed(key.sealed, _seal_context(key))
-
-
 def version_of(channel: Channel) -> str:
     """Return a version that differs after every change of a field that a write may set."""
     facts = json.dumps(_facts(channel), sort_keys=True)
@@ -479,7 +474,7 @@ def _new_key(
     if source is not None:
         key.last4 = source.ending
     key.disabled_at = disabled_at
-    key.sealed = seal(secret, _seal_context(key))
+    key.sealed = seal_secret(key, secret)
     return key
 
 
@@ -489,7 +484,3 @@ def _decrypt_key(key: ChannelKey) -> str:
     except VaultError as error:
         text = gettext("A stored key cannot be decrypted. Remove it, then enter it again.")
         raise ChannelRefused("keys", text) from error
-
-
-def _seal_context(key: ChannelKey) -> str:
-    return f"gateway_channelkey|{key.id}|sealed"

@@ -13,8 +13,8 @@ from accounts.limits.rules import LIMIT_MAX
 from accounts.names import names
 from accounts.names.labels import LABEL_LENGTH, is_label
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.calls import STAGES
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
+from gateway.channels.channel_tests.variants import STAGES
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named

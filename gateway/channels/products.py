@@ -23,7 +23,7 @@ PRODUCT_NAMES: Final[Mapping[Endpoint, Promise]] = {
     "speech": _("speech"),
     "transcriptions": _("transcripts"),
     "videos": _("videos"),
-    "realtime": _("realtime sessions"),
+    "realtime": _("realtime connections"),
     "live": _("Live sessions"),
     "midjourney": _("Midjourney tasks"),
     "suno": _("songs"),

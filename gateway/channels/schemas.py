@@ -17,8 +17,8 @@ from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
 from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.calls import Variant
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
+from gateway.channels.channel_tests.variants import Variant
 from gateway.channels.fields import (
     ChannelFields,
     ChannelSettings,

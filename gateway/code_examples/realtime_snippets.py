@@ -1,4 +1,4 @@
-"""Sessions over a WebSocket as code: a Realtime session sends a text and prints the answer as it
+"""Sessions over a WebSocket as code: a Realtime connection sends a text and prints the answer as it
 arrives, a Live session sends a recording and prints what is said on both sides, and a Gemini Live
 session sends a text and prints what the model says, as its transcript.
 

@@ -32,8 +32,8 @@ from billing.subscriptions.included_units import NOTHING_PAID, paid_by_units
 from dialects.chat.fold import AnswerFault
 from dialects.media.videos import TaskError, VideoStatus
 from gateway.channels.channel_tests.fetched_credentials import fetch
-from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
+from gateway.channels.sealed_keys import open_secret
 from gateway.media_tasks import hooks as task_hooks
 from gateway.media_tasks.rules import LIMIT_S, MOVES, OPEN, TaskState, next_poll_s, next_state
 from gateway.models import Channel, MediaTask, OwnKey

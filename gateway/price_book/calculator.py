@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
-from billing.prices.words import meter_name
+from billing.prices.meter_words import meter_name
 from gateway.price_book.price_book import PriceBook, calculate
 
 _METERS: Final = ("in_text", "in_cache_read", "out_text")

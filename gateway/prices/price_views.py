@@ -24,6 +24,7 @@ from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import PriceProposal, ProposalState
 from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
+from billing.prices.meter_words import meter_name
 from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.prices.pricing import PPM
 from billing.prices.proposals import (
@@ -44,7 +45,6 @@ from billing.prices.words import (
     condition_words,
     display_conditions,
     display_rates,
-    meter_name,
     meter_place,
     rate_text,
     source_name,

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from billing.limits.budget_rules import WITHOUT_END, Period, window
-from billing.limits.budgets import subject_names
+from billing.limits.budget_subjects import subject_names
 from billing.models import Budget, BudgetScope
 from billing.periods.period_starts import Span
 from billing.prices.name_patterns import matches

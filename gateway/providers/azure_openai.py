@@ -40,8 +40,8 @@ def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Ope
             for operation, end in paths.items()
             if operation in _BY_MODEL
         }
-        # Realtime sessions name the model in the query (learn.microsoft.com, "Use the GPT Realtime
-        # API via WebSockets", 2026-09).
+        # Realtime connections name the model in the query (learn.microsoft.com, "Use the GPT
+        # Realtime API via WebSockets", 2026-09).
         urls["realtime"] = f"{root}/realtime?{query}&deployment={{model}}"
     return urls
 

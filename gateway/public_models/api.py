@@ -14,7 +14,7 @@ from accounts.guards import api_auth
 from billing.currency.money import format_usd
 from gateway.access import access_channel
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.calls import Variant
+from gateway.channels.channel_tests.variants import Variant
 from gateway.listed_models.public_models import (
     PriceState,
     PublicModel,

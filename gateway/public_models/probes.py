@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from gateway.catalogue.model_proposals import PROBE, propose_probed
-from gateway.channels.channel_tests.calls import ChannelCheck, Variant, call
+from gateway.channels.channel_tests.calls import ChannelCheck, call
 from gateway.channels.channel_tests.channel_test import (
     cost_of,
     new_result,
@@ -28,6 +28,7 @@ from gateway.channels.channel_tests.channel_test import (
     target_of,
     upstream_name,
 )
+from gateway.channels.channel_tests.variants import Variant
 from gateway.listed_models.public_models import PublicModel
 from gateway.model_entries.facts import Field
 from gateway.models import Channel, ModelEntry

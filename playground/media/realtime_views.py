@@ -67,7 +67,7 @@ def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "instructions_max": INSTRUCTIONS_MAX,
         "writers": [model.name for model in media_models(actor, "transcription")],
         "rate": RATE,
-        "session_minutes": int(CONNECTION_S // 60),
+        "minutes": int(CONNECTION_S // 60),
         "idle_minutes": int(CONNECTION_IDLE_S // 60),
         "may_send": may_send,
         **(payers_context(actor, form, None) if may_send else {}),

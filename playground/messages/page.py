@@ -39,7 +39,7 @@ from playground.rendering.render import AnswerLabels, growing_call_html, reasoni
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound
 from relay.requests.outcome import Outcome
-from usage.requests.refusals import BUDGET_LINK, budget_id_of
+from usage.requests.budget_refusals import BUDGET_LINK, budget_id_of
 
 
 @dataclass(frozen=True)

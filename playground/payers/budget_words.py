@@ -4,7 +4,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from billing.currency.words import beside_text, limit_text
-from billing.limits.budgets import current_usage, subject_names
+from billing.limits.budget_subjects import subject_names
+from billing.limits.budgets import current_usage
 from billing.models import Budget
 
 

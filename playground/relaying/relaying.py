@@ -36,7 +36,7 @@ class ChatRelay(Protocol):
         """Return the hold that `chat` would place for this body now."""
 
     async def connection_bound(self, principal: Principal, model: str) -> Bound:
-        """Return the hold for the first response of a realtime session with this model."""
+        """Return the hold for the first response of a realtime connection with this model."""
 
     def chat(
         self,

@@ -1,4 +1,4 @@
-"""The pages of realtime sessions, and of the client secrets that open them."""
+"""The pages of realtime connections, and of the client secrets that open them."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from reference.operations.page import Field, ReferencePage
 
 REALTIME: Final = ReferencePage(
     slug="realtime",
-    title=_("Realtime sessions"),
+    title=_("Realtime connections"),
     summary=_(
         "A WebSocket for text and audio in both directions. Events are those of OpenAI's Realtime "
         "API, and of its beta. They are passed on unchanged."
@@ -104,14 +104,14 @@ REALTIME: Final = ReferencePage(
             "cost is reserved before it starts, and its usage is charged."
         ),
         _(
-            "Before the session is open, errors are HTTP responses. Then they are error events. "
-            "The session is closed with 1008 when the balance or a budget is used up, or the API "
-            "key is revoked; with 1009 when an event is too large; with 1011 when the provider "
+            "Before the connection is open, errors are HTTP responses. Then they are error events. "
+            "The connection is closed with 1008 when the balance or a budget is used up, or the "
+            "API key is revoked; with 1009 when an event is too large; with 1011 when the provider "
             "fails; with 1012 when the server restarts."
         ),
         _(
-            "An event may have up to 15 MiB. A session may last 60 minutes, and is closed after 15 "
-            "minutes without an event."
+            "An event may have up to 15 MiB. A connection may last 60 minutes, and is closed after "
+            "15 minutes without an event."
         ),
         _("OpenAI's JavaScript client always uses TLS: its base URL must be https."),
     ),
@@ -219,8 +219,8 @@ CLIENT_SECRETS: Final = ReferencePage(
     slug="client-secrets",
     title=_("Client secrets"),
     summary=_(
-        "Creates a short-lived secret that opens realtime sessions in a web page or an app, which "
-        "then never has your API key. Free."
+        "Creates a short-lived secret that opens realtime connections in a web page or an app, "
+        "which then never has your API key. Free."
     ),
     operations=("client_secret",),
     path="/v1/realtime/client_secrets",
@@ -229,7 +229,7 @@ CLIENT_SECRETS: Final = ReferencePage(
             "session",
             "object",
             _(
-                "The settings of the sessions: type, model and any others of session.update. "
+                "The settings of the connections: type, model and any others of session.update. "
                 "Whoever has the secret cannot change them, but can use a lower "
                 "max_output_tokens. Settings that are not here remain free, the model too."
             ),
@@ -240,8 +240,8 @@ CLIENT_SECRETS: Final = ReferencePage(
             "expires_after.seconds",
             "integer",
             _(
-                "How long the secret opens sessions, but not longer than the API key. Default: "
-                "600. An open session continues."
+                "How long the secret opens connections, but not longer than the API key. Default: "
+                "600. An open connection continues."
             ),
             limits="10–7200",
         ),
@@ -249,7 +249,7 @@ CLIENT_SECRETS: Final = ReferencePage(
         Field(
             "x-weir-labels, x-weir-data-policy, x-weir-max-cost, x-weir-session-budget",
             "string",
-            _("Headers: they apply to each session that the secret opens."),
+            _("Headers: they apply to each connection that the secret opens."),
         ),
     ),
     example={
@@ -273,12 +273,12 @@ CLIENT_SECRETS: Final = ReferencePage(
             "is that of the secret."
         ),
         _(
-            "Its sessions are sessions of your key: its balance, budgets, limits and models "
+            "Its connections are connections of your key: its balance, budgets, limits and models "
             "apply, and its networks to the address of the browser. When the key is revoked or "
             "expires, or the grace period of its rotation ends, its client secrets stop working "
-            "and their sessions end."
+            "and their connections end."
         ),
-        _("Sessions of the beta cannot be opened with a client secret."),
+        _("Connections of the beta cannot be opened with a client secret."),
     ),
 )
 AUTH_TOKENS: Final = ReferencePage(
@@ -333,7 +333,7 @@ AUTH_TOKENS: Final = ReferencePage(
         Field(
             "x-weir-labels, x-weir-data-policy, x-weir-max-cost, x-weir-session-budget",
             "string",
-            _("Headers: they apply to each session that the secret opens."),
+            _("Headers: they apply to each connection that the secret opens."),
         ),
     ),
     example={
@@ -356,10 +356,10 @@ AUTH_TOKENS: Final = ReferencePage(
             "nothing else."
         ),
         _(
-            "Its sessions are sessions of your key: its balance, budgets, limits and models "
+            "Its connections are connections of your key: its balance, budgets, limits and models "
             "apply, and its networks to the address of the browser. When the key is revoked or "
             "expires, or the grace period of its rotation ends, its client secrets stop working "
-            "and their sessions end."
+            "and their connections end."
         ),
         _(
             "A message that may change what the token sets closes the session with 1007: a "

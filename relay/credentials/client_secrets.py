@@ -1,4 +1,4 @@
-"""Client secrets: credentials that open realtime sessions for a short time, so that a web page
+"""Client secrets: credentials that open realtime connections for a short time, so that a web page
 never holds an API key. They have two forms, which open sessions of their own form only:
 
     ek_           OpenAI's client secrets

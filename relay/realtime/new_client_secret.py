@@ -72,7 +72,7 @@ def _check_model(context: RequestContext, model: str, operation: Operation) -> N
     channels = context.snapshot.channels
     routed = route(context, facts, named, whatever_rests=True)
     if not any(operation in channels[one.channel_id].address.urls for one in routed.candidates):
-        kind = "realtime sessions" if operation == "realtime" else "live sessions"
+        kind = "realtime connections" if operation == "realtime" else "live sessions"
         raise not_offered(facts, kind)
 
 

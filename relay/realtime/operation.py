@@ -136,7 +136,7 @@ class Realtime(UnaryOperation):
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         if "realtime" not in urls:
-            raise not_offered(facts, "realtime sessions")
+            raise not_offered(facts, "realtime connections")
         return Sending("realtime", "openai", Encoded(b"{}"), SPOKEN)
 
 

@@ -90,7 +90,7 @@ PRODUCTS: Final[Mapping[Endpoint, Product]] = {
         (("audio_ms",), ("in_text", "in_audio", "out_text")),
     ),
     "videos": Product("generates videos", "videos of this size", "/v1/videos", (("video_ms",),)),
-    "realtime": Product("speaks in realtime sessions", "realtime sessions", "/v1/realtime"),
+    "realtime": Product("speaks over realtime connections", "realtime connections", "/v1/realtime"),
     "live": Product(
         "speaks in Live sessions", "Live sessions", "/v1/live/sessions", (("session_minutes",),)
     ),

@@ -251,7 +251,7 @@ class _Spans:
         self._attempts: dict[UUID, _Begun] = {}
         # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
-        # The channel of the last attempt: only the first response of a realtime session connects.
+        # The channel of the last attempt: only the first response of a realtime connection has one.
         self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
 
     def begin_attempt(self, attempt: AttemptOpened) -> None:

@@ -1,4 +1,4 @@
-// Samples of a microphone as PCM16 at the rate of a realtime session, in pieces of 50 ms, each with how
+// Samples of a microphone as PCM16 at the rate of a realtime connection, in pieces of 50 ms, each with how
 // loud it is. Runs in the browser's audio thread.
 class Microphone extends AudioWorkletProcessor {
   constructor({ processorOptions: { rate } }) {

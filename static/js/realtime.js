@@ -1,4 +1,4 @@
-// A realtime session in the browser: the microphone as PCM16, what is said back in a queue, and the
+// A realtime connection in the browser: the microphone as PCM16, what is said back in a queue, and the
 // events of OpenAI's realtime API between. The server gives a ticket for it, and tells what it costs.
 const $ = (selector, root = document) => root.querySelector(selector);
 const root = $("#realtime"), form = $("#realtime-form");
@@ -117,8 +117,8 @@ class Transcript {
   }
 }
 
-// One session
-class Session {
+// One connection
+class Connection {
   constructor(told) {
     const rate = Number(root.dataset.rate);
     this.rate = rate;
@@ -307,7 +307,7 @@ class Session {
     banner.append(words);
     $("#realtime-closed").replaceChildren(banner);
     say(title.textContent);
-    session = null;
+    connection = null;
     this.fetchCharges();
   }
 
@@ -326,7 +326,7 @@ class Session {
 const transcriptText = () =>
   [...part.entries.children].map((row) => `${$("b", row).textContent}: ${$("p", row).textContent.trim()}`).join("\n\n");
 
-let session = null;
+let connection = null;
 async function start() {
   const button = $("[data-start]", form);
   button.disabled = true;
@@ -335,7 +335,7 @@ async function start() {
   try {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { accept: "application/json" } });
     const told = await answer.json();
-    if (answer.ok) session = new Session(told);
+    if (answer.ok) connection = new Connection(told);
     else tell(told.message);
   } catch {
     tell(root.dataset.close1006);
@@ -344,18 +344,18 @@ async function start() {
 }
 
 if (root && form) {
-  form.addEventListener("submit", (event) => { event.preventDefault(); if (!session) start(); });
-  $("[data-end]", form)?.addEventListener("click", () => session?.end());
-  part.mic.addEventListener("click", () => session?.listen());
-  part.hush.addEventListener("click", () => session?.interrupt());
+  form.addEventListener("submit", (event) => { event.preventDefault(); if (!connection) start(); });
+  $("[data-end]", form)?.addEventListener("click", () => connection?.end());
+  part.mic.addEventListener("click", () => connection?.listen());
+  part.hush.addEventListener("click", () => connection?.interrupt());
   $("#realtime-say").addEventListener("submit", (event) => {
     event.preventDefault();
     const field = $("#realtime-text"), text = field.value.trim();
-    if (!session || !text) return;
+    if (!connection || !text) return;
     field.value = "";
-    session.write(text);
+    connection.write(text);
   });
-  root.addEventListener("keydown", (event) => { if (event.key === "Escape" && !part.hush.hidden) session?.interrupt(); });
+  root.addEventListener("keydown", (event) => { if (event.key === "Escape" && !part.hush.hidden) connection?.interrupt(); });
   part.download.addEventListener("click", () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([transcriptText()], { type: "text/plain" }));
@@ -363,5 +363,5 @@ if (root && form) {
     link.click();
     URL.revokeObjectURL(link.href);
   });
-  addEventListener("pagehide", () => session?.end());
+  addEventListener("pagehide", () => connection?.end());
 }

@@ -24,6 +24,7 @@ from billing.invoices import invoices, payments
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budget_increases, budgets
+from billing.limits.budget_subjects import subject_names, subjects_by_budget
 from billing.limits.budgets import BudgetRefused
 from billing.models import (
     Budget,
@@ -315,8 +316,8 @@ def test_person_is_shown_by_name_or_address(
     people.bob.name, people.bob.email = name, email
     people.bob.save()
     budget = limited(people, scope="user", subject=str(people.bob.id))
-    assert budgets.subject_names([budget]) == {budget.id: shown or email}
-    assert budgets.subjects_by_budget([budget]) == {budget.id: email}
+    assert subject_names([budget]) == {budget.id: shown or email}
+    assert subjects_by_budget([budget]) == {budget.id: email}
 
 
 # Once -------------------------------------------------------------------------------------------

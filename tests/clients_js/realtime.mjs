@@ -1,4 +1,4 @@
-// `openai`: realtime sessions, in both of its forms; its base URL must be of TLS.
+// `openai`: realtime connections, in both of its forms; its base URL must be of TLS.
 
 import OpenAI from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";

@@ -45,7 +45,7 @@ GOOD: Final = {
     'weir_job_late{job="usage.tasks.roll_up"}': "0x",
     'weir_job_late{job="config.backups.back_up"}': "0x",
     'weir_job_late{job="config.tasks.back_up"}': "0x",
-    # A realtime session may take an hour, and a video longer.
+    # A realtime connection may take an hour, and a video longer.
     'weir_queue_oldest_age_seconds{queue="holds"}': "7200x",
     'weir_queue_oldest_age_seconds{queue="deliveries"}': "500x",
     'weir_queue_oldest_age_seconds{queue="holds_to_decide"}': "0x",

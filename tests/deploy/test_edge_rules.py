@@ -142,8 +142,8 @@ def asked(upstreams: list[Upstream]) -> list[str]:
 
 
 def test_websocket_upgrades_pass(tmp_path: Path) -> None:
-    """A WebSocket goes through, at either address of realtime sessions, with what its client says
-    of itself."""
+    """A WebSocket goes through, at either address of realtime connections, with what its client
+    says of itself."""
     shape = Shape(tmp_path, GIVEN, "")
     with FakeRealtime() as web:
         ended = subprocess.Popen(["true"])

@@ -1,5 +1,5 @@
-"""A provider of realtime sessions, with its own count of what it made. It knows nothing of the code
-under test.
+"""A provider of realtime connections, with its own count of what it made. It knows nothing of the
+code under test.
 
 With `server_vad` it answers by itself to every second of sound. A user's text says what its answer
 is to be: `#tokens=20` its length, `#audio` that it is said, `#words` with its words beside it,

@@ -14,12 +14,12 @@ from tests.house.test_style import ROOMS, ROOT
 # Lines of code that a median file of the room needs: its own, and those of everything that it
 # imports, directly or not. Lower a bound when a room needs less; do not raise one.
 MEDIAN_MAX = {
-    "config": 8_000,
+    "config": 5_000,
     "playground": 9_800,
     "reference": 400,
     "relay": 8_800,
-    "gateway": 4_700,
-    "usage": 5_100,
+    "gateway": 4_500,
+    "usage": 4_000,
     "billing": 1_200,
     "notify": 3_000,
     "accounts": 2_300,

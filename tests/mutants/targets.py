@@ -180,6 +180,7 @@ PATTERNS: Final = (
     "relay/health/spend_caps.py",
     "usage/months/detached.py",
     "usage/months/detaching.py",
+    "usage/reports/missing_months.py",
     "usage/month_files/signatures.py",
     "usage/books/charge_check.py",
     "usage/books/invariants.py",

@@ -35,10 +35,10 @@ def sweep_database(name: str) -> int:
     """Beside the hub."""
     from django.db import connection
 
-    from gateway.provider_accounts.reconciliation import unsettled_attempts
+    from gateway.provider_accounts.reconciliation import usage_reconciliation
 
     connection.settings_dict["NAME"] = name
-    resolved = unsettled_attempts.sweep()
+    resolved = usage_reconciliation.sweep()
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     return resolved

@@ -66,15 +66,15 @@ def check_books() -> dict[str, list[str]] | None:
     return _report(began)
 
 
-def _check_today(findings: Findings, to_at: dt.datetime) -> None:
+def _check_today(all_findings: Findings, to_at: dt.datetime) -> None:
     # Only the entries of the last moments come after this instant.
-    findings.check_span(Span(to_at))
+    all_findings.check_span(Span(to_at))
     if are_walked(DAY_TURN, (DAY, DAY_SEALS)) and _is_recent(DAY):
         # Nothing was written, by a request, a job or by hand, since all of the day was read.
         return
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    books_walk.walk_day(findings, midnight, to_at, _DAY_S)
-    books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS)
+    books_walk.walk_day(all_findings, midnight, to_at, _DAY_S)
+    books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS, findings.note)
 
 
 def _is_recent(name: str) -> bool:

@@ -140,7 +140,7 @@ def _walk_charges(stored: BooksWalk, unfinished: list[str]) -> bool:
 
 
 def _walk_seals(stored: BooksWalk, unfinished: list[str]) -> bool:
-    place = books_seals.check_seals_from(seal_key(), stored.after, _SEALED_ROWS)
+    place = books_seals.check_seals_from(seal_key(), stored.after, _SEALED_ROWS, findings.note)
     stored.after = place or ""
     return place is None
 

@@ -45,7 +45,8 @@ from usage.exports.focus import COLUMNS, focus_batches
 from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.models import DetachedMonth, Export, ExportPiece, ExportState
-from usage.months.detached import detached_from, detached_within, names_of
+from usage.months.detached import detached_within, names_of
+from usage.reports.missing_months import missing_months
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.rollups.levels import read_freshness
 
@@ -199,7 +200,7 @@ def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
     """Return the detached months whose requests the export lacks."""
     usage_filter = filter_of(actor, export)
     if export.form == FOCUS:
-        return detached_from(usage_filter, (), read_freshness())
+        return missing_months(usage_filter, (), read_freshness())
     return detached_within(usage_filter.span)
 
 

@@ -26,7 +26,7 @@ from usage.breakdowns.explorer import Cell, explore
 from usage.buckets.buckets import Span
 from usage.filters.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
 from usage.filters.visibility import NIL, run
-from usage.reports.reports import TOKEN_METERS
+from usage.records.counted_meters import TOKEN_METERS
 from usage.rollups.level_rules import WIDTHS, start_of
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import used_rows

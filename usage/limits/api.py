@@ -24,6 +24,7 @@ from billing.limits.budget_rules import (
     Period,
     Scope,
 )
+from billing.limits.budget_subjects import subject_names, subjects_by_budget
 from billing.limits.budgets import BudgetUsage
 from billing.models import Budget, BudgetAlert, BudgetRaise
 from lib.api import pagination
@@ -355,7 +356,7 @@ def _serialize_budget(budget: Budget) -> BudgetOut:
 
 def _serialize_budgets(usages: list[BudgetUsage]) -> list[BudgetOut]:
     rows = [row.budget for row in usages]
-    names, subjects = budgets.subject_names(rows), budgets.subjects_by_budget(rows)
+    names, subjects = subject_names(rows), subjects_by_budget(rows)
     return [
         answer_of(
             BudgetOut,

@@ -23,6 +23,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
 from billing.limits.budget_rules import INCREASE_REASON_MAX
+from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, RaiseState
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other
@@ -244,7 +245,7 @@ def _raise_rows(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any
 
 def _budget_names(budgets_: Sequence[Budget]) -> dict[str, str]:
     """Return the name of each budget in a list, by id."""
-    names = budgets.subject_names(budgets_)
+    names = subject_names(budgets_)
     return {
         str(budget.id): " · ".join(
             filter(

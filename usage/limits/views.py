@@ -22,6 +22,7 @@ from accounts.keys.limited_subjects import Subject, limited_subject, limited_sub
 from accounts.limits.forms import CountsForm
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
+from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused, BudgetUsage
 from billing.models import Budget, BudgetPeriod, RaiseState
 from lib import clock
@@ -101,7 +102,7 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 def _budget_rows(actor: Actor) -> list[dict[str, Any]]:
     visible = list(budgets.visible_budgets(actor))
-    names = budgets.subject_names(visible)
+    names = subject_names(visible)
     return [
         {
             "budget": usage.budget,
@@ -192,7 +193,7 @@ def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 def _subject(budget: Budget) -> str:
-    return budgets.subject_names([budget])[budget.id] or budget.organisation.name
+    return subject_names([budget])[budget.id] or budget.organisation.name
 
 
 @organisation_page("budgets.write")

@@ -57,6 +57,7 @@ from usage.filters.filters import UsageFilter
 from usage.filters.visibility import Period, seen_by
 from usage.months.detached import detached_within, notice_text
 from usage.overview.views import dropped_of
+from usage.records.counted_meters import tokens_of
 from usage.records.outcomes import CLIENT_STOPPED, has_failed
 from usage.records.partitions import ID_SLACK
 from usage.reports import reports
@@ -181,7 +182,7 @@ def _query_of(usage_filter: UsageFilter, span: Span, kept: dict[str, str]) -> st
 
 def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, Any]:
     """Return the values of a row's columns for the log at this address."""
-    tokens = reports.tokens_of(row.meters)
+    tokens = tokens_of(row.meters)
     counted = None if row.running else tokens
     zone, id = usage_filter.zone.key, id_text(row.request_id)
     # The page of a request is below the page of the log.

@@ -40,10 +40,10 @@ from notify.models import DeliveryState
 from notify.webhooks.views import STATES
 from usage.filters import filters
 from usage.models import SettleAs
-from usage.reports import reports
+from usage.records.counted_meters import tokens_of
 from usage.requests import receipts, words
+from usage.requests.budget_refusals import budget_refusal
 from usage.requests.log import RequestRow
-from usage.requests.refusals import budget_refusal
 from usage.reviews import reviews
 from usage.reviews.forms import ReviewForm, review_context
 from usage.reviews.reviews import ReviewRefused
@@ -173,7 +173,7 @@ def _detail(
         "speed": _speed(row),
         "session": row.session_id and id_text(row.session_id),
         "callback": _callback(actor, visible_detail),
-        "tokens": reports.tokens_of(row.meters),
+        "tokens": tokens_of(row.meters),
         **(
             _receipt(visible_detail.receipt, visible_detail.price, places)
             if visible_detail.receipt
@@ -333,7 +333,7 @@ def _usd(text: str, places: int = TOTAL_PLACES) -> str:
 
 def _speed(row: RequestRow) -> str:
     """Return the output tokens per second of answering, with one decimal below a hundred."""
-    tokens = reports.tokens_of(row.meters)
+    tokens = tokens_of(row.meters)
     out = tokens.written
     answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
     if not out or row.ttft_ms is None or answering_ms < SPEED_FROM_MS:

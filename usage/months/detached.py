@@ -2,7 +2,7 @@
 include them (`detaching.py` detaches, docs/adr/0019)."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -11,11 +11,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from usage.buckets.buckets import Span
-from usage.filters.filters import UsageFilter
 from usage.filters.visibility import Period
 from usage.models import DetachedMonth
-from usage.rollups.levels import Freshness
-from usage.rollups.used_rows import are_summed
 
 ATTACH: Final = "manage.py month attach"
 
@@ -49,15 +46,6 @@ def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
         dt.datetime.combine(last_on, dt.time.max),
     )
     return detached_within(Span(begin.replace(tzinfo=dt.UTC), end.replace(tzinfo=dt.UTC)))
-
-
-def detached_from(
-    usage_filter: UsageFilter, groups: Collection[str], at: Freshness
-) -> list[DetachedMonth]:
-    """Return the detached months that a report lacks. None if it reads sums or ClickHouse."""
-    if are_summed(usage_filter.scope, groups) or at.is_there(usage_filter.spans):
-        return []
-    return detached_within(usage_filter.span)
 
 
 def names_of(months: Sequence[DetachedMonth]) -> list[str]:

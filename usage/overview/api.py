@@ -27,7 +27,8 @@ from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.filters.groupings import GROUPINGS, read_groupings
 from usage.filters.queries import FocusQuery, Id, PeriodQuery, period_of, scope_of, usage_filter_of
-from usage.months.detached import detached_from, detached_within, names_of
+from usage.months.detached import detached_within, names_of
+from usage.reports.missing_months import missing_months
 from usage.reports.reports import Totals
 from usage.requests import log as request_log
 from usage.requests import receipts
@@ -387,7 +388,7 @@ def show_usage(actor: Actor, query: Query[UsageQuery]) -> dict[str, Any]:
         "items": items,
         "total": _totals(explored.total),
         "detached_months": names_of(
-            detached_from(usage_filter, [axis for axis in by if axis != DAY], at)
+            missing_months(usage_filter, [axis for axis in by if axis != DAY], at)
         ),
     }
 

@@ -32,7 +32,7 @@ from usage.filter_bar.filter_bar import STATUS_WORDS, group_label, usage_bar
 from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.filters.groupings import GroupBy
-from usage.months.detached import detached_from, notice_text
+from usage.months.detached import notice_text
 from usage.overview.views import (
     all_groups,
     dropped_of,
@@ -40,7 +40,8 @@ from usage.overview.views import (
     rows_url,
     too_many_text,
 )
-from usage.reports import reports
+from usage.records.counted_meters import tokens_of
+from usage.reports.missing_months import missing_months
 from usage.reports.reports import Totals
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import SHARE_NAMES
@@ -136,7 +137,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "asked": usage_filter,
         "too_many": too_many,
-        "detached": notice_text(detached_from(usage_filter, by, at)),
+        "detached": notice_text(missing_months(usage_filter, by, at)),
         "cut_off": group_digits(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),
@@ -209,7 +210,7 @@ def _cell_row(
     names = [
         group_label(axis, _label(axis, group)) for axis, group in zip(by, cell.groups, strict=True)
     ]
-    tokens, totals = reports.tokens_of(cell.totals.meters), cell.totals
+    tokens, totals = tokens_of(cell.totals.meters), cell.totals
     return {
         "n": n,
         "href": rows_url(actor, usage_filter, None, **_cell_query(usage_filter, by, cell)),

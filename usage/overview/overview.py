@@ -10,6 +10,7 @@ from accounts.access.actors import Actor
 from usage.breakdowns.explorer import DAY, explore, groups_of
 from usage.filters.filters import UsageFilter
 from usage.filters.visibility import run
+from usage.records.counted_meters import TOKEN_METERS
 from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import (
     COMMON_SUMS,
@@ -17,7 +18,6 @@ from usage.reports.reports import (
     METRICS,
     RANKED,
     SERIES_MAX,
-    TOKEN_METERS,
     Group,
     Series,
     Totals,

@@ -35,10 +35,12 @@ from usage.filters import filters
 from usage.filters.filters import Dropped, UsageFilter
 from usage.filters.groupings import GROUPINGS, GroupBy
 from usage.filters.visibility import sees_requests
-from usage.months.detached import detached_from, detached_within, notice_text
+from usage.months.detached import detached_within, notice_text
 from usage.overview import chart_notes
 from usage.overview.overview import Overview, overview
+from usage.records.counted_meters import tokens_of
 from usage.reports import reports
+from usage.reports.missing_months import missing_months
 from usage.reports.reports import Series, SeriesPart, Totals
 from usage.requests import log as request_log
 from usage.requests import words
@@ -100,7 +102,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
         "too_many": too_many,
-        "detached": notice_text(detached_from(usage_filter, [usage_filter.group_by], at)),
+        "detached": notice_text(missing_months(usage_filter, [usage_filter.group_by], at)),
         "complete_to": at.complete_until([usage_filter.previous, *usage_filter.spans]),
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
@@ -338,7 +340,7 @@ def _meters(total: Totals) -> dict[str, Any]:
         {"word": words.meter_word(name), "units": units, "token": find_meter(name).unit == "token"}
         for name, units in counted.items()
     ]
-    tokens = reports.tokens_of(total.meters)
+    tokens = tokens_of(total.meters)
     return {
         "rows": rows,
         "most": max(counted.values(), default=0),

@@ -25,7 +25,8 @@ from usage.filters.groupings import GroupBy
 from usage.filters.visibility import NIL, Pick, labels, picks_of_scope, seen_by
 from usage.models import ClickHouseCursor
 from usage.records import outcomes
-from usage.reports.reports import TOKEN_METERS, Totals, summed_meters
+from usage.records.counted_meters import TOKEN_METERS
+from usage.reports.reports import Totals, summed_meters
 from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
 from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES

@@ -18,8 +18,8 @@ from lib.tables.keyset import Order, Values
 from lib.tables.sources import Piece
 from lib.tables.table import Column, Table
 from usage.filters.visibility import run
+from usage.records.counted_meters import TOKEN_COLUMNS, read_json
 from usage.records.outcomes import CLIENT_STOPPED
-from usage.reports.reports import TOKEN_COLUMNS, read_json
 from usage.requests import words
 from usage.requests.log import RequestSource, near_attempts
 from usage.requests.refusals import DISPLAY_KIND

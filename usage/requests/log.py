@@ -13,8 +13,9 @@ from lib.tables.sources import COUNTED_MAX, Count
 from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, run, where_of
+from usage.records.counted_meters import ordered_meters, read_json
 from usage.records.outcomes import CLIENT_STOPPED, has_failed
-from usage.reports.reports import Totals, ordered_meters, read_json, usage_totals
+from usage.reports.reports import Totals, usage_totals
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import narrow_rows
 from usage.requests.refusals import IS_BY_BUDGET, display_kind

@@ -26,9 +26,9 @@ from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, p
 from lib.ids import id_text, parse_id
 from usage.filters.visibility import run, visible
 from usage.months.detached import refuse_detached
+from usage.records.counted_meters import ordered_meters, read_json
 from usage.records.outcomes import UNCHARGED
 from usage.records.partitions import ids_near
-from usage.reports.reports import ordered_meters, read_json
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.refusals import display_kind, is_by_budget

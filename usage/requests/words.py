@@ -8,8 +8,8 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.key_uses.last_uses import PLAYGROUND
-from accounts.keys.keys import PLAYGROUND_NAME
-from billing.prices.words import METER_NAMES
+from accounts.names.names import PLAYGROUND_NAME
+from billing.prices.meter_words import METER_NAMES
 from lib.numbers import formatting
 from usage.requests.refusals import BALANCE_TOO_LOW, BUDGET_REACHED
 

@@ -31,7 +31,7 @@ from lib.refusal import Refused
 from lib.tables.sources import StatementSource
 from usage.filters.visibility import run
 from usage.models import Review, SettleAs
-from usage.reports.reports import read_json
+from usage.records.counted_meters import read_json
 from usage.reviews.accepted_members import accept_members
 
 COUNT_MAX: Final = 99

@@ -25,25 +25,14 @@ from usage.buckets.buckets import bucket_of
 from usage.filters.visibility import NIL, run
 from usage.models import ClickHouseCursor
 from usage.records.partitions import ID_SLACK
+from usage.rollups.clickhouse_backlog import NEW, after_start
 from usage.rollups.clickhouse_server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
 
 BATCH: Final = 20_000
 """The number of records in a batch: about 8 MB."""
-WAITING_MAX: Final = 100_000
-"""Waiting records are counted only up to this number."""
 _RUN_S: Final = 20.0
-
-
-class Backlog(NamedTuple):
-    """The state of the sink: `waiting` records, WAITING_MAX if there are more, are not sent yet.
-    `complete_to` is None until the first fill is complete. `error` is that of the last run, "" for
-    none."""
-
-    waiting: int
-    complete_to: dt.datetime | None
-    error: str
 
 
 def send() -> int:
@@ -60,18 +49,6 @@ def rebuild() -> int:
     if there is None:
         raise ClickHouseError("CLICKHOUSE_URL is not set")
     return _send(there, None, anew=True)
-
-
-def backlog() -> Backlog | None:
-    """Return the state of the sink, or None without a ClickHouse."""
-    if server() is None:
-        return None
-    cursor = ClickHouseCursor.objects.first()
-    if cursor is None:
-        return Backlog(_count("true", {}), None, "")
-    if not cursor.snapshot:
-        return Backlog(_count(*_after(cursor)), None, cursor.error)
-    return Backlog(_count(_NEW, {"before": cursor.snapshot}), cursor.complete_to, cursor.error)
 
 
 def differences() -> list[str]:
@@ -230,27 +207,14 @@ def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]
 def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
     """Return the statement of the next batch of a round, and its parameters."""
     if not cursor.snapshot:
-        where, parameters = _after(cursor)
+        where, parameters = after_start(cursor)
         return _SELECT.format(where=where, order="r.organisation_id, r.id"), parameters
-    where, parameters = _NEW, {"before": cursor.snapshot, "target": cursor.target}
+    where, parameters = NEW, {"before": cursor.snapshot, "target": cursor.target}
     where += " AND pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
     if cursor.after_id is not None:
         where += _BEHIND
         parameters |= {"xid": str(cursor.after_xid), "id": cursor.after_id}
     return _SELECT.format(where=where, order="r.xid, r.id"), parameters
-
-
-def _after(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
-    """Return the condition on records that were not sent yet, during the first fill."""
-    if cursor.after_id is None:
-        return "true", {}
-    after = {"organisation": cursor.after_organisation, "id": cursor.after_id}
-    return "(r.organisation_id, r.id) > (%(organisation)s, %(id)s)", after
-
-
-def _count(where: str, parameters: dict[str, Any]) -> int:
-    text = _COUNT.format(where=where, most=WAITING_MAX)
-    return int(run(text, parameters)[0][0])
 
 
 def _mark(there: ClickHouse, fill: UUID, batch: int) -> None:
@@ -276,12 +240,8 @@ _FIRST: Final = """
 _TARGET: Final = f"""
     SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
-_NEW: Final = """r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
-        AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)"""
 _BEHIND: Final = """
         AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"""
-_COUNT: Final = """
-    SELECT count(*) FROM (SELECT FROM usage_usagerecord r WHERE {where} LIMIT {most}) counted"""
 
 
 class _Column(NamedTuple):

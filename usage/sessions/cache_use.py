@@ -8,7 +8,7 @@ from uuid import UUID
 from accounts.access.actors import Actor
 from usage.filters.filters import Scope
 from usage.filters.visibility import Period, run, where_of
-from usage.reports.reports import Tokens, read_json, tokens_of
+from usage.records.counted_meters import Tokens, read_json, tokens_of
 
 LIFETIME: Final = dt.timedelta(minutes=5)
 """Providers keep what they have cached for at least this long after its last use: Anthropic's

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from billing.limits.budgets import database_now
 from billing.models import BudgetWindow
+from lib.database.database_time import database_now
 from lib.database.tenancy import use_tenant
 
 

@@ -15,8 +15,8 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, Where, run, where_of
 from usage.records import outcomes
+from usage.records.counted_meters import Tokens, cache_writes_of, read_json, tokens_of
 from usage.records.outcomes import has_failed
-from usage.reports.reports import Tokens, cache_writes_of, read_json, tokens_of
 from usage.rollups.sums import SHOWN_OWN
 from usage.sessions.sources import FIRST_RESPONSE
 

@@ -33,7 +33,7 @@ from usage.limits.budget_forms import SCOPE_NAMES
 from usage.log.log_views import status_badge
 from usage.months.detached import detached_within, notice_text
 from usage.overview.views import dropped_of, usage_tabs
-from usage.reports.reports import Tokens
+from usage.records.counted_meters import Tokens
 from usage.requests import words
 from usage.rollups.levels import read_freshness
 from usage.sessions import endings

@@ -21,7 +21,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from django.utils.translation import override
@@ -68,6 +68,7 @@ from gateway.channels.channel_tests.staged_calls import (
     first_text,
 )
 from gateway.channels.channel_tests.turns import SHORT
+from gateway.channels.channel_tests.variants import STAGES, Variant
 from gateway.channels.products import PRODUCT_NAMES
 from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
@@ -78,39 +79,6 @@ from gateway.providers.targets import dialect_for, upstream_of
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.network.egress import Answer, EgressPolicy
-
-Variant = Literal[
-    "streamed",
-    "plain",
-    "tools",
-    "schema",
-    "vision",
-    "files",
-    "audio",
-    "reasoning",
-    "cancel",
-    "realtime",
-    "live",
-]
-Stage = Literal[
-    "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "read", "heard",
-    "thought", "cancel", "usage",
-]  # fmt: skip
-_BEGIN: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "answer")
-STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
-    "streamed": (*_BEGIN, "stream", "usage"),
-    "plain": (*_BEGIN, "usage"),
-    "tools": (*_BEGIN, "stream", "tool", "usage"),
-    "schema": (*_BEGIN, "stream", "schema", "usage"),
-    "vision": (*_BEGIN, "stream", "seen", "usage"),
-    "files": (*_BEGIN, "stream", "read", "usage"),
-    "audio": (*_BEGIN, "stream", "heard", "usage"),
-    "reasoning": (*_BEGIN, "stream", "thought", "usage"),
-    "cancel": (*_BEGIN, "cancel"),
-    # One turn of a connection.
-    "realtime": (*_BEGIN, "usage"),
-    "live": (*_BEGIN, "usage"),
-}
 
 _BODY_BYTES_MAX: Final = 1 << 20
 _ARGUMENTS: Final[JsonObject] = {

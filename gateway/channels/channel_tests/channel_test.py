@@ -18,12 +18,13 @@ from billing.prices.name_patterns import matches
 from billing.prices.prices import list_prices
 from billing.prices.pricing import total_of
 from gateway.channel_order import channel_order
-from gateway.channels.channel_tests.calls import STAGES, ChannelCheck, Variant, call
+from gateway.channels.channel_tests.calls import ChannelCheck, call
 from gateway.channels.channel_tests.connections import CONNECTION_VARIANTS
 from gateway.channels.channel_tests.staged_calls import Target
-from gateway.channels.channels import open_secret
+from gateway.channels.channel_tests.variants import STAGES, Variant
 from gateway.channels.egress import outbound_of
 from gateway.channels.overrides.rules import NO_OVERRIDES, read_overrides
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, ChannelKey
 from gateway.providers import PROVIDERS
 from gateway.providers.cloud_places import priced_in

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from gateway.channels.channel_tests.calls import ChannelCheck, Variant
+from gateway.channels.channel_tests.calls import ChannelCheck
 from gateway.channels.channel_tests.channel_test import check_channel, upstream_name, usual_variant
 from gateway.channels.channel_tests.rules import (
     TEST_CAUSES,
@@ -22,6 +22,7 @@ from gateway.channels.channel_tests.rules import (
     removal_by_traffic,
 )
 from gateway.channels.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.variants import Variant
 from gateway.channels.channels import take_in, take_out
 from gateway.channels.served_models import prices_in_force, testable_names
 from gateway.models import Channel, ChannelTestRun, TrafficBucket

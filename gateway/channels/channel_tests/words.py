@@ -8,8 +8,8 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.channels.channel_tests.calls import STAGES, Stage, Variant
 from gateway.channels.channel_tests.staged_calls import Fault
+from gateway.channels.channel_tests.variants import STAGES, Stage, Variant
 from gateway.channels.model_lists import ListStage, ModelList
 
 STAGE_NAMES: Final[dict[Stage, Promise]] = {
@@ -37,7 +37,7 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "audio": gettext_lazy("Sound"),
     "reasoning": gettext_lazy("Reasoning"),
     "cancel": gettext_lazy("Cancellation"),
-    "realtime": gettext_lazy("Realtime session"),
+    "realtime": gettext_lazy("Realtime connection"),
     "live": gettext_lazy("Live session"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {

@@ -24,8 +24,8 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from dialects.openai import usage as openai_usage
 from dialects.usage.usage import storable
-from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress
@@ -36,6 +36,7 @@ from lib.network.outbound import BadPem
 from lib.vault import VaultError
 from usage.late_usage import late_usage
 from usage.late_usage.late_usage import LateUsage, Unsure
+from usage.records import unsettled_attempts
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,17 @@ _LOOKED_UP: Final = tuple(name for name, provider in PROVIDERS.items() if provid
 class _UsageAnswer(msgspec.Struct):
     usage: msgspec.Raw
     final: bool = True
+
+
+def sweep() -> int:
+    """Resolve every hold that no process will settle, and ask providers about them. Return how many
+    holds.
+
+    Several processes may run this concurrently.
+    """
+    swept = unsettled_attempts.resolve_due()
+    reconcile()
+    return swept
 
 
 def reconcile() -> int:

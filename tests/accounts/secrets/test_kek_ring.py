@@ -28,8 +28,9 @@ from billing import idempotency
 from billing.seals.seals import seal_all
 from config.system.secret_check import check_secrets
 from gateway.channels import egress
-from gateway.channels.channels import change_channel, create_channel, open_secret
+from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import EGRESS_SECRETS, ChannelFields
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, ChannelKey, MediaTask, OwnKey, OwnKeyOffer
 from gateway.own_keys.own_keys import add_own_key
 from lib import clock

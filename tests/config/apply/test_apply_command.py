@@ -14,7 +14,7 @@ from billing.models import PriceVersion
 from billing.prices.prices import set_price
 from billing.prices.pricing import PriceVersion as Rates
 from billing.prices.pricing import price
-from gateway.channels.channels import open_secret
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, InstallationSetting, Route
 from lib import clock
 from tests.config.applying import SECRETS, WHOLE, Installation, installation

@@ -23,7 +23,8 @@ from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, Pric
 from billing.prices.name_patterns import matches
 from billing.prices.prices import set_price
 from config.models import ImportedRow
-from gateway.channels.channels import create_channel, open_secret
+from gateway.channels.channels import create_channel
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib import clock

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from config.jobs import sweeping
-from gateway.provider_accounts.reconciliation import unsettled_attempts
+from gateway.provider_accounts.reconciliation import usage_reconciliation
 
 
 def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> 
             return 0
 
         failed: list[bool] = []
-        monkeypatch.setattr(unsettled_attempts, "sweep", round_of)
+        monkeypatch.setattr(usage_reconciliation, "sweep", round_of)
         task = asyncio.create_task(sweeping.sweep_for_ever())
         await asyncio.wait_for(second.wait(), 30)
         task.cancel()

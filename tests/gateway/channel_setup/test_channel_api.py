@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.channels.channels import open_secret
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from tests.billing.credits.test_operator_api import api_of, post

@@ -10,13 +10,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from billing.models import RateSecond
-from gateway.channels.channels import (
-    change_channel,
-    create_channel,
-    open_secret,
-    switch_key,
-    version_of,
-)
+from gateway.channels.channels import change_channel, create_channel, switch_key, version_of
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, ChannelSpend
 from gateway.settings.installation import save_settings
 from lib import clock

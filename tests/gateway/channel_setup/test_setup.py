@@ -12,7 +12,8 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from billing.models import PriceVersion
 from billing.prices.prices import set_price
-from gateway.channels.channels import create_channel, open_secret
+from gateway.channels.channels import create_channel
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib.ids import id_text

@@ -15,7 +15,6 @@ from gateway.channels.channels import (
     change_channel,
     copy_channel,
     create_channel,
-    open_secret,
     remove_channel,
     remove_key,
     restore_channel,
@@ -25,6 +24,7 @@ from gateway.channels.channels import (
 )
 from gateway.channels.fields import ChannelFields
 from gateway.channels.refusals import ChannelRefused, ChannelStale
+from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, ChannelKey, Route
 from lib.database.database_clock import DatabaseClock
 from lib.ids import id_text

@@ -31,7 +31,7 @@ def make(provider: str, models: dict[str, str], base_url: str = "") -> Channel:
         ("groq", {"sora-2": ""}, "sora-2", "videos"),
         ("kling", {"gpt-4o": ""}, "gpt-4o", "chats"),
         ("anthropic", {"whisper-1": ""}, "whisper-1", "transcripts"),
-        ("mistral", {"gpt-realtime": ""}, "gpt-realtime", "realtime sessions"),
+        ("mistral", {"gpt-realtime": ""}, "gpt-realtime", "realtime connections"),
         # Azure's customers choose the names of their deployments.
         ("anthropic", {"tts-1": "voice"}, "tts-1", "speech"),
     ],

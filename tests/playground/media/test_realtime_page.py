@@ -73,7 +73,7 @@ def test_person_types_speaks_and_interrupts(
     assert answer.headers["permissions-policy"].startswith("microphone=(self), camera=()")
     expect(page.locator("#media-bound")).to_contain_text("Each response reserves up to $")
     assert findings_in_both_themes(page) == []
-    page.get_by_role("button", name="Start session").click()
+    page.get_by_role("button", name="Connect").click()
     root = page.locator("#realtime")
     expect(root).to_have_attribute("data-state", "open")
     expect(page.locator("#realtime-text")).to_be_focused()
@@ -112,9 +112,9 @@ def test_person_types_speaks_and_interrupts(
     assert too_wide(page) == ""
     assert findings(page) == []
     stage.hub.wait(lambda: len(provider.responses) == 3, "the answer is missing")
-    page.get_by_role("button", name="End session").click()
+    page.get_by_role("button", name="Disconnect").click()
     expect(root).to_have_attribute("data-state", "ended")
-    expect(page.locator("#realtime-closed")).to_contain_text("The session has ended.")
+    expect(page.locator("#realtime-closed")).to_contain_text("The connection has ended.")
     messages = [event for event in session.received if event["type"] != "input_audio_buffer.append"]
     kinds = [event["type"] for event in messages]
     assert kinds.count("response.create") == 3
@@ -141,10 +141,10 @@ def test_person_types_speaks_and_interrupts(
 def test_session_answers_after_a_pause(stage: Stage, bob_heard: Watched, model: str) -> None:
     page = bob_heard.page
     page.goto(f"{stage.playground}/realtime?model={model}")
-    page.get_by_role("button", name="Start session").click()
+    page.get_by_role("button", name="Connect").click()
     page.get_by_role("button", name="Speak").click()
     expect(page.locator("[data-entries] [data-who=model]").first).to_contain_text("w0")
-    page.get_by_role("button", name="End session").click()
+    page.get_by_role("button", name="Disconnect").click()
     expect(page.locator("#realtime-closed .banner")).to_have_attribute("data-code", "1000")
     bob_heard.assert_calm()
 

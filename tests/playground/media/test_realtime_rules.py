@@ -1,4 +1,4 @@
-"""What a realtime session is told when it begins."""
+"""What a realtime connection is told when it begins."""
 
 import json
 

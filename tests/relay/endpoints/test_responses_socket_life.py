@@ -1,5 +1,5 @@
 """What ends a connection of the Responses API, and what its client hears of it: silence, the
-process, the key, and a client that does not read. As for realtime sessions."""
+process, the key, and a client that does not read. As for realtime connections."""
 
 import asyncio
 import contextlib

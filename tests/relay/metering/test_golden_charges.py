@@ -1,7 +1,7 @@
 """P28: the documented usages (tests/relay/metering/golden_usages.py) over a real relay, told by a
-provider whole, streamed, through a translation or in a realtime session. What each comes to is the
-same to
-the nano on the receipt, in the ledger, in exports and by the script that recomputes it."""
+provider whole, streamed, through a translation or in a realtime connection. What each comes to is
+the same to the nano on the receipt, in the ledger, in exports and by the script that recomputes
+it."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Realtime sessions, over the real hub: what clients hear, and what the books say."""
+"""Realtime connections, over the real hub: what clients hear, and what the books say."""
 
 import base64
 import contextlib

@@ -1,5 +1,5 @@
-"""Realtime sessions by OpenAI's own clients, unchanged but for their base URL, and by the code that
-the reference shows."""
+"""Realtime connections by OpenAI's own clients, unchanged but for their base URL, and by the code
+that the reference shows."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Realtime sessions for long, and what ends the process that carries them."""
+"""Realtime connections for long, and what ends the process that carries them."""
 
 from collections.abc import Iterator
 

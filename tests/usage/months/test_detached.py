@@ -9,16 +9,16 @@ import pytest
 
 from usage.buckets.buckets import Span
 from usage.models import DetachedMonth
-from usage.months import detached
 from usage.months.detached import (
     RequestDetached,
-    detached_from,
     detached_on,
     detached_within,
     names_of,
     notice_text,
     refuse_detached,
 )
+from usage.reports import missing_months as missing
+from usage.reports.missing_months import missing_months
 
 pytestmark = pytest.mark.django_db
 
@@ -72,10 +72,10 @@ def test_last_day_of_some_months_is_in_one(october: DetachedMonth) -> None:
 def test_a_report_from_sums_or_clickhouse_lacks_nothing(
     october: DetachedMonth, monkeypatch: pytest.MonkeyPatch, summed: bool, there: bool
 ) -> None:
-    monkeypatch.setattr(detached, "are_summed", lambda scope, groups: summed)
+    monkeypatch.setattr(missing, "are_summed", lambda scope, groups: summed)
     at: Any = SimpleNamespace(is_there=lambda spans: there)
     asked: Any = SimpleNamespace(scope=None, spans=None, span=Span(OCTOBER, NOVEMBER))
-    assert detached_from(asked, [], at) == ([] if summed or there else [october])
+    assert missing_months(asked, [], at) == ([] if summed or there else [october])
 
 
 def test_messages_for_zero_one_and_two_missing_months(october: DetachedMonth) -> None:

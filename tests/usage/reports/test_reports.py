@@ -15,6 +15,7 @@ from tests.support import cast
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.buckets.buckets import Span
 from usage.filters.filters import UsageFilter, from_query
+from usage.records.counted_meters import TOKEN_METERS, tokens_of
 from usage.reports import reports
 from usage.reports.reports import Series
 from usage.requests import log as request_log
@@ -144,8 +145,8 @@ def test_without_meters(people: cast.Cast, key: Key, sum_up: Callable[[], None])
 
 
 def test_tokens_in_four_columns() -> None:
-    meters = {name: 10**place for place, name in enumerate(reports.TOKEN_METERS)}
-    columns = reports.tokens_of({**meters, "images[1024]": 5, "audio_ms": 7})
+    meters = {name: 10**place for place, name in enumerate(TOKEN_METERS)}
+    columns = tokens_of({**meters, "images[1024]": 5, "audio_ms": 7})
     assert sum(columns) == sum(meters.values())
     assert columns.reasoning == meters["out_reasoning"]
     assert columns.cached == sum(

@@ -12,7 +12,8 @@ from tests.support.lists import file_of
 from tests.support.markup import squeezed
 from tests.usage.rows import refuse
 from usage.limits import budget_simulation
-from usage.requests.refusals import budget_id_of, budget_refusal, display_kind, is_by_budget
+from usage.requests.budget_refusals import budget_id_of, budget_refusal
+from usage.requests.refusals import display_kind, is_by_budget
 from usage.requests.words import kind_text, status_text
 
 KIND = "insufficient_balance"

@@ -39,8 +39,9 @@ from usage.overview.overview import overview
 from usage.reports import clickhouse_figures
 from usage.rollups import clickhouse_server as rollups_clickhouse_server
 from usage.rollups import clickhouse_sink, used_rows
+from usage.rollups.clickhouse_backlog import backlog
 from usage.rollups.clickhouse_server import MARKS, RECORDS
-from usage.rollups.clickhouse_sink import backlog, differences, rebuild, send
+from usage.rollups.clickhouse_sink import differences, rebuild, send
 from usage.rollups.levels import LAG_MAX, read_freshness
 from usage.rollups.rollups import roll_up
 

@@ -11,7 +11,7 @@ from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.usage.rows import NOON
 from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
-from usage.reports.reports import Tokens
+from usage.records.counted_meters import Tokens
 from usage.sessions.cache_use import CachedTurn, CacheUse, sum_cache_use
 
 MAIN, SUB = ("", "m"), ("reader", "m")

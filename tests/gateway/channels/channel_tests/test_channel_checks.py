@@ -11,8 +11,9 @@ from accounts.models import AuditEvent
 from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
-from gateway.channels.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, matches_schema
+from gateway.channels.channel_tests.calls import _SCHEMA, ChannelCheck, matches_schema
 from gateway.channels.channel_tests.channel_test import check_channel, target_of, upstream_name
+from gateway.channels.channel_tests.variants import STAGES
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.channels.model_lists import list_models

@@ -10,8 +10,9 @@ from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
 from gateway.channels.channel_tests import scheduled_tests
-from gateway.channels.channel_tests.calls import STAGES, ChannelCheck
+from gateway.channels.channel_tests.calls import ChannelCheck
 from gateway.channels.channel_tests.channel_test import check_channel, target_of, try_model
+from gateway.channels.channel_tests.variants import STAGES
 from gateway.channels.channels import create_channel
 from gateway.models import Channel
 from gateway.settings.installation import save_settings

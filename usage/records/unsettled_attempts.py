@@ -1,28 +1,12 @@
-"""Attempts whose process died: resolves their holds and ends their requests.
-
-Afterwards, outside of the transaction, providers are asked about them, and their answers are
-posted.
-"""
+"""Attempts whose process died: resolves their holds and ends their requests."""
 
 from django.db import transaction
 
 from billing.holds import unsettled_holds
 from billing.holds.unsettled_holds import Expired
-from gateway.provider_accounts.reconciliation import usage_reconciliation
 from usage.records.records import Cut, crash_cut, write_crash_cut
 
 _BATCH = 500
-
-
-def sweep() -> int:
-    """Resolve every hold that no process will settle, and ask providers about them. Return how many
-    holds.
-
-    Several processes may run this concurrently.
-    """
-    swept = resolve_due()
-    usage_reconciliation.reconcile()
-    return swept
 
 
 def resolve_due() -> int:

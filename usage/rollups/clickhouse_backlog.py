@@ -1,0 +1,52 @@
+"""Usage records that wait for ClickHouse (`clickhouse_sink.py` sends them)."""
+
+import datetime as dt
+from typing import Any, Final, NamedTuple
+
+from usage.filters.visibility import run
+from usage.models import ClickHouseCursor
+from usage.rollups.clickhouse_server import server
+
+WAITING_MAX: Final = 100_000
+"""Waiting records are counted only up to this number."""
+
+
+class Backlog(NamedTuple):
+    """The state of the sink: `waiting` records, WAITING_MAX if there are more, are not sent yet.
+    `complete_to` is None until the first fill is complete. `error` is that of the last run, "" for
+    none."""
+
+    waiting: int
+    complete_to: dt.datetime | None
+    error: str
+
+
+def backlog() -> Backlog | None:
+    """Return the state of the sink, or None without a ClickHouse."""
+    if server() is None:
+        return None
+    cursor = ClickHouseCursor.objects.first()
+    if cursor is None:
+        return Backlog(_count("true", {}), None, "")
+    if not cursor.snapshot:
+        return Backlog(_count(*after_start(cursor)), None, cursor.error)
+    return Backlog(_count(NEW, {"before": cursor.snapshot}), cursor.complete_to, cursor.error)
+
+
+def after_start(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
+    """Return the condition on records that were not sent yet, during the first fill."""
+    if cursor.after_id is None:
+        return "true", {}
+    after = {"organisation": cursor.after_organisation, "id": cursor.after_id}
+    return "(r.organisation_id, r.id) > (%(organisation)s, %(id)s)", after
+
+
+def _count(where: str, parameters: dict[str, Any]) -> int:
+    text = _COUNT.format(where=where, most=WAITING_MAX)
+    return int(run(text, parameters)[0][0])
+
+
+NEW: Final = """r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
+        AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)"""
+_COUNT: Final = """
+    SELECT count(*) FROM (SELECT FROM usage_usagerecord r WHERE {where} LIMIT {most}) counted"""
