@@ -8,12 +8,14 @@ fish_source.
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 import platformdirs
 
+from lib.extensions.installed import installed
 from stack.origin import ROOT
 
 # Verb -> command of manage.py. All other commands of manage.py keep their names here.
@@ -38,9 +40,15 @@ data_option = click.option(
 
 
 def management_commands() -> set[str]:
-    """Return the names of our management commands, from the names of their files."""
-    files = ROOT.glob("*/management/commands/[a-z]*.py")
-    return {file.stem for file in files}
+    """Return the names of our management commands, and of those of extensions, from the names of
+    their files."""
+    folders = [*ROOT.glob("*/management/commands")]
+    for one in installed():
+        app = one.extension.app if one.state == "on" else ""
+        spec = find_spec(app) if app else None
+        if spec and spec.origin:
+            folders.append(Path(spec.origin).parent / "management/commands")
+    return {file.stem for folder in folders for file in folder.glob("[a-z]*.py")}
 
 
 class Verbs(click.Group):
@@ -66,7 +74,6 @@ def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) ->
 
         from config.management.faults import faults_as_sentences
         from config.version import VERSION, commit
-        from lib.extensions.installed import installed
 
         click.echo(f"weir {VERSION} ({commit()[:12]})" if commit() else f"weir {VERSION}")
         with faults_as_sentences():
@@ -180,7 +187,10 @@ def management_verb(verb: str, command: str, text: str) -> click.Command:
     return pass_on
 
 
+_commands = management_commands()
 for _verb, (_command, _text) in VERBS.items():
-    weir.add_command(management_verb(_verb, _command, _text))
+    # One of an extension that is off is not there.
+    if _command in _commands:
+        weir.add_command(management_verb(_verb, _command, _text))
 
 main: Callable[[], None] = weir

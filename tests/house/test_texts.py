@@ -309,7 +309,7 @@ def test_templates_show_no_untranslated_text() -> None:
 # What only programs hear, and who types a command: the management API, files that are applied, the
 # relay, months that go into files.
 FOR_PROGRAMS: Final = (
-    "config/management/", "config/apply/", "config/imports/",
+    "config/management/", "config/apply/", "extensions/import_hubs/",
     "relay/", "dialects/", "tests/", "docs/", "stack/",
     "usage/months/detaching.py",
 )  # fmt: skip

@@ -74,7 +74,8 @@ def test_an_import_says_what_a_salt_key_needs() -> None:
 
 
 def test_import_only_packages_are_not_loaded() -> None:
-    program = "import config.asgi, sys\nfrom config.management.commands import import_from\n"
+    command = "extensions.import_hubs.management.commands.import_from"
+    program = f"import config.asgi, sys, {command}\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}assert 'nacl' not in sys.modules"],
         cwd=ROOT,

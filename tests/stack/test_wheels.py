@@ -213,7 +213,9 @@ def test_rooms_are_no_top_level_names(place: Place) -> None:
 
 def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     commit = git("rev-parse", "HEAD")[:12]
-    assert place.weir("--version").stdout == f"weir {VERSION} ({commit})\n"
+    extensions = [f"extension {name} {VERSION}, on\n" for name in ("import_hubs",)]
+    listed = f"weir {VERSION} ({commit})\n{''.join(extensions)}"
+    assert place.weir("--version").stdout == listed
     text = place.weir("--help").stdout
     verbs = re.findall(r"(?m)^  ([a-z]+)  ", text.split("Commands:")[1])
     assert verbs == sorted(
