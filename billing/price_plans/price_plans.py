@@ -45,7 +45,7 @@ from billing.models import (
 from billing.price_plans.words import show_plan_change
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM
-from billing.subscriptions.plans import multipliers_of_plan
+from billing.subscriptions.subscription_plans import multipliers_of_plan
 from lib.refusal import Refused
 
 PLAN: Final = "plan"

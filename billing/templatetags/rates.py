@@ -9,7 +9,7 @@ from billing.models import SubscriptionPlan
 from billing.prices.meter_words import meter_name
 from billing.prices.meters import TOKEN_METERS
 from billing.prices.words import PER_MILLION, multiplier_words
-from billing.subscriptions.plans import multipliers_of_plan
+from billing.subscriptions.subscription_plans import multipliers_of_plan
 from billing.templatetags.money import money_price
 from lib.numbers import formatting
 

@@ -35,16 +35,16 @@ from billing.models import (
 )
 from billing.price_plans.price_plans import assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.multipliers import MULTIPLIERS_MAX
-from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscription_plans
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
-from billing.subscriptions.plans import (
+from billing.subscriptions.rules import GRACE, Terms
+from billing.subscriptions.subscription_plans import (
     SubscriptionRefused,
     offer_plan,
     read_multiplier,
     unit_term,
     write_plan,
 )
-from billing.subscriptions.rules import GRACE, Terms
 from billing.subscriptions.subscriptions import (
     Included,
     cancel_subscription,
