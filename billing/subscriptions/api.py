@@ -34,8 +34,8 @@ from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscription_plans import (
     DESCRIPTION_MAX,
     SubscriptionRefused,
-    multipliers_of_plan,
     read_multiplier,
+    subscription_multipliers,
     unit_term,
 )
 from lib import clock
@@ -364,7 +364,7 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
         "units": plan.units,
         "multipliers": [
             {"pattern": one.pattern, "multiplier": format_multiplier(one.ppm)}
-            for one in multipliers_of_plan(plan)
+            for one in subscription_multipliers(plan)
         ],
         "overage": str(plan.overage),
     }

@@ -33,8 +33,8 @@ from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscription_plans import (
     DESCRIPTION_MAX,
-    multipliers_of_plan,
     read_multiplier,
+    subscription_multipliers,
     unit_term,
 )
 from lib.forms.picker import PickText
@@ -82,7 +82,7 @@ PLANS = Table(
         Column(
             "multipliers",
             _("Price multipliers"),
-            value=lambda row: multiplier_words(multipliers_of_plan(row)),
+            value=lambda row: multiplier_words(subscription_multipliers(row)),
             chosen=False,
         ),
         Column("subscribers", _("Subscribers"), "number", sort=True, priority=2),
