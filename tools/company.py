@@ -46,8 +46,7 @@ from billing.prices import proposals
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.seals import seals
-from billing.subscriptions import plans as subscription_plans
-from billing.subscriptions import subscriptions
+from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.topups import topups

@@ -63,7 +63,7 @@ from billing.models.ledger import (
     Posting,
     StatementDay,
 )
-from billing.models.plans import (
+from billing.models.price_plans import (
     MemberPlan,
     OrganisationChargeRule,
     OrganisationPlan,

@@ -45,7 +45,7 @@ from billing.models import (
 from billing.price_plans.words import show_plan_change
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM
-from billing.subscriptions.plans import multipliers_of_plan
+from billing.subscriptions.subscription_plans import subscription_multipliers
 from lib.refusal import Refused
 
 PLAN: Final = "plan"
@@ -64,7 +64,7 @@ class SecondPersonNeeded(PlanRefused):
 
 
 @dataclass(frozen=True, slots=True)
-class ListedPlan:
+class ListedPricePlan:
     """A plan as pages show it. `model_patterns` () means every model. `subscribed` are the
     multipliers of the organisation's subscription, if they apply."""
 
@@ -79,7 +79,7 @@ class ListedPlan:
         return multiplier_for(self.subscribed, model, self.multiplier_ppm)
 
 
-STANDARD = ListedPlan("", PPM, (), 0)
+STANDARD = ListedPricePlan("", PPM, (), 0)
 """The plan of organisations without one."""
 
 Holder: TypeAlias = Organisation | Team | Membership
@@ -91,7 +91,7 @@ Level = Literal["organisation", "team", "member"]
 class PlanInForce(NamedTuple):
     """The plan that applies, and its level: member, team, organisation or none."""
 
-    plan: ListedPlan
+    plan: ListedPricePlan
     level: Level
 
 
@@ -219,7 +219,7 @@ def is_used(plan: Plan) -> bool:
     return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
 
 
-def plan_names(organisation_ids: Iterable[UUID]) -> dict[UUID, str]:
+def price_plan_names(organisation_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return the names of the plans of these organisations; those without a plan are missing."""
     rows = OrganisationPlan.objects.filter(organisation__in=organisation_ids)
     return dict(rows.values_list("organisation", "plan__name"))
@@ -364,22 +364,22 @@ register(
 # The plan of an organisation -------------------------------------------------------------------
 
 
-def plan_of(organisation: Organisation) -> ListedPlan:
+def price_plan_of(organisation: Organisation) -> ListedPricePlan:
     """Return the plan that applies to an organisation, STANDARD if it has none."""
-    return plan_in_force(organisation).plan
+    return price_plan_in_force(organisation).plan
 
 
-def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
+def price_plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPricePlan:
     """Return the plan that applies to the actor's own requests with `key`, or with the actor's key.
     STANDARD outside an organisation."""
     if actor.organisation is None:
         return STANDARD
     key = key or actor.key
     team = key.team if key else None
-    return plan_in_force(actor.organisation, team=team, member=_member(actor)).plan
+    return price_plan_in_force(actor.organisation, team=team, member=_member(actor)).plan
 
 
-def plan_in_force(
+def price_plan_in_force(
     organisation: Organisation, *, team: Team | None = None, member: Membership | None = None
 ) -> PlanInForce:
     """Return the plan for a request of a team and a member: the member's plan, else the team's,
@@ -398,7 +398,7 @@ def plan_in_force(
 def _subscribed_multipliers(organisation: Organisation) -> tuple[Multiplier, ...]:
     active = Subscription.objects.filter(state=SubscriptionState.ACTIVE, organisation=organisation)
     subscription = active.select_related("plan").first()
-    return multipliers_of_plan(subscription.plan) if subscription else ()
+    return subscription_multipliers(subscription.plan) if subscription else ()
 
 
 def _member(actor: Actor) -> Membership | None:
@@ -407,12 +407,12 @@ def _member(actor: Actor) -> Membership | None:
     return Membership.objects.filter(user=actor.user, organisation=actor.organisation).first()
 
 
-def _plans_above(holder: Holder) -> list[ListedPlan]:
+def _plans_above(holder: Holder) -> list[ListedPricePlan]:
     """Return the plans that may apply to a holder without a plan. A member can have keys in every
     team."""
     if isinstance(holder, Organisation):
         return [STANDARD]
-    plans = [plan_of(holder.organisation)]
+    plans = [price_plan_of(holder.organisation)]
     if isinstance(holder, Membership):
         rows = TeamPlan.objects.filter(team__organisation=holder.organisation)
         plans += [_list_plan(row.plan, 0) for row in rows.select_related("plan")]
@@ -428,11 +428,13 @@ def _rows_of(holder: Holder) -> QuerySet[Any]:
     return kind.model.objects.filter(**{kind.field: holder})
 
 
-def list_plans() -> list[ListedPlan]:
+def list_price_plans() -> list[ListedPricePlan]:
     """Return every plan with the number of its organisations, by name."""
     plans = Plan.objects.annotate(organisation_count=Count("organisations")).order_by("name")
     return [_list_plan(plan, plan.organisation_count) for plan in plans]
 
 
-def _list_plan(plan: Plan, organisations: int) -> ListedPlan:
-    return ListedPlan(plan.name, plan.multiplier_ppm, tuple(plan.model_patterns), organisations)
+def _list_plan(plan: Plan, organisations: int) -> ListedPricePlan:
+    return ListedPricePlan(
+        plan.name, plan.multiplier_ppm, tuple(plan.model_patterns), organisations
+    )

@@ -28,17 +28,16 @@ from billing.idempotency import Answer, answer_idempotently
 from billing.models import Subscription, SubscriptionPlan
 from billing.periods.months import month_after
 from billing.prices.multipliers import MULTIPLIERS_MAX
-from billing.subscriptions import plans as subscription_plans
-from billing.subscriptions import subscriptions
+from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
-from billing.subscriptions.plans import (
+from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import (
     DESCRIPTION_MAX,
     SubscriptionRefused,
-    multipliers_of_plan,
     read_multiplier,
+    subscription_multipliers,
     unit_term,
 )
-from billing.subscriptions.rules import Terms
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema, also_answers
@@ -372,7 +371,7 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
         "units": plan.units,
         "multipliers": [
             {"pattern": one.pattern, "multiplier": format_multiplier(one.ppm)}
-            for one in multipliers_of_plan(plan)
+            for one in subscription_multipliers(plan)
         ],
         "overage": str(plan.overage),
     }

@@ -42,7 +42,6 @@ from billing.models import (
 )
 from billing.periods.months import month_after, month_span
 from billing.subscriptions.included_units import UnitKind
-from billing.subscriptions.plans import SubscriptionRefused, terms_of
 from billing.subscriptions.rules import (
     GRACE,
     Change,
@@ -53,6 +52,7 @@ from billing.subscriptions.rules import (
     days_of_month,
     first_of_month,
 )
+from billing.subscriptions.subscription_plans import SubscriptionRefused, terms_of
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text

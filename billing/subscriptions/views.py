@@ -28,16 +28,15 @@ from billing.periods.months import month_after
 from billing.prices.meter_words import meter_name
 from billing.prices.multipliers import Multiplier
 from billing.prices.words import meter_names, multiplier_words
-from billing.subscriptions import plans as subscription_plans
-from billing.subscriptions import subscriptions
+from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.included_units import UnitTerm
-from billing.subscriptions.plans import (
+from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import (
     DESCRIPTION_MAX,
-    multipliers_of_plan,
     read_multiplier,
+    subscription_multipliers,
     unit_term,
 )
-from billing.subscriptions.rules import Terms
 from lib.forms.picker import PickText
 from lib.forms.rows import Cell, RowsText
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
@@ -83,7 +82,7 @@ PLANS = Table(
         Column(
             "multipliers",
             _("Price multipliers"),
-            value=lambda row: multiplier_words(multipliers_of_plan(row)),
+            value=lambda row: multiplier_words(subscription_multipliers(row)),
             chosen=False,
         ),
         Column("subscribers", _("Subscribers"), "number", sort=True, priority=2),

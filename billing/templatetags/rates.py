@@ -9,7 +9,7 @@ from billing.models import SubscriptionPlan
 from billing.prices.meter_words import meter_name
 from billing.prices.meters import TOKEN_METERS
 from billing.prices.words import PER_MILLION, multiplier_words
-from billing.subscriptions.plans import multipliers_of_plan
+from billing.subscriptions.subscription_plans import subscription_multipliers
 from billing.templatetags.money import money_price
 from lib.numbers import formatting
 
@@ -34,7 +34,7 @@ def metered(meter: str, models: Iterable[str]) -> str:
 @register.filter
 def multiplied(plan: SubscriptionPlan) -> str:
     """Return the multipliers of a plan's prices: ``gpt-5* × 0.8, o3 × 2``."""
-    return multiplier_words(multipliers_of_plan(plan))
+    return multiplier_words(subscription_multipliers(plan))
 
 
 @register.filter

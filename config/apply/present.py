@@ -36,7 +36,7 @@ from billing.models import (
     TeamPlan,
     WalletSetting,
 )
-from billing.price_plans.price_plans import list_plans
+from billing.price_plans.price_plans import list_price_plans
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import CATALOGUE, key_of
 from billing.trials import trials
@@ -153,7 +153,7 @@ def _prices() -> Iterator[Item]:
 
 
 def _plans() -> Iterator[Item]:
-    for plan in list_plans():
+    for plan in list_price_plans():
         fields: dict[str, Value] = {
             "multiplier": plan.multiplier_ppm,
             "models": plan.model_patterns,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.actors import Actor
-from billing.price_plans.price_plans import ListedPlan
+from billing.price_plans.price_plans import ListedPricePlan
 from billing.prices.name_patterns import matches
 from gateway.aliases.aliases import all_aliases
 from gateway.aliases.rules import resolve_aliases
@@ -215,7 +215,7 @@ def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
     ]
 
 
-def lists(plan: ListedPlan, name: str) -> bool:
+def lists(plan: ListedPricePlan, name: str) -> bool:
     """Return whether the organisations on a plan see a model."""
     patterns = plan.model_patterns
     return not patterns or any(matches(pattern, name) for pattern in patterns)

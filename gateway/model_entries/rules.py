@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """`overrides` are its capabilities and limits, in the form of `providers/overrides.py`.
-    `plan_ids` and `roles` are None for everybody."""
+    `price_plan_ids` and `roles` are None for everybody."""
 
     name: str
     overrides: frozenset[tuple[str, int]] = frozenset()
@@ -38,12 +38,12 @@ class ModelEntry:
     sunset_at: float | None = None
     replacement: str = ""
     forwards: bool = False
-    plan_ids: frozenset[int] | None = None
+    price_plan_ids: frozenset[int] | None = None
     roles: frozenset[str] | None = None
 
-    def visible_to(self, plan_id: int | None, role: str) -> bool:
+    def visible_to(self, price_plan_id: int | None, role: str) -> bool:
         """Return whether the model exists for a plan ("" for none) and a role."""
-        return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
+        return is_visible(self.price_plan_ids, price_plan_id) and is_visible(self.roles, role)
 
     def ended(self, now: float) -> bool:
         """Return whether the model's sunset is in the past."""

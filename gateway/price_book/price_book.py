@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from accounts.access.actors import Actor
 from billing.currency.money import format_multiplier, format_usd
-from billing.price_plans.price_plans import STANDARD, ListedPlan, plan_of_actor
+from billing.price_plans.price_plans import STANDARD, ListedPricePlan, price_plan_of_actor
 from billing.prices.meters import FALLBACKS
 from billing.prices.name_patterns import matches
 from billing.prices.prices import ListedPrice, list_prices
@@ -94,7 +94,7 @@ class Upcoming:
 class PriceBook:
     """The prices at a time, and announced ones."""
 
-    plan: ListedPlan
+    plan: ListedPricePlan
     entries: tuple[BookEntry, ...]
     upcoming: tuple[Upcoming, ...]
     # Names that are hidden from them, whatever their plan.
@@ -132,7 +132,7 @@ class Calculated:
 
 def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
     """Return the actor's prices at a time, by model; for None, the list prices."""
-    plan = STANDARD if actor is None else plan_of_actor(actor)
+    plan = STANDARD if actor is None else price_plan_of_actor(actor)
     listed = list_prices()
     in_force: dict[str, list[ListedPrice]] = {}
     later: dict[str, list[ListedPrice]] = {}
@@ -217,7 +217,7 @@ def _fallback_rates(rates: Iterable[RateDisplay]) -> Iterator[RateDisplay]:
             yield from (replace(rate, meter=meter) for rate in rates if rate.meter == fallback)
 
 
-def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:
+def _visible_names(plan: ListedPricePlan, priced: Iterable[str]) -> list[str]:
     """Return the names that can be called and have a price, as far as the plan shows them."""
     routes = {
         route.model

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from accounts.access.actors import Actor, organisation_of
 from accounts.keys.keys import playground_key
 from accounts.models import Key
-from billing.price_plans.price_plans import plan_of_actor
+from billing.price_plans.price_plans import price_plan_of_actor
 from billing.prices.name_patterns import matches
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM, PriceVersion
@@ -89,7 +89,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
     setting = InstallationSetting.objects.first()
     refuses_unpriced = setting is None or setting.unpriced_models == "reject"
     key = playground_key(organisation_of(actor))
-    plan = plan_of_actor(actor, key)
+    plan = price_plan_of_actor(actor, key)
     names -= absent_names(plan.name, str(actor.role or ""), clock.now())
     offered = [
         OfferedModel(name, price_of(name, prices), plan.multiplier_for(name))
@@ -120,7 +120,7 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
     if listed is None:
         return None
     version = PriceVersion.from_stored(listed.rates)
-    return version.multiplied(plan_of_actor(actor, key).multiplier_for(model))
+    return version.multiplied(price_plan_of_actor(actor, key).multiplier_for(model))
 
 
 def capabilities_of_model(model: str) -> Capabilities:

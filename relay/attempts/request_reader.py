@@ -144,10 +144,10 @@ class RequestReader:
             # It is told as unavailable, after what the caller can change (`none_on`).
             or snapshot.off_channels(model.name)
         )
-        requested, plan_id = model.name, principal.plan_id
+        requested, price_plan_id = model.name, principal.price_plan_id
         if not known or (
-            (plan_id is not None or snapshot.entries)
-            and not snapshot.shows(requested, plan_id, principal.role)
+            (price_plan_id is not None or snapshot.entries)
+            and not snapshot.shows(requested, price_plan_id, principal.role)
         ):
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):

@@ -116,9 +116,9 @@ class Channel(StoredChannel):
         return self.model_timeouts[max(fitting, key=len)] if fitting else self.timeouts
 
 
-class Plan(NamedTuple):
-    """A plan: the prices of the organisations on it, and the models that it shows to them; () =
-    all."""
+class PricePlan(NamedTuple):
+    """A price plan: a multiplier on the prices of the organisations on it, and the models that it
+    shows to them; () = all."""
 
     multiplier_ppm: int
     model_patterns: tuple[str, ...]
@@ -135,7 +135,7 @@ class Snapshot:
     pattern_routes: tuple[Route, ...]
     charges: PriceList
     costs: Mapping[str, PriceList]
-    plans: Mapping[int, Plan]
+    price_plans: Mapping[int, PricePlan]
     egress: EgressPolicy
     egress_users: EgressPolicy
     unpriced_models: str
@@ -228,11 +228,11 @@ class Snapshot:
         return None if price is None or price.unplaced else price
 
     def multiplier_for(
-        self, model: str, plan_id: int | None, multipliers: Sequence[Multiplier]
+        self, model: str, price_plan_id: int | None, multipliers: Sequence[Multiplier]
     ) -> int:
         """Return the price multiplier of a request for a model: of the customer's plan, or of a
         subscription with its own multipliers."""
-        plan = None if plan_id is None else self.plans.get(plan_id)
+        plan = None if price_plan_id is None else self.price_plans.get(price_plan_id)
         of_plan = PPM if plan is None else plan.multiplier_ppm
         return multiplier_for(multipliers, model, of_plan) if multipliers else of_plan
 
@@ -309,12 +309,12 @@ class Snapshot:
                 return notices
         return ()
 
-    def shows(self, model: str, plan_id: int | None, role: str) -> bool:
+    def shows(self, model: str, price_plan_id: int | None, role: str) -> bool:
         """Return whether a model is visible to customers on a plan, and in a role."""
         entry = self.entries.get(model)
-        if entry is not None and not entry.visible_to(plan_id, role):
+        if entry is not None and not entry.visible_to(price_plan_id, role):
             return False
-        plan = None if plan_id is None else self.plans.get(plan_id)
+        plan = None if price_plan_id is None else self.price_plans.get(price_plan_id)
         patterns = () if plan is None else plan.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
@@ -387,7 +387,7 @@ EMPTY = Snapshot(
     pattern_routes=(),
     charges=PriceList(()),
     costs={},
-    plans={},
+    price_plans={},
     egress=EgressPolicy(),
     egress_users=EgressPolicy(),
     unpriced_models="reject",

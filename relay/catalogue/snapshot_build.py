@@ -35,7 +35,7 @@ from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
 from relay.catalogue.off_channels import OffChannel
-from relay.catalogue.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
+from relay.catalogue.snapshot import Channel, OwnKeyTerms, PricePlan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,15 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
     routes: list[Route] = []
     unusable: list[tuple[str, str]] = []
     off = list(raw.off)
-    plan_ids = {plan.name: plan.id for plan in raw.plans}
+    price_plan_ids = {plan.name: plan.id for plan in raw.plans}
     for row in raw.channels:
         try:
             channel = replace(
                 _channel(row, _decrypt_secrets(row, vault)),
                 outbound=_outbound(row, vault),
-                conditions=compile_conditions(row.conditions, plan_ids, raw.condition_holders),
+                conditions=compile_conditions(
+                    row.conditions, price_plan_ids, raw.condition_holders
+                ),
             )
         except _UNUSABLE as error:
             log.error("channel %s is out of use: %s", row.name, error)
@@ -83,7 +85,9 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
         costs=costs,
         path_prices=path_prices,
         path_costs=path_costs,
-        plans={plan.id: Plan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans},
+        price_plans={
+            plan.id: PricePlan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans
+        },
         egress=EgressPolicy(raw.egress_allow),
         egress_users=EgressPolicy(raw.egress_allow_users),
         unpriced_models=raw.unpriced_models,
@@ -107,7 +111,7 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
         accepted=_group_accepted(raw.accepted),
         entries={
             entry.name: entry
-            for entry in (_entry(row, plan_ids) for row in raw.entries)
+            for entry in (_entry(row, price_plan_ids) for row in raw.entries)
             # A row that only a probe created has no properties.
             if entry != ModelEntry(entry.name)
         },
@@ -412,9 +416,9 @@ def _rule(row: _RuleRow) -> ModelRule:
     return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule, shadow)
 
 
-def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
+def _entry(row: _EntryRow, price_plan_ids: Mapping[str, int]) -> ModelEntry:
     # A model shown only to deleted plans is shown to nobody.
-    plans = {plan_ids[name] for name in row.plans if name in plan_ids}
+    plans = {price_plan_ids[name] for name in row.plans if name in price_plan_ids}
     return ModelEntry(
         name=row.name,
         overrides=overrides_of(row.can, row.context_max, row.output_max),
@@ -422,7 +426,7 @@ def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
         sunset_at=row.sunset_at,
         replacement=row.replacement,
         forwards=row.forwards,
-        plan_ids=frozenset(plans) if row.plans else None,
+        price_plan_ids=frozenset(plans) if row.plans else None,
         roles=frozenset(row.roles) if row.roles else None,
     )
 

@@ -62,7 +62,7 @@ class Principal:
     """The caller, and the key's digest (none for the playground).
 
     `expires_at` is in Unix seconds. `model_patterns`, `endpoints` and `networks` () = all.
-    `plan_id` is the plan of its person, else of its team, else of its organisation.
+    `price_plan_id` is the plan of its person, else of its team, else of its organisation.
     `retention_hours` is how long its answers are stored for later requests: 0 = not at all, as for
     a key that stores no content. An `operator`'s key is told which channel answered. `role` is that
     of its person or service account in the organisation, "" for a key without an owner.
@@ -86,7 +86,7 @@ class Principal:
     model_patterns: tuple[str, ...]
     expires_at: float | None
     disabled: bool
-    plan_id: int | None = None
+    price_plan_id: int | None = None
     retention_hours: int = RETENTION_HOURS
     operator: bool = False
     role: str = ""
@@ -401,7 +401,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         model_patterns=tuple((patterns or "").split("\n")) if patterns else (),
         expires_at=None if expires is None else float(expires),
         disabled=disabled == "t",
-        plan_id=None if plan is None else int(plan),
+        price_plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
         operator=decoded.operator,
         role=decoded.role or "",

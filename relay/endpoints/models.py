@@ -77,7 +77,7 @@ def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: s
 def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
     return (
         principal.may_use(name)
-        and snapshot.shows(name, principal.plan_id, principal.role)
+        and snapshot.shows(name, principal.price_plan_id, principal.role)
         and not snapshot.refuses(name)
     )
 
@@ -91,7 +91,7 @@ def _model_row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
     candidate = plan(snapshot.served_name(name), snapshot.routes_of(name), seed=0)[0]
     capabilities = _capabilities(candidate, name)
     price = snapshot.price_of(
-        name, snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)
+        name, snapshot.multiplier_for(name, principal.price_plan_id, principal.multipliers)
     )
     rates = {} if price is None else price.version.visible_rates()
     provider = snapshot.channels[candidate.channel_id].provider.name

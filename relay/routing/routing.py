@@ -265,7 +265,7 @@ def _price(
 ) -> Price | None:
     """Return the price that covers the request at every candidate."""
     snapshot, principal = context.snapshot, context.principal
-    multiplier_ppm = snapshot.multiplier_for(model, principal.plan_id, principal.multipliers)
+    multiplier_ppm = snapshot.multiplier_for(model, principal.price_plan_id, principal.multipliers)
     price = snapshot.price_of(model, multiplier_ppm)
     if price is None:
         return None
@@ -479,7 +479,7 @@ def has_tools(facts: ScreenedFacts) -> bool:
 def _build_screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
     principal, labels = context.principal, context.options.labels
     return ScreenedRequest(
-        plan_id=principal.plan_id,
+        price_plan_id=principal.price_plan_id,
         holders=(principal.team_id, principal.organisation_id),
         project=labels.project or principal.project,
         tags=(*principal.tags, *labels.tags),

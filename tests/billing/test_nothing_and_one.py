@@ -40,8 +40,8 @@ from billing.models import (
 )
 from billing.prices.pricing import Condition, PriceVersion
 from billing.subscriptions import subscriptions
-from billing.subscriptions.plans import SubscriptionRefused, offer_plan, write_plan
 from billing.subscriptions.rules import GRACE, Terms
+from billing.subscriptions.subscription_plans import SubscriptionRefused, offer_plan, write_plan
 from billing.topups import automatic
 from lib import clock
 from lib.refusal import Refused

@@ -22,8 +22,7 @@ from billing.price_plans import price_plans
 from billing.prices import proposals
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
-from billing.subscriptions import plans as subscription_plans
-from billing.subscriptions import subscriptions
+from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from gateway.aliases.aliases import save_alias

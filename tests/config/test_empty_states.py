@@ -17,7 +17,7 @@ from accounts.access.actors import SYSTEM
 from billing.currency.exchange_rates import RateFields, add_rates
 from billing.models import SubscriptionPlan
 from billing.prices.prices import set_price
-from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscription_plans
 from config.jobs.schedule import WATCH
 from config.models import JobRun
 from gateway.channels.channels import create_channel

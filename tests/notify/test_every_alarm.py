@@ -41,8 +41,8 @@ from billing.invoices.billing_details import set_seller
 from billing.limits import budget_alerts, budget_increases
 from billing.models import Account, Budget, BudgetWindow, Invoice, PromoGrant, Subscription, TopUp
 from billing.seals import seals
-from billing.subscriptions.plans import offer_plan, write_plan
 from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import offer_plan, write_plan
 from billing.subscriptions.subscriptions import cancel_subscription, choose_plan
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups

@@ -204,7 +204,7 @@ def fetches_picture(size: int) -> bool:
 
 def knows_name(length: int) -> bool:
     snapshot = it(routes_of=taken, exact_routes={}, aliases={})
-    around = it(_context=it(snapshot=snapshot, principal=it(plan_id=None)))
+    around = it(_context=it(snapshot=snapshot, principal=it(price_plan_id=None)))
     snapshot.entries = {}
     return reaches(lambda: reader.RequestReader._look_up_exact(around, "m" * length, "model"))
 

@@ -15,7 +15,7 @@ from accounts.models import Key, Membership, Organisation, Team
 from billing.limits.charge_rule_settings import charge_rule_of
 from billing.limits.words import charge_rule_words
 from billing.models import Budget, BudgetScope
-from billing.price_plans.price_plans import plan_in_force
+from billing.price_plans.price_plans import price_plan_in_force
 from billing.prices.words import multiplier_words
 from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
@@ -129,7 +129,7 @@ def _labels(levels: Iterable[Level]) -> Iterator[Setting]:
 def _models(
     organisation: Organisation, team: Team | None, member: Membership | None, key: Key | None
 ) -> Iterator[Setting]:
-    plan, level = plan_in_force(organisation, team=team, member=member)
+    plan, level = price_plan_in_force(organisation, team=team, member=member)
     yield Setting(gettext("Price plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
     if plan.subscribed:
         title, source = gettext("Price multipliers"), gettext("Subscription")

@@ -26,7 +26,7 @@ from accounts.single_sign_on.single_sign_on import (
 from billing.balances.balances import balance
 from billing.limits import budgets
 from billing.models import Budget, BudgetScope
-from billing.price_plans.price_plans import plan_names
+from billing.price_plans.price_plans import price_plan_names
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
@@ -271,7 +271,7 @@ def organisation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _organisation_rows(page: list[Organisation]) -> list[dict[str, Any]]:
     ids = [organisation.id for organisation in page]
     spent = month_spending_of(ids)
-    plans = plan_names(ids)
+    plans = price_plan_names(ids)
     members = member_counts(ids)
     unconfirmed = organisations_with_unconfirmed_domains(ids)
     confirmed = organisations_with_confirmed_domains(ids)

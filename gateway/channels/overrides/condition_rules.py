@@ -29,7 +29,7 @@ class ScreenedRequest(NamedTuple):
     """What the conditions are applied to. `holders` are the ids of the team and the
     organisation."""
 
-    plan_id: int | None
+    price_plan_id: int | None
     holders: Collection[UUID]
     project: str
     tags: Collection[str]
@@ -43,7 +43,7 @@ class Conditions:
     """The conditions of a channel; None means not set. A condition that names only things that no
     longer exist matches no request."""
 
-    plan_ids: frozenset[int] | None = None
+    price_plan_ids: frozenset[int] | None = None
     holders: frozenset[UUID] | None = None
     projects: frozenset[str] | None = None
     tags: frozenset[str] | None = None
@@ -55,7 +55,7 @@ class Conditions:
 
     def why_not(self, request: ScreenedRequest) -> SkipReason | None:
         """Return the first condition that is not met, or None if all are."""
-        if self.plan_ids is not None and request.plan_id not in self.plan_ids:
+        if self.price_plan_ids is not None and request.price_plan_id not in self.price_plan_ids:
             return "plan"
         if self.holders is not None and self.holders.isdisjoint(request.holders):
             return "team"
@@ -86,13 +86,13 @@ def normal(conditions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compile_conditions(
-    conditions: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
+    conditions: Mapping[str, Any], price_plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
 ) -> Conditions | None:
     """Compile stored conditions to ids. Return None if there are no conditions."""
     if not conditions:
         return None
     return Conditions(
-        plan_ids=_known_ids(conditions.get("plans"), plan_ids),
+        price_plan_ids=_known_ids(conditions.get("plans"), price_plan_ids),
         holders=_known_ids(conditions.get("teams"), holders),
         projects=_set(conditions.get("projects")),
         tags=_set(conditions.get("tags")),

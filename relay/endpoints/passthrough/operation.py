@@ -185,7 +185,9 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
         raise RequestFault("unsupported_capability", None, _OWN_KEY_ONLY)
     reader.check_labels()
     model = RequestedModel(name)
-    multiplier_ppm = context.snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)
+    multiplier_ppm = context.snapshot.multiplier_for(
+        name, principal.price_plan_id, principal.multipliers
+    )
     price = context.snapshot.path_price(channel.name, rule.label, multiplier_ppm)
     if price is None:
         raise RequestFault("model_unpriced", None, " yet", model=name)

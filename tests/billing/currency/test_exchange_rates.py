@@ -16,8 +16,8 @@ from billing.balances.balances import balance
 from billing.currency.exchange_rates import RateFields, add_rates, display_rate
 from billing.limits.budgets import Past, create_budget
 from billing.models import ExchangeRate, SubscriptionPlan
-from billing.subscriptions.plans import write_plan
 from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import write_plan
 from lib import clock
 from lib.refusal import Refused
 from tests.billing.credits.test_operator_api import api_of, post

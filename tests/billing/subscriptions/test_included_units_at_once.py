@@ -11,8 +11,8 @@ from billing.ledger.accounts import lock_accounts
 from billing.ledger.ledger import execute
 from billing.limits.enforcement import HoldRequest
 from billing.models import Account, IncludedUnits, Posting, SubscriptionPlan
-from billing.subscriptions.plans import unit_term, write_plan
 from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import unit_term, write_plan
 from billing.subscriptions.subscriptions import choose_plan
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import new_id

@@ -33,18 +33,23 @@ from billing.models import (
     SubscriptionCharge,
     SubscriptionPlan,
 )
-from billing.price_plans.price_plans import assign_plan, plan_in_force, plan_of, save_plan
+from billing.price_plans.price_plans import (
+    assign_plan,
+    price_plan_in_force,
+    price_plan_of,
+    save_plan,
+)
 from billing.prices.multipliers import MULTIPLIERS_MAX
-from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscription_plans
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
-from billing.subscriptions.plans import (
+from billing.subscriptions.rules import GRACE, Terms
+from billing.subscriptions.subscription_plans import (
     SubscriptionRefused,
     offer_plan,
     read_multiplier,
     unit_term,
     write_plan,
 )
-from billing.subscriptions.rules import GRACE, Terms
 from billing.subscriptions.subscriptions import (
     Included,
     cancel_subscription,
@@ -144,12 +149,12 @@ def test_multipliers_are_checked_and_told_to_the_relay(people: cast.Cast, key: K
     before = Epoch.objects.get(id=1).n
     choose_plan(alice, people.acme, pro)
     assert Epoch.objects.get(id=1).n > before
-    in_force = plan_of(people.acme)
+    in_force = price_plan_of(people.acme)
     assert (in_force.name, in_force.multiplier_for("gpt-5-mini")) == ("dear", 500_000)
     assert in_force.multiplier_for("o3") == 1_200_000
     save_plan(dora, "own", multiplier_ppm=1_900_000)
     assign_plan(dora, people.core, "own")
-    of_team = plan_in_force(people.acme, team=people.core)
+    of_team = price_plan_in_force(people.acme, team=people.core)
     assert (of_team.level, of_team.plan.multiplier_for("gpt-5-mini")) == ("team", 1_900_000)
     fact = AuditEvent.objects.get(action="subscription_plan.offered").detail
     assert fact["multipliers"] == {"gpt-5*": "0.5", "*": "1.2"}
@@ -161,13 +166,13 @@ def test_multipliers_end_with_the_subscription(people: cast.Cast, key: Key, at: 
     multipliers = [read_multiplier("*", "0.5")]
     written = write_plan(dora, "Pro", Terms(90 * USD, 0), multipliers=multipliers)
     choose_plan(alice, people.acme, offer_plan(dora, written))
-    assert plan_of(people.acme).multiplier_for("o3") == 500_000
+    assert price_plan_of(people.acme).multiplier_for("o3") == 500_000
     for now in (MIDDLE + 16 * DAY, MIDDLE + 16 * DAY + GRACE + DAY):
         at(now)
         before = Epoch.objects.get(id=1).n
         renew_subscriptions()
         assert Epoch.objects.get(id=1).n > before
-        assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
+        assert price_plan_of(people.acme).multiplier_for("o3") == 1_000_000
     assert subscription_of(people.acme) is None
 
 
@@ -179,7 +184,7 @@ def test_multipliers_resume_with_a_late_payment(people: cast.Cast, key: Key, at:
     choose_plan(alice, people.acme, offer_plan(dora, written))
     at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
     renew_subscriptions()
-    assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
+    assert price_plan_of(people.acme).multiplier_for("o3") == 1_000_000
     for n in range(4):
         request_credit(dora, people.acme, 40 * USD, reason=f"Transfer {n}")
     for month, told in ((7, True), (8, False)):
@@ -187,7 +192,7 @@ def test_multipliers_resume_with_a_late_payment(people: cast.Cast, key: Key, at:
         before = Epoch.objects.get(id=1).n
         assert renew_subscriptions() == 1
         assert (Epoch.objects.get(id=1).n > before) is told
-        assert plan_of(people.acme).multiplier_for("o3") == 500_000
+        assert price_plan_of(people.acme).multiplier_for("o3") == 500_000
 
 
 def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> None:

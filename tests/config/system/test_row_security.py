@@ -37,7 +37,6 @@ from billing.limits import budgets, enforcement
 from billing.models import Budget, LedgerEntry, TopUp
 from config.server.middleware import tenancy as middleware
 from config.system.row_security import (
-    BOUND,
     CLOSED,
     ONLY_READ,
     READ_ONLY,
@@ -45,6 +44,7 @@ from config.system.row_security import (
     VIEWS,
     WRITTEN_ONCE,
     Own,
+    bonds,
     make_role,
     rules,
     secure_tables,
@@ -211,15 +211,12 @@ def test_key_is_confined_to_its_organisation(
 # The list ---------------------------------------------------------------------------------------
 
 
-LISTS = (BOUND, SHARED, READ_ONLY, CLOSED, VIEWS)
-
-
 def test_every_model_states_how_it_is_confined() -> None:
     """Adding one is a decision: whose are its rows?"""
     models = {model._meta.label for model in apps.get_models(include_auto_created=True)}
-    named = [label for names in LISTS for label in names]
+    named = [*bonds(), *SHARED, *READ_ONLY, *CLOSED, *VIEWS]
     assert sorted(named) == sorted(models)
-    assert BOUND.keys() >= WRITTEN_ONCE | ONLY_READ
+    assert bonds().keys() >= WRITTEN_ONCE | ONLY_READ
 
 
 def test_every_table_with_an_organisation_is_confined() -> None:
@@ -230,7 +227,7 @@ def test_every_table_with_an_organisation_is_confined() -> None:
             continue
         columns = {field.column for field in model._meta.concrete_fields}
         if "organisation_id" in columns:
-            bond = BOUND.get(model._meta.label)
+            bond = bonds().get(model._meta.label)
             assert isinstance(bond, Own), model._meta.label
             assert bond.column == "organisation_id"
 
@@ -298,10 +295,10 @@ def test_missing_organisation_shows_no_row(foreign: cast.Cast) -> None:
     """Fails closed: with the nobody's, and where only the role was set."""
     assert rows_seen("accounts.Key") > 0
     with use_tenant(NOBODY):
-        assert {label: rows_seen(label) for label in BOUND} == dict.fromkeys(BOUND, 0)
+        assert {label: rows_seen(label) for label in bonds()} == dict.fromkeys(bonds(), 0)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {ROLE}")
-        for label in BOUND:
+        for label in bonds():
             cursor.execute(f"SELECT count(*) FROM {apps.get_model(label)._meta.db_table}")
             assert cursor.fetchone() == (0,), label
         cursor.execute("RESET ROLE")

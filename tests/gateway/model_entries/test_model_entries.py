@@ -8,17 +8,17 @@ DAY = 86_400.0
 def test_one_of_each_stated_list_must_match() -> None:
     everybody = ModelEntry("m")
     assert everybody.visible_to(None, "")
-    paying = ModelEntry("m", plan_ids=frozenset({1, 2}))
+    paying = ModelEntry("m", price_plan_ids=frozenset({1, 2}))
     assert paying.visible_to(2, "")
     assert not paying.visible_to(3, "owner")
     assert not paying.visible_to(None, "owner")
-    both = ModelEntry("m", plan_ids=frozenset({1}), roles=frozenset({"owner"}))
+    both = ModelEntry("m", price_plan_ids=frozenset({1}), roles=frozenset({"owner"}))
     assert both.visible_to(1, "owner")
     assert not both.visible_to(1, "developer")
     assert not both.visible_to(2, "owner")
     # A key that is nobody's has no role, and a plan that is no more has nobody.
     assert not ModelEntry("m", roles=frozenset({"owner"})).visible_to(None, "")
-    assert not ModelEntry("m", plan_ids=frozenset()).visible_to(None, "")
+    assert not ModelEntry("m", price_plan_ids=frozenset()).visible_to(None, "")
     assert is_visible(None, None)
 
 

@@ -22,8 +22,8 @@ from billing.price_plans.price_plans import (
     PlanInForce,
     SecondPersonNeeded,
     assign_plan,
-    plan_in_force,
-    plan_of,
+    price_plan_in_force,
+    price_plan_of,
     remove_plan,
     save_plan,
 )
@@ -521,7 +521,7 @@ def test_plan_cutting_by_half_waits_for_another_operator(served: Cast) -> None:
     cheap = save_plan(SYSTEM, "cheap", multiplier_ppm=400_000)
     slug = served.acme.slug
     post(dora, "plan_member", dear.id, slug=slug)
-    assert plan_of(served.acme).name == "dear"
+    assert price_plan_of(served.acme).name == "dear"
     for change, plan, after in (
         (
             ("plan_edit", (dear.id,), {"markup": "40", "models": "m-1"}),
@@ -531,14 +531,14 @@ def test_plan_cutting_by_half_waits_for_another_operator(served: Cast) -> None:
         (("plan_member", (cheap.id,), {"slug": slug}), cheap, 400_000),
     ):
         name, args, data = change
-        before = plan_of(served.acme)
+        before = price_plan_of(served.acme)
         for _ in range(2):
             post(dora, name, *args, **data)
-            assert plan_of(served.acme).multiplier_ppm == before.multiplier_ppm
+            assert price_plan_of(served.acme).multiplier_ppm == before.multiplier_ppm
         page = reverse("price_plan", args=[plan.id])
         assert "dora@example.org requested a change" in text_of(otto, page)
         post(otto, name, *args, **data)
-        assert plan_of(served.acme).multiplier_ppm == after
+        assert price_plan_of(served.acme).multiplier_ppm == after
         assert "dora@example.org requested a change" not in text_of(otto, page)
     # What was not part of the cut was set at once, and stays.
     assert Plan.objects.get(name="dear").model_patterns == ["m-1"]
@@ -547,16 +547,16 @@ def test_plan_cutting_by_half_waits_for_another_operator(served: Cast) -> None:
     assert Plan.objects.get(name="dear").multiplier_ppm == 100_000
     # Half of it is no more than half.
     post(dora, "plan_edit", cheap.id, markup="-80%", models="")
-    assert plan_of(served.acme).multiplier_ppm == 200_000
+    assert price_plan_of(served.acme).multiplier_ppm == 200_000
     save_plan(SYSTEM, "cheap", multiplier_ppm=2_100_000)
     post(dora, "plan_member", cheap.id, slug=slug, off="1")
-    assert plan_of(served.acme).name == "cheap"
+    assert price_plan_of(served.acme).name == "cheap"
     waits = waiting(PLAN, f"organisation:{served.acme.id}")
     assert waits is not None
     shown = text_of(otto, reverse("price_plan", args=[cheap.id]))
     assert "Price plan: cheap → Standard · Markup: +110% → 0%" in shown
     post(otto, "approval_decide", waits.outer_id, act="approve")
-    assert plan_of(served.acme).name == ""
+    assert price_plan_of(served.acme).name == ""
     asked = AuditEvent.objects.filter(action="approval.asked").order_by("id")
     assert [event.detail["changes"][-1]["after"] for event in asked] == ["1.4", "0.4", "1"]
 
@@ -575,7 +575,7 @@ def test_an_approved_plan_is_the_one_that_was_requested(served: Cast) -> None:
     remove_plan(SYSTEM, cheap)
     with pytest.raises(Refused, match="no plan named cheap"):
         decide(otto, waits, approve=True)
-    assert plan_of(served.acme).name == ""
+    assert price_plan_of(served.acme).name == ""
 
 
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
@@ -586,11 +586,11 @@ def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None
     assert again.status_code == 422
     assert (plan.multiplier_ppm, plan.model_patterns) == (1_070_000, ["gpt-*", "m-1"])
     post(client, "plan_member", plan.id, slug=served.acme.slug)
-    assert plan_of(served.acme).name == "retail"
+    assert price_plan_of(served.acme).name == "retail"
     post(client, "plan_remove", plan.id)
     assert "The plan retail is in use" in text_of(client, response["location"])
     post(client, "plan_member", plan.id, slug=served.acme.slug, off="1")
-    assert plan_of(served.acme).name == ""
+    assert price_plan_of(served.acme).name == ""
     post(client, "plan_remove", plan.id)
     assert not Plan.objects.exists()
 
@@ -607,9 +607,11 @@ def test_team_and_person_can_have_their_own_plan(served: Cast) -> None:
     post(client, "plan_member", retail.id, slug=slug)
     post(client, "plan_member", own.id, slug=slug, who=served.core.slug)
     post(client, "plan_member", vip.id, slug=slug, who="BOB@example.org")
-    assert plan_in_force(served.acme) == PlanInForce(plan_of(served.acme), "organisation")
-    assert plan_in_force(served.acme, team=served.core).level == "team"
-    in_force = plan_in_force(served.acme, team=served.core, member=bob)
+    assert price_plan_in_force(served.acme) == PlanInForce(
+        price_plan_of(served.acme), "organisation"
+    )
+    assert price_plan_in_force(served.acme, team=served.core).level == "team"
+    in_force = price_plan_in_force(served.acme, team=served.core, member=bob)
     assert (in_force.plan.name, in_force.level) == ("vip", "member")
     prices = reverse("organisation_prices", args=[slug])
     assert "$0.12" in text_of(signed_in(served.bob), prices)
@@ -626,7 +628,7 @@ def test_team_and_person_can_have_their_own_plan(served: Cast) -> None:
     post(client, "plan_remove", vip.id)
     assert Plan.objects.filter(name="vip").exists()
     post(client, "plan_member", vip.id, slug=slug, who=served.bob.email, off="1")
-    assert plan_in_force(served.acme, team=served.core, member=bob).plan.name == "own"
+    assert price_plan_in_force(served.acme, team=served.core, member=bob).plan.name == "own"
     members.remove_member(served.acme, served.bob.email, actor=SYSTEM)
     assert not MemberPlan.objects.exists()
 
@@ -642,15 +644,15 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
     assign_plan(SYSTEM, served.core, "dear")
     sent = {"slug": served.acme.slug, "who": served.bob.email}
     post(dora, "plan_member", half.id, **sent)
-    assert plan_in_force(served.acme, member=bob).plan.name == ""
+    assert price_plan_in_force(served.acme, member=bob).plan.name == ""
     page = reverse("price_plan", args=[half.id])
     assert "requested a change of bob@example.org (Acme)" in text_of(otto, page)
     post(otto, "plan_member", half.id, **sent)
-    assert plan_in_force(served.acme, member=bob).plan.name == "half"
+    assert price_plan_in_force(served.acme, member=bob).plan.name == "half"
     assert "requested a change" not in text_of(otto, page)
     save_plan(SYSTEM, "dear", multiplier_ppm=4_000_000)
     post(dora, "plan_member", dear.id, slug=served.acme.slug, who="core", off="1")
-    assert plan_in_force(served.acme, team=served.core).plan.name == "dear"
+    assert price_plan_in_force(served.acme, team=served.core).plan.name == "dear"
     page = reverse("price_plan", args=[dear.id])
     assert "requested a change of core (Acme)" in text_of(otto, page)
 

@@ -11,7 +11,7 @@ from billing.models import Budget, BudgetRaise, Credit, Posting, PriceProposal
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
-from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from lib import clock

@@ -174,7 +174,7 @@ async def test_each_column_of_a_row_is_taken_as_it_is() -> None:
         ID, UUID(int=8), UUID(int=9),
     )  # fmt: skip
     assert (found.user_id, found.kind, found.model_patterns) == (5, "relay", ("gpt-*", "o1"))
-    assert (found.expires_at, found.disabled, found.plan_id) == (2000.5, True, 4)
+    assert (found.expires_at, found.disabled, found.price_plan_id) == (2000.5, True, 4)
     assert (found.retention_hours, found.digest) == (24, b"d")
     assert (found.operator, found.role, found.include_cost) == (True, "admin", True)
     assert (found.postpaid, found.project, found.keeps_addresses) == (True, "search", True)
@@ -187,7 +187,7 @@ async def test_each_column_of_a_row_is_taken_as_it_is() -> None:
 async def test_empty_row_grants_nothing() -> None:
     found = keys._principal(row_of(kind=None))
     assert (found.user_id, found.kind, found.model_patterns) == (None, "", ())
-    assert (found.expires_at, found.disabled, found.plan_id) == (None, False, None)
+    assert (found.expires_at, found.disabled, found.price_plan_id) == (None, False, None)
     assert (found.retention_hours, found.role, found.project) == (0, "", "")
     flags = (found.operator, found.include_cost, found.postpaid, found.keeps_addresses)
     assert not any(flags)

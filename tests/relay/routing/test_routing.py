@@ -30,7 +30,7 @@ def context(**over: Any) -> Any:
     """A request's context, of what a test names."""
     known = {
         "principal": SimpleNamespace(organisation_id=UUID(int=1), team_id=UUID(int=2), tpm=None,
-                                     postpaid=False, plan_id=None, multipliers=(),
+                                     postpaid=False, price_plan_id=None, multipliers=(),
                                      data_policy=NO_POLICY, project="own", tags=("t",)),
         "options": SimpleNamespace(max_cost_nano=None, data_policy=NO_POLICY, labels=None),
         "snapshot": SimpleNamespace(selective=False, own_keys={}, unpriced_models="allow"),

@@ -17,8 +17,8 @@ from billing.credits import codes, promo
 from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
 from billing.models import Account, BooksWalk, Hold, Invoice, PromoGrant, SubscriptionPlan
-from billing.subscriptions.plans import unit_term, write_plan
 from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscription_plans import unit_term, write_plan
 from billing.subscriptions.subscriptions import choose_plan
 from billing.topups import topups
 from config.system.rows import system_rows

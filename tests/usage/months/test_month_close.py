@@ -20,7 +20,7 @@ from billing.invoices.billing_details import add_tax_rate, set_buyer, set_seller
 from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of
 from billing.ledger.movements import moved_nano
 from billing.models import Account, BuyerDetail, Invoice, InvoiceKind, Posting
-from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan, preview_plan
 from lib import clock

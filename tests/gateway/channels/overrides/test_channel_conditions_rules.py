@@ -46,7 +46,7 @@ def test_all_stated_conditions_apply(quantities: dict[str, Any], reason: str | N
 def test_customer_without_a_plan_matches_no_plan() -> None:
     conditions = compile_conditions({"plans": ["pro"]}, PLANS, HOLDERS)
     assert conditions is not None
-    assert conditions.why_not(ASKED._replace(plan_id=None)) == "plan"
+    assert conditions.why_not(ASKED._replace(price_plan_id=None)) == "plan"
 
 
 def test_empty_conditions_are_not_stored() -> None:

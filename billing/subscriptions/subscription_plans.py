@@ -118,7 +118,7 @@ def needs_another_operator(plan: SubscriptionPlan) -> bool:
     """Return whether another operator than the plan's author must offer the plan. That holds for
     plans with units, because their value changes with the price book, and for a multiplier below
     half, as for any such price cut."""
-    halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
+    halves = any(2 * one.ppm < PPM for one in subscription_multipliers(plan))
     return bool(plan.units) or halves or plan.included_nano - plan.price_nano > credit_limit_nano()
 
 
@@ -133,7 +133,7 @@ def units_of_plan(plan: SubscriptionPlan) -> tuple[UnitTerm, ...]:
     )
 
 
-def multipliers_of_plan(plan: SubscriptionPlan) -> tuple[Multiplier, ...]:
+def subscription_multipliers(plan: SubscriptionPlan) -> tuple[Multiplier, ...]:
     """Return the plan's multipliers of prices, in its order."""
     return tuple(Multiplier(pattern, ppm) for pattern, ppm in plan.multipliers)
 
@@ -197,7 +197,7 @@ def _audit_details(plan: SubscriptionPlan) -> dict[str, object]:
         "included": format_usd(plan.included_nano),
         "units": plan.units,
         "multipliers": {
-            one.pattern: format_multiplier(one.ppm) for one in multipliers_of_plan(plan)
+            one.pattern: format_multiplier(one.ppm) for one in subscription_multipliers(plan)
         },
         "overage": str(plan.overage),
     }
