@@ -32,8 +32,8 @@ SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
-    # The queries of a check may take this long.
-    Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
+    # A look; a check takes place each minute, and its queries may take this long.
+    Job("usage.tasks.check_books", 30, 240, _("Check the ledger")),
     # Each run checks one part and then rests (usage/books/full_walk.py).
     Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),

@@ -90,7 +90,7 @@ def test_only_threads_are_handed_jobs_by_a_beat(pool: Any) -> None:
         BeatStep(ours, with_beat=True).create(type("Worker", (), {"app": ours, "pool": one}))
         for one in (pool, None)
     ]
-    kinds = [type(beat._service.scheduler) for beat in results]
+    kinds = [type(beat._scheduler) for beat in results]
     assert kinds == [OwnScheduler, WorkScheduler]
 
 
