@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
 
 # The only job of the web processes: check whether the others run. So a dead worker is noticed.
-WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
+WATCH: Final = Job("config.job_runs.watch", 10, 60, _("Monitor background jobs"))
 # This job exists only if the installation uses ClickHouse.
 CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (

@@ -17,6 +17,8 @@ from lib.process.ticks import seconds_to_next
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
+# What only shows how the installation is need not be as soon.
+_SHOWN_EVERY_S = 2 * _EVERY_S
 # When holds were last resolved. They are resolved if work is waiting, and every half minute.
 _swept_at = -math.inf
 _counting = threading.Lock()
@@ -51,20 +53,20 @@ async def sweep_for_ever() -> None:
     """Do each kind of work every few seconds, with a random offset between processes, until
     cancelled.
 
-    A slow round of the watch, which may wait for a mail server, does not delay the others. These
-    are short, and share one thread and one connection.
+    A slow round of the watch, which may wait for a mail server, does not delay the others.
     """
     lag = LoopLag()
     await asyncio.gather(
-        _repeat_forever(_sweep, count_dropped_lines, _reports(lag)),
-        _repeat_forever(_watch),
+        _repeat_forever(_EVERY_S, _sweep),
+        _repeat_forever(_SHOWN_EVERY_S, count_dropped_lines, _reports(lag)),
+        _repeat_forever(_SHOWN_EVERY_S, _watch),
         lag.measure_for_ever(),
     )
 
 
-async def _repeat_forever(*works: Callable[[], object]) -> None:
+async def _repeat_forever(every_s: float, *works: Callable[[], object]) -> None:
     while True:
-        await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
+        await asyncio.sleep(every_s * random.uniform(0.75, 1.25))
         await asyncio.to_thread(_round, works)
 
 

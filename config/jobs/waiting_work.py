@@ -94,6 +94,11 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM gateway_channel
         WHERE balance_source <> 'none' AND (next_balance_at IS NULL OR next_balance_at <= now())
           AND (enabled OR taken_out IS NOT NULL)""",
+    # All that it does is by the rules of channels, which few have.
+    "gateway.tasks.test_channels": """
+        SELECT FROM gateway_channel
+        WHERE jsonb_typeof(testing -> 'every_min') = 'number'
+           OR jsonb_typeof(testing -> 'success_percent') = 'number'""",
     "gateway.tasks.poll_media_tasks": _first(
         "gateway_mediatask", "next_poll_at <= now()", "next_poll_at"
     ),

@@ -20,7 +20,7 @@ from config.models import ProcessReport
 from config.version import VERSION
 
 Role = Literal["web", "worker", "scheduler"]
-EVERY_S: Final = 5.0
+EVERY_S: Final = 10.0
 ALIVE_FOR: Final = dt.timedelta(minutes=2)
 """A process that has not reported for this long is not listed."""
 BUSY_CPU_PERCENT: Final = 80

@@ -46,6 +46,8 @@ COPIED: Final = "ClickHouse has the sums of Postgres"
 
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
+# A machine that others keep busy makes a turn long, and must not stop the walks.
+_REST_MAX: Final = dt.timedelta(minutes=10)
 # The maximum duration of one turn over rows that are quick to read.
 _TURN_S: Final = 0.5
 
@@ -75,7 +77,7 @@ def check_whole() -> None:
     _continue_walk(stored)
     took = dt.timedelta(seconds=time.monotonic() - began)
     share = QUIET_SHARE if are_walked(TURN, WALKS) else SHARE
-    turn.update(rest_until=clock.now() + took * (1 / share - 1))
+    turn.update(rest_until=clock.now() + min(took * (1 / share - 1), _REST_MAX))
 
 
 def complete_at() -> dt.datetime | None:

@@ -110,6 +110,14 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
         "gateway.tasks.check_balances",
         lambda _: Channel.objects.create(name="paid", balance_source="deepseek"),
     ),
+    "a channel that is tested": (
+        "gateway.tasks.test_channels",
+        lambda _: Channel.objects.create(name="tested", testing={"every_min": 10}),
+    ),
+    "a channel whose traffic is watched": (
+        "gateway.tasks.test_channels",
+        lambda _: Channel.objects.create(name="watched", testing={"success_percent": 50}),
+    ),
     "a temporary chat that ended": ("playground.tasks.drop_temporary_chats", ended_chat),
 }
 
@@ -144,7 +152,7 @@ def test_polling_alone_starts_every_waiting_job_in_time() -> None:
     assert JOBS_THAT_WAIT > ASKED_IN_PART
 
 
-TOLD, CLOCKED = "notify.tasks.tell", "gateway.tasks.test_channels"
+TOLD, CLOCKED = "notify.tasks.tell", "usage.tasks.check_books"
 
 
 class Clock:
@@ -178,7 +186,7 @@ class Clock:
     def come(self, at: float) -> list[str]:
         self.now, self.started = 1000 + at, []
         self.slept = self.scheduler.tick()
-        return self.started
+        return sorted(self.started)
 
 
 def test_job_starts_for_waiting_work_and_after_a_long_pause(
