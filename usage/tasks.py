@@ -29,7 +29,7 @@ def make_partitions() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_books() -> None:
-    books_check.check_books()
+    books_check.check_when_due()
 
 
 @shared_task  # type: ignore[untyped-decorator]

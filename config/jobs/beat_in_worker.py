@@ -9,17 +9,17 @@ commits, and a lost job starts again at its next time anyway.
 """
 
 import logging
-from functools import partial
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from celery import Celery, Task, bootsteps
-from celery.beat import ScheduleEntry, Service
+from celery.beat import ScheduleEntry
 from celery.concurrency.thread import TaskPool as Threads
 from celery.platforms import EX_FAILURE
 from celery.worker import state
 from click import Option
 from django.db import connection
+from kombu.utils.imports import symbol_by_name
 
 from config.jobs.beat_scheduler import WorkScheduler
 
@@ -65,8 +65,8 @@ class OwnScheduler(WorkScheduler):
     def report_process(self) -> None:
         """Do nothing, because the worker reports its own process."""
 
-    def can_start(self, now: float) -> bool:
-        if not self.is_anything_due(now):
+    def can_start(self, now: float, next_at: float) -> bool:
+        if not self.is_anything_due(next_at):
             return True
         away = self.waiting(now) is None
         if away and not self._away:
@@ -97,23 +97,25 @@ def _ignore(_: object) -> None:
 class _Beat(Thread):
     def __init__(self, app: Celery, pool: Any) -> None:
         super().__init__(name="beat", daemon=True)
-        ours = partial(OwnScheduler, pool)
         # Pools of processes get messages, because they share no memory with the beat.
-        scheduler = ours if isinstance(pool, Threads) else app.conf.beat_scheduler
-        self._service = Service(app, max_interval=1, scheduler_cls=scheduler)
-        self._stopped = False
+        self._scheduler = (
+            OwnScheduler(pool, app=app)
+            if isinstance(pool, Threads)
+            else symbol_by_name(app.conf.beat_scheduler)(app=app)  # type: ignore[no-untyped-call]
+        )
+        self._stop_asked = Event()
 
     def run(self) -> None:
         try:
-            self._service.start()
+            while not self._stop_asked.is_set():
+                self._stop_asked.wait(self._scheduler.tick())
         finally:
-            if not self._stopped:
+            if not self._stop_asked.is_set():
                 # A worker whose beat has died would look healthy and do nothing.
                 state.should_stop = EX_FAILURE
 
     def stop(self) -> None:
-        """Stop the beat. This takes at most a second."""
-        self._stopped = True
-        self._service.stop()
+        """Stop the beat, once the jobs that are due were started."""
+        self._stop_asked.set()
         if self.is_alive():
             self.join()

@@ -2,8 +2,8 @@
 it.
 
 No other process sends there, and polling would cost several commits per second on an idle
-installation. Other messages, such as those left by a previous worker, are found a few seconds
-later.
+installation. Messages that a previous worker left are read at the start; those that it had begun
+are found within half a minute of the time after which they are delivered again.
 """
 
 from threading import Event
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kombu.transport import pgmq
 
-LOOK_S: Final = 5.0
+LOOK_S: Final = 30.0
 """The interval, in seconds, at which the queue is read if nothing is sent."""
 
 # Set when a message was sent, or when there is room for one again.

@@ -7,7 +7,7 @@ about these jobs, because sending emails is itself one of them.
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -101,6 +101,14 @@ def note_backup(made_at: dt.datetime) -> JobRun:
     itself does not contain this record."""
     ended = {"ended_at": made_at, "good_at": made_at, "error": ""}
     return JobRun.objects.update_or_create(task=BACKUP_TASK, defaults=ended)[0]
+
+
+def note_idle(tasks: Collection[str]) -> frozenset[str]:
+    """Record that no work waits for these jobs, which is as good as a run without work. Return
+    those of which that is so: their last run has succeeded."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_IDLE, [sorted(tasks)])
+        return frozenset(task for (task,) in cursor.fetchall())
 
 
 def expect_from_now() -> None:
@@ -222,6 +230,10 @@ _RECORD: Final = """
         began_at = excluded.began_at, ended_at = excluded.ended_at, error = excluded.error,
         good_at = coalesce(excluded.good_at, config_jobrun.good_at)"""
 
+
+_NOTE_IDLE: Final = """
+    UPDATE config_jobrun SET good_at = statement_timestamp()
+    WHERE task = ANY (%s) AND error = '' AND good_at IS NOT NULL RETURNING task"""
 
 _KINDS: Final = ("jobs.stopped", "jobs.resumed")
 _BATCH: Final = 50

@@ -28,15 +28,15 @@ class Job(NamedTuple):
 
 
 # The only job of the web processes: check whether the others run. So a dead worker is noticed.
-WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
+WATCH: Final = Job("config.job_runs.watch", 10, 60, _("Monitor background jobs"))
 # This job exists only if the installation uses ClickHouse.
 CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
-    # The queries of a check may take this long.
-    Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
+    # A look; a check takes place each minute, and its queries may take this long.
+    Job("usage.tasks.check_books", 30, 240, _("Check the ledger")),
     # Each run checks one part and then rests (usage/books/full_walk.py).
     Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),

@@ -7,20 +7,24 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from django.db import DatabaseError, connection
 
+from lib.process.ticks import seconds_to_next
+
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
+# What only shows how the installation is need not be as soon.
+_SHOWN_EVERY_S = 2 * _EVERY_S
 # When holds were last resolved. They are resolved if work is waiting, and every half minute.
 _swept_at = -math.inf
 _counting = threading.Lock()
 _counted_lines = 0
-# How often the lag of the event loop is measured.
-_CHECK_S: Final = 0.25
+# How often the lag of the event loop is measured, together with other work of each second.
+_CHECK_S: Final = 1.0
 
 
 class LoopLag:
@@ -34,8 +38,9 @@ class LoopLag:
         """Measure the running loop until cancelled."""
         while True:
             # The loop's own clock cannot be used, because it stands still during a turn.
-            due_at = time.monotonic() + _CHECK_S
-            await asyncio.sleep(_CHECK_S)
+            wait_s = seconds_to_next(_CHECK_S, asyncio.get_running_loop().time())
+            due_at = time.monotonic() + wait_s
+            await asyncio.sleep(wait_s)
             self._delays_s.append(max(0.0, time.monotonic() - due_at))
 
     def take(self) -> float | None:
@@ -48,32 +53,37 @@ async def sweep_for_ever() -> None:
     """Do each kind of work every few seconds, with a random offset between processes, until
     cancelled.
 
-    A slow round of one kind, such as waiting for a mail server, does not delay the others.
+    A slow round of the watch, which may wait for a mail server, does not delay the others.
     """
     lag = LoopLag()
     await asyncio.gather(
-        _repeat_forever(_sweep),
-        _repeat_forever(_watch),
-        _repeat_forever(count_dropped_lines),
+        _repeat_forever(_EVERY_S, _sweep),
+        _repeat_forever(_SHOWN_EVERY_S, count_dropped_lines, _reports(lag)),
+        _repeat_forever(_SHOWN_EVERY_S, _watch),
         lag.measure_for_ever(),
-        _repeat_forever(_reports(lag)),
     )
 
 
-async def _repeat_forever(work: Callable[[], object]) -> None:
+async def _repeat_forever(every_s: float, *works: Callable[[], object]) -> None:
     while True:
-        await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
-        await asyncio.to_thread(_round, work)
+        await asyncio.sleep(every_s * random.uniform(0.75, 1.25))
+        await asyncio.to_thread(_round, works)
 
 
-def _round(work: Callable[[], object]) -> None:
+def _round(works: Sequence[Callable[[], object]]) -> None:
+    try:
+        for work in works:
+            _try(work)
+    finally:
+        connection.close()
+
+
+def _try(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
         # Log the error and continue with the next round, as a worker does.
         log.exception("a round of %s failed", work.__name__.strip("_").replace("_", " "))
-    finally:
-        connection.close()
 
 
 # Models can be imported only after Django's setup.

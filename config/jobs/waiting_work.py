@@ -1,5 +1,6 @@
 """Checks, by task, whether work is waiting for a background job. A job with a check starts only if
-there is work, and every half minute regardless, so that no work depends on its check alone. Jobs
+there is work, and regardless after a while, so that no work depends on its check alone: every half
+minute if the check asks for a part of its work, every ten minutes if it asks for all of it. Jobs
 without a check start at their time."""
 
 from collections.abc import Mapping
@@ -8,7 +9,10 @@ from typing import Final
 from lib.database import prepared
 
 LOOK_PAST_S: Final = 30.0
-"""The most seconds without a start of a job for which no work was found."""
+"""The most seconds without a start of a job for which no work was found, if its check asks for a
+part of its work."""
+ALL_ASKED_S: Final = 600.0
+"""The same if its check asks for all of it. Every `LOOK_PAST_S` the job then counts as run."""
 
 
 def waiting_jobs() -> frozenset[str]:
@@ -90,6 +94,11 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM gateway_channel
         WHERE balance_source <> 'none' AND (next_balance_at IS NULL OR next_balance_at <= now())
           AND (enabled OR taken_out IS NOT NULL)""",
+    # All that it does is by the rules of channels, which few have.
+    "gateway.tasks.test_channels": """
+        SELECT FROM gateway_channel
+        WHERE jsonb_typeof(testing -> 'every_min') = 'number'
+           OR jsonb_typeof(testing -> 'success_percent') = 'number'""",
     "gateway.tasks.poll_media_tasks": _first(
         "gateway_mediatask", "next_poll_at <= now()", "next_poll_at"
     ),
@@ -118,6 +127,13 @@ _WORK: Final[Mapping[str, str]] = {
     ),
 }
 JOBS_THAT_WAIT: Final = frozenset(_WORK)
+# What these do besides, no check asks for: sums of hours that end, old cursors, pages' media runs,
+# truths that came late, and dead processes.
+ASKED_IN_PART: Final = frozenset({
+    "usage.tasks.roll_up", "gateway.tasks.count_traffic", "gateway.tasks.poll_media_tasks",
+    "gateway.tasks.resolve_expired_holds",
+})  # fmt: skip
+ASKED_IN_FULL: Final = JOBS_THAT_WAIT - ASKED_IN_PART
 _ASK: Final = "SELECT ARRAY[{}]".format(
     ", ".join(f"CASE WHEN EXISTS ({work}) THEN '{task}' END" for task, work in _WORK.items())
 )

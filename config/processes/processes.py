@@ -20,7 +20,7 @@ from config.models import ProcessReport
 from config.version import VERSION
 
 Role = Literal["web", "worker", "scheduler"]
-EVERY_S: Final = 5.0
+EVERY_S: Final = 10.0
 ALIVE_FOR: Final = dt.timedelta(minutes=2)
 """A process that has not reported for this long is not listed."""
 BUSY_CPU_PERCENT: Final = 80
@@ -29,9 +29,16 @@ BUSY_LAG_MS: Final = 50
 WeirWebProcessesBusy has the same."""
 
 _FIELDS: Final = (
-    "role", "version", "reported_at", "started_at", "cpu_ms", "cpu_percent", "resident_bytes",
-    "open_fds", "max_fds", "connections", "in_flight", "loop_lag_us",
+    "role", "version", "started_at", "cpu_ms", "cpu_percent", "resident_bytes", "open_fds",
+    "max_fds", "connections", "in_flight", "loop_lag_us",
 )  # fmt: skip
+# One statement without a transaction around it, which `bulk_create` begins.
+_REPORT: Final = f"""
+    INSERT INTO config_processreport (host, pid, reported_at, {", ".join(_FIELDS)})
+    VALUES (%(host)s, %(pid)s, statement_timestamp(),
+            {", ".join(f"%({name})s" for name in _FIELDS)})
+    ON CONFLICT (host, pid) DO UPDATE SET reported_at = excluded.reported_at,
+        {", ".join(f"{name} = excluded.{name}" for name in _FIELDS)}"""  # noqa: S608 - constants
 _PROC: Final = Path("/proc")
 
 
@@ -101,27 +108,25 @@ class Reporter:
         self._last = measures.cpu_s, now
         lag_s = load.loop_lag_s if load else None
         started_at = measures.started_at
-        row = ProcessReport(
-            host=socket.gethostname()[:255],
-            pid=os.getpid(),
-            role=self._role,
-            version=VERSION,
-            reported_at=Now(),
-            started_at=None
+        values: dict[str, str | int | dt.datetime | None] = {
+            "host": socket.gethostname()[:255],
+            "pid": os.getpid(),
+            "role": self._role,
+            "version": VERSION,
+            "started_at": None
             if started_at is None
             else dt.datetime.fromtimestamp(started_at, dt.UTC),
-            cpu_ms=round(measures.cpu_s * 1000),
-            cpu_percent=percent,
-            resident_bytes=measures.resident_bytes,
-            open_fds=measures.open_fds,
-            max_fds=measures.max_fds,
-            connections=load.connections if load else None,
-            in_flight=load.in_flight if load else None,
-            loop_lag_us=None if lag_s is None else round(lag_s * 1_000_000),
-        )
-        ProcessReport.objects.bulk_create(
-            [row], update_conflicts=True, unique_fields=["host", "pid"], update_fields=_FIELDS
-        )
+            "cpu_ms": round(measures.cpu_s * 1000),
+            "cpu_percent": percent,
+            "resident_bytes": measures.resident_bytes,
+            "open_fds": measures.open_fds,
+            "max_fds": measures.max_fds,
+            "connections": load.connections if load else None,
+            "in_flight": load.in_flight if load else None,
+            "loop_lag_us": None if lag_s is None else round(lag_s * 1_000_000),
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_REPORT, values)
         if first:
             # Delete reports only here, so that there are never more rows of dead processes than
             # starts.

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
+from config.server.main_loop import wake_once_a_second
 from lib.process import service_manager
 
 ACCEPTED_AT_ONCE: Final = 64
@@ -24,6 +25,11 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 class EventLoop(uvloop.Loop):
     """The class that `uvicorn --loop` refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Before the server takes over the signals.
+        wake_once_a_second()
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)

@@ -18,6 +18,7 @@ import msgspec
 from accounts.key_uses.last_uses import LAST_USES, write_last_uses
 from accounts.keys.sql import count_use
 from lib.ids import new_id
+from lib.process.ticks import next_tick
 from lib.vault import Vault
 from relay.answers.background import BackgroundResponses
 from relay.answers.idempotency import IdempotentRequests
@@ -54,7 +55,9 @@ from usage.records.sql import key_charges
 log = logging.getLogger(__name__)
 
 _CLOSE_WAIT_S = 5.0
-_LEASE_RENEW_S = 1.0
+# Alerts wait a second at most. A lease outlasts four renewals that fail.
+_ALERT_S = 1.0
+_LEASE_RENEW_TICKS = 2
 
 
 class NewLedgerWriter(Protocol):
@@ -237,11 +240,12 @@ class Lifespan:
         """Renew this process's lease, so that others do not resolve its holds, and alert the
         operators about what they must fix.
         """
-        while True:
-            await self.ledger.open_spool()
-            self.ledger.renew()
+        for tick in count():
+            if tick % _LEASE_RENEW_TICKS == 0:
+                await self.ledger.open_spool()
+                self.ledger.renew()
             await self._publish_alerts()
-            await asyncio.sleep(_LEASE_RENEW_S)
+            await next_tick(_ALERT_S)
 
     async def _write_uses_each(self) -> None:
         while True:
@@ -281,7 +285,7 @@ class Lifespan:
             await self._measure()
             await self._exchange_shadows()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
-            await asyncio.sleep(TICK_S)
+            await next_tick(TICK_S)
 
     async def _exchange_reports(self) -> bool:
         """Exchange reports with the other processes. Return whether another process has problems to

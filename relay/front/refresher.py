@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn
 
 from lib.ids import id_text
+from lib.process.ticks import seconds_to_next
 from lib.vault import Vault, WrongSecret
 from relay.catalogue import snapshot_sql as statements
 from relay.catalogue.snapshot import EMPTY, Snapshot
@@ -68,9 +69,11 @@ class Refresher:
 
     async def poll(self) -> None:
         """Read the epoch each second, or when notified."""
+        loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._config.epoch_poll_s)
+                wait_s = seconds_to_next(self._config.epoch_poll_s, loop.time())
+                await asyncio.wait_for(self._changed.wait(), wait_s)
             self._changed.clear()
             try:
                 await self.fit.compare_secrets()

@@ -1,5 +1,6 @@
 """The check of the books that runs each minute: new entries, the current day, and the present
-state."""
+state. While nobody writes, it looks every half minute whether that is still so, and whether
+something has become wrong because its time is over."""
 
 import datetime as dt
 import logging
@@ -17,10 +18,10 @@ from outbox.facts import put, was_reported_since
 from usage.books import findings
 from usage.books import seals as books_seals
 from usage.books import walk as books_walk
-from usage.books.invariants import Span, present_invariants
+from usage.books.invariants import Span, present_invariants, timed_invariants
 from usage.books.seals import DAY_SEALS
 from usage.books.walk import DAY, NEW, PRESENT, WHOLE, Findings, Place
-from usage.books.written_rows import are_walked
+from usage.books.written_rows import CHECKED, TURN, are_walked, count_written_rows
 from usage.models import BooksCheck
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,64 @@ _WALK_S: Final = 20.0
 _DAY_S: Final = 2.0
 _DAY_SEALED_ROWS: Final = 20_000
 DAY_TURN: Final = "dayturn"
+# The row that remembers what was written: `after` is what `count_written_rows` returned, `began_at`
+# when it last changed, and `ended_at` when the last whole check began.
+_QUIET: Final = "quiet"
+# A whole check follows the last one after this time, so that every other look is one.
+_EVERY: Final = dt.timedelta(seconds=50)
+# What was written this long before a check belongs to transactions that have ended.
+_SETTLED: Final = dt.timedelta(seconds=30)
 # After this time without a result, another process may start the check.
 _LEASE: Final = dt.timedelta(minutes=4)
 _REST_FACTOR: Final = 4
 _HOUR: Final = dt.timedelta(hours=1)
 _SHOWN_CHARACTERS: Final = 300
+
+
+def check_when_due() -> None:
+    """Check the books if something was written since they were last checked: after half a minute if
+    nothing had been for a while, else each minute. Check them each hour, whatever Postgres has
+    counted."""
+    if is_check_paused():
+        return
+    row, _ = BooksWalk.objects.get_or_create(name=_QUIET)
+    began = clock.now()
+    if (written := count_written_rows(CHECKED)) != row.after:
+        row.after, row.began_at = written, began
+        row.save(update_fields=["after", "began_at"])
+        # The endless walks may rest for minutes after each turn while nothing is written.
+        BooksWalk.objects.filter(name=TURN, ended_at__isnull=False).update(rest_until=began)
+    if _is_checked(row, began) and _nothing_is_late(began):
+        return
+    if row.ended_at is not None and began - _EVERY < row.ended_at:
+        return
+    if check_books() is not None:
+        BooksWalk.objects.filter(name=_QUIET).update(ended_at=began)
+
+
+def _is_checked(row: BooksWalk, now: dt.datetime) -> bool:
+    """Return whether a whole check that found nothing wrong has begun since a row was last
+    written, and all of the day was read."""
+    return (
+        row.began_at is not None
+        and row.ended_at is not None
+        and row.ended_at > max(row.began_at + _SETTLED, now - _HOUR)
+        and BooksWalk.objects.filter(name=DAY_TURN, ended_at__isnull=False).exists()
+        and _is_recent(DAY)
+        and not BooksWalk.objects.exclude(unfinished=[]).exists()
+        and BooksCheck.objects.filter(id=1, broken={}).exists()
+    )
+
+
+def _nothing_is_late(began: dt.datetime) -> bool:
+    """Check what becomes wrong by itself. Record that the books were checked if nothing is."""
+    late = Findings(time.monotonic() + CHECK_S, QUERY_S)
+    late.check(timed_invariants(), Span().parameters())
+    if late.broken or late.unfinished:
+        return False
+    took_ms = int((clock.now() - began).total_seconds() * 1000)
+    BooksCheck.objects.filter(id=1).update(ran_at=clock.now(), took_ms=took_ms)
+    return True
 
 
 def check_books() -> dict[str, list[str]] | None:

@@ -3,9 +3,10 @@ ledger and its rows, charges of usage records, seals, and the copies of usage in
 ClickHouse.
 
 A turn is a short piece of a walk. The next turn starts after nineteen times its duration, so the
-walks take 5 % of one core, including the database's work. They take a tenth of that once every row
-was walked and none was written since, by a request, a job or by hand (P33): what an idle
-installation costs must not grow with its books.
+walks take 5 % of one core, including the database's work. They take a fiftieth of that once every
+row was walked and none was written since, by a request, a job or by hand (P33): what an idle
+installation costs must not grow with its books. The check that notices a new row ends that rest
+(`check.py`).
 """
 
 import datetime as dt
@@ -28,13 +29,13 @@ from usage.books.charge_check import Place, wrong_charges_after
 from usage.books.check import CHECK_S, QUERY_S, is_check_paused
 from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
-from usage.books.written_rows import are_walked
+from usage.books.written_rows import TURN, are_walked
 from usage.month_files.signatures import find_altered
 from usage.rollups import clickhouse_sink
 
 SHARE: Final = 0.05
 """The share of one core, over time."""
-QUIET_SHARE: Final = 0.005
+QUIET_SHARE: Final = 0.001
 """The share while every row was walked since the last one was written."""
 AGAIN: Final = dt.timedelta(minutes=10)
 """The minimum time between two starts of a walk, because small books are walked quickly."""
@@ -43,10 +44,10 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# The name of the row whose `rest_until` is the time of the next turn; see `written_rows.py`.
-TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
+# A machine that others keep busy makes a turn long, and must not stop the walks.
+_REST_MAX: Final = dt.timedelta(minutes=10)
 # The maximum duration of one turn over rows that are quick to read.
 _TURN_S: Final = 0.5
 
@@ -76,7 +77,7 @@ def check_whole() -> None:
     _continue_walk(stored)
     took = dt.timedelta(seconds=time.monotonic() - began)
     share = QUIET_SHARE if are_walked(TURN, WALKS) else SHARE
-    turn.update(rest_until=clock.now() + took * (1 / share - 1))
+    turn.update(rest_until=clock.now() + min(took * (1 / share - 1), _REST_MAX))
 
 
 def complete_at() -> dt.datetime | None:

@@ -563,6 +563,11 @@ def present_invariants() -> list[str]:
     return [name for name in INVARIANTS if name not in span_invariants()]
 
 
+def timed_invariants() -> list[str]:
+    """Return the names of the invariants that can break although nobody writes anything."""
+    return [name for name, query in INVARIANTS.items() if "now()" in query]
+
+
 def rows_that_break(
     cursor: Cursor, name: str, parameters: Mapping[str, Any], rows_max: int
 ) -> list[Any]:

@@ -90,7 +90,7 @@ def test_only_threads_are_handed_jobs_by_a_beat(pool: Any) -> None:
         BeatStep(ours, with_beat=True).create(type("Worker", (), {"app": ours, "pool": one}))
         for one in (pool, None)
     ]
-    kinds = [type(beat._service.scheduler) for beat in results]
+    kinds = [type(beat._scheduler) for beat in results]
     assert kinds == [OwnScheduler, WorkScheduler]
 
 
@@ -142,7 +142,7 @@ def test_jobs_wait_while_the_database_is_away(
     is_away = True
     for later in (3601.0, 3602.0, 3605.0, 3700.0):
         now = later
-        assert scheduler.tick() == scheduler.max_interval
+        assert 0 < scheduler.tick() <= 2
     assert started == []
     is_away, now = False, 3702.0
     scheduler.tick()

@@ -11,8 +11,17 @@ from accounts.models import Key
 from billing.models import Account, Budget, PromoGrant, WalletSetting
 from config.jobs import beat_scheduler
 from config.jobs.beat_scheduler import WorkScheduler
+from config.jobs.runs import note_idle
 from config.jobs.schedule import JOBS
-from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
+from config.jobs.waiting_work import (
+    ALL_ASKED_S,
+    ASKED_IN_FULL,
+    ASKED_IN_PART,
+    JOBS_THAT_WAIT,
+    LOOK_PAST_S,
+    waiting_jobs,
+)
+from config.models import JobRun
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelTestRun, PricePreview
 from lib import clock
@@ -101,6 +110,14 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
         "gateway.tasks.check_balances",
         lambda _: Channel.objects.create(name="paid", balance_source="deepseek"),
     ),
+    "a channel that is tested": (
+        "gateway.tasks.test_channels",
+        lambda _: Channel.objects.create(name="tested", testing={"every_min": 10}),
+    ),
+    "a channel whose traffic is watched": (
+        "gateway.tasks.test_channels",
+        lambda _: Channel.objects.create(name="watched", testing={"success_percent": 50}),
+    ),
     "a temporary chat that ended": ("playground.tasks.drop_temporary_chats", ended_chat),
 }
 
@@ -132,20 +149,25 @@ def test_polling_alone_starts_every_waiting_job_in_time() -> None:
     assert {task for task, _ in MAKERS.values()} < JOBS_THAT_WAIT <= set(JOBS)
     for task in JOBS_THAT_WAIT:
         assert JOBS[task].every_s < LOOK_PAST_S <= JOBS[task].late_s / 2
+    assert JOBS_THAT_WAIT > ASKED_IN_PART
 
 
-TOLD, CLOCKED = "notify.tasks.tell", "gateway.tasks.test_channels"
+TOLD, CLOCKED = "notify.tasks.tell", "usage.tasks.check_books"
 
 
 class Clock:
-    """`come` is which jobs a beat starts at a time; what waits then is for the test to say."""
+    """`come` is which jobs a beat starts at a time; what waits then, and which jobs count as run
+    without it, is for the test to say."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.waiting: Callable[[], frozenset[str]] = frozenset
         self.started: list[str] = []
+        self.idle: frozenset[str] = frozenset()
+        self.noted: list[frozenset[str]] = []
         monkeypatch.setattr("config.jobs.beat_scheduler.time.monotonic", lambda: self.now)
         monkeypatch.setattr(beat_scheduler, "waiting_jobs", lambda: self.waiting())
+        monkeypatch.setattr(beat_scheduler, "_note_idle", self.note)
         monkeypatch.setattr(
             WorkScheduler,
             "apply_entry",
@@ -157,10 +179,14 @@ class Clock:
         }  # fmt: skip
         self.scheduler = WorkScheduler(app)
 
+    def note(self, tasks: frozenset[str]) -> frozenset[str]:
+        self.noted.append(tasks)
+        return self.idle
+
     def come(self, at: float) -> list[str]:
         self.now, self.started = 1000 + at, []
         self.slept = self.scheduler.tick()
-        return self.started
+        return sorted(self.started)
 
 
 def test_job_starts_for_waiting_work_and_after_a_long_pause(
@@ -169,13 +195,34 @@ def test_job_starts_for_waiting_work_and_after_a_long_pause(
     clock = Clock(monkeypatch)
     assert (clock.come(0.5), clock.slept) == ([], 1.5)
     assert clock.come(2) == [TOLD]
-    assert (clock.come(4), clock.slept) == ([], 1)
+    # What is due before the scheduler wakes again is started now.
+    assert (clock.come(4), clock.slept) == ([CLOCKED], 2)
     clock.waiting = lambda: frozenset({TOLD})
-    assert clock.come(5) == [CLOCKED]
-    assert clock.come(6.1) == [TOLD]
+    assert clock.come(6) == [TOLD]
     clock.waiting = frozenset
-    assert clock.come(35) == [CLOCKED]
-    assert clock.come(8 + LOOK_PAST_S) == [TOLD]
+    assert clock.come(8) == []
+    assert clock.come(10) == [CLOCKED]
+    assert clock.come(6 + LOOK_PAST_S) == [TOLD, CLOCKED]
+
+
+def test_a_job_that_surely_has_no_work_counts_as_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.come(0)
+    assert clock.come(2) == [TOLD]
+    clock.idle = frozenset({TOLD})
+    starts = [at for at in range(4, 2 * int(ALL_ASKED_S), 2) if TOLD in clock.come(at)]
+    assert starts == [2 + ALL_ASKED_S]
+    assert len(clock.noted) == pytest.approx(2 * ALL_ASKED_S / LOOK_PAST_S, abs=4)
+    assert all(TOLD in tasks <= ASKED_IN_FULL for tasks in clock.noted)
+
+
+def test_only_a_job_that_succeeded_is_noted_as_idle() -> None:
+    now = clock.now()
+    JobRun.objects.create(task="good", good_at=now, error="")
+    JobRun.objects.create(task="failed", good_at=now, error="LookupError")
+    JobRun.objects.create(task="never")
+    assert note_idle(["good", "failed", "never", "unknown"]) == {"good"}
+    assert set(JobRun.objects.filter(good_at__gt=now).values_list("task", flat=True)) == {"good"}
 
 
 def test_unavailable_database_prevents_no_job_from_starting(
@@ -189,7 +236,7 @@ def test_unavailable_database_prevents_no_job_from_starting(
         raise DatabaseError("away")
 
     clock.waiting = away
-    assert clock.come(4) == [TOLD]
+    assert clock.come(4) == [TOLD, CLOCKED]
 
 
 def test_waiting_work_is_found_by_one_statement_planned_once() -> None:

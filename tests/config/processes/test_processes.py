@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from django.db.models.functions import Now
 
+from config.jobs import sweeping
 from config.jobs.sweeping import LoopLag
 from config.models import ProcessReport
 from config.processes import processes
@@ -201,7 +202,9 @@ def test_unknown_figure_has_no_sample(monkeypatch: pytest.MonkeyPatch, tmp_path:
         assert not samples[name], name
 
 
-def test_lag_is_the_wait_a_busy_loop_causes() -> None:
+def test_lag_is_the_wait_a_busy_loop_causes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "_CHECK_S", 0.25)
+
     async def lag_of(busy_s: float) -> float | None:
         lag = LoopLag()
         measuring = asyncio.create_task(lag.measure_for_ever())

@@ -2,7 +2,8 @@
 
 from config.jobs import sweeping
 
-vars(sweeping)["_EVERY_S"] = 0.5
+vars(sweeping)["_EVERY_S"] = vars(sweeping)["_SHOWN_EVERY_S"] = 0.5
+vars(sweeping)["_CHECK_S"] = 0.1
 
 from tests.support.soon import application  # noqa: E402
 

@@ -11,10 +11,10 @@ from lib import clock
 from tests.support import cast
 from tests.usage.rows import credit
 from usage.books import full_walk, written_rows
-from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WALKS, check_whole
-from usage.books.written_rows import count_written_rows
+from usage.books.full_walk import QUIET_SHARE, SHARE, WALKS, check_whole
+from usage.books.written_rows import TURN, count_written_rows
 
-TOOK_S = 2.0
+TOOK_S = 0.5
 
 
 @pytest.fixture

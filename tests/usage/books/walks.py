@@ -3,6 +3,7 @@
 from billing.models import BooksWalk
 from lib import clock
 from usage.books import full_walk
+from usage.books.written_rows import TURN
 
 
 def walk_to_the_end() -> None:
@@ -10,7 +11,7 @@ def walk_to_the_end() -> None:
     walks = BooksWalk.objects.filter(name__in=full_walk.WALKS)
     walks.update(began_at=None, ended_at=None, rest_until=clock.now())
     for _ in range(20):
-        BooksWalk.objects.filter(name=full_walk.TURN).update(rest_until=clock.now())
+        BooksWalk.objects.filter(name=TURN).update(rest_until=clock.now())
         full_walk.check_whole()
         if full_walk.complete_at() is not None:
             return
