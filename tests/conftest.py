@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.db import connection
 from django.template import Template
 from django.test import TransactionTestCase
@@ -41,9 +42,9 @@ __all__ = ["running_chromium"]
 # What pytest-django lays around each test, for marks and options that are not used here: it would
 # be a third of what most tests take.
 _UNUSED = {
-    "_django_clear_site_cache", "_django_isolate_apps", "_django_set_urlconf",
-    "_django_setup_unittest", "_fail_for_invalid_template_variable", "_live_server_helper",
-    "_template_string_if_invalid_marker",
+    "_dj_autoclear_mailbox", "_django_clear_site_cache", "_django_isolate_apps",
+    "_django_set_urlconf", "_django_setup_unittest", "_fail_for_invalid_template_variable",
+    "_live_server_helper", "_template_string_if_invalid_marker",
 }  # fmt: skip
 
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -118,13 +119,17 @@ def django_db_setup(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     names: list[str] = getattr(item, "fixturenames", [])
-    names[:] = [name for name in names if name not in _UNUSED]
+    unused = _UNUSED
+    if item.get_closest_marker("django_db") is None:
+        unused = _UNUSED | {"_django_db_marker"}
+    names[:] = [name for name in names if name not in unused]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # A request in Chinese leaves its language active in the thread, for the next test too.
     translation.activate(settings.LANGUAGE_CODE)
+    mail.outbox = []
     stage.set_for(item)
 
 

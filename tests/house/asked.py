@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from html import unescape
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -33,6 +33,7 @@ from tests.isolation.cells import (
     page_routes,
 )
 from tests.isolation.table import OPERATIONS, PAGES
+from tests.isolation.who import everybody
 from tests.isolation.world import Where, World
 from tests.usage.rows import price_version
 from usage.rollups.rollups import replace_all
@@ -132,10 +133,11 @@ def asking() -> Iterator[Asker]:
 def granted(name: str, method: str, carrier: str = "session") -> dict[str, Cell]:
     """Who is let in, by their role, each with an object that they see."""
     found: dict[str, Cell] = {}
+    askers = [one for one in everybody() if (one.carrier, one.standing) == (carrier, "active")]
     lets_in = [
         cell
-        for cell in cells(name)
-        if (cell.method, cell.who.carrier, cell.who.standing) == (method, carrier, "active")
+        for cell in cells(name, askers)
+        if cell.method == method
         and cell.where in _WHERES
         and expected(cell) == (404 if cell.route.nothing else "in")
     ]
@@ -148,16 +150,19 @@ def first_of(found: dict[str, Cell]) -> Cell:
     return next((found[role] for role in _FIRST if role in found), next(iter(found.values())))
 
 
-def first_cells() -> Iterator[Cell]:
+@cache
+def first_cells() -> Sequence[Cell]:
     """What `test_answers.py` asks for first: each page and form, and each operation that reads, as
     the first who is let in. The matrix asks for no more of what these show (`cells.draw`)."""
+    first = []
     for name in plain_pages():
         for method in methods(name):
             if found := granted(name, method):
-                yield first_of(found)
+                first.append(first_of(found))
     for name in OPERATIONS:
         if "GET" in methods(name):
-            yield first_of(granted(name, "GET", "management key") or granted(name, "GET"))
+            first.append(first_of(granted(name, "GET", "management key") or granted(name, "GET")))
+    return first
 
 
 def plain_pages() -> list[str]:

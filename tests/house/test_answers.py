@@ -11,8 +11,11 @@ from django.db import models, transaction
 from django.urls import Resolver404, resolve
 from pytest_django.plugin import DjangoDbBlocker
 
+from config.shell.help import HELP
 from lib.tables.exports import FORMATS
 from lib.tables.table import REGISTERED
+from reference.manual.pages import section_url
+from tests.config.shell.test_help import EXPLAINED, help_marks
 from tests.house.asked import (
     Answer,
     Asker,
@@ -121,6 +124,20 @@ def test_each_part_is_contained_in_its_page(asker: Asker) -> None:
         str(part): part.ids - pages[part.cell, part.path].ids - APART.keys() for part in whole
     }
     assert {part: ids for part, ids in beside.items() if ids} == {}
+
+
+def test_each_page_of_the_menu_leads_to_its_help(asker: Asker) -> None:
+    """The `?` beside its title, once, to the section of the manual that explains it."""
+    marks = {
+        one.cell.name: [address for address, _ in help_marks(one.text)]
+        for one in asker.answers
+        if not one.htmx and one.cell.method == "GET" and one.status == 200 and "?" not in one.path
+    }
+    wanted = {name: [section_url(section)] for name, section in HELP.items()}
+    # Its view is a coroutine, see `plain_pages`.
+    wanted.pop("playground_preferences")
+    assert {name: marks.get(name) for name in wanted} == wanted
+    assert {name: marks[name] for name in EXPLAINED} == {name: [] for name in EXPLAINED}
 
 
 def test_every_htmx_address_is_a_page(asker: Asker) -> None:

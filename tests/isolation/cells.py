@@ -207,10 +207,10 @@ def is_operators(name: str) -> bool:
     return page_routes()[name][0].startswith(("/admin/", "/design/"))
 
 
-def cells(name: str) -> Iterator[Cell]:
-    """Every cell of a route."""
+def cells(name: str, askers: Sequence[Who] | None = None) -> Iterator[Cell]:
+    """Every cell of a route, or those of some askers."""
     for method in methods(name):
-        for who in everybody():
+        for who in askers or everybody():
             for where in _wheres(name):
                 if where != "own" or (who.is_person and not who.spec.outside):
                     yield Cell(name, method, who, where)

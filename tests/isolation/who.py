@@ -6,6 +6,7 @@ query, and says how far somebody reaches by their role, by what they carry and w
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, cast, get_args
 
 from accounts.roles import rules as roles
@@ -115,6 +116,7 @@ class Who:
     def operates(self) -> bool:
         return self.role == "operator" and self.carrier == "session" and self.is_known
 
+    @cache  # noqa: B019 - they are few, and live as long as the tables
     def scope_of(self, action: Action, *, as_lead: bool = True) -> Scope | None:
         """How far they may do it."""
         if not self.is_known:
@@ -148,8 +150,13 @@ class Who:
         return roles.scope_within_teams(scope, action) if self.limited else scope
 
 
-def everybody() -> Iterator[Who]:
+@cache
+def everybody() -> tuple[Who, ...]:
     """Each role by each carrier it can have, in each standing that it can fall into."""
+    return (*_everybody(),)
+
+
+def _everybody() -> Iterator[Who]:
     for role, spec in ROLES.items():
         yield Who(role)
         if role == "operator":

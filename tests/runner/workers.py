@@ -12,6 +12,7 @@ go to the first process, which counts and prints them as if it had run all tests
 
 import contextlib
 import multiprocessing
+import os
 import random
 import traceback
 import warnings
@@ -186,15 +187,11 @@ def _messages(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, tuple[str, 
 
 def _take(session: pytest.Session, worker: _Worker, message: tuple[str, Any]) -> None:
     hook, (kind, told) = session.config.hook, message
-    if kind == "begins":
-        worker.running = told
-    elif kind == "report":
-        report = hook.pytest_report_from_serializable(config=session.config, data=told)
-        report.node = worker.node
-        hook.pytest_runtest_logreport(report=report)
-        if report.when == "teardown":
-            worker.running = ""
-            hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
+    if kind == "tests":
+        reports, begins = told
+        for data in reports:
+            _report(session, worker, data)
+        worker.running = begins or worker.running
     elif kind == "warning":
         text, when, nodeid, location = told
         hook.pytest_warning_recorded.call_historic(
@@ -209,6 +206,16 @@ def _take(session: pytest.Session, worker: _Worker, message: tuple[str, Any]) ->
         worker.process.join()
         text = f"The worker's process ended with exit code {worker.process.exitcode}."
         hook.pytest_runtest_logreport(report=_lost(worker, text))
+
+
+def _report(session: pytest.Session, worker: _Worker, data: dict[str, Any]) -> None:
+    hook = session.config.hook
+    report = hook.pytest_report_from_serializable(config=session.config, data=data)
+    report.node = worker.node
+    hook.pytest_runtest_logreport(report=report)
+    if report.when == "teardown":
+        worker.running = ""
+        hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
 
 
 def _lost(worker: _Worker, text: str) -> pytest.TestReport:
@@ -236,18 +243,26 @@ def _taken(
 
 
 class _Teller:
-    """Tells the first process what happens here."""
+    """Tells the first process what happens here: of a test that passes, when the next one begins,
+    because each message costs both processes as much as an empty test."""
 
     def __init__(self, config: pytest.Config, connection: Connection) -> None:
         self._config, self._connection = config, connection
+        self._reports = list[dict[str, Any]]()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._connection.send(("begins", nodeid))
+        self.tell(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         hook = self._config.hook
-        data = hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._connection.send(("report", data))
+        self._reports.append(hook.pytest_report_to_serializable(config=self._config, report=report))
+        if report.failed:
+            self.tell()
+
+    def tell(self, begins: str = "") -> None:
+        """Send what was kept, and which test begins."""
+        self._connection.send(("tests", (self._reports, begins)))
+        self._reports = []
 
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: Any
@@ -268,26 +283,28 @@ def _work(
     for other in not_its:
         other.close()
     _become_worker(session.config, number, base)
-    session.config.pluginmanager.register(_Teller(session.config, connection))
+    teller = _Teller(session.config, connection)
+    session.config.pluginmanager.register(teller)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         try:
             try:
                 _run(session, units, is_over)
             finally:
                 session.config.hook.pytest_sessionfinish(session=session, exitstatus=0)
+            teller.tell()
             connection.send(("ended", None))
         except Exception:
+            teller.tell()
             connection.send(("broke", traceback.format_exc()))
 
 
 def _run(session: pytest.Session, units: Iterator[_Unit], is_over: "Synchronized[int]") -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    parent = os.getppid()
     for unit in units:
         # Behind a file nothing but what lasts for the session stays.
         for item, following in zip(unit, [*unit[1:], session], strict=True):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if is_over.value or not parent.is_alive():
+            if is_over.value or os.getppid() != parent:
                 return
 
 
