@@ -23,7 +23,10 @@ def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
     """Lock the accounts of these organisations until the transaction ends, in the order of ids.
     Only the row of the available balance is locked, for all accounts of an organisation: writers of
     other accounts lock it first. Locking more rows would write more log."""
-    return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
+    ids = set(organisation_ids)
+    if len(ids) == 1:
+        return _LOCK_ACCOUNT, {"organisation": ids.pop()}
+    return _LOCK_ACCOUNTS, {"organisations": id_array(ids)}
 
 
 def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
@@ -48,6 +51,11 @@ _LOCK_ACCOUNTS = """
     SELECT id FROM billing_account
     WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'
     ORDER BY id FOR NO KEY UPDATE"""
+
+_LOCK_ACCOUNT = """
+    SELECT id FROM billing_account
+    WHERE organisation_id = %(organisation)s::uuid AND kind = 'customer:available'
+    FOR NO KEY UPDATE"""
 
 _OPEN_ACCOUNTS = """
     INSERT INTO billing_account (organisation_id, kind, currency, balance_nano)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-Parameter = str | int | UUID
+Parameter = str | int | UUID | None
 Statement = tuple[str, dict[str, Parameter]]
 
 

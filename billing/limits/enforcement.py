@@ -1,11 +1,13 @@
 """Admission: one statement decides on a batch of holds and places the admitted ones.
 
-The statement has two forms, built from the same parts. The short form checks only keys and wallets;
-it is used if no hold of the batch has a limit or a budget.
+The statement has three forms, built from the same parts. The short form checks only keys and
+wallets; it is used if no hold of the batch has a limit or a budget. The shortest form is the short
+one for a single hold, which takes the database half as long.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +15,7 @@ import msgspec
 
 from accounts.keys.sql import holder_is_active
 from billing.ledger.sql import MOVE_BALANCES
-from billing.ledger.sql_statement import Statement
+from billing.ledger.sql_statement import Parameter, Statement
 from billing.limits.channel_limits import ChannelLimits
 from lib.database.row_arrays import RowArrays, array, numbers_array, optional_id_array
 from lib.id_types import AttemptId, KeyId, OrganisationId, UserId
@@ -99,6 +101,17 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     }
 
 
+def place_hold(hold: HoldRequest, opening: tuple[str, Mapping[str, Parameter]]) -> Statement:
+    """Decide on a single hold without a limit and without a budget, exactly as `place_holds`, and
+    place it.
+
+    `opening` is run in the same statement: its table `held` has one row, (opened_at,), if the hold
+    was placed, and none otherwise.
+    """
+    text, parameters = opening
+    return _place_hold_text(text), {**_PLAIN_ARRAYS.values(hold), **parameters}
+
+
 def count_request(key_id: KeyId, user_id: UserId | None) -> Statement:
     """Count a request that holds nothing for the limits of its key, its team, its organisation and
     its user.
@@ -138,15 +151,17 @@ _LOCK_CHANNELS = """
         FROM unnest(%(channels)s::uuid[]) AS id ORDER BY 1
     ) AS limited"""
 
-# P11: keys that ended after the relay last read them are refused here. One row per key, because
-# many requests of a batch share a key. Not `IS NULL`: the planner would use the index of live keys'
-# names.
+# P11: keys that ended after the relay last read them are refused here. Not `IS NULL`: the planner
+# would use the index of live keys' names.
+_KEY_STANDS = f"""num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
+          AND (key.expires_at IS NULL OR key.expires_at > now())
+          AND {holder_is_active("key", "key.user_id")}"""
+
+# One row per key, because many requests of a batch share a key.
 _KEYS = f"""standing_key AS MATERIALIZED (
         SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
         WHERE id = ANY (%(key_id)s::uuid[])
-          AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
-          AND (key.expires_at IS NULL OR key.expires_at > now())
-          AND {holder_is_active("key", "key.user_id")}
+          AND {_KEY_STANDS}
     )"""  # noqa: S608 - only constants are put in
 
 # The ended sessions of the batch.
@@ -155,11 +170,8 @@ _SESSIONS = """ended_session AS MATERIALIZED (
         WHERE session_id = ANY (%(session_id)s::uuid[])
     )"""
 
-# One row per wallet of the batch: a join per hold would read an account once per hold. Debt, below
-# 0 on its account, cannot be held (I12); a credit line can (I4).
-_WALLET = """wallet AS (
-        SELECT organisation_id,
-               max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
+# Debt, below 0 on its account, cannot be held (I12); a credit line can (I4).
+_READ_WALLET = """max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
                greatest(sum(balance_nano + overdraft_nano) FILTER (
                    WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
@@ -170,7 +182,11 @@ _WALLET = """wallet AS (
                count(*) FILTER (WHERE kind IN (
                    'customer:available', 'customer:held', 'revenue', 'provider:payable',
                    'provider:cost')) = 5 AS whole
-        FROM billing_account
+        FROM billing_account"""
+
+# One row per wallet of the batch: a join per hold would read an account once per hold.
+_WALLET = f"""wallet AS (
+        SELECT organisation_id, {_READ_WALLET}
         WHERE organisation_id = ANY (%(organisation_id)s::uuid[])
         GROUP BY organisation_id
     )"""
@@ -187,6 +203,20 @@ def _move(decided: str) -> str:
     ),
     {MOVE_BALANCES}"""  # noqa: S608
 
+
+_PLACE = """INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at, posted)
+        SELECT attempt_id, organisation_id, amount_nano, 'open',
+               now() + ttl_seconds * interval '1 second', false"""
+
+_VERDICT = """CASE WHEN admitted THEN 'admitted'
+                WHEN NOT key_valid THEN 'key_gone'
+                WHEN NOT wallet_open THEN 'no_wallet'
+                WHEN session_ended THEN 'session_ended'
+                WHEN stale THEN 'stale'
+                ELSE 'insufficient' END"""
+
+_DEBT = """CASE WHEN NOT admitted AND owed_nano > 0
+                THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END"""
 
 _PLACE_HOLDS = f"""
     WITH request AS (
@@ -219,23 +249,60 @@ _PLACE_HOLDS = f"""
         FROM judged
     ),
     held AS (
-        INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at, posted)
-        SELECT attempt_id, organisation_id, amount_nano, 'open',
-               now() + ttl_seconds * interval '1 second', false
+        {_PLACE}
         FROM fitted WHERE admitted
     ),
     {_move("fitted")}
-    SELECT CASE WHEN admitted THEN 'admitted'
-                WHEN NOT key_valid THEN 'key_gone'
-                WHEN NOT wallet_open THEN 'no_wallet'
-                WHEN session_ended THEN 'session_ended'
-                WHEN stale THEN 'stale'
-                ELSE 'insufficient' END,
+    SELECT {_VERDICT},
            (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
                OVER (PARTITION BY organisation_id), 0))::bigint,
-           CASE WHEN NOT admitted AND owed_nano > 0
-                THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
+           {_DEBT}
     FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
+
+
+@cache
+def _place_hold_text(opening: str) -> str:
+    """Return the short form for a single hold: without windows over holds and without joins."""
+    return f"""
+    WITH wallet AS (
+        SELECT {_READ_WALLET}
+        WHERE organisation_id = %(organisation_id)s::uuid
+    ),
+    -- Materialized, so that each look-up is made once.
+    judged AS MATERIALIZED (
+        SELECT t.*, available_id, held_id, available_nano, owed_nano, whole AS wallet_open,
+               wallet.guards IS DISTINCT FROM t.guards AS stale,
+               (SELECT true FROM accounts_key key
+                WHERE id = %(key_id)s::uuid AND organisation_id = %(organisation_id)s::uuid
+                  AND {_KEY_STANDS}) IS TRUE AS key_valid,
+               (SELECT true FROM billing_endedsession
+                WHERE session_id = %(session_id)s::uuid) IS TRUE AS session_ended
+        FROM wallet, {_PLAIN_ARRAYS.one_row}
+    ),
+    fitted AS MATERIALIZED (
+        SELECT judged.*, key_valid AND wallet_open AND NOT session_ended AND NOT stale
+               AND available_nano >= amount_nano AS admitted
+        FROM judged
+    ),
+    held AS (
+        {_PLACE}
+        FROM fitted WHERE admitted RETURNING opened_at
+    ),
+    opened AS (
+        {opening}
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano
+            + CASE account.id WHEN held_id THEN amount_nano ELSE -amount_nano END
+        FROM fitted
+        WHERE admitted AND amount_nano <> 0 AND account.id IN (available_id, held_id)
+    )
+    SELECT {_VERDICT},
+           coalesce(available_nano, 0) - CASE WHEN admitted THEN amount_nano ELSE 0 END,
+           {_DEBT}
+    FROM fitted"""  # noqa: S608 - only constants are put in
+
 
 # A gate compares the room that is left with the room that a request needs. Gates are the wallet,
 # each budget window, each row of included units, the client's limit for its session, and each

@@ -1,4 +1,5 @@
-"""Structs written as rows of one statement, each field as an array.
+"""Structs written as rows of one statement, each field as an array; or a single one, each field as
+a value, which the database reads in half the time.
 
 The struct is the list of columns: names, types and values are derived from its fields, so that a
 column is added, moved or renamed in one place and never paired with another one's values.
@@ -40,16 +41,18 @@ class _Column(NamedTuple):
     name: str
     array_type: str
     value: str
-    # The expression that writes the array of `values`.
+    # The expression that writes the array of `values`, and the one that writes a single `value`.
     written: str
+    written_alone: str
     # The value of most rows: None or "". `unnest` returns null for missing items at the end of an
     # array, so a column in which no row has another value is sent as an empty array.
     absent: Any
 
 
 class RowArrays(Generic[Row]):
-    """The fields of a struct as columns of `unnest(arrays) AS t (names)`: all `without` some, or
-    `only` these. A field whose default is None or "" costs nothing if no row sets it.
+    """The fields of a struct as columns of `unnest(arrays) AS t (names)`, or of `one_row`: all
+    `without` some, or `only` these. A field whose default is None or "" costs nothing if no row of
+    the arrays sets it.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class RowArrays(Generic[Row]):
             if (field.name in only if only else field.name not in without)
         )
         self._write: Final = _compile(self._columns)
+        self._write_one: Final = _compile_one(self._columns)
 
     @property
     def names(self) -> str:
@@ -75,6 +79,12 @@ class RowArrays(Generic[Row]):
         """Return the arguments of `unnest`."""
         return ", ".join(f"%({column.name})s::{column.array_type}" for column in self._columns)
 
+    @property
+    def one_row(self) -> str:
+        """Return the item of `FROM` that has the columns of a single row."""
+        values = [f"%({column.name})s::{column.array_type[:-2]}" for column in self._columns]
+        return f"(VALUES ({', '.join(values)})) AS t ({self.names})"
+
     def select(self, **replaced: str) -> str:
         """Return the `SELECT` expressions of `names` in `t`; `replaced` are other expressions."""
         _check_known(replaced, [column.name for column in self._columns])
@@ -84,22 +94,43 @@ class RowArrays(Generic[Row]):
         """Return the arrays of these rows, by column name."""
         return self._write(tuple(zip(*map(msgspec.structs.astuple, rows), strict=True)))
 
+    def values(self, row: Row) -> dict[str, str | int | None]:
+        """Return the values of this row for `one_row`, by column name."""
+        return self._write_one(row)
+
 
 def _compile(columns: Sequence[_Column]) -> Callable[[Sequence[Sequence[Any]]], dict[str, str]]:
     """Return a function from the values of all fields to the arrays of these columns. It is one
     expression for each column, because it runs for every request: neither a step of a loop nor,
     for most of them, a call."""
     lines = []
-    for place, name, _, _, written, absent in columns:
+    for place, name, _, _, written, _, absent in columns:
         if absent is not _ALWAYS_SENT:
             written = f"'{{}}' if values.count({absent!r}) == len(values) else {written}"
         lines += [f" values = fields[{place}]", f" arrays[{name!r}] = {written}"]
     source = "\n".join(["def write(fields):", " arrays = {}", *lines, " return arrays"])
-    written_here: dict[str, Any] = {}
-    # The source holds names of fields and the expressions below, and nothing else.
-    exec(source, _USED, written_here)  # noqa: S102
-    write: Callable[[Sequence[Sequence[Any]]], dict[str, str]] = written_here["write"]
+    write: Callable[[Sequence[Sequence[Any]]], dict[str, str]] = _define(source)
     return write
+
+
+def _compile_one(columns: Sequence[_Column]) -> Callable[[Any], dict[str, str | int | None]]:
+    """Return a function from a row to the values of these columns."""
+    items = [
+        f"{column.name!r}: {column.written_alone.replace('value', f'row.{column.name}')}"
+        for column in columns
+    ]
+    write: Callable[[Any], dict[str, str | int | None]] = _define(
+        f"def write(row): return {{{', '.join(items)}}}"
+    )
+    return write
+
+
+def _define(source: str) -> Any:
+    """Define the function `write`. The source holds names of fields and the expressions below, and
+    nothing else."""
+    defined: dict[str, Any] = {}
+    exec(source, _USED, defined)  # noqa: S102
+    return defined["write"]
 
 
 def _check_known(names: Iterable[str], known: Collection[str]) -> None:
@@ -148,9 +179,10 @@ def _words_array(words: Sequence[Sequence[str]]) -> str:
 
 def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     plain, stored_as, nullable = _read_type(hint)
-    written, database_type = _WRITTEN[plain]
-    if nullable and plain in _OPTIONAL:
-        written = _OPTIONAL[plain]
+    written, written_alone, database_type = _WRITTEN[plain]
+    if nullable:
+        written = _OPTIONAL.get(plain, written)
+        written_alone = f"None if value is None else {written_alone}"
     value = f"t.{name}"
     if stored_as == "text[]":
         # The words of a row are sent as one text.
@@ -160,7 +192,7 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     if default == "":
         value = f"coalesce({value}, '')"
     absent = default if default is None or default == "" else _ALWAYS_SENT
-    return _Column(place, name, f"{database_type}[]", value, written, absent)
+    return _Column(place, name, f"{database_type}[]", value, written, written_alone, absent)
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
@@ -177,15 +209,16 @@ def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
     return getattr(hint, "__supertype__", hint), None, False
 
 
-# For each type of a field: how the array of `values` is written, and the type of its column.
+# For each type of a field: how the array of `values` and a single `value` are written, and the type
+# of its column. `UUID.hex` would be a call.
 _NUMBERS: Final = "'{' + ','.join(map(str, values)) + '}'"
-_WRITTEN: Final[dict[Any, tuple[str, str]]] = {
-    UUID: ("id_array(values)", "uuid"),
-    bool: (_NUMBERS, "boolean"),
-    int: (_NUMBERS, "bigint"),
-    str: ("quoted_array(values)", "text"),
-    Sequence[str]: ("words_array(values)", "text"),
-    tuple[int, ...]: ("numbers_array(values)", "text"),
+_WRITTEN: Final[dict[Any, tuple[str, str, str]]] = {
+    UUID: ("id_array(values)", "'%032x' % value.int", "uuid"),
+    bool: (_NUMBERS, "value", "boolean"),
+    int: (_NUMBERS, "value", "bigint"),
+    str: ("quoted_array(values)", r"value.replace('\0', '')", "text"),
+    Sequence[str]: ("words_array(values)", r"','.join(value).replace('\0', '')", "text"),
+    tuple[int, ...]: ("numbers_array(values)", "array(value)", "text"),
 }
 _OPTIONAL: Final = {
     UUID: "optional_id_array(values)",

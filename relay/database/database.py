@@ -87,7 +87,10 @@ class _Statements:
         if statement.name not in self._prepared:
             pgconn.send_prepare(statement.name, statement.text)
             self._prepared.add(statement.name)
-        values = [str(parameters[name]).encode(errors="replace") for name in statement.names]
+        values = [
+            None if (value := parameters[name]) is None else str(value).encode(errors="replace")
+            for name in statement.names
+        ]
         pgconn.send_query_prepared(statement.name, values)
 
 

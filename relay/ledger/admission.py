@@ -13,7 +13,7 @@ import msgspec
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.limits import budget_rules, budget_windows, enforcement
 from billing.limits.channel_limits import ChannelLimits
-from billing.limits.enforcement import HoldRequest, place_holds
+from billing.limits.enforcement import HoldRequest, place_hold, place_holds
 from lib.id_types import KeyId, UserId
 from relay.database.database import Row, Statement
 from relay.ledger.settlement import Settlement
@@ -70,6 +70,16 @@ def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
     """Return the statements that decide on a batch, to be run after the accounts are locked. The
     first returns one row per request, in order.
     """
+    if len(batch) == 1 and batch[0].guarded is None:
+        return _alone(batch[0])
+    return _in_arrays(batch)
+
+
+def _alone(request: AdmissionRequest) -> list[Statement]:
+    return [place_hold(_hold(request), usage.open_attempt(request.attempt))]
+
+
+def _in_arrays(batch: Sequence[AdmissionRequest]) -> list[Statement]:
     holds = [_hold(request) for request in batch]
     return [place_holds(holds), usage.open_attempts([request.attempt for request in batch])]
 

@@ -27,7 +27,7 @@ from lib.id_types import (
 )
 from lib.ids import id_array, id_bounds
 
-Parameter = str | int | UUID
+Parameter = str | int | UUID | None
 Statement = tuple[str, dict[str, Parameter]]
 
 
@@ -176,6 +176,12 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     }
 
 
+def open_attempt(opened: AttemptOpened) -> Statement:
+    """Write a single attempt, inside the statement that places its hold (`place_hold` in
+    `billing/limits/enforcement.py`)."""
+    return _OPEN_ATTEMPT, {**_ATTEMPT_ARRAYS.values(opened)}
+
+
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended. Existing records are not changed (I10)."""
     return _WRITE_RECORDS, {
@@ -264,6 +270,11 @@ _OPEN_ATTEMPTS = f"""
     FROM unnest({_ATTEMPT_ARRAYS.arrays}) AS t ({_ATTEMPT_ARRAYS.names})
     JOIN billing_hold hold ON hold.id = t.id
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""  # noqa: S608 - only constants are put in
+
+_OPEN_ATTEMPT = f"""
+    INSERT INTO usage_attempt ({_ATTEMPT_ARRAYS.names}, admitted_at)
+    SELECT {_ATTEMPT_ARRAYS.select()}, held.opened_at
+    FROM held, {_ATTEMPT_ARRAYS.one_row}"""  # noqa: S608 - only constants are put in
 
 # Fields that the record of an attempt does not repeat, or may have from its ending.
 _ATTEMPT_ONLY: Final = {

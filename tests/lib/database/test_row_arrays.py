@@ -65,6 +65,19 @@ def test_each_value_is_in_the_array_of_its_own_column() -> None:
     }
 
 
+def test_each_value_of_one_row_is_that_of_its_column() -> None:
+    row = _Row(_TeamId(_ONE), 0, True, 'a"\0', ("x", "y"), "p,q", "l", _TeamId(_TWO), "{}", (1, 2))
+    assert ROWS.values(row) == {
+        "team_id": _ONE.hex, "number": 0, "ready": True, "name": 'a"', "words": "x,y",
+        "dropped": "p,q", "label": "l", "other_id": _TWO.hex, "meters": "{}", "numbers": "{1,2}",
+    }  # fmt: skip
+    without = ROWS.values(_Row(_TeamId(_TWO), 7, False, ""))
+    assert (without["dropped"], without["other_id"], without["words"]) == (None, None, "")
+    assert RowArrays(_Row, only=["number", "name"]).one_row == (
+        "(VALUES (%(number)s::bigint, %(name)s::text)) AS t (number, name)"
+    )
+
+
 def test_fields_no_row_has_are_not_sent() -> None:
     """What lacks at the end of an array comes out of `unnest` as null; 0 is not nothing."""
     parameters = ROWS.parameters([_Row(_TeamId(_ONE), 0, False, "")])
@@ -104,7 +117,13 @@ def test_the_database_reads_what_the_rows_hold(rows: list[_Row]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM unnest({arrays})", written)
         read = cursor.fetchall()
-    for row, values in zip(rows, read, strict=True):
+        # The texts of a column of the type jsonb are any here.
+        one = f"SELECT * FROM {ROWS.one_row}".replace("jsonb", "text")
+        alone = []
+        for row in rows:
+            cursor.execute(one, ROWS.values(row))
+            alone.append(dict(zip(written, cursor.fetchone(), strict=True)))
+    for row, values, values_alone in zip(rows, read, alone, strict=True):
         expected = {
             **msgspec.structs.asdict(row),
             "name": row.name.replace("\0", ""),
@@ -117,7 +136,7 @@ def test_the_database_reads_what_the_rows_hold(rows: list[_Row]) -> None:
         # A column in which no row has a value is not sent.
         kept = dict(zip(written, values, strict=True))
         kept["label"] = kept["label"] or ""
-        assert kept == expected
+        assert kept == values_alone == expected
 
 
 def test_some_columns_can_be_left_out() -> None:

@@ -38,6 +38,8 @@ from relay.ledger.writer import LedgerWriter
 from tests.support.hub import Hub, Tenant
 from usage.records.sql import AttemptOpened, Ending
 
+pytestmark = pytest.mark.usefixtures("form")
+
 
 @pytest_asyncio.fixture
 async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:

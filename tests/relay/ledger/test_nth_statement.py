@@ -28,6 +28,7 @@ def state(hub: Hub, tenant: Tenant) -> list[Any]:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("form")
 async def test_every_statement_of_a_settlement(hub: Hub) -> None:
     connection = FailingConnection(hub.dsn, 2.0, new_id())
     await connection.open()
@@ -55,6 +56,7 @@ async def test_every_statement_of_a_settlement(hub: Hub) -> None:
     await connection.close()
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("sqlstate", [MET, CANCELLED])
 async def test_every_statement_of_an_admission(hub: Hub, sqlstate: str) -> None:
     """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt. Where two

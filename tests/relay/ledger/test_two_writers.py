@@ -18,7 +18,7 @@ from relay.ledger.writer import LedgerWriter
 from tests.relay.ledger.test_ledger_writer import asked, ended
 from tests.support.hub import Hub, Tenant
 
-pytestmark = pytest.mark.usefixtures("balanced_books")
+pytestmark = pytest.mark.usefixtures("balanced_books", "form")
 
 HOLD_NANO = 100
 HOLD_USD = "0.000000100"

@@ -15,7 +15,7 @@ import pytest
 from billing.holds.resolve_holds import HoldResolved, Loss, post_losses, resolve_holds
 from billing.holds.sweep_holds import Mark, mark_holds
 from billing.ledger.accounts import lock_accounts
-from billing.limits.enforcement import HoldRequest, place_holds
+from billing.limits.enforcement import HoldRequest, place_hold, place_holds
 from lib.id_types import (
     AttemptId,
     ChannelId,
@@ -67,6 +67,8 @@ _ASKED = HoldRequest(
 
 STATEMENTS: dict[str, Statement] = {
     "lock_accounts": lock_accounts([_ID]),
+    "lock_accounts_of_many": lock_accounts([_ID, uuid.UUID(int=1)]),
+    "place_hold": place_hold(_ASKED, usage.open_attempt(_OPENED)),
     "place_holds": place_holds([_ASKED]),
     "place_guarded_holds": place_holds([msgspec.structs.replace(_ASKED, guarded=True)]),
     "open_attempts": usage.open_attempts([_OPENED]),
