@@ -19,6 +19,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from accounts.audit.origin import ORIGIN, Origin
 from config.jobs.beat_in_worker import offer_beat
+from config.jobs.dropped_lines import count_dropped_lines
 from config.jobs.heartbeat import offer_heartbeat
 from config.jobs.schedule import beat_schedule
 from config.server.log_handler import log_uncaught
@@ -72,7 +73,6 @@ class RecordedTask(Task):  # type: ignore[misc]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only after Django's setup.
         from config.jobs.runs import record_run
-        from config.jobs.sweeping import count_dropped_lines
 
         token = ORIGIN.set(lambda: Origin(client=self.name))
         logged = REQUEST_ID.set(self.request.id)

@@ -11,6 +11,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from django.db import Error, connection
 
 from config.jobs import heartbeat
+from config.jobs.dropped_lines import count_dropped_lines
 from config.jobs.waiting_work import (
     ALL_ASKED_S,
     ASKED_IN_FULL,
@@ -43,9 +44,6 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         """Start the due jobs and return the seconds to sleep. Celery's own tick keeps the times as
         dates in time zones and compares the whole schedule with itself, which takes five times as
         long as starting the jobs."""
-        # Models can be imported only after Django's setup.
-        from config.jobs.sweeping import count_dropped_lines
-
         count_dropped_lines()
         heartbeat.beat()
         self.report_process()

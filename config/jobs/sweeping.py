@@ -5,13 +5,13 @@ import asyncio
 import logging
 import math
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from django.db import DatabaseError, connection
+from django.db import connection
 
+from config.jobs.dropped_lines import count_dropped_lines
 from lib.process.ticks import seconds_to_next
 
 log = logging.getLogger(__name__)
@@ -21,8 +21,6 @@ _EVERY_S = 5.0
 _SHOWN_EVERY_S = 2 * _EVERY_S
 # When holds were last resolved. They are resolved if work is waiting, and every half minute.
 _swept_at = -math.inf
-_counting = threading.Lock()
-_counted_lines = 0
 # How often the lag of the event loop is measured, together with other work of each second.
 _CHECK_S: Final = 1.0
 
@@ -117,25 +115,3 @@ def _reports(lag: LoopLag) -> Callable[[], None]:
         reporter.report(WebLoad(*count_connections(), lag.take()))
 
     return report_process
-
-
-def count_dropped_lines() -> None:
-    """Add the lines that this process dropped since the last call to the installation's total."""
-    from config.server.log_handler import find_log_handler
-    from gateway.health.traffic import count_dropped_log_lines
-
-    global _counted_lines
-    # Tasks of a worker may end at the same time; only one counts. Within a transaction nothing is
-    # counted.
-    if connection.in_atomic_block or not _counting.acquire(blocking=False):
-        return
-    try:
-        handler = find_log_handler()
-        dropped = handler.writer.dropped if handler else 0
-        if dropped > _counted_lines:
-            count_dropped_log_lines(dropped - _counted_lines)
-            _counted_lines = dropped
-    except DatabaseError as error:
-        log.warning("cannot count %d dropped log lines now: %s", dropped - _counted_lines, error)
-    finally:
-        _counting.release()
