@@ -4,7 +4,6 @@ import os
 import secrets
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
@@ -86,7 +85,7 @@ HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
 # A web process stores records here while the database cannot be written.
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 
-INSTALLED_APPS: list[Any] = [
+INSTALLED_APPS = [
     "config.system.extensions.ExtensionsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

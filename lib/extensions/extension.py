@@ -32,6 +32,10 @@ class Extension:
     providers: str = ""
     """A list of `gateway.providers.provider.Provider`, which channels can name."""
 
+    importers: str = ""
+    """Hubs that `weir import` can read: a mapping from the hub's name to an
+    `extensions.import_hubs.peers.Peer`."""
+
     endpoints: str = ""
     """Paths of the model API: a mapping from a path, which may contain `{id}`, to its
     `relay.front.request.Endpoint`. The relay uses no ORM and no templates."""

@@ -21,6 +21,7 @@ EXTENSION = Extension(
     app="weir_NAME", settings="weir_NAME.settings", urls="weir_NAME.views:URLS",
     pages="weir_NAME.views:PAGES", operations="weir_NAME.api:router", jobs="weir_NAME.jobs:JOBS",
     providers="weir_NAME.provider:PROVIDERS", endpoints="weir_NAME.endpoints:ENDPOINTS",
+    importers="weir_NAME.importers:IMPORTERS",
 )
 """,
     "settings.py": """
@@ -72,6 +73,10 @@ from gateway.providers.provider import Provider, Spoken
 PROVIDERS = [Provider(name="NAME", label="NAME", needs_secret=True, base_url="https://api.example/v1",
                       dialects={"openai": Spoken(paths={"models": "/models"})})]
 """,
+    "importers.py": """
+from extensions.import_hubs.peers import Peer
+IMPORTERS = {"NAME": Peer(("users",), print)}
+""",
     "endpoints.py": """
 from relay.front.request import Endpoint
 async def greet(request):
@@ -107,6 +112,7 @@ from config.api.api import api
 from config.celery import app
 from config.jobs.schedule import JOBS
 from config.shell import navigation
+from extensions.import_hubs.peers import PEERS
 from gateway.providers import PROVIDERS
 from lib.extensions.installed import installed
 from relay.endpoints.table import find_endpoint, listed_rows
@@ -124,13 +130,14 @@ print(json.dumps({
     "operations": [name for name in names if f"/{name}" in operations],
     "jobs": [name for name in names if f"weir_{name}.tasks.greet" in JOBS],
     "beat": [name for name in names if f"weir_{name}.tasks.greet" in app.conf.beat_schedule],
+    "importers": [name for name in names if name in PEERS],
     "endpoints": [name for name in names if find_endpoint(f"/{name}/greeting")],
     "rows": [name for name in names if f"/{name}/greeting/{{id}}" in listed_rows()],
     "named": [name for name in names if find_endpoint(f"/{name}/greeting/1")],
 }))
 """
-PARTS = ("provider", "app", "models", "urls", "pages", "operations", "jobs", "beat", "endpoints",
-         "rows", "named")  # fmt: skip
+PARTS = ("provider", "app", "models", "urls", "pages", "operations", "jobs", "beat", "importers",
+         "endpoints", "rows", "named")  # fmt: skip
 
 
 def files(name: str) -> dict[str, str]:

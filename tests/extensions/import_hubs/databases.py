@@ -10,7 +10,7 @@ from django.core.management import call_command
 from nacl.secret import SecretBox
 
 from extensions.import_hubs.databases import Database, open_database
-from extensions.import_hubs.management.commands.import_from import PEERS
+from extensions.import_hubs.peers import PEERS
 
 FOLDER = Path(__file__).parent
 LITELLM_KEY = "sk-litellm-key-0123456789abcdef"

@@ -1,14 +1,11 @@
 """Bring over what another hub has (docs/start/coming-from-another-hub.md)."""
 
-import datetime as dt
 import json
 import os
 import re
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
@@ -17,11 +14,9 @@ from billing.prices.price_list import ListInvalid, PriceListRead, read_price_lis
 from config.apply.present import lock_installation
 from config.system.secret_check import check_secrets
 from extensions.import_hubs.converted import Converted
-from extensions.import_hubs.databases import Database, DatabaseUnreadable, open_database
-from extensions.import_hubs.litellm import litellm
-from extensions.import_hubs.new_api import hubs as quota_hubs
-from extensions.import_hubs.new_api.channel_types import Peer as QuotaPeer
+from extensions.import_hubs.databases import DatabaseUnreadable, open_database
 from extensions.import_hubs.new_api.hubs import WrongPeer
+from extensions.import_hubs.peers import PEERS, Peer, Settings
 from extensions.import_hubs.report import Report, report_text, serialize_report
 from extensions.import_hubs.values import ValueUnreadable
 from extensions.import_hubs.writing import OtherInstallation, write_converted
@@ -31,42 +26,6 @@ from lib.vault import VaultError
 
 _ENV = "env:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
-
-
-class Settings(NamedTuple):
-    """An operator's settings for an import: the key to LiteLLM's secrets and its price list, and
-    the restrictions that may be dropped (`columns.py`)."""
-
-    now: dt.datetime
-    salt_key: str = ""
-    price_map: PriceListRead = PriceListRead({}, {}, {})
-    accepted: frozenset[str] = frozenset()
-
-
-class Peer(NamedTuple):
-    """A hub: the tables to read, and their conversion. Only a `litellm` peer seals secrets and has
-    a price list."""
-
-    tables: tuple[str, ...]
-    convert: Callable[[Database, Settings], Converted]
-    litellm: bool = False
-
-
-def _quota_hub(peer: QuotaPeer, database: Database, settings: Settings) -> Converted:
-    return quota_hubs.convert(peer, database, settings.accepted, settings.now)
-
-
-def _litellm(database: Database, settings: Settings) -> Converted:
-    return litellm.convert(
-        database, settings.salt_key, settings.price_map, settings.accepted, settings.now
-    )
-
-
-PEERS: Final[Mapping[str, Peer]] = {
-    "new-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "new-api")),
-    "one-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "one-api")),
-    "litellm": Peer(litellm.TABLES, _litellm, litellm=True),
-}
 
 
 class Command(BaseCommand):
