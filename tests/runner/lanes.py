@@ -51,6 +51,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
     "tests/house/test_answers.py::test_each_part_is_contained_in_its_page": "every part",
     "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
+    "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",
     "tests/house/test_answers.py::test_every_table_is_requested": "every list",
     "tests/isolation/test_pages.py::test_pages_show_only_permitted_data": "every page",
     "tests/isolation/test_operations.py::test_operations_show_only_permitted_data": (
@@ -58,11 +59,26 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/isolation/test_streams.py::test_streams_show_only_permitted_data": "every stream",
     "tests/config/test_writes.py::test_write_is_audited_with_its_actor_and_published_to_relays": (
+    "tests/isolation/test_colleagues.py::test_pages_and_operations_show_nothing_of_colleagues": (
+        "every page and operation, beside colleagues"
+    ),
+    "tests/config/test_empty_states.py::test_each_empty_page_says_so": "every empty state",
+    "tests/config/test_empty_states.py::test_filled_page_never_claims_to_be_empty": (
+        "every empty state"
+    ),
+    "tests/config/test_empty_states.py::test_each_empty_state_template_is_covered": (
+        "every empty state"
+    ),
+    "tests/config/test_figures.py::test_list_shows_the_actual_figures": "every list of figures",
+    "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
+    "tests/relay/test_bounds.py::test_every_bound_of_the_relay_has_a_row": "every bound",
+    "tests/relay/test_bounds.py::test_limit_is_accepted_and_nothing_beyond_it": "every bound",
         "every write"
     ),
     "tests/config/test_every_write.py::test_every_change_is_audited": "every write",
     "tests/notify/test_every_alarm.py::test_real_worker_delivers_every_alarm": "every alarm",
     "tests/relay/metering/test_golden_charges.py"
+    "tests/notify/test_every_alarm.py::test_payload_matches_the_reference": "every alarm",
     "::test_a_documented_usage_is_charged_to_the_nano": "every kind of usage",
     "tests/browser/test_main_job.py::test_keyboard_goes_from_sign_in_to_the_receipt": (
         "the main job in a browser"
@@ -81,6 +97,28 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/usage/months/test_invoice_pages.py::test_list_page_pdf_and_api_match_the_ledger": "W42",
     "tests/relay/test_interactions.py::test_official_client": "a client of Google",
     # Nothing else of its noun would run.
+    "tests/isolation/test_colleagues.py::test_the_palette_finds_nothing_of_colleagues": (
+        "colleagues in the palette"
+    ),
+    "tests/isolation/test_colleagues.py::test_exports_hold_nothing_of_colleagues": (
+        "colleagues in exports"
+    ),
+    "tests/usage/books/test_invariants.py"
+    "::test_a_day_is_walked_again_only_when_a_row_was_written": "P33, of changes by hand",
+    "tests/config/shell/test_page_paths.py::test_a_page_is_the_first_that_matches_of_all": (
+        "every address"
+    ),
+    "tests/browser/test_pickers.py::test_an_enter_before_its_list_takes_one_row": (
+        "a key pressed before its list"
+    ),
+    "tests/house/test_workers.py::test_counts_include_all_workers": "what runs the suite",
+    "tests/config/test_bounds.py::test_every_limit_in_the_code_is_reached": "every limit",
+    "tests/config/test_numbers.py::test_every_number_is_unchanged": "every number",
+    "tests/relay/front/test_inside.py::test_no_spelling_of_an_internal_address_is_reached": (
+        "P13, of the model API"
+    ),
+    "tests/relay/attempts/test_shadow_traffic.py"
+    "::test_shadow_is_compared_and_only_one_answer_shown_and_paid": "shadow traffic",
     "tests/config/apply/test_apply_access.py"
     "::test_invalid_file_is_reported_by_line_and_writes_nothing": "access in a file",
     "tests/config/apply/test_apply_money.py::test_invalid_price_or_plan_names_its_line": (
