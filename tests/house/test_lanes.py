@@ -114,6 +114,14 @@ def test_faster_machine_moves_no_test() -> None:
     assert lanes.renewed(known, new) == {**known, "new": Takes(0.0, 6.0)}
 
 
+def test_slow_function_without_a_time_is_named() -> None:
+    seconds = {"tests/a.py::new": 3.0, "tests/a.py::quick": 0.1, "tests/a.py::known": 9.0,
+               "tests/billing/a.py::new": 0.9, "tests/a.py::slowest": 4.0}  # fmt: skip
+    known = {"tests/a.py::known": Takes(9.0, 0.0)}
+    named = ["tests/a.py::slowest", "tests/a.py::new"]
+    assert lanes.unlisted(seconds, known, frozenset()) == named
+
+
 def test_long_units_come_first_and_folders_stay_together() -> None:
     tests = [("tests/a/test_b.py::test_c", 1.0), ("tests/a/test_a.py::test_c[1]", 0.0),
              ("tests/browser/test_a.py::test_c", 30.0), ("tests/browser/b/test_b.py::test_c", 9.0),

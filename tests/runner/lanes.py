@@ -12,8 +12,9 @@ or isolation, else in ANY_S.
 
 What a function takes stands in times.txt beside it, as measured by a run of everything: the seconds
 that come once, whichever row is first, the seconds of each row, and its name. What is not there is
-quick, or new, and runs whole. `make test ALL=1 ARGS=--record-times` measures anew; the seconds are
-those of the machine that measured first, so that a faster one moves no test.
+quick, or new, and runs whole; the last lines of `make test` name what took longer than its lane
+has. `make test ALL=1 ARGS=--record-times` measures anew; the seconds are those of the machine that
+measured first, so that a faster one moves no test.
 
 Whoever names a file or a test gets all of it.
 """
@@ -50,6 +51,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_every_page_part_form_and_list_works": "every page and list",
     "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
     "tests/house/test_answers.py::test_each_part_is_contained_in_its_page": "every part",
+    "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",
     "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
     "tests/house/test_answers.py::test_every_table_is_requested": "every list",
     "tests/isolation/test_pages.py::test_pages_show_only_permitted_data": "every page",
@@ -57,11 +59,26 @@ WHOLE: Final[Mapping[str, str]] = {
         "every operation"
     ),
     "tests/isolation/test_streams.py::test_streams_show_only_permitted_data": "every stream",
+    "tests/isolation/test_colleagues.py::test_pages_and_operations_show_nothing_of_colleagues": (
+        "every page and operation, beside colleagues"
+    ),
+    "tests/config/test_empty_states.py::test_each_empty_page_says_so": "every empty state",
+    "tests/config/test_empty_states.py::test_filled_page_never_claims_to_be_empty": (
+        "every empty state"
+    ),
+    "tests/config/test_empty_states.py::test_each_empty_state_template_is_covered": (
+        "every empty state"
+    ),
+    "tests/config/test_figures.py::test_list_shows_the_actual_figures": "every list of figures",
+    "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
+    "tests/relay/test_bounds.py::test_every_bound_of_the_relay_has_a_row": "every bound",
+    "tests/relay/test_bounds.py::test_limit_is_accepted_and_nothing_beyond_it": "every bound",
     "tests/config/test_writes.py::test_write_is_audited_with_its_actor_and_published_to_relays": (
         "every write"
     ),
     "tests/config/test_every_write.py::test_every_change_is_audited": "every write",
     "tests/notify/test_every_alarm.py::test_real_worker_delivers_every_alarm": "every alarm",
+    "tests/notify/test_every_alarm.py::test_payload_matches_the_reference": "every alarm",
     "tests/relay/metering/test_golden_charges.py"
     "::test_a_documented_usage_is_charged_to_the_nano": "every kind of usage",
     "tests/browser/test_main_job.py::test_keyboard_goes_from_sign_in_to_the_receipt": (
@@ -80,6 +97,28 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/playground/runs/test_live.py::test_enter_sends_and_input_methods_do_not": "W10",
     "tests/usage/months/test_invoice_pages.py::test_list_page_pdf_and_api_match_the_ledger": "W42",
     "tests/relay/test_interactions.py::test_official_client": "a client of Google",
+    "tests/isolation/test_colleagues.py::test_the_palette_finds_nothing_of_colleagues": (
+        "colleagues in the palette"
+    ),
+    "tests/isolation/test_colleagues.py::test_exports_hold_nothing_of_colleagues": (
+        "colleagues in exports"
+    ),
+    "tests/usage/books/test_invariants.py"
+    "::test_a_day_is_walked_again_only_when_a_row_was_written": "P33, of changes by hand",
+    "tests/config/shell/test_page_paths.py::test_a_page_is_the_first_that_matches_of_all": (
+        "every address"
+    ),
+    "tests/browser/test_pickers.py::test_an_enter_before_its_list_takes_one_row": (
+        "a key pressed before its list"
+    ),
+    "tests/house/test_workers.py::test_counts_include_all_workers": "what runs the suite",
+    "tests/config/test_bounds.py::test_every_limit_in_the_code_is_reached": "every limit",
+    "tests/config/test_numbers.py::test_every_number_is_unchanged": "every number",
+    "tests/relay/front/test_inside.py::test_no_spelling_of_an_internal_address_is_reached": (
+        "P13, of the model API"
+    ),
+    "tests/relay/attempts/test_shadow_traffic.py"
+    "::test_shadow_is_compared_and_only_one_answer_shown_and_paid": "shadow traffic",
     # Nothing else of its noun would run.
     "tests/config/apply/test_apply_access.py"
     "::test_invalid_file_is_reported_by_line_and_writes_nothing": "access in a file",
@@ -230,6 +269,18 @@ def renewed(known: Mapping[str, Takes], new: Mapping[str, Takes]) -> dict[str, T
     return {**known, **scaled}
 
 
+def unlisted(
+    seconds: Mapping[str, float], known: Mapping[str, Takes], proofs: frozenset[str]
+) -> list[str]:
+    """The functions that are not known and took longer than a known one may, the longest first."""
+    slow = {
+        name: took
+        for name, took in seconds.items()
+        if name not in known and took > ONE_TIMES * bound_of(name, proofs)
+    }
+    return sorted(slow, key=lambda name: (-slow[name], name))
+
+
 # In a run ----------------------------------------------------------------------------------------
 
 
@@ -240,7 +291,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_WITHOUT] = set()
-    if config.getoption("record_times"):
+    if config.getoption("record_times") or config.getoption("quick"):
         config.pluginmanager.register(_Recorder())
 
 
@@ -307,11 +358,12 @@ def _named(config: pytest.Config) -> frozenset[Path]:
 
 
 class _Recorder:
-    """Renews times.txt: the seconds of the rows of each function that has run, without what
-    is made once for the whole run. What is made once for a file or a folder counts for each
-    function that uses it, whichever has come first."""
+    """Renews times.txt, or names what is slow and not there: by the seconds of the rows of each
+    function that has run, without what is made once for the whole run. What is made once for a file
+    or a folder counts for each function that uses it, whichever has come first."""
 
     def __init__(self) -> None:
+        self._unlisted = list[str]()
         self._rows = defaultdict[str, dict[str, float]](lambda: defaultdict(float))
         self._skipped = set[str]()
         # The seconds of a fixture of a file or folder, by where it is and its name.
@@ -343,20 +395,28 @@ class _Recorder:
         function = function_of(report.nodeid)
         if report.skipped:
             self._skipped.add(function)
-        made: dict[str, float] = report.made
+        # That of a worker that was lost has none.
+        made: dict[str, float] = getattr(report, "made", {})
         self._rows[function][report.nodeid] += report.duration - sum(made.values())
         self._shared |= {
             name: seconds for name, seconds in made.items() if not name.startswith("session")
         }
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(session.config, "workerinput"):
+        if hasattr(session.config, "workerinput") or not self._rows:
             return
-        new = {}
+        new, seconds = {}, {}
         for function, used in self._used(session).items():
             if function in self._rows and function not in self._skipped:
-                once, row = takes([*self._rows[function].values()])
-                new[function] = Takes(once + sum(self._shared.get(name, 0) for name in used), row)
+                rows = [*self._rows[function].values()]
+                made = sum(self._shared.get(name, 0) for name in used)
+                once, row = takes(rows)
+                new[function], seconds[function] = Takes(once + made, row), sum(rows) + made
+        if not session.config.getoption("record_times"):
+            self._unlisted = [
+                f"{seconds[name]:.1f} s {name}" for name in unlisted(seconds, times(), proofs())
+            ]
+            return
         known = renewed(times(), new)
         lines = [
             f"{known[name].once:.3f} {known[name].row:.3f} {name}\n"
@@ -364,6 +424,11 @@ class _Recorder:
             if sum(known[name]) > ALWAYS_S and (ROOT / name.partition("::")[0]).exists()
         ]
         TIMES.write_text("".join(lines))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._unlisted:
+            terminalreporter.section("slower than make test has time for, and not in times.txt")
+            terminalreporter.write_line("\n".join(self._unlisted))
 
     def _used(self, session: pytest.Session) -> dict[str, set[str]]:
         """The fixtures that each function uses."""

@@ -729,5 +729,10 @@ def test_revoked_key_ends_its_response(hub: Hub, fake: FakeUpstream) -> None:
     hub.bump()
     record = one_record(hub, tenant)
     assert record["status"] == 401
-    (row,) = hub.rows(ROWS, tenant.organisation_id)
-    assert row["state"] == "ended"
+
+    def has_ended() -> bool:
+        (row,) = hub.rows(ROWS, tenant.organisation_id)
+        return bool(row["state"] == "ended")
+
+    # It ends behind its record.
+    hub.wait(has_ended, "the response does not end")
