@@ -12,7 +12,7 @@ from billing.models import Account, Budget, PromoGrant, WalletSetting
 from config.jobs import beat_scheduler
 from config.jobs.beat_scheduler import WorkScheduler
 from config.jobs.runs import note_idle
-from config.jobs.schedule import JOBS
+from config.jobs.schedule import JOBS, beat_schedule
 from config.jobs.waiting_work import (
     ALL_ASKED_S,
     ASKED_IN_FULL,
@@ -159,7 +159,9 @@ class Clock:
     """`come` is which jobs a beat starts at a time; what waits then, and which jobs count as run
     without it, is for the test to say."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, schedule: dict[str, Any] | None = None
+    ) -> None:
         self.now = 1000.0
         self.waiting: Callable[[], frozenset[str]] = frozenset
         self.started: list[str] = []
@@ -174,7 +176,7 @@ class Clock:
             lambda _, entry, producer=None: self.started.append(entry.task),
         )
         app = Celery("beat", set_as_current=False, broker="memory://")
-        app.conf.beat_schedule = {
+        app.conf.beat_schedule = schedule or {
             TOLD: {"task": TOLD, "schedule": 2}, CLOCKED: {"task": CLOCKED, "schedule": 5},
         }  # fmt: skip
         self.scheduler = WorkScheduler(app)
@@ -214,6 +216,17 @@ def test_a_job_that_surely_has_no_work_counts_as_run(monkeypatch: pytest.MonkeyP
     assert starts == [2 + ALL_ASKED_S]
     assert len(clock.noted) == pytest.approx(2 * ALL_ASKED_S / LOOK_PAST_S, abs=4)
     assert all(TOLD in tasks <= ASKED_IN_FULL for tasks in clock.noted)
+
+
+def test_an_idle_hour_starts_few_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those without a check at their times, and the others now and then: 3,100 if each look past
+    its check started a job."""
+    clock = Clock(monkeypatch, beat_schedule())
+    clock.idle = ASKED_IN_FULL
+    started = [task for at in range(0, 3600, 2) for task in clock.come(at)]
+    assert set(started) >= JOBS_THAT_WAIT
+    assert len(started) <= 1_300
+    assert len([task for task in started if task in ASKED_IN_FULL]) <= 7 * len(ASKED_IN_FULL)
 
 
 def test_only_a_job_that_succeeded_is_noted_as_idle() -> None:
