@@ -193,7 +193,15 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     if default == "":
         value = f"coalesce({value}, '')"
     absent = default if default is None or default == "" else _ALWAYS_SENT
-    return _Column(place, name, f"{database_type}[]", value, written, written_alone, absent)
+    return _Column(
+        place,
+        name,
+        f"{database_type}[]",
+        value,
+        written=written,
+        written_alone=written_alone,
+        absent=absent,
+    )
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
