@@ -28,8 +28,16 @@ _new, _set, _IS_SAFE = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 def new_id() -> uuid.UUID:
     """Return a new UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 bits of their fraction, which
-    keep the ids of one process in order (section 6.2, method 3), and 62 random bits."""
-    return _id(_stamp() | (_draw_number() & _RANDOM_62))
+    keep the ids of one process in order (section 6.2, method 3), and 62 random bits. Each request
+    takes several, so this is `_id` without its call."""
+    try:
+        number = _ahead.pop()
+    except IndexError:
+        number = _draw_number()
+    id = _new(uuid.UUID)
+    _set(id, "int", _stamp() | (number & _RANDOM_62))
+    _set(id, "is_safe", _IS_SAFE)
+    return id
 
 
 def new_ids(count: int) -> list[uuid.UUID]:

@@ -21,7 +21,7 @@ from relay.downstream.http_sink import PREFLIGHT, HttpSink
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.lifespan import Lifespan
-from relay.front.request import Endpoint, Handler, Request
+from relay.front.request import Endpoint, Request
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
 from relay.pages.in_process import InProcessRelay
@@ -61,7 +61,9 @@ class Relay:
 
     def linger_s(self) -> float:
         """Return how long idle connections stay open during shutdown; 0 before it."""
-        return self._config.accept_while_draining_s if self.is_draining() else 0.0
+        if self._life is None or not self._life.readiness.draining:
+            return 0.0
+        return self._config.accept_while_draining_s
 
     async def start(self) -> None:
         self._life = self._new_life()
@@ -97,7 +99,8 @@ class Relay:
             calls_model = endpoint.shows == "model" and _calls_model(method, path)
             endpoint = None if calls_model else endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
-        sink = _sink_class(scope, endpoint)(scope, send, RequestId(new_id()), invocation)
+        sink_class = HttpSink if scope["type"] == "http" else _socket_sink(endpoint)
+        sink = sink_class(scope, send, RequestId(new_id()), invocation)
         REQUEST_ID.set(sink.request_id)
         if method == "OPTIONS":
             await sink.respond(204, PREFLIGHT, b"")
@@ -108,16 +111,19 @@ class Relay:
                 await sink.refuse(_OVER_HTTP_ONLY._replace(allow=row.allow), *_UPGRADE)
             else:
                 await sink.fault(MethodNotAllowed(method, row.allow))
-        elif (life := self._life) is None or life.snapshot.epoch < 0:
+        elif self._life is None:
             await sink.overloaded()
         else:
-            await self._answer(Request(life, endpoint, sink, scope, receive))
+            await self._answer(Request(self._life, endpoint, sink, scope, receive))
 
     async def _answer(self, request: Request) -> None:
         """Authenticate, wait for the request's turn, and call its endpoint's handler. A busy
         process refuses instead. Every exception becomes an answer.
         """
         life, sink, endpoint = request.life, request.sink, request.endpoint
+        if request.snapshot.epoch < 0:
+            await sink.overloaded()
+            return
         life.open_requests.enter()
         try:
             signed = endpoint.opens_by_link and self._has_signed_link(request)
@@ -129,13 +135,17 @@ class Relay:
                 return
             try:
                 await life.turns.begin(caller)
-                await request.refresh()
+                if life.snapshot is not request.snapshot:
+                    await request.refresh()
                 if caller is not None:
                     request.check_use()
-                    request.endpoint = endpoint.by_action(request.scope["query_string"])
+                    if endpoint.asking is not None:
+                        request.endpoint = endpoint.by_action(request.scope["query_string"])
                     principal, user_agent = request.principal, request.user_agent
                     LAST_USES.note(principal.key_id, principal.digest, request.address, user_agent)
-                await _handler(request)(request)
+                endpoint = request.endpoint
+                socket = endpoint.socket if request.scope["type"] == "websocket" else None
+                await (socket or endpoint.handler)(request)
             finally:
                 life.load.leave(caller)
         except (RequestFault, ChannelsOut) as fault:
@@ -155,20 +165,13 @@ class Relay:
         return is_signed(self._config.pepper, request.task_id, query, now)
 
 
-def _sink_class(scope: Scope, endpoint: Endpoint | None) -> type[HttpSink]:
-    if scope["type"] != "websocket":
-        return HttpSink
+def _socket_sink(endpoint: Endpoint | None) -> type[RealtimeSink]:
     in_googles_form = endpoint is not None and endpoint.dialect == "gemini"
     return LiveSink if in_googles_form else RealtimeSink
 
 
 def _is_websocket(scope: Scope, endpoint: Endpoint) -> bool:
     return scope["type"] == "websocket" and endpoint.socket is not None
-
-
-def _handler(request: Request) -> Handler:
-    socket = request.endpoint.socket if request.scope["type"] == "websocket" else None
-    return socket or request.endpoint.handler
 
 
 def _requests_upgrade(scope: Scope) -> bool:

@@ -23,9 +23,9 @@ def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
     """Lock the accounts of these organisations until the transaction ends, in the order of ids.
     Only the row of the available balance is locked, for all accounts of an organisation: writers of
     other accounts lock it first. Locking more rows would write more log."""
-    ids = set(organisation_ids)
+    ids = {id.int: id for id in organisation_ids}.values()
     if len(ids) == 1:
-        return _LOCK_ACCOUNT, {"organisation": ids.pop()}
+        return _LOCK_ACCOUNT, {"organisation": next(iter(ids))}
     return _LOCK_ACCOUNTS, {"organisations": id_array(ids)}
 
 

@@ -83,7 +83,7 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     is read after the lock, so that an organisation's admissions are in the order of their instants.
     Run `lock_accounts` before it in the same transaction, then `lock_channels` if there are limits.
     """
-    if not any(hold.guarded for hold in holds):
+    if True not in [hold.guarded for hold in holds]:
         return _PLACE_HOLDS, {**_PLAIN_ARRAYS.parameters(holds)}
     attempts = [hold.attempt_id for hold in holds]
     channels = [hold.channel for hold in holds]

@@ -208,6 +208,9 @@ class PriceList:
 
 def requested_tier(body: Body) -> str:
     """Return the requested service tier, "" for the plain one."""
+    members = body.members
+    if "service_tier" not in members and "serviceTier" not in members:
+        return ""
     raw = body.value("service_tier") or body.value("serviceTier") or b""
     return tier_name(raw.decode(errors="replace").strip('"')) if raw.startswith(b'"') else ""
 

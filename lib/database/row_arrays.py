@@ -164,13 +164,14 @@ def quoted_array(texts: Sequence[str | None]) -> str:
 
 def optional_id_array(ids: Sequence[UUID | None]) -> str:
     """Return an array literal of ids; None is null."""
-    return "{" + ",".join(["null" if id_ is None else id_.hex for id_ in ids]) + "}"
+    # `UUID.hex` would be a call for each.
+    return "{" + ",".join(["null" if id_ is None else f"{id_.int:032x}" for id_ in ids]) + "}"
 
 
 def numbers_array(rows: Sequence[Sequence[int]]) -> str:
     """Return an array literal of texts, each of which is an array literal of numbers, because an
     array of arrays would have to be rectangular."""
-    return "{" + ",".join([f'"{array(numbers)}"' for numbers in rows]) + "}"
+    return "{" + ",".join([f'"{array(one)}"' if one else '"{}"' for one in rows]) + "}"
 
 
 def _words_array(words: Sequence[Sequence[str]]) -> str:
@@ -192,7 +193,15 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     if default == "":
         value = f"coalesce({value}, '')"
     absent = default if default is None or default == "" else _ALWAYS_SENT
-    return _Column(place, name, f"{database_type}[]", value, written, written_alone, absent)
+    return _Column(
+        place,
+        name,
+        f"{database_type}[]",
+        value,
+        written=written,
+        written_alone=written_alone,
+        absent=absent,
+    )
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:

@@ -125,7 +125,7 @@ class AttemptEnd:
             loss_nano = self._usage_meter.unknown_nano()
         ending = self._ending(outcome, bill, fault)
         limited = hold.principal.limited or channel.limits is not None
-        included_nano, units = self._paid_by_units(bill)
+        included_nano, units = self._paid_by_units(bill) if hold.units else (0, ())
         settlement = Settlement(
             organisation_id=hold.principal.organisation_id,
             attempt_id=hold.attempt_id,
@@ -168,7 +168,7 @@ class AttemptEnd:
         """Return how much of the charge included units pay, in nano, and how many units of each
         meter that uses."""
         held, price = self._admitted.hold.units, self._usage_meter.prices.price
-        if not held or price is None or not bill.charge_nano:
+        if price is None or not bill.charge_nano:
             return 0, ()
         # Included units pay only for the requested model; other models' parts are charged.
         own = [(part.meters, part.version) for part in bill.parts if not part.model]
@@ -262,7 +262,8 @@ class AttemptEnd:
             final=True,
             status=outcome.status,
             kind=outcome.kind,
-            message=kept_message(self._admitted.hold.principal, outcome.kind, outcome.message),
+            message=outcome.message
+            and kept_message(self._admitted.hold.principal, outcome.kind, outcome.message),
             finish_reason=outcome.finish_reason,
             meters=meters_text(bill.meters),
             charge_nano=bill.charge_nano,

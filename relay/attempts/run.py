@@ -343,7 +343,7 @@ class Run:
             context.principal.organisation_id,
             routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
-            only=self._only_key(following),
+            only=self._only_key(following) if isinstance(routed.facts, UnaryFacts) else -1,
             order=order_keys(channel.key_ids, routed.affinity) if routed.affinity else (),
         )
         attempt: OneAttempt | None = None

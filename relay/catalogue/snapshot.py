@@ -215,7 +215,9 @@ class Snapshot:
         """
         known = self._known.get(model) or self._match(model)
         price = self.charges.find(known.price_names, self.now())
-        return None if price is None else price.multiplied(multiplier_ppm)
+        if price is None or multiplier_ppm == PPM:
+            return price
+        return price.multiplied(multiplier_ppm)
 
     def price_on(
         self, model: str, channel: Channel, upstream_model: str, multiplier_ppm: int = PPM

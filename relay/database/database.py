@@ -296,13 +296,11 @@ def _failure(results: Sequence[PGresult]) -> DatabaseRefused | None:
 def _read_rows(result: PGresult) -> list[Row]:
     if result.status != pq.ExecStatus.TUPLES_OK:
         return []
-    columns, value_of = range(result.nfields), result.get_value
-    return [
-        tuple(
-            [
-                None if (value := value_of(row, column)) is None else value.decode()
-                for column in columns
-            ]
-        )
-        for row in range(result.ntuples)
-    ]
+    columns, value_of, rows = range(result.nfields), result.get_value, list[Row]()
+    for row in range(result.ntuples):
+        values = list[str | None]()
+        for column in columns:
+            value = value_of(row, column)
+            values.append(None if value is None else value.decode())
+        rows.append(tuple(values))
+    return rows

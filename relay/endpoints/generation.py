@@ -57,7 +57,7 @@ async def generate(
             await request.refresh()
         if find_source is not None:
             invocation = await find_source(request, invocation, raw)
-        elif isinstance(invocation.unary, SourcedOperation):
+        elif invocation.unary is not None and isinstance(invocation.unary, SourcedOperation):
             invocation = await _find_source(request, invocation, invocation.unary, raw)
         context = request.make_context(invocation, request.options_of(headers))
         if estimated is not None:

@@ -86,8 +86,9 @@ class Lifespan:
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
-        self.turns = Turns(self.open_requests.count, lambda: self.load.is_shared())
-        self.load = Load(config.wait_s_max, self.open_requests.count, self.turns.longest_wait_s)
+        under_way = self.open_requests.count
+        self.load = Load(config.wait_s_max, under_way, lambda: self.turns.longest_wait_s())
+        self.turns = Turns(under_way, self.load.is_shared)
         self._connections = _Connections(config)
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)

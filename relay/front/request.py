@@ -120,8 +120,9 @@ class Endpoint:
 
 class Request:
     """One request and its caller. `caller` is None until the caller is authenticated, and for a
-    signed link. `client_secret` is the secret that was sent in place of the caller's key, if any.
-    `address` is the client's. `began` is the arrival time by the event loop's clock."""
+    signed link; `principal` is the caller, for endpoints that require a key. `client_secret` is the
+    secret that was sent in place of the caller's key, if any. `address` is the client's. `began` is
+    the arrival time by the event loop's clock."""
 
     __slots__ = (
         "address",
@@ -131,6 +132,7 @@ class Request:
         "credentials",
         "endpoint",
         "life",
+        "principal",
         "receive",
         "scope",
         "sink",
@@ -150,6 +152,7 @@ class Request:
         self.snapshot = life.snapshot
         self.credentials = NO_CREDENTIALS
         self.caller: Principal | None = None
+        self.principal: Principal
         self.client_secret: ClientSecret | None = None
         # Headers from untrusted clients are ignored: the server sets the address from trusted
         # proxies only.
@@ -157,13 +160,6 @@ class Request:
         self.user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
 
     # ---- the caller
-
-    @property
-    def principal(self) -> Principal:
-        """The caller, for endpoints that require a key."""
-        if self.caller is None:
-            raise TypeError("whoever opens a signed link is no principal")
-        return self.caller
 
     async def authenticate(self) -> None:
         """Authenticate the caller. Raises RequestFault, DatabaseAway."""
@@ -187,13 +183,15 @@ class Request:
         authenticator, now = self.life.authenticator, self.snapshot.now()
         key = self.credentials.key
         if key is None or not is_client_secret(key):
-            self.caller = await authenticator.principal(self.credentials, now)
+            self.caller = self.principal = await authenticator.principal(self.credentials, now)
             return
         prefix = self.endpoint.secret_prefix
         if not prefix or not key.startswith(prefix) or self.scope["type"] != "websocket":
             raise SecretRefused(_OPENS_ONLY[key.startswith(AUTH_TOKEN_PREFIX)])
         self.client_secret = authenticator.open_secret(key, now)
-        self.caller = await authenticator.principal_of_secret(self.client_secret, now)
+        self.caller = self.principal = await authenticator.principal_of_secret(
+            self.client_secret, now
+        )
 
     def check_use(self, endpoint: Endpoint | None = None) -> None:
         """Check that the key is permitted from this address and for this endpoint, or another one
@@ -230,7 +228,8 @@ class Request:
         config, bytes_max = self.life.config, self.endpoint.body_bytes_max
         raw = await read_body(self.receive, headers.length, bytes_max, config)
         # Reading a body may take a minute.
-        await self.refresh()
+        if self.life.snapshot is not self.snapshot:
+            await self.refresh()
         return raw
 
     # ---- the answer

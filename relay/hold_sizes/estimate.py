@@ -208,7 +208,8 @@ class HoldEstimate:
 
     def _under_cap(self, cap: int) -> int:
         """Return the maximum cost of the request under an output cap."""
-        return self._price(self._quantities(cap)) + self.steps_nano(cap)
+        nano = self._price(self._quantities(cap))
+        return nano + self.steps_nano(cap) if self._steps else nano
 
     def parts(self, cap: int | None) -> Sequence[PricedBound]:
         """Return what the hold consists of under an output cap; None stands for the request's

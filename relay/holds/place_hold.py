@@ -88,8 +88,9 @@ class HoldPlacer:
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
         upstream_model = chosen.candidate.upstream_model
-        price = _price_on(self._routed, channel, upstream_model)
-        cost = self.find_cost(channel, upstream_model)
+        price, cost = self._routed.price, self.find_cost(channel, upstream_model)
+        if price is not None and (price.regions or channel.overrides is not None):
+            price = _price_on(price, channel, upstream_model)
         unary, total_s = (
             context.invocation.unary,
             channel.timeouts_of(self._routed.model.name).total,
@@ -99,9 +100,10 @@ class HoldPlacer:
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            own = own_hold_of(channel, self._routed, size)
-            taken = NOTHING_TAKEN
-            if own is None:
+            own, taken = None, NOTHING_TAKEN
+            if channel.own is not None:
+                own = own_hold_of(channel, self._routed, size)
+            elif self._principal.allowances:
                 taken = take_units(self._principal, self._routed, size, left)
             guarded = self._make_guard(size, channel.limits, taken, own)
             opened = self._make_row(chosen, number, size, price, cost, own)
@@ -249,7 +251,9 @@ class HoldPlacer:
         """Return the limits that the request must fit in addition to the wallet; None without
         any."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
-        budgets = budgets_of(self._context, principal, self._routed.model)
+        budgets: tuple[int, ...] = ()
+        if principal.budgets:
+            budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
         cap_nano = self._context.options.session_cap_nano
         own_nano = None if own is None else size.hold_nano
@@ -315,15 +319,12 @@ def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dic
     return {**known, **{row: 0 if row in known else count for row, count in remaining.items()}}
 
 
-def _price_on(routed: RoutedRequest, channel: Channel, upstream_model: str) -> Price | None:
+def _price_on(price: Price, channel: Channel, upstream_model: str) -> Price:
     """Return the price of a request as a channel sends it: in the region of the channel's provider,
     and without a service tier that the channel drops. The hold covers all of them."""
-    price = routed.price
-    if price is not None and price.regions:
+    if price.regions:
         price = price.served_in(channel.priced_in(upstream_model))
-    if price is None or not _drops_tier(channel):
-        return price
-    return price.for_tier("").for_request("")
+    return price.for_tier("").for_request("") if _drops_tier(channel) else price
 
 
 def _drops_tier(channel: Channel) -> bool:

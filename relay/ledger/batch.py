@@ -130,15 +130,20 @@ class BatchWriter:
     ) -> Sequence[Verdict]:
         """Run one transaction. Settlements come first, so that the admissions after them can hold
         the money that the settlements release."""
-        settlements, organisations = list(settlements), set[UUID]()
+        # By `UUID.int`, because a UUID's hash is computed in Python each time.
+        settlements, organisations = list(settlements), dict[int, UUID]()
         for request in requests:
-            organisations.add(request.attempt.organisation_id)
+            organisation_id = request.attempt.organisation_id
+            organisations[organisation_id.int] = organisation_id
             if request.replaces:
                 settlements.append(request.replaces)
-        organisations.update([item.organisation_id for item in settlements if _moves_money(item)])
+        for item in settlements:
+            if type(item) is Settlement or (type(item) is Refusal and item.window_id is not None):
+                # Writing it requires the lock of its organisation's accounts.
+                organisations[item.organisation_id.int] = item.organisation_id
         statements, locks = settlement.statements(settlements), list[Statement]()
         if organisations:
-            locks = [settlement.lock(organisations)]
+            locks = [settlement.lock(organisations.values())]
             if channels := _limited_channels(requests, settlements):
                 locks.append(settlement.lock_limited(channels))
             statements = [*locks, *statements]
@@ -225,19 +230,14 @@ class BatchWriter:
             self._queue.settlements.append(_refusal(request))
 
 
-def _moves_money(item: AnySettlement) -> bool:
-    """Return whether writing this settlement requires the lock of its organisation's accounts."""
-    return type(item) is Settlement or (type(item) is Refusal and item.window_id is not None)
-
-
 def _limited_channels(
     requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
 ) -> set[UUID]:
     """Return the channels whose counts this transaction reads and writes."""
     channels = set[UUID]()
     for request in requests:
-        if (channel_id := _limited_channel(request)) is not None:
-            channels.add(channel_id)
+        if request.guarded is not None and request.guarded.channel is not None:
+            channels.add(request.guarded.channel.channel_id)
     for item in settlements:
         if type(item) is Settlement and item.limited_channel_id is not None:
             channels.add(item.limited_channel_id)

@@ -68,16 +68,16 @@ class Load:
 
         taken = self._shedding.admits(beside, within_share)
         if taken:
-            self._count(organisation_id, key_id)
+            self._keys += not of_key
+            keys[key_id] = of_key + 1
+            self._organisations[organisation_id] = keys
         else:
             self._refused += 1
         return taken
 
     def count(self, principal: Principal | None) -> None:
         """Count what runs on after the request that `enter` permitted, until `leave`."""
-        self._count(*_payer(principal))
-
-    def _count(self, organisation_id: int, key_id: int) -> None:
+        organisation_id, key_id = _payer(principal)
         keys = self._organisations.setdefault(organisation_id, {})
         of_key = keys.get(key_id, 0)
         self._keys += not of_key
@@ -195,8 +195,8 @@ class Turns:
         """Wait until a request of this principal may begin. There is no wait in a process with
         little load, or with a single key. Callers without a key count as one organisation.
         """
-        if not self._queue.size and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
-            # All of them may begin in one turn, or would only wait for their own key.
+        if not self._queue.size and (not self._is_shared() or self._under_way() <= BEGUN_MAX):
+            # They would only wait for their own key, or may all begin in one turn.
             return
         if not self.counting:
             self.counting = True

@@ -500,13 +500,15 @@ class UsageMeter:
     def cost_nano(self, bill: Bill) -> int | None:
         """Return our cost for a bill, or None if no cost price covers it."""
         cost = self.prices.cost
+        if cost is None:
+            return None
         special: dict[str, str] = {}
         if bill.told:
             special = {kind: word for kind, word in bill.told.items() if kind != TIER}
             special = {
                 kind: word for kind, word in special.items() if word not in KINDS[kind].plain
             }
-        if cost is None or bill.cut_from is not None or not (special or bill.reported):
+        if bill.cut_from is not None or not (special or bill.reported):
             return cost_of(bill.cut_from or bill.meters, cost)
         total = 0
         own_names = (self._admitted.upstream_model, self._admitted.facts.model)

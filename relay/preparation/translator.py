@@ -149,7 +149,8 @@ class RequestTranslator:
             return self._prepare_unary(unary, self._facts, channel, candidate)
         destination = self._destination(channel, candidate)
         dialect, stream = self._dialect(destination)
-        operation = self._forwardable(destination, dialect, stream=stream)
+        codec = self._forwarding_codec(channel)
+        operation = self._forwardable(destination, codec, dialect, stream=stream)
         thinking: JsonObject | None = None
         if operation is not None and self._model.reasoning is not None:
             client = self._context.invocation.codec
@@ -159,7 +160,7 @@ class RequestTranslator:
         if operation is None:
             codec = codec_for(channel.provider, dialect)
             return await self._prepare_translated(destination, codec, stream=stream)
-        codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
+        quirks = NO_QUIRKS
         if codec.needs_fit(self._facts, destination.capabilities.flags):
             quirks = await self._quirks(codec, destination)
         return self._forwarded(destination, codec, operation, thinking, quirks, stream=stream)
@@ -207,13 +208,13 @@ class RequestTranslator:
         return dialect, stream
 
     def _forwardable(
-        self, destination: _Destination, dialect: Dialect, *, stream: bool
+        self, destination: _Destination, codec: Codec[Any], dialect: Dialect, *, stream: bool
     ) -> Operation | None:
         """Return the facts to forward unchanged; None if the request must be translated."""
         client, target = self._context.invocation.codec, self._context.invocation.target
         if dialect != client.name or stream != self._facts.stream:
             return None
-        operation = self._forwarding_codec(destination.channel).operation(target, stream=stream)
+        operation = codec.operation(target, stream=stream)
         if operation is None:
             return None
         offered = has_operation(destination.channel, operation, destination.capabilities)

@@ -22,6 +22,7 @@ from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
+from gateway.providers.provider import Provider
 from gateway.providers.suffixes import RequestedModel
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext
@@ -89,9 +90,9 @@ def route(
     model is available now. With `whatever_rests` temporary reasons are ignored."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
     affinity = affinity_of(context, facts, model.name)
-    planned = plan_own_keys(
-        context, _plan_candidates(context, facts, model.name, affinity), model.name
-    )
+    planned = _plan_candidates(context, facts, model.name, affinity)
+    if context.snapshot.own_keys:
+        planned = plan_own_keys(context, planned, model.name)
     if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
         planned = _with_only_key(context, facts, planned)
     candidates, skipped = screen(context, facts, planned)
@@ -231,24 +232,23 @@ def _keep_priced(
     its parts."""
     price = _price(context, facts, model.name, candidates)
     operation = context.invocation.operation
-    names = (*(candidate.upstream_model for candidate in candidates), model.name)
-    known = next(filter(None, map(find_row, names)), None)
-    channels = context.snapshot.channels
-    providers = [channels[candidate.channel_id].provider for candidate in candidates]
+    channels, providers, known = context.snapshot.channels, list[Provider](), None
+    for candidate in candidates:
+        providers.append(channels[candidate.channel_id].provider)
+        known = known or find_row(candidate.upstream_model)
+    known = known or find_row(model.name)
     makers = (provider.name for provider in providers)
     misdirected = misdirected_fault(model, operation, known, price, makers)
     if misdirected is not None:
         raise misdirected
     public_url = context.parts.config.public_url
-    dialect = context.invocation.codec.name
-    # A translation carries no hosted tools of the client's dialect (`client_names.omit_tool`).
-    unary = context.invocation.unary
-    as_it_came = (unary is not None and unary.has_tools) or any(
-        dialect in provider.dialects for provider in providers
-    )
-    if price is not None and price.listed and as_it_came:
-        unpriced = unpriced_members(dialect, facts.body)
-        if unpriced:
+    if price is not None and price.listed:
+        dialect, unary = context.invocation.codec.name, context.invocation.unary
+        # A translation carries no hosted tools of the client's dialect (`client_names.omit_tool`).
+        as_it_came = (unary is not None and unary.has_tools) or any(
+            dialect in provider.dialects for provider in providers
+        )
+        if as_it_came and (unpriced := unpriced_members(dialect, facts.body)):
             raise unpriced_members_fault(model, unpriced, public_url)
     try:
         if price is not None:
