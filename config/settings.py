@@ -176,7 +176,7 @@ ACCOUNT_FORMS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-# Empty: accounts/mail_server/mail_server.py decides; allauth reads its settings from there.
+# Empty: accounts/mail_server/current_server.py decides; allauth reads its settings from there.
 ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "")
 ALLAUTH_SETTING_GETTER = "accounts.mail_server.allauth_settings.read_setting"
 # Sign in after the confirmation only in the browser that signed up, not in another one that opens

@@ -62,7 +62,7 @@ from playground.panel.settings import Settings
 from playground.preferences.preferences import choose_title_model
 from playground.prompts import prompts
 from tests.usage.rows import happen, refuse
-from usage.books.full_walk import TURN
+from usage.books.written_rows import TURN
 from usage.limits import budget_simulation
 from usage.models import BooksCheck
 from usage.months.invoice_lines import gather

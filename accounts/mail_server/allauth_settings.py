@@ -24,6 +24,6 @@ def _email_verification() -> str:
     if context.request is None:
         return _MANDATORY
     # allauth reads settings before models are loaded.
-    from accounts.mail_server.mail_server import email_verification
+    from accounts.mail_server.current_server import email_verification
 
     return email_verification()

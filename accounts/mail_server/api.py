@@ -12,7 +12,7 @@ from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
 from accounts.guards.reauthentication import check_signed_in_recently
-from accounts.mail_server import mail_server
+from accounts.mail_server import current_server, mail_server
 from accounts.mail_server.trial_letter import send_trial_letter
 from lib.api.openapi import RequestBody, Schema
 
@@ -97,7 +97,7 @@ def _check_person(request: HttpRequest) -> None:
 
 
 def _describe() -> dict[str, Any]:
-    described = mail_server.describe_mail_server()
+    described = current_server.describe_mail_server()
     if described is None:
         raise Http404
-    return {**described, "set_by_environment": "host" in mail_server.set_by_environment()}
+    return {**described, "set_by_environment": "host" in current_server.set_by_environment()}

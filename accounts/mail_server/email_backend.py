@@ -11,7 +11,7 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
-from accounts.mail_server.mail_server import mail_server
+from accounts.mail_server.current_server import mail_server
 from accounts.models import MailEncryption
 from accounts.secrets.password_hashing import release_connection
 from lib.network.mail import NoMailServer

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
-from accounts.mail_server import mail_server
+from accounts.mail_server import current_server, mail_server
 from accounts.mail_server.trial_letter import Outcome, send_trial_letter
 from accounts.models import MailEncryption
 from lib.forms.fields import lock_fields
@@ -72,18 +72,18 @@ class MailServerForm(forms.Form):
         super().__init__(data, initial=described)
         if described and described["has_password"]:
             self.fields["password"].help_text = gettext("Leave empty to keep the stored password.")
-        lock_fields(self, mail_server.set_by_environment())
+        lock_fields(self, current_server.set_by_environment())
 
 
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 @_recent_sign_in_required
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = MailServerForm(request.POST or None, mail_server.describe_mail_server())
+    form = MailServerForm(request.POST or None, current_server.describe_mail_server())
     if request.method == "POST" and form.is_valid():
         fields = form.cleaned_data
         if form.fields["sender"].disabled:
-            fields["sender"] = (mail_server.describe_stored() or {}).get("sender", "")
+            fields["sender"] = (current_server.describe_stored() or {}).get("sender", "")
         try:
             mail_server.save_mail_server(actor, **fields)
         except Refused as refused:
@@ -125,8 +125,8 @@ def _page(request: HttpRequest, actor: Actor, form: MailServerForm) -> HttpRespo
     context = {
         "form": form,
         "locked": locked,
-        "removable": not locked and mail_server.describe_stored() is not None,
-        "can_send": mail_server.describe_mail_server() is not None,
+        "removable": not locked and current_server.describe_stored() is not None,
+        "can_send": current_server.describe_mail_server() is not None,
         "address": _address_of(actor),
         "outcome": Outcome(*outcome) if outcome else None,
     }

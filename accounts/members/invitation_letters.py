@@ -10,7 +10,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import translation
 from django.utils.translation import gettext
 
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from accounts.members.invitations import Sendable
 from accounts.models import Invitation, User
 from accounts.secrets.password_hashing import release_connection

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from accounts.members import access as member_access
 from accounts.members import invitations
 from accounts.members.forms import InviteForm, role_label

@@ -21,7 +21,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from accounts.models import SignInLink, User
 from accounts.preferences.appearance import recall_appearance
 from accounts.secrets.link_texts import link_digest, new_link_text

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from accounts.mail_server.mail_server import email_verification
+from accounts.mail_server.current_server import email_verification
 from accounts.members import invitations, members
 from accounts.models import (
     Membership,

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from accounts.guards.guards import View
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from accounts.models import User
 from accounts.secrets.password_hashing import HashingBusy
 from accounts.sessions.security_changes import PasswordChanged, network_of_request

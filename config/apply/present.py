@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Prefetch, Q
 
-from accounts.mail_server import mail_server
+from accounts.mail_server import current_server
 from accounts.members.access import role_name
 from accounts.models import (
     CustomRole,
@@ -319,9 +319,9 @@ def _trial_credit() -> Item:
 
 
 def present_mail_server() -> Iterator[Item]:
-    stored = mail_server.describe_stored()
+    stored = current_server.describe_stored()
     if stored is not None:
-        password = mail_server.stored_password()
+        password = current_server.stored_password()
         secret = Secret(digest_of(password)) if password else None
         yield Item(Id("mail_server"), {**stored, "secret": secret})
 

@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
-from accounts.mail_server import mail_server
+from accounts.mail_server import current_server, mail_server
 from accounts.members import members
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from accounts.organisations import organisations
@@ -149,7 +149,7 @@ class _Writer:
         if change.action == "remove":
             mail_server.remove_mail_server(SYSTEM)
             return
-        fields: dict[str, Any] = {**(mail_server.describe_stored() or {}), **change.after}
+        fields: dict[str, Any] = {**(current_server.describe_stored() or {}), **change.after}
         secret = cast(Secret | None, fields.pop("secret", None))
         mail_server.save_mail_server(SYSTEM, **fields, password=secret.text if secret else "")
 

@@ -6,6 +6,7 @@ import threading
 from django.db import DatabaseError, connection
 
 from config.server.log_handler import find_log_handler
+from gateway.health.sql import add_to_total
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +16,6 @@ _counted_lines = 0
 
 def count_dropped_lines() -> None:
     """Add the lines that this process dropped since the last call to the installation's total."""
-    # Models can be imported only after Django's setup.
-    from gateway.health.traffic import count_dropped_log_lines
-
     global _counted_lines
     # Tasks of a worker may end at the same time; only one counts. Within a transaction nothing is
     # counted.
@@ -27,7 +25,8 @@ def count_dropped_lines() -> None:
         handler = find_log_handler()
         dropped = handler.writer.dropped if handler else 0
         if dropped > _counted_lines:
-            count_dropped_log_lines(dropped - _counted_lines)
+            with connection.cursor() as cursor:
+                cursor.execute(*add_to_total("dropped_lines", dropped - _counted_lines))
             _counted_lines = dropped
     except DatabaseError as error:
         log.warning("cannot count %d dropped log lines now: %s", dropped - _counted_lines, error)

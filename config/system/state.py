@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import connection
 
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from accounts.models import AuditCheck
 from billing.models import BooksWalk
 from config.jobs.queues import Queue, read_queues

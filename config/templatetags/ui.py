@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, pgettext
 
-from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.mail_server.current_server import mail_is_set_up
 from lib import clock
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text

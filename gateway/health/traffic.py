@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from billing.prices.meters import TOKEN_METERS
 from gateway.health.metric_labels import OTHER, Total
-from gateway.health.sql import ALONE, ZONE, Family, add_to_total
+from gateway.health.sql import ALONE, ZONE, Family
 from lib import clock
 from lib.database.open_transactions import OPEN_HERE
 
@@ -80,12 +80,6 @@ def log_lines_dropped() -> int:
 def damaged_records() -> int:
     """Return how many records of spools and journals were unreadable."""
     return _single_total("damaged_records")
-
-
-def count_dropped_log_lines(lines: int) -> None:
-    """Add dropped log lines to the total of all processes."""
-    with connection.cursor() as cursor:
-        cursor.execute(*add_to_total("dropped_lines", lines))
 
 
 def _single_total(family: Family) -> int:

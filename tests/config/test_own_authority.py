@@ -18,7 +18,7 @@ import pytest
 from django.core.mail import get_connection
 from django.test import override_settings
 
-from accounts.mail_server.mail_server import BACKEND
+from accounts.mail_server.current_server import BACKEND
 from accounts.single_sign_on import oidc
 from billing.topups.processors.processor import ChargeOrder
 from billing.topups.processors.stripe import StripeProcessor

@@ -29,7 +29,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.access.actors import Actor
-from accounts.mail_server.mail_server import BACKEND
+from accounts.mail_server.current_server import BACKEND
 from accounts.models import Key, Organisation, Role
 from accounts.second_factor import second_factor
 from accounts.secrets.key_ring import seal_key

@@ -8,7 +8,7 @@ import pytest
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends import smtp
 
-from accounts.mail_server.mail_server import BACKEND
+from accounts.mail_server.current_server import BACKEND
 from lib.network.mail import NoMailServer
 
 ADDRESS, SECRET = "bob@example.org", "https://hub.example.org/link/let-me-in"

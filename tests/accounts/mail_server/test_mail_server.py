@@ -20,12 +20,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.mail_server import trial_letter
-from accounts.mail_server.mail_server import (
-    BACKEND,
-    email_verification,
-    mail_server,
-    save_mail_server,
-)
+from accounts.mail_server.current_server import BACKEND, email_verification, mail_server
+from accounts.mail_server.mail_server import save_mail_server
 from accounts.models import AuditEvent, KeyKind, MailServer, Membership, Role
 from lib.refusal import Refused
 from tests.notify.mail_server import MailServer as Post

@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.mail_server.mail_server import BACKEND
+from accounts.mail_server.current_server import BACKEND
 from accounts.members import invitations, members
 from accounts.models import Invitation, Membership, Role, User
 from accounts.organisations import teams

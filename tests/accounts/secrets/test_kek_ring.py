@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
-from accounts.mail_server import mail_server
+from accounts.mail_server import current_server, mail_server
 from accounts.models import SecretCheck, SingleSignOn
 from accounts.second_factor import second_factor
 from accounts.secrets import key_ring
@@ -178,7 +178,7 @@ class Secrets:
         assert open_sealed(own.sealed, f"gateway_ownkey|{own.id}|sealed") == "sk-own"
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._seal_context(self.sign_on)) == "client-secret"
-        server = mail_server.mail_server()
+        server = current_server.mail_server()
         assert server
         assert server.password == "letters"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])

@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.mail_server.mail_server import BACKEND
+from accounts.mail_server.current_server import BACKEND
 from accounts.models import AuditEvent, SignInLink, SignInNetwork, TryWindow, User
 from accounts.sign_in import sign_in as signin
 from accounts.sign_up.sign_up import save_sign_up

@@ -14,6 +14,7 @@ from django.db.models import F
 from accounts.models import Erasure, Key
 from billing.models import PromoGrant
 from config.jobs import sweeping
+from config.jobs.dropped_lines import count_dropped_lines
 from config.jobs.schedule import SCHEDULE
 from config.jobs.waiting_work import waiting_jobs
 from gateway.models import ChannelTestRun, MediaTask, PricePreview
@@ -106,7 +107,7 @@ def works() -> dict[str, Callable[[], object]]:
         },
         "web: holds": sweeping._sweep,
         "web: jobs": sweeping._watch,
-        "web: dropped lines": sweeping.count_dropped_lines,
+        "web: dropped lines": count_dropped_lines,
         "web: its report": sweeping._reports(sweeping.LoopLag()),
     }
 
