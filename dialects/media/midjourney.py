@@ -23,6 +23,7 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.media import read_url
 from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
 from dialects.media.shown_task import ShownTask
@@ -37,6 +38,7 @@ IDS_MAX: Final = 100
 ACCEPTED: Final = frozenset({1, 21, 22})
 """The codes with which a provider accepts a task: submitted, exists already, queued."""
 
+_REFUSING: Final = frozenset({"3", "4", "9", "23", "24"})
 _TEXT_CHARACTERS_MAX: Final = 2_000
 _BOTS: Final = ("MID_JOURNEY", "NIJI_JOURNEY")
 _DIMENSIONS: Final = ("PORTRAIT", "SQUARE", "LANDSCAPE")
@@ -484,3 +486,21 @@ _ACTIONS: Final[Mapping[str, str]] = {
 }
 MODELS: Final = tuple(sorted(_ACTIONS))
 """The names under which the actions are priced and routed."""
+
+
+def _write_error(error: FamilyError) -> dict[str, Any]:
+    return {
+        "code": error.number,
+        "description": error.message,
+        "type": error.type,
+        "result": "",
+        "request_id": error.request_id,
+    }
+
+
+FAMILY: Final = Family(
+    "mj",
+    _write_error,
+    numbers={404: 3, 400: 4, 500: 9},
+    is_own=lambda code: code in _REFUSING,
+)

@@ -13,7 +13,7 @@ management API.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 from urllib.parse import parse_qsl
 
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
@@ -24,7 +24,7 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec
-from dialects.media import veo
+from dialects.media import jimeng, kling, midjourney, suno, veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
 from gateway.channels.passthrough.rules import METHODS, ROOT
@@ -325,7 +325,13 @@ _OF_TASK: Final[dict[str, Endpoint]] = {
     ),
 }
 _TEXT_TO_VIDEO: Final = Endpoint(
-    generate, ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
+    generate,
+    ("POST",),
+    "openai",
+    "kling_text2video",
+    _BODY,
+    unary=TEXT_TO_VIDEO,
+    family=kling.FAMILY,
 )
 _IMAGE_TO_VIDEO: Final = replace(
     _TEXT_TO_VIDEO, operation="kling_image2video", unary=IMAGE_TO_VIDEO
@@ -337,7 +343,7 @@ _OF_KLING: Final[dict[str, Endpoint]] = {
         operation=operation,
         shows="kling_video",
         path_names="task",
-        family="kling",
+        family=kling.FAMILY,
     )
     for kind, operation in (
         ("text2video", "kling_text2video"),
@@ -345,10 +351,11 @@ _OF_KLING: Final[dict[str, Endpoint]] = {
     )
 }
 _JIMENG: Final = Endpoint(
-    generate, ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
+    generate, ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS,
+    family=jimeng.FAMILY,
     asking=Endpoint(
         show_jimeng_result, ("POST",), "openai", "jimeng_videos", _QUESTION, "jimeng_result",
-        family="jimeng",
+        family=jimeng.FAMILY,
     ),
 )  # fmt: skip
 # {g}/… of a video in Veo's form; the file name of its bytes is not an id.
@@ -572,6 +579,9 @@ _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
 )
 # Compiled, because every request is checked and hardly any matches.
+_FAMILIES: Final = {
+    family.name: family for family in (midjourney.FAMILY, suno.FAMILY, kling.FAMILY, jimeng.FAMILY)
+}
 _FAMILY_BEGINS: Final = ("/mj", "/suno", "/kling", "/jimeng")
 _NO_TARGET: Final = Target()
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
@@ -655,7 +665,7 @@ def family_of(path: str) -> Family | None:
     if not path.startswith(_FAMILY_BEGINS):
         return None
     match = _FAMILY.fullmatch(path)
-    return None if match is None else cast(Family, match[1])
+    return None if match is None else _FAMILIES[match[1]]
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
