@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.models import Endpoint
+from gateway.providers.capabilities import Endpoint
 from gateway.providers.products import unreachable_product
 from gateway.providers.provider import BadAddress
 

@@ -18,8 +18,9 @@ from gateway.model_entries.rules import merge_entries
 from gateway.models import Channel, ModelEntry, Route
 from gateway.price_book.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
+from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from gateway.settings.installation import installation_settings
 from lib import clock

@@ -4,8 +4,8 @@ service that it belongs to."""
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from gateway.providers.capabilities import Capabilities
 from gateway.providers.media_options import MediaKind
-from gateway.providers.models import Capabilities
 
 # Services whose clients use a form of their own.
 _SERVICES: Final[Mapping[str, MediaKind]] = {"midjourney": "midjourney", "suno": "music"}

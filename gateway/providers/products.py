@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from dialects.chat.operation import Operation
-from gateway.providers.models import Endpoint, find_row
+from gateway.providers.capabilities import Endpoint
+from gateway.providers.models import find_row
 from gateway.providers.video_forms import VIDEO_FORMS
 
 _CHAT: Final[frozenset[Operation]] = frozenset(

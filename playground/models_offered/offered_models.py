@@ -16,9 +16,10 @@ from gateway.model_entries.entries import absent_names, overrides_of
 from gateway.model_entries.rules import merge_entries
 from gateway.models import Channel, InstallationSetting, ModelEntry, Route
 from gateway.providers import provider_named
+from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
 from lib import clock
 from playground.models_offered.media_model import MediaModel

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from billing.prices.lookup import Price
 from dialects.errors.errors import RequestFault, quote_value
-from gateway.providers.models import Capabilities, Endpoint
+from gateway.providers.capabilities import Capabilities, Endpoint
 from gateway.providers.suffixes import RequestedModel
 
 _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (

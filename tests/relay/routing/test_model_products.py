@@ -6,7 +6,8 @@ from typing import Any, Final, get_args
 import pytest
 
 from billing.prices.lookup import Price
-from gateway.providers.models import Endpoint, find_row
+from gateway.providers.capabilities import Endpoint
+from gateway.providers.models import find_row
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import ModelName
 from relay.endpoints.generation import generate, remix_video
