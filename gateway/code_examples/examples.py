@@ -32,6 +32,7 @@ from gateway.code_examples.snippets import (
     snippet,
 )
 from gateway.listed_models.shown_models import ListedModel
+from gateway.providers.task_services import OWN_PRODUCTS
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -168,16 +169,12 @@ def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetReque
             return SnippetRequest("realtime", path, None, "GET", model.name)
         case "live":
             return SnippetRequest("live_sessions", "/v1/live/sessions", None, "GET", model.name)
-        case "midjourney":
-            prompt = {"prompt": "A paper boat on a river"}
-            return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)
-        case "suno":
-            prompt = {"prompt": "Rivers meander because bends grow."}
-            action = "lyrics" if model.name == "suno_lyrics" else "music"
-            return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
         case "videos":
             body |= {"prompt": "A river at dawn", "size": "1280x720"}
             return SnippetRequest("video_generations", "/v1/video/generations", body)
+    service = OWN_PRODUCTS.get(model.can.endpoint)
+    if service is not None and service.example is not None:
+        return SnippetRequest(*service.example(model.name))
     return first_call(model.name, form)
 
 

@@ -22,6 +22,7 @@ from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
+from gateway.providers.task_services import TASK_SERVICES
 from gateway.settings.installation import installation_settings
 from lib import clock
 
@@ -35,10 +36,9 @@ OWNERS: Final[Mapping[str, str]] = {
     "zhipu": "Zhipu",
     "bytedance": "ByteDance",
     "moonshot": "Moonshot",
-    "midjourney": "Midjourney",
-    "suno": "Suno",
     "kuaishou": "Kuaishou",
     "minimax": "MiniMax",
+    **{name: label for service in TASK_SERVICES.values() for name, label in service.owners.items()},
 }
 CAPABILITIES: Final[Mapping[str, Promise]] = {
     "tools": _("Tools"),

@@ -44,8 +44,7 @@ from gateway.providers.cloud_credentials.credentials import CredentialsFailed, C
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.signing import Signer
 from gateway.providers.task_form import TaskForm
-from gateway.providers.task_forms import TASK_FORMS
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import TASK_FORMS, VIDEO_FORMS
 from gateway.settings.installation import egress_policy, task_result_days
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId

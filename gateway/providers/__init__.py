@@ -29,7 +29,6 @@ from gateway.providers import (
     kling,
     lm_studio,
     local,
-    midjourney_proxy,
     minimax,
     mistral,
     ollama,
@@ -39,13 +38,13 @@ from gateway.providers import (
     openrouter,
     perplexity,
     qwen,
-    suno_api,
     together,
     vertex,
     vllm,
     xai,
 )
 from gateway.providers.provider import Provider
+from gateway.providers.task_services import TASK_SERVICES
 
 # In the order in which a form lists them.
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
@@ -84,10 +83,9 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             vllm,
             lm_studio,
             local,
-            midjourney_proxy,
-            suno_api,
         )
     }
+    | {service.provider.name: service.provider for service in TASK_SERVICES.values()}
 )
 
 

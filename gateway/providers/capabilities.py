@@ -1,7 +1,7 @@
 """What a model can do, as the catalogue says it."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from dialects.chat.chat import Dialect, Effort, Flag, SearchForm
 
@@ -9,10 +9,9 @@ Modality = Literal["text", "image", "audio", "file", "video"]
 # never: it does not reason; always: reasoning cannot be disabled; else the parameter that controls
 # it.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
-Endpoint = Literal[
-    "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
-    "realtime", "live", "midjourney", "suno",
-]  # fmt: skip
+Endpoint = str
+"""What a model is asked for: chat, embeddings, moderations, rerank, images, speech, transcriptions,
+videos, realtime or live, or the name of a task service."""
 Trait = Literal[
     "prefer_responses",  # use the responses dialect if the provider supports it
     "prefer_responses_to_think_with_tools",
@@ -43,6 +42,16 @@ OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
 
 _ANY: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", "video"})
 _TEXT: Final[frozenset[Modality]] = frozenset({"text"})
+
+
+class Product(NamedTuple):
+    """What a model produces. `verb` says what such a model does, `noun` what a price must cover;
+    `path` is its endpoint. A price covers it with the `meters` of one of these ways to bill it."""
+
+    verb: str
+    noun: str
+    path: str
+    meters: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ Quirks: a key is sent as `mj-api-secret`, and is optional. A refusal is a 200 wi
 about a task must go to the server that has it, with the same key.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from dialects.media import midjourney
+from gateway.providers.capabilities import IMAGE_MODEL, Product
 from gateway.providers.provider import Auth, Provider, Spoken
 from gateway.providers.task_form import TaskForm
+from gateway.providers.task_service import ExampleCall, TaskService
 from gateway.providers.task_terms import PollRule, charged_call
 
 PROVIDER: Final = Provider(
@@ -32,3 +35,30 @@ FORM: Final = TaskForm(
     status_path="/task/{id}/fetch",
     write=midjourney.write,
 )
+# Each action has a name of its own.
+_MODEL: Final = replace(IMAGE_MODEL, owner="midjourney", endpoint="midjourney")
+_WRITES: Final = replace(_MODEL, outputs=frozenset({"text"}))
+SERVICE: Final = TaskService(
+    provider=PROVIDER,
+    form=FORM,
+    family=midjourney.FAMILY,
+    begins="/mj",
+    paths=r"/(?:mj-(?:fast|relax|turbo)/)?mj(?:/.*)?",
+    key_header="mj-api-secret",
+    operations=(
+        "midjourney_imagine", "midjourney_change", "midjourney_simple_change",
+        "midjourney_describe", "midjourney_blend", "midjourney_action", "midjourney_modal",
+        "midjourney_shorten",
+    ),
+    product=Product(
+        "serves Midjourney's actions", "this action", "/mj/submit/imagine", (("requests",),)
+    ),
+    products="Midjourney tasks",
+    kind="midjourney",
+    example=lambda model: ExampleCall(
+        "midjourney_imagine", "/mj/submit/imagine", {"prompt": "A paper boat on a river"}
+    ),
+    models={"mj_*": _MODEL, "mj_describe": _WRITES, "mj_shorten": _WRITES},
+    owners={"midjourney": "Midjourney"},
+    file_path="/mj/image/{id}",
+)  # fmt: skip

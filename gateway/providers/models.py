@@ -19,6 +19,7 @@ from dialects.chat.chat import Effort
 from dialects.chat.cloud_names import bare_names
 from gateway.providers.capabilities import IMAGE_MODEL, UNKNOWN, Capabilities, Modality
 from gateway.providers.provider import Provider, Quirk
+from gateway.providers.task_services import TASK_SERVICES
 
 _TEXT: Final[frozenset[Modality]] = frozenset({"text"})
 _SEEN: Final[frozenset[Modality]] = frozenset({"text", "image"})
@@ -217,11 +218,6 @@ _EMBEDDINGS = Capabilities(
 _MODERATIONS = replace(_EMBEDDINGS, endpoint="moderations")
 _RERANK = replace(_EMBEDDINGS, endpoint="rerank")
 
-# Actions of Midjourney and of Suno, each with a name of its own.
-_MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
-_SUNO = replace(
-    _OPENAI_IMAGE, owner="suno", inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="suno"
-)
 # Video models of all providers, from a text, and from a first picture (their references, 2026-06).
 _VIDEO = replace(_OPENAI_IMAGE, outputs=frozenset({"video"}), endpoint="videos")
 
@@ -650,11 +646,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_MISTRAL, context_max=128_000), ("codestral-2*",)),
     (_MAGISTRAL, ("magistral-*",)),
     (_VOXTRAL_HEARD, ("voxtral-mini-*", "voxtral-small-transcribe*")),
-    (_MIDJOURNEY, ("mj_*",)),
-    (replace(_MIDJOURNEY, outputs=_TEXT), ("mj_describe", "mj_shorten")),
-    (_SUNO, ("suno_music",)),
-    (replace(_SUNO, outputs=_TEXT), ("suno_lyrics",)),
 )
-_NAMES: Final = {name: row for row, names in _ROWS for name in names}
+_NAMES: Final = {name: row for row, names in _ROWS for name in names} | {
+    name: row for service in TASK_SERVICES.values() for name, row in service.models.items()
+}
 _EXACT: Final = {name: row for name, row in _NAMES.items() if not name.endswith("*")}
 _PATTERNS: Final = {name[:-1]: row for name, row in _NAMES.items() if name.endswith("*")}

@@ -10,9 +10,10 @@ from django.urls import reverse
 from accounts.secrets.sealing import pepper
 from dialects.errors.errors import RequestFault
 from dialects.media import midjourney
-from gateway.media_tasks.content_links import picture_link
+from gateway.media_tasks.content_links import service_link
 from gateway.media_tasks.media_tasks import result_of
 from gateway.models import MediaTask
+from gateway.providers.midjourney_proxy import SERVICE
 from lib.clock import now
 from playground.media.answer import clock
 from playground.media.words import model_word
@@ -122,7 +123,7 @@ def describe_drawing(
 
 def reverse_image(public_id: str) -> str:
     """Return the relay's URL of a task's picture, by a link that expires."""
-    return picture_link(pepper(), "", public_id, now().timestamp())
+    return service_link(pepper(), "", SERVICE.file_path, public_id, now().timestamp())
 
 
 def button_model(custom_id: str) -> str:

@@ -8,8 +8,8 @@ from dialects.chat.fold import AnswerFault
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.media import midjourney
-from gateway.media_tasks.content_links import picture_link
-from gateway.providers.midjourney_proxy import FORM
+from gateway.media_tasks.content_links import service_link
+from gateway.providers.midjourney_proxy import FORM, SERVICE
 from gateway.providers.provider import BadModelName
 from lib.ids import id_text
 from lib.process.waiting import timeout
@@ -117,5 +117,6 @@ async def _find(request: Request) -> Task:
 
 def _write(request: Request, task: Task) -> dict[str, object]:
     config, id_ = request.life.config, task.video.id
-    link = picture_link(config.pepper, config.public_url, id_, request.life.snapshot.now())
+    now = request.life.snapshot.now()
+    link = service_link(config.pepper, config.public_url, SERVICE.file_path, id_, now)
     return midjourney.write(media_tasks.display_task(task, link))
