@@ -36,13 +36,15 @@ _STATES: Final[dict[VideoState, str]] = {
 _FAILED: Final = 50500
 
 
-def check_query(query: dict[str, str]) -> None:
-    """Raise RequestFault for an unknown action or version."""
+def asks_for_result(query: dict[str, str]) -> bool:
+    """Return whether a query asks for a result and not for a task. Raises RequestFault for an
+    unknown action or version."""
     if query.get("Action") not in (SUBMIT, RESULT):
         what = f"Action must be {SUBMIT} or {RESULT}"
         raise RequestFault("malformed_json", "Action", what)
     if query.get("Version", VERSION) != VERSION:
         raise RequestFault("malformed_json", "Version", f"Version must be {VERSION}")
+    return query["Action"] == RESULT
 
 
 def read(raw: bytes) -> VideoRequest:

@@ -111,7 +111,7 @@ async def _read(run: MediaRun, actor: Actor, relay: ChatRelay) -> _Answer:
             body_of(run.body, run.operation, files),
             source="playground",
             request_id=run.request_id,
-            operation=run.operation,  # type: ignore[arg-type]
+            operation=run.operation,
             labels=payer.labels,
             form=form,
         ):

@@ -2,7 +2,7 @@
 gallery."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.http import (
     Http404,
@@ -54,7 +54,7 @@ from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.errors import DatabaseAway, DatabaseRefused
-from relay.pages.page_operations import PAGE_PATHS, PageOperation
+from relay.pages.page_operations import PAGE_PATHS
 from relay.upstream.failures import UpstreamFailed
 
 GALLERY_MAX: Final = 24
@@ -248,9 +248,7 @@ def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     if input_names and not in_body:
         names = {"picture": "image", "mask": "mask", "sound": "file"}
         files = {names[role]: name for role, name in input_names.items()}
-    call = SnippetRequest(
-        run.operation, PAGE_PATHS[cast(PageOperation, run.operation)], body, files=files
-    )
+    call = SnippetRequest(run.operation, PAGE_PATHS[run.operation], body, files=files)
     context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
     return render(request, "playground/media/_media_code.html", context)
 
@@ -293,7 +291,7 @@ async def _pass_file(
         principal = await payer.principal(actor, relay)
         wanted = request.headers.get("range", "").encode("latin-1", "ignore")
         if kind == MediaKind.MUSIC:
-            content = await relay.clip_content(principal, run.task, number, range_=wanted)
+            content = await relay.service_file("suno", principal, run.task, number, range_=wanted)
         else:
             content = await relay.video_content(principal, run.task, range_=wanted)
     except RequestFault as fault:

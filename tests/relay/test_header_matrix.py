@@ -42,7 +42,7 @@ SIGNERS: Final = (
     AwsSigner("access", "secret", "session"),
 )  # fmt: skip
 OF_KEYS: Final = (
-    {name.decode() for name in keys.KEY_HEADERS | keys.MJ_HEADERS}
+    {name.decode() for _, names in keys.SERVICE_HEADERS for name in names}
     | {spoken.auth.header for one in PROVIDERS.values() for spoken in one.dialects.values()}
     | {
         name

@@ -1,0 +1,75 @@
+"""The paths of Midjourney."""
+
+from dataclasses import replace
+from typing import Final
+
+from dialects.media.midjourney import FAMILY, Submitted
+from gateway.providers.midjourney_proxy import SERVICE
+from relay.endpoints.service_rows import QUESTION_BYTES_MAX, ServiceRows, order_row
+from relay.front.request import Endpoint
+from relay.media import midjourney_answers
+from relay.media.midjourney_picture import stream_picture
+from relay.operations.midjourney_operations import submit_picture
+
+# By the speed mode of the picture.
+_ROOTS: Final[dict[str, str]] = {
+    "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
+}  # fmt: skip
+_SUBMITTED: Final[dict[Submitted, str]] = {
+    "imagine": "midjourney_imagine",
+    "change": "midjourney_change",
+    "simple-change": "midjourney_simple_change",
+    "describe": "midjourney_describe",
+    "blend": "midjourney_blend",
+    "action": "midjourney_action",
+    "modal": "midjourney_modal",
+    "shorten": "midjourney_shorten",
+}
+_LIST: Final = Endpoint(
+    midjourney_answers.list_tasks, ("POST",), operation="midjourney_tasks",
+    body_bytes_max=QUESTION_BYTES_MAX, shows="midjourney_tasks", family=FAMILY,
+)  # fmt: skip
+_TASK: Final = Endpoint(
+    midjourney_answers.show_task, ("GET",), operation="midjourney_tasks",
+    shows="midjourney_task", path_names="task", family=FAMILY,
+)  # fmt: skip
+_OF_TASK: Final[dict[str, Endpoint]] = {
+    "task/{id}/fetch": _TASK,
+    "task/{id}/image-seed": replace(
+        _TASK, handler=midjourney_answers.show_seed, shows="midjourney_seed"
+    ),
+    "image/{id}": replace(
+        _TASK, handler=stream_picture, shows="midjourney_image", opens_by_link=True
+    ),
+}
+
+
+def _exact(mode: str, root: str) -> dict[str, Endpoint]:
+    submitted = {
+        f"{root}/submit/{path}": order_row(SERVICE, operation, submit_picture(path, mode))
+        for path, operation in _SUBMITTED.items()
+    }
+    return {**submitted, f"{root}/task/list-by-condition": _LIST}
+
+
+def _naming(root: str) -> dict[str, Endpoint]:
+    return {f"{root}/{path}": row for path, row in _OF_TASK.items()}
+
+
+_ONE_MODE: Final = "/mj-{mode}/mj"
+ROWS: Final = ServiceRows(
+    service=SERVICE,
+    exact={path: row for mode, root in _ROOTS.items() for path, row in _exact(mode, root).items()},
+    naming={path: row for root in _ROOTS.values() for path, row in _naming(root).items()},
+    listed={
+        **_exact("", _ROOTS[""]),
+        **_naming(_ROOTS[""]),
+        **_exact("fast", _ONE_MODE),
+        **_naming(_ONE_MODE),
+    },
+    page_paths={
+        _SUBMITTED[path]: f"{_ROOTS['']}/submit/{path}"
+        for path in _SUBMITTED
+        if path not in ("change", "simple-change")
+    },
+)
