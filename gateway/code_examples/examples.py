@@ -11,8 +11,6 @@ from gateway.code_examples.example_models import (
     EMBEDDING_MODEL,
     GEMINI_LIVE_PATH,
     IMAGE_MODEL,
-    JIMENG_MODEL,
-    KLING_MODEL,
     MODEL,
     MODERATION_MODEL,
     RERANK_MODEL,
@@ -32,7 +30,7 @@ from gateway.code_examples.snippets import (
     snippet,
 )
 from gateway.listed_models.shown_models import ListedModel
-from gateway.providers.task_services import OWN_PRODUCTS
+from gateway.providers.task_services import OWN_PRODUCTS, TASK_SERVICES
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -112,8 +110,12 @@ def example_models(models: Sequence[ListedModel]) -> dict[str, str]:
         or _find_called("transcribe", models)
         or TRANSCRIPTION_MODEL,
         VIDEO_MODEL: _find_called("sora", models) or _find_called("video", models) or VIDEO_MODEL,
-        KLING_MODEL: _find_called("kling", models) or KLING_MODEL,
-        JIMENG_MODEL: _find_called("jimeng", models) or JIMENG_MODEL,
+        **{
+            service.example_model: _find_called(service.provider.name, models)
+            or service.example_model
+            for service in TASK_SERVICES.values()
+            if service.example_model
+        },
         VEO_MODEL: _find_called("veo", models) or VEO_MODEL,
     }
 

@@ -30,4 +30,5 @@ SERVICE = TaskService(
     begins="/jimeng",
     paths="/jimeng(?:/.*)?",
     operations=("jimeng_videos",),
+    example_model="jimeng_t2v_v30",
 )

@@ -26,4 +26,5 @@ SERVICE = TaskService(
     begins="/kling",
     paths="/kling(?:/.*)?",
     operations=("kling_text2video", "kling_image2video"),
+    example_model="kling-v2-6",
 )

@@ -25,7 +25,8 @@ class TaskService:
     `provider` serves its tasks, `form` says how they are polled. `family` writes the errors below
     its paths, which all match the regular expression `paths` and begin with `begins`; `key_header`
     is a header that may carry the key there. `operations` are the names in the records of the
-    requests that start a task.
+    requests that start a task. Examples name `example_model`, or a model that is served and whose
+    name contains the provider's.
 
     Where its tasks are not videos, its models are for nothing else: `product` says what they are
     for, `products` in the plural, `kind` the media, and `example` calls one. `models` are their
@@ -40,6 +41,7 @@ class TaskService:
     paths: str
     operations: tuple[str, ...]
     key_header: str = ""
+    example_model: str = ""
     product: Product | None = None
     products: str = ""
     kind: str = ""

@@ -44,32 +44,35 @@ _OF_TASK: Final[dict[str, Endpoint]] = {
 }
 
 
-def _exact(mode: str, root: str) -> dict[str, Endpoint]:
-    submitted = {
-        f"{root}/submit/{path}": order_row(SERVICE, operation, submit_picture(path, mode))
-        for path, operation in _SUBMITTED.items()
+_EXACT: Final[dict[str, Endpoint]] = {
+    f"{root}/submit/{path}": order_row(SERVICE, operation, submit_picture(path, mode))
+    for path, operation in _SUBMITTED.items()
+    for mode, root in _ROOTS.items()
+} | {f"{root}/task/list-by-condition": _LIST for root in _ROOTS.values()}
+_NAMING: Final[dict[str, Endpoint]] = {
+    f"{root}/{path}": row for path, row in _OF_TASK.items() for root in _ROOTS.values()
+}
+
+
+def _listed() -> dict[str, Endpoint]:
+    """Return the rows without a mode, and those of one mode in place of all."""
+    rows, root = _EXACT | _NAMING, _ROOTS["fast"]
+    without = {path: row for path, row in rows.items() if not path.startswith("/mj-")}
+    return without | {
+        path.replace(root, "/mj-{mode}/mj"): row
+        for path, row in rows.items()
+        if path.startswith(root)
     }
-    return {**submitted, f"{root}/task/list-by-condition": _LIST}
 
 
-def _naming(root: str) -> dict[str, Endpoint]:
-    return {f"{root}/{path}": row for path, row in _OF_TASK.items()}
-
-
-_ONE_MODE: Final = "/mj-{mode}/mj"
 ROWS: Final = ServiceRows(
     service=SERVICE,
-    exact={path: row for mode, root in _ROOTS.items() for path, row in _exact(mode, root).items()},
-    naming={path: row for root in _ROOTS.values() for path, row in _naming(root).items()},
-    listed={
-        **_exact("", _ROOTS[""]),
-        **_naming(_ROOTS[""]),
-        **_exact("fast", _ONE_MODE),
-        **_naming(_ONE_MODE),
-    },
+    exact=_EXACT,
+    naming=_NAMING,
+    listed=_listed(),
     page_paths={
-        _SUBMITTED[path]: f"{_ROOTS['']}/submit/{path}"
-        for path in _SUBMITTED
+        operation: f"/mj/submit/{path}"
+        for path, operation in _SUBMITTED.items()
         if path not in ("change", "simple-change")
     },
 )
