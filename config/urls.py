@@ -1,3 +1,5 @@
+from typing import Final
+
 from django.urls import URLPattern, URLResolver, path
 from django.urls.resolvers import RoutePattern
 from django.utils.functional import cached_property
@@ -14,6 +16,7 @@ from config.shell import views
 from config.shell.page_paths import PagePaths
 from config.system import views as system_views
 from gateway import urls as gateway_urls
+from lib.extensions.installed import contribute
 from notify import urls as notify_urls
 from playground import urls as playground_urls
 from reference import urls as reference_urls
@@ -40,7 +43,7 @@ class ManagementPaths(URLResolver):
         `url_patterns`; reading them here would load all operations for the name of any page."""
 
 
-_PATTERNS: list[URLPattern | URLResolver] = [
+_PATTERNS: Final[list[URLPattern | URLResolver]] = [
     path("", views.root, name="root"),
     *accounts_urls.urlpatterns,
     *billing_urls.urlpatterns,
@@ -92,7 +95,9 @@ _PATTERNS: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", reference_views.api_description, name="api_description"),
     ManagementPaths("api/v1/"),
 ]
-urlpatterns = [PagePaths(_PATTERNS)]
+_paths = PagePaths(_PATTERNS)
+contribute("urls", _paths.add)
+urlpatterns = [_paths]
 
 handler403 = "config.shell.views.answer_denied"
 handler404 = "config.shell.views.missing"

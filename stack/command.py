@@ -61,9 +61,19 @@ class Verbs(click.Group):
 
 def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+        import django
+
+        from config.management.faults import faults_as_sentences
         from config.version import VERSION, commit
+        from lib.extensions.installed import installed
 
         click.echo(f"weir {VERSION} ({commit()[:12]})" if commit() else f"weir {VERSION}")
+        with faults_as_sentences():
+            django.setup()
+        for one in installed():
+            state = f"failed: {one.error}" if one.state == "failed" else one.state
+            click.echo(f"extension {one.name} {one.version}, {state}")
         ctx.exit()
 
 

@@ -391,8 +391,8 @@ Weir's processes read these variables of the environment. `NAME_FILE` names a fi
 
 def _settings() -> Iterator[tuple[str, str, str]]:
     seen = set()
-    for path in (ROOT / "config/settings.py", ROOT / "config/asgi.py"):
-        source = ast.parse(path.read_text())
+    for name in ("config/settings.py", "config/asgi.py", "lib/extensions/installed.py"):
+        source = ast.parse((ROOT / name).read_text())
         modules = {
             alias.name: node.module
             for node in ast.walk(source)

@@ -15,7 +15,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Router
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -80,6 +80,7 @@ from lib.api.openapi import (
     errors_of,
 )
 from lib.api.pagination import BadCursor
+from lib.extensions.installed import contribute
 from lib.numbers.strict_json import strict_json
 from lib.refusal import Refused
 from notify.webhooks.api import operator_router as operator_alert_router
@@ -335,21 +336,29 @@ class OperationNameTaken(RuntimeError):
     function."""
 
 
-def _check_operations() -> None:
-    names = set[str]()
-    for _prefix, router in api._routers:
-        for path, view in router.path_operations.items():
-            for operation in view.operations:
-                name = api.get_openapi_operation_id(operation)
-                if name in names:
-                    raise OperationNameTaken(f"Two operations are called {name}. Rename one.")
-                names.add(name)
-            filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
-            if is_claimed(filled):
-                raise PathTaken(f"{filled} belongs to the relay (relay/endpoints/table.py).")
+_names: Final = set[str]()
 
 
-_check_operations()
+def _check_operations(router: Router) -> None:
+    for path, view in router.path_operations.items():
+        for operation in view.operations:
+            name = api.get_openapi_operation_id(operation)
+            if name in _names:
+                raise OperationNameTaken(f"Two operations are called {name}. Rename one.")
+            _names.add(name)
+        filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
+        if is_claimed(filled):
+            raise PathTaken(f"{filled} belongs to the relay (relay/endpoints/table.py).")
+
+
+def _add_operations(router: Router) -> None:
+    _check_operations(router)
+    api.add_router("", router)
+
+
+for _prefix, _router in api._routers:
+    _check_operations(_router)
+contribute("operations", _add_operations)
 
 
 # Errors -----------------------------------------------------------------------------------------

@@ -22,9 +22,11 @@ from typing import Final
 
 from django.conf import settings
 
+from lib.extensions.installed import installed
+
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _ROOMS: Final = (
-    "accounts", "billing", "config", "dialects", "gateway", "lib", "notify", "outbox",
+    "accounts", "billing", "config", "dialects", "extensions", "gateway", "lib", "notify", "outbox",
     "playground", "reference", "relay", "usage",
 )  # fmt: skip
 # They turn classes into the description.
@@ -87,6 +89,7 @@ def describe() -> bytes:
 def file_name() -> str:
     """Return the name of the file that describes these sources."""
     digest = sha256(repr([(name, version(name)) for name in _LIBRARIES]).encode())
+    digest.update(repr([(one.name, one.version, one.state) for one in installed()]).encode())
     for file in _sources():
         digest.update(f"{file.relative_to(_ROOT)}\0".encode())
         digest.update(file.read_bytes())

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from django.db import Error, connection, transaction
 
-from config.jobs.schedule import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
+from config.jobs.schedule import BACKUP_TASK, JOBS, WATCH, Job, backup_job
 from config.jobs.waiting_work import has_waiting_work
 from config.models import JobRun
 from gateway.settings.installation import backup_every_hours
@@ -79,7 +79,7 @@ def record_run(task: str) -> Iterator[None]:
         error = type(failure).__name__
         raise
     finally:
-        if task in RECORDED:
+        if task in JOBS or task == BACKUP_TASK:
             _record(task, began_at, error)
 
 

@@ -2,11 +2,14 @@
 after which operators are told, and the title. The last time is at least twice the interval, and
 long enough for a restart of the worker."""
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
+
+from lib.extensions.installed import extend
 
 
 class Job(NamedTuple):
@@ -78,9 +81,9 @@ SCHEDULE: Final = (
     Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
+extend(JOBS, "jobs", Job, lambda added: {job.task: job for job in added})
 # Backups, also those by `manage.py backup`.
 BACKUP_TASK: Final = "config.backups.back_up"
-RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 
 
 def backup_job(every_hours: int) -> Job:
@@ -91,6 +94,12 @@ def backup_job(every_hours: int) -> Job:
 
 def beat_schedule() -> dict[str, Any]:
     """Return the schedule in the form of Celery's beat."""
+    schedule = _entries(SCHEDULE)
+    extend(schedule, "jobs", dict, _entries)
+    return schedule
+
+
+def _entries(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
     # A run that was not fetched before the next one is due expires, because the next one does its
     # work.
     return {
@@ -99,5 +108,5 @@ def beat_schedule() -> dict[str, Any]:
             "schedule": job.every_s,
             "options": {"expires": job.every_s},
         }
-        for job in SCHEDULE
+        for job in jobs
     }

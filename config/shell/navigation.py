@@ -17,6 +17,7 @@ from django.utils.translation import pgettext_lazy
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
+from lib.extensions.installed import extend
 from playground.media.services import MEDIA_SERVICES
 
 Name = str | Promise
@@ -283,6 +284,15 @@ _APART: Final = (
     )),
 )  # fmt: skip
 
+# The tabs of extensions, by (the URL name of an entry's first page, their own).
+_ADDED: Final[dict[tuple[str, str], NavigationPage]] = {}
+extend(
+    _ADDED,
+    "pages",
+    NavigationPage,
+    lambda tabs: {(first, page.address): page for first, pages in tabs.items() for page in pages},
+)
+
 # A phone's bar has the first of these that exist. The later ones are for people without an
 # organisation.
 _TAB_BAR: Final = (
@@ -300,7 +310,7 @@ def menu(actor: Actor | None, path: str) -> Menu:
     if operates and path.startswith(_INSTALLATION_PATH):
         side = "installation"
     entries = [
-        (heading, entry, [page for page in entry.pages if _may_open(actor, page)])
+        (heading, entry, [page for page in _pages(entry) if _may_open(actor, page)])
         for heading, section in _sections(actor, side)
         for entry in section
     ]
@@ -328,7 +338,7 @@ def menu(actor: Actor | None, path: str) -> Menu:
 def open_address(actor: Actor | None, path: str) -> str:
     """Return the URL name of the menu's page that the page at `path` belongs to; "" for none."""
     sides = (*_sections(actor, "organisation"), *_sections(actor, "installation"))
-    pages = [page for _heading, section in sides for entry in section for page in entry.pages]
+    pages = [page for _heading, section in sides for entry in section for page in _pages(entry)]
     page = _open_page(actor, path, pages)
     return page.address if page is not None else ""
 
@@ -342,7 +352,7 @@ def all_links(actor: Actor) -> list[Link]:
         for side in sides
         for _heading, section in _sections(actor, side)
         for entry in section
-        for page in entry.pages
+        for page in _pages(entry)
     ]
     pages += [
         (page, entry)
@@ -357,6 +367,11 @@ def _sections(actor: Actor | None, side: SideName) -> _Sections:
     if side == "installation":
         return _INSTALLATION if actor is not None and actor.operator else ()
     return _NO_ORGANISATION if actor is None or actor.organisation is None else _ORGANISATION
+
+
+def _pages(entry: Entry) -> list[NavigationPage]:
+    first = entry.pages[0].address
+    return [*entry.pages, *(page for (at, _), page in _ADDED.items() if at == first)]
 
 
 def _side_links(actor: Actor | None, side: SideName) -> list[Link]:

@@ -53,6 +53,17 @@ class ProcessOut(Schema):
     )
 
 
+class ExtensionOut(Schema):
+    """An installed extension."""
+
+    name: str
+    version: str
+    state: Literal["on", "off", "failed"] = Field(
+        description="`off` where EXTENSIONS_OFF names it; `failed` where it cannot be loaded."
+    )
+    error: str = Field(description="Why it cannot be loaded; empty if it can.")
+
+
 class SystemOut(Schema):
     """The state of the installation, as seen by the answering process."""
 
@@ -118,6 +129,7 @@ class SystemOut(Schema):
     processes: list[ProcessOut] = Field(
         description="Those that run: each reports itself every few seconds."
     )
+    extensions: list[ExtensionOut] = Field(description="As the answering process has loaded them.")
 
 
 @router.get("/system", response=SystemOut, summary="Show the system's state")

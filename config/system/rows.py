@@ -13,6 +13,7 @@ from config.processes.processes import is_busy
 from config.system.state import Backup, Checked, Emails, SystemState
 from gateway.settings.installation import is_backup_decided
 from lib import clock
+from lib.extensions.installed import Installed
 from lib.network.trust import Authority
 from lib.numbers.formatting import data_size, group_digits
 from lib.sentences import named_text
@@ -64,6 +65,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _authorities(state.authorities),
         _emails(state.emails),
         *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
+        *(_failed_extension(one) for one in state.extensions if one.state == "failed"),
     ]
 
 
@@ -74,7 +76,15 @@ def version_rows(state: SystemState) -> list[tuple[str, str]]:
         ("Python", state.python),
         ("PostgreSQL", state.postgres),
         (gettext("Database size"), data_size(state.database_bytes)),
-    ]
+        *((gettext("Extension %(name)s") % {"name": one.name}, _version_of(one))
+          for one in state.extensions),
+    ]  # fmt: skip
+
+
+def _version_of(extension: Installed) -> str:
+    if extension.state == "off":
+        return gettext("%(version)s, off") % {"version": extension.version}
+    return extension.version
 
 
 class MonthRow(NamedTuple):
@@ -305,6 +315,12 @@ def _partitions(state: SystemState) -> SystemRow:
         return SystemRow(title, value, gettext("Rows outside all partitions"), "warn")
     status, tone = (gettext("Behind"), "bad") if state.partitions.behind else (gettext("OK"), "ok")
     return SystemRow(title, value, status, tone)
+
+
+def _failed_extension(extension: Installed) -> SystemRow:
+    title = gettext("Extension %(name)s") % {"name": extension.name}
+    status = gettext("Failed: %(error)s") % {"error": extension.error}
+    return SystemRow(title, extension.version, status, "bad")
 
 
 def _clickhouse(backlog: Backlog) -> SystemRow:

@@ -23,6 +23,7 @@ from config.version import VERSION, commit
 from gateway.settings.installation import backup_every_hours
 from lib import clock
 from lib.database.code_migrations import pending_migrations
+from lib.extensions.installed import Installed, installed
 from lib.network import trust
 from notify.deliveries import deliveries
 from usage.books import findings, full_walk
@@ -116,6 +117,7 @@ class SystemState(NamedTuple):
     emails: Emails
     authorities: Sequence[trust.Authority]
     processes: list[ProcessReport]
+    extensions: Sequence[Installed]
 
     @property
     def clock_off(self) -> bool:
@@ -145,6 +147,7 @@ def system_state() -> SystemState:
         emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
         processes=read_processes(),
+        extensions=installed(),
     )
 
 
@@ -238,6 +241,10 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
             {"name": one.name, "ends_at": one.ends_at} for one in state.authorities
         ],
         "processes": [_serialize_process(report) for report in state.processes],
+        "extensions": [
+            {"name": one.name, "version": one.version, "state": one.state, "error": one.error}
+            for one in state.extensions
+        ],
     }
 
 

@@ -45,48 +45,48 @@ from gateway.providers import (
 )
 from gateway.providers.provider import Provider
 from gateway.providers.task_services import TASK_SERVICES
+from lib.extensions.installed import extend
 
+_PROVIDERS: Final = {
+    module.PROVIDER.name: module.PROVIDER
+    for module in (
+        openai,
+        openai_compatible,
+        openai_metered,
+        anthropic,
+        gemini,
+        gemini_interactions,
+        azure_openai,
+        bedrock,
+        vertex,
+        deepseek,
+        qwen,
+        xai,
+        mistral,
+        glm,
+        doubao,
+        kimi,
+        cohere,
+        perplexity,
+        jina,
+        kling,
+        jimeng,
+        minimax,
+        openrouter,
+        groq,
+        cerebras,
+        together,
+        fireworks,
+        deepinfra,
+        ollama,
+        vllm,
+        lm_studio,
+        local,
+    )
+} | {service.provider.name: service.provider for service in TASK_SERVICES.values()}
+extend(_PROVIDERS, "providers", Provider, lambda added: {one.name: one for one in added})
 # In the order in which a form lists them.
-PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
-    {
-        module.PROVIDER.name: module.PROVIDER
-        for module in (
-            openai,
-            openai_compatible,
-            openai_metered,
-            anthropic,
-            gemini,
-            gemini_interactions,
-            azure_openai,
-            bedrock,
-            vertex,
-            deepseek,
-            qwen,
-            xai,
-            mistral,
-            glm,
-            doubao,
-            kimi,
-            cohere,
-            perplexity,
-            jina,
-            kling,
-            jimeng,
-            minimax,
-            openrouter,
-            groq,
-            cerebras,
-            together,
-            fireworks,
-            deepinfra,
-            ollama,
-            vllm,
-            lm_studio,
-            local,
-        )
-    }
-    | {service.provider.name: service.provider for service in TASK_SERVICES.values()}
-)
+PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(_PROVIDERS)
 
 
 class UnknownProvider(ValueError):

@@ -11,7 +11,7 @@ management API.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl
@@ -26,6 +26,7 @@ from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
 from gateway.channels.passthrough.rules import METHODS, ROOT
+from lib.extensions.installed import extend
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
@@ -445,6 +446,26 @@ _NAMING: Final = {
         (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
     )
 }
+
+
+def _exact(added: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    return {path: row for path, row in added.items() if "{" not in path}
+
+
+def _naming(added: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    return {path: row for path, row in added.items() if "{" in path}
+
+
+def _naming_patterns(added: Mapping[str, Endpoint]) -> dict[re.Pattern[str], Endpoint]:
+    rows = _naming(added).items()
+    return {re.compile(path.replace("{id}", "([^/]+)")): row for path, row in rows}
+
+
+_ADDED: Final[dict[str, Endpoint]] = {}
+extend(ENDPOINTS, "endpoints", Endpoint, _exact)
+extend(_ADDED, "endpoints", Endpoint, _naming)
+extend(_NAMING, "endpoints", Endpoint, _naming_patterns)
+
 # The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/", *cloud_rows.CLOUDS)
 # Likewise the paths of the task services, which answer in the form of their clients.
@@ -476,7 +497,7 @@ def find_endpoint(path: str) -> Endpoint | None:
 
 def listed_rows() -> dict[str, Endpoint]:
     """Return every row as documented: the names of its path in braces."""
-    rows = {path: row for path, row in ENDPOINTS.items() if path not in _SERVICES}
+    rows = {path: row for path, row in ENDPOINTS.items() if path not in _SERVICES} | _ADDED
     for service in SERVICE_ROWS.values():
         rows |= service.documented
     for root in _GEMINI_ROOTS:

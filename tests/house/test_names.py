@@ -18,8 +18,8 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = (
-    "config", "playground", "reference", "relay", "gateway", "usage", "billing", "notify",
-    "accounts", "outbox", "lib", "stack", "deploy", "docs", "tools", "static",
+    "extensions", "config", "playground", "reference", "relay", "gateway", "usage", "billing",
+    "notify", "accounts", "outbox", "lib", "stack", "deploy", "docs", "tools", "static",
 )  # fmt: skip
 BANNED: Final = frozenset(
     {

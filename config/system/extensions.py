@@ -1,0 +1,44 @@
+"""Whether every part of each extension can be loaded."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import resolve_name
+from typing import Final
+
+from django.apps import AppConfig
+from django.utils.module_loading import import_string
+
+from lib.extensions.installed import Installed, installed
+
+# Where fields of `Extension` are read. Addresses and operations are read with the first request
+# that needs them, because their readers load the pages and operations of all rooms.
+_READERS: Final[Mapping[str, str]] = {
+    "providers": "gateway.providers",
+    "jobs": "config.jobs.schedule",
+    "endpoints": "relay.endpoints.table",
+    "pages": "config.shell.navigation",
+}
+
+
+class ExtensionsConfig(AppConfig):
+    """Loads every part of each extension, so that one of which a part fails is switched off before
+    anything of it is used. It is the first app: others look into all apps when they are ready."""
+
+    name = "extensions"
+
+    def ready(self) -> None:
+        for one in installed():
+            with one.guarded():
+                _load_parts(one)
+
+
+def _load_parts(one: Installed) -> None:
+    for field, reader in _READERS.items():
+        if one.state == "on" and getattr(one.extension, field):
+            import_module(reader)
+    if one.state == "on" and one.extension.jobs:
+        for job in resolve_name(one.extension.jobs):
+            import_string(job.task)
+    for name in (one.extension.urls, one.extension.operations):
+        if one.state == "on" and name:
+            resolve_name(name)

@@ -1,0 +1,1 @@
+"""Extensions that come with Weir, on by default (docs/guides/writing-an-extension.md)."""

@@ -1,0 +1,37 @@
+"""What an extension adds to Weir. Its entry point in the group `weir.extensions` names an object of
+this class (docs/guides/writing-an-extension.md)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """The parts of an extension. Each is named as "package.module:attribute", and is loaded only by
+    processes that need it. So the module of this object imports nothing else of the extension."""
+
+    app: str = ""
+    """A Django app, by its package: models, migrations, templates, static files, translations,
+    commands, and the tasks of `jobs` in its `tasks.py`."""
+
+    settings: str = ""
+    """A module. Its names in capitals become settings; it reads them with `lib.env`."""
+
+    urls: str = ""
+    """A list of URL patterns. Each view has an access class (`accounts/guards/guards.py`)."""
+
+    pages: str = ""
+    """Tabs of the menu: a mapping from the URL name of an entry's first page to a list of
+    `config.shell.navigation.NavigationPage`, which follow the tabs of that entry."""
+
+    operations: str = ""
+    """Operations of the management API: an `accounts.access.operations.Router`."""
+
+    jobs: str = ""
+    """Background jobs: a list of `config.jobs.schedule.Job`."""
+
+    providers: str = ""
+    """A list of `gateway.providers.provider.Provider`, which channels can name."""
+
+    endpoints: str = ""
+    """Paths of the model API: a mapping from a path, which may contain `{id}`, to its
+    `relay.front.request.Endpoint`. The relay uses no ORM and no templates."""

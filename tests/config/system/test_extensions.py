@@ -1,0 +1,264 @@
+"""Extensions: what one adds is there; one that cannot be loaded is named and switched off
+whole, and the hub starts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.extensions.extension import Extension
+from tests.runner.databases import own_database
+from tests.support.extensions import FreshHub, ask, install
+
+# An extension with every part.
+WHOLE = {
+    "__init__.py": """
+from lib.extensions.extension import Extension
+EXTENSION = Extension(
+    app="weir_NAME", settings="weir_NAME.settings", urls="weir_NAME.views:URLS",
+    pages="weir_NAME.views:PAGES", operations="weir_NAME.api:router", jobs="weir_NAME.jobs:JOBS",
+    providers="weir_NAME.provider:PROVIDERS", endpoints="weir_NAME.endpoints:ENDPOINTS",
+)
+""",
+    "settings.py": """
+from lib import env
+NAME_GREETING = env.text("NAME_GREETING", "Good day")
+""",
+    "models.py": """
+from django.db import models
+class Greeting(models.Model):
+    text = models.TextField()
+    class Meta:
+        app_label = "weir_NAME"
+""",
+    "views.py": """
+from django.http import HttpResponse
+from django.template import loader
+from django.urls import path
+from accounts.guards.guards import operator_page
+from config.shell.navigation import NavigationPage
+@operator_page("channels.read")
+def greet(request, actor):
+    return HttpResponse(loader.render_to_string("weir_NAME/greet.html", {}, request))
+URLS = [path("admin/NAME", greet, name="NAME")]
+PAGES = {"health": [NavigationPage("NAME", "Greetings of NAME", "channels.read", own=False)]}
+""",
+    "templates/weir_NAME/greet.html": "<p>This is NAME.</p>",
+    "api.py": """
+from django.conf import settings
+from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+@router.get("/NAME")
+@requires("channels.read")
+def read_NAME(actor):
+    return {"greeting": settings.NAME_GREETING}
+""",
+    "tasks.py": """
+from celery import shared_task
+@shared_task
+def greet():
+    pass
+""",
+    "jobs.py": """
+from config.jobs.schedule import Job
+JOBS = [Job("weir_NAME.tasks.greet", 60, 120, "Greet with NAME")]
+""",
+    "provider.py": """
+from gateway.providers.provider import Provider, Spoken
+PROVIDERS = [Provider(name="NAME", label="NAME", needs_secret=True, base_url="https://api.example/v1",
+                      dialects={"openai": Spoken(paths={"models": "/models"})})]
+""",
+    "endpoints.py": """
+from relay.front.request import Endpoint
+async def greet(request):
+    await request.respond(b'{"greeting": "NAME"}')
+async def greet_one(request):
+    await request.respond(b'{"greeting": "one"}')
+ENDPOINTS = {"/NAME/greeting": Endpoint(greet, ("GET",), operation="NAME"),
+             "/NAME/greeting/{id}": Endpoint(greet_one, ("GET",), operation="NAME")}
+""",
+}
+# Each breaks one part of the whole: the file, and what is written in the place of it.
+BROKEN = {
+    "nothing": ("__init__.py", "EXTENSION = 'none'"),
+    "missing": ("__init__.py", "import weir_not_installed"),
+    "quits": ("provider.py", "raise SystemExit(3)"),
+    "setting": ("settings.py", "DEBUG = True"),
+    "app": ("apps.py", "from django.apps import AppConfig\nclass Mine(AppConfig):\n"
+                       "    name, label = 'weir_app', 'config'"),
+    "tables": ("models.py", WHOLE["models.py"] + "    owner = models.ForeignKey()\n"),
+    "views": ("views.py", "from accounts.guards import no_such_guard"),
+    "api": ("api.py", "router = 1 / 0"),
+    "tasks": ("tasks.py", "greetings = 1"),
+    "provider": ("provider.py", WHOLE["provider.py"].replace('name="NAME"', 'name="openai"')),
+    "endpoints": ("endpoints.py", "ENDPOINTS = {'/greeting': 'hello'}"),
+    "address": ("endpoints.py", WHOLE["endpoints.py"].replace("/NAME/greeting\"", "/v1/models\"")),
+}  # fmt: skip
+# What of the extensions is in this process.
+REGISTERED = """
+import json
+from django.apps import apps
+from django.urls import get_resolver
+from config.api.api import api
+from config.celery import app
+from config.jobs.schedule import JOBS
+from config.shell import navigation
+from gateway.providers import PROVIDERS
+from lib.extensions.installed import installed
+from relay.endpoints.table import find_endpoint, listed_rows
+from stack.command import management_commands
+names = [one.name for one in installed()]
+paths = [str(pattern.pattern) for pattern in get_resolver().url_patterns[0].url_patterns]
+operations = [path for _, router in api._routers for path in router.path_operations]
+print(json.dumps({
+    "states": {one.name: [one.version, one.state, one.error] for one in installed()},
+    "provider": [name for name in names if name in PROVIDERS],
+    "app": [name for name in names if f"weir_{name}" in apps.app_configs],
+    "models": [name for name in names if apps.all_models.get(f"weir_{name}")],
+    "urls": [name for name in names if f"admin/{name}" in paths],
+    "pages": [name for name in names if ("health", name) in navigation._ADDED],
+    "operations": [name for name in names if f"/{name}" in operations],
+    "jobs": [name for name in names if f"weir_{name}.tasks.greet" in JOBS],
+    "beat": [name for name in names if f"weir_{name}.tasks.greet" in app.conf.beat_schedule],
+    "endpoints": [name for name in names if find_endpoint(f"/{name}/greeting")],
+    "rows": [name for name in names if f"/{name}/greeting/{{id}}" in listed_rows()],
+    "named": [name for name in names if find_endpoint(f"/{name}/greeting/1")],
+}))
+"""
+PARTS = ("provider", "app", "models", "urls", "pages", "operations", "jobs", "beat", "endpoints",
+         "rows", "named")  # fmt: skip
+
+
+def files(name: str) -> dict[str, str]:
+    texts = dict(WHOLE)
+    if name in BROKEN:
+        file, text = BROKEN[name]
+        texts[file] = text
+    return {
+        file.replace("NAME", name): text.replace("NAME_", f"{name.upper()}_").replace("NAME", name)
+        for file, text in texts.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("extensions")
+    for name in ("whole", *BROKEN):
+        install(place, name, files(name))
+    return place
+
+
+@pytest.fixture(scope="module")
+def registered(folder: Path) -> dict[str, Any]:
+    registered: dict[str, Any] = json.loads(ask(folder, REGISTERED))
+    return registered
+
+
+def test_whole_extension_adds_every_part(registered: dict[str, Any]) -> None:
+    assert registered["states"]["whole"] == ["0.1", "on", ""]
+    assert [part for part in PARTS if "whole" not in registered[part]] == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_extension_is_off_whole(registered: dict[str, Any], name: str) -> None:
+    version, state, error = registered["states"][name]
+    assert (version, state, bool(error)) == ("0.1", "failed", True)
+    assert [part for part in PARTS if name in registered[part]] == []
+
+
+def test_errors_say_what_is_wrong(registered: dict[str, Any]) -> None:
+    errors = {name: error for name, (_, _, error) in registered["states"].items() if error}
+    assert errors["missing"] == "ModuleNotFoundError: No module named 'weir_not_installed'"
+    assert errors["setting"] == "ContributionRefused: settings: DEBUG exists already"
+    assert errors["provider"] == "ContributionRefused: providers: openai exists already"
+
+
+def test_named_extension_is_off(folder: Path) -> None:
+    off = json.loads(ask(folder, REGISTERED, EXTENSIONS_OFF="whole, missing"))
+    assert [off["states"][name][1] for name in ("whole", "missing")] == ["off", "off"]
+    assert [part for part in PARTS if off[part]] == []
+
+
+def test_unknown_name_is_reported(folder: Path) -> None:
+    question = "from lib.extensions.installed import log, installed\n"
+    question += "log.warning = lambda text, *rest: print(text % rest)\n"
+    question += "installed.cache_clear(); installed()"
+    printed = ask(folder, question, EXTENSIONS_OFF="whole,nobody")
+    assert printed == "EXTENSIONS_OFF: no such extension: nobody\n"
+
+
+def test_version_lists_extensions(folder: Path) -> None:
+    words = "import sys; from stack.command import main; main(['--version'])"
+    lines = ask(folder, words, EXTENSIONS_OFF="quits").splitlines()
+    assert lines[0].startswith("weir ")
+    assert "extension whole 0.1, on" in lines
+    assert "extension quits 0.1, off" in lines
+    missing = "failed: ModuleNotFoundError: No module named 'weir_not_installed'"
+    assert f"extension missing 0.1, {missing}" in lines
+
+
+@pytest.fixture(scope="module")
+def hub(folder: Path) -> Iterator[FreshHub]:
+    with (
+        own_database("extensions") as dsn,
+        closing(FreshHub(dsn, {"PYTHONPATH": str(folder)})) as hub,
+    ):
+        hub.settings()
+        hub.start()
+        yield hub
+
+
+def test_hub_starts_beside_broken_ones(hub: FreshHub) -> None:
+    tenant = hub.tenant()
+    assert hub.get("/whole/greeting", tenant).json() == {"greeting": "whole"}
+    assert hub.get("/whole/greeting/7", tenant).json() == {"greeting": "one"}
+    assert hub.get("/whole/greeting").status == 401
+    operator = hub.tenant(kind="management")
+    hub.person(operator, operator=True)
+    assert hub.get("/api/v1/whole", operator).json() == {"greeting": "Good day"}
+    for name in BROKEN:
+        assert hub.get(f"/api/v1/{name}", operator).status == 404
+        assert f"extension {name} 0.1 is switched off" in hub.log()
+
+
+PAGES = """
+from django.conf import settings
+storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
+settings.STORAGES["staticfiles"]["BACKEND"] = storage
+from tests.support import cast
+dora = cast.signed_in(cast.assemble().dora)
+import json
+health = dora.get("/admin/health?open=checks").content.decode()
+print(json.dumps({
+    "page": dora.get("/admin/whole").content.decode(),
+    "health": health,
+    "system": dora.get("/api/v1/system").json(),
+    "operation": dora.get("/api/v1/whole").json(),
+    "jobs": [job["task"] for job in dora.get("/api/v1/jobs").json()["items"]],
+}))
+"""
+
+
+def test_pages_and_operations_show_extensions(folder: Path) -> None:
+    with own_database("extension_pages") as dsn:
+        shown = json.loads(
+            ask(folder, PAGES, DATABASE_URL=dsn, WHOLE_GREETING="Hello", ALLOWED_HOSTS="testserver")
+        )
+    assert shown["page"] == "<p>This is whole.</p>"
+    assert shown["operation"] == {"greeting": "Hello"}
+    assert "Greetings of whole" in shown["health"]
+    assert "Greetings of tables" not in shown["health"]
+    assert "No module named &#x27;weir_not_installed&#x27;" in shown["health"]
+    states = {one["name"]: (one["state"], one["error"]) for one in shown["system"]["extensions"]}
+    assert states["whole"] == ("on", "")
+    assert states["quits"] == ("failed", "SystemExit: 3")
+
+
+def test_class_fits_on_a_screen() -> None:
+    text = Path(__import__(Extension.__module__, fromlist=["x"]).__file__ or "").read_text()
+    assert len(text.splitlines()) <= 60
+    assert text.count('"""\n') - 2 >= len(Extension.__dataclass_fields__)
