@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.providers import jimeng, kling, midjourney_proxy, suno_api
+from gateway.providers import jimeng, kling, suno_api
 from gateway.providers.task_service import TaskService
+from lib.extensions.installed import extend
 
-TASK_SERVICES: Final[Mapping[str, TaskService]] = MappingProxyType(
-    {module.SERVICE.name: module.SERVICE for module in (kling, jimeng, midjourney_proxy, suno_api)}
-)
+_SERVICES: Final = {module.SERVICE.name: module.SERVICE for module in (kling, jimeng, suno_api)}
+extend(_SERVICES, "service", TaskService, lambda service: {service.name: service})
+TASK_SERVICES: Final[Mapping[str, TaskService]] = MappingProxyType(_SERVICES)
 OWN_PRODUCTS: Final[Mapping[str, TaskService]] = MappingProxyType(
     {name: service for name, service in TASK_SERVICES.items() if service.product is not None}
 )

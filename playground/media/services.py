@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from playground.media import midjourney, music
+from lib.extensions.installed import extend
+from playground.media import music
 from playground.media.service import MediaService
 
-MEDIA_SERVICES: Final[Mapping[str, MediaService]] = MappingProxyType(
-    {module.PAGE.kind: module.PAGE for module in (music, midjourney)}
-)
+_SERVICES: Final = {music.PAGE.kind: music.PAGE}
+extend(_SERVICES, "media", MediaService, lambda service: {service.kind: service})
+MEDIA_SERVICES: Final[Mapping[str, MediaService]] = MappingProxyType(_SERVICES)

@@ -67,4 +67,4 @@ CVSync2AsyncGetResult
     ),
     model_field="req_key",
 )
-PAGES: Final = ServicePages(videos=(JIMENG,))
+PAGES: Final = ServicePages(name="jimeng", videos=(JIMENG,))

@@ -101,4 +101,4 @@ KLING_IMAGE: Final = ReferencePage(
     notes=(VIDEO_HELD, _KLING_STATES, VIDEO_DROPPED, VIDEO_TEAM),
     model_field="model_name",
 )
-PAGES: Final = ServicePages(videos=(KLING_TEXT, KLING_IMAGE))
+PAGES: Final = ServicePages(name="kling", videos=(KLING_TEXT, KLING_IMAGE))

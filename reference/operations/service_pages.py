@@ -9,5 +9,6 @@ from reference.operations.page import Group, ReferencePage
 class ServicePages:
     """`groups` are listed as they are, `videos` among the pages of videos."""
 
+    name: str
     groups: tuple[Group, ...] = ()
     videos: tuple[ReferencePage, ...] = ()

@@ -2,9 +2,13 @@
 
 from typing import Final
 
-from reference.operations import jimeng_pages, kling_pages, midjourney_pages, suno_pages
+from lib.extensions.installed import extend
+from reference.operations import jimeng_pages, kling_pages, suno_pages
 from reference.operations.service_pages import ServicePages
 
-SERVICE_PAGES: Final[tuple[ServicePages, ...]] = tuple(
-    module.PAGES for module in (kling_pages, jimeng_pages, midjourney_pages, suno_pages)
+_ADDED: Final[dict[str, ServicePages]] = {}
+extend(_ADDED, "service_pages", ServicePages, lambda pages: {pages.name: pages})
+SERVICE_PAGES: Final[tuple[ServicePages, ...]] = (
+    *_ADDED.values(),
+    *(module.PAGES for module in (kling_pages, jimeng_pages, suno_pages)),
 )

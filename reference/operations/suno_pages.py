@@ -136,4 +136,6 @@ SUNO_TASKS: Final = ReferencePage(
     answer=f'{{\n  "code": "success", "message": "",\n  "data": [{_SUNO_TOLD}]\n}}',
     notes=(TEAM,),
 )
-PAGES: Final = ServicePages(groups=(Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),))
+PAGES: Final = ServicePages(
+    name="suno", groups=(Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),)
+)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from dialects.errors.task_errors import render
-from dialects.media import jimeng, kling, midjourney, suno
+from dialects.media import jimeng, kling, suno
+from extensions.midjourney import dialect as midjourney
 
 MESSAGE = "API request failed: Unknown request URL: /x"
 FAMILIES = {

@@ -11,8 +11,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from accounts.limits.rules import ENDPOINTS
-from dialects.media.midjourney import MODELS
 from dialects.media.suno import MODEL_OF
+from extensions.midjourney.dialect import MODELS
 from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video

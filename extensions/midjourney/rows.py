@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Final
 
-from dialects.media.midjourney import FAMILY, Submitted
-from gateway.providers.midjourney_proxy import SERVICE
+from extensions.midjourney import answers
+from extensions.midjourney.dialect import FAMILY, Submitted
+from extensions.midjourney.orders import submit_picture
+from extensions.midjourney.picture import stream_picture
+from extensions.midjourney.provider import SERVICE
 from relay.endpoints.service_rows import QUESTION_BYTES_MAX, ServiceRows, order_row
 from relay.front.request import Endpoint
-from relay.media import midjourney_answers
-from relay.media.midjourney_picture import stream_picture
-from relay.operations.midjourney_operations import submit_picture
 
 # By the speed mode of the picture.
 _ROOTS: Final[dict[str, str]] = {
@@ -26,18 +26,16 @@ _SUBMITTED: Final[dict[Submitted, str]] = {
     "shorten": "midjourney_shorten",
 }
 _LIST: Final = Endpoint(
-    midjourney_answers.list_tasks, ("POST",), operation="midjourney_tasks",
+    answers.list_tasks, ("POST",), operation="midjourney_tasks",
     body_bytes_max=QUESTION_BYTES_MAX, shows="midjourney_tasks", family=FAMILY,
 )  # fmt: skip
 _TASK: Final = Endpoint(
-    midjourney_answers.show_task, ("GET",), operation="midjourney_tasks",
+    answers.show_task, ("GET",), operation="midjourney_tasks",
     shows="midjourney_task", path_names="task", family=FAMILY,
 )  # fmt: skip
 _OF_TASK: Final[dict[str, Endpoint]] = {
     "task/{id}/fetch": _TASK,
-    "task/{id}/image-seed": replace(
-        _TASK, handler=midjourney_answers.show_seed, shows="midjourney_seed"
-    ),
+    "task/{id}/image-seed": replace(_TASK, handler=answers.show_seed, shows="midjourney_seed"),
     "image/{id}": replace(
         _TASK, handler=stream_picture, shows="midjourney_image", opens_by_link=True
     ),

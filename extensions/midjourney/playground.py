@@ -11,11 +11,10 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.secrets.sealing import pepper
 from dialects.errors.errors import RequestFault
-from dialects.media import midjourney
+from extensions.midjourney import dialect, provider
 from gateway.media_tasks.content_links import service_link
 from gateway.media_tasks.media_tasks import result_of
 from gateway.models import MediaTask
-from gateway.providers import midjourney_proxy
 from lib.clock import now
 from playground.media.answer import read_submitted
 from playground.media.service import (
@@ -156,16 +155,14 @@ def _describe(
 
 def _picture_link(public_id: str) -> str:
     """Return the relay's URL of a task's picture, by a link that expires."""
-    return service_link(
-        pepper(), "", midjourney_proxy.SERVICE.file_path, public_id, now().timestamp()
-    )
+    return service_link(pepper(), "", provider.SERVICE.file_path, public_id, now().timestamp())
 
 
 def _button_model(custom_id: str) -> str:
     """Return the action of a button, or "" if it is not available."""
     body = msgspec.json.encode({"taskId": "1", "customId": custom_id})
     try:
-        return midjourney.read("action", body, "").model
+        return dialect.read("action", body, "").model
     except RequestFault:
         return ""
 
@@ -214,8 +211,8 @@ PAGE: Final = MediaService(
     read_task=read_submitted,
     describe=_describe,
     priced=True,
-    result_template="playground/media/_media_drawing.html",
-    dialog_template="playground/media/_media_dialog.html",
+    result_template="midjourney/_drawing.html",
+    dialog_template="midjourney/_dialog.html",
     waits=_("Midjourney waits for your answer."),
     actions={
         "mj_imagine": _("Imagine: a picture from words"),

@@ -225,10 +225,11 @@ MIDJOURNEY_TASKS: Final = ReferencePage(
     notes=(TEAM,),
 )
 PAGES: Final = ServicePages(
+    name="midjourney",
     groups=(
         Group(
             _("Midjourney"),
             (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
         ),
-    )
+    ),
 )

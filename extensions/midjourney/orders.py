@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from dialects.errors.errors import ErrorKind
-from dialects.media import midjourney
-from dialects.media.midjourney import Submitted
-from gateway.providers import midjourney_proxy
+from extensions.midjourney import dialect, provider
+from extensions.midjourney.dialect import Submitted
 from relay.operations.task_operations import OrderForm, SubmitTask, TaskAddress, refuse_task
 
 # Ids have 16 digits, the first not zero.
@@ -29,8 +28,8 @@ _SOURCES: Final[Mapping[Submitted, str]] = {
 
 
 def _read_picture(raw: bytes) -> str:
-    submission = midjourney.read_submission(raw)
-    if submission.code not in midjourney.ACCEPTED:
+    submission = dialect.read_submission(raw)
+    if submission.code not in dialect.ACCEPTED:
         row, kind = _REFUSED.get(submission.code, ("F23", "upstream_error"))
         raise refuse_task(row, kind, str(submission.code), submission.description)
     return submission.upstream_id
@@ -40,13 +39,11 @@ _ORDER_FORM: Final = OrderForm(
     kind="midjourney",
     name="Midjourney tasks",
     hook_field="notifyHook",
-    form=midjourney_proxy.FORM,
+    form=provider.FORM,
     new_id=lambda: str(_FIRST_ID + secrets.randbelow(9 * _FIRST_ID)),
-    encode=midjourney.encode,
+    encode=dialect.encode,
     read_accepted=_read_picture,
-    write_accepted=lambda raw, id_: midjourney.write_submitted(
-        midjourney.read_submission(raw), id_
-    ),
+    write_accepted=lambda raw, id_: dialect.write_submitted(dialect.read_submission(raw), id_),
 )
 
 
@@ -55,7 +52,7 @@ def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
     address = TaskAddress(
         path,
         f"mj_{path}",
-        lambda raw: midjourney.read(path, raw, mode),
+        lambda raw: dialect.read(path, raw, mode),
         _SOURCES.get(path, ""),
         # A dialog accepts input while its task is running.
         while_running=path == "modal",

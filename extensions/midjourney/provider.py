@@ -12,7 +12,7 @@ about a task must go to the server that has it, with the same key.
 from dataclasses import replace
 from typing import Final
 
-from dialects.media import midjourney
+from extensions.midjourney import dialect
 from gateway.providers.capabilities import IMAGE_MODEL, Product
 from gateway.providers.provider import Auth, Provider, Spoken
 from gateway.providers.task_form import TaskForm
@@ -31,9 +31,9 @@ FORM: Final = TaskForm(
     operation="midjourney",
     poll=PollRule(min_s=5, max_s=30),
     charged=charged_call,
-    read_status=midjourney.read_status,
+    read_status=dialect.read_status,
     status_path="/task/{id}/fetch",
-    write=midjourney.write,
+    write=dialect.write,
 )
 # Each action has a name of its own.
 _MODEL: Final = replace(IMAGE_MODEL, owner="midjourney", endpoint="midjourney")
@@ -41,7 +41,7 @@ _WRITES: Final = replace(_MODEL, outputs=frozenset({"text"}))
 SERVICE: Final = TaskService(
     provider=PROVIDER,
     form=FORM,
-    family=midjourney.FAMILY,
+    family=dialect.FAMILY,
     begins="/mj",
     paths=r"/(?:mj-(?:fast|relax|turbo)/)?mj(?:/.*)?",
     key_header="mj-api-secret",
