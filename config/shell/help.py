@@ -6,7 +6,7 @@ from typing import Final
 
 from accounts.access.actors import Actor
 from config.shell.navigation import open_address
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from reference.manual.pages import section_url
 
 # By the page's URL name. A page below one of the menu that has no line here has the one of that

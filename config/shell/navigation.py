@@ -18,7 +18,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
 from lib.extensions.installed import extend
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 
 Name = str | Promise
 SideName = Literal["organisation", "installation"]

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 
 WORDS: Final[Mapping[str, Promise]] = {
     "models": pgettext_lazy("search words", "llm catalogue compare capabilities context"),

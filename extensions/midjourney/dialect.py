@@ -123,7 +123,17 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     dropped = tuple(name for name in body.members if name not in known)
     pictures = len(sent.get("base64Array", ())) + ("base64" in sent) + ("maskBase64" in sent)
     return MidjourneyRequest(
-        body, path, model, prompt, source_id, sent, detail, hook, pictures, max_cost, dropped
+        body=body,
+        path=path,
+        model=model,
+        prompt=prompt,
+        source_id=source_id,
+        sent=sent,
+        detail=detail,
+        hook=hook,
+        pictures=pictures,
+        max_cost_nano=max_cost,
+        dropped=dropped,
     )
 
 

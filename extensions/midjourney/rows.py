@@ -25,13 +25,15 @@ _SUBMITTED: Final[dict[Submitted, str]] = {
     "modal": "midjourney_modal",
     "shorten": "midjourney_shorten",
 }
+_KEY_HEADER: Final = SERVICE.key_header.encode()
 _LIST: Final = Endpoint(
     answers.list_tasks, ("POST",), operation="midjourney_tasks",
     body_bytes_max=QUESTION_BYTES_MAX, shows="midjourney_tasks", family=FAMILY,
+    key_header=_KEY_HEADER,
 )  # fmt: skip
 _TASK: Final = Endpoint(
     answers.show_task, ("GET",), operation="midjourney_tasks",
-    shows="midjourney_task", path_names="task", family=FAMILY,
+    shows="midjourney_task", path_names="task", family=FAMILY, key_header=_KEY_HEADER,
 )  # fmt: skip
 _OF_TASK: Final[dict[str, Endpoint]] = {
     "task/{id}/fetch": _TASK,
@@ -43,7 +45,9 @@ _OF_TASK: Final[dict[str, Endpoint]] = {
 
 
 _EXACT: Final[dict[str, Endpoint]] = {
-    f"{root}/submit/{path}": order_row(SERVICE, operation, submit_picture(path, mode))
+    f"{root}/submit/{path}": replace(
+        order_row(SERVICE, operation, submit_picture(path, mode)), key_header=_KEY_HEADER
+    )
     for path, operation in _SUBMITTED.items()
     for mode, root in _ROOTS.items()
 } | {f"{root}/task/list-by-condition": _LIST for root in _ROOTS.values()}

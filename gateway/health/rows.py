@@ -67,7 +67,7 @@ def state_of(channel: Channel, status: ChannelStatus | None, figures: Figures) -
     if not channel.enabled:
         return Badge(_("Off"), icon="pause")
     if channel.provider not in PROVIDERS:
-        hint = gettext("The extension with its provider is switched off.")
+        hint = gettext("The extension with its provider is disabled.")
         return Badge(_("Off"), "bad", hint=hint)
     if status is None:
         check = describe_check(channel.last_test)

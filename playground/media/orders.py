@@ -25,7 +25,7 @@ from playground.media.rules import (
     supported_values,
 )
 from playground.media.service import InvalidMedia
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import label_of
 from playground.models import Attachment, MediaKind
 from playground.models_offered.media_model import MediaModel

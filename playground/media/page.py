@@ -25,7 +25,7 @@ from playground.media.media import RESULT, visible_media
 from playground.media.orders import ROLES
 from playground.media.rules import fields_of
 from playground.media.service import MediaField, MediaService, ServiceResult
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import (
     HINTS,
     PAGES,

@@ -18,7 +18,7 @@ from gateway.providers.media_options import (
     video_options,
 )
 from playground.media.service import InvalidMedia, MediaAsk, MediaField
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models_offered.media_model import MediaModel
 
 PROMPT_MAX: Final = PROMPT_CHARACTERS_MAX

@@ -32,7 +32,7 @@ from playground.media.answer import (
 )
 from playground.media.media import RESULT, end_media, record_heartbeat, stored_media_payer
 from playground.media.orders import body_of, form_of
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models import Attachment, MediaKind, MediaRun, RunState
 from playground.relaying.relaying import ChatRelay
 from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.actors import Actor, slug_of
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import PAGES
 from playground.models import MediaKind
 from playground.models_offered.offered_models import offered_kinds

@@ -50,8 +50,8 @@ from playground.media.page import (
 from playground.media.rules import pictures_in
 from playground.media.runs import start_media
 from playground.media.service import PlayedFile
-from playground.media.services import MEDIA_SERVICES
 from playground.media.tabs import tabs_context
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of

@@ -8,7 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from playground.media.service import MediaField
-from playground.media.services import MEDIA_SERVICES
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models import MediaKind
 
 PAGES: Final[Mapping[str, Promise]] = {

@@ -35,7 +35,7 @@ from reference.operations.media_pages import (
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
 from reference.operations.realtime_pages import AUTH_TOKENS, CLIENT_SECRETS, GEMINI_LIVE, REALTIME
-from reference.operations.services import SERVICE_PAGES
+from reference.operations.task_services import SERVICE_PAGES
 from reference.operations.text_pages import (
     COMPLETIONS,
     EDITS,

@@ -4,7 +4,6 @@ admission.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -31,7 +30,6 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
-from gateway.providers.task_services import TASK_SERVICES
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
@@ -44,14 +42,6 @@ Statement = tuple[str, Mapping[str, object]]
 _CACHED_MAX = 20_000
 KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 KEY_PROTOCOL = "openai-insecure-api-key."
-# The headers of keys below the paths of services that have one of their own; and how those paths
-# begin.
-SERVICE_HEADERS = tuple(
-    (re.compile(service.paths, re.DOTALL), KEY_HEADERS | {service.key_header.encode()})
-    for service in TASK_SERVICES.values()
-    if service.key_header
-)
-_OWN_HEADERS = tuple(service.begins for service in TASK_SERVICES.values() if service.key_header)
 
 
 class ApplicableBudget(NamedTuple):
@@ -207,11 +197,11 @@ NO_CREDENTIALS: Final = Credentials(None, False)
 def read_credentials(
     headers: Iterable[tuple[bytes, bytes]],
     query: bytes = b"",
-    path: str = "",
+    own_header: bytes = b"",
     subprotocols: Iterable[str] = (),
 ) -> Credentials:
     """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
-    the header that a task service has for it, below its paths; from `?key=` when a query is given
+    `own_header`, one that a task service has for it; from `?key=` when a query is given
     (only some endpoints accept it there; ephemeral tokens as `?access_token=`); and from the
     subprotocols of a WebSocket, because pages can set no headers. The same key twice counts as one.
     A signature of AWS is no key.
@@ -220,7 +210,7 @@ def read_credentials(
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
             keys.add(name.removeprefix(KEY_PROTOCOL))
-    names = _headers_below(path) if path.startswith(_OWN_HEADERS) else KEY_HEADERS
+    names = KEY_HEADERS | {own_header} if own_header else KEY_HEADERS
     for line, value in headers:
         if line not in names:
             continue
@@ -242,12 +232,6 @@ def read_credentials(
     if len(keys) > 1:
         return Credentials(None, True)
     return Credentials(None if broken else next(iter(keys), None), False, signed)
-
-
-def _headers_below(path: str) -> frozenset[bytes]:
-    """Return the headers that may carry a key at a path that begins like that of a service."""
-    fitting = (headers for paths, headers in SERVICE_HEADERS if paths.fullmatch(path))
-    return next(fitting, KEY_HEADERS)
 
 
 def _read_bearer(value: bytes) -> str | None:

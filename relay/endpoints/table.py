@@ -44,7 +44,6 @@ from relay.endpoints.passthrough.endpoint import pass_through
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.service_rows import QUESTION_BYTES_MAX
-from relay.endpoints.services import SERVICE_ROWS
 from relay.endpoints.stored_responses import (
     cancel_interaction,
     cancel_response,
@@ -52,6 +51,7 @@ from relay.endpoints.stored_responses import (
     show_interaction,
     show_response,
 )
+from relay.endpoints.task_services import SERVICE_ROWS
 from relay.front.request import Endpoint, Request
 from relay.media.linked_picture import stream_linked_picture
 from relay.media.task_answers import (

@@ -63,7 +63,8 @@ class Endpoint:
     methods; `asking` is one that the query selects, as `is_asked` says; it raises RequestFault.
     `family` is the task service in whose form it returns errors. `codec` replaces that of the
     dialect: a cloud's form of it. `socket` answers a WebSocket at the same path; a client secret
-    with `secret_prefix` opens that like its key.
+    with `secret_prefix` opens that like its key. `key_header` is another header that may carry the
+    key.
     """
 
     handler: Handler
@@ -86,6 +87,7 @@ class Endpoint:
     codec: Codec[Any] | None = None
     socket: Handler | None = None
     secret_prefix: str = ""
+    key_header: bytes = b""
 
     @property
     def restricted(self) -> bool:
@@ -168,7 +170,9 @@ class Request:
         scope = self.scope
         query = scope["query_string"] if self.endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
-        self.credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
+        self.credentials = read_credentials(
+            scope["headers"], query, self.endpoint.key_header, subprotocols
+        )
         await self._find_principal()
 
     async def refresh(self) -> None:

@@ -22,8 +22,8 @@ from relay.context.context import RequestContext, context_of_task
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
-from relay.endpoints.services import SERVICE_ROWS
 from relay.endpoints.table import find_endpoint, read_invocation
+from relay.endpoints.task_services import SERVICE_ROWS
 from relay.front.lifespan import Lifespan
 from relay.hold_sizes.bound import Bound
 from relay.media.task_content import VideoContent, open_content

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from relay.endpoints.services import SERVICE_ROWS
+from relay.endpoints.task_services import SERVICE_ROWS
 
 PAGE_PATHS: Final[Mapping[str, str]] = MappingProxyType(
     {

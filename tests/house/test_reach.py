@@ -14,6 +14,7 @@ from tests.house.test_style import ROOMS, ROOT
 # Lines of code that a median file of the room needs: its own, and those of everything that it
 # imports, directly or not. Lower a bound when a room needs less; do not raise one.
 MEDIAN_MAX = {
+    "extensions": 9_000,
     "config": 8_000,
     "playground": 9_800,
     "reference": 400,

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (
+    "extensions",
     "config",
     "playground",
     "reference",

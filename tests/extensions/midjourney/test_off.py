@@ -121,5 +121,5 @@ def test_its_provider_is_not_offered(pages: dict[str, Any]) -> None:
 
 def test_its_channel_and_its_results_are_shown(pages: dict[str, Any]) -> None:
     assert "drawings" in pages["channels"][1]
-    assert "The extension with its provider is switched off." in pages["channels"][1]
-    assert "The service that made this is switched off." in pages["gallery"][1]
+    assert "The extension with its provider is disabled." in pages["channels"][1]
+    assert "The service that made this is disabled." in pages["gallery"][1]
