@@ -4,12 +4,9 @@ A run is one column of one Send. It runs on the server: its events are rows, num
 page reads them from the last number that it has seen.
 """
 
-from typing import cast
-
 from django.db import models
 from django.db.models.functions import Now
 
-from gateway.providers.media_options import MediaKind as KindName
 from lib.ids import id_text, new_id
 
 
@@ -238,34 +235,29 @@ class Attachment(models.Model):
 
 
 class MediaKind(models.TextChoices):
+    """The kinds that every installation has; others are those of task services."""
+
     IMAGE = "image"
     SPEECH = "speech"
     TRANSCRIPTION = "transcription"
     VIDEO = "video"
-    MUSIC = "music"
-    MIDJOURNEY = "midjourney"
-
-    @property
-    def in_rules(self) -> KindName:
-        """The name of the kind in `media/rules.py`."""
-        return cast(KindName, self.value)
 
 
 class MediaRun(models.Model):
-    """One request of a media page (images, speech, transcripts, videos, music, Midjourney) and its
+    """One request of a media page (images, speech, transcripts, videos, task services) and its
     result.
 
     `token` is that of the form, so that a double submit creates one run; the columns of a
     comparison share a `batch`. `settings` are the values of the form's fields, `body` is the
     request without its files (both from `media/rules.py`). `text` and `facts` are those of a
-    transcript. `task` is the public id of a media task (a video, a song, a Midjourney image), which
+    transcript. `task` is the public id of a media task (a video, or a task of a service), which
     continues after its run has ended. `outcome` is like that of a Run.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
-    kind = models.CharField(max_length=16, choices=MediaKind.choices)
+    kind = models.CharField(max_length=16)
     operation = models.CharField(max_length=40)
     model = models.CharField(max_length=200)
     prompt = models.TextField(default="")

@@ -3,14 +3,16 @@
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from types import MappingProxyType
 from typing import Final
 
 from accounts.limits.data_policy import REGION_MAX, is_region
 from accounts.names.labels import LABEL_LENGTH, LABELS, is_label
+from lib.extensions.installed import extend
 
 Network = IPv4Network | IPv6Network
 
-ENDPOINTS: Final[Mapping[str, str]] = {
+_ENDPOINTS: Final[dict[str, str]] = {
     "batch_embed_contents": "/v1beta/models/{model}:batchEmbedContents",
     "chat_completions": "/v1/chat/completions",
     "completions": "/v1/completions",
@@ -31,15 +33,6 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "kling_text2video": "/kling/v1/videos/text2video",
     "live_sessions": "/v1/live/sessions",
     "messages": "/v1/messages",
-    "midjourney_action": "/mj/submit/action",
-    "midjourney_blend": "/mj/submit/blend",
-    "midjourney_change": "/mj/submit/change",
-    "midjourney_describe": "/mj/submit/describe",
-    "midjourney_imagine": "/mj/submit/imagine",
-    "midjourney_modal": "/mj/submit/modal",
-    "midjourney_shorten": "/mj/submit/shorten",
-    "midjourney_simple_change": "/mj/submit/simple-change",
-    "midjourney_tasks": "/mj/task/list-by-condition",
     "moderations": "/v1/moderations",
     "passthrough": "/passthrough/{channel}/{path}",
     "predict_long_running": "/v1beta/models/{model}:predictLongRunning",
@@ -58,6 +51,10 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "video_generations": "/v1/video/generations",
     "videos": "/v1/videos",
 }
+extend(_ENDPOINTS, "key_endpoints", str, dict)
+for _name in sorted(_ENDPOINTS):
+    _ENDPOINTS[_name] = _ENDPOINTS.pop(_name)
+ENDPOINTS: Final[Mapping[str, str]] = MappingProxyType(_ENDPOINTS)
 """The model endpoints by their names in records, with a path of each. Endpoints without a request
 body are open to all keys."""
 

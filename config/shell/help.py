@@ -6,6 +6,7 @@ from typing import Final
 
 from accounts.access.actors import Actor
 from config.shell.navigation import open_address
+from playground.media.task_services import MEDIA_SERVICES
 from reference.manual.pages import section_url
 
 # By the page's URL name. A page below one of the menu that has no line here has the one of that
@@ -24,8 +25,6 @@ HELP: Final[Mapping[str, str]] = MappingProxyType({
     "transcription": "playground-media",
     "gallery": "playground-media",
     "video": "videos",
-    "music": "playground-media#music",
-    "midjourney": "playground-media#midjourney",
     "realtime": "realtime#in-a-browser",
     "models": "models#lists",
     "organisation_prices": "prices",
@@ -109,6 +108,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType({
     "usersessions_list": "secure#signing-in",
     "own_data": "data",
     "view_as": "secure#signing-in",
+    **{service.page: service.help for service in MEDIA_SERVICES.values()},
 })  # fmt: skip
 
 

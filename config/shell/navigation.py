@@ -18,6 +18,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
 from lib.extensions.installed import extend
+from playground.media.task_services import MEDIA_SERVICES
 
 Name = str | Promise
 SideName = Literal["organisation", "installation"]
@@ -108,13 +109,14 @@ _DOCS: Final = Entry("book-open", _("API reference"), (
     _Common("manual", _("Manual")),
 ))  # fmt: skip
 
+_SERVICES: Final = {service.page: service.title for service in MEDIA_SERVICES.values()}
 _ORGANISATION: Final[_Sections] = (
     ("", (
         _entry("house", _HOME, "H"),
         _PLAYGROUND,
         Entry("image", _("Images, sound, video"), (
             NavigationPage("images", _("Images, sound, video"), "playground.read",
-                 beside=("speech", "transcription", "video", "music", "midjourney", "realtime",
+                 beside=("speech", "transcription", "video", *_SERVICES, "realtime",
                          "embeddings", "gallery")),
         )),
     )),
@@ -246,8 +248,7 @@ _APART: Final = (
         NavigationPage("speech", _("Speech"), "playground.read"),
         NavigationPage("transcription", _("Transcription"), "playground.read"),
         NavigationPage("video", _("Video"), "playground.read"),
-        NavigationPage("music", _("Music"), "playground.read"),
-        NavigationPage("midjourney", _("Midjourney"), "playground.read"),
+        *(NavigationPage(page, title, "playground.read") for page, title in _SERVICES.items()),
         NavigationPage("realtime", _("Realtime"), "playground.read"),
         NavigationPage("gallery", _("Gallery"), "playground.read"),
         NavigationPage("playground_preferences", _("Playground settings"), "playground.use"),

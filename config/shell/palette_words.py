@@ -8,6 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from playground.media.task_services import MEDIA_SERVICES
+
 WORDS: Final[Mapping[str, Promise]] = {
     "models": pgettext_lazy("search words", "llm catalogue compare capabilities context"),
     "status": pgettext_lazy("search words", "uptime outage incident down"),
@@ -88,8 +90,7 @@ WORDS: Final[Mapping[str, Promise]] = {
         "search words", "transcribe speech to text stt whisper audio dictation"
     ),
     "video": pgettext_lazy("search words", "film clip sora veo"),
-    "music": pgettext_lazy("search words", "song suno audio"),
-    "midjourney": pgettext_lazy("search words", "picture image"),
+    **{service.page: service.search_words for service in MEDIA_SERVICES.values()},
     "realtime": pgettext_lazy("search words", "voice talk live"),
     "gallery": pgettext_lazy("search words", "pictures media files"),
     "playground_preferences": pgettext_lazy("search words", "shortcuts preferences"),

@@ -1,33 +1,45 @@
-"""Errors in the forms of the task services."""
+"""Errors in the form of a task service: the service says how, in its `Family`."""
 
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind
 
-Family = Literal["mj", "suno", "kling", "jimeng"]
 
-# Each service's number for a fault by its status; then for any other client error, and any server
-# error.
-_CODES: Final[dict[Family, dict[int, int]]] = {
-    "mj": {404: 3, 400: 4, 500: 9},
-    "kling": {
-        401: 1002, 402: 1102, 403: 1103, 404: 1203, 429: 1302, 503: 5001, 504: 5002, 400: 1201,
-        500: 5000,
-    },
-    "jimeng": {429: 50429, 400: 50400, 500: 50500},
-}  # fmt: skip
-_FILTERED: Final[dict[Family, int]] = {"kling": 1301, "jimeng": 50412}
-_REFUSING: Final = frozenset({"3", "4", "9", "23", "24"})
+class FamilyError(NamedTuple):
+    """An error to write. `number` is the service's number of it, 0 if it has none; `code` the
+    provider's code that replaces ours, None if the refusal is ours."""
+
+    message: str
+    type: str
+    own_code: str | None
+    number: int
+    code: str | None
+    request_id: str
+
+    @property
+    def as_ours(self) -> dict[str, Any]:
+        """The error as other endpoints write it."""
+        return {"message": self.message, "type": self.type, "param": None, "code": self.own_code}
 
 
-def is_own(family: Family, code: str | None) -> bool:
-    """Return whether a code is a refusal by the family's providers. Clients get such a refusal with
-    status 200."""
-    if family == "mj":
-        return code in _REFUSING
-    return family == "suno" and code is not None
+class Family(NamedTuple):
+    """How a task service writes errors.
+
+    `write` returns the body. `numbers` are the service's numbers by status; those of 400 and 500
+    stand for any other client error and any server error. `filtered` is that of blocked content, 0
+    for the one by status. `is_own` returns whether a code is a refusal by the service's providers:
+    clients get it with status 200. With `numbered`, any number of a provider replaces ours.
+    """
+
+    name: str
+    write: Callable[[FamilyError], dict[str, Any]]
+    numbers: Mapping[int, int] = {}
+    filtered: int = 0
+    is_own: Callable[[str | None], bool] = lambda code: False
+    numbered: bool = False
 
 
 def render(
@@ -36,30 +48,21 @@ def render(
     """Return the body of an error response below the family's paths. The provider's code replaces
     ours; None if the refusal is ours."""
     row = KINDS[kind]
-    relayed = _provider_code(family, provider_code)
-    code = _code(family, kind) if relayed is None or family == "suno" else int(relayed)
-    error = {"message": message, "type": row.type, "param": None, "code": row.code}
-    bodies: dict[Family, dict[str, Any]] = {
-        "mj": {"code": code, "description": message, "type": row.type, "result": "",
-               "request_id": request_id},
-        "suno": {"code": relayed or row.code, "message": message, "data": None,
-                 "request_id": request_id},
-        "kling": {"code": code, "message": message, "request_id": request_id, "error": error},
-        "jimeng": {"code": code, "message": message, "data": None, "request_id": request_id,
-                   "status": code, "error": error},
-    }  # fmt: skip
-    return msgspec.json.encode(bodies[family])
+    code = _provider_code(family, provider_code)
+    relayed = code is not None and code.isascii() and code.isdigit()
+    number = int(code) if code is not None and relayed else _number(family, kind)
+    error = FamilyError(message, row.type, row.code, number, code, request_id)
+    return msgspec.json.encode(family.write(error))
 
 
 def _provider_code(family: Family, code: str | None) -> str | None:
-    if code is None or is_own(family, code):
+    if code is None or family.is_own(code):
         return code
-    numbered = family in ("kling", "jimeng") and code.isascii() and code.isdigit()
-    return code[:9] if numbered else None
+    return code[:9] if family.numbered and code.isascii() and code.isdigit() else None
 
 
-def _code(family: Family, kind: ErrorKind) -> int:
-    codes, status = _CODES.get(family, {}), KINDS[kind].status
-    if kind == "content_filtered" and family in _FILTERED:
-        return _FILTERED[family]
-    return codes.get(status) or codes.get(500 if status >= 500 else 400, 0)
+def _number(family: Family, kind: ErrorKind) -> int:
+    numbers, status = family.numbers, KINDS[kind].status
+    if kind == "content_filtered" and family.filtered:
+        return family.filtered
+    return numbers.get(status) or numbers.get(500 if status >= 500 else 400, 0)

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from dialects.errors.errors import RequestFault
+from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_model, read_user, small_members
 from dialects.media import videos
@@ -35,13 +36,15 @@ _STATES: Final[dict[VideoState, str]] = {
 _FAILED: Final = 50500
 
 
-def check_query(query: dict[str, str]) -> None:
-    """Raise RequestFault for an unknown action or version."""
+def asks_for_result(query: dict[str, str]) -> bool:
+    """Return whether a query asks for a result and not for a task. Raises RequestFault for an
+    unknown action or version."""
     if query.get("Action") not in (SUBMIT, RESULT):
         what = f"Action must be {SUBMIT} or {RESULT}"
         raise RequestFault("malformed_json", "Action", what)
     if query.get("Version", VERSION) != VERSION:
         raise RequestFault("malformed_json", "Version", f"Version must be {VERSION}")
+    return query["Action"] == RESULT
 
 
 def read(raw: bytes) -> VideoRequest:
@@ -125,3 +128,23 @@ def _envelope(
         "status": code,
         "time_elapsed": "0ms",
     }
+
+
+def _write_error(error: FamilyError) -> dict[str, Any]:
+    return {
+        "code": error.number,
+        "message": error.message,
+        "data": None,
+        "request_id": error.request_id,
+        "status": error.number,
+        "error": error.as_ours,
+    }
+
+
+FAMILY: Final = Family(
+    "jimeng",
+    _write_error,
+    numbers={429: 50429, 400: 50400, 500: 50500},
+    filtered=50412,
+    numbered=True,
+)

@@ -8,6 +8,7 @@ An answer has Kling's own members and those of the generic form.
 
 from typing import Any, Final
 
+from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_max_cost, read_model, read_user, small_members
 from dialects.media import video_generations, videos
@@ -93,3 +94,24 @@ def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
         "data": data,
         **generic,
     }
+
+
+def _write_error(error: FamilyError) -> dict[str, Any]:
+    return {
+        "code": error.number,
+        "message": error.message,
+        "request_id": error.request_id,
+        "error": error.as_ours,
+    }
+
+
+FAMILY: Final = Family(
+    "kling",
+    _write_error,
+    numbers={
+        401: 1002, 402: 1102, 403: 1103, 404: 1203, 429: 1302, 503: 5001, 504: 5002, 400: 1201,
+        500: 5000,
+    },
+    filtered=1301,
+    numbered=True,
+)  # fmt: skip

@@ -20,6 +20,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.errors.errors import clean_upstream
+from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
 from dialects.media.shown_task import ShownTask
@@ -317,3 +318,15 @@ def _is_file(name: str, value: Any) -> TypeGuard[str]:
         and isinstance(value, str)
         and value.startswith(("https://", "http://"))
     )
+
+
+def _write_error(error: FamilyError) -> dict[str, Any]:
+    return {
+        "code": error.code or error.own_code,
+        "message": error.message,
+        "data": None,
+        "request_id": error.request_id,
+    }
+
+
+FAMILY: Final = Family("suno", _write_error, is_own=lambda code: code is not None)

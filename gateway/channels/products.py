@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.models import Endpoint
+from gateway.providers.capabilities import Endpoint
 from gateway.providers.products import unreachable_product
 from gateway.providers.provider import BadAddress
+from gateway.providers.task_services import OWN_PRODUCTS
 
 PRODUCT_NAMES: Final[Mapping[Endpoint, Promise]] = {
     "chat": _("chats"),
@@ -25,8 +26,7 @@ PRODUCT_NAMES: Final[Mapping[Endpoint, Promise]] = {
     "videos": _("videos"),
     "realtime": _("realtime connections"),
     "live": _("Live sessions"),
-    "midjourney": _("Midjourney tasks"),
-    "suno": _("songs"),
+    **{name: _(service.products) for name, service in OWN_PRODUCTS.items()},
 }
 """What models are asked for, in a sentence."""
 

@@ -17,6 +17,4 @@ GEMINI_LIVE_MODEL: Final = "gemini-3.8-live"
 GEMINI_LIVE_PATH: Final = (
     "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 )
-KLING_MODEL: Final = "kling-v2-6"
-JIMENG_MODEL: Final = "jimeng_t2v_v30"
 VEO_MODEL: Final = "veo-3.1-generate-preview"

@@ -11,8 +11,6 @@ from gateway.code_examples.example_models import (
     EMBEDDING_MODEL,
     GEMINI_LIVE_PATH,
     IMAGE_MODEL,
-    JIMENG_MODEL,
-    KLING_MODEL,
     MODEL,
     MODERATION_MODEL,
     RERANK_MODEL,
@@ -32,6 +30,7 @@ from gateway.code_examples.snippets import (
     snippet,
 )
 from gateway.listed_models.shown_models import ListedModel
+from gateway.providers.task_services import OWN_PRODUCTS, TASK_SERVICES
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -111,8 +110,12 @@ def example_models(models: Sequence[ListedModel]) -> dict[str, str]:
         or _find_called("transcribe", models)
         or TRANSCRIPTION_MODEL,
         VIDEO_MODEL: _find_called("sora", models) or _find_called("video", models) or VIDEO_MODEL,
-        KLING_MODEL: _find_called("kling", models) or KLING_MODEL,
-        JIMENG_MODEL: _find_called("jimeng", models) or JIMENG_MODEL,
+        **{
+            service.example_model: _find_called(service.provider.name, models)
+            or service.example_model
+            for service in TASK_SERVICES.values()
+            if service.example_model
+        },
         VEO_MODEL: _find_called("veo", models) or VEO_MODEL,
     }
 
@@ -168,16 +171,12 @@ def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetReque
             return SnippetRequest("realtime", path, None, "GET", model.name)
         case "live":
             return SnippetRequest("live_sessions", "/v1/live/sessions", None, "GET", model.name)
-        case "midjourney":
-            prompt = {"prompt": "A paper boat on a river"}
-            return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)
-        case "suno":
-            prompt = {"prompt": "Rivers meander because bends grow."}
-            action = "lyrics" if model.name == "suno_lyrics" else "music"
-            return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
         case "videos":
             body |= {"prompt": "A river at dawn", "size": "1280x720"}
             return SnippetRequest("video_generations", "/v1/video/generations", body)
+    service = OWN_PRODUCTS.get(model.can.endpoint)
+    if service is not None and service.example is not None:
+        return SnippetRequest(*service.example(model.name))
     return first_call(model.name, form)
 
 

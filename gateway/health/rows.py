@@ -66,6 +66,9 @@ def state_of(channel: Channel, status: ChannelStatus | None, figures: Figures) -
         return Badge(_("Off by rule"), "bad", hint=taken_out_words(channel))
     if not channel.enabled:
         return Badge(_("Off"), icon="pause")
+    if channel.provider not in PROVIDERS:
+        hint = gettext("The extension with its provider is disabled.")
+        return Badge(_("Off"), "bad", hint=hint)
     if status is None:
         check = describe_check(channel.last_test)
         if check is not None and not check.ok:

@@ -23,7 +23,8 @@ from gateway.model_entries.facts import FIELDS, Fact, Field
 from gateway.model_entries.rules import merge_entries
 from gateway.models import ModelEntry
 from gateway.providers import PROVIDERS
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.capabilities import UNKNOWN, Capabilities
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from lib import clock
 

@@ -18,9 +18,11 @@ from gateway.model_entries.rules import merge_entries
 from gateway.models import Channel, ModelEntry, Route
 from gateway.price_book.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
+from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
+from gateway.providers.task_services import TASK_SERVICES
 from gateway.settings.installation import installation_settings
 from lib import clock
 
@@ -34,10 +36,9 @@ OWNERS: Final[Mapping[str, str]] = {
     "zhipu": "Zhipu",
     "bytedance": "ByteDance",
     "moonshot": "Moonshot",
-    "midjourney": "Midjourney",
-    "suno": "Suno",
     "kuaishou": "Kuaishou",
     "minimax": "MiniMax",
+    **{name: label for service in TASK_SERVICES.values() for name, label in service.owners.items()},
 }
 CAPABILITIES: Final[Mapping[str, Promise]] = {
     "tools": _("Tools"),

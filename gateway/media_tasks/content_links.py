@@ -27,16 +27,10 @@ def signed_link(pepper: str, url: str, task_id: str, now: float) -> str:
     return f"{url}?expires={expires}&signature={_signature(pepper, task_id, str(expires))}"
 
 
-def picture_link(pepper: str, root: str, task_id: str, now: float) -> str:
-    """Return the link to the picture of a Midjourney task. `root` is the base of the hub's
-    paths."""
-    return signed_link(pepper, f"{root}/mj/image/{task_id}", task_id, now)
-
-
-def song_link(pepper: str, root: str, task_id: str, now: float) -> str:
-    """Return the link to the files of a Suno task, as far as it does not say which. `root` is the
-    base of the hub's paths."""
-    return signed_link(pepper, f"{root}/suno/file/{task_id}", task_id, now)
+def service_link(pepper: str, root: str, path: str, task_id: str, now: float) -> str:
+    """Return the link to the files of a task, of which it does not say which. `path` is where its
+    service serves them, `root` the base of the hub's paths."""
+    return signed_link(pepper, root + path.replace("{id}", task_id), task_id, now)
 
 
 def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:

@@ -14,11 +14,10 @@ from django.conf import settings
 from accounts.secrets.sealing import open_sealed, pepper
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError
-from gateway.media_tasks.content_links import picture_link, song_link
+from gateway.media_tasks.content_links import service_link
 from gateway.media_tasks.rules import MOVES
 from gateway.models import MediaTask
-from gateway.providers import suno_api
-from gateway.providers.task_forms import TASK_FORMS
+from gateway.providers.task_services import TASK_SERVICES
 from lib import clock
 from lib.vault import VaultError
 from notify.deliveries.deliveries import HookCall, call_hook
@@ -30,23 +29,25 @@ def call(task: MediaTask, fact_id: UUID) -> None:
     """Queue the call to the address of a task that has just ended, in the caller's transaction.
     `fact_id` is the id of the fact that reports the end. If the address cannot be decrypted,
     nothing is called, and the client has to poll the task."""
-    form = TASK_FORMS.get(task.form)
-    if form is None or form.write is None:
+    service = TASK_SERVICES.get(task.form)
+    if service is None or service.form.write is None:
         return
     try:
         hook = _decrypt_column(task, "hook")
         ended = MediaTask.objects.get(id=task.id)
-        body = form.write(_display_task(ended))
+        body = service.form.write(_display_task(ended, service.file_path))
     except VaultError as error:
         log.error("the hook of task %s cannot be called: %s", task.id, error)
         return
     call_hook(fact_id, HookCall(**hook, body=json.dumps(body, ensure_ascii=False)))
 
 
-def _display_task(task: MediaTask) -> ShownTask:
+def _display_task(task: MediaTask, file_path: str) -> ShownTask:
     order, result = _decrypt_column(task, "request"), _decrypt_column(task, "result")
     error = result.get("error")
-    link = song_link if task.form == suno_api.FORM.operation else picture_link
+    link = service_link(
+        pepper(), settings.PUBLIC_URL, file_path, task.public_id, clock.now().timestamp()
+    )
     return ShownTask(
         id=task.public_id,
         model=task.model,
@@ -60,7 +61,7 @@ def _display_task(task: MediaTask) -> ShownTask:
         error=None if error is None else TaskError(*error),
         detail=order.get("detail") or {},
         result=result.get("result") or {},
-        link=link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
+        link=link,
     )
 
 

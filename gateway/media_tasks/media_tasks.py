@@ -44,8 +44,7 @@ from gateway.providers.cloud_credentials.credentials import CredentialsFailed, C
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.signing import Signer
 from gateway.providers.task_form import TaskForm
-from gateway.providers.task_forms import TASK_FORMS
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import TASK_FORMS, VIDEO_FORMS
 from gateway.settings.installation import egress_policy, task_result_days
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
@@ -219,12 +218,12 @@ def _target_of(
     """Return how to poll a channel, or None if that is not possible. Tasks of an organisation's own
     key are not polled with any other (P12)."""
     form = TASK_FORMS.get(group.form)
-    if channel is None or form is None:
+    provider = None if channel is None else PROVIDERS.get(channel.provider)
+    if channel is None or form is None or provider is None:
         return None
-    provider = PROVIDERS[channel.provider]
     try:
         if group.own_key_id is not None:
-            return _own_target(channel, form, own_keys.get(group.own_key_id))
+            return _own_target(channel, provider, form, own_keys.get(group.own_key_id))
         url = provider.url(form.tasks_operation, channel.base_url)
         rows = [key for key in channel.keys.all() if key.disabled_at is None]
         keys: dict[UUID | None, _PollKey] = {
@@ -237,11 +236,13 @@ def _target_of(
         return None
 
 
-def _own_target(channel: Channel, form: TaskForm, own_key: OwnKey | None) -> _PollTarget | None:
+def _own_target(
+    channel: Channel, provider: Provider, form: TaskForm, own_key: OwnKey | None
+) -> _PollTarget | None:
     """Return how to poll a channel with an organisation's key. Raises BadAddress, VaultError."""
     if own_key is None or own_key.channel_id != channel.id:
         return None
-    provider, secret = PROVIDERS[channel.provider], open_own_secret(own_key)
+    secret = open_own_secret(own_key)
     base_url = own_base_url(provider, channel.base_url, channel.region, secret)
     key = _poll_key(provider, form, secret)
     url = provider.url(form.tasks_operation, base_url)

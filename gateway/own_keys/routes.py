@@ -12,6 +12,7 @@ from uuid import UUID
 from billing.prices.name_patterns import matches
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channel_order.channel_order import Candidate
+from gateway.providers.task_services import TASK_SERVICES
 
 OPERATIONS = frozenset(
     {
@@ -30,18 +31,7 @@ OPERATIONS = frozenset(
         "image_generations",
         "image_variations",
         "interactions",
-        "jimeng_videos",
-        "kling_image2video",
-        "kling_text2video",
         "messages",
-        "midjourney_action",
-        "midjourney_blend",
-        "midjourney_change",
-        "midjourney_describe",
-        "midjourney_imagine",
-        "midjourney_modal",
-        "midjourney_shorten",
-        "midjourney_simple_change",
         "moderations",
         "predict_long_running",
         "rerank",
@@ -50,12 +40,11 @@ OPERATIONS = frozenset(
         "responses_input_tokens",
         "speech",
         "stream_generate_content",
-        "suno_lyrics",
-        "suno_music",
         "transcriptions",
         "translations",
         "video_generations",
         "videos",
+        *(operation for service in TASK_SERVICES.values() for operation in service.operations),
     }
 )
 """The operations that an organisation's own key serves: all but sessions and pass-through, which

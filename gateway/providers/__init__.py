@@ -29,7 +29,6 @@ from gateway.providers import (
     kling,
     lm_studio,
     local,
-    midjourney_proxy,
     minimax,
     mistral,
     ollama,
@@ -39,13 +38,13 @@ from gateway.providers import (
     openrouter,
     perplexity,
     qwen,
-    suno_api,
     together,
     vertex,
     vllm,
     xai,
 )
 from gateway.providers.provider import Provider
+from gateway.providers.task_services import TASK_SERVICES
 from lib.extensions.installed import extend
 
 _PROVIDERS: Final = {
@@ -83,10 +82,8 @@ _PROVIDERS: Final = {
         vllm,
         lm_studio,
         local,
-        midjourney_proxy,
-        suno_api,
     )
-}
+} | {service.provider.name: service.provider for service in TASK_SERVICES.values()}
 extend(_PROVIDERS, "providers", Provider, lambda added: {one.name: one for one in added})
 # In the order in which a form lists them.
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(_PROVIDERS)

@@ -4,7 +4,7 @@ inference-docs.cerebras.ai, "OpenAI Compatibility" (2026-11), and its client for
 (2026-01).
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

@@ -6,7 +6,7 @@ deepinfra.com/docs, "OpenAI API" (2026-11); docs.deepinfra.com, "Anthropic Messa
 from collections.abc import Mapping
 
 from dialects.chat.operation import Operation
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken, paths_below
 
 _OPENAI = "/v1/openai"

@@ -4,7 +4,7 @@ docs.fireworks.ai, "OpenAI compatibility", "Anthropic compatibility" and "Respon
 Transcriptions have separate hosts there and are not supported.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

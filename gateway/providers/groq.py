@@ -4,7 +4,7 @@ console.groq.com/docs, "OpenAI Compatibility" and "Reasoning", and its client fo
 Its responses dialect is in beta and is not supported here.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

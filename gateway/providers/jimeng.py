@@ -1,9 +1,11 @@
 """Jimeng at Volcengine: videos. Its key is an access key and a secret key (`access|secret`), with
 which every request is signed; proxies take a single key."""
 
-from dialects.media.jimeng import RESULT, SUBMIT, VERSION
+from dialects.media.jimeng import FAMILY, RESULT, SUBMIT, VERSION
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import VolcengineSigner
+from gateway.providers.task_service import TaskService
+from gateway.providers.video_forms.jimeng import FORM
 
 PROVIDER = Provider(
     name="jimeng",
@@ -20,4 +22,13 @@ PROVIDER = Provider(
     },
     default_path="",
     signer=VolcengineSigner,
+)
+SERVICE = TaskService(
+    provider=PROVIDER,
+    form=FORM,
+    family=FAMILY,
+    begins="/jimeng",
+    paths="/jimeng(?:/.*)?",
+    operations=("jimeng_videos",),
+    example_model="jimeng_t2v_v30",
 )

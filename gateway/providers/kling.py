@@ -4,8 +4,11 @@ created for each request; proxies take a single key.
 In mainland China: https://api-beijing.klingai.com (its "General Information", 2026-03).
 """
 
+from dialects.media.kling import FAMILY
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import TokenSigner
+from gateway.providers.task_service import TaskService
+from gateway.providers.video_forms.kling import FORM
 
 PROVIDER = Provider(
     name="kling",
@@ -15,4 +18,13 @@ PROVIDER = Provider(
     dialects={"openai": Spoken(paths={"kling_videos": "/v1/videos"})},
     default_path="",
     signer=TokenSigner,
+)
+SERVICE = TaskService(
+    provider=PROVIDER,
+    form=FORM,
+    family=FAMILY,
+    begins="/kling",
+    paths="/kling(?:/.*)?",
+    operations=("kling_text2video", "kling_image2video"),
+    example_model="kling-v2-6",
 )

@@ -4,7 +4,7 @@ Dialects and paths: lmstudio.ai/docs/developer, "OpenAI Compatibility Endpoints"
 Compatibility Endpoints" (2026-04). It requires a key only if its server is configured to.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

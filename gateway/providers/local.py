@@ -1,6 +1,6 @@
 """The small model that an installation includes for demonstration, served by llama.cpp."""
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Quirk, Spoken
 
 PROVIDER = Provider(

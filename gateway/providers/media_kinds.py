@@ -1,14 +1,11 @@
 """The kind of media that a model creates: images, speech, transcripts, videos or songs, or the
 service that it belongs to."""
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection
 
+from gateway.providers.capabilities import Capabilities
 from gateway.providers.media_options import MediaKind
-from gateway.providers.models import Capabilities
-
-# Services whose clients use a form of their own.
-_SERVICES: Final[Mapping[str, MediaKind]] = {"midjourney": "midjourney", "suno": "music"}
+from gateway.providers.task_services import OWN_PRODUCTS
 
 
 def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind | None:
@@ -28,8 +25,8 @@ def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind
 def _kind_in_catalogue(known: Capabilities) -> MediaKind | None:
     if known.endpoint in ("realtime", "live"):
         return None
-    if known.endpoint in _SERVICES:
-        return _SERVICES[known.endpoint]
+    if known.endpoint in OWN_PRODUCTS:
+        return OWN_PRODUCTS[known.endpoint].kind
     if known.endpoint == "videos":
         return "video"
     if known.endpoint == "images" or "image" in known.outputs:

@@ -13,11 +13,12 @@ of 2.5 Flash Image; Volcengine Ark, "Image generation API": sizes of Seedream; A
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from dialects.chat.cloud_names import bare_names
 
-MediaKind = Literal["image", "speech", "transcription", "video", "music", "midjourney"]
+MediaKind = str
+"""What a model makes: image, speech, transcription or video, or the kind of a task service."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,50 +11,16 @@ reason to refuse a request, except dated facts, and the text-only models (`unrea
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
-from dialects.chat.chat import Dialect, Effort, Flag, SearchForm
+from dialects.chat.chat import Effort
 from dialects.chat.cloud_names import bare_names
+from gateway.providers.capabilities import IMAGE_MODEL, UNKNOWN, Capabilities, Modality
 from gateway.providers.provider import Provider, Quirk
+from gateway.providers.task_services import TASK_SERVICES
 
-Modality = Literal["text", "image", "audio", "file", "video"]
-# never: it does not reason; always: reasoning cannot be disabled; else the parameter that controls
-# it.
-Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
-Endpoint = Literal[
-    "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
-    "realtime", "live", "midjourney", "suno",
-]  # fmt: skip
-Trait = Literal[
-    "prefer_responses",  # use the responses dialect if the provider supports it
-    "prefer_responses_to_think_with_tools",
-    "files_by_responses",
-    "search_by_responses",
-    "stream_only",  # upstreams always stream; folded for clients that want no stream
-    "stream_only_to_think",
-    "verbosity",  # supports the verbosity parameter
-    "usage_reasoning_outside",  # completion_tokens excludes reasoning: rewritten for clients
-    "think_tags",  # reasoning is in the text, in <think> tags: moved to its own place
-]
-
-# Flags of the model owner's API, not of the model. No other server needs them.
-OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
-    {
-        "no_developer_role",
-        "thinking_switch",
-        "thinking_default_off",
-        "enable_thinking_switch",
-        "params_object",
-        "json_object_only",
-        "tool_choice_auto_only",
-        "no_penalties_no_stop",
-        "reasoning_content_rule",
-        "cap_without_thinking",
-    }
-)
-_ALL: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", "video"})
 _TEXT: Final[frozenset[Modality]] = frozenset({"text"})
 _SEEN: Final[frozenset[Modality]] = frozenset({"text", "image"})
 _READ: Final[frozenset[Modality]] = frozenset({"text", "image", "file"})
@@ -62,54 +28,6 @@ _SENSED: Final[tuple[Modality, ...]] = ("image", "audio", "video")
 _LOW_TO_HIGH: Final[tuple[Effort, ...]] = ("low", "medium", "high")
 _MINIMAL_TO_HIGH: Final[tuple[Effort, ...]] = ("minimal", *_LOW_TO_HIGH)
 _BUDGETED: Final[tuple[Effort, ...]] = (*_MINIMAL_TO_HIGH, "xhigh", "max")
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """A model's abilities at a provider, and what is needed to call it. The defaults are those of
-    an unknown model.
-
-    Limits are in tokens, None for unknown. `json` is the strictest output format that the model
-    guarantees. `caching` is automatic, or by markers in the request. `dialects` are preferred
-    dialects, best first, before the provider's order. `output_limit` is the largest cap that the
-    provider accepts, by its own table, where that is certain; `output_max` is rounded and may only
-    be typical. `chat_only`: it has no completions, although other models of its provider do.
-    `endpoint` is its endpoint if it is not a chat model.
-    """
-
-    owner: str = ""
-    inputs: frozenset[Modality] = _ALL
-    outputs: frozenset[Modality] = _TEXT
-    tools: bool = True
-    parallel_tools: bool = True
-    json: Literal["schema", "object", "none"] = "schema"
-    thinking: Thinking | None = None
-    efforts: tuple[Effort, ...] = ()
-    budget_min: int = 0
-    budget_max: int | None = None
-    search: SearchForm | None = None
-    caching: Literal["automatic", "marked"] | None = None
-    context_max: int | None = None
-    output_max: int | None = None
-    output_limit: int | None = None
-    dialects: tuple[Dialect, ...] = ()
-    flags: frozenset[Flag] = frozenset()
-    traits: frozenset[Trait] = frozenset()
-    chat_only: bool = False
-    endpoint: Endpoint = "chat"
-
-    @property
-    def may_think(self) -> bool:
-        """Whether the model is known to reason, always or on request."""
-        return self.thinking not in (None, "never")
-
-    @property
-    def temperature_max(self) -> int:
-        """The maximum temperature."""
-        return 1 if "temperature_max_1" in self.flags else 2
-
-
-UNKNOWN: Final = Capabilities()
 
 
 # Cached with a limit: every request needs it, and clients choose the names.
@@ -257,16 +175,7 @@ _O1_MINI = replace(_O1, inputs=_TEXT, flags=_O1.flags - {"developer_role"})
 _O3_MINI = replace(_O1, inputs=_TEXT)
 
 # Models of its image and audio endpoints, which do not chat.
-_OPENAI_IMAGE = Capabilities(
-    owner="openai",
-    inputs=_SEEN,
-    outputs=frozenset({"image"}),
-    tools=False,
-    parallel_tools=False,
-    json="none",
-    thinking="never",
-    endpoint="images",
-)
+_OPENAI_IMAGE = replace(IMAGE_MODEL, owner="openai")
 _OPENAI_SPEECH = replace(
     _OPENAI_IMAGE, inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="speech"
 )
@@ -309,11 +218,6 @@ _EMBEDDINGS = Capabilities(
 _MODERATIONS = replace(_EMBEDDINGS, endpoint="moderations")
 _RERANK = replace(_EMBEDDINGS, endpoint="rerank")
 
-# Actions of Midjourney and of Suno, each with a name of its own.
-_MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
-_SUNO = replace(
-    _OPENAI_IMAGE, owner="suno", inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="suno"
-)
 # Video models of all providers, from a text, and from a first picture (their references, 2026-06).
 _VIDEO = replace(_OPENAI_IMAGE, outputs=frozenset({"video"}), endpoint="videos")
 
@@ -467,7 +371,7 @@ _GROK_3_MINI = replace(_GROK_3, thinking="effort", efforts=("low", "high"), flag
 
 _GEMINI = Capabilities(
     owner="google",
-    inputs=_ALL,
+    inputs=UNKNOWN.inputs,
     search="gemini",
     caching="automatic",
     context_max=1_000_000,
@@ -614,7 +518,7 @@ _GPT_OSS_BEDROCK = replace(_GPT_OSS, flags=frozenset({"additional_effort"}))
 _TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
 
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
-    (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
+    (replace(_OPENAI, inputs=UNKNOWN.inputs), ("gpt-*",)),
     (_GPT_OSS, ("gpt-oss*",)),
     (_GPT_OSS_BEDROCK, ("openai.gpt-oss*",)),
     (_GPT_5, ("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5*")),
@@ -742,11 +646,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_MISTRAL, context_max=128_000), ("codestral-2*",)),
     (_MAGISTRAL, ("magistral-*",)),
     (_VOXTRAL_HEARD, ("voxtral-mini-*", "voxtral-small-transcribe*")),
-    (_MIDJOURNEY, ("mj_*",)),
-    (replace(_MIDJOURNEY, outputs=_TEXT), ("mj_describe", "mj_shorten")),
-    (_SUNO, ("suno_music",)),
-    (replace(_SUNO, outputs=_TEXT), ("suno_lyrics",)),
 )
-_NAMES: Final = {name: row for row, names in _ROWS for name in names}
+_NAMES: Final = {name: row for row, names in _ROWS for name in names} | {
+    name: row for service in TASK_SERVICES.values() for name, row in service.models.items()
+}
 _EXACT: Final = {name: row for name, row in _NAMES.items() if not name.endswith("*")}
 _PATTERNS: Final = {name[:-1]: row for name, row in _NAMES.items() if name.endswith("*")}

@@ -4,7 +4,7 @@ Dialects and paths: docs.ollama.com, version 0.40 (2026-10). An older server tha
 openai dialect needs the provider openai_compatible.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

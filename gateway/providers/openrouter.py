@@ -2,7 +2,7 @@
 dialect at the same address (openrouter.ai/docs, 2026-10). Its responses dialect is in beta and is
 not supported here."""
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

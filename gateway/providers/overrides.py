@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from dialects.chat.chat import Flag
-from gateway.providers.models import UNKNOWN, Capabilities, Modality, Trait
+from gateway.providers.capabilities import UNKNOWN, Capabilities, Modality, Trait
 
 Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning", "think_tags"]
 Overrides = frozenset[tuple[str, int]]

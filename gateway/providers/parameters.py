@@ -1,7 +1,7 @@
 """The parameters of a request in the openai dialect that a model supports, according to the
 catalogue."""
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 
 # Owners whose APIs lack these parameters (the owners' references, 2026-10).
 _NO_SEED = frozenset({"anthropic", "bytedance", "zhipu"})

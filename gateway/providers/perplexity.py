@@ -4,7 +4,7 @@ docs.perplexity.ai, "Agent API", "OpenAI Compatibility" (2026-10), and its clien
 (2026-06). Its embeddings are bytes, not numbers, and are not supported here.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Final
 
 from dialects.chat.operation import Operation
-from gateway.providers.models import Endpoint, find_row
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.capabilities import Endpoint
+from gateway.providers.models import find_row
+from gateway.providers.task_forms import VIDEO_FORMS
+from gateway.providers.task_services import OWN_PRODUCTS
 
 _CHAT: Final[frozenset[Operation]] = frozenset(
     {
@@ -38,8 +40,7 @@ _SERVED_BY: Final[Mapping[Endpoint, frozenset[Operation]]] = MappingProxyType(
         "videos": frozenset(form.operation for form in VIDEO_FORMS.values()),
         "realtime": frozenset({"realtime", "bidi_generate_content"}),
         "live": frozenset({"live"}),
-        "midjourney": frozenset({"midjourney"}),
-        "suno": frozenset({"suno"}),
+        **{name: frozenset({service.form.operation}) for name, service in OWN_PRODUCTS.items()},
     }
 )  # fmt: skip
 

@@ -14,7 +14,8 @@ import msgspec
 
 from dialects.chat.chat import Effort, ReasoningSettings
 from dialects.gemini.model_name import settings_of, split_name
-from gateway.providers.models import UNKNOWN, find_row, is_listed
+from gateway.providers.capabilities import UNKNOWN
+from gateway.providers.models import find_row, is_listed
 from lib.id_types import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")

@@ -5,7 +5,7 @@ from typing import Final
 from dialects.chat.chat import ChatRequest, Dialect, File, SearchForm, Upstream, WebSearch
 from dialects.chat.operation import NO_NEEDS, Needs
 from dialects.chat.reasoning import effort_of, thinks
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from gateway.providers.provider import Provider
 
 _CHAT_FORMS: Final[frozenset[SearchForm]] = frozenset(

@@ -4,10 +4,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_services import TASK_SERVICES
+from gateway.providers.video_forms import ark, minimax, sora, veo, wan
+from gateway.providers.video_forms.form import VideoForm
 
 TASK_FORMS: Final[Mapping[str, TaskForm]] = MappingProxyType(
-    {form.operation: form for form in (*VIDEO_FORMS.values(), midjourney_proxy.FORM, suno_api.FORM)}
+    {
+        **{form.operation: form for form in (m.FORM for m in (sora, veo, wan, ark, minimax))},
+        **{name: service.form for name, service in TASK_SERVICES.items()},
+    }
 )
+VIDEO_FORMS: Final[Mapping[str, VideoForm]] = MappingProxyType(
+    {name: form for name, form in TASK_FORMS.items() if isinstance(form, VideoForm)}
+)
+"""How videos are requested from providers, by the operation in a provider's paths."""

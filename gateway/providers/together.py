@@ -4,7 +4,7 @@ docs.together.ai, "OpenAI compatibility" and "Rerank" (2026-11). It supports the
 for few models only, so it is not used here.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

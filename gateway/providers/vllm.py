@@ -4,7 +4,7 @@ Dialects and paths: docs.vllm.ai, "Online Serving", version 0.32 (2026-10). An o
 supports only the openai dialect needs the provider openai_compatible.
 """
 
-from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(

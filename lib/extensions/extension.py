@@ -36,6 +36,21 @@ class Extension:
     """Hubs that `weir import` can read: a mapping from the hub's name to an
     `extensions.import_hubs.peers.Peer`."""
 
+    service: str = ""
+    """A service of media tasks: a `gateway.providers.task_service.TaskService`."""
+
+    service_rows: str = ""
+    """The paths of that service: a `relay.endpoints.service_rows.ServiceRows`."""
+
+    service_pages: str = ""
+    """Its pages in the API reference: `reference.operations.service_pages.ServicePages`."""
+
+    media: str = ""
+    """Its page in the playground: a `playground.media.service.MediaService`."""
+
+    key_endpoints: str = ""
+    """Endpoints that keys can be limited to: a mapping from their names in records to a path."""
+
     endpoints: str = ""
     """Paths of the model API: a mapping from a path, which may contain `{id}`, to its
     `relay.front.request.Endpoint`. The relay uses no ORM and no templates."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from playground.side_requests.side_request_rules import aside_request
 
 CHEAPEST: Final = "*"

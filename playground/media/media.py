@@ -23,8 +23,8 @@ from lib import clock
 from lib.ids import new_id
 from playground.answers.events import STALE_S, notify_all
 from playground.media.answer import MadeFile, Transcript
-from playground.media.rules import MediaAsk
-from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from playground.media.service import MediaAsk
+from playground.models import Attachment, MediaFile, MediaRun, RunState
 from playground.payers.paying import Payer
 
 RESULT: Final = "result"
@@ -44,7 +44,7 @@ class MediaColumn:
 class MediaOrder:
     """The request of a form. `files` are by role."""
 
-    kind: MediaKind
+    kind: str
     prompt: str
     columns: Sequence[MediaColumn]
     payer: Payer
@@ -72,7 +72,7 @@ def access_media_run(actor: Actor, id: str) -> MediaRun:
 def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
     """Filter runs of a kind by words in their prompt or text."""
     runs = visible_media(actor).filter(state=RunState.DONE)
-    if kind in MediaKind.values:
+    if kind:
         runs = runs.filter(kind=kind)
     if words := words.strip():
         query = Q(prompt__icontains=words) | Q(text__icontains=words) | Q(model__icontains=words)

@@ -19,14 +19,13 @@ from playground.attachments.rules import BYTES_MAX
 from playground.conversations.conversations import access_attachment
 from playground.media.media import MediaColumn, MediaOrder, visible_media
 from playground.media.rules import (
-    PICTURES,
-    InvalidMedia,
     build_request,
     is_in_body,
     pictures_in,
     supported_values,
 )
-from playground.media.service_results import button_model
+from playground.media.service import InvalidMedia
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import label_of
 from playground.models import Attachment, MediaKind
 from playground.models_offered.media_model import MediaModel
@@ -43,8 +42,7 @@ ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
     "speech": {},
     "transcription": {"sound": "audio"},
     "video": {"picture": "image"},
-    "music": {},
-    "midjourney": {**dict.fromkeys(PICTURES, "image"), "mask": "image"},
+    **{kind: service.roles for kind, service in MEDIA_SERVICES.items()},
 }
 # The form field names of the roles in requests to a provider.
 _PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
@@ -54,13 +52,14 @@ _NO_WORDS_YET: Final = "…"
 
 
 def read_order(
-    actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
+    actor: Actor, kind: str, form: Mapping[str, str], *, draft: bool = False
 ) -> MediaOrder:
     """Read the form. A `draft` is read with placeholder text. Raises Refused."""
-    if kind == MediaKind.MIDJOURNEY and form.get("custom"):
-        # A button below an image selects an action.
-        form = {**form, "model": button_model(form["custom"])}
-    offered = {model.name: model for model in media_models(actor, kind.in_rules)}
+    service = MEDIA_SERVICES.get(kind)
+    if service is not None and (model := service.model_of(form)):
+        # A button below a result selects an action.
+        form = {**form, "model": model}
+    offered = {model.name: model for model in media_models(actor, kind)}
     names = [form.get("model", ""), form.get("compare", "")]
     chosen = [offered[name] for name in dict.fromkeys(names) if name in offered]
     if names[0] not in offered:
@@ -75,7 +74,7 @@ def read_order(
     except InvalidMedia as invalid:
         raise Refused(invalid.field, invalid_media_text(invalid)) from invalid
     token = parse_id(form.get("token", "")) or new_id()
-    if kind == MediaKind.MIDJOURNEY and not prompt:
+    if service is not None and service.titled_by_source and not prompt:
         prompt = _prompt_of(actor, form.get("source", ""))
     return MediaOrder(kind, prompt, columns, read_media_payer(actor, form), token, files)
 
@@ -87,22 +86,20 @@ def _prompt_of(actor: Actor, task: str) -> str:
 
 
 def _column(
-    kind: MediaKind,
+    kind: str,
     model: MediaModel,
     prompt: str,
     form: Mapping[str, str],
     files: Mapping[str, Attachment],
 ) -> MediaColumn:
-    values = supported_values(kind.in_rules, model, form)
-    return MediaColumn(
-        model.name, build_request(kind.in_rules, model, prompt, values, tuple(files)), values
-    )
+    values = supported_values(kind, model, form)
+    return MediaColumn(model.name, build_request(kind, model, prompt, values, tuple(files)), values)
 
 
-def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
+def _files(actor: Actor, kind: str, form: Mapping[str, str]) -> dict[str, Attachment]:
     """Return the files that a form refers to. Raises Refused for a file that no longer exists."""
     files = {}
-    for role in ROLES[kind.value]:
+    for role in ROLES[kind]:
         if form.get(role):
             try:
                 files[role] = access_attachment(actor, form[role])
@@ -121,10 +118,10 @@ def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
     return checked_default(actor)
 
 
-def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: bytes) -> Attachment:
+def add_media_file(actor: Actor, kind: str, role: str, name: str, data: bytes) -> Attachment:
     """Store a file for a form. An image is shown on the page, so its type must be known; an unknown
     sound is passed to its provider to judge. Raises Refused."""
-    wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
+    wanted, head = ROLES[kind].get(role), data[:HEAD_BYTES]
     if wanted == "audio" and data:
         media_type = detect_type(head, name, wanted)
     else:

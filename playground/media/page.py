@@ -23,8 +23,9 @@ from playground.conversations.conversations import access_attachment
 from playground.media.answer import clock as clock_text
 from playground.media.media import RESULT, visible_media
 from playground.media.orders import ROLES
-from playground.media.rules import MediaField, fields_of
-from playground.media.service_results import Drawing, SongDisplay, describe_drawing, describe_song
+from playground.media.rules import fields_of
+from playground.media.service import MediaField, MediaService, ServiceResult
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import (
     HINTS,
     PAGES,
@@ -48,52 +49,49 @@ _USUAL: Final = frozenset(
         ("n", "1"),
         ("task", "transcribe"),
         ("timestamps", "yes"),
-        ("instrumental", "no"),
-        ("words", "idea"),
+        *(pair for one in MEDIA_SERVICES.values() for pair in one.usual),
     }
 )
 # Fields whose names mean nothing to readers.
-_UNSEEN: Final = frozenset({"source", "clip", "custom"})
-# The services whose models are called after their actions.
-SERVICES: Final = (MediaKind.MUSIC, MediaKind.MIDJOURNEY)
-# The initial action of a page. Midjourney's other actions are buttons below an image.
-_FIRST_ACTIONS: Final = ("mj_imagine", "mj_blend", "mj_describe", "mj_shorten")
-_WITH_PICTURES: Final = ("mj_imagine", "mj_blend", "mj_describe")
+_UNSEEN: Final = frozenset(name for one in MEDIA_SERVICES.values() for name in one.unseen)
 _PAGE_NAMES: Final[Mapping[str, str]] = {
     MediaKind.IMAGE: "images",
     MediaKind.SPEECH: "speech",
     MediaKind.TRANSCRIPTION: "transcription",
     MediaKind.VIDEO: "video",
-    MediaKind.MUSIC: "music",
-    MediaKind.MIDJOURNEY: "midjourney",
+    **{kind: service.page for kind, service in MEDIA_SERVICES.items()},
 }
 
 
 def page_name(kind: str) -> str:
-    """Return the route of the page of a kind."""
-    return _PAGE_NAMES[kind]
+    """Return the route of the page of a kind; that of the gallery if its service is off."""
+    return _PAGE_NAMES.get(kind, "gallery")
 
 
 # The form ---------------------------------------------------------------------------------------
 
 
-def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> dict[str, Any]:
+def form_context(actor: Actor, kind: str, values: Mapping[str, str]) -> dict[str, Any]:
     """Build the form of a kind with these values."""
     models = form_models(actor, kind)
     named = {model.name: model for model in models}
     chosen = named.get(values.get("model", ""), models[0] if models else None)
     may_send = scope_of(actor, "playground.use") is not None
+    service = MEDIA_SERVICES.get(kind)
+    label = "" if service is None or chosen is None else service.picture_label(chosen.name)
     return {
-        "kind": kind.value,
+        "kind": kind,
         "title": str(PAGES[kind]),
         "slug": slug_of(actor),
         "models": models,
         "model": chosen,
-        "service": kind in SERVICES,
+        "service": service,
         "choices": [(model.name, model_word(model.name)) for model in models],
-        "takes_pictures": kind in (MediaKind.IMAGE, MediaKind.VIDEO)
-        or (chosen is not None and chosen.name in _WITH_PICTURES),
-        "needs_words": chosen is None or chosen.name not in ("mj_blend", "mj_describe"),
+        "takes_pictures": kind in (MediaKind.IMAGE, MediaKind.VIDEO) or bool(label),
+        "picture_label": label,
+        "needs_words": service is None
+        or chosen is None
+        or chosen.name not in service.without_prompt,
         "extended": bool(values.get("clip")),
         "compared": values.get("compare", ""),
         "prompt": values.get("prompt", ""),
@@ -107,25 +105,18 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
     }
 
 
-def form_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
+def form_models(actor: Actor, kind: str) -> list[MediaModel]:
     """Return the models that the form of a kind offers, the default one first."""
-    models = media_models(actor, kind.in_rules)
-    if kind == MediaKind.MIDJOURNEY:
-        named = {model.name: model for model in models}
-        return [named[name] for name in _FIRST_ACTIONS if name in named]
-    if kind == MediaKind.MUSIC:
-        return sorted(models, key=lambda model: model.name, reverse=True)
-    return models
+    models = media_models(actor, kind)
+    return MEDIA_SERVICES[kind].choose(models) if kind in MEDIA_SERVICES else models
 
 
-def drawn_fields(
-    kind: MediaKind, model: MediaModel, values: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def drawn_fields(kind: str, model: MediaModel, values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the fields that a model has, ready for the template."""
     return [
         _field_context(one, values.get(one.name, ""))
-        for one in fields_of(kind.in_rules, model)
-        if one.name != "continue_at" or values.get("clip")
+        for one in fields_of(kind, model)
+        if not one.only_with or values.get(one.only_with)
     ]
 
 
@@ -192,8 +183,7 @@ class RunDisplay:
     video: MediaTask | None = None
     kept_until: dt.datetime | None = None
     expired: bool = False
-    song: SongDisplay | None = None
-    drawing: Drawing | None = None
+    made: ServiceResult | None = None
 
     @property
     def id(self) -> str:
@@ -201,7 +191,17 @@ class RunDisplay:
 
     @property
     def kind_word(self) -> str:
-        return str(PAGES[MediaKind(self.run.kind)])
+        return str(PAGES.get(self.run.kind, self.run.kind))
+
+    @property
+    def service(self) -> MediaService | None:
+        """Return the task service that made it, if any."""
+        return MEDIA_SERVICES.get(self.run.kind)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the task waits for an answer."""
+        return self.made is not None and bool(self.made.dialog)
 
     @property
     def model_word(self) -> str:
@@ -256,7 +256,7 @@ def batches(runs: Iterable[RunDisplay]) -> list[list[RunDisplay]]:
     return [sorted(batch, key=lambda one: one.run.column) for batch in by_run.values()]
 
 
-def recent_batches(actor: Actor, kind: MediaKind) -> list[list[RunDisplay]]:
+def recent_batches(actor: Actor, kind: str) -> list[list[RunDisplay]]:
     """Return the latest batches of a page, and those that are still running."""
     runs = visible_media(actor).filter(kind=kind)[:SHOWN_MAX]
     return batches(describe_runs(runs, button_prices(actor, kind)))
@@ -268,10 +268,11 @@ def batch_of(actor: Actor, run: MediaRun) -> list[RunDisplay]:
     return sorted(describe_runs(runs), key=lambda one: one.run.column)
 
 
-def button_prices(actor: Actor, kind: str) -> dict[str, int]:
-    """Return the price (nano) of each Midjourney action that the actor may use; {} for other
-    kinds."""
-    return call_prices(actor, "midjourney") if kind == MediaKind.MIDJOURNEY else {}
+def button_prices(actor: Actor, *kinds: str) -> dict[str, int]:
+    """Return the price (nano) of each action that the actor may use, of the task services whose
+    results have buttons."""
+    priced = [kind for kind in kinds if kind in MEDIA_SERVICES and MEDIA_SERVICES[kind].priced]
+    return {name: nano for kind in priced for name, nano in call_prices(actor, kind).items()}
 
 
 def _kept_until(task: MediaTask | None, results: Iterable[Attachment | None]) -> Any:
@@ -283,7 +284,7 @@ def _kept_until(task: MediaTask | None, results: Iterable[Attachment | None]) ->
 
 
 def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> RunDisplay:
-    outcome = run.outcome or {}
+    outcome, service = run.outcome or {}, MEDIA_SERVICES.get(run.kind)
     state, error, charge = run.state, "", outcome.get("charge_nano")
     step = next_step(outcome.get("kind"))
     if run.task:
@@ -321,8 +322,7 @@ def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, in
         video=task if run.task else None,
         kept_until=_kept_until(task, [one.file for one, _ in files if one.role == RESULT]),
         expired=_is_expired(state, results, task),
-        song=describe_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
-        drawing=describe_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
+        made=None if service is None else service.describe(slug, run, task, prices),
     )
 
 
@@ -354,12 +354,10 @@ def _file(slug: str, one: MediaFile) -> FileDisplay:
     )
 
 
-def find_input_files(
-    actor: Actor, kind: MediaKind, values: Mapping[str, str]
-) -> dict[str, Attachment]:
+def find_input_files(actor: Actor, kind: str, values: Mapping[str, str]) -> dict[str, Attachment]:
     """Return the initial files of a form, if they belong to the actor and are still kept."""
     prices = {}
-    for role in ROLES[kind.value]:
+    for role in ROLES[kind]:
         if values.get(role):
             with suppress(Http404):
                 prices[role] = access_attachment(actor, values[role])

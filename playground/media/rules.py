@@ -1,20 +1,13 @@
 """The forms of the media pages: the fields that each model supports, and the request that they
 form.
 
-    values      the fields of a form by their names, as texts; "" means the model's default
-    MediaField  one field, for display
-    MediaAsk    the operation and its body, as an API client would write them
-
 A value that a model does not support is left out, because a comparison sends one form to two
 models.
-
-InvalidMedia    the form cannot be sent; `field` and `code` say why
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
 
 from dialects.media.videos import PROMPT_CHARACTERS_MAX, SECONDS_MAX, SIZE
 from gateway.providers.media_options import (
@@ -24,57 +17,17 @@ from gateway.providers.media_options import (
     transcription_options,
     video_options,
 )
+from playground.media.service import InvalidMedia, MediaAsk, MediaField
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models_offered.media_model import MediaModel
 
-MediaOperationName = Literal[
-    "image_generations", "image_edits", "speech", "transcriptions", "translations", "videos",
-    "suno_music", "suno_lyrics", "midjourney_imagine", "midjourney_describe", "midjourney_blend",
-    "midjourney_shorten", "midjourney_action", "midjourney_modal",
-]  # fmt: skip
-# The roles of pictures to blend, or of those before a prompt, in their order.
-PICTURES: Final = ("picture", "picture2", "picture3", "picture4", "picture5")
 PROMPT_MAX: Final = PROMPT_CHARACTERS_MAX
 _SIZE: Final = re.compile(r"[0-9]{2,5}x[0-9]{2,5}")
 _IN_METER: Final = re.compile(r"(?:images|video_ms)\[([^\]]+)\]")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,4})?")
 _TEXT_MAX: Final = 2_000
 _SPEED_MIN, _SPEED_MAX = 0.25, 4.0
-_BLENDED_MIN: Final = 2
-_CONTINUE_MAX_S: Final = 3_600
 _VIDEO_SIZE_P: Final = {"720p": ("720x1280", "1280x720"), "1080p": ("1080x1920", "1920x1080")}
-
-
-class InvalidMedia(ValueError):
-    """The form cannot be sent. `code`: no_prompt, too_long, no_picture, no_sound, no_voice,
-    no_number, no_language, few_pictures; `detail` has the numbers for its text."""
-
-    def __init__(self, field: str, code: str, **detail: Any) -> None:
-        super().__init__(f"{field}: {code}")
-        self.field = field
-        self.code = code
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class MediaField:
-    """A form field: one of `choices`, a "number" from `low` to `high`, "text", or "hidden".
-    `default` is its initial value; `required` excludes ""."""
-
-    name: str
-    form: str = "choice"
-    choices: Sequence[str] = ()
-    default: str = ""
-    required: bool = False
-    low: float = 0
-    high: float = 0
-
-
-@dataclass(frozen=True)
-class MediaAsk:
-    """A request. The caller adds the files, which are form parts named by role."""
-
-    operation: MediaOperationName
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 def fields_of(kind: MediaKind, model: MediaModel) -> list[MediaField]:
@@ -146,55 +99,12 @@ def _video_fields(model: MediaModel) -> list[MediaField]:
     return [seconds, size]
 
 
-def _music_fields(model: MediaModel) -> list[MediaField]:
-    if _action(model) != "suno_music":
-        return []
-    return [
-        # The song that the new clip continues.
-        MediaField("source", "hidden"),
-        MediaField("clip", "hidden"),
-        MediaField("continue_at", "number", low=0, high=_CONTINUE_MAX_S),
-        MediaField("words", choices=("idea", "lyrics"), default="idea", required=True),
-        MediaField("title", "text"),
-        MediaField("tags", "text"),
-        MediaField("instrumental", choices=("no", "yes"), default="no", required=True),
-        MediaField("mv", "text"),
-    ]
-
-
-def _midjourney_fields(model: MediaModel) -> list[MediaField]:
-    bot = MediaField("bot", choices=("NIJI_JOURNEY",))
-    match _action(model):
-        case "mj_imagine":
-            ratios = ("1:1", "3:2", "2:3", "16:9", "9:16")
-            return [
-                MediaField("aspect", choices=ratios),
-                MediaField("mode", choices=("RELAX", "FAST", "TURBO")),
-                bot,
-            ]
-        case "mj_blend":
-            return [MediaField("dimensions", choices=("SQUARE", "PORTRAIT", "LANDSCAPE")), bot]
-        case "mj_describe" | "mj_shorten":
-            return [bot]
-        case "mj_modal":
-            return [MediaField("source", "hidden")]
-    # An action of a button below a picture.
-    return [MediaField("source", "hidden"), MediaField("custom", "hidden")]
-
-
-def _action(model: MediaModel) -> str:
-    """Return the action of a service's model, which is the model's name: such requests have no
-    model member."""
-    return model.name
-
-
 _FIELDS: Final = {
     "image": _image_fields,
     "speech": _speech_fields,
     "transcription": _transcription_fields,
     "video": _video_fields,
-    "music": _music_fields,
-    "midjourney": _midjourney_fields,
+    **{kind: service.fields for kind, service in MEDIA_SERVICES.items()},
 }
 
 
@@ -253,9 +163,9 @@ def build_request(
 
 
 def _needs_prompt(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> bool:
-    if kind == "midjourney":
-        return model.name in ("mj_imagine", "mj_shorten")
-    return kind != "transcription" and "clip" not in values
+    if kind in MEDIA_SERVICES:
+        return MEDIA_SERVICES[kind].needs_prompt(model, values)
+    return kind != "transcription"
 
 
 def _image(
@@ -316,61 +226,12 @@ def _video(
     return MediaAsk("videos", body)
 
 
-def _music(
-    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
-) -> MediaAsk:
-    if _action(model) == "suno_lyrics":
-        return MediaAsk("suno_lyrics", {"prompt": prompt})
-    named = "prompt" if values["words"] == "lyrics" else "gpt_description_prompt"
-    body: dict[str, Any] = {named: prompt} if prompt.strip() else {}
-    body |= {name: values[name] for name in ("title", "tags", "mv") if name in values}
-    if values["instrumental"] == "yes":
-        body["make_instrumental"] = True
-    if "clip" in values and "source" in values:
-        body |= {"continue_clip_id": values["clip"], "task_id": values["source"]}
-        body["continue_at"] = float(values.get("continue_at", "0"))
-    return MediaAsk("suno_music", body)
-
-
-def _midjourney(
-    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
-) -> MediaAsk:
-    """Build a Midjourney request. The caller adds its images."""
-    pictures = sum(role.startswith("picture") for role in input_names)
-    body: dict[str, Any] = {"botType": values["bot"]} if "bot" in values else {}
-    match _action(model):
-        case "mj_imagine":
-            ratio = f" --ar {values['aspect']}" if "aspect" in values else ""
-            body = {"prompt": f"{prompt.strip()}{ratio}", **body}
-            if "mode" in values:
-                body["modes"] = [values["mode"]]
-            return MediaAsk("midjourney_imagine", body)
-        case "mj_describe":
-            if not pictures:
-                raise InvalidMedia("picture", "no_picture")
-            return MediaAsk("midjourney_describe", body)
-        case "mj_blend":
-            if pictures < _BLENDED_MIN:
-                raise InvalidMedia("picture", "few_pictures", low=_BLENDED_MIN)
-            if "dimensions" in values:
-                body["dimensions"] = values["dimensions"]
-            return MediaAsk("midjourney_blend", body)
-        case "mj_shorten":
-            return MediaAsk("midjourney_shorten", {"prompt": prompt, **body})
-        case "mj_modal":
-            body = {"taskId": values.get("source", ""), "prompt": prompt}
-            return MediaAsk("midjourney_modal", body)
-    body = {"taskId": values.get("source", ""), "customId": values.get("custom", "")}
-    return MediaAsk("midjourney_action", body)
-
-
 _BUILT: Final = {
     "image": _image,
     "speech": _speech,
     "transcription": _transcription,
     "video": _video,
-    "music": _music,
-    "midjourney": _midjourney,
+    **{kind: service.build for kind, service in MEDIA_SERVICES.items()},
 }
 
 
@@ -388,14 +249,7 @@ def pictures_in(operation: str, urls: Mapping[str, str]) -> dict[str, Any]:
     return _IN_BODY[operation](urls) if urls and is_in_body(operation) else {}
 
 
-def _several(urls: Mapping[str, str]) -> dict[str, Any]:
-    return {"base64Array": [urls[role] for role in PICTURES if role in urls]}
-
-
 _IN_BODY: Final[Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]]] = {
     "videos": lambda urls: {"input_reference": {"image_url": urls["picture"]}},
-    "midjourney_imagine": _several,
-    "midjourney_blend": _several,
-    "midjourney_describe": lambda urls: {"base64": next(iter(urls.values()))},
-    "midjourney_modal": lambda urls: {"maskBase64": urls["mask"]},
+    **{name: put for one in MEDIA_SERVICES.values() for name, put in one.in_body.items()},
 }

@@ -26,14 +26,13 @@ from playground.media.answer import (
     UnreadableAnswer,
     picture_file,
     read_pictures,
-    read_song,
-    read_submitted,
     read_transcript,
     read_video,
     sound_file,
 )
 from playground.media.media import RESULT, end_media, record_heartbeat, stored_media_payer
 from playground.media.orders import body_of, form_of
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models import Attachment, MediaKind, MediaRun, RunState
 from playground.relaying.relaying import ChatRelay
 from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background
@@ -111,7 +110,7 @@ async def _read(run: MediaRun, actor: Actor, relay: ChatRelay) -> _Answer:
             body_of(run.body, run.operation, files),
             source="playground",
             request_id=run.request_id,
-            operation=run.operation,  # type: ignore[arg-type]
+            operation=run.operation,
             labels=payer.labels,
             form=form,
         ):
@@ -161,11 +160,8 @@ async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
             return {"files": [sound_file(raw, run.body["response_format"])]}
         case MediaKind.TRANSCRIPTION:
             return {"transcript": read_transcript(raw)}
-        case MediaKind.MUSIC:
-            return {"task": read_song(raw)}
-        case MediaKind.MIDJOURNEY:
-            return {"task": read_submitted(raw)}
-    return {"task": read_video(raw)}
+    service = MEDIA_SERVICES.get(run.kind)
+    return {"task": read_video(raw) if service is None else service.read_task(raw)}
 
 
 async def _pictures(raw: bytes) -> list[MadeFile]:

@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.actors import Actor, slug_of
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import PAGES
 from playground.models import MediaKind
 from playground.models_offered.offered_models import offered_kinds
@@ -27,8 +28,7 @@ _TABS: Final = (
     Tab("speech", PAGES[MediaKind.SPEECH], "message-square", MediaKind.SPEECH),
     Tab("transcription", PAGES[MediaKind.TRANSCRIPTION], "mic", MediaKind.TRANSCRIPTION),
     Tab("video", PAGES[MediaKind.VIDEO], "play", MediaKind.VIDEO),
-    Tab("music", PAGES[MediaKind.MUSIC], "music", MediaKind.MUSIC),
-    Tab("midjourney", PAGES[MediaKind.MIDJOURNEY], "layers", MediaKind.MIDJOURNEY),
+    *(Tab(one.page, one.title, one.icon, one.kind) for one in MEDIA_SERVICES.values()),
     Tab("realtime", _("Realtime"), "zap", "realtime"),
     Tab("gallery", _("Gallery"), "folder", ""),
 )

@@ -2,7 +2,8 @@
 gallery."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final
 
 from django.http import (
     Http404,
@@ -37,7 +38,7 @@ from playground.media.media import (
 )
 from playground.media.orders import add_media_file, bounds_of, read_order
 from playground.media.page import (
-    SERVICES,
+    RunDisplay,
     batch_of,
     button_prices,
     describe_runs,
@@ -48,59 +49,42 @@ from playground.media.page import (
 )
 from playground.media.rules import pictures_in
 from playground.media.runs import start_media
+from playground.media.service import PlayedFile
 from playground.media.tabs import tabs_context
+from playground.media.task_services import MEDIA_SERVICES
 from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.errors import DatabaseAway, DatabaseRefused
-from relay.pages.page_operations import PAGE_PATHS, PageOperation
+from relay.pages.page_operations import PAGE_PATHS
 from relay.upstream.failures import UpstreamFailed
 
 GALLERY_MAX: Final = 24
+_VIDEO: Final = PlayedFile("video.mp4", "video/mp4")
 
 
 @organisation_page("playground.read")
 @require_safe
 def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     """Show a media page. `again` is a run whose settings the form starts with, `picture` a file of
-    the actor; `extend` is a song that a `clip` continues, `sing` a run whose lyrics are to be
-    sung."""
+    the actor. A task service may read other values."""
     values = form_values(request.GET)
-    if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
-        values = _initial_music_values(actor, values)
+    if kind in MEDIA_SERVICES:
+        values = MEDIA_SERVICES[kind].initial(values, partial(_read_run, actor))
     if again := values.pop("again", ""):
         repeated = values_of_run(access_media_run(actor, again))
         if "picture" in values:
             repeated.pop("mask", "")
         values = repeated | values
-    return _page(request, actor, MediaKind(kind), values)
+    return _page(request, actor, kind, values)
 
 
-def _initial_music_values(actor: Actor, values: dict[str, str]) -> dict[str, str]:
-    """Return the initial values of a form that continues a result."""
-    run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
-    (run_display,) = describe_runs([run])
-    if run_display.song is None:
-        raise Http404
-    payer = {name: values_of_run(run)[name] for name in ("key", "project")}
-    begun = {**payer, "model": "suno_music"}
-    if "sing" in values:
-        return {
-            **begun,
-            "words": "lyrics",
-            "title": run_display.song.title,
-            "prompt": run_display.song.text,
-        }
-    number = values.get("clip", "")
-    clips = [clip for clip in run_display.song.clips if str(clip.number) == number and clip.id]
-    if not clips:
-        raise Http404
-    seconds = f"{clips[0].seconds:g}"
-    return {
-        **run.settings, **begun, "source": run.task, "clip": clips[0].id, "continue_at": seconds,
-        "title": clips[0].title,
-    }  # fmt: skip
+def _read_run(actor: Actor, id: str) -> tuple[RunDisplay, dict[str, str]]:
+    """Return a run of the actor for display, and the values of its form."""
+    run = access_media_run(actor, id)
+    (one,) = describe_runs([run])
+    return one, values_of_run(run)
 
 
 @organisation_page("playground.use")
@@ -110,7 +94,7 @@ def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
     kind = _kind(request)
     context = form_context(actor, kind, form_values(request.POST))
     # The actions of a service differ in more than their fields, so the whole form is replaced.
-    part = "_media_form.html" if kind in SERVICES else "_media_fields.html"
+    part = "_media_form.html" if kind in MEDIA_SERVICES else "_media_fields.html"
     return render(request, f"playground/media/{part}", context)
 
 
@@ -164,7 +148,7 @@ async def media_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return await run_in_database(_show_started, request, actor, kind, runs)
 
 
-def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpRequest) -> MediaOrder:
+def _order(actor: Actor, kind: str, form: dict[str, str], request: HttpRequest) -> MediaOrder:
     mask = request.FILES.get("painted")
     if mask is not None and mask.size:
         form["mask"] = add_media_file(actor, kind, "mask", "mask.png", mask.read()).text_id
@@ -172,7 +156,7 @@ def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpReq
 
 
 def _show_refusal(
-    request: HttpRequest, actor: Actor, kind: MediaKind, context: dict[str, Any]
+    request: HttpRequest, actor: Actor, kind: str, context: dict[str, Any]
 ) -> HttpResponse:
     form = context.pop("form")
     if not is_htmx(request):
@@ -184,7 +168,7 @@ def _show_refusal(
 
 
 def _show_started(
-    request: HttpRequest, actor: Actor, kind: MediaKind, runs: list[MediaRun]
+    request: HttpRequest, actor: Actor, kind: str, runs: list[MediaRun]
 ) -> HttpResponse:
     if not is_htmx(request):
         return see_other(page_name(kind), slug_of(actor))
@@ -241,16 +225,14 @@ def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     run = access_media_run(actor, id)
     input_names = {one.role: one.name for one in run.files.all() if one.role != RESULT}
     urls = {role: f"https://example.com/{name}" for role, name in input_names.items()}
-    if run.kind == MediaKind.MIDJOURNEY:
+    if run.kind in MEDIA_SERVICES:
         urls = dict.fromkeys(input_names, "data:image/png;base64,…")
     in_body, files = pictures_in(run.operation, urls), {}
     body = {**run.body, **in_body}
     if input_names and not in_body:
         names = {"picture": "image", "mask": "mask", "sound": "file"}
         files = {names[role]: name for role, name in input_names.items()}
-    call = SnippetRequest(
-        run.operation, PAGE_PATHS[cast(PageOperation, run.operation)], body, files=files
-    )
+    call = SnippetRequest(run.operation, PAGE_PATHS[run.operation], body, files=files)
     context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
     return render(request, "playground/media/_media_code.html", context)
 
@@ -277,23 +259,27 @@ async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 @organisation_page("playground.read")
 @require_safe
 async def media_clip(request: HttpRequest, actor: Actor, id: str, number: int) -> HttpResponseBase:
-    """Stream the sound of a song's clip, or the range that a player asks for, from its provider."""
-    return await _pass_file(request, actor, id, MediaKind.MUSIC, number)
+    """Stream a file of a task service, or the range that a player asks for, from its provider."""
+    return await _pass_file(request, actor, id, None, number)
 
 
 async def _pass_file(
-    request: HttpRequest, actor: Actor, id: str, kind: MediaKind, number: int = 0
+    request: HttpRequest, actor: Actor, id: str, kind: str | None, number: int = 0
 ) -> HttpResponseBase:
     run = await run_in_database(access_media_run, actor, id)
-    if not run.task or run.kind != kind:
+    service = MEDIA_SERVICES.get(run.kind)
+    played = _VIDEO if service is None else service.plays
+    if not run.task or (service is None) == (kind is None) or played is None:
         raise Http404
     try:
         payer = await run_in_database(stored_media_payer, run)
         relay = relay_of(request)
         principal = await payer.principal(actor, relay)
         wanted = request.headers.get("range", "").encode("latin-1", "ignore")
-        if kind == MediaKind.MUSIC:
-            content = await relay.clip_content(principal, run.task, number, range_=wanted)
+        if service is not None:
+            content = await relay.service_file(
+                service.service, principal, run.task, number, range_=wanted
+            )
         else:
             content = await relay.video_content(principal, run.task, range_=wanted)
     except RequestFault as fault:
@@ -304,10 +290,9 @@ async def _pass_file(
     for name, value in content.headers.items():
         response[name] = value
     how = "attachment" if "download" in request.GET else "inline"
-    if kind == MediaKind.MUSIC:
-        response["Content-Type"] = "audio/mpeg"
-    name = "song.mp3" if kind == MediaKind.MUSIC else "video.mp4"
-    response["Content-Disposition"] = f'{how}; filename="{name}"'
+    if service is not None:
+        response["Content-Type"] = played.media_type
+    response["Content-Disposition"] = f'{how}; filename="{played.name}"'
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -327,13 +312,13 @@ def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
     runs = search_media(actor, words.replace("\x00", ""), kind)
     if before := parse_id(request.GET.get("before", "")):
         runs = runs.filter(id__lt=before)
-    runs_shown = describe_runs(runs[: GALLERY_MAX + 1], button_prices(actor, MediaKind.MIDJOURNEY))
+    runs_shown = describe_runs(runs[: GALLERY_MAX + 1], button_prices(actor, *MEDIA_SERVICES))
     context = {
         "slug": slug_of(actor),
         "shown": runs_shown[:GALLERY_MAX],
         "more": runs_shown[GALLERY_MAX - 1].id if len(runs_shown) > GALLERY_MAX else "",
         "q": words,
-        "kind": kind if kind in MediaKind.values else "",
+        "kind": kind if kind in PAGES else "",
         "kinds": [(value, str(word)) for value, word in PAGES.items()],
         **tabs_context(actor, "gallery"),
     }
@@ -342,17 +327,17 @@ def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
 
 
-def _kind(request: HttpRequest) -> MediaKind:
-    kind = request.POST.get("kind", "")
-    if kind not in MediaKind.values:
+def _kind(request: HttpRequest) -> str:
+    kind = str(request.POST.get("kind", ""))
+    if kind not in PAGES:
         raise Http404
-    return MediaKind(kind)
+    return kind
 
 
 def _page(
     request: HttpRequest,
     actor: Actor,
-    kind: MediaKind,
+    kind: str,
     values: Mapping[str, str],
     more: Mapping[str, Any] | None = None,
     status: int = 200,

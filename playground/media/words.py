@@ -7,7 +7,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from playground.media.rules import MediaField
+from playground.media.service import MediaField
+from playground.media.task_services import MEDIA_SERVICES
 from playground.models import MediaKind
 
 PAGES: Final[Mapping[str, Promise]] = {
@@ -15,8 +16,7 @@ PAGES: Final[Mapping[str, Promise]] = {
     MediaKind.SPEECH: _("Speech"),
     MediaKind.TRANSCRIPTION: _("Transcription"),
     MediaKind.VIDEO: _("Video"),
-    MediaKind.MUSIC: _("Music"),
-    MediaKind.MIDJOURNEY: _("Midjourney"),
+    **{kind: service.title for kind, service in MEDIA_SERVICES.items()},
 }
 FIELDS: Final[Mapping[str, Promise]] = {
     "model": _("Model"),
@@ -38,42 +38,17 @@ FIELDS: Final[Mapping[str, Promise]] = {
     "language": _("Language spoken"),
     "timestamps": _("Timestamps"),
     "seconds": _("Length in seconds"),
-    "words": _("The text is"),
-    "title": pgettext_lazy("song", "Title"),
-    "tags": _("Musical style"),
-    "instrumental": _("Instrumental"),
-    "mv": _("Version"),
-    "continue_at": _("Continue at second"),
-    "aspect": _("Aspect ratio"),
-    "mode": pgettext_lazy("pictures", "Speed"),
-    "bot": _("Style"),
-    "dimensions": pgettext_lazy("picture", "Shape"),
+    **{name: word for one in MEDIA_SERVICES.values() for name, word in one.labels.items()},
 }
 HINTS: Final[Mapping[str, Promise]] = {
     "instructions": _("How it should sound, such as “calm and slow”."),
     "language": _("A code such as en or zh. Detected when empty."),
     "speed": _("1 is normal speed."),
-    "tags": _("Such as “acoustic folk, warm, slow”."),
-    "mv": _("Such as chirp-v4."),
+    **{name: word for one in MEDIA_SERVICES.values() for name, word in one.hints.items()},
 }
 # Names of the actions of services whose models are named after them.
 ACTIONS: Final[Mapping[str, Promise]] = {
-    "suno_music": _("Song"),
-    "suno_lyrics": _("Lyrics"),
-    "mj_imagine": _("Imagine: a picture from words"),
-    "mj_blend": _("Blend: one picture of several"),
-    "mj_describe": _("Describe: words for a picture"),
-    "mj_shorten": _("Shorten: a prompt without what does nothing"),
-    "mj_upscale": _("Upscale"),
-    "mj_variation": _("Variation"),
-    "mj_high_variation": _("Strong variation"),
-    "mj_low_variation": _("Subtle variation"),
-    "mj_reroll": _("Run again"),
-    "mj_pan": _("Pan"),
-    "mj_zoom": _("Zoom out"),
-    "mj_custom_zoom": _("Custom zoom"),
-    "mj_inpaint": _("Vary a region"),
-    "mj_modal": _("Change"),
+    name: word for one in MEDIA_SERVICES.values() for name, word in one.actions.items()
 }
 _VALUES: Final[Mapping[str, Promise]] = {
     "auto": _("Automatic"),
@@ -90,20 +65,14 @@ _VALUES: Final[Mapping[str, Promise]] = {
     "translate": _("Text translated to English"),
     "yes": _("Yes"),
     "no": _("No"),
-    "idea": _("A description of the song"),
-    "lyrics": _("The lyrics"),
-    "NIJI_JOURNEY": _("Anime (Niji)"),
-    "RELAX": pgettext_lazy("speed", "Relaxed"),
-    "FAST": pgettext_lazy("speed", "Fast"),
-    "TURBO": pgettext_lazy("speed", "Turbo"),
-    "SQUARE": _("Square"),
-    "PORTRAIT": _("Portrait"),
-    "LANDSCAPE": _("Landscape"),
+    **{name: word for one in MEDIA_SERVICES.values() for name, word in one.values.items()},
 }
 # Formats and voices are names that are not translated.
 _NAMES: Final = frozenset({"voice", "output_format", "response_format"})
 # Values that a person has typed.
-_TYPED: Final = frozenset({"title", "tags", "mv", "instructions", "language", "continue_at"})
+_TYPED: Final = frozenset(
+    {"instructions", "language", *(name for one in MEDIA_SERVICES.values() for name in one.typed)}
+)
 
 
 def model_word(model: str) -> str:

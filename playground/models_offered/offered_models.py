@@ -15,10 +15,11 @@ from gateway.channels.served_models import price_of, prices_in_force, served_mod
 from gateway.model_entries.entries import absent_names, overrides_of
 from gateway.model_entries.rules import merge_entries
 from gateway.models import Channel, InstallationSetting, ModelEntry, Route
-from gateway.providers import provider_named
+from gateway.providers import PROVIDERS
+from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
 from lib import clock
 from playground.models_offered.media_model import MediaModel
@@ -126,7 +127,11 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
 def capabilities_of_model(model: str) -> Capabilities:
     """Return a model's capabilities at its first channel."""
     for channel, route in _places_of(model, _enabled_channels()):
-        can = capabilities_of(_upstream(route, model), provider_named(channel.provider), model)
+        provider = PROVIDERS.get(channel.provider)
+        if provider is None:
+            # Its extension is off.
+            continue
+        can = capabilities_of(_upstream(route, model), provider, model)
         entry = ModelEntry.objects.filter(name=model).first()
         return apply_overrides(can, merge_entries(overrides_of(entry), route.can.items()))
     return UNKNOWN

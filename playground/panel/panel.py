@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.access.actors import Actor
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from lib.ids import id_text
 from playground.models_offered.offered_models import capabilities_of_model
 from playground.panel.parameters import Parameter, parameters_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 
 Kind = Literal["number", "integer", "choice", "list"]
 STOPS_MAX: Final = 4

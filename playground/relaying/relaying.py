@@ -11,7 +11,6 @@ from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.hold_sizes.bound import Bound
 from relay.media.task_content import VideoContent
-from relay.pages.page_operations import PageOperation
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.options import Source
 from relay.requests.outcome import Outcome
@@ -29,7 +28,7 @@ class ChatRelay(Protocol):
         principal: Principal,
         body: bytes,
         *,
-        operation: PageOperation = "chat_completions",
+        operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> Bound:
@@ -45,7 +44,7 @@ class ChatRelay(Protocol):
         *,
         source: Source,
         request_id: UUID | None = None,
-        operation: PageOperation = "chat_completions",
+        operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
         client_app: str = PLAYGROUND,
@@ -59,10 +58,10 @@ class ChatRelay(Protocol):
         """Return a finished video, streamed from its provider. Raises RequestFault, UpstreamFailed,
         DatabaseFailed."""
 
-    async def clip_content(
-        self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
+    async def service_file(
+        self, service: str, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
-        """Return the sound of a clip of a finished song, streamed from its provider. Clips are
+        """Return a file of a finished task of that service, streamed from its provider. Files are
         numbered from 0. Raises RequestFault, UpstreamFailed, DatabaseFailed."""
 
 

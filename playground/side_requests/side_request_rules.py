@@ -3,7 +3,7 @@ as the model allows."""
 
 from typing import Any, Final
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from playground.panel.parameters import wire_of
 
 _THINKING_MAX: Final = 560

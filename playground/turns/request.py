@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from playground.panel.parameters import wire_of
 from playground.panel.settings import Settings
 from playground.panel.variables import fill

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from accounts.access.actors import Actor
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from playground.models import Message

@@ -4,7 +4,7 @@ at a time."""
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from playground.side_requests.side_request_rules import aside_request
 from playground.turns.context_window import PathMessage, text_tokens
 

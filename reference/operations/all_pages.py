@@ -35,20 +35,7 @@ from reference.operations.media_pages import (
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
 from reference.operations.realtime_pages import AUTH_TOKENS, CLIENT_SECRETS, GEMINI_LIVE, REALTIME
-from reference.operations.task_pages import (
-    ACTION,
-    BLEND,
-    CHANGE,
-    DESCRIBE,
-    IMAGINE,
-    LYRICS,
-    MIDJOURNEY_TASK,
-    MIDJOURNEY_TASKS,
-    MUSIC,
-    SHORTEN,
-    SUNO_TASK,
-    SUNO_TASKS,
-)
+from reference.operations.task_services import SERVICE_PAGES
 from reference.operations.text_pages import (
     COMPLETIONS,
     EDITS,
@@ -57,17 +44,10 @@ from reference.operations.text_pages import (
     MODERATIONS,
     RERANK,
 )
-from reference.operations.video_pages import (
-    GENERATIONS,
-    JIMENG,
-    KLING_IMAGE,
-    KLING_TEXT,
-    VEO,
-    VIDEO,
-    VIDEOS,
-)
+from reference.operations.video_pages import GENERATIONS, VEO, VIDEO, VIDEOS
 
 GOOGLE_CHATS: Final = (GEMINI, INTERACTIONS, STORED_INTERACTIONS)
+_OF_SERVICES: Final = tuple(page for pages in SERVICE_PAGES for page in pages.videos)
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, *GOOGLE_CHATS, CONVERSE)),
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
@@ -76,12 +56,8 @@ GROUPS: Final[tuple[Group, ...]] = (
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
     Group(_("Realtime"), (REALTIME, CLIENT_SECRETS, LIVE, GEMINI_LIVE, AUTH_TOKENS)),
-    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
-    Group(
-        _("Midjourney"),
-        (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
-    ),
-    Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),
+    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, *_OF_SERVICES, VEO)),
+    *(group for pages in SERVICE_PAGES for group in pages.groups),
     Group(
         _("Other"),
         (PASS_THROUGH,),

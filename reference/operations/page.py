@@ -23,7 +23,8 @@ class Field:
 class ReferencePage:
     """One page. `operations` are named as in `relay/endpoints/table.py`; the first is that of the
     example. `example` is the body of a valid request, with the model's name in `model_field`,
-    `files` are those of its form by field, and `path` is where it is sent."""
+    `files` are those of its form by field, and `path` is where it is sent. `members` are those of
+    the answer, where `reference/answers/schemas.py` has none."""
 
     slug: str
     title: Promise
@@ -37,6 +38,7 @@ class ReferencePage:
     argument: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     model_field: str = "model"
+    members: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.example_models import JIMENG_MODEL, KLING_MODEL, VEO_MODEL, VIDEO_MODEL
+from gateway.code_examples.example_models import VEO_MODEL, VIDEO_MODEL
 from reference.operations.page import MAX_COST, MODEL_FIELD, PASSED, USER, Field, ReferencePage
 
 _ID: Final = Field("id", "string", _("The video ID, in the path."), True)
-_HELD: Final = _(
+VIDEO_HELD: Final = _(
     "The price of the whole video is reserved when it is ordered, and charged once it is "
     "completed. A "
     "failed video costs nothing. A video without an end after 24 hours fails."
@@ -17,57 +17,11 @@ _FAILED: Final = _(
     "Status: queued, in_progress, completed or failed. A failed video has error, with code and "
     "message."
 )
-_DROPPED: Final = _(
+VIDEO_DROPPED: Final = _(
     "Parameters that the model's provider has no counterpart for are named in "
     "x-weir-dropped-params."
 )
-_TEAM: Final = _("All API keys of the team can use a video; for all others it does not exist.")
-
-_KLING_FIELDS: Final = (
-    Field("model_name, model", "string", _("The model to use. Default: kling-v1.")),
-    Field("duration", "string | integer", _("Length, in seconds. Default: 5."), limits="5, 10"),
-    Field(
-        "mode", "string", _("Sets the resolution: 720p or 1080p. Default: std."), limits="std, pro"
-    ),
-    Field(
-        "aspect_ratio",
-        "string",
-        _("Default: 16:9."),
-        limits="16:9, 9:16, 1:1, 4:3, 3:4, 3:2, 2:3, 21:9",
-    ),
-    Field("width, height", "integer", _("In place of aspect_ratio: the nearest one.")),
-    Field("negative_prompt", "string", PASSED),
-    Field("cfg_scale", "number", PASSED, limits="0–1"),
-    Field("camera_control", "object", PASSED),
-    Field("seed, fps, response_format", "integer | string", PASSED),
-    Field("metadata", "object", _("More parameters of the provider.")),
-    Field(
-        "callback_url, external_task_id",
-        "string",
-        _("Not used. Retrieve the video, follow its events, or add a webhook in the settings."),
-    ),
-    Field("n", "integer", _("Number of videos: 1.")),
-    USER,
-    MAX_COST,
-)
-_KLING_ANSWER: Final = """{
-  "code": 0, "message": "SUCCEED", "request_id": "019a…",
-  "data": {
-    "task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "task_status": "succeed",
-    "task_status_msg": "", "task_info": {},
-    "created_at": 1767000900000, "updated_at": 1767000990000,
-    "task_result": {"videos": [{
-      "id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "duration": "5",
-      "url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content"
-    }]}
-  },
-  "task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "status": "completed",
-  "url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content",
-  "format": "mp4", "metadata": {"duration": 5, "width": 1280, "height": 720}, "error": null
-}"""
-_KLING_STATES: Final = _(
-    "task_status: submitted, processing, succeed or failed. A link is retrieved with your API key."
-)
+VIDEO_TEAM: Final = _("All API keys of the team can use a video; for all others it does not exist.")
 
 VIDEOS: Final = ReferencePage(
     slug="videos",
@@ -103,7 +57,7 @@ VIDEOS: Final = ReferencePage(
   "expires_at": null, "seconds": "4", "size": "1280x720", "prompt": "A river at dawn",
   "remixed_from_video_id": null, "error": null
 }""",
-    notes=(_HELD, _TEAM),
+    notes=(VIDEO_HELD, VIDEO_TEAM),
 )
 VIDEO: Final = ReferencePage(
     slug="video",
@@ -138,7 +92,7 @@ VIDEO: Final = ReferencePage(
         ),
         _("Webhooks for video.completed and video.failed are added in the settings."),
         _("The content is there until expires_at, unless the provider deletes it earlier."),
-        _TEAM,
+        VIDEO_TEAM,
     ),
     argument="video_1",
 )
@@ -185,111 +139,7 @@ GET
   "format": "mp4", "metadata": {"duration": 4, "width": 720, "height": 1280},
   "error": null
 }""",
-    notes=(_HELD, _FAILED, _TEAM),
-)
-KLING_TEXT: Final = ReferencePage(
-    slug="kling-text2video",
-    title=_("Kling: text to video"),
-    summary=_(
-        "Orders a video in Kling's format, with every video model, and retrieves it by its ID."
-    ),
-    operations=("kling_text2video", "kling_video"),
-    path="/kling/v1/videos/text2video",
-    fields=(
-        Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
-        *_KLING_FIELDS,
-    ),
-    example={
-        "model_name": KLING_MODEL,
-        "prompt": "A river at dawn",
-        "duration": "5",
-        "mode": "std",
-    },
-    answer=_KLING_ANSWER,
-    notes=(_HELD, _KLING_STATES, _DROPPED, _TEAM),
-    model_field="model_name",
-)
-KLING_IMAGE: Final = ReferencePage(
-    slug="kling-image2video",
-    title=_("Kling: image to video"),
-    summary=_(
-        "Orders a video that begins with an image, in Kling's format, with every video model."
-    ),
-    operations=("kling_image2video",),
-    path="/kling/v1/videos/image2video",
-    fields=(
-        Field("image", "string", _("First image: a link, a data URL, or base64 alone."), True),
-        Field("image_tail", "string", _("Last image, for providers that support it.")),
-        Field("prompt", "string", _("What the video shows."), limits="1–32000"),
-        *_KLING_FIELDS,
-    ),
-    example={
-        "model_name": KLING_MODEL,
-        "image": "https://pictures.example/boat.png",
-        "prompt": "The boat drifts away",
-        "duration": "5",
-    },
-    answer=_KLING_ANSWER,
-    notes=(_HELD, _KLING_STATES, _DROPPED, _TEAM),
-    model_field="model_name",
-)
-JIMENG: Final = ReferencePage(
-    slug="jimeng",
-    title=_("Jimeng videos"),
-    summary=_(
-        "Orders a video in Jimeng's format, with every video model. Send the answer's task_id with "
-        "Action=CVSync2AsyncGetResult to retrieve it. Requests are not signed: send your API key."
-    ),
-    operations=("jimeng_videos",),
-    path="/jimeng?Action=CVSync2AsyncSubmitTask&Version=2022-08-31",
-    fields=(
-        Field(
-            "Action",
-            "string",
-            _("In the query: CVSync2AsyncSubmitTask or CVSync2AsyncGetResult."),
-            True,
-        ),
-        Field("Version", "string", _("In the query. Default: 2022-08-31."), limits="2022-08-31"),
-        Field("req_key", "string", _("The model to use. See GET /v1/models."), True),
-        Field("prompt", "string", _("What the video shows. Required without an image.")),
-        Field(
-            "image_urls, binary_data_base64",
-            "string[]",
-            _("First image: a link, or base64."),
-            limits="≤ 1",
-        ),
-        Field(
-            "frames", "integer", _("Length: 24 frames a second, and one more."), limits="121, 241"
-        ),
-        Field(
-            "aspect_ratio", "string", _("Default: 16:9."), limits="16:9, 4:3, 1:1, 3:4, 9:16, 21:9"
-        ),
-        Field("seed", "integer", PASSED),
-        Field("task_id", "string", _("Of the video, to retrieve it.")),
-        MAX_COST,
-    ),
-    example={"req_key": JIMENG_MODEL, "prompt": "A river at dawn", "frames": 121},
-    answer="""CVSync2AsyncSubmitTask
-{
-  "code": 10000, "message": "Success", "request_id": "019a…", "status": 10000,
-  "time_elapsed": "0ms", "data": {"task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt"}
-}
-
-CVSync2AsyncGetResult
-{
-  "code": 10000, "message": "Success", "request_id": "019a…", "status": 10000,
-  "time_elapsed": "0ms", "data": {
-    "status": "done", "image_urls": null, "binary_data_base64": [], "resp_data": "",
-    "video_url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content"
-  }
-}""",
-    notes=(
-        _HELD,
-        _("Status: in_queue, generating or done. A failed video has a code other than 10000."),
-        _DROPPED,
-        _TEAM,
-    ),
-    model_field="req_key",
+    notes=(VIDEO_HELD, _FAILED, VIDEO_TEAM),
 )
 VEO: Final = ReferencePage(
     slug="predict-long-running",
@@ -359,7 +209,7 @@ GET
   }}
 }}""",
     notes=(
-        _HELD,
+        VIDEO_HELD,
         _(
             "A failed video has error, with a code of google.rpc. One that was filtered has "
             "raiMediaFilteredReasons."
@@ -369,7 +219,7 @@ GET
             "google-genai orders videos of the Gemini API up to version 2. Later versions retrieve "
             "and download them."
         ),
-        _DROPPED,
-        _TEAM,
+        VIDEO_DROPPED,
+        VIDEO_TEAM,
     ),
 )

@@ -4,7 +4,6 @@ admission.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -42,9 +41,7 @@ Statement = tuple[str, Mapping[str, object]]
 # Unknown keys are cached too, so that guessing keys does not load the database.
 _CACHED_MAX = 20_000
 KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
-MJ_HEADERS = KEY_HEADERS | {b"mj-api-secret"}
 KEY_PROTOCOL = "openai-insecure-api-key."
-_MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
 
 
 class ApplicableBudget(NamedTuple):
@@ -200,20 +197,20 @@ NO_CREDENTIALS: Final = Credentials(None, False)
 def read_credentials(
     headers: Iterable[tuple[bytes, bytes]],
     query: bytes = b"",
-    path: str = "",
+    own_header: bytes = b"",
     subprotocols: Iterable[str] = (),
 ) -> Credentials:
     """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
-    `mj-api-secret` below the paths of Midjourney; from `?key=` when a query is given (only some
-    endpoints accept it there; ephemeral tokens as `?access_token=`); and from the subprotocols of a
-    WebSocket, because pages can set no headers. The same key twice counts as one. A signature of
-    AWS is no key.
+    `own_header`, one that a task service has for it; from `?key=` when a query is given
+    (only some endpoints accept it there; ephemeral tokens as `?access_token=`); and from the
+    subprotocols of a WebSocket, because pages can set no headers. The same key twice counts as one.
+    A signature of AWS is no key.
     """
     keys, broken, signed = set[str](), False, False
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
             keys.add(name.removeprefix(KEY_PROTOCOL))
-    names = MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else KEY_HEADERS
+    names = KEY_HEADERS | {own_header} if own_header else KEY_HEADERS
     for line, value in headers:
         if line not in names:
             continue

@@ -176,7 +176,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
         fields.append((b"connection", b"close"))
     if family is not None:
         # A provider's own refusal is passed on, because clients of these services know it.
-        status = 200 if task_errors.is_own(family, error.code) else error.status
+        status = 200 if family.is_own(error.code) else error.status
         body = task_errors.render(family, error.kind, error.message, request_id, error.code)
         return ErrorResponse(status, fields, body)
     target = invocation.target

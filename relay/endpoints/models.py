@@ -9,8 +9,9 @@ from dialects.endpoints import models_list
 from dialects.endpoints.models_list import ListForm, ModelRow
 from dialects.errors.errors import RequestFault
 from gateway.channel_order.channel_order import Candidate, plan
+from gateway.providers.capabilities import Capabilities
 from gateway.providers.lifecycle import shutdown_date
-from gateway.providers.models import Capabilities, find_row
+from gateway.providers.models import find_row
 from gateway.providers.overrides import UNSAID, apply_overrides
 from gateway.providers.parameters import supported_parameters
 from relay.catalogue.snapshot import Snapshot

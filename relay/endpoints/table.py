@@ -13,7 +13,7 @@ management API.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 from urllib.parse import parse_qsl
 
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
@@ -25,8 +25,6 @@ from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
-from dialects.media.midjourney import Submitted
-from dialects.media.suno import MODEL_OF
 from gateway.channels.passthrough.rules import METHODS, ROOT
 from lib.extensions.installed import extend
 from relay.config import BODY_BYTES_MAX as _BODY
@@ -45,6 +43,7 @@ from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.passthrough.endpoint import pass_through
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.endpoints.responses_socket.connection import open_responses
+from relay.endpoints.service_rows import QUESTION_BYTES_MAX
 from relay.endpoints.stored_responses import (
     cancel_interaction,
     cancel_response,
@@ -52,31 +51,20 @@ from relay.endpoints.stored_responses import (
     show_interaction,
     show_response,
 )
+from relay.endpoints.task_services import SERVICE_ROWS
 from relay.front.request import Endpoint, Request
-from relay.media import midjourney_answers, suno_answers
 from relay.media.linked_picture import stream_linked_picture
-from relay.media.midjourney_picture import stream_picture
 from relay.media.task_answers import (
     list_videos,
     show_generation,
-    show_jimeng_result,
-    show_kling_video,
     show_veo_operation,
     show_video,
 )
-from relay.media.task_clips import stream_file
 from relay.media.task_content import stream_content
 from relay.media.task_events import stream_events
 from relay.operations.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
-from relay.operations.kling_operations import (
-    IMAGE_TO_VIDEO,
-    JIMENG_VIDEOS,
-    PREDICT_LONG_RUNNING,
-    TEXT_TO_VIDEO,
-)
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
-from relay.operations.task_operations import submit_picture, submit_song
 from relay.operations.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -85,6 +73,7 @@ from relay.operations.unary import (
     RERANK_COHERE,
     RERANK_JINA,
 )
+from relay.operations.veo_operation import PREDICT_LONG_RUNNING
 from relay.operations.video_operations import VIDEO_GENERATIONS, VIDEOS
 from relay.realtime.gemini_live.new_auth_token import create_auth_token
 from relay.realtime.gemini_live.open_connection import open_live_connection
@@ -110,8 +99,6 @@ _DEFAULT_ESTIMATED: Final = "/v1/chat/completions"
 _NOT_ESTIMATED: Final = (
     "endpoint must be the path of a generating POST, such as /v1/messages, not {}"
 )
-# The maximum body of a query for one task.
-_QUESTION: Final = 64 * 1024
 
 _CHAT: Final = Endpoint(generate, ("POST",), "openai", "chat_completions", _BODY)
 _RESPONSES: Final = Endpoint(
@@ -237,121 +224,20 @@ _LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiG
 _CONSTRAINED: Final = replace(_LIVE, secret_prefix=AUTH_TOKEN_PREFIX)
 # Keys may call these that may open sessions.
 _AUTH_TOKENS: Final = Endpoint(
-    create_auth_token, ("POST",), "gemini", "realtime", body_bytes_max=_QUESTION,
+    create_auth_token, ("POST",), "gemini", "realtime", body_bytes_max=QUESTION_BYTES_MAX,
     shows="auth_token", key_in_query=True,
 )  # fmt: skip
 _CLIENT_SECRETS: Final = Endpoint(
-    create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
+    create_client_secret, ("POST",), operation="realtime", body_bytes_max=QUESTION_BYTES_MAX,
     shows="client_secret",
 )  # fmt: skip
 _GPT_LIVE: Final = Endpoint(
     open_live, ("GET", "POST"), operation="live_sessions", socket=open_live,
     reading=Endpoint(refuse_live, ("POST",), operation="live_calls"),
 )  # fmt: skip
-# Midjourney's paths, by the speed mode of the picture.
-_MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
-    "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
-}  # fmt: skip
-_SUBMITTED: Final[dict[Submitted, str]] = {
-    "imagine": "midjourney_imagine",
-    "change": "midjourney_change",
-    "simple-change": "midjourney_simple_change",
-    "describe": "midjourney_describe",
-    "blend": "midjourney_blend",
-    "action": "midjourney_action",
-    "modal": "midjourney_modal",
-    "shorten": "midjourney_shorten",
+_SERVICES: Final[dict[str, Endpoint]] = {
+    path: row for rows in SERVICE_ROWS.values() for path, row in rows.exact.items()
 }
-_MIDJOURNEY_LIST: Final = Endpoint(
-    midjourney_answers.list_tasks, ("POST",), operation="midjourney_tasks",
-    body_bytes_max=_QUESTION, shows="midjourney_tasks",
-)  # fmt: skip
-_SUNO_LIST: Final = Endpoint(
-    suno_answers.list_tasks, ("POST",), operation="suno_tasks", body_bytes_max=_QUESTION,
-    shows="suno_tasks",
-)  # fmt: skip
-_TASK_SERVICES: Final[dict[str, Endpoint]] = (
-    {
-        f"{root}/submit/{path}": Endpoint(
-            generate, ("POST",), "openai", operation, _BODY, unary=submit_picture(path, mode)
-        )
-        for path, operation in _SUBMITTED.items()
-        for mode, root in _MIDJOURNEY_ROOTS.items()
-    }
-    | {f"{root}/task/list-by-condition": _MIDJOURNEY_LIST for root in _MIDJOURNEY_ROOTS.values()}
-    | {
-        f"/suno/submit/{action}": Endpoint(
-            generate, ("POST",), "openai", model, _BODY, unary=submit_song(action)
-        )
-        for action, model in MODEL_OF.items()
-    }
-    | {"/suno/fetch": _SUNO_LIST}
-)
-_MIDJOURNEY_TASK: Final = Endpoint(
-    midjourney_answers.show_task, ("GET",), operation="midjourney_tasks",
-    shows="midjourney_task", path_names="task",
-)  # fmt: skip
-_MIDJOURNEY_IMAGE: Final = Endpoint(
-    stream_picture, ("GET",), operation="midjourney_tasks", shows="midjourney_image",
-    path_names="task", opens_by_link=True,
-)  # fmt: skip
-_OF_TASK: Final[dict[str, Endpoint]] = {
-    f"{root}/{path}": endpoint
-    for path, endpoint in (
-        ("task/{id}/fetch", _MIDJOURNEY_TASK),
-        (
-            "task/{id}/image-seed",
-            replace(
-                _MIDJOURNEY_TASK, handler=midjourney_answers.show_seed, shows="midjourney_seed"
-            ),
-        ),
-        ("image/{id}", _MIDJOURNEY_IMAGE),
-    )
-    for root in _MIDJOURNEY_ROOTS.values()
-} | {
-    "/suno/fetch/{id}": Endpoint(
-        suno_answers.show_task,
-        ("GET",),
-        operation="suno_tasks",
-        shows="suno_task",
-        path_names="task",
-    ),
-    "/suno/file/{id}": Endpoint(
-        stream_file,
-        ("GET",),
-        operation="suno_tasks",
-        shows="suno_file",
-        path_names="task",
-        opens_by_link=True,
-    ),
-}
-_TEXT_TO_VIDEO: Final = Endpoint(
-    generate, ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
-)
-_IMAGE_TO_VIDEO: Final = replace(
-    _TEXT_TO_VIDEO, operation="kling_image2video", unary=IMAGE_TO_VIDEO
-)
-_OF_KLING: Final[dict[str, Endpoint]] = {
-    f"videos/{kind}/{{id}}": Endpoint(
-        show_kling_video,
-        ("GET",),
-        operation=operation,
-        shows="kling_video",
-        path_names="task",
-        family="kling",
-    )
-    for kind, operation in (
-        ("text2video", "kling_text2video"),
-        ("image2video", "kling_image2video"),
-    )
-}
-_JIMENG: Final = Endpoint(
-    generate, ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
-    asking=Endpoint(
-        show_jimeng_result, ("POST",), "openai", "jimeng_videos", _QUESTION, "jimeng_result",
-        family="jimeng",
-    ),
-)  # fmt: skip
 # {g}/… of a video in Veo's form; the file name of its bytes is not an id.
 _VEO_OPERATION: Final = Endpoint(
     show_veo_operation,
@@ -434,11 +320,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/live/sessions": _GPT_LIVE,
         "/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/api/v1/realtime/client_secrets": _CLIENT_SECRETS,
-        "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
-        "/v1/videos/text2video": _TEXT_TO_VIDEO,
-        "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
-        "/v1/videos/image2video": _IMAGE_TO_VIDEO,
-        "/jimeng": _JIMENG,
         "/v1alpha/auth_tokens": _AUTH_TOKENS,
         "/v1beta/auth_tokens": _AUTH_TOKENS,
     }
@@ -455,7 +336,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         for name in ("subscription", "usage", "credit_grants")
     }
     | {f"{root}/{path}": row for path, row in _MEDIA.items() for root in ("/v1", "/api/v1")}
-    | _TASK_SERVICES
+    | _SERVICES
 )
 
 # {g}/models/{model}:{action}
@@ -553,10 +434,9 @@ _NAMING: Final = {
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
         # Without TLS, clients request some files with the whole address as their name.
         (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
-        *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
+        *(row for rows in SERVICE_ROWS.values() for row in rows.naming.items()),
         *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         (f"{_OPENAI_ROOT}images/{{id}}/content", _LINKED_PICTURE),
-        *_OF_TASK.items(),
         *cloud_rows.PATTERNS.items(),
         (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
         ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
@@ -581,18 +461,20 @@ def _naming_patterns(added: Mapping[str, Endpoint]) -> dict[re.Pattern[str], End
     return {re.compile(path.replace("{id}", "([^/]+)")): row for path, row in rows}
 
 
+_ADDED: Final[dict[str, Endpoint]] = {}
 extend(ENDPOINTS, "endpoints", Endpoint, _exact)
-extend(_OF_TASK, "endpoints", Endpoint, _naming)
+extend(_ADDED, "endpoints", Endpoint, _naming)
 extend(_NAMING, "endpoints", Endpoint, _naming_patterns)
 
 # The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/", *cloud_rows.CLOUDS)
 # Likewise the paths of the task services, which answer in the form of their clients.
-_FAMILY: Final = re.compile(
-    r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
+_FAMILIES: Final = tuple(
+    (re.compile(rows.service.paths, re.DOTALL), rows.service.family)
+    for rows in SERVICE_ROWS.values()
 )
-# Compiled, because every request is checked and hardly any matches.
-_FAMILY_BEGINS: Final = ("/mj", "/suno", "/kling", "/jimeng")
+# Compared first, because every request is checked and hardly any matches.
+_FAMILY_BEGINS: Final = tuple(rows.service.begins for rows in SERVICE_ROWS.values())
 _NO_TARGET: Final = Target()
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
 
@@ -614,14 +496,10 @@ def find_endpoint(path: str) -> Endpoint | None:
 
 
 def listed_rows() -> dict[str, Endpoint]:
-    """Return every row as documented: the names of its path in braces, including the mode."""
-    rows = ENDPOINTS | _OF_TASK
-    modes = [path for path in rows if path.startswith("/mj-")]
-    one_mode = _MIDJOURNEY_ROOTS["fast"]
-    for path in modes:
-        row = rows.pop(path)
-        if path.startswith(one_mode):
-            rows[path.replace(one_mode, "/mj-{mode}/mj")] = row
+    """Return every row as documented: the names of its path in braces."""
+    rows = {path: row for path, row in ENDPOINTS.items() if path not in _SERVICES} | _ADDED
+    for service in SERVICE_ROWS.values():
+        rows |= service.documented
     for root in _GEMINI_ROOTS:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
@@ -631,8 +509,6 @@ def listed_rows() -> dict[str, Endpoint]:
     rows |= cloud_rows.LISTED
     rows |= {cloud_rows.GEMINI_LISTED + action: row for action, row in _GEMINI_ON_VERTEX.items()}
     rows[f"{ROOT}{{channel}}/{{path}}"] = _PASS_THROUGH
-    for root in ("/kling/v1/", "/v1/"):
-        rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
     for root in reversed(_OPENAI_ROOTS):
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
         rows[f"{root}responses/{{id}}"] = _RESPONSE
@@ -674,8 +550,7 @@ def family_of(path: str) -> Family | None:
     """Return the task service in whose form errors are written for a path without a row."""
     if not path.startswith(_FAMILY_BEGINS):
         return None
-    match = _FAMILY.fullmatch(path)
-    return None if match is None else cast(Family, match[1])
+    return next((family for paths, family in _FAMILIES if paths.fullmatch(path)), None)
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:

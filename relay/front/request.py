@@ -17,7 +17,6 @@ from dialects.chat.chat import Dialect
 from dialects.codec import Codec
 from dialects.errors.errors import RequestFault
 from dialects.errors.task_errors import Family
-from dialects.media import jimeng
 from lib.process.asgi import HEED, Receive, Scope
 from relay.context.context import RequestContext, context_of_task
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
@@ -61,10 +60,11 @@ class Endpoint:
     stream. `takes_form`: the body may be a form with files, which has another size limit.
     `opens_by_link`: a signed link opens it without a key. `is_sealed_link`: the path is a link that
     takes the place of a key. `reading` is another operation at the same path, for some of the
-    methods; `asking` is one selected by an `Action` in the query.
+    methods; `asking` is one that the query selects, as `is_asked` says; it raises RequestFault.
     `family` is the task service in whose form it returns errors. `codec` replaces that of the
     dialect: a cloud's form of it. `socket` answers a WebSocket at the same path; a client secret
-    with `secret_prefix` opens that like its key.
+    with `secret_prefix` opens that like its key. `key_header` is another header that may carry the
+    key.
     """
 
     handler: Handler
@@ -82,10 +82,12 @@ class Endpoint:
     is_sealed_link: bool = False
     reading: "Endpoint | None" = None
     asking: "Endpoint | None" = None
+    is_asked: Callable[[dict[str, str]], bool] | None = None
     family: Family | None = None
     codec: Codec[Any] | None = None
     socket: Handler | None = None
     secret_prefix: str = ""
+    key_header: bytes = b""
 
     @property
     def restricted(self) -> bool:
@@ -110,12 +112,10 @@ class Endpoint:
         return self if reading is None or method not in reading.methods else reading
 
     def by_action(self, query: bytes) -> "Endpoint":
-        """Return the operation for an action at this path. Raises RequestFault."""
-        if self.asking is None:
+        """Return the operation that the query selects. Raises RequestFault."""
+        if self.asking is None or self.is_asked is None:
             return self
-        words = dict(parse_qsl(query.decode("latin-1")))
-        jimeng.check_query(words)
-        return self.asking if words["Action"] == jimeng.RESULT else self
+        return self.asking if self.is_asked(dict(parse_qsl(query.decode("latin-1")))) else self
 
 
 class Request:
@@ -166,7 +166,9 @@ class Request:
         scope = self.scope
         query = scope["query_string"] if self.endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
-        self.credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
+        self.credentials = read_credentials(
+            scope["headers"], query, self.endpoint.key_header, subprotocols
+        )
         await self._find_principal()
 
     async def refresh(self) -> None:

@@ -2,7 +2,8 @@
 
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
-from gateway.media_tasks.content_links import song_link
+from gateway.media_tasks.content_links import service_link
+from gateway.providers.suno_api import SERVICE
 from relay.front.request import Request
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import Task
@@ -30,5 +31,6 @@ async def list_tasks(request: Request) -> None:
 
 def _write(request: Request, task: Task) -> dict[str, object]:
     config, now = request.life.config, request.snapshot.now()
-    link = song_link(config.pepper, config.public_url, task.video.id, now)
+    path, id_ = SERVICE.file_path, task.video.id
+    link = service_link(config.pepper, config.public_url, path, id_, now)
     return suno.write(media_tasks.display_task(task, link))

@@ -5,9 +5,8 @@ other teams do not exist for the caller.
 from typing import Final
 
 from dialects.errors.errors import RequestFault
-from dialects.media import jimeng, kling, veo, video_generations, videos
+from dialects.media import veo, video_generations, videos
 from gateway.media_tasks.content_links import signed_link
-from lib.ids import id_text
 from relay.credentials.keys import Principal
 from relay.front.request import Request
 from relay.media_tasks import media_tasks
@@ -36,7 +35,7 @@ async def list_videos(request: Request) -> None:
 
 async def show_video(request: Request) -> None:
     """Answer with a video, or delete it."""
-    task = await _find_of(request, request.task_id)
+    task = await find_task(request, request.task_id)
     if request.scope["method"] != "DELETE":
         await request.respond(videos.write(task.video))
         return
@@ -48,40 +47,25 @@ async def show_video(request: Request) -> None:
 
 async def show_generation(request: Request) -> None:
     """Answer with a video in the form of `/v1/video/generations`."""
-    task = await _find_of(request, request.task_id)
-    url = _content_link(request, request.task_id)
+    task = await find_task(request, request.task_id)
+    url = content_link(request, request.task_id)
     await request.respond(video_generations.write(task.video, url))
-
-
-async def show_kling_video(request: Request) -> None:
-    """Answer with a video in Kling's form."""
-    task = await _find_of(request, request.task_id)
-    succeeded = task.video.state == "succeeded"
-    url = _content_link(request, request.task_id) if succeeded else ""
-    await request.respond(kling.write(task.video, url, id_text(request.sink.request_id)))
 
 
 async def show_veo_operation(request: Request) -> None:
     """Answer with a video in Veo's form."""
-    task = await _find_of(request, request.task_id)
+    task = await find_task(request, request.task_id)
     file = veo.file_name(request.task_id)
     url = f"{request.life.config.public_url}/v1beta/files/{file}:download?alt=media"
     await request.respond(veo.write(task.video, url))
 
 
-async def show_jimeng_result(request: Request) -> None:
-    """Answer with the video that a body names, in Jimeng's form."""
-    task_id = jimeng.read_task(await request.read_body(request.read_headers()))
-    task = await _find_of(request, task_id)
-    url = _content_link(request, task_id)
-    await request.respond(jimeng.write(task.video, url, id_text(request.sink.request_id)))
-
-
-async def _find_of(request: Request, task_id: str) -> Task:
+async def find_task(request: Request, task_id: str) -> Task:
+    """Return a video of the caller's team. Raises RequestFault, DatabaseFailed."""
     return await find(request.life.parts.states, request.principal, task_id)
 
 
-def _content_link(request: Request, task_id: str) -> str:
+def content_link(request: Request, task_id: str) -> str:
     """Return the signed link to a video's bytes."""
     config = request.life.config
     url = f"{config.public_url}/v1/videos/{task_id}/content"

@@ -36,7 +36,6 @@ async def open_clip(
     principal: Principal,
     task_id: str,
     number: int,
-    *,
     range_: bytes,
 ) -> VideoContent:
     """Open a clip of a song, or the requested part of it. Raises RequestFault if there is no such

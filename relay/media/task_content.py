@@ -13,7 +13,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from gateway.providers.provider import BadModelName
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm
 from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope

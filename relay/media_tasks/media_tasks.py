@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -28,8 +28,9 @@ from relay.ledger import settlement
 from relay.states.state_store import StateStore
 
 _TABLE: Final = "gateway_mediatask"
-TaskKind = Literal["video", "midjourney", "suno"]
-"""The endpoints that show a task; every video is shown at all endpoints for videos."""
+TaskKind = str
+"""The endpoints that show a task: "video", or the name of a task service. Every video is shown at
+all endpoints for videos."""
 _PUBLIC_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,40}")
 # The prefix and suffix of every id.
 _FIRST: Final = UUID(int=0)
@@ -324,8 +325,8 @@ _COLUMNS: Final = """
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
     request, result, form, channel_id, channel_key_id, own_key, upstream_id, expires_at > now(),
     provider_state, extract(epoch FROM started_at)"""
-# The kind of a row.
-_KIND: Final = "CASE WHEN form IN ('midjourney', 'suno') THEN form ELSE 'video' END"
+# The kind of a row: each form of videos is called so.
+_KIND: Final = "CASE WHEN right(form, 6) = 'videos' THEN 'video' ELSE form END"
 _FIND: Final = f"""
     SELECT {_COLUMNS} FROM gateway_mediatask
     WHERE public_id = ANY(%(ids)s::text[]) AND team_id = %(team)s::uuid AND deleted_at IS NULL

@@ -1,11 +1,8 @@
-"""Requests to task services (Midjourney, Suno): once a provider accepts one, it becomes a media
-task. Their common parts are here; the tables below have the differences.
-"""
+"""Requests to task services: once a provider accepts one, it becomes a media task. A service says
+what is particular to it in its `OrderForm`."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, Self
-from uuid import uuid4
 
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
@@ -13,12 +10,8 @@ from dialects.chat.operation import Operation
 from dialects.codec import Target
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Body
-from dialects.media import midjourney, suno
-from dialects.media.midjourney import Submitted
-from dialects.media.suno import Action
 from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
-from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm
 from lib.network.egress import EgressDenied, check_form_of_named
 from relay.media_tasks.media_tasks import Task, TaskKind
@@ -57,12 +50,12 @@ class TaskRequest(Protocol):
     def max_cost_nano(self) -> int | None: ...
 
 
-class TaskService(NamedTuple):
-    """One service. `name` appears in the error for a provider that does not offer it; `hook_field`
-    is the member with the address to notify at a task's end. `encode` receives the provider's id of
-    the task that a request refers to. `read_accepted` returns the provider's id of the new task; it
-    raises AnswerFault for an invalid answer, UpstreamFailed for a refusal. `write_accepted` turns
-    the provider's answer into the client's, with our id."""
+class OrderForm(NamedTuple):
+    """How clients order tasks of a service. `name` appears in the error for a provider that does
+    not offer it; `hook_field` is the member with the address to notify at a task's end. `encode`
+    receives the provider's id of the task that a request refers to. `read_accepted` returns the
+    provider's id of the new task; it raises AnswerFault for an invalid answer, UpstreamFailed for a
+    refusal. `write_accepted` turns the provider's answer into the client's, with our id."""
 
     kind: TaskKind
     name: str
@@ -88,7 +81,7 @@ class TaskAddress(NamedTuple):
 class AcceptedOrder(NamedTuple):
     """Handles an answer by which a provider accepts a task."""
 
-    service: TaskService
+    service: OrderForm
     request: TaskRequest
     public_id: str
     hook_secret: str
@@ -120,7 +113,7 @@ class SubmitTask(SourcedOperation):
     """A request to one address of a service. The action determines the model and so the price; if
     the body refers to an earlier task, the action may depend on that task, which is read first."""
 
-    def __init__(self, service: TaskService, address: TaskAddress) -> None:
+    def __init__(self, service: OrderForm, address: TaskAddress) -> None:
         super().__init__()
         self._service = service
         self._address = address
@@ -188,90 +181,7 @@ class SubmitTask(SourcedOperation):
         return _ACCEPTED
 
 
-def _refuse_task(row: str, kind: ErrorKind, code: str, message: str) -> UpstreamFailed:
+def refuse_task(row: str, kind: ErrorKind, code: str, message: str) -> UpstreamFailed:
+    """Return the failure for a provider's refusal of a task."""
     why = message or "The provider gave no reason."
     return UpstreamFailed(row, kind, why, code=code, detail=why)
-
-
-# ---- Midjourney
-
-# Ids have 16 digits, the first not zero.
-_FIRST_ID: Final = 10**15
-# The meaning of an error code, and its row of the fault table; any other is a fault of the
-# provider.
-_MIDJOURNEY_REFUSED: Final[Mapping[int, tuple[str, ErrorKind]]] = {
-    3: ("F6", "provider_rejected"),
-    4: ("F6", "provider_rejected"),
-    23: ("F8", "upstream_rate_limited"),
-    24: ("F6", "content_filtered"),
-}
-_MIDJOURNEY_SOURCES: Final[Mapping[Submitted, str]] = {
-    "change": "taskId",
-    "simple-change": "content",
-    "action": "taskId",
-    "modal": "taskId",
-}
-
-
-def _read_picture(raw: bytes) -> str:
-    submission = midjourney.read_submission(raw)
-    if submission.code not in midjourney.ACCEPTED:
-        row, kind = _MIDJOURNEY_REFUSED.get(submission.code, ("F23", "upstream_error"))
-        raise _refuse_task(row, kind, str(submission.code), submission.description)
-    return submission.upstream_id
-
-
-_MIDJOURNEY: Final = TaskService(
-    kind="midjourney",
-    name="Midjourney tasks",
-    hook_field="notifyHook",
-    form=midjourney_proxy.FORM,
-    new_id=lambda: str(_FIRST_ID + secrets.randbelow(9 * _FIRST_ID)),
-    encode=midjourney.encode,
-    read_accepted=_read_picture,
-    write_accepted=lambda raw, id_: midjourney.write_submitted(
-        midjourney.read_submission(raw), id_
-    ),
-)
-
-
-def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
-    """Return the operation of `/mj/submit/{path}`. `mode` is the speed in the path, "" for none."""
-    address = TaskAddress(
-        path,
-        f"mj_{path}",
-        lambda raw: midjourney.read(path, raw, mode),
-        _MIDJOURNEY_SOURCES.get(path, ""),
-        # A dialog accepts input while its task is running.
-        while_running=path == "modal",
-    )
-    return SubmitTask(_MIDJOURNEY, address)
-
-
-# ---- Suno
-
-
-def _read_song(raw: bytes) -> str:
-    submission = suno.read_submission(raw)
-    if not submission.upstream_id:
-        raise _refuse_task("F6", "provider_rejected", submission.code, submission.message)
-    return submission.upstream_id
-
-
-_SUNO: Final = TaskService(
-    kind="suno",
-    name="Suno tasks",
-    hook_field="notify_hook",
-    form=suno_api.FORM,
-    new_id=lambda: str(uuid4()),
-    encode=suno.encode,
-    read_accepted=_read_song,
-    write_accepted=lambda raw, id_: suno.write_envelope(id_),
-)
-
-
-def submit_song(action: Action) -> SubmitTask:
-    """Return the operation of `/suno/submit/{action}`."""
-    source = "task_id" if action == "music" else ""
-    model = suno.MODEL_OF[action]
-    return SubmitTask(_SUNO, TaskAddress(action, model, lambda raw: suno.read(action, raw), source))

@@ -22,8 +22,8 @@ from dialects.media.videos import Video, VideoRequest
 from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
 from gateway.providers.provider import BadModelName
+from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.task_terms import video_meters
-from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm
 from lib.ids import id_text
 from relay.media_tasks.video_order import AcceptedVideo, Source

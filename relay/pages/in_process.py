@@ -23,14 +23,14 @@ from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
+from relay.endpoints.task_services import SERVICE_ROWS
 from relay.front.lifespan import Lifespan
 from relay.hold_sizes.bound import Bound
-from relay.media.task_clips import open_clip
 from relay.media.task_content import VideoContent, open_content
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.pages.page_connection import PageConnection, attach_connection, read_connection_bound
-from relay.pages.page_operations import PAGE_PATHS, PageOperation
+from relay.pages.page_operations import PAGE_PATHS
 from relay.pages.queue_sink import QueueSink
 from relay.pages.sent_preview import MASK, SentPreview, preview_sent
 from relay.previews.expected_cost import read_bound
@@ -42,7 +42,7 @@ from relay.requests.options import RequestOptions, Source
 from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
 
-_PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
+_PAGE_INVOCATIONS: Final[Mapping[str, Invocation]] = {
     operation: read_invocation(find_endpoint(path), path, (), b"")
     for operation, path in PAGE_PATHS.items()
 }
@@ -81,7 +81,7 @@ class InProcessRelay:
         *,
         source: Source,
         request_id: UUID | None = None,
-        operation: PageOperation = "chat_completions",
+        operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
         client_app: str = PLAYGROUND,
@@ -131,7 +131,7 @@ class InProcessRelay:
         body: bytes,
         *,
         max_cost_nano: int | None = None,
-        operation: PageOperation = "chat_completions",
+        operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> Bound:
@@ -176,13 +176,15 @@ class InProcessRelay:
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
 
-    async def clip_content(
-        self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
+    async def service_file(
+        self, service: str, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
-        """Return the sound of a clip of a finished song, like `video_content`. Clips are numbered
-        from 0."""
-        life = self._started()
-        return await open_clip(life.parts, life.snapshot, principal, task_id, number, range_=range_)
+        """Return a file of a finished task of that service, like `video_content`. Files are
+        numbered from 0."""
+        life, rows = self._started(), SERVICE_ROWS.get(service)
+        if rows is None or rows.open_file is None:
+            raise RequestFault("task_not_found", "id", task_id)
+        return await rows.open_file(life.parts, life.snapshot, principal, task_id, number, range_)
 
     async def preview_route(
         self,
@@ -270,7 +272,7 @@ class InProcessRelay:
 
 
 async def _of_page(
-    life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
+    life: Lifespan, principal: Principal, operation: str, form: Form | None, body: bytes
 ) -> Invocation:
     """Return the invocation of a page's request, with the files of its form and the task that it
     refers to. Raises RequestFault, DatabaseFailed."""

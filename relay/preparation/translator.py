@@ -40,15 +40,9 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.channel_order.channel_order import Candidate
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value
+from gateway.providers.capabilities import Capabilities, Modality, Trait
 from gateway.providers.codecs import codec_for
-from gateway.providers.models import (
-    Capabilities,
-    Modality,
-    Trait,
-    capabilities_of,
-    lowered_cap,
-    unread,
-)
+from gateway.providers.models import capabilities_of, lowered_cap, unread
 from gateway.providers.overrides import Overrides, apply_overrides, switched_off
 from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel

@@ -10,13 +10,14 @@ with a model of that name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from billing.prices.lookup import Price
 from dialects.errors.errors import RequestFault, quote_value
-from gateway.providers.models import Capabilities, Endpoint
+from gateway.providers.capabilities import Capabilities, Endpoint, Product
 from gateway.providers.suffixes import RequestedModel
+from gateway.providers.task_services import OWN_PRODUCTS, TASK_SERVICES
 
 _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
     (
@@ -36,36 +37,20 @@ _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
     (
         "videos",
         (
-            "videos", "video_generations", "kling_text2video", "kling_image2video",
-            "jimeng_videos", "predict_long_running",
+            "videos", "video_generations", "predict_long_running",
         ),
     ),
     ("realtime", ("realtime",)),
     ("live", ("live_sessions",)),
-    (
-        "midjourney",
-        (
-            "midjourney_imagine", "midjourney_change", "midjourney_simple_change",
-            "midjourney_describe", "midjourney_blend", "midjourney_action", "midjourney_modal",
-            "midjourney_shorten",
-        ),
+    *(
+        (name if name in OWN_PRODUCTS else "videos", service.operations)
+        for name, service in TASK_SERVICES.items()
     ),
-    ("suno", ("suno_music", "suno_lyrics")),
 )  # fmt: skip
 PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
     operation: product for product, operations in _OPERATIONS for operation in operations
 }
 """The product that each operation asks a model for."""
-
-
-class Product(NamedTuple):
-    """What a model produces. `verb` says what such a model does, `noun` what a price must cover;
-    `path` is its endpoint. A price covers it with the `meters` of one of these ways to bill it."""
-
-    verb: str
-    noun: str
-    path: str
-    meters: tuple[tuple[str, ...], ...] = ()
 
 
 PRODUCTS: Final[Mapping[Endpoint, Product]] = {
@@ -94,10 +79,11 @@ PRODUCTS: Final[Mapping[Endpoint, Product]] = {
     "live": Product(
         "speaks in Live sessions", "Live sessions", "/v1/live/sessions", (("session_minutes",),)
     ),
-    "midjourney": Product(
-        "serves Midjourney's actions", "this action", "/mj/submit/imagine", (("requests",),)
-    ),
-    "suno": Product("generates songs", "songs", "/suno/submit/music", (("requests",),)),
+    **{
+        name: service.product
+        for name, service in OWN_PRODUCTS.items()
+        if service.product is not None
+    },
 }  # fmt: skip
 # The product of a model whose price has such a meter, in the order of precedence.
 _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (

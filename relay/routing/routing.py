@@ -20,7 +20,8 @@ from gateway.channel_order.channel_order import Candidate, Skipped, plan
 from gateway.channel_order.tie_breaking import MEASURED, Ordering
 from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
-from gateway.providers.models import Capabilities, capabilities_of, find_row
+from gateway.providers.capabilities import Capabilities
+from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
 from gateway.providers.provider import Provider
 from gateway.providers.suffixes import RequestedModel

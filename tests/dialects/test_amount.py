@@ -16,7 +16,7 @@ from dialects.gemini.request import read as gemini_request
 from dialects.interactions.request import read as interactions_request
 from dialects.openai.request import read as openai_request
 from dialects.responses.request import read as responses_facts
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.settings import read_settings
 from relay.requests.headers import read_headers

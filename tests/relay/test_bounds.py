@@ -18,6 +18,7 @@ import pytest
 
 from dialects.codec import EVENT_STREAM
 from dialects.errors.errors import RequestFault
+from extensions.midjourney import answers as midjourney_answers
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
 from relay.attempts import request_reader as reader
@@ -28,7 +29,7 @@ from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
 from relay.front.database_fit import DatabaseFit
 from relay.load.load import Turns
-from relay.media import midjourney_answers, task_answers
+from relay.media import task_answers
 from relay.media_tasks import signed_addresses
 from relay.metering.usage_meter import UsageMeter
 from relay.operations import media_operation
@@ -288,7 +289,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda n: stored_responses._read_limit(str(n)), 1, 100
     ),
     "relay/front/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
-    "relay/media/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
+    "extensions/midjourney/answers.py:_read_body:_BYTES_MAX": Bound(
         lambda n: asyncio.run(midjourney_answers._read_body(cast(Any, Pieces([bytes(n)])))),
         None, 65_536,
     ),

@@ -20,6 +20,7 @@ from gateway.channels.refusals import ChannelRefused
 from gateway.providers import PROVIDERS
 from gateway.providers.header_names import GUARDED_NAMES, NAMED, is_guarded
 from gateway.providers.signing import AwsSigner, TokenSigner, VolcengineSigner
+from gateway.providers.task_services import TASK_SERVICES
 from reference.operations.all_pages import PAGES
 from relay.credentials import keys
 from relay.endpoints.passthrough.headers import FORWARDED, RETURNED, forwarded_headers
@@ -42,7 +43,8 @@ SIGNERS: Final = (
     AwsSigner("access", "secret", "session"),
 )  # fmt: skip
 OF_KEYS: Final = (
-    {name.decode() for name in keys.KEY_HEADERS | keys.MJ_HEADERS}
+    {name.decode() for name in keys.KEY_HEADERS}
+    | {service.key_header for service in TASK_SERVICES.values() if service.key_header}
     | {spoken.auth.header for one in PROVIDERS.values() for spoken in one.dialects.values()}
     | {
         name

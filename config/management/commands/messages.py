@@ -16,6 +16,7 @@ from django.core.management.commands import makemessages
 from config.api import reference as api_reference
 from config.api.api import api
 from gateway.providers import PROVIDERS
+from gateway.providers.task_services import OWN_PRODUCTS
 
 # These texts of libraries do not fit the style of the pages, or have no translation.
 BORROWED: Final = (
@@ -52,6 +53,7 @@ _NO_SOURCE: Final = (
 def unseen_texts() -> list[str]:
     """Return the texts of pages that no gettext call contains."""
     texts = {*BORROWED, *(provider.label for provider in PROVIDERS.values())}
+    texts |= {service.products for service in OWN_PRODUCTS.values()}
     texts |= {provider.note for provider in PROVIDERS.values() if provider.note}
 
     def collect(text: str) -> str:

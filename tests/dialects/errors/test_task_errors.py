@@ -4,9 +4,14 @@ import json
 
 import pytest
 
-from dialects.errors.task_errors import Family, render
+from dialects.errors.task_errors import render
+from dialects.media import jimeng, kling, suno
+from extensions.midjourney import dialect as midjourney
 
 MESSAGE = "API request failed: Unknown request URL: /x"
+FAMILIES = {
+    family.name: family for family in (midjourney.FAMILY, suno.FAMILY, kling.FAMILY, jimeng.FAMILY)
+}
 ERROR = {"message": MESSAGE, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
 
 
@@ -21,14 +26,14 @@ ERROR = {"message": MESSAGE, "type": "invalid_request_error", "param": None, "co
                     "status": 50400, "error": ERROR}),
     ],
 )  # fmt: skip
-def test_missing_path(family: Family, body: dict[str, object]) -> None:
-    assert json.loads(render(family, "route_not_found", MESSAGE, "R")) == body
+def test_missing_path(family: str, body: dict[str, object]) -> None:
+    assert json.loads(render(FAMILIES[family], "route_not_found", MESSAGE, "R")) == body
 
 
 @pytest.mark.parametrize(
     ("family", "wrong", "failed"),
     [("mj", 4, 9), ("kling", 1201, 5001), ("jimeng", 50400, 50500)],
 )
-def test_other_faults_have_codes_of_their_own(family: Family, wrong: int, failed: int) -> None:
-    assert json.loads(render(family, "headers_too_large", "m", "R"))["code"] == wrong
-    assert json.loads(render(family, "overloaded", "m", "R"))["code"] == failed
+def test_other_faults_have_codes_of_their_own(family: str, wrong: int, failed: int) -> None:
+    assert json.loads(render(FAMILIES[family], "headers_too_large", "m", "R"))["code"] == wrong
+    assert json.loads(render(FAMILIES[family], "overloaded", "m", "R"))["code"] == failed

@@ -11,8 +11,8 @@ from gateway.media_tasks.rules import (
     next_poll_s,
     next_state,
 )
+from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.task_terms import PollRule
-from gateway.providers.video_forms import VIDEO_FORMS
 
 RULE = PollRule(min_s=10, max_s=60)
 

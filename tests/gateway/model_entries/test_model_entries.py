@@ -1,5 +1,5 @@
 from gateway.model_entries.rules import ModelEntry, is_visible, merge_entries, overrides_of
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from gateway.providers.overrides import apply_overrides
 
 DAY = 86_400.0

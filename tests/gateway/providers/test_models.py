@@ -5,16 +5,8 @@ import pytest
 
 from dialects.chat.chat import Flag
 from gateway.providers import PROVIDERS, provider_named
-from gateway.providers.models import (
-    OWNER_FLAGS,
-    UNKNOWN,
-    Capabilities,
-    capabilities_of,
-    find_row,
-    is_listed,
-    lowered_cap,
-    unread,
-)
+from gateway.providers.capabilities import OWNER_FLAGS, UNKNOWN, Capabilities
+from gateway.providers.models import capabilities_of, find_row, is_listed, lowered_cap, unread
 from gateway.providers.overrides import apply_overrides
 
 # The ids that are promised, and the owners of their families.

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from gateway.providers.overrides import (
     CAPABILITIES,
     UNSAID,

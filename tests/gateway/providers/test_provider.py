@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from dialects.chat.chat import Dialect
 from dialects.chat.operation import Operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
+from gateway.providers.capabilities import OWNER_FLAGS
 from gateway.providers.codecs import codec_for
-from gateway.providers.models import OWNER_FLAGS, capabilities_of
+from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 from tests.gateway.providers.asking import NOT_CHATTING
 

@@ -19,7 +19,7 @@ from dialects.media.task_upstream_errors import (
 from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
 from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm
 from tests.support.hostile import LONG, NUL, STORABLE
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dialects.media import midjourney, suno
+from dialects.media import suno
+from extensions.midjourney import dialect as midjourney
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import find_row

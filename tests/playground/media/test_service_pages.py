@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from dialects.media.midjourney import MODELS
+from extensions.midjourney.dialect import MODELS
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
 from tests.fakes.midjourney import FakeMidjourney
 from tests.fakes.suno import SOUND, FakeSuno

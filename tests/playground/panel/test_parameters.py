@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from gateway.providers import provider_named
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
+from gateway.providers.capabilities import UNKNOWN, Capabilities
+from gateway.providers.models import capabilities_of
 from playground.panel.parameters import (
     InvalidSetting,
     Parameter,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.settings import Settings, read_raw, read_settings, read_tools, unknown_members

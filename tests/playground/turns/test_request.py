@@ -2,7 +2,7 @@
 
 import base64
 
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from playground.panel.settings import Settings
 from playground.turns.request import ChatMessage, Stored, build_request, shorten_request
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.providers.models import UNKNOWN
+from gateway.providers.capabilities import UNKNOWN
 from playground.panel.settings import Settings
 from playground.turns.context_window import apply_summary, context_of
 from playground.turns.request import ChatMessage, build_request, context_for, left_out

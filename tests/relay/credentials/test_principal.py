@@ -64,7 +64,7 @@ def principal_with(**over: Any) -> Principal:
 def test_a_key_is_read_from_each_carrier_and_from_nothing_else(
     headers: list[tuple[bytes, bytes]], query: bytes, protocols: list[str], expected: Credentials
 ) -> None:
-    assert read_credentials(headers, query, "/v1/realtime", protocols) == expected
+    assert read_credentials(headers, query, b"", protocols) == expected
 
 
 # What a key may do -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import VIDEO_FORMS
 from lib.ids import new_id
 from tests.fakes.videos import FakeVideo, FakeVideos
 from tests.relay import sweeper

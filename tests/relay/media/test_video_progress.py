@@ -12,7 +12,7 @@ import pytest
 
 from dialects.chat.chat import Encoded
 from dialects.media.videos import VideoRequest
-from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.task_forms import VIDEO_FORMS
 from relay.media_tasks.video_order import AcceptedVideo
 from relay.operations.unary import Exchange, Sending
 from relay.operations.video_callbacks import add_callback

@@ -11,8 +11,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from accounts.limits.rules import ENDPOINTS
-from dialects.media.midjourney import MODELS
 from dialects.media.suno import MODEL_OF
+from extensions.midjourney.dialect import MODELS
 from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video
@@ -87,7 +87,7 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
         .replace("{id}", "resp_1")
         .replace("{mode}", "fast")
     )
-    path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
+    path += "?Action=CVSync2AsyncSubmitTask" if row.asking is not None else "?"
     # Gemini's list has 50 models a page, and the tests of a session may have made more.
     path += "pageSize=1000" if row.shows == "models" else ""
     path += f"&key={key}" if carrier == "query" else ""

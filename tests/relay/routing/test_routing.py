@@ -13,7 +13,7 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from gateway.channel_order.channel_order import Candidate, Route, Skipped
 from gateway.own_keys.routes import OwnKeyRequired
-from gateway.providers.models import Capabilities
+from gateway.providers.capabilities import Capabilities
 from lib.id_types import UpstreamModelName
 from relay.health.channels_out import ChannelsOut
 from relay.health.operator_alerts import Alert

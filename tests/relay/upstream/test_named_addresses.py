@@ -111,8 +111,8 @@ async def test_internal_clip_is_not_fetched(hub: Hub, inside: Canary) -> None:
             who = await principal(relay, hub, tenant)
             for id_ in led:
                 with pytest.raises(UpstreamFailed):
-                    await relay.in_process.clip_content(who, id_, 0)
-            clip = await relay.in_process.clip_content(who, own, 0)
+                    await relay.in_process.service_file("suno", who, id_, 0)
+            clip = await relay.in_process.service_file("suno", who, own, 0)
             assert b"".join([piece async for piece in clip.pieces()]) == SOUND
     assert inside.hits == []
 

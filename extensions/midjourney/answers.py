@@ -7,9 +7,9 @@ from typing import Final
 from dialects.chat.fold import AnswerFault
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
-from dialects.media import midjourney
-from gateway.media_tasks.content_links import picture_link
-from gateway.providers.midjourney_proxy import FORM
+from extensions.midjourney import dialect
+from extensions.midjourney.provider import FORM, SERVICE
+from gateway.media_tasks.content_links import service_link
 from gateway.providers.provider import BadModelName
 from lib.ids import id_text
 from lib.process.waiting import timeout
@@ -34,7 +34,7 @@ async def list_tasks(request: Request) -> None:
     """Answer with the tasks that the body names, in that order, omitting those that do not
     exist.
     """
-    ids = midjourney.read_ids(await request.read_body(request.read_headers()))
+    ids = dialect.read_ids(await request.read_body(request.read_headers()))
     states, principal = request.life.parts.states, request.principal
     tasks = await media_tasks.find(states, principal, ids, "midjourney")
     await request.respond(
@@ -53,7 +53,7 @@ async def show_seed(request: Request) -> None:
     except UpstreamFailed as failure:
         await request.sink.refuse(answer_to_failures([failure]))
         return
-    await request.respond(midjourney.write_seed(seed_id))
+    await request.respond(dialect.write_seed(seed_id))
 
 
 async def _request_seed(request: Request, task: Task) -> str:
@@ -81,10 +81,10 @@ async def _request_seed(request: Request, task: Task) -> str:
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     try:
-        submission = midjourney.read_submission(raw)
+        submission = dialect.read_submission(raw)
     except AnswerFault:
         raise upstream_failure("F15") from None
-    if submission.code not in midjourney.ACCEPTED:
+    if submission.code not in dialect.ACCEPTED:
         why = submission.description or "The provider gave no reason."
         raise UpstreamFailed("F23", "upstream_error", why, code=str(submission.code), detail=why)
     return submission.upstream_id
@@ -117,5 +117,6 @@ async def _find(request: Request) -> Task:
 
 def _write(request: Request, task: Task) -> dict[str, object]:
     config, id_ = request.life.config, task.video.id
-    link = picture_link(config.pepper, config.public_url, id_, request.life.snapshot.now())
-    return midjourney.write(media_tasks.display_task(task, link))
+    now = request.life.snapshot.now()
+    link = service_link(config.pepper, config.public_url, SERVICE.file_path, id_, now)
+    return dialect.write(media_tasks.display_task(task, link))

@@ -23,6 +23,7 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.media import read_url
 from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
 from dialects.media.shown_task import ShownTask
@@ -37,6 +38,7 @@ IDS_MAX: Final = 100
 ACCEPTED: Final = frozenset({1, 21, 22})
 """The codes with which a provider accepts a task: submitted, exists already, queued."""
 
+_REFUSING: Final = frozenset({"3", "4", "9", "23", "24"})
 _TEXT_CHARACTERS_MAX: Final = 2_000
 _BOTS: Final = ("MID_JOURNEY", "NIJI_JOURNEY")
 _DIMENSIONS: Final = ("PORTRAIT", "SQUARE", "LANDSCAPE")
@@ -121,7 +123,17 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     dropped = tuple(name for name in body.members if name not in known)
     pictures = len(sent.get("base64Array", ())) + ("base64" in sent) + ("maskBase64" in sent)
     return MidjourneyRequest(
-        body, path, model, prompt, source_id, sent, detail, hook, pictures, max_cost, dropped
+        body=body,
+        path=path,
+        model=model,
+        prompt=prompt,
+        source_id=source_id,
+        sent=sent,
+        detail=detail,
+        hook=hook,
+        pictures=pictures,
+        max_cost_nano=max_cost,
+        dropped=dropped,
     )
 
 
@@ -484,3 +496,21 @@ _ACTIONS: Final[Mapping[str, str]] = {
 }
 MODELS: Final = tuple(sorted(_ACTIONS))
 """The names under which the actions are priced and routed."""
+
+
+def _write_error(error: FamilyError) -> dict[str, Any]:
+    return {
+        "code": error.number,
+        "description": error.message,
+        "type": error.type,
+        "result": "",
+        "request_id": error.request_id,
+    }
+
+
+FAMILY: Final = Family(
+    "mj",
+    _write_error,
+    numbers={404: 3, 400: 4, 500: 9},
+    is_own=lambda code: code in _REFUSING,
+)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dialects.media.midjourney import MODELS
+from extensions.midjourney.dialect import MODELS
 from gateway.media_tasks.content_links import LINK_S, signed_link
 from tests.fakes.midjourney import PICTURE, FakeMidjourney
 from tests.relay.poller import poll

@@ -8,10 +8,10 @@ import pytest
 
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
-from dialects.media import midjourney
-from dialects.media.midjourney import Submission
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState
+from extensions.midjourney import dialect as midjourney
+from extensions.midjourney.dialect import Submission
 
 ID = "1730621718151844"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

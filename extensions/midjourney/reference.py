@@ -1,34 +1,24 @@
-"""The pages of Midjourney and of Suno."""
+"""The pages of Midjourney."""
 
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from reference.operations.page import MAX_COST, Field, ReferencePage
+from reference.operations.page import MAX_COST, Field, Group, ReferencePage
+from reference.operations.service_pages import ServicePages
+from reference.operations.task_terms import ACCOUNT, CALLED, HELD, TEAM
 
-_HELD: Final = _(
-    "The price of the action is reserved when it is submitted, and charged once the task "
-    "succeeds. A "
-    "failed task costs nothing. A task without an end after 24 hours fails."
-)
-_TEAM: Final = _("All API keys of the team can use a task; for all others it does not exist.")
 _MODES: Final = _(
     "Use /mj-fast/mj, /mj-relax/mj or /mj-turbo/mj in place of /mj to choose the mode. The key can "
     "also be sent in mj-api-secret."
 )
-_ACCOUNT: Final = _("It is made by the account that made the task it begins with.")
 _REFUSED: Final = _(
     "If the provider rejects a task, the status is 200 and the code is not 1, 21 or 22: 23 its "
     "queue is full, 24 the prompt has banned words, 3 not found, 4 not valid, 9 an error. It makes "
     "no task and costs nothing."
 )
-_CALLED: Final = _(
-    "A public https address. When the task has ended, it gets a POST with the task as retrieving "
-    "it shows it, in up to three tries. Verify it by webhook-signature: the secret is made of the "
-    "API key."
-)
 _STATE: Final = Field("state", "string", _("Your own text, shown with the task."), limits="≤ 2000")
-_HOOK: Final = Field("notifyHook", "string", _CALLED)
+_HOOK: Final = Field("notifyHook", "string", CALLED)
 _BOT: Final = Field(
     "botType",
     "string",
@@ -41,7 +31,48 @@ _SUBMITTED: Final = """{
   "code": 1, "description": "Submitted successfully", "properties": {},
   "result": "4817203956102847"
 }"""
-
+_PROMPT: Final = _("The prompt. Empty if your organization keeps no content.")
+_MILLISECONDS: Final = _("In milliseconds since 1970.")
+_AS_SENT: Final = _("As sent.")
+_SUBMITTED_MEMBERS: Final = (
+    Field(
+        "code", "integer", _("1 submitted, 21 exists already, 22 queued; others are rejections.")
+    ),
+    Field("description", "string", _("The same in words.")),
+    Field("result", "string", _("The task ID: 16 digits. Empty if there is no task.")),
+    Field("properties", "object", _("numberOfQueues: how many tasks are ahead.")),
+)
+_TASK_MEMBERS: Final = (
+    Field("id", "string", _("The task ID.")),
+    Field(
+        "action",
+        "string",
+        _(
+            "IMAGINE, UPSCALE, VARIATION, HIGH_VARIATION, LOW_VARIATION, REROLL, ZOOM, "
+            "CUSTOM_ZOOM, PAN, INPAINT, MODAL, DESCRIBE, BLEND or SHORTEN."
+        ),
+    ),
+    Field("customId, botType, state", "string", _AS_SENT),
+    Field("prompt", "string", _PROMPT),
+    Field("promptEn", "string", _("The prompt in English, if the provider translates it.")),
+    Field("description", "string", _("The command that the provider gave.")),
+    Field("submitTime, startTime, finishTime", "integer | null", _MILLISECONDS),
+    Field("imageUrl", "string", _("Where the picture is served, until its time is over.")),
+    Field(
+        "status",
+        "string",
+        _("NOT_START, SUBMITTED, IN_PROGRESS, MODAL, SUCCESS, FAILURE or CANCEL."),
+    ),
+    Field("progress", "string", _("In percent, such as 42%.")),
+    Field("failReason", "string", _("Why it failed.")),
+    Field("buttons[].customId", "string", _("What to send to press the button.")),
+    Field(
+        "buttons[].emoji, buttons[].label, buttons[].type, buttons[].style",
+        "string, string, integer, integer",
+        _("What the button looks like."),
+    ),
+    Field("properties", "object", _("finalPrompt: the prompt used, or what was written.")),
+)
 IMAGINE: Final = ReferencePage(
     slug="midjourney-imagine",
     title=_("Imagine"),
@@ -57,7 +88,8 @@ IMAGINE: Final = ReferencePage(
     ),
     example={"prompt": "A paper boat on a river --ar 16:9"},
     answer=_SUBMITTED,
-    notes=(_HELD, _REFUSED, _MODES),
+    notes=(HELD, _REFUSED, _MODES),
+    members=_SUBMITTED_MEMBERS,
 )
 CHANGE: Final = ReferencePage(
     slug="midjourney-change",
@@ -81,7 +113,7 @@ CHANGE: Final = ReferencePage(
     ),
     example={"taskId": "4817203956102847", "action": "UPSCALE", "index": 1},
     answer=_SUBMITTED,
-    notes=(_HELD, _ACCOUNT, _TEAM),
+    notes=(HELD, ACCOUNT, TEAM),
 )
 ACTION: Final = ReferencePage(
     slug="midjourney-action",
@@ -101,7 +133,7 @@ ACTION: Final = ReferencePage(
     ),
     example={"taskId": "4817203956102847", "customId": "MJ::JOB::upsample::1::82c51c9d"},
     answer=_SUBMITTED,
-    notes=(_HELD, _ACCOUNT, _TEAM),
+    notes=(HELD, ACCOUNT, TEAM),
 )
 DESCRIBE: Final = ReferencePage(
     slug="midjourney-describe",
@@ -114,7 +146,7 @@ DESCRIBE: Final = ReferencePage(
     fields=(Field("base64", "string", _("The picture, as a data URL."), True), _BOT, *_END),
     example={"base64": "data:image/png;base64,iVBORw0KGgo="},
     answer=_SUBMITTED,
-    notes=(_HELD,),
+    notes=(HELD,),
 )
 BLEND: Final = ReferencePage(
     slug="midjourney-blend",
@@ -135,7 +167,7 @@ BLEND: Final = ReferencePage(
         ]
     },
     answer=_SUBMITTED,
-    notes=(_HELD,),
+    notes=(HELD,),
 )
 SHORTEN: Final = ReferencePage(
     slug="midjourney-shorten",
@@ -146,7 +178,7 @@ SHORTEN: Final = ReferencePage(
     fields=(Field("prompt", "string", _("The prompt."), True, limits="1–32000"), _BOT, *_END),
     example={"prompt": "A very small and rather pretty paper boat on a wide river"},
     answer=_SUBMITTED,
-    notes=(_HELD,),
+    notes=(HELD,),
 )
 _TOLD: Final = """{
   "id": "4817203956102847", "action": "IMAGINE", "customId": "", "botType": "MID_JOURNEY",
@@ -177,8 +209,9 @@ MIDJOURNEY_TASK: Final = ReferencePage(
             "Status: NOT_START, SUBMITTED, IN_PROGRESS, MODAL, SUCCESS, FAILURE or CANCEL. Ask "
             "every 5 to 15 seconds."
         ),
-        _TEAM,
+        TEAM,
     ),
+    members=_TASK_MEMBERS,
 )
 MIDJOURNEY_TASKS: Final = ReferencePage(
     slug="midjourney-tasks",
@@ -189,101 +222,14 @@ MIDJOURNEY_TASKS: Final = ReferencePage(
     fields=(Field("ids", "string[]", _("The task IDs."), True, limits="≤ 100"),),
     example={"ids": ["4817203956102847"]},
     answer=f"[{_TOLD}]",
-    notes=(_TEAM,),
+    notes=(TEAM,),
 )
-
-_SONG_HOOK: Final = Field("notify_hook", "string", _CALLED)
-_SONG: Final = """{"code": "success", "message": "",
-  "data": "736a6f88-bd29-4b1e-b110-37132a5325ac"}"""
-_SONG_REFUSED: Final = _(
-    "If the provider rejects a task, the status is 200 and the code is the provider's, not "
-    "success. It makes no task and costs nothing."
-)
-MUSIC: Final = ReferencePage(
-    slug="suno-music",
-    title=_("Make a song"),
-    summary=_("Makes songs from lyrics or from an idea. The answer has the ID of the task."),
-    operations=("suno_music",),
-    path="/suno/submit/music",
-    fields=(
-        Field(
-            "prompt",
-            "string",
-            _("The lyrics. Required if there is no gpt_description_prompt."),
-            limits="≤ 32000",
+PAGES: Final = ServicePages(
+    name="midjourney",
+    groups=(
+        Group(
+            _("Midjourney"),
+            (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
         ),
-        Field("gpt_description_prompt", "string", _("What the song is about."), limits="≤ 32000"),
-        Field("tags", "string", _("Styles, such as emotional punk.")),
-        Field("title", "string", _("The title.")),
-        Field("mv", "string", _("The version of Suno's model, such as chirp-v4.")),
-        Field("make_instrumental", "boolean", _("Without singing.")),
-        Field(
-            "continue_clip_id", "string", _("The clip to go on from. It needs the task_id, too.")
-        ),
-        Field("continue_at", "number", _("From which second of it."), limits="0–3600"),
-        Field("task_id", "string", _("The task that made the clip.")),
-        _SONG_HOOK,
-        MAX_COST,
     ),
-    example={"gpt_description_prompt": "A slow song about rivers", "mv": "chirp-v4"},
-    answer=_SONG,
-    notes=(_HELD, _SONG_REFUSED, _ACCOUNT),
-)
-LYRICS: Final = ReferencePage(
-    slug="suno-lyrics",
-    title=_("Write lyrics"),
-    summary=_("Writes the lyrics of a song."),
-    operations=("suno_lyrics",),
-    path="/suno/submit/lyrics",
-    fields=(
-        Field("prompt", "string", _("What the song is about."), True, limits="≤ 32000"),
-        _SONG_HOOK,
-        MAX_COST,
-    ),
-    example={"prompt": "A slow song about rivers"},
-    answer=_SONG,
-    notes=(_HELD, _SONG_REFUSED),
-)
-_SUNO_TOLD: Final = """{
-    "task_id": "736a6f88-bd29-4b1e-b110-37132a5325ac", "notify_hook": "", "action": "MUSIC",
-    "status": "SUCCESS", "fail_reason": "", "submit_time": 1767000900, "start_time": 1767000937,
-    "finish_time": 1767001051, "progress": "100%",
-    "data": [{"id": "e9893d04", "title": "Rivers", "status": "complete",
-      "audio_url": "https://hub.example/suno/file/736a6f88-bd29-4b1e-b110-37132a5325ac?expires=1767088800&signature=mVq3&clip=0&file=audio_url",
-      "video_url": "",
-      "image_url": "https://hub.example/suno/file/736a6f88-bd29-4b1e-b110-37132a5325ac?expires=1767088800&signature=mVq3&clip=0&file=image_url",
-      "model_name": "chirp-v4",
-      "major_model_version": "v4", "metadata": {"tags": "slow", "duration": 121.4}}]
-  }"""
-_SUNO_STATUS: Final = _(
-    "Status: NOT_START, SUBMITTED, QUEUED, IN_PROGRESS, SUCCESS or FAILURE. Ask every 10 to 30 "
-    "seconds."
-)
-SUNO_TASK: Final = ReferencePage(
-    slug="suno-task",
-    title=_("Retrieve a song"),
-    summary=_(
-        "The state of a task, as last reported by its provider. Its files are links to "
-        "/suno/file/{id} that need no key and expire after a day."
-    ),
-    operations=("suno_task", "suno_file"),
-    path="/suno/fetch/736a6f88-bd29-4b1e-b110-37132a5325ac",
-    fields=(Field("id", "string", _("The task ID, in the path."), True),),
-    example=None,
-    answer=f'{{\n  "code": "success", "message": "",\n  "data": {_SUNO_TOLD}\n}}',
-    notes=(_SUNO_STATUS, _TEAM),
-)
-SUNO_TASKS: Final = ReferencePage(
-    slug="suno-tasks",
-    title=_("List songs"),
-    summary=_("The state of several tasks, in the order of their IDs. Unknown IDs are left out."),
-    operations=("suno_tasks",),
-    path="/suno/fetch",
-    fields=(
-        Field("ids", "string[]", _("The task IDs."), True, limits="≤ 100"),
-        Field("action", "string", _("Only tasks of this action."), limits="MUSIC, LYRICS"),
-    ),
-    example={"ids": ["736a6f88-bd29-4b1e-b110-37132a5325ac"], "action": "MUSIC"},
-    answer=f'{{\n  "code": "success", "message": "",\n  "data": [{_SUNO_TOLD}]\n}}',
-    notes=(_TEAM,),
 )
