@@ -120,7 +120,6 @@ urlpatterns = [
     path(f"{_ROOT}/realtime/_f/bound", realtime_views.realtime_bound, name="realtime_bound"),
     path(f"{_ROOT}/realtime/_f/code", realtime_views.realtime_code, name="realtime_code"),
     path(f"{_ROOT}/realtime/_f/charges", realtime_views.realtime_charges, name="realtime_charges"),
-    path(f"{_ROOT}/music", media_views.media_page, {"kind": "music"}, name="music"),
     path(f"{_ROOT}/gallery", media_views.gallery, name="gallery"),
     path(f"{_ROOT}/_f/media/fields", media_views.media_fields, name="media_fields"),
     path(f"{_ROOT}/_f/media/bound", media_views.media_bound, name="media_bound"),

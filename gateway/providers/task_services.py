@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.providers import jimeng, kling, suno_api
 from gateway.providers.task_service import TaskService
 from lib.extensions.installed import extend
 
-_SERVICES: Final = {module.SERVICE.name: module.SERVICE for module in (kling, jimeng, suno_api)}
+_SERVICES: Final[dict[str, TaskService]] = {}
 extend(_SERVICES, "service", TaskService, lambda service: {service.name: service})
 TASK_SERVICES: Final[Mapping[str, TaskService]] = MappingProxyType(_SERVICES)
 OWN_PRODUCTS: Final[Mapping[str, TaskService]] = MappingProxyType(

@@ -5,9 +5,8 @@ from types import MappingProxyType
 from typing import Final
 
 from lib.extensions.installed import extend
-from playground.media import music
 from playground.media.service import MediaService
 
-_SERVICES: Final = {music.PAGE.kind: music.PAGE}
+_SERVICES: Final[dict[str, MediaService]] = {}
 extend(_SERVICES, "media", MediaService, lambda service: {service.kind: service})
 MEDIA_SERVICES: Final[Mapping[str, MediaService]] = MappingProxyType(_SERVICES)

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from dialects.errors.task_errors import render
-from dialects.media import jimeng, kling, suno
+from extensions.jimeng import dialect as jimeng
+from extensions.kling import dialect as kling
 from extensions.midjourney import dialect as midjourney
+from extensions.suno import dialect as suno
 
 MESSAGE = "API request failed: Unknown request URL: /x"
 FAMILIES = {

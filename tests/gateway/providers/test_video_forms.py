@@ -9,7 +9,7 @@ import pytest
 
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
-from dialects.media import jimeng, kling, video_generations, videos
+from dialects.media import video_generations, videos
 from dialects.media.task_upstream_errors import (
     JimengErrors,
     KlingErrors,
@@ -18,6 +18,8 @@ from dialects.media.task_upstream_errors import (
 )
 from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
 from dialects.media.videos import SECONDS_UNSAID, VideoRequest
+from extensions.jimeng import dialect as jimeng
+from extensions.kling import dialect as kling
 from gateway.providers import PROVIDERS
 from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm

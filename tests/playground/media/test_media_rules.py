@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dialects.media import suno
 from extensions.midjourney import dialect as midjourney
+from extensions.suno import dialect as suno
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import find_row
@@ -24,12 +24,12 @@ from playground.media.answer import (
 )
 from playground.media.rules import (
     PROMPT_MAX,
-    InvalidMedia,
     build_request,
     fields_of,
     pictures_in,
     supported_values,
 )
+from playground.media.service import InvalidMedia
 from playground.models_offered.media_model import MediaModel
 from tests.support.hostile import EVERYTHING, NUL
 

@@ -17,8 +17,8 @@ from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import KINDS
 from dialects.gemini.model_name import split_name
 from dialects.json.forms import PartHead
-from dialects.media import suno
 from extensions.midjourney import dialect as midjourney
+from extensions.suno import dialect as suno
 from gateway.providers.models import find_row, is_listed
 from gateway.settings.installation import save_settings
 from reference.answers.errors import ERRORS

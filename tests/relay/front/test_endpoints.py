@@ -9,12 +9,12 @@ import pytest
 from accounts.limits import rules as limit_rules
 from extensions.midjourney import answers as midjourney_answers
 from extensions.midjourney.picture import stream_picture
+from extensions.suno import answers as suno_answers
 from relay.endpoints import cloud_rows
 from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
 from relay.endpoints.table import ENDPOINTS, find_endpoint, is_claimed
 from relay.front.request import Handler
-from relay.media import suno_answers
 from tests.fakes.upstream import FakeUpstream
 from tests.support.hub import Hub
 

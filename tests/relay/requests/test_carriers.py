@@ -11,8 +11,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from accounts.limits.rules import ENDPOINTS
-from dialects.media.suno import MODEL_OF
 from extensions.midjourney.dialect import MODELS
+from extensions.suno.dialect import MODEL_OF
 from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video

@@ -11,7 +11,7 @@ continue a clip of the same account.
 from dataclasses import replace
 from typing import Final
 
-from dialects.media import suno
+from extensions.suno import dialect as suno
 from gateway.providers.capabilities import IMAGE_MODEL, Product
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.task_form import TaskForm

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from dialects.media.jimeng import FAMILY, asks_for_result
-from gateway.providers.jimeng import SERVICE
+from extensions.jimeng.answers import show_jimeng_result
+from extensions.jimeng.dialect import FAMILY, asks_for_result
+from extensions.jimeng.orders import JIMENG_VIDEOS
+from extensions.jimeng.provider import SERVICE
 from relay.endpoints.service_rows import QUESTION_BYTES_MAX, ServiceRows, order_row
 from relay.front.request import Endpoint
-from relay.media.jimeng_answers import show_jimeng_result
-from relay.operations.jimeng_operation import JIMENG_VIDEOS
 
 _RESULT: Final = Endpoint(
     show_jimeng_result, ("POST",), "openai", "jimeng_videos", QUESTION_BYTES_MAX, "jimeng_result",

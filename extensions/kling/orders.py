@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from dialects.codec import Target
-from dialects.media import kling
 from dialects.media.videos import Video, VideoRequest
+from extensions.kling import dialect as kling
 from relay.operations.video_operations import VideoOperation
 
 

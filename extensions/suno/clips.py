@@ -7,7 +7,7 @@ from uuid import UUID
 
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
-from dialects.media import suno
+from extensions.suno import dialect as suno
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Channel, Snapshot

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.providers.kling import SERVICE
+from extensions.kling.provider import SERVICE
 from reference.operations.page import MAX_COST, PASSED, USER, Field, ReferencePage
 from reference.operations.service_pages import ServicePages
 from reference.operations.video_pages import VIDEO_DROPPED, VIDEO_HELD, VIDEO_TEAM

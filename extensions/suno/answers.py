@@ -1,9 +1,9 @@
 """Show stored Suno tasks; no provider is asked. Other teams' tasks do not exist for the caller."""
 
 from dialects.errors.errors import RequestFault
-from dialects.media import suno
+from extensions.suno import dialect as suno
+from extensions.suno.provider import SERVICE
 from gateway.media_tasks.content_links import service_link
-from gateway.providers.suno_api import SERVICE
 from relay.front.request import Request
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import Task

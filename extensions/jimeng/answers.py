@@ -1,6 +1,6 @@
 """Show stored videos in Jimeng's form."""
 
-from dialects.media import jimeng
+from extensions.jimeng import dialect as jimeng
 from lib.ids import id_text
 from relay.front.request import Request
 from relay.media.task_answers import content_link, find_task

@@ -3,9 +3,9 @@
 from typing import Final
 from uuid import uuid4
 
-from dialects.media import suno
-from dialects.media.suno import Action
-from gateway.providers import suno_api
+from extensions.suno import dialect as suno
+from extensions.suno import provider as suno_api
+from extensions.suno.dialect import Action
 from relay.operations.task_operations import OrderForm, SubmitTask, TaskAddress, refuse_task
 
 

@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from dialects.codec import Target
-from dialects.media import jimeng
 from dialects.media.videos import Video, VideoRequest
+from extensions.jimeng import dialect as jimeng
 from relay.operations.video_operations import VideoOperation
 
 

@@ -4,11 +4,11 @@ created for each request; proxies take a single key.
 In mainland China: https://api-beijing.klingai.com (its "General Information", 2026-03).
 """
 
-from dialects.media.kling import FAMILY
+from extensions.kling.dialect import FAMILY
+from extensions.kling.form import FORM
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import TokenSigner
 from gateway.providers.task_service import TaskService
-from gateway.providers.video_forms.kling import FORM
 
 PROVIDER = Provider(
     name="kling",

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.media.kling import MODES, RATIOS
 from dialects.media.task_upstream_errors import KLING, KlingErrors, failure_of_code
 from dialects.media.video_fit import aspect_ratio, resolution, strip_data_url, without_none
 from dialects.media.videos import (
@@ -22,6 +21,7 @@ from dialects.media.videos import (
     task_error,
 )
 from dialects.openai.unary import answer_fault
+from extensions.kling.dialect import MODES, RATIOS
 from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

@@ -1,6 +1,6 @@
 """Show stored videos in Kling's form."""
 
-from dialects.media import kling
+from extensions.kling import dialect as kling
 from lib.ids import id_text
 from relay.front.request import Request
 from relay.media.task_answers import content_link, find_task

@@ -173,7 +173,7 @@ PAGE: Final = MediaService(
     initial=_initial,
     read_task=read_song,
     describe=_describe,
-    result_template="playground/media/_media_song.html",
+    result_template="suno/_song.html",
     plays=PlayedFile("song.mp3", "audio/mpeg"),
     actions={
         "suno_music": _("Song"),

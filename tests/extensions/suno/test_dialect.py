@@ -8,10 +8,10 @@ import pytest
 
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
-from dialects.media import suno
 from dialects.media.shown_task import ShownTask
-from dialects.media.suno import Action, Submission
 from dialects.media.videos import TaskError, VideoState
+from extensions.suno import dialect as suno
+from extensions.suno.dialect import Action, Submission
 
 ID = "736a6f88-bd29-4b1e-b110-37132a5325ac"
 ASKED = {"prompt": "[Verse] city lights", "tags": "emotional punk", "mv": "chirp-v4",

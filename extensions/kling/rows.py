@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from dialects.media.kling import FAMILY
-from gateway.providers.kling import SERVICE
+from extensions.kling.answers import show_kling_video
+from extensions.kling.dialect import FAMILY
+from extensions.kling.orders import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from extensions.kling.provider import SERVICE
 from relay.endpoints.service_rows import ServiceRows, order_row
 from relay.front.request import Endpoint
-from relay.media.kling_answers import show_kling_video
-from relay.operations.kling_operations import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 
 _KINDS: Final = {
     "text2video": order_row(SERVICE, "kling_text2video", TEXT_TO_VIDEO),

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from dialects.media.suno import FAMILY, MODEL_OF
-from gateway.providers.suno_api import SERVICE
+from extensions.suno import answers as suno_answers
+from extensions.suno.clips import open_clip, stream_file
+from extensions.suno.dialect import FAMILY, MODEL_OF
+from extensions.suno.orders import submit_song
+from extensions.suno.provider import SERVICE
 from relay.endpoints.service_rows import QUESTION_BYTES_MAX, ServiceRows, order_row
 from relay.front.request import Endpoint
-from relay.media import suno_answers
-from relay.media.task_clips import open_clip, stream_file
-from relay.operations.suno_operations import submit_song
 
 _SUBMITTED: Final = {model: f"/suno/submit/{action}" for action, model in MODEL_OF.items()}
 ROWS: Final = ServiceRows(

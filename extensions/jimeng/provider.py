@@ -1,11 +1,11 @@
 """Jimeng at Volcengine: videos. Its key is an access key and a secret key (`access|secret`), with
 which every request is signed; proxies take a single key."""
 
-from dialects.media.jimeng import FAMILY, RESULT, SUBMIT, VERSION
+from extensions.jimeng.dialect import FAMILY, RESULT, SUBMIT, VERSION
+from extensions.jimeng.form import FORM
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import VolcengineSigner
 from gateway.providers.task_service import TaskService
-from gateway.providers.video_forms.jimeng import FORM
 
 PROVIDER = Provider(
     name="jimeng",

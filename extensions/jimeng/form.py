@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.media.jimeng import FRAMES_A_SECOND, RATIOS
 from dialects.media.task_upstream_errors import JIMENG, JimengErrors, failure_of_code
 from dialects.media.video_fit import aspect_ratio, strip_data_url, without_none
 from dialects.media.videos import (
@@ -19,6 +18,7 @@ from dialects.media.videos import (
     task_error,
 )
 from dialects.openai.unary import answer_fault
+from extensions.jimeng.dialect import FRAMES_A_SECOND, RATIOS
 from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

@@ -1,0 +1,7 @@
+"""The endpoints that keys can be limited to."""
+
+from typing import Final
+
+ENDPOINTS: Final = {
+    "jimeng_videos": "/jimeng",
+}
