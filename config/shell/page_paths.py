@@ -10,7 +10,7 @@ from django.urls import ResolverMatch, URLPattern, URLResolver, clear_url_caches
 from django.urls.resolvers import RoutePattern
 from django.utils.functional import cached_property
 
-from lib.extensions.installed import ContributionRefused
+from lib.extensions.installed import InvalidContribution
 
 # Where the second part is that distinguishes the paths below these. In a route it has no parameter.
 _SECOND: Final[Mapping[str, int]] = {"o": 2, "admin": 1}
@@ -27,11 +27,11 @@ class PagePaths(URLResolver):
 
     def add(self, patterns: Patterns) -> Callable[[], None]:
         """Add an extension's patterns, and return what takes them away again. Raises
-        ContributionRefused for the name of another page."""
+        InvalidContribution for the name of another page."""
         names = {pattern.name for pattern in self.url_patterns if isinstance(pattern, URLPattern)}
         for pattern in patterns:
             if not isinstance(pattern, URLPattern) or pattern.name in names:
-                raise ContributionRefused(f"urls: {pattern} is no pattern with a name of its own")
+                raise InvalidContribution(f"urls: {pattern} is no pattern with a name of its own")
         self._replace([*self.url_patterns, *patterns])
         return partial(self._take_away, patterns)
 

@@ -59,7 +59,7 @@ class ExtensionOut(Schema):
     name: str
     version: str
     state: Literal["on", "off", "failed"] = Field(
-        description="`off` where EXTENSIONS_OFF names it; `failed` where it cannot be loaded."
+        description="`off` where `EXTENSIONS_OFF` names it; `failed` where it cannot be loaded."
     )
     error: str = Field(description="Why it cannot be loaded; empty if it can.")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.apps import AppConfig, apps
 
-from lib.extensions.installed import ContributionRefused, Installed, installed
+from lib.extensions.installed import InvalidContribution, Installed, installed
 
 _HERE: Final = sys.modules[__name__]
 
@@ -21,7 +21,7 @@ def add_apps(labels: set[str]) -> list[str]:
             with one.guarded():
                 app = AppConfig.create(one.extension.app)
                 if app.label in labels:
-                    raise ContributionRefused(f"app: the label {app.label} exists already")
+                    raise InvalidContribution(f"app: the label {app.label} exists already")
                 name = f"{app.label}_guarded"
                 # Settings hold names alone, so Django gets it from this module.
                 setattr(_HERE, name, _guarded(one, app))

@@ -26,7 +26,7 @@ _PROJECT: Final = Path(__file__).resolve().parents[2] / "pyproject.toml"
 _NONE: Final = Extension()
 
 
-class ContributionRefused(Exception):
+class InvalidContribution(Exception):
     """What an extension adds does not fit; the text says why."""
 
 
@@ -54,7 +54,7 @@ class Installed:
         with self.guarded():
             extension = self._point.load()
             if not isinstance(extension, Extension):
-                raise ContributionRefused(f"{self._point.value} is not an Extension")
+                raise InvalidContribution(f"{self._point.value} is not an Extension")
             return extension
         return _NONE
 
@@ -120,9 +120,9 @@ def extend(
         rows = read(contribution)
         for key, value in rows.items():
             if not isinstance(value, kind):
-                raise ContributionRefused(f"{field}: {value!r} is not a {kind.__name__}")
+                raise InvalidContribution(f"{field}: {value!r} is not a {kind.__name__}")
             if key in registry:
-                raise ContributionRefused(f"{field}: {key} exists already")
+                raise InvalidContribution(f"{field}: {key} exists already")
         registry.update(rows)
         return partial(_remove, registry, rows)
 

@@ -79,7 +79,8 @@ def _sources() -> Iterator[tuple[Path, str]]:
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
             yield path, path.read_text()
-    for path in (ROOT / "templates").rglob("*.*"):
+    templates = (ROOT / "templates", *(ROOT / "extensions").glob("*/templates"))
+    for path in (path for folder in templates for path in folder.rglob("*.*")):
         if path.suffix in {".html", ".txt"} and SPECIMENS not in path.parents:
             # Indentation means nothing in a template.
             read = templatize(path.read_text()).splitlines()
@@ -289,7 +290,8 @@ def _without_tags(template: str) -> str:
 def test_templates_show_no_untranslated_text() -> None:
     names = {"Weir", "OpenAPI", "SHA", "Alt", "Ctrl", "Enter"}  # the product, formats, keys
     results = []
-    for path in (ROOT / "templates").rglob("*.*"):
+    templates = (ROOT / "templates", *(ROOT / "extensions").glob("*/templates"))
+    for path in (path for folder in templates for path in folder.rglob("*.*")):
         if path.suffix not in {".html", ".txt"} or SPECIMENS in path.parents:
             continue
         source = path.read_text()
@@ -369,7 +371,7 @@ KEPT = frozenset({
     "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
     "Esc", "English", "PostgreSQL", "ClickHouse", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB",
-    "GB", "TB", "Midjourney", "Suno",
+    "GB", "TB", "Midjourney", "Suno", "midjourney", "suno", "kling", "jimeng",
 })  # fmt: skip
 # Names and code in hints and examples, kept only as a whole: `Top P` is a parameter, and a `Top`
 # that stands alone is a word left over.
@@ -377,6 +379,7 @@ PHRASES = (
     "Top P",
     "Top K",
     "Live 会话",
+    "import_hubs",
     "Idempotency-Key",
     "weir.yaml",
     "WEIR_KEK",
