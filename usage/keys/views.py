@@ -42,6 +42,8 @@ from usage.requests.log import RequestRow, RequestSource
 
 # Shorter than the shortest lifetime that the form offers.
 _SOON = dt.timedelta(days=3)
+# The time that the filter names.
+_LISTED_SOON = dt.timedelta(days=7)
 _STATES = (
     ("living", _("Not revoked")),
     ("active", _("Active")),
@@ -173,7 +175,7 @@ def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[di
     """Return the keys that need attention: created long ago and not used since, or about to
     expire."""
     if wanted == "soon":
-        return [row for row in rows if badge_of(row["key"]) == _BADGES["soon"]]
+        return [row for row in rows if _expires_within(row["key"], now, _LISTED_SOON)]
     if wanted not in ("30", "90"):
         return rows
     since = now - dt.timedelta(days=int(wanted))
@@ -228,9 +230,12 @@ def _secret(key: Key) -> str:
 def badge_of(key: Key) -> Badge:
     now = clock.now()
     state = key_lookup.key_state(key, now)
-    if state == "active" and key.expires_at is not None and key.expires_at <= now + _SOON:
-        state = "soon"
-    return _BADGES[state]
+    return _BADGES["soon" if _expires_within(key, now, _SOON) else state]
+
+
+def _expires_within(key: Key, now: dt.datetime, time: dt.timedelta) -> bool:
+    active = key_lookup.key_state(key, now) == "active"
+    return active and key.expires_at is not None and key.expires_at <= now + time
 
 
 def show_secret_once(

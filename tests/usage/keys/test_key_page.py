@@ -127,3 +127,13 @@ def test_only_key_writers_see_the_actions(people: cast.Cast, role: Role) -> None
     may_write = role in (Role.ADMIN, Role.DEVELOPER)
     listed = client.get("/o/acme/keys").content.decode()
     assert ('class="bulk"' in listed) is ("data-tick-all" in listed) is may_write
+
+
+def test_list_of_expiring_keys_covers_the_days_that_its_filter_names(people: cast.Cast) -> None:
+    """The badge *Expires soon* is for the last three of these seven days."""
+    for days in (2, 5, 8):
+        expires_at = clock.now() + dt.timedelta(days=days)
+        cast.make_key(people.core, f"in-{days}-days", user=people.alice, expires_at=expires_at)
+    page = squeezed(cast.signed_in(people.alice).get("/o/acme/keys?stale=soon").content.decode())
+    assert set(re.findall(r"in-\d-days", page)) == {"in-2-days", "in-5-days"}
+    assert page.count("Expires soon") == 1
