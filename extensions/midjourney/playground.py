@@ -187,6 +187,7 @@ PAGE: Final = MediaService(
     kind="midjourney",
     service="midjourney",
     page="midjourney",
+    place=2,
     title=_("Midjourney"),
     icon="layers",
     search_words=pgettext_lazy("search words", "picture image"),

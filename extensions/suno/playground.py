@@ -159,6 +159,7 @@ PAGE: Final = MediaService(
     kind="music",
     service="suno",
     page="music",
+    place=1,
     title=_("Music"),
     icon="music",
     search_words=pgettext_lazy("search words", "song suno audio"),

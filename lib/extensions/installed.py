@@ -21,7 +21,6 @@ from lib.extensions.extension import Extension
 log = logging.getLogger(__name__)
 
 GROUP: Final = "weir.extensions"
-OWN: Final = "weir-hub"
 _PROJECT: Final = Path(__file__).resolve().parents[2] / "pyproject.toml"
 _NONE: Final = Extension()
 
@@ -72,8 +71,7 @@ class Installed:
 
 @cache
 def installed() -> tuple[Installed, ...]:
-    """Return the extensions: Weir's own in the order of pyproject.toml, then the others by name.
-    Those that EXTENSIONS_OFF names are off."""
+    """Return the extensions by name. Those that EXTENSIONS_OFF names are off."""
     by_name: dict[str, Installed] = {}
     for point, version in _points():
         by_name.setdefault(point.name, Installed(point, version))
@@ -82,7 +80,7 @@ def installed() -> tuple[Installed, ...]:
         log.warning("EXTENSIONS_OFF: no such extension: %s", ", ".join(unknown))
     for name in off & by_name.keys():
         by_name[name].off = True
-    return tuple(by_name.values())
+    return tuple(by_name[name] for name in sorted(by_name))
 
 
 def _points() -> Iterator[tuple[EntryPoint, str]]:
@@ -92,12 +90,8 @@ def _points() -> Iterator[tuple[EntryPoint, str]]:
         project = tomllib.loads(_PROJECT.read_text())["project"]
         for name, value in project["entry-points"][GROUP].items():
             yield EntryPoint(name, value, GROUP), project["version"]
-    for point in sorted(entry_points(group=GROUP), key=_place):
+    for point in entry_points(group=GROUP):
         yield point, point.dist.version if point.dist else ""
-
-
-def _place(point: EntryPoint) -> str:
-    return "" if point.dist and point.dist.name == OWN else point.name
 
 
 def contribute(field: str, add: Callable[[Any], Callable[[], None] | None]) -> None:

@@ -71,7 +71,7 @@ class MediaService:
     """The page of a task service. Texts are translated when they are shown.
 
     `kind` is stored with each run, `service` is the name of the task service, `page` the URL name
-    of the page. `title`, `icon`, `search_words` and `help` (a section of the manual) are those of
+    of the page, `place` its place among the tabs. `title`, `icon`, `search_words` and `help` (a section of the manual) are those of
     its link. `none_offered` and `nothing_yet` are its titles without models, and without results;
     `placeholder` is an example of a prompt.
 
@@ -98,6 +98,7 @@ class MediaService:
     kind: str
     service: str
     page: str
+    place: int
     title: Any
     icon: str
     search_words: Any

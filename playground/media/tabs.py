@@ -28,7 +28,10 @@ _TABS: Final = (
     Tab("speech", PAGES[MediaKind.SPEECH], "message-square", MediaKind.SPEECH),
     Tab("transcription", PAGES[MediaKind.TRANSCRIPTION], "mic", MediaKind.TRANSCRIPTION),
     Tab("video", PAGES[MediaKind.VIDEO], "play", MediaKind.VIDEO),
-    *(Tab(one.page, one.title, one.icon, one.kind) for one in MEDIA_SERVICES.values()),
+    *(
+        Tab(one.page, one.title, one.icon, one.kind)
+        for one in sorted(MEDIA_SERVICES.values(), key=lambda one: (one.place, one.page))
+    ),
     Tab("realtime", _("Realtime"), "zap", "realtime"),
     Tab("gallery", _("Gallery"), "folder", ""),
 )

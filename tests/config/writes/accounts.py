@@ -54,8 +54,8 @@ BEFORE: Final[Writes] = {
         teams=[w.people.core, w.second],
         actor=SYSTEM,
     ),
-    "accounts.current_server.mail_server.remove_mail_server": lambda w: (
-        mail_server.save_mail_server(w.dora, host="mail.example.org", port=25, encryption="none")
+    "accounts.mail_server.mail_server.remove_mail_server": lambda w: mail_server.save_mail_server(
+        w.dora, host="mail.example.org", port=25, encryption="none"
     ),
     "accounts.organisations.organisations.lift_suspension": lambda w: (
         organisations.suspend_organisation(w.people.acme, "unpaid", actor=SYSTEM)
@@ -244,11 +244,11 @@ WRITES: Final[Writes] = {
     "accounts.sign_in.sign_in.use_sign_in_link": lambda w: sign_in.use_sign_in_link(
         sign_in.make_sign_in_link(w.people.bob).rstrip("/").rpartition("/")[2]
     ),
-    "accounts.current_server.mail_server.save_mail_server": lambda w: mail_server.save_mail_server(
+    "accounts.mail_server.mail_server.save_mail_server": lambda w: mail_server.save_mail_server(
         w.dora, host="mail.example.org", port=25, encryption="none"
     ),
-    "accounts.current_server.mail_server.remove_mail_server": lambda w: (
-        mail_server.remove_mail_server(w.dora)
+    "accounts.mail_server.mail_server.remove_mail_server": lambda w: mail_server.remove_mail_server(
+        w.dora
     ),
     "accounts.sign_up.sign_up.save_sign_up": lambda w: sign_up.save_sign_up(w.dora, mode="off"),
     "accounts.sessions.view_as.begin_view": lambda w: view_as.begin_view(
