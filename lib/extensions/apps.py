@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.apps import AppConfig, apps
 
-from lib.extensions.installed import InvalidContribution, Installed, installed
+from lib.extensions.installed import Installed, InvalidContribution, installed
 
 _HERE: Final = sys.modules[__name__]
 

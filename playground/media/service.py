@@ -71,9 +71,9 @@ class MediaService:
     """The page of a task service. Texts are translated when they are shown.
 
     `kind` is stored with each run, `service` is the name of the task service, `page` the URL name
-    of the page, `place` its place among the tabs. `title`, `icon`, `search_words` and `help` (a section of the manual) are those of
-    its link. `none_offered` and `nothing_yet` are its titles without models, and without results;
-    `placeholder` is an example of a prompt.
+    of the page, `place` its place among the tabs. `title`, `icon`, `search_words` and `help` (a
+    section of the manual) are those of its link. `none_offered` and `nothing_yet` are its titles
+    without models, and without results; `placeholder` is an example of a prompt.
 
     `choose` orders the models of the form, and leaves out those of buttons. `fields` and `build`
     are the form of a model and its request; `needs_prompt` says whether the prompt may be empty.
