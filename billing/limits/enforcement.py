@@ -182,12 +182,12 @@ _READ_WALLET = """max(id) FILTER (WHERE kind = 'customer:available') AS availabl
                count(*) FILTER (WHERE kind IN (
                    'customer:available', 'customer:held', 'revenue', 'provider:payable',
                    'provider:cost')) = 5 AS whole
-        FROM billing_account"""
+        FROM billing_account
+        WHERE organisation_id"""
 
 # One row per wallet of the batch: a join per hold would read an account once per hold.
 _WALLET = f"""wallet AS (
-        SELECT organisation_id, {_READ_WALLET}
-        WHERE organisation_id = ANY (%(organisation_id)s::uuid[])
+        SELECT organisation_id, {_READ_WALLET} = ANY (%(organisation_id)s::uuid[])
         GROUP BY organisation_id
     )"""
 
@@ -265,8 +265,7 @@ def _place_hold_text(opening: str) -> str:
     """Return the short form for a single hold: without windows over holds and without joins."""
     return f"""
     WITH wallet AS (
-        SELECT {_READ_WALLET}
-        WHERE organisation_id = %(organisation_id)s::uuid
+        SELECT {_READ_WALLET} = %(organisation_id)s::uuid
     ),
     -- Materialized, so that each look-up is made once.
     judged AS MATERIALIZED (

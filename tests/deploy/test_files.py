@@ -222,7 +222,7 @@ def test_the_image_holds_the_whole_product_and_nothing_else() -> None:
     ).stdout
     tracked = {name.split("/")[0] for name in listed.split("\0") if "/" in name}
     product = {name for name in tracked - NOT_SHIPPED if not name.startswith(".")}
-    assert copied == product | {"manage.py", "requirements-prod.lock"}
+    assert copied == product | {"manage.py", "pyproject.toml", "requirements-prod.lock"}
     # The builder is sent exactly that.
     lines = (files.ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"

@@ -91,7 +91,10 @@ _SAYS: Final = [
     ("docs/guides/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
     ("docs/guides/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
-    ("docs/promises.md", f"A realtime or Live session | {relay_config.CONNECTION_S / 60:.0f} min"),
+    (
+        "docs/promises.md",
+        f"A realtime connection or Live session | {relay_config.CONNECTION_S / 60:.0f} min",
+    ),
     ("reference/operations/live_pages.py", f"last {relay_config.CONNECTION_S / 60:.0f} minutes"),
     ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),

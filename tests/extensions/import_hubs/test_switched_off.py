@@ -29,5 +29,5 @@ def test_hub_starts_without_the_extension() -> None:
         hub.start()
         operator = hub.tenant(kind="management")
         hub.person(operator, operator=True)
-        [extension] = hub.get("/api/v1/system", operator).json()["extensions"]
-        assert (extension["name"], extension["state"]) == ("import_hubs", "off")
+        extensions = hub.get("/api/v1/system", operator).json()["extensions"]
+        assert {one["name"] for one in extensions if one["state"] == "off"} == {"import_hubs"}
