@@ -53,7 +53,7 @@ class Relay:
 
     def knows(self, model: str) -> bool:
         """Return whether a channel serves this model, by this process's snapshot."""
-        return self._life is not None and bool(self._life.snapshot.routes_of(model))
+        return self._life is not None and bool(self._life.refresher.snapshot.routes_of(model))
 
     def is_draining(self) -> bool:
         """Return whether the process is shutting down and accepts no more requests."""
@@ -135,7 +135,7 @@ class Relay:
                 return
             try:
                 await life.turns.begin(caller)
-                if life.snapshot is not request.snapshot:
+                if life.refresher.snapshot is not request.snapshot:
                     await request.refresh()
                 if caller is not None:
                     request.check_use()

@@ -117,6 +117,6 @@ async def _find(request: Request) -> Task:
 
 def _write(request: Request, task: Task) -> dict[str, object]:
     config, id_ = request.life.config, task.video.id
-    now = request.life.snapshot.now()
+    now = request.life.refresher.snapshot.now()
     link = service_link(config.pepper, config.public_url, SERVICE.file_path, id_, now)
     return dialect.write(media_tasks.display_task(task, link))

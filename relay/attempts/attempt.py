@@ -39,6 +39,7 @@ from relay.metering.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
 from relay.operations.unary import Exchange, Passing
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import UpstreamFailed
+from relay.upstream.large_events import Gathering
 from relay.upstream.turn_socket import Post
 from relay.upstream.upstream import Answer, read_rest, request_id_of
 
@@ -101,7 +102,7 @@ class Attempt:
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
         # The process's memory for an incomplete event of its answer.
-        self._gathering = context.parts.large.gathering()
+        self._gathering = Gathering(context.parts.large)
         # Whether a connection is open and the request is being sent.
         self._sent = False
         # Relays the answer if it is forwarded while it arrives; set after its head has arrived.
@@ -361,7 +362,8 @@ class Attempt:
 
     def _close(self) -> None:
         self._probe.close()
-        self._gathering.whole()
+        if self._gathering.size:
+            self._gathering.whole()
         if self._end.outcome is None and not self._failed:
             # A defect of ours: settle now, because an open hold would block money for hours.
             self._end.settle(INTERNAL, _NOBODY_PAYS)

@@ -78,6 +78,7 @@ class OneAttempt(Protocol):
 
 
 NewAttempt = Callable[[RequestContext, AdmittedAttempt, HealthProbe], OneAttempt]
+_ShadowFacts = Callable[[], Facts | None]
 
 
 class Run:
@@ -135,25 +136,18 @@ class Run:
 
     def answer(self, raw: bytes) -> Awaitable[Outcome]:
         """Answer the request with this body. No input of a client makes it raise."""
-        return self._answered(partial(self._answer, raw))
+        return self._answer(partial(self._route, raw))
 
-    async def _answer(self, raw: bytes) -> Outcome:
-        """Raises RequestFault, ChannelsOut, DatabaseFailed."""
-        context = self._context
-        facts = self._reader.read_facts(raw)
-        continued = context.invocation.codec.continuation_of(facts)
-        continuation = None if continued is None else await continue_request(context, continued)
-        self._find_session(facts, continuation)
-        await self._route(facts, continuation)
-        outcome = await self._make_attempts()
-        if context.snapshot.shadowed:
-            self._follow(partial(_shadow_facts, facts, continuation), outcome)
-        return outcome
-
-    async def _answered(self, end: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def _answer(self, route: Callable[[], Awaitable[_ShadowFacts | None]]) -> Outcome:
+        """Answer the request that `route` finds the channels for. It returns what a shadow of the
+        request asks, None if it has none, and raises RequestFault, ChannelsOut, DatabaseFailed."""
         context = self._context
         try:
-            return await end()
+            shadow_facts = await route()
+            outcome = await self._make_attempts()
+            if shadow_facts is not None:
+                self._follow(shadow_facts, outcome)
+            return outcome
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
         except DatabaseFailed as error:
@@ -168,11 +162,10 @@ class Run:
         """Answer a request without a model, whose channel `route` finds. `route` raises
         RequestFault and ChannelsOut; no input of a client makes this method raise."""
 
-        async def make_attempts() -> Outcome:
+        async def take_route() -> None:
             self._next = route(self._reader)
-            return await self._make_attempts()
 
-        return await self._answered(make_attempts)
+        return await self._answer(take_route)
 
     async def count_tokens(self, raw: bytes) -> None:
         """Answer with the number of tokens of the request with this body."""
@@ -229,8 +222,21 @@ class Run:
 
     # ---- routing
 
-    async def _route(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Find the channels that may answer. Raises RequestFault, ChannelsOut, DatabaseAway."""
+    async def _route(self, raw: bytes) -> _ShadowFacts | None:
+        """Read a body, and find the channels that may answer it. Raises RequestFault, ChannelsOut,
+        DatabaseAway."""
+        context = self._context
+        facts = self._reader.read_facts(raw)
+        continued = context.invocation.codec.continuation_of(facts)
+        continuation = None if continued is None else await continue_request(context, continued)
+        self._find_session(facts, continuation)
+        await self._find_channels(facts, continuation)
+        if not context.snapshot.shadowed:
+            return None
+        return partial(_shadow_facts, facts, continuation)
+
+    async def _find_channels(self, facts: Facts, continuation: Continuation | None) -> None:
+        """Raises RequestFault, ChannelsOut, DatabaseAway."""
         context = self._context
         if continuation is not None:
             facts = continuation.facts
@@ -482,7 +488,7 @@ class Run:
 
     # ---- shadow traffic
 
-    def _follow(self, facts_of: Callable[[], Facts | None], outcome: Outcome) -> None:
+    def _follow(self, facts_of: _ShadowFacts, outcome: Outcome) -> None:
         """Send the request to its model's shadow as well, after a success or a failure."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):

@@ -5,7 +5,7 @@ admission.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -72,7 +72,8 @@ class Principal:
     organisation records the addresses of its requests. `limited`: the key, its team, its
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
-    they may use, at version `guards`.
+    they may use, at version `guards`. `payer` is its organisation and its key, by the numbers of
+    their ids: a UUID's hash is computed in Python each time.
     """
 
     key_id: KeyId
@@ -104,6 +105,10 @@ class Principal:
     digest: bytes = b""
     keeps_addresses: bool = False
     multipliers: tuple[Multiplier, ...] = ()
+    payer: tuple[int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payer", (self.organisation_id.int, self.key_id.int))
 
     def may_come_from(self, address: str) -> bool:
         """Return whether the key may be used from this address. An invalid address is in no

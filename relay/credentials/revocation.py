@@ -49,7 +49,8 @@ class Running:
         self._principals[run] = principal
         if ends_at is not None:
             self._own_ends[run] = ends_at
-        self._expect(run, principal.expires_at)
+        if ends_at is not None or principal.expires_at is not None:
+            self._expect(run, principal.expires_at)
 
     def _expect(self, run: Revocable, key_ends_at: float | None) -> None:
         own_end = self._own_ends.get(run)

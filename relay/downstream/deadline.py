@@ -104,13 +104,12 @@ class Deadline:
         """Set the timer to the next moment at which a limit may be reached."""
         at = min(self.since + self._step_s, self._end)
         if self._armed is None:
-            self._armed = self._call_at(min(at, now + _LOOK_S))
+            at = min(at, now + _LOOK_S)
         elif self._armed.when() > at:
             self._armed.cancel()
-            self._armed = self._call_at(at)
-
-    def _call_at(self, at: float) -> asyncio.TimerHandle:
-        return self._loop.call_at(at, self._check_due, max(at, self.time()))
+        else:
+            return
+        self._armed = self._loop.call_at(at, self._check_due, max(at, self.time()))
 
     def _check_due(self, due: float) -> None:
         self._armed = None

@@ -553,15 +553,14 @@ def family_of(path: str) -> Family | None:
     return next((family for paths, family in _FAMILIES if paths.fullmatch(path)), None)
 
 
-def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """Return what the path of a request says in addition to its body."""
+def _target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
+    """Return what the path of a request says in addition to its body, of a row whose paths say
+    anything."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
             return Target(named, endpoint.stream)
         return Target(task=veo.id_of_file(named) if endpoint.path_names == "file" else named)
-    if endpoint.dialect != "gemini":
-        return _NO_TARGET
     called = read_target(_model_call(_canonical(path)) or "")
     model = "" if called is None else called[0]
     words = parse_qsl(query.decode("latin-1"))
@@ -631,9 +630,9 @@ def read_invocation(
     codec = endpoint.codec or _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.shows in ("models", "model"):
         codec = CODECS[form_of(path, headers, query)]
-    target = target_of(endpoint, path, query)
-    family = endpoint.family or family_of(path)
-    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary, family)
+    named = endpoint.path_names or endpoint.dialect == "gemini"
+    target = _target_of(endpoint, path, query) if named else _NO_TARGET
+    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary, endpoint.family)
 
 
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:

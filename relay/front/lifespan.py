@@ -23,7 +23,6 @@ from lib.vault import Vault
 from relay.answers.background import BackgroundResponses
 from relay.answers.idempotency import IdempotentRequests
 from relay.attempts.shadow_traffic import ShadowTraffic
-from relay.catalogue.snapshot import Snapshot
 from relay.config import RelayConfig
 from relay.context.context import Parts
 from relay.counting.tokenizer import read_vocabulary
@@ -116,19 +115,14 @@ class Lifespan:
             shadows=self._shadows,
             turns=self.turns,
         )
-        self._refresher = Refresher(
+        self.refresher = Refresher(
             config, self._run_one, vault, self.authenticator, self.running, self.parts
         )
-        self.readiness = Readiness(self._refresher, self._connections.ledger, self.ledger)
+        self.readiness = Readiness(self.refresher, self._connections.ledger, self.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
         # Damaged records that were not yet reported to the operators.
         self._damaged: list[DamagedRecords] = []
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The current catalogue."""
-        return self._refresher.snapshot
 
     # ---- start and end
 
@@ -138,15 +132,15 @@ class Lifespan:
         """
         await self._connections.open()
         await self.ledger.open_spool()
-        await self._refresher.start()
+        await self.refresher.start()
         await self._exchange_reports()
         await self._apply_spend_caps()
         await self._measure()
         await self._exchange_shadows()
         read_vocabulary()
         self._tasks = [
-            asyncio.create_task(self._refresher.poll()),
-            asyncio.create_task(self._refresher.listen()),
+            asyncio.create_task(self.refresher.poll()),
+            asyncio.create_task(self.refresher.listen()),
             asyncio.create_task(self._keep_alive()),
             asyncio.create_task(self._write_uses_each()),
             asyncio.create_task(self._share_health()),
@@ -224,7 +218,7 @@ class Lifespan:
         changed too."""
         self.authenticator.clear()
         return await self.authenticator.principal_of_key(
-            principal.key_id, self.snapshot.now(), principal.user_id
+            principal.key_id, self.refresher.snapshot.now(), principal.user_id
         )
 
     async def _run_one(self, statement: Statement) -> Sequence[Row]:
@@ -285,34 +279,34 @@ class Lifespan:
             await self._apply_spend_caps()
             await self._measure()
             await self._exchange_shadows()
-            await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
+            await self._health_sharing.reconnect(self.parts.upstreams, self.refresher.snapshot)
             await next_tick(TICK_S)
 
     async def _exchange_reports(self) -> bool:
         """Exchange reports with the other processes. Return whether another process has problems to
         report."""
-        process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
+        process_id, epoch = self._connections.ledger.process_id, self.refresher.snapshot.epoch
         if process_id is None or epoch < 0:
             return False
         reports = self._health_sharing.report()
         with contextlib.suppress(DatabaseFailed):
             rows = await self._run_one(report_statement(process_id, epoch, reports))
             for age_s, others in read_reports(rows):
-                self._health_sharing.adopt(others, age_s, self.snapshot)
+                self._health_sharing.adopt(others, age_s, self.refresher.snapshot)
             return bool(rows)
         return False
 
     async def _apply_spend_caps(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await apply_spend_caps(self.parts.health, self.snapshot, self._run_one)
+            await apply_spend_caps(self.parts.health, self.refresher.snapshot, self._run_one)
 
     async def _measure(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self.parts.health.measures.refresh(self.snapshot, self._run_one)
+            await self.parts.health.measures.refresh(self.refresher.snapshot, self._run_one)
 
     async def _exchange_shadows(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self._shadows.exchange(self.snapshot, self._run_one)
+            await self._shadows.exchange(self.refresher.snapshot, self._run_one)
 
     async def _report_damage(self) -> None:
         """Alert the operators about unreadable records."""

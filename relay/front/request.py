@@ -121,8 +121,9 @@ class Endpoint:
 class Request:
     """One request and its caller. `caller` is None until the caller is authenticated, and for a
     signed link; `principal` is the caller, for endpoints that require a key. `client_secret` is the
-    secret that was sent in place of the caller's key, if any. `address` is the client's. `began` is
-    the arrival time by the event loop's clock."""
+    secret that was sent in place of the caller's key, if any. `invocation` is what the path and
+    headers describe. `address` is the client's. `began` is the arrival time by the event loop's
+    clock."""
 
     __slots__ = (
         "address",
@@ -131,6 +132,7 @@ class Request:
         "client_secret",
         "credentials",
         "endpoint",
+        "invocation",
         "life",
         "principal",
         "receive",
@@ -146,10 +148,11 @@ class Request:
         self.life = life
         self.endpoint = endpoint
         self.sink = sink
+        self.invocation = sink.invocation
         self.scope = scope
         self.receive = receive
         self.began = life.parts.loop.time()
-        self.snapshot = life.snapshot
+        self.snapshot = life.refresher.snapshot
         self.credentials = NO_CREDENTIALS
         self.caller: Principal | None = None
         self.principal: Principal
@@ -175,7 +178,7 @@ class Request:
         """Use the newest catalogue. If it changed while the request waited, authenticate again,
         because the key may have ended. Raises RequestFault, DatabaseAway.
         """
-        snapshot = self.life.snapshot
+        snapshot = self.life.refresher.snapshot
         if snapshot.epoch != self.snapshot.epoch:
             self.snapshot = snapshot
             if self.caller is not None:
@@ -208,14 +211,9 @@ class Request:
     # ---- the operation and its body
 
     @property
-    def invocation(self) -> Invocation:
-        """Return the invocation that the path and headers describe."""
-        return self.sink.invocation
-
-    @property
     def task_id(self) -> str:
         """The id of the media task in the path."""
-        return self.sink.invocation.target.task
+        return self.invocation.target.task
 
     @property
     def query(self) -> dict[str, str]:
@@ -230,7 +228,7 @@ class Request:
         config, bytes_max = self.life.config, self.endpoint.body_bytes_max
         raw = await read_body(self.receive, headers.length, bytes_max, config)
         # Reading a body may take a minute.
-        if self.life.snapshot is not self.snapshot:
+        if self.life.refresher.snapshot is not self.snapshot:
             await self.refresh()
         return raw
 

@@ -46,8 +46,8 @@ class PlacedHold(msgspec.Struct, frozen=True):
     """The hold of an attempt. `principal` is the caller at admission; `headroom` is what its key's
     limits have left. `settles_at_once`: settle without delay, because others may need the held
     amount. `price` is the customer's price and `cost` the provider's, None if unknown. `units` are
-    the included units that the attempt uses, by meter, in the order of the hold. `own` is None for
-    the installation's keys."""
+    the included units that the attempt uses, by meter, in the order of the hold. `wallet_nano` is
+    how much of the customer's money is held. `own` is None for the installation's keys."""
 
     attempt_id: AttemptId
     size: Size
@@ -57,12 +57,8 @@ class PlacedHold(msgspec.Struct, frozen=True):
     price: Price | None
     cost: Price | None
     units: Mapping[str, int]
+    wallet_nano: int
     own: OwnKeyHold | None = None
-
-    @property
-    def wallet_nano(self) -> int:
-        """Return how much of the customer's money is held."""
-        return self.size.hold_nano if self.own is None else self.own.fee_nano
 
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):

@@ -180,6 +180,7 @@ class HoldPlacer:
             price=price,
             cost=cost,
             units=taken.by_meter if taken.units else NO_UNITS,
+            wallet_nano=size.hold_nano if own is None else own.fee_nano,
             own=own,
         )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from random import uniform
+from typing import Final
 
 from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # When a request began to wait, and the future that wakes it.
 _Waiting = tuple[float, "asyncio.Future[None]"]
+_NO_PAYER: Final = (0, 0)
 
 
 class Load:
@@ -55,7 +57,7 @@ class Load:
         beside = self._under_way() - 1
         if beside >= UNDER_WAY_MIN:
             self._crowded.set()
-        organisation_id, key_id = _payer(principal)
+        organisation_id, key_id = _NO_PAYER if principal is None else principal.payer
         keys = self._organisations.get(organisation_id, {})
         of_key = keys.get(key_id, 0)
 
@@ -77,7 +79,7 @@ class Load:
 
     def count(self, principal: Principal | None) -> None:
         """Count what runs on after the request that `enter` permitted, until `leave`."""
-        organisation_id, key_id = _payer(principal)
+        organisation_id, key_id = _NO_PAYER if principal is None else principal.payer
         keys = self._organisations.setdefault(organisation_id, {})
         of_key = keys.get(key_id, 0)
         self._keys += not of_key
@@ -85,7 +87,7 @@ class Load:
 
     def leave(self, principal: Principal | None) -> None:
         """Count the end of a request that `enter` permitted, or of what runs on after it."""
-        organisation_id, key_id = _payer(principal)
+        organisation_id, key_id = _NO_PAYER if principal is None else principal.payer
         keys = self._organisations[organisation_id]
         keys[key_id] -= 1
         if not keys[key_id]:
@@ -154,14 +156,6 @@ class Load:
         self._refused += refused
 
 
-def _payer(principal: Principal | None) -> tuple[int, int]:
-    """Return the organisation and the key, by the numbers of their ids: a UUID's hash is computed
-    in Python each time."""
-    if principal is None:
-        return 0, 0
-    return principal.organisation_id.int, principal.key_id.int
-
-
 def count_refused(refused: int) -> Statement:
     """Return the statement that adds refusals to the total of all processes, which
     `gateway/health/traffic.py` reads."""
@@ -202,7 +196,7 @@ class Turns:
             self.counting = True
             self._cpu_s = time.thread_time()
             self._loop.call_soon(self._next_turn)
-        organisation_id, key_id = _payer(principal)
+        organisation_id, key_id = _NO_PAYER if principal is None else principal.payer
         if self._queue.size:
             if self._may_go_ahead(organisation_id, key_id):
                 self._ahead[organisation_id] += 1

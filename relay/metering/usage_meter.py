@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -126,7 +126,7 @@ class Bill(msgspec.Struct, frozen=True):
         return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
 
 
-class OtherPrices(NamedTuple):
+class OtherPrices(msgspec.Struct, frozen=True):
     """Finds the prices of other models, for the parts of an answer that they produced."""
 
     charge: Callable[[str], Price | None]

@@ -72,7 +72,9 @@ class InProcessRelay:
         """Return the principal of a key by its id, as a person uses it. Raises RequestFault,
         DatabaseAway."""
         life = self._started()
-        return await life.authenticator.principal_of_key(key_id, life.snapshot.now(), user_id)
+        return await life.authenticator.principal_of_key(
+            key_id, life.refresher.snapshot.now(), user_id
+        )
 
     async def chat(
         self,
@@ -104,7 +106,7 @@ class InProcessRelay:
         make_context = partial(
             context_of_task,
             life.parts,
-            life.snapshot,
+            life.refresher.snapshot,
             principal,
             sink,
             invocation,
@@ -143,7 +145,7 @@ class InProcessRelay:
         invocation = await _of_page(life, principal, operation, form, body)
         context = context_of_task(
             life.parts,
-            life.snapshot,
+            life.refresher.snapshot,
             principal,
             QueueSink(),
             invocation,
@@ -174,7 +176,9 @@ class InProcessRelay:
         The caller closes it. Raises RequestFault if there is no such video, UpstreamFailed if the
         provider does not return it, DatabaseFailed."""
         life = self._started()
-        return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
+        return await open_content(
+            life.parts, life.refresher.snapshot, principal, task_id, range_=range_
+        )
 
     async def service_file(
         self, service: str, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
@@ -184,7 +188,9 @@ class InProcessRelay:
         life, rows = self._started(), SERVICE_ROWS.get(service)
         if rows is None or rows.open_file is None:
             raise RequestFault("task_not_found", "id", task_id)
-        return await rows.open_file(life.parts, life.snapshot, principal, task_id, number, range_)
+        return await rows.open_file(
+            life.parts, life.refresher.snapshot, principal, task_id, number, range_
+        )
 
     async def preview_route(
         self,
@@ -203,7 +209,7 @@ class InProcessRelay:
         options = RequestOptions(read.max_cost_nano, read.labels, data_policy=read.data_policy)
         context = context_of_task(
             life.parts,
-            life.snapshot,
+            life.refresher.snapshot,
             principal,
             QueueSink(),
             read_invocation(endpoint, path, (), b""),
@@ -228,7 +234,9 @@ class InProcessRelay:
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
-        snapshot, channel = build_single_channel(life.snapshot, row, MASK if row.keys else "")
+        snapshot, channel = build_single_channel(
+            life.refresher.snapshot, row, MASK if row.keys else ""
+        )
         of_caller = dict.fromkeys(teams, _NOBODY.organisation_id)
         snapshot = replace(snapshot, holder_ids=of_caller)
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]

@@ -68,7 +68,7 @@ async def attach_connection(
     life.open_requests.enter()
     try:
         principal = await life.authenticator.principal_of_key(
-            connection.key_id, life.snapshot.now(), connection.user_id
+            connection.key_id, life.refresher.snapshot.now(), connection.user_id
         )
         if not life.load.enter(principal):
             await sink.refuse(too_busy(life.load.come_again_ms()))
@@ -120,7 +120,7 @@ def _context(
     request_id: RequestId,
     options: RequestOptions,
 ) -> RequestContext:
-    snapshot = life.snapshot
+    snapshot = life.refresher.snapshot
     unary = Realtime(first_bound(snapshot, model))
     invocation = msgspec.structs.replace(_INVOCATION, target=Target(model), unary=unary)
     return context_of_task(

@@ -19,19 +19,16 @@ from relay.upstream.outgoing import OutgoingRequest
 class ForwardedBody(msgspec.Struct, frozen=True):
     """The client's bytes, edited in place. `facts` describe the bytes for this channel; `model` is
     the channel's name for the model; `thinking` is the effort in the model's name; `quirks` are the
-    model's special requirements."""
+    model's special requirements, and `dropped` the fields that they leave out."""
 
     facts: Facts
     model: str
     thinking: JsonObject | None = None
     quirks: Quirks = NO_QUIRKS
+    dropped: tuple[str, ...] = ()
 
     def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
         return codec.edit(self.facts, self.model, output_cap, self.thinking, self.quirks)
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        return self.quirks.dropped
 
 
 @dataclass(slots=True)

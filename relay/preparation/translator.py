@@ -248,7 +248,7 @@ class RequestTranslator:
             content_type=codec.content_type(Target(), stream=stream),
             stream=stream,
             client_headers=headers,
-            body=ForwardedBody(facts, model, thinking, quirks),
+            body=ForwardedBody(facts, model, thinking, quirks, quirks.dropped),
             traits=AnswerTraits(
                 self._requested_model(model),
                 thinks=capabilities.may_think,

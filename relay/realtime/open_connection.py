@@ -76,7 +76,9 @@ async def run_connection(
     client may not change.
     """
     stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
-    run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping, fixed))
+    run = Run(
+        context, partial(RealtimeAttempt, sink, lambda: life.refresher.snapshot, stopping, fixed)
+    )
     life.running.enter(run, context.principal)
     try:
         await run.answer(b"{}")

@@ -22,7 +22,7 @@ class Labels(NamedTuple):
     customer: str = ""
 
 
-class Attribution(NamedTuple):
+class Attribution(msgspec.Struct, frozen=True):
     """The labels that a request is recorded under. `tags` is JSON text, None without any."""
 
     project: str

@@ -294,6 +294,8 @@ class Connection(asyncio.BufferedProtocol):
         "_transport",
         "_used_at",
         "_waiter",
+        "headers",
+        "status",
     )
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -314,14 +316,8 @@ class Connection(asyncio.BufferedProtocol):
         self._idle_since: float | None = None
         # The latest time at which a kept connection was taken or given back (loop time).
         self._used_at: float | None = None
-
-    @property
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return self._response.headers
+        self.status = 0
+        self.headers: dict[str, str] = {}
 
     # ---- for whoever sends
 
@@ -340,6 +336,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+        self.status, self.headers = response.status, response.headers
 
     async def send_pieces(self, head: bytes, pieces: Iterator[bytes]) -> None:
         """Send a request with a body in pieces, no faster than the peer reads it, and wait for the
@@ -362,6 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+        self.status, self.headers = response.status, response.headers
 
     async def send_stream(self, head: bytes, pieces: AsyncIterator[bytes]) -> None:
         """Send a request like `send_pieces`, with a body that is still arriving. Also raises what
@@ -384,6 +382,7 @@ class Connection(asyncio.BufferedProtocol):
             if not upload.done():
                 response.persists = False
                 upload.cancel()
+        self.status, self.headers = response.status, response.headers
 
     async def _upload(self, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:

@@ -18,10 +18,6 @@ class LargeEvents:
     def __init__(self, bytes_max: int) -> None:
         self._left = bytes_max
 
-    def gathering(self) -> "Gathering":
-        """Return a counter for one stream."""
-        return Gathering(self)
-
     def take(self, size: int) -> bool:
         """Reserve memory. Return False if there is no room."""
         if size > self._left:

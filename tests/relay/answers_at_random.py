@@ -94,14 +94,14 @@ def by_us(pieces: Sequence[bytes]) -> Verdict:
         assert connection._error is not None
         return Verdict("head", why=str(connection._error))
     assert (response.state is State.COMPLETE) == (connection._error is None)
-    headers = connection.headers
+    headers = response.headers
     if "transfer-encoding" in headers:
         # h11 writes its one word in small letters.
         headers["transfer-encoding"] = headers["transfer-encoding"].lower()
     messages = tuple(sorted(headers.items()))
     end: Literal["whole", "body"] = "body" if connection._error else "whole"
     why = str(connection._error or "")
-    return Verdict(end, connection.status, messages, b"".join(body), reusable, why)
+    return Verdict(end, response.status, messages, b"".join(body), reusable, why)
 
 
 # ---- h11

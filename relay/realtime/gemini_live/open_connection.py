@@ -52,7 +52,7 @@ async def open_live_connection(request: Request) -> None:
         unary=Live(order.bound(request.snapshot, model), order),
     )
     context = request.make_context(invocation, options)
-    run = Run(context, partial(LiveAttempt, sink, lambda: life.snapshot, stopping, order))
+    run = Run(context, partial(LiveAttempt, sink, lambda: life.refresher.snapshot, stopping, order))
     ends_at = None if order.token is None else order.token.ends_at
     life.running.enter(run, context.principal, ends_at)
     try:

@@ -42,7 +42,7 @@ async def open_live(request: Request) -> None:
     options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     context = request.make_context(live_invocation(request.invocation, settings.model), options)
     life = request.life
-    attempt = partial(LiveAttempt, sink, lambda: life.snapshot, stopping, raw, settings)
+    attempt = partial(LiveAttempt, sink, lambda: life.refresher.snapshot, stopping, raw, settings)
     run = Run(context, attempt)
     life.running.enter(run, context.principal)
     try:

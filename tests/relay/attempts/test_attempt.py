@@ -65,7 +65,7 @@ class One:
         self.attempt = one
         one._context, one._end, one._sent, one._failed = self.context, self.end, sent, False
         one._intended = None
-        one._gathering = SimpleNamespace(whole=calls.of("gathered"))
+        one._gathering = SimpleNamespace(size=1, whole=calls.of("gathered"))
         one._probe = SimpleNamespace(
             key=2,
             close=calls.of("closed"),

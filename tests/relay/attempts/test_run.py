@@ -504,17 +504,16 @@ def test_session_is_known_once_found() -> None:
 
 @pytest.mark.parametrize("error", [None, AWAY, RequestFault("permission", None, "m")])
 async def test_rejected_request_gets_the_reason_and_no_time_limit(error: Any) -> None:
-    script, stopped = Script(), list[str]()
+    script, stopped = Script(ends=["answered"]), list[str]()
     script.run._reader = cast(Any, SimpleNamespace(model_name="m", stream=True))
     script.context.deadline.stop = lambda: stopped.append("time")
     script.downstream.stop_keep_alive = lambda: stopped.append("keep alive")
 
-    async def end() -> Any:
+    async def route() -> None:
         if error is not None:
             raise error
-        return "answered"
 
-    outcome = cast(Any, await script.run._answered(end))
+    outcome = cast(Any, await script.run._answer(route))
     told = [one for one in script.wrote if one[0] == "told"]
     if error is None:
         assert (outcome, told) == ("answered", [])
@@ -532,6 +531,7 @@ async def test_request_goes_through_each_step(
 ) -> None:
     script, steps = Script(), list[Any]()
     script.context.snapshot.shadowed = shadowed
+    script.context.deadline.stop = lambda: steps.append(("over",))
     codec = SimpleNamespace(continuation_of=lambda _: continued)
     script.context.invocation = SimpleNamespace(codec=codec)
 
@@ -545,13 +545,13 @@ async def test_request_goes_through_each_step(
     monkeypatch.setattr(run_module, "continue_request", continuing)
     script.run._reader = cast(Any, SimpleNamespace(read_facts=lambda raw: f"facts of {raw!r}"))
     monkeypatch.setattr(Run, "_find_session", lambda _, *v: steps.append(("session", *v)))
-    monkeypatch.setattr(Run, "_route", lambda _, *v: step("route", *v))
+    monkeypatch.setattr(Run, "_find_channels", lambda _, *v: step("route", *v))
     monkeypatch.setattr(Run, "_make_attempts", lambda _: step("attempts"))
     monkeypatch.setattr(Run, "_follow", lambda _, *v: steps.append(("shadow", v[1])))
-    assert cast(Any, await script.run._answer(b"{}")) == "answered"
+    assert cast(Any, await script.run.answer(b"{}")) == "answered"
     found = "facts of b'{}'", f"after {continued}" if continued else None
     shadow = [("shadow", "answered")] if shadowed else []
-    assert steps == [("session", *found), ("route", *found), ("attempts",), *shadow]
+    assert steps == [("session", *found), ("route", *found), ("attempts",), *shadow, ("over",)]
 
 
 async def test_caller_errors_come_before_transient_ones(
@@ -582,7 +582,7 @@ async def test_caller_errors_come_before_transient_ones(
         facts: Any = SimpleNamespace(model="m")
         for continued in (None, SimpleNamespace(facts=SimpleNamespace(model="m"))):
             with pytest.raises(RequestFault):
-                await script.run._route(facts, cast(Any, continued))
+                await script.run._find_channels(facts, cast(Any, continued))
             assert routed[-1] is (continued.facts if continued else facts)
         assert script.downstream.notices == (f"notices of {alias or 'm'}",)
 

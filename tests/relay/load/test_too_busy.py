@@ -5,11 +5,12 @@ import asyncio
 import json
 from collections.abc import Set as AbstractSet
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from lib.id_types import KeyId, OrganisationId, TeamId
 from lib.ids import new_id
 from lib.process.asgi import Message
 from relay.asgi import Relay
@@ -38,14 +39,14 @@ class Authenticator:
     """Knows everybody, as one organisation."""
 
     async def principal(self, *_: object) -> object:
-        return SimpleNamespace(organisation_id=new_id(), key_id=new_id())
+        return key_of(new_id())
 
 
 def asked(load: Load, path: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     """The status of the answer, its header fields and its body."""
     relay = Relay(RelayConfig(dsn="", kek="", pepper=""))
     relay._life = SimpleNamespace(  # type: ignore[assignment]
-        snapshot=SimpleNamespace(epoch=1, now=float),
+        refresher=SimpleNamespace(snapshot=SimpleNamespace(epoch=1, now=float)),
         load=load,
         parts=SimpleNamespace(loop=SimpleNamespace(time=float)),
         open_requests=OpenRequests(),
@@ -129,7 +130,9 @@ async def test_waiting_for_a_turn_is_measured(monkeypatch: pytest.MonkeyPatch) -
 
 
 def key_of(organisation_id: UUID) -> Principal:
-    return cast(Principal, SimpleNamespace(organisation_id=organisation_id, key_id=new_id()))
+    """The principal of a new key of an organisation."""
+    key, team = KeyId(new_id()), TeamId(new_id())
+    return Principal(key, OrganisationId(organisation_id), team, None, "relay", (), None, False)
 
 
 def test_full_process_admits_who_has_fewest_requests() -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
-from typing import cast
+from uuid import UUID
 
 import pytest
 
+from lib.id_types import KeyId, OrganisationId, TeamId
 from lib.ids import id_text, new_id
 from relay.credentials.keys import Principal
 from relay.load.load import Turns
@@ -33,9 +33,15 @@ MANY = 150
 FEW = 5
 
 
+def key_of(organisation_id: UUID) -> Principal:
+    """The principal of a new key of an organisation."""
+    key, team = KeyId(new_id()), TeamId(new_id())
+    return Principal(key, OrganisationId(organisation_id), team, None, "relay", (), None, False)
+
+
 def principal() -> Principal:
     """Of an organisation of its own."""
-    return cast(Principal, SimpleNamespace(organisation_id=new_id(), key_id=new_id()))
+    return key_of(new_id())
 
 
 async def test_quiet_process_delays_no_one() -> None:
@@ -137,10 +143,7 @@ async def test_few_start_before_requests_waiting_in_turn() -> None:
 async def test_another_key_starts_first_but_few_of_many_keys_do() -> None:
     turns = Turns(lambda: 500, lambda: True)
     crowd = await crowd_in(turns)
-    keys = [
-        cast(Principal, SimpleNamespace(organisation_id=crowd.organisation_id, key_id=new_id()))
-        for _ in range(AHEAD_MAX + 1)
-    ]
+    keys = [key_of(crowd.organisation_id) for _ in range(AHEAD_MAX + 1)]
     assert [begins_at_once(turns, key) for key in keys] == AHEAD_MAX * [True] + [False]
 
 

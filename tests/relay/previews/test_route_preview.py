@@ -228,7 +228,7 @@ async def _preview_and_attempts(
 def _trouble(relay: Relay, health: Health, set_up: SetUp, tenant: Tenant) -> None:
     assert relay._life is not None
     for channel_id, trouble in set_up.troubles.items():
-        channel = relay._life.snapshot.channels.get(str(channel_id))
+        channel = relay._life.refresher.snapshot.channels.get(str(channel_id))
         if channel is None:
             continue
         if trouble in _OWN_LIMITS:
@@ -250,8 +250,8 @@ async def test_preview_explains_skips_and_sends_nothing(
     await relay.start()
     try:
         assert relay._life is not None
-        first = relay._life.snapshot.routes_of(model)[0].channel_id
-        health, channels = relay._life.parts.health, relay._life.snapshot.channels
+        first = relay._life.refresher.snapshot.routes_of(model)[0].channel_id
+        health, channels = relay._life.parts.health, relay._life.refresher.snapshot.channels
         failure = UpstreamFailed("F5", "upstream_auth", "x", upstream_status=401)
         sought = Sought("fake", UUID(str(tenant.organisation_id)))
         # The first 401 is tried once more.

@@ -143,7 +143,7 @@ async def test_channel_with_the_fewest_running_answers_is_asked(
         await other.start()
         try:
             assert other._life is not None
-            snapshot, measures = other._life.snapshot, other._life.parts.health.measures
+            snapshot, measures = other._life.refresher.snapshot, other._life.parts.health.measures
             figures = measures.figures("in_flight", snapshot, model)
             assert sorted(figures.values()) == [3, 3]
         finally:

@@ -1,10 +1,10 @@
 from relay.config import MIB
-from relay.upstream.large_events import LargeEvents
+from relay.upstream.large_events import Gathering, LargeEvents
 
 
 def test_the_first_mebibyte_is_free_and_the_rest_is_shared() -> None:
     events = LargeEvents(4 * MIB)
-    one, other = events.gathering(), events.gathering()
+    one, other = Gathering(events), Gathering(events)
     assert one.more(MIB)
     assert one.more(3 * MIB)
     assert other.more(2 * MIB)
