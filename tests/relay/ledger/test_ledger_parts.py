@@ -261,10 +261,7 @@ async def test_the_ledger_knows_when_keys_share_the_process() -> None:
     config = RelayConfig(dsn="", kek="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", pepper="p")
     life = Lifespan(config, ledger_writer=new_writer, upstreams=Upstreams())
     (is_shared,) = taken
-    keys = [
-        cast(Principal, SimpleNamespace(organisation_id=new_id(), key_id=new_id()))
-        for _ in range(2)
-    ]
+    keys = [cast(Principal, SimpleNamespace(payer=(n, n))) for n in (1, 2)]
     seen = []
     for key in keys:
         assert life.load.enter(key)
