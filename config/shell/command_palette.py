@@ -41,8 +41,8 @@ from accounts.sign_up.views import SignUpSettingForm
 from billing.access import visible_invoices
 from billing.invoices.forms import BuyerForm, PartyForm
 from config.shell.navigation import Link, all_links
+from config.shell.palette_actions import ACTIONS
 from config.shell.palette_ranking import is_made_of, rank, split_words
-from config.shell.palette_words import ACTIONS, WORDS
 from gateway.access import visible_channels
 from gateway.listed_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
@@ -158,8 +158,7 @@ def known_targets(actor: Actor) -> list[Target]:
     language, whichever the page has."""
     links = all_links(actor)
     lazy_targets: list[tuple[str, Hit, tuple[Any, ...]]] = [
-        (pgettext("search", "Pages"), _page(link),
-         (link.name, link.group, WORDS.get(link.address, "")))
+        (pgettext("search", "Pages"), _page(link), (link.name, link.group, link.words))
         for link in links
     ]  # fmt: skip
     by_address = {link.address: link for link in links}

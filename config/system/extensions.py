@@ -16,7 +16,7 @@ _READERS: Final[Mapping[str, str]] = {
     "providers": "gateway.providers",
     "jobs": "config.jobs.schedule",
     "endpoints": "relay.endpoints.table",
-    "pages": "config.shell.navigation",
+    "pages": "config.shell.pages",
 }
 
 

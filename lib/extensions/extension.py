@@ -21,7 +21,7 @@ class Extension:
 
     pages: str = ""
     """Tabs of the menu: a mapping from the URL name of an entry's first page to a list of
-    `config.shell.navigation.NavigationPage`, which follow the tabs of that entry."""
+    `config.shell.pages.NavigationPage`, which follow the tabs of that entry."""
 
     operations: str = ""
     """Operations of the management API: an `accounts.access.operations.Router`."""

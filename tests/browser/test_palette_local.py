@@ -6,8 +6,9 @@ import pytest
 from django.utils import translation
 from playwright.sync_api import Route, expect
 
+from config.shell.pages import all_pages
+from config.shell.palette_actions import ACTIONS
 from config.shell.palette_ranking import rank
-from config.shell.palette_words import ACTIONS, WORDS
 from tests.browser.visitor import Visitor
 from tests.config.shell.test_palette_queries import CHINESE, ENGLISH
 
@@ -59,7 +60,7 @@ def test_the_browser_ranks_as_the_server_does(owner: Visitor) -> None:
     names = list[tuple[str, list[str]]]()
     for language in ("en", "zh-hans"):
         with translation.override(language):
-            names += [(address, [str(words)]) for address, words in WORDS.items()]
+            names += [(page.address, [str(page.words)]) for page in all_pages() if page.words]
             names += [(str(one.name), [str(one.words)]) for one in ACTIONS]
     lines = (ENGLISH + CHINESE).strip().splitlines()
     queries = [line.split(" | ")[0] for line in lines if line] + ["", " ", "the", "ab", "ÄÖ x"]

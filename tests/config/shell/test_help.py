@@ -2,13 +2,12 @@
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.urls import get_resolver, reverse
 
 from config.shell.help import HELP, help_url
-from config.shell.navigation import _APART, _INSTALLATION, _NO_ORGANISATION, _ORGANISATION
+from config.shell.pages import all_pages
 from reference.manual.pages import html_of, manual, section_url
 from tests.support import cast
 from tests.support.cast import Cast
@@ -23,14 +22,6 @@ def help_marks(text: str) -> list[tuple[str, str]]:
     return [(html.unescape(address), label) for address, label in _MARK.findall(text)]
 
 
-def _addresses() -> Iterator[str]:
-    for section in (*_ORGANISATION, *_INSTALLATION, *_NO_ORGANISATION):
-        for entry in section[1]:
-            yield from (page.address for page in entry.pages)
-    for entry in _APART:
-        yield from (page.address for page in entry.pages)
-
-
 @pytest.mark.parametrize("section", sorted(set(HELP.values())))
 def test_help_leads_to_an_existing_section(section: str) -> None:
     path, _, anchor = section_url(section).partition("#")
@@ -40,7 +31,7 @@ def test_help_leads_to_an_existing_section(section: str) -> None:
 
 def test_every_page_of_the_menu_has_its_help() -> None:
     known = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
-    assert HELP.keys() == set(_addresses()) - EXPLAINED
+    assert HELP.keys() == {page.address for page in all_pages()} - EXPLAINED
     assert HELP.keys() <= known
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from accounts.models import Role
-from config.shell.navigation import _INSTALLATION, _ORGANISATION, Entry, NavigationPage
+from config.shell.pages import INSTALLATION, ORGANISATION, Entry, NavigationPage
 from tests.support import cast
 from tests.support.cast import Cast
 
@@ -26,7 +26,7 @@ _OWN: Final = {
 
 
 def _pages() -> Iterator[tuple[Entry, NavigationPage]]:
-    for section in (*_ORGANISATION, *_INSTALLATION):
+    for section in (*ORGANISATION, *INSTALLATION):
         for entry in section[1]:
             for page in entry.pages:
                 yield entry, page

@@ -40,7 +40,7 @@ from django.http import HttpResponse
 from django.template import loader
 from django.urls import path
 from accounts.guards.guards import operator_page
-from config.shell.navigation import NavigationPage
+from config.shell.pages import NavigationPage
 @operator_page("channels.read")
 def greet(request, actor):
     return HttpResponse(loader.render_to_string("weir_NAME/greet.html", {}, request))
@@ -111,7 +111,7 @@ from django.urls import get_resolver
 from config.api.api import api
 from config.celery import app
 from config.jobs.schedule import JOBS
-from config.shell import navigation
+from config.shell import pages
 from extensions.import_hubs.peers import PEERS
 from gateway.providers import PROVIDERS
 from lib.extensions.installed import installed
@@ -126,7 +126,7 @@ print(json.dumps({
     "app": [name for name in names if f"weir_{name}" in apps.app_configs],
     "models": [name for name in names if apps.all_models.get(f"weir_{name}")],
     "urls": [name for name in names if f"admin/{name}" in paths],
-    "pages": [name for name in names if ("health", name) in navigation._ADDED],
+    "pages": [name for name in names if ("health", name) in pages._ADDED],
     "operations": [name for name in names if f"/{name}" in operations],
     "jobs": [name for name in names if f"weir_{name}.tasks.greet" in JOBS],
     "beat": [name for name in names if f"weir_{name}.tasks.greet" in app.conf.beat_schedule],
