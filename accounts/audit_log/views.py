@@ -16,8 +16,7 @@ from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import AuditFilter
-from accounts.audit_log.sentences import ACTS
-from accounts.audit_log.words import INSTALLATION_OBJECTS, OBJECTS, object_word
+from accounts.audit_log.words import ACTS, INSTALLATION_OBJECTS, OBJECTS, object_word
 from accounts.guards.guards import operator_page, organisation_page
 from accounts.models import AuditEvent, Organisation
 from accounts.preferences.table_preferences import read_table

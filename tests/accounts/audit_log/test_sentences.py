@@ -13,8 +13,8 @@ from django.utils import translation
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.audit_log import log as audit_log
-from accounts.audit_log.sentences import ACTS, SENTENCES, kinds_of, sentence_html, sentence_text
-from accounts.audit_log.words import OBJECTS
+from accounts.audit_log.sentences import kinds_of, sentence_html, sentence_text
+from accounts.audit_log.words import ACTS, OBJECTS, SENTENCES
 from accounts.keys import keys
 from accounts.models import AuditEvent, Team
 from billing.models import ApprovalState, BudgetScope
