@@ -14,6 +14,7 @@ from accounts.limits.data_policy import (
     RETENTION_HOURS_MAX,
 )
 from lib.database.sealed_field import SealedField
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -26,6 +27,12 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
+    unowned_rows = UnownedRows(
+        "shared",
+        "A person may belong to several organisations, and is named by what they did in one that "
+        "they have left; which people an organisation has its memberships say.",
+    )
+
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True, default="")
     operator = models.BooleanField(default=False, help_text="Runs the installation.")
@@ -439,6 +446,8 @@ class AuthTokenUse(models.Model):
 class SignInLink(models.Model):
     """A one-time link that signs one person in."""
 
+    unowned_rows = UnownedRows("closed", "Signs a person in.")
+
     digest = models.BinaryField(max_length=32, primary_key=True)
     user = models.ForeignKey(User, models.CASCADE)
     expires_at = models.DateTimeField()
@@ -451,6 +460,8 @@ class SignInLink(models.Model):
 class DeviceSignIn(models.Model):
     """A device that asks for a key of whoever allows it (RFC 8628). `client` is what it calls
     itself, `allowed` what a person decided. It stays with the key that it got."""
+
+    unowned_rows = UnownedRows("closed", "Signs a device in.")
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     user_code_digest = models.BinaryField(max_length=32, unique=True)
@@ -470,6 +481,8 @@ class DeviceSignIn(models.Model):
 class SetUpLink(models.Model):
     """A one-time link that creates the first operator."""
 
+    unowned_rows = UnownedRows("closed", "Makes the first operator.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     digest = models.BinaryField(max_length=32, unique=True)
     expires_at = models.DateTimeField()
@@ -483,6 +496,8 @@ class TryWindow(models.Model):
     """The number of sign-in attempts in a time window. `subject` is a digest of the person or
     address that is counted."""
 
+    unowned_rows = UnownedRows("shared", "Counts tries by digests of who tried.")
+
     subject = models.BinaryField(max_length=32, primary_key=True)
     tries = models.PositiveIntegerField()
     ends_at = models.DateTimeField(db_index=True)
@@ -493,6 +508,8 @@ class TryWindow(models.Model):
 
 class SignInNetwork(models.Model):
     """A network from which a person has signed in: an address, for IPv6 its /64."""
+
+    unowned_rows = UnownedRows("closed", "From where people sign in.")
 
     user = models.ForeignKey(User, models.CASCADE, related_name="sign_in_networks")
     network = models.CharField(max_length=43)
@@ -520,6 +537,8 @@ class SignUpMode(models.TextChoices):
 class SignUpSetting(models.Model):
     """A single row: who may create an account, and whether browsers are checked."""
 
+    unowned_rows = UnownedRows("closed", "Who may make an account.")
+
     id = models.SmallIntegerField(primary_key=True, default=1)
     mode = models.CharField(max_length=8, choices=SignUpMode.choices, default=SignUpMode.INVITE)
     # Whether browsers do a proof of work where anyone can sign up, and before further resets.
@@ -534,6 +553,11 @@ class SignUpSetting(models.Model):
 
 class SignUpDomain(models.Model):
     """The organisation and role for people of an email domain, after they confirm an address."""
+
+    unowned_rows = UnownedRows(
+        "closed",
+        "Where people of a domain belong; domains of other organisations.",
+    )
 
     domain = models.CharField(max_length=253, unique=True)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="sign_up_domains")
@@ -563,6 +587,8 @@ class MailEncryption(models.TextChoices):
 class MailServer(models.Model):
     """A single row: the server that sends the installation's emails, unless the environment names
     one. `sealed` is the password of `username`."""
+
+    unowned_rows = UnownedRows("closed", "Sends the installation's emails.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     host = models.CharField(max_length=253)
@@ -613,6 +639,8 @@ class SingleSignOn(models.Model):
 class OwnConnection(models.Model):
     """Marks a connection to an identity provider that its person created while signed in. All other
     connections were created by a confirmed email domain, and end with the confirmation."""
+
+    unowned_rows = UnownedRows("closed", "Signing in.")
 
     account = models.OneToOneField(
         "socialaccount.SocialAccount", models.CASCADE, primary_key=True, related_name="own"
@@ -669,6 +697,8 @@ class Erasure(models.Model):
     events about them ("key:<id>"), and the `organisations` that they belonged to.
     """
 
+    unowned_rows = UnownedRows("closed", "Who is being erased, in all organisations.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
     organisation = models.ForeignKey(Organisation, models.PROTECT, null=True, related_name="+")
@@ -712,6 +742,8 @@ class AuditCheck(models.Model):
     """A single row: the result of the last check of the chain of audit events. `problem` is empty
     while every seal up to `until` is valid."""
 
+    unowned_rows = UnownedRows("read_only", "Up to when the trail was proved.")
+
     id = models.SmallIntegerField(primary_key=True, default=1)
     checked_at = models.DateTimeField()
     until = models.DateTimeField(null=True)
@@ -726,6 +758,8 @@ class AuditCheck(models.Model):
 
 class TablePreference(models.Model):
     """A person's settings for one table. Empty or 0 means the default."""
+
+    unowned_rows = UnownedRows("shared", "A person's own, in every organisation.")
 
     user = models.ForeignKey(User, models.CASCADE, related_name="table_preferences")
     table = models.CharField(max_length=40)
@@ -746,6 +780,8 @@ class SecretCheck(models.Model):
     the KEKs that sealed values may use; none of them may be missing. `seal_key` is the key of the
     seals over the books since its KEK was replaced."""
 
+    unowned_rows = UnownedRows("closed", "The installation's secrets.")
+
     id = models.SmallIntegerField(primary_key=True, default=1)
     sealed = SealedField()
     kek_ids = ArrayField(models.CharField(max_length=8), db_default=[])
@@ -760,6 +796,8 @@ class SecretCheck(models.Model):
 
 class Epoch(models.Model):
     """A single row that counts changes of the data that relays hold in memory."""
+
+    unowned_rows = UnownedRows("shared", "One row for the installation.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     n = models.BigIntegerField(default=0)

@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class JobRun(models.Model):
     """The last run of a background job in `config/jobs/schedule.py`, and its last successful one.
@@ -10,6 +12,8 @@ class JobRun(models.Model):
     `expected_at` is the start of the uninterrupted time in which runs were checked. `error` is the
     class of the last error, without its message, which may contain customer data.
     """
+
+    unowned_rows = UnownedRows("closed", "The installation's jobs.")
 
     task = models.CharField(primary_key=True, max_length=100)
     expected_at = models.DateTimeField(db_default=Now())
@@ -31,6 +35,8 @@ class ProcessReport(models.Model):
     `loop_lag_us` are figures of web processes. `cpu_percent` is the share of one core since the
     report before.
     """
+
+    unowned_rows = UnownedRows("closed", "The installation's processes.")
 
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
@@ -63,6 +69,8 @@ class ImportedRow(models.Model):
     `source` identifies the database, `table` and `row` the row, and `made` is the id created here.
     `fingerprint` distinguishes keys of different databases with the same id.
     """
+
+    unowned_rows = UnownedRows("closed", "What operators brought over from another hub.")
 
     source = models.CharField(max_length=60)
     table = models.CharField(max_length=60)

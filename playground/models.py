@@ -7,6 +7,7 @@ page reads them from the last number that it has seen.
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import id_text, new_id
 
 
@@ -457,6 +458,8 @@ class Preference(models.Model):
     Alt, Ctrl or Esc work. Without `enter_sends`, Ctrl and Enter send. `default_model` is the model
     of new chats, "" for the last used one; `favourite_models` are first in the list of models.
     """
+
+    unowned_rows = UnownedRows("shared", "A person's own, in every organisation.")
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
     leaving = models.CharField(max_length=4, choices=Leaving.choices, default=Leaving.KEEP)

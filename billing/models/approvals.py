@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import id_text, new_id
 
 
@@ -20,6 +21,8 @@ class Approval(models.Model):
     its name. `changes` are [{name, before, after}] of text or null. A withdrawn change was taken
     back, or another change of the same subject took its place.
     """
+
+    unowned_rows = UnownedRows("closed", "What needs a second operator.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     kind = models.CharField(max_length=20)

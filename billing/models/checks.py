@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class BooksWalk(models.Model):
     """The progress of one check of stored rows. `usage/books/walk.py` and
@@ -12,6 +14,8 @@ class BooksWalk(models.Model):
     the last row that they have read. `began_at` and `ended_at` are of its last complete pass. It
     pauses until `rest_until`. `unfinished` lists the checks that did not end in time.
     """
+
+    unowned_rows = UnownedRows("closed", "The books of all.")
 
     name = models.CharField(primary_key=True, max_length=8)
     to_at = models.DateTimeField(null=True)
@@ -34,6 +38,8 @@ class BooksWalk(models.Model):
 
 class CheckedSum(models.Model):
     """A walk's sum so far for one account or budget window."""
+
+    unowned_rows = UnownedRows("closed", "Sums over the books of all.")
 
     pk = models.CompositePrimaryKey("walk", "kind", "subject_id")
     walk = models.CharField(max_length=8)

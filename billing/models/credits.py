@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from billing.ledger.funding import Pool
 from billing.models.ledger import Posting
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import id_text, new_id
 
 
@@ -159,6 +160,8 @@ class CodeBatch(models.Model):
     """Codes of one value. They are created and shown in one download; their texts are not
     stored."""
 
+    unowned_rows = UnownedRows("read_only", "A code is nobody's until it is redeemed.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
     value_nano = models.BigIntegerField()
@@ -185,6 +188,8 @@ class CodeBatch(models.Model):
 
 class Code(models.Model):
     """One redemption code; only a keyed digest of its text is stored."""
+
+    unowned_rows = UnownedRows("shared", "A code is nobody's until it is redeemed.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     batch = models.ForeignKey(CodeBatch, models.PROTECT, related_name="codes")
@@ -219,6 +224,8 @@ class Redemption(models.Model):
 class RedeemTry(models.Model):
     """An attempt to redeem a code that failed or has not ended yet. Each attempt has two rows: one
     for the user or key, one for the network."""
+
+    unowned_rows = UnownedRows("shared", "Counts tries by who tried and from where.")
 
     id = models.BigAutoField(primary_key=True)
     subject = models.CharField(max_length=80)

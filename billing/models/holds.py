@@ -8,6 +8,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Cast, Now, NullIf
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class HoldState(models.TextChoices):
     OPEN = "open"
@@ -23,6 +25,8 @@ class Process(models.Model):
     A process that is late is suspected, and its holds are resolved some seconds later. A process
     that was only cut off from the database can thus still report that it is alive.
     """
+
+    unowned_rows = UnownedRows("read_only", "The processes of the relay.")
 
     id = models.UUIDField(primary_key=True)
     alive_until = models.DateTimeField()
@@ -141,6 +145,8 @@ class RateSecond(models.Model):
     """The admissions of one limited organisation, team, member, key or channel within one second of
     the database's clock. The last sixty seconds are its sliding minute; following admissions delete
     older rows. `tokens` are those of the holds, corrected when they are settled."""
+
+    unowned_rows = UnownedRows("shared", "Counts by ids, without what they name.")
 
     pk = models.CompositePrimaryKey("subject_id", "second")
     subject_id = models.UUIDField()

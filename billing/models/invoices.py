@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -112,6 +113,8 @@ class InvoiceCounter(models.Model):
     """The last number of a series in a year. It is increased in the transaction that closes a
     document, under its lock, so that numbers have no gaps and no duplicates."""
 
+    unowned_rows = UnownedRows("closed", "Counts the documents of all.")
+
     pk = models.CompositePrimaryKey("series", "year")
     series = models.CharField(max_length=3)
     year = models.SmallIntegerField()
@@ -157,6 +160,8 @@ class BuyerDetail(Party):
 class SellerDetail(Party):
     """The installation's own details, in one row."""
 
+    unowned_rows = UnownedRows("read_only", "Who sells stands on every invoice.")
+
     id = models.SmallIntegerField(primary_key=True, default=1)
 
     class Meta:
@@ -169,6 +174,8 @@ class SellerDetail(Party):
 class TaxRate(models.Model):
     """A row of the operator's tax table (`billing/invoices/rules.py`, `taxes_of`). It never
     changes: a new rate is a new row, valid from a day on."""
+
+    unowned_rows = UnownedRows("closed", "Taxes are the operators' to keep.")
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=60)
@@ -196,6 +203,8 @@ class TaxRate(models.Model):
 class ExchangeRate(models.Model):
     """The value of one USD in another currency on a day, by `source`. Rows never change; the latest
     row of a day counts."""
+
+    unowned_rows = UnownedRows("read_only", "What a currency is worth is the same for all.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     currency = models.CharField(max_length=3)

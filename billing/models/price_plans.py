@@ -3,10 +3,17 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class Plan(models.Model):
     """A price plan: it multiplies prices by `multiplier_ppm` parts per million, and shows the
     models in its list ([] = all)."""
+
+    unowned_rows = UnownedRows(
+        "read_only",
+        "A plan is for many organisations; which one is on it is bound.",
+    )
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=120, unique=True)

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -19,6 +20,8 @@ class Price(models.Model):
     and `path_cost` its cost: their `model` are the rule's methods and path
     (gateway/channels/passthrough/rules.py). `service_tier`, `hours` and `region` restrict the price
     (billing/prices/conditions.py); other requests use the price without them."""
+
+    unowned_rows = UnownedRows("read_only", "The prices are the same for all.")
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -55,6 +58,8 @@ class PriceVersion(models.Model):
     versions of one price.
     """
 
+    unowned_rows = UnownedRows("read_only", "The prices are the same for all.")
+
     id = models.BigAutoField(primary_key=True)
     price = models.ForeignKey(Price, models.PROTECT, related_name="versions")
     valid_from = models.DateTimeField()
@@ -84,6 +89,8 @@ class PriceProposal(models.Model):
     `rates` ends the price at `valid_from`. If a rate falls by more than half, the acceptance waits
     for the approval of another person.
     """
+
+    unowned_rows = UnownedRows("closed", "Prices are the operators' to make.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     model = models.CharField(max_length=200)

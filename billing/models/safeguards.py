@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import Organisation
+from lib.database.unowned_rows import UnownedRows
 
 
 class SafeguardName(models.TextChoices):
@@ -16,6 +17,8 @@ class SafeguardName(models.TextChoices):
 class Safeguard(models.Model):
     """A setting that one operator can make stricter, and only two can relax. Without an
     organisation it applies to all. `value` is None if a value was only proposed so far."""
+
+    unowned_rows = UnownedRows("closed", "What needs a second operator.")
 
     name = models.CharField(max_length=20, choices=SafeguardName.choices)
     organisation = models.ForeignKey(Organisation, models.CASCADE, null=True)

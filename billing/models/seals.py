@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class SealKind(models.TextChoices):
     LEDGER = "ledger"
@@ -12,6 +14,8 @@ class SealKind(models.TextChoices):
 class Seal(models.Model):
     """A seal over the rows of the ledger, or of the trail, from one instant to another; see
     `seals.py`."""
+
+    unowned_rows = UnownedRows("closed", "Proves the books of all.")
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=8, choices=SealKind.choices)
@@ -42,6 +46,8 @@ class Seal(models.Model):
 class SealCut(models.Model):
     """The point up to which the oldest rows and their seals were deleted. `code` is the code of the
     last deleted seal, on which the next seal builds; `signature` is our signature of both."""
+
+    unowned_rows = UnownedRows("closed", "Proves the books of all.")
 
     kind = models.CharField(primary_key=True, max_length=8, choices=SealKind.choices)
     until = models.DateTimeField()

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import id_text, new_id
 
 
@@ -27,6 +28,11 @@ class SubscriptionPlan(models.Model):
     """The monthly price, and the included usage at list prices. `overage` decides what happens to
     requests beyond it. The terms of an offered plan never change, so subscribers keep what they
     agreed to. An archived plan is no longer offered; its subscriptions continue."""
+
+    unowned_rows = UnownedRows(
+        "read_only",
+        "A plan is for many organisations; who is subscribed is bound.",
+    )
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120, unique=True)

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from billing.models.credits import PromoGrant
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -18,6 +19,8 @@ class TrialOnce(models.TextChoices):
 class TrialSetting(models.Model):
     """A single row: the credit that an organisation gets when a new person creates it; 0 is none.
     It expires after `days`, or never."""
+
+    unowned_rows = UnownedRows("closed", "What new organisations get.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     amount_nano = models.BigIntegerField(default=0)

@@ -1,9 +1,9 @@
 """The rows of each table that a tenant can see, and the row-level security policies for them (ADR
 13).
 A tenant is an organisation. The rows of a model are bound to an organisation, by the column
-`organisation_id` or as _BOUND says; or SHARED by all of them, READ_ONLY inside one, or CLOSED
-there; or the model is one of the VIEWS of other tables' rows. Each `migrate` applies this file to
-the database. A test fails for a model without that column that is in no list.
+`organisation_id` or as _BOUND says; or the model says in `unowned_rows` what a tenant may do with
+them; or it is one of the VIEWS of other tables' rows. Each `migrate` applies this to the database.
+A test fails for a model that is none of these.
 
 The owner of the tables is not subject to the policies. This role runs the migrations, the relay,
 whose statements serve requests of many organisations together, the pages of operators, and the jobs
@@ -23,12 +23,14 @@ from django.db.models import Model
 from psycopg.errors import InsufficientPrivilege
 
 from lib.database.tenancy import ROLE, SETTING
+from lib.database.unowned_rows import UnownedRows
 
 # Without an organisation no row matches, because a comparison with null is never true.
 TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"
 _ALL: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _APPEND: Final = frozenset({"SELECT", "INSERT"})
 _READ: Final = frozenset({"SELECT"})
+_USES: Final = {"shared": _ALL, "read_only": _READ, "closed": frozenset[str]()}
 
 
 @dataclass(frozen=True)
@@ -149,103 +151,28 @@ WRITTEN_ONCE: Final = frozenset(
 ONLY_READ: Final = frozenset({"gateway.OwnKeyOffer", "gateway.OwnKeyOffer_organisations"})
 """A tenant may not write rows of these tables: operators decide on them."""
 
-SHARED: Final[Mapping[str, str]] = {
-    "accounts.User": "A person may belong to several organisations, and is named by what they did "
-    "in one that they have left; which people an organisation has its memberships say.",
-    "accounts.TablePreference": "A person's own, in every organisation.",
-    "accounts.TryWindow": "Counts tries by digests of who tried.",
-    "accounts.Epoch": "One row for the installation.",
-    "billing.RateSecond": "Counts by ids, without what they name.",
-    "billing.Code": "A code is nobody's until it is redeemed.",
-    "billing.RedeemTry": "Counts tries by who tried and from where.",
-    "playground.Preference": "A person's own, in every organisation.",
-    "gateway.AnnouncementDismissal": "A person's own, in every organisation.",
+_OTHERS: Final[Mapping[str, UnownedRows]] = {
+    **dict.fromkeys(
+        (
+            "account.EmailAddress",
+            "account.EmailConfirmation",
+            "mfa.Authenticator",
+            "socialaccount.SocialAccount",
+            "socialaccount.SocialApp",
+            "socialaccount.SocialToken",
+        ),
+        UnownedRows("closed", "Signing in."),
+    ),
+    **dict.fromkeys(
+        ("sessions.Session", "usersessions.UserSession"),
+        UnownedRows("closed", "Who has its key is signed in."),
+    ),
+    **dict.fromkeys(
+        ("auth.Group", "auth.Group_permissions", "auth.Permission", "contenttypes.ContentType"),
+        UnownedRows("closed", "Django's, without use here."),
+    ),
 }
-
-READ_ONLY: Final[Mapping[str, str]] = {
-    "accounts.AuditCheck": "Up to when the trail was proved.",
-    "billing.Process": "The processes of the relay.",
-    "billing.Price": "The prices are the same for all.",
-    "billing.PriceVersion": "The prices are the same for all.",
-    "billing.Plan": "A plan is for many organisations; which one is on it is bound.",
-    "billing.SubscriptionPlan": "A plan is for many organisations; who is subscribed is bound.",
-    "billing.SellerDetail": "Who sells stands on every invoice.",
-    "billing.ExchangeRate": "What a currency is worth is the same for all.",
-    "billing.CodeBatch": "A code is nobody's until it is redeemed.",
-    "usage.RollupWatermark": "One row for the installation.",
-    "usage.ClickHouseCursor": "One row for the installation.",
-    "usage.DetachedMonth": "The months are the same for all.",
-    "gateway.Channel": "The channels serve all.",
-    "gateway.Route": "The channels serve all.",
-    "gateway.ModelRule": "The models are the same for all.",
-    "gateway.ModelAlias": "The models are the same for all.",
-    "gateway.ModelEntry": "The models are the same for all.",
-    "gateway.InstallationSetting": "One row for the installation.",
-    "gateway.Announcement": "Told to everybody.",
-}
-
-CLOSED: Final[Mapping[str, str]] = {
-    "accounts.SignInLink": "Signs a person in.",
-    "accounts.DeviceSignIn": "Signs a device in.",
-    "accounts.SetUpLink": "Makes the first operator.",
-    "accounts.OwnConnection": "Signing in.",
-    "accounts.SignInNetwork": "From where people sign in.",
-    "accounts.SignUpSetting": "Who may make an account.",
-    "billing.Approval": "What needs a second operator.",
-    "billing.Safeguard": "What needs a second operator.",
-    "billing.TrialSetting": "What new organisations get.",
-    "accounts.MailServer": "Sends the installation's emails.",
-    "accounts.Erasure": "Who is being erased, in all organisations.",
-    "accounts.SignUpDomain": "Where people of a domain belong; domains of other organisations.",
-    "accounts.SecretCheck": "The installation's secrets.",
-    "account.EmailAddress": "Signing in.",
-    "mfa.Authenticator": "Signing in.",
-    "socialaccount.SocialAccount": "Signing in.",
-    "socialaccount.SocialApp": "Signing in.",
-    "socialaccount.SocialToken": "Signing in.",
-    "usersessions.UserSession": "Who has its key is signed in.",
-    "account.EmailConfirmation": "Signing in.",
-    "sessions.Session": "Who has its key is signed in.",
-    "auth.Group": "Django's, without use here.",
-    "auth.Group_permissions": "Django's, without use here.",
-    "auth.Permission": "Django's, without use here.",
-    "contenttypes.ContentType": "Django's, without use here.",
-    "billing.PriceProposal": "Prices are the operators' to make.",
-    "billing.BooksWalk": "The books of all.",
-    "billing.CheckedSum": "Sums over the books of all.",
-    "billing.InvoiceCounter": "Counts the documents of all.",
-    "usage.BillMapping": "Bills of providers are the operators'.",
-    "usage.ProviderBill": "Bills of providers are the operators'.",
-    "usage.BillDifference": "Bills of providers are the operators'.",
-    "billing.TaxRate": "Taxes are the operators' to keep.",
-    "billing.Seal": "Proves the books of all.",
-    "billing.SealCut": "Proves the books of all.",
-    "usage.AcceptedMember": "What operators count as free of a provider's usage.",
-    "usage.BooksCheck": "The books of all.",
-    "usage.Finding": "The books of all.",
-    "usage.MonthFile": "Sums over all organisations.",
-    "gateway.ChannelKey": "The keys to providers.",
-    "gateway.ModelListing": "Of the installation's channels.",
-    "gateway.UpstreamPriceList": "Of the installation's channels.",
-    "gateway.ChannelTestRun": "Of the installation's channels.",
-    "gateway.ModelProposal": "Of the installation's models.",
-    "gateway.CatalogueIgnoreRule": "Of the installation's models.",
-    "gateway.CatalogueUpdate": "Of the installation's models.",
-    "gateway.PricePreview": "Sums over all organisations.",
-    "gateway.ChannelSpend": "Sums over all organisations.",
-    "gateway.ShadowAnswer": "What operators try elsewhere, of all organisations.",
-    "gateway.ShadowSpend": "Sums over all organisations.",
-    "gateway.ChannelReport": "What the processes found of providers.",
-    "gateway.ChannelRest": "When providers failed last.",
-    "gateway.TrafficCursor": "Counts the traffic of all.",
-    "gateway.TrafficTotal": "Sums over all organisations.",
-    "gateway.TrafficBucket": "Sums over all organisations.",
-    "gateway.KeyTrafficBucket": "Sums over all organisations.",
-    "gateway.ChannelKeyUse": "When the installation's keys were used.",
-    "config.JobRun": "The installation's jobs.",
-    "config.ProcessReport": "The installation's processes.",
-    "config.ImportedRow": "What operators brought over from another hub.",
-}
+"""The models of libraries. Ours say it themselves."""
 
 VIEWS: Final[Mapping[str, frozenset[str]]] = {
     # Older processes insert rows into it.
@@ -277,16 +204,26 @@ class Rule(NamedTuple):
 
 
 def bonds() -> dict[str, Bond]:
-    """Return what binds the rows of each model to an organisation: for one that is in no list, its
-    column `organisation_id`."""
-    listed = {*_BOUND, *SHARED, *READ_ONLY, *CLOSED, *VIEWS}
+    """Return what binds the rows of each model to an organisation: unless something else is said
+    of it, its column `organisation_id`."""
+    known = {*_BOUND, *unowned(), *VIEWS}
     names = {
         model._meta.label: {field.attname for field in model._meta.concrete_fields}
         for model in apps.get_models(include_auto_created=True)
-        if model._meta.label not in listed and not model._meta.proxy
+        if model._meta.label not in known and not model._meta.proxy
     }
     own = {label: Own() for label, columns in names.items() if "organisation_id" in columns}
     return {**_BOUND, **own}
+
+
+def unowned() -> dict[str, UnownedRows]:
+    """Return the models whose rows no organisation owns."""
+    own = {
+        model._meta.label: rows
+        for model in apps.get_models(include_auto_created=True)
+        if (rows := vars(model).get("unowned_rows")) is not None
+    }
+    return {**_OTHERS, **own}
 
 
 def rules() -> dict[str, Rule]:
@@ -295,11 +232,10 @@ def rules() -> dict[str, Rule]:
         _table(label): Rule(_verbs(label), bond.condition(_table(label)))
         for label, bond in bonds().items()
     }
-    shared = dict.fromkeys([*map(_table, SHARED), *_SHARED_TABLES], Rule(_ALL, None))
-    read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(_READ, None))
-    closed = dict.fromkeys(map(_table, CLOSED), Rule(frozenset(), None))
+    others = {_table(label): Rule(_USES[rows.use], None) for label, rows in unowned().items()}
+    shared = dict.fromkeys(_SHARED_TABLES, Rule(_ALL, None))
     views = {_table(label): Rule(verbs, None, of_view=True) for label, verbs in VIEWS.items()}
-    return {**bound, **shared, **read_only, **closed, **views}
+    return {**bound, **others, **shared, **views}
 
 
 def secure_tables(*, using: str, **_: Any) -> None:

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import id_text, new_id
 
 
@@ -16,6 +17,8 @@ class AnnouncementTone(models.TextChoices):
 class Announcement(models.Model):
     """An announcement by operators: a banner on all pages between two instants, and a line of the
     status page."""
+
+    unowned_rows = UnownedRows("read_only", "Told to everybody.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     title = models.CharField(max_length=120)
@@ -48,6 +51,8 @@ class Announcement(models.Model):
 
 class AnnouncementDismissal(models.Model):
     """The banner of an announcement that a person has closed."""
+
+    unowned_rows = UnownedRows("shared", "A person's own, in every organisation.")
 
     announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="dismissals")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")

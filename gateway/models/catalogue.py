@@ -4,12 +4,15 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
 class ModelEntry(models.Model):
     """What operators state about one public model (gateway/model_entries/rules.py). `probe`
     is the result of its last probe (gateway/public_models/probes.py)."""
+
+    unowned_rows = UnownedRows("read_only", "The models are the same for all.")
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200, unique=True)
@@ -59,6 +62,8 @@ class ModelProposal(models.Model):
     probe.
     """
 
+    unowned_rows = UnownedRows("closed", "Of the installation's models.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     model = models.CharField(max_length=200)
     field = models.CharField(max_length=16)
@@ -86,6 +91,8 @@ class CatalogueIgnoreRule(models.Model):
     """What no list may propose for the models that a name or pattern matches: one field, or all
     ("")."""
 
+    unowned_rows = UnownedRows("closed", "Of the installation's models.")
+
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
     field = models.CharField(max_length=16, blank=True, default="")
@@ -103,6 +110,8 @@ class CatalogueIgnoreRule(models.Model):
 class CatalogueUpdate(models.Model):
     """One list of models that was compared with the current facts; `result` is the outcome
     (gateway/catalogue/updates.py)."""
+
+    unowned_rows = UnownedRows("closed", "Of the installation's models.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     source = models.CharField(max_length=60)

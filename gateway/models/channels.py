@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from accounts.names.labels import LABEL_LENGTH
 from gateway.channel_order.bounds import RETRIES
 from lib.database.sealed_field import SealedField
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -17,6 +18,8 @@ class OnLeave(models.TextChoices):
 
 class Channel(models.Model):
     """One configured way to a provider."""
+
+    unowned_rows = UnownedRows("read_only", "The channels serve all.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -115,6 +118,8 @@ class ChannelKey(models.Model):
     """A provider key, sealed for this row (lib/vault.py). It can be replaced, but never read
     back."""
 
+    unowned_rows = UnownedRows("closed", "The keys to providers.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="keys")
     position = models.PositiveSmallIntegerField()
@@ -149,6 +154,8 @@ class ModelListing(models.Model):
     failed, or "".
     """
 
+    unowned_rows = UnownedRows("closed", "Of the installation's channels.")
+
     channel = models.OneToOneField(
         Channel, models.CASCADE, primary_key=True, related_name="model_listing"
     )
@@ -173,6 +180,8 @@ class UpstreamPriceList(models.Model):
     `fault` and `detail` are why the last reading failed, or "".
     """
 
+    unowned_rows = UnownedRows("closed", "Of the installation's channels.")
+
     channel = models.OneToOneField(
         Channel, models.CASCADE, primary_key=True, related_name="upstream_prices"
     )
@@ -191,6 +200,8 @@ class UpstreamPriceList(models.Model):
 
 class Route(models.Model):
     """A model name, or a pattern of names, that a channel serves."""
+
+    unowned_rows = UnownedRows("read_only", "The channels serve all.")
 
     id = models.BigAutoField(primary_key=True)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="routes")
@@ -227,6 +238,8 @@ class ChannelTestRun(models.Model):
     holds the run until `claimed_until`.
     """
 
+    unowned_rows = UnownedRows("closed", "Of the installation's channels.")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     variant = models.CharField(max_length=8)
     left = models.JSONField(default=list)
@@ -256,6 +269,8 @@ class ChannelReport(models.Model):
     report.
     """
 
+    unowned_rows = UnownedRows("closed", "What the processes found of providers.")
+
     process_id = models.UUIDField(primary_key=True)
     reported_at = models.DateTimeField()
     epoch = models.BigIntegerField()
@@ -269,6 +284,8 @@ class ChannelRest(models.Model):
     """The last rest of a channel (gateway/health/rests.py): from when to when its breaker was open
     or all its keys were paused, `ended_at` null while it lasts. `kind` is that of the last failure,
     or "". Of `attempts` that ended shortly before it began, the channel failed `failed`."""
+
+    unowned_rows = UnownedRows("closed", "When providers failed last.")
 
     channel = models.OneToOneField(
         Channel, models.CASCADE, primary_key=True, related_name="last_rest"

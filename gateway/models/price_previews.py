@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -20,6 +21,8 @@ class PricePreview(models.Model):
     `drafts` are a copy of the previewed drafts: [{key…, rates}]. `place` and `sums` are the
     progress, `result` is what the page shows.
     """
+
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     drafts = models.JSONField()

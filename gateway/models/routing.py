@@ -4,12 +4,15 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
 class ModelRule(models.Model):
     """An operator's rule for a model or a pattern of names
     (gateway/routing/model_rule_bounds.py)."""
+
+    unowned_rows = UnownedRows("read_only", "The models are the same for all.")
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200, unique=True)
@@ -41,6 +44,8 @@ class ShadowAnswer(models.Model):
     (gateway/routing/shadow_rules.py) are null if one of the two failed; the latter also if one is
     not JSON. `cost_nano` is the installation's cost.
     """
+
+    unowned_rows = UnownedRows("closed", "What operators try elsewhere, of all organisations.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     at = models.DateTimeField(db_default=Now())
@@ -78,6 +83,8 @@ class ShadowSpend(models.Model):
     """The cost of a rule's shadows on a UTC day; the rule is given by its model. Each written
     comparison is added to it, and every process reads today's sum once a second."""
 
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
+
     pk = models.CompositePrimaryKey("day", "rule")
     day = models.DateField()
     rule = models.CharField(max_length=200)
@@ -89,6 +96,8 @@ class ShadowSpend(models.Model):
 
 class ModelAlias(models.Model):
     """A public name that stands for another name, which may be a model's or an alias."""
+
+    unowned_rows = UnownedRows("read_only", "The models are the same for all.")
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200, unique=True)

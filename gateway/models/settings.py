@@ -4,6 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from lib.database.unowned_rows import UnownedRows
+
 BACKUP_HOURS = (0, 6, 12, 24, 168)
 BACKUPS_MAX = 365
 BACKUP_FOLDER = r"^backups(/[a-z0-9][a-z0-9_-]*)*$"
@@ -12,6 +14,8 @@ BACKUP_FOLDER = r"^backups(/[a-z0-9][a-z0-9_-]*)*$"
 
 class InstallationSetting(models.Model):
     """A single row: the settings that operators change at run time."""
+
+    unowned_rows = UnownedRows("read_only", "One row for the installation.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     # Allowed internal networks: for channels, whose addresses operators enter, and for files,

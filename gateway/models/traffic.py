@@ -3,6 +3,8 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class TrafficCursor(models.Model):
     """How far the traffic is counted: the database `snapshot` of the last run.
@@ -10,6 +12,8 @@ class TrafficCursor(models.Model):
     Records from before `since` are not counted, because a restored dump contains transaction ids of
     another server.
     """
+
+    unowned_rows = UnownedRows("closed", "Counts the traffic of all.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     snapshot = models.TextField()
@@ -29,6 +33,8 @@ class TrafficTotal(models.Model):
     those of a histogram: how many observations were at most each bound. `id` gives the order of
     creation.
     """
+
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
 
     id = models.BigAutoField(primary_key=True)
     family = models.CharField(max_length=16)
@@ -55,6 +61,8 @@ class TrafficBucket(models.Model):
     `writing_ms`. `answers` took `first_token_ms` until their first content and `answer_ms` in
     total. Of their `input_tokens`, `cached_tokens` came from a cache."""
 
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
+
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
     bucket_at = models.DateTimeField()
     channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
@@ -80,6 +88,8 @@ class KeyTrafficBucket(models.Model):
     """The attempts that ended in five minutes, for one channel and the provider key with the id
     `channel_key` (in old rows, the key's ending). The rest is as in a TrafficBucket."""
 
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
+
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
     bucket_at = models.DateTimeField()
     channel_id = models.UUIDField()
@@ -97,6 +107,8 @@ class KeyTrafficBucket(models.Model):
 class ChannelKeyUse(models.Model):
     """When the last attempt with a provider key ended, as far as the traffic is counted."""
 
+    unowned_rows = UnownedRows("closed", "When the installation's keys were used.")
+
     key_id = models.UUIDField(primary_key=True)
     used_at = models.DateTimeField()
 
@@ -107,6 +119,8 @@ class ChannelKeyUse(models.Model):
 class ChannelSpend(models.Model):
     """The cost of a channel's attempts that ended on a day of the installation's zone, as far as
     the traffic is counted. It only grows."""
+
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
 
     pk = models.CompositePrimaryKey("channel_id", "day")
     channel_id = models.UUIDField()

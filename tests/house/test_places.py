@@ -15,7 +15,6 @@ REGISTRIES: Final = {
     "accounts/audit_log/words.py": "what it is called in the audit log, and what happened to one",
     "config/api/api.py": "its operations",
     "config/shell/pages.py": "where its page is in the menu, who may open it, and what explains it",
-    "config/system/row_security.py": "whose its rows are: it has no organisation_id",
     "gateway/models/__init__.py": "its models",
     "gateway/urls.py": "its addresses",
 }

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -17,6 +18,8 @@ class BillMatch(models.TextChoices):
 
 class BillMapping(models.Model):
     """How a provider's bills are read: the names of the columns, and the tolerance."""
+
+    unowned_rows = UnownedRows("closed", "Bills of providers are the operators'.")
 
     provider = models.CharField(primary_key=True, max_length=40)
     match = models.CharField(max_length=7, choices=BillMatch.choices, default=BillMatch.DAY)
@@ -32,6 +35,8 @@ class BillMapping(models.Model):
 
 class ProviderBill(models.Model):
     """A compared bill of a provider. Its file is not stored, only the differences are."""
+
+    unowned_rows = UnownedRows("closed", "Bills of providers are the operators'.")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.CharField(max_length=40)
@@ -60,6 +65,8 @@ class DifferenceKind(models.TextChoices):
 class BillDifference(models.Model):
     """A line that only the bill or only our records have, or whose amounts differ. It is open until
     an operator settles it."""
+
+    unowned_rows = UnownedRows("closed", "Bills of providers are the operators'.")
 
     id = models.BigAutoField(primary_key=True)
     bill = models.ForeignKey(ProviderBill, models.CASCADE, related_name="differences")

@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class BooksCheck(models.Model):
     """The last check of the books. `broken` is what was wrong at that time: {invariant: [object,
@@ -10,6 +12,8 @@ class BooksCheck(models.Model):
 
     The pause after a check is in proportion to its duration.
     """
+
+    unowned_rows = UnownedRows("closed", "The books of all.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     ran_at = models.DateTimeField(db_default=Now())
@@ -35,6 +39,8 @@ class Finding(models.Model):
     invariant does not compare two figures. `walk` is the check that decides whether it still
     `holds`.
     """
+
+    unowned_rows = UnownedRows("closed", "The books of all.")
 
     invariant = models.CharField(max_length=200)
     object = models.CharField(max_length=300)

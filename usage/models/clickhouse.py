@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id
 
 
@@ -14,6 +15,8 @@ class ClickHouseCursor(models.Model):
     `after_*`; without a snapshot it sends everything. `batches` is the number sent in this `fill`.
     ClickHouse stores both numbers too, and is filled again if they differ.
     """
+
+    unowned_rows = UnownedRows("read_only", "One row for the installation.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     schema = models.SmallIntegerField(default=0)

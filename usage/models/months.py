@@ -4,11 +4,15 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class DetachedMonth(models.Model):
     """A month whose holds, attempts and records are in a file (usage/months/detaching.py). Their
     ids are from `first_id` to before `end_id`. They were admitted on the UTC days from `from_at` to
     before `to_at`, whose rollups stay. They refer to `price_version_ids`."""
+
+    unowned_rows = UnownedRows("read_only", "The months are the same for all.")
 
     month = models.DateField(primary_key=True)
     first_id = models.UUIDField()
@@ -27,6 +31,8 @@ class MonthFile(models.Model):
     [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`, `rolled` are
     the sums of its days' rollups, [[organisation, requests, nano], …]. `digest` is the digest of
     the file; `signature` is Weir's signature over the file's data and the month's row."""
+
+    unowned_rows = UnownedRows("closed", "Sums over all organisations.")
 
     month = models.OneToOneField(
         DetachedMonth, models.CASCADE, primary_key=True, related_name="file"

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class SettleAs(models.TextChoices):
     AMOUNT = "amount", _("A specific amount")
@@ -42,6 +44,8 @@ class AcceptedMember(models.Model):
     """A member of usage that is missing from this version's tables, and that an operator counts as
     free in a provider's answers until the entry is revoked. `wire` is the table that it is missing
     from (`dialects/usage/usage_members.py`)."""
+
+    unowned_rows = UnownedRows("closed", "What operators count as free of a provider's usage.")
 
     provider = models.CharField(max_length=60)
     wire = models.CharField(max_length=12)

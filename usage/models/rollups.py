@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import models
 
+from lib.database.unowned_rows import UnownedRows
+
 
 class HistogramField(models.Field):  # type: ignore[type-arg]
     """A number as in `usage/rollups/histograms.py`, of any length."""
@@ -99,6 +101,8 @@ class RollupWatermark(models.Model):
     Sums of hours, and of past days, exist before `levels_to`, the end of an hour. Sums of minutes
     exist from `minutes_from` on, the start of a quarter. null means that there are none yet.
     """
+
+    unowned_rows = UnownedRows("read_only", "One row for the installation.")
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     xid = models.BigIntegerField(default=0)
