@@ -28,7 +28,7 @@ from reference.operations.all_pages import PAGES
 from reference.views import GUIDES
 from relay.attempts.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
-from relay.endpoints.table import find_endpoint, listed_rows, target_of
+from relay.endpoints.table import find_endpoint, listed_rows, read_invocation
 from relay.front.request import Endpoint
 from relay.operations.media_operation import MediaOperation
 from relay.requests.uploads import Form, UploadedFile
@@ -93,7 +93,7 @@ def test_the_relay_reads_every_example(slug: str) -> None:
     page = PAGES[slug]
     row = _row_of(page.path)
     raw = msgspec.json.encode(page.example)
-    target = target_of(row, page.path, b"")
+    target = read_invocation(row, page.path, (), b"").target
     assert row.reference_name == page.operations[0]
     if row.unary is not None:
         unary = row.unary
