@@ -84,7 +84,7 @@ TIMERS: Final[Mapping[str, Timer]] = {
         "with a request", ("ClientWatch.stop",), "after 0.05 s: the client is watched",
         ("test_watch_reports_only_clients_that_left",),
     ),
-    "relay/downstream/deadline.py:Deadline._call_at": Timer(
+    "relay/downstream/deadline.py:Deadline._arm": Timer(
         "with each limit that is nearer", (), "when a step or the whole is over", _DEADLINE
     ),
     "relay/downstream/downstream.py:KeepAlive.__init__": Timer(
