@@ -85,7 +85,8 @@ TIMERS: Final[Mapping[str, Timer]] = {
         ("test_watch_reports_only_clients_that_left",),
     ),
     "relay/downstream/deadline.py:Deadline._arm": Timer(
-        "with each limit that is nearer", (), "when a step or the whole is over", _DEADLINE
+        "with each limit that is nearer", ("Deadline._arm", "Deadline.stop"),
+        "when a step or the whole is over", _DEADLINE,
     ),
     "relay/downstream/downstream.py:KeepAlive.__init__": Timer(
         "with a stream", ("KeepAlive.stop",), "after a silence", _KEEP_ALIVE
