@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ _PARTS_MIN = 3
 
 
 @register.simple_tag
+@cache
 def icon(name: str, small: bool = False) -> SafeString:
     """Return an icon of the sprite. Screen readers skip it, because the text next to it has the
     meaning."""

@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -115,6 +116,8 @@ class Installation:
         self.key: Key = cast.make_key(self.people.core, "ci", user=self.people.alice)[0]
         balances.add_opening_credit(self.people.acme, 1_000 * USD)
         self.tasks: list[str] = []
+        # The subject and text of each fact, by its id.
+        self.words: dict[UUID, tuple[str, str]] = {}
         self.hears(self.people.acme)
         self.hears(None)
 
@@ -512,7 +515,9 @@ class Received:
         self.data: dict[str, list[set[str]]] = {}
         for fact in facts:
             self.data.setdefault(fact.kind, []).append(set(fact.body))
-            subject, text = sending._words(fact)
+            if fact.pk not in at.words:
+                at.words[fact.pk] = sending._words(fact)
+            subject, text = at.words[fact.pk]
             if subject in subjects:
                 self.letters.add(fact.kind)
             if f"{subject}\n\n{text}" in texts:

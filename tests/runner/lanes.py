@@ -119,6 +119,7 @@ ONE_ROW: Final[Mapping[str, str]] = {
     ),
     "tests/relay/attempts/test_shadow_traffic.py"
     "::test_shadow_is_compared_and_only_one_answer_shown_and_paid": "shadow traffic",
+    "tests/config/system/test_extensions.py::test_broken_extension_is_off_whole": "extensions",
     # Nothing else of its noun would run.
     "tests/config/apply/test_apply_access.py"
     "::test_invalid_file_is_reported_by_line_and_writes_nothing": "access in a file",

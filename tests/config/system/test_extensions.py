@@ -103,9 +103,9 @@ BROKEN = {
     "endpoints": ("endpoints.py", "ENDPOINTS = {'/greeting': 'hello'}"),
     "address": ("endpoints.py", WHOLE["endpoints.py"].replace("/NAME/greeting\"", "/v1/models\"")),
 }  # fmt: skip
-# What of the extensions is in this process.
+# What of the extensions is in this process, and what `weir --version` prints of them.
 REGISTERED = """
-import json
+import contextlib, io, json
 from django.apps import apps
 from django.urls import get_resolver
 from config.api.api import api
@@ -116,11 +116,14 @@ from extensions.import_hubs.peers import PEERS
 from gateway.providers import PROVIDERS
 from lib.extensions.installed import installed
 from relay.endpoints.table import find_endpoint, listed_rows
-from stack.command import management_commands
+from stack.command import main
 names = [one.name for one in installed() if one.version == '0.1']
 paths = [str(pattern.pattern) for pattern in get_resolver().url_patterns[0].url_patterns]
 operations = [path for _, router in api._routers for path in router.path_operations]
-print(json.dumps({
+with contextlib.redirect_stdout(io.StringIO()) as version, contextlib.suppress(SystemExit):
+    main(["--version"])
+answer = {
+    "version": version.getvalue().splitlines(),
     "states": {one.name: [one.version, one.state, one.error] for one in installed()},
     "provider": [name for name in names if name in PROVIDERS],
     "app": [name for name in names if f"weir_{name}" in apps.app_configs],
@@ -134,6 +137,30 @@ print(json.dumps({
     "endpoints": [name for name in names if find_endpoint(f"/{name}/greeting")],
     "rows": [name for name in names if f"/{name}/greeting/{{id}}" in listed_rows()],
     "named": [name for name in names if find_endpoint(f"/{name}/greeting/1")],
+}
+"""
+# What is told of EXTENSIONS_OFF.
+WARNED = """
+from lib.extensions.installed import log
+warned = []
+log.warning = lambda text, *rest: warned.append(text % rest)
+installed.cache_clear()
+installed()
+print(json.dumps({**answer, "warned": warned}))
+"""
+PAGES = """
+from django.conf import settings
+storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
+settings.STORAGES["staticfiles"]["BACKEND"] = storage
+from tests.support import cast
+dora = cast.signed_in(cast.assemble().dora)
+print(json.dumps({
+    **answer,
+    "page": dora.get("/admin/whole").content.decode(),
+    "health": dora.get("/admin/health?open=checks").content.decode(),
+    "system": dora.get("/api/v1/system").json(),
+    "operation": dora.get("/api/v1/whole").json(),
+    "listed jobs": [job["task"] for job in dora.get("/api/v1/jobs").json()["items"]],
 }))
 """
 PARTS = ("provider", "app", "models", "urls", "pages", "operations", "jobs", "beat", "importers",
@@ -161,8 +188,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registered(folder: Path) -> dict[str, Any]:
-    registered: dict[str, Any] = json.loads(ask(folder, REGISTERED))
+    with own_database("extension_pages") as dsn:
+        over = {"DATABASE_URL": dsn, "WHOLE_GREETING": "Hello", "ALLOWED_HOSTS": "testserver"}
+        registered: dict[str, Any] = json.loads(ask(folder, REGISTERED + PAGES, **over))
     return registered
+
+
+@pytest.fixture(scope="module")
+def off(folder: Path) -> dict[str, Any]:
+    """With some of them switched off, and one that is not there."""
+    names = "whole, missing, nobody"
+    off: dict[str, Any] = json.loads(ask(folder, REGISTERED + WARNED, EXTENSIONS_OFF=names))
+    return off
 
 
 def test_whole_extension_adds_every_part(registered: dict[str, Any]) -> None:
@@ -184,28 +221,21 @@ def test_errors_say_what_is_wrong(registered: dict[str, Any]) -> None:
     assert errors["provider"] == "InvalidContribution: providers: openai exists already"
 
 
-def test_named_extension_is_off(folder: Path) -> None:
-    off = json.loads(ask(folder, REGISTERED, EXTENSIONS_OFF="whole, missing"))
+def test_named_extension_is_off(off: dict[str, Any]) -> None:
     assert [off["states"][name][1] for name in ("whole", "missing")] == ["off", "off"]
     assert [part for part in PARTS if off[part]] == []
 
 
-def test_unknown_name_is_reported(folder: Path) -> None:
-    question = "from lib.extensions.installed import log, installed\n"
-    question += "log.warning = lambda text, *rest: print(text % rest)\n"
-    question += "installed.cache_clear(); installed()"
-    printed = ask(folder, question, EXTENSIONS_OFF="whole,nobody")
-    assert printed == "EXTENSIONS_OFF: no such extension: nobody\n"
+def test_unknown_name_is_reported(off: dict[str, Any]) -> None:
+    assert off["warned"] == ["EXTENSIONS_OFF: no such extension: nobody"]
 
 
-def test_version_lists_extensions(folder: Path) -> None:
-    words = "import sys; from stack.command import main; main(['--version'])"
-    lines = ask(folder, words, EXTENSIONS_OFF="quits").splitlines()
-    assert lines[0].startswith("weir ")
-    assert "extension whole 0.1, on" in lines
-    assert "extension quits 0.1, off" in lines
+def test_version_lists_extensions(registered: dict[str, Any], off: dict[str, Any]) -> None:
+    assert registered["version"][0].startswith("weir ")
     missing = "failed: ModuleNotFoundError: No module named 'weir_not_installed'"
-    assert f"extension missing 0.1, {missing}" in lines
+    assert "extension whole 0.1, on" in registered["version"]
+    assert f"extension missing 0.1, {missing}" in registered["version"]
+    assert "extension missing 0.1, off" in off["version"]
 
 
 @pytest.fixture(scope="module")
@@ -232,35 +262,15 @@ def test_hub_starts_beside_broken_ones(hub: FreshHub) -> None:
         assert f"extension {name} 0.1 is switched off" in hub.log()
 
 
-PAGES = """
-from django.conf import settings
-storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
-settings.STORAGES["staticfiles"]["BACKEND"] = storage
-from tests.support import cast
-dora = cast.signed_in(cast.assemble().dora)
-import json
-health = dora.get("/admin/health?open=checks").content.decode()
-print(json.dumps({
-    "page": dora.get("/admin/whole").content.decode(),
-    "health": health,
-    "system": dora.get("/api/v1/system").json(),
-    "operation": dora.get("/api/v1/whole").json(),
-    "jobs": [job["task"] for job in dora.get("/api/v1/jobs").json()["items"]],
-}))
-"""
-
-
-def test_pages_and_operations_show_extensions(folder: Path) -> None:
-    with own_database("extension_pages") as dsn:
-        shown = json.loads(
-            ask(folder, PAGES, DATABASE_URL=dsn, WHOLE_GREETING="Hello", ALLOWED_HOSTS="testserver")
-        )
-    assert shown["page"] == "<p>This is whole.</p>"
-    assert shown["operation"] == {"greeting": "Hello"}
-    assert "Greetings of whole" in shown["health"]
-    assert "Greetings of tables" not in shown["health"]
-    assert "No module named &#x27;weir_not_installed&#x27;" in shown["health"]
-    states = {one["name"]: (one["state"], one["error"]) for one in shown["system"]["extensions"]}
+def test_pages_and_operations_show_extensions(registered: dict[str, Any]) -> None:
+    assert registered["page"] == "<p>This is whole.</p>"
+    assert registered["operation"] == {"greeting": "Hello"}
+    assert "Greetings of whole" in registered["health"]
+    assert "Greetings of tables" not in registered["health"]
+    assert "No module named &#x27;weir_not_installed&#x27;" in registered["health"]
+    states = {
+        one["name"]: (one["state"], one["error"]) for one in registered["system"]["extensions"]
+    }
     assert states["whole"] == ("on", "")
     assert states["quits"] == ("failed", "SystemExit: 3")
 
