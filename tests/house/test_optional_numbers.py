@@ -4,11 +4,12 @@ limit and a count like any other, and none of them means that there is no number
 import ast
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from tests.house.sources import FUNCTIONS, Scope, modules, name_of, scopes
+from tests.house.test_units import unit_of
 
 _NUMBERS: Final = frozenset({"int", "float", "Decimal", "Fraction", "timedelta", "Nano"})
 _WRAPPERS: Final = frozenset({"Final", "ClassVar", "Annotated"})
@@ -119,12 +120,42 @@ def _names(scope: Scope) -> Mapping[str, bool]:
         for node in scope.nodes:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 kinds[node.target.id] = is_optional_number(node.annotation)
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                if _is_optional(node.value, kinds):
-                    kinds[node.targets[0].id] = True
+            elif isinstance(node, ast.Assign):
+                kinds |= dict.fromkeys(_assigned(node.targets[0], node.value, kinds), True)
             elif isinstance(node, ast.NamedExpr) and _is_optional(node.value, kinds):
                 kinds[node.target.id] = True
     return kinds
+
+
+def _assigned(target: ast.expr, value: ast.expr, here: Mapping[str, bool]) -> Iterator[str]:
+    """The names that an assignment makes an optional number."""
+    if isinstance(target, ast.Name):
+        is_none = isinstance(value, ast.Constant) and value.value is None
+        if _is_optional(value, here) or (is_none and unit_of(target.id)):
+            yield target.id
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for one, its in zip(target.elts, value.elts, strict=False):
+            yield from _assigned(one, its, here)
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Call | ast.Await):
+        called = value.value if isinstance(value, ast.Await) else value
+        parts = _tuples().get(name_of(called.func), ()) if isinstance(called, ast.Call) else ()
+        for one, optional in zip(target.elts, parts, strict=False):
+            if optional and isinstance(one, ast.Name):
+                yield one.id
+
+
+@cache
+def _tuples() -> Mapping[str, Sequence[bool]]:
+    """The functions that return a tuple, and which of its elements are an optional number."""
+    found = dict[str, list[bool]]()
+    for scope in scopes():
+        for node in scope.nodes:
+            if not isinstance(node, FUNCTIONS) or not isinstance(node.returns, ast.Subscript):
+                continue
+            parts = node.returns.slice
+            if name_of(node.returns.value) == "tuple" and isinstance(parts, ast.Tuple):
+                found[node.name] = [is_optional_number(one) for one in parts.elts]
+    return found
 
 
 def _asked(node: ast.AST) -> Iterator[ast.expr]:
@@ -185,6 +216,7 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
     "dialects/media/images.py:read _in_series(body)": "a series has a picture at least",
     "dialects/media/veo.py:read seconds": "a video has a second at least, others are refused",
     "dialects/media/video_generations.py:read seconds": "as above",
+    "dialects/media/videos.py:read seconds": "as above",
     "extensions/kling/dialect.py:read seconds": "as above",
     "extensions/midjourney/dialect.py:_percent value": "an empty text is 0 too",
     "extensions/suno/dialect.py:_percent value": "an empty text is 0 too",
