@@ -89,7 +89,7 @@ BACKUP_TASK: Final = "config.backups.back_up"
 def backup_job(every_hours: int) -> Job:
     """Return the backup job for an interval in hours. It counts as late after one and a half
     intervals, because a backup takes a while."""
-    return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
+    return Job(BACKUP_TASK, every_hours * 3600, every_hours * 3600 * 3 // 2, _("Back up"))
 
 
 def beat_schedule() -> dict[str, Any]:

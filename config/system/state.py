@@ -197,6 +197,10 @@ def _trail() -> Checked | None:
     return None if check is None else Checked(check.checked_at, int(bool(check.problem)))
 
 
+def _ms(time: dt.timedelta | None) -> int | None:
+    return None if time is None else time // dt.timedelta(milliseconds=1)
+
+
 def serialize_state(state: SystemState) -> dict[str, Any]:
     """Return the state in the form of the management API."""
     return {
@@ -220,7 +224,7 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "backup_late": state.backup.late,
         "backup_error": state.backup.error,
         "backup_bytes": state.backup.bytes,
-        "backup_ms": state.backup.took and state.backup.took // dt.timedelta(milliseconds=1),
+        "backup_ms": _ms(state.backup.took),
         "detached_months": names_of(detached_within(Period())),
         "ledger_checked_at": state.books.at if state.books else None,
         "ledger_walked_at": state.whole_at,

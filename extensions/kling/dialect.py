@@ -82,7 +82,8 @@ def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
         "task_status_msg": "" if video.error is None else video.error.message,
         "task_info": {},
         "created_at": 1000 * video.created_at,
-        "updated_at": 1000 * (video.completed_at or video.created_at),
+        "updated_at": 1000
+        * (video.created_at if video.completed_at is None else video.completed_at),
     }
     if video.state == "succeeded":
         result = {"id": video.id, "url": url, "duration": str(video.seconds)}

@@ -41,7 +41,7 @@ def share_branch(
     """Create a link to the current branch. Return it with its secret text, which is not stored."""
     require(actor, "playground.use")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    ends = clock.now() + dt.timedelta(days=days) if days else None
+    ends = None if days is None else clock.now() + dt.timedelta(days=days)
     with transaction.atomic():
         link = ShareLink.objects.create(
             conversation=conversation,

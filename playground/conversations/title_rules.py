@@ -43,8 +43,7 @@ def title_request(
 
 def expected_nano(input_rate: int, output_rate: int, call_nano: int) -> int:
     """Return the expected cost of a title in nano. The rates are in nano per million tokens."""
-    tokens_nano = _INPUT_TOKENS * input_rate + _OUTPUT_MAX * output_rate
-    return tokens_nano // 10**6 + call_nano
+    return (_INPUT_TOKENS * input_rate + _OUTPUT_MAX * output_rate) // 10**6 + call_nano
 
 
 def title_in(answer: str) -> str:

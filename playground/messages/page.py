@@ -593,7 +593,7 @@ def ask_href(outcome: Mapping[str, Any]) -> str:
     budget_id = outcome.get("budget_id")
     if budget_id is None and outcome.get("kind") in _BY_BUDGET:
         budget_id = budget_id_of(outcome.get("message", ""))
-    return reverse("budget_link", args=[budget_id]) if budget_id else ""
+    return reverse("budget_link", args=[budget_id]) if budget_id is not None else ""
 
 
 def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:

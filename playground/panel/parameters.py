@@ -77,7 +77,8 @@ def _effort(model: Capabilities) -> Parameter | None:
 def _budget(model: Capabilities) -> Parameter | None:
     if model.thinking != "budget" or model.efforts:
         return None
-    return _integer("thinking_budget", model.budget_min, model.budget_max or model.output_max)
+    most = model.output_max if model.budget_max is None else model.budget_max
+    return _integer("thinking_budget", model.budget_min, most)
 
 
 def _switch(model: Capabilities) -> Parameter | None:

@@ -14,7 +14,6 @@ import contextlib
 import datetime as dt
 import json
 import logging
-import math
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -225,7 +224,10 @@ class _Carrier:
 
     async def _wait(self, news: asyncio.Event, next_frame: float) -> None:
         """Wait for data that may be rendered as the next frame, or until something else is due."""
-        due = min(self._beat_at + HEARTBEAT_S, self._frames.status.next_at() or math.inf)
+        next_status = self._frames.status.next_at()
+        due = self._beat_at + HEARTBEAT_S
+        if next_status is not None:
+            due = min(due, next_status)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due):
                 await news.wait()

@@ -90,7 +90,8 @@ def messages_left_out(
 ) -> int:
     """Return how many of the first messages to leave out so that the rest fits. Only whole turns
     are left out, never the last one."""
-    room = context_max - min(answer_max or _ANSWER_MAX, context_max // 8) - fixed
+    answer_room = _ANSWER_MAX if answer_max is None else answer_max
+    room = context_max - min(answer_room, context_max // 8) - fixed
     sizes = [text_tokens(message) + file_tokens(message) for message in path]
     begins = [place for place, message in enumerate(path) if message.role == "user"]
     total = sum(sizes)

@@ -109,7 +109,7 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
     the one that the API contract prefers, with the shortest wait that an upstream asked for."""
     kind = final_kind([failure.kind for failure in failures])
     last_failure = next(failure for failure in reversed(failures) if failure.kind == kind)
-    waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
+    waits = [one.retry_after_ms for one in failures if one.retry_after_ms is not None]
     most_ms = int(RETRY_AFTER_S_MAX * 1000)
     wait_ms = min(jittered(min(waits)), most_ms) if waits else None
     # The wait may be that of another failure, and includes the jitter.
@@ -159,7 +159,9 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     service's form."""
     codec, family = invocation.codec, invocation.family
     waits = error.waits and error.status in (429, 503)
-    wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
+    wait_ms = None
+    if waits:
+        wait_ms = 1000 if error.retry_after_ms is None else max(1, error.retry_after_ms)
     fields = [(b"content-type", b"application/json")]
     own = codec.headers(error.kind, error.status, request_id, wait_ms)
     fields += [(name.encode(), value.encode()) for name, value in own.items()]

@@ -85,11 +85,11 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
 
     def head(self, context: RequestContext, cost_nano: int | None) -> Head:
         """Return the head of the attempt's answer."""
-        hold, invocation = self.hold, context.invocation
+        hold, invocation, lowered = self.hold, context.invocation, self.prepared.lowered
         head = Head(
             invocation.codec.content_type(invocation.target, stream=self.facts.stream),
             hold.wallet_nano,
-            self.prepared.lowered or hold.size.output_cap,
+            hold.size.output_cap if lowered is None else lowered,
             cost_nano,
             self.prepared.dropped,
             hold.headroom,

@@ -216,9 +216,9 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
         "why": words.CHOSEN.get(attempt.why, attempt.why),
         "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],
         "whole": whole,
-        "wait_ms": (first_ms if attempt.ttft_ms else end_ms) - attempt.start_ms,
-        "first_ms": first_ms if attempt.ttft_ms else None,
-        "answer_ms": end_ms - first_ms if attempt.ttft_ms else 0,
+        "wait_ms": (end_ms if attempt.ttft_ms is None else first_ms) - attempt.start_ms,
+        "first_ms": None if attempt.ttft_ms is None else first_ms,
+        "answer_ms": 0 if attempt.ttft_ms is None else end_ms - first_ms,
         "took_ms": end_ms - attempt.start_ms,
         "postings": [
             {

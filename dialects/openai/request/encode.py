@@ -195,7 +195,7 @@ class _RequestWriter:
             budget_min=self._upstream.budget_min,
             budget_max=self._upstream.budget_max,
         )
-        if budget and budget > 0:
+        if budget is not None and budget > 0:
             self._body["thinking_budget"] = budget
 
     def _write_thinking(self) -> None:

@@ -212,7 +212,7 @@ def _check_answer(
     if text.error is None:
         # Complete: everything was said, and only what stands behind it is missing.
         assert offset + SLACK >= recorded.finish_at, message
-        assert text.text == recorded.text, message
+        assert (text.text, text.whole) == (recorded.text, True), message
         assert text.finish, message
         assert (final["status"], final["kind"]) == (200, None), message
     else:
@@ -254,6 +254,15 @@ def _records(
     return results
 
 
+def ends_of(recorded: Recorded) -> list[int]:
+    """Where each event ends, from the last one with text on."""
+    kind, raw = recorded.tape.content_type, recorded.tape.body
+    ends = [recorded.words_at[-1]]
+    while ends[-1] < len(raw):
+        ends.append(_end_of_event(kind, raw, ends[-1]))
+    return ends
+
+
 by_kind = pytest.mark.parametrize("kind", KINDS)
 by_form = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 
@@ -275,6 +284,21 @@ def test_some_bytes_translated(stage: Stage, client: str, upstream: str) -> None
     recorded = stage.recorded[upstream, True]
     for kind in KINDS:
         check(stage, client, upstream, kind, offsets_of(recorded, 3), stream=True)
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream"),
+    [*zip(UPSTREAMS, UPSTREAMS, strict=True), *zip(UPSTREAMS, ROTATED, strict=True)],
+)
+def test_each_event_behind_the_text_may_be_the_last(
+    stage: Stage, client: str, upstream: str
+) -> None:
+    """A client hears of its answer's end, or of an error, however few of the provider's last events
+    came: its finish, its usage, its end mark."""
+    ends = ends_of(stage.recorded[upstream, True])
+    assert len(ends) > 2 or upstream in ("gemini",)
+    for kind in KINDS:
+        check(stage, client, upstream, kind, ends, stream=True)
 
 
 @pytest.mark.slow
