@@ -105,6 +105,7 @@ def save_single_sign_on(
         Organisation.objects.select_for_update().get(id=organisation.id)
         row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
         before, confirmed = describe_settings(row), confirmed_domains(row)
+        created = row._state.adding
         moved = _is_moved(row, fields)
         if not secret and _is_elsewhere(row, fields):
             raise Refused("secret", gettext("Enter the client secret again."))
@@ -119,15 +120,12 @@ def save_single_sign_on(
             sign_on_connections.end_connections(row, keep_session=keep_session)
         elif gone := set(confirmed) - set(row.domains):
             sign_on_connections.end_connections_of_domains(row, gone, keep_session=keep_session)
-        audit.record(
-            actor,
-            organisation,
-            "single_sign_on.saved",
-            row,
-            before=before,
-            after=describe_settings(row),
-            secret_replaced=bool(secret),
-        )
+        after = describe_settings(row)
+        if created or secret or before != after or confirmed != confirmed_domains(row):
+            audit.record(
+                actor, organisation, "single_sign_on.saved", row,
+                before=before, after=after, secret_replaced=bool(secret),
+            )  # fmt: skip
     return row
 
 

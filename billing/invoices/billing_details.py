@@ -49,8 +49,10 @@ def set_seller(actor: Actor, **fields: str) -> SellerDetail:
         detail = seller()
         before = detail.document()
         _state(detail, fields)
-        detail.save()
-        audit.record(actor, None, "seller.changed", detail, before=before, after=detail.document())
+        after = detail.document()
+        if before != after:
+            detail.save()
+            audit.record(actor, None, "seller.changed", detail, before=before, after=after)
     return detail
 
 
@@ -64,11 +66,12 @@ def set_buyer(actor: Actor, organisation: Organisation, zone: str, **fields: str
         before = {**detail.document(), "zone": detail.zone}
         _state(detail, fields)
         detail.zone = zone
-        detail.save()
-        audit.record(
-            actor, organisation, "billing_details.changed", detail,
-            before=before, after={**detail.document(), "zone": zone},
-        )  # fmt: skip
+        after = {**detail.document(), "zone": zone}
+        if before != after:
+            detail.save()
+            audit.record(
+                actor, organisation, "billing_details.changed", detail, before=before, after=after
+            )
     return detail
 
 

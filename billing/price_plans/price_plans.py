@@ -124,7 +124,7 @@ def save_plan(
     name = check_name(name)
     waits = False
     with transaction.atomic():
-        plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
+        plan, created = Plan.objects.select_for_update().get_or_create(name=name)
         after_ppm = plan.multiplier_ppm if multiplier_ppm is None else multiplier_ppm
         if is_used(plan) and _needs_two(actor, plan.multiplier_ppm, after_ppm):
             changes = _multiplier_changes(plan, after_ppm)
@@ -134,23 +134,30 @@ def save_plan(
             after_ppm = plan.multiplier_ppm
         elif after_ppm != plan.multiplier_ppm:
             withdraw_waiting(actor, PLAN, plan_subject(plan))
-        _save(actor, plan, after_ppm, models)
+        _save(actor, plan, after_ppm, models, created=created)
     if waits:
         raise SecondPersonNeeded
     return plan
 
 
-def _save(actor: Actor, plan: Plan, multiplier_ppm: int, models: Sequence[str] | None) -> None:
+def _save(
+    actor: Actor,
+    plan: Plan,
+    multiplier_ppm: int,
+    models: Sequence[str] | None,
+    *,
+    created: bool = False,
+) -> None:
     before = _audit_details(plan)
     plan.multiplier_ppm = multiplier_ppm
     if models is not None:
         plan.model_patterns = list(models)
+    after = _audit_details(plan)
+    if before == after and not created:
+        return
     plan.full_clean()
     plan.save()
-    audit.record(
-        actor, None, "plan.saved", plan,
-        name=plan.name, before=before, after=_audit_details(plan),
-    )  # fmt: skip
+    audit.record(actor, None, "plan.saved", plan, name=plan.name, before=before, after=after)
     bump_epoch()
 
 

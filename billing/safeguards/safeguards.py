@@ -93,6 +93,10 @@ def _change(row: Safeguard, value: int) -> Change:
 
 
 def _set(actor: Actor, row: Safeguard, value: int) -> None:
+    # An organisation's own value is a change even if it is that for all.
+    before = row.value if row.organisation else _value_in_force(row.name, None)
+    if before == value:
+        return
     change = _change(row, value)
     row.value = value
     row.save(update_fields=["value"])

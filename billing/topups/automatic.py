@@ -43,11 +43,13 @@ def set_automatic(
         before = _automatic_facts(setting)
         setting.auto_enabled = enabled
         setting.auto_below_nano, setting.auto_amount_nano = below_nano, amount_nano
+        after = _automatic_facts(setting)
+        if before == after:
+            return
         setting.save(update_fields=["auto_enabled", "auto_below_nano", "auto_amount_nano"])
         audit.record(
-            actor, organisation, "wallet.automatic_set", setting,
-            before=before, after=_automatic_facts(setting),
-        )  # fmt: skip
+            actor, organisation, "wallet.automatic_set", setting, before=before, after=after
+        )
 
 
 def _automatic_facts(setting: WalletSetting) -> dict[str, object]:

@@ -18,6 +18,8 @@ def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | No
     """Set the balance below which the organisation gets an alert; None for no alert."""
     with transaction.atomic():
         setting = locked_setting(organisation)
+        if setting.low_nano == low_nano:
+            return
         before = {"low": _amount(setting.low_nano)}
         setting.low_nano, setting.low_told_at = low_nano, None
         setting.save(update_fields=["low_nano", "low_told_at"])

@@ -91,7 +91,7 @@ def render_open_block(
     is rendered as if closed."""
     source = drawable_part(source)
     if len(source) > PLAIN_ABOVE:
-        return render_block(source, labels, block)
+        return render_block(source, labels, block, loose=loose, first_code=first_code)
     tokens = _markdown(unfinished=True).parse(source, env := {"labels": labels})
     if loose:
         _loosen(tokens)

@@ -228,6 +228,7 @@ async def _run(
         outer.invocation,
         request_id=outer.request_id,
         options=outer.options,
+        source=outer.source,
         began=outer.began,
         response_id=id,
     )

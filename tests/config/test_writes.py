@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +21,17 @@ from django.test.utils import CaptureQueriesContext
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
+from billing.balances import balances
+from billing.credits import codes, credits
+from billing.topups import automatic, topups
+from billing.trials import trials
+from billing.wallets import low_balance
 from outbox.models import Fact
 from relay.catalogue import snapshot_sql as snapshot_statements
 from relay.credentials import keys as auth
-from tests.config.writes import BEFORE, WRITES
-from tests.config.writes.world import BANK_ACCOUNT, World, world
+from tests.config.writes import BEFORE, WRITES, says
+from tests.config.writes.world import BANK_ACCOUNT, NANO, World, world
+from usage.limits import budget_simulation
 
 __all__ = ["world"]
 
@@ -204,6 +211,65 @@ TOLD: Final = {
     "billing.limits.budget_increases.end_raise": ["raise.ended"],
     "billing.topups.topups.confirm_transfer": ["topup.paid"],
 }
+# What an event or a fact leaves blank, by its kind: the writes above are made of what has no more.
+_NEW: Final = "before"
+_UNLIMITED: Final = """data_regions endpoints expires_at model_patterns networks parallel
+    required_labels rpm tags tpm"""
+BLANK: Final[Mapping[str, str]] = {
+    # There was nothing before.
+    **dict.fromkeys(
+        ("alias.saved", "mail_server.changed", "member.set", "model.proposal_accepted",
+         "model.proposal_dismissed", "model.saved", "model_rule.saved",
+         "playground.payer_rules_changed", "prompt.put_in_production"), _NEW,
+    ),
+    # A key, a price or a rule that is for everything.
+    "key.brought": _UNLIMITED,
+    "key.created": _UNLIMITED,
+    "budget.created": "subject",
+    "catalogue.ignored": "field",
+    "catalogue.not_ignored": "field",
+    "channel.prices_followed": "group markup_ppm",
+    "note.added": "team",
+    "own_key.added": "team",
+    "price.drafted": "channel hours region service_tier",
+    "price.proposal_ignored": "channel hours region service_tier",
+    "price.set": "valid_to",
+    "webhook.created": "kinds",
+    # What nobody gave.
+    "approval.asked": "changes reason",
+    "budget.tested": "threshold",
+    "code.redeemed": "expires_at",
+    "credit.posted": "document",
+    "exchange_rate.added": "source",
+    "finding.acknowledged": "expected found",
+    "invitation.created": "email",
+    "raise.approved": "answer",
+    "raise.asked": "answer decided_by",
+    "raise.decided": "answer",
+    "raise.ended": "answer",
+    "topup.cancelled": "document",
+}  # fmt: skip
+# Writes of an amount, done one after the other.
+STEPS: Final[Mapping[str, Callable[[World, int], object]]] = {
+    "set_credit_line": lambda w, nano: balances.set_credit_line(w.people.acme, nano, actor=w.dora),
+    "set_low_balance": lambda w, nano: low_balance.set_low_balance(w.alice, w.people.acme, nano),
+    "set_automatic": lambda w, nano: automatic.set_automatic(
+        w.alice, w.people.acme, enabled=False, below_nano=0, amount_nano=nano
+    ),
+    "save_trial_setting": lambda w, nano: trials.save_trial_setting(
+        w.dora, amount=str(Decimal(nano) / NANO)
+    ),
+    "change_budget": lambda w, nano: budget_simulation.change_budget(
+        w.alice, w.budget, amount_nano=nano
+    ),
+    "request_credit": lambda w, nano: credits.request_credit(
+        w.dora, w.people.acme, nano, reason="r"
+    ),
+    "order_top_up": lambda w, nano: topups.order_top_up(
+        w.alice, w.people.acme, nano, processor="manual"
+    ),
+    "create_batch": lambda w, nano: codes.create_batch(w.dora, "more", value_nano=nano, count=1),
+}
 _LOCKED: Final = re.compile(r'FROM "?(\w+)"?.* FOR (?:NO KEY )?UPDATE', re.DOTALL)
 _WRITTEN: Final = re.compile(r'(INSERT INTO|UPDATE|DELETE FROM) "?([a-z]+_\w+)')
 EFFECTS: Final = dict(
@@ -249,6 +315,9 @@ def test_write_is_audited_with_its_actor_and_published_to_relays(world: World, n
     for event in events:
         assert event.action
         assert event.object_id
+    facts = list(Fact.objects.exclude(id__in=told).order_by("id"))
+    assert says.lines(name, list(events), facts) == says.LINES.get(name)
+    assert says.unchanged(list(events)) == []
     for one in audit_log.describe_events(list(events)):
         assert "acted on" not in one.sentence, f"{one.event.action} lacks a fact of its sentence"
         assert one.event.object_type in OBJECTS
@@ -313,6 +382,37 @@ def _effects(queries: Iterable[Mapping[str, str]]) -> str:
         if tables:
             parts.append(f"{done} {', '.join(names)}")
     return "; ".join(parts)
+
+
+def test_nothing_is_blank_that_there_was() -> None:
+    """What an event leaves blank, its object did not have, or a row here says why."""
+    assert {*says.blanks()} == {(what, key) for what, keys in BLANK.items() for key in keys.split()}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_event_states_the_figures_of_its_own_step(world: World, name: str) -> None:
+    """Done twice with different amounts: neither that of the step before, nor both together."""
+    first, second = Decimal("27.03"), Decimal("43.07")
+    STEPS[name](world, int(first * NANO))
+    last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
+    told = list(Fact.objects.values_list("id", flat=True))
+    STEPS[name](world, int(second * NANO))
+    (event,) = audit_log.describe_events(list(AuditEvent.objects.filter(id__gt=last)))
+    before, after = (str(event.event.detail.pop(side, "")) for side in ("before", "after"))
+    figures = json.dumps(event.event.detail) + after
+    assert str(second) in figures
+    assert str(first) not in figures
+    assert not before or str(first) in before
+    assert str(second) not in before
+    if str(first) in event.sentence:
+        assert event.sentence.index(str(first)) < event.sentence.index(str(second))
+    texts = [figures, event.sentence, *map(str, _bodies(told))]
+    assert not any(str(first + second) in text for text in texts)
+    assert all(str(second) in str(body) for body in _bodies(told))
+
+
+def _bodies(told: Sequence[Any]) -> list[Any]:
+    return list(Fact.objects.exclude(id__in=told).values_list("body", flat=True))
 
 
 def test_every_listed_effect_belongs_to_a_write() -> None:

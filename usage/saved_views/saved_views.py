@@ -93,7 +93,7 @@ def change_view(
     actor: Actor, view: SavedView, name: str, *, shared: bool, query: str | None = None
 ) -> SavedView:
     """Change the name, the sharing or the query of a view. Raises Refused."""
-    before = {"name": view.name, "shared": view.shared}
+    before = _audit_details(view)
     view.name, view.shared = _name(name), shared
     if query is not None:
         view.query = _lasting(query)
@@ -102,13 +102,19 @@ def change_view(
     )
     if same.exclude(id=view.id).exists():
         raise _name_taken(view.name)
+    after = _audit_details(view)
+    if before == after:
+        return view
     with transaction.atomic():
         view.save(update_fields=["name", "shared", "query"])
-        after = {"name": view.name, "shared": view.shared}
         audit.record(
             actor, organisation_of(actor), "view.changed", view, before=before, after=after
         )
     return view
+
+
+def _audit_details(view: SavedView) -> dict[str, object]:
+    return {"name": view.name, "shared": view.shared, "query": view.query}
 
 
 def delete_view(actor: Actor, view: SavedView) -> None:

@@ -78,6 +78,9 @@ def set_schedule(
         raise Refused("people", text % {"most": RECEIVERS_MAX})
     due = next_due(every, hour, zone, clock.now())
     fields: dict[str, Any] = {"every": every, "hour": hour, "zone": zone.key, "due_at": due.at}
+    known = ReportSchedule.objects.filter(view=view, every=every, hour=hour, zone=zone.key).first()
+    if known and {receiver.user_id for receiver in known.receivers.all()} == {*people}:
+        return known
     with transaction.atomic():
         schedule, _ = ReportSchedule.objects.update_or_create(view=view, defaults=fields)
         schedule.receivers.exclude(user__in=people).delete()

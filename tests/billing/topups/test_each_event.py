@@ -257,3 +257,27 @@ def test_future_signature_is_rejected(
 def test_key_determines_the_mode(settings: Any, key: str | None, live: bool) -> None:
     settings.STRIPE_SECRET_KEY = key
     assert StripeProcessor().live is live
+
+
+@pytest.mark.parametrize(
+    ("kind", "minors", "stated"),
+    [
+        # A processor reports refunds as their sum.
+        ("refunded", (703, 2010), ["7.03", "13.07"]),
+        ("unrefunded", (703, 1307), ["7.03", "13.07"]),
+        ("disputed", (703, 1307), ["7.03", "13.07"]),
+    ],
+)
+def test_each_event_states_its_own_amount(
+    bank: FakeProcessor,
+    alice: Actor,
+    kind: EventKind,
+    minors: tuple[int, int],
+    stated: list[str],
+) -> None:
+    top_up = paid(bank, ordered(alice))
+    for number, minor in enumerate(minors):
+        event = event_of(top_up, kind, f"du_{number}")
+        assert apply_event(replace(event, amount_minor=minor)) == "applied"
+    bodies = Fact.objects.filter(kind=TOLD[kind]).order_by("id").values_list("body", flat=True)
+    assert [body["amount"] for body in bodies] == stated

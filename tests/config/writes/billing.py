@@ -18,6 +18,7 @@ from billing.limits import (
     ended_sessions,
 )
 from billing.limits.charge_rule import MEASURED
+from billing.models import TopUp, TopUpState
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.catalogue.catalogue import CatalogueRow
@@ -46,6 +47,9 @@ BEFORE: Final[Writes] = {
     "billing.prices.prices.remove_price": lambda w: prices.end_price(
         SYSTEM, w.version, clock.now() + dt.timedelta(days=1)
     ),
+    "billing.topups.topups.cancel_transfer operator": lambda w: TopUp.objects.filter(
+        id=w.top_up.id
+    ).update(state=TopUpState.PENDING, payment_id="bank 7"),
     "billing.topups.topups.confirm_transfer": lambda w: topups.keep_checkout(
         w.top_up, "transfer-1", ""
     ),
@@ -173,6 +177,9 @@ WRITES: Final[Writes] = {
     ),
     "billing.topups.topups.cancel_transfer": lambda w: topups.cancel_transfer(
         w.alice, w.top_up, by_operator=False
+    ),
+    "billing.topups.topups.cancel_transfer operator": lambda w: topups.cancel_transfer(
+        w.dora, w.top_up, by_operator=True
     ),
     "billing.topups.topups.confirm_transfer": lambda w: topups.confirm_transfer(
         w.dora, w.top_up, "bank 1"

@@ -107,8 +107,12 @@ Writes = Mapping[str, Callable[[World], object]]
 
 
 @scene
-@override_settings(BANK_ACCOUNT=BANK_ACCOUNT)
 def world() -> World:
+    return make_world()
+
+
+@override_settings(BANK_ACCOUNT=BANK_ACCOUNT)
+def make_world() -> World:
     people = cast.assemble()
     alice, bob = cast.actor(people.alice, people.acme), cast.actor(people.bob, people.acme)
     dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
