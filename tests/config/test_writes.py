@@ -209,6 +209,7 @@ TOLD: Final = {
     "billing.limits.budget_increases.deny": ["raise.decided"],
     "billing.limits.budget_increases.deny_all_of": ["raise.decided"],
     "billing.limits.budget_increases.end_raise": ["raise.ended"],
+    "billing.topups.topups.cancel_transfer operator": ["topup.failed"],
     "billing.topups.topups.confirm_transfer": ["topup.paid"],
 }
 # What an event or a fact leaves blank, by its kind: the writes above are made of what has no more.
