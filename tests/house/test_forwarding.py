@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 from django.db.models import NOT_PROVIDED, Model
 
+from tests.house.sources import trees
 from tests.house.test_style import ROOMS, ROOT
 
 # What has the same name and is something else, by what is called and its argument.
@@ -102,10 +103,10 @@ def function_calls() -> Iterator[tuple[str, Any, ast.Call, Mapping[str, Any], An
 
 
 def _files() -> Iterator[tuple[Path, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            if "migrations" not in path.parts and path.name not in ("__init__.py", "asgi.py"):
-                yield path, ast.parse(path.read_text())
+    for name, tree in trees():
+        path = ROOT / name
+        if path.name not in ("__init__.py", "asgi.py") and name.split("/")[0] in ROOMS:
+            yield path, tree
 
 
 def _functions_in(node: ast.AST, of_class: str) -> Iterator[tuple[Any, str]]:
