@@ -114,11 +114,13 @@ _LOAD = """
                     WHEN c.taken_out->>'cause' = 'balance' THEN BALANCE_EVERY_S
                     ELSE 60 * nullif((c.testing->>'every_min')::int, 0) END))
             FROM gateway_channel c
-            WHERE NOT c.enabled
-               OR EXISTS (SELECT FROM gateway_channelkey k WHERE k.channel_id = c.id)
-                  AND NOT EXISTS (
-                      SELECT FROM gateway_channelkey k
-                      WHERE k.channel_id = c.id AND k.disabled_at IS NULL)), '[]'::json),
+            -- One that serves nothing makes no model unavailable.
+            WHERE EXISTS (SELECT FROM gateway_route r WHERE r.channel_id = c.id)
+              AND (NOT c.enabled
+                OR EXISTS (SELECT FROM gateway_channelkey k WHERE k.channel_id = c.id)
+                   AND NOT EXISTS (
+                       SELECT FROM gateway_channelkey k
+                       WHERE k.channel_id = c.id AND k.disabled_at IS NULL))), '[]'::json),
         'prices', coalesce((
             SELECT json_agg(json_build_object(
                 'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,

@@ -159,14 +159,17 @@ def test_every_table_is_requested(asker: Asker) -> None:
     assert shared() - asked == set()
 
 
-def test_every_page_and_part_works_for_every_role() -> None:
-    with asking() as asker:
+def test_every_page_and_part_works_for_every_role(asker: Asker) -> None:
+    """But for what `asker` has asked for: a page without a list, as the first who is let in."""
+    asked = {*first_cells()} - {one.cell for one in asker.answers if one.table}
+    with asking() as of_all_roles:
         for name in plain_pages():
             for cell in granted(name, "GET").values() if "GET" in methods(name) else ():
-                asker.ask_both_ways(cell)
-        _ask_lists(asker, FORMATS)
-    assert failed(asker.answers) == []
-    assert {answer.cell.who.role for answer in asker.answers} == ROLES.keys()
+                if cell not in asked:
+                    of_all_roles.ask_both_ways(cell)
+        _ask_lists(of_all_roles, FORMATS)
+    assert failed(of_all_roles.answers) == []
+    assert {answer.cell.who.role for answer in of_all_roles.answers} == ROLES.keys()
 
 
 @pytest.mark.parametrize("model", COLUMNS)

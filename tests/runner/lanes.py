@@ -149,6 +149,8 @@ ONE_ROW: Final[Mapping[str, str]] = {
 }
 # Their marks; what they are run by asks for no lane.
 OTHER_LANES: Final = ("slow", "agents")
+# What `-m` is where nothing else is asked for (pyproject.toml).
+_SUITE: Final = " and ".join(f"not {name}" for name in OTHER_LANES)
 # The functions of which no row runs.
 _WITHOUT: Final = pytest.StashKey[set[str]]()
 _PROMISE: Final = re.compile(r"\b[FIPW]\d+[a-z]?\b")
@@ -301,22 +303,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, No
     """Make no tests of rows that do not run: all of them would be half of what is collected. Of a
     function without any, one is left, which is deselected."""
     yield
-    definition, calls = metafunc.definition, metafunc._calls
-    if calls and metafunc.config.getoption("quick") and not _is_named(definition):
-        kept = [] if _is_of_other_lane(definition.iter_markers()) else _kept(metafunc)
-        metafunc._calls = kept or calls[:1]
-        if not kept:
-            metafunc.config.stash[_WITHOUT].add(definition.nodeid)
+    definition, calls, config = metafunc.definition, metafunc._calls, metafunc.config
+    is_quick = config.getoption("quick")
+    if not calls or _is_named(definition) or not (is_quick or config.option.markexpr == _SUITE):
+        return
+    kept = list[CallSpec]()
+    if not _is_of_other_lane(definition.iter_markers()):
+        in_suite = [call for call in calls if not _is_of_other_lane(call.marks)]
+        kept = _kept(definition.nodeid, in_suite) if is_quick else in_suite
+    metafunc._calls = kept or calls[:1]
+    if is_quick and not kept:
+        config.stash[_WITHOUT].add(definition.nodeid)
 
 
-def _kept(metafunc: pytest.Metafunc) -> list[CallSpec]:
+def _kept(name: str, calls: Sequence[CallSpec]) -> list[CallSpec]:
     """The rows that run. What a row has of each parameter is not known later: pytest counts rows
     then."""
-    name = metafunc.definition.nodeid
     rows = {
         f"{name}[{call.id}]": (call, Row(f"{name}[{call.id}]", frozenset(call.indices.items())))
-        for call in metafunc._calls
-        if not _is_of_other_lane(call.marks)
+        for call in calls
     }
     return [rows[id][0] for id in quick_rows([row for _, row in rows.values()], times(), proofs())]
 

@@ -350,3 +350,13 @@ def test_disabled_key_is_not_used_and_its_channel_may_be_out() -> None:
     remove_key(SYSTEM, channel, first)
     remove_key(SYSTEM, channel, second)
     assert len(loaded().channels) == 1
+
+
+def test_disabled_channel_is_known_by_the_models_it_serves() -> None:
+    """One that serves none makes no model unavailable, and no relay reads it."""
+    channel = make()
+    change_channel(SYSTEM, channel, {"enabled": False})
+    (off,) = loaded().off
+    assert {*off.models} == {"m", "alias", "gpt-*"}
+    change_channel(SYSTEM, channel, {"models": {}})
+    assert loaded().off == ()
