@@ -226,9 +226,9 @@ async def _run(
         principal,
         sink,
         outer.invocation,
+        source=outer.source,
         request_id=outer.request_id,
         options=outer.options,
-        source=outer.source,
         began=outer.began,
         response_id=id,
     )

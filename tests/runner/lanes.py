@@ -90,6 +90,16 @@ WHOLE: Final[Mapping[str, str]] = {
         "every write"
     ),
     "tests/config/test_every_write.py::test_every_change_is_audited": "every write",
+    "tests/config/test_arguments.py::test_each_argument_is_seen_afterwards": "every write",
+    "tests/config/test_edit_forms.py::test_form_opens_with_what_is_there_and_changes_nothing": (
+        "every form"
+    ),
+    "tests/house/test_forwarding.py::test_optional_arguments_are_passed_on": "every call",
+    "tests/house/test_bulk_statements.py"
+    "::test_every_statement_reaches_the_rows_that_its_row_names": "every statement",
+    "tests/house/test_states_read.py::test_every_place_asks_for_the_states_of_its_row": (
+        "every condition"
+    ),
     "tests/notify/test_every_alarm.py::test_real_worker_delivers_every_alarm": "every alarm",
     "tests/notify/test_every_alarm.py::test_payload_matches_the_reference": "every alarm",
     "tests/relay/metering/test_golden_charges.py"

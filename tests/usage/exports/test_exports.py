@@ -4,7 +4,10 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, get_args
+from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,7 +24,9 @@ from tests.support import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports
 from usage.exports import views as export_views
+from usage.exports.exports import FOCUS
 from usage.filters import filters
+from usage.filters.filters import Range
 from usage.log import log_views
 from usage.log.log_views import cells_of
 from usage.models import Export, ExportPiece
@@ -67,6 +72,31 @@ def start(people: cast.Cast, form: str = "csv", query: str = "cols=id,cost") -> 
 def file_of(people: cast.Cast, export: Export) -> bytes:
     export.refresh_from_db()
     return b"".join(exports.pieces(cast.actor(people.alice, people.acme), export))
+
+
+@pytest.mark.parametrize("span", get_args(Range))
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Tokyo"])
+@pytest.mark.parametrize("form", ["csv", FOCUS])
+def test_what_was_asked_before_midnight_is_exported_after_it(
+    people: cast.Cast, times: list[dt.timedelta], span: str, zone: str, form: str
+) -> None:
+    """Whenever the worker gets to it: the days, and the months, are those of the request."""
+    midnight = dt.datetime(2026, 12, 1, tzinfo=ZoneInfo(zone)) - clock.now()
+    times.append(midnight - dt.timedelta(minutes=1))
+    begun, query = clock.now(), f"range={span}&tz={zone}"
+    if span == "custom":
+        query += "&from=2026-11-29&to=2026-11-30"
+    actor = cast.actor(people.alice, people.acme)
+    read = partial(
+        filters.from_query, parse_qs(query), channels=False, log=form != FOCUS,
+        explored=form == FOCUS,
+    )  # fmt: skip
+    export = start(people, form, query)
+    times.append(midnight + dt.timedelta(days=2))
+    assert exports.filter_of(actor, export).spans == read(begun).spans
+    later = read(clock.now()).spans
+    assert (later == read(begun).spans) == (span == "custom")
+    assert f"{begun:%Y-%m-%d}" in exports.file_name(export)
 
 
 def test_file_contains_what_the_page_shows(people: cast.Cast, key: Key) -> None:
