@@ -76,7 +76,7 @@ PLANS = Table(
             "overage",
             _("Beyond the included usage"),
             value=lambda row: Overage(row.overage).label,
-            sort=True,
+            sort="overage",
             chosen=False,
         ),
         Column(

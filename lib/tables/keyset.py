@@ -17,6 +17,7 @@ from typing import Any, Final
 from django.core import signing
 from django.db.models import F, Model, Q
 from django.db.models.expressions import OrderBy
+from django.utils.functional import Promise
 
 Values = tuple[Any, ...]
 Path = str | Callable[[Any], Any]
@@ -62,7 +63,13 @@ def reader_at(path: Path) -> Callable[[Any], Any]:
 
 def boundary_of(row: Any, orders: Sequence[Order]) -> Values:
     """Return a row's values on the sort paths; a page can continue after them."""
-    return tuple(value_at(row, order.path) for order in orders)
+    return tuple(_sort_value(row, order.path) for order in orders)
+
+
+def _sort_value(row: Any, path: Path) -> Any:
+    value = value_at(row, path)
+    # A word in the reader's language, such as a status.
+    return str(value) if isinstance(value, Promise) else value
 
 
 def encode_cursor(values: Values, context: str) -> str:
@@ -118,7 +125,7 @@ def sort_key(order: Order) -> Callable[[Any], Any]:
     `compare` does."""
 
     def key(row: Any) -> Any:
-        value = value_at(row, order.path)
+        value = _sort_value(row, order.path)
         # Rows without a value come last in either direction.
         return (value is not None) == order.descending, value is not None and _fold_value(value)
 

@@ -70,6 +70,14 @@ WHOLE: Final[Mapping[str, str]] = {
         "every empty state"
     ),
     "tests/config/test_figures.py::test_list_shows_the_actual_figures": "every list of figures",
+    "tests/config/test_read_lists.py::test_each_row_is_read_once_in_every_order": "every list",
+    "tests/config/test_read_lists.py::test_file_has_each_row_once": "every list",
+    "tests/config/test_read_lists.py::test_api_lists_each_item_once": "every list of the API",
+    "tests/config/test_read_lists.py::test_search_finds_names_however_they_are_typed": (
+        "every search"
+    ),
+    "tests/notify/deliveries/test_languages.py::"
+    "test_email_and_chat_are_in_the_readers_language": "every kind of fact",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
     "tests/house/test_units.py::test_units_are_not_mixed": "every unit",
     "tests/house/test_optional_numbers.py::test_optional_numbers_are_compared_with_none": (

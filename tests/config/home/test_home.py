@@ -14,14 +14,15 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, Role
 from billing.balances.balances import add_opening_credit
-from billing.models import BudgetScope
+from billing.models import Account, AccountKind, BudgetScope
+from billing.wallets import low_balance
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.models import ChannelReport
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.support.cast import Cast, make_key, member, signed_in
+from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.pairwise import slow_unless
 from tests.usage.rows import credit, happen, refuse
 from usage.limits import budget_simulation
@@ -396,6 +397,46 @@ def test_an_empty_balance_needs_attention(people: Cast) -> None:
     page = panel(signed_in(people.alice), "attention")
     assert "The balance is used up" in page
     assert 'href="/o/acme/billing"' in page
+
+
+_USD = 10**9
+# Available, credit line, debt and alert level, in USD, and what the panel says of them.
+_FUNDS = [
+    (0, 0, 0, None, "used up"),
+    (0, 5, 0, None, ""),
+    (0, 5, 0, 3, "low"),
+    (2, 0, 0, None, ""),
+    (2, 0, 0, 2, ""),
+    (2, 0, 0, 3, "low"),
+    (2, 0, 0, 0, ""),
+    (0, 0, 4, None, "used up"),
+    (0, 4, 4, None, "used up"),
+    (0, 5, 4, None, ""),
+    (-5, 5, 0, None, "used up"),
+    (-4, 5, 0, None, ""),
+]
+
+
+@pytest.mark.parametrize(("available", "line", "debt", "level", "said"), _FUNDS)
+def test_balance_needs_attention_where_no_fund_is_left(
+    people: Cast, available: int, line: int, debt: int, level: int | None, said: str
+) -> None:
+    """A balance of 0 is no empty wallet where a credit line is left."""
+    for kind, usd in ((AccountKind.AVAILABLE, available), (AccountKind.DEBT, -debt)):
+        Account.objects.update_or_create(
+            organisation=people.acme,
+            kind=kind,
+            defaults={
+                "balance_nano": usd * _USD,
+                "overdraft_nano": line * _USD if kind == AccountKind.AVAILABLE else 0,
+            },
+        )
+    if level is not None:
+        low_balance.set_low_balance(actor(people.alice, people.acme), people.acme, level * _USD)
+    page = panel(signed_in(people.alice), "attention")
+    assert [word for word in ("used up", "low") if f"The balance is {word}" in page] == (
+        [said] if said else []
+    )
 
 
 def test_home_panel_reads_few_rows(

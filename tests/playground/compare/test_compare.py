@@ -1,6 +1,13 @@
 """Answers word by word, and who won how often."""
 
-from playground.compare.rules import DiffPart, lowest, rank_models, word_difference
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from playground.compare.compare import results
+from playground.compare.rules import MEASURES, DiffPart, lowest, rank_models, word_difference
+from playground.models import Run, RunState
 
 
 def test_differing_words() -> None:
@@ -31,3 +38,23 @@ def test_best_is_named_if_one_is_better() -> None:
     assert lowest([3, 1, None, 1]) == 1
     for figures in ([], [None, None], [2], [2, None], [2, 2, 2]):
         assert lowest(figures) is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_only_finished_answers_are_the_best(order: tuple[int, ...]) -> None:
+    """One that was stopped, failed or has no figure is faster and cheaper, and not marked."""
+    runs = [
+        Run(state=RunState.DONE, outcome=_outcome(900, 9_000, 70), model="slow"),
+        Run(state=RunState.DONE, outcome=_outcome(100, 1_000, 20), model="quick"),
+        Run(state=RunState.STOPPED, outcome=_outcome(1, 2, 0), model="stopped"),
+        Run(state=RunState.FAILED, outcome=None, model="failed"),
+    ]
+    batch = [runs[place] for place in order]
+    for column, run in enumerate(batch):
+        run.column = column
+    best = {one.model: one.best_by for one in results(batch)}
+    assert best == {"slow": (), "quick": tuple(MEASURES), "stopped": (), "failed": ()}
+
+
+def _outcome(ttft_ms: int, total_ms: int, charge_nano: int) -> dict[str, Any]:
+    return {"ttft_ms": ttft_ms, "total_ms": total_ms, "charge_nano": charge_nano, "meters": {}}
