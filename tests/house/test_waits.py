@@ -5,7 +5,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tests.house.sources import FUNCTIONS, Scope, scopes
+from tests.house.sources import Scope, scopes
 
 _EMPTYING: Final = frozenset({"clear"})
 
