@@ -80,6 +80,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "test_email_and_chat_are_in_the_readers_language": "every kind of fact",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
     "tests/house/test_units.py::test_units_are_not_mixed": "every unit",
+    "tests/house/test_waits.py::test_nothing_is_lost_that_comes_during_a_wait": "every wait",
     "tests/house/test_optional_numbers.py::test_optional_numbers_are_compared_with_none": (
         "every optional number"
     ),
