@@ -78,6 +78,8 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/notify/deliveries/test_languages.py::"
     "test_email_and_chat_are_in_the_readers_language": "every kind of fact",
+    "tests/playground/chats/test_page_state.py::"
+    "test_sent_draft_and_deleted_chat_are_gone_after_a_reload": "what a browser keeps",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
     "tests/relay/test_bounds.py::test_every_bound_of_the_relay_has_a_row": "every bound",
     "tests/relay/test_bounds.py::test_limit_is_accepted_and_nothing_beyond_it": "every bound",
