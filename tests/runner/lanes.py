@@ -78,6 +78,8 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/notify/deliveries/test_languages.py::"
     "test_email_and_chat_are_in_the_readers_language": "every kind of fact",
+    "tests/playground/chats/test_page_state.py::"
+    "test_sent_draft_and_deleted_chat_are_gone_after_a_reload": "what a browser keeps",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
     "tests/house/test_units.py::test_units_are_not_mixed": "every unit",
     "tests/house/test_waits.py::test_nothing_is_lost_that_comes_during_a_wait": "every wait",

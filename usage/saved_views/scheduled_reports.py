@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlencode
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.db.models import QuerySet
@@ -150,7 +151,10 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
     if access.scope_of(actor, "usage.read") is None:
         return
     zone = ZoneInfo(schedule.zone)
-    with use_tenant(view.organisation_id), translation.override(user.language or None):
+    with (
+        use_tenant(view.organisation_id),
+        translation.override(user.language or settings.LANGUAGE_CODE),
+    ):
         body = _period_of(view, due, zone)
         try:
             with transaction.atomic():

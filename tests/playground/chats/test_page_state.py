@@ -49,6 +49,27 @@ def test_a_draft_is_of_one_organisation_until_it_is_sent(stage: Stage, alice: Wa
     expect(page.locator("#chat-text")).to_have_value("")
 
 
+def test_sent_draft_and_deleted_chat_are_gone_after_a_reload(stage: Stage, alice: Watched) -> None:
+    """Who sends a draft finds an empty composer again, and who deletes the open chat leaves it."""
+    model, page = stage.echo_model(), alice.page
+    page.goto(f"{stage.playground}?m={model}")
+    page.locator("#chat-text").press_sequentially("once")
+    kept(page, "once")
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(DONE)
+    chat = page.url
+    assert drafts(page) == []
+    page.reload()
+    expect(page.locator("#chat-text")).to_have_value("")
+    page.get_by_role("link", name="Actions for once").click()
+    page.locator("#dialog form[action$='/delete'] button").click()
+    page.wait_for_url(re.compile(r"/playground(\?.*)?$"))
+    assert page.url != chat
+    page.reload()
+    assert page.locator(f".chat-link[href='{urlsplit(chat).path}']").count() == 0
+    alice.assert_calm()
+
+
 @pytest.mark.slow
 def test_comparison_starts_with_the_chosen_model(stage: Stage, bob: Watched) -> None:
     page, hub = bob.page, stage.hub

@@ -7,9 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
+from django.utils import translation
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
@@ -23,6 +25,7 @@ from outbox.models import Fact
 from tests.support import cast
 from tests.usage.rows import NOON, happen
 from usage.breakdowns import explorer
+from usage.filter_bar.filter_bar import GROUPS_SHOWN
 from usage.models import ReportReceiver, ReportSchedule, SavedView
 from usage.saved_views import saved_views, scheduled_reports
 
@@ -213,3 +216,22 @@ def test_report_is_set_by_dialog_and_left_by_an_email_link(
     assert not ReportSchedule.objects.exists()
     done = AuditEvent.objects.filter(action__startswith="report.").order_by("id")
     assert [one.action for one in done] == ["report.scheduled", "report.left", "report.ended"]
+
+
+@pytest.mark.parametrize("default", ["en", "zh-hans"])
+@pytest.mark.parametrize("chosen", ["en", "zh-hans", ""])
+def test_report_is_in_its_readers_language(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime], settings: LazySettings,
+    chosen: str, default: str,
+) -> None:  # fmt: skip
+    """Or in that of the installation, whichever the worker has."""
+    settings.LANGUAGE_CODE, people.alice.language = default, chosen
+    people.alice.save(update_fields=["language"])
+    schedule(people, view, people.alice)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    for working in ("zh-hans", "en"):
+        with translation.override(working):
+            scheduled_reports.send_due()
+    (letter,) = letters()
+    with translation.override(chosen or default):
+        assert letter.body["group"] == str(GROUPS_SHOWN["model"])
