@@ -178,6 +178,10 @@ def test_options_are_recorded_however_a_request_runs(
     keep_addresses(hub, tenant)
     WAYS[way](hub, fake, tenant, SENT)
     assert_counted(hub, tenant)
+    query = "SELECT status FROM usage_usagerecord WHERE organisation_id = %s AND final"
+    # The fake fails every attempt of a request that asks it to.
+    wanted = 502 if way in ("after a failure", "with a fallback") else 200
+    assert {row["status"] for row in hub.rows(query, tenant.organisation_id)} == {wanted}
 
 
 @pytest.mark.parametrize("slug", PAGES_SENT)

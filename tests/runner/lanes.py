@@ -81,20 +81,6 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/playground/chats/test_page_state.py::"
     "test_sent_draft_and_deleted_chat_are_gone_after_a_reload": "what a browser keeps",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
-    "tests/house/test_units.py::test_units_are_not_mixed": "every unit",
-    "tests/house/test_waits.py::test_nothing_is_lost_that_comes_during_a_wait": "every wait",
-    "tests/house/test_optional_numbers.py::test_optional_numbers_are_compared_with_none": (
-        "every optional number"
-    ),
-    "tests/relay/answers/test_every_byte.py"
-    "::test_each_event_behind_the_text_may_be_the_last": "every end of a stream",
-    "tests/relay/test_options_matrix.py::test_options_of_a_page_are_recorded": "every option",
-    "tests/relay/test_options_matrix.py::test_options_are_recorded_however_a_request_runs": (
-        "every option"
-    ),
-    "tests/relay/test_options_matrix.py::test_a_data_policy_refuses_a_page": "every option",
-    "tests/relay/test_options_matrix.py::test_limits_hold_however_a_request_runs": "every limit of"
-    " a client",
     "tests/relay/test_bounds.py::test_every_bound_of_the_relay_has_a_row": "every bound",
     "tests/relay/test_bounds.py::test_limit_is_accepted_and_nothing_beyond_it": "every bound",
     "tests/config/test_writes.py::test_write_is_audited_with_its_actor_and_published_to_relays": (
