@@ -79,7 +79,7 @@ FEW: Final = {
 }  # fmt: skip
 TRIED: Final = 2
 """So many texts of each list are typed in different ways."""
-_MOST: Final = 10_000
+_MOST: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -364,6 +364,8 @@ def _columns(read: Read, state: State) -> list[list[Any]]:
     for batch in pages.batches_of(state, read.source, read.make):
         for column, values in zip(columns, batch, strict=True):
             column += map(str, values)
+        if len(columns[0]) > _MOST:  # a part that begins where it began
+            break
     return columns
 
 
