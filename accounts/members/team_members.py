@@ -72,9 +72,11 @@ def access_team_member(actor: Actor, team: Team, id: str) -> Membership:
 
 def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
     """Return whether the actor may remove a member from the team; everybody may remove themselves.
-    A lead cannot remove another lead."""
+    A lead cannot remove another lead. Nobody is removed from their last team."""
     as_lead = actor.authority.scope_by_role("team_members.write") is None
     if member.all_teams or (as_lead and team.pk in member.leads and member.user != actor.user):
+        return False
+    if len(member.teams.all()) < 2:
         return False
     return member.user == actor.user or outranks(actor.authority, _within(team, member))
 
