@@ -69,14 +69,14 @@ def member_preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @require_POST
 def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Give several members one role: all of them, or none if one is refused."""
+    ids = request.POST.getlist("id")[:_BULK_MAX]
+    chosen = [member_access.access_member(actor, id) for id in ids]
     form = RoleAndTeamsForm(actor, {"role": request.POST.get("role", "")})
     form.fields.pop("teams", None)
     if not form.is_valid():
         messages.error(request, gettext("Choose a role."))
         return _redirect_to_members(request, actor)
     role, custom_role = form.chosen_role
-    ids = request.POST.getlist("id")[:_BULK_MAX]
-    chosen = [member_access.access_member(actor, id) for id in ids]
     for member in chosen:
         if not member_access.may_change_member(actor, member):
             text = gettext("You cannot change %(name)s. Nothing was changed.")
