@@ -214,11 +214,13 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
             messages.success(request, text % {"name": member.user, "team": row.name})
             return _redirect_to_team(request, actor, row)
     names = {"name": member.user, "team": row.name}
+    refusal = team_members.removal_refusal(actor, row, member)
+    effect = gettext("Their keys of this team stop working. They stay in the organisation.")
     context = {
         "form": form,
         "title": gettext("Remove %(name)s from %(team)s") % names,
-        "line": gettext("Their keys of this team stop working. They stay in the organisation."),
-        "verb": gettext("Remove"),
+        "line": refusal or effect,
+        "verb": "" if refusal else gettext("Remove"),
         "kind": "danger",
         **_back_link(actor, row),
     }
