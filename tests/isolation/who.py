@@ -44,7 +44,7 @@ def _is_reading(permission: Permission) -> bool:
 _WIDE: Final = [one for one in roles.PERMISSIONS if ":" not in one]
 _NARROW: Final = [one for one in roles.PERMISSIONS if f"{one}:own" not in roles.PERMISSIONS]
 _OF_ONE_SELF: Final = [
-    one for one in _NARROW if ":" in one or set(roles.TABLE[one].values()) == {"own"}
+    one for one in _NARROW if ":" in one or set(roles.TABLE[cast(Action, one)].values()) == {"own"}
 ]
 
 ROLES: Final[dict[str, RoleSpec]] = {
