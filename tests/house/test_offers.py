@@ -141,6 +141,8 @@ def opened(world: World, who: Who) -> Iterator[tuple[str, str, str]]:
     waiting = [
         (name, _path_of(world, Cell(name, "GET", who, "none"), ""))
         for name in sorted(OFFERING)
+        # What is written there is one's own, and whoever opens it may do all of it.
+        if not PAGES[name].guard.startswith("playground.")
         if PAGES[name].kind is None and expected(Cell(name, "GET", who, "none")) == "in"
     ]
     count: dict[str, int] = {}
