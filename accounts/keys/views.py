@@ -26,7 +26,7 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)

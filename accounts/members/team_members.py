@@ -70,13 +70,23 @@ def access_team_member(actor: Actor, team: Team, id: str) -> Membership:
     return get_by_id(members_of(team), parse_number(id))
 
 
-def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
-    """Return whether the actor may remove a member from the team; everybody may remove themselves.
-    A lead cannot remove another lead."""
+def removal_refusal(actor: Actor, team: Team, member: Membership) -> str:
+    """Return why the actor cannot remove a member from the team, or "". Everybody may remove
+    themselves. A lead cannot remove another lead. Nobody is removed from their last team."""
+    email = member.user.email
+    if member.all_teams:
+        text = gettext("%(email)s is in every team. Choose the teams on the member's page.")
+        return text % {"email": email}
+    if len(member.teams.all()) < 2:
+        text = gettext("%(email)s is in no other team. Remove the member instead.")
+        return text % {"email": email}
     as_lead = actor.authority.scope_by_role("team_members.write") is None
-    if member.all_teams or (as_lead and team.pk in member.leads and member.user != actor.user):
-        return False
-    return member.user == actor.user or outranks(actor.authority, _within(team, member))
+    leads = as_lead and team.pk in member.leads
+    if member.user == actor.user or (
+        not leads and outranks(actor.authority, _within(team, member))
+    ):
+        return ""
+    return gettext("You cannot remove a member whose role can do as much as yours.")
 
 
 def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
@@ -105,19 +115,11 @@ def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
     """Remove a member from a team; the member's keys of the team stop working. Raises Refused for a
     member of all teams, for the last team of a member, and for a member whom the actor does not
     outrank."""
-    email = member.user.email
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         member = _active(team).get(pk=member.pk)
-        if member.all_teams:
-            text = gettext("%(email)s is in every team. Choose the teams on the member's page.")
-            raise Refused("member", text % {"email": email})
-        if not member.teams.exclude(pk=team.pk).exists():
-            text = gettext("%(email)s is in no other team. Remove the member instead.")
-            raise Refused("member", text % {"email": email})
-        if not may_remove(actor, team, member):
-            text = gettext("You cannot remove a member whose role can do as much as yours.")
-            raise Refused("member", text)
+        if refusal := removal_refusal(actor, team, member):
+            raise Refused("member", refusal)
         before = role_and_teams(member)
         member.teams.remove(team)
         drop_strange_leads(member)

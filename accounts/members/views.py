@@ -69,14 +69,14 @@ def member_preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @require_POST
 def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Give several members one role: all of them, or none if one is refused."""
+    ids = request.POST.getlist("id")[:_BULK_MAX]
+    chosen = [member_access.access_member(actor, id) for id in ids]
     form = RoleAndTeamsForm(actor, {"role": request.POST.get("role", "")})
     form.fields.pop("teams", None)
     if not form.is_valid():
         messages.error(request, gettext("Choose a role."))
         return _redirect_to_members(request, actor)
     role, custom_role = form.chosen_role
-    ids = request.POST.getlist("id")[:_BULK_MAX]
-    chosen = [member_access.access_member(actor, id) for id in ids]
     for member in chosen:
         if not member_access.may_change_member(actor, member):
             text = gettext("You cannot change %(name)s. Nothing was changed.")
@@ -214,11 +214,13 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
             messages.success(request, text % {"name": member.user, "team": row.name})
             return _redirect_to_team(request, actor, row)
     names = {"name": member.user, "team": row.name}
+    refusal = team_members.removal_refusal(actor, row, member)
+    effect = gettext("Their keys of this team stop working. They stay in the organisation.")
     context = {
         "form": form,
         "title": gettext("Remove %(name)s from %(team)s") % names,
-        "line": gettext("Their keys of this team stop working. They stay in the organisation."),
-        "verb": gettext("Remove"),
+        "line": refusal or effect,
+        "verb": "" if refusal else gettext("Remove"),
         "kind": "danger",
         **_back_link(actor, row),
     }

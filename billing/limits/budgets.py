@@ -6,7 +6,7 @@ outdated budgets read them again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
@@ -350,8 +350,7 @@ def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> Non
     """
     if access.scope_of(actor, "budgets.write") != "teams":
         return
-    by_role = actor.authority.scope_by_role("budgets.write") == "teams"
-    teams = (actor.teams or frozenset()) if by_role else frozenset()
+    teams = _teams_by_role(actor)
     if scope == BudgetScope.TEAM and subject in map(str, teams):
         return
     if scope == BudgetScope.KEY:
@@ -365,17 +364,39 @@ def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> Non
     raise BudgetRefused("scope", gettext("You can only set budgets for your teams and their keys."))
 
 
+def writable_budgets(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
+    """Return the ids of those budgets, all of which the actor sees, that it may change."""
+    scope = access.scope_of(actor, "budgets.write")
+    if actor.installation:
+        return {budget.id for budget in budgets}
+    if scope == "all":
+        return {budget.id for budget in budgets if not _is_of_subscription(budget)}
+    if scope is None:
+        return set()
+    teams = _teams_by_role(actor)
+    named = [budget.subject for budget in budgets if budget.scope == BudgetScope.KEY]
+    keys = Key.objects.filter(id__in=named, team__in={*teams, *actor.leads})
+    subjects = {
+        BudgetScope.KEY: {str(id) for id in keys.values_list("id", flat=True)},
+        BudgetScope.TEAM: {*map(str, teams)},
+        BudgetScope.USER: {*map(str, _led_people(actor))},
+    }
+    return {
+        budget.id
+        for budget in budgets
+        if budget.subject in subjects.get(BudgetScope(budget.scope), ())
+    }
+
+
 def may_write(actor: Actor, budget: Budget) -> bool:
     """Return whether the actor may change a budget that it sees."""
-    if actor.installation:
-        return True
-    if access.scope_of(actor, "budgets.write") is None:
-        return False
-    try:
-        check_reach(actor, budget.scope, budget.subject, 0)
-    except BudgetRefused:
-        return False
-    return True
+    return budget.id in writable_budgets(actor, [budget])
+
+
+def _teams_by_role(actor: Actor) -> Collection[UUID]:
+    """Return the teams whose budgets an actor who is limited to teams sets by its role."""
+    by_role = actor.authority.scope_by_role("budgets.write") == "teams"
+    return (actor.teams or frozenset()) if by_role else frozenset()
 
 
 def _check_within_teams(teams: Iterable[UUID], amount_nano: int) -> None:
@@ -500,10 +521,13 @@ def _check_spends(scope: str, subject: str) -> None:
 
 def _check_own(actor: Actor, budget: Budget) -> None:
     """Raise BudgetRefused for a subscription's limit, which only the subscription may change."""
-    own = budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
-    if own and (actor.user is not None or actor.key is not None):
+    if _is_of_subscription(budget) and (actor.user is not None or actor.key is not None):
         text = gettext("This limit belongs to the subscription. Change the plan instead.")
         raise BudgetRefused("budget", text)
+
+
+def _is_of_subscription(budget: Budget) -> bool:
+    return budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
 
 
 def _check_terms(terms: Mapping[str, Any]) -> None:

@@ -142,7 +142,7 @@ def _first_model(actor: Actor, key: Key) -> str:
     return example_models(models)[MODEL] if models else ""
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)

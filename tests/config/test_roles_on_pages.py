@@ -96,6 +96,18 @@ def test_pages_hide_what_a_role_may_not_do_or_know(
     look(people, role, [*part, *owned])
 
 
+@pytest.mark.usefixtures("bare_errors")
+def test_names_of_channels_and_costs_are_shown_to_operators_alone(
+    people: Cast, pages: tuple[list[str], list[str]]
+) -> None:
+    request, columns, _ = pages[1]
+    for role in ("owner", "operator"):
+        texts = read(people, role, [request, columns])
+        assert len(texts) == 2
+        assert any("east-secret" in html for html in texts.values()) is (role == "operator")
+        assert role == "operator" or not any("0.1234" in html for html in texts.values())
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("bare_errors")
 @pytest.mark.parametrize("role", ROLES)

@@ -88,6 +88,9 @@ class Asker:
     world: World
     answers: list[Answer] = field(default_factory=list)
     looked: bool = False
+    # What is wrong with what its pages offer, and the pages that offer to change an object.
+    faults: list[str] = field(default_factory=list)
+    offering: set[str] = field(default_factory=set)
 
     def ask(self, cell: Cell, *, htmx: bool = False, path: str = "") -> Answer:
         """Ask, and take back whatever it changed."""

@@ -4,6 +4,7 @@ The world is that of the isolation matrix with the requests of `request_states.p
 """
 
 from collections.abc import Collection
+from functools import cache
 from typing import Final
 
 import pytest
@@ -25,9 +26,19 @@ from tests.house.asked import (
     plain_pages,
     shape_of,
 )
+from tests.house.offers import (
+    OFFERING,
+    Reader,
+    body_of,
+    faults_of_offer,
+    links_of,
+    name_of,
+    presses_of,
+    takes_post,
+)
 from tests.house.request_states import COLUMNS, nullable_columns
 from tests.house.test_lists import shared
-from tests.isolation.cells import methods
+from tests.isolation.cells import Cell, methods, organisation_pages
 from tests.isolation.table import PAGES
 from tests.isolation.who import ROLES
 
@@ -51,6 +62,7 @@ def asker(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Asker:
             _ask_lists(asker)
             _ask_by_htmx(asker)
             _ask_parts(asker)
+            _press_offers(asker)
         transaction.set_rollback(True)
     return asker
 
@@ -96,6 +108,35 @@ def _ask_parts(asker: Asker) -> None:
         cells = granted(name, "GET")
         if besides := [cells[role] for role in BESIDES if role in cells]:
             asker.ask(besides[number % len(besides)], htmx=True)
+
+
+def _press_offers(asker: Asker) -> None:
+    """Each button of a page, once of those that are alike, as whoever was let in first."""
+    pressed = set[object]()
+    for answer in list(asker.answers):
+        if answer.htmx or answer.status != 200 or answer.cell not in _pages():
+            continue
+        text, name = body_of(answer.text), answer.cell.name
+        reader = Reader(asker.world.clients[answer.cell.who])
+        offered = {name_of(link) for link in links_of(text)}
+        for press in presses_of(name, answer.path, text):
+            offered.add(press.name)
+            if press.shape not in pressed:
+                pressed.add(press.shape)
+                asker.faults += faults_of_offer(reader, press)
+        if name in organisation_pages() and any(map(_changes_an_object, offered - {name})):
+            asker.offering.add(name)
+
+
+@cache
+def _pages() -> frozenset[Cell]:
+    """The pages that are shown to somebody: whoever signs in or up is nobody yet."""
+    shown = (cell for cell in first_cells() if cell.is_page and cell.method == "GET")
+    return frozenset(cell for cell in shown if cell.route.guard != "public")
+
+
+def _changes_an_object(name: str) -> bool:
+    return takes_post(name) and PAGES[name].kind is not None
 
 
 def failed(answers: Collection[Answer]) -> list[str]:
@@ -152,6 +193,16 @@ def test_every_htmx_address_is_a_page(asker: Asker) -> None:
             if name not in PAGES or method not in methods(name):
                 wrong.add(f"{answer.cell.name}: {method} {path}")
     assert wrong == set()
+
+
+def test_every_button_and_choice_works(asker: Asker) -> None:
+    """Nothing that is offered is refused, does nothing, or is undone otherwise than it was."""
+    assert asker.faults == []
+
+
+def test_each_page_that_offers_changes_is_asked_as_every_reader(asker: Asker) -> None:
+    """A new one stands in OFFERING, whose pages `test_offers.py` opens as those who may do some."""
+    assert asker.offering == OFFERING
 
 
 def test_every_table_is_requested(asker: Asker) -> None:

@@ -31,7 +31,7 @@ from playground.models import Conversation
 from playground.panel.settings import Settings
 from playground.prompts import prompts
 from tests.isolation.kinds import KINDS
-from tests.isolation.who import ROLES, Who, everybody
+from tests.isolation.who import ROLES, Who, everybody, may_have_model_keys
 from tests.isolation.world import NANO, Place, World
 from tests.support import cast
 from tests.usage.rows import happen
@@ -70,6 +70,9 @@ def build() -> World:
         for where in kind.wheres:
             if where not in ("own", "missing"):
                 world.id_of(kind, where, Who("owner"))
+        if kind.private:
+            for role in (role for role in ROLES if may_have_model_keys(role)):
+                world.id_of(kind, "own", Who(role))
     return world
 
 

@@ -29,7 +29,7 @@ from tests.config.test_every_write import methods_of
 from tests.house.test_access import addresses, operations
 from tests.isolation.statements import read_by_person_alone
 from tests.isolation.table import OPERATIONS, PAGES, Route
-from tests.isolation.who import FREE, Who, everybody
+from tests.isolation.who import FREE, MIXED, Who, everybody
 from tests.isolation.world import Where, World, reaches
 
 Outcome = Literal["in", "sign in", 401, 403, 404]
@@ -117,7 +117,16 @@ class Cell:
         elif reach is None:
             facts.add((*guard, "refused"))
         else:
-            facts |= {(route.kind and route.kind.name, self.where, reach), (reach, who.limited)}
+            kind = route.kind
+            facts |= {(kind and kind.name, self.where, reach), (reach, who.limited)}
+            # One who sees more than they may change, and one who may change more than they see.
+            if kind and kind.personal and who.role in MIXED and self.where == "colleague":
+                facts.add((self.name, who.role) if self.method not in SAFE else "reads")
+            # A key opens nothing of its holder's but what it did itself.
+            if kind and kind.personal and self.where == "own":
+                facts.add((self.name, "own", who.carrier, expected(self)))
+            if kind is None and who.carrier == "model key":
+                facts.add((self.name, who.carrier))
             came = "granted" if expected(self) == "in" else "withheld"
             # What shows a page is asked for it, what changes it for what is not one's own.
             asked = methods(self.name)[0 if came == "granted" else -1]
@@ -212,7 +221,9 @@ def cells(name: str, askers: Sequence[Who] | None = None) -> Iterator[Cell]:
     for method in methods(name):
         for who in askers or everybody():
             for where in _wheres(name):
-                if where != "own" or (who.is_person and not who.spec.outside):
+                # A model key opens nothing that its holder has, and is asked for it.
+                has = who.is_person or who.carrier == "model key"
+                if where != "own" or (has and not who.spec.outside):
                     yield Cell(name, method, who, where)
 
 
@@ -268,11 +279,11 @@ def _at_the_door(cell: Cell) -> Outcome | None:
 def _at_the_object(cell: Cell) -> Outcome | None:
     """What somebody is told who may not know of the object, or not do that to it."""
     who, route, kind, where = cell.acts_as, cell.route, cell.route.kind, cell.where
+    own = where == "own" and who.is_person
     if kind is None:
         return None
     if kind.read is not None and who.scope_of(kind.read) is None:
         return 404 if route.guard in FREE else 403
-    own = where == "own"
     if route.first and not own and who.scope_of(route.first) is None:
         return 403
     # An operator's session stands in no organisation in the API.
@@ -510,7 +521,7 @@ def faults_of_all(world: World, asked: Iterable[Cell]) -> Iterator[str]:
 
 def leaks_in(cell: Cell, text: str) -> Iterator[str]:
     """The words of places that a text has and whoever reads it must not."""
-    own = f"z{cell.who.role.replace(' ', '')}z"
+    own = f"z{cell.who.role.replace(' ', '')}z" if cell.who.is_person else ""
     if cell.name in _OF_ALL_ORGANISATIONS:
         return
     for one_result in _PRIVATE.finditer(text):

@@ -1,8 +1,9 @@
 """What one colleague may know of another: each kind of object that is a person's, and who sees it.
 
 Everybody here is in one organisation. A colleague is in the asker's team (Core), in another one
-(Side), or in none. Whatever can be read of a colleague's object carries a word that says which kind
-it is and whose, such as `zchatsidez`, so that a leak shows itself on whatever page it stands.
+(Side), in none, or in all. Whatever can be read of a colleague's object carries a word that says
+which kind it is and whose, such as `zchatsidez`, so that a leak shows itself on whatever page it
+stands.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from django.apps import apps
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.members import members, team_members
 from accounts.models import Erasure, Membership, Role, User
 from accounts.organisations import organisations, teams
@@ -21,33 +23,37 @@ from billing.balances import balances
 from lib import clock
 from lib.ids import id_text
 from tests.isolation.kinds import accounts, billing, gateway, playground, usage
-from tests.isolation.who import ROLES, Who
+from tests.isolation.who import ROLES, Who, may_have_model_keys
 from tests.isolation.world import NANO, Kind, Place, World
 from tests.support import cast
+from usage.limits import budget_simulation
 from usage.rollups.rollups import replace_all
 
-Relation = Literal["same", "side", "none"]
-"""Where the colleague is: in the asker's team, in another one, or in none."""
+Relation = Literal["same", "side", "none", "every"]
+"""Where the colleague is: in the asker's team, in another one, in none, or in all of them."""
 Whose = Relation | Literal["own"]
-RELATIONS: Final[tuple[Relation, ...]] = ("same", "side", "none")
+RELATIONS: Final[tuple[Relation, ...]] = ("same", "side", "none", "every")
 Make = Callable[[World, Place], str]
 
 
 @dataclass(frozen=True)
 class Seen:
     """Who sees a colleague's object: whoever may do one of these actions there. `by_all`: everybody
-    who sees the colleague's name. `in_teams`: everybody in the team that the object is in. Without
-    any of them, its author alone."""
+    who sees the colleague's name. `in_teams`: everybody in the team that the object is in. `led`:
+    who leads all teams of the colleague. Without any of them, its author alone."""
 
     actions: tuple[Action, ...] = ()
     by_all: bool = False
     in_teams: bool = False
+    led: bool = False
 
     def by(self, who: Who, relation: Relation) -> bool:
         if self.by_all:
-            return not who.limited or relation == "same"
+            return not who.limited or relation in ("same", "every")
         scopes = {who.scope_of(action) for action in self.actions} - {None}
         in_team = "teams" in scopes or (self.in_teams and bool(scopes))
+        if self.led:
+            in_team = who.spec.lead
         return "all" in scopes or (relation == "same" and in_team)
 
 
@@ -82,6 +88,16 @@ def _erasure(world: World, at: Place) -> str:
     return id_text(erasure.id)
 
 
+def _own_budget(world: World, at: Place) -> str:
+    """Of a person, not of a key: what names it is its amount."""
+    number = User.objects.filter(pk__lt=at.user.pk).count() + 300
+    budget_simulation.create_budget(
+        SYSTEM, at.organisation, scope="user", subject=str(at.user.pk), period="month",
+        amount_nano=number * NANO + 190_000_000,
+    )  # fmt: skip
+    return f"{number}.19"
+
+
 _IN_USAGE: Final = Seen(("usage.read", "requests.read"))
 # An own key's name stands in the audit trail of its team.
 _OWN_KEYS: Final = Seen(("keys.write", "audit.read"))
@@ -94,6 +110,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "mfa.Authenticator": _of(accounts.PASSKEY, ALONE),
     # Both are of keys that are made for them.
     "billing.Budget": _of(billing.BUDGET, OF_KEYS),
+    "billing.Budget of a person": Row(
+        "personalbudget", Seen(("budgets.read",), led=True), _own_budget
+    ),
     "billing.BudgetRaise": _of(billing.RAISE, OF_KEYS, "budgetrequest"),
     "usage.UsageRecord": _of(usage.REQUEST, _IN_USAGE),
     "usage.Attempt": _of(usage.SESSION, _IN_USAGE, "agentsession"),
@@ -107,7 +126,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "playground.Preset": _of(playground.PRESET, ALONE),
     "playground.Prompt": _of(playground.PROMPT, ALONE),
 }
-"""By the model whose rows they are."""
+"""By the model whose rows they are, and what tells them apart where one has several."""
 
 _OF_THE_ORGANISATION: Final = "it is the organisation's, whoever made it"
 _OF_THE_INSTALLATION: Final = "it is the installation's, whoever made it"
@@ -194,7 +213,7 @@ def build() -> World:
     world = World(acme, core, side, stranger, dora)
     balances.add_opening_credit(acme, 1000 * NANO)
     for role in (*MEMBERS, "operator"):
-        _add_asker(world, role)
+        add_asker(world, role)
     author = world.places["developer"]
     for row in ROWS.values():
         # A passkey that opens nothing would keep its person from signing in.
@@ -202,9 +221,9 @@ def build() -> World:
             own = replace(author, word=word(row, "own"))
             world.ids[row.name, "own"] = row.make(world, own)
     # What a colleague without a team has in one, such as a key, is in a team of nobody else.
-    for relation, team in zip(RELATIONS, (core, side, rest), strict=True):
+    for relation, team in zip(RELATIONS, (core, side, rest, rest), strict=True):
         user = cast.person(f"z{relation}z-person")
-        in_teams = [] if relation == "none" else [team]
+        in_teams = None if relation == "every" else [] if relation == "none" else [team]
         members.set_member(acme, user.email, Role.DEVELOPER, teams=in_teams, actor=SYSTEM)
         key, _ = cast.make_key(team, f"of {relation}", user=user)
         for row in ROWS.values():
@@ -217,18 +236,26 @@ def build() -> World:
     return world
 
 
-def _add_asker(world: World, role: str) -> None:
+def add_asker(world: World, role: str) -> None:
     spec = ROLES[role]
     user = world.dora if role == "operator" else cast.person(role.replace(" ", ""))
     if not spec.outside:
-        own = [world.core] if spec.limited else None
+        own, custom = [world.core] if spec.limited else None, None
+        if spec.permissions:
+            custom = custom_roles.create_role(
+                world.acme, role.title(), spec.permissions, actor=SYSTEM
+            )
         members.set_member(
-            world.acme, user.email, Role(spec.built_in or ""), teams=own, actor=SYSTEM
-        )
+            world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
+            teams=own, actor=SYSTEM,
+        )  # fmt: skip
     if spec.lead:
         row = Membership.objects.get(user=user, organisation=world.acme)
         team_members.set_lead(SYSTEM, world.core, row, True)
-    key, _ = cast.make_key(world.core, f"own {role}", user=None if role == "operator" else user)
+    # A member without keys has none of their own.
+    key, _ = cast.make_key(
+        world.core, f"own {role}", user=user if may_have_model_keys(role) else None
+    )
     world.places[role] = Place(f"own-{user.name.lower()}", world.acme, world.core, user, key)
     world.people[role, "active"] = user
     world.clients[Who(role)] = cast.signed_in(user, raise_request_exception=False)

@@ -4,13 +4,14 @@ This is the matrix's own reading of `accounts/roles/rules.py`: it names no view,
 query, and says how far somebody reaches by their role, by what they carry and whether they stand.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, cast, get_args
 
 from accounts.roles import rules as roles
-from accounts.roles.rules import Action, Scope
+from accounts.roles.rules import Action, Permission, Scope
 
 Carrier = Literal["session", "management key", "service account key", "model key"]
 Guard = Action | Literal["signed in", "public"]
@@ -35,6 +36,17 @@ class RoleSpec:
     viewing: bool = False
 
 
+def _is_reading(permission: Permission) -> bool:
+    return permission.removesuffix(":own").endswith(".read")
+
+
+# Each permission as wide, and as narrow, as a role can have it.
+_WIDE: Final = [one for one in roles.PERMISSIONS if ":" not in one]
+_NARROW: Final = [one for one in roles.PERMISSIONS if f"{one}:own" not in roles.PERMISSIONS]
+_OF_ONE_SELF: Final = [
+    one for one in _NARROW if ":" in one or set(roles.TABLE[cast(Action, one)].values()) == {"own"}
+]
+
 ROLES: Final[dict[str, RoleSpec]] = {
     "owner": RoleSpec("owner"),
     "admin": RoleSpec("admin"),
@@ -54,6 +66,15 @@ ROLES: Final[dict[str, RoleSpec]] = {
             "playground.use", "playground.read", "budgets.read:own", "members.read:own",
         )
     ),
+    # Each sees everything and changes their own, or the other way round.
+    "custom reader": RoleSpec(
+        permissions=(
+            *filter(_is_reading, _WIDE), *itertools.filterfalse(_is_reading, _OF_ONE_SELF)
+        )
+    ),
+    "custom writer": RoleSpec(
+        permissions=(*filter(_is_reading, _NARROW), *itertools.filterfalse(_is_reading, _WIDE))
+    ),
     "limited admin": RoleSpec("admin", limited=True),
     "limited developer": RoleSpec("developer", limited=True),
     "lead": RoleSpec("developer", limited=True, lead=True),
@@ -64,6 +85,8 @@ ROLES: Final[dict[str, RoleSpec]] = {
     "viewing operator": RoleSpec("admin", viewing=True),
     "no role": RoleSpec(outside=True),
 }  # fmt: skip
+
+MIXED: Final = ("custom reader", "custom writer")
 
 # What a key that calls models reads of itself (docs/promises.md, P12).
 OF_A_MODEL_KEY: Final = frozenset(
@@ -174,8 +197,8 @@ def _members(role: str) -> Iterator[Who]:
         yield Who(role, "management key", one_usage)
         if may_have_model_keys(role):
             yield Who(role, "model key", one_usage)
-    # An owner cannot be limited to teams, and a service account is.
-    if role != "owner" and not ROLES[role].limited:
+    # An owner cannot be limited to teams, and a service account is. Mixed roles are a member's.
+    if role != "owner" and role not in MIXED and not ROLES[role].limited:
         for one_usage in ("active", "deactivated", "suspended"):
             yield Who(role, "service account key", one_usage)
 

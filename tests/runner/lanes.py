@@ -54,6 +54,13 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",
     "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
     "tests/house/test_answers.py::test_every_table_is_requested": "every list",
+    "tests/house/test_answers.py::test_every_button_and_choice_works": "every button",
+    "tests/house/test_answers.py::test_each_page_that_offers_changes_is_asked_as_every_reader": (
+        "every page that offers changes"
+    ),
+    "tests/house/test_offers.py::test_readers_are_offered_what_they_may_do": (
+        "every offer, to those who may do some"
+    ),
     "tests/isolation/test_pages.py::test_pages_show_only_permitted_data": "every page",
     "tests/isolation/test_operations.py::test_operations_show_only_permitted_data": (
         "every operation"
@@ -123,6 +130,7 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/isolation/test_colleagues.py::test_exports_hold_nothing_of_colleagues": (
         "colleagues in exports"
     ),
+    "tests/config/test_own_authority.py::test_no_other_code_sets_up_tls": "an own authority",
     "tests/usage/books/test_invariants.py"
     "::test_a_day_is_walked_again_only_when_a_row_was_written": "P33, of changes by hand",
     "tests/config/shell/test_page_paths.py::test_a_page_is_the_first_that_matches_of_all": (

@@ -268,13 +268,13 @@ def _first_command(key: Key, text: str, model: str) -> str:
     return " \\\n  ".join(lines)
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_POST
 def key_disable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return _switch(request, actor, access.writable_key(actor, id), disabled=True)
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_POST
 def key_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return _switch(request, actor, access.writable_key(actor, id), disabled=False)
@@ -298,7 +298,7 @@ def _switch(request: HttpRequest, actor: Actor, key: Key, *, disabled: bool) -> 
     return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     key = access.writable_key(actor, id)
@@ -324,7 +324,7 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     )
 
 
-@organisation_page("keys.write_own")
+@organisation_page("keys.read")
 @require_POST
 def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = keys.end_former_secrets(actor, access.writable_key(actor, id))

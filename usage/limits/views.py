@@ -102,10 +102,11 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 def _budget_rows(actor: Actor) -> list[dict[str, Any]]:
     visible = list(budgets.visible_budgets(actor))
-    names = subject_names(visible)
+    names, writable = subject_names(visible), budgets.writable_budgets(actor, visible)
     return [
         {
             "budget": usage.budget,
+            "may_write": usage.budget.id in writable,
             "scope": str(SCOPE_NAMES[usage.budget.scope]),
             "subject": names[usage.budget.id] or actors.organisation_of(actor).name,
             "period": str(PERIOD_NAMES[usage.budget.period]),
@@ -226,13 +227,17 @@ def budget_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
 @require_POST
 def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     budget = budgets.access_budget(actor, id)
-    budgets.remove_budget(actor, budget)
     undo = reverse("budget_restore", args=[slug_of(actor), budget.id])
-    messages.success(
-        request,
-        gettext("Budget deleted. Past charges are not affected."),
-        extra_tags=undo if budget.enabled else f"{undo}?off=1",
-    )
+    try:
+        budgets.remove_budget(actor, budget)
+    except BudgetRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(
+            request,
+            gettext("Budget deleted. Past charges are not affected."),
+            extra_tags=undo if budget.enabled else f"{undo}?off=1",
+        )
     return redirect_to(request, back_to(request, reverse("budgets", args=[slug_of(actor)])))
 
 

@@ -168,7 +168,7 @@ def _members_of(actor: Actor, team: Team) -> list[dict[str, Any]] | None:
             "may_open": may_open or member.user == actor.user,
             "may_lead": may_manage
             and (team.id in member.leads or team_members.may_lead(team, member)),
-            "may_remove": may_change and team_members.may_remove(actor, team, member),
+            "may_remove": may_change and not team_members.removal_refusal(actor, team, member),
         }
         for member in team_members.members_of(team)
     ]

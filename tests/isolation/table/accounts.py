@@ -102,7 +102,7 @@ PAGES: Final[dict[str, Route]] = {
     "audit": at("audit.read"),
     "audit_event": at("audit.read", AUDIT_EVENT),
     # Keys, limits and budgets
-    "key_revoke": at("keys.write_own", KEY, write=WRITES_KEYS),
+    "key_revoke": at("keys.read", KEY, write=WRITES_KEYS),
     "service_accounts": at("keys.write"),
     "service_account_create": at("keys.write"),
     "service_account_edit": at("keys.write", SERVICE_ACCOUNT),

@@ -32,7 +32,7 @@ PAGES: Final[dict[str, Route]] = {
     "models_compare": at("playground.use"),
     "model_choices": at("models.read"),
     "key_create": at("keys.write_own"),
-    "key_edit": at("keys.write_own", KEY, write=WRITES_KEYS),
+    "key_edit": at("keys.read", KEY, write=WRITES_KEYS),
     "budget_create": at("budgets.write"),
     "budget_preview": at("budgets.write"),
     "budget_subject_choices": at("budgets.write"),
