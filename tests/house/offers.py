@@ -33,8 +33,8 @@ OFFERING: Final = frozenset(
         "invitations", "roles", "service_accounts", "webhooks", "webhook", "top_up", "teams",
         "team", "members", "member", "keys", "key", "budgets", "budget", "budget_log", "raises",
         "raise", "sessions", "session", "request", "usage_marks", "provider_keys", "conversation",
-        "earlier", "in_step", "chat_menu", "chat_rename", "share", "prompt", "key_rotate",
-        "compare",
+        "earlier", "in_step", "chat_menu", "share", "prompt", "key_rotate", "compare", "playground",
+        "exports", "views", "gallery",
     }
 )  # fmt: skip
 """The pages of an organisation that offer to change one of its objects."""
