@@ -1,4 +1,4 @@
-"""W88: each column of a session is what its title says, whichever of its turns failed, came first
+"""Each column of a session is what its title says, whichever of its turns failed, came first
 or ran longest: the first, the last, the sum, or all."""
 
 import datetime as dt
