@@ -40,7 +40,16 @@ from billing.balances import balances
 from billing.credits import codes, credits
 from billing.invoices.billing_details import set_seller
 from billing.limits import budget_alerts, budget_increases
-from billing.models import Account, Budget, BudgetWindow, Invoice, PromoGrant, Subscription, TopUp
+from billing.models import (
+    Account,
+    BooksWalk,
+    Budget,
+    BudgetWindow,
+    Invoice,
+    PromoGrant,
+    Subscription,
+    TopUp,
+)  # fmt: skip
 from billing.seals import seals
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscription_plans import offer_plan, write_plan
@@ -89,7 +98,8 @@ from usage.months import close as month_close
 from usage.saved_views import saved_views, scheduled_reports
 
 USD: Final = 10**9
-WAIT_S: Final = 40.0
+# The books are looked at each half minute, and wholly 50 s after the last time.
+WAIT_S: Final = 120.0
 
 
 class Installation:
@@ -394,10 +404,13 @@ def _invoiced(at: Installation) -> None:
 
 @causes("books.wrong")
 def _wrong(at: Installation) -> None:
-    """A balance that somebody has changed by hand."""
+    """A balance that somebody has changed by hand, a while after the books were checked."""
     Account.objects.filter(organisation=at.people.acme, kind="customer:available").update(
         balance_nano=1
     )
+    long_ago = clock.now() - dt.timedelta(hours=2)
+    BooksWalk.objects.filter(name="quiet").update(ended_at=long_ago)
+    BooksCheck.objects.filter(id=1).update(rest_until=long_ago)
     at.run("usage.tasks.check_books")
 
 
