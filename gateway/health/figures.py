@@ -34,6 +34,11 @@ class Figures(NamedTuple):
         return self.attempts - self.failed
 
     @property
+    def failing(self) -> bool:
+        """Whether more than half of the attempts failed: its badge is then *Failing*."""
+        return 2 * self.failed > self.attempts
+
+    @property
     def p50_ms(self) -> int | None:
         return quantile_of(self.first_tokens, FIRST_TOKEN_MS, 50)
 

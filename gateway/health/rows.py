@@ -48,9 +48,8 @@ def taken_out_words(channel: Channel) -> str:
 
 
 def failing_badge(figures: Figures) -> Badge | None:
-    """Return the state of what failed more than half of its attempts within the last hour, or
-    None."""
-    if 2 * figures.failed <= figures.attempts:
+    """Return the state of what is failing within the last hour, or None."""
+    if not figures.failing:
         return None
     words = {"failed": figures.failed, "attempts": figures.attempts}
     hint = gettext("%(failed)s of %(attempts)s attempts failed in the last hour") % words
