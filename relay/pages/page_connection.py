@@ -23,8 +23,9 @@ from relay.front.lifespan import Lifespan
 from relay.hold_sizes.bound import Bound
 from relay.pages.queue_sink import QueueSink
 from relay.previews.expected_cost import read_bound
+from relay.realtime.hold_sizes import first_bound
 from relay.realtime.open_connection import run_connection
-from relay.realtime.operation import Realtime, first_bound
+from relay.realtime.operation import Realtime
 from relay.realtime.sink import ConnectionListener, RealtimeSink
 from relay.requests.labels import Labels
 from relay.requests.options import NO_OPTIONS, RequestOptions

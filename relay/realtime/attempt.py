@@ -27,7 +27,7 @@ from relay.metering.usage_meter import UsageMeter, cost_of
 from relay.operations.unary import UnaryFacts
 from relay.realtime.connection import RealtimeConnection
 from relay.realtime.connection_holds import RealtimeOver
-from relay.realtime.operation import ResponseBound
+from relay.realtime.hold_sizes import ResponseBound
 from relay.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketConnection

@@ -33,8 +33,9 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import count
 from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
 from relay.realtime.conversation import Conversation
+from relay.realtime.hold_sizes import Used
 from relay.realtime.holds import ResponseHolds
-from relay.realtime.operation import Realtime, Used
+from relay.realtime.operation import Realtime
 from relay.realtime.output_limit import OutputLimit
 from relay.realtime.response import MeteredResponse, RunningResponses
 from relay.realtime.sink import RealtimeSink

@@ -7,8 +7,8 @@ from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.realtime.connection_holds import ConnectionHolds, EventRefused, Placed, RealtimeOver
 from relay.realtime.conversation import Conversation
+from relay.realtime.hold_sizes import FixedBound, ResponseBound, Used, response_bound
 from relay.realtime.next_hold import Kind, NextHold
-from relay.realtime.operation import FixedBound, ResponseBound, Used, response_bound
 from relay.realtime.response import MeteredResponse, ResponseMeter
 
 # The input that may follow a hold before its response begins: as much as 100 s of sound.

@@ -17,7 +17,8 @@ from relay.credentials import client_secrets
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX, ClientSecret, SecretTooLong
 from relay.front.request import Request
 from relay.operations.unary import not_offered
-from relay.realtime.operation import Realtime, first_bound
+from relay.realtime.hold_sizes import first_bound
+from relay.realtime.operation import Realtime
 from relay.requests.options import RequestOptions
 from relay.routing.routing import route
 

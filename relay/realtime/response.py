@@ -16,7 +16,7 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import Bill, UsageMeter, meters_text
 from relay.operations.unary import Passing
-from relay.realtime.operation import FixedBound, ResponseBound
+from relay.realtime.hold_sizes import FixedBound, ResponseBound
 from relay.realtime.sink import ConnectionListener, RealtimeSink
 from relay.requests.outcome import Outcome
 from usage.records.sql import UPSTREAM_ID_LENGTH

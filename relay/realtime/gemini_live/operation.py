@@ -18,7 +18,8 @@ from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import AuthTokenTerms
 from relay.operations.unary import Billable, Passing, Rates, Sending, UnaryFacts, Urls, not_offered
 from relay.realtime.gemini_live.handles import Handle
-from relay.realtime.operation import FIRST_CONTEXT, Realtime, ResponseBound, response_bound
+from relay.realtime.hold_sizes import FIRST_CONTEXT, ResponseBound, response_bound
+from relay.realtime.operation import Realtime
 
 # A token of text is rarely shorter, in any script.
 _BYTES_A_TOKEN: Final = 3

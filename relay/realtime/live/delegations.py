@@ -42,9 +42,9 @@ from relay.realtime.connection_holds import (
     Wanted,
 )
 from relay.realtime.conversation import Conversation
+from relay.realtime.hold_sizes import Used
 from relay.realtime.live.operation import BackendBound, Live, backend_bound, backend_invocation
 from relay.realtime.next_hold import Kind, NextHold
-from relay.realtime.operation import Used
 from relay.realtime.response import NOT_USED, MeteredRequest
 
 # The input that may follow a hold before its response begins.
