@@ -58,3 +58,14 @@ def _read_effort(name: str, known: Callable[[str], bool]) -> RequestedModel:
     if not has:
         return RequestedModel(ModelName(name))
     return RequestedModel(ModelName(base), ReasoningSettings(effort))
+
+
+def apply_suffix(
+    suffix: ReasoningSettings | None, own: ReasoningSettings | None
+) -> ReasoningSettings | None:
+    """Return the body's reasoning settings, replaced by those in the model's name. If the name does
+    not say whether reasoning is shown, the body decides."""
+    if suffix is None or own is None:
+        return own if suffix is None else suffix
+    ending = own.shown if suffix.shown is None else suffix.shown
+    return msgspec.structs.replace(suffix, summary=own.summary, shown=ending)

@@ -23,7 +23,6 @@ from dialects.chat.chat import (
     Flag,
     JsonObject,
     Reasoning,
-    ReasoningSettings,
     Upstream,
 )
 from dialects.chat.operation import Needs, Operation
@@ -45,7 +44,7 @@ from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of, lowered_cap, unread
 from gateway.providers.overrides import Overrides, apply_overrides, switched_off
 from gateway.providers.provider import BadModelName, NotOffered, Provider
-from gateway.providers.suffixes import RequestedModel
+from gateway.providers.suffixes import RequestedModel, apply_suffix
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
@@ -395,7 +394,7 @@ class RequestTranslator:
             self._decoded_request = msgspec.structs.replace(
                 request,
                 model=self._model.name,
-                reasoning=_apply_suffix(self._model.reasoning, request.reasoning),
+                reasoning=apply_suffix(self._model.reasoning, request.reasoning),
                 continues=None if self.continuation is None else self.continuation.previous_id,
             )
         return self._decoded_request
@@ -429,17 +428,6 @@ def _accept_header(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
     """Return the Accept header for an answer other than JSON."""
     other = isinstance(exchange, Passing) and JSON not in exchange.content_types
     return (("accept", "*/*"),) if other else ()
-
-
-def _apply_suffix(
-    suffix: ReasoningSettings | None, own: ReasoningSettings | None
-) -> ReasoningSettings | None:
-    """Return the body's reasoning settings, replaced by those in the model's name. If the name does
-    not say whether reasoning is shown, the body decides."""
-    if suffix is None or own is None:
-        return own if suffix is None else suffix
-    ending = own.shown if suffix.shown is None else suffix.shown
-    return msgspec.structs.replace(suffix, summary=own.summary, shown=ending)
 
 
 def _url(channel: Channel, operation: Operation, model: str, model_name: str) -> str:
