@@ -21,7 +21,7 @@ django.setup()
 from accounts.roles.rules import LEAD_ACTIONS, TABLE, TEAM_ACTIONS, Role  # noqa: E402
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
-from notify.endpoints.signing import OVERLAP  # noqa: E402
+from notify.endpoints.endpoints import OVERLAP  # noqa: E402
 from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
 from reference.answers.errors import ERRORS  # noqa: E402
 from reference.answers.headers import ANSWERED, SENT, SESSIONS  # noqa: E402

@@ -1,6 +1,7 @@
 """Pages of an organisation's webhooks: the list, a webhook with its deliveries, a new secret; and
 of the operators' chats and webhooks, which get the same alerts as the operators' emails."""
 
+import datetime as dt
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -232,7 +233,8 @@ def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     except WebhookRefused as refused:
         messages.error(request, refused.message)
         return see_other("webhook", slug_of(actor), id)
-    context = {"endpoint": endpoint, "secret": secret, "rotated": True}
+    hours = endpoints.OVERLAP // dt.timedelta(hours=1)
+    context = {"endpoint": endpoint, "secret": secret, "overlap_hours": hours}
     return render(request, "notify/webhooks/secret.html", context)
 
 

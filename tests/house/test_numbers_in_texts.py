@@ -25,7 +25,6 @@ from gateway.health import figures as channel_figures
 from gateway.health import uptime
 from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
-from notify.endpoints import signing
 from playground.answers import events
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
@@ -140,7 +139,6 @@ _SAYS: Final = [
     ("docs/operate/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
     ("docs/operate/start.md", f"once, within {_hours(SET_UP_LINK)}"),
     ("templates/accounts/sign_up/set_up.html", _hours(SET_UP_LINK)),
-    ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
     ("templates/billing/credits/credits.html", _hours(TOGETHER)),
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),

@@ -1,8 +1,10 @@
 """Webhooks by page: the secret once, the deliveries, sending again."""
 
+import datetime as dt
 import re
 
 from lib.ids import id_text
+from notify.endpoints.endpoints import OVERLAP
 from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
 from tests.notify.deliveries.test_telling import let_time_pass, tell
@@ -43,8 +45,10 @@ def test_webhook_from_creation_to_deletion(
     again = re.findall(rf'action="({page}/deliveries/\w+/send)"', text)
     alice.post(again[0])
     assert Delivery.objects.get().state == "pending"
-    rotated = re.findall(r"whsec_[A-Za-z0-9+/=]+", alice.post(f"{page}/rotate").content.decode())
+    text = alice.post(f"{page}/rotate").content.decode()
+    rotated = re.findall(r"whsec_[A-Za-z0-9+/=]+", text)
     assert len(rotated) == 1
+    assert f"For {OVERLAP // dt.timedelta(hours=1)} hours, events are also signed" in text
     assert rotated != secret
     bob = cast.signed_in(people.bob)
     assert bob.get(page).status_code == 403
