@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 LABEL_LENGTH: Final = 100
-TAGS_MAX: Final = 20
-"""The maximum number of tags of a request."""
 LABELS: Final = ("project", "customer", "tags")
 """The kinds of label that a request can have."""
 

@@ -8,10 +8,12 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from accounts.names.labels import LABEL_LENGTH, TAGS_MAX, is_label
+from accounts.names.labels import LABEL_LENGTH, is_label
 from dialects.errors.errors import RequestFault
 
 LABELS_HEADER: Final = "x-weir-labels"
+TAGS_MAX: Final = 20
+"""The maximum number of tags of a request."""
 
 
 class Labels(NamedTuple):

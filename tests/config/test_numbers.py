@@ -50,7 +50,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "accounts.names.labels": {
         "LABEL_LENGTH": "100",
-        "TAGS_MAX": "20",
     },
     "accounts.custom_roles.custom_roles": {
         "_NAME_MAX": "60",

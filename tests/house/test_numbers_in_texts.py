@@ -35,6 +35,7 @@ from relay.realtime.live.connection_time import SLACK_MS
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
+from relay.requests.labels import TAGS_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
@@ -122,7 +123,7 @@ _SAYS: Final = [
     ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
     ("accounts/limits/forms.py", f"A tag has {_LABEL}"),
     ("reference/answers/headers.py", f"each label has {_LABEL}"),
-    ("reference/answers/headers.py", f"tags ({labels.TAGS_MAX} at most)"),
+    ("reference/answers/headers.py", f"tags ({TAGS_MAX} at most)"),
     ("accounts/sign_in/forms.py", _PASSWORD),
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),
