@@ -20,7 +20,8 @@ from gateway.catalogue.model_change_rules import (
     known_decided,
     model_changes,
 )
-from gateway.channel_setup.channel_setup import ProposedModel, propose_models, set_new_prices
+from gateway.channel_setup.channel_setup import set_new_prices
+from gateway.channel_setup.proposed_models import ProposedModel, propose_models
 from gateway.channels.channel_tests.channel_test import target_of
 from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import change_channel

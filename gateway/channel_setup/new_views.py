@@ -18,15 +18,14 @@ from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from gateway.access import access_channel
 from gateway.channel_setup.channel_setup import (
-    ProposedModel,
     propose_missing_prices,
-    propose_models,
     routes_of,
     set_missing_prices,
     set_up_channel,
 )
 from gateway.channel_setup.edit_forms import OFFERED, ChosenModels, chosen_from, typed_prices
 from gateway.channel_setup.new_forms import ConnectionForm, base_url_of, key_of
+from gateway.channel_setup.proposed_models import ProposedModel, propose_models
 from gateway.channels.channel_tests.channel_test import stored_form, try_model
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channel_tests.words import describe_check, describe_model_list

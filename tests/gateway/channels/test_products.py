@@ -4,7 +4,7 @@ for what the model makes."""
 import pytest
 
 from accounts.access.actors import SYSTEM
-from gateway.channel_setup.channel_setup import propose_models
+from gateway.channel_setup.proposed_models import propose_models
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.channels.refusals import ChannelRefused
