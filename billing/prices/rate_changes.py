@@ -42,19 +42,6 @@ def rate_changes(
     )
 
 
-def fell_by_more_than_half(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> bool:
-    """Return whether any rate falls to less than half of its value, or ends. Such a price cut needs
-    two persons. A first price is not a cut."""
-    if before is None:
-        return False
-    return any(
-        change.before and 2 * (change.after or 0) < change.before
-        for change in rate_changes(before, after)
-    )
-
-
 class _Place(NamedTuple):
     """The position of a rate in a price."""
 

@@ -243,6 +243,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.rate_changes": {
         "_PER_MILLE": "1000",
     },
+    "billing.prices.second_person": {
+        "_TOGETHER": "1 day, 0:00:00",
+    },
     "billing.prices.upstream_prices": {
         "MODELS_MAX": "20000",
         "_NANO_PER_MILLION": "1000000000000000",

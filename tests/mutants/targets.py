@@ -117,6 +117,7 @@ PATTERNS: Final = (
     "billing/prices/price_list.py",
     "billing/prices/pricing.py",
     "billing/prices/rate_changes.py",
+    "billing/prices/second_person.py",
     "billing/prices/upstream_prices.py",
     "billing/prices/written_conditions.py",
     "billing/subscriptions/included_units.py",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from billing.prices.rate_changes import RateChange, fell_by_more_than_half, rate_changes
+from billing.prices.rate_changes import RateChange, rate_changes
+from billing.prices.second_person import fell_by_more_than_half
 
 BEFORE = {
     "meters": {"out_text": 10, "in_text": 4},
