@@ -11,10 +11,10 @@ from usage.filters.groupings import OVERLAPPING
 from usage.filters.visibility import NIL, Where, run
 from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
+from usage.reports.used_rows import join_spans, used_rows
 from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, SHOWN_OWN, TIMES
-from usage.rollups.used_rows import join_spans, used_rows
 
 CELLS_MAX: Final = 5000
 """The maximum number of cells. The cheapest beyond it are combined."""

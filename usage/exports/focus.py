@@ -27,9 +27,9 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
 from usage.filters.visibility import NIL, run
 from usage.records.counted_meters import TOKEN_METERS
+from usage.reports.used_rows import used_rows
 from usage.rollups.level_rules import WIDTHS, start_of
 from usage.rollups.levels import Freshness, read_freshness
-from usage.rollups.used_rows import used_rows
 
 _NAMES: Final = (
     "BilledCost",

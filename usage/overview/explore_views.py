@@ -43,10 +43,10 @@ from usage.overview.views import (
 from usage.records.counted_meters import tokens_of
 from usage.reports.missing_months import missing_months
 from usage.reports.reports import Totals
+from usage.reports.used_rows import TooManyRecords
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import Freshness, read_freshness
-from usage.rollups.used_rows import TooManyRecords
 from usage.saved_views.views import menu_of
 
 _BEFORE: Final = _("In the period that this one is compared with")

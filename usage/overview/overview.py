@@ -26,9 +26,9 @@ from usage.reports.reports import (
     series_parts,
     summed_meters,
 )
+from usage.reports.used_rows import used_rows
 from usage.rollups.levels import Freshness
 from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
-from usage.rollups.used_rows import used_rows
 
 
 @dataclass(frozen=True)

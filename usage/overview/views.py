@@ -42,10 +42,10 @@ from usage.records.counted_meters import tokens_of
 from usage.reports import reports
 from usage.reports.missing_months import missing_months
 from usage.reports.reports import Series, SeriesPart, Totals
+from usage.reports.used_rows import RECORDS_MAX, TooManyRecords
 from usage.requests import log as request_log
 from usage.requests import words
 from usage.rollups.levels import read_freshness
-from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
 from usage.saved_views.views import menu_of
 
 _TOP = 8

@@ -27,11 +27,11 @@ from usage.models import ClickHouseCursor
 from usage.records import outcomes
 from usage.records.counted_meters import TOKEN_METERS
 from usage.reports.reports import Totals, summed_meters
+from usage.reports.used_rows import STATUS, join_spans
 from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
 from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES
 from usage.rollups.levels import COMMON, Freshness
-from usage.rollups.used_rows import STATUS, join_spans
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from usage.filters.filters import UsageFilter
 from usage.models import DetachedMonth
 from usage.months.detached import detached_within
+from usage.reports.used_rows import are_summed
 from usage.rollups.levels import Freshness
-from usage.rollups.used_rows import are_summed
 
 
 def missing_months(

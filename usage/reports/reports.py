@@ -19,9 +19,9 @@ from usage.filters.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.filters.groupings import GroupBy
 from usage.filters.visibility import NIL, Period, Where, run, where_of
 from usage.records.counted_meters import TOKEN_METERS, ordered_meters
+from usage.reports.used_rows import used_rows
 from usage.rollups.levels import COMMON, Freshness, summed, summed_by_span
 from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
-from usage.rollups.used_rows import used_rows
 
 SERIES_MAX: Final = 7
 OTHER_SLOT: Final = 8

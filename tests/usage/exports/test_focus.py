@@ -16,7 +16,7 @@ from tests.usage.overview.test_api import management
 from tests.usage.rows import NOON, happen
 from usage.exports import exports, focus
 from usage.models import Export
-from usage.rollups import used_rows
+from usage.reports import used_rows
 
 pytestmark = pytest.mark.django_db
 

@@ -25,11 +25,11 @@ from tests.usage.rows import CHANNEL, NOON, happen, refuse
 from usage.breakdowns.explorer import explore
 from usage.filters.filters import Scope, from_query
 from usage.filters.groupings import GROUPINGS, UnknownGrouping, read_groupings
+from usage.reports import used_rows
+from usage.reports.used_rows import TooManyRecords
 from usage.requests.log import RequestSource
-from usage.rollups import used_rows
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.rollups.levels import read_freshness
-from usage.rollups.used_rows import TooManyRecords
 
 pytestmark = pytest.mark.django_db
 

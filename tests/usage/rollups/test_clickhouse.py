@@ -36,9 +36,9 @@ from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS
 from usage.models import ClickHouseCursor
 from usage.overview.overview import overview
-from usage.reports import clickhouse_figures
+from usage.reports import clickhouse_figures, used_rows
 from usage.rollups import clickhouse_server as rollups_clickhouse_server
-from usage.rollups import clickhouse_sink, used_rows
+from usage.rollups import clickhouse_sink
 from usage.rollups.clickhouse_backlog import backlog
 from usage.rollups.clickhouse_server import MARKS, RECORDS
 from usage.rollups.clickhouse_sink import differences, rebuild, send
