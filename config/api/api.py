@@ -98,7 +98,7 @@ from usage.margin.api import router as margin_router
 from usage.months.detached import RequestDetached
 from usage.months.document_api import router as document_router
 from usage.overview.api import router as usage_router
-from usage.reports.used_rows import RECORDS_MAX, TooManyRecords
+from usage.reports.too_many_records import RECORDS_MAX, TooManyRecords
 from usage.reviews.api import router as review_router
 from usage.saved_views.api import router as saved_view_router
 from usage.sessions.api import router as session_router

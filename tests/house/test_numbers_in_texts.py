@@ -40,7 +40,7 @@ from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
 from usage.records.sql import END_USER_LENGTH
-from usage.reports.used_rows import RECORDS_MAX
+from usage.reports.too_many_records import RECORDS_MAX
 from usage.rollups.histograms import ERROR_PER_CENT
 
 _PASSWORD: Final = f"At least {sign_in_rules.PASSWORD_LENGTH_MIN} characters"

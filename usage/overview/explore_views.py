@@ -43,7 +43,7 @@ from usage.overview.views import (
 from usage.records.counted_meters import tokens_of
 from usage.reports.missing_months import missing_months
 from usage.reports.reports import Totals
-from usage.reports.used_rows import TooManyRecords
+from usage.reports.too_many_records import TooManyRecords
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import Freshness, read_freshness

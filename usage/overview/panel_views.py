@@ -26,7 +26,7 @@ from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.filters.groupings import GroupBy
 from usage.overview.views import all_groups, over_of_group, rows_url, too_many_text
-from usage.reports.used_rows import TooManyRecords
+from usage.reports.too_many_records import TooManyRecords
 from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import Freshness, read_freshness
 

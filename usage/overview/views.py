@@ -42,7 +42,7 @@ from usage.records.counted_meters import tokens_of
 from usage.reports import reports
 from usage.reports.missing_months import missing_months
 from usage.reports.reports import Series, SeriesPart, Totals
-from usage.reports.used_rows import RECORDS_MAX, TooManyRecords
+from usage.reports.too_many_records import RECORDS_MAX, TooManyRecords
 from usage.requests import log as request_log
 from usage.requests import words
 from usage.rollups.levels import read_freshness

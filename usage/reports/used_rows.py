@@ -16,21 +16,10 @@ from usage.filters.groupings import SUMMED
 from usage.filters.visibility import NIL, Period, Where, run, where_of
 from usage.records.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
 from usage.records.partitions import ID_SLACK
+from usage.reports.too_many_records import check_records
 from usage.rollups.histograms import histogram_sql
 from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_by_span
 from usage.rollups.sums import written_sql
-
-RECORDS_MAX: Final = 500_000
-"""The maximum number of records read for one report: half a second of processor time for
-200,000."""
-
-
-class TooManyRecords(Exception):
-    """The requested time has `requests` requests, each of which would have to be read."""
-
-    def __init__(self, requests: int) -> None:
-        super().__init__(f"{requests} requests, more than {RECORDS_MAX}")
-        self.requests = requests
 
 
 def used_rows(
@@ -52,8 +41,7 @@ def used_rows(
         where = where_of(actor, "usage.read", scope, Period())
         return summed_by_span(where, runs, at) if runs else summed(where, spans, at)
     requests = _requests_of(actor, scope, spans, at) if bounded else 0
-    if requests > RECORDS_MAX:
-        raise TooManyRecords(requests)
+    check_records(requests)
     return _recorded_rows(actor, scope, spans, tagged="tag" in groups)
 
 

@@ -39,7 +39,7 @@ from usage.breakdowns.explorer import Explored, explore
 from usage.filter_bar.filter_bar import GROUPS_SHOWN, group_label
 from usage.filters import filters
 from usage.models import ReportReceiver, ReportSchedule, SavedView, ViewPage
-from usage.reports.used_rows import TooManyRecords
+from usage.reports.too_many_records import TooManyRecords
 from usage.saved_views.report_times import Due, Every, next_due
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from tests.usage.overview.test_api import management
 from tests.usage.rows import NOON, happen
 from usage.exports import exports, focus
 from usage.models import Export
-from usage.reports import used_rows
+from usage.reports import too_many_records
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +109,7 @@ def test_slow_export_is_made_by_a_worker(
     assert [row["x_Requests"] for row in expected] == ["1"] * 6
     assert sum(Decimal(row["BilledCost"]) for row in expected) == Decimal("0.300000024")
 
-    monkeypatch.setattr(used_rows, "RECORDS_MAX", 2)
+    monkeypatch.setattr(too_many_records, "RECORDS_MAX", 2)
     asked = alice.get(f"/o/acme/usage/focus.csv?{query}")
     assert asked.status_code == 302
     assert "Export costs" in alice.get(asked["Location"]).content.decode()

@@ -25,8 +25,8 @@ from tests.usage.rows import CHANNEL, NOON, happen, refuse
 from usage.breakdowns.explorer import explore
 from usage.filters.filters import Scope, from_query
 from usage.filters.groupings import GROUPINGS, UnknownGrouping, read_groupings
-from usage.reports import used_rows
-from usage.reports.used_rows import TooManyRecords
+from usage.reports import too_many_records, used_rows
+from usage.reports.too_many_records import TooManyRecords
 from usage.requests.log import RequestSource
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.rollups.levels import read_freshness
@@ -140,7 +140,7 @@ def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Ran
 def test_number_of_records_read_is_limited(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(used_rows, "RECORDS_MAX", 20)
+    monkeypatch.setattr(too_many_records, "RECORDS_MAX", 20)
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
     with pytest.raises(TooManyRecords):

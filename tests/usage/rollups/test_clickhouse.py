@@ -36,7 +36,7 @@ from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS
 from usage.models import ClickHouseCursor
 from usage.overview.overview import overview
-from usage.reports import clickhouse_figures, used_rows
+from usage.reports import clickhouse_figures, too_many_records
 from usage.rollups import clickhouse_server as rollups_clickhouse_server
 from usage.rollups import clickhouse_sink
 from usage.rollups.clickhouse_backlog import backlog
@@ -512,7 +512,7 @@ def test_pages_and_api_use_clickhouse(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With row-level security, as whoever is signed in; and by labels however many there are."""
-    monkeypatch.setattr(used_rows, "RECORDS_MAX", 0)
+    monkeypatch.setattr(too_many_records, "RECORDS_MAX", 0)
     at = clock.now()
     happen(key, at, charge_nano=5_000_000_000, hold_nano=10**10, project="search")
     roll_up()
