@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dialects.usage.usage import COUNT_MAX
+from dialects.usage.impossible_counts import COUNT_MAX
 
 
 class _Count(msgspec.Struct):

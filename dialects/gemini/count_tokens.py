@@ -14,7 +14,7 @@ from dialects.gemini.names import spelling
 from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
 from dialects.json.members import check_model
-from dialects.usage.usage import COUNT_MAX
+from dialects.usage.impossible_counts import COUNT_MAX
 
 INNER = "generateContentRequest"
 

@@ -15,7 +15,8 @@ from dialects.chat.fold import AnswerFault
 from dialects.codec import parse_whole
 from dialects.json.raw_json import top_members
 from dialects.openai.errors import read_object
-from dialects.usage.usage import QUARANTINE_FLAGS, Quantities, read_members
+from dialects.usage.impossible_counts import QUARANTINE_FLAGS
+from dialects.usage.usage import Quantities, read_members
 
 RawMembers = dict[str, msgspec.Raw]
 

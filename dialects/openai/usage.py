@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from dialects.usage.usage import COUNT_MAX, Counts, Quantities, UsageMembers, read_members
+from dialects.usage.impossible_counts import COUNT_MAX
+from dialects.usage.usage import Counts, Quantities, UsageMembers, read_members
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 

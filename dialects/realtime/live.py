@@ -24,7 +24,8 @@ from dialects.errors.errors import KINDS, ErrorKind, RequestFault, quote_value
 from dialects.json.body import check_nested_names, read_body
 from dialects.realtime.realtime import sound_ms
 from dialects.streams.model_alias import name_answer
-from dialects.usage.usage import COUNT_MAX, Quantities, UsageMembers, read_members
+from dialects.usage.impossible_counts import COUNT_MAX
+from dialects.usage.usage import Quantities, UsageMembers, read_members
 
 START: Final = "session.start"
 STARTED: Final = "session.started"

@@ -6,7 +6,7 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.responses.request import read as request_read
-from dialects.usage.usage import COUNT_MAX
+from dialects.usage.impossible_counts import COUNT_MAX
 
 
 class _Count(msgspec.Struct):

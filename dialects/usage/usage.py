@@ -17,26 +17,13 @@ from typing import Any, Final
 
 import msgspec
 
+from dialects.usage.impossible_counts import COUNT_MAX, QUARANTINE_FLAGS
 from dialects.usage.price_conditions import KINDS, condition_word
 from dialects.usage.usage_members import unknown_members
 
 Meters = dict[str, int]
 
-# Twice the longest context of any model (as of 2026-11): a higher count is false (F27).
-COUNT_MAX = 20_000_000
 RAW_BYTES_MAX = 16 * 1024
-
-# F27: flags of impossible counts. Such a row is not priced by the upstream's count.
-QUARANTINE_FLAGS = frozenset(
-    {
-        "usage_unreadable",
-        "usage_not_integer",
-        "usage_negative",
-        "usage_huge",
-        "usage_cached_above_input",
-        "usage_parts_above_total",
-    }
-)
 
 # Most usage has no sound or pictures.
 _OF_MEDIA = ("audio_tokens", "image_tokens")

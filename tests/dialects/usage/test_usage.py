@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.usage.usage import COUNT_MAX, Counts, Quantities
+from dialects.usage.impossible_counts import COUNT_MAX
+from dialects.usage.usage import Counts, Quantities
 
 METERS = [
     "in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h", "in_audio",
