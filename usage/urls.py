@@ -6,7 +6,7 @@ from usage.keys import bulk_views
 from usage.keys import views as key_views
 from usage.limits import budget_increase_views
 from usage.limits import views as limit_views
-from usage.log import log_views, request_views
+from usage.log import live_log, log_views, request_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views
@@ -118,7 +118,7 @@ urlpatterns = [
     path("o/<slug:o>/exports/start", export_views.export_start, name="export_start"),
     path("o/<slug:o>/exports/<str:id>/file", export_views.export_file, name="export_file"),
     path("o/<slug:o>/exports/<str:id>/delete", export_views.export_delete, name="export_delete"),
-    path("o/<slug:o>/requests/live", log_views.request_events, name="request_events"),
+    path("o/<slug:o>/requests/live", live_log.request_events, name="request_events"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(
         "o/<slug:o>/requests/<str:rid>/receipt.json",

@@ -25,7 +25,7 @@ from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.usage.rows import happen
-from usage.log import log_views
+from usage.log import live_log
 from usage.models import UsageRecord
 from usage.requests import log as request_log
 from usage.requests import log_position
@@ -37,8 +37,8 @@ LIVE = "/o/acme/requests/live"
 
 @pytest.fixture(autouse=True)
 def _looks_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_views, "LOOK_S", 0.01)
-    monkeypatch.setattr(log_views, "CHECK_S", 0.01)
+    monkeypatch.setattr(live_log, "LOOK_S", 0.01)
+    monkeypatch.setattr(live_log, "CHECK_S", 0.01)
 
 
 class Message(NamedTuple):
@@ -203,7 +203,7 @@ async def test_a_stream_is_bounded(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In rows of one look, in streams of a person, and in how far it goes back."""
-    monkeypatch.setattr(log_views, "ROWS_MAX", 2)
+    monkeypatch.setattr(live_log, "ROWS_MAX", 2)
     alice = await run_in_database(cast.signed_in, people.alice)
     place = (await run_in_database(request_log.place_now)).name
     ids = [await run_in_database(end_request, key) for _ in range(3)]
@@ -253,12 +253,12 @@ async def test_stream_ended_by_the_database_is_logged(
     async def away(*_: object) -> None:
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(log_views, "run_in_database", away)
+    monkeypatch.setattr(live_log, "run_in_database", away)
     with pytest.raises(StopAsyncIteration):
         await reader.message()
     assert "a live log cannot be read" in caplog.text
     assert "closed the connection" in caplog.text
-    assert not log_views._streams
+    assert not live_log._streams
 
 
 @pytest.mark.asyncio
@@ -284,15 +284,15 @@ async def test_it_ends_when_the_process_is_about_to(people: cast.Cast) -> None:
     alice = await run_in_database(cast.signed_in, people.alice)
     log = await run_in_database(log_of, alice)
     asked = iter((False, True))
-    messages = [one async for one in log_views.live_events(log, None, lambda: next(asked))]
+    messages = [one async for one in live_log.live_events(log, None, lambda: next(asked))]
     assert len(messages) == 2
     assert "event: place" in messages[1]
-    assert not log_views._streams
+    assert not live_log._streams
 
 
-def log_of(browser: Client) -> log_views.LiveLog:
+def log_of(browser: Client) -> live_log.LiveLog:
     request = browser.get("/o/acme/requests").wsgi_request
-    return log_views._log_of(request, request.actor)  # type: ignore[attr-defined]
+    return live_log._log_of(request, request.actor)  # type: ignore[attr-defined]
 
 
 def test_only_growing_pages_offer_a_stream(people: cast.Cast) -> None:
