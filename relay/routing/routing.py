@@ -15,7 +15,7 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
-from gateway.breaker.breaker import RetryBudget
+from gateway.breaker.retry_budget import RetryBudget
 from gateway.channel_order.channel_order import Candidate, Skipped, plan
 from gateway.channel_order.tie_breaking import MEASURED, Ordering
 from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest

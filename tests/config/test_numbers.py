@@ -304,15 +304,19 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_DEFAULT": "600",
     },
     "gateway.breaker.breaker": {
-        "RETRY_AFTER_S_MAX": "120.0",
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
         "GOOD_TO_CLOSE": "3",
         "LONGEST_FACTOR": "6",
         "PANIC_PERCENT": "5",
+        "_SLOTS": "10",
+    },
+    "gateway.breaker.rest": {
+        "RETRY_AFTER_S_MAX": "120.0",
+    },
+    "gateway.breaker.retry_budget": {
         "_BUDGET_FLOOR": "3",
         "_BUDGET_SHARE": "10",
-        "_SLOTS": "10",
     },
     "gateway.media_tasks.content_links": {
         "LINK_S": "86400",

@@ -1,6 +1,7 @@
 """When a breaker opens, for how long, and what closes it (docs/promises.md, "Numbers")."""
 
-from gateway.breaker.breaker import Breaker, BreakerRule, RetryBudget, Window
+from gateway.breaker.breaker import Breaker, BreakerRule, Window
+from gateway.breaker.retry_budget import RetryBudget
 
 RULE = BreakerRule()
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from gateway.breaker.breaker import PANIC_PERCENT, BreakerRule, RetryBudget
+from gateway.breaker.breaker import PANIC_PERCENT, BreakerRule
 from gateway.breaker.channel_state import DOUBTED_MAX, OFF_S, Block
+from gateway.breaker.retry_budget import RetryBudget
 from gateway.breaker.state_names import ChannelStatus
 from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
