@@ -6,7 +6,7 @@ this. Recording its end later does not affect any admission.
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -19,7 +19,7 @@ from accounts.models import Organisation, User
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
 from billing.limits.budget_alerts import alert_facts, people_of
-from billing.limits.budget_rules import BUDGET_MAX_NANO, INCREASE_DAYS_MAX
+from billing.limits.budget_rules import BUDGET_MAX_NANO
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
@@ -27,6 +27,9 @@ from lib import clock
 from lib.database.database_time import database_now
 from lib.ids import id_text, parse_number
 from outbox.facts import put
+
+INCREASE_DAYS_MAX: Final = 366
+INCREASE_REASON_MAX: Final = 500
 
 
 class RaiseRefused(BudgetRefused):

@@ -44,8 +44,6 @@ ALERT_PERCENTS: Final = (50, 80, 100)
 ALERTS_MAX: Final = 10
 """The maximum number of alert percentages of one budget."""
 SUBJECT_LENGTH: Final = 200
-INCREASE_DAYS_MAX: Final = 366
-INCREASE_REASON_MAX: Final = 500
 
 _ANCHORS: Final[dict[Period, range]] = {
     "hour": range(60),

@@ -175,6 +175,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SETTLED_AFTER": "0:10:00",
         "_SLACK": "1:00:00",
     },
+    "billing.limits.budget_increases": {
+        "INCREASE_DAYS_MAX": "366",
+        "INCREASE_REASON_MAX": "500",
+    },
     "billing.limits.budget_rules": {
         "_ANCHORS": (
             "{'hour': range(0, 60), 'day': range(0, 24), 'week': range(0, 7), "
@@ -189,8 +193,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "ALERT_PERCENTS": "(50, 80, 100)",
         "ALERTS_MAX": "10",
         "SUBJECT_LENGTH": "200",
-        "INCREASE_DAYS_MAX": "366",
-        "INCREASE_REASON_MAX": "500",
         "_HOUR": "1:00:00",
         "_DAY": "1 day, 0:00:00",
         "_WEEK": "7 days, 0:00:00",

@@ -17,13 +17,8 @@ from accounts.models import Membership
 from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.limits import budget_alerts, budget_increases, budgets
-from billing.limits.budget_rules import (
-    ALERT_PERCENTS,
-    ALERTS_MAX,
-    INCREASE_REASON_MAX,
-    Period,
-    Scope,
-)
+from billing.limits.budget_increases import INCREASE_REASON_MAX
+from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX, Period, Scope
 from billing.limits.budget_subjects import subject_names, subjects_by_budget
 from billing.limits.budgets import BudgetUsage
 from billing.models import Budget, BudgetAlert, BudgetRaise

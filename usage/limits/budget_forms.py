@@ -11,11 +11,8 @@ from accounts.keys.limited_subjects import Subject
 from accounts.limits.forms import CountsForm
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.limits.budget_rules import (
-    ALERT_PERCENTS,
-    INCREASE_REASON_MAX,
-    PERIODS,
-)
+from billing.limits.budget_increases import INCREASE_REASON_MAX
+from billing.limits.budget_rules import ALERT_PERCENTS, PERIODS
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
 from lib import clock

@@ -21,8 +21,7 @@ from accounts.guards.guards import organisation_page, signed_in_view
 from accounts.models import Membership, Role
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_increases, budgets
-from billing.limits.budget_increases import RaiseRefused
-from billing.limits.budget_rules import INCREASE_REASON_MAX
+from billing.limits.budget_increases import INCREASE_REASON_MAX, RaiseRefused
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, RaiseState
