@@ -15,6 +15,8 @@ ToolName = Literal[
 # The uses that a hold covers if the request sets no limit; the customer does not pay for more
 # (I13).
 USES_ASSUMED: Final = 10
+# The default number of sources of xAI's live search (docs.x.ai, 2025-10).
+LIVE_SOURCES_ASSUMED: Final = 20
 # Google reads at most so many addresses for a request, and runs code so often (ai.google.dev, "URL
 # context" and "Code execution", 2026-11).
 _USES_OF_GOOGLE: Final[Mapping[ToolName, int]] = {"url_context": 20, "code_execution": 5}

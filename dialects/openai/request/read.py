@@ -23,7 +23,13 @@ from dialects.chat.bounds import (
     check_bounds,
 )
 from dialects.chat.chat import Effort
-from dialects.chat.hosted_tools import USES_ASSUMED, HostedTool, HostedTools, most_uses
+from dialects.chat.hosted_tools import (
+    LIVE_SOURCES_ASSUMED,
+    USES_ASSUMED,
+    HostedTool,
+    HostedTools,
+    most_uses,
+)
 from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
@@ -54,8 +60,6 @@ _BOUNDS = {
     "logit_bias": LOGIT_BIAS,
     "reasoning_effort": Bound(words=get_args(Effort)),
 }
-# The default number of sources of xAI's live search (docs.x.ai, 2025-10).
-LIVE_SOURCES_ASSUMED: Final = 20
 _OF_SEARCHES: Final = frozenset(
     {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}
 )

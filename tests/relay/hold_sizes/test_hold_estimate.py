@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.hosted_tools import USES_ASSUMED
+from dialects.chat.hosted_tools import LIVE_SOURCES_ASSUMED, USES_ASSUMED
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.openai.request.read import LIVE_SOURCES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
