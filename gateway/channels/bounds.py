@@ -23,3 +23,5 @@ RETRIES_MAX: Final = 10
 SECONDS_MAX: Final = 86_400
 FAILURES_MAX: Final = 1_000_000
 CHECK_MODELS_H_MAX: Final = 30 * 24
+AMOUNT_NANO_MAX: Final = 2**62
+"""The highest spend cap or fixed price."""

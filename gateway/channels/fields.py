@@ -193,7 +193,6 @@ class ChannelFields(ChannelSettings, total=False):
 
 
 SETTINGS: Final = fields_of(ChannelSettings)
-AMOUNT_NANO_MAX = 2**62
 EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 """The fields of its network route that can be read back."""
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
@@ -246,7 +245,8 @@ def check_settings(channel: Channel) -> None:
         if setting.whole and (number := getattr(channel, name)) is not None:
             _check_bounds(name, number, setting.least, setting.most)
     for name in AMOUNTS:
-        if (amount := getattr(channel, name)) is not None and not 0 < amount <= AMOUNT_NANO_MAX:
+        amount = getattr(channel, name)
+        if amount is not None and not 0 < amount <= bounds.AMOUNT_NANO_MAX:
             raise ChannelRefused(name.removesuffix("_nano"), gettext("Enter an amount above 0."))
     if channel.on_leave not in OnLeave.values:
         raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))
