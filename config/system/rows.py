@@ -18,10 +18,10 @@ from lib.network.trust import Authority
 from lib.numbers.formatting import data_size, group_digits
 from lib.sentences import named_text
 from notify.deliveries.results import result_text
+from usage.books import full_walk
 from usage.months.detaching import late_counts, month_states
 from usage.rollups.clickhouse_backlog import WAITING_MAX, Backlog
 
-_WHOLE_LATE = dt.timedelta(hours=1)
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
     "holds_to_decide": gettext_lazy("Holds to decide on"),
@@ -229,7 +229,7 @@ def _whole_ledger_row(state: SystemState) -> SystemRow:
     if state.whole_at is None:
         return SystemRow(title, gettext("Not all checked yet"), gettext("Running"), "")
     value = gettext("Everything checked")
-    if clock.now() - state.whole_at > _WHOLE_LATE:
+    if clock.now() - state.whole_at > full_walk.LATE:
         return SystemRow(title, value, gettext("Longer than an hour"), "warn", state.whole_at)
     return SystemRow(title, value, gettext("OK"), "ok", state.whole_at)
 

@@ -39,6 +39,8 @@ QUIET_SHARE: Final = 0.001
 """The share while every row was walked since the last one was written."""
 AGAIN: Final = dt.timedelta(minutes=10)
 """The minimum time between two starts of a walk, because small books are walked quickly."""
+LATE: Final = dt.timedelta(hours=1)
+"""How old the newest complete walk may be before a page warns of it."""
 CHARGES, COPIES = "charges", "copies"
 CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
