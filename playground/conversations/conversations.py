@@ -16,7 +16,7 @@ from lib import clock
 from lib.ids import new_id, parse_id
 from lib.refusal import check_text
 from playground.attachments.attachments import drop_unnamed, files_named
-from playground.conversations.title_rules import TITLE_MAX
+from playground.conversations.title_rules import NAMED_WITHIN, TITLE_MAX
 from playground.conversations.tree import Node, Tree
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
 from usage.models import UsageRecord
@@ -25,7 +25,6 @@ FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
 """How long a deleted conversation or message can be restored."""
 _CHATS_SHOWN = 100
-_NAMED_WITHIN = dt.timedelta(minutes=2)
 
 
 # Access -----------------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ def folders_of(actor: Actor) -> list[str]:
 def being_named(conversation: Conversation) -> bool:
     """Return whether a model may still be generating the conversation's name."""
     waiting = conversation.named_by == NamedBy.PENDING
-    return waiting and clock.now() - conversation.updated_at < _NAMED_WITHIN
+    return waiting and clock.now() - conversation.updated_at < NAMED_WITHIN
 
 
 def running_conversations(actor: Actor) -> dict[UUID, Run]:

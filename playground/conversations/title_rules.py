@@ -1,5 +1,6 @@
 """The name of a chat: its first words, or a name that a model generates from its first turn."""
 
+import datetime as dt
 from typing import Any, Final
 
 from gateway.providers.capabilities import Capabilities
@@ -9,6 +10,8 @@ CHEAPEST: Final = "*"
 """The choice of the cheapest model, whichever it is. No model has this name."""
 
 TITLE_MAX: Final = 120
+NAMED_WITHIN: Final = dt.timedelta(minutes=2)
+"""How long a page waits for the name that a model generates."""
 MADE_TITLE_MAX: Final = 80
 """The maximum length of a title that no person wrote."""
 QUESTION_MAX: Final = 2_000
