@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from dialects.anthropic.client_tools import read_client_tool
 from dialects.anthropic.request.message_decode import read_cache, read_messages, read_system
+from dialects.anthropic.request.thinking import BUDGET_MIN
 from dialects.chat.bounds import OUTPUT_CAP_MAX
 from dialects.chat.chat import (
     ChatRequest,
@@ -23,7 +24,6 @@ from dialects.chat.shared_members import INTEGER_MAX, check_names, read_place
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
 
-BUDGET_MIN = 1_024
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _SWITCHES: dict[str, Literal["on", "off", "adaptive"]] = {
     "enabled": "on",

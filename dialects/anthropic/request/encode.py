@@ -15,9 +15,9 @@ from dialects.anthropic.request.message_encode import (
     write_conversation,
 )
 from dialects.anthropic.request.schema import fit_schema
+from dialects.anthropic.request.thinking import nearest_effort, thinking_budget
 from dialects.chat.chat import (
     ChatRequest,
-    Effort,
     Encoded,
     Flag,
     FunctionTool,
@@ -30,16 +30,14 @@ from dialects.chat.chat import (
     WebSearch,
 )
 from dialects.chat.client_names import client_name, dropped_names, lost_of_search, omit_tool
-from dialects.chat.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.chat.reasoning import effort_of, thinks
 from dialects.chat.text_only import check_text_only
 from dialects.errors.errors import RequestFault
 
 # The output limit used when neither the client nor the catalogue sets one.
 OUTPUT_CAP_UNKNOWN = 8_192
-BUDGET_MIN = 1_024
 ANSWER_TOOL = "json_answer"
 
-_BUDGET_UNSAID = 8_192
 _TOP_P_MIN_THINKING = 0.95
 _FOREIGN = (
     "presence_penalty",
@@ -227,7 +225,11 @@ class _RequestWriter:
         adaptive = self._has("thinking_adaptive")
         thinking: JsonObject | None = None
         if wanted and not self._is_forced() and not lacks_own_thinking(self._request):
-            thinking = self._adaptive_thinking() if adaptive else self._budget_thinking()
+            thinking = (
+                self._adaptive_thinking()
+                if adaptive
+                else thinking_budget(self._request.reasoning, self._upstream, self._cap)
+            )
         if thinking is not None:
             self._body["thinking"] = thinking
             return
@@ -243,36 +245,11 @@ class _RequestWriter:
         settings = self._request.reasoning
         budget = None if settings is None else settings.budget_tokens
         if budget is not None and budget > 0:
-            return self._budget_thinking()
+            return thinking_budget(self._request.reasoning, self._upstream, self._cap)
         effort = effort_of(settings)
         if effort is not None:
-            self._config({"effort": self._nearest_effort(effort)})
+            self._config({"effort": nearest_effort(effort, self._upstream.efforts)})
         return {"type": "adaptive"}
-
-    def _nearest_effort(self, effort: Effort) -> Effort:
-        has = self._upstream.efforts
-        if effort in has:
-            return effort
-        substitutes: dict[Effort, Effort] = {"minimal": "low", "xhigh": "max"}
-        return nearest(substitutes.get(effort, effort), has)
-
-    def _budget_thinking(self) -> JsonObject | None:
-        """Return a thinking budget; None if the answer is too short for one or the model cannot
-        think."""
-        upstream = self._upstream
-        budget = budget_of(
-            self._request.reasoning,
-            budget_min=max(BUDGET_MIN, upstream.budget_min),
-            budget_max=upstream.budget_max,
-        )
-        if budget is None or budget == DYNAMIC:
-            # The client leaves the budget to the model, but the model requires a number.
-            most = _BUDGET_UNSAID if upstream.budget_max is None else upstream.budget_max
-            budget = min(_BUDGET_UNSAID, most)
-        budget = min(budget, self._cap - 1)
-        if budget < BUDGET_MIN:
-            return None
-        return {"type": "enabled", "budget_tokens": budget}
 
     # ---- sampling and the rest
 
