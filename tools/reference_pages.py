@@ -360,7 +360,7 @@ def metrics() -> str:
 
 *For operators.*
 
-Written from `config/system/metrics.py` by `make reference`. How to scrape them, and what to be alerted of: [Watch](../operate/watch.md).
+Written from `config/system/metrics.py` by `make reference`. How to scrape them, and which alerts to set: [Watch](../operate/watch.md).
 
 `GET /metrics` has the text format of Prometheus. Every process answers for the whole installation, so one target is enough. The
 first 100 models and the first 100 channels that were used have a label of their own, the rest is `other`. No label names a key, a
