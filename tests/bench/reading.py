@@ -126,7 +126,7 @@ def table(values: Mapping[int, Measured], about: str) -> str:
             "relay's own writer: the least of many thousands."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
-        ["### Nobody there"],
+        ["### Without requests"],
         [
             "A web process and the worker with its scheduler, after two minutes, over two more: "
             "milliseconds of processor time for each second, of a part with all below it."
