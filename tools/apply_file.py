@@ -213,7 +213,7 @@ Written from `config/apply/file_format.py` by `make reference`. How to use such 
 [Configuration as code](../guides/configuration.md).
 
 A key that a file leaves out keeps its value. If the object is new, or the file is applied with `--prune`, it gets the default.
-Keys that are not listed here are errors. Amounts are decimals in quotes, in USD. Times are such as `2026-01-01T00:00:00Z`.
+Keys that are not listed here are errors. Amounts are decimals in quotes, in USD. Times look like `2026-01-01T00:00:00Z`.
 {text}"""
 
 

@@ -39,8 +39,8 @@ compares both with the types of the vendors' clients. How prices are set:
 A member of usage that is in no table puts its request under review: nothing is charged, and the
 hold is kept until an operator settles it, who may count the member as free from then on.
 
-A member or tool of a request under *review* is refused at a listed price before it is sent. So is a
-tool that is in no table; a later version of a known tool is as the known one.
+A member or tool of a request under *review* is rejected at a listed price before it is sent. So is
+a tool that is in no table; a later version of a known tool counts as the known one.
 
 """
 

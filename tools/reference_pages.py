@@ -263,8 +263,7 @@ Written from `accounts/roles/rules.py` by `make reference`. How to use roles, te
 their chats, their teams. What the table does not list is not allowed.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
-A custom role is a list of these names. A name with `:own` behind it limits the permission to one's own objects, where the table has
-`own` for one of the roles. `sign_in.write` belongs to owners alone, and the column `operator` is the role of the installation: neither
+A custom role is a list of these names. A name with `:own` behind it limits the permission to the person's own objects. This is possible where the table has `own` for one of the roles. `sign_in.write` belongs to owners alone, and the column `operator` is the role of the installation: neither
 can be part of a custom role.
 
 A member who is limited to teams has these permissions for objects of the teams: {teams}. What belongs to
@@ -360,7 +359,7 @@ def metrics() -> str:
 
 *For operators.*
 
-Written from `config/system/metrics.py` by `make reference`. How to scrape them, and what to be alerted of: [Watch](../operate/watch.md).
+Written from `config/system/metrics.py` by `make reference`. How to scrape them, and which alerts to set: [Watch](../operate/watch.md).
 
 `GET /metrics` has the text format of Prometheus. Every process answers for the whole installation, so one target is enough. The
 first 100 models and the first 100 channels that were used have a label of their own, the rest is `other`. No label names a key, a

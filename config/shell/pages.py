@@ -352,7 +352,7 @@ INSTALLATION: Final[Sections] = (
             ),
             _Common(
                 "price_plans", _("Price plans"), "models.read",
-                help="prices",
+                help="prices#plans",
                 words=pgettext_lazy("search words", "multiplier discount tier margin"),
             ),
         ), "P"),

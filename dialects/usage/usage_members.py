@@ -45,7 +45,7 @@ _SUM: Final = "the sum of what is counted apart"
 _INSIDE: Final = "inside a count that is priced"
 _TOLD_TWICE: Final = "the same counts in another spelling"
 _COST: Final = "what the provider charges its own account"
-_TIME: Final = "how fast it went; nobody charges for it"
+_TIME: Final = "how fast it went; no provider charges for it"
 
 _DETAILS_IN: Final = {
     "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),

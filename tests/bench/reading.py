@@ -126,7 +126,7 @@ def table(values: Mapping[int, Measured], about: str) -> str:
             "relay's own writer: the least of many thousands."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
-        ["### Nobody there"],
+        ["### Without requests"],
         [
             "A web process and the worker with its scheduler, after two minutes, over two more: "
             "milliseconds of processor time for each second, of a part with all below it."
@@ -141,7 +141,7 @@ def table(values: Mapping[int, Measured], about: str) -> str:
         ["### Pages"],
         [
             "For the owner of the largest organisation: milliseconds of processor time, the mean "
-            "of five runs, and behind the stroke what somebody waits for, the quickest of them."
+            "of five runs, and after the slash the shortest waiting time among them."
         ],
         _rows(values, _pages),
         ["### Files"],
@@ -198,8 +198,8 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
     yield [
         f"The same questions asked of LiteLLM {peers.LITELLM}'s own tables, by its own statements, "
         "in the same Postgres, with the requests of the organisation that our pages show. "
-        "Milliseconds of the database's process: of all that our page asks, of LiteLLM's "
-        "statements, and how many times ours that is. Its usage page shows sums by UTC day. "
+        "Milliseconds of the database's process: for all statements of our page, for LiteLLM's, "
+        "and the ratio of the two. Its usage page shows sums by UTC day. "
         "For figures without a stored sum, such as one customer's, it queries its log."
     ]
     yield _rows(values, _compared)

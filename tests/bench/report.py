@@ -59,9 +59,9 @@ _METHOD = """\
   system's own share is this delay minus the delay of a direct connection.
 - In a *burst*, the provider writes each chunk separately without pausing; *in one piece*, it writes
   all of them at once.
-- Memory is the proportional set size of a fresh system with streams that each have had their first
-  chunk, minus that without streams, divided by their number. Socket buffers belong to the kernel
-  and are not included.
+- Memory for a stream is the proportional set size of a fresh system after each of its streams had
+  its first chunk, minus its size without streams, divided by the number of streams. Socket buffers
+  belong to the kernel and are not included.
 - Only correct answers are counted. A slot with a rejected or incomplete answer is measured once
   more; if it fails twice, it has no figure.
 - Requests per second are limited by the two cores that client, provider and system share. They
@@ -176,8 +176,8 @@ def _ours(results: Results) -> str:
 def _installed(results: Results) -> str:
     figures = {
         f"{INSTALLED_WORK.name}: CPU per request, µs": (INSTALLED_WORK.name, "cpu_us"),
-        "nobody there: CPU, % of a core": (IDLE, "cpu_percent"),
-        "nobody there: memory, MB": (IDLE, "memory_mb"),
+        "idle: CPU, % of a core": (IDLE, "cpu_percent"),
+        "idle: memory, MB": (IDLE, "memory_mb"),
     }
     rows = [
         (name, _cell(results.spread(work, INSTALLED, figure)))

@@ -163,8 +163,8 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             f"A run of {CALLS} tool calls, by the bytes of a call's result, at a "
             f"provider {ROUND_TRIP_S * 1000:.0f} ms away (a round trip), which answers at once. "
             "Over SSE each turn sends the whole conversation on a kept connection; over the "
-            "WebSocket only what is new. A run has the handshakes of its connections in it, and "
-            "nothing of what a provider saves that need not read the conversation again. "
+            "WebSocket only what is new. A run includes the handshakes of its connections, but not "
+            "what a provider saves if it need not read the conversation again. "
             f"Median of {ROUNDS} rounds, with the lowest and the "
             "highest; the ratio is taken within each round. Written by `make bench-tool-calls`.",
             "",
