@@ -72,7 +72,7 @@ fix: python git
 	$(BIN)/ruff format .
 	$(BIN)/djangofmt --quiet templates
 
-# Compare with nginx, LiteLLM's proxy and Portkey's gateway: 15 minutes; 3 minutes: make bench QUICK=1
+# Compare with nginx, LiteLLM's proxy and Portkey's gateway: half an hour; 3 minutes: make bench QUICK=1
 bench: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.servers

@@ -19,6 +19,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from accounts.audit.origin import ORIGIN, Origin
 from config.jobs.beat_in_worker import offer_beat
+from config.jobs.beat_scheduler import stop_on_signal
 from config.jobs.dropped_lines import count_dropped_lines
 from config.jobs.heartbeat import offer_heartbeat
 from config.jobs.schedule import beat_schedule
@@ -173,6 +174,7 @@ def _log_everything(**_: Any) -> None:
 
 celeryd_init.connect(_log_everything)
 beat_init.connect(_log_everything)
+beat_init.connect(stop_on_signal)
 worker_init.connect(_wait_for_tables)
 beat_init.connect(_wait_for_tables)
 worker_init.connect(_check_secrets)

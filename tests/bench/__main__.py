@@ -1,6 +1,6 @@
 """Our relay beside nginx, LiteLLM's proxy and Portkey's gateway, measured in one run.
 
-    make bench              about a quarter of an hour; writes docs/background/performance.md
+    make bench              about half an hour; writes docs/background/performance.md
     make bench QUICK=1      about three minutes; prints the numbers to reach
 
 Exit codes: 0 measured (met or not), 1 something of ours failed, 2 the machine lacks what is needed.
@@ -22,12 +22,14 @@ from types import FrameType
 from tests.bench import hub, machine, peers
 from tests.bench.client import run
 from tests.bench.installed import idle, installed, loaded
+from tests.bench.killed import KILLED, PROVIDERS, kill_in_the_middle
 from tests.bench.measure import Figures, memory, slot
+from tests.bench.neutral import NEUTRAL, clean_streams, memory_course, sweep
 from tests.bench.page import PAGE, with_kept
 from tests.bench.process import BenchError, Process
 from tests.bench.report import About, render, summary
 from tests.bench.results import Results
-from tests.bench.systems import INSTALLED, NGINX, OPENERS, PEERS, WEIR, Ground, System
+from tests.bench.systems import DIRECT, INSTALLED, NGINX, OPENERS, PEERS, WEIR, Ground, System
 from tests.bench.targets import IDLE, MEMORY
 from tests.bench.works import FULL, INSTALLED_WORK, OPEN_STREAMS, QUICK, WORKS, Pace
 from tests.fakes.upstream import FakeUpstream
@@ -145,12 +147,25 @@ def _measure_all(ground: Ground, results: Results, pace: Pace, until: float) -> 
             _say(f"Round {number + 1}")
             _round(ground, systems, results, pace, number)
             results.round_count = number + 1
+        if not pace.quick:
+            for name in (DIRECT, *PEERS, WEIR):
+                if name in systems:
+                    _neutral(ground, results, systems[name], pace)
     held = [NGINX, WEIR] if pace.quick else [*PEERS, WEIR]
     for number in _rounds(pace.memory_rounds, until):
         _say(f"Memory, round {number + 1}")
         for name in held:
             if name in names and (MEMORY, name) not in results.failed:
                 _memory(ground, results, name)
+    if not pace.quick:
+        for name in held:
+            if name in names and (NEUTRAL, name) not in results.failed:
+                _course(ground, results, name)
+        for name, provider in PROVIDERS.items():
+            measure = partial(kill_in_the_middle, ground.folder, ground.fake, provider)
+            figures = _tried(results, KILLED, name, measure)
+            results.add(KILLED, name, figures or {})
+            _say(f"{KILLED}, {name}: {figures}")
     _tried(results, IDLE, INSTALLED, partial(_installed, ground, results, pace))
     with hub.web(hub.Web, ground.dsn) as web:
         (row,) = web.rows("SHOW server_version")
@@ -185,6 +200,26 @@ def _round(
             results.add(work.name, name, figures)
             messages.append(f"{name} {figures.get('cpu_us', figures['median_us']):,.0f}")
         _say(f"  {work.name}: {', '.join(messages)} µs")
+
+
+def _neutral(ground: Ground, results: Results, system: System, pace: Pace) -> None:
+    """What public comparisons ask of a system, once."""
+    for measure in (sweep, clean_streams):
+        figures = _tried(results, NEUTRAL, system.name, partial(measure, ground, system, pace))
+        results.add(NEUTRAL, system.name, figures or {})
+        _say(f"  {NEUTRAL}: {system.name} {figures}")
+
+
+def _course(ground: Ground, results: Results, name: str) -> None:
+    """The memory of a system that was just started, before, during and after a load."""
+
+    def started() -> Figures:
+        with OPENERS[name](ground) as system:
+            return memory_course(ground, system)
+
+    figures = _tried(results, NEUTRAL, name, started)
+    results.add(NEUTRAL, name, figures or {})
+    _say(f"  {NEUTRAL}: {name} {figures}")
 
 
 def _memory(ground: Ground, results: Results, name: str) -> None:

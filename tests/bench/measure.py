@@ -48,13 +48,13 @@ def slot(ground: Ground, system: System, work: Work, pace: Pace) -> Figures:
         for name, cpu_us in zip(names, used, strict=True):
             figures[f"cpu_us.{name}"] = cpu_us
     if work.kind == "paced":
-        delays = _delays(ground, taken)
-        figures["delay_us"] = median(delays) / 1e3
-        figures["delay_p99_us"] = quantile(delays, 0.99) / 1e3
+        late = delays(ground, taken)
+        figures["delay_us"] = median(late) / 1e3
+        figures["delay_p99_us"] = quantile(late, 0.99) / 1e3
     return figures
 
 
-def _delays(ground: Ground, taken: Taken) -> list[int]:
+def delays(ground: Ground, taken: Taken) -> list[int]:
     """Nanoseconds from the provider's writing of each chunk to its arrival; one clock for both."""
     rows: dict[int, Any] = {row["seq"]: row for row in ground.fake.books()}
     return [

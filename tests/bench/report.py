@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tests.bench.killed import CLIENTS, KILLED, KILLS, PROVIDERS
+from tests.bench.neutral import BOUNDS_MS, NEUTRAL, STREAM_DELAY_MS
 from tests.bench.results import Results
-from tests.bench.spread import Spread
+from tests.bench.spread import Spread, difference
 from tests.bench.systems import (
     BARE,
     DIRECT,
@@ -62,6 +64,17 @@ _METHOD = """\
 - Memory for a stream is the proportional set size of a fresh system after each of its streams had
   its first chunk, minus its size without streams, divided by the number of streams. Socket buffers
   belong to the kernel and are not included.
+- *As public comparisons define it*: one sweep over 1 to 256 connections gives the requests per
+  second at each bound. A stream is clean while 99 % of its chunks arrive before the provider writes
+  the next one; 8 to 256 streams at once were tried, each twice as many as the last. Memory is that
+  of all processes of a fresh system: idle, the most under a minute of load at 32 connections, and
+  20 seconds after it. The growth leaves out the first third of the load.
+- *Killed in the middle*: one of two web processes is killed with SIGKILL and started again under
+  clients that stream, call tools and ask again; a provider with books of its own is the judge.
+  *With look-up*, the provider says afterwards what a cut request cost; *without*, the last mark of
+  the answer decides. The others have no figure: nginx and Portkey's gateway keep no account of what
+  is spent, and LiteLLM keeps one only in a database, through an engine that it downloads from a
+  place that the benchmark cannot reach.
 - Only correct answers are counted. A slot with a rejected or incomplete answer is measured once
   more; if it fails twice, it has no figure.
 - Requests per second are limited by the two cores that client, provider and system share. They
@@ -89,7 +102,7 @@ def render(results: Results, about: About) -> str:
             [
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
-                "The sections up to *Method* are written by `make bench`, a quarter of an hour. "
+                "The sections up to *Method* are written by `make bench`, half an hour. "
                 "Each later section says which command measured it, or that it was measured by "
                 "hand.",
                 _about(results, about),
@@ -108,6 +121,10 @@ def render(results: Results, about: About) -> str:
                 _delays(results),
                 "## Memory",
                 _memory(results),
+                "## As public comparisons define it",
+                _neutral(results),
+                "## Killed in the middle",
+                _killed(results),
                 "## Growth",
                 _growth(results),
                 "## Method",
@@ -229,6 +246,55 @@ def _memory(results: Results) -> str:
         rows.append((name, *cells))
     heads = (f"{WEIR}: web process", f"{WEIR}: Postgres", *_COLUMNS[1:])
     return _table(("", *heads), rows)
+
+
+def _neutral(results: Results) -> str:
+    systems = (DIRECT, *_COLUMNS)
+    figures = {
+        f"requests per second, 99th percentile at most {bound} ms": f"rate_at.{bound}"
+        for bound in BOUNDS_MS
+    } | {
+        f"clean streams at once, 64 chunks {STREAM_DELAY_MS} ms apart": "clean",
+        "memory, idle, MB": "idle_mb",
+        "memory under load, MB": "loaded_mb",
+        "memory after the load, MB": "rested_mb",
+        "memory for each minute of load, MB": "mb_per_minute",
+    }
+    one, few = PLAIN[1].name, PLAIN[8].name
+    late = {name: results.rounds(one, name, "p99_us") for name in systems}
+    added = [
+        difference(late[name], late[DIRECT]) if late[name] and late[DIRECT] else None
+        for name in _COLUMNS
+    ]
+    rows = [
+        (f"{few}: CPU per request, µs", *(
+            _cell(results.spread(few, name, "cpu_us")) for name in systems
+        )),
+        (f"{one}: added to the 99th percentile, µs", "–", *map(_cell, added)),
+        *(
+            (text, *(_cell(results.spread(NEUTRAL, name, figure)) for name in systems))
+            for text, figure in figures.items()
+        ),
+    ]  # fmt: skip
+    return _table(("", *systems), rows)
+
+
+def _killed(results: Results) -> str:
+    figures = {
+        "attempts that the provider served": ("served", 1.0),
+        "of them cut by a kill": ("cut", 1.0),
+        "of them without a record": ("lost", 1.0),
+        "of them settled twice": ("twice", 1.0),
+        "cost by the provider's count, µUSD": ("provider_nano", 1e3),
+        "of it charged to customers, µUSD": ("customer_nano", 1e3),
+        "of it borne by the platform, µUSD": ("platform_nano", 1e3),
+        "of it behind the last mark of a cut answer, µUSD": ("unknown_nano", 1e3),
+    }
+    rows = []
+    for text, (figure, unit) in figures.items():
+        values = [results.rounds(KILLED, provider, figure) for provider in PROVIDERS]
+        rows.append((text, *(f"{one[0] / unit:,.0f}" if one else "–" for one in values)))
+    return _table((f"{KILLS} SIGKILLs under {CLIENTS} clients", *PROVIDERS), rows)
 
 
 def _growth(results: Results) -> str:

@@ -12,7 +12,7 @@ ALL = (DIRECT, NGINX, WEIR, LITELLM, PORTKEY)
 ALL_SYSTEMS = (*ALL, BARE)
 STREAM_CHUNKS = (16, 256, 4096)
 BODY_KB = (1, 100, 1000)
-CONNECTIONS = (1, 32, 128, 2000)
+CONNECTIONS = (1, 8, 32, 128, 2000)
 OPEN_STREAMS = (500, 2000)
 BURST_CHUNKS = PACED_CHUNKS = 64
 
@@ -23,7 +23,8 @@ Kind = Literal["plain", "stream", "paced"]
 
 @dataclass(frozen=True)
 class Work:
-    """What is asked of which systems; `chunks` of streams, `prompt_bytes` beside a short text.
+    """What is asked of which systems; `chunks` of streams, `prompt_bytes` beside a short text,
+    `delay_ms` between the chunks of a paced stream.
 
     The provider writes each chunk of a stream by itself, without waiting; `in_one_piece` it writes
     as many at once as there are. `quick` says who is measured in a quick run.
@@ -36,6 +37,7 @@ class Work:
     prompt_bytes: int = 0
     chunks: int = 0
     in_one_piece: bool = False
+    delay_ms: int = 10
     quick: tuple[str, ...] = ALL_SYSTEMS
 
     def body(self, model: str) -> bytes:
@@ -46,7 +48,7 @@ class Work:
             if not self.in_one_piece:
                 wish += f" #chunk_bytes={_NO_CHUNK_IS_LONGER}"
         elif self.kind == "paced":
-            wish = f"#tokens={self.chunks} #delay_ms=10 #times"
+            wish = f"#tokens={self.chunks} #delay_ms={self.delay_ms} #times"
         padding = "river stone " * (self.prompt_bytes // 12)
         asked: Mapping[str, object] = {
             "model": model,
@@ -131,6 +133,11 @@ def plain(connections: int) -> Work:
     return Work(f"plain, {count}", "plain", systems, connections)
 
 
+def paced(connections: int, *, delay_ms: int = 10) -> Work:
+    name = f"{PACED_CHUNKS} chunks, {delay_ms} ms apart"
+    return Work(name, "paced", ALL, connections, chunks=PACED_CHUNKS, delay_ms=delay_ms)
+
+
 def _long(name: str, kind: Kind, connections: int, *, kb: int = 0, chunks: int = 0) -> Work:
     return Work(
         name,
@@ -145,7 +152,7 @@ def _long(name: str, kind: Kind, connections: int, *, kb: int = 0, chunks: int =
 
 BURST = Work(f"burst of {BURST_CHUNKS} chunks", "stream", ALL, 32, chunks=BURST_CHUNKS)
 BURST_IN_ONE = replace(BURST, name=f"{BURST_CHUNKS} chunks in one piece", in_one_piece=True)
-PACED = Work(f"{PACED_CHUNKS} chunks, 10 ms apart", "paced", ALL, 8, chunks=PACED_CHUNKS)
+PACED = paced(8)
 PLAIN = {connections: plain(connections) for connections in CONNECTIONS}
 INSTALLED_WORK = PLAIN[32]
 BODIES = {kb: _long(f"body of {kb:,} KB", "plain", 4, kb=kb) for kb in BODY_KB}
