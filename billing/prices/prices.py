@@ -297,11 +297,6 @@ def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") ->
     return [ListedPrice(PriceKey(*row[:width]), *row[width:]) for row in rows]
 
 
-def prices_in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
-    """Return the prices in force at an instant, by key."""
-    return {price.key: price for price in prices if price.in_force_at(at)}
-
-
 def _refusal(error: IntegrityError, model: str) -> PriceRefused:
     if "price_versions_do_not_overlap" in str(error):
         text = gettext("This price of %(model)s overlaps another one in time.")

@@ -8,6 +8,7 @@ audit").
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -51,13 +52,12 @@ from billing.prices.prices import (
     end_price,
     key_of,
     list_prices,
-    prices_in_force,
     remove_price,
     set_price,
     source_of,
 )
 from billing.prices.rate_changes import RateChange, rate_changes
-from billing.prices.second_person import Charges, charges_by_name, deep_cuts, needs_two
+from billing.prices.second_person import TOGETHER, fell_by_more_than_half
 from billing.prices.words import show_price_change
 from lib import clock
 from lib.ids import id_text
@@ -67,6 +67,8 @@ from lib.refusal import Refused
 _BEFORE_START = dt.timedelta(minutes=1)
 DRAFT = "draft"
 """The source of a proposal that a person wrote."""
+Charges = Mapping[str, Sequence[ListedPrice]]
+"""Present and past prices for customers, by name or pattern."""
 PRICE: Final = "price"
 """The kind of its approvals."""
 
@@ -111,7 +113,7 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
     proposal that was ignored is not repeated for the same source.
     """
     now = clock.now()
-    current = prices_in_force(list_prices(), now)
+    current = _prices_in_force(list_prices(), now)
     own = {price.model for price in current.values() if not price.from_catalogue}
     wanted: dict[PriceKey, CatalogueRow] = {}
     for row in rows:
@@ -167,7 +169,7 @@ def propose_list(
     ignored is not repeated.
     """
     now, listed_names = clock.now(), listed_names or {key.model for key in rates}
-    current = prices_in_force(list_prices(), now)
+    current = _prices_in_force(list_prices(), now)
     own = {
         price.model
         for price in current.values()
@@ -232,7 +234,7 @@ def propose_upstream(
     dismissed is not repeated.
     """
     now = clock.now()
-    current = prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
+    current = _prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(source=source)
         waiting = {
@@ -294,7 +296,7 @@ def draft_price(
     except (pricing.PriceInvalid, MeterUnknown) as error:
         raise PriceRefused(str(error)) from error
     with transaction.atomic():
-        there = prices_in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
+        there = _prices_in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
         draft = _proposal(key, dict(rates), there.get(key), DRAFT)
         draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
         _refuse_stale(draft, replaces, clock.now())
@@ -371,7 +373,7 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
                 "so it cannot be withdrawn."
             )
             raise PriceRefused(text % named)
-        shipped, cuts = draft.source.startswith(CATALOGUE), deep_cuts(key)
+        shipped, cuts = draft.source.startswith(CATALOGUE), _deep_cuts(key)
         remove_price(actor, draft)
         former = Q(price_id=draft.price_id)
         if not shipped and key.unconditional and key.kind == PriceKind.CHARGE:
@@ -380,7 +382,7 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
         held = PriceVersion.objects.select_related("price").filter(former, valid_to=begins)
         for other in held.exclude(price__versions__valid_from=begins):
             end_price(actor, other, ends)
-        if deeper := deep_cuts(key) - cuts:
+        if deeper := _deep_cuts(key) - cuts:
             text = gettext(
                 "Without version #%(id)s of %(model)s, version #%(other)s would cut the "
                 "price by more than half, which needs two operators. Withdraw #%(other)s "
@@ -400,7 +402,7 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
 
 def describe_proposals(rows: Iterable[PriceProposal]) -> list[ListedProposal]:
     """Return proposals with their changes, and what waits for a second person."""
-    charges, asked = charges_by_name(list_prices()), all_waiting(PRICE)
+    charges, asked = _charges_by_name(list_prices()), all_waiting(PRICE)
     return [list_proposal(row, charges, asked.get(id_text(row.id))) for row in rows]
 
 
@@ -412,11 +414,71 @@ def list_proposal(
     return ListedProposal(row, key_of(row), changes, needs_two(row, charges), approval)
 
 
+def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
+    """Return whether a rate that customers pay falls by more than half within 24 hours, or ends
+    without a replacement. Callers with many proposals pass all `charges`."""
+    if row.kind != PriceKind.CHARGE:
+        return False
+    if charges is None:
+        charges = _charges_of(row.model)
+    now, own = clock.now(), key_of(row)
+    at = max(row.valid_from or now, now)
+    before = [
+        row.replaces or _customer_rates(own, charges, at),
+        _customer_rates(own, charges, at - TOGETHER),
+    ]
+    return any(fell_by_more_than_half(rates, row.rates) for rates in before)
+
+
+def _deep_cuts(key: PriceKey) -> set[int]:
+    """Return the ids of a model's future versions that cut the price by more than half."""
+    if key.kind != PriceKind.CHARGE:
+        return set()
+    charges, now = _charges_of(key.model), clock.now()
+    deep = set()
+    for version in charges.get(key.model, ()):
+        if version.valid_from <= now:
+            continue
+        instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - TOGETHER)
+        before = [_customer_rates(version.key, charges, at) for at in instants]
+        if any(fell_by_more_than_half(rates, version.rates) for rates in before):
+            deep.add(version.version_id)
+    return deep
+
+
+def _charges_of(model: str) -> Charges:
+    named = Price.objects.filter(Q(model=model) | Q(model__contains="*"), kind=PriceKind.CHARGE)
+    return _charges_by_name(list_prices(named.values_list("model", flat=True)))
+
+
+def _customer_rates(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+    """Return the rates that customers pay at an instant in place of a price: its own, or else those
+    of the whole day, of the plain tier, of any region, or of a pattern."""
+    patterns = [name for name in charges if "*" in name and matches(name, own.model)]
+    patterns.sort(key=lambda name: (-len(name), name))
+    for name in (own.model, *patterns):
+        held = _prices_in_force(charges.get(name, ()), at)
+        for key in (
+            own,
+            PriceKey(name, service_tier=own.service_tier, region=own.region),
+            PriceKey(name, region=own.region),
+            PriceKey(name, service_tier=own.service_tier),
+            PriceKey(name),
+        ):
+            if key in held:
+                return held[key].rates
+    return None
+
+
+def _charges_by_name(prices: Iterable[ListedPrice]) -> Charges:
+    return {name: list(of_it) for name, of_it in groupby(prices, lambda listed: listed.model)}
+
+
 def _recheck_proposal(row: PriceProposal, now: dt.datetime) -> None:
     """Compare the proposal again with the price in force, which may have changed since it was
     made."""
     at = max(row.valid_from or now, now)
-    there = prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     replaces = None if there is None else there.rates
     if replaces != row.replaces:
         row.replaces = replaces
@@ -578,7 +640,7 @@ def _refuse_stale(row: PriceProposal, replaces: int | None, now: dt.datetime) ->
         return
     planned = planned_at(row)
     at = max(row.valid_from or now, now)
-    there = prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     current = planned.id if planned else there.version_id if there else None
     if current == replaces:
         return
@@ -620,6 +682,10 @@ def _proposal(
 ) -> PriceProposal:
     replaces = None if there is None else there.rates
     return PriceProposal(**key._asdict(), rates=rates, replaces=replaces, source=source)
+
+
+def _prices_in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
+    return {price.key: price for price in prices if price.in_force_at(at)}
 
 
 def _canonical(rates: Mapping[str, Any] | None) -> str:

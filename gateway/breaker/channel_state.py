@@ -17,9 +17,8 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.breaker.breaker import Breaker, BreakerRule
+from gateway.breaker.breaker import Breaker, BreakerRule, Rest
 from gateway.breaker.faults import FAULTS
-from gateway.breaker.rest import Rest
 from gateway.breaker.state_names import KeyReason, KeyStatus, ModelCondition, ModelStatus
 
 Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]

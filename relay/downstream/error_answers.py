@@ -31,8 +31,8 @@ from dialects.codec import Target
 from dialects.errors import task_errors
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.upstream_errors.upstream_errors import provider_limit_message
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.breaker.faults import final_kind
-from gateway.breaker.rest import RETRY_AFTER_S_MAX
 from gateway.channels.timeouts import Timeouts
 from relay.credentials.revocation import EndReason
 from relay.downstream.deadline import Reason

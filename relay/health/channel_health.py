@@ -14,10 +14,9 @@ from typing import Final
 from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
-from gateway.breaker.breaker import PANIC_PERCENT, Breaker
+from gateway.breaker.breaker import PANIC_PERCENT, Breaker, Rest
 from gateway.breaker.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
 from gateway.breaker.faults import FAULTS
-from gateway.breaker.rest import Rest
 from gateway.breaker.retry_budget import RetryBudget
 from gateway.breaker.state_names import ChannelStatus
 from gateway.channel_order.channel_order import Candidate, Skipped

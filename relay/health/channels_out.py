@@ -8,8 +8,8 @@ from typing import Final
 
 from accounts.limits.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.breaker.channel_state import Block, BlockReason
-from gateway.breaker.rest import RETRY_AFTER_S_MAX
 from gateway.channel_order.channel_order import Skipped
 from relay.catalogue.off_channels import OffChannel, OffReason
 from relay.errors import RelayError

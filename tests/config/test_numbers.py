@@ -246,7 +246,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_PER_MILLE": "1000",
     },
     "billing.prices.second_person": {
-        "_TOGETHER": "1 day, 0:00:00",
+        "TOGETHER": "1 day, 0:00:00",
     },
     "billing.prices.upstream_prices": {
         "MODELS_MAX": "20000",
@@ -306,15 +306,13 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_DEFAULT": "600",
     },
     "gateway.breaker.breaker": {
+        "RETRY_AFTER_S_MAX": "120.0",
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
         "GOOD_TO_CLOSE": "3",
         "LONGEST_FACTOR": "6",
         "PANIC_PERCENT": "5",
         "_SLOTS": "10",
-    },
-    "gateway.breaker.rest": {
-        "RETRY_AFTER_S_MAX": "120.0",
     },
     "gateway.breaker.retry_budget": {
         "_BUDGET_FLOOR": "3",

@@ -146,7 +146,6 @@ PATTERNS: Final = (
     "billing/balances/balances.py",
     "gateway/media_tasks/media_tasks.py",
     "gateway/breaker/breaker.py",
-    "gateway/breaker/rest.py",
     "gateway/breaker/retry_budget.py",
     "gateway/channel_order/tie_breaking.py",
     "relay/routing/routing.py",

@@ -20,8 +20,7 @@ from relay.realtime.attempt import ConnectionAttempt
 from relay.realtime.connection_holds import ConnectionHolds, RealtimeOver
 from relay.realtime.live.connection import LiveConnection, LiveParts
 from relay.realtime.live.delegations import Delegations
-from relay.realtime.live.hold_sizes import StretchBound
-from relay.realtime.live.operation import Live
+from relay.realtime.live.operation import Live, StretchBound
 from relay.realtime.live.stretches import MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketConnection

@@ -43,8 +43,7 @@ from relay.realtime.connection_holds import (
 )
 from relay.realtime.conversation import Conversation
 from relay.realtime.hold_sizes import Used
-from relay.realtime.live.hold_sizes import BackendBound, backend_bound
-from relay.realtime.live.operation import Live, backend_invocation
+from relay.realtime.live.operation import BackendBound, Live, backend_bound, backend_invocation
 from relay.realtime.next_hold import Kind, NextHold
 from relay.realtime.response import NOT_USED, MeteredRequest
 

@@ -19,8 +19,7 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import UsageMeter, meters_text
 from relay.realtime.connection_holds import ConnectionHolds, Placed
 from relay.realtime.live.connection_time import ConnectionTime, part_of
-from relay.realtime.live.hold_sizes import METER, StretchBound
-from relay.realtime.live.operation import Stretch
+from relay.realtime.live.operation import METER, Stretch, StretchBound
 from relay.realtime.response import MeteredRequest
 from relay.requests.outcome import Outcome
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.breaker.rest import Rest
+from gateway.breaker.breaker import Rest
 
 
 def test_failing_channel_with_an_alternative_rests_for_its_time() -> None:

@@ -14,7 +14,7 @@ from billing.prices.pricing import PriceVersion, total_of
 from dialects.realtime.live import TimeReading, read_time
 from dialects.usage.session_time import session_minutes
 from relay.realtime.live.connection_time import SLACK_MS, ConnectionTime, part_of
-from relay.realtime.live.hold_sizes import METER, STRETCH_MS
+from relay.realtime.live.operation import METER, STRETCH_MS
 from relay.realtime.live.stretches import StretchMeter
 
 PRICE = PriceVersion(rates={METER: 50_000})
