@@ -36,24 +36,27 @@ def _targets(node: ast.AST) -> Iterator[ast.expr]:
             yield one
 
 
+def row_fields(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """The fields that a statement sets or whose value it changes, each with the name of its
+    row."""
+    for one in _targets(node):
+        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name):
+            yield one.value.id, one.attr
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return
+    method, row = node.func.attr, node.func.value
+    if isinstance(row, ast.Name) and method in _SETTERS:
+        yield row.id, _SETTERS[method]
+    elif isinstance(row, ast.Attribute) and isinstance(row.value, ast.Name) and method in _CHANGING:
+        yield row.value.id, row.attr
+
+
 def set_fields(scope: Scope) -> Mapping[str, set[str]]:
-    """The fields that a function sets, or whose value it changes, by the name of the row."""
+    """The fields that a function sets, by the name of the row."""
     fields = defaultdict[str, set[str]](set)
     for node in scope.nodes:
-        for one in _targets(node):
-            if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name):
-                fields[one.value.id].add(one.attr)
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        method, row = node.func.attr, node.func.value
-        if isinstance(row, ast.Name) and method in _SETTERS:
-            fields[row.id].add(_SETTERS[method])
-        elif (
-            isinstance(row, ast.Attribute)
-            and isinstance(row.value, ast.Name)
-            and method in _CHANGING
-        ):
-            fields[row.value.id].add(row.attr)
+        for row, field in row_fields(node):
+            fields[row].add(field)
     return fields
 
 
