@@ -121,5 +121,5 @@ def test_the_mask_that_is_sent_is_the_one_that_is_seen(page: Page, kind: str) ->
     for change in STEPS:
         change(page)
         sent.append(page.evaluate(_SENT, PATIENCE_MS))
+        assert sent[-1] in (0, 1), change.__name__
     assert sent[:3] == [1, 0, 1]
-    assert set(sent) == {0, 1}

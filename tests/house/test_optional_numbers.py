@@ -117,10 +117,14 @@ def _optional_members(node: ast.ClassDef) -> Iterator[str]:
         elif isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
             if _is_nullable_column(one.value):
                 yield one.targets[0].id
-        elif isinstance(one, FUNCTIONS) and any(
-            name_of(decorator) in ("property", "cached_property")
-            for decorator in one.decorator_list
-        ) and is_optional_number(one.returns):
+        elif (
+            isinstance(one, FUNCTIONS)
+            and any(
+                name_of(decorator) in ("property", "cached_property")
+                for decorator in one.decorator_list
+            )
+            and is_optional_number(one.returns)
+        ):
             yield one.name
 
 
