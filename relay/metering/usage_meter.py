@@ -508,11 +508,12 @@ class UsageMeter:
             special = {
                 kind: word for kind, word in special.items() if word not in KINDS[kind].plain
             }
-        if bill.cut_from is not None or not (special or bill.reported):
-            return cost_of(bill.cut_from or bill.meters, cost)
+        meters = bill.meters if bill.cut_from is None else bill.cut_from
+        if not (special or bill.reported):
+            return cost_of(meters, cost)
         total = 0
         own_names = (self._admitted.upstream_model, self._admitted.facts.model)
-        for part in bill.reported or (UsagePart("", dict(bill.meters)),):
+        for part in bill.reported or (UsagePart("", dict(meters)),):
             price: Price | None = cost
             if not _is_own(part.model, own_names):
                 price = None if self._others is None else self._others.cost(part.model)
@@ -554,7 +555,10 @@ def count(
     raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
     flags, doubted = reported.flags, reported.quarantined
     if price_in_force is None:
-        return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
+        return Bill(
+            meters, 0, "free", (*flags, "unpriced"), raw,
+            told=reported.conditions, reported=reported.parts,
+        )  # fmt: skip
     version = price_in_force.version
     parts: tuple[PricedPart, ...] = ()
     if (
@@ -585,7 +589,10 @@ def count(
         parts = ()
         charge = total_of(meters, version)
     if not isinstance(charge, int):
-        return Bill(meters, 0, "held", (*flags, charge.reason, "quarantine"), raw)
+        return Bill(
+            meters, 0, "held", (*flags, charge.reason, "quarantine"), raw,
+            told=reported.conditions, reported=reported.parts,
+        )  # fmt: skip
     if charge > hold_nano:
         flags = (*flags, "above_hold")
     if doubted:

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from tests.house.sources import FUNCTIONS, Scope, modules, name_of, scopes
+from tests.house.sources import FUNCTIONS, Scope, modules, name_of, read_scope, scopes
 from tests.house.test_units import unit_of
 
 _NUMBERS: Final = frozenset({"int", "float", "Decimal", "Fraction", "timedelta", "Nano"})
 _WRAPPERS: Final = frozenset({"Final", "ClassVar", "Annotated"})
+_SERIES: Final = frozenset(
+    {"list", "tuple", "set", "frozenset", "Sequence", "Iterable", "Iterator", "Collection"}
+)
 _COLUMNS: Final = re.compile(r"(?:Integer|Decimal|Float|Duration)Field$")
 
 
@@ -95,6 +98,104 @@ def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
     return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
 
 
+@cache
+def _members_by_class() -> Mapping[str, frozenset[str]]:
+    """The attributes of each class that are an optional number, but of classes that share a
+    name."""
+    classes: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for scope in scopes():
+        if isinstance(scope.node, ast.ClassDef):
+            classes[scope.node.name].append(frozenset(_optional_members(scope.node)))
+    return {name: same[0] for name, same in classes.items() if len(same) == 1 and same[0]}
+
+
+def _optional_members(node: ast.ClassDef) -> Iterator[str]:
+    for one in node.body:
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            if is_optional_number(one.annotation):
+                yield one.target.id
+        elif isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
+            if _is_nullable_column(one.value):
+                yield one.targets[0].id
+        elif (
+            isinstance(one, FUNCTIONS)
+            and any(
+                name_of(decorator) in ("property", "cached_property")
+                for decorator in one.decorator_list
+            )
+            and is_optional_number(one.returns)
+        ):
+            yield one.name
+
+
+@cache
+def _settings() -> frozenset[str]:
+    """The settings of operators that are an optional number."""
+    _, functions = _declared()
+    (module,) = (one for one in modules() if one.path == "config/settings.py")
+    return frozenset(
+        node.targets[0].id
+        for node in module.nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Call)
+        and name_of(node.value.func) in functions
+    )
+
+
+@cache
+def _results() -> Mapping[str, ast.expr]:
+    """What functions return, by their names, where all of a name return the same."""
+    returned: dict[str, dict[str, ast.expr]] = defaultdict(dict)
+    for scope in scopes():
+        if isinstance(scope.node, FUNCTIONS):
+            annotation = scope.node.returns or ast.Constant(None)
+            returned[scope.node.name][ast.unparse(annotation)] = annotation
+    return {name: next(iter(same.values())) for name, same in returned.items() if len(same) == 1}
+
+
+def _class_of(annotation: ast.expr | None) -> str:
+    """The class of a value that may be None, "" for any other."""
+    names = {name for name in _members(annotation) if name}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _element_of(annotation: ast.expr | None) -> str:
+    """The class of the elements of a list or another series, "" of anything else."""
+    if not isinstance(annotation, ast.Subscript) or name_of(annotation.value) not in _SERIES:
+        return ""
+    inner = annotation.slice
+    return _class_of(inner.elts[0] if isinstance(inner, ast.Tuple) else inner)
+
+
+def _classes(scope: Scope) -> Iterator[tuple[str, str]]:
+    """The names of a scope and their classes: of parameters, of what is made or returned by a
+    function of the product, and of what is taken from a series of it."""
+    annotations = dict[str, ast.expr | None]()
+    if isinstance(scope.node, FUNCTIONS):
+        annotations = {one.arg: one.annotation for one in _arguments(scope.node)}
+        yield from ((name, _class_of(annotation)) for name, annotation in annotations.items())
+        if "." in scope.name:
+            yield "self", scope.name.split(".")[-2]
+    for node in scope.nodes:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, _class_of(node.annotation)
+        elif isinstance(node, ast.Assign | ast.NamedExpr):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            value = node.value.value if isinstance(node.value, ast.Await) else node.value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Call):
+                called = name_of(value.func)
+                is_class = called in _members_by_class()
+                yield target.id, called if is_class else _class_of(_results().get(called))
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            taken = node.iter
+            annotation = annotations.get(taken.id) if isinstance(taken, ast.Name) else None
+            if isinstance(taken, ast.Call):
+                annotation = _results().get(name_of(taken.func))
+            if isinstance(node.target, ast.Name):
+                yield node.target.id, _element_of(annotation)
+
+
 def _is_optional(node: ast.expr, here: Mapping[str, bool]) -> bool:
     """Whether an expression is an optional number."""
     attributes, functions = _declared()
@@ -105,7 +206,9 @@ def _is_optional(node: ast.expr, here: Mapping[str, bool]) -> bool:
     if isinstance(node, ast.Name):
         return here.get(node.id, False)
     if isinstance(node, ast.Attribute):
-        return node.attr in attributes
+        if name_of(node.value) == "settings" and node.attr in _settings():
+            return True
+        return node.attr in attributes or here.get(ast.unparse(node), False)
     if isinstance(node, ast.Call):
         return name_of(node.func) in functions
     return False
@@ -114,6 +217,9 @@ def _is_optional(node: ast.expr, here: Mapping[str, bool]) -> bool:
 def _names(scope: Scope) -> Mapping[str, bool]:
     """The names of a scope, and whether each is an optional number."""
     kinds, node = dict[str, bool](), scope.node
+    for name, class_ in _classes(scope):
+        members = _members_by_class().get(class_, ())
+        kinds |= {f"{name}.{member}": True for member in members}
     if isinstance(node, FUNCTIONS):
         kinds |= {one.arg: is_optional_number(one.annotation) for one in _arguments(node)}
     for _ in range(2):
@@ -213,6 +319,15 @@ def asked_for_truth() -> Counter[str]:
 
 
 _EXCEPTIONS: Final[Mapping[str, str]] = {
+    "billing/credits/codes.py:_give batch.credit_days": "credit lives for a day at least",
+    "billing/prices/rate_changes.py:RateChange.permille self.before": "it is divided by",
+    "billing/prices/rate_changes.py:fell_by_more_than_half change.before": "nothing is below 0",
+    "dialects/anthropic/request/encode.py:_RequestWriter.__init__ upstream.output_cap": (
+        "an answer has a token at least, others are refused"
+    ),
+    "dialects/anthropic/request/encode.py:_RequestWriter.__init__ upstream.output_max": (
+        "a model writes a token at least"
+    ),
     "dialects/media/images.py:read _in_series(body)": "a series has a picture at least",
     "dialects/media/veo.py:read seconds": "a video has a second at least, others are refused",
     "dialects/media/video_generations.py:read seconds": "as above",
@@ -223,13 +338,24 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
     "gateway/channels/passthrough/passthrough.py:_check_value rule.value_micros_max": (
         "a limit of 0 is refused as none is: nothing could be charged"
     ),
+    "playground/panel/parameters.py:parameters_of model.output_max": (
+        "a model writes a token at least"
+    ),
     "relay/realtime/conversation.py:Conversation.note_settings settings.heard_bytes_ms": (
         "no sound has 0 bytes for a millisecond, by which is divided"
     ),
     "relay/realtime/conversation.py:Conversation.note_settings settings.said_bytes_ms": "as above",
+    "relay/realtime/output_limit.py:OutputLimit.fit_settings settings.output_max": (
+        "an answer has a token at least, and providers refuse others"
+    ),
+    "relay/routing/routing.py:_estimate model.output_max": "a model writes a token at least",
+    "relay/routing/routing.py:_unseen_tokens model.context_max": "a model reads a token at least",
     "stack/ports.py:choose_port next_free(host, PORT)": "0 is no port that is searched",
     "stack/ports.py:open_port next_free(host, port + 1)": "0 is no port that is searched",
     "usage/breakdowns/explorer.py:times_of timed_ms": "it is divided by",
+    "usage/exports/views.py:_progress export.total": "of no rows there is no part",
+    "usage/log/request_views.py:_attempt attempt.end_ms": "an attempt begins at 0 or later",
+    "usage/log/request_views.py:_attempt attempt.ttft_ms": "as above",
     "usage/requests/words.py:moved_text before": "it is divided by, and none was returned before",
     # Every request costs 0 or more, so that this minimum is none.
     "usage/filter_bar/filter_bar.py:_log_fields scope.min_cost_nano": "a minimum of 0 is none",
@@ -240,14 +366,40 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
     "usage/requests/narrowing.py:_narrow_sums scope.min_cost_nano": "as above",
 }
 """Where 0 means the same as none, or cannot be, and why."""
+_AGAIN: Final = ("relay/routing/routing.py:_estimate model.output_max",)
+"""Which of them are asked twice in a function."""
 
 
 def test_optional_numbers_are_compared_with_none() -> None:
     """`x or 0` may be: it takes 0 for itself. Else write `is None`, or why 0 is the same here."""
-    assert asked_for_truth() == Counter(dict.fromkeys(_EXCEPTIONS, 1))
+    assert asked_for_truth() == Counter([*_EXCEPTIONS, *_AGAIN])
 
 
 def test_declarations_are_read() -> None:
     attributes, functions = _declared()
     assert attributes >= {"retry_after_ms", "max_cost_nano", "min_cost_nano"}
     assert len(functions) > 20
+    assert _settings() >= {"AUDIT_RETENTION_DAYS", "TASK_RESULT_DAYS"}
+    assert _members_by_class()["LateUsage"] >= {"charge_nano", "total_nano", "cost_nano"}
+
+
+def test_members_are_known_by_the_class_of_their_object() -> None:
+    """Of a name that others declare as a number that always is there."""
+    (scope,) = read_scope(
+        "m.py",
+        "",
+        ast.parse(
+            "def f(late: LateUsage, all: Sequence[LateUsage], hold: HoldResolved) -> None:\n"
+            "    read = list_unposted(1)\n"
+            "    if late.cost_nano or [one for one in all if one.cost_nano] or hold.hold_nano:\n"
+            "        return\n"
+            "    for made in list_unposted(1):\n"
+            "        made.cost_nano or 5\n"
+        ),
+    ).inner
+    here = _names(scope)
+    asked = {ast.unparse(one) for node in scope.nodes for one in _asked(node)}
+    assert asked >= {"late.cost_nano", "one.cost_nano", "made.cost_nano"}
+    assert {one for one in asked if here.get(one)} == {
+        "late.cost_nano", "one.cost_nano", "made.cost_nano",
+    }  # fmt: skip

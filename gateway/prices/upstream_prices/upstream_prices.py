@@ -188,13 +188,13 @@ def work_off_schedule() -> int:
 def _keep(
     actor: Actor, channel: Channel, followed: UpstreamPriceList, reading: PriceReading
 ) -> None:
+    before = followed.result.get("not_understood", {})
     followed.checked_at = clock.now()
     followed.fault, followed.detail = reading.fault or "", (reading.detail or reading.body)[:500]
     if reading.groups:
         followed.result = {**followed.result, "groups": list(reading.groups)}
     if reading.prices is not None:
         followed.read_at = followed.checked_at
-        before = followed.result.get("not_understood", {})
         proposed = _propose(actor, channel, followed, reading.prices)
         lost = followed.result["not_understood"].keys() - before.keys()
         if (proposed.new or lost) and actor == SYSTEM:

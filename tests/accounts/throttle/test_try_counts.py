@@ -1,16 +1,65 @@
 """Sign-in attempts are counted however many come at once."""
 
+import datetime as dt
 import threading
+from contextlib import suppress
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 
 from accounts.models import TryWindow
 from accounts.throttle.throttle import Limit
-from accounts.throttle.try_counts import _digest, count, give_back
+from accounts.throttle.try_counts import TooManyTries, _digest, count, give_back, is_used_up
+from lib import clock
 from tests.support.waiting_locks import await_waiting
 
 LIMITS = [Limit(f"failed {n}", 5, 60) for n in range(4)]
+
+
+def tries_and_wait(limit: Limit) -> tuple[int, int]:
+    """Count one try: how many there are, and for how long its window lasts, in seconds."""
+    with suppress(TooManyTries):
+        count([limit])
+    row = TryWindow.objects.get(subject=_digest(limit))
+    return row.tries, round((row.ends_at - clock.now()).total_seconds())
+
+
+def move(limit: Limit, seconds: int) -> None:
+    """Let so much of a window pass."""
+    passed = dt.timedelta(seconds=seconds)
+    TryWindow.objects.filter(subject=_digest(limit)).update(ends_at=F("ends_at") - passed)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tries", [1, 2, 5])
+def test_no_try_prolongs_the_wait(tries: int) -> None:
+    """A window ends when its first try said that it would, whatever comes in it: tries within the
+    limit, tries beyond it, and tries that are given back. Then the next one begins."""
+    limit, waits = Limit("failed", 2, 600), list[int]()
+    assert tries_and_wait(limit) == (1, 600)
+    for n in range(tries):
+        move(limit, 100)
+        waits.append(tries_and_wait(limit)[1])
+        assert waits[-1] == 600 - 100 * (n + 1)
+        if n % 2:
+            give_back([limit])
+            assert TryWindow.objects.get().ends_at - clock.now() <= dt.timedelta(seconds=waits[-1])
+    move(limit, 600)
+    assert not is_used_up([limit])
+    assert tries_and_wait(limit) == (1, 600)
+
+
+@pytest.mark.django_db
+def test_the_wait_is_that_of_the_window() -> None:
+    limit = Limit("failed", 1, 600)
+    count([limit])
+    for seconds in (0, 250, 250):
+        move(limit, seconds)
+        with pytest.raises(TooManyTries) as refused:
+            count([limit])
+        left = TryWindow.objects.get().ends_at - clock.now()
+        assert abs(refused.value.wait_s - left.total_seconds()) <= 1
 
 
 @pytest.mark.django_db(transaction=True)

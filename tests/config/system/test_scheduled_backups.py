@@ -3,6 +3,7 @@ they fail."""
 
 import datetime as dt
 import threading
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from accounts.access.actors import SYSTEM
 from config.jobs.runs import watch
 from config.jobs.schedule import BACKUP_TASK, WATCH
 from config.models import JobRun
+from config.system import scheduled_backups
 from config.system.backups import BackupError, read_manifest
 from config.system.scheduled_backups import (
     BackupFailed,
@@ -23,6 +25,7 @@ from config.system.scheduled_backups import (
     scheduled_keep_days,
 )
 from config.tasks import back_up
+from gateway.models import InstallationSetting
 from gateway.settings.installation import save_settings
 from lib import clock
 from tests.support.cast import Cast, signed_in
@@ -63,6 +66,32 @@ def at(text: str) -> dt.datetime:
 )
 def test_due_times_of_a_backup(now: str, every_hours: int, hour: int, due: str) -> None:
     assert last_due(at(now), every_hours, hour) == at(due)
+
+
+DUE = at("2026-11-25T03:00")
+EARLIER, LATER = DUE - dt.timedelta(hours=5), DUE + dt.timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("good_at", [None, EARLIER, DUE, LATER])
+@pytest.mark.parametrize("began_at", [None, EARLIER, DUE, LATER])
+def test_a_backup_is_due_until_one_has_ended_well(
+    monkeypatch: pytest.MonkeyPatch, good_at: dt.datetime | None, began_at: dt.datetime | None
+) -> None:
+    """W83: what was only begun, or had ended before it was due, is no backup; one that failed is
+    tried again after an hour, and until then the job fails too."""
+    schedule = InstallationSetting(backup_every_hours=24, backup_hour=DUE.hour)
+    for error, minutes in product(("", "BackupError"), (0, 59, 60, 90)):
+        now = max((began_at or DUE) + dt.timedelta(minutes=minutes), DUE)
+        run = JobRun(task=BACKUP_TASK, began_at=began_at, good_at=good_at, error=error)
+        monkeypatch.setattr(clock, "now", lambda now=now: now)
+        monkeypatch.setattr(scheduled_backups, "last_backup", lambda run=run: run)
+        made = began_at is not None and good_at in (DUE, LATER)
+        early = began_at is not None and now - began_at < dt.timedelta(hours=1)
+        if error and early and not made:
+            with pytest.raises(BackupFailed):
+                scheduled_backups._is_due(schedule)
+        else:
+            assert scheduled_backups._is_due(schedule) is not made
 
 
 @outside_transactions

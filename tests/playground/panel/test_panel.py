@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from accounts.models import AuditEvent, User
 from billing.balances.balances import add_opening_credit
@@ -495,6 +495,31 @@ def test_names_are_hidden_until_the_vote(people: Cast) -> None:
     rates = page(people.alice, reverse("votes", args=["acme"])).content.decode()
     assert "100%" in rates
     assert post(people.charlie, "vote", id_text(run.batch), winner="1").status_code == 404
+
+
+def columns_html(html: str) -> str:
+    """The columns of a comparison, without what only the form sends."""
+    columns = html[html.index('class="compare-columns"') : html.index('id="summary"')]
+    return re.sub(r'<input\s+type="hidden"[^>]*>', "", columns)
+
+
+def offered(html: str) -> set[str]:
+    """The names of the addresses to which a part of a page leads."""
+    paths = re.findall(r'(?:href|action|src|hx-get|hx-post)="(/(?!static/)[^"?#]*)', html)
+    return {resolve(path).url_name or "" for path in paths}
+
+
+def test_nothing_in_a_blind_column_leads_to_its_model(people: Cast) -> None:
+    """W11: before the vote, neither a word nor a link tells the columns apart; the pages of a
+    request, of its code and of its prices name the model."""
+    compare(people.bob, blind="1")
+    before = columns_html(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "weir-1" not in before
+    assert offered(before) == {"keep"}
+    post(people.bob, "vote", id_text(Run.objects.order_by("column")[1].batch), winner="1")
+    after = columns_html(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "weir-1" in after
+    assert offered(after) == {"keep", "request"}
 
 
 def test_answers_are_compared_word_by_word(people: Cast) -> None:

@@ -1,6 +1,7 @@
 """Budgets beside usage: their past, and what they would have refused."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from billing.models import Budget
 from lib import clock
 from tests.support.cast import Cast, actor, make_key
 from tests.usage import rows
+from usage.buckets.buckets import Span, bucket_of
 from usage.limits import budget_simulation
 from usage.models import SettleAs
 from usage.reviews import reviews
@@ -72,6 +74,34 @@ def test_past_spending_counts_payments_after_corrections(people: Cast, key: Key)
     )
     for scope, subject, spent in (("organisation", "", 50_000), ("model", "other", 0)):
         assert budget_simulation.look_back(budget(key, scope, subject), since).spent_nano == spent
+
+
+def test_every_reading_of_a_budget_counts_the_same(
+    people: Cast, sum_up: Callable[[], None]
+) -> None:
+    """What it starts with, what its chart shows and what it would have refused: the charges, and
+    what an organisation's own keys cost its provider."""
+    key, _ = make_key(people.core, user=people.bob, tags=["beta"])
+    rows.credit(key)
+    span = Span(bucket_of(clock.now() - dt.timedelta(hours=2)), bucket_of(clock.now()))
+    for n, over in enumerate(({}, {"own_nano": 0}, {"own_nano": 30}, {"own_nano": 50})):
+        at = span.start_at + dt.timedelta(minutes=n)
+        rows.happen(key, at, (100, 7, 0, 5)[n], model="gpt-5", **over)
+    sum_up()
+    subjects = {
+        "organisation": "", "team": people.core.id, "key": key.id, "user": people.bob.id,
+        "model": "gpt-*", "tag": "beta", "project": "x", "customer": "c",
+    }  # fmt: skip
+    assert subjects.keys() == budget_simulation._PARTS.keys()
+    for scope, subject in subjects.items():
+        total = 0 if scope in ("project", "customer") else 192
+        fields = {"period": "total", "amount_nano": total}
+        whole = budget(key, scope, subject, **fields)
+        assert budget_simulation.look_back(whole, span.start_at).spent_nano == total
+        assert budget_simulation.spent_by_bucket(whole, [span]) == [total]
+        assert budget_simulation.would_have(whole).refused == 0
+        less = budget(key, scope, subject, **{**fields, "amount_nano": total - 1})
+        assert budget_simulation.would_have(less).refused == bool(total)
 
 
 def test_unending_budget_starts_with_everything(key: Key) -> None:

@@ -14,6 +14,7 @@ from accounts.models import AuditEvent, Key
 from billing.balances.balances import balance
 from billing.limits import budgets
 from billing.models import BudgetWindow, Hold, Posting, PriceVersion
+from billing.prices import pricing
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
@@ -417,6 +418,25 @@ def test_count_without_price_or_price_without_count_is_refused(
     )
     with pytest.raises(ReviewRefused, match="no count with a price"):
         reviews._charge(request, SettleAs("count"), None)
+
+
+@pytest.mark.parametrize("multiplier_ppm", [800_000, 1_000_000, 1_250_000])
+@pytest.mark.parametrize("parts", [False, True])
+def test_known_count_is_charged_as_any_other_request_of_its_plan(
+    people: cast.Cast, multiplier_ppm: int, parts: bool
+) -> None:
+    """I10: of the whole answer, or of the parts of it that models priced separately."""
+    meters = {"in_text": 10_000, "out_text": 1_000}
+    stored = price_version()
+    version = pricing.PriceVersion.from_stored(stored.rates).multiplied(multiplier_ppm)
+    row = {"meters": meters, "model": "other", "rates": stored.rates}
+    nothing: list[Any] = [None] * len(reviews.UnderReview._fields)
+    request = reviews.UnderReview(*nothing)._replace(
+        hold_nano=HOLD, meters=meters, price_version_id=stored.id, multiplier_ppm=multiplier_ppm,
+        pricing={"parts": [row]} if parts else None,
+    )  # fmt: skip
+    charged = reviews._charge(request, SettleAs("count"), None)
+    assert charged == pricing.total_of(meters, version) == 2_100_000 * multiplier_ppm // 10**6
 
 
 def test_pending_reviews_are_counted_up_to_a_hundred(

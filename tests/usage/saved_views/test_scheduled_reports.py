@@ -3,7 +3,9 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
-from typing import Any
+from itertools import product
+from typing import Any, get_args
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,8 +28,11 @@ from tests.support import cast
 from tests.usage.rows import NOON, happen
 from usage.breakdowns import explorer
 from usage.filter_bar.filter_bar import GROUPS_SHOWN
+from usage.filters import filters
+from usage.filters.filters import Range
 from usage.models import ReportReceiver, ReportSchedule, SavedView
 from usage.saved_views import saved_views, scheduled_reports
+from usage.saved_views.report_times import Every, next_due
 
 UTC = ZoneInfo("UTC")
 
@@ -87,6 +92,28 @@ def test_week_is_reported_once_to_each_with_their_view(
     spread_facts(100)
     assert Delivery.objects.filter(fact__kind="report.due", user=people.alice).count() == 1
     assert not Delivery.objects.filter(fact__kind="report.due", endpoint__isnull=False).exists()
+
+
+@pytest.mark.parametrize("range_name", ["", *get_args(Range)])
+@pytest.mark.parametrize("zone", ["", "UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_report_is_of_its_own_days_whatever_the_view_was_saved_with(
+    range_name: str, zone: str
+) -> None:
+    """The days and their zone are those of the schedule, on the page that the email links too; all
+    else is the view's."""
+    query = {"group_by": "key", "model": "gpt-5", "sort": "-cost"}
+    query |= {"range": range_name, "from": "2026-01-02", "to": "2026-03-04"} if range_name else {}
+    query |= {"tz": zone} if zone else {}
+    view = SavedView(page="explore", query=urlencode(query))
+    for due_zone, every in product((UTC, ZoneInfo("Asia/Kolkata")), get_args(Every)):
+        due = next_due(every, 8, due_zone, NOON)
+        asked = scheduled_reports._query_of(view, due, due_zone)
+        usage_filter = filters.from_query(asked, due.at, channels=False, explored=True)
+        assert (usage_filter.zone, usage_filter.group_by) == (due_zone, "key")
+        assert usage_filter.scope.models == ("gpt-5",)
+        (start_at, end_at) = usage_filter.spans[0].start_at, usage_filter.spans[-1].end_at
+        last = end_at.astimezone(due_zone).date() - dt.timedelta(days=1)
+        assert (start_at.astimezone(due_zone).date(), last) == (due.first_on, due.last_on)
 
 
 def test_missed_report_is_sent_once(
