@@ -1,0 +1,6 @@
+"""ClickHouse: a second copy of the usage records, from which long reports are read
+(docs/operate/scale.md)."""
+
+from lib.extensions.extension import Extension
+
+EXTENSION = Extension(usage_sink="extensions.clickhouse.usage_sink:SINK")
