@@ -3,4 +3,8 @@
 
 from lib.extensions.extension import Extension
 
-EXTENSION = Extension(usage_sink="extensions.clickhouse.usage_sink:SINK")
+EXTENSION = Extension(
+    app="extensions.clickhouse",
+    jobs="extensions.clickhouse.jobs:JOBS",
+    usage_sink="extensions.clickhouse.usage_sink:SINK",
+)

@@ -2,20 +2,11 @@
 
 from typing import Final
 
-from lib.network.clickhouse import ClickHouseError
-from usage.reports.clickhouse_figures import read
-from usage.rollups.clickhouse_backlog import backlog
-from usage.rollups.clickhouse_server import forget_person, server
-from usage.rollups.clickhouse_sink import complete, different_days
-from usage.sinks.usage_sink import DifferentDay, SinkError, UsageSink
-
-
-def _different_days() -> list[DifferentDay]:
-    try:
-        return different_days()
-    except ClickHouseError as error:
-        raise SinkError(str(error)) from error
-
+from extensions.clickhouse.backlog import backlog
+from extensions.clickhouse.figures import read
+from extensions.clickhouse.sending import complete, different_days
+from extensions.clickhouse.server import forget_person, server
+from usage.sinks.usage_sink import UsageSink
 
 SINK: Final = UsageSink(
     name="clickhouse",
@@ -23,7 +14,7 @@ SINK: Final = UsageSink(
     is_used=lambda: server() is not None,
     backlog=backlog,
     complete=complete,
-    different_days=_different_days,
+    different_days=different_days,
     forget_person=forget_person,
     read=read,
 )

@@ -20,10 +20,14 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.models import Key
 from accounts.organisations import teams
 from config.system.metrics import metrics_text
+from extensions.clickhouse import client, sending, server
+from extensions.clickhouse import figures as clickhouse_figures
+from extensions.clickhouse.backlog import backlog
+from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.sending import rebuild, send
+from extensions.clickhouse.server import MARKS, RECORDS
 from lib import clock
 from lib.ids import new_id
-from lib.network import clickhouse
-from lib.network.clickhouse import ClickHouse, ClickHouseError
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
 from tests.support import cast, hostile
 from tests.usage.rollups.test_rollups import another, write_elsewhere
@@ -36,12 +40,7 @@ from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS
 from usage.models import ClickHouseCursor
 from usage.overview.overview import overview
-from usage.reports import clickhouse_figures
-from usage.rollups import clickhouse_server as rollups_clickhouse_server
-from usage.rollups import clickhouse_sink, used_rows
-from usage.rollups.clickhouse_backlog import backlog
-from usage.rollups.clickhouse_server import MARKS, RECORDS
-from usage.rollups.clickhouse_sink import rebuild, send
+from usage.rollups import used_rows
 from usage.rollups.levels import LAG_MAX, read_freshness
 from usage.rollups.rollups import roll_up
 from usage.sinks import sinks
@@ -57,9 +56,9 @@ AWAY = "http://127.0.0.1:9"
 def url() -> Iterator[str]:
     with clickhouse_server() as address:
         yield address
-    for read_s in (clickhouse.ASK_S + 2, clickhouse.SEND_S):
-        clickhouse.client(read_s).close()
-    clickhouse.client.cache_clear()
+    for read_s in (client.ASK_S + 2, client.SEND_S):
+        client.client(read_s).close()
+    client.client.cache_clear()
 
 
 @pytest.fixture
@@ -278,7 +277,7 @@ def test_recovery_after_an_outage(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile Postgres answers, with what came since; then everything is there, in batches."""
-    monkeypatch.setattr(clickhouse_sink, "BATCH", 3)
+    monkeypatch.setattr(sending, "BATCH", 3)
     actor = cast.actor(people.alice, people.acme)
     asked = between(NOON - DAYS, NOON + DAYS, ZoneInfo("UTC"), NOW)
     happen(key, charge_nano=1)
@@ -338,7 +337,7 @@ def test_repeated_batch_counts_once(
     send()
     before = ClickHouseCursor.objects.values().get()
     happen(key, charge_nano=10)
-    for place, name in ((ClickHouse, "insert"), (clickhouse_sink, "_mark")):
+    for place, name in ((ClickHouse, "insert"), (sending, "_mark")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, _die)
             with pytest.raises(_Died):
@@ -543,7 +542,7 @@ def test_erased_person_is_in_no_record(there: ClickHouse, key: Key, people: cast
     happen(foreign, NOON, charge_nano=5, **words)
     assert send() == 2
     organisations = [people.acme.id]
-    rollups_clickhouse_server.forget_person(
+    server.forget_person(
         people.bob.pk, ["bob@example.org", "it's\\me@x"], "erased-1@erased.invalid", organisations
     )
     rows = there.rows(

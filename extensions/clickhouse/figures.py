@@ -18,7 +18,9 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from accounts.access.actors import Actor
-from lib.network.clickhouse import ClickHouse, ClickHouseError, Value
+from extensions.clickhouse.client import ClickHouse, ClickHouseError, Value
+from extensions.clickhouse.sending import batches_there
+from extensions.clickhouse.server import RECORDS, SCHEMA, server
 from usage.buckets.buckets import Span
 from usage.filters.filters import Metric, Scope
 from usage.filters.groupings import GroupBy
@@ -26,8 +28,6 @@ from usage.filters.visibility import NIL, Pick, labels, picks_of_scope, seen_by
 from usage.models import ClickHouseCursor
 from usage.records import outcomes
 from usage.records.counted_meters import TOKEN_METERS
-from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
-from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES
 from usage.rollups.levels import COMMON
 from usage.rollups.used_rows import STATUS, join_spans

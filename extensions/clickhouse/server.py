@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from lib.network.clickhouse import ClickHouse, write_literal
+from extensions.clickhouse.client import ClickHouse, write_literal
 
 SCHEMA: Final = 3
 """The version of the tables. Another version means other tables, which are filled from the

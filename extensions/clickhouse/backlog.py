@@ -1,4 +1,4 @@
-"""Usage records that wait for ClickHouse (`clickhouse_sink.py` sends them)."""
+"""Usage records that wait for ClickHouse (`sending.py` sends them)."""
 
 from typing import Any, Final
 

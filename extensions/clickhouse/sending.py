@@ -18,15 +18,15 @@ from uuid import UUID
 
 from django.db import connection
 
+from extensions.clickhouse.backlog import NEW, after_start
+from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from lib.database.open_transactions import OPEN_HERE
 from lib.ids import new_id
-from lib.network.clickhouse import ClickHouse, ClickHouseError
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
 from usage.models import ClickHouseCursor
 from usage.records.partitions import ID_SLACK
-from usage.rollups.clickhouse_backlog import NEW, after_start
-from usage.rollups.clickhouse_server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
 from usage.sinks.usage_sink import DifferentDay
