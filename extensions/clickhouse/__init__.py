@@ -5,6 +5,7 @@ from lib.extensions.extension import Extension
 
 EXTENSION = Extension(
     app="extensions.clickhouse",
+    settings="extensions.clickhouse.settings",
     jobs="extensions.clickhouse.jobs:JOBS",
     usage_sink="extensions.clickhouse.usage_sink:SINK",
 )
