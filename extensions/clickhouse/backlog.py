@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from extensions.clickhouse.models import ClickHouseCursor
 from usage.filters.visibility import run
-from usage.models import ClickHouseCursor
 from usage.sinks.usage_sink import WAITING_MAX, Backlog
 
 

@@ -19,13 +19,13 @@ from uuid import UUID
 
 from accounts.access.actors import Actor
 from extensions.clickhouse.client import ClickHouse, ClickHouseError, Value
+from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.sending import batches_there
 from extensions.clickhouse.server import RECORDS, SCHEMA, server
 from usage.buckets.buckets import Span
 from usage.filters.filters import Metric, Scope
 from usage.filters.groupings import GroupBy
 from usage.filters.visibility import NIL, Pick, labels, picks_of_scope, seen_by
-from usage.models import ClickHouseCursor
 from usage.records import outcomes
 from usage.records.counted_meters import TOKEN_METERS
 from usage.rollups.histograms import SHARES

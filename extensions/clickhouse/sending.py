@@ -20,12 +20,12 @@ from django.db import connection
 
 from extensions.clickhouse.backlog import NEW, after_start
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from lib.database.open_transactions import OPEN_HERE
 from lib.ids import new_id
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
-from usage.models import ClickHouseCursor
 from usage.records.partitions import ID_SLACK
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT

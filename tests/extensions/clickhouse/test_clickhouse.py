@@ -24,6 +24,7 @@ from extensions.clickhouse import client, sending, server
 from extensions.clickhouse import figures as clickhouse_figures
 from extensions.clickhouse.backlog import backlog
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.sending import rebuild, send
 from extensions.clickhouse.server import MARKS, RECORDS
 from lib import clock
@@ -38,7 +39,6 @@ from usage.breakdowns.times import times_over
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS
-from usage.models import ClickHouseCursor
 from usage.overview.overview import overview
 from usage.rollups import used_rows
 from usage.rollups.levels import LAG_MAX, read_freshness
