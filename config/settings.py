@@ -278,12 +278,6 @@ WEBHOOK_EGRESS_ALLOW = [
 # of this machine could hold a secret.
 CLOUD_TOKEN_FILES = [path for path in env.text("CLOUD_TOKEN_FILES", "").split(",") if path]
 
-# ClickHouse stores usage records a second time and serves long reports (docs/operate/scale.md).
-CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
-CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
-CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")
-CLICKHOUSE_PASSWORD = env.read_kept("CLICKHOUSE_PASSWORD", _SECRETS)
-
 # Access to /metrics: with this token; without a token, from these networks, as CIDR.
 METRICS_TOKEN = env.read_kept("METRICS_TOKEN", _SECRETS)
 _metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
@@ -417,17 +411,6 @@ if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
 if TASK_RESULT_DAYS is not None and not 1 <= TASK_RESULT_DAYS <= 365:
     raise env.ConfigurationError("TASK_RESULT_DAYS must be between 1 and 365.")
-_clickhouse = urlsplit(CLICKHOUSE_URL)
-if CLICKHOUSE_URL and (
-    _clickhouse.scheme not in ("http", "https")
-    or "@" in _clickhouse.netloc
-    or _clickhouse.query
-    or _clickhouse.path
-):
-    raise env.ConfigurationError(
-        "CLICKHOUSE_URL must be http://host:port or https://host:port. The login belongs into"
-        " CLICKHOUSE_USER and CLICKHOUSE_PASSWORD."
-    )
 if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
     raise env.ConfigurationError(
         "STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET belong together. Set both or neither."

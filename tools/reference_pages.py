@@ -390,8 +390,9 @@ Weir's processes read these variables of the environment. `NAME_FILE` names a fi
 
 def _settings() -> Iterator[tuple[str, str, str]]:
     seen = set()
-    for name in ("config/settings.py", "config/asgi.py", "lib/extensions/installed.py"):
-        source = ast.parse((ROOT / name).read_text())
+    own = ("config/settings.py", "config/asgi.py", "lib/extensions/installed.py")
+    for file in (*(ROOT / name for name in own), *ROOT.glob("extensions/*/settings.py")):
+        source = ast.parse(file.read_text())
         modules = {
             alias.name: node.module
             for node in ast.walk(source)

@@ -8,18 +8,13 @@ from usage.exports import exports
 from usage.months import close as month_close
 from usage.records import partitions
 from usage.requests import client_addresses
-from usage.rollups import clickhouse_sink, rollups
+from usage.rollups import rollups
 from usage.saved_views import scheduled_reports
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def roll_up() -> None:
     rollups.roll_up(rest=True)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def send_to_clickhouse() -> int:
-    return clickhouse_sink.send()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from django.db import connection
 
 from lib import clock
-from usage.rollups.clickhouse_backlog import backlog
+from usage.sinks.sinks import used_sinks
 
 
 class Queue(NamedTuple):
@@ -26,17 +26,16 @@ def read_queues() -> list[Queue]:
             Queue(name, length, float(seconds or 0), int(nano or 0))
             for name, length, seconds, nano in cursor
         ]
-    return [*queues, *_clickhouse()]
+    return [*queues, *_sinks()]
 
 
-def _clickhouse() -> Iterator[Queue]:
-    """Yield the records that wait for ClickHouse, counted from its mark on."""
-    state = backlog()
-    if state is None:
-        return
-    since = state.complete_to if state.waiting else None
-    age_s = (clock.now() - since).total_seconds() if since else 0.0
-    yield Queue("clickhouse", state.waiting, age_s, 0)
+def _sinks() -> Iterator[Queue]:
+    """Yield the records that wait for each sink of usage, counted from its mark on."""
+    for sink in used_sinks():
+        state = sink.backlog()
+        since = state.complete_to if state.waiting else None
+        age_s = (clock.now() - since).total_seconds() if since else 0.0
+        yield Queue(sink.name, state.waiting, age_s, 0)
 
 
 # A delivery or an email that waits for its time is not late; only due ones count.

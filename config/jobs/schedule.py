@@ -5,7 +5,6 @@ long enough for a restart of the worker."""
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
@@ -29,11 +28,8 @@ class Job(NamedTuple):
 
 # The only job of the web processes: check whether the others run. So a dead worker is noticed.
 WATCH: Final = Job("config.job_runs.watch", 10, 60, _("Monitor background jobs"))
-# This job exists only if the installation uses ClickHouse.
-CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
-    *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
     # A look; a check takes place each minute, and its queries may take this long.
     Job("usage.tasks.check_books", 30, 240, _("Check the ledger")),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from config.models import ProcessReport
 from config.processes.processes import is_busy
-from config.system.state import Backup, Checked, Emails, SystemState
+from config.system.state import Backup, Checked, Emails, SinkState, SystemState
 from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.extensions.installed import Installed
@@ -20,7 +20,7 @@ from lib.sentences import named_text
 from notify.deliveries.results import result_text
 from usage.books import full_walk
 from usage.months.detaching import late_counts, month_states
-from usage.rollups.clickhouse_backlog import WAITING_MAX, Backlog
+from usage.sinks.usage_sink import WAITING_MAX
 
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
@@ -29,7 +29,6 @@ _QUEUES: Any = {
     "deliveries": gettext_lazy("Deliveries due"),
     "price_previews": gettext_lazy("Price previews"),
     "late_usage": gettext_lazy("Late usage"),
-    "clickhouse": gettext_lazy("Usage for ClickHouse"),
 }
 
 _ROLES: Any = {
@@ -64,7 +63,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _partitions(state),
         _authorities(state.authorities),
         _emails(state.emails),
-        *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
+        *(_sink(one) for one in state.sinks),
         *(_failed_extension(one) for one in state.extensions if one.state == "failed"),
     ]
 
@@ -133,10 +132,12 @@ class QueueRow(NamedTuple):
 
 def queue_rows(state: SystemState) -> Iterator[QueueRow]:
     """Yield the waiting work of each kind."""
+    sinks = {one.name: gettext("Usage for %(name)s") % {"name": one.title} for one in state.sinks}
+    names = {**_QUEUES, **sinks}
     for queue in state.queues:
         oldest_ms = round(queue.oldest_s * 1000)
         length = group_digits(queue.length)
-        yield QueueRow(str(_QUEUES[queue.name]), length, oldest_ms, not queue.length)
+        yield QueueRow(str(names[queue.name]), length, oldest_ms, not queue.length)
 
 
 class ProcessRow(NamedTuple):
@@ -323,7 +324,8 @@ def _failed_extension(extension: Installed) -> SystemRow:
     return SystemRow(title, extension.version, status, "bad")
 
 
-def _clickhouse(backlog: Backlog) -> SystemRow:
+def _sink(sink: SinkState) -> SystemRow:
+    backlog = sink.backlog
     value = ngettext("%(n)s record waiting", "%(n)s records waiting", backlog.waiting)
     more = "+" if backlog.waiting == WAITING_MAX else ""
     text = value % {"n": f"{group_digits(backlog.waiting)}{more}"}
@@ -332,4 +334,4 @@ def _clickhouse(backlog: Backlog) -> SystemRow:
         status, tone = gettext("Failed: %(error)s") % {"error": backlog.error}, "bad"
     elif backlog.complete_to is None:
         status, tone = gettext("Filling"), "warn"
-    return SystemRow("ClickHouse", text, status, tone, backlog.complete_to)
+    return SystemRow(sink.title, text, status, tone, backlog.complete_to)

@@ -31,7 +31,8 @@ from usage.filters.visibility import Period
 from usage.models import BooksCheck
 from usage.months.detached import detached_within, names_of
 from usage.records import partitions
-from usage.rollups.clickhouse_backlog import Backlog, backlog
+from usage.sinks.sinks import used_sinks
+from usage.sinks.usage_sink import Backlog
 
 FREE_PERCENT_MIN: Final = 10
 """Less free space is reported: docs/promises.md, "State when something is gone"."""
@@ -94,6 +95,14 @@ class Emails(NamedTuple):
     at: dt.datetime | None
 
 
+class SinkState(NamedTuple):
+    """A sink of usage by its name and title, and what is not sent to it yet."""
+
+    name: str
+    title: str
+    backlog: Backlog
+
+
 class SystemState(NamedTuple):
     """The whole state. `clock_skew` is how far the database's clock is ahead of this process's."""
 
@@ -112,7 +121,7 @@ class SystemState(NamedTuple):
     trail: Checked | None
     whole_at: dt.datetime | None
     open_findings: int
-    clickhouse: Backlog | None
+    sinks: list[SinkState]
     emails: Emails
     authorities: Sequence[trust.Authority]
     processes: list[ProcessReport]
@@ -142,7 +151,7 @@ def system_state() -> SystemState:
         trail=_trail(),
         whole_at=full_walk.complete_at(),
         open_findings=findings.open_count(),
-        clickhouse=backlog(),
+        sinks=[SinkState(sink.name, sink.title, sink.backlog()) for sink in used_sinks()],
         emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
         processes=read_processes(),
@@ -203,6 +212,7 @@ def _ms(time: dt.timedelta | None) -> int | None:
 
 def serialize_state(state: SystemState) -> dict[str, Any]:
     """Return the state in the form of the management API."""
+    clickhouse = next((one.backlog for one in state.sinks if one.name == "clickhouse"), None)
     return {
         "version": state.version,
         "commit": state.commit,
@@ -234,9 +244,9 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "ledger_check_unfinished": bool(state.books and state.books.unfinished),
         "audit_log_checked_at": state.trail.at if state.trail else None,
         "audit_log_problems": state.trail.problems if state.trail else 0,
-        "clickhouse_waiting": state.clickhouse.waiting if state.clickhouse else None,
-        "clickhouse_complete_to": state.clickhouse.complete_to if state.clickhouse else None,
-        "clickhouse_error": state.clickhouse.error if state.clickhouse else "",
+        "clickhouse_waiting": clickhouse.waiting if clickhouse else None,
+        "clickhouse_complete_to": clickhouse.complete_to if clickhouse else None,
+        "clickhouse_error": clickhouse.error if clickhouse else "",
         "mail_server": state.emails.server,
         "emails_unsent": state.emails.unsent,
         "emails_error": state.emails.error,

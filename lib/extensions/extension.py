@@ -36,6 +36,9 @@ class Extension:
     """Hubs that `weir import` can read: a mapping from the hub's name to an
     `extensions.import_hubs.peers.Peer`."""
 
+    usage_sink: str = ""
+    """A second copy of the usage records: a `usage.sinks.usage_sink.UsageSink`."""
+
     service: str = ""
     """A service of media tasks: a `gateway.providers.task_service.TaskService`."""
 

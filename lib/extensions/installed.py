@@ -59,9 +59,12 @@ class Installed:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Switch the extension off if the block raises an error."""
+        """Switch the extension off if the block raises an error. Raises ConfigurationError: a wrong
+        setting stops the start, as one of Weir's own does."""
         try:
             yield
+        except env.ConfigurationError:
+            raise
         except (Exception, SystemExit) as error:
             self.error = f"{type(error).__name__}: {error}"
             log.exception("extension %s %s is switched off", self.name, self.version)

@@ -57,7 +57,7 @@ from playground.models import (
     Vote,
 )
 from usage.models import ChartNote, Export, ReportReceiver, SavedView
-from usage.rollups.clickhouse_server import forget_person
+from usage.sinks.sinks import used_sinks
 
 _RUN_S: Final = 40
 _ID_LENGTH: Final = 26
@@ -206,8 +206,10 @@ def _delete_usage(erasure: Erasure) -> Counts:
     }  # fmt: skip
 
 
-def _forget_in_clickhouse(erasure: Erasure) -> Counts:
-    forget_person(erasure.user_id, erasure.addresses, erasure.pseudonym, erasure.organisations)
+def _forget_in_sinks(erasure: Erasure) -> Counts:
+    person = (erasure.user_id, erasure.addresses, erasure.pseudonym, erasure.organisations)
+    for sink in used_sinks():
+        sink.forget_person(*person)
     return {}
 
 
@@ -300,8 +302,9 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     "sign_ins": (_delete_sign_ins, False),
     "keys": (_rename_keys, False),
     "texts": (_sweep, False),
-    # After the sweep, new exports do not contain the person.
-    "clickhouse": (_forget_in_clickhouse, True),
+    # After the sweep, new exports do not contain the person. Rows store this step's name, which is
+    # that of the first sink.
+    "clickhouse": (_forget_in_sinks, True),
     # If the worker is killed here, the next one repeats the rest.
     "sealed": (_rewrite_sealed, True),
     "person": (_erase_person, False),

@@ -24,8 +24,9 @@ from billing.topups.processors.processor import ChargeOrder
 from billing.topups.processors.stripe import StripeProcessor
 from config.system.rows import system_rows
 from config.system.state import serialize_state, system_state
-from lib.network import clickhouse, egress, trust
-from lib.network.clickhouse import ClickHouse
+from extensions.clickhouse import client as clickhouse
+from extensions.clickhouse.client import ClickHouse
+from lib.network import egress, trust
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
 from relay.preparation import file_fetching

@@ -359,9 +359,9 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
     "usage/requests/words.py:moved_text before": "it is divided by, and none was returned before",
     # Every request costs 0 or more, so that this minimum is none.
     "usage/filter_bar/filter_bar.py:_log_fields scope.min_cost_nano": "a minimum of 0 is none",
+    "extensions/clickhouse/figures.py:_others scope.min_cost_nano": "as above",
     "usage/filters/filters.py:UsageFilter._parameters self.scope.min_cost_nano": "as above",
     "usage/filters/visibility.py:where_of scope.min_cost_nano": "as above",
-    "usage/reports/clickhouse_figures.py:_others scope.min_cost_nano": "as above",
     "usage/requests/log.py:_running scope.min_cost_nano": "as above",
     "usage/requests/narrowing.py:_narrow_sums scope.min_cost_nano": "as above",
 }

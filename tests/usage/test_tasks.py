@@ -3,14 +3,14 @@
 import pytest
 
 from config.celery import app
-from config.jobs.schedule import CLICKHOUSE, SCHEDULE
+from config.jobs.schedule import SCHEDULE
 from usage.models import RollupWatermark
 from usage.tasks import make_partitions, roll_up
 
 
 def test_the_schedule_names_them() -> None:
     app.loader.import_default_modules()
-    names = {job.task for job in (*SCHEDULE, CLICKHOUSE) if job.task.startswith("usage.")}
+    names = {job.task for job in SCHEDULE if job.task.startswith("usage.")}
     assert names == {
         "usage.tasks.roll_up",
         "usage.tasks.make_partitions",
@@ -21,7 +21,6 @@ def test_the_schedule_names_them() -> None:
         "usage.tasks.drop_old_exports",
         "usage.tasks.make_export",
         "usage.tasks.send_reports",
-        "usage.tasks.send_to_clickhouse",
     }
     assert names <= set(app.tasks)
 

@@ -1,6 +1,6 @@
 """Endless walks through everything stored, one after the other, at a limited share of one core: the
 ledger and its rows, charges of usage records, seals, and the copies of usage in files or
-ClickHouse.
+sinks.
 
 A turn is a short piece of a walk. The next turn starts after nineteen times its duration, so the
 walks take 5 % of one core, including the database's work. They take a fiftieth of that once every
@@ -21,7 +21,6 @@ from accounts.secrets.key_ring import seal_key
 from billing.models import BooksWalk
 from billing.prices.pricing import PriceVersion
 from lib import clock
-from lib.network.clickhouse import ClickHouseError
 from usage.books import findings
 from usage.books import seals as books_seals
 from usage.books import walk as books_walk
@@ -31,7 +30,8 @@ from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
 from usage.books.written_rows import TURN, are_walked
 from usage.month_files.signatures import find_altered
-from usage.rollups import clickhouse_sink
+from usage.sinks.sinks import used_sinks
+from usage.sinks.usage_sink import SinkError
 
 SHARE: Final = 0.05
 """The share of one core, over time."""
@@ -44,7 +44,7 @@ LATE: Final = dt.timedelta(hours=1)
 CHARGES, COPIES = "charges", "copies"
 CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
-COPIED: Final = "ClickHouse has the sums of Postgres"
+COPIED: Final = "%s has the sums of Postgres"
 
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
@@ -108,7 +108,7 @@ def _continue_walk(stored: BooksWalk) -> None:
     unfinished: list[str] = []
     try:
         ended = WALKS[stored.name](stored, unfinished)
-    except (DatabaseError, ClickHouseError) as error:
+    except (DatabaseError, SinkError) as error:
         ended = False
         unfinished.append(f"{stored.name}: {str(error).strip()}")
     if is_check_paused():
@@ -151,7 +151,8 @@ def _walk_seals(stored: BooksWalk, unfinished: list[str]) -> bool:
 def _walk_copies(stored: BooksWalk, unfinished: list[str]) -> bool:
     months = [MonthRow(text, text.partition(":")[0]) for text in find_altered(seal_key())]
     findings.note(COPIES, {SIGNED: months})
-    findings.note(COPIES, {COPIED: clickhouse_sink.different_days()})
+    for sink in used_sinks():
+        findings.note(COPIES, {COPIED % sink.title: sink.different_days()})
     return True
 
 

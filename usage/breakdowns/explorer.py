@@ -9,12 +9,13 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import UsageFilter
 from usage.filters.groupings import OVERLAPPING
 from usage.filters.visibility import NIL, Where, run
-from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
+from usage.reports.sink_figures import from_sink, totals_of
 from usage.reports.used_rows import join_spans, used_rows
 from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, SHOWN_OWN, TIMES
+from usage.sinks.usage_sink import FigureReader
 
 CELLS_MAX: Final = 5000
 """The maximum number of cells. The cheapest beyond it are combined."""
@@ -80,11 +81,11 @@ def explore(
     scope = usage_filter.scope
     spans: Sequence[Span] = usage_filter.spans
     at = at or read_freshness()
-    there = from_clickhouse(
-        actor, scope, spans, at, lambda reader: _explore_clickhouse(reader, spans, by, limit, timed)
+    answer = from_sink(
+        actor, scope, spans, at, lambda reader: _explore_sink(reader, spans, by, limit, timed)
     )
-    if there is not None:
-        return there
+    if answer is not None:
+        return answer
     groups = [axis for axis in by if axis != DAY]
     if DAY not in by:
         # Days are read in UTC, whatever the report's time zone.
@@ -102,28 +103,28 @@ def explore(
     return Explored(_name_cells(by, sums[:limit]), sum_of(totals), more)
 
 
-def _explore_clickhouse(
-    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+def _explore_sink(
+    reader: FigureReader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> Explored:
-    """Return the same as `explore`, read from ClickHouse, which has durations for any number of
+    """Return the same as `explore`, read from a sink, which has durations for any number of
     requests."""
-    group_rows = _clickhouse_rows(reader, spans, by, limit + 1, timed)
+    group_rows = _sink_rows(reader, spans, by, limit + 1, timed)
     more = len(group_rows) > limit
     overlapping = OVERLAPPING.intersection(by)
-    whole = _clickhouse_rows(reader, spans, (), 1, False) if more or overlapping else group_rows
+    whole = _sink_rows(reader, spans, (), 1, False) if more or overlapping else group_rows
     return Explored(
         _name_cells(by, group_rows[:limit]), sum_of([row.totals for row in whole]), more
     )
 
 
-def _clickhouse_rows(
-    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+def _sink_rows(
+    reader: FigureReader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> list["_Row"]:
     return [
         _Row(
             cell.ids,
             cell.channel_name,
-            cell.totals,
+            totals_of(cell),
             Times(_read_quantiles(cell.ttft), _read_quantiles(cell.total), cell.rate_tenths)
             if timed
             else None,

@@ -14,9 +14,6 @@ from usage.models.checks import (
     BooksCheck,
     Finding,
 )
-from usage.models.clickhouse import (
-    ClickHouseCursor,
-)
 from usage.models.exports import (
     Export,
     ExportPiece,

@@ -56,7 +56,7 @@ from usage.records.partitions import (
     name_of,
     next_month,
 )
-from usage.rollups.clickhouse_backlog import backlog
+from usage.sinks.sinks import used_sinks
 
 RESTS: Final = dt.timedelta(days=31)
 """How long after its end a month stays, so that processes can deliver what they have kept until
@@ -148,9 +148,10 @@ def obstacles(month: dt.date) -> list[str]:
         or (mark.xid <= contents.newest_xid)
     ):
         why.append("The rollups are not complete to its end.")
-    there = backlog()
-    if there is not None and (there.complete_to is None or there.complete_to < contents.ended_at):
-        why.append("Not all of it is in ClickHouse yet.")
+    for sink in used_sinks():
+        complete_to = sink.backlog().complete_to
+        if complete_to is None or complete_to < contents.ended_at:
+            why.append(f"Not all of it is in {sink.title} yet.")
     return why
 
 

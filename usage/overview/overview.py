@@ -11,7 +11,6 @@ from usage.breakdowns.explorer import DAY, explore, groups_of
 from usage.filters.filters import UsageFilter
 from usage.filters.visibility import run
 from usage.records.counted_meters import TOKEN_METERS
-from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import (
     COMMON_SUMS,
     GROUPS,
@@ -26,9 +25,11 @@ from usage.reports.reports import (
     series_parts,
     summed_meters,
 )
+from usage.reports.sink_figures import from_sink, totals_of
 from usage.reports.used_rows import used_rows
 from usage.rollups.levels import Freshness
 from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
+from usage.sinks.usage_sink import FigureReader
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ class Overview:
 def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: int) -> Overview:
     """Return the figures of a filter, with at most `keys` keys."""
     previous, spans = usage_filter.previous, usage_filter.spans
-    there = from_clickhouse(
+    answer = from_sink(
         actor,
         usage_filter.scope,
         [previous, *spans],
         at,
-        lambda reader: _overview_from_clickhouse(reader, usage_filter, keys),
+        lambda reader: _overview_from_sink(reader, usage_filter, keys),
     )
-    if there is not None:
-        return there
+    if answer is not None:
+        return answer
     groups = [usage_filter.group_by]
     # A range of more than a year overlaps the same time a year ago. No row may be counted in both.
     overlaps = previous.end_at > usage_filter.start_at
@@ -110,28 +111,28 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
     )
 
 
-def _overview_from_clickhouse(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
-    """Return the same figures from ClickHouse."""
+def _overview_from_sink(reader: FigureReader, usage_filter: UsageFilter, keys: int) -> Overview:
+    """Return the same figures from a sink."""
     previous, spans = usage_filter.previous, usage_filter.spans
-    buckets = {int(cell.ids[0]): cell.totals for cell in reader.cells(spans, [DAY], len(spans))}
+    buckets = {int(cell.ids[0]): totals_of(cell) for cell in reader.cells(spans, [DAY], len(spans))}
     dearest = reader.cells(spans, ["key"], keys, metered=False)
     ids = [cell.ids[0] for cell in dearest]
     earlier = reader.of_keys(ids).cells([previous], ["key"], keys, metered=False) if ids else ()
-    before = {cell.ids[0]: cell.totals for cell in earlier}
+    before = {cell.ids[0]: totals_of(cell) for cell in earlier}
     names = groups_of("key", dict.fromkeys(ids, ""))
     now = [
-        Group(id, names[id].label if id in names else "", cell.totals)
+        Group(id, names[id].label if id in names else "", totals_of(cell))
         for id, cell in zip(ids, dearest, strict=True)
     ]
     return Overview(
         [buckets.get(n, Totals()) for n in range(1, len(spans) + 1)],
-        next((cell.totals for cell in reader.cells([previous], [], 1)), Totals()),
-        series_of(usage_filter, _parts_from_clickhouse(reader, usage_filter)),
+        next((totals_of(cell) for cell in reader.cells([previous], [], 1)), Totals()),
+        series_of(usage_filter, _parts_from_sink(reader, usage_filter)),
         [(group, before.get(group.id, Totals())) for group in now],
     )
 
 
-def _parts_from_clickhouse(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
+def _parts_from_sink(reader: FigureReader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
     spans, by, metric = usage_filter.spans, usage_filter.group_by, usage_filter.metric
     largest = reader.largest(spans, by, metric, SERIES_MAX)
     places = {row.id: place for place, row in enumerate(largest, start=1)}

@@ -12,7 +12,7 @@ from usage.rollups.levels import Freshness
 def missing_months(
     usage_filter: UsageFilter, groups: Collection[str], at: Freshness
 ) -> list[DetachedMonth]:
-    """Return the detached months that a report lacks. None if it reads sums or ClickHouse."""
-    if are_summed(usage_filter.scope, groups) or at.is_there(usage_filter.spans):
+    """Return the detached months that a report lacks. None if it reads sums or a sink."""
+    if are_summed(usage_filter.scope, groups) or at.copy_of(usage_filter.spans):
         return []
     return detached_within(usage_filter.span)

@@ -5,12 +5,12 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
-
 from usage.buckets.buckets import Span
 from usage.filters.visibility import Where, run
 from usage.rollups.level_rules import Level, pieces_of, split_spans
 from usage.rollups.sums import TIMES
+from usage.sinks.sinks import used_sinks
+from usage.sinks.usage_sink import UsageSink
 
 TABLES: Final[dict[Level, str]] = {
     "quarter": "usage_rollup",
@@ -22,11 +22,6 @@ COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
 """A time that contains every request."""
 
-_THERE: Final = """
-    LEFT JOIN (
-        SELECT coalesce(whole_from, 'epoch') AS whole_from, complete_to
-        FROM usage_clickhousecursor WHERE schema > 0
-    ) there ON true"""
 _COLUMNS: Final = (
     "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
     " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, r.own_nano, "
@@ -44,45 +39,54 @@ def columns_of(level: Level) -> tuple[list[str], str]:
 
 
 LAG_MAX: Final = dt.timedelta(minutes=2)
-"""How far ClickHouse may lag if a span that is not over is read from it."""
+"""How far a sink may lag if a span that is not over is read from it."""
+
+
+class Copy(NamedTuple):
+    """A sink that has all records whose admission is in the span."""
+
+    sink: UsageSink
+    span: Span
 
 
 class Freshness(NamedTuple):
     """How far the sums are complete, and how far there are hours and days; None before there are
-    any. ClickHouse has all records between `there_from` and `there_to`; None if it has none. All
-    ends only move forward, so that a later read contains at least this."""
+    any. `copies` are the sinks that have records. All ends only move forward, so that a later read
+    contains at least this."""
 
     complete_to: dt.datetime | None = None
     levels_to: dt.datetime | None = None
-    there_from: dt.datetime | None = None
-    there_to: dt.datetime | None = None
+    copies: tuple[Copy, ...] = ()
 
-    def is_there(self, spans: Sequence[Span]) -> bool:
-        """Return whether ClickHouse has all of some spans; the last moments of a span that is not
-        over may be missing."""
-        if self.there_to is None or self.there_from is None or self.complete_to is None:
-            return False
-        return all(span.start_at >= self.there_from for span in spans) and (
-            self.complete_to - self.there_to <= LAG_MAX
-            or all(span.end_at <= self.there_to for span in spans)
-        )
+    def copy_of(self, spans: Sequence[Span]) -> Copy | None:
+        """Return a sink that has all of some spans; the last moments of a span that is not over may
+        be missing."""
+        if self.complete_to is None:
+            return None
+        for copy in self.copies:
+            start_at, end_at = copy.span
+            if all(span.start_at >= start_at for span in spans) and (
+                self.complete_to - end_at <= LAG_MAX or all(span.end_at <= end_at for span in spans)
+            ):
+                return copy
+        return None
 
     def complete_until(self, spans: Sequence[Span]) -> dt.datetime | None:
         """Return the time up to which a report of some spans is complete, from either source."""
-        if self.complete_to and self.there_to and self.is_there(spans):
-            return min(self.complete_to, self.there_to)
+        copy = self.copy_of(spans)
+        if self.complete_to and copy:
+            return min(self.complete_to, copy.span.end_at)
         return self.complete_to
 
 
 def read_freshness() -> Freshness:
     """Return how far the sums are now complete."""
-    there = _THERE if settings.CLICKHOUSE_URL else ""
-    columns = ", whole_from, there.complete_to" if there else ""
-    rows = run(
-        f"SELECT sums.complete_to, levels_to{columns} FROM usage_rollupwatermark sums {there}",  # noqa: S608 - own names
-        {},
-    )
-    return Freshness(*rows[0]) if rows else Freshness()
+    rows = run("SELECT complete_to, levels_to FROM usage_rollupwatermark", {})
+    if not rows:
+        return Freshness()
+    ((complete_to, levels_to),) = rows
+    copies = [Copy(sink, span) for sink in used_sinks() if (span := sink.complete())]
+    return Freshness(complete_to, levels_to, tuple(copies))
 
 
 def summed(where: Where, spans: Sequence[Span], at: Freshness | None = None) -> Where:

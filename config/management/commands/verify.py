@@ -16,7 +16,7 @@ from usage.books.findings import words_of
 from usage.books.invariants import INVARIANTS
 from usage.books.walk import broken_in_all
 from usage.month_files.signatures import find_altered
-from usage.rollups.clickhouse_sink import differences
+from usage.sinks.sinks import differences, used_sinks
 
 _SHOWN_MAX = 5
 
@@ -51,7 +51,8 @@ class Command(BaseCommand):
             wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
             if tamper_check:
                 wrong["P22"] += find_altered(seal_key())
-        wrong["ClickHouse"] = differences()
+        for sink in used_sinks():
+            wrong[sink.title] = differences(sink)
         wrong["background job"] = [
             f"{state.job.title} ({state.job.task}): {state.problem}"
             for state in job_states()

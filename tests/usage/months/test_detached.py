@@ -69,11 +69,11 @@ def test_last_day_of_some_months_is_in_one(october: DetachedMonth) -> None:
 
 
 @pytest.mark.parametrize(("summed", "there"), [(True, False), (False, True), (False, False)])
-def test_a_report_from_sums_or_clickhouse_lacks_nothing(
+def test_a_report_from_sums_or_a_sink_lacks_nothing(
     october: DetachedMonth, monkeypatch: pytest.MonkeyPatch, summed: bool, there: bool
 ) -> None:
     monkeypatch.setattr(missing, "are_summed", lambda scope, groups: summed)
-    at: Any = SimpleNamespace(is_there=lambda spans: there)
+    at: Any = SimpleNamespace(copy_of=lambda spans: there)
     asked: Any = SimpleNamespace(scope=None, spans=None, span=Span(OCTOBER, NOVEMBER))
     assert missing_months(asked, [], at) == ([] if summed or there else [october])
 

@@ -33,6 +33,8 @@ class ClickHouseCursor(models.Model):
     error = models.CharField(max_length=200, default="", help_text="Of the last run; none if good.")
 
     class Meta:
+        # The migrations of usage have made it.
+        db_table = "usage_clickhousecursor"
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_clickhouse")]
 
     def __str__(self) -> str:

@@ -1,30 +1,14 @@
-"""Usage records that wait for ClickHouse (`clickhouse_sink.py` sends them)."""
+"""Usage records that wait for ClickHouse (`sending.py` sends them)."""
 
-import datetime as dt
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from extensions.clickhouse.models import ClickHouseCursor
 from usage.filters.visibility import run
-from usage.models import ClickHouseCursor
-from usage.rollups.clickhouse_server import server
-
-WAITING_MAX: Final = 100_000
-"""Waiting records are counted only up to this number."""
+from usage.sinks.usage_sink import WAITING_MAX, Backlog
 
 
-class Backlog(NamedTuple):
-    """The state of the sink: `waiting` records, WAITING_MAX if there are more, are not sent yet.
-    `complete_to` is None until the first fill is complete. `error` is that of the last run, "" for
-    none."""
-
-    waiting: int
-    complete_to: dt.datetime | None
-    error: str
-
-
-def backlog() -> Backlog | None:
-    """Return the state of the sink, or None without a ClickHouse."""
-    if server() is None:
-        return None
+def backlog() -> Backlog:
+    """Return the state of the sink."""
     cursor = ClickHouseCursor.objects.first()
     if cursor is None:
         return Backlog(_count("true", {}), None, "")

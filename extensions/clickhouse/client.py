@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from lib.network import egress
+from usage.sinks.usage_sink import SinkError
 
 Value = str | int | UUID | dt.datetime | Sequence[str] | Sequence[int] | Sequence[UUID]
 _ANYWHERE: Final = egress.EgressPolicy(("0.0.0.0/0", "::/0"))
@@ -33,7 +34,7 @@ _ESCAPED: Final = str.maketrans(_ESCAPES)
 _QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
 
 
-class ClickHouseError(Exception):
+class ClickHouseError(SinkError):
     """ClickHouse is unavailable, or refuses the statement; `code` is then its error number, else
     None. The server's message is omitted, because it may quote rows.
     """

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from lib.network.clickhouse import ClickHouseError
-from usage.rollups.clickhouse_sink import rebuild
+from extensions.clickhouse.client import ClickHouseError
+from extensions.clickhouse.sending import rebuild
 
 
 class Command(BaseCommand):

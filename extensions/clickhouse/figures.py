@@ -14,24 +14,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from accounts.access.actors import Actor
-from lib.network.clickhouse import ClickHouse, ClickHouseError, Value
+from extensions.clickhouse.client import ClickHouse, ClickHouseError, Value
+from extensions.clickhouse.models import ClickHouseCursor
+from extensions.clickhouse.sending import batches_there
+from extensions.clickhouse.server import RECORDS, SCHEMA, server
 from usage.buckets.buckets import Span
 from usage.filters.filters import Metric, Scope
 from usage.filters.groupings import GroupBy
 from usage.filters.visibility import NIL, Pick, labels, picks_of_scope, seen_by
-from usage.models import ClickHouseCursor
 from usage.records import outcomes
 from usage.records.counted_meters import TOKEN_METERS
-from usage.reports.reports import Totals, summed_meters
 from usage.reports.used_rows import STATUS, join_spans
-from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
-from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES
-from usage.rollups.levels import COMMON, Freshness
+from usage.rollups.levels import COMMON
+from usage.sinks.usage_sink import CellRow, Largest, Part
 
 log = logging.getLogger(__name__)
 
@@ -41,46 +41,12 @@ _paused_until = 0.0
 T = TypeVar("T")
 
 
-class CellRow(NamedTuple):
-    """The sums of a cell, by the ids of its groups: for a bucket the bucket's number from 1, for a
-    missing key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES`
-    of 100 answers took at most, `rate_tenths` tenths of output tokens per second; None without
-    durations."""
-
-    ids: list[str]
-    channel_name: str
-    totals: Totals
-    ttft: list[int] | None
-    total: list[int] | None
-    rate_tenths: int | None
-
-
-class Largest(NamedTuple):
-    """A group by its id, the newest name if it is a channel, and its figure."""
-
-    id: str
-    channel_name: str
-    value: int
-
-
-class Part(NamedTuple):
-    """A figure of a bucket, by its number from 1. `id` None combines all groups except the
-    largest."""
-
-    n: int
-    id: str | None
-    value: int
-
-
-def from_clickhouse(
-    actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness, ask: Callable[["Reader"], T]
-) -> T | None:
-    """Return what ClickHouse answers, or None if ClickHouse lacks a part or fails. The caller then
-    reads from Postgres."""
+def read(actor: Actor, scope: Scope, ask: Callable[["Reader"], T]) -> T | None:
+    """Return what ClickHouse answers, or None if it cannot answer for the scope or fails."""
     global _paused_until
     there = server()
     # ClickHouse does not know which records are under review, or belong to a session.
-    if there is None or scope.status == "review" or scope.session_id or not at.is_there(spans):
+    if there is None or scope.status == "review" or scope.session_id:
         return None
     if time.monotonic() < _paused_until:
         return None
@@ -260,8 +226,8 @@ def _cell(row: list[Any], *, metered: bool) -> CellRow:
         # A meter that sums to nothing is left out of `sums`.
         meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
-    totals = Totals(requests, errors, nano, summed_meters(meters), saved, own)
-    return CellRow(ids, channel_name, totals, ttft or None, total or None, rate)
+    sums_of_cell = (requests, errors, nano, meters, saved, own)
+    return CellRow(ids, channel_name, *sums_of_cell, ttft or None, total or None, rate)
 
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

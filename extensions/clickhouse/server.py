@@ -2,13 +2,15 @@
 the erasure of a person there."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 
-from lib.network.clickhouse import ClickHouse, write_literal
+from extensions.clickhouse.client import ClickHouse, write_literal
 
+# mypy knows only the settings of config/settings.py.
+_SETTINGS: Final[Any] = settings
 SCHEMA: Final = 3
 """The version of the tables. Another version means other tables, which are filled from the
 start."""
@@ -21,13 +23,13 @@ FORMER_TABLES: Final = tuple(
 
 def server() -> ClickHouse | None:
     """Return the installation's ClickHouse, or None."""
-    if not settings.CLICKHOUSE_URL:
+    if not _SETTINGS.CLICKHOUSE_URL:
         return None
     return ClickHouse(
-        settings.CLICKHOUSE_URL,
-        settings.CLICKHOUSE_DATABASE,
-        settings.CLICKHOUSE_USER,
-        settings.CLICKHOUSE_PASSWORD or "",
+        _SETTINGS.CLICKHOUSE_URL,
+        _SETTINGS.CLICKHOUSE_DATABASE,
+        _SETTINGS.CLICKHOUSE_USER,
+        _SETTINGS.CLICKHOUSE_PASSWORD or "",
     )
 
 

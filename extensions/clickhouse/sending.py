@@ -18,17 +18,18 @@ from uuid import UUID
 
 from django.db import connection
 
+from extensions.clickhouse.backlog import NEW, after_start
+from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.models import ClickHouseCursor
+from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from lib.database.open_transactions import OPEN_HERE
 from lib.ids import new_id
-from lib.network.clickhouse import ClickHouse, ClickHouseError
-from usage.buckets.buckets import bucket_of
+from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
-from usage.models import ClickHouseCursor
 from usage.records.partitions import ID_SLACK
-from usage.rollups.clickhouse_backlog import NEW, after_start
-from usage.rollups.clickhouse_server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
+from usage.sinks.usage_sink import DifferentDay
 
 BATCH: Final = 20_000
 """The number of records in a batch: about 8 MB."""
@@ -51,23 +52,13 @@ def rebuild() -> int:
     return _send(there, None, anew=True)
 
 
-def differences() -> list[str]:
-    """Return the days whose complete records differ between Postgres and ClickHouse, as text."""
-    cursor = ClickHouseCursor.objects.first()
-    if server() is not None and (cursor is None or cursor.complete_to is None):
-        return ["it is not filled yet"]
-    try:
-        return [f"{one.copy}: {one.expected} here, {one.found} there" for one in different_days()]
-    except ClickHouseError as error:
-        return [str(error)]
-
-
-class DifferentDay(NamedTuple):
-    """A day on which the records in Postgres (`expected`) and in ClickHouse (`found`) differ."""
-
-    copy: str
-    expected: str
-    found: str
+def complete() -> Span | None:
+    """Return the times of admission between which ClickHouse has all records, or None before it has
+    them."""
+    cursor = ClickHouseCursor.objects.filter(schema__gt=0).first()
+    if cursor is None or cursor.complete_to is None:
+        return None
+    return Span(cursor.whole_from or _BEGINNING, cursor.complete_to)
 
 
 def different_days() -> list[DifferentDay]:
@@ -228,7 +219,7 @@ _STEPS: Final = (
 # UNKNOWN_TABLE, UNKNOWN_DATABASE.
 _NO_TABLE: Final = (60, 81)
 _MARKED: Final = f"SELECT batch FROM {MARKS} WHERE fill = {{fill:UUID}}"  # noqa: S608 - own names
-_BEGINNING: Final = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
+_BEGINNING: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 _IS_AHEAD: Final = """
     SELECT pg_snapshot_xmax(%(snapshot)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())"""

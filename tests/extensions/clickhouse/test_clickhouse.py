@@ -20,10 +20,15 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.models import Key
 from accounts.organisations import teams
 from config.system.metrics import metrics_text
+from extensions.clickhouse import client, sending, server
+from extensions.clickhouse import figures as clickhouse_figures
+from extensions.clickhouse.backlog import backlog
+from extensions.clickhouse.client import ClickHouse, ClickHouseError
+from extensions.clickhouse.models import ClickHouseCursor
+from extensions.clickhouse.sending import rebuild, send
+from extensions.clickhouse.server import MARKS, RECORDS
 from lib import clock
 from lib.ids import new_id
-from lib.network import clickhouse
-from lib.network.clickhouse import ClickHouse, ClickHouseError
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
 from tests.support import cast, hostile
 from tests.usage.rollups.test_rollups import another, write_elsewhere
@@ -34,16 +39,11 @@ from usage.breakdowns.times import times_over
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS
-from usage.models import ClickHouseCursor
 from usage.overview.overview import overview
-from usage.reports import clickhouse_figures, too_many_records
-from usage.rollups import clickhouse_server as rollups_clickhouse_server
-from usage.rollups import clickhouse_sink
-from usage.rollups.clickhouse_backlog import backlog
-from usage.rollups.clickhouse_server import MARKS, RECORDS
-from usage.rollups.clickhouse_sink import differences, rebuild, send
+from usage.reports import too_many_records
 from usage.rollups.levels import LAG_MAX, read_freshness
 from usage.rollups.rollups import roll_up
+from usage.sinks import sinks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,9 +56,9 @@ AWAY = "http://127.0.0.1:9"
 def url() -> Iterator[str]:
     with clickhouse_server() as address:
         yield address
-    for read_s in (clickhouse.ASK_S + 2, clickhouse.SEND_S):
-        clickhouse.client(read_s).close()
-    clickhouse.client.cache_clear()
+    for read_s in (client.ASK_S + 2, client.SEND_S):
+        client.client(read_s).close()
+    client.client.cache_clear()
 
 
 @pytest.fixture
@@ -89,9 +89,18 @@ def key(people: cast.Cast) -> Key:
 
 
 def waiting() -> int:
-    result = backlog()
-    assert result is not None
-    return result.waiting
+    return backlog().waiting
+
+
+def differences() -> list[str]:
+    (sink,) = sinks.used_sinks()
+    return sinks.differences(sink)
+
+
+def there_to() -> dt.datetime:
+    """How far ClickHouse has all records."""
+    (copy,) = read_freshness().copies
+    return copy.span.end_at
 
 
 def count(there: ClickHouse) -> int:
@@ -268,7 +277,7 @@ def test_recovery_after_an_outage(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile Postgres answers, with what came since; then everything is there, in batches."""
-    monkeypatch.setattr(clickhouse_sink, "BATCH", 3)
+    monkeypatch.setattr(sending, "BATCH", 3)
     actor = cast.actor(people.alice, people.acme)
     asked = between(NOON - DAYS, NOON + DAYS, ZoneInfo("UTC"), NOW)
     happen(key, charge_nano=1)
@@ -283,7 +292,6 @@ def test_recovery_after_an_outage(
         roll_up()
         assert explore(actor, asked, ["model"]).total.charge_nano == 71
         result = backlog()
-    assert result is not None
     assert (result.waiting, result.error) == (
         7,
         "it cannot be reached: [Errno 111] Connection refused",
@@ -294,7 +302,7 @@ def test_recovery_after_an_outage(
     nobody_else_tells(monkeypatch)
     assert figures(actor, asked, ["model"]) == expected
     assert (backlog(), differences()) == (
-        result._replace(waiting=0, error="", complete_to=read_freshness().there_to),
+        result._replace(waiting=0, error="", complete_to=there_to()),
         [],
     )
 
@@ -312,8 +320,7 @@ def test_missing_data_is_read_from_postgres(there: ClickHouse, people: cast.Cast
     roll_up()
     lags = read_freshness()
     assert lags.complete_to is not None
-    assert lags.there_to is not None
-    assert lags.complete_until(asked.spans) == lags.there_to < lags.complete_to
+    assert lags.complete_until(asked.spans) == there_to() < lags.complete_to
     assert explore(actor, asked, [], lags).total.charge_nano == 1
     ClickHouseCursor.objects.update(complete_to=lags.complete_to - 2 * LAG_MAX)
     late = read_freshness()
@@ -330,7 +337,7 @@ def test_repeated_batch_counts_once(
     send()
     before = ClickHouseCursor.objects.values().get()
     happen(key, charge_nano=10)
-    for place, name in ((ClickHouse, "insert"), (clickhouse_sink, "_mark")):
+    for place, name in ((ClickHouse, "insert"), (sending, "_mark")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, _die)
             with pytest.raises(_Died):
@@ -347,7 +354,7 @@ def test_repeated_batch_counts_once(
     (model,) = asked.cells(spans, ["model"], 9, timed=True)
     (largest,) = asked.largest(spans, "model", "requests", 9)
     parts = asked.parts(spans, "model", "requests", [largest.id])
-    assert [one.totals.requests for one in (whole, model)] == [6, 6]
+    assert [one.requests for one in (whole, model)] == [6, 6]
     assert (largest.value, sum(part.value for part in parts)) == (6, 6)
 
 
@@ -455,8 +462,8 @@ def test_detached_months_are_read_from_the_rollups(
     utc = ZoneInfo("UTC")
     whole = between(NOON - 61 * DAYS, NOON, utc, NOW)
     recent = between(NOON - 5 * DAYS, NOON, utc, NOW)
-    assert not read_freshness().is_there(whole.spans)
-    assert read_freshness().is_there(recent.spans)
+    assert read_freshness().copy_of(whole.spans) is None
+    assert read_freshness().copy_of(recent.spans) is not None
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
@@ -535,7 +542,7 @@ def test_erased_person_is_in_no_record(there: ClickHouse, key: Key, people: cast
     happen(foreign, NOON, charge_nano=5, **words)
     assert send() == 2
     organisations = [people.acme.id]
-    rollups_clickhouse_server.forget_person(
+    server.forget_person(
         people.bob.pk, ["bob@example.org", "it's\\me@x"], "erased-1@erased.invalid", organisations
     )
     rows = there.rows(
