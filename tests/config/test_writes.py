@@ -31,6 +31,7 @@ from relay.catalogue import snapshot_sql as snapshot_statements
 from relay.credentials import keys as auth
 from tests.config.writes import BEFORE, WRITES, says
 from tests.config.writes.world import BANK_ACCOUNT, NANO, World, world
+from tests.house.parsed import tree_of
 from usage.limits import budget_simulation
 
 __all__ = ["world"]
@@ -75,7 +76,7 @@ def _functions() -> Iterator[tuple[str, ast.FunctionDef, dict[str, ast.FunctionD
                 continue
             if {"migrations", "management", "models"} & set(path.relative_to(ROOT).parts):
                 continue
-            tree = ast.parse(path.read_text())
+            tree = tree_of(path)
             local = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
             for function in local.values():
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.urls import Resolver404, resolve
 from django_htmx.middleware import HtmxDetails
@@ -130,6 +131,8 @@ def asking() -> Iterator[Asker]:
 
     with pytest.MonkeyPatch.context() as patch, strict_templates():
         patch.setattr(HtmxDetails, "__bool__", noting)
+        # On a busy machine all of it takes longer than a sign-in stays recent.
+        patch.setattr(settings, "ACCOUNT_REAUTHENTICATION_TIMEOUT", 86_400)
         yield asker
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from tests.house.parsed import nodes_of
 from tests.house.test_style import ROOMS, ROOT
 
 _VERBS: Final = ("delete", "update")
@@ -23,7 +24,7 @@ def statements() -> Iterator[str]:
             if {"migrations", "demo_data.py"} & {*path.parts} or not _VERB.search(text):
                 continue
             where = path.relative_to(ROOT)
-            for function in ast.walk(ast.parse(text)):
+            for function in nodes_of(path):
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                     for one in _statements_in(function):
                         yield f"{where} {function.name}: {one}"

@@ -426,12 +426,13 @@ def filled(reader: Reader, press: Press, data: dict[str, Any]) -> tuple[Outcome,
 
 
 def faults_of_choices(
-    reader: Reader, press: Press, outcome: Outcome, data: Mapping[str, Any]
+    reader: Reader, press: Press, outcome: Outcome, data: Mapping[str, Any], every_choice: bool
 ) -> Iterator[tuple[str, str]]:
     """The choices of a form that are refused, each sent with the rest of what is accepted: the
-    field, and what is wrong."""
+    field, and what is wrong. Without `every_choice`, one of each field is sent."""
     for one in press.form.fields:
-        for value in spread([value for value in choices_of(reader, one, data) if value]):
+        values = spread([value for value in choices_of(reader, one, data) if value])
+        for value in values if every_choice else values[-1:]:
             tried = outcome
             for other in _others(reader, press, one, data):
                 if other or data.get(one.name) not in (value, [value]):
@@ -457,7 +458,7 @@ def _others(
                     yield {one.name: value}
 
 
-def faults_of_offer(reader: Reader, press: Press) -> Iterator[str]:
+def faults_of_offer(reader: Reader, press: Press, *, every_choice: bool) -> Iterator[str]:
     """What is wrong with a button, its choices, and the way back that its answer offers; and with
     a form that nobody could fill in."""
     if press.name in ASKS_OTHERS:
@@ -468,7 +469,7 @@ def faults_of_offer(reader: Reader, press: Press) -> Iterator[str]:
         yield from (f"{where} {fault}" for fault in faults_of(press, outcome))
     if press.name not in NEEDS and (outcome.status == 422 or outcome.errors):
         yield f"{where} is not accepted: {outcome.errors} {outcome.said}"
-    for field_name, fault in faults_of_choices(reader, press, outcome, data):
+    for field_name, fault in faults_of_choices(reader, press, outcome, data, every_choice):
         if (press.name, field_name) not in REFUSED_CHOICES:
             yield f"{where} {fault}"
     if outcome.undo:

@@ -1,12 +1,11 @@
 """The product's code, parsed once for all tests that read it: each function with what it holds."""
 
 import ast
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from typing import Final, NamedTuple
 
+from tests.house.parsed import tree_of, uncollected
 from tests.house.test_style import ROOMS, ROOT
 
 FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -28,34 +27,21 @@ class Scope(NamedTuple):
     inner: "Sequence[Scope]"
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """While millions of nodes are made, and none of them is garbage, the collector would look at
-    all of them again and again, for three quarters of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 @cache
 def trees() -> Sequence[tuple[str, ast.Module]]:
     paths = [path for room in (*ROOMS, "stack") for path in sorted((ROOT / room).rglob("*.py"))]
-    with _uncollected():
-        return [
-            (str(path.relative_to(ROOT)), ast.parse(path.read_text()))
-            for path in paths
-            if "migrations" not in path.parts
-        ]
+    return [
+        (str(path.relative_to(ROOT)), tree_of(path))
+        for path in paths
+        if "migrations" not in path.parts
+    ]
 
 
 @cache
 def modules() -> Sequence[Scope]:
     """Each module with its scopes in it."""
     parsed = trees()
-    with _uncollected():
+    with uncollected():
         return [read_scope(path, "", tree) for path, tree in parsed]
 
 

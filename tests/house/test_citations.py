@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tests.house.test_style import ROOT, _files, _walked
+from tests.house.parsed import nodes_of
+from tests.house.test_style import ROOT, _files
 from tests.runner.lanes import count_of, proofs, times
 
 PROMISES = ROOT / "docs/promises.md"
@@ -74,7 +75,7 @@ def _of_the_suite(file: str) -> set[str]:
     """The tests of a file that `make test` runs, at least in part."""
     return {
         node.name
-        for node in _walked(ROOT / file)
+        for node in nodes_of(ROOT / file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
         and "pytest.mark.slow" not in map(ast.unparse, node.decorator_list)
@@ -106,7 +107,7 @@ def test_no_code_is_left_out() -> None:
 def _functions(file: str) -> set[str]:
     return {
         node.name
-        for node in _walked(ROOT / file)
+        for node in nodes_of(ROOT / file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -10,7 +10,8 @@ import pytest
 
 from lib import env
 from tests.deploy import files
-from tests.house.test_style import ROOT, _files, _walked
+from tests.house.parsed import nodes_of
+from tests.house.test_style import ROOT, _files
 
 # What our own processes, and what starts them, tell each other: nobody sets them by hand.
 OURS = {
@@ -64,7 +65,7 @@ def everything_read() -> frozenset[str]:
         if path.relative_to(ROOT).parts[0] not in ("tests", "tools")
         # Reading every file whole takes seconds, and few of them name an environment.
         and re.search(rf"\b({'|'.join(FROM)})\b", path.read_text())
-        for node in _walked(path)
+        for node in nodes_of(path)
         for name in read_by(node)
     )
 

@@ -16,6 +16,8 @@ from typing import Final
 
 import pytest
 
+from tests.house.parsed import tree_of
+
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = (
     "extensions", "config", "playground", "reference", "relay", "gateway", "usage", "billing",
@@ -71,8 +73,7 @@ def _files() -> tuple[Path, ...]:
     )
 
 
-def _violations(text: str) -> Iterator[str]:
-    tree = ast.parse(text)
+def _violations(tree: ast.Module) -> Iterator[str]:
     names, fields = _Named(tree), _fields(tree)
     for name, line in names.functions:
         first = name.strip("_").split("_")[0]
@@ -99,19 +100,19 @@ def _violations(text: str) -> Iterator[str]:
     ],
 )
 def test_each_kind_of_name_is_checked(text: str) -> None:
-    assert list(_violations(text))
+    assert list(_violations(ast.parse(text)))
 
 
 def test_fields_and_other_words_are_free() -> None:
     field = "class Order(models.Model):\n    told = models.JSONField()"
-    assert not list(_violations(f"{field}\nnot_found = 1\nfounder = 2"))
+    assert not list(_violations(ast.parse(f"{field}\nnot_found = 1\nfounder = 2")))
 
 
 def test_names_say_what_a_thing_is() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{violation}"
         for path in _files()
-        if re.search("|".join(BANNED), text := path.read_text())
-        for violation in _violations(text)
+        if re.search("|".join(BANNED), path.read_text())
+        for violation in _violations(tree_of(path))
     ]
     assert not wrong, "\n".join(wrong)

@@ -14,6 +14,7 @@ from accounts.access import access
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.models import Role
+from tests.house.parsed import tree_of
 from tests.house.test_style import ROOMS, ROOT
 from tests.support.cast import Cast
 
@@ -156,7 +157,7 @@ def asking() -> Iterator[tuple[str, str]]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             text = path.read_text()
-            for function in ast.parse(text).body if "require(" in text else ():
+            for function in tree_of(path).body if "require(" in text else ():
                 if not isinstance(function, ast.FunctionDef):
                     continue
                 if "actor" not in {one.arg for one in function.args.args[:1]}:

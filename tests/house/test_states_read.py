@@ -15,6 +15,7 @@ import pytest
 from django.apps import apps
 from django.db import models
 
+from tests.house.parsed import nodes_of
 from tests.house.test_style import ROOMS, ROOT
 
 _ASKS: Final = ("filter", "exclude", "get", "Q")
@@ -44,7 +45,7 @@ def places(known: frozenset[str]) -> Iterator[str]:
             text = path.read_text()
             if "migrations" in path.parts or not any(f"{one}(" in text for one in _ASKS):
                 continue
-            for function in ast.walk(ast.parse(text)):
+            for function in nodes_of(path):
                 of_ours = isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
                 if of_ours and (asked := [*_asked_in(function, known)]):
                     name = getattr(function, "name", "")

@@ -3,11 +3,12 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.house.parsed import nodes_of
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (
@@ -198,15 +199,9 @@ def _files(suffix: str, *folders: str) -> list[Path]:
     return [ROOT / name for name in listed if name.endswith(suffix) and (ROOT / name).exists()]
 
 
-@cache
-def _walked(path: Path) -> Sequence[ast.AST]:
-    """Every node of a file. All tests of this folder run in one process, and share it."""
-    return list(ast.walk(ast.parse(path.read_text())))
-
-
 def _nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
     for path in _files(".py", *folders):
-        for node in _walked(path):
+        for node in nodes_of(path):
             yield path, node
 
 
@@ -425,7 +420,7 @@ def test_rooms_point_right_in_keys_and_sql_too() -> None:
     results = []
     for path in _files(".py", *ROOMS):
         room = path.relative_to(ROOT).parts[0]
-        for node in _walked(path):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
             named = set()
@@ -450,8 +445,8 @@ def test_every_skip_has_a_reason() -> None:
     results = [
         _at(path, node)
         for path in _files(".py", "tests")
-        if re.search(r"\.(skip|xfail)", text := path.read_text())
-        for node in ast.walk(ast.parse(text))
+        if re.search(r"\.(skip|xfail)", path.read_text())
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"skip", "skipif", "xfail"}

@@ -8,6 +8,7 @@ from typing import Final
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 
+from tests.house.parsed import nodes_of
 from tests.house.test_forms import templates
 from tests.house.test_style import ROOMS, ROOT
 
@@ -21,8 +22,8 @@ def named_in_code() -> Iterator[tuple[str, str]]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             text = path.read_text()
-            tree = ast.parse(text if ".html" in text or ".txt" in text else "")
-            texts = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
+            nodes = nodes_of(path) if ".html" in text or ".txt" in text else ()
+            texts = [node for node in nodes if isinstance(node, ast.expr)]
             inner = {
                 id(part)
                 for node in texts

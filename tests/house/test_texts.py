@@ -36,7 +36,8 @@ from lib import clock
 from lib.forms.places import zone_choices
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
-from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
+from tests.house.parsed import nodes_of
+from tests.house.test_style import ROOMS, ROOT, _at, _files
 from tests.support.cast import Cast, make_key, member, signed_in
 from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
@@ -326,7 +327,7 @@ FOR_PROGRAMS: Final = (
 
 def _refusals(path: Path) -> Iterator[ast.Call]:
     """Where a refusal or an error of a form is made."""
-    for node in _walked(path):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name.endswith("Refused") or name == "ValidationError":
@@ -358,7 +359,7 @@ def test_no_text_is_concatenated_before_translation() -> None:
     results = []
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
-            for node in _walked(path):
+            for node in nodes_of(path):
                 if (
                     isinstance(node, ast.Call)
                     and isinstance(node.func, ast.Name)

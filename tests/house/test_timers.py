@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.house.parsed import nodes_of, tree_of
 from tests.house.test_style import ROOMS, ROOT
 from tests.house.timers import TASKS, TIMERS, Task, Timer
 from tests.relay import test_moved_clock
@@ -33,18 +34,18 @@ def started() -> Mapping[tuple[str, bool], Started]:
         for path in sorted((ROOT / room).rglob("*.py")):
             source = path.read_text()
             if any(name in source for name in _TIMERS | _TASKS):
-                for key, by in _started_in(path, source):
+                for key, by in _started_in(path):
                     before = found.get(key, Started(0, frozenset()))
                     found[key] = Started(before.times + 1, before.cancelled_by | by)
     return found
 
 
-def _started_in(path: Path, source: str) -> Iterator[tuple[tuple[str, bool], frozenset[str]]]:
+def _started_in(path: Path) -> Iterator[tuple[tuple[str, bool], frozenset[str]]]:
     """Each start of a file: its place, whether it is a timer, and what cancels it."""
-    tree = ast.parse(source)
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    tree = tree_of(path)
+    parents = {child: node for node in nodes_of(path) for child in ast.iter_child_nodes(node)}
     cancels = _cancels(tree, parents)
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         name = _name(node)
         if isinstance(node, ast.Attribute | ast.Name) and name in _TIMERS | _TASKS:
             place = f"{path.relative_to(ROOT)}:{_function_of(node, parents)}"

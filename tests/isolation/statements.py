@@ -79,6 +79,9 @@ def read_by_person_alone(sql: str, params: Any, asker: User | None) -> Iterator[
 
 @lru_cache(maxsize=5_000)
 def _conditions(sql: str) -> Sequence[_Condition]:
+    # Most statements name no table that has people, and the others take a while to read.
+    if not any(table in sql for table in person_columns()):
+        return ()
     sources = dict[str, str]()
     for table, alias in _SOURCE.findall(sql):
         sources[table] = table

@@ -10,6 +10,7 @@ from django.db import transaction
 from notify.events.kinds import KINDS
 from outbox.facts import put
 from outbox.models import Fact
+from tests.house.parsed import tree_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,9 +29,9 @@ def test_every_fact_kind_is_known_and_every_email_has_its_texts() -> None:
     put_kinds = {
         kind
         for room in ("accounts", "notify", "billing", "usage", "gateway", "playground", "config")
-        for text in map(Path.read_text, (ROOT / room).rglob("*.py"))
-        if "put(" in text
-        for kind in _kinds_put(ast.parse(text))
+        for path in (ROOT / room).rglob("*.py")
+        if "put(" in path.read_text()
+        for kind in _kinds_put(tree_of(path))
     }
     assert {"webhook.tested", "topup.paid", "jobs.resumed"} <= put_kinds
     assert put_kinds <= set(KINDS)

@@ -54,7 +54,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",
     "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
     "tests/house/test_answers.py::test_every_table_is_requested": "every list",
-    "tests/house/test_answers.py::test_every_button_and_choice_works": "every button",
+    "tests/house/test_answers.py::test_every_button_works": "every button",
     "tests/house/test_answers.py::test_each_page_that_offers_changes_is_asked_as_every_reader": (
         "every page that offers changes"
     ),

@@ -2,8 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
@@ -21,6 +22,7 @@ from billing.models import ApprovalState, BudgetScope
 from billing.topups.rules import EventKind
 from gateway.models.catalogue import FactState
 from lib.ids import id_text
+from tests.house.parsed import tree_of
 from tests.house.test_style import ROOMS, ROOT
 from tests.support.cast import Cast, actor, make_key, signed_in
 from usage.limits import budget_simulation
@@ -55,18 +57,14 @@ WRITING: Final = ("audit.record", "change_row", "_Recorded")
 
 
 @cache
-def _texts() -> Sequence[str]:
-    return [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
-
-
-@cache
-def _tree(text: str) -> ast.Module:
-    return ast.parse(text)
+def _texts() -> Mapping[Path, str]:
+    return {path: path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
 
 
 def _trees(*words: str) -> Iterator[ast.Module]:
     """The files in which one of the words stands."""
-    return (_tree(text) for text in _texts() if any(word in text for word in words))
+    found = (path for path, text in _texts().items() if any(word in text for word in words))
+    return map(tree_of, found)
 
 
 @cache
