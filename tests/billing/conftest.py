@@ -9,6 +9,9 @@ from accounts.access.actors import Actor
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
 from tests.support import cast
 from tests.support.lock_order import wallets_locked_first
+from tests.support.statement_forms import form
+
+__all__ = ["form"]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import first_id_at, new_id
 from relay.downstream.limit_answers import UsedUp
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("form")]
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ from accounts.models import Key
 from lib import clock
 from tests.support import cast
 from tests.support.lock_order import wallets_locked_first
+from tests.support.statement_forms import form
 from tests.usage.rows import credit
 from usage.rollups.rollups import replace_all
+
+__all__ = ["form"]
 
 
 @pytest.fixture

@@ -184,6 +184,17 @@ def open_attempt(opened: AttemptOpened) -> Statement:
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended. Existing records are not changed (I10)."""
+    return _alone(written[0]) if len(written) == 1 else _in_arrays(written)
+
+
+def _alone(record: RecordWritten) -> Statement:
+    return _WRITE_RECORD, {
+        **_RECORD_ARRAYS.values(record),
+        **_ENDING_ARRAYS.values(record.ending),
+    }
+
+
+def _in_arrays(written: Sequence[RecordWritten]) -> Statement:
     return _WRITE_RECORDS, {
         **id_bounds([record.attempt_id for record in written]),
         **_RECORD_ARRAYS.parameters(written),
@@ -288,11 +299,15 @@ _ENDING_VALUES = _ENDING_ARRAYS.select(
     price_version_id="coalesce(t.price_version_id, a.price_version_id)",
     cost_version_id="coalesce(t.cost_version_id, a.cost_version_id)",
 )
-_WRITE_RECORDS = f"""
+_INSERT_RECORDS = f"""
     INSERT INTO usage_usagerecord (
         {", ".join(_COPIED)}, admitted_at, ended_at, {_ENDING_ARRAYS.names}
     )
-    SELECT {", ".join(f"a.{name}" for name in _COPIED)}, a.admitted_at, now(), {_ENDING_VALUES}
+    SELECT {", ".join(f"a.{name}" for name in _COPIED)}, a.admitted_at, now(), {_ENDING_VALUES}"""
+_UNLESS_WRITTEN = """
+    ON CONFLICT (organisation_id, id) DO NOTHING"""
+
+_WRITE_RECORDS = f"""{_INSERT_RECORDS}
     FROM unnest({_RECORD_ARRAYS.arrays}, {_ENDING_ARRAYS.arrays})
         AS t ({_RECORD_ARRAYS.names}, {_ENDING_ARRAYS.names})
     CROSS JOIN LATERAL (
@@ -302,8 +317,13 @@ _WRITE_RECORDS = f"""
           -- cost more, the older the installation is.
           AND id BETWEEN %(first)s::uuid AND %(last)s::uuid
         LIMIT 1
-    ) a
-    ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
+    ) a{_UNLESS_WRITTEN}"""  # noqa: S608 - only constants are put in
+
+# That of a single attempt, which takes the database less time.
+_WRITE_RECORD = f"""{_INSERT_RECORDS}
+    FROM usage_attempt a, {_ENDING_ARRAYS.one_row}
+    WHERE a.organisation_id = %(organisation_id)s::uuid
+      AND a.id = %(attempt_id)s::uuid{_UNLESS_WRITTEN}"""
 
 _REFUSALS = f"""
     INSERT INTO usage_usagerecord (
@@ -314,8 +334,6 @@ _REFUSALS = f"""
            {_ENDING_ARRAYS.select(total_ms="coalesce(t.total_ms, 0)")}, '', '', now(), now(), 0
     FROM unnest({_REFUSAL_ARRAYS.arrays}, {_ENDING_ARRAYS.arrays})
         AS t ({_REFUSAL_ARRAYS.names}, {_ENDING_ARRAYS.names})"""  # noqa: S608 - only constants are put in
-_UNLESS_WRITTEN = """
-    ON CONFLICT (organisation_id, id) DO NOTHING"""
 _WRITE_REFUSALS = _REFUSALS + _UNLESS_WRITTEN
 _UNLESS_ENDED = """
     WHERE NOT EXISTS (

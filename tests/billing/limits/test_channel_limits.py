@@ -110,6 +110,7 @@ def test_organisations_share_the_limits_of_a_channel(
     assert words(request(one, limits(**most), tokens=10)) == ["admitted"]
 
 
+@pytest.mark.usefixtures("form")
 def test_end_returns_a_place_and_corrects_tokens(keys: tuple[Key, Key]) -> None:
     one, other = keys
     channel = limits(parallel=1, tpm=100, rpm=5)

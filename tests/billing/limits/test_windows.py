@@ -19,7 +19,7 @@ from billing.models import Budget, BudgetWindow, Hold, RateSecond
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import new_id
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("form")]
 
 _START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 

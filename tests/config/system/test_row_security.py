@@ -557,7 +557,9 @@ RELAYED = {
     "place": enforcement._PLACE_HOLDS,
     "place guarded": enforcement._PLACE_GUARDED_HOLDS,
     "resolve": resolve_holds._RESOLVE_HOLDS,
+    "resolve one": resolve_holds._RESOLVE_HOLD,
     "attempts": usage.records.sql._OPEN_ATTEMPTS,
+    "record": usage.records.sql._WRITE_RECORD,
     "records": usage.records.sql._WRITE_RECORDS,
 }
 

@@ -52,6 +52,13 @@ _OPENED = usage.AttemptOpened(
     price_version_id=None,
     hold_nano=5,
 )
+_RESOLVED = HoldResolved(
+    attempt_id=AttemptId(_ID),
+    posting_id=_ID,
+    organisation_id=OrganisationId(_ID),
+    state="settled",
+    charge_nano=5,
+)
 _ENDED = usage.RecordWritten(
     organisation_id=OrganisationId(_ID),
     attempt_id=AttemptId(_ID),
@@ -73,18 +80,10 @@ STATEMENTS: dict[str, Statement] = {
     "place_guarded_holds": place_holds([msgspec.structs.replace(_ASKED, guarded=True)]),
     "open_attempts": usage.open_attempts([_OPENED]),
     "mark_holds": mark_holds([Mark(_ID, "{}")]),
-    "resolve_holds": resolve_holds(
-        [
-            HoldResolved(
-                attempt_id=AttemptId(_ID),
-                posting_id=_ID,
-                organisation_id=OrganisationId(_ID),
-                state="settled",
-                charge_nano=5,
-            )
-        ]
-    ),
-    "write_records": usage.write_records([_ENDED]),
+    "resolve_hold": resolve_holds([_RESOLVED]),
+    "resolve_holds": resolve_holds([_RESOLVED, _RESOLVED]),
+    "write_record": usage.write_records([_ENDED]),
+    "write_records": usage.write_records([_ENDED, _ENDED]),
     "post_losses": post_losses(
         [
             Loss(
@@ -134,8 +133,10 @@ _BY_MONTH = {
     "place_guarded_holds": ("billing_hold", 5),
     "open_attempts": ("billing_hold", 1),
     "mark_holds": ("billing_hold", 1),
+    "resolve_hold": ("billing_hold", 1),
     "resolve_holds": ("billing_hold", 1),
     "post_losses": ("billing_hold", 1),
+    "write_record": ("usage_attempt", 1),
     "write_records": ("usage_attempt", 1),
 }
 
@@ -147,7 +148,9 @@ def test_only_the_month_of_an_attempt_is_opened(fresh: psycopg.Connection[Any], 
     text, parameters = STATEMENTS[name]
     prepared = Prepared(0, text)
     fresh.execute(f"PREPARE {name} AS ".encode() + prepared.text)
-    values = ", ".join(f"'{parameters[name]}'" for name in prepared.names)
+    values = ", ".join(
+        "NULL" if parameters[name] is None else f"'{parameters[name]}'" for name in prepared.names
+    )
     row = fresh.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ({values})").fetchone()
     assert row is not None
     removed = [

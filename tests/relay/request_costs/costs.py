@@ -15,11 +15,11 @@ PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _SHARE_MAX: Final = 0.02
 # Two hundredths of a chunk are less than one function. Few statements are shared by many requests.
 _NEAR: Final = 0.6
-_NEAR_OF_WRITES: Final = 0.1
+_NEAR_OF_FEW: Final = 0.1
+_FEW: Final = ("rows", "statements", "transactions")
 
 # On a busy machine more requests of a burst share a transaction, which costs each of them less.
 _MAY_BE_LESS: Final = "burst"
-WRITES: Final = ("statements", "transactions")
 
 Counts = dict[str, float]
 # By version of Python and kind of work.
@@ -49,7 +49,7 @@ def differences(
     lines = []
     for name, count in sorted(counts.items()):
         expected = before.get(name, 0)
-        close = min(near, _NEAR_OF_WRITES) if name in WRITES else near
+        close = min(near, _NEAR_OF_FEW) if name in _FEW else near
         less = work == _MAY_BE_LESS and count < expected
         if abs(count - expected) > max(share_max * expected, close) and not less:
             lines.append(f"{work}: {expected:g} -> {round(count, 2):g} {name}")

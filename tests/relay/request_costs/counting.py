@@ -1,6 +1,7 @@
 """The hub that counts what it does, for `Hub(application=…)`: `GET /_counts` answers what its event
 loop has done since it was last asked, as JSON; `GET /_counts/opcodes` counts opcodes from then on,
-in the tasks of requests alone, which is too slow to be done beside the rest.
+in the tasks of requests alone, which is too slow to be done beside the rest. `GET /_counts/writes`
+settles what waits first, and adds what has been written to the database.
 
 A stream is marked for its length alone, not for its age: that is up to the machine."""
 
@@ -12,8 +13,10 @@ from types import FrameType
 from typing import Any
 
 from lib.process.asgi import Receive, Scope, Send
+from relay import asgi
 from relay.database import database
 from relay.ledger import queue as ledger_queue
+from relay.ledger.writer import LedgerWriter
 from tests.support.from_source import application as product
 
 vars(ledger_queue)["_CHECK_S"] = 3600.0
@@ -22,11 +25,41 @@ _WRITES = {
     database._Statements.send.__code__: "statements",
     database._failure.__code__: "transactions",
 }
+# Rows of all tables; log of the ledger's backend alone, because one of other connections does not
+# tell what it has written before a second has passed.
+_WRITTEN = """
+    SELECT (SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables),
+           (SELECT wal_bytes FROM pg_stat_get_backend_wal(pg_backend_pid()))"""
 _counts: Counter[str] = Counter()
+_ledgers: list["_Ledger"] = []
 _opcodes = False
 # Whether what runs is the task of a request. Tracing opcodes slows the hub so much that timers run
 # beside each request.
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
+
+
+class _Ledger(LedgerWriter):
+    """The writer of the ledger, which counts what it has written."""
+
+    _before: Counter[str] = Counter()
+
+    def __init__(self, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
+        _ledgers.append(self)
+
+    async def count_written(self) -> None:
+        """Write all that waits, and count the rows and the log since the last count."""
+        await self.join()
+        sys.setprofile(None)
+        # A backend tells what it has done once a second, or when it is asked to.
+        await self._connection.run([("SELECT pg_stat_force_next_flush()", {})])
+        (((rows, wal_bytes),),) = await self._connection.run([(_WRITTEN, {})])
+        written = Counter(rows=int(rows or 0), wal_bytes=int(wal_bytes or 0))
+        _counts.update(written - self._before)
+        self._before = written
+
+
+vars(asgi)["LedgerWriter"] = _Ledger
 
 
 def _count(frame: FrameType, event: str, argument: Any) -> None:
@@ -55,6 +88,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         _asked.set(True)
         await product(scope, receive, send)
         return
+    if scope["path"] == "/_counts/writes":
+        (ledger,) = _ledgers
+        await ledger.count_written()
     sys.setprofile(None)
     sys.settrace(None)
     _opcodes = scope["path"] == "/_counts/opcodes"

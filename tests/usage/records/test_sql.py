@@ -164,6 +164,7 @@ def test_each_field_of_an_attempt_is_in_its_own_column(attempt: AttemptOpened) -
     assert {name: getattr(stored, name) for name in _values(attempt)} == _values(attempt)
 
 
+@pytest.mark.usefixtures("form")
 def test_each_field_of_an_ending_is_in_its_own_column(attempt: AttemptOpened) -> None:
     written = RecordWritten(
         organisation_id=attempt.organisation_id, attempt_id=attempt.id, ending=ENDING
@@ -181,6 +182,7 @@ def test_each_field_of_an_ending_is_in_its_own_column(attempt: AttemptOpened) ->
     assert {name: getattr(stored, name) for name in expected} == expected
 
 
+@pytest.mark.usefixtures("form")
 def test_ending_without_versions_uses_its_attempts(attempt: AttemptOpened) -> None:
     ending = Ending(final=True, status=200, charge_nano=5_000)
     written = RecordWritten(
