@@ -134,7 +134,7 @@ def across(source: str, module: str = "") -> set[str]:
 def test_every_statement_names_its_organisation_or_says_why_not() -> None:
     results = {
         f"{path.relative_to(ROOT)}:{name}"
-        for room in ("usage", "billing", "relay")
+        for room in ("usage", "billing", "relay", "extensions/clickhouse")
         for path in (ROOT / room).rglob("*.py")
         if "migrations" not in path.parts
         for name in across(path.read_text(), ".".join(path.relative_to(ROOT).with_suffix("").parts))
