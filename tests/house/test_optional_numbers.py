@@ -321,7 +321,7 @@ def asked_for_truth() -> Counter[str]:
 _EXCEPTIONS: Final[Mapping[str, str]] = {
     "billing/credits/codes.py:_give batch.credit_days": "credit lives for a day at least",
     "billing/prices/rate_changes.py:RateChange.permille self.before": "it is divided by",
-    "billing/prices/rate_changes.py:fell_by_more_than_half change.before": "nothing is below 0",
+    "billing/prices/second_person.py:fell_by_more_than_half change.before": "nothing is below 0",
     "dialects/anthropic/request/encode.py:_RequestWriter.__init__ upstream.output_cap": (
         "an answer has a token at least, others are refused"
     ),

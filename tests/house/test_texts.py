@@ -379,7 +379,7 @@ KEPT = frozenset({
     "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
     "Esc", "English", "PostgreSQL", "ClickHouse", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB",
-    "GB", "TB", "Midjourney", "Suno", "midjourney", "suno", "kling", "jimeng",
+    "GB", "TB", "Midjourney", "Suno", "midjourney", "suno", "kling", "jimeng", "clickhouse",
 })  # fmt: skip
 # Names and code in hints and examples, kept only as a whole: `Top P` is a parameter, and a `Top`
 # that stands alone is a word left over.
