@@ -221,7 +221,7 @@ def writers() -> Iterator[tuple[str, Any]]:
         if not of_api and not where.startswith("api/") and methods_of(view) & UNSAFE:
             yield name or where, view
     for name, app in get_commands().items():
-        if app in ROOMS:
+        if app in ROOMS or app.startswith("extensions."):
             yield f"manage.py {name}", type(load_command_class(app, name)).handle
 
 
