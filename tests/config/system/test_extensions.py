@@ -2,6 +2,9 @@
 whole, and the hub starts."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from lib.extensions.extension import Extension
 from tests.runner.databases import own_database
-from tests.support.extensions import FreshHub, ask, install
+from tests.support.extensions import ROOT, SETTINGS, FreshHub, ask, install
 
 # An extension with every part.
 WHOLE = {
@@ -279,3 +282,19 @@ def test_class_fits_on_a_screen() -> None:
     text = Path(__import__(Extension.__module__, fromlist=["x"]).__file__ or "").read_text()
     assert len(text.splitlines()) <= 60
     assert text.count('"""\n') - 2 >= len(Extension.__dataclass_fields__)
+
+
+def test_ours_load_where_a_worker_begins() -> None:
+    """Celery reads the jobs before Django's setup, when no model can be imported."""
+    question = (
+        "import config.celery, json; from config.jobs.schedule import JOBS; "
+        "from lib.extensions.installed import installed; "
+        "print(json.dumps([{one.name: one.error for one in installed()}, list(JOBS)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", question], cwd=ROOT, check=True, capture_output=True, text=True,
+        env=os.environ | SETTINGS | {"CLICKHOUSE_URL": "http://127.0.0.1:9"},
+    )  # fmt: skip
+    errors, jobs = json.loads(done.stdout)
+    assert set(errors.values()) == {""}
+    assert "extensions.clickhouse.tasks.send_to_clickhouse" in jobs
