@@ -160,7 +160,8 @@ def _measure_all(ground: Ground, results: Results, pace: Pace, until: float) -> 
     if not pace.quick:
         for name in held:
             if name in names and (NEUTRAL, name) not in results.failed:
-                _course(ground, results, name)
+                figures = _fresh(ground, results, NEUTRAL, name, memory_course)
+                _say(f"  {NEUTRAL}: {name} {figures}")
         for name, provider in PROVIDERS.items():
             measure = partial(kill_in_the_middle, ground.folder, ground.fake, provider)
             figures = _tried(results, KILLED, name, measure)
@@ -210,29 +211,28 @@ def _neutral(ground: Ground, results: Results, system: System, pace: Pace) -> No
         _say(f"  {NEUTRAL}: {system.name} {figures}")
 
 
-def _course(ground: Ground, results: Results, name: str) -> None:
-    """The memory of a system that was just started, before, during and after a load."""
+def _fresh(
+    ground: Ground,
+    results: Results,
+    work: str,
+    name: str,
+    measure: Callable[[Ground, System], Figures],
+) -> Figures | None:
+    """Measure a system that was just started."""
 
     def started() -> Figures:
         with OPENERS[name](ground) as system:
-            return memory_course(ground, system)
+            return measure(ground, system)
 
-    figures = _tried(results, NEUTRAL, name, started)
-    results.add(NEUTRAL, name, figures or {})
-    _say(f"  {NEUTRAL}: {name} {figures}")
+    figures = _tried(results, work, name, started)
+    results.add(work, name, figures or {})
+    return figures
 
 
 def _memory(ground: Ground, results: Results, name: str) -> None:
-    """Of a system that was just started."""
-
-    def started() -> Figures:
-        with OPENERS[name](ground) as system:
-            return memory(ground, system)
-
-    figures = _tried(results, MEMORY, name, started)
+    figures = _fresh(ground, results, MEMORY, name, memory)
     if figures is None:
         return
-    results.add(MEMORY, name, figures)
     at = f"kb_at_{OPEN_STREAMS[-1]}."
     messages = [
         f"{part[len(at) :]} {kb:.0f}" for part, kb in figures.items() if part.startswith(at)
