@@ -24,8 +24,8 @@ class TrialCreditChange(RequestBody):
     )
     once: Literal["domain", "person"] | None = Field(
         None,
-        description="`domain`: once for an email domain, but for each person of a public email "
-        "provider. `person`: once for each person.",
+        description="`domain`: once for each email domain, and at a public email provider once for "
+        "each person. `person`: once for each person.",
     )
     days: int | None = Field(
         None,

@@ -43,23 +43,25 @@ class ChannelSettings(TypedDict, total=False):
     the API, files, exports and the page's form use it."""
 
     provider: Annotated[str, Field(max_length=40)]
-    base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]
+    base_url: Annotated[
+        Url, Words(reference="The address of the API. Empty: the provider's usual address.")
+    ]
     proxy_url: Annotated[
         Url,
         Words(
-            reference="http://host:port or socks5://host:port. A change of it, of the provider, "
-            "the base URL or the trusted authorities removes all stored secrets."
+            reference="http://host:port or socks5://host:port. If you change the proxy, the "
+            "provider, the base URL or the trusted authorities, Weir removes all stored secrets."
         ),
     ]
     ca_bundle: Annotated[
-        Pem, Words(reference="Authorities that are trusted instead of the system's.")
+        Pem, Words(reference="Certificate authorities to trust instead of the system's.")
     ]
     client_cert: Annotated[Pem, Words(reference="Client certificate in PEM, with its chain.")]
     enabled: Annotated[Switch, Words(_("On"), _("Requests can use this channel."))]
     labels: Annotated[
         list[Label],
         Field(max_length=bounds.LABELS_MAX),
-        Words(reference="Your own words, by which channels are found and changed together."),
+        Words(reference="Your own labels, to find channels and change them together."),
     ]
     priority: Annotated[Priority, Words(_("Priority"), _("Lower is tried first."))]
     weight: Annotated[
