@@ -32,7 +32,7 @@ class TrialCreditChange(RequestBody):
         ge=1,
         le=DAYS_MAX,
         strict=True,
-        description="After how many days it expires. `null`: never.",
+        description="After how many days the credit expires. `null`: never.",
     )
 
 

@@ -56,7 +56,7 @@ _DETAILS_IN: Final = {
     "video_tokens": _free_member(_INSIDE, "OpenRouter, Qwen"),
     "cache_creation_input_tokens": _meter("in_cache_write_5m", "Qwen"),
     "cache_creation.ephemeral_5m_input_tokens": _free_member(_TOLD_TWICE, "Qwen"),
-    "cache_type": _free_member("names the cache, whose tokens are counted", "Qwen"),
+    "cache_type": _free_member("names the cache; its tokens are priced", "Qwen"),
     "cached_creation_tokens": _free_member(_TOLD_TWICE, "New API"),
     "provisioned_tokens": _free_member(
         "counts tokens of capacity that was bought in advance", "Doubao"

@@ -111,7 +111,7 @@ class ChannelSettings(TypedDict, total=False):
         Words(
             _("Region"),
             _("Where the provider processes data, such as eu or us-east-1."),
-            reference="Where it is: `eu`, `us-east-1`. Empty: unknown.",
+            reference="The region of the channel, such as `eu` or `us-east-1`. Empty: unknown.",
         ),
     ]
     check_models_every_h: Annotated[
@@ -127,7 +127,7 @@ class ChannelSettings(TypedDict, total=False):
         Words(
             _("Balance"),
             _("Asked every 10 minutes with each key. Leave it off if the provider has none."),
-            reference="Where the balance of its keys is read.",
+            reference="The API from which Weir reads the balance of the channel's keys.",
             choices={
                 "none": _("Not read"),
                 "openrouter": _("OpenRouter: credits of the account"),

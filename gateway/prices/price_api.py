@@ -59,8 +59,8 @@ _REPLACES = (
     "is a different one by now."
 )
 _RATES = (
-    "USD per million tokens, characters or milliseconds, per minute of a session, otherwise per "
-    "unit; exact decimals."
+    "Rates in USD, as exact decimals: per million tokens, characters or milliseconds, per minute "
+    "of a session, and per unit of any other meter."
 )
 
 

@@ -193,6 +193,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
         "integer, integer, duration",
-        _("The key's limit of requests per minute. The same with -tokens instead of -requests."),
+        _(
+            "The key's limit of requests per minute. Headers with -tokens instead of -requests "
+            "show its limit of tokens."
+        ),
     ),
 )
