@@ -151,7 +151,7 @@ class Provider:
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
     `models_origin` is where the list of models is, from the origin of everything else.
     `signer` signs each request with a key in parts (`access|secret`), of which there are at most
-    `key_parts_max`; `source` reads the keys by which temporary credentials are fetched.
+    `key_parts_max`; `credential_source` reads the keys by which temporary credentials are fetched.
     `place` makes the base URL of a region and a project.
     `media_tokens_max` bounds the tokens of one content part of each kind for a
     hold; where a provider's figures are unknown, OpenAI's are used. `hosted_tools` are its own

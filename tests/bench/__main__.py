@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,13 +26,13 @@ from tests.bench.killed import KILLED, PROVIDERS, kill_in_the_middle
 from tests.bench.measure import Figures, memory, slot
 from tests.bench.neutral import NEUTRAL, clean_streams, memory_course, sweep
 from tests.bench.page import PAGE, with_kept
-from tests.bench.process import BenchError, Process
+from tests.bench.process import BenchError
+from tests.bench.provider import started_provider
 from tests.bench.report import About, render, summary
 from tests.bench.results import Results
 from tests.bench.systems import DIRECT, INSTALLED, NGINX, OPENERS, PEERS, WEIR, Ground, System
 from tests.bench.targets import IDLE, MEMORY
 from tests.bench.works import FULL, INSTALLED_WORK, OPEN_STREAMS, QUICK, WORKS, Pace
-from tests.fakes.upstream import FakeUpstream
 
 _FILES_NEEDED = 3 * max(OPEN_STREAMS)
 
@@ -77,7 +77,7 @@ def _bench(pace: Pace, out: Path | None) -> int:
     with tempfile.TemporaryDirectory(prefix="run-", dir=peers.cache()) as name:
         folder = Path(name)
         sync_us = machine.sync_us(folder)
-        with _provider(folder) as fake, hub.database(folder) as (dsn, postgres):
+        with started_provider(folder) as fake, hub.database(folder) as (dsn, postgres):
             ground = Ground(fake, dsn, postgres, folder)
             others = machine.Others()
             version, books = _measure_all(ground, results, pace, began + pace.seconds)
@@ -110,25 +110,6 @@ def _install_peers(results: Results) -> None:
         except peers.Missing as why:
             results.missing[name] = str(why)
             _say(f"  {name} is not measured: {why}")
-
-
-@contextmanager
-def _provider(folder: Path) -> Iterator[FakeUpstream]:
-    """The fake provider in a process of its own."""
-    books = folder / "provider"
-    log = folder / "provider.log"
-    command = [sys.executable, "-m", "tests.fakes.upstream", "--books", str(books)]
-    process = Process([*command, "--name", "bench", "--no-fsync"], log, folder=hub.ROOT)
-    try:
-        end = time.monotonic() + 20
-        while not log.read_text().strip().isdecimal():
-            process.check_alive()
-            if time.monotonic() > end:
-                raise BenchError("the fake provider does not start")
-            time.sleep(0.05)
-        yield FakeUpstream("bench", books_dir=books, port=int(log.read_text()))
-    finally:
-        process.stop()
 
 
 def _measure_all(ground: Ground, results: Results, pace: Pace, until: float) -> tuple[str, str]:

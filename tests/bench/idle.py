@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 # What stands in the command of a part.
 _PARTS: Final = {
     "stack.model.server": "model",
-    "uvicorn": "web process",
+    "config.asgi:application": "web process",
     " worker": "worker",
     " beat": "scheduler",
     "bin/postgres": "Postgres",
@@ -42,8 +42,7 @@ class Use(NamedTuple):
 
 
 def main(root: int, seconds: float) -> None:
-    parts = {pid: part_of(command_line(pid).replace("\0", " ")) for pid in _children(root)}
-    parts[root] = "all"
+    parts = {**parts_of(root), root: "all"}
     before = {pid: cpu_ns([pid]) for pid in parts}
     time.sleep(seconds)
     used = [Use(part, cpu_ns([pid]) - before[pid], memory_kb([pid])) for pid, part in parts.items()]
@@ -83,6 +82,11 @@ def measure(
         used = {part: cpu_ns([pid]) - before[part] for part, pid in parts.items()}
     costs = {part: ns / 1e6 / measured_s for part, ns in used.items()}
     return {**costs, "all": sum(costs.values())}
+
+
+def parts_of(root: int) -> dict[int, str]:
+    """What part of an installation each process is that `root` has started, by its pid."""
+    return {pid: part_of(command_line(pid).replace("\0", " ")) for pid in _children(root)}
 
 
 def part_of(command: str) -> str:

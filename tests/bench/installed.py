@@ -39,8 +39,11 @@ class Installation:
     def roots(self) -> tuple[int, ...]:
         return (self.process.pid,)
 
-    def unsummed(self) -> int:
-        """How many requests are in no sum yet."""
+    def await_sums(self) -> None:
+        """Return when every request is in a sum. BenchError."""
+        _await(self.process, lambda: self._unsummed() == 0, _SUMMED_S, "requests are not summed up")
+
+    def _unsummed(self) -> int:
         (row,) = self.hub.rows(
             "SELECT (SELECT count(*) FROM usage_usagerecord WHERE final)"
             " - (SELECT coalesce(sum(requests), 0) FROM usage_rollup) AS left_over"
@@ -89,12 +92,7 @@ def loaded(installation: Installation, pace: Pace, idle_percent: float) -> Figur
     # What a job costs each time that it runs is shared out among many requests.
     load = replace(load, warm_s=0.0, seconds=_SLOTS * load.seconds)
     taken = run(installation.target, load)
-    _await(
-        installation.process,
-        lambda: installation.unsummed() == 0,
-        _SUMMED_S,
-        "requests are not summed up",
-    )
+    installation.await_sums()
     used_ns = cpu_ns(installation.roots) - before
     idle_ns = (time.monotonic() - began) * idle_percent * 1e7
     installation.hub.assert_books_balance()

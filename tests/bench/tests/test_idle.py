@@ -4,7 +4,7 @@ from tests.bench.idle import Use, part_of, table
 def test_parts_are_told_by_their_commands() -> None:
     commands = {
         "python -m stack.model.server 4000": "model",
-        "python -m uvicorn config.asgi:application": "web process",
+        "python -m stack.processes.gate 9 --app-dir /x config.asgi:application": "web process",
         "python -m celery --app config.celery --quiet worker --pool threads": "worker",
         "/x/bin/postgres -D /data": "Postgres",
         "python -m another": "python -m another",
