@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
-from billing.balances import balances
+from billing.balances.credit_line import set_credit_line
 from billing.credits import codes, credits
 from billing.topups import automatic, topups
 from billing.trials import trials
@@ -253,7 +253,7 @@ BLANK: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Writes of an amount, done one after the other.
 STEPS: Final[Mapping[str, Callable[[World, int], object]]] = {
-    "set_credit_line": lambda w, nano: balances.set_credit_line(w.people.acme, nano, actor=w.dora),
+    "set_credit_line": lambda w, nano: set_credit_line(w.people.acme, nano, actor=w.dora),
     "set_low_balance": lambda w, nano: low_balance.set_low_balance(w.alice, w.people.acme, nano),
     "set_automatic": lambda w, nano: automatic.set_automatic(
         w.alice, w.people.acme, enabled=False, below_nano=0, amount_nano=nano

@@ -144,6 +144,7 @@ PATTERNS: Final = (
     "billing/holds/unsettled_holds.py",
     "billing/holds/usage_corrections.py",
     "billing/balances/balances.py",
+    "billing/balances/credit_line.py",
     "gateway/media_tasks/media_tasks.py",
     "gateway/breaker/breaker.py",
     "gateway/breaker/retry_budget.py",
