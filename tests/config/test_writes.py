@@ -50,7 +50,7 @@ NO_EVENT: Final = {
     "gateway.prices.upstream_prices.upstream_prices.check_prices",
     "playground.attachments.attachments.add_bytes",
     "playground.attachments.attachments.add_file",
-    "playground.compare.compare.cast_vote",
+    "playground.compare_page.compare.cast_vote",
     "playground.chats.export_import.import_conversations",
     "playground.media.media.begin_media",
     "playground.payers.paying.choose_default_payer",

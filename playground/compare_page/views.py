@@ -25,8 +25,8 @@ from lib.tables.table import Column as TableColumn
 from lib.tables.table import Filter, Table
 from playground.answers.events import PartialAnswer
 from playground.chats.desk import desk_context
-from playground.compare import compare
 from playground.compare.rules import Ranking, word_difference
+from playground.compare_page import compare
 from playground.conversations.conversations import access_batch, access_conversation, access_message
 from playground.messages import page
 from playground.models import Conversation, Message, Run, RunState
