@@ -10,7 +10,8 @@ from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import ErrorKind, clean_upstream
 from dialects.json.raw_json import as_text
 from dialects.openai.codec import ChatCompletionsCodec
-from dialects.upstream_errors.upstream_errors import UpstreamFault, describe, retry_after_ms
+from dialects.upstream_errors.retry_after import retry_after_ms
+from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 
 Meaning = tuple[ErrorKind, str]
 # Kind, and row of the fault table.
