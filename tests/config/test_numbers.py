@@ -279,6 +279,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.subscriptions.subscriptions": {
         "_DAY": "1 day, 0:00:00",
     },
+    "billing.topups.automatic": {
+        "AUTOMATIC_A_DAY": "5",
+    },
     "billing.topups.processors.stripe": {
         "_TOLERANCE_S": "300",
     },
@@ -286,7 +289,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "NANO_PER_MINOR": "10000000",
         "TOP_UP_MIN_NANO": "5000000000",
         "TOP_UP_MAX_NANO": "10000000000000",
-        "AUTOMATIC_A_DAY": "5",
     },
     "billing.wallets.pace": {
         "DAYS": "7",

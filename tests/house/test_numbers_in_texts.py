@@ -14,7 +14,7 @@ from accounts.sign_up.first_run import SET_UP_LINK
 from billing import idempotency
 from billing.credits import codes
 from billing.safeguards.rules import TOGETHER
-from billing.topups import rules as payment
+from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
 from dialects.endpoints import client_secrets
@@ -145,7 +145,7 @@ _SAYS: Final = [
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
         "templates/billing/wallets/wallet.html",
-        f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
+        f"At most {_WORDS[AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channel_setup/edit_forms.py", _SHARE),
