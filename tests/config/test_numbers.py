@@ -24,6 +24,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SHOWN_FIRST": "12",
         "_SHOWN_LAST": "4",
     },
+    "accounts.guards.recent_sign_in": {
+        "RECENT_SIGN_IN": "0:15:00",
+    },
     "accounts.keys.keys": {
         "GRACE_HOURS": "24",
         "GRACE_HOURS_MAX": "168",
@@ -64,7 +67,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "IDLE": "12:00:00",
         "IDLE_OPERATOR": "1:00:00",
         "ABSOLUTE": "7 days, 0:00:00",
-        "RECENT_SIGN_IN": "0:15:00",
     },
     "accounts.sessions.sessions": {
         "_SEEN_EACH": "0:01:00",

@@ -33,6 +33,7 @@ PATTERNS: Final = (
     "accounts/names/labels.py",
     "accounts/roles/rules.py",
     "accounts/sessions/devices.py",
+    "accounts/guards/recent_sign_in.py",
     "accounts/sessions/rules.py",
     "accounts/sign_in/rules.py",
     "accounts/throttle/throttle.py",
