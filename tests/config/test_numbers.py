@@ -104,11 +104,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_LEEWAY_S": "30",
     },
     "accounts.single_sign_on.rules": {
-        "SUBJECT_MAX": "191",
-    },
-    "accounts.single_sign_on.single_sign_on": {
         "RULES_MAX": "50",
         "DOMAINS_MAX": "20",
+        "SUBJECT_MAX": "191",
     },
     "billing.credits.code_format": {
         "RANDOM_BYTES": "28",
