@@ -422,9 +422,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_KNOWN_MAX": "4096",
         "_UNPRICED_AN_HOUR": "20",
     },
-    "relay.hold_sizes.estimate": {
-        "_UNCAPPED_TIMES": "4",
-    },
     "relay.holds.place_hold": {
         "_ADMISSION_TRIES": "4",
         "_SCARCE": "16",
@@ -437,6 +434,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.hold_sizes.rules": {
         "OUTPUT_CAP_MIN": "16",
+        "THINKING_TOKENS": "32000",
+        "UNSEEN_TOKENS": "200000",
+        "UNCAPPED_TIMES": "4",
     },
     "relay.ledger.journal": {
         "_SLOT_BYTES": "2048",
@@ -484,10 +484,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.requests.sessions": {
         "_TEXT_MAX": "65536",
-    },
-    "relay.routing.routing": {
-        "_THINKING_TOKENS": "32000",
-        "_UNSEEN_TOKENS": "200000",
     },
     "usage.books.charge_check": {
         "_ROWS": "5000",
