@@ -32,8 +32,6 @@ from relay.operations.unary import (
 from relay.requests.invocation import Invocation
 
 METER: Final = "session_minutes"
-STRETCH_MS: Final = 60_000
-"""The length of a stretch of a connection: each is a request."""
 
 # The limits of a model that is not in the catalogue.
 _CONTEXT: Final = 128_000
@@ -43,7 +41,7 @@ _OUTPUT: Final = 16_384
 class StretchBound(NamedTuple):
     """A stretch of time is billed for at most its length."""
 
-    ms: int = STRETCH_MS
+    ms: int
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         return {METER: session_minutes(self.ms)} if METER in rates else None
@@ -133,9 +131,9 @@ def backend_bound(snapshot: Snapshot, model: str, output_max: int | None) -> Bac
     )
 
 
-def live_invocation(invocation: Invocation, model: str) -> Invocation:
-    """Return the invocation of a connection with this model."""
-    unary = Live(StretchBound())
+def live_invocation(invocation: Invocation, model: str, first: StretchBound) -> Invocation:
+    """Return the invocation of a connection with this model, whose first stretch is `first`."""
+    unary = Live(first)
     return msgspec.structs.replace(invocation, target=Target(model), unary=unary)
 
 
