@@ -7,7 +7,8 @@ import msgspec
 
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.errors.errors import ErrorKind, clean_upstream
+from dialects.errors.errors import ErrorKind
+from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.upstream_errors.retry_after import retry_after_ms

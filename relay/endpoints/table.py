@@ -20,7 +20,8 @@ from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec

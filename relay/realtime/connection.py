@@ -14,7 +14,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from dialects.errors.errors import RequestFault, clean_upstream, message_of
+from dialects.errors.errors import RequestFault, message_of
+from dialects.errors.masking import clean_upstream
 from dialects.media.sound import duration_quantities, token_quantities
 from dialects.realtime import realtime
 from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings

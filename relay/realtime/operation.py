@@ -10,7 +10,8 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.json.body import read_body
 from dialects.media.passed_answer import PassedAnswer
 from dialects.realtime import realtime

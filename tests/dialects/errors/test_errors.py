@@ -9,14 +9,10 @@ from dialects.errors.errors import (
     KINDS,
     ErrorKind,
     RequestFault,
-    clean_upstream,
     detail_of,
-    mask_members,
-    mask_upstream,
-    mask_value,
     message_of,
-    quote_value,
 )
+from dialects.errors.masking import clean_upstream, mask_members, mask_upstream, mask_value, quote_value
 
 
 def test_every_kind_has_a_row() -> None:
