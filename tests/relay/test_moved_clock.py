@@ -62,7 +62,7 @@ def test_the_server_cuts_no_running_answer() -> None:
 
     async def run() -> None:
         protocol, transport = connect(stream)
-        await asyncio.sleep(server._HEAD_S - 1)
+        await asyncio.sleep(server.HEAD_S - 1)
         protocol.data_received(REQUEST)
         for n in (1, 2):
             if n == 2:
@@ -87,7 +87,7 @@ def test_server_closes_an_idle_connection(sent: bytes) -> None:
 
     async def run() -> None:
         protocol, transport = connect(nothing)
-        limit_s = server._HEAD_S
+        limit_s = server.HEAD_S
         if sent:
             protocol.data_received(sent)
         if sent == REQUEST:
