@@ -4,8 +4,8 @@
        any --Stop, from any process--> stopped      (the relay's iterator is closed)
        any --heartbeat lost--> interrupted          (by any process that notices)
 
-A provider accepts a video, a song or a Midjourney picture within seconds, and creates it later. The
-run then has ended, and the page follows its task.
+A provider accepts a video, or the task of a service, within seconds, and creates it later. The run
+then has ended, and the page follows its task.
 """
 
 import asyncio
