@@ -18,7 +18,7 @@ from dialects.anthropic.cloud_clients import (
 )
 from dialects.chat.chat import Dialect
 from dialects.endpoints.bedrock_count import BedrockCountCodec
-from relay.config import BODY_BYTES_MAX
+from relay.requests.body import BODY_BYTES_MAX
 from relay.endpoints.generation import count_tokens, generate
 from relay.front.request import Endpoint
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.providers.task_service import TaskService
 from relay.catalogue.snapshot import Snapshot
-from relay.config import BODY_BYTES_MAX
+from relay.requests.body import BODY_BYTES_MAX
 from relay.context.context import Parts
 from relay.credentials.keys import Principal
 from relay.endpoints.generation import generate

@@ -28,7 +28,7 @@ from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
 from gateway.channels.passthrough.rules import METHODS, ROOT
 from lib.extensions.installed import extend
-from relay.config import BODY_BYTES_MAX as _BODY
+from relay.requests.body import BODY_BYTES_MAX as _BODY
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows

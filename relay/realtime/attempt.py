@@ -9,7 +9,7 @@ from dialects.realtime.fixed_settings import FixedSettings
 from lib.ids import id_text
 from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
-from relay.config import CONNECTION_S
+from relay.realtime.connection_life import CONNECTION_S
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer

@@ -19,7 +19,7 @@ from dialects.realtime.realtime import SpokenResponse
 from dialects.usage.usage import Quantities
 from lib.process.asgi import Scope
 from relay.catalogue.snapshot import Snapshot
-from relay.config import CONNECTION_S
+from relay.realtime.connection_life import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret

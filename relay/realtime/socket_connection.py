@@ -15,7 +15,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from lib.process.waiting import timeout
-from relay.config import CONNECTION_IDLE_S, CONNECTION_S
+from relay.realtime.connection_life import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer

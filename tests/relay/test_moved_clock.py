@@ -13,7 +13,8 @@ from websockets.protocol import State
 from config.server import protocol as server
 from config.server import websocket as server_socket
 from lib.process.waiting import timeout
-from relay.config import HEARTBEAT_S, USAGE_AFTER_TEXT_S
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
+from relay.upstream.websocket import HEARTBEAT_S
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import KeepAlive
 from relay.front.request import ClientWatch

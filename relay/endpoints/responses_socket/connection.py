@@ -35,7 +35,7 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
-from relay.config import CONNECTION_IDLE_S, CONNECTION_S
+from relay.realtime.connection_life import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer

@@ -25,7 +25,8 @@ from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Snapshot
-from relay.config import CONNECTION_IDLE_S, USAGE_AFTER_TEXT_S
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
+from relay.realtime.connection_life import CONNECTION_IDLE_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.error_answers import answer_to
