@@ -405,6 +405,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SLACK_MS": "10000",
     },
     "relay.realtime.live.stretches": {
+        "FULL_STRETCH": "StretchBound(ms=60000)",
         "LEAD_MS": "5000",
         "MARGIN_MS": "2000",
     },
@@ -483,6 +484,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECRET_CHARACTERS_MIN": "8",
     },
     "relay.requests.sessions": {
+        "NAME_LENGTH": "128",
         "_TEXT_MAX": "65536",
     },
     "usage.books.charge_check": {
