@@ -1,7 +1,6 @@
 """The meaning of an upstream's error."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

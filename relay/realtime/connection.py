@@ -22,8 +22,8 @@ from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings
 from dialects.realtime.realtime import ClientEvent, ServerEvent
 from dialects.streams.model_alias import name_answer
 from lib.process.waiting import timeout
-from relay.catalogue.snapshot import Snapshot
 from relay.answers.abandoned import USAGE_AFTER_TEXT_S
+from relay.catalogue.snapshot import Snapshot
 from relay.context.context import RequestContext
 from relay.counting.own_count import UsageEvidence
 from relay.downstream.downstream import ErrorAnswer

@@ -19,7 +19,6 @@ from dialects.realtime.realtime import SpokenResponse
 from dialects.usage.usage import Quantities
 from lib.process.asgi import Scope
 from relay.catalogue.snapshot import Snapshot
-from relay.realtime.connection_life import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret
@@ -33,6 +32,7 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.hold_sizes import first_bound
 from relay.requests.invocation import Invocation
 

@@ -29,15 +29,15 @@ from playground.answers import events
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
-from relay.realtime.connection_life import CONNECTION_S
-from relay.requests import body as relay_body
-from relay.upstream.websocket import EVENT_BYTES_MAX
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
+from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.live.connection_time import SLACK_MS
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
+from relay.requests import body as relay_body
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from relay.requests.labels import TAGS_MAX
+from relay.upstream.websocket import EVENT_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation

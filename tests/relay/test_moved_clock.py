@@ -14,7 +14,6 @@ from config.server import protocol as server
 from config.server import websocket as server_socket
 from lib.process.waiting import timeout
 from relay.answers.abandoned import USAGE_AFTER_TEXT_S
-from relay.upstream.websocket import HEARTBEAT_S
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import KeepAlive
 from relay.front.request import ClientWatch
@@ -23,6 +22,7 @@ from relay.upstream import turn_socket
 from relay.upstream import websocket as upstream_socket
 from relay.upstream.connection_pool import KEEP_ALIVE_S, ConnectionPool
 from relay.upstream.http1 import Connection
+from relay.upstream.websocket import HEARTBEAT_S
 from tests.config.server.test_protocol import Transport, body, connect, start
 from tests.house.moving_clock import run_moving
 from tests.relay.upstream.test_http1 import HEAD, LOOPBACK, WAITS, Failed

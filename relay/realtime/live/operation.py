@@ -16,7 +16,6 @@ from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from relay.catalogue.snapshot import Snapshot
-from relay.realtime.connection_life import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.operations.unary import (
@@ -29,6 +28,7 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.realtime.connection_life import CONNECTION_S
 from relay.requests.invocation import Invocation
 
 METER: Final = "session_minutes"

@@ -12,7 +12,13 @@ from dialects.errors.errors import (
     detail_of,
     message_of,
 )
-from dialects.errors.masking import clean_upstream, mask_members, mask_upstream, mask_value, quote_value
+from dialects.errors.masking import (
+    clean_upstream,
+    mask_members,
+    mask_upstream,
+    mask_value,
+    quote_value,
+)
 
 
 def test_every_kind_has_a_row() -> None:
