@@ -12,6 +12,7 @@ from websockets.protocol import State
 
 from config.server import protocol as server
 from config.server import websocket as server_socket
+from config.server.head_limits import HEAD_S
 from lib.process.waiting import timeout
 from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.downstream.deadline import Deadline
@@ -63,7 +64,7 @@ def test_the_server_cuts_no_running_answer() -> None:
 
     async def run() -> None:
         protocol, transport = connect(stream)
-        await asyncio.sleep(server.HEAD_S - 1)
+        await asyncio.sleep(HEAD_S - 1)
         protocol.data_received(REQUEST)
         for n in (1, 2):
             if n == 2:
@@ -88,7 +89,7 @@ def test_server_closes_an_idle_connection(sent: bytes) -> None:
 
     async def run() -> None:
         protocol, transport = connect(nothing)
-        limit_s = server.HEAD_S
+        limit_s = HEAD_S
         if sent:
             protocol.data_received(sent)
         if sent == REQUEST:
