@@ -19,11 +19,10 @@ from config.jobs.runs import job_states
 from config.models import ProcessReport
 from config.processes.processes import read_processes
 from gateway.health.figures import ChannelFigures
+from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
 from gateway.health.traffic import (
-    DURATION_MS,
-    FIRST_TOKEN_MS,
     count_new_records,
     damaged_records,
     log_lines_dropped,

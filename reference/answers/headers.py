@@ -5,14 +5,9 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.page import Field
-from usage.sessions.sources import (
-    AGENT_HEADERS,
-    CAP_HEADER,
-    NAME_LENGTH,
-    PARENT_SESSION_HEADERS,
-    PREFIX,
-    SOURCES,
-)
+from relay.requests.session_prefix import PREFIX
+from relay.requests.sessions import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
+from usage.sessions.sources import CAP_HEADER
 from usage.sessions.words import SENDERS
 
 SENT: Final[tuple[Field, ...]] = (
