@@ -409,7 +409,7 @@ BOUNDS: Final[dict[str, Bound]] = {
 # Bounds that need more around them, and the test that goes up to them.
 ELSEWHERE: Final = {
     # So few are one batch whichever bound holds: it is not asked for.
-    "relay/ledger/queue.py:take:SHARED_BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
+    "relay/ledger/batching.py:take:SHARED_BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
     "dialects/endpoints/auth_tokens.py:_read_mask:_PATHS_MAX": (
