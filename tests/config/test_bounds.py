@@ -327,7 +327,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/members/pseudonym.py:_replace_name:_WORD_MIN": Bound(
         lambda _, n: replaces_name(n), 3, None
     ),
-    "accounts/sign_up/sign_up.py:_validate_domains:DOMAINS_MAX": Bound(list_domains, None, 100),
+    "accounts/sign_up/listed_domains.py:validate_domains:DOMAINS_MAX": Bound(
+        list_domains, None, 100
+    ),
     "billing/limits/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
     "billing/limits/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
         lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),

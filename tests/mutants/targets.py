@@ -43,6 +43,8 @@ PATTERNS: Final = (
     "accounts/sessions/store.py",
     "accounts/sessions/sessions.py",
     "accounts/sign_up/first_run.py",
+    "accounts/sign_up/conditions.py",
+    "accounts/sign_up/listed_domains.py",
     "accounts/sign_up/sign_up.py",
     "accounts/sign_on_connections/connections.py",
     "accounts/sign_in/sign_in.py",
