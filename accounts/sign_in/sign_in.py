@@ -35,7 +35,7 @@ from accounts.sessions.security_changes import (
 )
 from accounts.sign_in import rules
 from accounts.sign_on_connections import connections as sign_on_connections
-from accounts.sign_up import sign_up
+from accounts.sign_up import listed_domains, sign_up
 from accounts.throttle import try_counts
 from accounts.throttle.throttle import limits_of_failures
 from lib import clock
@@ -175,7 +175,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             text = gettext("Single sign-on failed. Start again from the sign-in page.")
             raise AccessDenied(text)
         # Join after the address is confirmed, and before the sign-in is recorded.
-        sign_up.join_by_domain(user)
+        listed_domains.join_by_domain(user)
         super().login(request, user)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:

@@ -25,6 +25,7 @@ from accounts.sessions.security_changes import network_of_request
 from accounts.sign_in import sign_in
 from accounts.sign_in.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
 from accounts.sign_up import sign_up
+from accounts.sign_up.conditions import current_mode
 from accounts.throttle import try_counts
 from accounts.throttled_forms.throttled_forms import throttle_view
 
@@ -47,10 +48,10 @@ class SignUpView(allauth.SignupView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        return {**context, "invited": invitations.is_invited(self.request), "mode": sign_up.mode()}
+        return {**context, "invited": invitations.is_invited(self.request), "mode": current_mode()}
 
     def closed(self) -> HttpResponse:
-        context = {"by_invitation": sign_up.mode() == SignUpMode.INVITE}
+        context = {"by_invitation": current_mode() == SignUpMode.INVITE}
         return render(self.request, self.template_name_signup_closed, context)
 
     def form_valid(self, form: SignupForm) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
 from accounts.guards.reauthentication import check_signed_in_recently
-from accounts.sign_up import sign_up
+from accounts.sign_up import listed_domains, sign_up
 from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
@@ -38,7 +38,7 @@ class SignUpChange(RequestBody):
         "network's fourth password reset within an hour.",
     )
     domains: list[SignUpDomainIn] | None = Field(
-        None, max_length=sign_up.DOMAINS_MAX, description="Replaces the whole list."
+        None, max_length=listed_domains.DOMAINS_MAX, description="Replaces the whole list."
     )
 
 

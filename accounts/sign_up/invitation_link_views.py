@@ -22,6 +22,7 @@ from accounts.members.invitation_views import teams_text
 from accounts.members.invitations import InvitationEnded, state_of
 from accounts.models import Invitation, SignUpMode, User
 from accounts.sign_up import sign_up
+from accounts.sign_up.conditions import current_mode
 from accounts.throttled_forms.throttled_forms import throttle_view
 from lib import clock
 from lib.htmx import see_other
@@ -44,7 +45,7 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
         return _show_ended_invitation(request, state)
     user = request.user if isinstance(request.user, User) else None
     known = User.objects.filter(email__iexact=offered.email).exists()
-    new = mailed and not known and sign_up.mode() != SignUpMode.OFF
+    new = mailed and not known and current_mode() != SignUpMode.OFF
     form = NewPersonForm(request.POST or None) if new and user is None else None
     wrong = ""
     if request.method == "POST":

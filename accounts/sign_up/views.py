@@ -22,7 +22,8 @@ from accounts.guards.guards import operator_page, public
 from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.members.forms import NewPersonForm
 from accounts.organisations.choices import pick_organisation
-from accounts.sign_up import sign_up
+from accounts.sign_up import listed_domains, sign_up
+from accounts.sign_up.conditions import sends_letters
 from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from accounts.throttled_forms.throttled_forms import throttle_view
@@ -38,7 +39,7 @@ def _domain_input() -> forms.TextInput:
 
 
 def _role_select() -> forms.Select:
-    names = [(role.value, ROLE_NAMES[role.value]) for role in sign_up.ROLES]
+    names = [(role.value, ROLE_NAMES[role.value]) for role in listed_domains.ROLES]
     return forms.Select(choices=[("", "–"), *names])
 
 
@@ -71,7 +72,7 @@ class SignUpSettingForm(forms.Form):
                 Cell("organisation", gettext_lazy("Organisation"), pick_organisation),
                 Cell("role", gettext_lazy("Role"), _role_select),
             ],
-            sign_up.split_line,
+            listed_domains.split_line,
             "{} = {}: {}".format,
         ),
     )
@@ -84,11 +85,11 @@ class SignUpSettingForm(forms.Form):
 )
 def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     described = sign_up.describe_settings()
-    initial = {**described, "domains": sign_up.domains_as_lines(described["domains"])}
+    initial = {**described, "domains": listed_domains.domains_as_lines(described["domains"])}
     form = SignUpSettingForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            domains = sign_up.domains_from_lines(form.cleaned_data["domains"])
+            domains = listed_domains.domains_from_lines(form.cleaned_data["domains"])
             sign_up.save_sign_up(
                 actor,
                 mode=form.cleaned_data["mode"],
@@ -100,7 +101,7 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("sign_up_settings")
-    context = {"form": form, "sends_emails": sign_up.sends_letters()}
+    context = {"form": form, "sends_emails": sends_letters()}
     status = 422 if form.errors else 200
     return render(request, "accounts/sign_up/sign_up_settings.html", context, status=status)
 

@@ -3,7 +3,7 @@
 from django import template
 
 from accounts.models import SignUpMode
-from accounts.sign_up import sign_up
+from accounts.sign_up.conditions import current_mode
 from billing.trials.trials import Offer, offer
 
 register = template.Library()
@@ -12,4 +12,4 @@ register = template.Library()
 @register.simple_tag
 def trial_offer() -> Offer | None:
     """Return the trial credit of a new organisation; None without, or where nobody creates one."""
-    return offer() if sign_up.mode() == SignUpMode.OPEN else None
+    return offer() if current_mode() == SignUpMode.OPEN else None

@@ -24,9 +24,8 @@ from lib.api.openapi import RequestBody, Schema
 from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
+from playground.erasure.access import erasable_part, find_erasure
 from playground.erasure.erasure import (
-    erasable_part,
-    find_erasure,
     open_keys,
     preview,
     receiver_named,

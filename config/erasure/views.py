@@ -36,11 +36,9 @@ from lib.files.zip_stream import stream_zip
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
+from playground.erasure.access import access_own_erasure, erasable_part, find_erasure
 from playground.erasure.erasure import (
     Preview,
-    access_own_erasure,
-    erasable_part,
-    find_erasure,
     obstacle_to,
     preview,
     receivers,

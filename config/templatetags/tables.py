@@ -12,7 +12,6 @@ Between it and `{% endtable %}` are the list's own parts. They see `row` and the
     {% bulk %}…{% endbulk %}          buttons and fields of the selected rows' form
 """
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,15 +19,13 @@ from typing import Any, Final
 from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.context import Context
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import conditional_escape, escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 
 from billing.currency.display import Nano, charge_places
 from billing.templatetags.money import money_price, money_request, money_total
-from config.templatetags.ui import ago, duration, icon
+from config.templatetags.ui import ago, duration, icon, list_time
 from lib.numbers.formatting import MISSING, group_digits
 from lib.tables.pages import TablePage
 from lib.tables.sources import Count
@@ -202,16 +199,6 @@ def _money(nano: Nano, text: str) -> str:
     return conditional_escape(text) if nano else format_html('<span class="faint">{}</span>', text)
 
 
-def _time(at: dt.datetime) -> str:
-    local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(timespec="seconds"),
-        date_format(local, "DATETIME_FORMAT"),
-        date_format(local, "MONTH_DAY_SECONDS_FORMAT"),
-    )
-
-
 @register.filter("badge")
 def _badge(value: Badge) -> str:
     """Return the badge of a state as lists show it, for a page that draws the cell itself."""
@@ -231,7 +218,7 @@ _SHOWN: Final[dict[str, Any]] = {
     "number": lambda value: escape(group_digits(value)),
     "price": lambda nano: _money(nano, money_price(nano)),
     "total": lambda nano: _money(nano, money_total(nano)),
-    "time": _time,
+    "time": list_time,
     "ago": ago,
     "duration": lambda milliseconds: escape(duration(milliseconds)),
     "badge": _badge,

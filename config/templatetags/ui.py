@@ -223,6 +223,18 @@ def ago(when: datetime | None, zone: str = "") -> SafeString:
     )
 
 
+def list_time(at: datetime) -> SafeString:
+    """Return a time as rows of lists show it: month, day and seconds. The title has the full
+    time."""
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        date_format(local, "DATETIME_FORMAT"),
+        date_format(local, "MONTH_DAY_SECONDS_FORMAT"),
+    )
+
+
 @register.filter
 def moment(text: str) -> str:
     """Format an ISO 8601 time of a fact for an email: date, time and time zone."""

@@ -3,18 +3,18 @@
 A route that names the model comes before a route whose pattern matches it, a longer pattern before
 a shorter one. Among equals a lower priority comes first. Among those, the order is drawn by weight
 from the caller's seed, so that the same seed always gives the same order, or it follows an
-operator's rule for the model (`tie_breaking.py`).
+operator's rule for the model (`tie_breaking.py`), such as their speed.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from billing.prices.name_patterns import matches
 from gateway.channel_order.retries import RETRIES
-from gateway.channel_order.tie_breaking import Ordering, order_candidates
+from gateway.channel_order.tie_breaking import STICKY, Pick, closeness
 from lib.id_types import UpstreamModelName
 from usage.requests.choices import SkipReason, Why
 
@@ -59,6 +59,16 @@ class Skipped(NamedTuple):
     wait_s: float = 0.0
 
 
+class Ordering(NamedTuple):
+    """How to order channels of equal rank: by `figures` (lower is better), or by `key`. A channel
+    without a figure counts as the best known one, so that it gets requests until it has a
+    figure."""
+
+    pick: Pick
+    figures: Mapping[str, float] = {}
+    key: bytes = b""
+
+
 def plan(
     model: str,
     routes: Iterable[Route],
@@ -82,7 +92,7 @@ def plan(
         if ordering is None or len(equals) == 1:
             in_order = _draw(equals, seed)
         else:
-            in_order = order_candidates(equals, ordering, lambda some: _draw(list(some), seed))
+            in_order = _order_by_rule(equals, ordering, seed)
         for route in in_order:
             upstream_model = UpstreamModelName(route.upstream_model or model)
             candidates.append(
@@ -121,6 +131,26 @@ def _closest(model: str, routes: Iterable[Route], skip: Collection[str] = ()) ->
 def _rank(route: Route) -> tuple[bool, int, int]:
     literal = len(route.model) - route.model.count("*")
     return ("*" in route.model, -literal, route.priority)
+
+
+def _order_by_rule(equals: list[Route], ordering: Ordering, seed: int) -> list[Route]:
+    """Return routes of equal rank in the order of the rule. Those with equal figures are drawn by
+    weight."""
+    if ordering.pick in STICKY:
+        return sorted(
+            equals,
+            key=lambda route: closeness(route.channel_id, route.weight, ordering.key),
+            reverse=True,
+        )
+    known = [
+        ordering.figures[route.channel_id]
+        for route in equals
+        if route.channel_id in ordering.figures
+    ]
+    best = min(known, default=0.0)
+    figure = {route.channel_id: ordering.figures.get(route.channel_id, best) for route in equals}
+    drawn = _draw(equals, seed)
+    return sorted(drawn, key=lambda route: (not route.weight, figure[route.channel_id]))
 
 
 def _draw(routes: list[Route], seed: int) -> list[Route]:

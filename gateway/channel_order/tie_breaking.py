@@ -1,4 +1,4 @@
-"""How channels of equal rank are ordered for a request, if an operator's rule specifies it.
+"""By what channels of equal rank are ordered for a request, if an operator's rule specifies it.
 
     weight                        drawn for each request
     latency, ttft, throughput     by their recent times: whole answers, first content, tokens per
@@ -14,9 +14,9 @@ cache what they have read by key.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
 Pick = Literal[
@@ -27,25 +27,6 @@ STICKY: Final[frozenset[Pick]] = frozenset({"conversation", "user"})
 MEASURED: Final[frozenset[Pick]] = PICKS - STICKY - {"weight"}
 # The assumed output tokens per input token, for a model without measurements.
 _OUT_FOR_IN: Final = 0.25
-
-
-class Weighted(Protocol):
-    """A route of a channel."""
-
-    @property
-    def channel_id(self) -> str: ...
-    @property
-    def weight(self) -> int: ...
-
-
-class Ordering(NamedTuple):
-    """How to order channels of equal rank: by `figures` (lower is better), or by `key`. A channel
-    without a figure counts as the best known one, so that it gets requests until it has a
-    figure."""
-
-    pick: Pick
-    figures: Mapping[str, float] = {}
-    key: bytes = b""
 
 
 class Measured(NamedTuple):
@@ -66,24 +47,6 @@ class Measured(NamedTuple):
 
 
 NOTHING: Final = Measured()
-R = TypeVar("R", bound=Weighted)
-
-
-def order_candidates(
-    equals: Sequence[R], ordering: Ordering, draw: Callable[[Sequence[R]], list[R]]
-) -> list[R]:
-    """Return channels of equal rank in the order in which to try them. `draw` orders by weight
-    those with equal figures."""
-    if ordering.pick in STICKY:
-        return sorted(equals, key=lambda route: _closeness(route, ordering.key), reverse=True)
-    known = [
-        ordering.figures[route.channel_id]
-        for route in equals
-        if route.channel_id in ordering.figures
-    ]
-    best = min(known, default=0.0)
-    figure = {route.channel_id: ordering.figures.get(route.channel_id, best) for route in equals}
-    return sorted(draw(equals), key=lambda route: (not route.weight, figure[route.channel_id]))
 
 
 def figures_of(
@@ -134,13 +97,13 @@ def order_keys(key_ids: Sequence[UUID], affinity: bytes) -> list[int]:
     return sorted(range(len(key_ids)), key=drawn.__getitem__, reverse=True)
 
 
-def _closeness(route: Weighted, affinity: bytes) -> float:
+def closeness(channel_id: str, weight: int, affinity: bytes) -> float:
     """Rendezvous hashing: each channel draws a number from the affinity, and the highest one wins.
     If a channel is unavailable, only its own share moves. Weights have their usual effect (Wang et
     al., "Weighted rendezvous hashing")."""
-    if not route.weight:
+    if not weight:
         return -math.inf
-    return -route.weight / math.log(_draw(affinity, route.channel_id.encode()))
+    return -weight / math.log(_draw(affinity, channel_id.encode()))
 
 
 def _draw(affinity: bytes, name: bytes) -> float:

@@ -15,7 +15,7 @@ from accounts.access.actors import Actor
 from accounts.audit_log.log import Change
 from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
-from accounts.sign_up import sign_up
+from accounts.sign_up.conditions import current_mode
 from accounts.sign_up.words import SIGN_UP_NAMES
 from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change
 from gateway.settings.installation import current_values, save_settings, set_by_environment
@@ -153,7 +153,7 @@ def _page(
             (change, [_in_words(one) for one in change.changes])
             for change in setting_changes(actor)
         ],
-        "sign_up_mode": SIGN_UP_NAMES[sign_up.mode()],
+        "sign_up_mode": SIGN_UP_NAMES[current_mode()],
         "environment": _environment(),
     }
     return render(request, "gateway/settings/settings.html", context, status=status)

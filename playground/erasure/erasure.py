@@ -1,4 +1,4 @@
-"""Erasing a person (P36): who may request it, what is deleted and what stays, and how it begins.
+"""Erasing a person (P36): what is deleted and what stays, and how it begins.
 
     request_erasure  in one transaction: closes the account, revokes or transfers keys, ends
                      budgets, invitations and memberships
@@ -7,9 +7,8 @@
 The person's row stays under a pseudonym, so that the books, the records and the audit log still
 refer to somebody. Nothing says who that was.
 
-The person and operators erase the whole account. An owner erases what lies in the organisation
-(P12): the account, and what lies in other organisations, stays. Each function takes that
-organisation, or None for the whole account.
+Each function takes the organisation in which a person is erased (`access.py` decides it), or None
+for the whole account.
 """
 
 import secrets
@@ -23,14 +22,7 @@ from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied, get_by_id
-from accounts.access.actors import (
-    SYSTEM,
-    Actor,
-    actor_of_member,
-    memberships,
-    organisation_of,
-)
+from accounts.access.actors import SYSTEM, Actor, actor_of_member, memberships
 from accounts.audit import audit
 from accounts.audit.audit import REASON_MAX
 from accounts.audit.epoch import bump_epoch
@@ -52,6 +44,7 @@ from billing.limits import budget_increases, budgets
 from billing.models import Budget, BudgetRaise, BudgetScope
 from lib.ids import id_text
 from lib.refusal import Refused, check_text
+from playground.erasure.access import erasable_part, find_erasure
 from playground.models import Conversation, MediaRun, Preset, Prompt
 from usage.models import ChartNote, SavedView
 
@@ -78,37 +71,7 @@ class Preview(NamedTuple):
     obstacle: str
 
 
-# Access -----------------------------------------------------------------------------------------
-
-
-def erasable_part(actor: Actor, person: User) -> Organisation | None:
-    """Return the organisation in which the actor may erase the person, or None for the whole
-    account: an operator may erase everybody, everybody themselves, and an owner what lies in the
-    organisation of a member. Raises AccessDenied."""
-    if actor.viewing or actor.model_key:
-        raise AccessDenied(gettext("You cannot erase this person."))
-    oneself = actor.user == person and actor.key is None
-    if oneself or (actor.operator and actor.organisation is None) or actor.installation:
-        return None
-    if actor.role != Role.OWNER or actor.teams is not None:
-        raise AccessDenied(gettext("Only an owner can erase a member."))
-    organisation = organisation_of(actor)
-    if not Membership.objects.filter(organisation=organisation, user=person).exists():
-        raise AccessDenied(gettext("You cannot erase this person."))
-    return organisation
-
-
-def find_erasure(person: User, part: Organisation | None) -> Erasure | None:
-    """Return the erasure of a person's account, or the running one in an organisation; None if
-    there is none. The caller has checked access to the person."""
-    rows = Erasure.objects.filter(user=person, organisation=part)
-    return (rows if part is None else rows.filter(done_at=None)).first()
-
-
-def access_own_erasure(actor: Actor, id: str) -> Erasure:
-    """Return an erasure in its organisation that the actor has requested. Raises Http404."""
-    rows = Erasure.objects.filter(organisation=organisation_of(actor), asked_by=actor.user)
-    return get_by_id(rows, id)
+# Before an erasure ------------------------------------------------------------------------------
 
 
 def obstacle_to(person: User, part: Organisation | None) -> str:

@@ -11,13 +11,13 @@ nothing.
 How a settlement becomes durable (P1, P18), and the module of each step:
 
     settle --> journal            before the client has the whole answer     `recovery.py`
-           --> queue              until it is due for a batch               `queue.py`
-           --> one transaction    hold, posting and record, once (I6, I10)   `batch.py`
+           --> queue              until it is due for a batch               `batching.py`
+           --> one transaction    hold, posting and record, once (I6, I10)   `transaction.py`
                  committed    --> removed from the journal
                  not possible --> spool, on the disk; retried with back-off; removed from the spool
                                   when all settlements in it are committed
 
-The journal, spool and marks (`queue.py`) of a process that is killed anywhere on this way are
+The journal, spool and marks (`batching.py`) of a process that is killed anywhere on this way are
 adopted by the next process. No new work is accepted while a settlement waits on the disk.
 
 Beside a crowd, organisations with few requests have a writer and a connection of their own, so that
@@ -40,12 +40,12 @@ from uuid import UUID
 from relay.database.database import PipelinedConnection
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.admission import AdmissionRequest, Verdict
-from relay.ledger.batch import BatchWriter
+from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.journal import Journal
-from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, Settlement
 from relay.ledger.spool import Spool
+from relay.ledger.transaction import BatchWriter
 
 log = logging.getLogger(__name__)
 

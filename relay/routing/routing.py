@@ -16,8 +16,8 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
 from gateway.breaker.retry_budget import RetryBudget
-from gateway.channel_order.channel_order import Candidate, Skipped, plan
-from gateway.channel_order.tie_breaking import MEASURED, Ordering
+from gateway.channel_order.channel_order import Candidate, Ordering, Skipped, plan
+from gateway.channel_order.tie_breaking import MEASURED
 from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
 from gateway.providers.capabilities import Capabilities

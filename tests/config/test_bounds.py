@@ -327,7 +327,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/members/pseudonym.py:_replace_name:_WORD_MIN": Bound(
         lambda _, n: replaces_name(n), 3, None
     ),
-    "accounts/sign_up/sign_up.py:_validate_domains:DOMAINS_MAX": Bound(list_domains, None, 100),
+    "accounts/sign_up/listed_domains.py:validate_domains:DOMAINS_MAX": Bound(
+        list_domains, None, 100
+    ),
     "billing/limits/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
     "billing/limits/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
         lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),
@@ -409,7 +411,7 @@ BOUNDS: Final[dict[str, Bound]] = {
 # Bounds that need more around them, and the test that goes up to them.
 ELSEWHERE: Final = {
     # So few are one batch whichever bound holds: it is not asked for.
-    "relay/ledger/queue.py:take:SHARED_BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
+    "relay/ledger/batching.py:take:SHARED_BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
     "dialects/endpoints/auth_tokens.py:_read_mask:_PATHS_MAX": (

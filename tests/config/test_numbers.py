@@ -96,7 +96,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.names.email_domains": {
         "_LENGTH_MAX": "253",
     },
-    "accounts.sign_up.sign_up": {
+    "accounts.sign_up.listed_domains": {
         "DOMAINS_MAX": "100",
     },
     "accounts.single_sign_on.oidc": {
@@ -443,7 +443,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLOT_BYTES": "2048",
         "_SLOTS": "4096",
     },
-    "relay.ledger.queue": {
+    "relay.ledger.batching": {
         "BATCH_MAX": "256",
         "SHARED_BATCH_MAX": "32",
         "_MANY": "64",

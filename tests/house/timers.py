@@ -98,14 +98,14 @@ TIMERS: Final[Mapping[str, Timer]] = {
         "at SIGTERM", (), "when load balancers have noticed: the server's own handler stops it",
         "a running answer has the time to drain after it (`tests/relay/front/test_life.py`)",
     ),
-    "relay/ledger/queue.py:LedgerQueue.start_timer": Timer(
+    "relay/ledger/batching.py:LedgerQueue.start_timer": Timer(
         "with a settlement that waits", (), "after 0.1 s: settlements are written",
         "it ends nothing",
     ),
-    "relay/ledger/queue.py:LedgerMarks.watch": Timer(
+    "relay/ledger/batching.py:LedgerMarks.watch": Timer(
         "with the first running stream", (), "after 0.05 s: marks are looked at", "it ends nothing"
     ),
-    "relay/ledger/queue.py:LedgerMarks._check": Timer(
+    "relay/ledger/batching.py:LedgerMarks._check": Timer(
         "after each look, while streams run", (), "after 0.05 s", "it ends nothing"
     ),
     "relay/realtime/gemini_live/connection.py:LiveConnection._take": Timer(

@@ -31,8 +31,8 @@ from relay.credentials.keys import Authenticator
 from relay.downstream import http_sink
 from relay.ledger import writer as ledger_writer
 from relay.ledger.admission import AdmissionRequest, Verdict
-from relay.ledger.batch import BatchWriter
 from relay.ledger.settlement import AnySettlement, Settlement
+from relay.ledger.transaction import BatchWriter
 from relay.metering.usage_meter import UsageMeter
 from relay.upstream.http1 import Connection, State
 from relay.upstream.upstream import Upstreams

@@ -11,9 +11,9 @@ source.
 from functools import partial
 
 from relay import config
-from relay.ledger import queue as ledger_queue
+from relay.ledger import batching
 
-vars(ledger_queue)["_WAIT_S"] = 0.005
+vars(batching)["_WAIT_S"] = 0.005
 vars(config)["RelayConfig"] = partial(config.RelayConfig, last_uses_s=0.1, database_wait_s=20.0)
 
 from tests.support.from_source import application  # noqa: E402

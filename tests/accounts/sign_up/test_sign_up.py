@@ -18,7 +18,7 @@ from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import AuditEvent, Membership, Organisation, Role, SignUpDomain, User
 from accounts.organisations import organisations
-from accounts.sign_up import sign_up
+from accounts.sign_up import listed_domains, sign_up
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.sign_in.test_signin import visible
@@ -208,7 +208,7 @@ def test_only_a_confirmed_address_joins_at_its_first_sign_in(
     eve = members.add_person("eve@acme.example", actor=SYSTEM)
     EmailAddress.objects.create(user=eve, email=eve.email, primary=True, verified=confirmed)
     eve.last_login = clock.now() if was_in else None
-    sign_up.join_by_domain(eve)
+    listed_domains.join_by_domain(eve)
     assert eve.memberships.filter(organisation=people.acme).exists() is joins
 
 

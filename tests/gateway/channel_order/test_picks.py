@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.channel_order.channel_order import Route, plan
-from gateway.channel_order.tie_breaking import Measured, Ordering, Pick, figures_of, order_keys
+from gateway.channel_order.channel_order import Ordering, Route, plan
+from gateway.channel_order.tie_breaking import Measured, Pick, figures_of, order_keys
 
 SLOW = Measured(10, 9_000, 20_000, 1_000, 10_000, 8_000, 0)
 FAST = Measured(10, 1_000, 30_000, 4_000, 10_000, 8_000, 7_200)

@@ -14,8 +14,8 @@ from relay.asgi import Relay
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway
 from relay.ledger.admission import AdmissionRequest, Verdict
-from relay.ledger.batch import BatchWriter
 from relay.ledger.settlement import AnySettlement
+from relay.ledger.transaction import BatchWriter
 from relay.ledger.writer import LedgerWriter
 from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream

@@ -15,8 +15,7 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.database.database import PipelinedConnection
 from relay.front.lifespan import Lifespan
-from relay.ledger.journal import Journal
-from relay.ledger.queue import (
+from relay.ledger.batching import (
     BATCH_MAX,
     SHARED_BATCH_MAX,
     Batch,
@@ -24,6 +23,7 @@ from relay.ledger.queue import (
     LedgerQueue,
     Waiting,
 )
+from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import Marked
 from relay.ledger.spool import Spool, read

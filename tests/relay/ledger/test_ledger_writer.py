@@ -27,11 +27,11 @@ from lib.ids import new_id
 from relay.database import database
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
-from relay.ledger import queue as ledger_queue
+from relay.ledger import batching
 from relay.ledger import writer as ledger_writer
 from relay.ledger.admission import AdmissionRequest, Verdict
+from relay.ledger.batching import BATCH_MAX, Batch
 from relay.ledger.journal import Journal
-from relay.ledger.queue import BATCH_MAX, Batch
 from relay.ledger.settlement import Settlement
 from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
@@ -272,7 +272,7 @@ async def test_pending_ending_prevents_rejection_for_money(
 ) -> None:
     """I5: in the parts of a batch as in the whole one."""
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant("0.000000100")
@@ -330,7 +330,7 @@ async def test_ending_waits_for_an_admission_unless_others_need_its_place(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two, three = asked(tenant), asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two, three)))
@@ -358,7 +358,7 @@ async def test_few_admissions_precede_settlements_and_many_join_them(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     first = asked(tenant)
     await ledger.admit(first)
@@ -366,7 +366,7 @@ async def test_few_admissions_precede_settlements_and_many_join_them(
     for _ in range(3):
         assert (await ledger.admit(asked(tenant))).word == "admitted"
         assert is_open(hub, first)
-    few = ledger_queue._FEW
+    few = batching._FEW
     await asyncio.gather(*(ledger.admit(asked(tenant)) for _ in range(few + 1)))
     assert not is_open(hub, first)
 
@@ -380,8 +380,8 @@ async def test_settlements_wait_for_time_or_number_then_for_no_one(
     many: int,
 ) -> None:
     """P6: what ended is in the books soon, whether or not anybody asks for more."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", wait_s)
-    monkeypatch.setattr(ledger_queue, "_MANY", many)
+    monkeypatch.setattr(batching, "_WAIT_S", wait_s)
+    monkeypatch.setattr(batching, "_MANY", many)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     batch = [asked(tenant) for _ in range(3)]
     await asyncio.gather(*map(ledger.admit, batch))
@@ -396,7 +396,7 @@ async def test_admission_can_hold_what_a_later_ending_releases(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
     first, second = asked(tenant, 60), asked(tenant, hold_nano)
     await ledger.admit(first)
@@ -412,7 +412,7 @@ async def test_ending_is_committed_with_other_streams_marks(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two = asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two)))
@@ -549,7 +549,7 @@ async def test_due_ending_follows_the_few_admissions_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """I23: others wait for the place that it holds, and it does not wait for its time again."""
-    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    monkeypatch.setattr(batching, "_WAIT_S", 3600)
     ledger, written = LedgerWriter(Away()), list[tuple[int, int]]()
 
     async def write(batch: Batch) -> None:

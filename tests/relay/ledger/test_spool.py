@@ -15,7 +15,7 @@ from lib.ids import new_id
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.queue import BATCH_MAX
+from relay.ledger.batching import BATCH_MAX
 from relay.ledger.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import Kept, Spool, SpoolUnusable, line, read
 from relay.ledger.writer import LedgerWriter

@@ -15,11 +15,11 @@ from typing import Any
 from lib.process.asgi import Receive, Scope, Send
 from relay import asgi
 from relay.database import database
-from relay.ledger import queue as ledger_queue
+from relay.ledger import batching
 from relay.ledger.writer import LedgerWriter
 from tests.support.from_source import application as product
 
-vars(ledger_queue)["_CHECK_S"] = 3600.0
+vars(batching)["_CHECK_S"] = 3600.0
 # What the writer of the ledger calls once for each statement, and once for each transaction.
 _WRITES = {
     database._Statements.send.__code__: "statements",

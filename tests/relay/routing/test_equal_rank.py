@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from dialects.json.body import read_body
-from gateway.channel_order.tie_breaking import Ordering
+from gateway.channel_order.channel_order import Ordering
 from relay.routing.routing import affinity_of, ordering_of
 
 ACME, SESSION, USER, KEY = (UUID(int=n) for n in range(1, 5))

@@ -13,9 +13,9 @@ from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway, DatabaseRefused
 from relay.ledger import settlement
 from relay.ledger.admission import Verdict
-from relay.ledger.batch import BatchWriter
-from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
+from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.transaction import BatchWriter
 from tests.relay.ledger.test_ledger_writer import one_asked
 
 CONFLICT = DatabaseRefused("40001", "not serial")
