@@ -9,8 +9,7 @@ from billing.debts import debts
 from billing.invoices import payments as invoice_payments
 from billing.ledger import statement
 from billing.limits import budget_alerts, budget_increases
-from billing.seals import cuts as seal_cuts
-from billing.seals import seals
+from billing.seals import audit_retention, seals
 from billing.subscriptions import subscriptions
 from billing.topups import automatic as automatic_topups
 from billing.wallets import low_balance
@@ -73,9 +72,9 @@ def seal_books() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_trail() -> None:
-    seal_cuts.check_trail(seal_key())
+    audit_retention.check_trail(seal_key())
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def cut_trail() -> int:
-    return seal_cuts.cut_trail(seal_key())
+    return audit_retention.cut_trail(seal_key())

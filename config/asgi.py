@@ -15,9 +15,10 @@ from django.db import DatabaseError, connection
 from accounts.secrets import sealing
 from config.jobs.sweeping import sweep_for_ever
 from config.server.allocator import keep_freed_memory
+from config.server.connection_limits import open_files
 from config.server.database_watch import DatabaseWatch
 from config.server.log_handler import close_log, log_uncaught
-from config.server.protocol import leave_open_while_stopping, open_files
+from config.server.protocol import leave_open_while_stopping
 from config.server.request_limits import RequestLimits
 from config.version import VERSION
 from lib import env, extras

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
+from accounts.guards import recent_sign_in
 from accounts.sessions import rules as session_life
 from accounts.sign_in import rules as sign_in_rules
 from config.server.log_handler import (
@@ -212,7 +213,7 @@ MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
 # accounts/guards/reauthentication.py asks instead, also for single sign-on, and stores no form.
 MFA_REAUTHENTICATION_REQUIRED = False
-ACCOUNT_REAUTHENTICATION_TIMEOUT = int(session_life.RECENT_SIGN_IN.total_seconds())
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(recent_sign_in.RECENT_SIGN_IN.total_seconds())
 SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.single_sign_on.SingleSignOnAdapter"
 # The provider says whether it has verified an address (accounts/single_sign_on/rules.py).
 SOCIALACCOUNT_EMAIL_VERIFICATION = "none"

@@ -2,7 +2,7 @@ from django.urls import path, re_path
 
 from playground.chats import attachment_views as file_views
 from playground.chats import chat_views, history_views, model_picker, preference_views, tree_views
-from playground.compare import views as compare_views
+from playground.compare_page import views as compare_views
 from playground.embeddings import views as embedding_views
 from playground.erasure import departure_views
 from playground.media import realtime_views

@@ -7,23 +7,6 @@ from typing import Final
 from billing.limits.charge_rule import DRAIN_SECONDS
 
 MIB = 1024 * 1024
-# The maximum size of a request body, where a body is accepted.
-BODY_BYTES_MAX: Final = 72 * MIB
-# The limit for all files that a request refers to by URL together. Each file is limited by
-# `dialects.chat.media.FILE_BYTES_MAX`; images have their own limit.
-FETCH_S: Final = 30.0
-PICTURE_BYTES_MAX: Final = 20 * MIB
-# How long an upstream has, after the end of an answer's text, to report the usage of an abandoned
-# request; and how long to wait for the bytes after an answer's end.
-USAGE_AFTER_TEXT_S: Final = 2.0
-REST_S: Final = 1.0
-
-# Realtime connections: the maximum size of an event, the maximum duration of one and of a mutual
-# silence, and how often either end is checked.
-EVENT_BYTES_MAX: Final = 15 * MIB
-CONNECTION_S: Final = 3600.0
-CONNECTION_IDLE_S: Final = 900.0
-HEARTBEAT_S: Final = 20.0
 
 # Settings from the installation's environment.
 KEEP_ALIVE_S: Final = 15.0

@@ -26,21 +26,24 @@ _HEAD = """# What changes a price
 
 *For operators, and for contributors who change how usage is read.*
 
-Generated from `dialects/usage/usage_members.py` and `dialects/json/request_members.py`; a test
-compares both with the types of the vendors' clients. How prices are set:
-[prices](../guides/prices.md).
+This page is generated from `dialects/usage/usage_members.py` and
+`dialects/json/request_members.py`. A test compares both files with the types of the vendors'
+clients. [Prices](../guides/prices.md) explains how to set prices. Each member of usage or of a
+request has one of these roles:
 
-- **meter**: counted, on the named meters
-- **condition**: decides by which terms the rest is priced
-- **part**: counts of another model or step, priced apart
-- **free**: changes no price, for the reason given
-- **review**: has no price that can be computed; a request in which it counts anything is reviewed
+- **meter**: Weir counts the member on the named meters
+- **condition**: the member decides which prices apply to the other members
+- **part**: the member counts usage of another model or step, which has a price of its own
+- **free**: the member changes no price, for the reason in the table
+- **review**: Weir cannot compute a price; if the member counts anything, the request is reviewed
 
-A member of usage that is in no table puts its request under review: nothing is charged, and the
-hold is kept until an operator settles it, who may count the member as free from then on.
+If usage contains a member that is in no table, the request is reviewed. Weir charges nothing and
+keeps the hold until an operator settles the request. The operator can make the member free for
+later requests.
 
-A member or tool of a request under *review* is rejected at a listed price before it is sent. So is
-a tool that is in no table; a later version of a known tool counts as the known one.
+At a listed price, Weir rejects a request with a member or tool of the role *review* before it sends
+the request. It also rejects a request with a tool that is in no table. A later version of a known
+tool counts as the known tool.
 
 """
 

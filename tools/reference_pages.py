@@ -40,14 +40,14 @@ def headers() -> str:
 
 *For developers who call models.*
 
-Written from `reference/answers/headers.py` by `make reference`. A running installation shows the same under `/docs/headers`.
+`make reference` generates this page from `reference/answers/headers.py`. A running installation shows the same page at `/docs/headers`.
 
 ## Sent by clients
 
 {_fields(SENT)}
 ## Sessions
 
-A request belongs to the session that the first of these names:
+Weir looks for these names in the order of the table. A request belongs to the session in the first one that it contains:
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -84,11 +84,11 @@ def errors() -> str:
 
 *For developers who call models.*
 
-Written from `dialects/errors/errors.py` and `reference/answers/errors.py` by `make reference`. A running installation shows the
-same under `/docs/errors`.
+`make reference` generates this page from `dialects/errors/errors.py` and `reference/answers/errors.py`. A running installation shows
+the same page at `/docs/errors`.
 
-A client gets the form of the API that it speaks: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. *Requests* shows the kind. Every answer has `x-request-id`. The management API has OpenAI's form.
+An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
+`error.status`. *Requests* shows the kind of the error. Every response has the header `x-request-id`. The management API uses OpenAI's format.
 
 {table((*heads[:-1], "Meaning and next step"), rows)}"""
 
@@ -96,70 +96,70 @@ A client gets the form of the API that it speaks: OpenAI's `error.type` and `err
 # Events -------------------------------------------------------------------------------------------
 
 _EVENT_FIELDS: Final[Mapping[str, str]] = {
-    "about": "name of what would change",
-    "action": "what the budget does at its limit: `block`, `warn`, `slow`",
-    "added": "the first names of new models",
+    "about": "name of the object that would change",
+    "action": "what the budget does at its limit: `block`, `warn` or `slow`",
+    "added": "names of new models; the list can be incomplete",
     "added_count": "how many models are new",
     "amount": "money",
-    "answer": "what was written with the decision; empty before it",
+    "answer": "the text that the decider wrote; empty before the decision",
     "approval": "ID of the approval",
     "approved": "whether the increase was approved",
-    "asked_by": "email address",
-    "available": "the available balance afterwards; of `balance.low`, when it was checked",
+    "asked_by": "email address of the person who made the request",
+    "available": "the available balance after the event; for `balance.low`, at the time of the check",
     "balance": "what the provider reports, with its unit",
     "bill": "ID of the provider's bill",
     "billed": "money that the provider billed",
     "budget": "ID of the budget",
-    "cause": "why, in one word",
+    "cause": "the reason, in one word",
     "changes": "the values that would change, each with `name`, `before` and `after`",
     "channel": "name of the channel",
     "channel_id": "ID of the channel",
-    "count": "how many there are; the list may be shorter",
+    "count": "total number of findings or parts; the list can be incomplete",
     "credit": "ID of the correction",
     "currency": "such as `USD`",
-    "days": "how many days the renewal is tried for",
-    "decided_by": "email address; empty before the decision",
+    "days": "for how many days Weir tries the renewal",
+    "decided_by": "email address of the decider; empty before the decision",
     "differences": "how many lines differ",
     "document": "`invoice`, `credit_note` or `debit_note`",
     "error": "code of the error",
-    "event": "ID of the processor's event",
-    "expires_at": "time, or `null` for never",
+    "event": "ID of the payment processor's event",
+    "expires_at": "expiry time, or `null` for never",
     "file": "name of the file",
     "findings": "the findings, each with `check`, `object` and `found`",
     "first_on": "first day of the bill",
-    "flags": "why the count is doubted",
+    "flags": "the reasons why the usage is implausible",
     "forecast_at": "when the budget is expected to be used up",
-    "gone": "the first names of models that the provider no longer lists",
-    "gone_count": "how many models are gone",
+    "gone": "names of models that the provider no longer lists; the list can be incomplete",
+    "gone_count": "how many models the provider no longer lists",
     "id": "ID of the export",
-    "included": "money: the usage included in a month",
+    "included": "money: the value of the usage that is included each month",
     "jobs": "the jobs, each with `task`",
-    "key": "name of the own key, or the end of the provider's key",
-    "last": "whether it was the channel's last working key",
+    "key": "name of the organisation's own key, or the last characters of the provider's key",
+    "last": "whether the key was the channel's last working key",
     "last_on": "last day of the bill",
-    "limit": "money: the limit, with increases; of `channel.balance_low`, the threshold",
+    "limit": "money: the budget's limit, including increases; for `channel.balance_low`, the threshold",
     "model": "name of the model",
     "month": "such as `2026-11`",
     "name": "name of the organisation",
-    "new": "how many proposals are new",
-    "not_understood": "the first parts of the price list that were not understood",
-    "not_understood_count": "how many parts were not understood",
+    "new": "how many new price proposals there are",
+    "not_understood": "parts of the price list that Weir could not interpret; the list can be incomplete",
+    "not_understood_count": "how many parts Weir could not interpret",
     "number": "number of the document",
-    "operator": "email address",
-    "ours": "money that Weir counted for the same days",
-    "parts": "the first checks that did not finish",
-    "payment": "the processor's ID of the payment",
+    "operator": "email address of the operator",
+    "ours": "money: the cost that Weir computed for the same days",
+    "parts": "checks that did not finish; the list can be incomplete",
+    "payment": "the payment processor's ID of the payment",
     "period": "`hour`, `day`, `week`, `month`, `total` or `session`",
-    "period_began": "time",
+    "period_began": "time when the period began",
     "plan": "name of the subscription plan",
-    "price": "money for a month",
-    "processor": "who takes the payments, such as `stripe`",
-    "provider": "the provider",
-    "reason": "a text",
+    "price": "money: the price of a month",
+    "processor": "the payment processor, such as `stripe`",
+    "provider": "name of the provider",
+    "reason": "the reason, as text",
     "records": "how many records were damaged",
     "redemption": "ID of the redemption",
-    "refund": "the processor's ID of the refund",
-    "renamed": "the first pairs of an old and a new name",
+    "refund": "the payment processor's ID of the refund",
+    "renamed": "pairs of the old and the new name of a model; the list can be incomplete",
     "renamed_count": "how many models were renamed",
     "request": "ID of the request, or of the increase request",
     "resets_at": "when the period ends, or `null`",
@@ -167,22 +167,22 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "rows": "how many rows the file has",
     "scope": "`organisation`, `team`, `user`, `key`, `model`, `project`, `tag` or `customer`",
     "seconds": "length of the video",
-    "size": "bytes of the file; of a video, its size in pixels",
+    "size": "size of the file in bytes; for a video, width and height in pixels",
     "slug": "slug of the organisation",
     "spent": "money spent in the period",
-    "spent_percent": "the same as a percentage of the limit",
-    "subject": "name of what the budget limits; empty for the organisation",
+    "spent_percent": "`spent` as a percentage of `limit`",
+    "subject": "name of the object that the budget limits; empty for the organisation",
     "task": "ID of the media task",
-    "team": "ID of the team; of `own_key.refused`, its slug, or empty",
-    "threshold": "the percentage that was reached, or `null`; of `balance.low`, money",
+    "team": "ID of the team; for `own_key.refused`, the slug of the team, or empty",
+    "threshold": "the percentage that was reached, or `null`; for `balance.low`, the threshold as money",
     "top_up": "ID of the top-up",
-    "total": "money",
+    "total": "money: the total of the document",
     "type": "kind of change, such as `correction`",
-    "unknown": "the members of usage that are not known",
-    "unpaid": "whether it ended because the renewal was not paid",
-    "until": "time",
+    "unknown": "the members of the usage that Weir does not know",
+    "unpaid": "whether the subscription ended because the renewal was not paid",
+    "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "the model, status or word that caused it",
+    "what": "the model, status or word that caused the event",
 }
 
 
@@ -195,9 +195,9 @@ def events() -> str:
 
 *For developers who receive webhooks.*
 
-Written from `notify/events/kinds.py` by `make reference`. How to add a webhook or a chat: [Alerts](../guides/alerts.md).
+`make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook or a chat.
 
-A webhook gets a `POST` with this body, and answers with a status from 200 to 299 within 10 seconds:
+Weir sends a `POST` with this body to a webhook. The webhook must answer with a status from 200 to 299 within 10 seconds:
 
 ```json
 {{
@@ -211,11 +211,11 @@ A webhook gets a `POST` with this body, and answers with a status from 200 to 29
 ```
 
 `organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of
-[Standard Webhooks](https://www.standardwebhooks.com): verify them with one of its libraries and the webhook's secret (`whsec_…`).
-After a rotation the old secret signs too, for {OVERLAP.total_seconds() / 3600:.0f} hours. The same event may arrive twice, with the same `webhook-id`. Ignore
-members that you do not know: new ones can be added.
+[Standard Webhooks](https://www.standardwebhooks.com): verify each event with one of its libraries and the webhook's secret
+(`whsec_…`). For {OVERLAP.total_seconds() / 3600:.0f} hours after a rotation, Weir also signs with the old secret. The same event may arrive twice, with the same `webhook-id`.
+Ignore members that you do not know, because later versions can add some.
 
-In `data`, money is a decimal string, and times are in the form of ISO 8601.
+In `data`, money is a decimal string, and times have the format of ISO 8601.
 
 ## Events of an organisation
 
@@ -256,20 +256,21 @@ def permissions() -> str:
 
 *For owners and admins of an organisation.*
 
-Written from `accounts/roles/rules.py` by `make reference`. How to use roles, teams and leads:
-[Members, teams and roles](../guides/members.md).
+`make reference` generates this page from `accounts/roles/rules.py`. [Members, teams and roles](../guides/members.md) explains how to use
+roles, teams and leads.
 
-`all` means everything in the organisation, `own` only what is the person's own: their keys, the usage and requests of these keys,
-their chats, their teams. What the table does not list is not allowed.
+`all` means all objects in the organisation. `own` means only the person's own objects: their keys, the usage and requests of these keys,
+their chats and their teams. A role has no other permissions than those in the table.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
-A custom role is a list of these names. A name with `:own` behind it limits the permission to the person's own objects. This is possible where the table has `own` for one of the roles. `sign_in.write` belongs to owners alone, and the column `operator` is the role of the installation: neither
-can be part of a custom role.
+A custom role is a list of permission names. Add `:own` to a name to limit the permission to the person's own objects. You can do this if the
+table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
+operators have. The column `operator` is not a role of an organisation, but of the installation.
 
-A member who is limited to teams has these permissions for objects of the teams: {teams}. What belongs to
-the organisation as a whole is out of reach.
+A member who is limited to teams has these permissions for objects of the teams: {teams}. The member has no
+access to objects of the whole organisation.
 
-The lead of a team has these there, whatever the role: {leads}. The budgets of a lead stay within the team's own.
+The lead of a team has these permissions in the team, whatever the role: {leads}. A lead can set budgets only within the team's own budgets.
 """
 
 
@@ -359,11 +360,12 @@ def metrics() -> str:
 
 *For operators.*
 
-Written from `config/system/metrics.py` by `make reference`. How to scrape them, and which alerts to set: [Watch](../operate/watch.md).
+`make reference` generates this page from `config/system/metrics.py`. [Watch](../operate/watch.md) explains how to scrape the metrics and
+which alerts to set.
 
-`GET /metrics` has the text format of Prometheus. Every process answers for the whole installation, so one target is enough. The
-first 100 models and the first 100 channels that were used have a label of their own, the rest is `other`. No label names a key, a
-person, a team or an organisation.
+`GET /metrics` returns the text format of Prometheus. Every web process answers for the whole installation, so one target is enough. The
+first 100 models and the first 100 channels in use have a label value of their own. All others share the value `other`. No label names a key,
+a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -380,10 +382,11 @@ def settings_page() -> str:
 
 *For operators.*
 
-Written from the code by `make reference`. What each setting means, and what compose sets: [Configure](../operate/configure.md#settings).
+`make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains each setting, and which ones
+compose sets.
 
-Weir's processes read these variables of the environment. `NAME_FILE` names a file that holds the value of a text
-([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means: none, or the value of a page.
+Weir's processes read these environment variables. For every setting with a text value, `NAME_FILE` can name a file that contains the value
+([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means that there is no default, or that a page sets it.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

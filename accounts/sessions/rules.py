@@ -1,5 +1,4 @@
-"""Lifetimes of sessions: 12 hours idle (1 hour for an operator), at most 7 days. Dangerous actions
-require a sign-in, or its confirmation, in the last 15 minutes."""
+"""Lifetimes of sessions: 12 hours idle (1 hour for an operator), at most 7 days."""
 
 import datetime as dt
 from typing import Final
@@ -7,7 +6,6 @@ from typing import Final
 IDLE: Final = dt.timedelta(hours=12)
 IDLE_OPERATOR: Final = dt.timedelta(hours=1)
 ABSOLUTE: Final = dt.timedelta(days=7)
-RECENT_SIGN_IN: Final = dt.timedelta(minutes=15)
 
 
 def is_over(

@@ -15,7 +15,7 @@ from accounts.models import SingleSignOn
 from accounts.sign_on_connections.connections import provider_id
 from accounts.single_sign_on import single_sign_on
 from accounts.single_sign_on.oidc import ProviderFailed, callback_url_of
-from accounts.single_sign_on.single_sign_on import DOMAINS_MAX, RULES_MAX
+from accounts.single_sign_on.rules import DOMAINS_MAX, RULES_MAX
 from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Single sign-on"])

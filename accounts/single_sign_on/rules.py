@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 
 from accounts.names.email_domains import domain_of
 
+RULES_MAX: Final = 50
+DOMAINS_MAX: Final = 20
 SUBJECT_MAX: Final = 191
 """Characters of a `sub` claim that are stored."""
 _ADDRESS: Final = re.compile(r"(?=.{3,254}\Z)[^@\s]+@[^@\s]+")

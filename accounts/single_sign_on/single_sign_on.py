@@ -31,8 +31,6 @@ from lib.refusal import Refused
 
 TESTED: Final = "single_sign_on_tested"
 """The session key under which a test of single sign-on stores the claims."""
-RULES_MAX: Final = 50
-DOMAINS_MAX: Final = 20
 
 _WORDS: Final[dict[rules.Refusal, Promise]] = {
     "no_email": gettext_lazy("Your identity provider sent no email address."),
@@ -235,7 +233,7 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
     if wrong := [domain for domain in fields["domains"] if not is_domain(domain)]:
         text = gettext("%(name)s is not a domain such as example.org.")
         raise Refused("domains", text % {"name": wrong[0][:80]})
-    for name, most in (("domains", DOMAINS_MAX), ("group_rules", RULES_MAX)):
+    for name, most in (("domains", rules.DOMAINS_MAX), ("group_rules", rules.RULES_MAX)):
         if len(fields[name]) > most:
             raise Refused(name, gettext("You can list up to %(n)s entries.") % {"n": most})
     slugs = set(organisation.teams.values_list("slug", flat=True))

@@ -23,6 +23,7 @@ from billing.approvals.approvals import (
 )
 from billing.approvals.rules import Change
 from billing.balances import balances
+from billing.balances.credit_line import credit_line
 from billing.credits import promo
 from billing.credits.words import show_correction
 from billing.currency.money import format_usd
@@ -62,7 +63,7 @@ def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
     """Return what a correction would do now."""
     before_nano = balances.balance(organisation).free_nano
     after_nano = before_nano + amount_nano
-    owed_nano = -after_nano - balances.credit_line(organisation) if amount_nano < 0 else 0
+    owed_nano = -after_nano - credit_line(organisation) if amount_nano < 0 else 0
     return Effect(before_nano, after_nano, max(owed_nano, 0))
 
 

@@ -9,9 +9,9 @@ from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 
 _KIND: Final = (
-    "`measured`: the provider is disconnected at once, and what was measured is charged. `drain`: "
-    "the answer is read on, and its usage is charged. `absorb`: the provider is disconnected at "
-    "once, and the operator bears the cost. `inherit`: no rule here."
+    "`measured`: Weir disconnects from the provider at once, and charges what it measured. "
+    "`drain`: Weir reads the rest of the answer, and charges its usage. `absorb`: Weir disconnects "
+    "from the provider at once, and the operator bears the cost. `inherit`: no rule here."
 )
 
 
@@ -23,12 +23,13 @@ class ChargeRuleIn(RequestBody):
         None,
         ge=1,
         le=DRAIN_SECONDS_MAX,
-        description=f"`drain`: read on for at most so long. Default {DRAIN_SECONDS}.",
+        description=f"`drain`: read the rest for at most so many seconds. Default {DRAIN_SECONDS}.",
     )
     cost: str | None = Field(
         None,
         max_length=40,
-        description="`drain`: charge at most so much more than at the disconnect. Exact decimal.",
+        description="`drain`: charge at most this amount more than at the disconnect. Exact "
+        "decimal.",
     )
 
     def rule_fields(self) -> dict[str, Any]:

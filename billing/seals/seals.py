@@ -13,7 +13,7 @@ lacks the origin of the trail's events. The first form also has each backslash h
 row with a backslash that is not itself text.
 
 The oldest rows may be deleted at the end of a seal, together with the seals over them
-(billing/seals/cuts.py). The chain then begins at a signed cut.
+(billing/seals/audit_retention.py). The chain then begins at a signed cut.
 
 After an erasure (billing/seals/rewrites.py) a seal keeps its code, on which the next seal builds.
 It gets the digest of its new rows, and our signature of both.

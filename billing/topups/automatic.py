@@ -6,6 +6,7 @@ charge.
 """
 
 import datetime as dt
+from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -20,12 +21,15 @@ from billing.currency.money import format_usd
 from billing.models import TopUp, TopUpState, WalletSetting
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
-from billing.topups.rules import AUTOMATIC_A_DAY, NANO_PER_MINOR
+from billing.topups.rules import NANO_PER_MINOR
 from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from outbox.facts import put
+
+AUTOMATIC_A_DAY: Final = 5
+"""The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
 
 
 def set_automatic(

@@ -13,8 +13,6 @@ NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
 TOP_UP_MIN_NANO: Final = 5 * NANO_PER_USD
 TOP_UP_MAX_NANO: Final = 10_000 * NANO_PER_USD
-AUTOMATIC_A_DAY: Final = 5
-"""The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,15 @@ class TrialCreditChange(RequestBody):
     )
     once: Literal["domain", "person"] | None = Field(
         None,
-        description="`domain`: once for an email domain, but for each person of a public email "
-        "provider. `person`: once for each person.",
+        description="`domain`: once for each email domain, and at a public email provider once for "
+        "each person. `person`: once for each person.",
     )
     days: int | None = Field(
         None,
         ge=1,
         le=DAYS_MAX,
         strict=True,
-        description="After how many days it expires. `null`: never.",
+        description="After how many days the credit expires. `null`: never.",
     )
 
 

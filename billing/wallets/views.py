@@ -21,6 +21,7 @@ from accounts.models import Organisation
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_top_up, access_wallet, visible_top_ups
 from billing.balances import balances
+from billing.balances.credit_line import credit_line
 from billing.credits import codes, promo
 from billing.credits.codes import CodeRefused, TooManyTries
 from billing.credits.forms import RedeemForm
@@ -132,7 +133,7 @@ def _overview(
     statements = statement.latest_statements(organisation, _MONTHS, present)
     balance = balances.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
-    line_nano = balances.credit_line(organisation)
+    line_nano = credit_line(organisation)
     subscription = subscriptions.subscription_of(organisation)
     return {
         "balance": balance,

@@ -14,6 +14,7 @@ from accounts.models import Key, KeyKind, Organisation, Role, Team
 from accounts.organisations import organisations
 from accounts.sign_up import sign_up
 from billing.balances import balances
+from billing.balances.credit_line import set_credit_line
 from billing.limits import budgets, charge_rule_settings
 from billing.models import Budget, Plan, PriceVersion
 from billing.price_plans import price_plans
@@ -287,7 +288,7 @@ class _Writer:
         if credit := after.get("credit"):
             balances.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
-            balances.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
+            set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
         if "charge_rule" in after:
             rule = charge_rule_settings.read_rule_fields(after["charge_rule"])
             charge_rule_settings.set_charge_rule(SYSTEM, self._find(slug), rule)

@@ -14,6 +14,7 @@ from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
 from billing.approvals.approvals import count_for
 from billing.balances import balances
+from billing.balances.credit_line import credit_line
 from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_subjects import subject_names
@@ -98,7 +99,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
         return
     organisation = actors.organisation_of(actor)
     balance = balances.balance(organisation)
-    left_nano = balance.free_nano + balances.credit_line(organisation)
+    left_nano = balance.free_nano + credit_line(organisation)
     low_nano = balances.wallet_setting(organisation).low_nano
     href = reverse("billing", args=[slug_of(actor)])
     if left_nano <= 0:

@@ -1,18 +1,15 @@
 """A file whose modification time shows that a worker takes jobs, or that the scheduler ticks.
-Health checks read it (deploy/alive.py). Without HEARTBEAT_FILE nothing is written. A service
-manager is told as well."""
+Health checks read it (deploy/alive.py). Without HEARTBEAT_FILE nothing is written. A worker
+renews it as often as it notifies a service manager, the scheduler at each tick, at least once a
+minute."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from celery import Celery, bootsteps
 from django.conf import settings
 
 from lib.process import service_manager
-
-EVERY_S: Final = 10
-"""The interval of a worker's heartbeat. The scheduler renews it at each tick, at least once a
-minute."""
 
 
 def beat(*_: Any) -> None:
@@ -45,7 +42,9 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, consumer: Any) -> None:
         self._put = False
         self._renew(consumer)
-        self._renewal = consumer.timer.call_repeatedly(EVERY_S, self._renew, (consumer,))
+        self._renewal = consumer.timer.call_repeatedly(
+            service_manager.EVERY_S, self._renew, (consumer,)
+        )
 
     def stop(self, consumer: Any) -> None:
         if self._renewal is not None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import psycopg
 
-from dialects.errors.errors import mask_upstream
+from dialects.errors.masking import mask_upstream
 from lib.process.line_writer import LineWriter
 from lib.process.log_context import current_request_id
 

@@ -27,10 +27,9 @@ that has been silent for the longest time is closed.
 
 import asyncio
 import re
-import resource
 import select
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -44,6 +43,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from config.server.connection_limits import connections_max
+from config.server.head_limits import HEAD_BYTES_MAX, HEAD_S, HEADERS_MAX
 from config.server.websocket import RealtimeProtocol, accepts_web_socket
 from dialects.errors.errors import message_of
 from lib.ids import id_text, new_id
@@ -55,14 +56,7 @@ from relay.endpoints.table import response_at
 # The most unsent data of a client in memory, per stream (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
-_HEAD_BYTES_MAX: Final = 32 * 1024
-_HEADERS_MAX: Final = 100
 _AHEAD_MAX: Final = 8
-_CONNECTIONS_MAX: Final = 8192
-# Files that are not connections: those of the database, the broker, libraries, the spool and the
-# log.
-_FILES_ASIDE: Final = 128
-_HEAD_S = 10.0
 _STALL_S = 30.0
 _LOOKS: Final = 6
 _DROPPED_BYTES_FREE: Final = 256 * 1024
@@ -80,7 +74,7 @@ _REFUSALS: Final[dict[int, ErrorAnswer]] = {
         408,
         message_of(
             "request_timeout",
-            f"the header section did not come within {_HEAD_S:.0f} s; send the request again",
+            f"the header section did not come within {HEAD_S:.0f} s; send the request again",
         ),
     ),
     431: ErrorAnswer(
@@ -88,8 +82,8 @@ _REFUSALS: Final[dict[int, ErrorAnswer]] = {
         431,
         message_of(
             "headers_too_large",
-            f"the header section has more than {_HEAD_BYTES_MAX // 1024} KiB or "
-            f"{_HEADERS_MAX} field lines",
+            f"the header section has more than {HEAD_BYTES_MAX // 1024} KiB or "
+            f"{HEADERS_MAX} field lines",
         ),
     ),
     500: ErrorAnswer("internal", 500, message_of("internal")),
@@ -110,29 +104,11 @@ _linger_s: Callable[[], float] = float
 _awaiting_head: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKeyDictionary()
 
 
-@cache
-def connections_max() -> int:
-    """Return the maximum number of connections of this process. A stream needs a second one, to its
-    upstream."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, min(_CONNECTIONS_MAX, (soft - _FILES_ASIDE) // 2))
-
-
 def leave_open_while_stopping(linger_s: Callable[[], float]) -> None:
     """Keep silent connections open for `linger_s()` seconds while the process stops. It must return
     0 while the process does not stop."""
     global _linger_s
     _linger_s = linger_s
-
-
-def open_files() -> None:
-    """Raise this process's limit of open files as far as permitted. Shells often start it with
-    1,000."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _CONNECTIONS_MAX + _FILES_ASIDE
-    soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-    if soft > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Connections(NamedTuple):
@@ -263,7 +239,7 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._changed_over or self.transport.is_closing():
             return
-        if self._open_bytes > _HEAD_BYTES_MAX:
+        if self._open_bytes > HEAD_BYTES_MAX:
             self._refuse(_REFUSALS[431])
         elif not self.answering:
             self._await_head()
@@ -292,9 +268,9 @@ class Protocol(HttpToolsProtocol):
         size, self._open_bytes = self._open_bytes, 0
         self._stop_awaiting()
         if (
-            len(self.headers) > _HEADERS_MAX
+            len(self.headers) > HEADERS_MAX
             or len(self.pipeline) >= _AHEAD_MAX
-            or (size > _HEAD_BYTES_MAX and self._head_too_large())
+            or (size > HEAD_BYTES_MAX and self._head_too_large())
         ):
             self._refusal = _REFUSALS[431]
             raise _Refused
@@ -422,7 +398,7 @@ class Protocol(HttpToolsProtocol):
 
     def _head_too_large(self) -> bool:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size > _HEAD_BYTES_MAX
+        return size > HEAD_BYTES_MAX
 
     def _refuse(self, error: ErrorAnswer) -> None:
         # While a response is being sent, an error response would be read as a part of it.
@@ -439,7 +415,7 @@ class Protocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._awaiting[self] = None
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(_HEAD_S, self._head_is_late)
+            self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
 
     def _stop_awaiting(self) -> None:
         self._awaiting.pop(self, None)

@@ -19,9 +19,9 @@ from websockets.server import ServerProtocol
 
 from dialects.realtime.realtime import error_event
 from lib.ids import id_text, new_id
-from relay.config import EVENT_BYTES_MAX
 from relay.endpoints.table import find_endpoint
 from relay.realtime.sink import STOPPING_EXTENSION
+from relay.upstream.websocket import EVENT_BYTES_MAX
 
 # How long a client may continue sending a refused event.
 _LINGER_S: Final = 2.0

@@ -19,11 +19,10 @@ from config.jobs.runs import job_states
 from config.models import ProcessReport
 from config.processes.processes import read_processes
 from gateway.health.figures import ChannelFigures
+from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
 from gateway.health.traffic import (
-    DURATION_MS,
-    FIRST_TOKEN_MS,
     count_new_records,
     damaged_records,
     log_lines_dropped,
@@ -47,20 +46,23 @@ COUNTERS: Final = {
     ),
     "attempts": _Counter(
         "weir_attempts",
-        "Attempts at channels: ok, or the kind of the error.",
+        "Attempts by channel and outcome: ok, or the kind of the error.",
         ("channel", "outcome"),
     ),
     "tokens": _Counter(
         "weir_tokens", "Tokens by meter: in_text, in_cache_read, out_text, …", ("model", "meter")
     ),
     "charge": _Counter(
-        "weir_charge_usd", "What customers were charged.", ("model",), per_unit=NANO_PER_USD
+        "weir_charge_usd",
+        "The amount that customers were charged, in USD.",
+        ("model",),
+        per_unit=NANO_PER_USD,
     ),
 }
 HISTOGRAMS: Final = {
     "first_token": (
         "weir_time_to_first_token_seconds",
-        "Time until the first content of answers that have one.",
+        "Time to the first content, of answers that have content.",
         FIRST_TOKEN_MS,
     ),
     "duration": ("weir_request_duration_seconds", "How long requests took.", DURATION_MS),
@@ -89,8 +91,8 @@ PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float 
     ),
     (
         "weir_event_loop_lag_seconds",
-        "How long a step of a request waits for its turn in a web process, on average. Above "
-        "0.035 for seconds, it rejects requests.",
+        "How long a step of a request waits for its turn in a web process, in seconds, on average. "
+        "A process whose lag stays above 0.035 rejects requests.",
         lambda report: _seconds(report.loop_lag_us),
     ),
 )
@@ -109,7 +111,7 @@ class _Collector:
         yield from _traffic(limit_names(read_totals()))
         yield CounterMetricFamily(
             "weir_requests_shed",
-            "Requests rejected because a web process was too busy. They are in no other figure.",
+            "Requests rejected because a web process was too busy. No other metric counts them.",
             value=requests_shed(),
         )
         yield CounterMetricFamily(
@@ -154,8 +156,9 @@ def _channels() -> Iterator[Metric]:
     at most LABELS_MAX of them."""
     state = GaugeMetricFamily(
         "weir_channel_state",
-        "1 for the state of a channel in the process where it is worst: good, half_open, "
-        "models_out, keys_out, limited (a limit or spend cap of its own), open (the breaker).",
+        "1 for the state of a channel in the process that reports the worst state: good, "
+        "half_open, models_out, keys_out, limited (by a limit or spend cap of the channel), open "
+        "(the breaker).",
         labels=("channel", "state"),
     )
     running = GaugeMetricFamily(
@@ -177,12 +180,12 @@ def _channels() -> Iterator[Metric]:
 def _queues() -> Iterator[Metric]:
     length = GaugeMetricFamily(
         "weir_queue_length",
-        "What waits: open holds, holds to decide on, events and deliveries that are due, "
+        "The number of waiting items: open holds, holds to decide on, due events and deliveries, "
         "price previews, late usage.",
         labels=("queue",),
     )
     age = GaugeMetricFamily(
-        "weir_queue_oldest_age_seconds", "How long the oldest has waited.", labels=("queue",)
+        "weir_queue_oldest_age_seconds", "How long the oldest item has waited.", labels=("queue",)
     )
     held = GaugeMetricFamily("weir_held_usd", "Money reserved by open holds.")
     for queue in read_queues():
@@ -211,7 +214,7 @@ def _findings() -> Iterator[Metric]:
 
 def _jobs() -> Iterator[Metric]:
     late = GaugeMetricFamily(
-        "weir_job_late", "1 where a background job has not succeeded in time.", labels=("job",)
+        "weir_job_late", "1 if a background job has not succeeded in time.", labels=("job",)
     )
     good_at = GaugeMetricFamily(
         "weir_job_last_success_timestamp_seconds",

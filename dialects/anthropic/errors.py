@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream, retry_after_s
+from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, retry_after_s
+from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
+from dialects.upstream_errors.retry_after import WAIT_MS_MAX, retry_after_ms
 from dialects.upstream_errors.upstream_errors import (
-    WAIT_MS_MAX,
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
-    retry_after_ms,
 )
 
 _STATUS_OF_TYPE: Mapping[str, int] = {

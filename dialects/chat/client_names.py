@@ -17,7 +17,8 @@ from dialects.chat.chat import (
     ToolResult,
     WebSearch,
 )
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 
 # Seals are sent to every client, requested or not.
 _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})

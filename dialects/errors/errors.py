@@ -6,14 +6,16 @@ upstream's.
     RequestFault      the client's request is refused before it is sent to an upstream
 
 Phrases are exactly those of the contract, because clients match on them. A detail inside a phrase
-never contains a whole key: see `mask_value` and `mask_upstream`.
+never contains a whole key: see `masking.py`.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from dialects.errors.masking import WHAT_CHARACTERS_MAX, mask_value, quote_value
 
 ErrorKind = Literal[
     "malformed_json",
@@ -269,20 +271,6 @@ GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     }
 )
 
-_WHAT_CHARACTERS_MAX = 500
-_VALUE_CHARACTERS_MAX = 64
-# Prefixes of providers' keys; the last characters alone would already identify one.
-_KEY = re.compile(
-    r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
-    r"|\b(?:sk-|ek_)[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
-)
-# Matches only at the start of a word: trying every position would take seconds for a long word, and
-# logs contain whatever clients send.
-_ALREADY_MASKED = re.compile(r"(?:(?<![\w-])[\w-]++|)(?:\*{2,}|\u2026)[\w-]*")
-_ACCOUNT = re.compile(r"\b(org|proj|acct|user|team|cus)[-_](?=[\w-]*\d)[\w-]{6,}")
-_TAG = re.compile(r"<[^<>]{0,2000}>?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
-
 
 class DialectError(Exception):
     """An error of translation; `dialects/translation.py` has the class hierarchy."""
@@ -328,7 +316,7 @@ def message_of(
     if kind == "timeout" and seconds:
         phrase += ": timed out after {seconds} s"
     return phrase.format(
-        what=mask_value(what[:_WHAT_CHARACTERS_MAX]),
+        what=mask_value(what[:WHAT_CHARACTERS_MAX]),
         model=quote_value(model),
         seconds=seconds,
         size=size,
@@ -352,41 +340,3 @@ def _as_pattern(phrase: str) -> re.Pattern[str]:
 def retry_after_s(wait_ms: int) -> int:
     """Return a wait in whole seconds, at least one, rounded up, for a header or a message."""
     return max(1, -(-wait_ms // 1_000))
-
-
-def quote_value(value: str) -> str:
-    """Return a client's value, safe for a message: one line, 64 characters, keys masked."""
-    return mask_value(_CONTROL.sub(" ", value))[:_VALUE_CHARACTERS_MAX]
-
-
-def mask_value(text: str) -> str:
-    """Shorten key-like words of the client's own text to `sk-abc***wxyz`."""
-    return _KEY.sub(lambda key: f"{key[0][:6]}***{key[0][-4:]}", text)
-
-
-def mask_upstream(text: str) -> str:
-    """Remove everything that would identify our account at a provider: keys, ends of keys, account
-    ids.
-    """
-    text = _KEY.sub("***", text)
-    text = _ALREADY_MASKED.sub("***", text)
-    return _ACCOUNT.sub(r"\1-***", text)
-
-
-def mask_members(value: Any) -> Any:
-    """Return a decoded JSON value with every text in it masked by `mask_upstream`; member names are
-    unchanged.
-    """
-    if isinstance(value, str):
-        return mask_upstream(value)
-    if isinstance(value, list):
-        return [mask_members(item) for item in value]
-    if isinstance(value, dict):
-        return {name: mask_members(item) for name, item in value.items()}
-    return value
-
-
-def clean_upstream(text: str) -> str:
-    """Return an upstream's message, safe to show: masked, one line, without markup, truncated."""
-    text = _TAG.sub(" ", text[:8_000])
-    return mask_upstream(_CONTROL.sub(" ", text)).strip()[:_WHAT_CHARACTERS_MAX]

@@ -16,7 +16,8 @@ from dialects.chat.chat import Encoded
 from dialects.chat.cloud_names import bare_names
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.errors.errors import RequestFault, clean_upstream, message_of
+from dialects.errors.errors import RequestFault, message_of
+from dialects.errors.masking import clean_upstream
 from dialects.json.members import read_members
 from dialects.media.images import ImageFacts, MadeImages
 from dialects.media.video_fit import aspect_ratio

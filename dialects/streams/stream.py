@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 import msgspec
 
 from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta, Usage
-from dialects.errors.errors import mask_members
+from dialects.errors.masking import mask_members
 from dialects.json.raw_json import size
 from dialects.streams.json_repair import repair_frame
 from dialects.streams.service_tier import TierReader

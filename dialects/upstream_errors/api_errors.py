@@ -11,15 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind, clean_upstream
+from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text, dicts
 from dialects.upstream_errors.google_errors import account_fault
+from dialects.upstream_errors.retry_after import retry_after_ms
 from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
-    retry_after_ms,
 )
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})

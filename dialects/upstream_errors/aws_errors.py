@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from dialects.errors.errors import ErrorKind, clean_upstream
+from dialects.errors.errors import ErrorKind
+from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
+from dialects.upstream_errors.retry_after import retry_after_ms
 from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
-    retry_after_ms,
 )
 
 _KEY: Final[tuple[ErrorKind, str]] = ("upstream_auth", "F5")

@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.errors.errors import KINDS, ErrorKind, clean_upstream
+from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text, dicts
+from dialects.upstream_errors.retry_after import milliseconds, retry_after_ms
 from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
-    milliseconds,
-    retry_after_ms,
 )
 
 # HTTP statuses of google.rpc.Code, for errors without a number.

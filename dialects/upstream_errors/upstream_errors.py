@@ -1,17 +1,14 @@
-"""The meaning of an upstream's error, and the wait that the upstream asks for."""
+"""The meaning of an upstream's error."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from dialects.chat.events import UpstreamError
-from dialects.errors.errors import KINDS, ErrorKind, clean_upstream, message_of, retry_after_s
-
-WAIT_MS_MAX = 120_000
+from dialects.errors.errors import KINDS, ErrorKind, message_of, retry_after_s
+from dialects.errors.masking import clean_upstream
 
 # Messages about input or tools that a model does not support, sent with a misleading status:
 # OpenRouter (404), llama.cpp and Ollama (500); 2026-10.
@@ -20,7 +17,6 @@ _UNSUPPORTED = re.compile(
     r"|missing data required for image input|\bdoes not support (?:image|audio|video|file|tool)",
     re.IGNORECASE,
 )
-_SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +105,3 @@ def error_members(body: bytes) -> dict[str, Any]:
     if isinstance(value, str):
         return {"message": value}
     return value if isinstance(value, dict) else {}
-
-
-def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
-    """Return the wait that the headers ask for, in ms: from a header in ms, else in seconds, else
-    from a date. Invalid values count as no wait (F8)."""
-    exact = milliseconds(headers.get("retry-after-ms", ""), 1)
-    if exact is not None:
-        return exact
-    text = headers.get("retry-after", "")
-    seconds = milliseconds(text, 1_000)
-    if seconds is not None or now_s is None:
-        return seconds
-    try:
-        at_s = int(parsedate_to_datetime(text).timestamp())
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0, at_s - now_s) * 1_000, WAIT_MS_MAX)
-
-
-def milliseconds(text: str, unit_ms: int) -> int | None:
-    """Return a decimal number of units as whole ms, rounded up; None for an invalid number."""
-    text = text.strip()
-    if not _SECONDS.fullmatch(text):
-        return None
-    whole, _, fraction = text.partition(".")
-    thousandths = int(whole) * 1_000 + int((fraction + "000")[:3])
-    return min(-(-thousandths * unit_ms // 1_000), WAIT_MS_MAX)

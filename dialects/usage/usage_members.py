@@ -41,11 +41,11 @@ def _free_member(why: str, of: str = "") -> Member:
     return Member("free", why, of)
 
 
-_SUM: Final = "the sum of what is counted apart"
-_INSIDE: Final = "inside a count that is priced"
-_TOLD_TWICE: Final = "the same counts in another spelling"
-_COST: Final = "what the provider charges its own account"
-_TIME: Final = "how fast it went; no provider charges for it"
+_SUM: Final = "the sum of counts that are priced separately"
+_INSIDE: Final = "included in a count that is priced"
+_TOLD_TWICE: Final = "repeats a count under another name"
+_COST: Final = "the provider's charge to its own customer"
+_TIME: Final = "describes the speed, which no provider charges for"
 
 _DETAILS_IN: Final = {
     "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
@@ -56,9 +56,11 @@ _DETAILS_IN: Final = {
     "video_tokens": _free_member(_INSIDE, "OpenRouter, Qwen"),
     "cache_creation_input_tokens": _meter("in_cache_write_5m", "Qwen"),
     "cache_creation.ephemeral_5m_input_tokens": _free_member(_TOLD_TWICE, "Qwen"),
-    "cache_type": _free_member("names the cache, whose tokens are counted", "Qwen"),
+    "cache_type": _free_member("names the cache; its tokens are priced", "Qwen"),
     "cached_creation_tokens": _free_member(_TOLD_TWICE, "New API"),
-    "provisioned_tokens": _free_member("of capacity that was bought in advance", "Doubao"),
+    "provisioned_tokens": _free_member(
+        "counts tokens of capacity that was bought in advance", "Doubao"
+    ),
     "messages[].*": _free_member(_INSIDE, "Mistral"),
 }
 _DETAILS_OUT: Final = {
@@ -69,7 +71,9 @@ _DETAILS_OUT: Final = {
     "video_tokens": _free_member(_INSIDE, "OpenRouter"),
     "accepted_prediction_tokens": _free_member(_INSIDE),
     "rejected_prediction_tokens": _free_member(_INSIDE),
-    "provisioned_tokens": _free_member("of capacity that was bought in advance", "Doubao"),
+    "provisioned_tokens": _free_member(
+        "counts tokens of capacity that was bought in advance", "Doubao"
+    ),
 }
 
 
@@ -81,7 +85,7 @@ _HUBS: Final = {
     "cost": _free_member(_COST, "OpenRouter, Weir"),
     "cost.*": _free_member(_COST, "Perplexity"),
     "estimated_cost": _free_member(_COST, "DeepInfra"),
-    "is_byok": _free_member("whose key it was", "OpenRouter"),
+    "is_byok": _free_member("says whose key was used", "OpenRouter"),
     **_prefix_names(
         "cost_details",
         {
@@ -117,7 +121,7 @@ _HUBS: Final = {
 
 _MISTRAL: Final = {
     "num_cached_tokens": _free_member(_TOLD_TWICE, "Mistral"),
-    "request_count": _free_member("of requests whose tokens are counted", "Mistral"),
+    "request_count": _free_member("counts requests, whose tokens are priced", "Mistral"),
     **_prefix_names(
         "prompt_token_details",
         {
@@ -139,7 +143,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "cached_tokens": _meter("in_cache_read", "Kimi"),
         "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free_member("how it was searched, at one price", "Qwen"),
+        "plugins.search.strategy": _free_member("the search strategy; all cost the same", "Qwen"),
         "input_tokens": _free_member(_TOLD_TWICE, "New API"),
         "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(
@@ -168,12 +172,12 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         },
         "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
         **_MISTRAL,
-        "total_characters": _free_member("of tokens that are counted", "MiniMax"),
-        "search_context_size": Member("review", "Perplexity charges a request by it", "Perplexity"),
-        "citation_tokens": Member("review", "Perplexity charges for some", "Perplexity"),
-        "num_search_queries": Member("review", "Perplexity charges for some", "Perplexity"),
+        "total_characters": _free_member("counts characters of tokens that are priced", "MiniMax"),
+        "search_context_size": Member("review", "Perplexity charges by it", "Perplexity"),
+        "citation_tokens": Member("review", "Perplexity charges for some of them", "Perplexity"),
+        "num_search_queries": Member("review", "Perplexity charges for some of them", "Perplexity"),
         "server_tool_use.web_search_requests": Member(
-            "review", "OpenRouter adds it to its own price", "OpenRouter"
+            "review", "OpenRouter adds its cost to the price", "OpenRouter"
         ),
         **_HUBS,
     }
@@ -201,7 +205,7 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
         "tool_calls_details.*": Member(
             "review", "Perplexity charges for its tools by the call", "Perplexity"
         ),
-        "tool_usage.image_gen.*": Member("review", "of a model that the answer does not name"),
+        "tool_usage.image_gen.*": Member("review", "the answer does not name its model"),
         **_HUBS,
     }
 )
@@ -219,10 +223,10 @@ ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
         **_ANTHROPIC_COUNTS,
         "output_tokens_details.thinking_tokens": _meter("out_reasoning"),
         "server_tool_use.web_search_requests": _meter("searches"),
-        "server_tool_use.web_fetch_requests": _free_member("a fetch costs its tokens alone"),
+        "server_tool_use.web_fetch_requests": _free_member("a fetch costs only its tokens"),
         "server_tool_use.code_execution_requests": _meter("code_sessions"),
         "server_tool_use.tool_search_requests": _free_member(
-            "a search for tools costs its tokens alone"
+            "a search for tools costs only its tokens"
         ),
         "service_tier": Member("condition", "service_tier, processing"),
         "speed": Member("condition", "speed"),
@@ -233,8 +237,8 @@ ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
         "iterations[].type": Member(
             "part", "message, compaction, advisor_message, fallback_message"
         ),
-        "iterations[].model": Member("part", "whose price the part has"),
-        "fallback_credit.*": Member("review", "it lowers what is billed, by no published sum"),
+        "iterations[].model": Member("part", "the model whose price applies"),
+        "fallback_credit.*": Member("review", "lowers the bill by an unpublished amount"),
         **_HUBS,
     }
 )
@@ -261,9 +265,9 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "serviceTier": Member("condition", "service_tier"),
         "trafficType": Member("condition", "service_tier"),
         "webSearchCount": _meter("searches", "Weir"),
-        "responseTokenCount": Member("review", "of live sessions, which have a table of their own"),
-        "responseTokensDetails[].modality": Member("review", "of live sessions"),
-        "responseTokensDetails[].tokenCount": Member("review", "of live sessions"),
+        "responseTokenCount": Member("review", "only in live sessions, which have a table"),
+        "responseTokensDetails[].modality": Member("review", "only in live sessions"),
+        "responseTokensDetails[].tokenCount": Member("review", "only in live sessions"),
         "cost": _free_member(_COST, "Weir"),
     }
 )
@@ -333,7 +337,7 @@ UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "type": _free_member("names the unit of the count"),
         "seconds": _meter("audio_ms"),
-        "prompt_audio_seconds": _free_member("of sound, whose length is measured", "Mistral"),
+        "prompt_audio_seconds": _free_member("Weir measures the length of the sound", "Mistral"),
         **_MISTRAL,
         "prompt_tokens": _meter("in_text"),
         "completion_tokens": _free_member(_INSIDE),
@@ -371,7 +375,7 @@ CONVERSE: Final[Mapping[str, Member]] = MappingProxyType(
         "cacheWriteInputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
         "cacheReadInputTokenCount": _free_member(_TOLD_TWICE),
         "cacheWriteInputTokenCount": _free_member(_TOLD_TWICE),
-        "serverToolUsage.*": Member("review", "tools of Amazon are charged by the call"),
+        "serverToolUsage.*": Member("review", "Amazon charges for its tools by the call"),
         "cacheDetails[].ttl": _meter("in_cache_write_5m, in_cache_write_1h"),
         "cacheDetails[].inputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
         "serviceTier": Member("condition", "service_tier"),

@@ -21,6 +21,7 @@ from accounts.members import members
 from accounts.models import Key, Organisation, Role, Team, User
 from accounts.organisations import organisations, teams
 from billing.balances import balances
+from billing.balances.credit_line import set_credit_line
 from billing.credits import codes
 from billing.currency.money import MoneyInvalid
 from billing.models import LedgerEntry, Plan, PriceVersion
@@ -335,7 +336,7 @@ class _Writer:
             actor = f"import: {self._source}"
             balances.open_balance(organisation, wanted.balance_nano, actor=actor)
         if wanted.credit_line_nano:
-            balances.set_credit_line(organisation, wanted.credit_line_nano, actor=SYSTEM)
+            set_credit_line(organisation, wanted.credit_line_nano, actor=SYSTEM)
         return organisation.id
 
     def _leave_behind(self, wanted: converted.Organisation) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.media.task_upstream_errors import JIMENG, JimengErrors, failure_of_code
+from dialects.media.task_upstream_errors import failure_of_code
 from dialects.media.video_fit import aspect_ratio, strip_data_url, without_none
 from dialects.media.videos import (
     VideoRequest,
@@ -19,6 +19,7 @@ from dialects.media.videos import (
 )
 from dialects.openai.unary import answer_fault
 from extensions.jimeng.dialect import FRAMES_A_SECOND, RATIOS
+from extensions.jimeng.errors import MEANINGS, JimengErrors
 from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
@@ -77,7 +78,7 @@ def read_accepted(raw: bytes) -> str:
     """Return the provider's id of an accepted task. Raises AnswerFault."""
     answer = _read(raw)
     if answer.code != _SUCCESS:
-        raise failure_of_code(JIMENG, answer.code, answer.message or "")
+        raise failure_of_code(MEANINGS, answer.code, answer.message or "")
     return check_id(answer.data.task_id if answer.data is not None else None)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.media.task_upstream_errors import KLING, KlingErrors, failure_of_code
+from dialects.media.task_upstream_errors import failure_of_code
 from dialects.media.video_fit import aspect_ratio, resolution, strip_data_url, without_none
 from dialects.media.videos import (
     TaskError,
@@ -22,6 +22,7 @@ from dialects.media.videos import (
 )
 from dialects.openai.unary import answer_fault
 from extensions.kling.dialect import MODES, RATIOS
+from extensions.kling.errors import MEANINGS, KlingErrors
 from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
@@ -101,7 +102,7 @@ def _decode_answer(raw: bytes) -> _Answer:
 
 def _data_of(answer: _Answer) -> _Data:
     if answer.code != 0:
-        raise failure_of_code(KLING, answer.code, answer.message)
+        raise failure_of_code(MEANINGS, answer.code, answer.message)
     if answer.data is None:
         raise answer_fault("F15")
     return answer.data

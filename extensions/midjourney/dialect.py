@@ -22,7 +22,8 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.media import read_url
-from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import clean_upstream
 from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members

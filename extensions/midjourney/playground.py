@@ -16,7 +16,7 @@ from gateway.media_tasks.content_links import service_link
 from gateway.media_tasks.media_tasks import result_of
 from gateway.models import MediaTask
 from lib.clock import now
-from playground.media.answer import read_submitted
+from playground.media.answer import decode_answer
 from playground.media.service import (
     InvalidMedia,
     MediaAsk,
@@ -183,6 +183,15 @@ def _word(model: str) -> str:
     return str(PAGE.actions.get(model, model))
 
 
+class _Submitted(msgspec.Struct):
+    result: str
+
+
+def _read_submitted(raw: bytes) -> str:
+    """Return the public id of an accepted task."""
+    return decode_answer(raw, _Submitted).result
+
+
 PAGE: Final = MediaService(
     kind="midjourney",
     service="midjourney",
@@ -209,7 +218,7 @@ PAGE: Final = MediaService(
     without_prompt=("mj_blend", "mj_describe"),
     model_of=lambda form: _button_model(form["custom"]) if form.get("custom") else "",
     titled_by_source=True,
-    read_task=read_submitted,
+    read_task=_read_submitted,
     describe=_describe,
     priced=True,
     result_template="midjourney/_drawing.html",

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeGuard
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.errors.errors import clean_upstream
+from dialects.errors.masking import clean_upstream
 from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members

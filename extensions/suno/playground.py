@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +12,7 @@ from django.utils.translation import pgettext_lazy
 
 from gateway.media_tasks.media_tasks import result_of
 from gateway.models import MediaTask
-from playground.media.answer import clock, read_song
+from playground.media.answer import clock, decode_answer
 from playground.media.service import (
     MediaAsk,
     MediaField,
@@ -155,6 +156,15 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+class _Song(msgspec.Struct):
+    data: str
+
+
+def _read_song(raw: bytes) -> str:
+    """Return the public id of an accepted song or of accepted lyrics."""
+    return decode_answer(raw, _Song).data
+
+
 PAGE: Final = MediaService(
     kind="music",
     service="suno",
@@ -172,7 +182,7 @@ PAGE: Final = MediaService(
     build=_build,
     needs_prompt=lambda model, values: "clip" not in values,
     initial=_initial,
-    read_task=read_song,
+    read_task=_read_song,
     describe=_describe,
     result_template="suno/_song.html",
     plays=PlayedFile("song.mp3", "audio/mpeg"),

@@ -18,7 +18,7 @@ Failures are faults of the channel, before or after the commit point; a client's
 from dataclasses import dataclass
 from typing import Final
 
-from dialects.upstream_errors.upstream_errors import WAIT_MS_MAX
+from dialects.upstream_errors.retry_after import WAIT_MS_MAX
 
 SAMPLE_MIN: Final = 20
 CONNECTS_MAX: Final = 5

@@ -13,7 +13,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from billing.prices.name_patterns import matches
-from gateway.channel_order.bounds import RETRIES
+from gateway.channel_order.retries import RETRIES
 from gateway.channel_order.tie_breaking import Ordering, order_candidates
 from lib.id_types import UpstreamModelName
 from usage.requests.choices import SkipReason, Why

@@ -43,23 +43,25 @@ class ChannelSettings(TypedDict, total=False):
     the API, files, exports and the page's form use it."""
 
     provider: Annotated[str, Field(max_length=40)]
-    base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]
+    base_url: Annotated[
+        Url, Words(reference="The address of the API. Empty: the provider's usual address.")
+    ]
     proxy_url: Annotated[
         Url,
         Words(
-            reference="http://host:port or socks5://host:port. A change of it, of the provider, "
-            "the base URL or the trusted authorities removes all stored secrets."
+            reference="http://host:port or socks5://host:port. If you change the proxy, the "
+            "provider, the base URL or the trusted authorities, Weir removes all stored secrets."
         ),
     ]
     ca_bundle: Annotated[
-        Pem, Words(reference="Authorities that are trusted instead of the system's.")
+        Pem, Words(reference="Certificate authorities to trust instead of the system's.")
     ]
     client_cert: Annotated[Pem, Words(reference="Client certificate in PEM, with its chain.")]
     enabled: Annotated[Switch, Words(_("On"), _("Requests can use this channel."))]
     labels: Annotated[
         list[Label],
         Field(max_length=bounds.LABELS_MAX),
-        Words(reference="Your own words, by which channels are found and changed together."),
+        Words(reference="Your own labels, to find channels and change them together."),
     ]
     priority: Annotated[Priority, Words(_("Priority"), _("Lower is tried first."))]
     weight: Annotated[
@@ -109,7 +111,7 @@ class ChannelSettings(TypedDict, total=False):
         Words(
             _("Region"),
             _("Where the provider processes data, such as eu or us-east-1."),
-            reference="Where it is: `eu`, `us-east-1`. Empty: unknown.",
+            reference="The region of the channel, such as `eu` or `us-east-1`. Empty: unknown.",
         ),
     ]
     check_models_every_h: Annotated[
@@ -125,7 +127,7 @@ class ChannelSettings(TypedDict, total=False):
         Words(
             _("Balance"),
             _("Asked every 10 minutes with each key. Leave it off if the provider has none."),
-            reference="Where the balance of its keys is read.",
+            reference="The API from which Weir reads the balance of the channel's keys.",
             choices={
                 "none": _("Not read"),
                 "openrouter": _("OpenRouter: credits of the account"),

@@ -106,10 +106,10 @@ class RouteIn(Part):
         description="The provider's model name. Empty: the same.",
     )
     can: dict[Capability, bool] = Field(
-        default_factory=dict, description="Capabilities you know better than the catalogue."
+        default_factory=dict, description="Capabilities of the model, where the catalogue is wrong."
     )
-    priority: Priority | None = Field(None, description="Null: the channel's.")
-    weight: Weight | None = Field(None, description="Null: the channel's.")
+    priority: Priority | None = Field(None, description="Null: the channel's priority.")
+    weight: Weight | None = Field(None, description="Null: the channel's weight.")
     timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
 
 
@@ -148,13 +148,14 @@ class BreakerIn(Part):
     """When a failing channel is paused."""
 
     enabled: Switch = True
-    failures: Annotated[Failures | None, Field(description="Null: when most requests fail.")] = None
-    window: Annotated[Seconds, Field(description="Seconds that failures are counted for.")] = (
+    failures: Annotated[
+        Failures | None,
+        Field(description="Failures that pause the channel. Null: when most requests fail."),
+    ] = None
+    window: Annotated[Seconds, Field(description="Seconds in which failures count.")] = (
         _BREAKER.window
     )
-    open_for: Annotated[Seconds, Field(description="Seconds until the next try.")] = (
-        _BREAKER.open_for
-    )
+    open_for: Annotated[Seconds, Field(description="Seconds of the pause.")] = _BREAKER.open_for
 
 
 class ConditionsIn(Part):
@@ -162,15 +163,24 @@ class ConditionsIn(Part):
 
     plans: Values = Field(default_factory=list, description="Names of plans.")
     teams: Values = Field(
-        default_factory=list, description="Slugs: `acme`, or `acme/core` for one team."
+        default_factory=list,
+        description="Slugs: `acme` for an organisation, `acme/core` for a team.",
     )
-    projects: Values = Field(default_factory=list, description="Labels of the request or its key.")
+    projects: Values = Field(
+        default_factory=list, description="Projects of the request or its key."
+    )
     tags: Values = []
     customers: Values = []
-    prompt_min: Tokens | None = Field(default=None, description="Estimated tokens of the prompt.")
+    prompt_min: Tokens | None = Field(
+        default=None, description="The fewest tokens of the prompt, as estimated."
+    )
     prompt_max: Tokens | None = None
-    requires: list[Feature] = Field(default_factory=list, description="What must be in it.")
-    excludes: list[Feature] = Field(default_factory=list, description="What must not.")
+    requires: list[Feature] = Field(
+        default_factory=list, description="What the request must contain."
+    )
+    excludes: list[Feature] = Field(
+        default_factory=list, description="What the request must not contain."
+    )
 
 
 class ParametersIn(Part):
@@ -182,7 +192,7 @@ class ParametersIn(Part):
     default: dict[Parameter, Any] = Field(
         default_factory=dict,
         max_length=PARAMETERS_MAX,
-        description="For requests that do not name the parameter.",
+        description="Members to set if the request does not name them.",
     )
     remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
 
@@ -191,7 +201,9 @@ class SystemPromptIn(Part):
     """A text for the system prompt of every chat. Its tokens are charged as input."""
 
     text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
-    mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
+    mode: PromptMode = Field(
+        "prepend", description="Before or after the client's system prompt, or in its place."
+    )
 
 
 class OverrideRuleIn(Part):
@@ -201,10 +213,11 @@ class OverrideRuleIn(Part):
         default_factory=list, description="Names in the catalogue, or patterns such as `gpt-5*`."
     )
     endpoints: Values = Field(
-        default_factory=list, description="Endpoints by name, as in the limits of a key."
+        default_factory=list, description="Names of endpoints, as in the limits of a key."
     )
     teams: Values = Field(
-        default_factory=list, description="Slugs: `acme`, or `acme/core` for one team."
+        default_factory=list,
+        description="Slugs: `acme` for an organisation, `acme/core` for a team.",
     )
     parameters: dict[Dialect, ParametersIn] = {}
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=HEADERS_MAX)
@@ -214,25 +227,29 @@ class OverridesIn(Part):
     """The channel's changes to requests. Replaces all stored overrides."""
 
     parameters: dict[Dialect, ParametersIn] = Field(
-        default_factory=dict, description="By the API that is spoken to the provider."
+        default_factory=dict, description="Parameters for each API that the provider may use."
     )
     system_prompt: SystemPromptIn | None = None
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict,
         max_length=HEADERS_MAX,
-        description="Variables: {request_id}, {organisation}, {key}, {user}, {model}.",
+        description="Headers to add. Variables: {request_id}, {organisation}, {key}, {user}, "
+        "{model}.",
     )
     client_headers: list[HeaderName] = Field(
-        default_factory=list, max_length=HEADERS_MAX, description="Forwarded from the client."
+        default_factory=list,
+        max_length=HEADERS_MAX,
+        description="Names of the client's headers to forward.",
     )
     fields: dict[FieldName, FieldRule] = Field(
         default_factory=dict,
-        description="Paid or data-relevant fields: drop removes them, refuse answers 400.",
+        description="Fields that cost money or affect data: `drop` removes a field, `refuse` "
+        "answers 400.",
     )
     when: list[OverrideRuleIn] = Field(
         default_factory=list,
         max_length=CONDITIONAL_MAX,
-        description="Further changes, after the others, to requests that meet conditions.",
+        description="Further changes to requests that meet conditions, made after the others.",
     )
 
 
@@ -243,10 +260,11 @@ class PassThroughIn(Part):
     methods: list[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]] = Field(min_length=1)
     path: str = Field(
         max_length=PATH_MAX,
-        description="After the base URL; `*` is one segment, `**` at the end one or more.",
+        description="The path after the base URL. `*` is one segment, `**` at the end is one or "
+        "more.",
     )
     price: Annotated[str, Field(max_length=24)] = Field(
-        "0.00", description="Per answered request: a decimal string in USD."
+        "0.00", description="The price of an answered request: a decimal string in USD."
     )
     pointer: str = Field(
         "",
@@ -254,16 +272,17 @@ class PassThroughIn(Part):
         description="A JSON pointer to a number in the answer, such as `/usage/total`.",
     )
     unit_price: Annotated[str, Field(max_length=24)] = Field(
-        "0.00", description="USD for each unit of that number."
+        "0.00", description="The price in USD for each unit of the number."
     )
     max_charge: Annotated[str, Field(max_length=24)] = Field(
-        "0.00", description="The most that a request with a pointer may cost; reserved for each."
+        "0.00",
+        description="The most that a request with a pointer may cost. Reserved for each request.",
     )
     cost: Annotated[str, Field(max_length=24)] = Field(
-        "", description="USD that the provider charges per answered request; empty: unknown."
+        "", description="USD that the provider charges for an answered request. Empty: unknown."
     )
     unit_cost: Annotated[str, Field(max_length=24)] = Field(
-        "", description="USD that it charges for each unit of that number."
+        "", description="USD that the provider charges for each unit of the number."
     )
 
 
@@ -275,7 +294,9 @@ class TestingIn(Part):
         default=None, description="Minutes between two tests; null for none."
     )
     model: str = Field(
-        default="", max_length=bounds.MODEL_MAX, description="Empty: the first model."
+        default="",
+        max_length=bounds.MODEL_MAX,
+        description="The model to test. Empty: the first model.",
     )
     variant: Variant = "streamed"
     on_key: Switch = Field(default=False, description="Turn off when the provider rejects the key.")
@@ -286,7 +307,9 @@ class TestingIn(Part):
         default="", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
     )
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
-        default=None, description="Turn off when fewer of the requests of 15 minutes succeed."
+        default=None,
+        description="Turn off when less than this percentage of the requests of 15 minutes "
+        "succeeds.",
     )
 
 
@@ -308,7 +331,9 @@ class ChannelChange(RequestBody):
     proxy_login: str = Field(
         "", max_length=600, description="user:password; never returned. Empty: none."
     )
-    client_key: Pem = Field("", description="Its key in PEM; never returned.")
+    client_key: Pem = Field(
+        "", description="The key of the client certificate in PEM; never returned."
+    )
     spend_cap_day: PositiveAmount | None = Field(
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
@@ -317,11 +342,11 @@ class ChannelChange(RequestBody):
     )
     balance_warn_below: PositiveAmount | None = Field(
         None,
-        description="Below this balance operators are notified once: a decimal string in the unit "
-        "that the provider reports.",
+        description="The balance below which Weir notifies operators once: a decimal string in the "
+        "unit that the provider reports.",
     )
     balance_rest_below: PositiveAmount | None = Field(
-        None, description="Below this balance of every key the channel gets no requests."
+        None, description="If the balance of every key is below this, the channel gets no requests."
     )
     conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     overrides: OverridesIn = Field(default_factory=OverridesIn)

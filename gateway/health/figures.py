@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from billing.prices.name_patterns import matches
-from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.models import Channel, ChannelKeyUse, KeyTrafficBucket, TrafficBucket
 from lib import clock
 

@@ -16,19 +16,12 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from billing.prices.meters import TOKEN_METERS
+from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import OTHER, Total
 from gateway.health.sql import ALONE, ZONE, Family
 from lib import clock
 from lib.database.open_transactions import OPEN_HERE
 
-FIRST_TOKEN_MS: Final = (
-    50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 30_000, 60_000
-)  # fmt: skip
-"""The bounds of the histogram of the time to the first token."""
-DURATION_MS: Final = (
-    100, 250, 500, 1000, 2500, 5000, 10_000, 20_000, 40_000, 60_000, 120_000, 300_000, 600_000
-)  # fmt: skip
-"""The bounds of the histogram of the total duration of requests."""
 CHANNEL_FAULTS: Final = (
     "upstream_error",
     "upstream_unreachable",

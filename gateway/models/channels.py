@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.names.labels import LABEL_LENGTH
-from gateway.channel_order.bounds import RETRIES
+from gateway.channel_order.retries import RETRIES
 from lib.database.sealed_field import SealedField
 from lib.database.unowned_rows import UnownedRows
 from lib.ids import new_id

@@ -127,9 +127,11 @@ class ChannelOfferIn(RequestBody):
         max_length=offers.TITLE_MAX,
         description="What organisations see instead of the channel's name. Empty: the provider's.",
     )
-    everyone: bool = Field(False, description="Every organisation may use it.")
+    everyone: bool = Field(False, description="Every organisation may use the channel.")
     organisations: list[str] = Field(
-        [], max_length=offers.ORGANISATIONS_MAX, description="Slugs, where not everyone may."
+        [],
+        max_length=offers.ORGANISATIONS_MAX,
+        description="Slugs of the organisations that may use the channel, if not everyone may.",
     )
     fee_per_request: str = Field("0", max_length=40, description="USD, an exact decimal.")
     fee_per_million_tokens: str = Field("0", max_length=40, description="USD, an exact decimal.")

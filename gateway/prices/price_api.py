@@ -59,8 +59,8 @@ _REPLACES = (
     "is a different one by now."
 )
 _RATES = (
-    "USD per million tokens, characters or milliseconds, per minute of a session, otherwise per "
-    "unit; exact decimals."
+    "Rates in USD, as exact decimals: per million tokens, characters or milliseconds, per minute "
+    "of a session, and per unit of any other meter."
 )
 
 
@@ -80,12 +80,14 @@ class ConditionIn(RequestBody):
     kind: str = Field(max_length=40, description=f"One of {', '.join(OF_VERSIONS)}.")
     value: str = Field(max_length=40, description="Such as `fast`, `us` or `batch`.")
     multiplier: str | None = Field(
-        None, max_length=24, description="Of all rates of tokens. Either this or `meters`."
+        None,
+        max_length=24,
+        description="The factor for all rates of tokens. Set either this or `meters`.",
     )
     meters: Rates | None = Field(None, description="Rates that replace those of the price.")
     tiers: list[TierIn] = Field(default_factory=list, max_length=20)
-    source: str = Field("", max_length=120, description="Where it is published.")
-    date: str = Field("", max_length=40, description="When it was read there.")
+    source: str = Field("", max_length=120, description="Where the rate is published.")
+    date: str = Field("", max_length=40, description="When the rate was read there.")
 
 
 class ProposalIn(RequestBody):
@@ -96,7 +98,9 @@ class ProposalIn(RequestBody):
     )
     kind: Literal["charge", "cost"] = "charge"
     channel: str = Field("", max_length=120, description="For costs: the channel. Empty: any.")
-    service_tier: str = Field("", max_length=40, description="Empty for the standard price.")
+    service_tier: str = Field(
+        "", max_length=40, description="The service tier. Empty: the standard price."
+    )
     hours: str = Field(
         "", max_length=11, description=("In UTC, such as 00:30-08:30. Empty: all day.")
     )

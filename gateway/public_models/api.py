@@ -46,7 +46,8 @@ class ModelChange(RequestBody):
         None, max_length=1000, description="The names that stand for it, all of them."
     )
     can: dict[Capability, bool] | None = Field(
-        None, description="Values that replace the catalogue's, all of them."
+        None,
+        description="Capabilities that replace the catalogue's. The map replaces the stored one.",
     )
     context_max: Tokens | None = Field(
         None, description="Input limit in tokens. Null: as the catalogue says."
@@ -55,30 +56,31 @@ class ModelChange(RequestBody):
         None, description="Output limit in tokens. Null: as the catalogue says."
     )
     deprecated_at: Instant | None = Field(
-        None, description="From then on, answers carry the header `Deprecation` (RFC 9745)."
+        None, description="The time from which answers have the header `Deprecation` (RFC 9745)."
     )
     sunset_at: Instant | None = Field(
         None,
         description=(
-            "From then on the model is retired. Announced in the header `Sunset` (RFC 8594). If it "
-            "is not deprecated yet, it is from now on."
+            "The time from which the model is retired. The header `Sunset` (RFC 8594) announces "
+            "it. If the model is not deprecated yet, it becomes deprecated now."
         ),
     )
     replacement: Name | None = Field(None, description="The model to use instead. Null: none.")
     forwards: bool | None = Field(
         None,
         description=(
-            "Whether requests for the retired model are answered by its replacement, at its price; "
-            "otherwise they are rejected with `model_retired`."
+            "Whether the replacement answers requests for the retired model, at the price of the "
+            "replacement. Otherwise Weir rejects them with `model_retired`."
         ),
     )
     plans: list[str] | None = Field(
-        None, max_length=PLANS_MAX, description="The plans that see it. Empty: everyone."
+        None, max_length=PLANS_MAX, description="The plans that show the model. Empty: everyone."
     )
     roles: list[Role] | None = Field(
         None,
         description=(
-            "The roles that see it. Empty: everyone. Keys that belong to no one have no role."
+            "The roles that see the model. Empty: everyone. A key that belongs to no one has no "
+            "role."
         ),
     )
 

@@ -39,15 +39,18 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 _CAUSES: Final = (
-    "`error`: no channel can serve the request, or all that were tried failed. `context_length`: "
-    "it is longer than the model's context. `content_policy`: the provider blocks its content. "
-    "`budget`: a budget does not cover it. Without it unless stated."
+    "`error`: no channel can serve the request, or every channel that was tried failed. "
+    "`context_length`: the request is longer than the model's context. `content_policy`: the "
+    "provider blocks the content of the request. `budget`: a budget does not cover the request. "
+    "Default: all but `budget`."
 )
 
 _PICKS: Final = (
-    "What comes first among channels of equal priority: by `weight`, the same for all requests "
-    "of a session; the lowest `latency`, `ttft` or `price` or the highest `throughput` of the last "
-    "minutes; the fewest requests `in_flight`; always the same for a `conversation` or `user`."
+    "How Weir chooses among channels of equal priority. `weight`: by weight, and the same channel "
+    "for all requests of a session. `latency`, `ttft`: the lowest of the last minutes. "
+    "`throughput`: the highest of the last minutes. `price`: the lowest. `in_flight`: the fewest "
+    "running requests. `conversation`, `user`: always the same channel for a conversation or a "
+    "user."
 )
 
 
@@ -55,7 +58,11 @@ class ShadowIn(RequestBody):
     """Another channel that a share of the requests is sent to as well."""
 
     channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
-    model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
+    model: str = Field(
+        "",
+        max_length=NAME_MAX,
+        description="The model's name in that channel. Empty: the same name.",
+    )
     percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
     cap: str | None = Field(
         None,
@@ -75,7 +82,9 @@ class ModelRuleChange(RequestBody):
     """Changes to a rule. Omitted fields stay as they are."""
 
     fallbacks: list[Name] | None = Field(
-        None, max_length=FALLBACKS_MAX, description="Models that answer in its place, in order."
+        None,
+        max_length=FALLBACKS_MAX,
+        description="Models that answer in place of the model, in this order.",
     )
     causes: list[Cause] | None = Field(None, description=_CAUSES)
     pick: Pick | None = Field(None, description=_PICKS)

@@ -44,8 +44,8 @@ class InstallationSettingsChange(RequestBody):
     public_status: bool | None = None
     prefix_sessions: bool | None = Field(
         None,
-        description="Whether requests that name no session belong to one by a keyed digest of the "
-        "beginning of their conversation.",
+        description="Whether Weir assigns requests that name no session to one, by a keyed digest "
+        "of the beginning of their conversation.",
     )
     task_result_days: int | None = Field(
         None, ge=1, le=365, strict=True, description="How long results of media tasks are kept."

@@ -14,12 +14,10 @@ from django.db.models import QuerySet
 
 from dialects.openai.stream.decode import Decoder
 from playground.answers.answer_parts import AnswerCollector
+from playground.answers.heartbeat import STALE_S
 from playground.answers.notifications import CHANNEL
 from playground.models import Run, RunEvent
 from playground.rendering.render import Frame
-
-STALE_S = 10
-"""A run without a heartbeat for this long has lost its process."""
 
 KEPT = dt.timedelta(minutes=15)
 
@@ -70,12 +68,6 @@ def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Appe
         )
         row = cursor.fetchone()
     return AppendResult(row is not None, bool(row and row[0]))
-
-
-def record_heartbeat(run_id: UUID) -> None:
-    """Record that the run's task is alive."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BEAT, {"run": run_id})
 
 
 def notify_all(run_id: UUID) -> None:
@@ -158,10 +150,6 @@ _APPEND = """
              AS e(seq, html, text, reasoning, wire)
     )
     SELECT stopping, set_config, pg_notify(%(channel)s, %(run)s::text) FROM run"""
-
-_BEAT = """
-    UPDATE playground_run SET heartbeat_at = clock_timestamp()
-    WHERE id = %(run)s AND ended_at IS NULL"""
 
 _READ = """
     SELECT r.ended_at IS NOT NULL,

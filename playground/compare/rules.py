@@ -1,4 +1,4 @@
-"""Comparing answers: differing words, and rankings by wins."""
+"""Comparing answers: how many at once, differing words, and rankings by wins."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,8 @@ from difflib import SequenceMatcher
 from math import sqrt
 from typing import Final, Literal, NamedTuple
 
+COLUMNS_MAX: Final = 4
+"""The maximum number of models side by side."""
 _WORDS: Final = re.compile(r"\s+|[^\s]+")
 _WORDS_MAX: Final = 20_000
 _Z: Final = 1.96

@@ -69,18 +69,10 @@ class _Video(msgspec.Struct):
     id: str
 
 
-class _Song(msgspec.Struct):
-    data: str
-
-
-class _Submitted(msgspec.Struct):
-    result: str
-
-
 def read_pictures(raw: bytes) -> list[bytes | str]:
     """Return the pictures of an answer: their bytes or their URLs."""
     images: list[bytes | str] = []
-    for one in _decode_answer(raw, _Pictures).data:
+    for one in decode_answer(raw, _Pictures).data:
         if one.b64_json:
             try:
                 images.append(base64.b64decode(one.b64_json, validate=True))
@@ -113,7 +105,7 @@ def sound_file(data: bytes, form: str) -> MadeFile:
 
 
 def read_transcript(raw: bytes) -> Transcript:
-    answer = _decode_answer(raw, _Transcription)
+    answer = decode_answer(raw, _Transcription)
     segments = [(one.start, one.end, one.text.strip()) for one in answer.segments or ()]
     return Transcript(
         _plain(answer.text.strip()),
@@ -125,17 +117,7 @@ def read_transcript(raw: bytes) -> Transcript:
 
 def read_video(raw: bytes) -> str:
     """Return the public id of an accepted video."""
-    return _decode_answer(raw, _Video).id
-
-
-def read_song(raw: bytes) -> str:
-    """Return the public id of an accepted song or of accepted lyrics."""
-    return _decode_answer(raw, _Song).data
-
-
-def read_submitted(raw: bytes) -> str:
-    """Return the public id of an accepted Midjourney task."""
-    return _decode_answer(raw, _Submitted).result
+    return decode_answer(raw, _Video).id
 
 
 def subtitles(segments: Sequence[Sequence[Any]]) -> str:
@@ -173,7 +155,8 @@ def _plain(text: str) -> str:
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 
-def _decode_answer(raw: bytes, form: type[Form]) -> Form:
+def decode_answer(raw: bytes, form: type[Form]) -> Form:
+    """Return the members of an answer in JSON. Raises UnreadableAnswer."""
     try:
         return msgspec.json.decode(raw, type=form)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -21,7 +21,8 @@ from gateway.models import MediaTask
 from gateway.settings.installation import task_result_days
 from lib import clock
 from lib.ids import new_id
-from playground.answers.events import STALE_S, notify_all
+from playground.answers.events import notify_all
+from playground.answers.heartbeat import STALE_S
 from playground.media.answer import MadeFile, Transcript
 from playground.media.service import MediaAsk
 from playground.models import Attachment, MediaFile, MediaRun, RunState

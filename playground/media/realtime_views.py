@@ -39,8 +39,8 @@ from playground.models_offered.offered_models import (
 from playground.payers.paying import Payer, payers_context
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
-from relay.config import CONNECTION_IDLE_S, CONNECTION_S
 from relay.errors import DatabaseAway
+from relay.realtime.connection_life import CONNECTION_IDLE_S, CONNECTION_S
 
 _PATH: Final = "/v1/realtime"
 _REQUESTS_MAX: Final = 500

@@ -4,8 +4,8 @@
        any --Stop, from any process--> stopped      (the relay's iterator is closed)
        any --heartbeat lost--> interrupted          (by any process that notices)
 
-A provider accepts a video, a song or a Midjourney picture within seconds, and creates it later. The
-run then has ended, and the page follows its task.
+A provider accepts a video, or the task of a service, within seconds, and creates it later. The run
+then has ended, and the page follows its task.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context
 from lib.network.egress import EgressError
+from playground.answers.heartbeat import HEARTBEAT_S
 from playground.answers.notifications import notifications
 from playground.attachments.attachments import FETCH_S, fetch_made
 from playground.media.answer import (
@@ -35,7 +36,7 @@ from playground.media.orders import body_of, form_of
 from playground.media.task_services import MEDIA_SERVICES
 from playground.models import Attachment, MediaKind, MediaRun, RunState
 from playground.relaying.relaying import ChatRelay
-from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background
+from playground.runs.runs import facts_of, read_settlement, run_in_background
 from relay.requests.outcome import Outcome
 
 log = logging.getLogger(__name__)

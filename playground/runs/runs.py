@@ -27,7 +27,8 @@ from lib import clock
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context, use_tenant
 from playground.answers.cost import Meter
-from playground.answers.events import STALE_S, AppendResult, partial_answer, record_heartbeat
+from playground.answers.events import AppendResult, partial_answer
+from playground.answers.heartbeat import HEARTBEAT_S, STALE_S, record_heartbeat
 from playground.answers.incoming_answer import IncomingAnswer
 from playground.answers.notifications import notifications
 from playground.conversations import titles
@@ -52,7 +53,6 @@ from usage.models import UsageRecord
 log = logging.getLogger(__name__)
 
 FRAME_S = 0.05
-HEARTBEAT_S = 2.0
 
 _SETTLED_WITHIN_S = 3.0
 _SETTLED_LOOK_S = 0.05

@@ -15,7 +15,7 @@ from lib.database.async_database import run_in_database
 from lib.process.server_sent import PING_S, server_sent
 from playground.answers.events import read_after
 from playground.answers.notifications import notifications
-from playground.compare import compare
+from playground.compare_page import compare
 from playground.messages import page
 from playground.models import Message, Run
 from playground.runs.runs import interrupt

@@ -34,7 +34,7 @@ from playground.chats.desk import (
     log_context,
     models_context,
 )
-from playground.compare.views import compare_page
+from playground.compare_page.views import compare_page
 from playground.conversations.conversations import (
     access_batch,
     access_conversation,

@@ -12,6 +12,7 @@ from accounts.access.actors import Actor
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.rules import FILES_MAX
+from playground.compare.rules import COLUMNS_MAX
 from playground.conversations.conversations import (
     access_attachment,
     access_conversation,
@@ -26,7 +27,7 @@ from playground.panel.settings import Settings, read_settings
 from playground.panel.variables import missing
 from playground.panel.words import invalid_text, unread_text
 from playground.payers.paying import Payer, payer_of_form
-from playground.turns.turns import COLUMNS_MAX, Column, TurnForm, TurnRefused
+from playground.turns.turns import Column, TurnForm, TurnRefused
 
 
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -29,6 +29,7 @@ from playground.answers.events import (
     partial_answer,
 )
 from playground.attachments.attachments import mark_sent
+from playground.compare.rules import COLUMNS_MAX
 from playground.conversations.conversations import current_path, path_to
 from playground.conversations.temporary_chats import STANDS_IDLE, STANDS_LEFT
 from playground.conversations.title_rules import first_words
@@ -47,8 +48,6 @@ from playground.rendering.render import Frame
 from playground.turns.request import ChatMessage, Stored
 
 TEXT_MAX = 1_000_000
-COLUMNS_MAX: Final = 4
-"""The maximum number of models in a comparison."""
 ARRIVAL = dt.timedelta(seconds=10)
 """By then, the page that sent a turn, or was rendered, has opened its stream."""
 

@@ -5,14 +5,9 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.page import Field
-from usage.sessions.sources import (
-    AGENT_HEADERS,
-    CAP_HEADER,
-    NAME_LENGTH,
-    PARENT_SESSION_HEADERS,
-    PREFIX,
-    SOURCES,
-)
+from relay.requests.session_prefix import PREFIX
+from relay.requests.sessions import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
+from usage.sessions.sources import CAP_HEADER
 from usage.sessions.words import SENDERS
 
 SENT: Final[tuple[Field, ...]] = (
@@ -56,8 +51,8 @@ SENT: Final[tuple[Field, ...]] = (
         "x-title, http-referer",
         "string",
         _(
-            "The name of your application, or else its address. Requests are listed under it; "
-            "without either, under the library in user-agent."
+            "The name of your application, or else its address. Weir lists requests under it. "
+            "Without either, Weir lists them under the library in user-agent."
         ),
     ),
     Field(
@@ -74,10 +69,11 @@ SENT: Final[tuple[Field, ...]] = (
         CAP_HEADER,
         "USD",
         _(
-            "The most that the session of the request may cost, in USD, with all its sub-agents: "
-            "what is spent and reserved, from its first request on. A request that could exceed "
-            "it is rejected with 402, and the session continues with a higher number. It never "
-            "increases a budget. A request that names no session is rejected with 400."
+            "The most that the request's session may cost, in USD, including all its sub-agents. "
+            "All money spent and reserved since the first request counts. A request that could "
+            "exceed this amount is rejected with 402. To continue the session, send a higher "
+            "amount. The header never increases a budget. A request that names no session is "
+            "rejected with 400."
         ),
     ),
     Field(
@@ -103,18 +99,18 @@ SESSIONS: Final[tuple[Field, ...]] = (
     Field(
         ", ".join(name for one in AGENT_HEADERS for name in (one.agent, one.parent)),
         "header",
-        _("Claude Code and Codex: the sub-agent that sends the request, and the one above it"),
+        _("Claude Code and Codex: the sub-agent that sends the request, and its parent agent"),
     ),
     Field(
         ", ".join(PARENT_SESSION_HEADERS),
         "header",
-        _("opencode: the session above a sub-agent's own, to which the request then belongs"),
+        _("opencode: the parent of a sub-agent's session; the request belongs to the parent"),
     ),
     Field(
         PREFIX,
         "digest",
         _(
-            "Only if the operator has turned it on, and for chats that name no session: the same "
+            "Chats that name no session, if the operator has turned this on: chats with the same "
             "instructions and the same first message of the user"
         ),
     ),
@@ -144,32 +140,35 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that applied instead of yours: you sent none and the balance covers"
-            " no more, or yours is above the model's limit."
+            "The output limit that applied instead of yours, because you sent none and the balance "
+            "covers no more, or because yours is above the model's limit."
         ),
     ),
     Field(
         "x-weir-fallback",
         "budget",
         _(
-            "A budget was used up, so the model that your operator chose for that answered. The "
-            "response names it."
+            "A budget was used up, so another model answered, which your operator chose for this "
+            "case. The response names the model."
         ),
     ),
     Field(
         "deprecation",
         "@Unix time",
-        _("The model is deprecated since then (RFC 9745). Its page names the one to use instead."),
+        _(
+            "The time since which the model is deprecated (RFC 9745). The model's page names its "
+            "replacement."
+        ),
     ),
     Field(
         "sunset",
         "HTTP date",
-        _("The model is retired then (RFC 8594)."),
+        _("The time at which the model is retired (RFC 8594)."),
     ),
     Field(
         "x-weir-dropped-params",
         "list",
-        _("Parameters the model does not support, which were dropped."),
+        _("Parameters that were dropped because the model does not support them."),
     ),
     Field(
         "x-weir-channel, x-weir-attempts",
@@ -189,6 +188,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
         "integer, integer, duration",
-        _("The key's limit of requests per minute. The same with -tokens instead of -requests."),
+        _(
+            "The key's limit of requests per minute. Headers with -tokens instead of -requests "
+            "show its limit of tokens."
+        ),
     ),
 )

@@ -3,7 +3,7 @@ content: by the rule of its organisation, its model, or its channel (billing/lim
 Successful answers do not use this module.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from relay.counting.estimates import BYTES_PER_ESTIMATED_TOKEN
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill
 
+USAGE_AFTER_TEXT_S: Final = 2.0
+"""How long an upstream has, after the end of an answer's text, to report the usage of an abandoned
+request."""
 # More than any answer contains.
 _TOKENS_MAX = 10**9
 

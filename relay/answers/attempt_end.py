@@ -18,7 +18,7 @@ from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
 from relay.answers.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
 from relay.context.context import RequestContext
-from relay.context.records import kept_message
+from relay.context.recorded_errors import kept_message
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED

@@ -22,9 +22,9 @@ from dialects.streams.stream import StepDecoder
 from dialects.translation import StreamTranslator
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.answers.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.answers.cost_in_answer import last_with_cost
-from relay.config import USAGE_AFTER_TEXT_S
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_behind_content, failure_inside

@@ -18,14 +18,13 @@ from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PPM
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.answers.abandoned import may_be_absorbed
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S, may_be_absorbed
 from relay.answers.accepted_video import intend_video
 from relay.answers.attempt_end import AttemptEnd, AttemptParts, state_of
 from relay.answers.media_relay import MediaRelay
 from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
 from relay.catalogue.snapshot import Channel
-from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -43,6 +42,8 @@ from relay.upstream.large_events import Gathering
 from relay.upstream.turn_socket import Post
 from relay.upstream.upstream import Answer, read_rest, request_id_of
 
+REST_S: Final = 1.0
+"""How long to wait for the bytes after an answer's end."""
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
 _NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)
 

@@ -55,10 +55,10 @@ from relay.operations.unary import UnaryFacts
 from relay.preparation.continuation import Continuation, continue_request
 from relay.requests.outcome import Outcome
 from relay.requests.session_prefix import prefix_session
-from relay.requests.sessions import read_session_members
+from relay.requests.sessions import OWN_HEADER, read_session_members
 from relay.routing.routing import plan_own_keys, screen
 from relay.upstream.failures import UpstreamFailed
-from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE, OWN_HEADER
+from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE
 
 
 class OneAttempt(Protocol):

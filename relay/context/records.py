@@ -1,21 +1,14 @@
 """The records of requests that never became an attempt, or that cost nothing."""
 
-import re
-from typing import Final, cast
-
 import msgspec
 
-from dialects.errors.errors import ErrorKind, message_of
 from lib.id_types import ModelName
 from relay.context.context import RequestContext
-from relay.credentials.keys import Principal
+from relay.context.recorded_errors import kept_message
 from relay.downstream.downstream import ErrorAnswer
 from relay.requests.invocation import MODEL_LENGTH_MAX
 from relay.requests.outcome import Outcome
 from usage.records.sql import Ending, Refusal
-
-# A quoted name or number helps; a quoted sentence is the client's own text.
-_QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
 
 
 def uncharged_outcome(
@@ -100,14 +93,3 @@ def _record(
         session_id=None if session is None else session.id,
         session=None if session is None else session.details,
     )
-
-
-def kept_message(principal: Principal, kind: str | None, message: str) -> str:
-    """Return an error's message as a record keeps it, without quoted sentences: a provider may
-    quote the request, which may not be stored, or whose content would outlive it (P31). If nothing
-    of the request may be stored, return the general text for errors of its kind."""
-    if not message or kind is None:
-        return message
-    if not principal.retention_hours:
-        return message_of(cast(ErrorKind, kind))
-    return _QUOTED.sub(r"\1…\1", message)

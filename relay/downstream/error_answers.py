@@ -18,8 +18,8 @@
     the client has left, or does not read          nothing; its record says 499
 
 Statuses and phrases are in `dialects/errors/errors.py` (KINDS). What a fault means for the next
-attempt, for health and for money is in `gateway/health/faults.py`. The form of an answer is that of
-the client's dialect (`dialects/*/errors.py`).
+attempt, for health and for money is in `gateway/breaker/faults.py`. The form of an answer is that
+of the client's dialect (`dialects/*/errors.py`).
 """
 
 import time

@@ -14,7 +14,8 @@ import msgspec
 
 from billing.currency.money import format_usd
 from dialects.codec import Framing
-from dialects.errors.errors import RequestFault, message_of, quote_value
+from dialects.errors.errors import RequestFault, message_of
+from dialects.errors.masking import quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.asgi import RESPOND, WRITE_PIECE, Fields, Respond, Scope, Send, WritePiece

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from billing.currency.money import format_usd
 from billing.limits.budget_rules import WITHOUT_END
 from dialects.chat.chat import Dialect
-from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
+from dialects.errors.errors import RequestFault, message_of, retry_after_s
+from dialects.errors.masking import quote_value
 from gateway.breaker.channel_state import BarReason
 from lib.ids import id_text
 from relay.errors import RelayError

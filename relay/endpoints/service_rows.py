@@ -6,13 +6,13 @@ from typing import Final
 
 from gateway.providers.task_service import TaskService
 from relay.catalogue.snapshot import Snapshot
-from relay.config import BODY_BYTES_MAX
 from relay.context.context import Parts
 from relay.credentials.keys import Principal
 from relay.endpoints.generation import generate
 from relay.front.request import Endpoint
 from relay.media.task_content import VideoContent
 from relay.operations.unary import UnaryOperation
+from relay.requests.body import BODY_BYTES_MAX
 
 QUESTION_BYTES_MAX: Final = 64 * 1024
 """The maximum body of a query for one task."""

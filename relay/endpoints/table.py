@@ -20,14 +20,14 @@ from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
 from gateway.channels.passthrough.rules import METHODS, ROOT
 from lib.extensions.installed import extend
-from relay.config import BODY_BYTES_MAX as _BODY
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows
@@ -81,6 +81,7 @@ from relay.realtime.live.open_live import open_live
 from relay.realtime.live.refusals import refuse_live
 from relay.realtime.new_client_secret import create_client_secret
 from relay.realtime.open_connection import open_connection
+from relay.requests.body import BODY_BYTES_MAX as _BODY
 from relay.requests.invocation import Invocation
 
 

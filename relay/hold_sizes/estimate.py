@@ -1,7 +1,7 @@
 """How much a request must hold, and the output cap that goes with it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -15,6 +15,7 @@ from relay.catalogue.snapshot import Channel
 from relay.errors import RelayError
 from relay.hold_sizes.rules import (
     OUTPUT_CAP_MIN,
+    UNCAPPED_TIMES,
     bounds,
     media_tokens_max,
     shrink_cap,
@@ -23,9 +24,6 @@ from relay.hold_sizes.rules import (
 )
 from relay.hold_sizes.tool_loop import NOTHING_READ, Reading, ToolLoop
 from relay.operations.unary import Cappable, UnaryFacts
-
-# How many times the assumed length an answer may reach if its provider was sent no cap.
-_UNCAPPED_TIMES: Final = 4
 
 
 class PricedBound(NamedTuple):
@@ -169,7 +167,7 @@ class HoldEstimate:
         unchanged."""
         output_cap = self._facts.output_cap if cap is None else cap
         if output_cap is None:
-            return _UNCAPPED_TIMES * self._output_tokens(self.cap)
+            return UNCAPPED_TIMES * self._output_tokens(self.cap)
         return self._output_tokens(output_cap)
 
     @property

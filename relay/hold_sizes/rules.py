@@ -3,11 +3,18 @@ quantities; `billing.prices.pricing.price_bound` converts them to money.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from billing.prices.meters import Bound
 from billing.prices.pricing import PriceVersion
 
 OUTPUT_CAP_MIN = 16
+THINKING_TOKENS: Final = 32_000
+"""Assumed thinking tokens, beside the output cap, if a reasoning model's limit is unknown."""
+UNSEEN_TOKENS: Final = 200_000
+"""Assumed tokens of input that is stored elsewhere, if the model's context size is unknown."""
+UNCAPPED_TIMES: Final = 4
+"""How many times the assumed length an answer may reach if its provider was sent no cap."""
 
 # The meters that plain text may appear under on the upstream's bill.
 _TEXT_IN = (

@@ -10,10 +10,10 @@ from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.picture_links import LinkedPicture, open_link
 from relay.catalogue.snapshot import Channel
-from relay.config import PICTURE_BYTES_MAX
 from relay.downstream.error_answers import answer_to_failures
 from relay.front.request import Request
 from relay.media.task_content import asked_range, pass_on
+from relay.preparation.file_fetching import PICTURE_BYTES_MAX
 from relay.upstream.failures import UpstreamFailed, upstream_failure
 from relay.upstream.upstream import Answer
 

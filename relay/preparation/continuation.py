@@ -23,7 +23,8 @@ from msgspec.structs import replace as replace_members
 from dialects.chat.chat import Dialect
 from dialects.chat.kept import KeptItem, KeptResponse, Referred, decode_kept, read_item
 from dialects.codec import Codec, Target
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.interactions import state as interactions
 from dialects.interactions.request.read import ChatFacts as InteractionFacts
 from dialects.json.body import Body

@@ -9,8 +9,12 @@ from dialects.chat.media import FILE_BYTES_MAX, type_of_name
 from dialects.errors.errors import RequestFault
 from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetch_url
 from lib.process.waiting import timeout
-from relay.config import FETCH_S, PICTURE_BYTES_MAX
+from relay.config import MIB
 
+# The limit for all files that a request refers to by URL together. Each file is limited by
+# `dialects.chat.media.FILE_BYTES_MAX`; images have their own limit.
+FETCH_S: Final = 30.0
+PICTURE_BYTES_MAX: Final = 20 * MIB
 _UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 

@@ -35,7 +35,8 @@ from dialects.chat.tool_names import fit_names
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.channel_order.channel_order import Candidate
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value

@@ -9,7 +9,6 @@ from dialects.realtime.fixed_settings import FixedSettings
 from lib.ids import id_text
 from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
-from relay.config import CONNECTION_S
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -27,6 +26,7 @@ from relay.metering.usage_meter import UsageMeter, cost_of
 from relay.operations.unary import UnaryFacts
 from relay.realtime.connection import RealtimeConnection
 from relay.realtime.connection_holds import RealtimeOver
+from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.hold_sizes import ResponseBound
 from relay.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.realtime.sink import RealtimeSink

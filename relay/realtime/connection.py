@@ -14,15 +14,16 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from dialects.errors.errors import RequestFault, clean_upstream, message_of
+from dialects.errors.errors import RequestFault, message_of
+from dialects.errors.masking import clean_upstream
 from dialects.media.sound import duration_quantities, token_quantities
 from dialects.realtime import realtime
 from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings
 from dialects.realtime.realtime import ClientEvent, ServerEvent
 from dialects.streams.model_alias import name_answer
 from lib.process.waiting import timeout
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.catalogue.snapshot import Snapshot
-from relay.config import USAGE_AFTER_TEXT_S
 from relay.context.context import RequestContext
 from relay.counting.own_count import UsageEvidence
 from relay.downstream.downstream import ErrorAnswer

@@ -10,7 +10,8 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.json.body import read_body
 from dialects.media.passed_answer import PassedAnswer
 from dialects.realtime import realtime
@@ -18,7 +19,6 @@ from dialects.realtime.realtime import SpokenResponse
 from dialects.usage.usage import Quantities
 from lib.process.asgi import Scope
 from relay.catalogue.snapshot import Snapshot
-from relay.config import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret
@@ -32,6 +32,7 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.hold_sizes import first_bound
 from relay.requests.invocation import Invocation
 

@@ -5,7 +5,7 @@ import asyncio
 from collections import deque
 from typing import Final, Generic, TypeVar
 
-from dialects.errors.errors import clean_upstream
+from dialects.errors.masking import clean_upstream
 from dialects.realtime.realtime import Response, ServerEvent, SpokenResponse
 from lib.id_types import ModelName, RequestId
 from relay.answers.attempt_end import AttemptEnd

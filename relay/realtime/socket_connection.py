@@ -15,7 +15,6 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from lib.process.waiting import timeout
-from relay.config import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
@@ -29,6 +28,7 @@ from relay.downstream.error_answers import (
 from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection_holds import RealtimeOver
+from relay.realtime.connection_life import CONNECTION_IDLE_S, CONNECTION_S
 from relay.realtime.sink import ClientLeft, RealtimeSink
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import UpstreamFailed, upstream_failure

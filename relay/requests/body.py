@@ -1,10 +1,15 @@
 """The body of a request: read as it arrives, limited in size and time."""
 
+from typing import Final
+
 from dialects.errors.errors import RequestFault, message_of
 from lib.process.asgi import Receive
 from lib.process.waiting import timeout
-from relay.config import RelayConfig
+from relay.config import MIB, RelayConfig
 from relay.errors import ClientGone
+
+BODY_BYTES_MAX: Final = 72 * MIB
+"""The maximum size of a request body, where a body is accepted."""
 
 
 class TooLarge(RequestFault):

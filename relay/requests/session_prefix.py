@@ -18,8 +18,9 @@ import msgspec
 
 from dialects.json.body import Body
 from relay.requests.sessions import Session
-from usage.sessions.sources import PREFIX
 
+PREFIX: Final = "prefix"
+"""The source of a request that names no session and begins like others of its key."""
 _INSTRUCTIONS: Final = ("instructions", "system", "systemInstruction", "system_instruction")
 _MESSAGES: Final = ("messages", "contents", "input")
 _INSTRUCTING: Final = ("system", "developer")

@@ -1,6 +1,6 @@
 """Recognise the session of a request: a series of turns that its client names, such as one task of
-a coding agent. `usage/sessions/sources.py` says where, from `x-weir-session` on; requests that name
-none: see `session_prefix.py`.
+a coding agent. It names one in one of SOURCES, which the reference shows. Nothing is guessed from
+content, unless an operator turns on `session_prefix.py`.
 
 The id is derived from the key and the name, so that no key can write into another one's session,
 and the client's text is no id. Whatever a client sends, the request is answered.
@@ -8,21 +8,62 @@ and the client's text is no id. Whatever a client sends, the request is answered
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 import msgspec
 
 from dialects.json.body import Body
-from usage.sessions.sources import (
-    AGENT_HEADERS,
-    FIRST_RESPONSE,
-    NAME_LENGTH,
-    PARENT_SESSION_HEADERS,
-    REALTIME,
-    SOURCES,
+from usage.sessions.sources import FIRST_RESPONSE, REALTIME
+
+NAME_LENGTH: Final = 128
+"""The maximum length of a displayed name. The id is derived from the whole name."""
+OWN_HEADER: Final = "x-weir-session"
+
+
+class Source(NamedTuple):
+    """A header, or a member of the body, that names a session."""
+
+    place: str
+    kind: Literal["header", "member"]
+
+
+SOURCES: Final = (
+    Source(OWN_HEADER, "header"),
+    Source("x-claude-code-session-id", "header"),
+    Source("session-id", "header"),
+    Source("session_id", "header"),
+    Source("conversation_id", "header"),
+    Source("thread-id", "header"),
+    Source("x-opencode-session-id", "header"),
+    Source("x-opencode-session", "header"),
+    Source("x-session-affinity", "header"),
+    Source("x-session-id", "header"),
+    Source("baggage", "header"),
+    Source("metadata.session_id", "member"),
+    Source("metadata.user_id", "member"),
+    Source("session_id", "member"),
+    Source("prompt_cache_key", "member"),
+    Source("previous_response_id", "member"),
 )
+"""In their order: the first one that a request has applies."""
+
+
+class AgentHeaders(NamedTuple):
+    """The headers with which a client names the sub-agent of a request, and its parent."""
+
+    agent: str
+    parent: str
+
+
+AGENT_HEADERS: Final = (
+    AgentHeaders("x-claude-code-agent-id", "x-claude-code-parent-agent-id"),
+    AgentHeaders("thread-id", "x-codex-parent-thread-id"),
+)
+PARENT_SESSION_HEADERS: Final = ("x-opencode-parent-session-id", "x-parent-session-id")
+"""In these headers opencode names the session above a sub-agent's own. The request counts to the
+parent session, and the sub-agent's own session names the agent."""
 
 # Longer texts are not looked at: no client sends them.
 _TEXT_MAX: Final = 64 * 1024

@@ -14,7 +14,8 @@ from typing import Final
 from urllib.parse import quote
 
 from billing.prices.lookup import Price
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from gateway.providers.capabilities import Capabilities, Endpoint, Product
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.task_services import OWN_PRODUCTS, TASK_SERVICES

@@ -31,6 +31,7 @@ from relay.counting.estimates import estimate_tokens
 from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.hold_sizes.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
+from relay.hold_sizes.rules import THINKING_TOKENS, UNSEEN_TOKENS
 from relay.hold_sizes.tool_loop import ToolLoop, loop_of
 from relay.operations.unary import UnaryFacts
 from relay.preparation.fitting_overrides import fit_overrides
@@ -39,10 +40,6 @@ from usage.requests.choices import SkipReason
 
 # The members of a body in which a conversation may be.
 _TEXTS: Final = ("messages", "contents", "input")
-# Assumed thinking tokens, beside the output cap, if a reasoning model's limit is unknown.
-_THINKING_TOKENS: Final = 32_000
-# Assumed tokens of input that is stored elsewhere, if the model's context size is unknown.
-_UNSEEN_TOKENS: Final = 200_000
 _ALLOW_FALLBACK: Final = (
     "let the key fall back to the installation's channels (Provider keys), or use another model"
 )
@@ -313,7 +310,7 @@ def _estimate(
             model = apply_overrides(model, candidate.overrides)
         assumed_cap = max(assumed_cap, model.output_max or assumed)
         if "cap_without_thinking" in model.flags:
-            thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)
+            thinking_tokens = max(thinking_tokens, model.output_max or THINKING_TOKENS)
         if unseen:
             unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
         if channel.overrides is not None:
@@ -394,7 +391,7 @@ def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int
 
 def _unseen_tokens(model: Capabilities) -> int:
     """Return an upper bound of the input that is outside the body: the model's context size."""
-    return model.context_max or _UNSEEN_TOKENS
+    return model.context_max or UNSEEN_TOKENS
 
 
 _NO_TOOLS: Final = frozenset({None, b"[]", b"null"})

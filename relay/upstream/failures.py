@@ -1,4 +1,4 @@
-"""Failures of an attempt, each by a row of the fault table (`gateway/health/faults.py`)."""
+"""Failures of an attempt, each by a row of the fault table (`gateway/breaker/faults.py`)."""
 
 import time
 from collections.abc import Mapping

@@ -22,7 +22,6 @@ from dialects.responses import websocket
 from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy
 from relay.catalogue.snapshot import Channel
-from relay.config import EVENT_BYTES_MAX
 from relay.upstream.failures import (
     UpstreamFailed,
     connection_lost,
@@ -31,7 +30,7 @@ from relay.upstream.failures import (
 )
 from relay.upstream.outgoing import OutgoingRequest
 from relay.upstream.upstream import Answer, Upstreams
-from relay.upstream.websocket import SocketLost, UpstreamSocket
+from relay.upstream.websocket import EVENT_BYTES_MAX, SocketLost, UpstreamSocket
 
 # How long a socket waits for the next turn. A channel's connections are limited, and after this the
 # next turn sends the whole conversation on another one.

@@ -17,10 +17,13 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from relay.config import EVENT_BYTES_MAX, HEARTBEAT_S
+from relay.config import MIB
 from relay.errors import RelayError
 from relay.upstream.http1 import Connection
 
+EVENT_BYTES_MAX: Final = 15 * MIB
+HEARTBEAT_S: Final = 20.0
+"""How often the peer is asked whether it is there."""
 # How long a peer has to receive the last bytes after a close.
 _CLOSE_S: Final = 2.0
 _HOP_BY_HOP: Final = frozenset({"host", "content-type", "accept", "accept-encoding"})

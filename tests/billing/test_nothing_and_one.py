@@ -12,6 +12,7 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Role
 from billing import idempotency
 from billing.balances import balances
+from billing.balances.credit_line import credit_line, set_credit_line
 from billing.credits import code_format, codes, promo
 from billing.credits.credits import CreditRefused, effect_of, request_credit
 from billing.credits.promo_rules import Payers
@@ -62,7 +63,7 @@ TICK: Final = dt.timedelta(microseconds=1)
 
 def test_person_without_accounts_has_nothing(people: cast.Cast) -> None:
     assert balances.balance(people.acme) == (0, 0, 0)
-    assert balances.credit_line(people.acme) == 0
+    assert credit_line(people.acme) == 0
     assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0)
     assert effect_of(people.acme, 5) == (0, 5, 0)
     assert usage_corrections.read_borne_cost(UUID(int=1)) == Borne(0, 0, 0)
@@ -80,7 +81,7 @@ def test_debt_left_by_a_correction(
     people: cast.Cast, dora: Actor, line: int, amount: int, owed: int
 ) -> None:
     balances.add_opening_credit(people.acme, 10)
-    balances.set_credit_line(people.acme, line, actor=dora)
+    set_credit_line(people.acme, line, actor=dora)
     assert effect_of(people.acme, amount) == (10, 10 + amount, owed)
 
 
@@ -130,7 +131,7 @@ def test_wallet_settings_default_before_any_are_set(people: cast.Cast) -> None:
 
 def test_the_same_credit_line_is_no_change(people: cast.Cast, dora: Actor) -> None:
     for line_nano in (5, 5, 0):
-        balances.set_credit_line(people.acme, line_nano, actor=dora)
+        set_credit_line(people.acme, line_nano, actor=dora)
     changed = AuditEvent.objects.filter(action="organisation.credit_line_changed")
     assert changed.count() == 2
 

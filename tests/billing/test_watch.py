@@ -15,7 +15,7 @@ from billing.ledger.posting import Entry, Posting
 from billing.models import TopUp, WalletSetting
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
-from billing.topups.rules import AUTOMATIC_A_DAY
+from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.topups.topups import TopUpRefused
 from billing.wallets import low_balance
 from lib.ids import new_id

@@ -282,20 +282,24 @@ def test_every_page_of_the_url_map_is_visited(readers: Readers) -> None:
     assert unopened(all_of(readers)) == []
 
 
-@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
-def test_every_page_has_a_language_title_heading_and_names(
-    site: Installation, browser: Browser, readers: Readers, every: int
-) -> None:
-    """Of what stands on it, as its HTML comes, of every other page. Of those below a browser sees
-    more."""
-    faults: dict[str, list[str]] = {}
+def in_chinese(site: Installation, state: StorageState | None) -> httpx.Client:
+    cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
+    return httpx.Client(base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def read(site: Installation, browser: Browser, readers: Readers) -> dict[str, httpx.Response]:
+    """Each page as its HTML comes, in Chinese, by its name."""
+    result = {}
     for state, paths in of_now(site, browser, readers):
-        cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
-        with httpx.Client(
-            base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60
-        ) as client:
-            for name in sorted(paths.keys() - DRAWN.keys())[::every]:
-                faults[name] = faults_of(client.get(paths[name]))
+        with in_chinese(site, state) as client:
+            result.update({name: client.get(path) for name, path in paths.items()})
+    return result
+
+
+def test_every_page_has_a_language_title_heading_and_names(read: dict[str, httpx.Response]) -> None:
+    """Of what stands on it, as its HTML comes. Of those below a browser sees more."""
+    faults = {name: faults_of(response) for name, response in read.items() if name not in DRAWN}
     assert {name: result for name, result in faults.items() if result} == {}
 
 
@@ -305,21 +309,26 @@ _HEADING: Final = re.compile(r"<(?:h1|title)[^>]*>(.*?)</(?:h1|title)>", re.DOTA
 
 
 def test_back_link_names_the_page_it_leads_to(
-    site: Installation, pages: Paths, signed_in: StorageState
+    site: Installation, pages: Paths, signed_in: StorageState, read: dict[str, httpx.Response]
 ) -> None:
     """Each link above a heading says how the heading or the title of its page begins."""
-    cookies = {one["name"]: one["value"] for one in signed_in["cookies"]}
-    words: dict[str, set[str]] = {}
+    words = {
+        path: headings(read[name].text) for name, path in pages.items() if read[name].is_success
+    }
     faults: dict[str, str] = {}
-    with httpx.Client(base_url=site.url, cookies=cookies, timeout=60) as client:
-        for name, path in pages.items():
-            for href, text in _LINK.findall("".join(_CRUMB.findall(client.get(path).text))):
-                if href not in words:
-                    shown = client.get(html.unescape(href), follow_redirects=True).text
-                    words[href] = {plain(one) for one in _HEADING.findall(shown)}
-                if not any(one.startswith(plain(text)) for one in words[href]):
-                    faults[name] = f"{plain(text)} leads to {sorted(words[href])}"
+    with in_chinese(site, signed_in) as client:
+        for name in pages:
+            for href, text in _LINK.findall("".join(_CRUMB.findall(read[name].text))):
+                path = html.unescape(href)
+                if path not in words:
+                    words[path] = headings(client.get(path, follow_redirects=True).text)
+                if not any(one.startswith(plain(text)) for one in words[path]):
+                    faults[name] = f"{plain(text)} leads to {sorted(words[path])}"
     assert faults == {}
+
+
+def headings(markup: str) -> set[str]:
+    return {plain(one) for one in _HEADING.findall(markup)}
 
 
 def plain(markup: str) -> str:

@@ -28,7 +28,7 @@ from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
-from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.model_entries.entries import save_entry
 from gateway.models import ShadowAnswer, TrafficBucket
 from lib import clock

@@ -24,6 +24,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SHOWN_FIRST": "12",
         "_SHOWN_LAST": "4",
     },
+    "accounts.guards.recent_sign_in": {
+        "RECENT_SIGN_IN": "0:15:00",
+    },
     "accounts.keys.keys": {
         "GRACE_HOURS": "24",
         "GRACE_HOURS_MAX": "168",
@@ -64,7 +67,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "IDLE": "12:00:00",
         "IDLE_OPERATOR": "1:00:00",
         "ABSOLUTE": "7 days, 0:00:00",
-        "RECENT_SIGN_IN": "0:15:00",
     },
     "accounts.sessions.sessions": {
         "_SEEN_EACH": "0:01:00",
@@ -102,11 +104,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_LEEWAY_S": "30",
     },
     "accounts.single_sign_on.rules": {
-        "SUBJECT_MAX": "191",
-    },
-    "accounts.single_sign_on.single_sign_on": {
         "RULES_MAX": "50",
         "DOMAINS_MAX": "20",
+        "SUBJECT_MAX": "191",
     },
     "billing.credits.code_format": {
         "RANDOM_BYTES": "28",
@@ -279,6 +279,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.subscriptions.subscriptions": {
         "_DAY": "1 day, 0:00:00",
     },
+    "billing.topups.automatic": {
+        "AUTOMATIC_A_DAY": "5",
+    },
     "billing.topups.processors.stripe": {
         "_TOLERANCE_S": "300",
     },
@@ -286,7 +289,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "NANO_PER_MINOR": "10000000",
         "TOP_UP_MIN_NANO": "5000000000",
         "TOP_UP_MAX_NANO": "10000000000000",
-        "AUTOMATIC_A_DAY": "5",
     },
     "billing.wallets.pace": {
         "DAYS": "7",
@@ -403,6 +405,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SLACK_MS": "10000",
     },
     "relay.realtime.live.stretches": {
+        "FULL_STRETCH": "StretchBound(ms=60000)",
         "LEAD_MS": "5000",
         "MARGIN_MS": "2000",
     },
@@ -420,9 +423,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_KNOWN_MAX": "4096",
         "_UNPRICED_AN_HOUR": "20",
     },
-    "relay.hold_sizes.estimate": {
-        "_UNCAPPED_TIMES": "4",
-    },
     "relay.holds.place_hold": {
         "_ADMISSION_TRIES": "4",
         "_SCARCE": "16",
@@ -435,6 +435,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.hold_sizes.rules": {
         "OUTPUT_CAP_MIN": "16",
+        "THINKING_TOKENS": "32000",
+        "UNSEEN_TOKENS": "200000",
+        "UNCAPPED_TIMES": "4",
     },
     "relay.ledger.journal": {
         "_SLOT_BYTES": "2048",
@@ -481,11 +484,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECRET_CHARACTERS_MIN": "8",
     },
     "relay.requests.sessions": {
+        "NAME_LENGTH": "128",
         "_TEXT_MAX": "65536",
-    },
-    "relay.routing.routing": {
-        "_THINKING_TOKENS": "32000",
-        "_UNSEEN_TOKENS": "200000",
     },
     "usage.books.charge_check": {
         "_ROWS": "5000",

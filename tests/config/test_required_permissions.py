@@ -116,7 +116,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "playground.use": "share_branch revoke_link",
         "playground.read": "links_of",
     },
-    "playground.compare.compare": {
+    "playground.compare_page.compare": {
         "playground.use": "cast_vote",
         "playground.read": "organisation_standings",
     },

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
-from billing.balances import balances
+from billing.balances.credit_line import set_credit_line
 from billing.credits import codes, credits
 from billing.topups import automatic, topups
 from billing.trials import trials
@@ -50,7 +50,7 @@ NO_EVENT: Final = {
     "gateway.prices.upstream_prices.upstream_prices.check_prices",
     "playground.attachments.attachments.add_bytes",
     "playground.attachments.attachments.add_file",
-    "playground.compare.compare.cast_vote",
+    "playground.compare_page.compare.cast_vote",
     "playground.chats.export_import.import_conversations",
     "playground.media.media.begin_media",
     "playground.payers.paying.choose_default_payer",
@@ -175,8 +175,8 @@ ELSEWHERE: Final = {
     "billing.topups.topups.keep_checkout": "payment.paid",
     "billing.topups.topups.open_checkout": "payment.paid",
     "billing.topups.topups.take_event": "payment.paid",
-    "billing.seals.cuts.cut_trail": "audit.cut",
-    "billing.seals.cuts.cut_trail_before": "audit.cut",
+    "billing.seals.audit_retention.cut_trail": "audit.cut",
+    "billing.seals.audit_retention.cut_trail_before": "audit.cut",
     "billing.limits.budget_increases.end_raises": "raise.ended",
     "billing.topups.automatic.fill_balances": "wallet.automatic_stopped",
     "gateway.provider_accounts.balances.balances.check_balance": "channel.balance_asked",
@@ -253,7 +253,7 @@ BLANK: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Writes of an amount, done one after the other.
 STEPS: Final[Mapping[str, Callable[[World, int], object]]] = {
-    "set_credit_line": lambda w, nano: balances.set_credit_line(w.people.acme, nano, actor=w.dora),
+    "set_credit_line": lambda w, nano: set_credit_line(w.people.acme, nano, actor=w.dora),
     "set_low_balance": lambda w, nano: low_balance.set_low_balance(w.alice, w.people.acme, nano),
     "set_automatic": lambda w, nano: automatic.set_automatic(
         w.alice, w.people.acme, enabled=False, below_nano=0, amount_nano=nano

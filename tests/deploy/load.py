@@ -23,8 +23,9 @@ class Load:
     nothing was done twice is for the test to say.
     """
 
-    def __init__(self, port: int, *, reconnecting: bool = False) -> None:
+    def __init__(self, port: int, *, reconnecting: bool = False, pace_ms: int = 0) -> None:
         self.port = port
+        self.pace_ms = pace_ms
         self.reconnecting = reconnecting
         self.whole = self.reconnected = 0
         self.lost: Counter[str] = Counter()
@@ -35,7 +36,9 @@ class Load:
         """One client, until the load ends. Every second keeps its connection; every third reads
         streams."""
         keeps, streams = bool(number % 2), not number % 3
-        words = "hi #tokens=12 #delay_ms=25" if streams else "hi #tokens=2"
+        words = "hi #tokens=12 #delay_ms=25"
+        if not streams:
+            words = f"hi #tokens=2 #first_ms={self.pace_ms}"
         message = {"role": "user", "content": words}
         body = json.dumps({"model": "fake", "stream": streams, "messages": [message]}).encode()
         connection: http.client.HTTPConnection | None = None
@@ -87,9 +90,13 @@ def _end_of(connection: http.client.HTTPConnection, body: bytes, streams: bool) 
 
 
 @contextlib.contextmanager
-def load_on(port: int, clients: int, *, reconnecting: bool = False) -> Iterator[Load]:
-    """So many clients ask for the length of the block; each ends with its running request."""
-    load = Load(port, reconnecting=reconnecting)
+def load_on(
+    port: int, clients: int, *, reconnecting: bool = False, pace_ms: int = 0
+) -> Iterator[Load]:
+    """So many clients ask for the length of the block; each ends with its running request. The
+    provider takes `pace_ms` for an answer that is no stream: without it they take all of the
+    machine, also of who is started meanwhile."""
+    load = Load(port, reconnecting=reconnecting, pace_ms=pace_ms)
     threads = [threading.Thread(target=load.run, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()

@@ -94,9 +94,10 @@ class Shape:
         self.edge_port = free_port()
         self.tls_port, self.redirect_port = free_port(), free_port()
         self.provider_port = free_port()
+        self.image = directory / "image/app"
         self.webs: list[Running] = []
-        # Those that the edge asks, which web processes take in turn; where none are given, those of
-        # the processes that run when the edge is started.
+        # Those that the edge asks, of which each web process takes one that is free; where none are
+        # given, those of the processes that run when the edge is started.
         self.web_ports: list[int] = []
         self.running: list[Running] = []
 
@@ -109,10 +110,6 @@ class Shape:
                     self._copy(source, target)
             elif instruction.name == "RUN" and not _INSTALLS.search(instruction.text):
                 self._run(instruction)
-
-    @property
-    def image(self) -> Path:
-        return self.directory / "image" / "app"
 
     def _copy(self, source: str, target: str) -> None:
         paths = [Path(name) for name in glob.glob(source, root_dir=self.root)]
@@ -149,9 +146,10 @@ class Shape:
             text,
         )
 
-    def start(self, name: str) -> Running:
-        """Start one process of a service and wait until its health check is content."""
-        running = self.launch(name)
+    def start(self, name: str, port: int = 0) -> Running:
+        """Start one process of a service, at a port if one is given, and wait until its health
+        check is content."""
+        running = self.launch(name, port)
         check = self.services[name].get("healthcheck")
         if check is not None:
             command = self._local(name, check["test"][1:], running.port)
@@ -176,10 +174,10 @@ class Shape:
         beats = self._environment(running.name).get("HEARTBEAT_FILE")
         return Path(beats).exists() if beats else accepts(running.port)
 
-    def launch(self, name: str) -> Running:
+    def launch(self, name: str, port: int = 0) -> Running:
         """Start one process of a service."""
         service = self.services[name]
-        port = self._port(name)
+        port = port or self._port(name)
         self.mount(name)
         (self.directory / name / "tmp").mkdir(parents=True, exist_ok=True)
         command = [*service.get("entrypoint", []), *service["command"]]
@@ -204,7 +202,8 @@ class Shape:
 
     def _port(self, name: str) -> int:
         if name == "web" and self.web_ports:
-            return self.web_ports[len(self.webs) % len(self.web_ports)]
+            taken = {web.port for web in self.webs if web.process.poll() is None}
+            return next(port for port in self.web_ports if port not in taken)
         fixed = {
             "redis": self.redis_port,
             "caddy": self.tls_port,

@@ -105,25 +105,24 @@ def settings_of(folder: Path, fake: FakeUpstream, public_url: str = _PUBLIC_URL)
 
 @contextlib.contextmanager
 def staged(
-    folder: Path, web_ports: Sequence[int] = (), public_url: str = _PUBLIC_URL
+    folder: Path, image: Path, web_ports: Sequence[int] = (), public_url: str = _PUBLIC_URL
 ) -> Iterator[Stage]:
-    """The shape with two web processes; `web_ports` are those that the edge knows, also of those
-    that are started later."""
+    """The shape with two web processes, from a built `image`; `web_ports` are those that the edge
+    knows, also of those that are started later."""
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
         database_url = until_done.enter_context(own_database("weir_shape"))
         shape = Shape(folder / "shape", settings_of(folder, fake, public_url), database_url)
-        shape.web_ports = list(web_ports)
+        shape.image, shape.web_ports = image, list(web_ports)
         until_done.callback(shape.close)
-        shape.build()
-        before = listing(shape.image)
+        before = listing(image)
         redis = shape.start("redis")
         shape.run("prepare")
         webs = [shape.start("web"), shape.start("web")]
         nginx = shape.start("nginx")
         yield Stage(shape, fake, webs, nginx, redis)
         # The root file systems are read-only: nothing was written beside the code.
-        assert listing(shape.image) == before
+        assert listing(image) == before
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:

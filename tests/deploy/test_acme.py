@@ -60,11 +60,14 @@ class Edge(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+def edge(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Edge]:
     folder = tmp_path_factory.mktemp("acme")
     need("caddy")
+    image: Path = request.getfixturevalue("image")
     with contextlib.ExitStack() as until_done:
-        stage = until_done.enter_context(staged(folder, public_url=f"https://{HOST}"))
+        stage = until_done.enter_context(staged(folder, image, public_url=f"https://{HOST}"))
         shape = stage.shape
         directory_port, roots_port = free_port(), free_port()
         authority = own_certificate(folder)

@@ -21,8 +21,8 @@ from tests.support.books import assert_books_balance
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stage")) as stage:
+def stage(tmp_path_factory: pytest.TempPathFactory, image: Path) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("stage"), image) as stage:
         yield stage
 
 

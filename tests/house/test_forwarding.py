@@ -57,7 +57,6 @@ LEFT_OUT: Final = {
     "actor_of_key -> Actor ends_at": "a model key cannot outlive its secret: it makes nothing",
     "app_qr -> second_factor.MFAAdapter request": "the adapter reads only settings",
     "change_service_account -> ServiceAccount disabled": "it stands for the role alone",
-    "cover -> StretchBound ms": "a stretch has its own length",
     "edit_answer -> Message.objects.create deleted_at": "a new version is not deleted",
     "edit_answer -> Message.objects.create parts": "a person's text has none of the model's parts",
     "edit_answer -> Message.objects.create reasoning": "a person's text has no reasoning",

@@ -14,7 +14,7 @@ from accounts.sign_up.first_run import SET_UP_LINK
 from billing import idempotency
 from billing.credits import codes
 from billing.safeguards.rules import TOGETHER
-from billing.topups import rules as payment
+from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
 from dialects.endpoints import client_secrets
@@ -31,14 +31,16 @@ from playground.answers import events
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
-from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
 from relay.hold_sizes.rules import OUTPUT_CAP_MIN
+from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.live.connection_time import SLACK_MS
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
+from relay.requests import body as relay_body
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from relay.requests.labels import TAGS_MAX
+from relay.upstream.websocket import EVENT_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
@@ -107,10 +109,10 @@ _SAYS: Final = [
         "docs/promises.md",
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
     ),
-    ("reference/operations/realtime_pages.py", f"up to {relay_config.EVENT_BYTES_MAX // _MIB} MiB"),
+    ("reference/operations/realtime_pages.py", f"up to {EVENT_BYTES_MAX // _MIB} MiB"),
     (
         "reference/operations/realtime_pages.py",
-        f"last {relay_config.CONNECTION_S / 60:.0f} minutes",
+        f"last {CONNECTION_S / 60:.0f} minutes",
     ),
     ("reference/operations/realtime_pages.py", _SECRET_S),
     ("reference/operations/realtime_pages.py", f"{client_secrets.SECONDS_DEFAULT}. An open"),
@@ -119,9 +121,9 @@ _SAYS: Final = [
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     (
         "docs/promises.md",
-        f"A realtime connection or Live session | {relay_config.CONNECTION_S / 60:.0f} min",
+        f"A realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
     ),
-    ("reference/operations/live_pages.py", f"last {relay_config.CONNECTION_S / 60:.0f} minutes"),
+    ("reference/operations/live_pages.py", f"last {CONNECTION_S / 60:.0f} minutes"),
     ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),
@@ -171,7 +173,7 @@ _SAYS: Final = [
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
         "templates/billing/wallets/wallet.html",
-        f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
+        f"At most {_WORDS[AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channel_setup/edit_forms.py", _SHARE),
@@ -196,7 +198,7 @@ _SAYS: Final = [
     ),
     *(("templates/playground/chats/share.html", f'"{days}"') for days in SHARED_DAYS if days),
     ("templates/413.html", f"up to {BODY_BYTES_MAX // _MIB} MiB"),
-    ("templates/reference/overview.html", f"up to {relay_config.BODY_BYTES_MAX // _MIB} MiB"),
+    ("templates/reference/overview.html", f"up to {relay_body.BODY_BYTES_MAX // _MIB} MiB"),
     ("reference/answers/headers.py", f"within {RETENTION_HOURS} hours"),
     ("templates/reference/headers.html", f"within {RETENTION_HOURS} hours"),
 ]

@@ -79,7 +79,7 @@ ASKED: Final = {
         accounts.access.access.any_keys
     """,
     "playground.read": """
-        playground.compare.compare.organisation_standings
+        playground.compare_page.compare.organisation_standings
         playground.conversations.conversations._all_conversations
         playground.conversations.conversations.access_attachment
         playground.media.media.visible_media playground.panel.presets.visible_presets
@@ -87,7 +87,8 @@ ASKED: Final = {
     """,
     "playground.use": """
         accounts.access.access.payable_keys playground.attachments.attachments.add_bytes
-        playground.compare.compare.cast_vote playground.chats.export_import.import_conversations
+        playground.compare_page.compare.cast_vote
+        playground.chats.export_import.import_conversations
         playground.chats.history.archive_chats playground.chats.history.delete_chats
         playground.chats.history.move_chats playground.chats.history.undo_changes
         playground.media.media.begin_media playground.payers.paying.choose_default_payer

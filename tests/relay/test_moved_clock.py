@@ -12,8 +12,9 @@ from websockets.protocol import State
 
 from config.server import protocol as server
 from config.server import websocket as server_socket
+from config.server.head_limits import HEAD_S
 from lib.process.waiting import timeout
-from relay.config import HEARTBEAT_S, USAGE_AFTER_TEXT_S
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import KeepAlive
 from relay.front.request import ClientWatch
@@ -22,6 +23,7 @@ from relay.upstream import turn_socket
 from relay.upstream import websocket as upstream_socket
 from relay.upstream.connection_pool import KEEP_ALIVE_S, ConnectionPool
 from relay.upstream.http1 import Connection
+from relay.upstream.websocket import HEARTBEAT_S
 from tests.config.server.test_protocol import Transport, body, connect, start
 from tests.house.moving_clock import run_moving
 from tests.relay.upstream.test_http1 import HEAD, LOOPBACK, WAITS, Failed
@@ -62,7 +64,7 @@ def test_the_server_cuts_no_running_answer() -> None:
 
     async def run() -> None:
         protocol, transport = connect(stream)
-        await asyncio.sleep(server._HEAD_S - 1)
+        await asyncio.sleep(HEAD_S - 1)
         protocol.data_received(REQUEST)
         for n in (1, 2):
             if n == 2:
@@ -87,7 +89,7 @@ def test_server_closes_an_idle_connection(sent: bytes) -> None:
 
     async def run() -> None:
         protocol, transport = connect(nothing)
-        limit_s = server._HEAD_S
+        limit_s = HEAD_S
         if sent:
             protocol.data_received(sent)
         if sent == REQUEST:

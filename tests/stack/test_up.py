@@ -32,10 +32,13 @@ FOREIGN = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEP
 
 
 class Running(NamedTuple):
+    """`statuses` are what a client with a wrong key was answered while it started; 0: nothing."""
+
     process: "subprocess.Popen[str]"
     port: int
     data: Path
     told: str
+    statuses: list[int]
 
     @property
     def key(self) -> str:
@@ -56,13 +59,28 @@ def start(data: Path, port: int) -> Running:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    statuses = statuses_until_it_serves(process, port)
     assert process.stdout is not None
     message = ""
     for line in process.stdout:
         message += line
         if line.startswith("Ctrl-C"):
-            return Running(process, port, data, message)
+            return Running(process, port, data, message, statuses)
     pytest.fail(f"it ended with {process.wait()}:\n{message}")
+
+
+def statuses_until_it_serves(process: "subprocess.Popen[str]", port: int) -> list[int]:
+    statuses: list[int] = []
+    while statuses[-1:] in ([], [0], [503]) and process.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
+        with closing(connection):
+            try:
+                connection.request("GET", "/v1/models", headers=bearer("wrong"))
+                statuses.append(connection.getresponse().status)
+            except ConnectionRefusedError:
+                # It may take a moment until it listens.
+                statuses += [0] if statuses else []
+    return statuses
 
 
 def end(process: "subprocess.Popen[str]") -> None:
@@ -113,43 +131,6 @@ def test_only_the_first_process_passes_the_gate() -> None:
     os.close(gate.waiting)
 
 
-def test_the_address_answers_from_the_first_second(tmp_path: Path) -> None:
-    """Nobody is refused from the first answer on, nor told that a key or the money is wrong."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stack.up"],
-        env={**environment(tmp_path / "data"), "PORT": str(port)},
-        cwd=origin.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        statuses = statuses_until_it_serves(process, port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
-    # At the end the key, which is wrong, is looked at.
-    assert statuses.pop() == 401
-    assert set(statuses) == {503}
-
-
-def statuses_until_it_serves(process: "subprocess.Popen[str]", port: int) -> list[int]:
-    """What a client with a wrong key is answered from the first answer on; fails if a later
-    connection is refused."""
-    statuses: list[int] = []
-    while statuses[-1:] in ([], [503]):
-        assert process.poll() is None
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
-        with closing(connection):
-            try:
-                connection.request("GET", "/v1/models", headers=bearer("wrong"))
-                statuses.append(connection.getresponse().status)
-            except ConnectionRefusedError:
-                assert statuses == []
-    return statuses
-
-
 def test_newcomer_learns_what_is_needed(running: Running) -> None:
     """First in this module: nobody has asked anything yet."""
     assert asked(running.data) == 0
@@ -172,6 +153,14 @@ def asked(data: Path) -> int:
         row = connection.execute("SELECT count(*) FROM usage_attempt").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def test_the_address_answers_from_the_first_second(running: Running) -> None:
+    """Nobody is refused from the first answer on, nor told that a key or the money is wrong."""
+    *before, last = running.statuses
+    assert set(before) == {503}
+    # At the end the key, which is wrong, is looked at.
+    assert last == 401
 
 
 def test_client_cannot_choose_its_own_address(running: Running) -> None:

@@ -26,7 +26,8 @@ from stack.wheels.sources import git
 from tests.deploy.test_locks import RUN, installed_by
 from tests.stack.test_up import FOREIGN
 
-WAIT_SECONDS = 60
+# How soon is a matter of this machine's other work.
+WAIT_SECONDS = 300
 # What an update of a wheel fetches, without what it needs.
 BYTES_MAX = 8_000_000
 EPOCH = "1790000000"
@@ -48,15 +49,15 @@ def built(make: Callable[[Path], Path], folder: Path) -> Path:
         return make(folder)
 
 
-@pytest.mark.parametrize("name", ["hub", "dialects"])
-def test_the_same_tree_gives_the_same_bytes(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    first: Path = request.getfixturevalue(name)
-    again = built({"hub": build.build_hub, "dialects": build.build_dialects}[name], tmp_path)
-    assert again.name == first.name
-    assert again.read_bytes() == first.read_bytes()
-    assert first.stat().st_size < BYTES_MAX
+def test_the_same_tree_gives_the_same_bytes(dialects: Path, tmp_path: Path) -> None:
+    """Of the hub a source distribution does, below."""
+    again = built(build.build_dialects, tmp_path)
+    assert again.name == dialects.name
+    assert again.read_bytes() == dialects.read_bytes()
+
+
+def test_wheels_are_small(hub: Path, dialects: Path) -> None:
+    assert max(wheel.stat().st_size for wheel in (hub, dialects)) < BYTES_MAX
 
 
 def test_compiled_texts_omit_their_compile_time(tmp_path: Path) -> None:
@@ -139,6 +140,7 @@ def test_a_source_distribution_gives_the_same_wheel(hub: Path, tmp_path: Path) -
         env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH},
     )  # fmt: skip
     [wheel] = tmp_path.glob("*.whl")
+    assert wheel.name == hub.name
     assert wheel.read_bytes() == hub.read_bytes()
 
 

@@ -24,6 +24,8 @@ from lib.refusal import Refused
 from usage.limits import budget_simulation
 from usage.limits.budget_forms import PERIOD_NAMES
 
+KEYS_MAX: Final = 200
+"""The maximum number of keys that one change takes."""
 LIMITS: Final = ("rpm", "tpm", "parallel")
 
 

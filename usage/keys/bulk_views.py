@@ -21,6 +21,7 @@ from lib.htmx import back_to, see_other
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from usage.keys.bulk import (
+    KEYS_MAX,
     Change,
     Planned,
     apply_planned,
@@ -35,7 +36,6 @@ from usage.keys.bulk import (
 from usage.keys.last_use import use_of_keys
 from usage.limits.budget_forms import BulkBudgetForm, BulkExpiryForm, BulkLimitsForm
 
-_KEYS_MAX: Final = 200
 _FORMS: Final[dict[str, type[forms.Form]]] = {
     "expiry": BulkExpiryForm,
     "limits": BulkLimitsForm,
@@ -83,7 +83,7 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _chosen_keys(actor: Actor, data: QueryDict) -> list[Key]:
     """Return the ticked keys, in the order of the list. Raises Http404 for a key that the actor may
     not see."""
-    texts = set(data.getlist("id")[:_KEYS_MAX])
+    texts = set(data.getlist("id")[:KEYS_MAX])
     ids = [id for id in map(parse_id, texts) if id is not None]
     keys = list(access.visible_keys(actor).filter(id__in=ids))
     if len(keys) != len(texts) or not keys:

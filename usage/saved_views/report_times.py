@@ -8,6 +8,8 @@ from billing.periods.period_starts import first_instant_at
 
 Every = Literal["week", "month"]
 
+HOUR: Final = 8
+"""The default hour of a report."""
 _DAY: Final = timedelta(days=1)
 
 

@@ -28,6 +28,7 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 from usage.models import ReportSchedule, SavedView, ViewPage
 from usage.saved_views import saved_views, scheduled_reports
+from usage.saved_views.report_times import HOUR
 from usage.saved_views.saved_views import (
     NAME_MAX,
     access_schedule,
@@ -166,9 +167,6 @@ def view_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     return see_other("views", slug_of(actor))
 
 
-_HOUR = 8
-
-
 class ScheduleForm(forms.Form):
     every = forms.ChoiceField(
         label=gettext_lazy("Send"),
@@ -216,7 +214,7 @@ def _initial(actor: Actor, schedule: ReportSchedule | None) -> dict[str, Any]:
     if schedule is None:
         own = [actor.user.id] if actor.user else []
         zone = zone_of(organisation_of(actor)).key
-        return {"every": "week", "hour": _HOUR, "zone": zone, "people": own}
+        return {"every": "week", "hour": HOUR, "zone": zone, "people": own}
     people = list(schedule.receivers.values_list("user", flat=True))
     return {
         "every": schedule.every,

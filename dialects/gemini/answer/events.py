@@ -16,7 +16,8 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.chat.google_seals import read_signature
 from dialects.chat.turns import derive_id
-from dialects.errors.errors import clean_upstream, message_of
+from dialects.errors.errors import message_of
+from dialects.errors.masking import clean_upstream
 from dialects.gemini.answer.finish_reasons import FINISH_REASONS
 from dialects.gemini.answer.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.answer.wire import Answer, Candidate, FunctionCall, Part

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
-from dialects.errors.errors import clean_upstream
+from dialects.errors.masking import clean_upstream
 from gateway.channels.channel_tests.fetched_credentials import fetch
 from gateway.channels.overrides.rules import (
     NO_OVERRIDES,

@@ -10,7 +10,8 @@ from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 from billing.prices.lookup import Price
 from dialects.chat.chat import Encoded
 from dialects.codec import Codec
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.json.body import read_body
 from gateway.channel_order.channel_order import Candidate, Route, plan
 from gateway.channels.passthrough.rules import (

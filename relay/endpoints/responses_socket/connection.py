@@ -35,7 +35,6 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
-from relay.config import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -58,6 +57,7 @@ from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.errors import DatabaseFailed, RelayError
 from relay.front.request import Request
+from relay.realtime.connection_life import CONNECTION_IDLE_S, CONNECTION_S
 from relay.realtime.sink import (
     CODES,
     LAST_WORDS_S,

@@ -24,8 +24,8 @@ from dialects.realtime.gemini_live import ClientMessage, LiveResponse
 from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.catalogue.snapshot import Snapshot
-from relay.config import CONNECTION_IDLE_S, USAGE_AFTER_TEXT_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.error_answers import answer_to
@@ -34,6 +34,7 @@ from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection import RealtimeConnection
 from relay.realtime.connection_holds import EventRefused, RealtimeOver
+from relay.realtime.connection_life import CONNECTION_IDLE_S
 from relay.realtime.gemini_live.conversation import LiveConversation
 from relay.realtime.gemini_live.handles import Handle, seal_handle
 from relay.realtime.gemini_live.operation import LiveOrder

@@ -20,8 +20,8 @@ from relay.realtime.attempt import ConnectionAttempt
 from relay.realtime.connection_holds import ConnectionHolds, RealtimeOver
 from relay.realtime.live.connection import LiveConnection, LiveParts
 from relay.realtime.live.delegations import Delegations
-from relay.realtime.live.operation import Live, StretchBound
-from relay.realtime.live.stretches import MeteredStretch, StretchMeter
+from relay.realtime.live.operation import Live
+from relay.realtime.live.stretches import FULL_STRETCH, MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketConnection
 from relay.upstream.failures import failure_of_status, upstream_failure
@@ -46,7 +46,7 @@ class LiveAttempt(ConnectionAttempt):
     ) -> None:
         meter = StretchMeter(admitted)
         super().__init__(sink, stopping, context, admitted, probe, meter)
-        self._first = MeteredStretch(context, admitted, meter, self._end, StretchBound())
+        self._first = MeteredStretch(context, admitted, meter, self._end, FULL_STRETCH)
         self._start = start
         self._settings = settings
         self._holds = ConnectionHolds(context, admitted, probe.key, newest, Live)

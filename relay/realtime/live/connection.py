@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from dialects.errors.errors import RequestFault, quote_value
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import quote_value
 from dialects.realtime import live
 from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout

@@ -17,7 +17,8 @@ import msgspec
 from dialects.chat.events import ReasoningDelta, RefusalDelta, TextDelta, ToolArgumentsDelta
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.errors.errors import RequestFault
+from dialects.errors.masking import clean_upstream
 from dialects.media.passed_answer import PassedAnswer
 from dialects.realtime import live, realtime
 from dialects.realtime.live import ServerEvent, Settings

@@ -13,6 +13,7 @@ from relay.downstream.error_answers import STOPPING
 from relay.front.request import Request
 from relay.realtime.live.attempt import LiveAttempt
 from relay.realtime.live.operation import live_invocation
+from relay.realtime.live.stretches import FULL_STRETCH
 from relay.realtime.open_connection import first_message
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.headers import read_headers
@@ -40,7 +41,8 @@ async def open_live(request: Request) -> None:
     settings = live.read_start(raw)
     await request.refresh()
     options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
-    context = request.make_context(live_invocation(request.invocation, settings.model), options)
+    invocation = live_invocation(request.invocation, settings.model, FULL_STRETCH)
+    context = request.make_context(invocation, options)
     life = request.life
     attempt = partial(LiveAttempt, sink, lambda: life.refresher.snapshot, stopping, raw, settings)
     run = Run(context, attempt)

@@ -16,7 +16,6 @@ from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from relay.catalogue.snapshot import Snapshot
-from relay.config import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.operations.unary import (
@@ -29,11 +28,10 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.realtime.connection_life import CONNECTION_S
 from relay.requests.invocation import Invocation
 
 METER: Final = "session_minutes"
-STRETCH_MS: Final = 60_000
-"""The length of a stretch of a connection: each is a request."""
 
 # The limits of a model that is not in the catalogue.
 _CONTEXT: Final = 128_000
@@ -43,7 +41,7 @@ _OUTPUT: Final = 16_384
 class StretchBound(NamedTuple):
     """A stretch of time is billed for at most its length."""
 
-    ms: int = STRETCH_MS
+    ms: int
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         return {METER: session_minutes(self.ms)} if METER in rates else None
@@ -133,9 +131,9 @@ def backend_bound(snapshot: Snapshot, model: str, output_max: int | None) -> Bac
     )
 
 
-def live_invocation(invocation: Invocation, model: str) -> Invocation:
-    """Return the invocation of a connection with this model."""
-    unary = Live(StretchBound())
+def live_invocation(invocation: Invocation, model: str, first: StretchBound) -> Invocation:
+    """Return the invocation of a connection with this model, whose first stretch is `first`."""
+    unary = Live(first)
     return msgspec.structs.replace(invocation, target=Target(model), unary=unary)
 
 

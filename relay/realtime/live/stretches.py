@@ -23,6 +23,8 @@ from relay.realtime.live.operation import METER, Stretch, StretchBound
 from relay.realtime.response import MeteredRequest
 from relay.requests.outcome import Outcome
 
+FULL_STRETCH: Final = StretchBound(60_000)
+"""The length of a stretch of a connection: each is a request."""
 # The next stretch is held this long before the current one can be over, and the connection is ended
 # this long before if that is refused.
 LEAD_MS: Final = 5_000
@@ -98,7 +100,7 @@ class Stretches:
         """Place the holds for `ms` of the connection. Raises RealtimeOver, EventRefused."""
         async with self._placing:
             while self.covered_ms < ms:
-                wanted = self._holds.wanted(self._model, StretchBound())
+                wanted = self._holds.wanted(self._model, FULL_STRETCH)
                 placed = await self._holds.granted(self._holds.place(wanted))
                 stretch = _meter(placed, self.covered_ms)
                 stretch.start("")
@@ -173,5 +175,5 @@ def _meter(placed: Placed, from_ms: int) -> MeteredStretch:
     meter = StretchMeter(placed.admitted)
     end = AttemptEnd(placed.context, placed.admitted, meter)
     return MeteredStretch(
-        placed.context, placed.admitted, meter, end, StretchBound(), from_ms=from_ms
+        placed.context, placed.admitted, meter, end, FULL_STRETCH, from_ms=from_ms
     )

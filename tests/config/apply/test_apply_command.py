@@ -9,7 +9,8 @@ from django.urls import reverse
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
 from accounts.secrets.key_lookup import digest_of
-from billing.balances.balances import balance, credit_line
+from billing.balances.balances import balance
+from billing.balances.credit_line import credit_line
 from billing.models import PriceVersion
 from billing.prices.prices import set_price
 from billing.prices.pricing import PriceVersion as Rates

@@ -12,7 +12,8 @@ import pytest
 
 from config.jobs import heartbeat
 from config.jobs.beat_scheduler import WorkScheduler
-from config.jobs.heartbeat import EVERY_S, HeartbeatStep
+from config.jobs.heartbeat import HeartbeatStep
+from lib.process.service_manager import EVERY_S
 from tests.runner.databases import ROOT
 
 

@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from config.server import protocol as module
+from config.server.connection_limits import connections_max, open_files
 from config.server.protocol import Protocol
 from tests.config.server.test_protocol import HEAD, Asked, Transport, body, connect, finish, start
 
@@ -158,11 +159,11 @@ def test_every_connection_leaves_a_file_for_its_upstream(
 ) -> None:
     """P9: a stream needs two, and the database and the log theirs."""
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (soft, soft))
-    module.connections_max.cache_clear()
+    connections_max.cache_clear()
     try:
-        assert module.connections_max() == connections
+        assert connections_max() == connections
     finally:
-        module.connections_max.cache_clear()
+        connections_max.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -181,5 +182,5 @@ def test_file_limit_is_raised_and_never_lowered(
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: set_to.append(limits))
-    module.open_files()
+    open_files()
     assert set_to == ([] if opened is None else [(opened, hard)])

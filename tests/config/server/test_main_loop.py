@@ -11,7 +11,7 @@ from tests.support.hub import Hub
 # A wake for the second, and about three for the answers of the database and the rounds of a thread.
 # uvicorn's own loop would add ten.
 WAKES_A_SECOND_MAX: Final = 9.0
-RENEWALS: Final = 6
+RENEWALS: Final = 3
 _LEASE: Final = "SELECT max(alive_until) AS alive_until FROM billing_process"
 
 

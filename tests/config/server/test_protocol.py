@@ -534,7 +534,7 @@ async def test_few_requests_are_sent_ahead() -> None:
     ("sent", "raw"), [(b"", b""), (b"G", b"HTTP/1.1 408 "), (HEAD, b"HTTP/1.1 408 ")]
 )
 async def test_stalled_head_ends(monkeypatch: pytest.MonkeyPatch, sent: bytes, raw: bytes) -> None:
-    monkeypatch.setattr(module, "_HEAD_S", 0.001)
+    monkeypatch.setattr(module, "HEAD_S", 0.001)
     protocol, transport = connect(Asked())
     if sent:
         protocol.data_received(sent)
@@ -544,7 +544,7 @@ async def test_stalled_head_ends(monkeypatch: pytest.MonkeyPatch, sent: bytes, r
 
 async def test_stalled_second_head_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte stops the time between two requests; it may not stop all time."""
-    monkeypatch.setattr(module, "_HEAD_S", 0.001)
+    monkeypatch.setattr(module, "HEAD_S", 0.001)
     protocol, transport = connect(Asked())
     protocol.data_received(HEAD + b"\r\n")
     await finish(protocol)

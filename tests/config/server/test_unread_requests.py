@@ -121,7 +121,7 @@ def test_the_next_request_on_a_kept_connection() -> None:
 @pytest.mark.parametrize("before", [0, 7])
 def test_the_first_request_of_a_connection(monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     """Also one of which a part was read before."""
-    monkeypatch.setattr(module, "_HEAD_S", SILENCE_S)
+    monkeypatch.setattr(module, "HEAD_S", SILENCE_S)
 
     async def main() -> None:
         server = Server(LIMIT_S)

@@ -6,7 +6,7 @@ from typing import Final
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from billing.approvals import approvals
-from billing.balances import balances
+from billing.balances.credit_line import set_credit_line
 from billing.credits import codes, credits
 from billing.currency import exchange_rates
 from billing.invoices import billing_details
@@ -190,7 +190,7 @@ WRITES: Final[Writes] = {
     "billing.limits.charge_rule_settings.set_charge_rule": lambda w: (
         charge_rule_settings.set_charge_rule(w.dora, w.people.acme, MEASURED)
     ),
-    "billing.balances.balances.set_credit_line": lambda w: balances.set_credit_line(
+    "billing.balances.credit_line.set_credit_line": lambda w: set_credit_line(
         w.people.acme, NANO, actor=w.dora
     ),
     "billing.topups.automatic.set_automatic": lambda w: automatic_topups.set_automatic(

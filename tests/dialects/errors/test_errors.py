@@ -9,12 +9,14 @@ from dialects.errors.errors import (
     KINDS,
     ErrorKind,
     RequestFault,
-    clean_upstream,
     detail_of,
+    message_of,
+)
+from dialects.errors.masking import (
+    clean_upstream,
     mask_members,
     mask_upstream,
     mask_value,
-    message_of,
     quote_value,
 )
 

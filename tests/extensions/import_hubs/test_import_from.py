@@ -16,7 +16,8 @@ from accounts.access.actors import SYSTEM
 from accounts.keys.keys import change_key
 from accounts.models import AuditEvent, Key, Membership, Organisation
 from accounts.organisations.organisations import create_organisation, rename_organisation
-from billing.balances.balances import balance, credit_line
+from billing.balances.balances import balance
+from billing.balances.credit_line import credit_line
 from billing.credits.codes import CodeRefused, redeem
 from billing.limits.budgets import current_usage
 from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, PriceVersion, TeamPlan

@@ -10,16 +10,13 @@ import pytest
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
 from dialects.media import video_generations, videos
-from dialects.media.task_upstream_errors import (
-    JimengErrors,
-    KlingErrors,
-    MiniMaxErrors,
-    NumberedErrors,
-)
+from dialects.media.task_upstream_errors import MiniMaxErrors, NumberedErrors
 from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
 from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from extensions.jimeng import dialect as jimeng
+from extensions.jimeng.errors import JimengErrors
 from extensions.kling import dialect as kling
+from extensions.kling.errors import KlingErrors
 from gateway.providers import PROVIDERS
 from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm

@@ -12,7 +12,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices.prices import set_price
 from gateway.channels.channels import change_channel, create_channel
-from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.models import Announcement, Channel, ChannelReport, TrafficBucket
 from gateway.settings.installation import save_settings
 from gateway.status.announcements import announcements_for, publish_announcement

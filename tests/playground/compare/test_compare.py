@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from playground.compare.compare import results
 from playground.compare.rules import MEASURES, DiffPart, lowest, rank_models, word_difference
+from playground.compare_page.compare import results
 from playground.models import Run, RunState
 
 

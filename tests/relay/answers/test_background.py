@@ -25,6 +25,8 @@ from tests.support.hub import Answer, Hub, Tenant
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
 PATH = "/v1/responses"
+# Sweeps up behind dead processes twice a second.
+OFTEN = "tests.config.system.often"
 WAYS: dict[str, dict[str, Any]] = {
     "own": {"provider": "openai"},
     "chat": {},
@@ -85,10 +87,16 @@ def one_record(hub: Hub, tenant: Tenant) -> dict[str, Any]:
 
 
 def is_dead(hub: Hub) -> None:
-    """The heartbeat of whatever ran has ended, and was missed for long enough."""
+    """The heartbeat of whatever ran has ended, and was missed for long enough: that of its answers,
+    and that of the process with their holds."""
     hub.connection.execute(
         "UPDATE gateway_idempotentanswer "
         "SET alive_until = now(), suspected_at = now() - interval '10 seconds'"
+    )
+    hub.connection.execute(
+        "UPDATE billing_process SET alive_until = now() - interval '7 s', "
+        "suspected_at = now() - interval '6 s' "
+        "WHERE id IN (SELECT process_id FROM billing_hold WHERE state = 'open')"
     )
 
 
@@ -593,6 +601,7 @@ def test_response_fails_when_its_process_is_killed(
 ) -> None:
     """P1, I6: whatever was received is charged once, the hold is resolved, and the response is
     failed for everybody once nobody can run it."""
+    own_hub.application = OFTEN
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     id = started(own_hub, tenant, model, f"one two #tokens=9 #hold={tokens}")["id"]

@@ -10,7 +10,7 @@ from google import genai
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.relay.answers.test_background import events_of, holding, is_dead, one_record
+from tests.relay.answers.test_background import OFTEN, events_of, holding, is_dead, one_record
 from tests.relay.clients import Clients
 from tests.relay.test_interactions import PATH, SPEAKER, client, create, tenant
 from tests.relay.test_matrix import open_model
@@ -218,6 +218,7 @@ def test_unrunnable_interaction_is_rejected_immediately(
 
 def test_interaction_fails_when_its_process_is_killed(own_hub: Hub, fake: FakeUpstream) -> None:
     """P1, I6: what was received is charged once, and the interaction is failed for everybody."""
+    own_hub.application = OFTEN
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
     id = started(own_hub, tenant, model, "one two #tokens=9 #hold=4")["id"]

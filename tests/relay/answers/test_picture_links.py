@@ -15,8 +15,8 @@ from playground.media.answer import read_pictures
 from relay.answers import picture_links
 from relay.answers.picture_links import LinkedPicture, expiry, open_link, picture_link
 from relay.asgi import Relay
-from relay.config import PICTURE_BYTES_MAX
 from relay.credentials.sealed_texts import open_text, seal_text
+from relay.preparation.file_fetching import PICTURE_BYTES_MAX
 from tests.fakes.media import picture
 from tests.fakes.upstream import FakeUpstream
 from tests.lib.inside import canary

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from billing.limits.charge_rule import ChargeRule
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.attempts import attempt as module
 from relay.attempts.attempt import Attempt
-from relay.config import USAGE_AFTER_TEXT_S
 from relay.downstream.error_answers import INTERNAL, STOPPING
 from relay.media_tasks.video_order import AcceptedVideo
 from relay.metering.usage_meter import Bill

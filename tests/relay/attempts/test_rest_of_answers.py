@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.config import REST_S
+from relay.attempts.attempt import REST_S
 from tests.relay.asking import ask
 from tests.relay.canned import completion_stream
 from tests.support.hub import Hub

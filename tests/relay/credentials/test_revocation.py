@@ -9,7 +9,7 @@ import pytest
 
 from accounts.roles import rules as roles
 from accounts.secrets import key_format
-from relay.config import USAGE_AFTER_TEXT_S
+from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients, attempt_of, final_record

@@ -28,12 +28,14 @@ WAIT_S = 120.0
 
 
 @contextmanager
-def start_into_pipe(hub: Hub, path: Path) -> Iterator[int]:
+def start_into_pipe(
+    hub: Hub, path: Path, application: str = "tests.support.from_source"
+) -> Iterator[int]:
     """A hub that writes its log into a pipe, and the end of it that is read."""
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     hub._log = path
-    hub.application = "tests.support.from_source"
+    hub.application = application
     try:
         hub.spawn()
         hub.wait(lambda: hub.get("/readyz").status == 200, "the hub does not become ready")
@@ -70,7 +72,7 @@ def test_stalled_log_reader_delays_no_request(own_hub: Hub, tmp_path: Path) -> N
     manager = own_hub.key(tenant, kind="management")
     own_hub.person(manager)
     own_hub.connection.execute("UPDATE accounts_membership SET role = 'owner'")
-    with start_into_pipe(own_hub, tmp_path / "log"):
+    with start_into_pipe(own_hub, tmp_path / "log", "tests.config.system.often"):
         # Nobody reads. Were a request to wait for that, none of these would be answered.
         ask_for_nothing(own_hub, LONG, LINES)
         own_hub.wait(lambda: count_dropped(own_hub) > 0, "no dropped line is counted")

@@ -106,7 +106,7 @@ async def test_web_servers_own_rejections(path: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path])
 async def test_late_head(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(protocol, "_HEAD_S", 0.001)
+    monkeypatch.setattr(protocol, "HEAD_S", 0.001)
     server, transport = connect(never)
     server.data_received(b"POST " + path.encode() + b" HTTP/1.1\r\nx: ")
     await transport.ended.wait()

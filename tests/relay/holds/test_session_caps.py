@@ -110,7 +110,7 @@ def _overspend(own_hub: Hub, hubs: list[Hub], model: str, seed: int) -> None:
     if not by_header:
         own_hub.budget(tenant, "1", period="session")
     asked = [
-        (f"agent {n}", draw.randrange(200, 3000), draw.random(), draw.randrange(4))
+        (f"agent {n}", draw.randrange(200, 3000), draw.random(), draw.randrange(2))
         for n in range(AGENTS)
     ]
 

@@ -1,4 +1,4 @@
-"""Sessions are recognised from what agents send, and from nothing else (`usage/sessions`)."""
+"""Sessions are recognised from what agents send, and from nothing else (`SOURCES`)."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,11 @@ import pytest
 
 from dialects.json.body import read_body
 from relay.requests.sessions import (
+    AGENT_HEADERS,
+    NAME_LENGTH,
+    PARENT_SESSION_HEADERS,
     SESSION_HEADERS,
+    SOURCES,
     Session,
     opening_session,
     read_session_headers,
@@ -21,7 +25,6 @@ from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.support import hostile
 from tests.support.hub import Hub
-from usage.sessions.sources import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
 
 KEY, OTHER_KEY = UUID(int=1), UUID(int=2)
 NAME: Final = "0f7c1c1e-8f0e-4b7e-9a53-2b8f8f0d8a11"

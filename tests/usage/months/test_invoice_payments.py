@@ -9,7 +9,8 @@ import pytest
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key, User
-from billing.balances.balances import balance, set_credit_line
+from billing.balances.balances import balance
+from billing.balances.credit_line import set_credit_line
 from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
 from billing.invoices.invoices import InvoiceRefused, propose_note

@@ -12,7 +12,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from gateway.channels.channel_tests import scheduled_tests
 from gateway.channels.channels import change_channel, create_channel
-from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
 from gateway.settings.installation import save_settings
 from lib import clock

@@ -14,24 +14,24 @@ from billing.prices.pricing import PriceVersion, total_of
 from dialects.realtime.live import TimeReading, read_time
 from dialects.usage.session_time import session_minutes
 from relay.realtime.live.connection_time import SLACK_MS, ConnectionTime, part_of
-from relay.realtime.live.operation import METER, STRETCH_MS
-from relay.realtime.live.stretches import StretchMeter
+from relay.realtime.live.operation import METER
+from relay.realtime.live.stretches import FULL_STRETCH, StretchMeter
 
 PRICE = PriceVersion(rates={METER: 50_000})
 
 
 def parts_of(total_ms: int) -> list[int]:
     """The stretches of so much time, the last one with what remains."""
-    starts = range(0, max(1, -(-total_ms // STRETCH_MS)) * STRETCH_MS, STRETCH_MS)
-    return [part_of(total_ms, at, STRETCH_MS, is_last=at == starts[-1]) for at in starts]
+    starts = range(0, max(1, -(-total_ms // FULL_STRETCH.ms)) * FULL_STRETCH.ms, FULL_STRETCH.ms)
+    return [part_of(total_ms, at, FULL_STRETCH.ms, is_last=at == starts[-1]) for at in starts]
 
 
 @given(st.integers(0, 7_200_000))
 def test_stretches_are_the_whole_time(total_ms: int) -> None:
     parts = parts_of(total_ms)
     assert sum(parts) == total_ms
-    assert all(part == STRETCH_MS for part in parts[:-1])
-    assert parts[-1] <= STRETCH_MS
+    assert all(part == FULL_STRETCH.ms for part in parts[:-1])
+    assert parts[-1] <= FULL_STRETCH.ms
 
 
 @given(st.integers(0, 7_200_000))

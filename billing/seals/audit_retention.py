@@ -1,4 +1,4 @@
-"""Delete the oldest part of the trail, and check the rest.
+"""Delete the oldest part of the audit trail, and check the rest.
 
 A cut is at the end of a seal. It deletes the events with the seals over them, after these seals
 were checked: events that were edited before are reported, not deleted. A signed cut records where

@@ -15,7 +15,7 @@ from accounts.audit import audit
 from accounts.models import AuditCheck, AuditEvent, Organisation
 from accounts.secrets.key_ring import seal_key
 from billing.models import Seal, SealCut
-from billing.seals.cuts import TrailBroken, check_trail, cut_trail, cut_trail_before
+from billing.seals.audit_retention import TrailBroken, check_trail, cut_trail, cut_trail_before
 from billing.seals.seals import Broken, broken_part, broken_seals, seal_all
 from lib import clock
 from tests.support.stage import scene

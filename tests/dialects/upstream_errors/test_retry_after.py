@@ -1,6 +1,6 @@
 import pytest
 
-from dialects.upstream_errors.upstream_errors import WAIT_MS_MAX, milliseconds, retry_after_ms
+from dialects.upstream_errors.retry_after import WAIT_MS_MAX, milliseconds, retry_after_ms
 
 
 @pytest.mark.parametrize(

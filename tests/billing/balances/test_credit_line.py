@@ -4,7 +4,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Key
-from billing.balances.balances import add_opening_credit, balance, credit_line, set_credit_line
+from billing.balances.balances import add_opening_credit, balance
+from billing.balances.credit_line import credit_line, set_credit_line
 from billing.credits.credits import request_credit
 from billing.ledger.ledger import post
 from billing.models import Account

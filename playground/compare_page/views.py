@@ -25,8 +25,8 @@ from lib.tables.table import Column as TableColumn
 from lib.tables.table import Filter, Table
 from playground.answers.events import PartialAnswer
 from playground.chats.desk import desk_context
-from playground.compare import compare
-from playground.compare.rules import Ranking, word_difference
+from playground.compare.rules import COLUMNS_MAX, Ranking, word_difference
+from playground.compare_page import compare
 from playground.conversations.conversations import access_batch, access_conversation, access_message
 from playground.messages import page
 from playground.models import Conversation, Message, Run, RunState
@@ -35,7 +35,7 @@ from playground.panel.settings import Settings
 from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.turns.form import fitting, read_form_payer
-from playground.turns.turns import COLUMNS_MAX, Column, Turn, TurnRefused, add_column, answer_so_far
+from playground.turns.turns import Column, Turn, TurnRefused, add_column, answer_so_far
 
 
 @organisation_page("playground.read")

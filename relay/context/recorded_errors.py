@@ -1,0 +1,21 @@
+"""How much of an error's message, such as a provider's, the record of its request keeps."""
+
+import re
+from typing import Final, cast
+
+from dialects.errors.errors import ErrorKind, message_of
+from relay.credentials.keys import Principal
+
+# A quoted name or number helps; a quoted sentence is the client's own text.
+_QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
+
+
+def kept_message(principal: Principal, kind: str | None, message: str) -> str:
+    """Return an error's message as a record keeps it, without quoted sentences: a provider may
+    quote the request, which may not be stored, or whose content would outlive it (P31). If nothing
+    of the request may be stored, return the general text for errors of its kind."""
+    if not message or kind is None:
+        return message
+    if not principal.retention_hours:
+        return message_of(cast(ErrorKind, kind))
+    return _QUOTED.sub(r"\1…\1", message)
