@@ -3,9 +3,10 @@ part of one."""
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from html import unescape
 from typing import Final
@@ -17,7 +18,11 @@ from django.db import connection
 from django.urls import Resolver404, resolve
 from django_htmx.middleware import HtmxDetails
 
+from accounts.access.actors import Actor
+from accounts.models import Role
 from lib import clock
+from tests.house.alike import Notes, Question, answers_alike, noting
+from tests.house.offers import body_of
 from tests.house.request_states import happen_in_every_state
 from tests.house.strict_templates import strict_templates
 from tests.isolation.building import build
@@ -34,18 +39,37 @@ from tests.isolation.cells import (
     page_routes,
 )
 from tests.isolation.table import OPERATIONS, PAGES
-from tests.isolation.who import everybody
+from tests.isolation.who import ROLES, Who, everybody
 from tests.isolation.world import Where, World
+from tests.support import cast
 from tests.usage.rows import price_version
 from usage.rollups.rollups import replace_all
 
 HTMX: Final = {"HX-Request": "true"}
 _BY_HTMX: Final = re.compile(r'\bhx-(get|post)="(/[^"]*)"')
 _ID: Final = re.compile(r'\sid="([^"]+)"')
+# Numbers, ids and tokens, and the names and addresses of those who ask.
+_WORDS: Final = re.compile(r"[\w@.-]+")
+_OF_READERS: Final = re.compile(r"\d|" + "|".join(f"z{role.replace(' ', '')}z" for role in ROLES))
+# They are the menu's, of which nothing is noted; so are the banners above the heading.
+_TABS: Final = re.compile(r'<nav class="tabs".*?</nav>', re.DOTALL)
 _TABLE: Final = re.compile(r'id="columns" popover>\s*<form method="post" action="([^"]+)"')
 # In this order somebody is looked for who is let in, and an object that they see.
 _FIRST: Final = ("owner", "operator", "developer")
 _WHERES: Final[Sequence[Where]] = ("colleague", "own", "there", "none", "side")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a page may show of a reader besides what they may do: what they are, and of which kinds
+    there is something of their own."""
+
+    who: tuple[object, ...]
+    kinds: frozenset[str]
+
+    def like(self, other: "Rows", noted: Mapping[Question, object]) -> bool:
+        """Whether a page that asks this of its reader shows as much of both."""
+        return self.who == other.who and ("own" not in noted.values() or self.kinds == other.kinds)
 
 
 @dataclass(frozen=True)
@@ -61,6 +85,9 @@ class Answer:
     looked: bool
     # What it says or does that it must not (P12).
     wrong: tuple[str, ...] = ()
+    # What was asked of the reader, and what else of theirs it may show.
+    noted: Mapping[Question, object] = field(default_factory=dict, compare=False)
+    rows: Rows = field(default=Rows((), frozenset()), compare=False)
 
     def __str__(self) -> str:
         asked = "part" if self.htmx else "page"
@@ -70,6 +97,15 @@ class Answer:
     def by_htmx(self) -> set[tuple[str, str]]:
         """What it lets htmx ask for: the method, and the address with its query."""
         return {(method.upper(), unescape(path)) for method, path in _BY_HTMX.findall(self.text)}
+
+    @property
+    def nameless(self) -> str:
+        """What it says below the banners, without tabs, numbers, and names of those who ask."""
+        body = body_of(self.text)
+        return _WORDS.sub(
+            lambda word: "§" if _OF_READERS.search(word[0].lower()) else word[0],
+            _TABS.sub("", body.partition('class="page-head"')[2] or body),
+        )
 
     @cached_property
     def ids(self) -> set[str]:
@@ -87,25 +123,24 @@ class Asker:
     """The world, and the answers of it so far."""
 
     world: World
+    notes: Notes
     answers: list[Answer] = field(default_factory=list)
     looked: bool = False
+    # Pages with all that is around them, which others are asked without.
+    shells: list[Answer] = field(default_factory=list)
     # What is wrong with what its pages offer, and the pages that offer to change an object.
     faults: list[str] = field(default_factory=list)
     offering: set[str] = field(default_factory=set)
+    # What other readers are answered, and those of them that an answer to somebody else stands for.
+    of_readers: list[Answer] = field(default_factory=list)
+    alike: list[tuple[Cell, str, Answer]] = field(default_factory=list)
+    compared: list[tuple[Answer, Answer]] = field(default_factory=list)
+    _actors: dict[Who, Actor] = field(default_factory=dict)
+    _known: defaultdict[object, list[Answer]] = field(default_factory=lambda: defaultdict(list))
 
     def ask(self, cell: Cell, *, htmx: bool = False, path: str = "") -> Answer:
         """Ask, and take back whatever it changed."""
-        path = path or _path_of(self.world, cell, _id_of(self.world, cell))
-        status, text, fault, wrong, self.looked = 500, "", "", list[str](), False
-        try:
-            came = ask(self.world, cell, path=path, headers=HTMX if htmx else None)
-            status, text, wrong = came.status, came.body, [*faults_in(cell, came)]
-        except pytest.fail.Exception as missing:
-            fault = str(missing)
-        except Exception as error:  # a file that breaks off
-            fault = repr(error)
-        fault = fault or "; ".join(FAULTS)
-        answer = Answer(cell, path, htmx, status, text, fault, self.looked, (*wrong,))
+        answer = self._ask(cell, htmx, path or self.path_of(cell))
         self.answers.append(answer)
         return answer
 
@@ -114,23 +149,87 @@ class Asker:
         if self.ask(cell).looked:
             self.ask(cell, htmx=True)
 
+    def ask_for_shell(self, cell: Cell) -> None:
+        """Ask for a page with all that is around it."""
+        self.shells.append(self._ask(cell, htmx=False, path=self.path_of(cell)))
+
+    def answer_to(self, cell: Cell, *, htmx: bool = False, query: str = "") -> Answer:
+        """The answer to this reader, or one to somebody who is treated alike there."""
+        path, actor, rows = self.path_of(cell) + query, self.actor_of(cell), self._rows_of(cell)
+        for answer in self._known[_question(cell, htmx, query)]:
+            if answer.cell == cell:
+                return answer
+            if rows.like(answer.rows, answer.noted) and answers_alike(actor, answer.noted):
+                self.alike.append((cell, path, answer))
+                return answer
+        answer = self._ask(cell, htmx, path)
+        self.of_readers.append(answer)
+        return answer
+
+    def compare(self, cell: Cell, path: str, answer: Answer) -> None:
+        """Ask as both of two who are treated alike: an earlier answer shows less of the trail."""
+        again = self._ask(answer.cell, answer.htmx, answer.path)
+        self.compared.append((self._ask(cell, answer.htmx, path), again))
+
+    def path_of(self, cell: Cell) -> str:
+        return _path_of(self.world, cell, _id_of(self.world, cell))
+
+    def actor_of(self, cell: Cell) -> Actor:
+        """Whoever asks, as the page knows them."""
+        who = cell.acts_as
+        if who not in self._actors:
+            actor = cast.actor(self.world.asker(who), self.world.acme)
+            if who.spec.viewing:
+                actor = replace(actor, role=Role.ADMIN, operator=False, viewing=True)
+            self._actors[who] = actor
+        return self._actors[who]
+
+    def _ask(self, cell: Cell, htmx: bool, path: str) -> Answer:
+        status, text, fault, wrong, self.looked = 500, "", "", list[str](), False
+        with self.notes.taken() as noted:
+            try:
+                came = ask(self.world, cell, path=path, headers=HTMX if htmx else None)
+                status, text, wrong = came.status, came.body, [*faults_in(cell, came)]
+            except pytest.fail.Exception as missing:
+                fault = str(missing)
+            except Exception as error:  # a file that breaks off
+                fault = repr(error)
+        fault = fault or "; ".join(FAULTS)
+        rows = self._rows_of(cell)
+        answer = Answer(cell, path, htmx, status, text, fault, self.looked, (*wrong,), noted, rows)
+        base, _, query = path.partition("?")
+        if base == self.path_of(cell):
+            self._known[_question(cell, htmx, query and f"?{query}")].append(answer)
+        return answer
+
+    def _rows_of(self, cell: Cell) -> Rows:
+        who, role = cell.acts_as, cell.who.role
+        own = self.world.places.get(role)
+        kinds = {kind for kind, word in self.world.ids if own is not None and word == own.word}
+        return Rows((who.operates, who.spec.outside), frozenset(kinds))
+
+
+def _question(cell: Cell, htmx: bool, query: str) -> object:
+    return cell.name, cell.method, cell.where, htmx, query
+
 
 @contextmanager
 def asking() -> Iterator[Asker]:
     """The world of the isolation matrix, with requests in every state and their sums, asked with
     strict templates. Nothing of it stays."""
-    asker, asks, version = Asker(build()), HtmxDetails.__bool__, price_version()
+    world, asks, version = build(), HtmxDetails.__bool__, price_version()
     for place in ("colleague", "side", "foreign"):
-        happen_in_every_state(asker.world.places[place].key, version)
+        happen_in_every_state(world.places[place].key, version)
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
 
-    def noting(details: HtmxDetails) -> bool:
+    def looking(details: HtmxDetails) -> bool:
         asker.looked = True
         return asks(details)
 
-    with pytest.MonkeyPatch.context() as patch, strict_templates():
-        patch.setattr(HtmxDetails, "__bool__", noting)
+    with pytest.MonkeyPatch.context() as patch, strict_templates(), noting() as notes:
+        asker = Asker(world, notes)
+        patch.setattr(HtmxDetails, "__bool__", looking)
         # On a busy machine all of it takes longer than a sign-in stays recent.
         patch.setattr(settings, "ACCOUNT_REAUTHENTICATION_TIMEOUT", 86_400)
         yield asker

@@ -5,6 +5,7 @@ import datetime as dt
 import inspect
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -218,6 +219,10 @@ class Outcome:
     undo: str
 
     @property
+    def accepted(self) -> bool:
+        return self.status < 400 and not self.errors
+
+    @property
     def errors(self) -> dict[str, str]:
         """What it says of each field."""
         found = _ERROR.findall(self.text)
@@ -429,20 +434,40 @@ def faults_of_choices(
     reader: Reader, press: Press, outcome: Outcome, data: Mapping[str, Any], every_choice: bool
 ) -> Iterator[tuple[str, str]]:
     """The choices of a form that are refused, each sent with the rest of what is accepted: the
-    field, and what is wrong. Without `every_choice`, one of each field is sent."""
+    field, and what is wrong. Without `every_choice`, one of each field is sent.
+
+    What is accepted together is so one by one: the choices of all fields are sent at once, and
+    alone where that is refused."""
+    values = defaultdict[str, list[str]](list)
     for one in press.form.fields:
-        values = spread([value for value in choices_of(reader, one, data) if value])
-        for value in values if every_choice else values[-1:]:
-            tried = outcome
-            for other in _others(reader, press, one, data):
-                if other or data.get(one.name) not in (value, [value]):
-                    tried = reader.press(press.path, {**data, **other, one.name: value})
-                if one.name not in tried.errors:
-                    break
-            if tried.status in REFUSED or tried.status >= 500:
-                yield one.name, f"answers {tried.status} to {one.name}={value!r}"
-            elif one.name in tried.errors:
-                yield one.name, f"refuses {one.name}={value!r}: {tried.errors[one.name]}"
+        every = spread([value for value in choices_of(reader, one, data) if value])
+        values[one.name] += every if every_choice else every[-1:]
+    for place in range(max(map(len, values.values()), default=0)):
+        together = {
+            name: some[place]
+            for name, some in values.items()
+            if place < len(some)
+            if name in outcome.errors or data.get(name) not in (some[place], [some[place]])
+        }
+        at_once = len(together) > 1 and outcome.accepted
+        if at_once and reader.press(press.path, {**data, **together}).accepted:
+            continue
+        for one in {one.name: one for one in press.form.fields}.values():
+            if one.name in together:
+                yield from _faults_of_choice(reader, press, one, data, together[one.name])
+
+
+def _faults_of_choice(
+    reader: Reader, press: Press, one: Field, data: Mapping[str, Any], value: str
+) -> Iterator[tuple[str, str]]:
+    for other in _others(reader, press, one, data):
+        tried = reader.press(press.path, {**data, **other, one.name: value})
+        if one.name not in tried.errors:
+            break
+    if tried.status in REFUSED or tried.status >= 500:
+        yield one.name, f"answers {tried.status} to {one.name}={value!r}"
+    elif one.name in tried.errors:
+        yield one.name, f"refuses {one.name}={value!r}: {tried.errors[one.name]}"
 
 
 def _others(

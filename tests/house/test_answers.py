@@ -34,6 +34,7 @@ from tests.house.offers import (
     links_of,
     name_of,
     presses_of,
+    spread,
     takes_post,
 )
 from tests.house.request_states import COLUMNS, nullable_columns
@@ -41,11 +42,14 @@ from tests.house.test_lists import shared
 from tests.isolation.cells import Cell, methods, organisation_pages
 from tests.isolation.table import PAGES
 from tests.isolation.who import ROLES
+from tests.support.shell import bare_pages
 
 pytestmark = pytest.mark.django_db
 
 # Besides whoever is let in first: one who sees their own, and one who sees a team's.
 BESIDES: Final = ("developer", "lead")
+COMPARED: Final = 24
+"""Of those who are treated alike, so many are asked in any case, evenly spread."""
 # What a part has and its page does not, for this reason.
 APART: Final = {
     "dialog-title": "a dialog has its own heading, which as a page is the page's",
@@ -66,8 +70,13 @@ def asker(
             _ask_lists(asker)
             _ask_by_htmx(asker)
             _ask_parts(asker)
-            if not run.isdisjoint(OF_OFFERS):
-                _press_offers(asker, every_choice=test_every_choice_works in run)
+            if not run.isdisjoint(OF_READERS):
+                _ask_for_shells(asker)
+            with bare_pages():
+                if not run.isdisjoint(OF_READERS):
+                    _ask_readers(asker)
+                if not run.isdisjoint(OF_OFFERS):
+                    _press_offers(asker, every_choice=test_every_choice_works in run)
         transaction.set_rollback(True)
     return asker
 
@@ -113,6 +122,32 @@ def _ask_parts(asker: Asker) -> None:
         cells = granted(name, "GET")
         if besides := [cells[role] for role in BESIDES if role in cells]:
             asker.ask(besides[number % len(besides)], htmx=True)
+
+
+def _ask_for_shells(asker: Asker) -> None:
+    """A page of each side with all that is around it, as every role."""
+    for name in ("home", "installation", "mfa_index"):
+        for cell in granted(name, "GET").values():
+            asker.ask_for_shell(cell)
+
+
+def _ask_readers(asker: Asker) -> None:
+    """Each page and part as every role, and each table, in every form of file once."""
+    filed = set[str]()
+    for name in plain_pages():
+        for cell in granted(name, "GET").values() if "GET" in methods(name) else ():
+            page = asker.answer_to(cell)
+            if page.looked:
+                asker.answer_to(cell, htmx=True)
+            if page.table:
+                columns = ",".join(column.name for column in REGISTERED[page.table].columns)
+                asker.answer_to(cell, htmx=True, query=f"?cols={columns}")
+                for form in FORMATS if page.table not in filed else ():
+                    asker.answer_to(cell, query=f"?cols={columns}&export={form}")
+                filed.add(page.table)
+    # What is left out is what one would be shown who is treated alike.
+    for cell, path, answer in spread(asker.alike, COMPARED):
+        asker.compare(cell, path, answer)
 
 
 def _press_offers(asker: Asker, *, every_choice: bool) -> None:
@@ -229,16 +264,32 @@ def test_every_table_is_requested(asker: Asker) -> None:
 
 
 def test_every_page_and_part_works_for_every_role(asker: Asker) -> None:
-    """But for what `asker` has asked for: a page without a list, as the first who is let in."""
-    asked = {*first_cells()} - {one.cell for one in asker.answers if one.table}
-    with asking() as of_all_roles:
-        for name in plain_pages():
-            for cell in granted(name, "GET").values() if "GET" in methods(name) else ():
-                if cell not in asked:
-                    of_all_roles.ask_both_ways(cell)
-        _ask_lists(of_all_roles, FORMATS)
-    assert failed(of_all_roles.answers) == []
-    assert {answer.cell.who.role for answer in of_all_roles.answers} == ROLES.keys()
+    """Of those who may do the same of what a page asks, as one of them."""
+    answers = asker.of_readers + asker.shells
+    assert failed(answers) == []
+    assert [wrong for answer in answers for wrong in answer.wrong] == []
+    assert {answer.cell.who.role for answer in asker.shells} == ROLES.keys()
+
+
+def test_readers_who_may_do_the_same_are_shown_the_same(asker: Asker) -> None:
+    assert len(asker.compared) >= COMPARED / 2
+    differing = [
+        f"{one}, unlike {other.cell.who}: {_first_difference(one, other)}"
+        for one, other in asker.compared
+        if one.nameless != other.nameless
+    ]
+    assert differing == []
+
+
+def _first_difference(one: Answer, other: Answer) -> tuple[str, str]:
+    lines = zip(one.nameless.splitlines(), other.nameless.splitlines(), strict=False)
+    return next((pair for pair in lines if len({*pair}) > 1), ("", "its end"))
+
+
+OF_READERS: Final = (
+    test_every_page_and_part_works_for_every_role,
+    test_readers_who_may_do_the_same_are_shown_the_same,
+)
 
 
 @pytest.mark.parametrize("model", COLUMNS)

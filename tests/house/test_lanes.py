@@ -8,7 +8,7 @@ import pytest
 
 from tests.runner import lanes
 from tests.runner.lanes import Row, Takes
-from tests.runner.workers import is_in_part, units_of
+from tests.runner.workers import PARSED, is_in_part, place_of, seconds_of, units_of
 
 # What of money, authority and isolation is slow is more of the same, for this reason.
 FOLDERS: Final = ("accounts", "billing", "isolation", "lib/network", "playground/payers",
@@ -128,6 +128,18 @@ def test_long_units_come_first_and_folders_stay_together() -> None:
              ("tests/z/test_z.py::test_c", 35.0)]  # fmt: skip
     expected = ["tests/browser", "tests/z/test_z.py", "tests/a/test_a.py", "tests/a/test_b.py"]
     assert units_of(tests) == expected
+
+
+def test_tests_that_read_the_code_stay_together() -> None:
+    names = ("test_before", "test_bulk_statements", "test_style")
+    assert {place_of(f"tests/house/{name}.py::test_a") for name in names} == {PARSED}
+    assert place_of("tests/house/test_answers.py::test_a") == "tests/house/test_answers.py"
+
+
+def test_first_row_takes_what_comes_once() -> None:
+    nodeids = ["a.py::a[1]", "a.py::a[2]", "a.py::new"]
+    known = {"a.py::a": Takes(5.0, 0.5)}
+    assert [*seconds_of(nodeids, known)] == [*zip(nodeids, (5.5, 0.5, 0.0), strict=True)]
 
 
 def test_slow_tests_of_money_and_authority_are_known() -> None:

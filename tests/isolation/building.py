@@ -6,7 +6,7 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
-from accounts.access.actors import SYSTEM
+from accounts.access.actors import LAST_ORGANISATION, SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import members, team_members
@@ -15,6 +15,7 @@ from accounts.models import (
     Invitation,
     KeyKind,
     Membership,
+    Organisation,
     Role,
     ServiceAccount,
     Team,
@@ -136,10 +137,7 @@ def _client(world: World, who: Who) -> Client:
         client = cast.signed_in(user, raise_request_exception=False)
         if who.spec.viewing:
             _view(world, client)
-        # As a first page leaves it behind: what each cell changes is taken back.
-        UserSession.objects.create(
-            user=user, ip="127.0.0.1", session_key=session_digest(str(client.session.session_key))
-        )
+        open_first_page(client, user, world.acme)
         return client
     kind = KeyKind.RELAY if who.carrier == "model key" else KeyKind.MANAGEMENT
     account = _account(world, who) if who.carrier == "service account key" else None
@@ -148,6 +146,19 @@ def _client(world: World, who: Who) -> Client:
     client = cast.with_key(text)
     client.raise_request_exception = False
     return client
+
+
+def open_first_page(client: Client, user: User, organisation: Organisation) -> None:
+    """Leave a session as a first page does: each later one would write it again, where what it
+    writes is taken back. It was used in a moment that is to come, for the next note of its use is
+    due a minute later."""
+    session = client.session
+    session[LAST_ORGANISATION] = organisation.slug
+    session.save()
+    UserSession.objects.create(
+        user=user, ip="127.0.0.1", session_key=session_digest(str(session.session_key)),
+        last_seen_at=clock.now() + dt.timedelta(hours=1),
+    )  # fmt: skip
 
 
 def _view(world: World, client: Client) -> None:

@@ -103,17 +103,16 @@ class Cell:
         - each route: what is granted, what is withheld, and what is another organisation's
         - each kind of object: each place, by each scope; each scope within teams and beyond
         """
-        who, route = self.acts_as, self.route
+        who, route, wanted = self.acts_as, self.route, expected(self)
         guard = (is_operators(self.name) if self.is_page else self.name,)
-        pairs = combinations((self.who.role, who.carrier, who.standing), 2)
-        facts: set[object] = {(self.is_page, pair) for pair in pairs}
         if self.who.spec.viewing and self.method not in SAFE:
             return frozenset({(*guard, "viewing")})
+        facts: set[object] = {*_pairs(self.who, self.is_page)}
         reach = who.scope_at(route.guard)
         if not who.is_known or (self.is_page and who.carrier != "session"):
             facts.add((guard[0] if self.is_page else ways_in()[self.name], "unknown"))
         elif self.where in ("elsewhere", "nowhere"):
-            facts.add((self.where, who.operates, expected(self)))
+            facts.add((self.where, who.operates, wanted))
         elif reach is None:
             facts.add((*guard, "refused"))
         else:
@@ -124,15 +123,21 @@ class Cell:
                 facts.add((self.name, who.role) if self.method not in SAFE else "reads")
             # A key opens nothing of its holder's but what it did itself.
             if kind and kind.personal and self.where == "own":
-                facts.add((self.name, "own", who.carrier, expected(self)))
+                facts.add((self.name, "own", who.carrier, wanted))
             if kind is None and who.carrier == "model key":
                 facts.add((self.name, who.carrier))
-            came = "granted" if expected(self) == "in" else "withheld"
+            came = "granted" if wanted == "in" else "withheld"
             # What shows a page is asked for it, what changes it for what is not one's own.
             asked = methods(self.name)[0 if came == "granted" else -1]
             if self.method == asked and self.where != "missing":
                 facts.add((self.name, self.where if self.where == "foreign" else came))
         return frozenset(facts)
+
+
+@cache
+def _pairs(who: Who, is_page: bool) -> frozenset[object]:
+    pairs = combinations((who.role, who.carrier, who.standing), 2)
+    return frozenset((is_page, pair) for pair in pairs)
 
 
 def draw(everything: Sequence[Cell], asked: Iterable[Cell] = ()) -> Sequence[Cell]:

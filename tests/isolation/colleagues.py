@@ -22,6 +22,7 @@ from accounts.roles.rules import Action
 from billing.balances import balances
 from lib import clock
 from lib.ids import id_text
+from tests.isolation.building import open_first_page
 from tests.isolation.kinds import accounts, billing, gateway, playground, usage
 from tests.isolation.who import ROLES, Who, may_have_model_keys
 from tests.isolation.world import NANO, Kind, Place, World
@@ -258,7 +259,8 @@ def add_asker(world: World, role: str) -> None:
     )
     world.places[role] = Place(f"own-{user.name.lower()}", world.acme, world.core, user, key)
     world.people[role, "active"] = user
-    world.clients[Who(role)] = cast.signed_in(user, raise_request_exception=False)
+    world.clients[Who(role)] = client = cast.signed_in(user, raise_request_exception=False)
+    open_first_page(client, user, world.acme)
 
 
 def word(row: Row, whose: Whose) -> str:
@@ -268,19 +270,24 @@ def word(row: Row, whose: Whose) -> str:
 
 def leaks_in(world: World, who: Who, text: str) -> Iterator[str]:
     """The objects whose words or ids a text has and whoever reads it must not see."""
+    shown = {*_shown_in(world, text)}
     for row in ROWS.values():
         for relation in RELATIONS:
-            if _stands_in(world, row, relation, text) and not row.seen.by(who, relation):
+            if (row.name, relation) in shown and not row.seen.by(who, relation):
                 yield f"the {row.name} of a colleague ({relation})"
 
 
-def is_shown(world: World, row: Row, text: str) -> bool:
-    """Whether a text shows an object of that kind, of a colleague or of one's own."""
+def shown_in(world: World, text: str) -> set[str]:
+    """The kinds of which a text shows an object, of a colleague or of one's own."""
+    return {name for name, _ in _shown_in(world, text)}
+
+
+def _shown_in(world: World, text: str) -> Iterator[tuple[str, str]]:
+    lower = text.lower()
     every: tuple[Whose, ...] = ("own", *RELATIONS)
-    return any(_stands_in(world, row, whose, text) for whose in every)
-
-
-def _stands_in(world: World, row: Row, whose: Whose, text: str) -> bool:
-    id = world.ids.get((row.name, whose), "0")
-    # A number may stand for other things too.
-    return word(row, whose) in text.lower() or (not id.isdecimal() and id in text)
+    for row in ROWS.values():
+        for whose in every:
+            id = world.ids.get((row.name, whose), "0")
+            # A number may stand for other things too.
+            if word(row, whose) in lower or (not id.isdecimal() and id in text):
+                yield row.name, whose

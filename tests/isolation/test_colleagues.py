@@ -16,9 +16,9 @@ from tests.isolation.colleagues import (
     RELATIONS,
     ROWS,
     build,
-    is_shown,
     leaks_in,
     models_of_people,
+    shown_in,
     word,
 )
 from tests.isolation.table import OPERATIONS, PAGES, Route
@@ -120,7 +120,7 @@ def test_exports_hold_nothing_of_colleagues(company: World, form: str) -> None:
         assert [*leaks_in(company, Who(role), text)] == []
 
 
-@pytest.mark.usefixtures("bare_errors")
+@pytest.mark.usefixtures("bare")
 def test_pages_and_operations_show_nothing_of_colleagues(company: World) -> None:
     faults, shown = [], set[str]()
     for cell in asked():
@@ -128,7 +128,7 @@ def test_pages_and_operations_show_nothing_of_colleagues(company: World) -> None
         if answer.status >= 400 and answer.status != 409:
             faults.append(f"{cell}: {answer.status} {FAULTS}, which shows nothing")
         faults += [f"{cell}: it shows {leak}" for leak in leaks_in(company, cell.who, answer.text)]
-        shown |= {row.name for row in ROWS.values() if is_shown(company, row, answer.text)}
+        shown |= shown_in(company, answer.text)
     assert not faults, "\n".join(faults)
     # Each kind is read by somebody who may: the words stand where they are looked for. Of sign-ins
     # and files a page shows what they are, not the text that says whose.

@@ -36,7 +36,7 @@ def test_table_matches_the_guards() -> None:
     assert guards == {name: route.guard for name, route in PAGES.items()}
 
 
-@pytest.mark.usefixtures("bare_errors")
+@pytest.mark.usefixtures("bare")
 def test_pages_show_only_permitted_data(world: World) -> None:
     """In the suite a draw of the cells, see `Cell.facts`, beside those that `test_answers.py` asks
     the same of. No page looks at a key: those who come by one are tried at one page."""
@@ -52,7 +52,7 @@ def test_pages_show_only_permitted_data(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.usefixtures("bare_errors")
+@pytest.mark.usefixtures("bare")
 def test_every_cell_of_every_page(world: World, part: int) -> None:
     everything = (cell for name in plain_pages()[part::PARTS] for cell in cells(name))
     faults = list(faults_of_all(world, everything))

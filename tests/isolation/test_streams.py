@@ -3,9 +3,11 @@ standing sets apart. They read in threads of their own, so that what is made her
 
 import inspect
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
+from tests.isolation.building import build
 from tests.isolation.cells import Cell, cells, draw, expected, leaks_in, page_routes, stay
 from tests.isolation.table import PAGES
 from tests.isolation.world import World
@@ -13,6 +15,13 @@ from tests.isolation.world import World
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROLES = ("owner", "viewer", "limited developer", "custom auditor", "operator", "no role")
+
+
+@pytest.fixture
+def world(db: None, settings: Any) -> World:
+    """Committed, so that it is made for each test."""
+    settings.BANK_ACCOUNT = "DE02 1203 0000 0000 2020 51"
+    return build()
 
 
 def asked(cell: Cell) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import cache
 
 import pytest
 from django.test import Client
@@ -14,6 +15,13 @@ from reference.manual.search import HITS_MAX, QUERY_MAX, find
 
 NAMES = sorted(manual().pages)
 _ID = re.compile(r'\bid="([^"]+)"')
+
+
+@cache
+def ids_by_url() -> dict[str, set[str]]:
+    """The anchors of each page of the manual."""
+    pages = manual().pages.values()
+    return {page.url: {""} | set(_ID.findall(str(html_of(page)))) for page in pages}
 
 
 @pytest.mark.django_db
@@ -40,9 +48,7 @@ def test_a_page_of_the_manual_is_served_to_strangers(client: Client, name: str) 
 def test_a_link_between_pages_leads_to_its_section(client: Client, name: str) -> None:
     """The anchors are those that the HTML has, and every picture is served."""
     html = str(html_of(manual().pages[name]))
-    ids = {
-        page.url: {""} | set(_ID.findall(str(html_of(page)))) for page in manual().pages.values()
-    }
+    ids = ids_by_url()
     for address in re.findall(r'<a (?:class="picture" )?href="([^"]+)"', html):
         path, _, anchor = address.partition("#")
         if path.startswith("/manual/images/"):

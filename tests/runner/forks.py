@@ -60,6 +60,8 @@ def enter(environment: Mapping[str, str]) -> None:
     """To be called first behind a fork: have that environment alone."""
     # What was imported before the fork is looked through by no collection, and stays shared.
     gc.freeze()
+    # As in the run (tests/runner/postgres.py): what is imported next would be compiled each time.
+    sys.dont_write_bytecode = False
     os.environ.clear()
     os.environ.update(environment)
     _forget_settings()

@@ -10,9 +10,15 @@ import django
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
+from django.utils.module_loading import import_string  # noqa: E402
 
+# What else config.asgi and uvicorn import.
+from config.jobs import sweeping  # noqa: E402, F401
+from config.server import allocator, database_watch, event_loop, protocol  # noqa: E402, F401
 from relay.counting.tokenizer import read_vocabulary  # noqa: E402
 
 assert get_resolver().url_patterns
+assert all(map(import_string, settings.MIDDLEWARE))
 read_vocabulary()

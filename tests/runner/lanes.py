@@ -33,7 +33,7 @@ from _pytest.python import CallSpec, FunctionDefinition
 
 ROOT: Final = Path(__file__).parents[2]
 TIMES: Final = Path(__file__).with_name("times.txt")
-ANY_S: Final = 0.2
+ANY_S: Final = 0.1
 DECIDING_S: Final = 0.5
 PROVING_S: Final = 3.0
 ONE_TIMES: Final = 2.0
@@ -148,7 +148,16 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_shadow_traffic.py"
     "::test_shadow_is_compared_and_only_one_answer_shown_and_paid": "shadow traffic",
     "tests/config/system/test_extensions.py::test_broken_extension_is_off_whole": "extensions",
+    "tests/playground/chats/test_several.py"
+    "::test_column_of_a_comparison_continues_from_one_answer": "W11",
+    "tests/usage/limits/test_raise_pages.py::test_limits_over_the_api": "W35",
     # Nothing else of its noun would run.
+    "tests/config/erasure/test_erasure_pages.py"
+    "::test_keys_handle_personal_data_only_where_allowed": "the pages of erasure",
+    "tests/playground/prompts/test_prompt_api.py"
+    "::test_a_prompt_is_saved_put_in_production_and_deleted": "prompts",
+    "tests/relay/preparation/test_overrides.py"
+    "::test_a_refused_field_goes_to_another_channel_or_is_named": "overrides of channels",
     "tests/config/apply/test_apply_access.py"
     "::test_invalid_file_is_reported_by_line_and_writes_nothing": "access in a file",
     "tests/config/apply/test_apply_money.py::test_invalid_price_or_plan_names_its_line": (

@@ -14,10 +14,12 @@ import contextlib
 import multiprocessing
 import os
 import random
+import re
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from multiprocessing.sharedctypes import Synchronized
@@ -29,10 +31,15 @@ import pytest
 from _pytest.junitxml import xml_key
 
 from tests.runner import databases
-from tests.runner.lanes import function_of, times
+from tests.runner.lanes import ROOT, Takes, function_of, times
 
 # Their tests share what is made once for the folder.
 TOGETHER: Final = ("tests/browser", "tests/fakes/tests")
+# Those of tests/house that read the code share what was parsed, which takes longer than they do.
+PARSED: Final = "tests/house/parsed.py"
+_READS_CODE: Final = re.compile(
+    r"^from tests\.house\.(?:bulk_statements|parsed|sources) import", re.MULTILINE
+)
 # Shorter units come in the order of their names, so that neighbours share what stands.
 _LONG_S: Final = 3.0
 # What prints, and what writes files about the whole run, is for the first process.
@@ -73,13 +80,30 @@ def is_in_part(nodeid: str, part: str) -> bool:
 
 
 def place_of(nodeid: str) -> str:
-    """The file of a test, or the folder whose tests stay together."""
-    file = nodeid.partition("::")[0]
+    """The file of a test, or the folder or module for which its tests stay together."""
+    return _place_of_file(nodeid.partition("::")[0])
+
+
+@cache
+def _place_of_file(file: str) -> str:
     folders = map(str, PurePosixPath(file).parents)
-    return next((folder for folder in folders if folder in TOGETHER), file)
+    if folder := next((folder for folder in folders if folder in TOGETHER), ""):
+        return folder
+    is_house = PurePosixPath(file).parent == PurePosixPath(PARSED).parent
+    return PARSED if is_house and _READS_CODE.search((ROOT / file).read_text()) else file
 
 
-def units_of(tests: Sequence[tuple[str, float]]) -> list[str]:
+def seconds_of(nodeids: Sequence[str], known: Mapping[str, Takes]) -> Iterator[tuple[str, float]]:
+    """Each test with its seconds; what comes once for its function counts for its first row."""
+    seen = set[str]()
+    for nodeid in nodeids:
+        function = function_of(nodeid)
+        once, row = known.get(function, (0.0, 0.0))
+        yield nodeid, row if function in seen else once + row
+        seen.add(function)
+
+
+def units_of(tests: Iterable[tuple[str, float]]) -> list[str]:
     """The places of tests and their seconds, in the order in which workers take them."""
     seconds = defaultdict[str, float](float)
     for nodeid, one_takes in tests:
@@ -116,11 +140,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     by_place = defaultdict[str, list[pytest.Item]](list)
     for item in session.items:
         by_place[place_of(item.nodeid)].append(item)
-    known = times()
-    seconds = [
-        (item.nodeid, sum(known.get(function_of(item.nodeid), ()))) for item in session.items
-    ]
-    units = [by_place[place] for place in units_of(seconds)]
+    nodeids = [item.nodeid for item in session.items]
+    units = [by_place[place] for place in units_of(seconds_of(nodeids, times()))]
     next_unit, is_over = _FORK.Value("i", 0), _FORK.Value("b", 0)
     # Where tests put their files is decided before, lest each process decides for itself.
     base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
