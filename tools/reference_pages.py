@@ -90,6 +90,9 @@ the same page at `/docs/errors`.
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
 `error.status`. *Requests* shows the kind of the error. Every response has the header `x-request-id`. The management API uses OpenAI's format.
 
+[When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
+found, and what is charged when a client disconnects.
+
 {table((*heads[:-1], "Meaning and next step"), rows)}"""
 
 

@@ -45,7 +45,7 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "keys.read": Words(_("See all keys"), _("Name, limits and last use; never the secret.")),
         "keys.read:own": Words(_("See own keys"), _("Only the keys that belong to them.")),
         "keys.write": Words(
-            _("Manage all keys"), _("Change, rotate and revoke the keys of others.")),
+            _("Manage all keys"), _("Create, change, rotate and revoke keys of others.")),
         "keys.write_own": Words(
             _("Create own keys"), _("Call models with keys of their own, and manage these.")),
     }),

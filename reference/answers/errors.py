@@ -84,7 +84,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "permission": ErrorHelp(
         _(
-            "The key is not allowed to use this model, endpoint or network, or it is a "
+            "The key's own list does not include this model, endpoint or network, or the key is a "
             "management key."
         ),
         _("Use another key, or edit this key on the API keys page."),
@@ -101,8 +101,11 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Start another session, or reopen this one on the page that the message names."),
     ),
     "model_not_found": ErrorHelp(
-        _("No channel serves this model, or the key has no access to it."),
-        _("Check the name against GET /v1/models."),
+        _(
+            "No channel serves this name, or the model is hidden from the price plan or the role "
+            "of the key."
+        ),
+        _("Check the name against GET /v1/models. If the name is right, ask an operator."),
     ),
     "model_retired": ErrorHelp(
         _("The model has been retired. Earlier answers announced the day in Sunset."),
@@ -146,20 +149,25 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "rate_limited": ErrorHelp(
         _(
-            "A limit of the key, the team or the organisation was reached. The message says "
-            "which one."
+            "A limit of the key, its team, its person or the organisation was reached, or a budget "
+            "that slows requests down. The message says which one."
         ),
         _WAIT,
     ),
     "upstream_rate_limited": ErrorHelp(
-        _("Every channel of the model has reached its provider's limit."), _WAIT
+        _(
+            "Every channel of the model is at its provider's limit, or at a limit that an operator "
+            "has set for the channel. The message says which one."
+        ),
+        _WAIT,
     ),
     "client_closed": ErrorHelp(
         _(
             "The client disconnected before the answer was complete. Only shown on the "
-            "Requests page."
+            "Requests page. By default, the input and the text up to that point are charged. A "
+            "charge rule can change that."
         ),
-        _("Nothing, if it was intended. Text written up to that point is charged."),
+        _("If it was intended, there is nothing to do."),
     ),
     "internal": ErrorHelp(_("The hub failed. You are not charged."), _OURS),
     "not_implemented": ErrorHelp(

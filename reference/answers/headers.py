@@ -140,8 +140,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that applied instead of yours, because you sent none and the balance "
-            "covers no more, or because yours is above the model's limit."
+            "The output limit that applied instead of yours, because you sent none and the "
+            "balance, a budget, x-weir-max-cost or a token limit covers no more, or because yours "
+            "is above the model's limit."
         ),
     ),
     Field(

@@ -19,8 +19,10 @@ from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
 from dialects.endpoints import client_secrets
 from dialects.json.members import FALLBACKS_MAX
+from gateway.breaker import breaker
 from gateway.channels.bounds import URL_MAX
 from gateway.channels.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
+from gateway.channels.timeouts import Timeouts
 from gateway.health import figures as channel_figures
 from gateway.health import uptime
 from gateway.provider_accounts.reconciliation import bill_api
@@ -30,6 +32,7 @@ from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
+from relay.hold_sizes.rules import OUTPUT_CAP_MIN
 from relay.realtime.connection_life import CONNECTION_S
 from relay.realtime.live.connection_time import SLACK_MS
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
@@ -44,6 +47,7 @@ from usage.limits import budget_simulation
 from usage.records.sql import END_USER_LENGTH
 from usage.reports.too_many_records import RECORDS_MAX
 from usage.rollups.histograms import ERROR_PER_CENT
+from usage.saved_views import scheduled_reports
 
 _PASSWORD: Final = f"At least {sign_in_rules.PASSWORD_LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
@@ -74,7 +78,29 @@ _WORDS: Final = {5: "five"}
 _LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
 _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
 _SECRET_S: Final = f"{client_secrets.SECONDS_MIN}–{client_secrets.SECONDS_MAX}"
+_TIMES: Final = Timeouts()
+_BREAKER: Final = breaker.BreakerRule()
 _SAYS: Final = [
+    (
+        "docs/guides/failed-requests.md",
+        f"{_TIMES.first_content} seconds, {_TIMES.until_content(thinks=True, whole=False)} for a "
+        f"model that thinks, {_TIMES.until_content(thinks=False, whole=True)} for an answer",
+    ),
+    ("docs/guides/failed-requests.md", f"connection to the provider | {_TIMES.connect} seconds |"),
+    ("docs/guides/failed-requests.md", f"next part of a stream | {_TIMES.idle} seconds |"),
+    ("docs/guides/failed-requests.md", f"end of an answer | {_TIMES.total // 60} minutes |"),
+    ("docs/guides/failed-requests.md", f"at least {OUTPUT_CAP_MIN} tokens"),
+    ("docs/guides/budgets.md", f"at least {OUTPUT_CAP_MIN} tokens"),
+    (
+        "docs/guides/routing.md",
+        f"at least {breaker.SAMPLE_MIN} attempts in {_BREAKER.window:.0f} seconds",
+    ),
+    (
+        "docs/guides/routing.md",
+        f"for {_BREAKER.open_for:.0f} to {_BREAKER.open_for * breaker.LONGEST_FACTOR:.0f} seconds",
+    ),
+    ("docs/guides/routing.md", f"at most {breaker.RETRY_AFTER_S_MAX / 60:.0f} minutes"),
+    ("docs/guides/usage.md", f"first {scheduled_reports.ROWS_SHOWN} groups"),
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/guides/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
