@@ -62,9 +62,9 @@ _METHOD = """\
   the delay of a direct connection.
 - In a *burst*, the provider writes each chunk separately, without pausing. In *one piece*, the
   provider writes all chunks at once.
-- To measure the memory for a stream, a fresh system opens all streams and waits for the first chunk
-  of each. The increase of its proportional set size is divided by the number of streams. Socket
-  buffers belong to the kernel and are not included.
+- The memory for a stream is measured on a fresh system. The client opens all streams and waits for
+  the first chunk of each. The increase of the system's proportional set size is divided by the
+  number of streams. Socket buffers belong to the kernel and are not included.
 - *As public comparisons define it*: one sweep over 1 to 256 connections gives the requests per
   second at each limit of the latency. A stream is clean while 99 % of its chunks arrive before the
   provider writes the next one. The benchmark tried 8 to 256 streams at once, and doubled the number
@@ -237,7 +237,7 @@ def _memory(results: Results) -> str:
         "with no stream, MB": ("idle_kb", 1024.0),
         f"for each of {first:,} streams, KB": (f"kb_at_{first}", 1.0),
         f"for each of {last:,} streams, KB": (f"kb_at_{last}", 1.0),
-        f"for each more, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
+        f"for each further stream, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
     }
     columns = [(WEIR, "web"), (WEIR, "postgres"), *((name, "all") for name in _COLUMNS[1:])]
     rows = []

@@ -172,7 +172,7 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             f"- {about}",
             f"- Afterwards, the books contained {books}.",
             "",
-            "| Result | Client | seconds | ms per call | relative to SSE |",
+            "| Bytes of a result | Client | seconds | ms per call | relative to SSE |",
             "| --- | --- | --- | --- | --- |",
             *(
                 _row(f"{size:,} | {name}", taken, of_size["SSE"])
