@@ -38,9 +38,10 @@ _METHOD = """\
 - Each round runs every workload on every system, one after the other, in an order that rotates with
   each round. Ratios and differences are taken within a round. A figure is the median of the rounds,
   and the brackets contain the lowest and the highest round.
-- CPU is what the kernel counted for all processes and threads of a system, from the first request
-  of a slot to a quarter of a second after its last answer, divided by the number of answers. A busy
-  machine raises all figures. Compare figures of one run with each other, not with another day's.
+- CPU is the processor time that the kernel counted for all processes and threads of a system,
+  divided by the number of answers. The count begins with the first request of a slot, and ends a
+  quarter of a second after the last answer. A busy machine raises all figures. Compare figures of
+  one run with each other, not with another day's.
 - Weir runs as one web process with the production command. Postgres runs with fsync on this
   machine's disk. The CPU of both is counted. The client's key belongs to an organisation with a
   balance. Each request writes its hold, attempt, posting and usage record. The worker and the
@@ -108,7 +109,7 @@ def render(results: Results, about: About) -> str:
                 "section names the command that measured it, or says that it was measured by hand.",
                 _about(results, about),
                 "## CPU per request, µs",
-                "The CPU of all processes of a system together.",
+                "Each figure is the CPU of all processes of a system together.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -116,7 +117,7 @@ def render(results: Results, about: About) -> str:
                 _installed(results),
                 "## Requests per second and latency",
                 _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
-                "Median and 99th percentile of latency, ms:",
+                "The next table shows the median and the 99th percentile of the latency, in ms:",
                 _latencies(results, PLAIN.values()),
                 "## Delay of a chunk, µs",
                 _delays(results),
@@ -127,7 +128,8 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The cost of each further unit, by the size of the request or the answer.",
+                "The table shows the CPU for each further chunk or KB, by the size of the answer or "
+                "the request.",
                 _growth(results),
                 "## Method",
                 _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
