@@ -128,8 +128,8 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The table shows the CPU for each further chunk or KB, by the size of the answer or "
-                "the request.",
+                "The table shows the CPU for each further chunk or KB, by the size of the answer "
+                "or the request.",
                 _growth(results),
                 "## Method",
                 _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
