@@ -43,9 +43,9 @@ _METHOD = """\
   quarter of a second after the last answer. A busy machine raises all figures. Compare figures of
   one run with each other, not with another day's.
 - Weir runs as one web process with the production command. Postgres runs with fsync on this
-  machine's disk. The CPU of both is counted. The client's key belongs to an organisation with a
-  balance. Each request writes its hold, attempt, posting and usage record. The worker and the
-  scheduler, which aggregate usage, do not run.
+  machine's disk. The CPU of the web process and of Postgres is counted. The client's key belongs to
+  an organisation with a balance. Each request writes its hold, attempt, posting and usage record.
+  The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
   with the scheduler, and the local model, which gets no requests. The cost of a request is the CPU
   of all processes until the usage of the request is summed up, minus their CPU in the same time
