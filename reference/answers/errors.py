@@ -136,7 +136,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Wait for it to finish, or retry in a second."),
     ),
     "body_too_large": ErrorHelp(
-        _("The body is larger than the limit given in the message. No setting raises it."),
+        _("The body is larger than the limit in the message, which cannot be changed."),
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(
