@@ -405,7 +405,7 @@ INSTALLATION: Final[Sections] = (
             ),
             _Common(
                 "reviews", _("Reviews"), "credits.read",
-                help="routing#abandoned-and-failed-requests",
+                help="prices#unknown-usage",
                 words=pgettext_lazy("search words", "unknown usage unclear charge"),
             ),
         ), "B"),

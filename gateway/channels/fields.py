@@ -74,7 +74,7 @@ class ChannelSettings(TypedDict, total=False):
             _("Attempts after a failure"),
             _(
                 "Further attempts after this channel fails: on other channels, else on this one. "
-                "0 turns fail-over off."
+                "A request has three attempts at most. 0 turns fail-over off."
             ),
         ),
     ]

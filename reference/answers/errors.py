@@ -49,7 +49,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "provider_rejected": ErrorHelp(
         _("The provider rejected the request. The message comes from the provider."),
-        _("Fix what the message describes."),
+        _(
+            "Fix what the message describes. If it names a parameter, an operator can remove the "
+            "parameter for this model in the channel's overrides."
+        ),
     ),
     "unsupported_capability": ErrorHelp(
         _("The model does not support what the request needs."),
@@ -133,7 +136,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Wait for it to finish, or retry in a second."),
     ),
     "body_too_large": ErrorHelp(
-        _("The body is larger than the limit given in the message."),
+        _("The body is larger than the limit in the message, which cannot be changed."),
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(

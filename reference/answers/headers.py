@@ -35,8 +35,9 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-max-cost",
         "USD",
         _(
-            "The most this request may cost, in USD. If it could cost more, it is rejected "
-            "with 402 before anything is sent."
+            "The most this request may cost, in USD. If it could cost more, an answer without an "
+            "output limit is shortened. With an output limit, or if even a short answer costs "
+            "more, the request is rejected with 402 before anything is sent."
         ),
     ),
     Field(

@@ -55,8 +55,8 @@ MAX_COST: Final = Field(
     "string | number",
     _(
         "The most this request may cost, in USD, as a plain decimal with up to 9 decimal "
-        "places. If it could cost more, it is rejected with 402. Specific to Weir; not sent "
-        "to the provider."
+        "places. If it could cost more, an answer without an output limit is shortened, and any "
+        "other request is rejected with 402. Specific to Weir; not sent to the provider."
     ),
 )
 FALLBACKS: Final = Field(

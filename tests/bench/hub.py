@@ -131,6 +131,7 @@ def books_line(hub: Web) -> str:
         "AS commit FROM usage_usagerecord"
     )
     return (
-        f"{row['requests']} usage records with {row['failed']} failures, no hold open, "
-        f"fsync {row['fsync']}, synchronous_commit {row['commit']}; every invariant of money holds"
+        f"{row['requests']} usage records with {row['failed']} failures and no open hold; fsync "
+        f"was {row['fsync']}, synchronous_commit was {row['commit']}, and every invariant of "
+        "money held"
     )

@@ -177,7 +177,7 @@ STEPS: Final[Mapping[str, tuple[str, Step]]] = {
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    return f"{today}, on {machine.machine_line()}; {others.line()}."
+    return f"Measured on {today}, on {machine.machine_line()}; {others.line()}."
 
 
 def render(taken: Mapping[str, Sequence[float]], about: str) -> str:
@@ -186,10 +186,11 @@ def render(taken: Mapping[str, Sequence[float]], about: str) -> str:
         [
             "## Interactions",
             "",
-            "From a click or a key to the next paint, in Chromium at a quarter of the processor's "
-            f"pace: the slowest of each step, in milliseconds, by steps of 8. Median and maximum "
-            f"of {ROUNDS} rounds. The list of keys has more than {_KEYS} rows. Written by `make "
-            "bench-interactions`.",
+            "The table shows the time from a click or a key to the next paint, in Chromium at a "
+            "quarter of the processor's pace. Each round counts the slowest interaction of a step, "
+            "in milliseconds, rounded to 8. The columns show the median and the maximum of "
+            f"{ROUNDS} rounds. The list of keys has more than {_KEYS} rows. `make "
+            "bench-interactions` writes this section.",
             "",
             f"- {about}",
             "",

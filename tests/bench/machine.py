@@ -46,7 +46,7 @@ class Others:
         whole = passed * len(os.sched_getaffinity(0))
         return (
             f"other programs used {max(busy, 0) / whole:.0%} of the processor time meanwhile, "
-            f"the host took {stolen / whole:.0%}"
+            f"and the host took {stolen / whole:.0%}"
         )
 
 

@@ -102,7 +102,7 @@ def about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
     return (
-        f"{today}, on {machine.machine_line()}; {others.line()}. "
+        f"Measured on {today}, on {machine.machine_line()}; {others.line()}. "
         "Processor time is that of the web process and its database process together."
     )
 
@@ -115,40 +115,43 @@ def table(values: Mapping[int, Measured], about: str) -> str:
     parts = [
         [HEADING],
         [
-            "Written by `make bench-usage`, by the number of requests in the books. These are made "
-            "by `manage.py demo_data` (90 days, 3 organisations, 50 keys, 20 models, the largest "
-            "organisation has half of them).",
+            "`make bench-usage` writes this section. Each column is a number of requests in the "
+            "books. `weir demo_data` generates these requests, over 90 days, 3 organisations, 50 "
+            "keys and 20 models. The largest organisation has half of them.",
             about,
         ],
         ["### The books"],
         [
-            "Microseconds of the database's process for one request, of 32 at once, by the "
-            "relay's own writer: the least of many thousands."
+            "The time in microseconds that the database's process needs for one request when 32 "
+            "arrive at once and the relay's own code writes them. Each figure is the smallest of "
+            "many thousands."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
         ["### Without requests"],
         [
-            "A web process and the worker with its scheduler, after two minutes, over two more: "
-            "milliseconds of processor time for each second, of a part with all below it."
+            "What a web process and the worker with its scheduler use two minutes after their "
+            "start, over two more minutes: milliseconds of processor time a second, of each part "
+            "and the processes that it started."
         ],
         _rows(
             values,
             lambda of: {part: f"{ms:,.1f}" for part, ms in (of.idle or {}).items()},
         ),
         ["### Jobs"],
-        ["Milliseconds of processor time; the mean of five runs. A burst is one run."],
+        ["Milliseconds of processor time. A figure is the mean of five runs."],
         _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
         ["### Pages"],
         [
-            "For the owner of the largest organisation: milliseconds of processor time, the mean "
-            "of five runs, and after the slash the shortest waiting time among them."
+            "The owner of the largest organisation requests each page five times. The first "
+            "figure is the mean processor time in milliseconds, and the figure after the slash is "
+            "the shortest waiting time."
         ],
         _rows(values, _pages),
         ["### Files"],
         [
-            "An export of the organisation's latest million requests, or of all where there are "
-            "fewer, by the worker: rows for each second of processor time, and the most memory of "
-            "its process."
+            "The worker exports the organisation's latest million requests, or all of them if "
+            "there are fewer. The figures are the rows for each second of processor time, and the "
+            "highest memory of the worker's process."
         ],
         _rows(values, _files),
         *_beside(values),
@@ -196,11 +199,12 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
         return
     yield ["### Beside LiteLLM's spend logs"]
     yield [
-        f"The same questions asked of LiteLLM {peers.LITELLM}'s own tables, by its own statements, "
-        "in the same Postgres, with the requests of the organisation that our pages show. "
-        "Milliseconds of the database's process: for all statements of our page, for LiteLLM's, "
-        "and the ratio of the two. Its usage page shows sums by UTC day. "
-        "For figures without a stored sum, such as one customer's, it queries its log."
+        f"LiteLLM {peers.LITELLM}'s own statements ask the same questions of LiteLLM's own tables, "
+        "in the same Postgres. The tables contain the requests of the organisation that our pages "
+        "show. The figures are milliseconds of the database's process: first for all statements "
+        "of our page, then for LiteLLM's statements, and then the second divided by the first. "
+        "LiteLLM's usage page shows sums by UTC day. For figures without a stored sum, such as "
+        "those of one customer, LiteLLM queries its log."
     ]
     yield _rows(values, _compared)
 

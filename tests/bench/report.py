@@ -33,51 +33,54 @@ from tests.bench.works import (
 _COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
 
 _METHOD = """\
-- The load client, a fake provider and every measured system share one machine and its loopback;
-  connections are kept alive. CPU of the client and of the provider is not counted.
+- The load client, a fake provider and every measured system share one machine and its loopback.
+  The client keeps its connections open. The CPU of the client and of the provider is not counted.
 - Each round runs every workload on every system, one after the other, in an order that rotates with
   each round. Ratios and differences are taken within a round. A figure is the median of the rounds,
-  with the lowest and highest in brackets.
-- CPU is what the kernel counted for all processes and threads of a system, from the first request
-  of a slot to a quarter of a second after its last answer, divided by the answers. A busy machine
-  raises all figures: compare figures of one run with each other, not with another day's.
-- Weir: one web process with the production command, and Postgres with fsync on this machine's disk,
-  with a key of an organisation with a balance. Each request writes its hold, attempt, posting and
-  usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
-  not run.
+  and the brackets contain the lowest and the highest round.
+- CPU is the processor time that the kernel counted for all processes and threads of a system,
+  divided by the number of answers. The count begins with the first request of a slot, and ends a
+  quarter of a second after the last answer. A busy machine raises all figures. Compare figures of
+  one run with each other, not with another day's.
+- Weir runs as one web process with the production command. Postgres runs with fsync on this
+  machine's disk. The CPU of the web process and of Postgres is counted. The client's key belongs to
+  an organisation with a balance. Each request writes its hold, attempt, posting and usage record.
+  The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
-  with the scheduler, and the local model, which gets no requests. The cost of a
-  request is the CPU of all processes until its usage is summed up, minus their CPU in the same time
+  with the scheduler, and the local model, which gets no requests. The cost of a request is the CPU
+  of all processes until the usage of the request is summed up, minus their CPU in the same time
   without requests.
-- *In the background*, Postgres makes checkpoints, writes its log and vacuums. It comes in bursts,
-  not with each request.
-- *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
-  accounting in that process. Only the benchmark can start it this way.
-- nginx: one worker, unbuffered as in deploy/nginx. LiteLLM's proxy: its documented production
-  settings, one worker, a master key, no database; its limit of 500 concurrent requests to one
-  provider is raised to 4,000. Portkey's gateway: its own server in production mode. None of the
-  three does accounting.
-- Delay of a chunk: the time from the provider writing it to its arrival, on one clock. A
-  system's own share is this delay minus the delay of a direct connection.
-- In a *burst*, the provider writes each chunk separately without pausing; *in one piece*, it writes
-  all of them at once.
-- Memory for a stream is the proportional set size of a fresh system after each of its streams had
-  its first chunk, minus its size without streams, divided by the number of streams. Socket buffers
-  belong to the kernel and are not included.
+- *In the background*, Postgres makes checkpoints, writes its log and vacuums. This work comes in
+  bursts, and not with each request.
+- *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process
+  in this way. The difference from *{weir}* is the cost of accounting in the web process.
+- nginx runs with one worker, unbuffered as in deploy/nginx. LiteLLM's proxy runs with its
+  documented production settings, one worker, a master key and no database. Its limit of 500
+  concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server in
+  production mode. None of these three systems does accounting.
+- The delay of a chunk is the time from the moment when the provider writes the chunk to the
+  moment when the client receives it, on one clock. The delay that a system adds is this delay minus
+  the delay of a direct connection.
+- In a *burst*, the provider writes each chunk separately, without pausing. In *one piece*, the
+  provider writes all chunks at once.
+- The memory for a stream is measured on a fresh system. The client opens all streams and waits for
+  the first chunk of each. The increase of the system's proportional set size is divided by the
+  number of streams. Socket buffers belong to the kernel and are not included.
 - *As public comparisons define it*: one sweep over 1 to 256 connections gives the requests per
-  second at each bound. A stream is clean while 99 % of its chunks arrive before the provider writes
-  the next one; 8 to 256 streams at once were tried, each twice as many as the last. Memory is that
-  of all processes of a fresh system: idle, the most under a minute of load at 32 connections, and
-  20 seconds after it. The growth leaves out the first third of the load.
-- *Killed in the middle*: one of two web processes is killed with SIGKILL and started again under
-  clients that stream, call tools and ask again; a provider with books of its own is the judge.
-  *With look-up*, the provider says afterwards what a cut request cost; *without*, the last mark of
-  the answer decides. The others have no figure: nginx and Portkey's gateway keep no account of what
-  is spent, and LiteLLM keeps one only in a database, through an engine that it downloads from a
-  place that the benchmark cannot reach.
-- Only correct answers are counted. A slot with a rejected or incomplete answer is measured once
-  more; if it fails twice, it has no figure.
-- Requests per second are limited by the two cores that client, provider and system share. They
+  second at each limit of the latency. A stream is clean while 99 % of its chunks arrive before the
+  provider writes the next one. The benchmark tried 8 to 256 streams at once, and doubled the number
+  each time. Memory is that of all processes of a fresh system: idle, the highest during a minute of
+  load at 32 connections, and 20 seconds after the load. The growth leaves out the first third of
+  the load.
+- *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile one of two web
+  processes is killed with SIGKILL and started again. A provider that keeps its own books is the
+  judge. *With look-up*, the provider reports afterwards what a cut request cost. *Without look-up*,
+  the last mark of the answer decides. The other systems have no figure: nginx and Portkey's gateway
+  do not record what is spent, and LiteLLM records it only in a database, through an engine that it
+  downloads from a place that the benchmark cannot reach.
+- The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
+  benchmark measures the slot once more. If the slot fails twice, it has no figure.
+- The two cores that client, provider and system share limit the requests per second. These figures
   compare systems and are not a promise."""
 
 
@@ -102,12 +105,11 @@ def render(results: Results, about: About) -> str:
             [
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
-                "The sections up to *Method* are written by `make bench`, half an hour. "
-                "Each later section says which command measured it, or that it was measured by "
-                "hand.",
+                "`make bench` writes the sections up to *Method* in about half an hour. Each later "
+                "section names the command that measured it, or says that it was measured by hand.",
                 _about(results, about),
                 "## CPU per request, µs",
-                "All processes of a system together.",
+                "Each figure is the CPU of all processes of a system together.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -115,7 +117,7 @@ def render(results: Results, about: About) -> str:
                 _installed(results),
                 "## Requests per second and latency",
                 _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
-                "Median and 99th percentile of latency, ms:",
+                "The next table shows the median and the 99th percentile of the latency, in ms:",
                 _latencies(results, PLAIN.values()),
                 "## Delay of a chunk, µs",
                 _delays(results),
@@ -126,9 +128,11 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
+                "The table shows the CPU for each further chunk or KB, by the size of the answer "
+                "or the request.",
                 _growth(results),
                 "## Method",
-                _METHOD.format(bare=BARE, installed=INSTALLED),
+                _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
                 "",
             ]
         ).rstrip("\n")
@@ -143,10 +147,11 @@ def summary(results: Results) -> str:
 
 def _about(results: Results, about: About) -> str:
     lines = [
-        f"- {about.date}, {about.rounds} rounds, {about.minutes:.0f} minutes; {about.others}.",
-        f"- {about.machine}. Writing a page to disk takes {about.sync_us:,.0f} µs.",
-        f"- {about.versions}.",
-        f"- The books afterwards: {about.books}.",
+        f"- Measured on {about.date}, in {about.rounds} rounds and {about.minutes:.0f} minutes; "
+        f"{about.others}.",
+        f"- The machine has {about.machine}. Writing a page to disk takes {about.sync_us:,.0f} µs.",
+        f"- The versions are {about.versions}.",
+        f"- Afterwards, the books contained {about.books}.",
     ]
     lines += [f"- {name} was not measured: {why}." for name, why in results.missing.items()]
     lines += [f"- Measured on the second try: {what}" for what in results.repeated]
@@ -186,7 +191,7 @@ def _ours(results: Results) -> str:
         ]
         bare = results.spread(work.name, BARE, "cpu_us.web")
         rows.append((work.name, *map(_cell, (*parts, bare))))
-    heads = ("web process", "Postgres", "of it in the background", BARE)
+    heads = ("web process", "Postgres", "Postgres, in the background", BARE)
     return _table(("CPU per request, µs", *heads), rows)
 
 
@@ -234,7 +239,7 @@ def _memory(results: Results) -> str:
         "with no stream, MB": ("idle_kb", 1024.0),
         f"for each of {first:,} streams, KB": (f"kb_at_{first}", 1.0),
         f"for each of {last:,} streams, KB": (f"kb_at_{last}", 1.0),
-        f"for each more, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
+        f"for each further stream, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
     }
     columns = [(WEIR, "web"), (WEIR, "postgres"), *((name, "all") for name in _COLUMNS[1:])]
     rows = []
@@ -282,13 +287,13 @@ def _neutral(results: Results) -> str:
 def _killed(results: Results) -> str:
     figures = {
         "attempts that the provider served": ("served", 1.0),
-        "of them cut by a kill": ("cut", 1.0),
-        "of them without a record": ("lost", 1.0),
-        "of them settled twice": ("twice", 1.0),
+        "attempts that a kill cut": ("cut", 1.0),
+        "attempts without a record": ("lost", 1.0),
+        "attempts settled twice": ("twice", 1.0),
         "cost by the provider's count, µUSD": ("provider_nano", 1e3),
-        "of it charged to customers, µUSD": ("customer_nano", 1e3),
-        "of it borne by the platform, µUSD": ("platform_nano", 1e3),
-        "of it behind the last mark of a cut answer, µUSD": ("unknown_nano", 1e3),
+        "cost charged to customers, µUSD": ("customer_nano", 1e3),
+        "cost borne by the platform, µUSD": ("platform_nano", 1e3),
+        "cost after the last mark of a cut answer, µUSD": ("unknown_nano", 1e3),
     }
     rows = []
     for text, (figure, unit) in figures.items():
@@ -309,7 +314,7 @@ def _growth(results: Results) -> str:
                 cells.append("–" if result is None else _number(result[number]))
             rows.append((f"µs per {unit}, {step}", *cells))
         steep = [_cell(steepening(results, name, works)) for name in _COLUMNS]
-        rows.append((f"per {unit}: last step to first", *steep))
+        rows.append((f"per {unit}: last step divided by first", *steep))
     return _table(("", *_COLUMNS), rows)
 
 

@@ -100,7 +100,7 @@ def measure(
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    return f"{today}, on {machine.machine_line()}; {others.line()}."
+    return f"Measured on {today}, on {machine.machine_line()}; {others.line()}."
 
 
 def run_over_sse(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:
@@ -160,18 +160,19 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
         [
             "## Tool calls",
             "",
-            f"A run of {CALLS} tool calls, by the bytes of a call's result, at a "
-            f"provider {ROUND_TRIP_S * 1000:.0f} ms away (a round trip), which answers at once. "
-            "Over SSE each turn sends the whole conversation on a kept connection; over the "
-            "WebSocket only what is new. A run includes the handshakes of its connections, but not "
-            "what a provider saves if it need not read the conversation again. "
-            f"Median of {ROUNDS} rounds, with the lowest and the "
-            "highest; the ratio is taken within each round. Written by `make bench-tool-calls`.",
+            f"An agent makes {CALLS} tool calls in a run. The table shows the time of a run by the "
+            f"bytes of a call's result. The provider is {ROUND_TRIP_S * 1000:.0f} ms away (a round "
+            "trip), and answers at once. Over SSE, each turn sends the whole conversation on a "
+            "kept connection. Over the WebSocket, each turn sends only what is new. A run includes "
+            "the handshakes of its connections, but not the time that a provider saves if it need "
+            f"not read the conversation again. A figure is the median of {ROUNDS} rounds, and the "
+            "brackets contain the lowest and the highest. Ratios are taken within each round. "
+            "`make bench-tool-calls` writes this section.",
             "",
             f"- {about}",
-            f"- The books afterwards: {books}.",
+            f"- Afterwards, the books contained {books}.",
             "",
-            "| Result | Client | seconds | ms per call | of SSE |",
+            "| Bytes of a result | Client | seconds | ms per call | relative to SSE |",
             "| --- | --- | --- | --- | --- |",
             *(
                 _row(f"{size:,} | {name}", taken, of_size["SSE"])

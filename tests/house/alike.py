@@ -24,6 +24,8 @@ _METHODS: Final = ("scope_of", "teams_of", "scope_by_role")
 _SHELL: Final = ("menu", "help_url", "_balance_nano")
 _AUTHORITY: Final[Any] = Actor.__dict__["authority"]
 _UNCLEAR: Final = ("unclear",)
+OWN: Final = ("user",)
+"""Noted where a page reads who its reader is, and so may show what is theirs."""
 
 
 @dataclass
@@ -98,8 +100,12 @@ def _authority_of(actor: Actor) -> Authority:
 def _of_actor(actor: Actor, name: str) -> Any:
     value = object.__getattribute__(actor, name)
     # The installation itself reads for everybody.
-    if name in _OF_ACTOR and object.__getattribute__(actor, "user") is not None:
+    if object.__getattribute__(actor, "user") is None:
+        return value
+    if name in _OF_ACTOR:
         _NOTES.add(("actor", name), value)
+    elif name == "user":
+        _NOTES.add(OWN, True)
     return value
 
 
@@ -122,6 +128,8 @@ def answers_alike(actor: Actor, noted: Mapping[Question, object]) -> bool:
 def _answer(actor: Actor, question: Question) -> object:
     if question == _UNCLEAR:
         return None
+    if question == OWN:
+        return True
     place, name, *args = question
     value = getattr(actor if place == "actor" else actor.authority, name)
     return value(*args) if args else value

@@ -21,7 +21,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts.access.actors import Actor
 from accounts.models import Role
 from lib import clock
-from tests.house.alike import Notes, Question, answers_alike, noting
+from tests.house.alike import OWN, Notes, Question, answers_alike, noting
 from tests.house.offers import body_of
 from tests.house.request_states import happen_in_every_state
 from tests.house.strict_templates import strict_templates
@@ -69,7 +69,8 @@ class Rows:
 
     def like(self, other: "Rows", noted: Mapping[Question, object]) -> bool:
         """Whether a page that asks this of its reader shows as much of both."""
-        return self.who == other.who and ("own" not in noted.values() or self.kinds == other.kinds)
+        shows_own = OWN in noted or "own" in noted.values()
+        return self.who == other.who and (not shows_own or self.kinds == other.kinds)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_neutral_figures_are_in_place() -> None:
     assert "| requests per second, 99th percentile at most 5 ms | – | 400 | – | – | – |" in text
     assert "| memory for each minute of load, MB | – | 0.25 | – | – | – |" in text
     assert "| attempts that the provider served | 1,234 | – |" in text
-    assert "| of them without a record | 0 | – |" in text
+    assert "| attempts without a record | 0 | – |" in text
     assert "| cost by the provider's count, µUSD | 5,000 | – |" in text
 
 

@@ -14,6 +14,7 @@ STARTED = (
     "tests.bench.interactions",
     "tests.bench.one_organisation",
     "tests.bench.rollups",
+    "tests.bench.long_run",
 )
 
 
