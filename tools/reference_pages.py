@@ -18,7 +18,13 @@ from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from accounts.roles.rules import LEAD_ACTIONS, TABLE, TEAM_ACTIONS, Role  # noqa: E402
+from accounts.roles.rules import (  # noqa: E402
+    LEAD_ACTIONS,
+    TABLE,
+    TEAM_ACTIONS,
+    Role,
+    scope_within_teams,
+)
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
 from notify.endpoints.endpoints import OVERLAP  # noqa: E402
@@ -255,6 +261,9 @@ def permissions() -> str:
     )
     leads = ", ".join(f"`{action}`" for action in TABLE if action in LEAD_ACTIONS)
     teams = ", ".join(f"`{action}`" for action in TABLE if action in TEAM_ACTIONS)
+    *shared, last = (
+        f"`{action}`" for action in TABLE if scope_within_teams("all", action) == "all"
+    )
     return f"""# Permissions by role
 
 *For owners and admins of an organisation.*
@@ -270,8 +279,9 @@ A custom role is a list of permission names. Add `:own` to a name to limit the p
 table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
 operators have. The column `operator` is not a role of an organisation, but of the installation.
 
-A member who is limited to teams has these permissions for objects of the teams: {teams}. The member has no
-access to objects of the whole organisation.
+A member who is limited to teams has these permissions for objects of the teams: {teams}.
+For objects that belong to no team, the member has only permissions for their own objects, and
+{", ".join(shared)} and {last}, each only if the role has it.
 
 The lead of a team has these permissions in the team, whatever the role: {leads}. A lead can set budgets only within the team's own budgets.
 """

@@ -74,10 +74,10 @@ _METHOD = """\
   the load.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile one of two web
   processes is killed with SIGKILL and started again. A provider that keeps its own books is the
-  judge. *With look-up*, the provider reports afterwards what a cut request cost. *Without look-up*,
-  the last mark of the answer decides. The other systems have no figure: nginx and Portkey's gateway
-  do not record what is spent, and LiteLLM records it only in a database, through an engine that it
-  downloads from a place that the benchmark cannot reach.
+  judge. *With look-up*, the provider reports afterwards what a request cost that a kill
+  interrupted. *Without look-up*, the last mark of the answer decides. The other systems have no
+  figure: nginx and Portkey's gateway do not record what is spent, and LiteLLM records it only in a
+  database, through an engine that it downloads from a place that the benchmark cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
   benchmark measures the slot once more. If the slot fails twice, it has no figure.
 - The two cores that client, provider and system share limit the requests per second. These figures
