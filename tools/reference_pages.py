@@ -51,6 +51,9 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
+Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel speaks the client's API, or if an operator lists them
+([What providers get](../operate/data.md#what-providers-get)).
+
 ## Sessions
 
 Weir looks for these names in the order of the table. A request belongs to the session in the first one that it contains:

@@ -118,7 +118,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("The ID is unknown, belongs to another team, or has expired."), _("Check the ID.")
     ),
     "route_not_found": ErrorHelp(
-        _("This URL does not exist."), _("Check the base URL. Most clients need it to end in /v1.")
+        _("This URL does not exist."),
+        _("Check the base URL. It ends in /v1 only for clients of OpenAI's API."),
     ),
     "method_not_allowed": ErrorHelp(
         _("The URL does not support this method. Allow lists the methods it supports."),
