@@ -425,7 +425,7 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
         "budget": str(budgets[0].id),
         "more": id_text(more.id),
         "top_up": id_text(top_up.id),
-        "credit": id_text(credit.id),
+        "approval": Approval.objects.get(subject=credit.outer_id).outer_id,
         "batch": id_text(batch.id),
         "key": id_text(keys["web-chat"].id),
     }

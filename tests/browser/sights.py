@@ -21,7 +21,8 @@ def open_each(visitor: Visitor, paths: Mapping[str, str]) -> Iterator[tuple[str,
     for name, path in paths.items():
         response = visitor.page.goto(path)
         assert response is not None
-        assert (response.status, visitor.page.url) == (200, visitor.url + path), name
+        came = (response.status, visitor.page.url)
+        assert came == (200, visitor.url + path), f"{name}: {came}"
         # What comes behind the page belongs to it.
         expect(visitor.page.locator("[hx-get][aria-busy=true]")).to_have_count(0)
         yield name, visitor.page

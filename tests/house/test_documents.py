@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import pytest
 import yaml
+from django.urls import Resolver404, resolve
 
 from config.apply.file_format import Installation
 from stack.command import VERBS, management_commands, weir
 from tests.deploy.files import compose_file
 from tests.house.test_style import ROOT, _files
+from tools import screenshots
 
 PAGES: Final = [path for path in _files(".md") if not path.name.startswith("_")]
 README: Final = (ROOT / "README.md").read_text()
@@ -73,6 +77,25 @@ def test_the_readme_quotes_the_benchmark() -> None:
     )
     assert int(claim[2]) == litellm // weir
     assert Fraction(claim[3]) == Fraction(portkey * 10 // weir, 10)
+
+
+def test_every_page_that_is_drawn_has_an_address() -> None:
+    """Of `make screenshots`, and of the slow lane that looks at the same pages."""
+    drawn = screenshots.PAGES | screenshots.PUBLIC
+    missing = {name for name, path in drawn.items() if not _is_address(path)}
+    assert missing == {"not-found"}
+
+
+def _is_address(path: str) -> bool:
+    """Whether some page has this address, whatever its ids are."""
+    path = path.partition("?")[0].replace("{o}", "/o/acme").replace("{organisation}", "acme")
+    if not path.startswith("/"):
+        return True
+    for id in ("1", "x", str(UUID(int=0))):
+        with suppress(Resolver404):
+            resolve(re.sub(r"{\w+}", id, path))
+            return True
+    return False
 
 
 def test_every_picture_is_shown_by_a_document() -> None:
