@@ -20,6 +20,7 @@ COPY manage.py pyproject.toml ./
 COPY accounts/ accounts/
 COPY billing/ billing/
 COPY config/ config/
+COPY content/ content/
 COPY deploy/*.py deploy/
 COPY dialects/ dialects/
 COPY docs/ docs/

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "outbox",
     "accounts",
     "notify",
+    "content",
     "billing",
     "usage",
     "gateway",

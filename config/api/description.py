@@ -26,7 +26,7 @@ from lib.extensions.installed import installed
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _ROOMS: Final = (
-    "accounts", "billing", "config", "dialects", "extensions", "gateway", "lib", "notify", "outbox",
+    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib", "notify", "outbox",
     "playground", "reference", "relay", "usage",
 )  # fmt: skip
 # They turn classes into the description.

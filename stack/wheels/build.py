@@ -31,7 +31,7 @@ from stack.wheels.sources import commit, copy_sources
 
 PACKAGE = "weir_hub"
 ROOMS = (
-    "accounts", "billing", "config", "dialects", "extensions", "gateway", "lib", "notify", "outbox",
+    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib", "notify", "outbox",
     "playground", "reference", "relay", "usage",
 )  # fmt: skip
 # The files of stack/ that an installation needs; the others are only for clones.

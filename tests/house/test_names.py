@@ -21,7 +21,7 @@ from tests.house.parsed import tree_of
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = (
     "extensions", "config", "playground", "reference", "relay", "gateway", "usage", "billing",
-    "notify", "accounts", "outbox", "lib", "stack", "deploy", "docs", "tools", "static",
+    "content", "notify", "accounts", "outbox", "lib", "stack", "deploy", "docs", "tools", "static",
 )  # fmt: skip
 BANNED: Final = frozenset(
     {

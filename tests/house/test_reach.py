@@ -22,6 +22,7 @@ MEDIAN_MAX = {
     "gateway": 4_600,
     "usage": 4_000,
     "billing": 1_200,
+    "content": 3_000,
     "notify": 3_000,
     "accounts": 2_300,
     "outbox": 200,

@@ -20,6 +20,7 @@ ROOMS = (
     "gateway",
     "usage",
     "billing",
+    "content",
     "notify",
     "accounts",
     "outbox",

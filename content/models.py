@@ -1,0 +1,1 @@
+"""The texts of requests and answers, if somebody chose to keep or to guard them."""
