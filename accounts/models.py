@@ -689,7 +689,7 @@ class AuditEvent(models.Model):
 
 
 class Erasure(models.Model):
-    """The erasure of a person (playground/erasure/erasure.py). `step` is the next step.
+    """The erasure of a person (playground/erasure/erasure_requests.py). `step` is the next step.
 
     With an `organisation` only what lies in it is erased, and the account stays.
     `pseudonym` replaces the person in what is kept. The search data is kept until `done_at` and

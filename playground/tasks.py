@@ -7,7 +7,7 @@ from lib import clock
 from playground.answers import events
 from playground.attachments import attachments
 from playground.conversations import conversations, temporary_chats
-from playground.erasure import steps as erasure_steps
+from playground.erasure import erasure_steps
 from playground.media import media
 from playground.runs import runs
 

@@ -20,10 +20,10 @@ from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.answers.schemas import SCHEMAS
+from reference.guides.conversation_guides import MEMBERS, STRUCTURED, TOOLS
 from reference.guides.faq import FAQ
 from reference.guides.guide import Guide
 from reference.guides.model_guides import MODELS, SEARCH, THINKING
-from reference.guides.talk_guides import MEMBERS, STRUCTURED, TOOLS
 from reference.guides.tool_guide import OWN_TOOLS
 from reference.operations.all_pages import GROUPS, PAGES
 from reference.operations.page import ReferencePage

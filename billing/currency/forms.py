@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.currency.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd
-from lib.forms.native import DateInput
+from lib.forms.date_and_file_fields import DateInput
 from lib.ids import id_text, new_id
 
 _PLAIN = {"autocomplete": "off"}

@@ -14,7 +14,7 @@ from accounts.models import Organisation
 from billing.currency.money import MoneyInvalid, parse_scaled
 from billing.invoices.rules import percent_text
 from billing.models import BuyerDetail, SellerDetail, TaxRate
-from lib.forms.places import zones
+from lib.forms.country_and_zone_fields import zones
 from lib.refusal import Refused, check_text
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")

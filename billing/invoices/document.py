@@ -20,7 +20,7 @@ from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.meter_words import meter_name
 from billing.prices.words import rate_figure, unit_word
-from lib.forms.places import country_name
+from lib.forms.country_and_zone_fields import country_name
 from lib.numbers.formatting import group_digits
 from lib.tables.table import Badge
 

@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.currency.forms import MoneyField
 from billing.models import InvoiceKind
-from lib.forms.native import DateInput
-from lib.forms.places import CountryField, ZoneField
+from lib.forms.country_and_zone_fields import CountryField, ZoneField
+from lib.forms.date_and_file_fields import DateInput
 
 
 class PartyForm(forms.Form):

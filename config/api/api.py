@@ -46,8 +46,8 @@ from billing.subscriptions.api import router as subscription_router
 from billing.topups.processors.processor import ProcessorError
 from billing.trials.api import router as trial_router
 from billing.wallets.api import router as billing_router
-from config.api.creation import answer_once, describe_creation
 from config.api.errors import error_response
+from config.api.idempotent_creation import answer_once, describe_creation
 from config.erasure.api import own_router as member_erasure_router
 from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router

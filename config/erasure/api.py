@@ -25,7 +25,7 @@ from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
 from playground.erasure.access import erasable_part, find_erasure
-from playground.erasure.erasure import (
+from playground.erasure.erasure_requests import (
     open_keys,
     preview,
     receiver_named,

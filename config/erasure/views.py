@@ -37,15 +37,15 @@ from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.access import access_own_erasure, erasable_part, find_erasure
-from playground.erasure.erasure import (
+from playground.erasure.erasure_requests import (
     Preview,
     obstacle_to,
     preview,
     receivers,
     request_erasure,
 )
+from playground.erasure.erasure_steps import STEPS
 from playground.erasure.personal_data import personal_data, record_download
-from playground.erasure.steps import STEPS
 from usage.models import DetachedMonth
 
 

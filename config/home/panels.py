@@ -28,7 +28,7 @@ from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from usage.breakdowns.failures import failures_by_cause
-from usage.breakdowns.latency import first_token_times
+from usage.breakdowns.first_token_times import first_token_times
 from usage.filters.filters import UsageFilter, from_query
 from usage.filters.groupings import GroupBy
 from usage.limits.views import meter_of

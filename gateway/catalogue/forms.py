@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from gateway.catalogue.words import IGNORE_WORDS
 from gateway.channels import bounds as bounds
 from gateway.model_entries.facts import LIST_BYTES_MAX
-from lib.forms.native import FileInput
+from lib.forms.date_and_file_fields import FileInput
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 

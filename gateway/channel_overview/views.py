@@ -33,7 +33,7 @@ from gateway.health.reports import ChannelTroubles
 from gateway.health.rows import channel_row, key_rows, taken_out_words
 from gateway.health.uptime import uptime_by_channel
 from gateway.health.views import health_context
-from gateway.limits.channel_limits import limits_of
+from gateway.limits.channel_limit_use import limits_of
 from gateway.listed_models.shown_models import CAPABILITIES
 from gateway.models import Channel, Route
 from gateway.own_keys.views import channel_offer_context

@@ -20,8 +20,8 @@ from billing.models import Budget, BudgetScope
 from gateway.limits.budget_subjects import describe_subject
 from gateway.listed_models.model_choices import offered_names
 from gateway.listed_models.model_fields import ModelsField
+from lib.forms.country_and_zone_fields import ZoneField
 from lib.forms.picker import PickText, split_words
-from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field
 
 SUBJECT_HINTS: Final[dict[str, Any]] = {

@@ -18,7 +18,7 @@ from gateway.model_entries.rules import ROLES
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
 from gateway.public_models.probes import TRIES, Try
-from lib.forms.native import MomentInput
+from lib.forms.date_and_file_fields import MomentInput
 from lib.numbers.whole_numbers import WholeNumberField
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}

@@ -13,7 +13,7 @@ from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
 from accounts.guards.reauthentication import check_signed_in_recently
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
-from gateway.settings.changes import (
+from gateway.settings.history import (
     SettingChange,
     access_setting_change,
     setting_changes,

@@ -17,7 +17,7 @@ from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.sign_up.conditions import current_mode
 from accounts.sign_up.words import SIGN_UP_NAMES
-from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change
+from gateway.settings.history import access_setting_change, setting_changes, undo_setting_change
 from gateway.settings.installation import current_values, save_settings, set_by_environment
 from lib.forms.fields import lock_fields
 from lib.htmx import see_other

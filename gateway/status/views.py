@@ -42,7 +42,7 @@ from gateway.status.announcements import (
 from gateway.status.model_status import visible_statuses
 from gateway.status.usage_marks import Mark, MarkKind, marks_of
 from lib import clock
-from lib.forms.native import MomentInput
+from lib.forms.date_and_file_fields import MomentInput
 from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.refusal import Refused

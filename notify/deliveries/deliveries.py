@@ -21,7 +21,7 @@ from accounts.models import Membership, User
 from accounts.secrets.sealing import open_sealed, seal
 from lib import clock
 from lib.ids import first_id_at, id_text
-from notify.deliveries.backoff import HOOK_TRIES_MAX, TRIES_MAX, wait_s
+from notify.deliveries.retries import HOOK_TRIES_MAX, TRIES_MAX, wait_s
 from notify.endpoints.endpoints import has_ended
 from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint

@@ -32,9 +32,9 @@ from playground.panel.json_schema import check_answer
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.settings import Settings
 from playground.payers.budget_words import lacked_text, lacking_text
-from playground.rendering.growing import render_so_far
 from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
+from playground.rendering.open_block import render_so_far
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound

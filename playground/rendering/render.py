@@ -21,7 +21,6 @@ from dialects.chat.events import (
     ToolCallStart,
 )
 from playground.rendering.block_splitter import BlockEvent, Closed, Opened
-from playground.rendering.growing import GrowingBlock, Prose, open_block
 from playground.rendering.html_changes import CHANGE_CHARACTERS, partial
 from playground.rendering.markdown import (
     STRETCH,
@@ -31,6 +30,7 @@ from playground.rendering.markdown import (
     splitter_of,
     stretch,
 )
+from playground.rendering.open_block import GrowingBlock, Prose, open_block
 
 
 @dataclass(frozen=True, slots=True)

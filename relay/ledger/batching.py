@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from relay.ledger.admission import AdmissionRequest, Verdict
-from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement
 from relay.load.turn_order import order_by_turns
 

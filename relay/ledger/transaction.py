@@ -20,7 +20,7 @@ from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import admission, settlement
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue, Waiting
-from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, Settlement
 from usage.records.sql import Ending, Refusal
 

@@ -10,7 +10,7 @@ nothing.
 
 How a settlement becomes durable (P1, P18), and the module of each step:
 
-    settle --> journal            before the client has the whole answer     `recovery.py`
+    settle --> journal            before the client has the whole answer     `crash_recovery.py`
            --> queue              until it is due for a batch               `batching.py`
            --> one transaction    hold, posting and record, once (I6, I10)   `transaction.py`
                  committed    --> removed from the journal
@@ -41,8 +41,8 @@ from relay.database.database import PipelinedConnection
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.journal import Journal
-from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.transaction import BatchWriter

@@ -47,8 +47,8 @@ from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
 from relay.front.lifespan import Lifespan
 from relay.ledger.admission import AdmissionRequest, Verdict
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.journal import Journal
-from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, LateSettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter

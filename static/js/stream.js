@@ -1,7 +1,7 @@
 // Puts the stream of an answer into the page: text as text, its markup straight to its place, all
 // else by htmx. A frame takes only as much as leaves the page time for its reader.
 const CHANGE = /<hx-partial\s+hx-target="([^"]+)"\s+hx-swap="(\w+)"\s*>([^]*?)<\/hx-partial>/g;
-const FRAME_CHARACTERS = 4000; // of HTML; see playground/rendering/growing.py
+const FRAME_CHARACTERS = 4000; // of HTML; see playground/rendering/open_block.py
 // Formulas take several times as long to lay out as text of their length.
 const FORMULA_WEIGHT = 3;
 const weightOf = (html) => html.length * (html.includes("<math") ? FORMULA_WEIGHT : 1);

@@ -65,7 +65,7 @@ def confirm(address: str) -> None:
 
 def work() -> int:
     """Beside the hub: what the worker does."""
-    from playground.erasure.steps import erase_people
+    from playground.erasure.erasure_steps import erase_people
 
     return erase_people()
 

@@ -90,7 +90,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "gateway.public_models.access": {
         "channels.read": "visible_models access_model",
     },
-    "gateway.settings.changes": {
+    "gateway.settings.history": {
         "channels.write": "_events",
     },
     "gateway.status.access": {

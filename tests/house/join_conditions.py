@@ -35,7 +35,7 @@ SEVERAL: Final[Mapping[str, str]] = {
     "playground/chats/history.py: usage_usagerecord"
     " ON u.organisation_id = playground_conversation.organisation_id"
     " AND u.request_id = n.request_id": "all attempts of a request",
-    "playground/erasure/steps.py: usage_attempt ON a.id = h.id": "the id alone is unique (UUIDv7)",
+    "playground/erasure/erasure_steps.py: usage_attempt ON a.id = h.id": "the id alone is unique (UUIDv7)",
     "relay/catalogue/snapshot_sql.py: billing_priceversion ON v.price_id = p.id": (
         "all versions of a price"
     ),
@@ -105,7 +105,7 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
     "lib/database/open_transactions.py: no pg_stat_activity": (
         "as above", "backend_xid = begun::xid", "datname <> current_database()",
     ),
-    "playground/erasure/sweep.py: no pg_trigger": (
+    "playground/erasure/address_search.py: no pg_trigger": (
         "other tables, and other triggers", "g.tgrelid = c.oid", "g.tgname = 'written_once'",
     ),
     "relay/answers/idempotency.py: no gateway_mediatask": (

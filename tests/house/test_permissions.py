@@ -35,7 +35,7 @@ ASKED: Final = {
         gateway.access.visible_shadow_answers notify.access.operator_endpoints
         gateway.own_keys.access.access_channel_offer usage.books.findings.all_findings
     """,
-    "channels.write": "gateway.settings.changes._events usage.books.findings.acknowledge",
+    "channels.write": "gateway.settings.history._events usage.books.findings.acknowledge",
     "codes.read": "billing.access.visible_batches",
     "credits.read": """
         billing.access.access_posting billing.access.all_invoices
@@ -137,7 +137,7 @@ ASKED: Final = {
 # They ask for one that they are given, or that follows from what they are about.
 GIVEN: Final = {
     "billing.access.access_wallet", "billing.approvals.approvals.decide",
-    "gateway.settings.changes.undo_setting_change",
+    "gateway.settings.history.undo_setting_change",
     "usage.exports.views._describe_focus", "usage.exports.exports.start_export",
     "usage.filters.visibility.seen_by",
 }  # fmt: skip

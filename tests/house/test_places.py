@@ -20,7 +20,7 @@ REGISTRIES: Final = {
 }
 USES: Final = {
     "config/shell/context_processors.py": "the banner of every page",
-    "playground/erasure/steps.py": "what an erased person has closed",
+    "playground/erasure/erasure_steps.py": "what an erased person has closed",
     "templates/base.html": "the banner of every page",
 }
 

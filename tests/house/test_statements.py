@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 
 from accounts.models import AuditEvent, Invitation, Key, Membership, User
-from playground.erasure.erasure import _ORGANISATIONS
-from playground.erasure.steps import _OPEN_HOLDS
+from playground.erasure.erasure_requests import _ORGANISATIONS
+from playground.erasure.erasure_steps import _OPEN_HOLDS
 from tests.isolation.statements import person_columns, read_by_person_alone
 from tests.support.cast import Cast
 from usage.models import UsageRecord

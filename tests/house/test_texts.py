@@ -33,7 +33,7 @@ from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.channels.channel_tests.words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
-from lib.forms.places import zone_choices
+from lib.forms.country_and_zone_fields import zone_choices
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.house.parsed import nodes_of

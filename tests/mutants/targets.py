@@ -179,7 +179,7 @@ PATTERNS: Final = (
     "relay/attempts/run.py",
     "relay/ledger/transaction.py",
     "relay/ledger/batching.py",
-    "relay/ledger/recovery.py",
+    "relay/ledger/crash_recovery.py",
     "relay/ledger/spool.py",
     "relay/ledger/journal.py",
     "relay/ledger/writer.py",

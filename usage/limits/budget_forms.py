@@ -16,7 +16,7 @@ from billing.limits.budget_rules import ALERT_PERCENTS, PERIODS
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
 from lib import clock
-from lib.forms.native import DateInput
+from lib.forms.date_and_file_fields import DateInput
 from lib.forms.picker import PickSelect
 
 PERIOD_NAMES = {

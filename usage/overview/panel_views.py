@@ -19,8 +19,8 @@ from accounts.guards.guards import organisation_page
 from lib import clock
 from lib.htmx import render_part
 from usage.breakdowns.changes import Part, parts_of
+from usage.breakdowns.durations import UNTIMED, Timed, times_over, whole_of
 from usage.breakdowns.explorer import Cell, Times, explore
-from usage.breakdowns.times import UNTIMED, Timed, times_over, whole_of
 from usage.filter_bar.filter_bar import GROUPS_SHOWN, dates_of, group_label
 from usage.filters import filters
 from usage.filters.filters import UsageFilter

@@ -23,7 +23,7 @@ from accounts.guards.guards import organisation_page
 from billing.currency.money import round_half_even
 from billing.prices.meters import find_meter
 from lib import clock
-from lib.forms.native import MomentInput
+from lib.forms.date_and_file_fields import MomentInput
 from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.numbers.formatting import group_digits

@@ -19,7 +19,7 @@ from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page, public
 from accounts.preferences.table_preferences import read_table
 from billing.invoices.billing_details import zone_of
-from lib.forms.places import ZoneField
+from lib.forms.country_and_zone_fields import ZoneField
 from lib.htmx import is_htmx, page_address, redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused

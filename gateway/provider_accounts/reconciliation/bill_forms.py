@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.currency.forms import MoneyField
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
-from lib.forms.native import DateInput, FileInput
+from lib.forms.date_and_file_fields import DateInput, FileInput
 from lib.ids import id_text
 from usage.margin.provider_bill_lines import BILL_BYTES_MAX
 from usage.margin.provider_bills import NOTE_MAX

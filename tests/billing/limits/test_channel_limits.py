@@ -20,7 +20,7 @@ from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, lock_channels, place_holds
 from billing.models import Hold, RateSecond
 from billing.subscriptions.included_units import Paid
-from gateway.limits.channel_limits import limits_of
+from gateway.limits.channel_limit_use import limits_of
 from gateway.models import Channel
 from lib import clock
 from lib.id_types import AttemptId, ChannelId, KeyId, OrganisationId

@@ -14,7 +14,7 @@ from accounts.models import AuditEvent, Erasure, KeyKind, Membership, Role
 from config.jobs.runs import note_backup
 from lib import clock
 from lib.ids import id_text
-from playground.erasure.steps import erase_people
+from playground.erasure.erasure_steps import erase_people
 from playground.models import Attachment, Conversation, Message
 from playground.panel.settings import Settings
 from playground.prompts import prompts

@@ -34,8 +34,8 @@ from tests.support import cast, hostile
 from tests.usage.rollups.test_rollups import another, write_elsewhere
 from tests.usage.rows import CHANNEL, NOON, admit, credit, end, happen, refuse
 from usage.breakdowns import explorer
+from usage.breakdowns.durations import times_over
 from usage.breakdowns.explorer import DAY, explore
-from usage.breakdowns.times import times_over
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.filters import CHARTED, Scope, UsageFilter, between
 from usage.filters.groupings import GROUPINGS

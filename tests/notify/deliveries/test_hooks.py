@@ -14,8 +14,8 @@ from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from notify.deliveries import deliveries, sending
-from notify.deliveries.backoff import HOOK_TRIES_MAX
 from notify.deliveries.deliveries import HookCall, call_hook
+from notify.deliveries.retries import HOOK_TRIES_MAX
 from notify.endpoints.signing import key_secret
 from notify.models import Delivery
 from outbox.facts import put

@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
 from lib import clock
 from lib.ids import id_text, new_id
 from notify.deliveries import deliveries, sending
-from notify.deliveries.backoff import TRIES_MAX
+from notify.deliveries.retries import TRIES_MAX
 from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put

@@ -37,9 +37,9 @@ from lib.ids import new_id
 from lib.refusal import Refused
 from outbox.facts import put
 from outbox.models import Fact
-from playground.erasure import steps as erasure_steps
-from playground.erasure.erasure import preview, request_erasure
-from playground.erasure.steps import STEPS, erase_people
+from playground.erasure import erasure_steps
+from playground.erasure.erasure_requests import preview, request_erasure
+from playground.erasure.erasure_steps import STEPS, erase_people
 from playground.models import Attachment, Conversation, Message, Preset, ShareLink
 from playground.panel.settings import Settings
 from playground.prompts import prompts
@@ -58,7 +58,7 @@ WORD = "zaphodxq"
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("playground.erasure.steps.seal_key", lambda: KEY)
+    monkeypatch.setattr("playground.erasure.erasure_steps.seal_key", lambda: KEY)
 
 
 @pytest.fixture

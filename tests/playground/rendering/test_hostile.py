@@ -9,8 +9,8 @@ import pytest
 
 from dialects.chat.events import Event, ReasoningDelta, TextDelta
 from lib.process.server_sent import server_sent
-from playground.rendering.growing import render_so_far
 from playground.rendering.markdown import MarkdownLabels, render_block, render_math, render_whole
+from playground.rendering.open_block import render_so_far
 from playground.rendering.render import AnswerLabels, AnswerPainter, storable
 from tests.playground.hostile import HOSTILE
 

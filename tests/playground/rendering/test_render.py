@@ -19,9 +19,9 @@ from dialects.chat.events import (
     ToolCallStart,
 )
 from lib.process.server_sent import server_sent
-from playground.rendering.growing import Code, Pieces, Prose, render_so_far
 from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
+from playground.rendering.open_block import Code, Pieces, Prose, render_so_far
 from playground.rendering.render import (
     AnswerLabels,
     AnswerPainter,

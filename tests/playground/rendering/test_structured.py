@@ -2,8 +2,8 @@
 
 import pytest
 
-from playground.rendering.growing import render_so_far
 from playground.rendering.markdown import MarkdownLabels, render_whole
+from playground.rendering.open_block import render_so_far
 from playground.rendering.structured import format_json, is_structured
 from tests.playground.rendering.test_hostile import judge
 

@@ -32,8 +32,8 @@ def erase(user_id: int) -> str:
     """Erase a person as the worker does; the pseudonym. To be called beside the hub."""
     from accounts.access.actors import SYSTEM
     from accounts.models import User
-    from playground.erasure.erasure import request_erasure
-    from playground.erasure.steps import erase_people
+    from playground.erasure.erasure_requests import request_erasure
+    from playground.erasure.erasure_steps import erase_people
 
     erasure = request_erasure(SYSTEM, User.objects.get(pk=user_id), reason="asked for it")
     erase_people()

@@ -23,8 +23,8 @@ from relay.ledger.batching import (
     LedgerQueue,
     Waiting,
 )
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.journal import Journal
-from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import Marked
 from relay.ledger.spool import Spool, read
 from relay.ledger.writer import LedgerWriter

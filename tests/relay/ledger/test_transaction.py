@@ -14,7 +14,7 @@ from relay.errors import DatabaseAway, DatabaseRefused
 from relay.ledger import settlement
 from relay.ledger.admission import Verdict
 from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
-from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.transaction import BatchWriter
 from tests.relay.ledger.test_ledger_writer import one_asked
 

@@ -39,8 +39,8 @@ from gateway.models import AnnouncementDismissal
 from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
-from playground.erasure.erasure import FIRST_STEP, Row, rows_of, traces_of
-from playground.erasure.sweep import sweep
+from playground.erasure.address_search import sweep
+from playground.erasure.erasure_requests import FIRST_STEP, Row, rows_of, traces_of
 from playground.media.media import delete_media
 from playground.models import (
     Attachment,

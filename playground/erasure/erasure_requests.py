@@ -2,7 +2,7 @@
 
     request_erasure  in one transaction: closes the account, revokes or transfers keys, ends
                      budgets, invitations and memberships
-    erase_people     in the background, step by step (steps.py), until nothing is left
+    erase_people     in the background, step by step (erasure_steps.py), until nothing is left
 
 The person's row stays under a pseudonym, so that the books, the records and the audit log still
 refer to somebody. Nothing says who that was.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lib.ids import new_id
-from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, Marked
 from relay.ledger.spool import Kept, Spool, line, read
 from tests.relay.ledger.test_journal import opened, resolved

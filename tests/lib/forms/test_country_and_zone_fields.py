@@ -6,7 +6,7 @@ import pytest
 from django import forms
 from django.utils import translation
 
-from lib.forms.places import CountryField, ZoneField
+from lib.forms.country_and_zone_fields import CountryField, ZoneField
 
 
 class Form(forms.Form):

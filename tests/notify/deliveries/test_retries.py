@@ -1,4 +1,4 @@
-from notify.deliveries.backoff import TRIES_MAX, WAITS_S, wait_s
+from notify.deliveries.retries import TRIES_MAX, WAITS_S, wait_s
 
 
 def test_waits_grow_and_end() -> None:

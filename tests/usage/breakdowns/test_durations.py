@@ -12,8 +12,8 @@ from accounts.models import Key, User
 from lib import clock
 from tests.support import cast
 from tests.usage.rows import NOON, happen, refuse
+from usage.breakdowns.durations import UNTIMED, times_over
 from usage.breakdowns.explorer import Times
-from usage.breakdowns.times import UNTIMED, times_over
 from usage.filters.filters import between
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import stored_value

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
-from lib.forms.native import DateInput, FileInput, MomentInput
+from lib.forms.date_and_file_fields import DateInput, FileInput, MomentInput
 
 
 @pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])
