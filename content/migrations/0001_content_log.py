@@ -8,15 +8,13 @@ from django.db import migrations, models
 import lib.ids
 
 # Django makes no partitioned tables. A partition holds what is dropped at one time. It is made when
-# the first entry for it is written.
+# the first entry for it is written. Django makes the indexes at the end of the migration.
 _PARTITIONED = """
     ALTER TABLE content_entry RENAME TO content_entry_plain;
     CREATE TABLE content_entry (
         LIKE content_entry_plain INCLUDING DEFAULTS, PRIMARY KEY (drop_at, request_id)
     ) PARTITION BY LIST (drop_at);
     DROP TABLE content_entry_plain;
-    CREATE INDEX entry_by_time ON content_entry (organisation_id, created_at DESC);
-    CREATE INDEX entry_by_request ON content_entry (request_id);
     CREATE FUNCTION content_make_partition(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
     DECLARE
         name text := 'content_entry_' || to_char(at AT TIME ZONE 'UTC', 'YYYY_MM_DD_HH24');
