@@ -41,9 +41,7 @@ def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     before = epoch()
     assert browser.post(edit, changed).status_code == 303
     assert epoch() > before
-    assert rows_of(browser, PAGE) == [
-        "Acme Organisation Only requests that fail 6 hours 20 % No"
-    ]
+    assert rows_of(browser, PAGE) == ["Acme Organisation Only requests that fail 6 hours 20 % No"]
     assert 'value="6"' in browser.get(edit).content.decode()
     assert browser.post(f"{PAGE}/{id_text(rule.id)}/remove").status_code == 303
     assert not LogRule.objects.exists()
@@ -151,4 +149,6 @@ def test_rules_are_limited_in_number(people: Cast, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(log_rules, "RULES_MAX", 1)
     log_rules.add_rule(SYSTEM, people.acme, scope="organisation")
     with pytest.raises(RuleRefused):
-        log_rules.add_rule(actor(people.alice, people.acme), people.acme, scope="model", subject="m")
+        log_rules.add_rule(
+            actor(people.alice, people.acme), people.acme, scope="model", subject="m"
+        )
