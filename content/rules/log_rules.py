@@ -5,7 +5,7 @@ until its own retention ends.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -167,12 +167,34 @@ def _said(rule: LogRule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in FIELDS}
 
 
-def key_rule(key: Key, model: str = "") -> Rule | None:
-    """Return the rule that applies to the requests of a key to a model; without a model, the rule
-    that applies to a model that has no rule of its own."""
-    rows = LogRule.objects.filter(organisation=key.organisation_id)
-    rules = [_value(row) for row in rows]
-    return rule_for(rules, team=str(key.team_id), key=str(key.id), model=model)
+class KeptBy(NamedTuple):
+    """What is kept of requests. `rule` applies to models that have no rule of their own; None keeps
+    nothing. `of_models` are the rules of models."""
+
+    rule: Rule | None
+    of_models: list[Rule]
+
+
+def kept_by(organisation: Organisation, team: Team | None = None, key: Key | None = None) -> KeptBy:
+    """Return what is kept of the requests of a key, of a team, or of the organisation."""
+    rules = stored_rules(organisation)
+    of_models = [rule for rule in rules if rule.scope == "model"]
+    return KeptBy(_applying(rules, team, key, ""), of_models)
+
+
+def stored_rules(organisation: Organisation) -> list[Rule]:
+    """Return the rules of an organisation."""
+    return [_value(row) for row in LogRule.objects.filter(organisation=organisation).order_by("id")]
+
+
+def rule_of_model(organisation: Organisation, team: Team | None, model: str) -> Rule | None:
+    """Return the rule that applies to requests of a team to a model, by a key without a rule."""
+    return _applying(stored_rules(organisation), team, None, model)
+
+
+def _applying(rules: list[Rule], team: Team | None, key: Key | None, model: str) -> Rule | None:
+    ids = [str(row.id) if row else "" for row in (team, key)]
+    return rule_for(rules, team=ids[0], key=ids[1], model=model)
 
 
 def _value(row: LogRule) -> Rule:
