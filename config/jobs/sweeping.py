@@ -100,7 +100,7 @@ def _sweep() -> None:
 
 
 def _watch() -> None:
-    from config.jobs.runs import watch
+    from config.jobs.job_alarms import watch
 
     watch()
 

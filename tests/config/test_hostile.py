@@ -28,7 +28,7 @@ from accounts.organisations import organisations, projects, teams
 from billing.credits import codes, credits, promo
 from billing.price_plans import price_plans
 from config.celery import app
-from config.jobs.runs import watch
+from config.jobs.job_alarms import watch
 from config.jobs.schedule import SCHEDULE
 from config.models import JobRun
 from gateway.channels import channels

@@ -28,7 +28,7 @@ from accounts.access.actors import SYSTEM
 from accounts.limits.rules import ENDPOINTS
 from accounts.models import Role
 from accounts.sign_up.sign_up import save_sign_up
-from config.jobs.runs import watch
+from config.jobs.job_alarms import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.channels.channel_tests.words import FAULTS
 from gateway.models import Channel, Route

@@ -57,7 +57,8 @@ from billing.subscriptions.subscriptions import cancel_subscription, choose_plan
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.wallets import low_balance
-from config.jobs.runs import record_run, watch
+from config.jobs.job_alarms import watch
+from config.jobs.runs import record_run
 from config.models import JobRun
 from gateway.channels import channels
 from gateway.channels.channel_tests.rules import TakenOut

@@ -13,7 +13,8 @@ from django.utils import translation
 
 from accounts.models import KeyKind
 from config.celery import app
-from config.jobs.runs import BETWEEN, GATHER, job_states, record_run, watch
+from config.jobs.job_alarms import BETWEEN, GATHER, watch
+from config.jobs.runs import job_states, record_run
 from config.jobs.schedule import BACKUP_TASK, JOBS, SCHEDULE, WATCH
 from config.models import JobRun
 from lib import clock
@@ -246,7 +247,7 @@ def test_failed_check_excuses_no_one(people: Cast, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr("config.jobs.runs.put", fail)
+    monkeypatch.setattr("config.jobs.job_alarms.put", fail)
     with pytest.raises(LookupError):
         look()
     late = {state.job.task for state in job_states() if state.late}

@@ -12,7 +12,7 @@ from django.core import mail
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
-from config.jobs.runs import watch
+from config.jobs.job_alarms import watch
 from config.jobs.schedule import BACKUP_TASK, WATCH
 from config.models import JobRun
 from config.system import scheduled_backups
