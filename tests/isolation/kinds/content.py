@@ -1,11 +1,15 @@
-"""Whatever of content an address names: rules of the content log."""
+"""Whatever of content an address names: rules of the content log, and what it keeps."""
 
+import datetime as dt
 from typing import Final
 
 from accounts.access.actors import SYSTEM
 from content.rules import log_rules
+from lib import clock
 from lib.ids import id_text
+from tests.content.log.entries import keep
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
+from tests.usage.rows import happen
 
 
 def _log_rule(world: World, at: Place) -> str:
@@ -13,6 +17,13 @@ def _log_rule(world: World, at: Place) -> str:
     return id_text(rule.id)
 
 
+def _entry(world: World, at: Place) -> str:
+    record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"kept-{at.word}")
+    keep(record)
+    return id_text(record.request_id)
+
+
+ENTRY: Final = Kind("entry of the content log", "content.read", _entry)
 LOG_RULE: Final = Kind(
     "rule of the content log",
     "organisation.write",
