@@ -287,6 +287,7 @@ def _word(name: str) -> str:
         "answers": gettext("Kept answers"),
         "views": gettext("Saved views"),
         "notes": gettext("Notes on charts"),
+        "feedback": gettext("Feedback about requests"),
         "exports": gettext("Exports"),
         "addresses": gettext("Client IP addresses"),
         "end_users": gettext("Texts of requests"),

@@ -6,6 +6,8 @@ from accounts.names.labels import LABEL_LENGTH, is_label
 
 SCORE_MAX: Final = 100
 """The best score; the worst is 0."""
+GOOD_FROM: Final = 50
+"""The lowest score that counts as good."""
 COMMENT_MAX: Final = 4_000
 """The maximum number of characters of a comment."""
 _BREAKS: Final = "\n\r\t"
