@@ -1,7 +1,14 @@
 from django.urls import path, re_path
 
 from playground.chats import attachment_views as file_views
-from playground.chats import chat_views, history_views, model_picker, preference_views, tree_views
+from playground.chats import (
+    chat_views,
+    history_views,
+    model_picker,
+    preference_views,
+    rating_views,
+    tree_views,
+)
 from playground.compare_page import views as compare_views
 from playground.embeddings import views as embedding_views
 from playground.erasure import departure_views
@@ -65,6 +72,7 @@ urlpatterns = [
         name="code_preview",
     ),
     path(f"{_ROOT}/messages/<str:id>/save", tree_views.message_save, name="message_save"),
+    path(f"{_ROOT}/messages/<str:id>/rate", rating_views.message_rate, name="message_rate"),
     path(f"{_ROOT}/messages/<str:id>/show", tree_views.message_show, name="message_show"),
     path(f"{_ROOT}/messages/<str:id>/delete", tree_views.message_delete, name="message_delete"),
     path(f"{_ROOT}/messages/<str:id>/restore", tree_views.message_restore, name="message_restore"),

@@ -2,6 +2,7 @@ from django.urls import path
 
 from usage.books import finding_views
 from usage.exports import views as export_views
+from usage.feedback import views as feedback_views
 from usage.keys import bulk_views
 from usage.keys import views as key_views
 from usage.limits import budget_increase_views
@@ -105,6 +106,8 @@ urlpatterns = [
     path("o/<slug:o>/usage/notes/<str:id>/delete", views.note_delete, name="note_delete"),
     path("o/<slug:o>/usage/_f/changes", panel_views.changes_panel, name="usage_changes"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
+    path("o/<slug:o>/usage/feedback", feedback_views.feedback_list, name="feedback"),
+    path("o/<slug:o>/usage/feedback/sums", feedback_views.feedback_sums, name="feedback_sums"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
     path("o/<slug:o>/views", saved_view_views.view_list, name="views"),

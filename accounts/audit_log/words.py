@@ -534,6 +534,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "note.added": _of("created", _("%(who)s added a note: %(text)s")),
     "note.changed": _of("changed", _("%(who)s changed a note")),
     "note.deleted": _of("removed", _("%(who)s deleted a note: %(text)s")),
+    "feedback.deleted": _of("removed", _("%(who)s deleted feedback about a request")),
     "request.reviewed": _of("decided", _("%(who)s settled a request under review for %(charge)s")),
     "usage_member.accepted": _of(
         "decided", _("%(who)s accepted %(member)s in the usage of %(provider)s")

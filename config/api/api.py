@@ -91,6 +91,7 @@ from playground.prompts.api import router as playground_router
 from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
+from usage.feedback.api import router as feedback_router
 from usage.filters.filters import RangeRefused
 from usage.filters.groupings import UnknownGrouping
 from usage.limits.api import effective_router
@@ -285,6 +286,7 @@ api.add_router("", member_erasure_router)
 api.add_router("", erasure_router)
 api.add_router("", usage_router)
 api.add_router("", session_router)
+api.add_router("", feedback_router)
 api.add_router("", export_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)

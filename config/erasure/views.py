@@ -288,6 +288,7 @@ def _word(name: str) -> str:
         "data_keys": gettext("Keys of logged texts"),
         "views": gettext("Saved views"),
         "notes": gettext("Notes on charts"),
+        "feedback": gettext("Feedback about requests"),
         "exports": gettext("Exports"),
         "addresses": gettext("Client IP addresses"),
         "end_users": gettext("Texts of requests"),

@@ -178,7 +178,7 @@ ORGANISATION: Final[Sections] = (
         _entry(
             "chart-column",
             NavigationPage(
-                "usage", _("Usage"), "usage.read", beside=("exports", "sessions"),
+                "usage", _("Usage"), "usage.read", beside=("exports", "sessions", "feedback"),
                 help="usage#usage-by-groups",
                 words=pgettext_lazy("search words", "spend cost dashboard analytics tokens charts"),
             ),
@@ -569,6 +569,11 @@ APART: Final = (
         NavigationPage(
             "sessions", _("Sessions"), "requests.read",
             help="usage#sessions",
+        ),
+        NavigationPage(
+            "feedback", _("Feedback"), "requests.read",
+            help="usage#feedback",
+            words=pgettext_lazy("search words", "score rating thumbs comments quality"),
         ),
         NavigationPage(
             "exports", _("Exports"), "requests.read",

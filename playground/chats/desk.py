@@ -30,6 +30,7 @@ from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of
 from playground.preferences.shortcuts import apply_rebindings, code_of
 from playground.turns.turns import answer_so_far
+from usage.feedback.feedback import opinions_of
 
 SHOWN_AT_ONCE: Final = 40
 
@@ -58,6 +59,11 @@ def articles_of(
 ) -> list[dict[str, Any]]:
     """Return messages for their templates, with their versions."""
     tree = tree_of(conversation)
+    opinions = opinions_of(
+        conversation.organisation_id,
+        conversation.user_id,
+        [message.request_id for message in messages if message.request_id],
+    )
     articles = []
     for message in messages:
         answer = None
@@ -67,7 +73,8 @@ def articles_of(
                 message.refresh_from_db()
         message.conversation = conversation
         versions = page.versions_of(tree, message.id)
-        articles.append(page.message_context(message, slug, answer, versions))
+        opinion = opinions.get(message.request_id) if message.request_id else None
+        articles.append(page.message_context(message, slug, answer, versions, opinion))
     return articles
 
 

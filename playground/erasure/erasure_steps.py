@@ -57,7 +57,7 @@ from playground.models import (
     ShareLink,
     Vote,
 )
-from usage.models import ChartNote, Export, ReportReceiver, SavedView
+from usage.models import ChartNote, Export, Feedback, ReportReceiver, SavedView
 from usage.sinks.sinks import used_sinks
 
 _RUN_S: Final = 40
@@ -198,6 +198,8 @@ def _delete_usage(erasure: Erasure) -> Counts:
     _own(erasure, ReportReceiver, path="schedule__view__").delete()
     views = _delete_rows(_own(erasure, SavedView))
     notes = _delete_rows(_own(erasure, ChartNote))
+    # The score stays in the sums, without its author.
+    feedback = _own(erasure, Feedback, by="author").update(author=None, label="", comment="")
     exports = _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
     addresses = _replace_in_rows(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
@@ -205,8 +207,8 @@ def _delete_usage(erasure: Erasure) -> Counts:
     ends += _replace_in_rows(_TEXTS_OF_RECORDS, erasure)
     _replace_in_rows(_LATE_END_USERS, erasure)
     return {
-        "views": views, "notes": notes, "exports": _delete_rows(exports), "addresses": addresses,
-        "end_users": ends,
+        "views": views, "notes": notes, "feedback": feedback, "exports": _delete_rows(exports),
+        "addresses": addresses, "end_users": ends,
     }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ from playground.models import (
     ShareLink,
     Vote,
 )
-from usage.models import SavedView, UsageRecord
+from usage.models import Feedback, SavedView, UsageRecord
 
 _BATCH: Final = 5_000
 _REQUEST: Final = (
@@ -183,6 +183,10 @@ def _content(person: User) -> Iterator[File]:
     yield _file(
         "views", [_fields(row, "page", "name", "query") for row in _own_rows(SavedView, person)]
     )
+    feedback = Feedback.objects.filter(author=person).order_by("id")
+    yield _file("feedback", [
+        _fields(row, "request_id", "score", "label", "comment", "created_at") for row in feedback
+    ])  # fmt: skip
     yield _file("votes", [_fields(row, "candidates", "winner") for row in _own_rows(Vote, person)])
     yield _file("share-links", [
         _fields(row, "conversation_id", "members_only", "created_at", "expires_at", "revoked_at")

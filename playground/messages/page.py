@@ -39,6 +39,7 @@ from playground.rendering.render import AnswerLabels, growing_call_html, reasoni
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound
 from relay.requests.outcome import Outcome
+from usage.feedback.rules import GOOD_FROM, Opinion
 from usage.requests.budget_refusals import BUDGET_LINK, budget_id_of
 
 
@@ -161,9 +162,14 @@ def versions_of(tree: Tree, id: UUID) -> Versions:
 
 
 def message_context(
-    message: Message, slug: str, answer: PartialAnswer | None, versions: Versions | None = None
+    message: Message,
+    slug: str,
+    answer: PartialAnswer | None,
+    versions: Versions | None = None,
+    opinion: Opinion | None = None,
 ) -> dict[str, Any]:
-    """Build the context of a message. `written` is the text so far of an answer in progress."""
+    """Build the context of a message. `written` is the text so far of an answer in progress;
+    `opinion` is what the reader said about it."""
     same = {"message": message, "id": message.text_id, "slug": slug,
             "versions": versions or Versions()}  # fmt: skip
     if message.role == MessageRole.USER:
@@ -174,7 +180,8 @@ def message_context(
         return same | _growing_context(message, message.run, slug, answer)
     # An imported message brings its own outcome.
     outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
-    return same | _finished_context(message, message.run, slug, outcome)
+    finished = _finished_context(message, message.run, slug, outcome)
+    return same | finished | rating_context(message, slug, opinion)
 
 
 def _growing_context(
@@ -270,6 +277,26 @@ def _ending(
         **calls_context(message, run),
         "verdict": _verdict(message, run),
         **_column_context(message),
+        **rating_context(message, slug, None),
+    }
+
+
+def is_rateable(message: Message) -> bool:
+    """Return whether a message is a whole answer of a model, which its reader may rate."""
+    ended = message.state in (RunState.DONE, RunState.STOPPED)
+    return message.request_id is not None and ended and not message.edited
+
+
+def rating_context(message: Message, slug: str, opinion: Opinion | None) -> dict[str, Any]:
+    """Return the thumbs under an answer of a model: where they are sent, and which one is
+    pressed."""
+    score, url = None if opinion is None else opinion.score, ""
+    if is_rateable(message):
+        url = reverse("message_rate", args=[slug, message.text_id])
+    return {
+        "rate_url": url,
+        "rated": "" if score is None else "good" if score >= GOOD_FROM else "bad",
+        "rated_comment": "" if opinion is None else opinion.comment,
     }
 
 

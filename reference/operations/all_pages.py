@@ -17,6 +17,7 @@ from reference.operations.list_pages import (
     BALANCE,
     COUNT,
     ESTIMATE,
+    FEEDBACK,
     GEMINI_COUNT,
     MODELS,
     NOT_MADE,
@@ -64,7 +65,7 @@ GROUPS: Final[tuple[Group, ...]] = (
     ),
     Group(
         _("Lists and counts"),
-        (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, ESTIMATE, BALANCE, NOT_MADE),
+        (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, ESTIMATE, FEEDBACK, BALANCE, NOT_MADE),
     ),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

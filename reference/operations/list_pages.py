@@ -143,6 +143,38 @@ ESTIMATE: Final = ReferencePage(
         _("Errors have the format of OpenAI, whichever the endpoint."),
     ),
 )
+FEEDBACK: Final = ReferencePage(
+    slug="feedback",
+    title=_("Send feedback"),
+    summary=_(
+        "Stores how good the answer to a request was. Any API key of the request's team can send "
+        "it; a second one of the same key replaces the first. Free."
+    ),
+    operations=("feedback",),
+    path="/v1/requests/01JZ8Q4Y3T6K9V2M5N7P0R1S4W/feedback",
+    fields=(
+        Field(
+            "id",
+            "string",
+            _("The request ID, in the path: x-request-id of the answer."),
+            True,
+        ),
+        Field("score", "integer", _("From 0, bad, to 100, good."), limits="0–100"),
+        Field("label", "string", _("A word of yours, such as wrong or too long."), limits="≤ 100"),
+        Field("comment", "string", _("Why, as text. It is stored as sent."), limits="≤ 4000"),
+    ),
+    example={"score": 100, "label": "helpful", "comment": "Short and right."},
+    answer="""{
+  "object": "request.feedback", "request_id": "01JZ8Q4Y3T6K9V2M5N7P0R1S4W",
+  "score": 100, "label": "helpful", "comment": "Short and right.",
+  "created_at": "2026-11-29T10:15:00Z"
+}""",
+    notes=(
+        _("At least one of score, label and comment is required; other members are rejected."),
+        _("Requests of other teams do not exist for the key: the answer is 404."),
+    ),
+    argument="01JZ8Q4Y3T6K9V2M5N7P0R1S4W",
+)
 BALANCE: Final = ReferencePage(
     slug="balance",
     title=_("Balance"),

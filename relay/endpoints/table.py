@@ -32,6 +32,7 @@ from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows
 from relay.endpoints.balance import show_balance
+from relay.endpoints.feedback import FEEDBACK_BYTES_MAX, give_feedback
 from relay.endpoints.generation import (
     count_tokens,
     estimate,
@@ -174,6 +175,10 @@ _OF_INTERACTION: Final[dict[str, Endpoint]] = {
 }  # fmt: skip
 _INTERACTION_PATHS: Final = (
     "/v1beta/interactions/", "/v1/interactions/", "/api/v1beta/interactions/",
+)  # fmt: skip
+_FEEDBACK: Final = Endpoint(
+    give_feedback, ("POST",), operation="feedback", body_bytes_max=FEEDBACK_BYTES_MAX,
+    shows="feedback", path_names="request",
 )  # fmt: skip
 _COMPACT: Final = Endpoint(generate, ("POST",), "responses", "responses_compact", _BODY)
 _VIDEO_LIST: Final = Endpoint(list_videos, ("GET",), operation="videos", shows="videos")
@@ -442,6 +447,7 @@ _NAMING: Final = {
         (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
         ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_INTERACTION.items()),
+        (f"{_OPENAI_ROOT}requests/{{id}}/feedback", _FEEDBACK),
         (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
         (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
@@ -512,6 +518,7 @@ def listed_rows() -> dict[str, Endpoint]:
     rows[f"{ROOT}{{channel}}/{{path}}"] = _PASS_THROUGH
     for root in reversed(_OPENAI_ROOTS):
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
+        rows[f"{root}requests/{{id}}/feedback"] = _FEEDBACK
         rows[f"{root}responses/{{id}}"] = _RESPONSE
         rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
         rows[f"{root}responses/{{id}}/cancel"] = _RESPONSE_CANCEL

@@ -36,9 +36,9 @@ from usage.records.sql import ADDRESS_LENGTH
 # ms (P6).
 _WATCH_AFTER_S: Final = 0.05
 _JSON: Final = ((b"content-type", b"application/json"),)
-# Rows that every key may use: those that show the catalogue, and the estimate, for which a key
-# needs the endpoint that it is about.
-_OPEN: Final = frozenset({"models", "model", "estimate"})
+# Rows that every key may use: those that show the catalogue, feedback about the requests that it
+# may send, and the estimate, for which a key needs the endpoint that it is about.
+_OPEN: Final = frozenset({"models", "model", "estimate", "feedback"})
 _OPENS_ONLY: Final = (
     "a client secret opens only the WebSocket of /v1/realtime",
     "an ephemeral token opens only the WebSocket of BidiGenerateContentConstrained",
@@ -73,7 +73,7 @@ class Endpoint:
     operation: str = ""
     body_bytes_max: int = 0
     shows: str = ""
-    path_names: Literal["", "model", "response", "task", "file", "link"] = ""
+    path_names: Literal["", "model", "response", "task", "file", "link", "request"] = ""
     key_in_query: bool = False
     stream: bool = False
     unary: UnaryOperation | None = None
@@ -212,7 +212,7 @@ class Request:
 
     @property
     def task_id(self) -> str:
-        """The id of the media task in the path."""
+        """The id of the media task or request in the path."""
         return self.invocation.target.task
 
     @property

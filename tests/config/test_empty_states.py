@@ -40,7 +40,8 @@ pytestmark = pytest.mark.django_db
 # The pages that say so where there is nothing, by their URL names.
 PAGES: Final = (
     "announcements", "billing", "bills", "budgets", "catalogue", "channels", "codes", "credits",
-    "documents", "embeddings", "exchange_rates", "explore", "exports", "findings", "gallery",
+    "documents", "embeddings", "exchange_rates", "explore", "exports", "feedback",
+    "feedback_sums", "findings", "gallery",
     "health", "history", "holds", "images", "installation_settings", "invitations", "invoices",
     "keys", "limits", "log_rules", "margin", "midjourney", "model_rules", "models", "models_admin", "music",
     "operator_alerts", "organisation_prices", "payments", "price_proposals", "prices", "pricing",

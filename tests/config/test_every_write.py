@@ -104,6 +104,7 @@ ONES_OWN_CHAT: Final = {
     "media_file_add",
     "message_branch",
     "message_delete",
+    "message_rate",
     "message_restore",
     "message_save",
     "preset_delete",

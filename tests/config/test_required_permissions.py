@@ -165,6 +165,10 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "keys.write": "visible_own_keys access_holder visible_offers",
         "channels.read": "access_channel_offer",
     },
+    "usage.feedback.feedback": {
+        "playground.use": "give_feedback withdraw_feedback",
+        "organisation.write": "delete_feedback",
+    },
     "usage.overview.chart_notes": {
         "usage.read": "visible_notes",
         "teams.write": "writable_notes add_note",

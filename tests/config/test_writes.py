@@ -51,6 +51,7 @@ NO_EVENT: Final = {
     "playground.attachments.attachments.add_bytes",
     "playground.attachments.attachments.add_file",
     "playground.compare_page.compare.cast_vote",
+    "usage.feedback.feedback.withdraw_feedback",
     "playground.chats.export_import.import_conversations",
     "playground.media.media.begin_media",
     "playground.payers.paying.choose_default_payer",

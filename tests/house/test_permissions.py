@@ -78,6 +78,7 @@ ASKED: Final = {
         accounts.access.access.all_organisations accounts.access.access.all_people
         accounts.access.access.any_keys
     """,
+    "organisation.write": "usage.feedback.feedback.delete_feedback",
     "playground.read": """
         playground.compare_page.compare.organisation_standings
         playground.conversations.conversations._all_conversations
@@ -87,7 +88,8 @@ ASKED: Final = {
     """,
     "playground.use": """
         accounts.access.access.payable_keys playground.attachments.attachments.add_bytes
-        playground.compare_page.compare.cast_vote
+        playground.compare_page.compare.cast_vote usage.feedback.feedback.give_feedback
+        usage.feedback.feedback.withdraw_feedback
         playground.chats.export_import.import_conversations
         playground.chats.history.archive_chats playground.chats.history.delete_chats
         playground.chats.history.move_chats playground.chats.history.undo_changes

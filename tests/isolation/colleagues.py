@@ -117,6 +117,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "billing.BudgetRaise": _of(billing.RAISE, OF_KEYS, "budgetrequest"),
     "usage.UsageRecord": _of(usage.REQUEST, _IN_USAGE),
     "usage.Attempt": _of(usage.SESSION, _IN_USAGE, "agentsession"),
+    "usage.Feedback": _of(usage.FEEDBACK, Seen(("requests.read",))),
     "usage.Export": _of(usage.EXPORT, ALONE),
     "usage.SavedView": _of(usage.SAVED_VIEW, ALONE),
     "usage.ChartNote": _of(usage.NOTE, Seen(("usage.read", "teams.write"), in_teams=True)),

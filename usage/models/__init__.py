@@ -19,6 +19,9 @@ from usage.models.exports import (
     ExportPiece,
     ExportState,
 )
+from usage.models.feedback import (
+    Feedback,
+)
 from usage.models.late_truth import (
     LateRecord,
     LateTruth,

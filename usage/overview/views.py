@@ -156,12 +156,15 @@ def _tabs(actor: Actor) -> dict[str, Promise]:
 
 
 def usage_tabs(actor: Actor, usage_filter: UsageFilter, current: str) -> list[dict[str, Any]]:
-    """Return the tabs of the page, and the one for sessions, which is a separate page."""
+    """Return the tabs of the page, and those of sessions and feedback, which are separate
+    pages."""
     here = reverse("usage", args=[slug_of(actor)])
     tabs = [(name, word, here, {"tab": name}) for name, word in _tabs(actor).items()]
     if sees_requests(actor):
         sessions = reverse("sessions", args=[slug_of(actor)])
         tabs.append(("sessions", gettext_lazy("Sessions"), sessions, {}))
+        feedback = reverse("feedback", args=[slug_of(actor)])
+        tabs.append(("feedback", gettext_lazy("Feedback"), feedback, {}))
     return [
         {"name": word, "url": f"{url}?{usage_filter.query(**own)}", "current": name == current}
         for name, word, url, own in tabs

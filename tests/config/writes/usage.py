@@ -2,16 +2,26 @@
 
 from typing import Final
 
+from accounts.access.actors import organisation_of
 from lib import clock
+from lib.ids import new_id
 from tests.config.writes.world import World, Writes
 from usage.books import findings
-from usage.models import AcceptedMember, Finding
+from usage.feedback import feedback
+from usage.models import AcceptedMember, Feedback, Finding
 from usage.overview import chart_notes
 from usage.reviews import accepted_members
 
 
 def make_finding(_: object) -> Finding:
     return Finding.objects.create(invariant="I1", object="1", walk="whole")
+
+
+def make_feedback(w: World) -> Feedback:
+    return Feedback.objects.create(
+        organisation=organisation_of(w.alice), request_id=new_id(), author_key_id=new_id(),
+        team_id=new_id(), key_id=new_id(), model="m-1", score=0, comment="Rude.",
+    )  # fmt: skip
 
 
 def accepted(w: World) -> AcceptedMember:
@@ -28,6 +38,9 @@ WRITES: Final[Writes] = {
     ),
     "usage.books.findings.acknowledge": lambda w: findings.acknowledge(
         w.dora, make_finding(w), "Put right"
+    ),
+    "usage.feedback.feedback.delete_feedback": lambda w: feedback.delete_feedback(
+        w.alice, make_feedback(w)
     ),
     "usage.overview.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"

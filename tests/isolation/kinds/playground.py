@@ -61,6 +61,13 @@ def _message(world: World, at: Place) -> str:
     return id_text(_run_of(at).assistant_message_id)
 
 
+def _rated(world: World, at: Place) -> str:
+    """An answer with its request, so that it can be rated."""
+    run = _run_of(at)
+    Message.objects.filter(pk=run.assistant_message_id).update(request_id=run.request_id)
+    return id_text(run.assistant_message_id)
+
+
 def _question(world: World, at: Place) -> str:
     return id_text(_run_of(at).user_message_id)
 
@@ -131,6 +138,7 @@ DELETED_CHAT: Final = _private("deleted chat", _deleted_chat)
 RUN: Final = _private("run", _run)
 BATCH: Final = _private("batch", _batch)
 MESSAGE: Final = _private("message", _message)
+RATED: Final = _private("rated answer", _rated)
 QUESTION: Final = _private("question", _question)
 FILE: Final = _private("file", _file)
 MEDIUM: Final = _private("medium", _medium, missing=lambda: str(new_id()))

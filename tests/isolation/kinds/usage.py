@@ -13,6 +13,7 @@ from usage.models import (
     AcceptedMember,
     ChartNote,
     Export,
+    Feedback,
     Finding,
     ProviderBill,
     SavedView,
@@ -71,6 +72,15 @@ def _note(world: World, at: Place) -> str:
     return id_text(chart_note.id)
 
 
+def _feedback(world: World, at: Place) -> str:
+    row = Feedback.objects.create(
+        organisation=at.organisation, request_id=new_id(), author_key_id=at.key.id, author=at.user,
+        team_id=at.team.id, key_id=at.key.id, user_id=at.user.pk, model="m-1", score=50,
+        comment=f"Comment {at.word}",
+    )  # fmt: skip
+    return id_text(row.id)
+
+
 def _finding(world: World, at: Place) -> str:
     finding = Finding.objects.create(invariant="I1", object=at.word, walk="whole")
     return str(finding.id)
@@ -96,6 +106,7 @@ def _accepted_member(world: World, at: Place) -> str:
 NOTE: Final = Kind("note", "teams.write", _note)
 # Of a person, in an organisation.
 REQUEST: Final = personal("request", "requests.read", _request)
+FEEDBACK: Final = personal("feedback", "requests.read", _feedback)
 SESSION: Final = personal("session of an agent", "requests.read", _session)
 ENDABLE_SESSION: Final = personal("session to end", "sessions.write", _session)
 LINKED_SESSION: Final = replace(

@@ -14,6 +14,7 @@ from tests.isolation.kinds.playground import (
     PRESET,
     PROMPT,
     QUESTION,
+    RATED,
     RUN,
     SHARE,
 )
@@ -61,6 +62,7 @@ PAGES: Final[dict[str, Route]] = {
     "message_edit": at("playground.use", QUESTION),
     "message_tokens": at("playground.read", MESSAGE),
     "code_preview": at("playground.read", MESSAGE, rest={"block": 0, "number": 0}),
+    "message_rate": at("playground.use", RATED),
     "message_save": at("playground.use", MESSAGE),
     "message_show": at("playground.use", MESSAGE),
     "message_delete": at("playground.use", MESSAGE),

@@ -46,7 +46,7 @@ from playground.prompts import prompts
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
-from usage.models import ChartNote, Export, SavedView
+from usage.models import ChartNote, Export, Feedback, SavedView
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +98,10 @@ def live(acme: Organisation, user: User, alice: User, word: str) -> None:
         query="user=zaphodxq%40brimbleworth.example&range=mtd",
     )  # fmt: skip
     ChartNote.objects.create(organisation=acme, user=user, text=f"{word} noted", at=clock.now())
+    Feedback.objects.create(
+        organisation=acme, author=user, request_id=new_id(), author_key_id=new_id(), score=0,
+        team_id=new_id(), key_id=new_id(), model="m-1", label=word, comment=f"{word} says no",
+    )  # fmt: skip
     key, _ = keys.mint_key(me, core, f"{word} laptop", user=user)
     keys.change_key(me, key, name=f"{word} other")
     budget = budget_simulation.create_budget(
@@ -173,6 +177,7 @@ def test_no_trace_of_an_erased_person_is_found(people: Cast, zaphod: User) -> No
     assert before.keys() >= {
         "accounts_user", "accounts_auditevent", "billing_posting", "outbox_fact",
         "playground_message", "playground_attachment", "usage_savedview", "accounts_key",
+        "usage_feedback",
     }  # fmt: skip
     amounts = list(Posting.objects.order_by("id").values_list("id", "amounts_nano"))
     codes = list(Seal.objects.order_by("id").values_list("id", "code", "rows"))

@@ -27,6 +27,7 @@ from reference.answers.schemas import SCHEMAS
 from reference.operations.all_pages import PAGES
 from reference.views import GUIDES
 from relay.attempts.count_endpoint import COUNTERS
+from relay.endpoints.feedback import read_opinion
 from relay.endpoints.generation import count_tokens
 from relay.endpoints.table import find_endpoint, listed_rows, read_invocation
 from relay.front.request import Endpoint
@@ -113,6 +114,9 @@ def test_the_relay_reads_every_example(slug: str) -> None:
         return
     if row.shows == "client_secret":
         assert client_secrets.read_request(raw).model
+        return
+    if row.shows == "feedback":
+        assert read_opinion(raw).score == 100
         return
     if row.shows == "auth_token":
         assert auth_tokens.read_request(raw, 0).model

@@ -37,6 +37,7 @@ ABOUT = (
     "veo_operation", "realtime", "live_sessions", "midjourney_task", "midjourney_tasks",
     "midjourney_seed", "suno_task", "suno_tasks", "suno_file", "interaction", "interaction_cancel",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
+    "feedback",
 )  # fmt: skip
 PASSING = "carried-passing"
 PASSED = PassThroughRule(("GET", "POST"), "/**")
