@@ -25,6 +25,7 @@ from playground.models import Prompt
 from playground.panel.settings import Settings, write_json
 from playground.panel.variables import names_in
 from playground.prompts import prompts
+from playground.prompts.label_rules import PRODUCTION
 from playground.turns.form import form_values, panel_settings
 from playground.turns.turns import TurnRefused
 
@@ -41,7 +42,15 @@ PROMPTS = Table(
         Column("slug", _("Slug"), "code", sort=True, priority=4),
         Column("model", _("Model"), value="last_model", sort=True, card="second"),
         Column("versions", _("Versions"), "number", value="last_number", sort=True, priority=3),
-        Column("production", _("In production"), "number", sort=True, priority=2, card="money"),
+        Column(
+            "production",
+            _("In production"),
+            "number",
+            value="in_production",
+            sort=True,
+            priority=2,
+            card="money",
+        ),
         Column("visible", _("Visible to"), value=_visible_to, sort="shared", priority=4),
         Column("saved", _("Last saved"), "ago", value="last_at", sort=True, card="last"),
         Column("by", _("Saved by"), value="last_by", sort=True, priority=3),
@@ -166,6 +175,6 @@ def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def prompt_production(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
     version = prompts.find_version(actor, prompt, request.POST.get("v", ""))
-    prompts.put_in_production(actor, version)
+    prompts.move_label(actor, version, PRODUCTION)
     url = reverse("prompt", args=[slug_of(actor), prompt])
     return redirect(f"{url}?v={version.number}")

@@ -365,7 +365,7 @@ def _votes(company: Company) -> Listed:
 def _prompts(company: Company) -> Listed:
     prompt = Prompt.objects.create(
         organisation=company.acme, user=company.people.alice, slug="figures",
-        name="Prompt of figures", shared=True, production=2,
+        name="Prompt of figures", shared=True, labels={"production": [2]},
     )  # fmt: skip
     for number in (1, 2, 3):
         PromptVersion.objects.create(

@@ -148,6 +148,14 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /prompts/{slug}/versions": at(
         "playground.use", PROMPT, by_person=True, body=sends(model="m-1")
     ),
+    "GET /prompts/{slug}/versions": at("prompts.read", PROMPT),
+    "PUT /prompts/{slug}/labels/{label}": at(
+        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+    ),
+    "POST /prompts/{slug}/labels/{label}/roll-back": at(
+        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+    ),
+    "DELETE /prompts/{slug}/labels/{label}": at("playground.use", PROMPT, by_person=True),
     "PATCH /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "DELETE /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "POST /prompts/{slug}/render": at("prompts.read", PROMPT),
