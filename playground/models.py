@@ -24,7 +24,7 @@ class Conversation(models.Model):
     """A person's chat.
 
     `title_request_id` is the request that generated its name. `model` and `settings` are those used
-    last (see `panel.settings`). `leaf` is the last message of the current branch, None for the
+    last (see `relay.prompts.settings`). `leaf` is the last message of the branch, None for the
     newest. `columns` are the models of a comparison ([{"model", "settings"}]), [] for a plain chat.
     Deleted chats are removed after a while. `key` pays for it, None for the playground's own;
     `project` is its label. A temporary chat has `ends_at`, after which it is removed, and `visit`,
@@ -386,7 +386,7 @@ class Prompt(models.Model):
 
 
 class PromptVersion(models.Model):
-    """One immutable version of a prompt, numbered from 1 (`panel/settings.py` describes the
+    """One immutable version of a prompt, numbered from 1 (`relay/prompts/settings.py` describes the
     body)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -16,11 +16,11 @@ from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 from lib.refusal import Refused
 from playground.models import PromptVersion
-from playground.panel.settings import Settings
 from playground.payers import payer_rules
 from playground.prompts import prompts
 from playground.prompts.label_rules import PRODUCTION, current_versions
 from playground.turns.form import checked_settings
+from relay.prompts.settings import Settings
 
 router = Router(tags=["Prompts"])
 

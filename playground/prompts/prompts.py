@@ -17,8 +17,6 @@ from lib.ids import new_id
 from lib.refusal import Refused, check_text
 from playground.models import Prompt, PromptVersion
 from playground.models_offered.offered_models import capabilities_of_model
-from playground.panel.settings import Settings
-from playground.panel.variables import missing, names_in
 from playground.prompts.label_rules import (
     LABELS_MAX,
     PRODUCTION,
@@ -28,6 +26,8 @@ from playground.prompts.label_rules import (
     rolled_back,
 )
 from playground.turns.request import ChatMessage, build_request
+from relay.prompts.settings import Settings
+from relay.prompts.variables import missing, names_in
 
 NAME_MAX = 80
 NOTE_MAX = 200

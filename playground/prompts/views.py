@@ -22,12 +22,13 @@ from playground.compare.rules import word_difference
 from playground.conversations.conversations import access_conversation
 from playground.messages import page
 from playground.models import Prompt
-from playground.panel.settings import Settings, write_json
-from playground.panel.variables import names_in
+from playground.panel.settings import write_json
 from playground.prompts import prompts
 from playground.prompts.label_rules import PRODUCTION
 from playground.turns.form import form_values, panel_settings
 from playground.turns.turns import TurnRefused
+from relay.prompts.settings import Settings
+from relay.prompts.variables import names_in
 
 
 def _visible_to(prompt: Prompt) -> str:

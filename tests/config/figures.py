@@ -36,7 +36,7 @@ from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
 from notify.models import Delivery
 from playground.models import Conversation, Message, Prompt, PromptVersion, Run, RunState, Vote
-from playground.panel.settings import Settings
+from relay.prompts.settings import Settings
 from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation

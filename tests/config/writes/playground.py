@@ -5,10 +5,10 @@ from typing import Final
 from lib.ids import id_text
 from playground.chats import sharing
 from playground.erasure import departures as all_departures
-from playground.panel.settings import Settings
 from playground.payers import payer_rules
 from playground.preferences import preferences
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {

@@ -50,8 +50,8 @@ from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from playground.chats import sharing
 from playground.models import Conversation, PromptVersion, ShareLink
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.support import cast
 from tests.support.stage import scene
 from usage.limits import budget_simulation
