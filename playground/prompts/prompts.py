@@ -26,6 +26,7 @@ from playground.prompts.label_rules import (
     rolled_back,
 )
 from playground.turns.request import ChatMessage, build_request
+from relay.prompts.prompts import OPENAI_ID
 from relay.prompts.settings import Settings
 from relay.prompts.variables import missing, names_in
 
@@ -109,7 +110,7 @@ def save_prompt(
     note = check_text("prompt_note", note, NOTE_MAX)
     if not name:
         raise PromptRefused(gettext("Enter a name for the prompt."))
-    slug = (slugify(name) or f"prompt-{new_id().hex[-8:]}")[:60]
+    slug = _slug_of(name) or f"prompt-{new_id().hex[-8:]}"
     try:
         with transaction.atomic():
             prompt, created = Prompt.objects.select_for_update().get_or_create(
@@ -139,10 +140,16 @@ def save_prompt(
 def check_free(actor: Actor, name: str) -> None:
     """Raise Refused if a prompt with that name exists, even one that the actor cannot see."""
     require_person(actor)
-    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=slugify(name)[:60])
+    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=_slug_of(name))
     if same.exists():
         text = gettext("There is already a prompt named %(name)s.")
         raise Refused("name", text % {"name": name}, already_exists=True)
+
+
+def _slug_of(name: str) -> str:
+    """Return the slug of a prompt, which differs from every id of OpenAI's prompts."""
+    slug = slugify(name)[:60]
+    return slug.replace("_", "-") if slug.startswith(OPENAI_ID) else slug
 
 
 def require_person(actor: Actor) -> None:
