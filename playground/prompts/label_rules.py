@@ -14,7 +14,9 @@ LABELS_MAX: Final = 20
 EARLIER_MAX: Final = 20
 """How many earlier versions a label remembers."""
 
-_LABEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+LABEL_LENGTH: Final = 40
+
+_LABEL: Final = re.compile(rf"[a-z][a-z0-9_-]{{0,{LABEL_LENGTH - 1}}}")
 
 Labels = Mapping[str, Sequence[int]]
 
@@ -27,6 +29,16 @@ def is_label(text: str) -> bool:
 def current_versions(labels: Labels) -> dict[str, int]:
     """Return the version that each label is on, by label."""
     return {label: versions[0] for label, versions in sorted(labels.items())}
+
+
+def labels_of_version(labels: Labels, number: int) -> list[str]:
+    """Return the labels that are on a version, by name."""
+    return [label for label, version in current_versions(labels).items() if version == number]
+
+
+def earlier_version(labels: Labels, label: str) -> int | None:
+    """Return the version that a label was on before; None without one."""
+    return next(iter(labels.get(label, ())[1:]), None)
 
 
 def moved(labels: Labels, label: str, version: int) -> dict[str, list[int]]:

@@ -126,6 +126,9 @@ PAGES: Final[dict[str, Route]] = {
     "prompt_pick": at("prompts.read"),
     "prompt_save": at("playground.use"),
     "prompt": at("prompts.read", PROMPT),
+    "prompt_label_move": at("playground.use", PROMPT),
+    "prompt_label_roll_back": at("playground.use", PROMPT),
+    "prompt_label_remove": at("playground.use", PROMPT),
     "prompt_production": at("playground.use", PROMPT, body=sends(number="1")),
 }
 
