@@ -280,7 +280,7 @@ their chats and their teams. A role has no other permissions than those in the t
 {table(("Permission", "Allows", *get_args(Role)), rows)}
 A custom role is a list of permission names. Add `:own` to a name to limit the permission to the person's own objects. You can do this if the
 table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
-operators have. The column `operator` is not a role of an organisation, but of the installation.
+operators have. Only a custom role can contain `content.read`: no built-in role has it, and an owner decides who gets it. The column `operator` is not a role of an organisation, but of the installation.
 
 A member who is limited to teams has these permissions for objects of the teams: {teams}.
 For objects that belong to no team, the member has only permissions for their own objects, and

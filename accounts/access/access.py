@@ -16,6 +16,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.models import Key, KeyKind, Organisation, Project, ServiceAccount, Team, User
 from accounts.roles import rules as roles
+from accounts.roles.words import WORDS
 from lib import clock
 from lib.ids import parse_id, parse_number
 from lib.sentences import join_sentences
@@ -56,7 +57,7 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
     # An operator sees what is needed to run the installation, never prompts.
-    if actor.viewing and action.startswith(("playground.", "prompts.")):
+    if actor.viewing and action.startswith(("playground.", "prompts.", "content.")):
         return None
     as_member = actor.authority.scope_of(action)
     if actor.organisation is not None and not _is_open(actor.organisation, action):
@@ -93,6 +94,14 @@ def require(actor: Actor, action: roles.Action) -> None:
         )
     if actor.organisation is not None and not _is_open(actor.organisation, action):
         raise AccessDenied(suspension_text(actor.organisation))
+    if action in roles.CUSTOM_ALONE:
+        raise AccessDenied(
+            gettext(
+                "You need a role with the permission “%(permission)s” for this. "
+                "An owner of the organisation can create one."
+            )
+            % {"permission": WORDS[action].title}
+        )
     # An owner grants every role except the installation's.
     granted = [role for role in roles.roles_with(action) if role != "operator"]
     raise AccessDenied(

@@ -200,5 +200,8 @@ def _may_change(actor: Actor, custom: CustomRole) -> bool:
 
 
 def _missing(actor: Actor) -> list[str]:
-    """Return the permissions that the actor lacks and so cannot grant (P23)."""
+    """Return the permissions that the actor lacks and so cannot grant (P23). An owner grants all,
+    also those that no built-in role has."""
+    if actor.authority.owns:
+        return []
     return [name for name in WORDS if not has_permission(actor.authority, name)]

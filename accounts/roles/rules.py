@@ -9,7 +9,7 @@ A member who is limited to teams has "teams" where others have "all", and only f
 team. What belongs to the organisation as a whole is then out of reach.
 
 A custom role is a chosen set of permissions: an action as an owner has it ("usage.read"), or only
-on one's own ("usage.read:own").
+on one's own ("usage.read:own"). It can also contain what no built-in role has ("content.read").
 
 A member can be the lead of teams. A lead has "teams" for LEAD_ACTIONS there, whatever their role.
 
@@ -37,6 +37,7 @@ Action = Literal[
     "keys.write_own",
     "usage.read",
     "requests.read",
+    "content.read",
     "sessions.write",
     "balance.read",
     "budgets.read",
@@ -89,6 +90,7 @@ _ROWS: Final[dict[Action, str]] = {
     "keys.write_own":    "own   own   -       own       -      -",
     "usage.read":        "all   all   all     own       all    all",
     "requests.read":     "all   all   all     own       all    all",
+    "content.read":      "-     -     -       -         -      -",
     "sessions.write":    "all   all   -       own       -      all",
     "balance.read":      "all   all   all     -         -      all",
     "budgets.read":      "all   all   all     own       -      all",
@@ -149,6 +151,7 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
         "keys.write",
         "usage.read",
         "requests.read",
+        "content.read",
         "sessions.write",
         "budgets.read",
         "budgets.write",
@@ -171,6 +174,10 @@ LEAD_ACTIONS: Final[frozenset[Action]] = frozenset(
 """What the lead of a team can do there in addition to their role. Budgets only within the team's
 own."""
 
+CUSTOM_ALONE: Final[frozenset[Action]] = frozenset({"content.read"})
+"""Actions that no built-in role has, not even an owner or an operator. A custom role can contain
+them; an owner decides who gets it."""
+
 _SHARED: Final[frozenset[Action]] = frozenset(
     {"organisation.read", "models.read", "prompts.read", "codes.redeem"}
 )
@@ -188,7 +195,7 @@ def scope_of(role: Role, action: Action) -> Scope | None:
 def permitted_scope(permissions: Collection[Permission], action: Action) -> Scope | None:
     """Return how far a custom role with these permissions may do `action`."""
     if action in permissions:
-        return scope_of("owner", action)
+        return "all" if action in CUSTOM_ALONE else scope_of("owner", action)
     return "own" if f"{action}:own" in permissions else None
 
 
@@ -217,9 +224,9 @@ OWNERS_ALONE: Final[frozenset[Action]] = frozenset({"sign_in.write"})
 def _permissions() -> tuple[Permission, ...]:
     names: list[Permission] = []
     for action, by_role in TABLE.items():
-        if "owner" in by_role and action not in OWNERS_ALONE:
+        if action in CUSTOM_ALONE or ("owner" in by_role and action not in OWNERS_ALONE):
             names.append(action)
-            if by_role["owner"] == "all" and "own" in by_role.values():
+            if by_role.get("owner") == "all" and "own" in by_role.values():
                 names.append(f"{action}:own")
     return tuple(names)
 

@@ -55,6 +55,10 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "requests.read": Words(
             _("See all requests"), _("Cost, status and errors of every request.")),
         "requests.read:own": Words(_("See own requests"), _("Only requests that they made.")),
+        "content.read": Words(
+            _("Read contents"),
+            _("The texts of requests and answers that the content log keeps. Each reading is "
+              "recorded with its reason.")),
         "sessions.write": Words(
             _("End all sessions"), _("End and reopen every session of an agent.")),
         "sessions.write:own": Words(

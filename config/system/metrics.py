@@ -23,6 +23,7 @@ from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
 from gateway.health.traffic import (
+    content_dropped,
     count_new_records,
     damaged_records,
     log_lines_dropped,
@@ -118,6 +119,11 @@ class _Collector:
             "weir_log_lines_dropped",
             "Log lines dropped because the log was not read in time.",
             value=log_lines_dropped(),
+        )
+        yield CounterMetricFamily(
+            "weir_content_log_dropped",
+            "Requests missing from the content log because it could not keep up.",
+            value=content_dropped(),
         )
         yield CounterMetricFamily(
             "weir_damaged_records",

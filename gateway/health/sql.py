@@ -13,11 +13,11 @@ ZONE: Final = "UTC"
 """The time zone of the days and months of spending caps: the installation's
 (config/settings.py)."""
 
-Family = Literal["shed", "dropped_lines", "damaged_records"]
-"""Requests refused by a busy process; dropped log lines; unreadable records of spools and
-journals."""
+Family = Literal["shed", "dropped_lines", "damaged_records", "content_dropped"]
+"""Requests refused by a busy process; dropped log lines; unreadable records of spools and journals;
+requests missing from the content log."""
 
-ALONE: Final = ("shed", "dropped_lines", "damaged_records")
+ALONE: Final = ("shed", "dropped_lines", "damaged_records", "content_dropped")
 """Totals that belong to no model or channel."""
 
 

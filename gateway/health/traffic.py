@@ -70,6 +70,11 @@ def log_lines_dropped() -> int:
     return _single_total("dropped_lines")
 
 
+def content_dropped() -> int:
+    """Return how many requests are missing from the content log."""
+    return _single_total("content_dropped")
+
+
 def damaged_records() -> int:
     """Return how many records of spools and journals were unreadable."""
     return _single_total("damaged_records")

@@ -126,6 +126,11 @@ class Run:
         session = self._context.session
         return None if session is None else session.id
 
+    @property
+    def model_name(self) -> str:
+        """The model's name in the catalogue, "" for an unknown one."""
+        return self._reader.model_name
+
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Handle a key or a session that has ended: stop the current answer, and admit no further
         attempt.

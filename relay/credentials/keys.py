@@ -29,6 +29,7 @@ from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
+from content.rules.rules import Rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
@@ -72,8 +73,9 @@ class Principal:
     organisation records the addresses of its requests. `limited`: the key, its team, its
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
-    they may use, at version `guards`. `payer` is its organisation and its key, by the numbers of
-    their ids: a UUID's hash is computed in Python each time.
+    they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
+    `payer` is its organisation and its key, by the numbers of their ids: a UUID's hash is computed
+    in Python each time.
     """
 
     key_id: KeyId
@@ -105,6 +107,7 @@ class Principal:
     digest: bytes = b""
     keeps_addresses: bool = False
     multipliers: tuple[Multiplier, ...] = ()
+    log_rules: tuple[Rule, ...] = ()
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -386,6 +389,7 @@ class _KeyPolicy(msgspec.Struct):
     charge_rule: dict[str, Any] | None = None
     keeps_addresses: bool = False
     multipliers: list[Multiplier] = []
+    log_rules: list[Rule] = []
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -424,6 +428,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         digest=digest,
         keeps_addresses=decoded.keeps_addresses,
         multipliers=tuple(decoded.multipliers),
+        log_rules=tuple(decoded.log_rules),
     )
 
 
@@ -504,6 +509,15 @@ _COLUMNS = f"""
                      AND NOT EXISTS (SELECT FROM billing_teamplan own
                                      WHERE own.team_id = key.team_id)
                ), '[]'::jsonb),
+               'log_rules', coalesce((
+                   SELECT json_agg(json_build_array(
+                       rule.scope, rule.subject, rule.keep, rule.share_percent,
+                       rule.retention_hours, rule.callers_may_opt_out))
+                   FROM content_logrule rule
+                   WHERE rule.organisation_id = key.organisation_id AND (
+                       rule.scope IN ('organisation', 'model')
+                       OR rule.scope = 'team' AND rule.subject = key.team_id::text
+                       OR rule.scope = 'key' AND rule.subject = key.id::text)), '[]'::json),
                'budgets', coalesce((
                    SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
                                    ORDER BY budget.id)

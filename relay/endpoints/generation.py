@@ -11,6 +11,7 @@ from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
+from relay.content_log.recorded_answer import RecordedAnswer
 from relay.context.context import RequestContext
 from relay.context.records import record_refusal
 from relay.downstream.error_answers import answer_to
@@ -24,8 +25,9 @@ from relay.operations.sourced_operation import SourcedOperation, about_its_sourc
 from relay.operations.video_operations import Remix
 from relay.requests.body import TooLarge
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
-from relay.requests.headers import read_headers
+from relay.requests.headers import RequestHeaders, read_headers
 from relay.requests.invocation import Invocation
+from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
 from relay.states.background_forms import BACKGROUND_KINDS
 
@@ -67,14 +69,20 @@ async def generate(
             await answer_in_background(request, context, body, headers.idempotency_key)
             return
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
+        recorded: RecordedAnswer | None = None
+        outcome: Outcome | None
+        if request.principal.log_rules:
+            recorded = _recorded(request, context, run, headers, raw)
         if (key := headers.idempotency_key) is None:
             with Registration(request, run, run.leave):
-                await run.answer(raw)
+                outcome = await run.answer(raw)
         else:
             files = b"" if form is None else await form.digest()
-            store, sink = request.life.idempotent_requests, request.sink
+            store, sink = request.life.idempotent_requests, recorded or request.sink
             idempotent = IdempotentRequest(store, context, sink, key, raw, files)
-            await _answer_once(request, context, run, raw, idempotent)
+            outcome = await _answer_once(request, context, run, raw, idempotent)
+        if recorded is not None and outcome is not None:
+            recorded.end(outcome)
     finally:
         if form is not None:
             form.close()
@@ -158,22 +166,38 @@ def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invo
     return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
 
 
+def _recorded(
+    request: Request,
+    context: RequestContext,
+    run: Run | Prompts,
+    headers: RequestHeaders,
+    raw: bytes,
+) -> RecordedAnswer:
+    """Return what keeps the request for the content log, and receives its answer."""
+    log, stores = request.life.content_log, headers.stores
+    recorded = RecordedAnswer(request.sink, context, log, raw, run, stores=stores)
+    context.downstream.sink = recorded
+    return recorded
+
+
 async def _answer_once(
     request: Request,
     context: RequestContext,
     run: Run | Prompts,
     raw: bytes,
     idempotent: IdempotentRequest,
-) -> None:
-    """Answer, or replay the stored answer of an earlier request with the same idempotency key
-    (P5)."""
+) -> Outcome | None:
+    """Answer, or replay the stored answer of an earlier request with the same idempotency key (P5).
+    Return None if nothing was run."""
+    outcome = None
     try:
         with Registration(request, run, idempotent.leave):
             if await idempotent.claim():
                 context.downstream.record(idempotent)
-                await run.answer(raw)
+                outcome = await run.answer(raw)
     finally:
         await idempotent.close()
+    return outcome
 
 
 class Registration:

@@ -54,6 +54,7 @@ class Prompts:
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
+        self._model_name = ""
         self._left = False
         self._revoked: EndReason | None = None
 
@@ -62,6 +63,11 @@ class Prompts:
         self._left = True
         if self._run is not None:
             self._run.leave()
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the catalogue, "" for an unknown one."""
+        return self._model_name if self._run is None else self._run.model_name
 
     @property
     def session_id(self) -> UUID | None:
@@ -131,6 +137,7 @@ class Prompts:
             if self._revoked is not None:
                 self._run.revoke(self._revoked)
             outcome = await self._run.answer(body)
+            self._model_name = self._run.model_name
             self._run = None
             if self._max_cost_nano is not None:
                 self._max_cost_nano -= outcome.charge_nano + outcome.own_nano

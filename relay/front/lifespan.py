@@ -17,6 +17,7 @@ import msgspec
 
 from accounts.key_uses.last_uses import LAST_USES, write_last_uses
 from accounts.keys.sql import count_use
+from gateway.health.sql import Family, add_to_total
 from lib.ids import new_id
 from lib.process.ticks import next_tick
 from lib.vault import Vault
@@ -24,6 +25,7 @@ from relay.answers.background import BackgroundResponses
 from relay.answers.idempotency import IdempotentRequests
 from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.config import RelayConfig
+from relay.content_log.content_log import ContentLog
 from relay.context.context import Parts
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.client_secrets import AuthTokenTerms
@@ -45,7 +47,7 @@ from relay.ledger import admission
 from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.load.load import Load, Turns, count_refused
+from relay.load.load import Load, Turns
 from relay.states.state_store import StateStore
 from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
@@ -93,6 +95,7 @@ class Lifespan:
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
         self.background = BackgroundResponses(states, self.idempotent_requests)
+        self.content_log = ContentLog(self._connections.content_log, vault)
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
@@ -161,7 +164,8 @@ class Lifespan:
                 await self.ledger.join()
                 await self.parts.states.join()
                 await self._write_uses()
-                await self._count_refused()
+                await self.content_log.stop()
+                await self._write_counts()
         self.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
@@ -246,7 +250,7 @@ class Lifespan:
         while True:
             await asyncio.sleep(self.config.last_uses_s)
             await self._write_uses()
-            await self._count_refused()
+            await self._write_counts()
 
     async def _write_uses(self) -> None:
         """Write which keys were used in this process since the last call."""
@@ -259,15 +263,21 @@ class Lifespan:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
 
-    async def _count_refused(self) -> None:
-        """Write the number of requests that were refused because this process was too busy."""
-        refused = self.load.take_refused()
-        if not refused:
-            return
-        try:
-            await self._run_one(count_refused(refused))
-        except DatabaseFailed:
-            self.load.put_back(refused)
+    async def _write_counts(self) -> None:
+        """Write the number of requests that were refused because this process was too busy, and of
+        those that are missing from the content log."""
+        log = self.content_log
+        await self._add_to_total("shed", self.load.take_refused(), self.load.put_back)
+        await self._add_to_total("content_dropped", log.take_dropped(), log.count_dropped)
+
+    async def _add_to_total(
+        self, family: Family, number: int, put_back: Callable[[int], None]
+    ) -> None:
+        if number:
+            try:
+                await self._run_one(add_to_total(family, number))
+            except DatabaseFailed:
+                put_back(number)
 
     async def _share_health(self) -> None:
         """Share what this process knows about the channels, and read what others know: each second
@@ -345,6 +355,8 @@ class _Connections:
             config.dsn, config.database_wait_s, self.ledger.process_id
         )
         self.states = PipelinedConnection(config.dsn, config.database_wait_s)
+        # Opened for the first entry.
+        self.content_log = PipelinedConnection(config.dsn, config.database_wait_s)
 
     async def open(self) -> None:
         for connection in (self.look_ups, self.ledger, self.states):
@@ -355,7 +367,7 @@ class _Connections:
                 connection.open_later()
 
     async def close(self) -> None:
-        for connection in (self.look_ups, self.ledger, self.of_few, self.states):
+        for connection in (self.look_ups, self.ledger, self.of_few, self.states, self.content_log):
             await connection.close()
 
 

@@ -11,9 +11,7 @@ from collections.abc import Set as AbstractSet
 from random import uniform
 from typing import Final
 
-from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
-from relay.database.database import Statement
 from relay.load.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
 from relay.load.turn_order import (
     AHEAD_MAX,
@@ -154,12 +152,6 @@ class Load:
     def put_back(self, refused: int) -> None:
         """Add back refusals that could not be written to the database."""
         self._refused += refused
-
-
-def count_refused(refused: int) -> Statement:
-    """Return the statement that adds refusals to the total of all processes, which
-    `gateway/health/traffic.py` reads."""
-    return add_to_total("shed", refused)
 
 
 class Turns:

@@ -18,6 +18,7 @@ from usage.sessions.sources import CAP_HEADER
 IDEMPOTENCY_KEY: Final = "idempotency-key"
 _KEY_LENGTH_MAX: Final = 128
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
+_STORE_HEADER: Final = "x-weir-store"
 
 
 class RequestHeaders(msgspec.Struct):
@@ -38,6 +39,8 @@ class RequestHeaders(msgspec.Struct):
     app_title: str = ""
     app_address: str = ""
     session_cap_nano: int | None = None
+    # Whether the content log may keep the request.
+    stores: bool = True
     # The headers that name a session.
     session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
@@ -102,6 +105,13 @@ def _read_include_cost(headers: RequestHeaders, value: bytes) -> None:
     headers.include_cost = value.strip().lower() in (b"true", b"1")
 
 
+def _read_store(headers: RequestHeaders, value: bytes) -> None:
+    text = value.strip().lower()
+    if text not in (b"true", b"false"):
+        raise RequestFault("invalid_value", _STORE_HEADER, f"{_STORE_HEADER} must be true or false")
+    headers.stores = text == b"true"
+
+
 def _read_labels(headers: RequestHeaders, value: bytes) -> None:
     headers.labels = read_labels(value)
 
@@ -131,6 +141,7 @@ _READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
     _MAX_COST_HEADER.encode(): _read_max_cost,
     CAP_HEADER.encode(): _read_session_cap,
     b"x-weir-include-cost": _read_include_cost,
+    _STORE_HEADER.encode(): _read_store,
     LABELS_HEADER.encode(): _read_labels,
     DATA_POLICY_HEADER.encode(): _read_data_policy,
     b"x-title": _read_app_title,

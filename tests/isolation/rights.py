@@ -22,7 +22,7 @@ from accounts.models import (
     ServiceAccount,
     Team,
 )
-from accounts.roles.rules import _SHARED, LEAD_ACTIONS, TABLE, TEAM_ACTIONS
+from accounts.roles.rules import _SHARED, CUSTOM_ALONE, LEAD_ACTIONS, TABLE, TEAM_ACTIONS
 from billing.models import Budget
 
 Right = tuple[str, object]
@@ -46,7 +46,8 @@ def rights_of(holder: Holder, teams: frozenset[UUID]) -> frozenset[Right]:
     mine = teams if holder.teams is None else holder.teams
     for action, row in TABLE.items():
         if holder.role == "custom":
-            whole = action in holder.permissions and row.get("owner") == "all"
+            given = action in CUSTOM_ALONE or row.get("owner") == "all"
+            whole = action in holder.permissions and given
             own = whole or action in holder.permissions or f"{action}:own" in holder.permissions
         else:
             whole = row.get(holder.role) == "all"  # type: ignore[call-overload]

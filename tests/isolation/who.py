@@ -164,7 +164,7 @@ class Who:
 
     def _scope_of_role(self, action: Action) -> Scope | None:
         spec = self.spec
-        if spec.viewing and action.startswith(("playground.", "prompts.")):
+        if spec.viewing and action.startswith(("playground.", "prompts.", "content.")):
             return None
         if spec.built_in:
             scope = roles.scope_of(cast(roles.Role, spec.built_in), action)

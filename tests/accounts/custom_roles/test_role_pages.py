@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from accounts.access import access
 from accounts.access.actors import SYSTEM, authority_of
 from accounts.custom_roles import custom_roles
 from accounts.members import members
@@ -9,7 +10,7 @@ from accounts.models import CustomRole, Role
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import GROUPS, WORDS, has_permission, lost, permission_groups
 from lib.ids import id_text
-from tests.support.cast import Cast, member, signed_in
+from tests.support.cast import Cast, actor, member, signed_in
 from tests.support.lists import rows_of
 
 ROLES = "/o/acme/team/roles"
@@ -29,7 +30,9 @@ def test_every_permission_has_its_words() -> None:
 
 def test_role_description_matches_its_permissions() -> None:
     owner, viewer = authority_of(Role.OWNER), authority_of(Role.VIEWER)
-    assert all(line.has for _, lines in permission_groups(owner) for line in lines)
+    lines = [line for _, group in permission_groups(owner) for line in group]
+    missing = [str(line.title) for line in lines if not line.has]
+    assert missing == ["Read contents"]
     assert has_permission(viewer, "usage.read")
     assert has_permission(viewer, "members.read:own")
     assert not has_permission(viewer, "members.read")
@@ -86,3 +89,19 @@ def test_unpermitted_reader_sees_no_editor(people: Cast) -> None:
     assert ann.post(f"{ROLES}/owner", {"name": "x"}).status_code == 403
     role.refresh_from_db()
     assert role.name == "payer"
+
+
+def test_owner_grants_reading_of_contents_that_no_role_has(people: Cast) -> None:
+    """An owner decides who reads, and does not read; an admin cannot grant it."""
+    assert access.scope_of(actor(people.alice, people.acme), "content.read") is None
+    form = {"name": "Reader", "permissions": ["content.read", "requests.read"]}
+    ann = signed_in(member(people.acme, "ann", Role.ADMIN))
+    assert ann.post(f"{ROLES}/new", form).status_code == 422
+    alice = signed_in(people.alice)
+    assert (
+        "disabled" not in text_of(alice.get(f"{ROLES}/new")).split('value="content.read"')[1][:80]
+    )
+    assert alice.post(f"{ROLES}/new", form).status_code == 303
+    role = CustomRole.objects.get()
+    members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    assert access.scope_of(actor(people.bob, people.acme), "content.read") == "all"

@@ -9,6 +9,7 @@ from accounts.roles.rules import (
     Role,
     Scope,
     is_wider,
+    permitted_scope,
     roles_with,
     scope_of,
     scope_within_teams,
@@ -32,6 +33,7 @@ keys.write       a a . . . .
 keys.write_own   o o . o . .
 usage.read       a a a o a a
 requests.read    a a a o a a
+content.read     . . . . . .
 sessions.write   a a . o . a
 balance.read     a a a . . a
 budgets.read     a a a o . a
@@ -125,10 +127,17 @@ OWN = {
 
 
 def test_contents_of_a_custom_role() -> None:
-    """Nothing that no owner has, nor how people sign in; and what a developer has of their own
-    alone also comes alone."""
+    """What an owner has except how people sign in, and what no built-in role has; what a developer
+    has of their own alone also comes alone."""
     whole = {one for one in PERMISSIONS if not one.endswith(":own")}
     owners = {action for role, action, scope in CELLS if role == "owner" and scope is not None}
-    assert whole == owners - {"sign_in.write"}
+    assert whole == owners - {"sign_in.write"} | {"content.read"}
     assert {one for one in PERMISSIONS if one.endswith(":own")} == OWN
     assert len(PERMISSIONS) == len(set(PERMISSIONS))
+
+
+def test_only_a_custom_role_reads_contents() -> None:
+    assert roles_with("content.read") == ()
+    assert permitted_scope(["content.read"], "content.read") == "all"
+    assert permitted_scope(["requests.read"], "content.read") is None
+    assert scope_within_teams("all", "content.read") == "teams"

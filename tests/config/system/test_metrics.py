@@ -23,12 +23,12 @@ from config.system.metrics import metrics_text
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.health.metric_labels import LABELS_MAX, OTHER, Total, limit_names
+from gateway.health.sql import add_to_total
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelReport, Route, TrafficCursor, TrafficTotal
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
-from relay.load.load import count_refused
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.health.test_many_processes import processes
@@ -228,7 +228,7 @@ def test_channels_report_their_state_and_answers(key: Key) -> None:
 def test_rejections_of_busy_processes_are_summed(key: Key) -> None:
     assert scrape()["weir_requests_shed_total"] == {(): 0}
     for refused in (2, 3):
-        statement, parameters = count_refused(refused)
+        statement, parameters = add_to_total("shed", refused)
         with connection.cursor() as cursor:
             cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
     result = scrape()

@@ -1,1 +1,0 @@
-"""The texts of requests and answers, if somebody chose to keep or to guard them."""

@@ -1,0 +1,72 @@
+"""Which requests and answers are kept.
+
+A rule *Keep nothing* that fits always applies. Otherwise the most specific rule does: the key's,
+then the model's, the team's, the organisation's. Of several patterns that fit a model, an exact
+name comes first, then the longest. Without a rule nothing is kept.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+from billing.prices.name_patterns import matches
+
+RETENTION_HOURS_MAX: Final = 8760
+# Texts that are kept for a shorter time are dropped by the hour, others by the day.
+_BY_HOUR_BELOW: Final = 48
+_HOUR: Final = dt.timedelta(hours=1)
+_DAY: Final = dt.timedelta(days=1)
+
+Scope = Literal["organisation", "team", "key", "model"]
+Kept = Literal["everything", "errors", "nothing"]
+_ORDER: Final[tuple[Scope, ...]] = ("key", "model", "team", "organisation")
+
+
+class Rule(NamedTuple):
+    """What is kept of the requests in a scope. `subject` is the id of the team or key, or the name
+    or pattern of the model."""
+
+    scope: Scope
+    subject: str
+    keep: Kept
+    share_percent: int
+    retention_hours: int
+    callers_may_opt_out: bool
+
+
+def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule | None:
+    """Return the rule that applies to a request, one that keeps nothing included."""
+    subjects = {"organisation": "", "team": team, "key": key}
+    fitting = [
+        rule
+        for rule in rules
+        if (
+            matches(rule.subject, model)
+            if rule.scope == "model"
+            else rule.subject == subjects[rule.scope]
+        )
+    ]
+    fitting.sort(key=lambda rule: (rule.keep != "nothing", *_specificity(rule)))
+    return fitting[0] if fitting else None
+
+
+def _specificity(rule: Rule) -> tuple[int, bool, int]:
+    return _ORDER.index(rule.scope), "*" in rule.subject, -len(rule.subject)
+
+
+def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
+    """Return whether a request is kept. `drawn` is a number from 0 to 99, drawn for the request."""
+    if rule.keep == "nothing" or (opted_out and rule.callers_may_opt_out):
+        return False
+    return (failed or rule.keep == "everything") and drawn < rule.share_percent
+
+
+def drop_at(created_at: dt.datetime, retention_hours: int) -> dt.datetime:
+    """Return when the partition of an entry is dropped: at the end of the hour in UTC, or of the
+    day, in which the entry expires."""
+    expires = created_at.astimezone(dt.UTC) + retention_hours * _HOUR
+    if retention_hours < _BY_HOUR_BELOW:
+        start = expires.replace(minute=0, second=0, microsecond=0)
+        return start if start == expires else start + _HOUR
+    start = expires.replace(hour=0, minute=0, second=0, microsecond=0)
+    return start if start == expires else start + _DAY

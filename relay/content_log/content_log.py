@@ -1,0 +1,200 @@
+"""Writes the content log, behind the requests and never in their way.
+
+    settled request --add--> waiting, in memory --one at a time--> sealed --> Postgres
+
+What waits is bounded. A request that finds no room is not kept, and counted.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections import deque
+from contextvars import Context
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from content.data_keys.sealing import new_data_key, owner_of, place_of_entry, place_of_key, seal
+from content.log.kept import Kept, pack
+from content.log.sql import Statement, add_entry, find_data_key, make_partition
+from content.rules.rules import drop_at
+from lib.id_types import RequestId
+from lib.ids import new_id
+from lib.vault import Vault, VaultError
+from relay.credentials.keys import Principal
+from relay.database.database import PipelinedConnection
+from relay.errors import DatabaseAway, DatabaseFailed
+from relay.states.state_store import bytes_of, hex_of
+
+log = logging.getLogger(__name__)
+
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+"""How much may wait in the memory of one process."""
+_BATCH_MAX: Final = 32
+_AGAIN_S: Final = 1.0
+_DATA_KEYS_MAX: Final = 10_000
+
+
+class NewEntry(msgspec.Struct, frozen=True):
+    """A settled request to keep. `at` is the database's time, in Unix seconds."""
+
+    request_id: RequestId
+    principal: Principal
+    session_id: UUID | None
+    model: str
+    dialect: str
+    operation: str
+    status: int
+    at: float
+    retention_hours: int
+    kept: Kept
+
+    @property
+    def size(self) -> int:
+        return len(self.kept.request) + len(self.kept.answer)
+
+
+class _DataKey(msgspec.Struct, frozen=True):
+    id: UUID
+    cipher: AESGCM
+
+
+class ContentLog:
+    """The content log of one process."""
+
+    def __init__(self, connection: PipelinedConnection, vault: Vault) -> None:
+        self._connection = connection
+        self._vault = vault
+        self._waiting = deque[NewEntry]()
+        self._bytes = 0
+        self._dropped = 0
+        self._opened = self._stopping = False
+        self._worker: asyncio.Task[None] | None = None
+        self._data_keys: dict[tuple[UUID, str], _DataKey] = {}
+        self._partitions = set[dt.datetime]()
+
+    def add(self, entry: NewEntry) -> None:
+        """Keep a request, unless too much waits already."""
+        if self._bytes + entry.size > WAITING_BYTES_MAX:
+            self.count_dropped(1)
+            return
+        self._waiting.append(entry)
+        self._bytes += entry.size
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), context=Context())
+
+    def count_dropped(self, number: int) -> None:
+        """Count requests that should have been kept and are not."""
+        self._dropped += number
+
+    def take_dropped(self) -> int:
+        """Return how many requests were not kept since the last call."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    async def stop(self) -> None:
+        """Write what waits, as far as the database is available."""
+        self._stopping = True
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+        await self._connection.close()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+            try:
+                await self._write(batch)
+            except DatabaseAway as error:
+                if self._stopping:
+                    self._drop([*batch, *self._waiting], error)
+                    self._waiting.clear()
+                    break
+                self._waiting.extendleft(reversed(batch))
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            except DatabaseFailed as error:
+                await self._write_each(batch, error)
+            self._bytes -= sum(entry.size for entry in batch)
+        self._worker = None
+
+    async def _write_each(self, batch: list[NewEntry], error: DatabaseFailed) -> None:
+        """Write entries one by one, so that one that the database refuses affects no other."""
+        self._data_keys.clear()
+        self._partitions.clear()
+        for entry in batch:
+            try:
+                await self._write([entry])
+            except DatabaseFailed as failed:
+                error = failed
+                self._drop([entry], error)
+
+    def _drop(self, entries: list[NewEntry], error: Exception) -> None:
+        self.count_dropped(len(entries))
+        log.warning("%d requests are missing from the content log: %s", len(entries), error)
+
+    async def _write(self, batch: list[NewEntry]) -> None:
+        """Raises DatabaseFailed."""
+        if not self._opened:
+            await self._connection.open()
+            self._opened = True
+        statements: list[Statement] = []
+        partitions = set[dt.datetime]()
+        for entry in batch:
+            created_at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
+            dropped_at = drop_at(created_at, entry.retention_hours)
+            if dropped_at not in self._partitions | partitions:
+                partitions.add(dropped_at)
+                statements.append(make_partition(dropped_at.isoformat()))
+            data_key = await self._data_key(entry.principal)
+            statements.append(add_entry(_row(entry, created_at, dropped_at, data_key)))
+        await self._connection.run(statements)
+        self._partitions |= partitions
+
+    async def _data_key(self, principal: Principal) -> _DataKey:
+        """Return the data key of the caller. Raises DatabaseFailed."""
+        organisation = principal.organisation_id
+        owner = owner_of(principal.user_id, principal.key_id)
+        known = self._data_keys.get((organisation, owner))
+        if known is not None:
+            return known
+        id, fresh = new_id(), new_data_key()
+        sealed = hex_of(self._vault.seal_bytes(fresh, place_of_key(id)))
+        *_, rows = await self._connection.run(find_data_key(organisation, owner, id, sealed))
+        stored_id, stored = rows[0]
+        found = UUID(stored_id)
+        try:
+            opened = self._vault.open_bytes(bytes_of(stored), place_of_key(found))
+        except VaultError as error:
+            raise DatabaseFailed(f"the data key {found} does not open") from error
+        if len(self._data_keys) >= _DATA_KEYS_MAX:
+            self._data_keys.clear()
+        data_key = self._data_keys[organisation, owner] = _DataKey(found, AESGCM(opened))
+        return data_key
+
+
+def _row(
+    entry: NewEntry, created_at: dt.datetime, dropped_at: dt.datetime, data_key: _DataKey
+) -> dict[str, object]:
+    principal = entry.principal
+    place = place_of_entry(principal.organisation_id, entry.request_id)
+    expires_at = created_at + dt.timedelta(hours=entry.retention_hours)
+    return {
+        "drop_at": dropped_at.isoformat(),
+        "request": entry.request_id,
+        "created_at": created_at.isoformat(),
+        "expires_at": expires_at.isoformat(),
+        "organisation": principal.organisation_id,
+        "team": principal.team_id,
+        "key": principal.key_id,
+        "user": "" if principal.user_id is None else principal.user_id,
+        "session": entry.session_id or "",
+        "model": entry.model,
+        "dialect": entry.dialect,
+        "operation": entry.operation,
+        "status": entry.status,
+        "data_key": data_key.id,
+        "bytes": entry.size,
+        "sealed": hex_of(seal(data_key.cipher, pack(entry.kept), place)),
+    }

@@ -1,0 +1,158 @@
+"""Keeps what is asked and answered while it passes, if a rule of the content log may keep it."""
+
+from collections.abc import Awaitable
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from content.log.kept import Kept
+from content.rules.rules import Rule, keeps, rule_for
+from lib.id_types import RequestId
+from relay.answers.idempotency import Replayer
+from relay.content_log.content_log import ContentLog, NewEntry
+from relay.context.context import RequestContext
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.requests.outcome import Outcome
+
+HEADER: Final = "x-weir-content-log"
+BYTES_MAX: Final = 8 * 1024 * 1024
+"""The largest request with its answer that is kept."""
+
+
+class RunningRequest(Protocol):
+    """What is known of a request while it runs (`Run`)."""
+
+    @property
+    def model_name(self) -> str: ...
+    @property
+    def session_id(self) -> UUID | None: ...
+
+
+class _Store(msgspec.Struct):
+    store: bool | None = None
+
+
+_store = msgspec.json.Decoder(_Store)
+
+
+class RecordedAnswer:
+    """Passes an answer to its client, and keeps a copy for `end`."""
+
+    def __init__(
+        self,
+        client: Replayer,
+        context: RequestContext,
+        log: ContentLog,
+        raw: bytes,
+        run: RunningRequest,
+        *,
+        stores: bool,
+    ) -> None:
+        """`stores` is False if a header asks that the request is left out."""
+        self._run = run
+        self._client = client
+        self._context = context
+        self._log = log
+        self._raw = raw
+        self._opted_out = not stores or not _may_store(raw)
+        self._drawn = context.request_id.int % 100
+        self._pieces: list[bytes] = []
+        self._size = len(raw)
+        self._content_type = ""
+        self._stream = False
+        self._error = ""
+        # The answer of an earlier request was sent again.
+        self._replayed = False
+
+    def end(self, outcome: Outcome) -> None:
+        """Hand over what was kept, after the request was settled."""
+        rule = self._rule()
+        if rule is None or self._replayed or not self._keeps(rule, failed=outcome.status >= 400):
+            return
+        if self._size > BYTES_MAX:
+            self._log.count_dropped(1)
+            return
+        context, principal = self._context, self._context.principal
+        kept = Kept(
+            self._raw, b"".join(self._pieces), self._content_type, self._stream, self._error
+        )
+        self._log.add(
+            NewEntry(
+                request_id=context.request_id,
+                principal=principal,
+                session_id=self._run.session_id,
+                model=self._run.model_name,
+                dialect=context.invocation.codec.name,
+                operation=context.invocation.operation,
+                status=outcome.status,
+                at=context.snapshot.now(),
+                retention_hours=rule.retention_hours,
+                kept=kept,
+            )
+        )
+
+    def _rule(self) -> Rule | None:
+        principal = self._context.principal
+        return rule_for(
+            principal.log_rules,
+            team=str(principal.team_id),
+            key=str(principal.key_id),
+            model=self._run.model_name,
+        )
+
+    def _keeps(self, rule: Rule, *, failed: bool) -> bool:
+        return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)
+
+    def _announced(self, head: Head) -> Head:
+        """Return the head with a header that says whether the content is kept."""
+        rule = self._rule()
+        kept = rule is not None and not self._replayed and self._keeps(rule, failed=False)
+        notice = (HEADER, "kept" if kept else "not-kept")
+        return msgspec.structs.replace(head, notices=(*head.notices, notice))
+
+    def _keep(self, raw: bytes) -> None:
+        self._size += len(raw)
+        if self._size <= BYTES_MAX:
+            self._pieces.append(raw)
+        else:
+            self._pieces.clear()
+
+    # ---- Replayer
+
+    def replay(self, request_id: RequestId) -> None:
+        self._replayed = True
+        self._client.replay(request_id)
+
+    async def refuse(self, error: ErrorAnswer) -> None:
+        self._error = error.message
+        await self._client.refuse(error)
+
+    async def answer(self, head: Head, raw: bytes) -> None:
+        self._content_type = head.content_type
+        self._keep(raw)
+        await self._client.answer(self._announced(head), raw)
+
+    async def begin(self, head: Head) -> None:
+        self._content_type, self._stream = head.content_type, True
+        await self._client.begin(self._announced(head))
+
+    async def write(self, raw: bytes, *, last: bool) -> None:
+        self._keep(raw)
+        await self._client.write(raw, last=last)
+
+    async def cut(self) -> None:
+        await self._client.cut()
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        self._keep(raw)
+        return self._client.write_now(raw)
+
+
+def _may_store(raw: bytes) -> bool:
+    """Return whether the body lacks OpenAI's `store: false`. A body that cannot be read is refused
+    later."""
+    try:
+        return _store.decode(raw).store is not False
+    except msgspec.DecodeError:
+        return True
