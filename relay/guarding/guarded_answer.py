@@ -125,10 +125,10 @@ class GuardedAnswer:
         elif isinstance(event, End):
             for choice in list(self._open):
                 self._close(choice, shown)
-        elif (choice := getattr(event, "choice", None)) is not None:
-            self._close(choice, shown)
+        elif (of := getattr(event, "choice", None)) is not None:
+            self._close(of, shown)
             if isinstance(event, Finish):
-                for key in [key for key in self._arguments if key[0] == choice]:
+                for key in [key for key in self._arguments if key[0] == of]:
                     self._end_call(ToolCallEnd(*key), shown)
 
     def _feed_text(self, event: Any, shown: list[Event]) -> None:
