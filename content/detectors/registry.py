@@ -29,8 +29,8 @@ class _Words(msgspec.Struct, forbid_unknown_fields=True):
     words: list[str]
 
 
-class _Expression(msgspec.Struct, forbid_unknown_fields=True):
-    expression: str
+class _Expressions(msgspec.Struct, forbid_unknown_fields=True):
+    expressions: list[str]
     ignore_case: bool = False
 
 
@@ -48,7 +48,9 @@ GUARDS: dict[str, Guard] = {
     "secret": Guard(_None, lambda _: SECRETS),
     "private_key": Guard(_None, lambda _: (PRIVATE_KEY,)),
     "words": Guard(_Words, lambda one: words(one.words)),
-    "expression": Guard(_Expression, lambda one: (Expression(one.expression, one.ignore_case),)),
+    "expressions": Guard(
+        _Expressions, lambda one: [Expression(each, one.ignore_case) for each in one.expressions]
+    ),
 }
 
 

@@ -54,9 +54,9 @@ TRUE: list[tuple[str, dict[str, Any], str, list[str]]] = [
      ["\u673a\u5bc6"]),
     ("words", {"words": ["falcon"]}, "\u4f7f\u7528falcon\u65f6", ["falcon"]),
     ("words", {"words": ["c++", "a"]}, "C++ and a", ["C++", "a"]),
-    ("expression", {"expression": r"\bEMP-\d{6}\b"}, "EMP-123456 EMP-1234567 \u00fcEMP-000001",
+    ("expressions", {"expressions": [r"\bEMP-\d{6}\b"]}, "EMP-123456 EMP-1234567 \u00fcEMP-000001",
      ["EMP-123456", "EMP-000001"]),
-    ("expression", {"expression": "ab{1,3}", "ignore_case": True}, "ABBBB ac", ["ABBB"]),
+    ("expressions", {"expressions": ["ab{1,3}"], "ignore_case": True}, "ABBBB ac", ["ABBB"]),
     *(("national_number", {"countries": [country]}, f"it is {number}.", [number])
       for country, number in NUMBERS.items()),
 ]  # fmt: skip
@@ -69,7 +69,7 @@ FALSE: list[tuple[str, dict[str, Any], str]] = [
     ("secret", {}, "api-reference-of-the-client, sk-learn, key_of_the_house, ak-47"),
     ("private_key", {}, "-----BEGIN PUBLIC KEY-----, -----BEGIN CERTIFICATE-----"),
     ("words", {"words": ["ass", "class"]}, "classes, assess, class_of, 9ass"),
-    ("expression", {"expression": "ab{2,3}"}, "ab AB"),
+    ("expressions", {"expressions": ["ab{2,3}"]}, "ab AB"),
     ("national_number", {"countries": list(NUMBERS)}, "1234567890 111111111 2026-11-29 12345"),
 ]  # fmt: skip
 
@@ -101,15 +101,15 @@ def test_a_guard_leaves_alone(guard: str, settings: dict[str, Any], text: str) -
         ("words", {"words": [" "]}),
         ("words", {"words": ["a" * 61]}),
         ("words", {"words": [str(n) for n in range(1_001)]}),
-        ("expression", {"expression": ""}),
-        ("expression", {"expression": "a+"}),
-        ("expression", {"expression": "a{0,3}"}),
-        ("expression", {"expression": "^a"}),
-        ("expression", {"expression": "(a)\\1"}),
-        ("expression", {"expression": "(?<=a)b"}),
-        ("expression", {"expression": "(?i)a"}),
-        ("expression", {"expression": "(a"}),
-        ("expression", {"expression": "(?:a{1,100}){1,100}"}),
+        ("expressions", {"expressions": [""]}),
+        ("expressions", {"expressions": ["a+"]}),
+        ("expressions", {"expressions": ["a{0,3}"]}),
+        ("expressions", {"expressions": ["^a"]}),
+        ("expressions", {"expressions": ["(a)\\1"]}),
+        ("expressions", {"expressions": ["(?<=a)b"]}),
+        ("expressions", {"expressions": ["(?i)a"]}),
+        ("expressions", {"expressions": ["(a"]}),
+        ("expressions", {"expressions": ["(?:a{1,100}){1,100}"]}),
     ],
 )
 def test_settings_that_do_not_fit_raise(guard: str, settings: dict[str, Any]) -> None:

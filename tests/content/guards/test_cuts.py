@@ -23,8 +23,8 @@ EVERYTHING: list[tuple[str, dict[str, Any]]] = [
     ("secret", {}),
     ("private_key", {}),
     ("words", {"words": ["falcon", "project falcon", "\u673a\u5bc6", "c++", "a b"]}),
-    ("expression", {"expression": r"\bEMP-\d{3,6}\b"}),
-    ("expression", {"expression": r"ab(?:cd|c[^x]{1,3}e|.?f){1,3}g?", "ignore_case": True}),
+    ("expressions", {"expressions": [r"\bEMP-\d{3,6}\b"]}),
+    ("expressions", {"expressions": [r"ab(?:cd|c[^x]{1,3}e|.?f){1,3}g?"], "ignore_case": True}),
 ]
 
 
@@ -36,7 +36,7 @@ def rules_for(actions: tuple[Action, ...]) -> list[GuardRule]:
 
 
 ACTIONS: list[tuple[Action, ...]] = [("mask",), ("refuse",), ("mask", "flag"), ("flag", "refuse")]
-TEXTS = [one[2] for one in [*TRUE, *FALSE]]
+TEXTS: list[str] = [*(one[2] for one in TRUE), *(one[2] for one in FALSE)]
 
 
 @pytest.mark.parametrize("actions", ACTIONS)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from accounts.access.actors import SYSTEM
+from content.policies import policies
 from content.rules import log_rules
 from lib.ids import id_text
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
@@ -13,6 +14,14 @@ def _log_rule(world: World, at: Place) -> str:
     return id_text(rule.id)
 
 
+def _policy(world: World, at: Place) -> str:
+    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
+    return id_text(policy.id)
+
+
+POLICY: Final = Kind(
+    "policy", "organisation.write", _policy, wheres=IN_ORGANISATION, of_organisation=True
+)
 LOG_RULE: Final = Kind(
     "rule of the content log",
     "organisation.write",
