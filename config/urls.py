@@ -15,6 +15,7 @@ from config.previews import views as preview_views
 from config.shell import views
 from config.shell.page_paths import PagePaths
 from config.system import views as system_views
+from content import urls as content_urls
 from gateway import urls as gateway_urls
 from lib.extensions.installed import contribute
 from notify import urls as notify_urls
@@ -47,6 +48,7 @@ _PATTERNS: Final[list[URLPattern | URLResolver]] = [
     path("", views.root, name="root"),
     *accounts_urls.urlpatterns,
     *billing_urls.urlpatterns,
+    *content_urls.urlpatterns,
     *notify_urls.urlpatterns,
     *gateway_urls.urlpatterns,
     *playground_urls.urlpatterns,

@@ -61,4 +61,6 @@ def _mask_secrets(value: Any) -> Any:
 
 
 def _id_of(obj: Model) -> str:
-    return id_text(obj.pk) if isinstance(obj.pk, uuid.UUID) else str(obj.pk)
+    # The id is the last part of a composite key: the first is the partition's.
+    id = obj.pk[-1] if isinstance(obj.pk, tuple) else obj.pk
+    return id_text(id) if isinstance(id, uuid.UUID) else str(id)

@@ -58,6 +58,9 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "budget": _("Budget"),
     "budgetraise": _("Increase request"),
     "endedsession": _("Session"),
+    "entry": _("Content log"),
+    "logrule": _("Content log"),
+    "policy": _("Policies"),
     "buyerdetail": _("Billing details"),
     "conversation": _("Chat"),
     "credit": _("Correction"),
@@ -509,6 +512,29 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "report.scheduled": _of("created", _("%(who)s scheduled report %(name)s")),
     "report.ended": _of("removed", _("%(who)s ended report %(name)s")),
     "report.left": _of("changed", _("%(who)s unsubscribed from report %(name)s")),
+    # Content.
+    "content.read": _of(
+        "ran", _("%(who)s read the texts of request %(request)s"), _("%(who)s read kept texts")
+    ),
+    "content.searched": _of("ran", _("%(who)s searched the content log")),
+    "policy.created": _of("created", _("%(who)s created policy %(name)s")),
+    "policy.changed": _of("changed", _("%(who)s changed policy %(name)s")),
+    "policy.removed": _of("removed", _("%(who)s deleted policy %(name)s")),
+    "log_rule.added": _of(
+        "created",
+        _("%(who)s added a rule to the content log for %(subject)s"),
+        _("%(who)s added a rule to the content log"),
+    ),
+    "log_rule.changed": _of(
+        "changed",
+        _("%(who)s changed the content log's rule for %(subject)s"),
+        _("%(who)s changed a rule of the content log"),
+    ),
+    "log_rule.removed": _of(
+        "removed",
+        _("%(who)s deleted the content log's rule for %(subject)s"),
+        _("%(who)s deleted a rule of the content log"),
+    ),
     "note.added": _of("created", _("%(who)s added a note: %(text)s")),
     "note.changed": _of("changed", _("%(who)s changed a note")),
     "note.deleted": _of("removed", _("%(who)s deleted a note: %(text)s")),

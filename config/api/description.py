@@ -26,8 +26,8 @@ from lib.extensions.installed import installed
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _ROOMS: Final = (
-    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib", "notify",
-    "outbox", "playground", "reference", "relay", "usage",
+    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib",
+    "notify", "outbox", "playground", "reference", "relay", "usage",
 )  # fmt: skip
 # They turn classes into the description.
 _LIBRARIES: Final = ("Django", "django-ninja", "pydantic")

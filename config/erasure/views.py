@@ -285,6 +285,7 @@ def _word(name: str) -> str:
         "prompts": gettext("Prompts"),
         "presets": gettext("Presets"),
         "answers": gettext("Kept answers"),
+        "data_keys": gettext("Keys of logged texts"),
         "views": gettext("Saved views"),
         "notes": gettext("Notes on charts"),
         "exports": gettext("Exports"),

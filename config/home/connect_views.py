@@ -11,10 +11,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
-from accounts.access.actors import Actor, person_of
+from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
+from content.rules.log_rules import rule_of_model
+from content.rules.words import rule_text
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
 from gateway.code_examples.example_models import MODEL
 from gateway.code_examples.examples import example_models, is_text_model
@@ -72,6 +74,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
         "system": system,
         "secret": secret,
         "refused": refused,
+        "kept": _kept(actor, model),
         "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
         **_paste_lines(AGENTS[slug], at),
     }
@@ -85,6 +88,13 @@ def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Show the person's first request since the page was opened. The page polls this view."""
     since = request.GET.get("since", "")
     return render(request, "config/home/_connect_request.html", _arrived(actor, since))
+
+
+def _kept(actor: Actor, model: str) -> str:
+    """Return what the content log keeps of the requests of a new key to a model; "" for nothing."""
+    team = access.visible_teams(actor).filter(archived_at=None).first()
+    rule = rule_of_model(organisation_of(actor), team, model)
+    return rule_text(rule) if rule is not None and rule.keep != "nothing" else ""
 
 
 def _paste_lines(agent: Agent, at: Connection) -> dict[str, Any]:

@@ -53,6 +53,7 @@ SCHEDULE: Final = (
     Job("billing.tasks.repay_debts", 5, 90, _("Repay debts")),
     Job("billing.tasks.close_statement_days", 900, 1800, _("Close daily statements")),
     Job("billing.tasks.drop_old", 600, 1200, _("Delete old redemption attempts")),
+    Job("content.tasks.drop_expired", 300, 7200, _("Delete expired texts")),
     Job("notify.tasks.tell", 2, 90, _("Send webhooks and emails")),
     Job("notify.tasks.drop_old", 3600, 7200, _("Delete old events")),
     Job("gateway.tasks.resolve_expired_holds", 5, 90, _("Resolve expired holds")),

@@ -281,6 +281,13 @@ ORGANISATION: Final[Sections] = (
                 ),
             ),
             NavigationPage(
+                "log_rules", _("Content log"), "organisation.write",
+                help="content-log",
+                words=pgettext_lazy(
+                    "search words", "prompts answers texts log keep store retention record"
+                ),
+            ),
+            NavigationPage(
                 "webhooks", _("Webhooks"), "webhooks.read",
                 help="events",
                 words=pgettext_lazy("search words", "hooks callback events slack notify"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from content.detectors.prefixes import beginnings, width_max
+from content.detectors.prefixes import bounded
 
 
 class Match(NamedTuple):
@@ -18,8 +18,10 @@ class Detector(Protocol):
 
     For each text and each continuation of it: what `find` returns that starts before
     `open_from(text)` ends there too, and is the same with the continuation. A detector looks at one
-    character before a match and one after it, not further.
+    character before a match and one after it, not further. No more than `characters_max` wait.
     """
+
+    characters_max: int
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
         """Return the matches that start at `begin` or later, in order, without overlaps."""
@@ -54,14 +56,18 @@ class Pattern:
         end: str = r"\Z",
     ) -> None:
         self.kind = kind
-        self.characters_max = width_max(expression)
+        parts = bounded(expression)
+        self.characters_max = parts.characters_max
         self._judge = judge
         lookbehind = f"(?<![{before}])" if before else ""
         lookahead = f"(?![{after}])" if after else ""
-        self._pattern = compiled(f"{lookbehind}(?:{expression}){lookahead}")
-        self._open = compiled(f"{lookbehind}(?:{beginnings(expression)}){end}")
+        self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
+        self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
+        if self._judge is whole:
+            candidates = self._pattern.finditer(text, begin)
+            return [Match(one.start(), one.end(), self.kind) for one in candidates]
         matches = []
         position = begin
         while candidate := self._pattern.search(text, position):

@@ -4,45 +4,31 @@ The beginnings of `ab[cd]{2}` are ``, `a`, `ab`, `abc`, `abcd`, …: at each ele
 beginning of it, or the whole of it and a beginning of what follows.
 """
 
+import re
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class UnboundedError(ValueError):
-    """The expression has no longest match, or uses what has no beginnings (anchors, references)."""
+    """The expression has no longest match, or contains an anchor, a look around or a reference."""
 
 
-def width_max(expression: str) -> int:
-    """Return how many characters the longest match of `expression` has; raise `re.error` or
-    `UnboundedError`.
-    """
+class Bounded(NamedTuple):
+    whole: str  # the expression in the forms that every engine reads
+    beginnings: str  # matches each beginning of each match, nothing and the whole match too
+    characters_min: int
+    characters_max: int
+
+
+def bounded(expression: str) -> Bounded:
+    """Return what `expression` matches and how it begins; raise `re.error` or `UnboundedError`."""
     tree = parser.parse(expression)
-    _beginnings(list(tree))
-    widest = tree.getwidth()[1]
-    if widest >= op.MAXREPEAT or _unbounded(list(tree)):
-        raise UnboundedError(expression)
-    return int(widest)
-
-
-def beginnings(expression: str) -> str:
-    """Return an expression that matches each beginning of each match of `expression`, nothing and
-    the whole match too.
-    """
-    return _beginnings(list(parser.parse(expression)))
-
-
-def _unbounded(tree: list[Any]) -> bool:
-    for code, value in tree:
-        if code in (op.MAX_REPEAT, op.MIN_REPEAT):
-            if value[1] is op.MAXREPEAT or _unbounded(list(value[2])):
-                return True
-        elif code is op.SUBPATTERN:
-            if _unbounded(list(value[3])):
-                return True
-        elif code is op.BRANCH and any(_unbounded(list(one)) for one in value[1]):
-            return True
-    return False
+    if tree.state.flags & ~re.UNICODE:
+        raise UnboundedError("flags")
+    shortest, longest = tree.getwidth()
+    elements = list(tree)
+    return Bounded(_text(elements), _beginnings(elements), int(shortest), int(longest))
 
 
 def _beginnings(tree: list[Any]) -> str:
@@ -59,7 +45,7 @@ def _beginnings_of_one(code: Any, value: Any) -> str:
         _, most, inner = value
         repeated = _text(list(inner))
         if most is op.MAXREPEAT:
-            raise UnboundedError(repeated)
+            raise UnboundedError("a repeat without a maximum")
         return f"(?:{repeated}){{0,{max(int(most) - 1, 0)}}}{_beginnings(list(inner))}"
     if code is op.SUBPATTERN:
         return _beginnings(list(value[3]))

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from content.detectors.detector import Detector
-from content.detectors.registry import GUARDS
+from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
 
 # A whole answer and a streamed one are both "answer"; so is what a model thinks aloud.
@@ -45,16 +45,14 @@ class _Finding(NamedTuple):
     rule: GuardRule
 
 
-def detector(rule: GuardRule) -> Detector:
+def detectors_of(rule: GuardRule) -> Sequence[Detector]:
     """Return what finds for `rule`; raise `ValueError` where its settings do not fit."""
-    return _detector(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
+    return _detectors(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
 
 
 @lru_cache(1_000)
-def _detector(guard: str, settings: bytes) -> Detector:
-    if guard not in GUARDS:
-        raise ValueError(f"There is no guard {guard!r}.")
-    return GUARDS[guard](msgspec.json.decode(settings))
+def _detectors(guard: str, settings: bytes) -> Sequence[Detector]:
+    return make_detectors(guard, msgspec.json.decode(settings))
 
 
 def check(rules: Sequence[GuardRule], place: Place, text: str, masks: Masks) -> Checked:
@@ -71,7 +69,9 @@ class Held:
     """
 
     def __init__(self, rules: Sequence[GuardRule], place: Place, masks: Masks) -> None:
-        self._detectors = [(rule, detector(rule)) for rule in rules if place in rule.places]
+        self._detectors = [
+            (rule, one) for rule in rules if place in rule.places for one in detectors_of(rule)
+        ]
         self._masks = masks
         self._text = ""  # from one character before what waits
         self._begin = 0  # where in it what waits begins

@@ -6,10 +6,15 @@ from typing import Final
 Statement = tuple[str, Mapping[str, object]]
 
 
-def find_data_key(organisation: object, owner: str, id: object, sealed: str) -> list[Statement]:
+def find_data_key(
+    organisation: object, owner: str, user: object, id: object, sealed: str
+) -> list[Statement]:
     """Return the statements that create the data key of an owner who has none, and read it. The
-    last one returns its id and its sealed bytes."""
-    row = {"organisation": organisation, "owner": owner, "id": id, "sealed": sealed}
+    last one returns its id and its sealed bytes; nothing if the person has left meanwhile, as an
+    erased one has."""
+    row = {
+        "organisation": organisation, "owner": owner, "user": user, "id": id, "sealed": sealed,
+    }  # fmt: skip
     return [(_CREATE_KEY, row), (_READ_KEY, row)]
 
 
@@ -24,7 +29,11 @@ def add_entry(row: Mapping[str, object]) -> Statement:
 
 _CREATE_KEY: Final = """
     INSERT INTO content_datakey (id, organisation_id, owner, sealed)
-    VALUES (%(id)s::uuid, %(organisation)s::uuid, %(owner)s, %(sealed)s::bytea)
+    SELECT %(id)s::uuid, %(organisation)s::uuid, %(owner)s, %(sealed)s::bytea
+    WHERE %(user)s = '' OR EXISTS (
+        SELECT FROM accounts_membership member
+        WHERE member.organisation_id = %(organisation)s::uuid
+          AND member.user_id = nullif(%(user)s, '')::bigint)
     ON CONFLICT (organisation_id, owner) DO NOTHING"""
 _READ_KEY: Final = """
     SELECT id, sealed FROM content_datakey

@@ -35,6 +35,7 @@ from accounts.secrets.key_ring import seal_key
 from accounts.sessions import sessions
 from billing.models import BudgetRaise
 from billing.seals.rewrites import rewrite_sealed
+from content.data_keys.data_keys import destroy_data_keys
 from gateway.models import AnnouncementDismissal
 from lib import clock
 from notify.models import Delivery
@@ -184,8 +185,11 @@ def _delete_prompts(erasure: Erasure) -> Counts:
 
 
 def _delete_content(erasure: Erasure) -> Counts:
-    """Delete content that is kept for later requests, and that of media tasks."""
-    return {"answers": sum(_replace_in_rows(text, erasure) for text in _CONTENT)}
+    """Delete content that is kept for later requests, and that of media tasks. What the content log
+    keeps is sealed with keys that are destroyed."""
+    keys = destroy_data_keys(erasure.user, erasure.organisation)
+    answers = sum(_replace_in_rows(text, erasure) for text in _CONTENT)
+    return {"answers": answers, "data_keys": keys}
 
 
 def _delete_usage(erasure: Erasure) -> Counts:

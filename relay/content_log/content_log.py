@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 from collections import deque
 from contextvars import Context
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 """How much may wait in the memory of one process."""
 _BATCH_MAX: Final = 32
+_BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+# What an entry takes beside its texts.
+_ENTRY_BYTES: Final = 2048
+# Above this size, a text is packed and sealed in another thread.
+_SEAL_HERE_MAX: Final = 64 * 1024
 _AGAIN_S: Final = 1.0
 _DATA_KEYS_MAX: Final = 10_000
 
@@ -48,12 +54,13 @@ class NewEntry(msgspec.Struct, frozen=True):
     operation: str
     status: int
     at: float
+    epoch: int
     retention_hours: int
     kept: Kept
 
     @property
     def size(self) -> int:
-        return len(self.kept.request) + len(self.kept.answer)
+        return _ENTRY_BYTES + len(self.kept.request) + len(self.kept.answer)
 
 
 class _DataKey(msgspec.Struct, frozen=True):
@@ -74,6 +81,7 @@ class ContentLog:
         self._worker: asyncio.Task[None] | None = None
         self._data_keys: dict[tuple[UUID, str], _DataKey] = {}
         self._partitions = set[dt.datetime]()
+        self._epoch = -1
 
     def add(self, entry: NewEntry) -> None:
         """Keep a request, unless too much waits already."""
@@ -103,7 +111,7 @@ class ContentLog:
 
     async def _work(self) -> None:
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+            batch = self._next_batch()
             try:
                 await self._write(batch)
             except DatabaseAway as error:
@@ -118,6 +126,13 @@ class ContentLog:
                 await self._write_each(batch, error)
             self._bytes -= sum(entry.size for entry in batch)
         self._worker = None
+
+    def _next_batch(self) -> list[NewEntry]:
+        batch, size = [self._waiting.popleft()], 0
+        while self._waiting and len(batch) < _BATCH_MAX and size < _BATCH_BYTES_MAX:
+            batch.append(self._waiting.popleft())
+            size += batch[-1].size
+        return batch
 
     async def _write_each(self, batch: list[NewEntry], error: DatabaseFailed) -> None:
         """Write entries one by one, so that one that the database refuses affects no other."""
@@ -147,13 +162,22 @@ class ContentLog:
             if dropped_at not in self._partitions | partitions:
                 partitions.add(dropped_at)
                 statements.append(make_partition(dropped_at.isoformat()))
-            data_key = await self._data_key(entry.principal)
-            statements.append(add_entry(_row(entry, created_at, dropped_at, data_key)))
+            data_key = await self._data_key(entry)
+            if data_key is None:
+                continue
+            row = partial(_row, entry, created_at, dropped_at, data_key)
+            here = entry.size <= _SEAL_HERE_MAX
+            statements.append(add_entry(row() if here else await asyncio.to_thread(row)))
         await self._connection.run(statements)
         self._partitions |= partitions
 
-    async def _data_key(self, principal: Principal) -> _DataKey:
-        """Return the data key of the caller. Raises DatabaseFailed."""
+    async def _data_key(self, entry: NewEntry) -> _DataKey | None:
+        """Return the data key of the caller, None if the person has left. Raises DatabaseFailed."""
+        principal = entry.principal
+        if entry.epoch != self._epoch:
+            # Who was erased and came back has another key.
+            self._epoch = entry.epoch
+            self._data_keys.clear()
         organisation = principal.organisation_id
         owner = owner_of(principal.user_id, principal.key_id)
         known = self._data_keys.get((organisation, owner))
@@ -161,7 +185,11 @@ class ContentLog:
             return known
         id, fresh = new_id(), new_data_key()
         sealed = hex_of(self._vault.seal_bytes(fresh, place_of_key(id)))
-        *_, rows = await self._connection.run(find_data_key(organisation, owner, id, sealed))
+        user = "" if principal.user_id is None else principal.user_id
+        statements = find_data_key(organisation, owner, user, id, sealed)
+        *_, rows = await self._connection.run(statements)
+        if not rows:
+            return None
         stored_id, stored = rows[0]
         found = UUID(stored_id)
         try:

@@ -87,6 +87,7 @@ class RecordedAnswer:
                 operation=context.invocation.operation,
                 status=outcome.status,
                 at=context.snapshot.now(),
+                epoch=context.snapshot.epoch,
                 retention_hours=rule.retention_hours,
                 kept=kept,
             )

@@ -165,6 +165,8 @@ class Lifespan:
                 await self.parts.states.join()
                 await self._write_uses()
                 await self.content_log.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_WAIT_S):
                 await self._write_counts()
         self.ledger.close_spool()
         for task in self._tasks:

@@ -31,8 +31,8 @@ from stack.wheels.sources import commit, copy_sources
 
 PACKAGE = "weir_hub"
 ROOMS = (
-    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib", "notify",
-    "outbox", "playground", "reference", "relay", "usage",
+    "accounts", "billing", "config", "content", "dialects", "extensions", "gateway", "lib",
+    "notify", "outbox", "playground", "reference", "relay", "usage",
 )  # fmt: skip
 # The files of stack/ that an installation needs; the others are only for clones.
 STACK = (

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
+from content.models import LogRule
 from gateway.models import Announcement, ModelAlias, ModelRule, OwnKey
 from lib.ids import id_text
 from notify.models import WebhookEndpoint
@@ -42,7 +43,7 @@ MAKES: Final = {
     "alias_add", "announcement_publish", "bill_new", "budget_create", "catalogue_ignore",
     "catalogue_update", "channel_copy", "channel_key_add", "channel_new", "channel_prices_set",
     "code_batch_create", "connect", "credit_create", "document_note", "document_payment",
-    "exchange_rate_add", "export_start", "invite", "key_create", "limit_create",
+    "exchange_rate_add", "export_start", "invite", "key_create", "limit_create", "log_rule_create",
     "model_rule_add", "note_new", "operator_alert_create", "organisation_add_member",
     "organisation_create", "plan_create", "plan_member", "project_create", "provider_key_add",
     "raise_create", "redeem", "role_create", "service_account_create",
@@ -51,7 +52,7 @@ MAKES: Final = {
 }  # fmt: skip
 DOES: Final = {
     "code_kill", "domains_confirm", "domains_unconfirm", "finding_acknowledge",
-    "invitation_resend", "key_revoke", "key_rotate", "member_erase", "member_remove",
+    "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase", "member_remove",
     "organisation_archive", "organisation_suspend", "own_erasure", "payment_confirm",
     "person_erase", "person_reset_factors", "price_withdraw", "provider_key_remove",
     "provider_key_rotate", "report_leave", "role_remove", "route_preview", "subscription",
@@ -160,6 +161,7 @@ def _address(path: str, w: World) -> str:
         "alias": ModelAlias.objects.last(),
         "announcement": Announcement.objects.last(),
         "own_key": OwnKey.objects.last(),
+        "log_rule": LogRule.objects.last(),
         "rule": ModelRule.objects.last(),
         "view": SavedView.objects.last(),
         "bob": w.membership, "account": w.account, "budget": w.budget, "channel": w.channel,

@@ -42,7 +42,7 @@ PAGES: Final = (
     "announcements", "billing", "bills", "budgets", "catalogue", "channels", "codes", "credits",
     "documents", "embeddings", "exchange_rates", "explore", "exports", "findings", "gallery",
     "health", "history", "holds", "images", "installation_settings", "invitations", "invoices",
-    "keys", "limits", "margin", "midjourney", "model_rules", "models", "models_admin", "music",
+    "keys", "limits", "log_rules", "margin", "midjourney", "model_rules", "models", "models_admin", "music",
     "operator_alerts", "organisation_prices", "payments", "price_proposals", "prices", "pricing",
     "prompts", "provider_keys", "raises", "realtime", "requests", "reviews", "service_accounts",
     "sessions", "shadow_traffic", "speech", "status", "subscription", "subscription_plans",

@@ -24,6 +24,8 @@ from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
 from accounts.secrets import key_lookup
 from billing.limits import budgets
+from content.rules.log_rules import kept_by
+from content.rules.words import rule_text
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, toast
 from lib.ids import id_text
@@ -377,6 +379,18 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return answer_table(request, state, source, templates, context, make)
 
 
+def _kept(actor: Actor, key: Key) -> dict[str, Any]:
+    """Return what the content log keeps of the key's requests, and where the actor changes that."""
+    rule = kept_by(key.organisation, key.team, key).rule
+    writes = access.scope_of(actor, "organisation.write") is not None
+    own = rule is not None and rule.scope == "key"
+    return {
+        "kept": rule_text(rule),
+        "may_keep": writes and not own and key.revoked_at is None,
+        "log_rules_href": reverse("log_rules", args=[slug_of(actor)]) if writes else "",
+    }
+
+
 def _about(actor: Actor, key: Key) -> dict[str, Any]:
     """Return what the key may do, and what the actor may do with the key."""
     own = list(budgets.budgets_of_keys(actor, [key]).values())
@@ -384,6 +398,7 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
     living = key.revoked_at is None
     return {
         "settings": effective_settings(actor, key=key),
+        **_kept(actor, key),
         "key": key,
         "id": id_text(key.id),
         "badge": badge_of(key),

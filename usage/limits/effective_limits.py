@@ -17,6 +17,8 @@ from billing.limits.words import charge_rule_words
 from billing.models import Budget, BudgetScope
 from billing.price_plans.price_plans import price_plan_in_force
 from billing.prices.words import multiplier_words
+from content.rules.log_rules import kept_by
+from content.rules.words import SCOPES, rule_text
 from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
@@ -75,6 +77,7 @@ def effective_settings(
         *_labels(levels),
         *_models(organisation, team, member, key),
         *_content(organisation, key),
+        *_content_log(organisation, team, key),
         *_data(organisation, key),
         *_charge_rule(organisation),
     ]
@@ -157,6 +160,15 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
         return
     hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
     yield Setting(title, gettext("Organisation"), hours)
+
+
+def _content_log(
+    organisation: Organisation, team: Team | None, key: Key | None
+) -> Iterator[Setting]:
+    title, kept = gettext("Content log"), kept_by(organisation, team, key)
+    yield Setting(title, SCOPES[kept.rule.scope] if kept.rule else "", rule_text(kept.rule))
+    for rule in kept.of_models:
+        yield Setting(title, SCOPES[rule.scope], f"{rule.subject}: {rule_text(rule)}")
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:

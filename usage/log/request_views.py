@@ -39,6 +39,7 @@ from notify.deliveries.deliveries import hook_of
 from notify.models import DeliveryState
 from notify.webhooks.views import STATES
 from usage.filters import filters
+from usage.log.conversation_views import conversation_context
 from usage.models import SettleAs
 from usage.records.counted_meters import tokens_of
 from usage.requests import receipts, words
@@ -141,6 +142,7 @@ def _detail(
         "outcome": _outcome(row),
         "rid": id_text(row.request_id),
         "zone": zone.key,
+        **conversation_context(actor, id_text(row.request_id)),
         "refresh_url": request.get_full_path(),
         "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
         "asked_model": visible_detail.requested_model_if_replaced,

@@ -20,6 +20,7 @@ from billing.models import WalletSetting
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
+from content.rules import log_rules
 from gateway.aliases import aliases
 from gateway.model_entries import entries
 from gateway.models import Route
@@ -227,6 +228,13 @@ EDITED: Final[Mapping[str, Edited]] = {
     ),
     "limit_organisation": Edited(
         "/o/acme/limits/organisation", False, lambda w: _update(w.people.acme, **LIMITS)
+    ),
+    "log_rule_edit": Edited(
+        "/o/acme/content-log/{log_rule}/edit", False,
+        lambda w: log_rules.add_rule(
+            w.alice, w.people.acme, scope="model", subject="m-*", keep="errors",
+            share_percent=33, retention_hours=7,
+        ),
     ),
     "limit": Edited("/o/acme/limits/team/core", False, lambda w: _update(w.people.core, **LIMITS)),
     "budget_edit": Edited(

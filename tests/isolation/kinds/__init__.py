@@ -3,10 +3,10 @@ is said there too."""
 
 from typing import Final
 
-from tests.isolation.kinds import accounts, billing, gateway, notify, playground, usage
+from tests.isolation.kinds import accounts, billing, content, gateway, notify, playground, usage
 from tests.isolation.world import Kind
 
-_ROOMS: Final = (accounts, notify, billing, usage, gateway, playground)
+_ROOMS: Final = (accounts, notify, billing, content, usage, gateway, playground)
 KINDS: Final = [
     value for room in _ROOMS for value in vars(room).values() if isinstance(value, Kind)
 ]

@@ -1,0 +1,96 @@
+"""Forms of the content log's rules."""
+
+from typing import Any, Final, cast
+
+from django import forms
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts.access.actors import Actor, slug_of
+from accounts.keys.choices import key_names, team_names
+from content.models import Keep, LogRule, LogScope
+from content.rules.log_rules import FIELDS, RETENTION_HOURS, SUBJECT_MAX
+from content.rules.rules import RETENTION_HOURS_MAX
+from content.rules.words import KEEPS, SCOPES, SUBJECT_HINTS
+from lib.forms.picker import Choice, PickText
+from lib.numbers.whole_numbers import WholeNumberField
+
+_HOURS_IN_DAY: Final = 24
+_UNITS: Final = [("24", _("days")), ("1", _("hours"))]
+
+
+class RuleForm(forms.Form):
+    """What a rule says."""
+
+    keep = forms.ChoiceField(
+        label=_("Keep"),
+        choices=list(KEEPS.items()),
+        initial=Keep.EVERYTHING,
+        help_text=_("“Nothing” always applies, whatever other rules say."),
+    )
+    retention = WholeNumberField(
+        label=_("Keep for"), min_value=1, initial=RETENTION_HOURS // _HOURS_IN_DAY
+    )
+    unit = forms.ChoiceField(label=_("Unit"), choices=_UNITS)
+    share_percent = WholeNumberField(
+        label=_("Share of requests (%)"), min_value=1, max_value=100, initial=100
+    )
+    callers_may_opt_out = forms.BooleanField(
+        label=_("Requests can ask not to be kept"),
+        required=False,
+        initial=True,
+        help_text=_("By the header x-weir-store: false, or by store: false of OpenAI's API."),
+    )
+
+    @classmethod
+    def of(cls, rule: LogRule, data: Any) -> "RuleForm":
+        """Return the form with a rule's current values."""
+        hours = rule.retention_hours
+        unit = _HOURS_IN_DAY if hours % _HOURS_IN_DAY == 0 else 1
+        initial = {name: getattr(rule, name) for name in FIELDS}
+        return cls(data, initial={**initial, "retention": hours // unit, "unit": str(unit)})
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("retention") and data.get("unit"):
+            hours = data["retention"] * int(data["unit"])
+            if hours > RETENTION_HOURS_MAX:
+                days = RETENTION_HOURS_MAX // _HOURS_IN_DAY
+                self.add_error("retention", _("The longest time is %(n)s days.") % {"n": days})
+            data["retention_hours"] = hours
+        return data
+
+    def said(self) -> dict[str, Any]:
+        """Return what the rule is to say, by the names of FIELDS."""
+        return {name: self.cleaned_data[name] for name in FIELDS}
+
+
+class NewRuleForm(RuleForm):
+    """A new rule: what it applies to, and what it says."""
+
+    scope = forms.ChoiceField(
+        label=_("Applies to"),
+        choices=list(SCOPES.items()),
+        widget=forms.Select(attrs={"autofocus": True}),
+    )
+    subject = forms.CharField(
+        label=_("Name"), required=False, max_length=SUBJECT_MAX, widget=PickText(beside="scope")
+    )
+    field_order = ("scope", "subject")
+
+    def __init__(self, *args: Any, actor: Actor, **over: Any) -> None:
+        super().__init__(*args, **over)
+        picker = cast(PickText, self.fields["subject"].widget)
+        picker.url = reverse("log_rule_subject_choices", args=[slug_of(actor)])
+        names = {LogScope.TEAM: team_names, LogScope.KEY: key_names}.get(self["scope"].value())
+
+        def describe(values: Any) -> list[Choice]:
+            known = names(actor, values) if names else {}
+            return [Choice(value, known.get(value, value)) for value in values]
+
+        picker.describe = describe
+
+    @property
+    def subjects(self) -> list[tuple[str, Any, Any]]:
+        """What the subject of each scope is called and how it is given."""
+        return [(scope, SCOPES[scope], hint) for scope, hint in SUBJECT_HINTS.items()]

@@ -1,0 +1,241 @@
+"""Reads and writes of the content log's rules: what is kept of whose requests, and for how long.
+
+Relays apply a change at once. It changes what is kept from then on: what was kept before stays
+until its own retention ends.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Key, KeyKind, Organisation, Team
+from content.models import Keep, LogRule, LogScope
+from content.rules.rules import RETENTION_HOURS_MAX, Rule, rule_for
+from lib.ids import id_text, parse_id
+from lib.refusal import Refused
+
+RULES_MAX: Final = 500
+SUBJECT_MAX: Final = 200
+RETENTION_HOURS: Final = 168
+"""The retention of a new rule, if none is given."""
+FIELDS: Final = ("keep", "share_percent", "retention_hours", "callers_may_opt_out")
+"""What a rule says, and what can be changed of it."""
+
+
+class RuleRefused(Refused):
+    """The rule is not valid."""
+
+
+def visible_rules(actor: Actor) -> QuerySet[LogRule]:
+    """Return the rules of the organisation, newest first."""
+    access.require(actor, "organisation.write")
+    rules = LogRule.objects.filter(organisation=organisation_of(actor))
+    return rules.select_related("organisation", "created_by").order_by("-id")
+
+
+def access_rule(actor: Actor, id: str) -> LogRule:
+    """Return one rule of the organisation. Raises Http404."""
+    return access.get_by_id(visible_rules(actor), id)
+
+
+def find_subject(actor: Actor, scope: str, subject: str) -> str:
+    """Return the stored subject of a rule from its name: a team's slug or a key's id. The name or
+    pattern of a model is stored as it is. Raises RuleRefused if the actor's organisation has no
+    such subject."""
+    if scope == LogScope.ORGANISATION:
+        return ""
+    row: Team | Key | None = None
+    if scope == LogScope.TEAM:
+        row = access.visible_teams(actor).filter(slug=subject, archived_at=None).first()
+    elif scope == LogScope.KEY:
+        id = parse_id(subject)
+        keys = access.visible_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
+        row = keys.filter(id=id).first() if id else None
+    elif _is_pattern(subject):
+        return subject
+    if row is None:
+        raise RuleRefused("subject", _missing(scope))
+    return str(row.id)
+
+
+def _is_pattern(text: str) -> bool:
+    whole = 0 < len(text) <= SUBJECT_MAX and text.isprintable()
+    return whole and not any(one.isspace() for one in text)
+
+
+def _missing(scope: str) -> str:
+    if scope == LogScope.TEAM:
+        return gettext("This team does not exist.")
+    if scope == LogScope.KEY:
+        return gettext("This API key does not exist.")
+    return gettext("Enter the name of a model, or a pattern such as gpt-*, without spaces.")
+
+
+def add_rule(
+    actor: Actor,
+    organisation: Organisation,
+    *,
+    scope: str,
+    subject: str = "",
+    keep: str = Keep.EVERYTHING,
+    share_percent: int = 100,
+    retention_hours: int = RETENTION_HOURS,
+    callers_may_opt_out: bool = True,
+) -> LogRule:
+    """Add a rule. `subject` is as `find_subject` returns it. Raises RuleRefused, also if the
+    subject has a rule."""
+    rule = LogRule(
+        organisation=organisation,
+        scope=scope,
+        subject=subject,
+        keep=keep,
+        share_percent=share_percent,
+        retention_hours=retention_hours,
+        callers_may_opt_out=callers_may_opt_out,
+        created_by=actor.user,
+    )
+    _check(rule)
+    with transaction.atomic():
+        if LogRule.objects.filter(organisation=organisation).count() >= RULES_MAX:
+            text = gettext("There are %(n)s rules. Delete some first.") % {"n": RULES_MAX}
+            raise RuleRefused("subject", text)
+        try:
+            with transaction.atomic():
+                rule.save(force_insert=True)
+        except IntegrityError as error:
+            text = gettext("There is already a rule for this. Change that one.")
+            raise RuleRefused("subject", text, already_exists=True) from error
+        audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **_said(rule))
+        bump_epoch()
+    return rule
+
+
+def change_rule(actor: Actor, rule: LogRule, **values: Any) -> LogRule:
+    """Change what a rule says. `values` are among FIELDS. Raises RuleRefused."""
+    with transaction.atomic():
+        locked = LogRule.objects.select_for_update(of=("self",)).get(id=rule.id)
+        before = _said(locked)
+        for name in FIELDS:
+            setattr(locked, name, values.get(name, before[name]))
+        _check(locked)
+        after = _said(locked)
+        if after != before:
+            locked.save(update_fields=FIELDS)
+            changed = [name for name in FIELDS if before[name] != after[name]]
+            audit.record(
+                actor, locked.organisation, "log_rule.changed", locked, **_named(locked),
+                before={name: before[name] for name in changed},
+                after={name: after[name] for name in changed},
+            )  # fmt: skip
+            bump_epoch()
+    return locked
+
+
+def remove_rule(actor: Actor, rule: LogRule) -> None:
+    """Remove a rule. What was kept by it stays until its retention ends."""
+    with transaction.atomic():
+        locked = LogRule.objects.select_for_update().filter(id=rule.id).first()
+        if locked is None:
+            return
+        said = {**_named(locked), **_said(locked)}
+        audit.record(actor, locked.organisation, "log_rule.removed", locked, **said)
+        locked.delete()
+        bump_epoch()
+
+
+def _check(rule: LogRule) -> None:
+    if not 1 <= rule.share_percent <= 100:
+        raise RuleRefused("share_percent", gettext("The share must be between 1 and 100 %."))
+    if not 1 <= rule.retention_hours <= RETENTION_HOURS_MAX:
+        text = gettext("The retention must be between 1 and %(hours)s hours.")
+        raise RuleRefused("retention_hours", text % {"hours": RETENTION_HOURS_MAX})
+
+
+def _named(rule: LogRule) -> dict[str, object]:
+    return {"scope": rule.scope, "subject": rule.subject}
+
+
+def _said(rule: LogRule) -> dict[str, Any]:
+    return {name: getattr(rule, name) for name in FIELDS}
+
+
+class KeptBy(NamedTuple):
+    """What is kept of requests. `rule` applies to models that have no rule of their own; None keeps
+    nothing. `of_models` are the rules of models."""
+
+    rule: Rule | None
+    of_models: list[Rule]
+
+
+def kept_by(organisation: Organisation, team: Team | None = None, key: Key | None = None) -> KeptBy:
+    """Return what is kept of the requests of a key, of a team, or of the organisation."""
+    rules = stored_rules(organisation)
+    of_models = [rule for rule in rules if rule.scope == "model"]
+    return KeptBy(_applying(rules, team, key, ""), of_models)
+
+
+def stored_rules(organisation: Organisation) -> list[Rule]:
+    """Return the rules of an organisation."""
+    return [_value(row) for row in LogRule.objects.filter(organisation=organisation).order_by("id")]
+
+
+def rule_of_model(organisation: Organisation, team: Team | None, model: str) -> Rule | None:
+    """Return the rule that applies to requests of a team to a model, by a key without a rule."""
+    return _applying(stored_rules(organisation), team, None, model)
+
+
+def _applying(rules: list[Rule], team: Team | None, key: Key | None, model: str) -> Rule | None:
+    ids = [str(row.id) if row else "" for row in (team, key)]
+    return rule_for(rules, team=ids[0], key=ids[1], model=model)
+
+
+def _value(row: LogRule) -> Rule:
+    return Rule(
+        row.scope,  # type: ignore[arg-type]
+        row.subject,
+        row.keep,  # type: ignore[arg-type]
+        row.share_percent,
+        row.retention_hours,
+        row.callers_may_opt_out,
+    )
+
+
+def subject_names(rules: Sequence[LogRule]) -> dict[UUID, str]:
+    """Return what people call the subject of each rule, by the rule's id."""
+    teams = Team.objects.in_bulk(_ids(rules, LogScope.TEAM))
+    keys = Key.objects.in_bulk(_ids(rules, LogScope.KEY))
+    names = {
+        **{(LogScope.TEAM, str(id)): team.name for id, team in teams.items()},
+        **{(LogScope.KEY, str(id)): key.name for id, key in keys.items()},
+    }
+    return {
+        rule.id: names.get((LogScope(rule.scope), rule.subject), rule.subject)
+        or rule.organisation.name
+        for rule in rules
+    }
+
+
+def given_subjects(rules: Sequence[LogRule]) -> dict[UUID, str]:
+    """Return the subject of each rule as `find_subject` takes it, by the rule's id."""
+    teams = Team.objects.in_bulk(_ids(rules, LogScope.TEAM))
+    slugs = {str(id): team.slug for id, team in teams.items()}
+    given = {}
+    for rule in rules:
+        given[rule.id] = rule.subject
+        if rule.scope == LogScope.TEAM:
+            given[rule.id] = slugs.get(rule.subject, rule.subject)
+        elif rule.scope == LogScope.KEY:
+            given[rule.id] = id_text(UUID(rule.subject))
+    return given
+
+
+def _ids(rules: Sequence[LogRule], scope: LogScope) -> list[UUID]:
+    return [UUID(rule.subject) for rule in rules if rule.scope == scope]

@@ -1,0 +1,155 @@
+"""Rules of the content log: who writes them, by page and API, and what is recorded (P12)."""
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import AuditEvent, Epoch, Role
+from content.models import LogRule
+from content.rules import log_rules
+from content.rules.log_rules import RuleRefused
+from lib.ids import id_text
+from tests.billing.credits.test_operator_api import api_of, post
+from tests.support.cast import Cast, actor, make_key, member, signed_in
+from tests.support.lists import rows_of
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/o/acme/content-log"
+FORM = {
+    "scope": "organisation", "subject": "", "keep": "everything", "retention": "7", "unit": "24",
+    "share_percent": "100", "callers_may_opt_out": "on",
+}  # fmt: skip
+
+
+def epoch() -> int:
+    return Epoch.objects.get().n
+
+
+def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    assert "No text is kept" in browser.get(PAGE).content.decode()
+    before = epoch()
+    assert browser.post(f"{PAGE}/new", FORM).status_code == 303
+    assert epoch() > before
+    rule = LogRule.objects.get()
+    assert (rule.keep, rule.retention_hours, rule.share_percent) == ("everything", 168, 100)
+    assert rule.callers_may_opt_out
+    assert rows_of(browser, PAGE) == ["Acme Organisation Every request 7 days 100 % Yes"]
+    edit = f"{PAGE}/{id_text(rule.id)}/edit"
+    changed = {"keep": "errors", "retention": "6", "unit": "1", "share_percent": "20"}
+    before = epoch()
+    assert browser.post(edit, changed).status_code == 303
+    assert epoch() > before
+    assert rows_of(browser, PAGE) == ["Acme Organisation Only requests that fail 6 hours 20 % No"]
+    assert 'value="6"' in browser.get(edit).content.decode()
+    assert browser.post(f"{PAGE}/{id_text(rule.id)}/remove").status_code == 303
+    assert not LogRule.objects.exists()
+    events = AuditEvent.objects.filter(action__startswith="log_rule.").order_by("id")
+    assert [event.action for event in events] == [
+        "log_rule.added", "log_rule.changed", "log_rule.removed",
+    ]  # fmt: skip
+    assert events[1].detail["before"]["retention_hours"] == 168
+    assert events[1].detail["after"]["keep"] == "errors"
+
+
+def test_team_key_and_model_are_named_by_the_caller(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci")
+    api = api_of(people, "alice")
+    bodies = [
+        ({"scope": "team", "subject": "core"}, str(people.core.id)),
+        ({"scope": "key", "subject": id_text(key.id)}, str(key.id)),
+        ({"scope": "model", "subject": "gpt-*"}, "gpt-*"),
+    ]
+    for body, stored in bodies:
+        answer = post(api, "/content-log/rules", body)
+        assert answer.status_code == 201, answer.content
+        assert answer.json()["subject"] == body["subject"]
+        assert LogRule.objects.latest("id").subject == stored
+    names = [row["subject_name"] for row in api.get("/api/v1/content-log/rules").json()["items"]]
+    assert names == ["gpt-*", "ci", people.core.name]
+    found = signed_in(people.alice).get(f"{PAGE}/_f/subjects?scope=key&q=ci").content.decode()
+    assert id_text(key.id) in found
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"scope": "team", "subject": "nowhere"}, 422, "subject"),
+        ({"scope": "key", "subject": "nothing"}, 422, "subject"),
+        ({"scope": "model", "subject": "two words"}, 422, "subject"),
+        ({"scope": "model", "subject": ""}, 422, "subject"),
+        ({"scope": "organisation", "share_percent": 0}, 422, "share_percent"),
+        ({"scope": "organisation", "retention_hours": 8761}, 422, "retention_hours"),
+        ({"scope": "user"}, 422, "scope"),
+    ],
+)
+def test_rule_that_fits_nothing_is_rejected(
+    people: Cast, body: dict[str, object], status: int, param: str
+) -> None:
+    answer = post(api_of(people, "alice"), "/content-log/rules", body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+    assert not LogRule.objects.exists()
+
+
+def test_key_of_another_organisation_is_unknown(people: Cast) -> None:
+    """P12"""
+    team = people.stranger.teams.get()
+    key, _ = make_key(team, "theirs")
+    body = {"scope": "key", "subject": id_text(key.id)}
+    assert post(api_of(people, "alice"), "/content-log/rules", body).status_code == 422
+
+
+def test_second_rule_for_one_subject_is_rejected(people: Cast) -> None:
+    api = api_of(people, "alice")
+    assert post(api, "/content-log/rules", {"scope": "organisation"}).status_code == 201
+    assert post(api, "/content-log/rules", {"scope": "organisation"}).status_code == 409
+    again = signed_in(people.alice).post(f"{PAGE}/new", FORM)
+    assert again.status_code == 422
+    assert "already a rule" in again.content.decode()
+
+
+def test_api_changes_and_deletes_a_rule(people: Cast) -> None:
+    api = api_of(people, "alice")
+    added = post(api, "/content-log/rules", {"scope": "organisation"}).json()
+    path = f"/api/v1/content-log/rules/{added['id']}"
+    changed = api.patch(path, {"keep": "nothing"}, content_type="application/json")
+    assert (changed.json()["keep"], changed.json()["retention_hours"]) == ("nothing", 168)
+    assert api.get(path).json()["keep"] == "nothing"
+    assert api.delete(path).status_code == 204
+    assert api.get(path).status_code == 404
+
+
+def test_only_owners_see_and_write_rules(people: Cast) -> None:
+    """P12"""
+    rule = log_rules.add_rule(SYSTEM, people.acme, scope="organisation")
+    pages = [PAGE, f"{PAGE}/new", f"{PAGE}/{id_text(rule.id)}/edit", f"{PAGE}/_f/subjects"]
+    ann, bob = signed_in(member(people.acme, "ann", Role.ADMIN)), signed_in(people.bob)
+    for page in pages:
+        assert ann.get(page).status_code == 403
+        assert bob.get(page).status_code == 403
+        assert signed_in(people.charlie).get(page).status_code == 404
+    assert bob.post(f"{PAGE}/{id_text(rule.id)}/remove").status_code == 403
+    members.set_member(people.stranger, people.charlie.email, Role.OWNER, actor=SYSTEM)
+    there = f"/o/{people.stranger.slug}/content-log/{id_text(rule.id)}/edit"
+    assert signed_in(people.charlie).get(there).status_code == 404
+    assert LogRule.objects.get().keep == "everything"
+
+
+def test_rule_of_the_key_comes_before_others(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci")
+    assert log_rules.kept_by(people.acme, people.core, key).rule is None
+    log_rules.add_rule(SYSTEM, people.acme, scope="organisation", keep="errors")
+    log_rules.add_rule(SYSTEM, people.acme, scope="key", subject=str(key.id), retention_hours=3)
+    rule = log_rules.kept_by(people.acme, people.core, key).rule
+    assert rule is not None
+    assert (rule.scope, rule.retention_hours) == ("key", 3)
+
+
+def test_rules_are_limited_in_number(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rules, "RULES_MAX", 1)
+    log_rules.add_rule(SYSTEM, people.acme, scope="organisation")
+    with pytest.raises(RuleRefused):
+        log_rules.add_rule(
+            actor(people.alice, people.acme), people.acme, scope="model", subject="m"
+        )

@@ -1,0 +1,31 @@
+"""Whatever of content an address names: rules of the content log."""
+
+from typing import Final
+
+from accounts.access.actors import SYSTEM
+from content.policies import policies
+from content.rules import log_rules
+from lib.ids import id_text
+from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
+
+
+def _log_rule(world: World, at: Place) -> str:
+    rule = log_rules.add_rule(SYSTEM, at.organisation, scope="model", subject=f"model-{at.word}")
+    return id_text(rule.id)
+
+
+def _policy(world: World, at: Place) -> str:
+    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
+    return id_text(policy.id)
+
+
+POLICY: Final = Kind(
+    "policy", "organisation.write", _policy, wheres=IN_ORGANISATION, of_organisation=True
+)
+LOG_RULE: Final = Kind(
+    "rule of the content log",
+    "organisation.write",
+    _log_rule,
+    wheres=IN_ORGANISATION,
+    of_organisation=True,
+)

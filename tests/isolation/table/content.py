@@ -1,0 +1,33 @@
+"""The lines of content: the content log's rules."""
+
+from typing import Final
+
+from tests.isolation.kinds.content import LOG_RULE, POLICY
+from tests.isolation.table.route import Route, at, sends
+
+_NEW: Final = {"scope": "model", "subject": "made-*"}
+
+PAGES: Final[dict[str, Route]] = {
+    "log_rules": at("organisation.write"),
+    "log_rule_create": at(
+        "organisation.write",
+        body=sends(**_NEW, keep="errors", retention="1", unit="24", share_percent="10"),
+    ),
+    "log_rule_subject_choices": at("organisation.write"),
+    "log_rule_edit": at("organisation.write", LOG_RULE),
+    "log_rule_remove": at("organisation.write", LOG_RULE),
+}
+
+OPERATIONS: Final[dict[str, Route]] = {
+    "GET /content-log/rules": at("organisation.write"),
+    "POST /content-log/rules": at("organisation.write", body=sends(**_NEW)),
+    "GET /content-log/rules/{id}": at("organisation.write", LOG_RULE),
+    "PATCH /content-log/rules/{id}": at("organisation.write", LOG_RULE),
+    "DELETE /content-log/rules/{id}": at("organisation.write", LOG_RULE),
+    "GET /policies": at("organisation.write"),
+    "POST /policies": at("organisation.write", body=sends(name="Made", rules=[])),
+    "GET /policies/{id}": at("organisation.write", POLICY),
+    "PATCH /policies/{id}": at("organisation.write", POLICY),
+    "DELETE /policies/{id}": at("organisation.write", POLICY),
+    "POST /policies/{id}/try": at("organisation.write", POLICY, body=sends(text="a")),
+}
