@@ -18,7 +18,7 @@ This module reads no clock and no random numbers: the ids and times of an answer
 the caller's `request_id` and `received_at`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
@@ -52,6 +52,8 @@ __all__ = [
     "translate",
     "write_error",
 ]
+
+Change = Callable[[Sequence[Event]], tuple[list[Event], list[Event]]]
 
 _CUT: Final = ("F14", "F24")
 
@@ -189,11 +191,13 @@ class StreamTranslator:
     `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
     stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
     decoder, None for the decoder itself. `tool_names` are the client's names of tools, by those in
-    the answer.
+    the answer. `change` returns the events that the client gets instead of those of the answer, and
+    those that the steps have.
     """
 
     __slots__ = (
-        "_model", "_open_choices", "_pairs", "_source", "_tool_names", "decoder", "encoder"
+        "_change", "_model", "_open_choices", "_pairs", "_source", "_tool_names", "decoder",
+        "encoder",
     )  # fmt: skip
 
     def __init__(
@@ -204,6 +208,7 @@ class StreamTranslator:
         model: str = "",
         source: StepDecoder | None = None,
         tool_names: Mapping[str, str] = MappingProxyType({}),
+        change: Change | None = None,
     ) -> None:
         # Knows whether the answer is complete.
         self.decoder = decoder
@@ -213,6 +218,7 @@ class StreamTranslator:
         self._pairs = Pairs()
         self._model = model
         self._tool_names = tool_names
+        self._change = change
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that a chunk completes."""
@@ -237,7 +243,10 @@ class StreamTranslator:
         events = self._pairs.join(step.events)
         if self._tool_names:
             events = restore_names(events, self._tool_names)
-        pieces = [self._encode(event) for event in events]
+        shown: Sequence[Event] = events
+        if self._change is not None:
+            shown, events = self._change(events)
+        pieces = [self._encode(event) for event in shown]
         return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
 
     def _encode(self, event: Event) -> bytes:

@@ -22,9 +22,9 @@ RelayError
   · SpoolUnusable          the disk cannot store anything
 
 Errors that a client gets for its request are RequestFault (`dialects/errors/errors.py`) and its
-subclasses LimitReached, UsedUp, MethodNotAllowed, TooLarge, ResponseMissing, SecretRefused and
-SignedRequest. `relay/downstream/error_answers.py` maps all of these to answers. An error with
-attributes of its own is defined where it is raised.
+subclasses LimitReached, UsedUp, GuardRefused, MethodNotAllowed, TooLarge, ResponseMissing,
+SecretRefused and SignedRequest. `relay/downstream/error_answers.py` maps all of these to answers.
+An error with attributes of its own is defined where it is raised.
 """
 
 

@@ -60,6 +60,7 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "endedsession": _("Session"),
     "entry": _("Content log"),
     "logrule": _("Content log"),
+    "policy": _("Policies"),
     "buyerdetail": _("Billing details"),
     "conversation": _("Chat"),
     "credit": _("Correction"),
@@ -523,6 +524,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         "ran", _("%(who)s read the texts of request %(request)s"), _("%(who)s read kept texts")
     ),
     "content.searched": _of("ran", _("%(who)s searched the content log")),
+    "policy.created": _of("created", _("%(who)s created policy %(name)s")),
+    "policy.changed": _of("changed", _("%(who)s changed policy %(name)s")),
+    "policy.removed": _of("removed", _("%(who)s deleted policy %(name)s")),
     "log_rule.added": _of(
         "created",
         _("%(who)s added a rule to the content log for %(subject)s"),

@@ -1,5 +1,15 @@
 """Models of content: one file for each noun."""
 
 from content.models.log import DataKey, Entry, Keep, LogRule, LogScope
+from content.models.policies import Policy, PolicyAssignment, PolicyScope
 
-__all__ = ("DataKey", "Entry", "Keep", "LogRule", "LogScope")
+__all__ = (
+    "DataKey",
+    "Entry",
+    "Keep",
+    "LogRule",
+    "LogScope",
+    "Policy",
+    "PolicyAssignment",
+    "PolicyScope",
+)

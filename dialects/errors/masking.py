@@ -7,8 +7,11 @@ from typing import Any
 WHAT_CHARACTERS_MAX = 500
 _VALUE_CHARACTERS_MAX = 64
 # Prefixes of providers' keys; the last characters alone would already identify one.
+KEY_PREFIXES = (
+    "sk", "pk", "rk", "gsk", "xai", "hf", "r8", "tgp", "nvapi", "pplx", "ak", "key", "api"
+)  # fmt: skip
 _KEY = re.compile(
-    r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
+    rf"(?:\b(?:{'|'.join(KEY_PREFIXES)})[-_](?=[\w-]*\d)[\w-]{{8,}}"
     r"|\b(?:sk-|ek_)[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
 )
 # Matches only at the start of a word: trying every position would take seconds for a long word, and

@@ -47,6 +47,13 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "content_filtered": ErrorHelp(
         _("The provider blocked the prompt."), _("Change the prompt, or try another model.")
     ),
+    "guard_refused": ErrorHelp(
+        _(
+            "A guard of a policy of the key rejected a text. The code in the error is the guard's "
+            "own."
+        ),
+        _("Leave out what the guard looks for. The key's page lists its policies."),
+    ),
     "provider_rejected": ErrorHelp(
         _("The provider rejected the request. The message comes from the provider."),
         _(

@@ -258,6 +258,9 @@ class AttemptEnd:
     def _ending(self, outcome: Outcome, bill: Bill, fault: str) -> Ending:
         price, cost = self._usage_meter.prices.price, self._usage_meter.prices.cost
         own = self._admitted.hold.own is not None
+        flags = (*bill.flags, fault) if fault else bill.flags
+        if self._context.guarding is not None:
+            flags = (*flags, *self._context.guarding.flags)
         return Ending(
             final=True,
             status=outcome.status,
@@ -271,7 +274,7 @@ class AttemptEnd:
             ttft_ms=outcome.ttft_ms,
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
-            flags=(*bill.flags, fault) if fault else bill.flags,
+            flags=flags,
             cost_nano=0 if own else self._usage_meter.cost_nano(bill),
             price_version_id=None if price is None else PriceVersionId(price.id),
             cost_version_id=None if cost is None else CostVersionId(cost.id),

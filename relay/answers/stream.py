@@ -27,7 +27,12 @@ from relay.answers.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.answers.cost_in_answer import last_with_cost
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
-from relay.downstream.error_answers import answer_behind_content, failure_inside
+from relay.downstream.error_answers import (
+    answer_behind_content,
+    answer_refused,
+    failure_inside,
+)
+from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill, UsageMeter
 from relay.preparation.prepared import PreparedRequest
@@ -94,7 +99,7 @@ class Forwarding:
 # The chunks of a stream -----------------------------------------------------------------------
 
 
-_LAST: Final = (End, UpstreamError, Broken)
+_LAST: Final = (End, UpstreamError, Broken, Refused)
 
 
 class StreamChunks:
@@ -344,7 +349,11 @@ class StreamRelay:
         source = prepared.untagging(decoder, facts.choices)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
-        return StreamTranslator(decoder, encoder, facts.choices, model, source, prepared.tool_names)
+        guarding = context.guarding
+        change = None if guarding is None else GuardedAnswer(guarding).change
+        return StreamTranslator(
+            decoder, encoder, facts.choices, model, source, prepared.tool_names, change
+        )
 
     # ---- between two chunks
 
@@ -357,6 +366,8 @@ class StreamRelay:
         if isinstance(last, Broken):
             await self._write(chunks.pieces)
             raise upstream_failure(last.fault)
+        if isinstance(last, Refused):
+            return await self._end_refused(last)
         if not chunks.committed:
             if isinstance(last, UpstreamError):
                 raise failure_inside(last)
@@ -411,6 +422,20 @@ class StreamRelay:
         outcome = self._end.settle(answer, self._end.bill_so_far(), failure.fault)
         self._probe.failed(failure)
         await self._write(pieces, last=True)
+        return outcome
+
+    async def _end_refused(self, refused: Refused) -> Outcome:
+        """End an answer that a guard refuses. What was produced is charged."""
+        chunks, downstream = self._chunks, self._context.downstream
+        chunks.note(chunks.events)
+        error = answer_refused(refused.message, refused.code)
+        outcome = self._end.settle(error, self._end.bill_so_far())
+        self._probe.good()
+        if self.committed:
+            frame = self._reader.fail(error.kind, error.message)
+            await self._write([*chunks.pieces, frame], last=True)
+        elif not downstream.client_gone:
+            await downstream.refuse(error)
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:

@@ -23,7 +23,9 @@ from relay.answers.accepted_video import begin_task
 from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
 from relay.answers.picture_links import LinkedPicture, expiry, picture_link
-from relay.downstream.error_answers import failure_inside
+from relay.downstream.error_answers import answer_to, failure_inside
+from relay.guarding.guarded_answer import GuardedAnswer
+from relay.guarding.guarding import GuardRefused
 from relay.media_tasks.video_order import AcceptedTask
 from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange
@@ -216,7 +218,13 @@ class WholeRelay:
         if prepared.request is not None:
             if prepared.tool_names:
                 events = restore_names(events, prepared.tool_names)
-            answer, model = fold(events), prepared.traits.requested_model
+            shown = events
+            if (guarding := self._context.guarding) is not None:
+                try:
+                    shown = GuardedAnswer(guarding).whole(events)
+                except GuardRefused as refused:
+                    return await self._refuse(refused, counting)
+            answer, model = fold(shown), prepared.traits.requested_model
             if model:
                 answer = msgspec.structs.replace(answer, model=model)
             raw = self._context.invocation.codec.write_answer(answer, prepared.request)
@@ -224,6 +232,17 @@ class WholeRelay:
             self._state.note(events)
         bill = self._usage_meter.bill(counting, self._end.measured)
         return await self._deliver(bill, raw, fault=fault)
+
+    async def _refuse(self, refused: GuardRefused, counting: Counting) -> Outcome:
+        """Refuse an answer. What was produced is charged."""
+        context, error = self._context, answer_to(refused)
+        bill = self._usage_meter.bill(counting, self._end.measured)
+        context.deadline.stop()
+        outcome = self._end.settle(error, bill)
+        self._probe.good()
+        if not context.downstream.client_gone:
+            await context.downstream.refuse(error)
+        return outcome
 
     async def _deliver(
         self, bill: Bill, raw: bytes, content_type: str = JSON, *, fault: str = ""

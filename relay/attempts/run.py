@@ -46,6 +46,8 @@ from relay.downstream.error_answers import (
 )
 from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseFailed
+from relay.guarding.guarding import Guarding
+from relay.guarding.operations import check_operation
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
@@ -180,6 +182,9 @@ class Run:
         try:
             facts = counter.read(raw, invocation.target)
             check_nested_names(raw)
+            if context.principal.guard_rules:
+                guarding = Guarding(context.principal.guard_rules)
+                facts = counter.read(guarding.check_request(facts.body), invocation.target)
             model = self._find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
@@ -238,10 +243,25 @@ class Run:
         continued = context.invocation.codec.continuation_of(facts)
         continuation = None if continued is None else await continue_request(context, continued)
         self._find_session(facts, continuation)
+        if context.principal.guard_rules:
+            facts = self._guard(facts, continuation)
         await self._find_channels(facts, continuation)
         if not context.snapshot.shadowed:
             return None
         return partial(_shadow_facts, facts, continuation)
+
+    def _guard(self, facts: Facts, continuation: Continuation | None) -> Facts:
+        """Return the facts of the body that guards let through. Raises RequestFault."""
+        context = self._context
+        self._find_model(facts.model)
+        guarding = context.guarding = Guarding(context.principal.guard_rules)
+        invocation = context.invocation
+        check_operation(guarding, invocation.operation, facts, is_chat=invocation.unary is None)
+        if continuation is None:
+            return self._reader.read_facts(guarding.check_request(facts.body))
+        portable = continuation.portable_facts()
+        continuation.send(continuation.read(guarding.check_request(portable.body)))
+        return facts
 
     async def _find_channels(self, facts: Facts, continuation: Continuation | None) -> None:
         """Raises RequestFault, ChannelsOut, DatabaseAway."""

@@ -13,6 +13,7 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import Downstream, Sink
+from relay.guarding.guarding import Guarding
 from relay.health.channel_health import Health
 from relay.load.load import Turns
 from relay.requests.invocation import Invocation
@@ -94,7 +95,7 @@ class Parts:
 
 class RequestContext:
     """One request of one principal. Immutable, except for the state of `downstream` and `deadline`,
-    and for `session` and `prompt`, which the body may name. `AdmittedAttempt` has what an
+    and for `session`, `prompt` and `guarding`, which need the body. `AdmittedAttempt` has what an
     admission adds. `response_id` is the id of a response that runs in the background, "" for other
     answers."""
 
@@ -102,6 +103,7 @@ class RequestContext:
         "began",
         "deadline",
         "downstream",
+        "guarding",
         "invocation",
         "options",
         "parts",
@@ -139,6 +141,8 @@ class RequestContext:
         self.options = options
         self.session = options.session
         self.prompt: PromptUse | None = None
+        # The guards of the request; None if its key has none, and before its body is read.
+        self.guarding: Guarding | None = None
         self.request_id = request_id
         self.response_id = response_id
         self.source: Source = source

@@ -29,6 +29,7 @@ from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
+from content.guards.guard import GuardRule
 from content.rules.rules import Rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
@@ -108,6 +109,7 @@ class Principal:
     keeps_addresses: bool = False
     multipliers: tuple[Multiplier, ...] = ()
     log_rules: tuple[Rule, ...] = ()
+    guard_rules: tuple[GuardRule, ...] = ()
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -390,6 +392,7 @@ class _KeyPolicy(msgspec.Struct):
     keeps_addresses: bool = False
     multipliers: list[Multiplier] = []
     log_rules: list[Rule] = []
+    guard_rules: list[GuardRule] = []
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -429,6 +432,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         keeps_addresses=decoded.keeps_addresses,
         multipliers=tuple(decoded.multipliers),
         log_rules=tuple(decoded.log_rules),
+        guard_rules=tuple(decoded.guard_rules),
     )
 
 

@@ -5,6 +5,7 @@
     RequestFault: an invalid request               its kind and parameter
       LimitReached                                   with the wait, and the rest of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
+      GuardRefused                                   400 with the guard's own code
       MethodNotAllowed                               405 with the methods that the path has
     ChannelsOut: no channel is available           429 or 503, with the wait (`channels_out.py`)
     UpstreamFailed, by attempt                     the last one, or one that the contract prefers
@@ -39,6 +40,7 @@ from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.errors import DatabaseFailed
+from relay.guarding.guarding import GuardRefused
 from relay.health.channels_out import ChannelsOut, jittered
 from relay.requests.invocation import Invocation
 from relay.requests.sessions import Session
@@ -92,6 +94,8 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
     answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)
     if isinstance(error, UsedUp):
         return answer._replace(budget_id=error.budget_id)
+    if isinstance(error, GuardRefused):
+        return answer._replace(code=error.code)
     if isinstance(error, MethodNotAllowed):
         return answer._replace(allow=error.allow)
     if not isinstance(error, LimitReached):
@@ -123,6 +127,11 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
     """Return the error that ends a stream which was already begun."""
     return ErrorAnswer(failure.kind, failure.status, failure.message)
+
+
+def answer_refused(message: str, code: str) -> ErrorAnswer:
+    """Return the error that ends an answer which a guard refuses."""
+    return ErrorAnswer("guard_refused", KINDS["guard_refused"].status, message, code=code)
 
 
 def failure_inside(error: UpstreamError) -> UpstreamFailed:

@@ -107,6 +107,7 @@ class Continuation:
         "_previous",
         "_referred",
         "_response_id",
+        "_sent",
         "_states",
         "facts",
         "previous_id",
@@ -139,6 +140,8 @@ class Continuation:
         # The session of its answer, if it names none and continues nothing.
         self._opens = opens
         self.previous_id = own_facts.previous_response_id
+        # What is sent in place of the request as received, None if that is.
+        self._sent: ContinuedFacts | None = None
         # The session of the request itself, which requests that continue its answer inherit.
         self.session: Session | None = None
         # Computed from everything that the model will read.
@@ -170,13 +173,15 @@ class Continuation:
 
     def facts_for(self, channel_id: str) -> ContinuedFacts:
         """Return the facts for a channel of the same dialect."""
+        if self._sent is not None:
+            return self._sent
         earlier, referred = self._earlier, self._referred
         made_at = {kept.channel for kept in (earlier, *referred.values()) if kept is not None}
         if made_at <= {channel_id}:
             if earlier is None or not earlier.provider_id:
                 return self._own_facts
             known = msgspec.json.encode(earlier.provider_id)
-            return self._read(self._own_facts.body.splice({self._previous: known}))
+            return self.read(self._own_facts.body.splice({self._previous: known}))
         before = [] if earlier is None else self._states.make_portable(earlier.conversation)
         return self._with(before, self._states.make_references_portable(referred))
 
@@ -185,6 +190,8 @@ class Continuation:
         nothing; None if only its provider has the content of the input.
         """
         own = self._own_facts
+        if self._sent is not None:
+            return self.read(self._sent.body.splice({"store": b"false"}))
         if own.compact or any(own.body.value(name) is not None for name in _ELSEWHERE):
             return None
         before = [] if self._earlier is None else self._earlier.conversation
@@ -192,7 +199,20 @@ class Continuation:
             self._states.make_portable(before),
             self._states.make_references_portable(self._referred),
         )
-        return self._read(whole.body.splice({"store": b"false"}))
+        return self.read(whole.body.splice({"store": b"false"}))
+
+    def portable_facts(self) -> ContinuedFacts:
+        """Return the facts of the request with its whole conversation, which any channel reads."""
+        before = [] if self._earlier is None else self._earlier.conversation
+        return self._with(
+            self._states.make_portable(before),
+            self._states.make_references_portable(self._referred),
+        )
+
+    def send(self, facts: ContinuedFacts) -> None:
+        """Send these facts to every channel, none of which is asked for what it stored. The
+        conversation is stored as the client has it."""
+        self._sent = self.facts = facts
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
         """Return the states to store for the answer; `stored_at` is the channel that has it too, or
@@ -219,9 +239,10 @@ class Continuation:
         return [State(self._kind, name, content), *items]
 
     def _with(self, items: Sequence[msgspec.Raw], referred: Referred) -> ContinuedFacts:
-        return self._read(self._states.continue_body(self._own_facts.body, items, referred))
+        return self.read(self._states.continue_body(self._own_facts.body, items, referred))
 
-    def _read(self, raw: bytes) -> ContinuedFacts:
+    def read(self, raw: bytes) -> ContinuedFacts:
+        """Return the facts of a body in the request's dialect. Raises RequestFault."""
         facts: ContinuedFacts = self._codec.read(raw, _NO_TARGET)
         return facts
 

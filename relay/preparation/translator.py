@@ -52,6 +52,7 @@ from lib.network.egress import EgressPolicy
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext
 from relay.errors import DatabaseFailed
+from relay.guarding.operations import GUARDED
 from relay.operations.unary import Exchange, Passing, UnaryFacts
 from relay.operations.video_callbacks import add_callback
 from relay.preparation.continuation import Continuation
@@ -239,6 +240,11 @@ class RequestTranslator:
         facts = self._facts if continuation is None else continuation.facts_for(channel.id)
         traits, openai = capabilities.traits, codec.name == "openai"
         headers = passed_headers(channel, codec, invocation.headers)
+        request: ChatRequest | None = None
+        guarding = self._context.guarding
+        if guarding is not None and guarding.reads_answers and operation in GUARDED:
+            # The bytes are forwarded, and the answer is decoded.
+            request = msgspec.structs.replace(self._neutral_request(), stream=stream)
         if headers:
             quirks = codec.fit_headers(facts, quirks, dict(headers))
             headers = codec.forwarded_headers(headers)
@@ -253,9 +259,11 @@ class RequestTranslator:
                 self._requested_model(model),
                 thinks=capabilities.may_think,
                 think_tags=openai and _TAGS in traits,
-                normalises_usage=openai and _OUTSIDE in traits,
+                normalises_usage=openai and _OUTSIDE in traits and request is None,
+                seals=request is not None,
                 thoughts=_THOUGHT_RULE in capabilities.flags,
             ),
+            request=request,
         )
 
     async def _quirks(self, client: Codec[Any], destination: _Destination) -> Quirks:

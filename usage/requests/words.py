@@ -134,6 +134,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "invalid_value": _("A parameter had a value that is not allowed"),
     "context_length_exceeded": _("The request was longer than the model's context"),
     "content_filtered": _("The provider blocked the content"),
+    "guard_refused": _("A guard rejected the content"),
     "provider_rejected": _("The provider rejected the request as invalid"),
     "unsupported_capability": _("The model does not support what was requested"),
     "thread_unsupported": _("Provider threads are not supported here"),

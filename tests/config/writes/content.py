@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from content.models import LogRule
+from content.guards.guard import GuardRule
+from content.models import LogRule, Policy
+from content.policies import policies
 from content.rules import log_rules
 from tests.config.writes.world import World, Writes
 
@@ -13,11 +15,37 @@ def log_rule(w: World) -> LogRule:
     return known or log_rules.add_rule(w.alice, w.people.acme, scope="organisation")
 
 
+_RULE: Final = GuardRule("email", {}, ["request"], "mask", "no_email")
+
+
+def policy(w: World) -> Policy:
+    """The policy that there is, or a new one."""
+    known = Policy.objects.filter(organisation=w.people.acme).first()
+    return known or policies.create_policy(w.alice, w.people.acme, name="People", rules=[])
+
+
 BEFORE: Final[Writes] = {
+    "content.policies.policies.change_policy": policy,
+    "content.policies.policies.remove_policy": policy,
     "content.rules.log_rules.change_rule": log_rule,
     "content.rules.log_rules.remove_rule": log_rule,
 }
 WRITES: Final[Writes] = {
+    "content.policies.policies.create_policy": lambda w: policies.create_policy(
+        w.alice,
+        w.people.acme,
+        name="People",
+        rules=[_RULE],
+        assigned=[policies.Assigned("organisation")],
+    ),
+    "content.policies.policies.change_policy": lambda w: policies.change_policy(
+        w.alice,
+        policy(w),
+        name="Persons",
+        rules=[_RULE],
+        assigned=[policies.Assigned("organisation")],
+    ),
+    "content.policies.policies.remove_policy": lambda w: policies.remove_policy(w.alice, policy(w)),
     "content.rules.log_rules.add_rule": lambda w: log_rules.add_rule(
         w.alice, w.people.acme, scope="team", subject=str(w.people.core.id)
     ),

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Final
 
 from accounts.access.actors import SYSTEM
+from content.policies import policies
 from content.rules import log_rules
 from lib import clock
 from lib.ids import id_text
@@ -24,6 +25,16 @@ def _entry(world: World, at: Place) -> str:
 
 
 ENTRY: Final = Kind("entry of the content log", "content.read", _entry)
+
+
+def _policy(world: World, at: Place) -> str:
+    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
+    return id_text(policy.id)
+
+
+POLICY: Final = Kind(
+    "policy", "organisation.write", _policy, wheres=IN_ORGANISATION, of_organisation=True
+)
 LOG_RULE: Final = Kind(
     "rule of the content log",
     "organisation.write",

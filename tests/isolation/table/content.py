@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.isolation.kinds.content import LOG_RULE
+from tests.isolation.kinds.content import LOG_RULE, POLICY
 from tests.isolation.table.route import Route, at, sends
 
 _NEW: Final = {"scope": "model", "subject": "made-*"}
@@ -24,4 +24,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "PATCH /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "DELETE /content-log/rules/{id}": at("organisation.write", LOG_RULE),
+    "GET /policies": at("organisation.write"),
+    "POST /policies": at("organisation.write", body=sends(name="Made", rules=[])),
+    "GET /policies/{id}": at("organisation.write", POLICY),
+    "PATCH /policies/{id}": at("organisation.write", POLICY),
+    "DELETE /policies/{id}": at("organisation.write", POLICY),
+    "POST /policies/{id}/try": at("organisation.write", POLICY, body=sends(text="a")),
 }

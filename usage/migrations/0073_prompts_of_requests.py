@@ -4,7 +4,7 @@ SLUG = "The slug of the saved prompt that it used."
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0071_clickhouse_left")]
+    dependencies = [("usage", "0072_feedback")]
 
     operations = [
         migrations.AddField(

@@ -1,0 +1,83 @@
+"""What finds something in a text, and in a text that is still arriving."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from content.detectors.prefixes import bounded
+
+
+class Match(NamedTuple):
+    start: int  # in characters
+    end: int  # the first character after it
+    kind: str
+
+
+class Detector(Protocol):
+    """One kind of finding.
+
+    For each text and each continuation of it: what `find` returns that starts before
+    `open_from(text)` ends there too, and is the same with the continuation. A detector looks at one
+    character before a match and one after it, not further. No more than `characters_max` wait.
+    """
+
+    characters_max: int
+
+    def find(self, text: str, begin: int = 0) -> Sequence[Match]:
+        """Return the matches that start at `begin` or later, in order, without overlaps."""
+
+    def open_from(self, text: str, begin: int = 0) -> int:
+        """Return the first position at or after `begin` where a match could begin, or have begun,
+        that more text completes or prolongs; the text's length if there is none.
+        """
+
+
+def whole(candidate: str) -> int:
+    return len(candidate)
+
+
+class Pattern:
+    """An expression whose longest match is bounded, with a check of what it matches.
+
+    `before` and `after` are characters (the inside of a class) that may not surround a match.
+    `judge` returns how many of a candidate's first characters are a match; none: 0.
+    `compiled` compiles an expression: `re.compile`, or that of an engine with the same methods.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        expression: str,
+        *,
+        before: str = "",
+        after: str = "",
+        judge: Callable[[str], int] = whole,
+        compiled: Callable[[str], Any] = re.compile,
+        end: str = r"\Z",
+    ) -> None:
+        self.kind = kind
+        parts = bounded(expression)
+        self.characters_max = parts.characters_max
+        self._judge = judge
+        lookbehind = f"(?<![{before}])" if before else ""
+        lookahead = f"(?![{after}])" if after else ""
+        self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
+        self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
+
+    def find(self, text: str, begin: int = 0) -> list[Match]:
+        if self._judge is whole:
+            candidates = self._pattern.finditer(text, begin)
+            return [Match(one.start(), one.end(), self.kind) for one in candidates]
+        matches = []
+        position = begin
+        while candidate := self._pattern.search(text, position):
+            start = candidate.start()
+            characters = self._judge(candidate[0])
+            if characters:
+                matches.append(Match(start, start + characters, self.kind))
+            position = start + (characters or 1)
+        return matches
+
+    def open_from(self, text: str, begin: int = 0) -> int:
+        opened = self._open.search(text, max(begin, len(text) - self.characters_max))
+        return opened.start() if opened else len(text)

@@ -1,0 +1,110 @@
+"""The beginnings of what an expression matches, as another expression: what must wait for more.
+
+The beginnings of `ab[cd]{2}` are ``, `a`, `ab`, `abc`, `abcd`, …: at each element, either a
+beginning of it, or the whole of it and a beginning of what follows.
+"""
+
+import re
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, NamedTuple
+
+
+class UnboundedError(ValueError):
+    """The expression has no longest match, or contains an anchor, a look around or a reference."""
+
+
+class Bounded(NamedTuple):
+    whole: str  # the expression in the forms that every engine reads
+    beginnings: str  # matches each beginning of each match, nothing and the whole match too
+    characters_min: int
+    characters_max: int
+
+
+def bounded(expression: str) -> Bounded:
+    """Return what `expression` matches and how it begins; raise `re.error` or `UnboundedError`."""
+    tree = parser.parse(expression)
+    if tree.state.flags & ~re.UNICODE:
+        raise UnboundedError("flags")
+    shortest, longest = tree.getwidth()
+    elements = list(tree)
+    return Bounded(_text(elements), _beginnings(elements), int(shortest), int(longest))
+
+
+def _beginnings(tree: list[Any]) -> str:
+    if not tree:
+        return ""
+    whole, rest = _text([tree[0]]), _beginnings(tree[1:])
+    return f"(?:{whole}{rest}|{_beginnings_of_one(*tree[0])})"
+
+
+def _beginnings_of_one(code: Any, value: Any) -> str:
+    if code in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN, op.AT):
+        return ""
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+        _, most, inner = value
+        repeated = _text(list(inner))
+        if most is op.MAXREPEAT:
+            raise UnboundedError("a repeat without a maximum")
+        return f"(?:{repeated}){{0,{max(int(most) - 1, 0)}}}{_beginnings(list(inner))}"
+    if code is op.SUBPATTERN:
+        return _beginnings(list(value[3]))
+    if code is op.BRANCH:
+        return f"(?:{'|'.join(_beginnings(list(one)) for one in value[1])})"
+    raise UnboundedError(str(code))
+
+
+def _text(tree: list[Any]) -> str:
+    return "".join(_text_of_one(code, value) for code, value in tree)
+
+
+def _text_of_one(code: Any, value: Any) -> str:
+    if code is op.LITERAL:
+        return _character(value)
+    if code is op.NOT_LITERAL:
+        return f"[^{_character(value)}]"
+    if code is op.ANY:
+        return "."
+    if code is op.IN:
+        return f"[{''.join(_member(*one) for one in value)}]"
+    if code is op.AT and value in _PLACES:
+        return _PLACES[value]
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+        least, most, inner = value
+        return f"(?:{_text(list(inner))}){{{least},{most}}}" + ("?" * (code is op.MIN_REPEAT))
+    if code is op.SUBPATTERN:
+        _, added, removed, inner = value
+        if added or removed:
+            raise UnboundedError("flags within an expression")
+        return f"(?:{_text(list(inner))})"
+    if code is op.BRANCH:
+        return f"(?:{'|'.join(_text(list(one)) for one in value[1])})"
+    raise UnboundedError(str(code))
+
+
+_PLACES = {op.AT_BOUNDARY: r"\b", op.AT_NON_BOUNDARY: r"\B"}
+_CATEGORIES = {
+    op.CATEGORY_DIGIT: r"\d",
+    op.CATEGORY_NOT_DIGIT: r"\D",
+    op.CATEGORY_SPACE: r"\s",
+    op.CATEGORY_NOT_SPACE: r"\S",
+    op.CATEGORY_WORD: r"\w",
+    op.CATEGORY_NOT_WORD: r"\W",
+}
+
+
+def _member(code: Any, value: Any) -> str:
+    if code is op.NEGATE:
+        return "^"
+    if code is op.LITERAL:
+        return _character(value)
+    if code is op.RANGE:
+        return f"{_character(value[0])}-{_character(value[1])}"
+    if code is op.CATEGORY:
+        return _CATEGORIES[value]
+    raise UnboundedError(str(code))
+
+
+def _character(number: int) -> str:
+    character = chr(number)
+    return character if character.isalnum() or number > 127 else f"\\x{number:02x}"

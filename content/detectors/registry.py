@@ -1,0 +1,69 @@
+"""The guards that rules can name, and the settings that each one has."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from content.detectors.detector import Detector
+from content.detectors.numbers import CARD, IBAN, numbers_of_people, telephones
+from content.detectors.own import Expression, words
+from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
+
+Detectors = Sequence[Detector]
+
+
+class _None(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _Regions(msgspec.Struct, forbid_unknown_fields=True):
+    regions: list[str] = []
+
+
+class _Countries(msgspec.Struct, forbid_unknown_fields=True):
+    countries: list[str]
+
+
+class _Words(msgspec.Struct, forbid_unknown_fields=True):
+    words: list[str]
+
+
+class _Expressions(msgspec.Struct, forbid_unknown_fields=True):
+    expressions: list[str]
+    ignore_case: bool = False
+
+
+class Guard(NamedTuple):
+    settings: type[msgspec.Struct]
+    detectors: Callable[[Any], Detectors]
+
+
+GUARDS: dict[str, Guard] = {
+    "email": Guard(_None, lambda _: (EMAIL,)),
+    "card": Guard(_None, lambda _: (CARD,)),
+    "iban": Guard(_None, lambda _: (IBAN,)),
+    "telephone": Guard(_Regions, lambda one: (telephones(one.regions),)),
+    "national_number": Guard(_Countries, lambda one: numbers_of_people(one.countries)),
+    "secret": Guard(_None, lambda _: SECRETS),
+    "private_key": Guard(_None, lambda _: (PRIVATE_KEY,)),
+    "words": Guard(_Words, lambda one: words(one.words)),
+    "expressions": Guard(
+        _Expressions, lambda one: [Expression(each, one.ignore_case) for each in one.expressions]
+    ),
+}
+
+
+def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
+    """Return what finds for a guard; raise `ValueError` where there is none, or its settings do not
+    fit.
+    """
+    if guard not in GUARDS:
+        raise ValueError(f"There is no guard {guard!r}.")
+    try:
+        made = GUARDS[guard].detectors(msgspec.convert(settings, GUARDS[guard].settings))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"Settings of {guard}: {error}.") from error
+    if not made:
+        raise ValueError(f"Settings of {guard}: choose at least one.")
+    return made

@@ -1,0 +1,143 @@
+"""What rules do to a text: the same for a whole one and for one that arrives in pieces.
+
+A detector finds; a rule says where to look and what to do about it. Where findings of several rules
+overlap, the strictest acts on all that they cover: refuse, then mask, then flag.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from content.detectors.detector import Detector
+from content.detectors.registry import make_detectors
+from content.guards.masks import Masks
+
+# A whole answer and a streamed one are both "answer"; so is what a model thinks aloud.
+Place = Literal["request", "answer", "tool_call", "tool_result"]
+Action = Literal["mask", "refuse", "flag"]
+PLACES: tuple[Place, ...] = ("request", "answer", "tool_call", "tool_result")
+ACTIONS: tuple[Action, ...] = ("refuse", "mask", "flag")  # the strictest first
+
+
+class GuardRule(msgspec.Struct, frozen=True):
+    guard: str
+    settings: dict[str, Any]
+    places: list[Place]
+    action: Action
+    code: str
+
+
+class Checked(NamedTuple):
+    """`text` may go out. After a refusal it ends before what was refused."""
+
+    text: str
+    refused_by: GuardRule | None
+    masked: dict[str, str]  # text by placeholder
+    flags: tuple[str, ...]  # the codes of rules that flag
+
+
+class _Finding(NamedTuple):
+    start: int
+    end: int
+    kind: str
+    rule: GuardRule
+
+
+def detectors_of(rule: GuardRule) -> Sequence[Detector]:
+    """Return what finds for `rule`; raise `ValueError` where its settings do not fit."""
+    return _detectors(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
+
+
+@lru_cache(1_000)
+def _detectors(guard: str, settings: bytes) -> Sequence[Detector]:
+    return make_detectors(guard, msgspec.json.decode(settings))
+
+
+def check(rules: Sequence[GuardRule], place: Place, text: str, masks: Masks) -> Checked:
+    """Return what rules make of a whole text."""
+    masks.reserve(text)
+    return Held(rules, place, masks).check(text)
+
+
+class Held:
+    """A text that arrives in pieces, of which `feed` returns what may go out by now.
+
+    What could begin a match waits for more text, or for the `end`, and nothing else waits. All that
+    goes out together equals what `check` returns of the whole text.
+    """
+
+    def __init__(self, rules: Sequence[GuardRule], place: Place, masks: Masks) -> None:
+        self._detectors = [
+            (rule, one) for rule in rules if place in rule.places for one in detectors_of(rule)
+        ]
+        self._masks = masks
+        self._text = ""  # from one character before what waits
+        self._begin = 0  # where in it what waits begins
+        self._refused_by: GuardRule | None = None
+
+    def feed(self, text: str) -> Checked:
+        if not self._detectors:
+            return Checked(text, None, {}, ())
+        self._text += text
+        return self._release(
+            min(one.open_from(self._text, self._begin) for _, one in self._detectors)
+        )
+
+    def end(self) -> Checked:
+        return self._release(len(self._text))
+
+    def check(self, text: str) -> Checked:
+        self._text += text
+        return self.end()
+
+    def _release(self, safe: int) -> Checked:
+        if self._refused_by:
+            return Checked("", self._refused_by, {}, ())
+        findings = [
+            _Finding(*match, rule)
+            for rule, one in self._detectors
+            for match in one.find(self._text, self._begin)
+        ]
+        findings.sort(key=lambda one: (one.start, -one.end))
+        parts: list[str] = []
+        masked: dict[str, str] = {}
+        flags: dict[str, None] = {}
+        position = self._begin
+        for start, end, group in _overlapping(findings):
+            if end > safe:
+                safe = min(start, safe)
+                break
+            strictest = min(group, key=lambda one: ACTIONS.index(one.rule.action))
+            flags.update((one.rule.code, None) for one in group if one.rule.action == "flag")
+            parts.append(self._text[position:start])
+            if strictest.rule.action == "refuse":
+                self._refused_by = strictest.rule
+                return Checked("".join(parts), strictest.rule, masked, tuple(flags))
+            original = self._text[start:end]
+            if strictest.rule.action == "mask":
+                placeholder = self._masks.placeholder(strictest.kind, original)
+                masked[placeholder] = original
+                parts.append(placeholder)
+            else:
+                parts.append(original)
+            position = end
+        parts.append(self._text[position:safe])
+        keep_from = max(safe - 1, 0)
+        self._text, self._begin = self._text[keep_from:], safe - keep_from
+        return Checked("".join(parts), None, masked, tuple(flags))
+
+
+def _overlapping(findings: list[_Finding]) -> Iterator[tuple[int, int, list[_Finding]]]:
+    """Yield each run of findings that overlap, with where it starts and ends."""
+    group: list[_Finding] = []
+    end = 0
+    for finding in findings:
+        if group and finding.start >= end:
+            yield group[0].start, end, group
+            group = []
+        group.append(finding)
+        end = max(end, finding.end) if len(group) > 1 else finding.end
+    if group:
+        yield group[0].start, end, group

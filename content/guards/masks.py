@@ -1,0 +1,92 @@
+"""Masking that comes back: what stands for a masked text, and the text again in the answer."""
+
+import re
+from collections.abc import Callable
+
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{0,38}_[0-9]{1,9}>")
+
+
+class Masks:
+    """The placeholders of one request, never stored: the same text has the same placeholder.
+
+    `originals` is what `restore` puts back, text by placeholder.
+    """
+
+    def __init__(self) -> None:
+        self.originals: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._taken: set[str] = set()
+
+    def reserve(self, text: str) -> None:
+        """Keep what looks like a placeholder in a caller's own text from standing for another."""
+        if "<" in text:
+            self._taken.update(_PLACEHOLDER.findall(text))
+
+    def placeholder(self, kind: str, text: str) -> str:
+        known = self._placeholders.get(text)
+        if known is None:
+            known = self._next(kind)
+            self._placeholders[text] = known
+            self.originals[known] = text
+        return known
+
+    def of_answer(self) -> "Masks":
+        """Return masks for the answer: no placeholder of this request stands for another text, and
+        what is masked in the answer is not put back.
+        """
+        masks = Masks()
+        masks._placeholders, masks._counts = self._placeholders.copy(), self._counts
+        masks._taken = self._taken
+        return masks
+
+    def _next(self, kind: str) -> str:
+        while True:
+            number = self._counts[kind] = self._counts.get(kind, 0) + 1
+            placeholder = f"<{kind}_{number}>"
+            if placeholder not in self._taken:
+                return placeholder
+
+
+def as_it_is(text: str) -> str:
+    return text
+
+
+def restore(masks: Masks, text: str, escape: Callable[[str], str] = as_it_is) -> str:
+    """Return a whole text with what was masked in the request put back.
+
+    `escape` writes an original for where it goes, such as the inside of a JSON string.
+    """
+    if not masks.originals or "<" not in text:
+        return text
+    return _PLACEHOLDER.sub(
+        lambda match: (
+            escape(masks.originals[match[0]]) if match[0] in masks.originals else match[0]
+        ),
+        text,
+    )
+
+
+class Restored:
+    """A stream of text in which what was masked is put back: a placeholder that is cut in two waits
+    for its end, and nothing else waits.
+    """
+
+    def __init__(self, masks: Masks, escape: Callable[[str], str] = as_it_is) -> None:
+        self._masks, self._escape = masks, escape
+        self._waiting = ""
+
+    def feed(self, text: str) -> str:
+        text = self._waiting + text
+        begin = text.rfind("<")
+        last = text[begin:] if begin >= 0 else ""
+        waits = last and any(
+            len(last) < len(placeholder) and placeholder.startswith(last)
+            for placeholder in self._masks.originals
+        )
+        self._waiting = last if waits else ""
+        return restore(self._masks, text[: len(text) - len(self._waiting)], self._escape)
+
+    def end(self) -> str:
+        text, self._waiting = self._waiting, ""
+        return text

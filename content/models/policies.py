@@ -1,0 +1,58 @@
+"""Policies: what guards do to texts, and to whose."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class PolicyScope(models.TextChoices):
+    """Whose requests a policy applies to."""
+
+    ORGANISATION = "organisation"
+    TEAM = "team"
+    KEY = "key"
+
+
+class Policy(models.Model):
+    """Rules of guards under one name. `rules` is a list of `content.guards.guard.GuardRule`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.CASCADE, related_name="policies"
+    )
+    name = models.CharField(max_length=60)
+    rules = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "name"], name="policy_name_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PolicyAssignment(models.Model):
+    """A policy applies to the requests of an organisation, a team or a key. `subject` is the id of
+    the team or key; "" for the whole organisation."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.CASCADE, related_name="policy_assignments"
+    )
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="assignments")
+    scope = models.CharField(max_length=12, choices=PolicyScope.choices)
+    subject = models.CharField(max_length=40, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy", "scope", "subject"], name="policy_assignment_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.subject}"

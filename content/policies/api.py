@@ -1,0 +1,170 @@
+"""The management API of policies. Pages call the same functions."""
+
+import datetime as dt
+from typing import Any, Final, Literal
+
+from ninja import Query, Status
+from pydantic import Field
+
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
+from content.guards.guard import Action, GuardRule, Place
+from content.models import Policy
+from content.policies import policies
+from content.policies.rules import RULES_MAX, try_rules
+from lib.api import pagination
+from lib.api.openapi import RequestBody, Schema
+from lib.ids import id_text
+
+router = Router(tags=["Policies"])
+
+PolicyTarget = Literal["organisation", "team", "key"]
+_ASSIGNED_MAX: Final = 500
+_GUARDS: Final = "A guard: [the manual](/manual/guides/guards) lists them."
+
+
+class PolicyRule(RequestBody):
+    """What one guard does, and where."""
+
+    guard: str = Field(max_length=40, description=_GUARDS)
+    settings: dict[str, Any] = Field(default={}, description="As the guard needs them.")
+    places: list[Place] = Field(
+        default=["request", "answer", "tool_call", "tool_result"], min_length=1, max_length=4
+    )
+    action: Action = Field(
+        description="`mask` puts a placeholder there, which becomes the text again in the answer; "
+        "`refuse` ends the request; `flag` lets it pass and records it."
+    )
+    code: str = Field(max_length=40, description="The error's code, and the name of a flag.")
+
+
+class PolicyAssigned(RequestBody):
+    scope: PolicyTarget
+    subject: str = Field(
+        "", max_length=120, description="A team's slug or a key's ID; empty for the organisation."
+    )
+
+
+class PolicyIn(RequestBody):
+    name: str = Field(min_length=1, max_length=policies.NAME_MAX)
+    rules: list[PolicyRule] = Field(max_length=RULES_MAX)
+    assigned: list[PolicyAssigned] = Field(
+        default=[], max_length=_ASSIGNED_MAX, description="Whose requests it applies to."
+    )
+
+
+class PolicyChange(RequestBody):
+    """Changes to a policy. Omitted fields stay as they are."""
+
+    name: str | None = Field(None, min_length=1, max_length=policies.NAME_MAX)
+    rules: list[PolicyRule] | None = Field(None, max_length=RULES_MAX)
+    assigned: list[PolicyAssigned] | None = Field(None, max_length=_ASSIGNED_MAX)
+
+
+class PolicyOut(Schema):
+    id: str
+    name: str
+    rules: list[PolicyRule]
+    assigned: list[PolicyAssigned]
+    created_at: dt.datetime
+
+
+class PolicyPage(Schema):
+    items: list[PolicyOut]
+    next: str | None
+
+
+class PolicyText(RequestBody):
+    text: str = Field(max_length=policies.TEXT_MAX)
+
+
+class PolicyTried(Schema):
+    """What a policy makes of a text in one place."""
+
+    place: Place
+    text: str = Field(description="What goes on; empty after a refusal.")
+    refused_by: str = Field(description="The code of the refusal; empty without one.")
+    flags: list[str]
+
+
+@router.get("/policies", response=PolicyPage, summary="List policies")
+def list_policies(actor: Actor, query: Query[pagination.PageQuery]) -> PolicyPage:
+    """Newest first."""
+    page = pagination.page_by_id(policies.visible_policies(actor), query.limit, query.cursor)
+    return PolicyPage(items=[_serialize(one) for one in page.items], next=page.next)
+
+
+@router.post("/policies", response={201: PolicyOut}, summary="Create a policy")
+@requires("organisation.write")
+def create_policy(actor: Actor, body: PolicyIn) -> Status[PolicyOut]:
+    """Applies to requests that begin from now on. All policies of a request apply together."""
+    policy = policies.create_policy(
+        actor,
+        organisation_of(actor),
+        name=body.name,
+        rules=_rules(body.rules),
+        assigned=_find(actor, body.assigned),
+    )
+    return Status(201, _serialize(policies.access_policy(actor, id_text(policy.id))))
+
+
+@router.get("/policies/{id}", response=PolicyOut, summary="Show a policy")
+def show_policy(actor: Actor, id: str) -> PolicyOut:
+    """One policy."""
+    return _serialize(policies.access_policy(actor, id))
+
+
+@router.patch("/policies/{id}", response=PolicyOut, summary="Change a policy")
+@requires("organisation.write")
+def change_policy(actor: Actor, id: str, body: PolicyChange) -> PolicyOut:
+    """Applies to requests that begin from now on."""
+    policies.change_policy(
+        actor,
+        policies.access_policy(actor, id),
+        name=body.name,
+        rules=None if body.rules is None else _rules(body.rules),
+        assigned=None if body.assigned is None else _find(actor, body.assigned),
+    )
+    return _serialize(policies.access_policy(actor, id))
+
+
+@router.delete("/policies/{id}", response={204: None}, summary="Delete a policy")
+@requires("organisation.write")
+def remove_policy(actor: Actor, id: str) -> Status[None]:
+    """Its rules no longer apply, at once."""
+    policies.remove_policy(actor, policies.access_policy(actor, id))
+    return Status(204, None)
+
+
+@router.post("/policies/{id}/try", response=list[PolicyTried], summary="Try a policy")
+@requires("organisation.write")
+def try_policy(actor: Actor, id: str, body: PolicyText) -> list[PolicyTried]:
+    """What the policy makes of a text in each place. Nothing is sent or stored."""
+    rules = policies.rules_of(policies.access_policy(actor, id))
+    return [
+        PolicyTried(
+            place=one.place, text=one.text, refused_by=one.refused_by, flags=list(one.flags)
+        )
+        for one in try_rules(rules, body.text)
+    ]
+
+
+def _rules(given: list[PolicyRule]) -> list[GuardRule]:
+    return [GuardRule(**one.model_dump()) for one in given]
+
+
+def _find(actor: Actor, given: list[PolicyAssigned]) -> list[policies.Assigned]:
+    return policies.find_assigned(actor, [(one.scope, one.subject) for one in given])
+
+
+def _serialize(policy: Policy) -> PolicyOut:
+    return PolicyOut(
+        id=id_text(policy.id),
+        name=policy.name,
+        rules=[PolicyRule(**rule) for rule in policy.rules],
+        assigned=[
+            PolicyAssigned.model_validate({"scope": scope, "subject": subject})
+            for scope, subject in policies.given_assigned(policy)
+        ],
+        created_at=policy.created_at,
+    )

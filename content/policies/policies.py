@@ -1,0 +1,217 @@
+"""Reads and writes of policies. Relays apply a change to requests that begin afterwards."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Key, KeyKind, Organisation, Team
+from accounts.names.names import check_name
+from content.guards.guard import GuardRule
+from content.models import Policy, PolicyAssignment, PolicyScope
+from content.policies.rules import check_rules
+from lib.ids import id_text, parse_id
+from lib.refusal import Refused
+
+NAME_MAX: Final = 60
+POLICIES_MAX: Final = 100
+TEXT_MAX: Final = 20_000
+"""Characters of a text that is tried."""
+
+
+class PolicyRefused(Refused):
+    """The policy is not valid."""
+
+
+class Assigned(NamedTuple):
+    """Whose requests a policy applies to. `subject` is the id of the team or key, "" for the
+    organisation."""
+
+    scope: str
+    subject: str = ""
+
+
+def visible_policies(actor: Actor) -> QuerySet[Policy]:
+    """Return the policies of the organisation, newest first."""
+    access.require(actor, "organisation.write")
+    policies = Policy.objects.filter(organisation=organisation_of(actor))
+    return policies.select_related("created_by").prefetch_related("assignments").order_by("-id")
+
+
+def access_policy(actor: Actor, id: str) -> Policy:
+    """Return one policy of the organisation. Raises Http404."""
+    return access.get_by_id(visible_policies(actor), id)
+
+
+def find_assigned(actor: Actor, given: Iterable[tuple[str, str]]) -> list[Assigned]:
+    """Return whose requests a policy is to apply to, from a team's slug or a key's id. Raises
+    PolicyRefused if the actor's organisation has no such team or key."""
+    found = []
+    for scope, subject in given:
+        row: Team | Key | None = None
+        if scope == PolicyScope.TEAM:
+            row = access.visible_teams(actor).filter(slug=subject, archived_at=None).first()
+        elif scope == PolicyScope.KEY:
+            id = parse_id(subject)
+            keys = access.visible_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
+            row = keys.filter(id=id).first() if id else None
+        if row is None and scope != PolicyScope.ORGANISATION:
+            text = gettext("There is no such team or API key: %(subject)s.")
+            raise PolicyRefused("assigned", text % {"subject": subject[:80]})
+        found.append(Assigned(scope, str(row.id) if row else ""))
+    return list(dict.fromkeys(found))
+
+
+def given_assigned(policy: Policy) -> list[tuple[str, str]]:
+    """Return whose requests a policy applies to, as `find_assigned` takes it."""
+    rows = sorted(policy.assignments.all(), key=lambda one: one.id)
+    ids = [UUID(row.subject) for row in rows if row.scope == PolicyScope.TEAM]
+    slugs = {str(team.id): team.slug for team in Team.objects.filter(id__in=ids)}
+    given = []
+    for row in rows:
+        subject = row.subject
+        if row.scope == PolicyScope.TEAM:
+            subject = slugs.get(subject, subject)
+        elif row.scope == PolicyScope.KEY:
+            subject = id_text(UUID(subject))
+        given.append((row.scope, subject))
+    return given
+
+
+def rules_of(policy: Policy) -> list[GuardRule]:
+    return msgspec.convert(policy.rules, list[GuardRule])
+
+
+def policies_of(organisation: Organisation, team: Team, key: Key) -> list[tuple[Policy, str]]:
+    """Return the policies that apply to a key's requests, each with the scope by which it does."""
+    rows = PolicyAssignment.objects.filter(organisation=organisation).select_related("policy")
+    subjects = {
+        PolicyScope.ORGANISATION: "",
+        PolicyScope.TEAM: str(team.id),
+        PolicyScope.KEY: str(key.id),
+    }
+    return [
+        (row.policy, row.scope)
+        for row in rows.order_by("policy__name", "id")
+        if row.subject == subjects[PolicyScope(row.scope)]
+    ]
+
+
+def create_policy(
+    actor: Actor,
+    organisation: Organisation,
+    *,
+    name: str,
+    rules: Sequence[GuardRule],
+    assigned: Sequence[Assigned] = (),
+) -> Policy:
+    """Create a policy. Raises PolicyRefused, and Refused for its name."""
+    policy = Policy(
+        organisation=organisation,
+        name=check_name(name, NAME_MAX),
+        rules=_checked(rules),
+        created_by=actor.user,
+    )
+    with transaction.atomic():
+        if Policy.objects.filter(organisation=organisation).count() >= POLICIES_MAX:
+            text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
+            raise PolicyRefused("name", text)
+        _save(policy, force_insert=True)
+        _assign(policy, assigned)
+        audit.record(actor, organisation, "policy.created", policy, **_said(policy, assigned))
+        bump_epoch()
+    return policy
+
+
+def change_policy(
+    actor: Actor,
+    policy: Policy,
+    *,
+    name: str | None = None,
+    rules: Sequence[GuardRule] | None = None,
+    assigned: Sequence[Assigned] | None = None,
+) -> Policy:
+    """Change a policy. What is None stays. Raises PolicyRefused, and Refused for its name."""
+    with transaction.atomic():
+        locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
+        before = _said(locked, _stored(locked))
+        if name is not None:
+            locked.name = check_name(name, NAME_MAX)
+        if rules is not None:
+            locked.rules = _checked(rules)
+        after = _said(locked, _stored(locked) if assigned is None else assigned)
+        changed = [one for one in after if before[one] != after[one]]
+        if changed:
+            _save(locked)
+            if "assigned" in changed and assigned is not None:
+                locked.assignments.all().delete()
+                _assign(locked, assigned)
+            audit.record(
+                actor, locked.organisation, "policy.changed", locked, name=locked.name,
+                before={one: before[one] for one in changed},
+                after={one: after[one] for one in changed},
+            )  # fmt: skip
+            bump_epoch()
+    return locked
+
+
+def remove_policy(actor: Actor, policy: Policy) -> None:
+    """Remove a policy. Its rules no longer apply to any request."""
+    with transaction.atomic():
+        locked = Policy.objects.select_for_update(of=("self",)).filter(id=policy.id).first()
+        if locked is None:
+            return
+        said = _said(locked, _stored(locked))
+        audit.record(actor, locked.organisation, "policy.removed", locked, **said)
+        locked.delete()
+        bump_epoch()
+
+
+def _checked(rules: Sequence[GuardRule]) -> list[dict[str, Any]]:
+    try:
+        check_rules(rules)
+    except ValueError as error:
+        raise PolicyRefused("rules", str(error)) from error
+    builtins: list[dict[str, Any]] = msgspec.to_builtins(list(rules))
+    return builtins
+
+
+def _save(policy: Policy, *, force_insert: bool = False) -> None:
+    try:
+        with transaction.atomic():
+            policy.save(force_insert=force_insert)
+    except IntegrityError as error:
+        text = gettext("Another policy is already named %(name)s.") % {"name": policy.name}
+        raise PolicyRefused("name", text, already_exists=True) from error
+
+
+def _assign(policy: Policy, assigned: Sequence[Assigned]) -> None:
+    PolicyAssignment.objects.bulk_create(
+        PolicyAssignment(
+            organisation_id=policy.organisation_id,
+            policy=policy,
+            scope=one.scope,
+            subject=one.subject,
+        )
+        for one in assigned
+    )
+
+
+def _stored(policy: Policy) -> list[Assigned]:
+    return [Assigned(row.scope, row.subject) for row in policy.assignments.all()]
+
+
+def _said(policy: Policy, assigned: Sequence[Assigned]) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "rules": policy.rules,
+        "assigned": sorted(f"{one.scope} {one.subject}".strip() for one in assigned),
+    }

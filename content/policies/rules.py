@@ -1,0 +1,42 @@
+"""What a policy may contain, and what it does to a text."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from content.guards.guard import PLACES, GuardRule, Place, check, detectors_of
+from content.guards.masks import Masks
+
+RULES_MAX: Final = 50
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def check_rules(rules: Sequence[GuardRule]) -> None:
+    """Raise `ValueError` for the first rule that cannot be."""
+    if len(rules) > RULES_MAX:
+        raise ValueError(f"A policy has at most {RULES_MAX} rules.")
+    for rule in rules:
+        if not rule.places:
+            raise ValueError(f"{rule.guard}: choose a place.")
+        if not _CODE.fullmatch(rule.code):
+            raise ValueError(f"{rule.guard}: a code has small letters, digits and _, at most 40.")
+        detectors_of(rule)
+
+
+class Tried(NamedTuple):
+    """What a policy makes of a text in one place. `refused_by` is a refusal's code, or ""."""
+
+    place: Place
+    text: str
+    refused_by: str
+    flags: tuple[str, ...]
+
+
+def try_rules(rules: Sequence[GuardRule], text: str) -> list[Tried]:
+    """Return what these rules make of a text in each place."""
+    tried = []
+    for place in PLACES:
+        out = check(rules, place, text, Masks())
+        refused_by = out.refused_by.code if out.refused_by else ""
+        tried.append(Tried(place, "" if refused_by else out.text, refused_by, out.flags))
+    return tried

@@ -1,0 +1,19 @@
+"""The rules of guards that apply to a key's requests."""
+
+from typing import Final
+
+# A JSON list of `content.guards.guard.GuardRule`, of `key`, a row of accounts_key. Without a policy
+# it is empty. All policies that apply count together.
+RULES_OF_KEY: Final = """
+    coalesce((
+        SELECT jsonb_agg(each.rule ORDER BY policy.id, each.n)
+        FROM content_policy policy,
+             jsonb_array_elements(policy.rules) WITH ORDINALITY AS each(rule, n)
+        WHERE policy.organisation_id = key.organisation_id AND EXISTS (
+            SELECT FROM content_policyassignment assigned
+            WHERE assigned.policy_id = policy.id AND (
+                assigned.scope = 'organisation'
+                OR assigned.scope = 'team' AND assigned.subject = key.team_id::text
+                OR assigned.scope = 'key' AND assigned.subject = key.id::text))
+    ), '[]'::jsonb)
+"""

@@ -1,0 +1,109 @@
+"""Policies: who writes them, by API, what is recorded (P12), and which rules a key's requests
+meet."""
+
+import msgspec
+import pytest
+from django.db import connection
+
+from accounts.models import AuditEvent, Epoch, Key
+from content.guards.guard import GuardRule
+from content.models import Policy
+from content.policies import policies
+from content.policies.policies import Assigned, PolicyRefused
+from content.policies.sql import RULES_OF_KEY
+from lib.ids import id_text
+from tests.billing.credits.test_operator_api import api_of, post
+from tests.support.cast import Cast, actor, make_key
+
+pytestmark = pytest.mark.django_db
+
+RULE = {
+    "guard": "email", "settings": {}, "places": ["request"], "action": "mask", "code": "no_email",
+}  # fmt: skip
+EMAIL = msgspec.convert(RULE, GuardRule)
+
+
+def rules_of_key(key: Key) -> list[GuardRule]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT ({RULES_OF_KEY})::text FROM accounts_key key WHERE key.id = %s", [key.id]
+        )
+        return msgspec.json.decode(cursor.fetchone()[0], type=list[GuardRule])
+
+
+def test_a_key_meets_the_rules_of_all_policies_that_apply(people: Cast) -> None:
+    key, other = make_key(people.core)[0], make_key(people.stranger.teams.get())[0]
+    assert rules_of_key(key) == []
+    assigned = [Assigned("organisation"), Assigned("team", str(people.core.id))]
+    alice = actor(people.alice, people.acme)
+    for name, one in (("a", assigned[:1]), ("b", assigned), ("c", [])):
+        rule = msgspec.structs.replace(EMAIL, code=name)
+        policies.create_policy(alice, people.acme, name=name, rules=[rule], assigned=one)
+    by_key = Assigned("key", str(key.id))
+    rule = msgspec.structs.replace(EMAIL, code="d")
+    policies.create_policy(alice, people.acme, name="d", rules=[rule], assigned=[by_key])
+    assert [one.code for one in rules_of_key(key)] == ["a", "b", "d"]
+    assert rules_of_key(other) == []
+    assert [
+        (policy.name, scope)
+        for policy, scope in policies.policies_of(people.acme, people.core, key)
+    ] == [("a", "organisation"), ("b", "organisation"), ("b", "team"), ("d", "key")]
+
+
+def test_api_creates_changes_tries_and_deletes_a_policy(people: Cast) -> None:
+    alice = api_of(people, "alice")
+    epoch = Epoch.objects.get().n
+    body = {"name": "People", "rules": [RULE], "assigned": [{"scope": "team", "subject": "core"}]}
+    made = post(alice, "/policies", body)
+    assert made.status_code == 201, made.content
+    out = made.json()
+    assert (out["rules"], out["assigned"]) == ([RULE], body["assigned"])
+    assert Epoch.objects.get().n > epoch
+    path = f"/api/v1/policies/{out['id']}"
+    tried = post(alice, f"/policies/{out['id']}/try", {"text": "to bob@x.com"}).json()
+    assert {one["place"]: one["text"] for one in tried} == {
+        "request": "to <EMAIL_1>", "answer": "to bob@x.com", "tool_call": "to bob@x.com",
+        "tool_result": "to bob@x.com",
+    }  # fmt: skip
+    refuse = {**RULE, "action": "refuse"}
+    changed = alice.patch(path, {"rules": [refuse]}, content_type="application/json")
+    assert changed.json()["rules"] == [refuse]
+    tried = post(alice, f"/policies/{out['id']}/try", {"text": "to bob@x.com"}).json()
+    assert (tried[0]["text"], tried[0]["refused_by"]) == ("", "no_email")
+    assert alice.delete(path).status_code == 204
+    assert not Policy.objects.exists()
+    actions = AuditEvent.objects.filter(action__startswith="policy.").order_by("id")
+    assert [one.action for one in actions] == ["policy.created", "policy.changed", "policy.removed"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guard": "weather"},
+        {"settings": {"x": 1}},
+        {"code": "No Email"},
+        {"guard": "expressions", "settings": {"expressions": ["a+"]}},
+    ],
+)
+def test_rule_that_cannot_be_is_rejected(people: Cast, change: dict[str, object]) -> None:
+    rule = msgspec.convert({**RULE, **change}, GuardRule)
+    with pytest.raises(PolicyRefused):
+        policies.create_policy(
+            actor(people.alice, people.acme), people.acme, name="People", rules=[rule]
+        )
+
+
+def test_name_is_taken_once(people: Cast) -> None:
+    alice = actor(people.alice, people.acme)
+    policies.create_policy(alice, people.acme, name="People", rules=[])
+    with pytest.raises(PolicyRefused):
+        policies.create_policy(alice, people.acme, name="People", rules=[])
+
+
+def test_team_and_key_of_another_organisation_are_unknown(people: Cast) -> None:
+    alice = actor(people.alice, people.acme)
+    team = people.stranger.teams.get()
+    key = make_key(team)[0]
+    for given in (("team", "theirs"), ("key", id_text(key.id)), ("key", "x")):
+        with pytest.raises(PolicyRefused):
+            policies.find_assigned(alice, [given])
