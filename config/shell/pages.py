@@ -288,6 +288,13 @@ ORGANISATION: Final[Sections] = (
                 ),
             ),
             NavigationPage(
+                "policies", _("Policies"), "organisation.write",
+                help="guards",
+                words=pgettext_lazy(
+                    "search words", "guards guardrails mask redact pii secrets refuse block filter"
+                ),
+            ),
+            NavigationPage(
                 "webhooks", _("Webhooks"), "webhooks.read",
                 help="events",
                 words=pgettext_lazy("search words", "hooks callback events slack notify"),
@@ -645,6 +652,11 @@ APART: Final = (
             "budget_create", _("Create budget"), "budgets.write",
             help="budgets#a-budget",
             words=pgettext_lazy("search words", "new add set spending limit cap"),
+        ),
+        NavigationPage(
+            "policy_create", _("Create policy"), "organisation.write",
+            help="guards",
+            words=pgettext_lazy("search words", "new add guard guardrail mask pii"),
         ),
         NavigationPage(
             "top_up_new", _("Top up"), "topups.write",

@@ -15,7 +15,9 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
     """Raise `ValueError` for the first rule that cannot be."""
     if len(rules) > RULES_MAX:
         raise ValueError(f"A policy has at most {RULES_MAX} rules.")
-    for rule in rules:
+    for n, rule in enumerate(rules):
+        if any(rule.guard == other.guard for other in rules[:n]):
+            raise ValueError(f"{rule.guard} stands there twice: make a policy for each.")
         if not rule.places:
             raise ValueError(f"{rule.guard}: choose a place.")
         if not _CODE.fullmatch(rule.code):

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
-from content.models import LogRule
+from content.models import LogRule, Policy
 from gateway.models import Announcement, ModelAlias, ModelRule, OwnKey
 from lib.ids import id_text
 from notify.models import WebhookEndpoint
@@ -45,7 +45,7 @@ MAKES: Final = {
     "code_batch_create", "connect", "credit_create", "document_note", "document_payment",
     "exchange_rate_add", "export_start", "invite", "key_create", "limit_create", "log_rule_create",
     "model_rule_add", "note_new", "operator_alert_create", "organisation_add_member",
-    "organisation_create", "plan_create", "plan_member", "project_create",
+    "organisation_create", "plan_create", "plan_member", "policy_create", "project_create",
     "prompt_label_move", "provider_key_add",
     "raise_create", "redeem", "role_create", "service_account_create",
     "subscription_plan_create", "tax_rate_add", "team_create", "team_member_add", "top_up_new",
@@ -53,10 +53,10 @@ MAKES: Final = {
 }  # fmt: skip
 DOES: Final = {
     "code_kill", "domains_confirm", "domains_unconfirm", "finding_acknowledge",
-    "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase", "member_remove",
-    "organisation_archive", "organisation_suspend", "own_erasure", "payment_confirm",
-    "person_erase", "person_reset_factors", "price_withdraw",
-    "prompt_label_remove", "prompt_label_roll_back", "provider_key_remove",
+    "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase",
+    "member_remove", "organisation_archive", "organisation_suspend", "own_erasure",
+    "payment_confirm", "person_erase", "person_reset_factors", "policy_remove", "policy_try",
+    "price_withdraw", "prompt_label_remove", "prompt_label_roll_back", "provider_key_remove",
     "provider_key_rotate", "report_leave", "role_remove", "route_preview", "subscription",
     "team_member_remove", "webhook_remove",
 }  # fmt: skip
@@ -164,6 +164,7 @@ def _address(path: str, w: World) -> str:
         "announcement": Announcement.objects.last(),
         "own_key": OwnKey.objects.last(),
         "log_rule": LogRule.objects.last(),
+        "policy": Policy.objects.last(),
         "rule": ModelRule.objects.last(),
         "view": SavedView.objects.last(),
         "bob": w.membership, "account": w.account, "budget": w.budget, "channel": w.channel,

@@ -20,6 +20,8 @@ from billing.models import WalletSetting
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
+from content.guards.guard import GuardRule
+from content.policies import policies
 from content.rules import log_rules
 from gateway.aliases import aliases
 from gateway.model_entries import entries
@@ -228,6 +230,17 @@ EDITED: Final[Mapping[str, Edited]] = {
     ),
     "limit_organisation": Edited(
         "/o/acme/limits/organisation", False, lambda w: _update(w.people.acme, **LIMITS)
+    ),
+    "policy": Edited(
+        "/o/acme/policies/{policy}", False,
+        lambda w: policies.create_policy(
+            w.alice, w.people.acme, name="People & Co",
+            rules=[
+                GuardRule("email", {}, ["answer"], "mask", "email"),
+                GuardRule("words", {"words": ["a b", "c"]}, ["tool_call"], "flag", "words"),
+            ],
+            assigned=[policies.Assigned("team", str(w.people.core.id))],
+        ),
     ),
     "log_rule_edit": Edited(
         "/o/acme/content-log/{log_rule}/edit", False,

@@ -13,7 +13,7 @@ from content.policies.policies import Assigned, PolicyRefused
 from content.policies.sql import RULES_OF_KEY
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
-from tests.support.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +107,50 @@ def test_team_and_key_of_another_organisation_are_unknown(people: Cast) -> None:
     for given in (("team", "theirs"), ("key", id_text(key.id)), ("key", "x")):
         with pytest.raises(PolicyRefused):
             policies.find_assigned(alice, [given])
+
+
+PAGE = "/o/acme/policies"
+FORM = {
+    "name": "People", "organisation": "on", "teams": ["core"], "action_email": "mask",
+    "places_email": ["request", "answer"], "action_words": "refuse", "places_words": ["request"],
+    "setting_words": "falcon\nproject x\n", "action_telephone": "flag",
+    "places_telephone": ["answer"], "setting_telephone": "us de",
+}  # fmt: skip
+
+
+def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    assert browser.post(f"{PAGE}/new", FORM).status_code == 303
+    policy = Policy.objects.get()
+    assert {rule.guard: (rule.action, rule.settings) for rule in policies.rules_of(policy)} == {
+        "email": ("mask", {}),
+        "words": ("refuse", {"words": ["falcon", "project x"]}),
+        "telephone": ("flag", {"regions": ["US", "DE"]}),
+    }
+    assert set(policies.given_assigned(policy)) == {("organisation", ""), ("team", "core")}
+    path = f"{PAGE}/{id_text(policy.id)}"
+    page = browser.get(path).content.decode()
+    assert "project x" in page
+    assert browser.post(path, {**FORM, "action_words": "", "name": "Persons"}).status_code == 303
+    policy.refresh_from_db()
+    assert (policy.name, len(policy.rules)) == ("Persons", 2)
+    tried = browser.post(f"{path}/try", {"text": "to bob@x.com"}).content.decode()
+    assert "to &lt;EMAIL_1&gt;" in tried
+    assert "Persons" in browser.get(PAGE).content.decode()
+    assert browser.post(f"{path}/remove").status_code == 303
+    assert not Policy.objects.exists()
+
+
+def test_page_says_what_is_wrong_with_a_rule(people: Cast) -> None:
+    bad = {**FORM, "action_expressions": "mask", "setting_expressions": "a+",
+           "places_expressions": ["answer"]}  # fmt: skip
+    answer = signed_in(people.alice).post(f"{PAGE}/new", bad)
+    assert answer.status_code == 422
+    assert "a{1,100}" in answer.content.decode()
+
+
+def test_guard_stands_in_a_policy_once(people: Cast) -> None:
+    with pytest.raises(PolicyRefused):
+        policies.create_policy(
+            actor(people.alice, people.acme), people.acme, name="People", rules=[EMAIL, EMAIL]
+        )

@@ -16,6 +16,11 @@ PAGES: Final[dict[str, Route]] = {
     "log_rule_subject_choices": at("organisation.write"),
     "log_rule_edit": at("organisation.write", LOG_RULE),
     "log_rule_remove": at("organisation.write", LOG_RULE),
+    "policies": at("organisation.write"),
+    "policy_create": at("organisation.write", body=sends(name="Made")),
+    "policy": at("organisation.write", POLICY, body=sends(name="Made")),
+    "policy_try": at("organisation.write", POLICY, body=sends(text="a")),
+    "policy_remove": at("organisation.write", POLICY),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {
