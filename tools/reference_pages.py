@@ -27,7 +27,7 @@ from accounts.roles.rules import (  # noqa: E402
 )
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
-from notify.endpoints.endpoints import OVERLAP  # noqa: E402
+from notify.endpoints.signing import PREVIOUS_SIGNS_FOR  # noqa: E402
 from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
 from reference.answers.errors import ERRORS  # noqa: E402
 from reference.answers.headers import ANSWERED, SENT, SESSIONS  # noqa: E402
@@ -224,7 +224,7 @@ Weir sends a `POST` with this body to a webhook. The webhook must answer with a 
 
 `organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of
 [Standard Webhooks](https://www.standardwebhooks.com): verify each event with one of its libraries and the webhook's secret
-(`whsec_…`). For {OVERLAP.total_seconds() / 3600:.0f} hours after a rotation, Weir also signs with the old secret. The same event may arrive twice, with the same `webhook-id`.
+(`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after a rotation, Weir also signs with the old secret. The same event may arrive twice, with the same `webhook-id`.
 Ignore members that you do not know, because later versions can add some.
 
 In `data`, money is a decimal string, and times have the format of ISO 8601.

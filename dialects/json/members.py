@@ -24,7 +24,6 @@ _T = TypeVar("_T")
 _TOOL_NAME_CHARACTERS_MAX: Final = 128
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
-FALLBACKS_MAX: Final = 8
 OWN_FIELDS: Final = ("max_cost", "models")
 """What no upstream is sent."""
 
@@ -32,7 +31,6 @@ _MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-_texts = msgspec.json.Decoder(list[str])
 # Out of every range: replaces a number that is too large to parse.
 _OUT_OF_RANGE: Final = 10**30
 # Larger than any number that the parser returns.
@@ -259,24 +257,6 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     if model is None:
         model = otherwise
     return check_model(members.required("model", model or None))
-
-
-def read_fallbacks(body: Body) -> list[str] | None:
-    """Return the fallback models in order: our own field `models`. None if it is absent, which
-    differs from an empty list. Raises RequestFault.
-    """
-    raw = body.value("models")
-    if raw is None or raw == b"null":
-        return None
-    try:
-        models = _texts.decode(raw)
-    except msgspec.ValidationError:
-        what = "models must be an array of model names"
-        raise RequestFault("invalid_type", "models", what) from None
-    if len(models) > FALLBACKS_MAX:
-        what = f"models may have at most {FALLBACKS_MAX} names"
-        raise RequestFault("invalid_value", "models", what)
-    return [check_model(model) for model in models]
 
 
 def read_max_cost(body: Body) -> int | None:

@@ -1,7 +1,6 @@
 """Create, change, rotate, test and remove the webhooks and chats of an organisation or of the
 operators. Each write is audited."""
 
-import datetime as dt
 import json
 import os
 from collections.abc import Sequence
@@ -29,8 +28,6 @@ from outbox.models import Fact
 ENDPOINTS_MAX: Final = 20
 NAME_MAX: Final = 60
 CHAT_SECRET_MAX: Final = 200
-OVERLAP: Final = dt.timedelta(hours=24)
-"""How long the secret before a rotation still signs."""
 
 
 class WebhookRefused(Refused):
@@ -159,7 +156,7 @@ def _check_language(language: str) -> None:
 
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
     """Create a new secret and return it; it is shown once. The previous secret also signs
-    for OVERLAP. Raises WebhookRefused for a chat, whose service creates the secret."""
+    for PREVIOUS_SIGNS_FOR. Raises WebhookRefused for a chat, whose service creates the secret."""
     if endpoint.service != Service.WEBHOOK:
         text = gettext("Make a new address in the chat service, and add it here again.")
         raise WebhookRefused("service", text)
@@ -168,7 +165,7 @@ def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
         before = open_sealed(locked.sealed, _seal_context(locked, "sealed"))
         secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
         locked.sealed_before = seal(before, _seal_context(locked, "sealed_before"))
-        locked.before_until = clock.now() + OVERLAP
+        locked.before_until = clock.now() + signing.PREVIOUS_SIGNS_FOR
         locked.sealed = seal(secret, _seal_context(locked, "sealed"))
         locked.save(update_fields=["sealed", "sealed_before", "before_until"])
         audit.record(actor, locked.organisation, "webhook.rotated", locked, url=locked.url)

@@ -7,12 +7,15 @@ force, separated by spaces. The signature is the HMAC-SHA-256 of `id.timestamp.b
 """
 
 import base64
+import datetime as dt
 import hmac
 from collections.abc import Sequence
 from typing import Final
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - how every secret begins
 SECRET_BYTES: Final = 32
+PREVIOUS_SIGNS_FOR: Final = dt.timedelta(hours=24)
+"""How long the secret before a rotation still signs."""
 _HOOK: Final = b"weir-task-hook"
 
 

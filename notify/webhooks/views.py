@@ -32,7 +32,7 @@ from notify.access import (
     visible_endpoints,
 )
 from notify.deliveries import deliveries
-from notify.endpoints import endpoints
+from notify.endpoints import endpoints, signing
 from notify.endpoints.endpoints import WebhookRefused
 from notify.events.kinds import FOR_ORGANISATIONS, KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
@@ -233,7 +233,7 @@ def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     except WebhookRefused as refused:
         messages.error(request, refused.message)
         return see_other("webhook", slug_of(actor), id)
-    hours = endpoints.OVERLAP // dt.timedelta(hours=1)
+    hours = signing.PREVIOUS_SIGNS_FOR // dt.timedelta(hours=1)
     context = {"endpoint": endpoint, "secret": secret, "overlap_hours": hours}
     return render(request, "notify/webhooks/secret.html", context)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
+from lib.extensions.installed import extend
 from reference.operations.chat_pages import CHAT, COMPACT, RESPONSES, STORED
 from reference.operations.cloud_pages import CONVERSE
 from reference.operations.interaction_pages import INTERACTIONS, STORED_INTERACTIONS
@@ -36,7 +37,7 @@ from reference.operations.media_pages import (
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
 from reference.operations.realtime_pages import AUTH_TOKENS, CLIENT_SECRETS, GEMINI_LIVE, REALTIME
-from reference.operations.task_services import SERVICE_PAGES
+from reference.operations.service_pages import ServicePages
 from reference.operations.text_pages import (
     COMPLETIONS,
     EDITS,
@@ -48,6 +49,9 @@ from reference.operations.text_pages import (
 from reference.operations.video_pages import GENERATIONS, VEO, VIDEO, VIDEOS
 
 GOOGLE_CHATS: Final = (GEMINI, INTERACTIONS, STORED_INTERACTIONS)
+_ADDED: Final[dict[str, ServicePages]] = {}
+extend(_ADDED, "service_pages", ServicePages, lambda pages: {pages.name: pages})
+SERVICE_PAGES: Final = tuple(_ADDED.values())
 _OF_SERVICES: Final = tuple(page for pages in SERVICE_PAGES for page in pages.videos)
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, *GOOGLE_CHATS, CONVERSE)),

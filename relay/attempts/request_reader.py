@@ -8,7 +8,7 @@ import msgspec
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names, read_body
-from dialects.json.members import read_fallbacks
+from dialects.json.fallback_models import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.routing.model_rule_bounds import FAILURES

@@ -35,7 +35,9 @@ SEVERAL: Final[Mapping[str, str]] = {
     "playground/chats/history.py: usage_usagerecord"
     " ON u.organisation_id = playground_conversation.organisation_id"
     " AND u.request_id = n.request_id": "all attempts of a request",
-    "playground/erasure/erasure_steps.py: usage_attempt ON a.id = h.id": "the id alone is unique (UUIDv7)",
+    "playground/erasure/erasure_steps.py: usage_attempt ON a.id = h.id": (
+        "the id alone is unique (UUIDv7)"
+    ),
     "relay/catalogue/snapshot_sql.py: billing_priceversion ON v.price_id = p.id": (
         "all versions of a price"
     ),

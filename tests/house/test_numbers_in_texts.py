@@ -18,7 +18,7 @@ from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
 from dialects.endpoints import client_secrets
-from dialects.json.members import FALLBACKS_MAX
+from dialects.json.fallback_models import FALLBACKS_MAX
 from gateway.breaker import breaker
 from gateway.channels.bounds import URL_MAX
 from gateway.channels.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 
 from lib.ids import id_text
-from notify.endpoints.endpoints import OVERLAP
+from notify.endpoints.signing import PREVIOUS_SIGNS_FOR
 from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
 from tests.notify.deliveries.test_telling import let_time_pass, tell
@@ -48,7 +48,9 @@ def test_webhook_from_creation_to_deletion(
     text = alice.post(f"{page}/rotate").content.decode()
     rotated = re.findall(r"whsec_[A-Za-z0-9+/=]+", text)
     assert len(rotated) == 1
-    assert f"For {OVERLAP // dt.timedelta(hours=1)} hours, events are also signed" in text
+    assert (
+        f"For {PREVIOUS_SIGNS_FOR // dt.timedelta(hours=1)} hours, events are also signed" in text
+    )
     assert rotated != secret
     bob = cast.signed_in(people.bob)
     assert bob.get(page).status_code == 403

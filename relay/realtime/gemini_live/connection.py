@@ -35,7 +35,7 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection import RealtimeConnection
 from relay.realtime.connection_holds import EventRefused, RealtimeOver
 from relay.realtime.connection_life import CONNECTION_IDLE_S
-from relay.realtime.gemini_live.conversation import LiveConversation
+from relay.realtime.conversation import Conversation
 from relay.realtime.gemini_live.handles import Handle, seal_handle
 from relay.realtime.gemini_live.operation import LiveOrder
 from relay.realtime.holds import ResponseHolds
@@ -47,6 +47,8 @@ from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # The id of the only running answer, because Google gives answers no id.
 _TURN: Final = "turn"
+# A picture in the highest resolution (ai.google.dev, "Media resolution", 2026-11).
+_PICTURE_TOKENS: Final = 1_120
 
 
 class LiveConnection(RealtimeConnection):
@@ -291,3 +293,27 @@ class LiveConnection(RealtimeConnection):
                         self._answer(self._running[_TURN]).note_message(message)
                     if message.usage is not None:
                         await self._settle_by(message.usage)
+
+
+class LiveConversation(Conversation):
+    """Counts the context of one live connection, which begins with at most `context_tokens`."""
+
+    __slots__ = ()
+
+    input_token_ms = live.INPUT_TOKEN_MS
+
+    def __init__(self, context_tokens: int) -> None:
+        super().__init__()
+        self._known = context_tokens
+        self._heard["in_text"] = context_tokens
+        self.said_bytes_ms = live.SAID_BYTES_MS
+
+    def note_message(self, message: ClientMessage) -> None:
+        """Count a message of the client that was forwarded."""
+        self._heard_ms += message.sound_ms
+        if message.pictures:
+            tokens = message.pictures * _PICTURE_TOKENS
+            self._heard["in_image"] = self._heard.get("in_image", 0) + tokens
+            self._known += tokens
+        self._heard["in_text"] += message.other_bytes // 4
+        self._sent_bytes += message.other_bytes

@@ -329,7 +329,9 @@ _TESTS: Final[Mapping[str, str]] = {
     "tests/notify/deliveries/test_chats.py": (
         "notify.endpoints.endpoints.create_endpoint service secret language"
     ),
-    "tests/playground/erasure/test_erasure.py": "playground.erasure.erasure_requests.request_erasure fates",
+    "tests/playground/erasure/test_erasure.py": (
+        "playground.erasure.erasure_requests.request_erasure fates"
+    ),
     "tests/usage/reviews/test_reviews.py": "usage.reviews.reviews.settle_kind reason accept_in",
 }
 """The tests that name the other arguments, with what these need around them."""
