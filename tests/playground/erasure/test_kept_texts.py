@@ -1,6 +1,7 @@
 """P36, P31: what an erased person asked, and the content log kept, is readable no more."""
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -45,7 +46,7 @@ def data_key_of(organisation: Organisation, person: User) -> UUID | None:
     statements = find_data_key(organisation.id, owner, str(person.id), new_id(), "\\x00")
     with connection.cursor() as cursor:
         for statement, parameters in statements:
-            cursor.execute(statement, dict(parameters))
+            cursor.execute(statement, dict[str, Any](parameters))
         rows = cursor.fetchall()
     return rows[0][0] if rows else None
 
