@@ -9,7 +9,8 @@ read by other tools:
 
 The dump is from one instant, which the manifest states. The installation's own secrets are not in
 it, and its sealed values cannot be read without them. The embedded broker's queue is not in it
-either, because it only wakes workers.
+either, because it only wakes workers. The content log's data keys are not in it, so that no backup
+brings back what an erased person asked.
 
     BackupError      no backup can be made, or the backup cannot be read
 """
@@ -36,6 +37,7 @@ from config.jobs.runs import record_run
 from config.jobs.schedule import BACKUP_TASK
 from config.models import JobRun
 from config.system.secret_check import check_secrets
+from content.models import DataKey
 from lib import clock
 from lib.database import postgres_tools
 
@@ -113,7 +115,11 @@ def _write(out: IO[bytes]) -> tuple[Manifest, str]:
         tool = postgres_tools.find_tool("pg_dump", instant.server, instant.login)
         manifest = _manifest(instant.at, tool.major)
         with postgres_tools.dump_stream(
-            tool, instant.login, instant.snapshot, without_schemas=[_BROKER_SCHEMA]
+            tool,
+            instant.login,
+            instant.snapshot,
+            without_schemas=[_BROKER_SCHEMA],
+            without_rows_of=[DataKey._meta.db_table],
         ) as dump:
             sums = {DUMP: _add(archive, DUMP, dump.read)}
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)

@@ -106,13 +106,19 @@ def find_tool(name: str, server: int, login: Login) -> Tool:
 
 @contextmanager
 def dump_stream(
-    tool: Tool, login: Login, snapshot: str, *, without_schemas: Sequence[str] = ()
+    tool: Tool,
+    login: Login,
+    snapshot: str,
+    *,
+    without_schemas: Sequence[str] = (),
+    without_rows_of: Sequence[str] = (),
 ) -> Iterator[IO[bytes]]:
-    """Yield a dump of an exported snapshot, in pg_dump's custom format. Raises ToolError at the end
-    of the block if it is incomplete.
+    """Yield a dump of an exported snapshot, in pg_dump's custom format. It contains the tables
+    `without_rows_of`, empty. Raises ToolError at the end of the block if it is incomplete.
     """
     command = [tool.path, "--format=custom", "--no-password", f"--snapshot={snapshot}"]
     command += [f"--exclude-schema={schema}" for schema in without_schemas]
+    command += [f"--exclude-table-data={table}" for table in without_rows_of]
     with _running([*command, "--dbname", login.conninfo], login, stdout=True) as process:
         yield cast("IO[bytes]", process.stdout)
 

@@ -94,6 +94,14 @@ SENT: Final[tuple[Field, ...]] = (
             "streams. An organisation can turn it on for all requests with include_cost."
         ),
     ),
+    Field(
+        "x-weir-store",
+        "true, false",
+        _(
+            "false: the content log does not keep this request, unless a rule of the organisation "
+            "forbids to leave requests out. Stored answers follow the member store of the body."
+        ),
+    ),
 )
 SESSIONS: Final[tuple[Field, ...]] = (
     *(Field(one.place, one.kind, SENDERS[one.place]) for one in SOURCES),
@@ -152,6 +160,14 @@ ANSWERED: Final[tuple[Field, ...]] = (
         _(
             "A budget was used up, so another model answered, which your operator chose for this "
             "case. The response names the model."
+        ),
+    ),
+    Field(
+        "x-weir-content-log",
+        "kept, not-kept",
+        _(
+            "Whether the organisation keeps the texts of this request and its answer. Absent if "
+            "no rule of its content log applies, and from error answers."
         ),
     ),
     Field(

@@ -14,6 +14,7 @@ from contextlib import closing
 from os import environ
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -38,6 +39,7 @@ from relay.ledger.spool import Spool
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, text_of
 from tests.relay.clients import Client
+from tests.relay.content_log.test_content_log import add_rule, kept
 from tests.runner.databases import own_database
 from tests.support.hub import ROOT, SOON, Hub, Tenant
 from usage.records.sql import Ending
@@ -69,6 +71,7 @@ class Restored(NamedTuple):
     after: str
     attempt: Any
     balance: dict[str, int]
+    kept: UUID
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,7 @@ def destroyed_and_restored(fake: FakeUpstream, file: Path) -> Iterator[Restored]
 def backed_up(hub: Hub, fake: FakeUpstream, file: Path) -> Restored:
     """Traffic of a hub, its backup, and more traffic."""
     tenant, model = hub.tenant(), hub.model(fake)
+    add_rule(hub, tenant)
     sign_in(hub, hub.person(tenant))
     answers = [hub.post(tenant, ask(model, f"number {n}")) for n in range(5)]
     assert {answer.status for answer in answers} == {200}
@@ -109,6 +113,8 @@ def backed_up(hub: Hub, fake: FakeUpstream, file: Path) -> Restored:
     hub.record(last)
     hub.settled(tenant)
     balance = hub.balance(tenant)
+    entry, content = kept(hub, tenant, answers[-1])
+    assert b"number 4" in content.request
     client = Client(hub, tenant, ask(model, "#tokens=9 #hold=3", stream=True))
     with closing(client.socket):
         client.socket.sendall(client.request)
@@ -119,7 +125,9 @@ def backed_up(hub: Hub, fake: FakeUpstream, file: Path) -> Restored:
         fake.release()
     after = hub.post(tenant, ask(model, "too late")).headers["x-request-id"]
     hub.record(after)
-    return Restored(hub, tenant, model, file, "", last, after, attempt, balance)
+    return Restored(
+        hub, tenant, model, file, "", last, after, attempt, balance, entry["request_id"]
+    )
 
 
 def sign_in(hub: Hub, user_id: int) -> None:
@@ -161,6 +169,14 @@ def test_backup_contains_charges_up_to_it_and_nothing_later(restored: Restored) 
     assert restored.balance["revenue"] + spent == balance["revenue"]
 
 
+def test_restored_content_log_has_no_key_that_opens_it(restored: Restored) -> None:
+    """P31, P36: a backup does not bring back the texts of a person who was erased after it."""
+    hub = restored.hub
+    (entry,) = hub.rows("SELECT * FROM content_entry WHERE request_id = %s", restored.kept)
+    assert entry["sealed"]
+    assert hub.rows("SELECT 1 FROM content_datakey WHERE id = %s", entry["data_key_id"]) == []
+
+
 def of_request(request_id: str) -> tuple[str, Any]:
     return "SELECT 1 FROM usage_usagerecord WHERE request_id = %s", parse_id(request_id)
 
@@ -192,6 +208,9 @@ def test_keys_work_and_spooled_settlements_are_booked_once(restored: Restored) -
     assert hub.record(answer.headers["x-request-id"])["basis"] == "measured"
     hub.settled(tenant)
     hub.assert_books_balance()
+    # The content log goes on with a new data key.
+    _, content = kept(hub, tenant, answer)
+    assert b"hello again" in content.request
     assert hub.rows("SELECT 1 FROM usage_usagerecord WHERE id = %s", unknown) == []
 
 
