@@ -74,6 +74,15 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "billing.safeguards.safeguards": {
         "credits.read": "all_safeguards",
     },
+    "content.access": {
+        "content.read": "visible_entries",
+    },
+    "content.log.log": {
+        "content.read": "search",
+    },
+    "content.rules.log_rules": {
+        "organisation.write": "visible_rules",
+    },
     "gateway.access": {
         "channels.read": (
             "every_channel access_channel_key visible_rules visible_shadow_answers "

@@ -37,7 +37,7 @@ from usage.limits import budget_simulation
 __all__ = ["world"]
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage")
+ROOMS: Final = ("accounts", "billing", "content", "gateway", "notify", "playground", "usage")
 # What is one's own and nobody else's, or stands in the trail by what it belongs to.
 NO_EVENT: Final = {
     "accounts.audit.audit.record",
@@ -168,6 +168,8 @@ ELSEWHERE: Final = {
     "billing.subscriptions.subscriptions.renew_subscriptions": "subscription.renewed",
     "billing.subscriptions.subscriptions.resume_subscription": "subscription.resumed",
     "billing.topups.topups.apply_event": "payment.paid",
+    "content.log.log.read_entry": "content.read",
+    "content.log.log.search": "content.searched",
     "usage.exports.exports.delete_export": "export.deleted",
     "usage.exports.exports.start_export": "export.started",
     "usage.saved_views.scheduled_reports.end_schedule": "report.ended",

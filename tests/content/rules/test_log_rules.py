@@ -153,3 +153,21 @@ def test_rules_are_limited_in_number(people: Cast, monkeypatch: pytest.MonkeyPat
         log_rules.add_rule(
             actor(people.alice, people.acme), people.acme, scope="model", subject="m"
         )
+
+
+def test_key_and_connect_say_what_is_kept(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    page = f"/o/acme/keys/{id_text(key.id)}"
+    connect = "/o/acme/connect"
+    alice, bob = signed_in(people.alice), signed_in(people.bob)
+    assert "Prompts and answers are not kept." in bob.get(page).content.decode()
+    assert "are kept for" not in bob.get(connect).content.decode()
+    log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=30)
+    assert "Prompts and answers are kept for 30 hours." in bob.get(page).content.decode()
+    assert "Prompts and answers are kept for 30 hours." in bob.get(connect).content.decode()
+    link = f"content-log/new?scope=key&amp;subject={id_text(key.id)}"
+    assert link in alice.get(page).content.decode()
+    assert link not in bob.get(page).content.decode()
+    form = alice.get(f"{PAGE}/new?scope=key&subject={id_text(key.id)}").content.decode()
+    assert id_text(key.id) in form
+    assert ">ci<" in form
