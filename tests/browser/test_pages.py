@@ -122,6 +122,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "requests": f"{ours}/requests",
         "sessions of agents": f"{ours}/sessions",
         "session of an agent": f"{ours}/sessions/{session}",
+        "feedback": f"{ours}/usage/feedback",
+        "feedback, summed": f"{ours}/usage/feedback/sums",
         "what changed": f"{ours}/usage/_f/changes?range=7d",
         "times": f"{ours}/usage/_f/times?range=7d",
         "what happened": f"{ours}/usage/_f/marks?range=7d",

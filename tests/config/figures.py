@@ -40,7 +40,7 @@ from relay.prompts.settings import Settings
 from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation
-from usage.models import Export, ProviderBill
+from usage.models import Export, Feedback, ProviderBill
 from usage.rollups.rollups import replace_all
 
 MODEL: Final = "m-figures"
@@ -348,6 +348,30 @@ def _chats(company: Company) -> Listed:
     Message.objects.filter(pk=answer.pk).update(run=run, request_id=run.request_id)
     figures = {"turns": 1, "tokens": 7_632, "cost": CHARGE}
     return Listed("/o/acme/playground/history", "Chat of figures", figures)
+
+
+@shows("feedback")
+def _feedback(company: Company) -> Listed:
+    Feedback.objects.create(
+        organisation=company.acme, request_id=company.request.request_id, score=73,
+        author_key_id=company.key.id, team_id=company.team.id, key_id=company.key.id,
+        model="m-rated", comment="Figures",
+    )  # fmt: skip
+    return Listed("/o/acme/usage/feedback", "m-rated", {"score": 73})
+
+
+@shows("feedback_sums")
+def _feedback_sums(company: Company) -> Listed:
+    for n, score in enumerate((None, 20, 60, 100)):
+        Feedback.objects.create(
+            organisation=company.acme, request_id=new_id(), score=score,
+            author_key_id=company.key.id, team_id=company.team.id, key_id=company.key.id,
+            model="m-summed", comment="Figures" if n else "",
+        )  # fmt: skip
+    figures = {
+        "total": 4, "scored": 3, "good": 2, "good_percent": 67, "mean": 60, "commented": 3,
+    }  # fmt: skip
+    return Listed("/o/acme/usage/feedback/sums", "m-summed", figures)
 
 
 @shows("votes")

@@ -68,7 +68,7 @@ FEEDBACK_SUMS: Final = Table(
         Column("total", _("Feedback"), "number", sort=True, card="second"),
         Column("scored", _("With a score"), "number", sort=True, priority=3),
         Column("good", _("Good"), "number", sort=True, priority=2),
-        Column("good_percent", _("Good"), "number", sort=True, unit="%", card="money"),
+        Column("good_percent", _("Good share"), "number", sort=True, unit="%", card="money"),
         Column("mean", _("Mean score"), "number", sort=True, card="first"),
         Column("commented", _("With a comment"), "number", sort=True, priority=3),
     ),
