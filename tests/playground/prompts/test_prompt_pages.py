@@ -40,7 +40,7 @@ def test_label_is_put_on_a_version_and_rolled_back(people: Cast) -> None:
     back = url("prompt_label_roll_back", "staging")
     assert "use version 1 instead of 3" in text_of(people.bob, back)
     assert bob.post(back, {"version": "2"}).status_code == 422
-    assert bob.post(back, {"version": "3"}).status_code == 302
+    assert bob.post(back, {"version": "3"}).status_code == 303
     assert Prompt.objects.get().labels == {"staging": [1]}
     assert "Roll back" not in text_of(people.bob, url("prompt"))
     assert "Requests that name" in text_of(people.bob, url("prompt_label_remove", "staging"))
