@@ -30,6 +30,7 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from content.guards.guard import GuardRule
+from content.policies.sql import RULES_OF_KEY
 from content.rules.rules import Rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
@@ -513,6 +514,7 @@ _COLUMNS = f"""
                      AND NOT EXISTS (SELECT FROM billing_teamplan own
                                      WHERE own.team_id = key.team_id)
                ), '[]'::jsonb),
+               'guard_rules', {RULES_OF_KEY},
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,
