@@ -76,8 +76,8 @@ class Principal:
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
-    `payer` is its organisation and its key, by the numbers of their ids: a UUID's hash is computed
-    in Python each time.
+    `guard_rules` are those of all policies that apply to it. `payer` is its organisation and its
+    key, by the numbers of their ids: a UUID's hash is computed in Python each time.
     """
 
     key_id: KeyId
