@@ -200,3 +200,35 @@ def test_a_continued_conversation_is_masked_anew(
     row = str(fake.wait_for_row(id_text(attempt["id"])))
     assert ADDRESS not in row
     assert "bob@" not in row
+
+
+def test_an_answer_in_the_background_is_guarded(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(rule("mask", "answer"))
+    body = {"model": models["responses"], "input": f"#echo Say {ADDRESS}", "background": True}
+    begun = hub.post(tenant, body, path="/v1/responses")
+    assert begun.status == 200, begun.body
+    path = f"/v1/responses/{begun.json()['id']}"
+
+    def ended() -> bool:
+        return hub.request("GET", path, tenant).json()["status"] not in ("queued", "in_progress")
+
+    hub.wait(ended, "the response runs on")
+    shown = hub.request("GET", path, tenant)
+    assert shown.json()["status"] == "completed"
+    assert "<EMAIL_1>" in str(shown.json()["output"])
+    assert ADDRESS not in str(shown.json()["output"])
+
+
+def test_counting_tokens_sends_no_text_that_is_masked(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    body = {"model": models["anthropic"], "messages": [{"role": "user", "content": ADDRESS}]}
+    refusing = guarded_hub.tenant(rule("refuse", "request"))
+    refused = hub.post(refusing, body, path="/v1/messages/count_tokens")
+    assert refused.status == 400, refused.body
+    masking = guarded_hub.tenant(rule("mask", "request"))
+    assert hub.post(masking, body, path="/v1/messages/count_tokens").status == 200
