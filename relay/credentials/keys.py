@@ -30,6 +30,7 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from content.guards.guard import GuardRule
+from content.policies.sql import RULES_OF_KEY
 from content.rules.rules import Rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
@@ -75,8 +76,8 @@ class Principal:
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
-    `payer` is its organisation and its key, by the numbers of their ids: a UUID's hash is computed
-    in Python each time.
+    `guard_rules` are those of all policies that apply to it. `payer` is its organisation and its
+    key, by the numbers of their ids: a UUID's hash is computed in Python each time.
     """
 
     key_id: KeyId
@@ -513,6 +514,7 @@ _COLUMNS = f"""
                      AND NOT EXISTS (SELECT FROM billing_teamplan own
                                      WHERE own.team_id = key.team_id)
                ), '[]'::jsonb),
+               'guard_rules', {RULES_OF_KEY},
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,

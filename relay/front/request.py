@@ -7,7 +7,7 @@ handler. A handler reads what it needs and answers through the request's sink; w
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,10 +19,13 @@ from dialects.errors.errors import RequestFault
 from dialects.errors.task_errors import Family
 from lib.process.asgi import HEED, Receive, Scope
 from relay.context.context import RequestContext, context_of_task
+from relay.context.records import record_refusal
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
+from relay.downstream.error_answers import answer_to
 from relay.downstream.http_sink import HttpSink
 from relay.front.lifespan import Lifespan
+from relay.guarding.operations import UNGUARDED, unguarded
 from relay.operations.unary import UnaryOperation
 from relay.requests.body import read_body
 from relay.requests.client_apps import client_app
@@ -207,6 +210,15 @@ class Request:
             raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
         if principal.endpoints and endpoint.restricted and not principal.may_call(operation):
             raise RequestFault("permission", None, f"endpoint {operation}")
+        if principal.guard_rules and (operation in UNGUARDED or self.scope["type"] == "websocket"):
+            self._refuse_unguarded(operation)
+
+    def _refuse_unguarded(self, operation: str) -> NoReturn:
+        """Record and refuse a request that guards cannot check."""
+        socket = self.scope["type"] == "websocket"
+        fault = unguarded(f"WebSockets of {operation}" if socket else f"requests of {operation}")
+        record_refusal(self.make_context(self.invocation), answer_to(fault), "", stream=False)
+        raise fault
 
     # ---- the operation and its body
 

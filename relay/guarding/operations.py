@@ -17,6 +17,9 @@ GUARDED: Final = frozenset({
 })  # fmt: skip
 """The operations of chats whose answers guards can read."""
 
+UNGUARDED: Final = frozenset({"passthrough", "realtime", "live_sessions", "live_calls"})
+"""The operations that a key with guards may not use at all, like every WebSocket."""
+
 
 def check_operation(guarding: Guarding, operation: str, facts: Facts, *, is_chat: bool) -> None:
     """Check that guards can read the answer of an operation, if a rule is about answers. Raises

@@ -41,6 +41,8 @@ _FREE: Final = ("arguments", "args", "input", "output", "response", "json", "con
 _BINARY: Final = ("bytes", "b64_json")
 _KINDS: Final = ("media_type", "mime_type", "mimeType")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}+")
+# A name as APIs and schemas have them; another one is a text of the caller's.
+_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z_$.-]*[0-9]{0,3}")
 _DIGITS_MIN: Final = 6
 
 
@@ -89,8 +91,11 @@ class _Texts:
             elif at in ("tool_call", "tool_result") and inner in _FREE:
                 changed[inner] = self.free(item, at)
             else:
-                changed[inner] = self.member(inner, item, at, value)
+                changed[self._name(inner, at)] = self.member(inner, item, at, value)
         return changed
+
+    def _name(self, name: str, place: Place) -> str:
+        return name if _NAME.fullmatch(name) else self._check(place, name)
 
     def _text(self, name: str, text: str, place: Place, around: Mapping[str, Any]) -> str:
         if name in _NAMING:

@@ -20,6 +20,7 @@ from relay.downstream.error_answers import too_busy
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import DatabaseFailed
 from relay.front.lifespan import Lifespan
+from relay.guarding.operations import unguarded
 from relay.hold_sizes.bound import Bound
 from relay.pages.queue_sink import QueueSink
 from relay.previews.expected_cost import read_bound
@@ -77,6 +78,8 @@ async def attach_connection(
         try:
             if principal.endpoints and not principal.may_call(_INVOCATION.operation):
                 raise RequestFault("permission", None, f"endpoint {_INVOCATION.operation}")
+            if principal.guard_rules:
+                raise unguarded(f"WebSockets of {_INVOCATION.operation}")
             LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
             await _converse(life, principal, connection, sink, scope)
         finally:

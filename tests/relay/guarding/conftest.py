@@ -1,10 +1,10 @@
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.hub import Hub, Tenant, running_hub
+from lib.ids import new_id
+from tests.support.hub import Hub, Tenant
 
 
 class GuardedHub:
@@ -12,20 +12,23 @@ class GuardedHub:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        hub.connection.execute("CREATE TABLE test_guard_rules (key_id uuid, rules jsonb)")
 
     def tenant(self, *rules: dict[str, Any]) -> Tenant:
         tenant = self.hub.tenant("10.00")
         self.hub.connection.execute(
-            "INSERT INTO test_guard_rules VALUES (%s, %s)", [tenant.key_id, json.dumps(rules)]
-        )
+            "WITH policy AS (INSERT INTO content_policy (id, organisation_id, name, rules) "
+            "VALUES (%(id)s, %(organisation)s, 'guards', %(rules)s) RETURNING id) "
+            "INSERT INTO content_policyassignment (id, organisation_id, policy_id, scope, subject) "
+            "SELECT %(id)s, %(organisation)s, id, 'key', %(key)s FROM policy",
+            {"id": new_id(), "organisation": tenant.organisation_id, "rules": json.dumps(rules),
+             "key": str(tenant.key_id)},
+        )  # fmt: skip
         return tenant
 
 
 @pytest.fixture(scope="module")
-def guarded_hub() -> Iterator[GuardedHub]:
-    with running_hub(application="tests.relay.guarding.guarded") as hub:
-        yield GuardedHub(hub)
+def guarded_hub(hub: Hub) -> GuardedHub:
+    return GuardedHub(hub)
 
 
 def rule(action: str, *places: str) -> dict[str, Any]:

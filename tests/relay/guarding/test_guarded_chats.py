@@ -1,6 +1,10 @@
 """P40: guards on chats in every dialect, in requests, whole answers and streams."""
 
+from typing import Any
+
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
@@ -116,3 +120,115 @@ def test_a_flag_is_recorded(guarded_hub: GuardedHub, models: dict[str, str]) -> 
     assert answer.status == 200
     hub.settled(tenant)
     assert hub.record(answer.headers["x-request-id"])["flags"] == ["guard:own"]
+
+
+TRANSPORTS = ["/v1/realtime", "/v1/live/sessions", "/v1/responses"]
+
+
+@pytest.mark.parametrize("path", TRANSPORTS)
+def test_a_websocket_is_refused(guarded_hub: GuardedHub, path: str) -> None:
+    tenant = guarded_hub.tenant(rule("flag", "request"))
+    address = f"{guarded_hub.hub.url}{path}?model=m".replace("http", "ws", 1)
+    headers = {"authorization": f"Bearer {tenant.key}"}
+    with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=headers):
+        pass
+    assert refused.value.response.status_code == 403
+    assert b"its guards cannot check them" in (refused.value.response.body or b"")
+
+
+def test_passing_through_is_refused_and_recorded(guarded_hub: GuardedHub) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(rule("flag", "request"))
+    answer = hub.post(tenant, {}, path="/passthrough/any/v1/things")
+    assert answer.status == 403, answer.body
+    assert "its guards cannot check them" in answer.error["message"]
+    hub.settled(tenant)
+    assert hub.record(answer.headers["x-request-id"])["kind"] == "permission"
+
+
+def test_texts_of_other_operations_are_guarded(
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    body = {"model": models["openai"], "input": ["harmless", f"Write to {ADDRESS}"]}
+    refusing = guarded_hub.tenant(rule("refuse", "request"))
+    refused = hub.post(refusing, body, path="/v1/embeddings")
+    assert (refused.status, refused.error["code"]) == (400, "own")
+    answer = hub.post(
+        guarded_hub.tenant(rule("mask", "request")), body | {"user": ADDRESS}, path="/v1/embeddings"
+    )
+    assert answer.status == 200, answer.body
+    (attempt,) = hub.records(answer.headers["x-request-id"])
+    assert ADDRESS not in str(fake.wait_for_row(id_text(attempt["id"])))
+    # What comes back of a picture's prompt is a text that is not checked.
+    picture = {"model": models["openai"], "prompt": "a cat"}
+    answering = guarded_hub.tenant(rule("mask", "answer"))
+    unread = hub.post(answering, picture, path="/v1/images/generations")
+    assert unread.status == 403, unread.body
+
+
+def test_results_of_tools_are_guarded(guarded_hub: GuardedHub, models: dict[str, str]) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(rule("refuse", "tool_result"))
+    call = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": f"Write to {ADDRESS}"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+    ]
+    assert hub.post(tenant, {"model": models["openai"], "messages": turns}).status == 200
+    turns[-1]["content"] = '{"found": "alice.liddell\\u0040example.com"}'
+    refused = hub.post(tenant, {"model": models["openai"], "messages": turns})
+    assert refused.status == 400, refused.body
+    assert "the result of a tool" in refused.error["message"]
+
+
+def test_a_continued_conversation_is_masked_anew(
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str]
+) -> None:
+    hub, model = guarded_hub.hub, models["responses"]
+    tenant = guarded_hub.tenant(rule("mask", "request"))
+    first = hub.post(
+        tenant, {"model": model, "input": f"#echo Say {ADDRESS}"}, path="/v1/responses"
+    ).json()
+    assert ADDRESS in str(first["output"])
+    body = {"model": model, "input": "#echo #keep And bob@example.com <EMAIL_1>"}
+    second = hub.post(tenant, body | {"previous_response_id": first["id"]}, path="/v1/responses")
+    assert second.status == 200, second.body
+    assert "bob@example.com <EMAIL_1>" in str(second.json()["output"])
+    (attempt,) = hub.records(second.headers["x-request-id"])
+    row = str(fake.wait_for_row(id_text(attempt["id"])))
+    assert ADDRESS not in row
+    assert "bob@" not in row
+
+
+def test_an_answer_in_the_background_is_guarded(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(rule("mask", "answer"))
+    body = {"model": models["responses"], "input": f"#echo Say {ADDRESS}", "background": True}
+    begun = hub.post(tenant, body, path="/v1/responses")
+    assert begun.status == 200, begun.body
+    path = f"/v1/responses/{begun.json()['id']}"
+
+    def ended() -> bool:
+        return hub.request("GET", path, tenant).json()["status"] not in ("queued", "in_progress")
+
+    hub.wait(ended, "the response runs on")
+    shown = hub.request("GET", path, tenant)
+    assert shown.json()["status"] == "completed"
+    assert "<EMAIL_1>" in str(shown.json()["output"])
+    assert ADDRESS not in str(shown.json()["output"])
+
+
+def test_counting_tokens_sends_no_text_that_is_masked(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    body = {"model": models["anthropic"], "messages": [{"role": "user", "content": ADDRESS}]}
+    refusing = guarded_hub.tenant(rule("refuse", "request"))
+    refused = hub.post(refusing, body, path="/v1/messages/count_tokens")
+    assert refused.status == 400, refused.body
+    masking = guarded_hub.tenant(rule("mask", "request"))
+    assert hub.post(masking, body, path="/v1/messages/count_tokens").status == 200
