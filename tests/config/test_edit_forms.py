@@ -55,7 +55,8 @@ DOES: Final = {
     "code_kill", "domains_confirm", "domains_unconfirm", "finding_acknowledge",
     "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase",
     "member_remove", "organisation_archive", "organisation_suspend", "own_erasure",
-    "payment_confirm", "policy_remove", "policy_try", "person_erase", "person_reset_factors", "price_withdraw", "provider_key_remove",
+    "payment_confirm", "policy_remove", "policy_try", "person_erase", "person_reset_factors",
+    "price_withdraw", "provider_key_remove",
     "provider_key_rotate", "report_leave", "role_remove", "route_preview", "subscription",
     "team_member_remove", "webhook_remove",
 }  # fmt: skip
