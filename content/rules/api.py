@@ -108,8 +108,8 @@ def show_log_rule(actor: Actor, id: str) -> LogRuleOut:
 @requires("organisation.write")
 def change_log_rule(actor: Actor, id: str, body: LogRuleChange) -> LogRuleOut:
     """Applies to requests that begin from now on. What was kept stays until its own end."""
-    given = {name: getattr(body, name) for name in log_rules.FIELDS}
-    values = {name: value for name, value in given.items() if value is not None}
+    sent = {name: getattr(body, name) for name in log_rules.FIELDS}
+    values = {name: value for name, value in sent.items() if value is not None}
     rule = log_rules.change_rule(actor, log_rules.access_rule(actor, id), **values)
     return _stored(actor, rule)
 
@@ -130,11 +130,11 @@ def _stored(actor: Actor, rule: LogRule) -> LogRuleOut:
 
 
 def _serialize(rules: list[LogRule]) -> list[LogRuleOut]:
-    names, given = log_rules.subject_names(rules), log_rules.given_subjects(rules)
+    names, ids = log_rules.subject_names(rules), log_rules.subject_ids(rules)
     return [
         LogRuleOut(
             id=id_text(rule.id),
-            subject=given[rule.id],
+            subject=ids[rule.id],
             subject_name=names[rule.id],
             **{name: getattr(rule, name) for name in ("scope", *log_rules.FIELDS, "created_at")},
         )

@@ -60,7 +60,7 @@ class RuleForm(forms.Form):
             data["retention_hours"] = hours
         return data
 
-    def said(self) -> dict[str, Any]:
+    def terms(self) -> dict[str, Any]:
         """Return what the rule is to say, by the names of FIELDS."""
         return {name: self.cleaned_data[name] for name in FIELDS}
 

@@ -113,7 +113,7 @@ def add_rule(
         except IntegrityError as error:
             text = gettext("There is already a rule for this. Change that one.")
             raise RuleRefused("subject", text, already_exists=True) from error
-        audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **_said(rule))
+        audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **_terms(rule))
         bump_epoch()
     return rule
 
@@ -122,11 +122,11 @@ def change_rule(actor: Actor, rule: LogRule, **values: Any) -> LogRule:
     """Change what a rule says. `values` are among FIELDS. Raises RuleRefused."""
     with transaction.atomic():
         locked = LogRule.objects.select_for_update(of=("self",)).get(id=rule.id)
-        before = _said(locked)
+        before = _terms(locked)
         for name in FIELDS:
             setattr(locked, name, values.get(name, before[name]))
         _check(locked)
-        after = _said(locked)
+        after = _terms(locked)
         if after != before:
             locked.save(update_fields=FIELDS)
             changed = [name for name in FIELDS if before[name] != after[name]]
@@ -145,8 +145,8 @@ def remove_rule(actor: Actor, rule: LogRule) -> None:
         locked = LogRule.objects.select_for_update().filter(id=rule.id).first()
         if locked is None:
             return
-        said = {**_named(locked), **_said(locked)}
-        audit.record(actor, locked.organisation, "log_rule.removed", locked, **said)
+        terms = {**_named(locked), **_terms(locked)}
+        audit.record(actor, locked.organisation, "log_rule.removed", locked, **terms)
         locked.delete()
         bump_epoch()
 
@@ -163,7 +163,7 @@ def _named(rule: LogRule) -> dict[str, object]:
     return {"scope": rule.scope, "subject": rule.subject}
 
 
-def _said(rule: LogRule) -> dict[str, Any]:
+def _terms(rule: LogRule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in FIELDS}
 
 
@@ -223,18 +223,19 @@ def subject_names(rules: Sequence[LogRule]) -> dict[UUID, str]:
     }
 
 
-def given_subjects(rules: Sequence[LogRule]) -> dict[UUID, str]:
-    """Return the subject of each rule as `find_subject` takes it, by the rule's id."""
+def subject_ids(rules: Sequence[LogRule]) -> dict[UUID, str]:
+    """Return the subject of each rule as `find_subject` takes it: a team's slug, a key's id, a
+    model's name or pattern; by the rule's id."""
     teams = Team.objects.in_bulk(_ids(rules, LogScope.TEAM))
     slugs = {str(id): team.slug for id, team in teams.items()}
-    given = {}
+    ids = {}
     for rule in rules:
-        given[rule.id] = rule.subject
+        ids[rule.id] = rule.subject
         if rule.scope == LogScope.TEAM:
-            given[rule.id] = slugs.get(rule.subject, rule.subject)
+            ids[rule.id] = slugs.get(rule.subject, rule.subject)
         elif rule.scope == LogScope.KEY:
-            given[rule.id] = id_text(UUID(rule.subject))
-    return given
+            ids[rule.id] = id_text(UUID(rule.subject))
+    return ids
 
 
 def _ids(rules: Sequence[LogRule], scope: LogScope) -> list[UUID]:

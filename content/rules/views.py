@@ -34,7 +34,7 @@ LOG_RULES: Final = Table(
         Column("scope", _("Scope"), sort="n", card="second"),
         Column("keeps", _("Keep"), sort=True, card="first"),
         Column("time", _("Keep for"), sort="hours", card="last"),
-        Column("share", _("Share"), sort="percent", priority=2),
+        Column("share", _("Share of requests"), sort="percent", priority=2),
         Column("leaving", _("Requests can ask not to be kept"), priority=3),
         Column("by", _("Added by"), sort=True, chosen=False),
         Column("added", _("Added"), "ago", value="rule.created_at", sort=True, chosen=False),
@@ -114,7 +114,7 @@ def log_rule_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 organisation_of(actor),
                 scope=data["scope"],
                 subject=log_rules.find_subject(actor, data["scope"], data["subject"].strip()),
-                **form.said(),
+                **form.terms(),
             )
         except Refused as refused:
             refused.add_to(form)
@@ -131,7 +131,7 @@ def log_rule_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
     form = RuleForm.of(rule, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            log_rules.change_rule(actor, rule, **form.said())
+            log_rules.change_rule(actor, rule, **form.terms())
         except Refused as refused:
             refused.add_to(form)
         else:

@@ -37,7 +37,7 @@ from usage.limits import budget_simulation
 __all__ = ["world"]
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage")
+ROOMS: Final = ("accounts", "billing", "content", "gateway", "notify", "playground", "usage")
 # What is one's own and nobody else's, or stands in the trail by what it belongs to.
 NO_EVENT: Final = {
     "accounts.audit.audit.record",

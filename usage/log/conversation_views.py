@@ -61,7 +61,7 @@ def request_conversation(request: HttpRequest, actor: Actor, rid: str) -> HttpRe
         else:
             if "file" in request.POST:
                 return _file(rid, entry, kept)
-            context |= _shown(entry, kept)
+            context |= _texts(entry, kept)
     response = render_part(
         request,
         "usage/requests/conversation.html",
@@ -83,11 +83,11 @@ def conversation_context(actor: Actor, rid: str) -> dict[str, Any]:
     return {"reads_contents": True, "entry": entry, "reason_form": ReasonForm()}
 
 
-def _shown(entry: Entry, kept: Kept) -> dict[str, Any]:
+def _texts(entry: Entry, kept: Kept) -> dict[str, Any]:
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:
-        return {"shown": True, "bodies": _bodies(kept)}
-    return {"shown": True, "turns": [_turn(turn) for turn in turns], "error": kept.error}
+        return {"opened": True, "bodies": _bodies(kept)}
+    return {"opened": True, "turns": [_turn(turn) for turn in turns], "error": kept.error}
 
 
 def _turn(turn: Turn) -> dict[str, Any]:

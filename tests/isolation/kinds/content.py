@@ -1,12 +1,16 @@
-"""Whatever of content an address names: rules of the content log."""
+"""Whatever of content an address names: rules of the content log, and what it keeps."""
 
+import datetime as dt
 from typing import Final
 
 from accounts.access.actors import SYSTEM
 from content.policies import policies
 from content.rules import log_rules
+from lib import clock
 from lib.ids import id_text
+from tests.content.log.entries import keep
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
+from tests.usage.rows import happen
 
 
 def _log_rule(world: World, at: Place) -> str:
@@ -19,9 +23,16 @@ def _policy(world: World, at: Place) -> str:
     return id_text(policy.id)
 
 
+def _entry(world: World, at: Place) -> str:
+    record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"kept-{at.word}")
+    keep(record)
+    return id_text(record.request_id)
+
+
 POLICY: Final = Kind(
     "policy", "organisation.write", _policy, wheres=IN_ORGANISATION, of_organisation=True
 )
+ENTRY: Final = Kind("entry of the content log", "content.read", _entry)
 LOG_RULE: Final = Kind(
     "rule of the content log",
     "organisation.write",
