@@ -141,6 +141,8 @@ ELSEWHERE: Final = {
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "billing.trials.trials.create_organisation": "trial.given",
+    "content.log.log.read_entry": "content.read",
+    "content.log.log.search": "content.searched",
     "accounts.sessions.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.security_changes.replace_password": "password.changed",
     "accounts.sessions.sessions.end": "sessions.ended",
@@ -225,6 +227,9 @@ BLANK: Final[Mapping[str, str]] = {
          "playground.payer_rules_changed", "prompt.put_in_production"), _NEW,
     ),
     # A key, a price or a rule that is for everything.
+    "log_rule.changed": "subject",
+    "log_rule.removed": "subject",
+    "policy.removed": "assigned rules",
     "key.brought": _UNLIMITED,
     "key.created": _UNLIMITED,
     "budget.created": "subject",
