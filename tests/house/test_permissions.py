@@ -37,6 +37,7 @@ ASKED: Final = {
     """,
     "channels.write": "gateway.settings.changes._events usage.books.findings.acknowledge",
     "codes.read": "billing.access.visible_batches",
+    "content.read": "content.access.visible_entries content.log.log.search",
     "credits.read": """
         billing.access.access_posting billing.access.all_invoices
         billing.access.all_organisations billing.access.all_top_ups
@@ -74,6 +75,9 @@ ASKED: Final = {
         accounts.members.access.working_keys_of accounts.members.access.writable_invitation
         accounts.members.access.writable_member
     """,
+    "organisation.write": (
+        "content.policies.policies.visible_policies content.rules.log_rules.visible_rules"
+    ),
     "organisations.read": """
         accounts.access.access.all_organisations accounts.access.access.all_people
         accounts.access.access.any_keys
