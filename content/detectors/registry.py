@@ -61,9 +61,9 @@ def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
     if guard not in GUARDS:
         raise ValueError(f"There is no guard {guard!r}.")
     try:
-        made = GUARDS[guard].detectors(msgspec.convert(settings, GUARDS[guard].settings))
+        detectors = GUARDS[guard].detectors(msgspec.convert(settings, GUARDS[guard].settings))
     except msgspec.ValidationError as error:
         raise ValueError(f"Settings of {guard}: {error}.") from error
-    if not made:
+    if not detectors:
         raise ValueError(f"Settings of {guard}: choose at least one.")
-    return made
+    return detectors

@@ -149,12 +149,12 @@ def try_policy(actor: Actor, id: str, body: PolicyText) -> list[PolicyTried]:
     ]
 
 
-def _rules(given: list[PolicyRule]) -> list[GuardRule]:
-    return [GuardRule(**one.model_dump()) for one in given]
+def _rules(listed: list[PolicyRule]) -> list[GuardRule]:
+    return [GuardRule(**one.model_dump()) for one in listed]
 
 
-def _find(actor: Actor, given: list[PolicyAssigned]) -> list[policies.Assigned]:
-    return policies.find_assigned(actor, [(one.scope, one.subject) for one in given])
+def _find(actor: Actor, listed: list[PolicyAssigned]) -> list[policies.Assigned]:
+    return policies.find_assigned(actor, [(one.scope, one.subject) for one in listed])
 
 
 def _serialize(policy: Policy) -> PolicyOut:
@@ -164,7 +164,7 @@ def _serialize(policy: Policy) -> PolicyOut:
         rules=[PolicyRule(**rule) for rule in policy.rules],
         assigned=[
             PolicyAssigned.model_validate({"scope": scope, "subject": subject})
-            for scope, subject in policies.given_assigned(policy)
+            for scope, subject in policies.named_targets(policy)
         ],
         created_at=policy.created_at,
     )

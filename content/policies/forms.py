@@ -11,7 +11,7 @@ from accounts.access.actors import Actor
 from accounts.models import KeyKind
 from content.guards.guard import GuardRule
 from content.models import Policy
-from content.policies.policies import NAME_MAX, TEXT_MAX, given_assigned, rules_of
+from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of
 from content.policies.words import ACTIONS, GUARDS, PLACES
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
@@ -68,7 +68,7 @@ class PolicyForm(forms.Form):
         return self.fields[name]
 
     def _values(self, policy: Policy) -> dict[str, Any]:
-        assigned = given_assigned(policy)
+        assigned = named_targets(policy)
         values: dict[str, Any] = {
             "name": policy.name,
             "organisation": ("organisation", "") in assigned,

@@ -51,11 +51,11 @@ def access_policy(actor: Actor, id: str) -> Policy:
     return access.get_by_id(visible_policies(actor), id)
 
 
-def find_assigned(actor: Actor, given: Iterable[tuple[str, str]]) -> list[Assigned]:
+def find_assigned(actor: Actor, listed: Iterable[tuple[str, str]]) -> list[Assigned]:
     """Return whose requests a policy is to apply to, from a team's slug or a key's id. Raises
     PolicyRefused if the actor's organisation has no such team or key."""
-    found = []
-    for scope, subject in given:
+    targets = []
+    for scope, subject in listed:
         row: Team | Key | None = None
         if scope == PolicyScope.TEAM:
             row = access.visible_teams(actor).filter(slug=subject, archived_at=None).first()
@@ -66,24 +66,24 @@ def find_assigned(actor: Actor, given: Iterable[tuple[str, str]]) -> list[Assign
         if row is None and scope != PolicyScope.ORGANISATION:
             text = gettext("There is no such team or API key: %(subject)s.")
             raise PolicyRefused("assigned", text % {"subject": subject[:80]})
-        found.append(Assigned(scope, str(row.id) if row else ""))
-    return list(dict.fromkeys(found))
+        targets.append(Assigned(scope, str(row.id) if row else ""))
+    return list(dict.fromkeys(targets))
 
 
-def given_assigned(policy: Policy) -> list[tuple[str, str]]:
+def named_targets(policy: Policy) -> list[tuple[str, str]]:
     """Return whose requests a policy applies to, as `find_assigned` takes it."""
     rows = sorted(policy.assignments.all(), key=lambda one: one.id)
     ids = [UUID(row.subject) for row in rows if row.scope == PolicyScope.TEAM]
     slugs = {str(team.id): team.slug for team in Team.objects.filter(id__in=ids)}
-    given = []
+    listed = []
     for row in rows:
         subject = row.subject
         if row.scope == PolicyScope.TEAM:
             subject = slugs.get(subject, subject)
         elif row.scope == PolicyScope.KEY:
             subject = id_text(UUID(subject))
-        given.append((row.scope, subject))
-    return given
+        listed.append((row.scope, subject))
+    return listed
 
 
 def rules_of(policy: Policy) -> list[GuardRule]:
@@ -126,7 +126,7 @@ def create_policy(
             raise PolicyRefused("name", text)
         _save(policy, force_insert=True)
         _assign(policy, assigned)
-        audit.record(actor, organisation, "policy.created", policy, **_said(policy, assigned))
+        audit.record(actor, organisation, "policy.created", policy, **_described(policy, assigned))
         bump_epoch()
     return policy
 
@@ -142,12 +142,12 @@ def change_policy(
     """Change a policy. What is None stays. Raises PolicyRefused, and Refused for its name."""
     with transaction.atomic():
         locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
-        before = _said(locked, _stored(locked))
+        before = _described(locked, _stored(locked))
         if name is not None:
             locked.name = check_name(name, NAME_MAX)
         if rules is not None:
             locked.rules = _checked(rules)
-        after = _said(locked, _stored(locked) if assigned is None else assigned)
+        after = _described(locked, _stored(locked) if assigned is None else assigned)
         changed = [one for one in after if before[one] != after[one]]
         if changed:
             _save(locked)
@@ -169,8 +169,8 @@ def remove_policy(actor: Actor, policy: Policy) -> None:
         locked = Policy.objects.select_for_update(of=("self",)).filter(id=policy.id).first()
         if locked is None:
             return
-        said = _said(locked, _stored(locked))
-        audit.record(actor, locked.organisation, "policy.removed", locked, **said)
+        described = _described(locked, _stored(locked))
+        audit.record(actor, locked.organisation, "policy.removed", locked, **described)
         locked.delete()
         bump_epoch()
 
@@ -209,7 +209,7 @@ def _stored(policy: Policy) -> list[Assigned]:
     return [Assigned(row.scope, row.subject) for row in policy.assignments.all()]
 
 
-def _said(policy: Policy, assigned: Sequence[Assigned]) -> dict[str, Any]:
+def _described(policy: Policy, assigned: Sequence[Assigned]) -> dict[str, Any]:
     return {
         "name": policy.name,
         "rules": policy.rules,

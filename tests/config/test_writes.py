@@ -142,6 +142,8 @@ ELSEWHERE: Final = {
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "billing.trials.trials.create_organisation": "trial.given",
+    "content.log.log.read_entry": "content.read",
+    "content.log.log.search": "content.searched",
     "accounts.sessions.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.security_changes.replace_password": "password.changed",
     "accounts.sessions.sessions.end": "sessions.ended",
@@ -228,6 +230,9 @@ BLANK: Final[Mapping[str, str]] = {
          "playground.payer_rules_changed", "prompt.label_moved"), _NEW,
     ),
     # A key, a price or a rule that is for everything.
+    "log_rule.changed": "subject",
+    "log_rule.removed": "subject",
+    "policy.removed": "assigned rules",
     "key.brought": _UNLIMITED,
     "key.created": _UNLIMITED,
     "budget.created": "subject",

@@ -75,12 +75,14 @@ ASKED: Final = {
         accounts.members.access.working_keys_of accounts.members.access.writable_invitation
         accounts.members.access.writable_member
     """,
-    "organisation.write": "content.rules.log_rules.visible_rules",
+    "organisation.write": """
+        content.policies.policies.visible_policies content.rules.log_rules.visible_rules
+        usage.feedback.feedback.delete_feedback
+    """,
     "organisations.read": """
         accounts.access.access.all_organisations accounts.access.access.all_people
         accounts.access.access.any_keys
     """,
-    "organisation.write": "usage.feedback.feedback.delete_feedback",
     "playground.read": """
         playground.compare_page.compare.organisation_standings
         playground.conversations.conversations._all_conversations

@@ -104,9 +104,9 @@ def test_team_and_key_of_another_organisation_are_unknown(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
     team = people.stranger.teams.get()
     key = make_key(team)[0]
-    for given in (("team", "theirs"), ("key", id_text(key.id)), ("key", "x")):
+    for listed in (("team", "theirs"), ("key", id_text(key.id)), ("key", "x")):
         with pytest.raises(PolicyRefused):
-            policies.find_assigned(alice, [given])
+            policies.find_assigned(alice, [listed])
 
 
 PAGE = "/o/acme/policies"
@@ -127,7 +127,7 @@ def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) 
         "words": ("refuse", {"words": ["falcon", "project x"]}),
         "telephone": ("flag", {"regions": ["US", "DE"]}),
     }
-    assert set(policies.given_assigned(policy)) == {("organisation", ""), ("team", "core")}
+    assert set(policies.named_targets(policy)) == {("organisation", ""), ("team", "core")}
     path = f"{PAGE}/{id_text(policy.id)}"
     page = browser.get(path).content.decode()
     assert "project x" in page

@@ -18,23 +18,21 @@ def _log_rule(world: World, at: Place) -> str:
     return id_text(rule.id)
 
 
+def _policy(world: World, at: Place) -> str:
+    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
+    return id_text(policy.id)
+
+
 def _entry(world: World, at: Place) -> str:
     record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"kept-{at.word}")
     keep(record)
     return id_text(record.request_id)
 
 
-ENTRY: Final = Kind("entry of the content log", "content.read", _entry)
-
-
-def _policy(world: World, at: Place) -> str:
-    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
-    return id_text(policy.id)
-
-
 POLICY: Final = Kind(
     "policy", "organisation.write", _policy, wheres=IN_ORGANISATION, of_organisation=True
 )
+ENTRY: Final = Kind("entry of the content log", "content.read", _entry)
 LOG_RULE: Final = Kind(
     "rule of the content log",
     "organisation.write",
