@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from playground.erasure.erasure import request_erasure
+from playground.erasure.steps import erase_people
 
 from accounts.access.actors import SYSTEM
 from accounts.keys.keys import mint_key
@@ -18,8 +20,6 @@ from content.models import DataKey, Entry
 from lib import clock
 from lib.ids import new_id
 from lib.vault import VaultError
-from playground.erasure.erasure import request_erasure
-from playground.erasure.steps import erase_people
 from tests.content.log.entries import keep
 from tests.support.cast import Cast, actor
 from tests.usage.rows import credit, happen
