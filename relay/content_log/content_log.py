@@ -191,14 +191,14 @@ class ContentLog:
         if not rows:
             return None
         stored_id, stored = rows[0]
-        found = UUID(stored_id)
+        key_id = UUID(stored_id)
         try:
-            opened = self._vault.open_bytes(bytes_of(stored), place_of_key(found))
+            opened = self._vault.open_bytes(bytes_of(stored), place_of_key(key_id))
         except VaultError as error:
-            raise DatabaseFailed(f"the data key {found} does not open") from error
+            raise DatabaseFailed(f"the data key {key_id} does not open") from error
         if len(self._data_keys) >= _DATA_KEYS_MAX:
             self._data_keys.clear()
-        data_key = self._data_keys[organisation, owner] = _DataKey(found, AESGCM(opened))
+        data_key = self._data_keys[organisation, owner] = _DataKey(key_id, AESGCM(opened))
         return data_key
 
 

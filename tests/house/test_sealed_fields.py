@@ -32,6 +32,8 @@ PLAIN: Final = {
     "billing_sealcut.signature",
     "billing_trial.domain",
     "billing_trial.person",
+    # Sealed with a data key, not with a KEK.
+    "content_entry.sealed",
     "gateway_channelkey.digest",
     "gateway_idempotentanswer.body_digest",
     "gateway_ownkey.digest",
