@@ -33,7 +33,7 @@ def place_of_key(id: UUID) -> str:
 
 def place_of_entry(organisation_id: UUID, request_id: UUID) -> str:
     """Return the place that a data key seals an entry of the content log for."""
-    return f"content_entry|{organisation_id}/{request_id}|sealed"
+    return f"content log|{organisation_id}/{request_id}"
 
 
 def seal(data_key: AESGCM, content: bytes, place: str) -> bytes:

@@ -104,7 +104,7 @@ def _compile(expression: str, *, ignore_case: bool) -> Any:
     options = re2.Options()
     options.case_sensitive = not ignore_case
     options.log_errors = False
-    return re2.compile(expression, options)  # type: ignore[no-untyped-call]
+    return re2.compile(expression, options)
 
 
 def _encodable(text: str) -> str:

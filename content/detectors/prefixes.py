@@ -5,8 +5,8 @@ beginning of it, or the whole of it and a beginning of what follows.
 """
 
 import re
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as op
+from re import _parser as parser
 from typing import Any, NamedTuple
 
 

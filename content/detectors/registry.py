@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from content.detectors.detector import Detector
-from content.detectors.numbers import CARD, IBAN, numbers_of_people, telephones
+from content.detectors.numbers import CARD, IBAN, TELEPHONE, numbers_of_people
 from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
 
@@ -15,10 +15,6 @@ Detectors = Sequence[Detector]
 
 class _None(msgspec.Struct, forbid_unknown_fields=True):
     pass
-
-
-class _Regions(msgspec.Struct, forbid_unknown_fields=True):
-    regions: list[str] = []
 
 
 class _Countries(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +39,7 @@ GUARDS: dict[str, Guard] = {
     "email": Guard(_None, lambda _: (EMAIL,)),
     "card": Guard(_None, lambda _: (CARD,)),
     "iban": Guard(_None, lambda _: (IBAN,)),
-    "telephone": Guard(_Regions, lambda one: (telephones(one.regions),)),
+    "telephone": Guard(_None, lambda _: (TELEPHONE,)),
     "national_number": Guard(_Countries, lambda one: numbers_of_people(one.countries)),
     "secret": Guard(_None, lambda _: SECRETS),
     "private_key": Guard(_None, lambda _: (PRIVATE_KEY,)),

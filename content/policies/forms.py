@@ -19,7 +19,6 @@ from lib.ids import id_text
 _SETTING_MAX: Final = 65_000
 # The setting that a guard's field gives, and whether a line is one value.
 _SETTINGS: Final = {
-    "telephone": ("regions", False),
     "national_number": ("countries", False),
     "words": ("words", True),
     "expressions": ("expressions", True),

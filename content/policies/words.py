@@ -16,11 +16,7 @@ GUARDS: Final = {
     "email": GuardWords(_("Email addresses")),
     "card": GuardWords(_("Card numbers")),
     "iban": GuardWords(_("Bank accounts (IBAN)")),
-    "telephone": GuardWords(
-        _("Telephone numbers"),
-        _("Countries"),
-        _("Two letters each, such as US DE. Numbers with + need none."),
-    ),
+    "telephone": GuardWords(_("Telephone numbers with a country code")),
     "national_number": GuardWords(
         _("National numbers of people"),
         _("Countries"),

@@ -184,7 +184,8 @@ class Run:
             check_nested_names(raw)
             if context.principal.guard_rules:
                 guarding = Guarding(context.principal.guard_rules)
-                facts = counter.read(guarding.check_request(facts.body), invocation.target)
+                checked = await guarding.checked_request(facts.body)
+                facts = counter.read(checked, invocation.target)
             model = self._find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
@@ -244,13 +245,13 @@ class Run:
         continuation = None if continued is None else await continue_request(context, continued)
         self._find_session(facts, continuation)
         if context.principal.guard_rules:
-            facts = self._guard(facts, continuation)
+            facts = await self._guard(facts, continuation)
         await self._find_channels(facts, continuation)
         if not context.snapshot.shadowed:
             return None
         return partial(_shadow_facts, facts, continuation)
 
-    def _guard(self, facts: Facts, continuation: Continuation | None) -> Facts:
+    async def _guard(self, facts: Facts, continuation: Continuation | None) -> Facts:
         """Return the facts of the body that guards let through. Raises RequestFault."""
         context = self._context
         self._find_model(facts.model)
@@ -258,9 +259,9 @@ class Run:
         invocation = context.invocation
         check_operation(guarding, invocation.operation, facts, is_chat=invocation.unary is None)
         if continuation is None:
-            return self._reader.read_facts(guarding.check_request(facts.body))
+            return self._reader.read_facts(await guarding.checked_request(facts.body))
         portable = continuation.portable_facts()
-        continuation.send(continuation.read(guarding.check_request(portable.body)))
+        continuation.send(continuation.read(await guarding.checked_request(portable.body)))
         return facts
 
     async def _find_channels(self, facts: Facts, continuation: Continuation | None) -> None:

@@ -7,13 +7,17 @@
 A refusal is a RequestFault before an answer begins, and a `Refused` event within one.
 """
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from content.guards.guard import GuardRule, Place, check
 from content.guards.masks import Masks
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from relay.guarding.request_texts import check_texts
+
+_CHECK_HERE_MAX: Final = 64 * 1024
 
 
 class GuardRefused(RequestFault):
@@ -64,6 +68,13 @@ class Guarding:
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
         self._flags.update((f"guard:{code}", None) for code in codes)
+
+    async def checked_request(self, body: Body) -> bytes:
+        """Return the body to send. A long one is checked in another thread, so that others do not
+        wait for it. Raises GuardRefused."""
+        if len(body.raw) > _CHECK_HERE_MAX:
+            return await asyncio.to_thread(self.check_request, body)
+        return self.check_request(body)
 
     def check_request(self, body: Body) -> bytes:
         """Return the body to send. Raises GuardRefused."""
