@@ -16,7 +16,6 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.models import Key, KeyKind, Organisation, Project, ServiceAccount, Team, User
 from accounts.roles import rules as roles
-from accounts.roles.words import WORDS
 from lib import clock
 from lib.ids import parse_id, parse_number
 from lib.sentences import join_sentences
@@ -97,10 +96,9 @@ def require(actor: Actor, action: roles.Action) -> None:
     if action in roles.CUSTOM_ALONE:
         raise AccessDenied(
             gettext(
-                "You need a role with the permission “%(permission)s” for this. "
+                "You need a role with the permission “Read contents” for this. "
                 "An owner of the organisation can create one."
             )
-            % {"permission": WORDS[action].title}
         )
     # An owner grants every role except the installation's.
     granted = [role for role in roles.roles_with(action) if role != "operator"]

@@ -5,9 +5,12 @@ beginning of it, or the whole of it and a beginning of what follows.
 """
 
 import re
-from re import _constants as op
-from re import _parser as parser
+from importlib import import_module
 from typing import Any, NamedTuple
+
+# The parser of the standard library, which typeshed does not describe.
+op: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 
 class UnboundedError(ValueError):

@@ -352,7 +352,13 @@ class StreamRelay:
         guarding = context.guarding
         change = None if guarding is None else GuardedAnswer(guarding).change
         return StreamTranslator(
-            decoder, encoder, facts.choices, model, source, prepared.tool_names, change
+            decoder,
+            encoder,
+            facts.choices,
+            model,
+            source,
+            tool_names=prepared.tool_names,
+            change=change,
         )
 
     # ---- between two chunks

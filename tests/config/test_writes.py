@@ -170,8 +170,6 @@ ELSEWHERE: Final = {
     "billing.subscriptions.subscriptions.renew_subscriptions": "subscription.renewed",
     "billing.subscriptions.subscriptions.resume_subscription": "subscription.resumed",
     "billing.topups.topups.apply_event": "payment.paid",
-    "content.log.log.read_entry": "content.read",
-    "content.log.log.search": "content.searched",
     "usage.exports.exports.delete_export": "export.deleted",
     "usage.exports.exports.start_export": "export.started",
     "usage.saved_views.scheduled_reports.end_schedule": "report.ended",

@@ -23,6 +23,8 @@ from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
 from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
+from relay.content_log.content_log import ContentLog
+from relay.content_log.recorded_answer import RecordedAnswer
 from relay.counting import tokenizer
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
@@ -125,6 +127,32 @@ def reads_shadow(length: int, *, stream: bool) -> bool:
     reading = it(_prepared=prepared, _sending=sending, _events=[], _ttft_ms=None)
     answer, read = Pieces([bytes(length - 1), b"x"]), shadow_traffic._Reading
     return reaches((read._read_stream if stream else read._read_whole)(reading, cast(Any, answer)))
+
+
+def logs_entry(size: int) -> bool:
+    """Whether a request goes into the content log with which so much waits."""
+    around = it(_bytes=size - 5, _waiting=it(append=taken), count_dropped=lambda number: None)
+    return reaches(lambda: ContentLog.add(around, it(size=5)))
+
+
+def logs_answer(size: int) -> bool:
+    """Whether a request of that length with its answer goes into the content log."""
+    context = it(
+        principal=None, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
+        snapshot=it(now=taken),
+    )  # fmt: skip
+    recorded = it(
+        _rule=lambda: it(), _keeps=lambda rule, *, failed: True, _replayed=False, _size=size,
+        _log=it(count_dropped=lambda number: None), _context=context, _raw=b"", _pieces=[],
+        _content_type="", _stream=False, _error="", _run=it(session_id=None, model_name="m"),
+    )  # fmt: skip
+    return reaches(lambda: RecordedAnswer.end(recorded, it(status=200)))
+
+
+def records_piece(size: int) -> bool:
+    """Whether a piece is kept with which a request and its answer have that length."""
+    recorded = it(_size=size - 1, _pieces=it(append=taken, clear=lambda: None))
+    return reaches(lambda: RecordedAnswer._keep(recorded, b"x"))
 
 
 def has_room(waiting: int = 0, lanes: int = 0, size: int = 0) -> bool:
@@ -281,6 +309,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/endpoints/responses_socket/connection.py:_steer_refusal:_WAITING_BYTES_MAX": Bound(
         lambda n: may_steer(size=n), None, 64 * MIB
     ),
+    "relay/content_log/content_log.py:add:WAITING_BYTES_MAX": Bound(logs_entry, None, 64 * MIB),
+    "relay/content_log/recorded_answer.py:end:BYTES_MAX": Bound(logs_answer, None, 8 * MIB),
+    "relay/content_log/recorded_answer.py:_keep:BYTES_MAX": Bound(records_piece, None, 8 * MIB),
     "relay/endpoints/stored_responses.py:_read_after:_NUMBER_DIGITS_MAX": Bound(
         lambda n: stored_responses._read_after({"stream": "true", "after": "1" * n}, "after"),
         1, 9,
@@ -382,6 +413,13 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
+    "relay/content_log/content_log.py:_write:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
+    "relay/content_log/content_log.py:_next_batch:_BATCH_MAX": _SLOWER,
+    "relay/content_log/content_log.py:_next_batch:_BATCH_BYTES_MAX": _SLOWER,
+    "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
+    "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (
+        "it is checked in a thread, or here"
+    ),
     "relay/attempts/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
         "a count has a hundred bytes; a provider that sends more is not believed"
     ),

@@ -230,7 +230,7 @@ def test_rejections_of_busy_processes_are_summed(key: Key) -> None:
     for refused in (2, 3):
         statement, parameters = add_to_total("shed", refused)
         with connection.cursor() as cursor:
-            cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
+            cursor.execute(statement, dict(parameters))
     result = scrape()
     assert result["weir_requests_shed_total"] == {(): 5}
     assert not result["weir_requests_total"]

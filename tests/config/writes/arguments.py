@@ -23,6 +23,10 @@ from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
+from content.guards.guard import GuardRule
+from content.policies import policies
+from content.policies.policies import Assigned
+from content.rules import log_rules
 from gateway.catalogue import updates
 from gateway.model_entries import entries
 from gateway.own_keys import offers, own_keys
@@ -101,6 +105,20 @@ def _restored(w: World, **given: Any) -> None:
 def _rule(w: World, **given: Any) -> None:
     rule = updates.add_ignore_rule(w.dora, "m-*", "price")
     updates.change_ignore_rule(w.dora, rule, **given)
+
+
+_GUARD: Final = GuardRule("email", {}, ["request"], "mask", "no_email")
+
+
+def _policy(w: World, **given: Any) -> None:
+    policy = policies.create_policy(
+        w.alice, w.people.acme, name="People", rules=[_GUARD], assigned=[Assigned("organisation")]
+    )
+    policies.change_policy(w.alice, policy, **given)
+
+
+def _team(w: World) -> list[Assigned]:
+    return [Assigned("team", str(w.people.core.id))]
 
 
 def _note(w: World, **given: Any) -> None:
@@ -244,6 +262,26 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
     ),
     "billing.trials.trials.save_trial_setting": Arguments(
         _save_trial, {"amount": ["0", "5"], "once": ["domain"], "days": [None, 5]}
+    ),
+    "content.policies.policies.change_policy": Arguments(
+        _policy,
+        {"name": ["Persons"], "rules": [[]], "assigned": lambda w: [[], _team(w)]},
+    ),
+    "content.policies.policies.create_policy": Arguments(
+        lambda w, **given: policies.create_policy(
+            w.alice, w.people.acme, name="People", rules=[_GUARD], **given
+        ),
+        {"assigned": lambda w: [[Assigned("organisation")], _team(w)]},
+    ),
+    "content.rules.log_rules.add_rule": Arguments(
+        lambda w, **given: log_rules.add_rule(
+            w.alice, w.people.acme, scope="model" if given.get("subject") else "organisation",
+            **given,
+        ),
+        {
+            "subject": ["m-*", "n-*"], "keep": ["errors", "nothing"], "share_percent": [1, 50],
+            "retention_hours": [1, 720], "callers_may_opt_out": [False],
+        },
     ),
     "gateway.catalogue.updates.change_ignore_rule": Arguments(
         _rule, {"model": ["n-*"], "field": ["", "vision"]}

@@ -6,8 +6,6 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from playground.erasure.erasure import request_erasure
-from playground.erasure.steps import erase_people
 
 from accounts.access.actors import SYSTEM
 from accounts.keys.keys import mint_key
@@ -20,6 +18,8 @@ from content.models import DataKey, Entry
 from lib import clock
 from lib.ids import new_id
 from lib.vault import VaultError
+from playground.erasure.erasure_requests import request_erasure
+from playground.erasure.erasure_steps import erase_people
 from tests.content.log.entries import keep
 from tests.support.cast import Cast, actor
 from tests.usage.rows import credit, happen
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("playground.erasure.steps.seal_key", lambda: b"key of the tests")
+    monkeypatch.setattr("playground.erasure.erasure_steps.seal_key", lambda: b"key of the tests")
 
 
 def asked(organisation: Organisation, person: User) -> Entry:
