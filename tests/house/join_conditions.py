@@ -97,6 +97,18 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
         "key.id = request.key_id", "key.organisation_id = request.organisation_id",
         "key.id = request.key_id", "key.organisation_id = request.organisation_id",
     ),
+    "content/log/sql.py: no accounts_membership": (
+        "members of other organisations, and other people",
+        "member.organisation_id = %(organisation)s::uuid",
+        "member.user_id = nullif(%(user)s, '')::bigint",
+    ),
+    "content/policies/sql.py: no content_policyassignment": (
+        "other policies, and those of other teams and keys",
+        "assigned.policy_id = policy.id",
+        "( assigned.scope = 'organisation' OR assigned.scope = 'team'"
+        " AND assigned.subject = key.team_id::text OR assigned.scope = 'key'"
+        " AND assigned.subject = key.id::text)",
+    ),
     "gateway/health/traffic.py: gateway_channel": (
         "totals of models, whose id names no channel", "total.family = 'attempts'",
     ),

@@ -139,12 +139,13 @@ def logs_answer(size: int) -> bool:
     """Whether a request of that length with its answer goes into the content log."""
     context = it(
         principal=None, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
-        snapshot=it(now=taken),
+        snapshot=it(now=lambda: 0.0, epoch=0),
     )  # fmt: skip
     recorded = it(
-        _rule=lambda: it(), _keeps=lambda rule, *, failed: True, _replayed=False, _size=size,
-        _log=it(count_dropped=lambda number: None), _context=context, _raw=b"", _pieces=[],
-        _content_type="", _stream=False, _error="", _run=it(session_id=None, model_name="m"),
+        _rule=lambda: it(retention_hours=1), _keeps=lambda rule, *, failed: True, _replayed=False,
+        _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
+        _raw=b"", _pieces=[], _content_type="", _stream=False, _error="",
+        _run=it(session_id=None, model_name="m"),
     )  # fmt: skip
     return reaches(lambda: RecordedAnswer.end(recorded, it(status=200)))
 
