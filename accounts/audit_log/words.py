@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 INSTALLATION_OBJECTS: Final[Mapping[str, Promise]] = {
+    "feedback": _("Feedback"),
     "announcement": _("Announcement"),
     "billdifference": _("Bill difference"),
     "catalogueignorerule": _("Catalogue update"),

@@ -66,7 +66,8 @@ def _comment(
     request: HttpRequest, actor: Actor, message: Message, request_id: UUID
 ) -> HttpResponse:
     opinion = _opinion_of(message, request_id)
-    form = CommentForm(request.POST or None, initial={"comment": opinion.comment})
+    posted = request.POST if request.method == "POST" else None
+    form = CommentForm(posted, initial={"comment": opinion.comment})
     url = page.conversation_url(slug_of(actor), id_text(message.conversation_id))
     if form.is_valid():
         comment = form.cleaned_data["comment"].replace("\r\n", "\n")

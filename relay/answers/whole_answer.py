@@ -218,13 +218,13 @@ class WholeRelay:
         if prepared.request is not None:
             if prepared.tool_names:
                 events = restore_names(events, prepared.tool_names)
-            shown = events
+            sent = events
             if (guarding := self._context.guarding) is not None:
                 try:
-                    shown = GuardedAnswer(guarding).whole(events)
+                    sent = GuardedAnswer(guarding).whole(events)
                 except GuardRefused as refused:
                     return await self._refuse(refused, counting)
-            answer, model = fold(shown), prepared.traits.requested_model
+            answer, model = fold(sent), prepared.traits.requested_model
             if model:
                 answer = msgspec.structs.replace(answer, model=model)
             raw = self._context.invocation.codec.write_answer(answer, prepared.request)

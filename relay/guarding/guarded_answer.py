@@ -71,23 +71,23 @@ class GuardedAnswer:
         refuses, and none after it."""
         if self._refused is not None:
             return [], []
-        shown: list[Event] = []
+        sent: list[Event] = []
         for event in events:
-            self._feed(event, shown)
+            self._feed(event, sent)
             if self._refused is not None:
-                return shown, [*events, self._refused]
-        return shown, list(events)
+                return sent, [*events, self._refused]
+        return sent, list(events)
 
     def whole(self, events: Sequence[Event]) -> list[Event]:
         """Return the events of a whole answer. Raises GuardRefused."""
-        shown: list[Event] = []
+        sent: list[Event] = []
         for event in events:
-            self._feed(event, shown)
+            self._feed(event, sent)
         for choice in list(self._open):
-            self._close(choice, shown)
+            self._close(choice, sent)
         if self._refused is not None:
             raise self._refusal
-        return shown
+        return sent
 
     _refusal: GuardRefused
 
@@ -96,45 +96,45 @@ class GuardedAnswer:
             self._refusal = GuardRefused(rule, place)
             self._refused = Refused(self._refusal.message, rule.code or rule.guard)
 
-    def _feed(self, event: Event, shown: list[Event]) -> None:
+    def _feed(self, event: Event, sent: list[Event]) -> None:
         if self._refused is not None:
             return
         if isinstance(event, _TEXTS):
-            self._feed_text(event, shown)
+            self._feed_text(event, sent)
         elif isinstance(event, ToolArgumentsDelta):
-            self._feed_arguments(event, shown)
+            self._feed_arguments(event, sent)
         elif isinstance(event, LogprobsDelta):
             if not self._checks_texts:
-                shown.append(event)
+                sent.append(event)
         elif isinstance(event, Citation):
-            self._feed_citation(event, shown)
+            self._feed_citation(event, sent)
         elif isinstance(event, UpstreamError | Broken):
             # What waits may be half of a match.
             self._open.clear()
-            shown.append(event)
+            sent.append(event)
         else:
             if not isinstance(event, _ASIDE):
-                self._close_before(event, shown)
+                self._close_before(event, sent)
             if self._refused is None:
-                shown.append(event)
+                sent.append(event)
 
-    def _close_before(self, event: Any, shown: list[Event]) -> None:
+    def _close_before(self, event: Any, sent: list[Event]) -> None:
         """Let out what waits before an event after which no more of it comes."""
         if isinstance(event, ToolCallEnd):
-            self._end_call(event, shown)
+            self._end_call(event, sent)
         elif isinstance(event, End):
             for choice in list(self._open):
-                self._close(choice, shown)
+                self._close(choice, sent)
         elif (of := getattr(event, "choice", None)) is not None:
-            self._close(of, shown)
+            self._close(of, sent)
             if isinstance(event, Finish):
                 for key in [key for key in self._arguments if key[0] == of]:
-                    self._end_call(ToolCallEnd(*key), shown)
+                    self._end_call(ToolCallEnd(*key), sent)
 
-    def _feed_text(self, event: Any, shown: list[Event]) -> None:
+    def _feed_text(self, event: Any, sent: list[Event]) -> None:
         waiting = self._open.get(event.choice)
         if waiting is not None and waiting.kind is not type(event):
-            self._close(event.choice, shown)
+            self._close(event.choice, sent)
             waiting = None
         if waiting is None:
             waiting = self._open[event.choice] = _Waiting(self, type(event), event.choice)
@@ -142,11 +142,11 @@ class GuardedAnswer:
         self.guarding.flag(checked.flags)
         text = waiting.restored.feed(checked.text)
         if text:
-            shown.append(waiting.kind(event.choice, text))
+            sent.append(waiting.kind(event.choice, text))
         if checked.refused_by is not None:
             self._refuse(checked.refused_by, "answer")
 
-    def _close(self, choice: int, shown: list[Event]) -> None:
+    def _close(self, choice: int, sent: list[Event]) -> None:
         waiting = self._open.pop(choice, None)
         if waiting is None or self._refused is not None:
             return
@@ -156,13 +156,13 @@ class GuardedAnswer:
         if checked.refused_by is None:
             text += waiting.restored.end()
         if text:
-            shown.append(waiting.kind(choice, text))
+            sent.append(waiting.kind(choice, text))
         if checked.refused_by is not None:
             self._refuse(checked.refused_by, "answer")
 
     # ---- tool calls
 
-    def _feed_arguments(self, event: ToolArgumentsDelta, shown: list[Event]) -> None:
+    def _feed_arguments(self, event: ToolArgumentsDelta, sent: list[Event]) -> None:
         key = event.choice, event.index
         if self._checks_calls:
             self._arguments.setdefault(key, []).append(event.text)
@@ -171,12 +171,12 @@ class GuardedAnswer:
             self._restored[key] = Restored(self.guarding.masks, _escape)
         text = self._restored[key].feed(event.text)
         if text:
-            shown.append(ToolArgumentsDelta(*key, text))
+            sent.append(ToolArgumentsDelta(*key, text))
 
-    def _end_call(self, event: ToolCallEnd, shown: list[Event]) -> None:
+    def _end_call(self, event: ToolCallEnd, sent: list[Event]) -> None:
         key = event.choice, event.index
         if (restored := self._restored.pop(key, None)) is not None and (text := restored.end()):
-            shown.append(ToolArgumentsDelta(*key, text))
+            sent.append(ToolArgumentsDelta(*key, text))
         pieces = self._arguments.pop(key, None)
         if pieces is None:
             return
@@ -184,7 +184,7 @@ class GuardedAnswer:
             text = check_json("".join(pieces), "tool_call", self._check)
         except GuardRefused:
             return
-        shown.append(ToolArgumentsDelta(*key, restore(self.guarding.masks, text, _escape)))
+        sent.append(ToolArgumentsDelta(*key, restore(self.guarding.masks, text, _escape)))
 
     def _check(self, place: Place, text: str) -> str:
         """Return a whole text. Raises GuardRefused."""
@@ -195,7 +195,7 @@ class GuardedAnswer:
             raise self._refusal
         return checked.text
 
-    def _feed_citation(self, event: Citation, shown: list[Event]) -> None:
+    def _feed_citation(self, event: Citation, sent: list[Event]) -> None:
         try:
             source = event.source
             changed = msgspec.structs.replace(
@@ -206,7 +206,7 @@ class GuardedAnswer:
             )
         except GuardRefused:
             return
-        shown.append(msgspec.structs.replace(event, source=changed))
+        sent.append(msgspec.structs.replace(event, source=changed))
 
     def _cited(self, text: str) -> str:
         return restore(self.guarding.masks, self._check("answer", text)) if text else text

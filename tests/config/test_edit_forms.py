@@ -19,6 +19,7 @@ from content.models import LogRule, Policy
 from gateway.models import Announcement, ModelAlias, ModelRule, OwnKey
 from lib.ids import id_text
 from notify.models import WebhookEndpoint
+from playground.models import Message
 from tests.config.test_every_write import methods_of
 from tests.config.test_writes import _WRITTEN
 from tests.config.writes.edited import EDITED
@@ -164,6 +165,7 @@ def _address(path: str, w: World) -> str:
         "announcement": Announcement.objects.last(),
         "own_key": OwnKey.objects.last(),
         "log_rule": LogRule.objects.last(),
+        "message": Message.objects.last(),
         "policy": Policy.objects.last(),
         "rule": ModelRule.objects.last(),
         "view": SavedView.objects.last(),

@@ -30,7 +30,7 @@ from playground.models import MediaRun
 from tests.config.figures import do_all
 from tests.house.test_style import ROOT
 from tests.isolation.cells import is_operators, page_routes
-from tests.isolation.kinds import accounts, gateway, notify, usage
+from tests.isolation.kinds import accounts, content, gateway, notify, usage
 from tests.isolation.world import Place, World
 from tests.support import cast
 from tests.usage.rows import admit
@@ -195,8 +195,8 @@ def do_everything(people: cast.Cast) -> None:
     world = World(people.acme, people.core, people.core, people.stranger, people.dora)
     place = Place("everything", people.acme, people.core, people.alice, key)
     for made in (
-        accounts.INVITATION, gateway.ALIAS, gateway.MODEL_RULE, gateway.OWN_KEY,
-        gateway.ANNOUNCEMENT, notify.WEBHOOK, usage.FINDING, usage.SAVED_VIEW,
+        accounts.INVITATION, content.LOG_RULE, content.POLICY, gateway.ALIAS, gateway.MODEL_RULE,
+        gateway.OWN_KEY, gateway.ANNOUNCEMENT, notify.WEBHOOK, usage.FINDING, usage.SAVED_VIEW,
     ):  # fmt: skip
         made.make(world, place)
     operator = cast.actor(people.dora)

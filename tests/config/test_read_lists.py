@@ -43,12 +43,13 @@ from tests.config import test_empty_states
 from tests.config.api.test_api_queries import fields_of, gets
 from tests.config.figures import Listed, do_all
 from tests.config.test_empty_states import do_everything
+from tests.isolation.kinds.content import LOG_RULE, POLICY
 from tests.isolation.kinds.gateway import ALIAS, ANNOUNCEMENT, MODEL_RULE, OWN_KEY
 from tests.isolation.world import Place, World
 from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation
-from usage.models import SavedView, UsageRecord
+from usage.models import Feedback, SavedView, UsageRecord
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -64,8 +65,10 @@ OTHERS: Final[dict[str, tuple[str, str]]] = {
     "exchange-rates": ("dora", "/admin/exchange-rates"),
     "findings": ("dora", "/admin/findings"),
     "invitations": ("alice", "/o/acme/team/invitations"),
+    "log-rules": ("alice", "/o/acme/content-log"),
     "operator-alerts": ("dora", "/admin/alerts"),
     "people": ("dora", "/admin/people"),
+    "policies": ("alice", "/o/acme/policies"),
     "provider-keys": ("alice", "/o/acme/provider-keys"),
     "saved_views": ("alice", "/o/acme/views"),
     "webhooks": ("alice", "/o/acme/webhooks"),
@@ -187,7 +190,13 @@ def _add_rows(people: cast.Cast) -> None:
         world = World(people.acme, team, team, people.stranger, people.dora)
         for kind in (ALIAS, ANNOUNCEMENT, MODEL_RULE):
             kind.make(world, Place("read", people.acme, team, people.alice, mine))
+        for kind in (LOG_RULE, POLICY):
+            kind.make(world, Place(f"Étape-中文-{n}", people.acme, team, people.alice, mine))
         OWN_KEY.make(world, Place(f"Own 中文 {n}", people.acme, team, people.alice, mine))
+        Feedback.objects.create(
+            organisation=people.acme, request_id=new_id(), author_key_id=mine.id, team_id=team.id,
+            key_id=mine.id, model=f"m-opinion-{n}", score=40 * (n // 2), comment=f"Écrit 中文 {n}",
+        )  # fmt: skip
         Vote.objects.create(
             organisation=people.acme, user=people.alice, batch=new_id(),
             candidates=[f"m-vote-{n}", "m-beaten"], winner=f"m-vote-{n}",

@@ -35,7 +35,7 @@ OFFERING: Final = frozenset(
         "team", "members", "member", "keys", "key", "budgets", "budget", "budget_log", "raises",
         "raise", "sessions", "session", "request", "usage_marks", "provider_keys", "conversation",
         "earlier", "in_step", "chat_menu", "share", "prompt", "key_rotate", "compare", "playground",
-        "exports", "views", "gallery",
+        "exports", "views", "gallery", "log_rules", "policies", "policy", "policy_try",
     }
 )  # fmt: skip
 """The pages of an organisation that offer to change one of its objects."""

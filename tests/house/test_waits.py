@@ -51,6 +51,12 @@ def _is_empty(value: ast.expr) -> bool:
 
 
 _NOTHING_COMES: Final[Mapping[str, str]] = {
+    "relay/content_log/content_log.py:ContentLog._work self._waiting": (
+        "a process that stops; all that waits is counted before"
+    ),
+    "relay/content_log/content_log.py:ContentLog._data_key self._data_keys": (
+        "one task fills it, and is here"
+    ),
     "relay/load/load.py:Load._watch_crowd self._crowded": "an event; the loop looks at the load",
     "relay/front/refresher.py:Refresher.poll self._changed": (
         "an event; what is read after it is newer than what set it"

@@ -210,6 +210,9 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/answers/idempotency.py:IdempotentRequests.enter": Task(
         "with the first answer", (), "with the last one"
     ),
+    "relay/content_log/content_log.py:ContentLog.add": Task(
+        "with a request to keep", (), "when none waits; a shutdown waits for it"
+    ),
     "relay/states/state_store.py:StateStore.run": Task(
         "with a write that waits", (), "when none waits; a shutdown waits for it"
     ),

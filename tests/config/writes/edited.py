@@ -20,6 +20,7 @@ from billing.models import WalletSetting
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
+from content.detectors.registry import GUARDS
 from content.guards.guard import GuardRule
 from content.policies import policies
 from content.rules import log_rules
@@ -33,13 +34,26 @@ from gateway.routing import model_rules
 from gateway.settings import installation
 from gateway.status import announcements
 from lib import clock
+from lib.ids import parse_id
 from notify.endpoints import endpoints
+from playground.models import Message
 from tests.config.writes.world import NANO, World
+from tests.isolation.kinds.playground import RATED
+from tests.isolation.world import Place
+from tests.isolation.world import World as Installation
+from tests.usage.rows import happen
+from usage.feedback.feedback import give_feedback
+from usage.feedback.rules import Opinion
 from usage.saved_views import saved_views, scheduled_reports
 
 LIMITS: Final[Mapping[str, int]] = {"rpm": 17, "tpm": 1_700, "parallel": 3}
 POLICY: Final[Mapping[str, Any]] = {"zero_retention": True, "data_regions": ["eu", "us"]}
 KINDS: Final = ["topup.paid", "budget.reached"]
+_GUARD_SETTINGS: Final[Mapping[str, dict[str, Any]]] = {
+    "national_number": {"countries": ["US", "DE"]},
+    "words": {"words": ["a b", "c"]},
+    "expressions": {"expressions": ["a{1,9}", "b"], "ignore_case": True},
+}
 
 
 class Edited(NamedTuple):
@@ -124,6 +138,17 @@ def _channel(w: World) -> None:
                       "headers": {"x-tier": "gold"}}],
         },
     )  # fmt: skip
+
+
+def _rated(w: World) -> None:
+    people = w.people
+    at = Place("rated", people.acme, people.core, people.alice, w.key)
+    around = Installation(people.acme, people.core, w.second, people.stranger, people.dora)
+    request = happen(w.key, clock.now()).request_id
+    Message.objects.filter(pk=parse_id(RATED.make(around, at))).update(request_id=request)
+    # The second time it has the instant at which the form is sent, too.
+    for _ in range(2):
+        give_feedback(w.alice, request, Opinion(score=0, comment="Too <b>long</b>.\nAnd wrong."))
 
 
 def _route(w: World) -> None:
@@ -236,10 +261,14 @@ EDITED: Final[Mapping[str, Edited]] = {
         lambda w: policies.create_policy(
             w.alice, w.people.acme, name="People & Co",
             rules=[
-                GuardRule("email", {}, ["answer"], "mask", "email"),
-                GuardRule("words", {"words": ["a b", "c"]}, ["tool_call"], "flag", "words"),
+                GuardRule(name, _GUARD_SETTINGS.get(name, {}), ["tool_call"], "flag", f"our_{name}")
+                for name in GUARDS
             ],
-            assigned=[policies.Assigned("team", str(w.people.core.id))],
+            assigned=[
+                policies.Assigned("organisation"),
+                policies.Assigned("team", str(w.people.core.id)),
+                policies.Assigned("key", str(w.key.id)),
+            ],
         ),
     ),
     "log_rule_edit": Edited(
@@ -332,6 +361,7 @@ EDITED: Final[Mapping[str, Edited]] = {
             backup_keep=3,
         ),
     ),
+    "message_rate": Edited("/o/acme/playground/messages/{message}/rate", False, _rated),
     "chat_rename": Edited(
         "/o/acme/playground/c/{conversation}/_f/name", False,
         lambda w: _update(w.conversation, title="A & B", folder="Work", named_by="person"),
