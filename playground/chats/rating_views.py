@@ -71,8 +71,12 @@ def _comment(
     url = page.conversation_url(slug_of(actor), id_text(message.conversation_id))
     if form.is_valid():
         comment = form.cleaned_data["comment"].replace("\r\n", "\n")
+        opinion = opinion._replace(comment=comment)
         try:
-            give_feedback(actor, request_id, opinion._replace(comment=comment))
+            if opinion == Opinion():
+                withdraw_feedback(actor, request_id)
+            else:
+                give_feedback(actor, request_id, opinion)
         except Refused as refused:
             refused.add_to(form)
         else:
