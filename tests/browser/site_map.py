@@ -25,6 +25,9 @@ from billing.prices.own_key_fee import OwnKeyFee
 from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
+from content.guards.guard import GuardRule
+from content.policies import policies
+from content.rules import log_rules
 from gateway.aliases.aliases import save_alias
 from gateway.channels import channels
 from gateway.models import Channel, ChannelTestRun, ModelListing, Route
@@ -67,6 +70,7 @@ NO_PAGE = {
         "walked by test_erasure.py",
     ),
     "own_data_download": "a file",
+    "message_rate": "walked by test_ratings.py",
     "root": "leads to home",
     "start_skip": "a form",
     "budget_link": "leads to a budget",
@@ -171,6 +175,9 @@ def furnish() -> dict[str, str]:
     webhook, _ = endpoints.create_endpoint(
         actor, organisation, "https://example.org/hook", ["topup.disputed"]
     )
+    kept = log_rules.add_rule(actor, organisation, scope="model", subject=MODEL, keep="nothing")
+    guards = GuardRule("words", {"words": [_LONG]}, ["request"], "flag", "word")
+    policy = policies.create_policy(actor, organisation, name=_LONG, rules=[guards])
     top_up = topups.order_top_up(actor, organisation, 20 * 10**9, processor="manual")
     paid = topups.open_checkout(
         topups.order_top_up(actor, organisation, 10**10, processor="manual")
@@ -310,6 +317,15 @@ def furnish() -> dict[str, str]:
         "create a role": f"{people}/roles/new",
         "edit a role": f"{people}/roles/{id_text(role.id)}",
         "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
+        "rules of the content log": f"{ours}/content-log",
+        "add a rule of the content log": f"{ours}/content-log/new",
+        "change a rule of the content log": f"{ours}/content-log/{id_text(kept.id)}/edit",
+        "delete a rule of the content log": f"{ours}/content-log/{id_text(kept.id)}/remove",
+        "policies": f"{ours}/policies",
+        "create a policy": f"{ours}/policies/new",
+        "policy": f"{ours}/policies/{id_text(policy.id)}",
+        "try a policy": f"{ours}/policies/{id_text(policy.id)}/try",
+        "delete a policy": f"{ours}/policies/{id_text(policy.id)}/remove",
         "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
         "change a webhook": f"{ours}/webhooks/{id_text(webhook.id)}/edit",
         "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
