@@ -111,8 +111,14 @@ def add_rule(
             with transaction.atomic():
                 rule.save(force_insert=True)
         except IntegrityError as error:
-            text = gettext("There is already a rule for this. Change that one.")
-            raise RuleRefused("subject", text, already_exists=True) from error
+            same = LogRule.objects.filter(
+                organisation=organisation, scope=scope, subject=subject
+            ).first()
+            if same is None:
+                raise
+            text = gettext("There is already a rule for this: %(id)s. Change that one.")
+            named = text % {"id": id_text(same.id)}
+            raise RuleRefused("subject", named, already_exists=True) from error
         audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **_terms(rule))
         bump_epoch()
     return rule
