@@ -88,9 +88,10 @@ class PolicyTried(Schema):
 
 
 @router.get("/policies", response=PolicyPage, summary="List policies")
-def list_policies(actor: Actor, query: Query[pagination.PageQuery]) -> PolicyPage:
+def list_policies(actor: Actor, query: Query[pagination.NamedPageQuery]) -> PolicyPage:
     """Newest first."""
-    page = pagination.page_by_id(policies.visible_policies(actor), query.limit, query.cursor)
+    rows = query.filter_by_name(policies.visible_policies(actor))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
     return PolicyPage(items=[_serialize(one) for one in page.items], next=page.next)
 
 

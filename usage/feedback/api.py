@@ -11,6 +11,7 @@ from pydantic import Field
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
 from lib.api import pagination
+from lib.api.instants import Instant
 from lib.api.openapi import Input, Schema
 from lib.ids import id_text
 from usage.feedback.feedback import (
@@ -33,8 +34,8 @@ class FeedbackFilter(Input):
 
     model: str | None = Field(None, max_length=200, description="Only about exactly this model.")
     team: str | None = Field(None, max_length=200, description="Only about this team: its slug.")
-    since: dt.datetime | None = Field(None, description="First sent at this time or later.")
-    until: dt.datetime | None = Field(None, description="First sent before this time.")
+    since: Instant | None = Field(None, description="First sent at this time or later.")
+    until: Instant | None = Field(None, description="First sent before this time.")
 
 
 class FeedbackQuery(pagination.PageQuery, FeedbackFilter):

@@ -84,7 +84,9 @@ NOT_FOUND: Final = {
     "/requests/{id}/review": "A decision on a request, which its receipt shows.",
 }
 # What has rows that make one answer: they add up to a total.
-REPORTS: Final = {"/ledger", "/margin", "/review-kinds", "/statements/{period}", "/usage"}
+REPORTS: Final = {
+    "/feedback/sums", "/ledger", "/margin", "/review-kinds", "/statements/{period}", "/usage",
+}  # fmt: skip
 # What goes in and does not come back, and why.
 SECRET: Final = "A secret is never shown."
 GIVEN: Final = "It says how to create it, and is no part of what was created."
