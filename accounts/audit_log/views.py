@@ -1,14 +1,11 @@
 """The pages of the audit trail: of one organisation (W56), and of the installation (W80)."""
 
-import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -196,7 +193,7 @@ def _event_row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
 
 
 def _read_filter(state: State, organisation: str = "") -> AuditFilter:
-    until = _midnight(state.value("until"))
+    since, until = state.period
     asked = state.value("object")
     kinds = [kind for kind in OBJECTS if asked in OBJECTS and OBJECTS[kind] == OBJECTS[asked]]
     return AuditFilter(
@@ -204,21 +201,10 @@ def _read_filter(state: State, organisation: str = "") -> AuditFilter:
         act=state.value("action"),
         object="" if kinds else asked,
         objects=kinds,
-        since=_midnight(state.value("since")),
-        # The end date is included.
-        until=until + dt.timedelta(days=1) if until else None,
+        since=since,
+        until=until,
         organisation=organisation,
     )
-
-
-def _midnight(text: str) -> dt.datetime | None:
-    """Return the start of a day, or None for an invalid date, because filters ignore what they
-    cannot parse."""
-    try:
-        day = parse_date(text)
-    except ValueError:
-        return None
-    return timezone.make_aware(dt.datetime.combine(day, dt.time())) if day else None
 
 
 def _json_lines(request: HttpRequest, events: QuerySet[AuditEvent]) -> HttpResponseBase:

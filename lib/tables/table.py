@@ -2,12 +2,15 @@
 Parsing is pure and lenient: unknown parameters are ignored, so that old bookmarks still work.
 """
 
+import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode
 
+from django.utils import timezone
+from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
 from lib.tables.keyset import (
@@ -271,6 +274,21 @@ class State:
         """Return the value of a filter."""
         return next(one.value for one in self.filters if one.filter.name == name)
 
+    def day(self, name: str) -> dt.date | None:
+        """Return the day of a filter, None for an invalid one."""
+        try:
+            return parse_date(self.value(name))
+        except ValueError:
+            return None
+
+    @property
+    def period(self) -> tuple[dt.datetime | None, dt.datetime | None]:
+        """Return when the day of the filter `since` begins, and when that of `until` is over; None
+        is no bound."""
+        until = self.day("until")
+        end = None if until in (None, dt.date.max) else until + dt.timedelta(days=1)
+        return _midnight(self.day("since")), _midnight(end)
+
     @property
     def filtered(self) -> bool:
         return any(one.active for one in self.filters)
@@ -358,6 +376,10 @@ class State:
             now[column.name] = down
             return self.query(sort=format_sort(tuple(now.items())[:SORTS_MAX]))
         return self.query(sort=format_sort(((column.name, down),)))
+
+
+def _midnight(day: dt.date | None) -> dt.datetime | None:
+    return None if day is None else timezone.make_aware(dt.datetime.combine(day, dt.time()))
 
 
 def parse_sort(text: str, sortable: Collection[str], limit: int) -> Sorts:

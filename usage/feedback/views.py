@@ -1,14 +1,11 @@
 """The pages of feedback: each one, and sums by model and team."""
 
-import datetime as dt
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -128,20 +125,8 @@ def _context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
 
 
 def _within(actor: Actor, state: State) -> QuerySet[Feedback]:
-    since, until = (_day(state.value(name)) for name in ("since", "until"))
-    end = None if until is None else until + dt.timedelta(days=1)
-    return filter_feedback(actor, visible_feedback(actor), since=_start(since), until=_start(end))
-
-
-def _start(day: dt.date | None) -> dt.datetime | None:
-    return None if day is None else timezone.make_aware(dt.datetime.combine(day, dt.time()))
-
-
-def _day(text: str) -> dt.date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
+    since, until = state.period
+    return filter_feedback(actor, visible_feedback(actor), since=since, until=until)
 
 
 def _cells(row: Feedback, team: str, log: str) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Margin by model, channel and customer, for operators (W79)."""
 
-import datetime as dt
 from typing import Any, get_args
 
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -56,8 +54,8 @@ MARGIN = Table(
 def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(MARGIN, request, actor)
     today = clock.now().date()
-    until = _day(state.value("until")) or today
-    since = _day(state.value("since")) or first_day(until)
+    until = state.day("until") or today
+    since = state.day("since") or first_day(until)
     by: MarginBy = state.value("by") if state.value("by") in get_args(MarginBy) else "model"  # type: ignore[assignment]
     refused = ""
     try:
@@ -90,10 +88,3 @@ def _margin_row(row: MarginRow) -> dict[str, Any]:
         "share_ppm": ppm,
         "unpriced": row.unpriced_nano,
     }
-
-
-def _day(text: str) -> dt.date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None

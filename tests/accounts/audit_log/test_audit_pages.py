@@ -120,6 +120,7 @@ def json_lines(client: Client, address: str) -> list[dict[str, Any]]:
         ("since=2999-01-01", ()),
         ("until=2001-01-01", ()),
         ("until=9999-99-99", ACTIONS),
+        ("until=9999-12-31", ACTIONS),
     ],
 )
 def test_filters(alice: Client, query: str, page_text: tuple[str, ...]) -> None:

@@ -108,6 +108,7 @@ def test_a_hostile_comment_is_text_on_the_page_and_in_files(
     [
         ("", 2), ("q=wrong", 1), ("score=good", 1), ("score=bad", 1), ("model=MINI", 1),
         ("since=2026-01-01", 2), ("until=2026-01-01", 0), ("since=nonsense", 2),
+        ("since=0001-01-01", 2), ("until=9999-12-31", 2),
     ],
 )  # fmt: skip
 def test_list_is_filtered(people: Cast, keys: dict[str, Key], query: str, count: int) -> None:
