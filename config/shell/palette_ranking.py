@@ -16,7 +16,7 @@ def rank(query: str, name: str, others: Sequence[str] = ()) -> int | None:
     """Return how well `query` fits `name`, or None: 0 it equals the name, 1 the name begins with
     it, 2 its words begin words of the name, 3 its words begin words of the name or of `others`, 4
     the name contains it, 5 like 3 with one letter wrong in each word. Chinese, which separates no
-    words, is found anywhere in a text."""
+    words, is found anywhere in a text; there, a whole word of `others` is 2 as well."""
     sought, title = query.casefold().strip(), name.casefold()
     if sought == title:
         return 0
@@ -27,6 +27,8 @@ def rank(query: str, name: str, others: Sequence[str] = ()) -> int | None:
         return None
     more = [*words, *(word for other in others for word in _WORD.findall(other.casefold()))]
     if all(_begins_word(part, words) for part in parts):
+        return 2
+    if sought in more and not sought.isascii():
         return 2
     if all(_begins_word(part, more) for part in parts):
         return 3

@@ -40,7 +40,7 @@ export function rank(query, name, others) {
   if (title.startsWith(sought)) return 1;
   const parts = splitWords(sought), words = wordsIn(title), more = [...words, ...others.flatMap(wordsIn)];
   if (!parts.length) return null;
-  if (parts.every((part) => begins(part, words))) return 2;
+  if (parts.every((part) => begins(part, words)) || (!isAscii(sought) && more.includes(sought))) return 2;
   if (parts.every((part) => begins(part, more))) return 3;
   if (title.includes(sought)) return 4;
   return parts.every((part) => begins(part, more) || beginsNearly(part, more)) ? 5 : null;

@@ -178,6 +178,8 @@ def test_choices_unknown_to_our_browser_are_left_out(people: Cast, recent: str) 
         ("", "Budgets", (), 1),
         ("?", "Budgets", (), None),
         ("创建预算", "创建预算", (), 0),
+        ("日志", "审计日志", (), 2),
+        ("日志", "请求", ("日志 调用",), 2),
         ("停用密钥", "密钥", ("停用 吊销",), 3),
         ("停用团队", "密钥", ("停用 吊销",), None),
     ],
