@@ -23,7 +23,7 @@ from billing.balances import balances
 from lib import clock
 from lib.ids import id_text
 from tests.isolation.building import open_first_page
-from tests.isolation.kinds import accounts, billing, gateway, playground, usage
+from tests.isolation.kinds import accounts, billing, content, gateway, playground, usage
 from tests.isolation.who import ROLES, Who, may_have_model_keys
 from tests.isolation.world import NANO, Kind, Place, World
 from tests.support import cast
@@ -99,6 +99,12 @@ def _own_budget(world: World, at: Place) -> str:
     return f"{number}.19"
 
 
+def _kept_text(world: World, at: Place) -> str:
+    """Its id is that of the request, which more people see."""
+    content.ENTRY.make(world, at)
+    return "0"
+
+
 _IN_USAGE: Final = Seen(("usage.read", "requests.read"))
 # An own key's name stands in the audit trail of its team.
 _OWN_KEYS: Final = Seen(("keys.write", "audit.read"))
@@ -115,6 +121,7 @@ ROWS: Final[Mapping[str, Row]] = {
         "personalbudget", Seen(("budgets.read",), led=True), _own_budget
     ),
     "billing.BudgetRaise": _of(billing.RAISE, OF_KEYS, "budgetrequest"),
+    "content.Entry": Row("kepttext", Seen(("content.read",)), _kept_text),
     "usage.UsageRecord": _of(usage.REQUEST, _IN_USAGE),
     "usage.Attempt": _of(usage.SESSION, _IN_USAGE, "agentsession"),
     "usage.Feedback": _of(usage.FEEDBACK, Seen(("requests.read",))),
@@ -156,6 +163,8 @@ OTHERS: Final[Mapping[str, str]] = {
     "billing.PriceProposal": _OF_THE_INSTALLATION,
     "billing.SubscriptionPlan": _OF_THE_INSTALLATION,
     "billing.TopUp": _OF_THE_ORGANISATION,
+    "content.LogRule": _OF_THE_ORGANISATION,
+    "content.Policy": _OF_THE_ORGANISATION,
     "usage.ProviderBill": _OF_THE_INSTALLATION,
     "usage.BillDifference": _OF_THE_INSTALLATION,
     "usage.Finding": _OF_THE_INSTALLATION,

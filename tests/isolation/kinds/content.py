@@ -1,14 +1,16 @@
 """Whatever of content an address names: rules of the content log, and what it keeps."""
 
 import datetime as dt
+import json
 from typing import Final
 
 from accounts.access.actors import SYSTEM
+from content.log.kept import Kept
 from content.policies import policies
 from content.rules import log_rules
 from lib import clock
 from lib.ids import id_text
-from tests.content.log.entries import keep
+from tests.content.log.entries import REQUEST, keep
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
 from tests.usage.rows import happen
 
@@ -24,8 +26,9 @@ def _policy(world: World, at: Place) -> str:
 
 
 def _entry(world: World, at: Place) -> str:
-    record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"kept-{at.word}")
-    keep(record)
+    record = happen(at.key, clock.now() - dt.timedelta(hours=1))
+    asked = {"role": "user", "content": f"Asked {at.word}"}
+    keep(record, Kept(json.dumps({**REQUEST, "messages": [asked]}).encode()))
     return id_text(record.request_id)
 
 
