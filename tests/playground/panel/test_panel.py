@@ -519,7 +519,7 @@ def test_nothing_in_a_blind_column_leads_to_its_model(people: Cast) -> None:
     post(people.bob, "vote", id_text(Run.objects.order_by("column")[1].batch), winner="1")
     after = columns_html(page(people.bob, chat_of(people.bob)).content.decode())
     assert "weir-1" in after
-    assert offered(after) == {"keep", "request"}
+    assert offered(after) == {"keep", "message_rate", "request"}
 
 
 def test_answers_are_compared_word_by_word(people: Cast) -> None:
