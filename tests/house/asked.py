@@ -51,8 +51,8 @@ _ID: Final = re.compile(r'\sid="([^"]+)"')
 # Numbers, ids and tokens, and the names and addresses of those who ask.
 _WORDS: Final = re.compile(r"[\w@.-]+")
 _OF_READERS: Final = re.compile(r"\d|" + "|".join(f"z{role.replace(' ', '')}z" for role in ROLES))
-# The names of their keys, and what is shown of these.
-_KEYS: Final = re.compile(rf"by (?:{'|'.join(ROLES)}) by|sk-weir-\w+…\w+")
+# What is shown of the secrets of their keys.
+_SECRETS: Final = re.compile(r"sk-weir-\w+…\w+")
 # They are the menu's, of which nothing is noted; so are the banners above the heading.
 _TABS: Final = re.compile(r'<nav class="tabs".*?</nav>', re.DOTALL)
 _TABLE: Final = re.compile(r'id="columns" popover>\s*<form method="post" action="([^"]+)"')
@@ -104,8 +104,9 @@ class Answer:
     @property
     def nameless(self) -> str:
         """What it says below the banners, without tabs, numbers, and names of those who ask and of
-        their keys."""
-        body = _KEYS.sub("§", body_of(self.text))
+        their own keys."""
+        own = f"by {self.cell.who.role} by "
+        body = _SECRETS.sub("§", body_of(self.text).replace(own, "by § by "))
         return _WORDS.sub(
             lambda word: "§" if _OF_READERS.search(word[0].lower()) else word[0],
             _TABS.sub("", body.partition('class="page-head"')[2] or body),
