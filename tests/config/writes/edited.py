@@ -145,7 +145,9 @@ def _rated(w: World) -> None:
     at = Place("rated", people.acme, people.core, people.alice, w.key)
     around = Installation(people.acme, people.core, w.second, people.stranger, people.dora)
     request = happen(w.key, clock.now()).request_id
-    Message.objects.filter(pk=parse_id(RATED.make(around, at))).update(request_id=request)
+    message = parse_id(RATED.make(around, at))
+    assert message
+    Message.objects.filter(pk=message).update(request_id=request)
     # The second time it has the instant at which the form is sent, too.
     for _ in range(2):
         give_feedback(w.alice, request, Opinion(score=0, comment="Too <b>long</b>.\nAnd wrong."))
