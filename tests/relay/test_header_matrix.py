@@ -90,8 +90,8 @@ SLUGS: Final[Mapping[str, tuple[str, str, Mapping[str, int]]]] = {
 }  # fmt: skip
 PASSED_ON: Final = ("openai", "gpt-4o", CHAT)
 MADE_ANEW: Final = {
-    "auth-tokens", "client-secrets", "edits", "estimate", "jimeng", "kling-image2video",
-    "kling-text2video",
+    "auth-tokens", "client-secrets", "edits", "estimate", "feedback", "jimeng",
+    "kling-image2video", "kling-text2video",
     "midjourney-action", "midjourney-blend", "midjourney-change", "midjourney-describe",
     "midjourney-imagine", "midjourney-shorten", "midjourney-tasks", "predict-long-running",
     "suno-lyrics", "suno-music", "suno-tasks", "video-generations", "videos",
@@ -296,8 +296,8 @@ def test_no_provider_passes_a_guarded_header_on() -> None:
 
 
 def test_every_page_that_sends_a_request_is_in_the_matrix() -> None:
-    """The others are an estimate, which sends nothing, tasks and tokens, whose requests are made
-    anew, and forms, which go out by the same function as JSON."""
+    """The others are an estimate and feedback, which send nothing, tasks and tokens, whose requests
+    are made anew, and forms, which go out by the same function as JSON."""
     beside = {
         slug for slug, page in PAGES.items()
         if page.example is not None and slug not in SLUGS and not page.files
