@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import pytest
 from allauth.mfa.models import Authenticator
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
@@ -22,11 +23,16 @@ from accounts.models import SecretCheck, SingleSignOn
 from accounts.second_factor import second_factor
 from accounts.secrets import key_ring
 from accounts.secrets.key_ring import count_by_kek, rewrap_all, sealed_fields
-from accounts.secrets.sealing import open_sealed, seal
+from accounts.secrets.sealing import open_sealed, seal, vault
 from accounts.single_sign_on import single_sign_on
 from billing import idempotency
 from billing.seals.seals import seal_all
 from config.system.secret_check import check_secrets
+from content.data_keys.data_keys import open_data_key
+from content.data_keys.sealing import new_data_key, place_of_key
+from content.data_keys.sealing import open_sealed as open_text
+from content.data_keys.sealing import seal as seal_text
+from content.models import DataKey
 from gateway.channels import egress
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import EGRESS_SECRETS, ChannelFields
@@ -157,6 +163,12 @@ class Secrets:
         self._factor = second_factor._seal_context(people.alice.pk)
         secret = base64.b64encode(seal("totp", self._factor)).decode()
         Authenticator.objects.create(user=people.alice, type="totp", data={"secret": secret})
+        self._data_key, data_key = new_id(), new_data_key()
+        DataKey.objects.create(
+            id=self._data_key, organisation=people.acme, owner="user:1",
+            sealed=vault().seal_bytes(data_key, place_of_key(self._data_key)),
+        )  # fmt: skip
+        self._text = seal_text(AESGCM(data_key), CONTENT, "here")
 
     def read(self, keks: str) -> None:
         """Open it all. Raises VaultError."""
@@ -183,6 +195,7 @@ class Secrets:
         assert server.password == "letters"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])
         assert open_sealed(secret, self._factor) == "totp"
+        assert open_text(open_data_key(self._data_key), self._text, "here") == CONTENT
 
 
 @pytest.fixture
