@@ -58,9 +58,9 @@ from gateway.status import announcements
 from lib import clock
 from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
-from playground.panel.settings import Settings
 from playground.preferences.preferences import choose_title_model
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.usage.rows import happen, refuse
 from usage.books.written_rows import TURN
 from usage.limits import budget_simulation

@@ -24,12 +24,12 @@ from playground.messages import page
 from playground.models import Conversation, Message, RunState
 from playground.models_offered.offered_models import chat_models
 from playground.panel.panel import PANES, form_of, panel_context
-from playground.panel.settings import Settings
 from playground.panel.words import SHORTCUTS
 from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of
 from playground.preferences.shortcuts import apply_rebindings, code_of
 from playground.turns.turns import answer_so_far
+from relay.prompts.settings import Settings
 from usage.feedback.feedback import opinions_of
 
 SHOWN_AT_ONCE: Final = 40

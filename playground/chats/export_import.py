@@ -26,9 +26,9 @@ from playground.chats.export_format import (
 )
 from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
-from playground.panel.settings import Settings
 from playground.panel.words import file_text
 from playground.turns.turns import facts_of
+from relay.prompts.settings import Settings
 from usage.models import UsageRecord
 
 _WITH_FILES: Final = ("files", "media")

@@ -31,11 +31,11 @@ from playground.conversations.conversations import access_batch, access_conversa
 from playground.messages import page
 from playground.models import Conversation, Message, Run, RunState
 from playground.models_offered.offered_models import chat_models
-from playground.panel.settings import Settings
 from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.turns.form import fitting, read_form_payer
 from playground.turns.turns import Column, Turn, TurnRefused, add_column, answer_so_far
+from relay.prompts.settings import Settings
 
 
 @organisation_page("playground.read")

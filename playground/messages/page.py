@@ -30,7 +30,6 @@ from playground.messages.tool_calls import calls_context
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from playground.panel.json_schema import check_answer
 from playground.panel.json_text import InvalidJson, parse_json
-from playground.panel.settings import Settings
 from playground.payers.budget_words import lacked_text, lacking_text
 from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
@@ -38,6 +37,7 @@ from playground.rendering.open_block import render_so_far
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound
+from relay.prompts.settings import Settings
 from relay.requests.outcome import Outcome
 from usage.feedback.rules import GOOD_FROM, Opinion
 from usage.requests.budget_refusals import BUDGET_LINK, budget_id_of

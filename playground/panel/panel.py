@@ -10,9 +10,10 @@ from lib.ids import id_text
 from playground.models_offered.offered_models import capabilities_of_model
 from playground.panel.parameters import Parameter, parameters_of
 from playground.panel.presets import visible_presets
-from playground.panel.settings import TOOL_CHOICES, Settings, write_json
-from playground.panel.variables import names_in
+from playground.panel.settings import TOOL_CHOICES, write_json
 from playground.panel.words import PARAMETERS
+from relay.prompts.settings import Settings
+from relay.prompts.variables import names_in
 
 PANES = ("params", "tools", "schema", "body", "code", "debug")
 # What the form of a new chat lacks, and its panes show as empty.

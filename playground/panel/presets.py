@@ -6,7 +6,7 @@ from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib.refusal import check_text
 from playground.models import Preset
-from playground.panel.settings import Settings
+from relay.prompts.settings import Settings
 
 NAME_MAX = 80
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from playground.panel.json_text import InvalidJson, parse_json
-from playground.panel.settings import Settings
 from playground.rendering.block_splitter import BlockEvent, Closed, Grown, Opened
+from relay.prompts.settings import Settings
 
 _TICKS = re.compile(r"`+")
 

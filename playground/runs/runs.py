@@ -35,7 +35,6 @@ from playground.conversations import titles
 from playground.messages import page
 from playground.models import NamedBy, Run, RunState
 from playground.models_offered.offered_models import capabilities_of_model, price_version_of
-from playground.panel.settings import Settings
 from playground.payers.paying import stored_payer
 from playground.relaying.relaying import ChatRelay
 from playground.rendering.render import Frame
@@ -46,6 +45,7 @@ from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_p
 from relay.credentials.keys import Principal
 from relay.errors import RelayError
 from relay.hold_sizes.bound import Bound
+from relay.prompts.settings import Settings
 from relay.requests.labels import Labels
 from relay.requests.outcome import Outcome
 from usage.models import UsageRecord

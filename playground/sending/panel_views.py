@@ -36,7 +36,6 @@ from playground.panel.panel import panel_context
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.presets import access_preset, delete_preset, save_preset
 from playground.panel.settings import (
-    Settings,
     read_raw,
     read_schema,
     read_settings,
@@ -55,6 +54,7 @@ from playground.turns.summaries import excerpt_to_summarise, most_nano
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
 from relay.errors import DatabaseAway
 from relay.hold_sizes.bound import Bound
+from relay.prompts.settings import Settings
 
 # Longer files are shortened in the code of a request, because nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000

@@ -49,7 +49,7 @@ from playground.messages import page
 from playground.models import Conversation, Run, RunState
 from playground.panel.panel import form_of
 from playground.panel.presets import access_preset
-from playground.panel.settings import Settings, write_json
+from playground.panel.settings import write_json
 from playground.payers.paying import displayed_payer
 from playground.prompts.prompts import find_version
 from playground.relaying.relaying import relay_of
@@ -60,6 +60,7 @@ from playground.sending.stream import stream_events
 from playground.turns.form import form_values, read_form
 from playground.turns.request import shorten_request
 from playground.turns.turns import ConversationBusy, Turn, TurnRefused, begin_turns, request_stop
+from relay.prompts.settings import Settings
 
 
 @organisation_page("playground.read")

@@ -23,11 +23,12 @@ from playground.models_offered.offered_models import capabilities_of_model, chat
 from playground.panel.panel import form_of
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.presets import access_preset
-from playground.panel.settings import Settings, read_settings
-from playground.panel.variables import missing
+from playground.panel.settings import read_settings
 from playground.panel.words import invalid_text, unread_text
 from playground.payers.paying import Payer, payer_of_form
 from playground.turns.turns import Column, TurnForm, TurnRefused
+from relay.prompts.settings import Settings
+from relay.prompts.variables import missing
 
 
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:

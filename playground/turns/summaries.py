@@ -11,7 +11,6 @@ from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from playground.models import Message
 from playground.models_offered.offered_models import capabilities_of_model
-from playground.panel.settings import Settings
 from playground.payers.paying import Payer
 from playground.relaying.relaying import ChatRelay
 from playground.side_requests import side_requests
@@ -20,6 +19,7 @@ from playground.turns.context_window import apply_summary, messages_left_out
 from playground.turns.request import ChatMessage, fixed_tokens
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 from playground.turns.turns import TurnForm, draft_of, messages_before
+from relay.prompts.settings import Settings
 from usage.requests.words import CHAT_SUMMARY
 
 

@@ -42,8 +42,8 @@ from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
 from playground.chats import sharing
 from playground.models import Conversation
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.support import cast

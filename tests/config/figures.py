@@ -36,7 +36,7 @@ from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
 from notify.models import Delivery
 from playground.models import Conversation, Message, Prompt, PromptVersion, Run, RunState, Vote
-from playground.panel.settings import Settings
+from relay.prompts.settings import Settings
 from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation
@@ -389,7 +389,7 @@ def _votes(company: Company) -> Listed:
 def _prompts(company: Company) -> Listed:
     prompt = Prompt.objects.create(
         organisation=company.acme, user=company.people.alice, slug="figures",
-        name="Prompt of figures", shared=True, production=2,
+        name="Prompt of figures", shared=True, labels={"production": [2]},
     )  # fmt: skip
     for number in (1, 2, 3):
         PromptVersion.objects.create(

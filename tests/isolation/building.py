@@ -29,8 +29,8 @@ from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
 from playground.models import Conversation
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody, may_have_model_keys
 from tests.isolation.world import NANO, Place, World

@@ -16,8 +16,8 @@ from lib import clock
 from lib.ids import id_text
 from playground.erasure.erasure_steps import erase_people
 from playground.models import Attachment, Conversation, Message
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.support.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
 from usage.overview import chart_notes
 

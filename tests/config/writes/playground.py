@@ -5,10 +5,10 @@ from typing import Final
 from lib.ids import id_text
 from playground.chats import sharing
 from playground.erasure import departures as all_departures
-from playground.panel.settings import Settings
 from playground.payers import payer_rules
 from playground.preferences import preferences
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {
@@ -33,8 +33,14 @@ WRITES: Final[Writes] = {
     "playground.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
         w.alice, w.prompt.prompt, shared=False
     ),
-    "playground.prompts.prompts.put_in_production": lambda w: prompts.put_in_production(
-        w.alice, w.prompt
+    "playground.prompts.prompts.move_label": lambda w: prompts.move_label(
+        w.alice, w.prompt, "staging"
+    ),
+    "playground.prompts.prompts.remove_label": lambda w: prompts.remove_label(
+        w.alice, w.prompt.prompt, "production"
+    ),
+    "playground.prompts.prompts.roll_back_label": lambda w: prompts.roll_back_label(
+        w.alice, w.prompt.prompt, "production", 2
     ),
     "playground.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
         w.alice, "bye", "m-1", Settings(), note="", shared=False

@@ -18,7 +18,7 @@ from playground.models import (
     RunState,
     ShareLink,
 )
-from playground.panel.settings import Settings
+from relay.prompts.settings import Settings
 from tests.isolation.world import Kind, Place, World, no_slug, personal
 
 

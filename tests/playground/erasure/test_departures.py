@@ -19,8 +19,8 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart, left_by
 from playground.models import Conversation, Preset, Prompt
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
 

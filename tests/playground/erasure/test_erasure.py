@@ -41,8 +41,8 @@ from playground.erasure import erasure_steps
 from playground.erasure.erasure_requests import preview, request_erasure
 from playground.erasure.erasure_steps import STEPS, erase_people
 from playground.models import Attachment, Conversation, Message, Preset, ShareLink
-from playground.panel.settings import Settings
 from playground.prompts import prompts
+from relay.prompts.settings import Settings
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation

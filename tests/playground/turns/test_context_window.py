@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from gateway.providers.capabilities import UNKNOWN
-from playground.panel.settings import Settings
 from playground.turns.context_window import context_of, messages_left_out
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
+from relay.prompts.settings import Settings
 
 
 def message(role: str, tokens: int, **parts: Any) -> ChatMessage:

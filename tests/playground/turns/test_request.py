@@ -3,8 +3,8 @@
 import base64
 
 from gateway.providers.capabilities import UNKNOWN
-from playground.panel.settings import Settings
 from playground.turns.request import ChatMessage, Stored, build_request, shorten_request
+from relay.prompts.settings import Settings
 
 HELLO = ChatMessage("user", "Hello")
 
