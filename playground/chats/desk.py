@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
+from content.prompts.settings import Settings
 from lib.ids import id_text, parse_id
 from playground.chats.chips import chips
 from playground.conversations.conversations import (
@@ -29,7 +30,6 @@ from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of
 from playground.preferences.shortcuts import apply_rebindings, code_of
 from playground.turns.turns import answer_so_far
-from relay.prompts.settings import Settings
 from usage.feedback.feedback import opinions_of
 
 SHOWN_AT_ONCE: Final = 40

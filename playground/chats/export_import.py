@@ -13,6 +13,7 @@ from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Team
 from billing.currency.words import charge_text
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
@@ -28,7 +29,6 @@ from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.panel.words import file_text
 from playground.turns.turns import facts_of
-from relay.prompts.settings import Settings
 from usage.models import UsageRecord
 
 _WITH_FILES: Final = ("files", "media")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
+from content.prompts.settings import Settings
 from lib.database.async_database import run_in_database
 from lib.htmx import redirect_to, toast
 from lib.ids import id_text, new_id, parse_id
@@ -35,7 +36,6 @@ from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.turns.form import fitting, read_form_payer
 from playground.turns.turns import Column, Turn, TurnRefused, add_column, answer_so_far
-from relay.prompts.settings import Settings
 
 
 @organisation_page("playground.read")

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
 from billing.currency.words import charge_text
+from content.prompts.settings import Settings
 from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
@@ -37,7 +38,6 @@ from playground.rendering.open_block import render_so_far
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound
-from relay.prompts.settings import Settings
 from relay.requests.outcome import Outcome
 from usage.feedback.rules import GOOD_FROM, Opinion
 from usage.requests.budget_refusals import BUDGET_LINK, budget_id_of

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
+from content.prompts.variables import names_in
 from gateway.providers.capabilities import Capabilities
 from lib.ids import id_text
 from playground.models_offered.offered_models import capabilities_of_model
@@ -12,8 +14,6 @@ from playground.panel.parameters import Parameter, parameters_of
 from playground.panel.presets import visible_presets
 from playground.panel.settings import TOOL_CHOICES, write_json
 from playground.panel.words import PARAMETERS
-from relay.prompts.settings import Settings
-from relay.prompts.variables import names_in
 
 PANES = ("params", "tools", "schema", "body", "code", "debug")
 # What the form of a new chat lacks, and its panes show as empty.

@@ -1,16 +1,16 @@
-"""Read the settings of a turn from a form, and check them (`relay/prompts/settings.py`)."""
+"""Read the settings of a turn from a form, and check them (`content/prompts/settings.py`)."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from content.prompts.settings import Settings
+from content.prompts.variables import names_in
 from dialects.errors.errors import RequestFault
 from dialects.json.max_cost import read_amount
 from playground.panel.json_schema import check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, Parameter, read_values
-from relay.prompts.settings import Settings
-from relay.prompts.variables import names_in
 
 SYSTEM_MAX: Final = 200_000
 TOOLS_MAX: Final = 64

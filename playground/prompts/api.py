@@ -1,9 +1,12 @@
 """The management API of saved prompts: read them by name and version, ready to send to a model."""
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from django.db import transaction
+from django.utils.translation import gettext
 from ninja import Query, Status
 from ninja.errors import HttpError
 from pydantic import Field
@@ -11,16 +14,19 @@ from pydantic import Field
 from accounts.access import actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from content.models import PromptVersion
+from content.prompts import prompts
+from content.prompts.label_rules import PRODUCTION, current_versions
+from content.prompts.rules import NAME_MAX, NOTE_MAX, values_of
+from content.prompts.settings import Settings
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 from lib.refusal import Refused
-from playground.models import PromptVersion
+from playground.models_offered.offered_models import capabilities_of_model
 from playground.payers import payer_rules
-from playground.prompts import prompts
-from playground.prompts.label_rules import PRODUCTION, current_versions
 from playground.turns.form import checked_settings
-from relay.prompts.settings import Settings
+from playground.turns.request import ChatMessage, build_request
 
 router = Router(tags=["Prompts"])
 
@@ -74,13 +80,13 @@ class VersionIn(RequestBody):
 
     model: str = Field(min_length=1, max_length=200)
     settings: PromptSettings = Field(default_factory=lambda: PromptSettings.model_validate({}))
-    note: str = Field("", max_length=prompts.NOTE_MAX)
+    note: str = Field("", max_length=NOTE_MAX)
 
 
 class PromptIn(VersionIn):
     """A new prompt with its first version. It belongs to the person of the key."""
 
-    name: str = Field(min_length=1, max_length=prompts.NAME_MAX)
+    name: str = Field(min_length=1, max_length=NAME_MAX)
     shared: bool = Field(True, description="Whether the whole organisation sees it.")
 
 
@@ -248,9 +254,29 @@ def render_prompt(actor: Actor, slug: str, rendered: RenderIn) -> dict[str, Any]
     """The chat request for this version. Send it to `/v1/chat/completions` unchanged."""
     version = prompts.find_version(actor, slug, str(rendered.version or ""))
     try:
-        return prompts.request_of_version(version, rendered.variables, rendered.input)
+        return _chat_request(version, rendered.variables, rendered.input)
     except prompts.PromptRefused as refused:
         raise HttpError(400, str(refused)) from refused
+
+
+def _chat_request(
+    version: PromptVersion, variables: Mapping[str, str], text: str
+) -> dict[str, Any]:
+    """Build the chat request of a version. Raises PromptRefused for missing or unknown
+    variables."""
+    settings = Settings.from_stored(version.settings)
+    values, unknown, unfilled = values_of(settings, variables)
+    if unknown:
+        message = gettext("Unknown variables: %(names)s.")
+        raise prompts.PromptRefused(message % {"names": ", ".join(sorted(unknown))})
+    if unfilled:
+        message = gettext("Enter values for these variables: %(names)s.")
+        raise prompts.PromptRefused(message % {"names": ", ".join(unfilled)})
+    path = [ChatMessage("user", text)] if text else []
+    settings = replace(settings, variables=values)
+    capabilities = capabilities_of_model(version.model)
+    body = build_request(version.model, path, settings, capabilities, {})
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 def _save(actor: Actor, name: str, body: VersionIn, *, shared: bool) -> PromptVersion:

@@ -6,8 +6,8 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from playground.models import PromptVersion
-from playground.prompts.label_rules import LABEL_LENGTH
+from content.models import PromptVersion
+from content.prompts.label_rules import LABEL_LENGTH
 
 
 class LabelForm(forms.Form):

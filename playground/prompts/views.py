@@ -14,6 +14,12 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
+from content.models import Prompt, PromptVersion
+from content.prompts import prompts
+from content.prompts.label_rules import PRODUCTION, earlier_version, labels_of_version
+from content.prompts.rules import NAME_MAX
+from content.prompts.settings import Settings
+from content.prompts.variables import names_in
 from lib.htmx import is_htmx, redirect_to, render_dialog, toast
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -23,15 +29,10 @@ from lib.tables.table import Column, Filter, Table
 from playground.compare.rules import word_difference
 from playground.conversations.conversations import access_conversation
 from playground.messages import page
-from playground.models import Prompt, PromptVersion
 from playground.panel.settings import write_json
-from playground.prompts import prompts
 from playground.prompts.forms import LabelForm, RollBackForm
-from playground.prompts.label_rules import PRODUCTION, earlier_version, labels_of_version
 from playground.turns.form import form_values, panel_settings
 from playground.turns.turns import TurnRefused
-from relay.prompts.settings import Settings
-from relay.prompts.variables import names_in
 
 
 def _visible_to(prompt: Prompt) -> str:
@@ -95,7 +96,7 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Show the prompts that can be inserted into the draft of a page, searched by name."""
     slug, chat = slug_of(actor), request.GET.get("conversation", "")
-    words = request.GET.get("q", "").replace("\x00", "")[: prompts.NAME_MAX]
+    words = request.GET.get("q", "").replace("\x00", "")[:NAME_MAX]
     matches = prompts.search_prompts(actor, words)
     # The prompt is inserted into the draft of the open chat, or else of a new one.
     page_url = (

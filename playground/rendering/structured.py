@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from content.prompts.settings import Settings
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.rendering.block_splitter import BlockEvent, Closed, Grown, Opened
-from relay.prompts.settings import Settings
 
 _TICKS = re.compile(r"`+")
 

@@ -22,6 +22,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
 from dialects.errors.errors import RequestFault
 from lib import clock
 from lib.database.async_database import run_in_database
@@ -45,7 +46,6 @@ from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_p
 from relay.credentials.keys import Principal
 from relay.errors import RelayError
 from relay.hold_sizes.bound import Bound
-from relay.prompts.settings import Settings
 from relay.requests.labels import Labels
 from relay.requests.outcome import Outcome
 from usage.models import UsageRecord

@@ -15,6 +15,7 @@ from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page
 from billing.balances.balances import balance
 from billing.currency.money import format_usd
+from content.prompts.settings import Settings
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import (
     FORM_NAMES,
@@ -54,7 +55,6 @@ from playground.turns.summaries import excerpt_to_summarise, most_nano
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
 from relay.errors import DatabaseAway
 from relay.hold_sizes.bound import Bound
-from relay.prompts.settings import Settings
 
 # Longer files are shortened in the code of a request, because nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000

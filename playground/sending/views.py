@@ -19,6 +19,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.guards.stream_access import reader_of
+from content.prompts.prompts import find_version
+from content.prompts.settings import Settings
 from gateway.code_examples.snippets import LANGUAGES, Language
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, see_other
@@ -51,7 +53,6 @@ from playground.panel.panel import form_of
 from playground.panel.presets import access_preset
 from playground.panel.settings import write_json
 from playground.payers.paying import displayed_payer
-from playground.prompts.prompts import find_version
 from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.runs.watching import expect_reader
@@ -60,7 +61,6 @@ from playground.sending.stream import stream_events
 from playground.turns.form import form_values, read_form
 from playground.turns.request import shorten_request
 from playground.turns.turns import ConversationBusy, Turn, TurnRefused, begin_turns, request_stop
-from relay.prompts.settings import Settings
 
 
 @organisation_page("playground.read")

@@ -3,8 +3,8 @@ as the model allows."""
 
 from typing import Any, Final
 
+from content.prompts.settings import wire_of
 from gateway.providers.capabilities import Capabilities
-from relay.prompts.settings import wire_of
 
 _THINKING_MAX: Final = 560
 

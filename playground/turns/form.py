@@ -9,6 +9,8 @@ from django.http import Http404, QueryDict
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
+from content.prompts.variables import missing
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.rules import FILES_MAX
@@ -27,8 +29,6 @@ from playground.panel.settings import read_settings
 from playground.panel.words import invalid_text, unread_text
 from playground.payers.paying import Payer, payer_of_form
 from playground.turns.turns import Column, TurnForm, TurnRefused
-from relay.prompts.settings import Settings
-from relay.prompts.variables import missing
 
 
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:

@@ -13,11 +13,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from content.prompts.settings import Settings, form_members, members_of, tool_members
+from content.prompts.variables import fill
 from gateway.providers.capabilities import Capabilities
 from playground.turns.context_window import Context, apply_summary, context_of, messages_left_out
 from relay.counting.estimates import estimate_tokens
-from relay.prompts.settings import Settings, form_members, members_of, tool_members
-from relay.prompts.variables import fill
 
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
                          "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a",

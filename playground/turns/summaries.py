@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import Capabilities
 from lib.database.async_database import run_in_database
 from lib.ids import new_id
@@ -19,7 +20,6 @@ from playground.turns.context_window import apply_summary, messages_left_out
 from playground.turns.request import ChatMessage, fixed_tokens
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 from playground.turns.turns import TurnForm, draft_of, messages_before
-from relay.prompts.settings import Settings
 from usage.requests.words import CHAT_SUMMARY
 
 

@@ -11,6 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from content.prompts.rules import OPENAI_ID, values_of
+from content.prompts.settings import Settings, members_of
+from content.prompts.sql import find_version
+from content.prompts.variables import fill
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault
 from dialects.errors.masking import quote_value
@@ -18,15 +22,9 @@ from dialects.json.body import Body, check_nested_names, read_body
 from dialects.translation import translate
 from gateway.providers.models import capabilities_of
 from relay.context.context import PromptUse, RequestContext
-from relay.prompts.settings import Settings, members_of
-from relay.prompts.sql import find_version
-from relay.prompts.variables import fill, missing, names_in
 
 PROMPTED: Final = ("chat_completions", "responses")
 """The operations whose body can name a prompt."""
-
-OPENAI_ID: Final = "pmpt_"
-"""How OpenAI's ids of prompts begin, which no slug of ours does."""
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _OF_TOOLS: Final = ("tools", "tool_choice", "parallel_tool_calls")
@@ -100,13 +98,11 @@ def _fill_text(settings: Settings, reference: _Reference) -> str:
         name: value if isinstance(value, str) else value.text
         for name, value in (reference.variables or {}).items()
     }
-    known = names_in(settings.system)
-    for name in given:
-        if name not in known:
-            what = f"prompt {reference.id} has no variable {quote_value(name)}"
-            raise _unusable(f"prompt.variables.{name}", what)
-    values = {**settings.variables, **given}
-    if unfilled := missing(settings.system, values):
+    values, unknown, unfilled = values_of(settings, given)
+    if unknown:
+        what = f"prompt {reference.id} has no variable {quote_value(unknown[0])}"
+        raise _unusable(f"prompt.variables.{unknown[0]}", what)
+    if unfilled:
         what = f"prompt {reference.id} needs a value for {', '.join(unfilled)} in prompt.variables"
         raise RequestFault("missing_parameter", f"prompt.variables.{unfilled[0]}", what)
     return fill(settings.system, values)

@@ -149,7 +149,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         ),
         "playground.write": "choose_organisation_model set_leaving_rule",
     },
-    "playground.prompts.prompts": {
+    "content.prompts.prompts": {
         "prompts.read": "visible_prompts",
         "playground.use": "save_prompt require_person move_label roll_back_label remove_label",
     },

@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from lib.ids import id_text
 from playground.chats import sharing
 from playground.erasure import departures as all_departures
 from playground.payers import payer_rules
 from playground.preferences import preferences
-from playground.prompts import prompts
-from relay.prompts.settings import Settings
 from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {
@@ -27,22 +27,22 @@ WRITES: Final[Writes] = {
     "playground.preferences.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(
         w.alice, 30
     ),
-    "playground.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
+    "content.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
         w.alice, w.prompt.prompt
     ),
-    "playground.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
+    "content.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
         w.alice, w.prompt.prompt, shared=False
     ),
-    "playground.prompts.prompts.move_label": lambda w: prompts.move_label(
+    "content.prompts.prompts.move_label": lambda w: prompts.move_label(
         w.alice, w.prompt, "staging"
     ),
-    "playground.prompts.prompts.remove_label": lambda w: prompts.remove_label(
+    "content.prompts.prompts.remove_label": lambda w: prompts.remove_label(
         w.alice, w.prompt.prompt, "production"
     ),
-    "playground.prompts.prompts.roll_back_label": lambda w: prompts.roll_back_label(
+    "content.prompts.prompts.roll_back_label": lambda w: prompts.roll_back_label(
         w.alice, w.prompt.prompt, "production", 2
     ),
-    "playground.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
+    "content.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
         w.alice, "bye", "m-1", Settings(), note="", shared=False
     ),
     "playground.chats.sharing.revoke_link": lambda w: sharing.revoke_link(

@@ -42,6 +42,9 @@ from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
 from billing.topups import topups
+from content.models import PromptVersion
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
@@ -49,9 +52,7 @@ from lib import clock
 from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from playground.chats import sharing
-from playground.models import Conversation, PromptVersion, ShareLink
-from playground.prompts import prompts
-from relay.prompts.settings import Settings
+from playground.models import Conversation, ShareLink
 from tests.support import cast
 from tests.support.stage import scene
 from usage.limits import budget_simulation

@@ -13,6 +13,7 @@ from django.urls import resolve, reverse
 
 from accounts.models import AuditEvent, User
 from billing.balances.balances import add_opening_credit
+from content.models import Prompt
 from dialects.chat.events import TextDelta
 from lib import clock
 from lib.database.async_database import run_in_database
@@ -22,7 +23,6 @@ from playground.models import (
     Conversation,
     Message,
     Preset,
-    Prompt,
     Run,
     RunEvent,
     ShareLink,

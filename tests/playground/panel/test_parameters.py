@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from content.prompts.settings import wire_of
 from gateway.providers import provider_named
 from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.models import capabilities_of
 from playground.panel.parameters import InvalidSetting, Parameter, parameters_of, read_values
-from relay.prompts.settings import wire_of
 
 
 def names(model: str, provider: str = "openai") -> list[str]:

@@ -5,9 +5,9 @@ import re
 from django.urls import reverse
 
 from accounts.models import User
-from playground.models import Prompt
-from playground.prompts import prompts
-from relay.prompts.settings import Settings
+from content.models import Prompt
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from tests.playground.conversations.test_tree import HTMX
 from tests.support.cast import Cast, actor, signed_in
 

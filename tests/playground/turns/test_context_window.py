@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
 from playground.turns.context_window import context_of, messages_left_out
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
-from relay.prompts.settings import Settings
 
 
 def message(role: str, tokens: int, **parts: Any) -> ChatMessage:

@@ -2,9 +2,9 @@
 
 import base64
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
 from playground.turns.request import ChatMessage, Stored, build_request, shorten_request
-from relay.prompts.settings import Settings
 
 HELLO = ChatMessage("user", "Hello")
 

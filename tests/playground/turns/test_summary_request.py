@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
 from playground.turns.context_window import apply_summary, context_of
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
-from relay.prompts.settings import Settings
 
 PATH = [
     ChatMessage("user", "Hello", {"files": [{"name": "plan.pdf", "kind": "file", "size": 9,

@@ -30,13 +30,13 @@ def save(
     person = hub.person(tenant)
     prompt = new_id()
     hub.rows(
-        "INSERT INTO playground_prompt (id, organisation_id, user_id, slug, name, shared, labels)"
+        "INSERT INTO content_prompt (id, organisation_id, user_id, slug, name, shared, labels)"
         " VALUES (%s, %s, %s, 'bot', 'Bot', %s, %s) RETURNING id",
         prompt, tenant.organisation_id, person, shared, Jsonb(labels or {}),
     )  # fmt: skip
     for number, settings in enumerate(versions, 1):
         hub.rows(
-            "INSERT INTO playground_promptversion (id, prompt_id, number, model, settings, note)"
+            "INSERT INTO content_promptversion (id, prompt_id, number, model, settings, note)"
             " VALUES (%s, %s, %s, %s, %s, '') RETURNING id",
             new_id(), prompt, number, model or "m", Jsonb(settings),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Variables of a system prompt: ``{{name}}`` is replaced by the form's value."""
+"""Variables of a system prompt: ``{{name}}`` is replaced by its value."""
 
 import re
 from collections.abc import Mapping

@@ -1,9 +1,5 @@
 """Saved prompts: a name, and versions that never change."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
@@ -13,11 +9,8 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
-from lib.ids import new_id
-from lib.refusal import Refused, check_text
-from playground.models import Prompt, PromptVersion
-from playground.models_offered.offered_models import capabilities_of_model
-from playground.prompts.label_rules import (
+from content.models import Prompt, PromptVersion
+from content.prompts.label_rules import (
     LABELS_MAX,
     PRODUCTION,
     current_versions,
@@ -25,13 +18,11 @@ from playground.prompts.label_rules import (
     moved,
     rolled_back,
 )
-from playground.turns.request import ChatMessage, build_request
-from relay.prompts.prompts import OPENAI_ID
-from relay.prompts.settings import Settings
-from relay.prompts.variables import missing, names_in
+from content.prompts.rules import NAME_MAX, NOTE_MAX, OPENAI_ID, SLUG_MAX
+from content.prompts.settings import Settings
+from lib.ids import new_id
+from lib.refusal import Refused, check_text
 
-NAME_MAX = 80
-NOTE_MAX = 200
 _FOUND_MAX = 50
 
 
@@ -148,7 +139,7 @@ def check_free(actor: Actor, name: str) -> None:
 
 def _slug_of(name: str) -> str:
     """Return the slug of a prompt, which differs from every id of OpenAI's prompts."""
-    slug = slugify(name)[:60]
+    slug = slugify(name)[:SLUG_MAX]
     return slug.replace("_", "-") if slug.startswith(OPENAI_ID) else slug
 
 
@@ -257,29 +248,3 @@ def _version_of_label(prompt: Prompt, label: str) -> int:
     if number is None:
         raise Http404
     return number
-
-
-def request_of_version(
-    version: PromptVersion, variables: Mapping[str, str], text: str
-) -> dict[str, Any]:
-    """Build the chat request of a version, ready for /v1/chat/completions. Raises PromptRefused for
-    missing or unknown variables."""
-    settings = Settings.from_stored(version.settings)
-    values = {**settings.variables, **variables}
-    unknown = sorted(set(variables) - set(names_in(settings.system)))
-    if unknown:
-        raise PromptRefused(
-            gettext("Unknown variables: %(names)s.") % {"names": ", ".join(unknown)}
-        )
-    if unfilled := missing(settings.system, values):
-        message = gettext("Enter values for these variables: %(names)s.")
-        raise PromptRefused(message % {"names": ", ".join(unfilled)})
-    path = [ChatMessage("user", text)] if text else []
-    body = build_request(
-        version.model,
-        path,
-        replace(settings, variables=values),
-        capabilities_of_model(version.model),
-        {},
-    )
-    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}

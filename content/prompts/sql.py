@@ -1,9 +1,10 @@
-"""Read a saved prompt (`playground/models.py`), as a statement (text, params)."""
+"""Read a saved prompt (`content/models/prompts.py`), as a statement (text, params)."""
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
-from relay.database.database import Statement
+Statement = tuple[str, Mapping[str, object]]
 
 
 def find_version(organisation_id: UUID, user_id: int | None, slug: str, version: str) -> Statement:
@@ -22,13 +23,13 @@ def find_version(organisation_id: UUID, user_id: int | None, slug: str, version:
 
 _FIND: Final = """
     SELECT p.slug, v.number, v.model, v.settings
-    FROM playground_prompt p
-    LEFT JOIN playground_promptversion v ON v.prompt_id = p.id AND v.number = CASE
+    FROM content_prompt p
+    LEFT JOIN content_promptversion v ON v.prompt_id = p.id AND v.number = CASE
         WHEN %(number)s::int IS NOT NULL THEN %(number)s::int
         WHEN %(label)s::text <> '' THEN (p.labels->%(label)s::text->>0)::int
         ELSE coalesce(
             (p.labels->'production'->>0)::int,
-            (SELECT max(last.number) FROM playground_promptversion last
+            (SELECT max(last.number) FROM content_promptversion last
              WHERE last.prompt_id = p.id)
         )
     END
