@@ -201,7 +201,7 @@ def prompt_label_move(request: HttpRequest, actor: Actor, prompt: str) -> HttpRe
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return redirect_to(request, _version_url(actor, version))
     title, verb = gettext("Put a label on a version"), gettext("Put label")
-    return _label_dialog(request, actor, shown.prompt, form, title, verb)
+    return _label_dialog(request, actor, shown.prompt, form, title=title, verb=verb)
 
 
 @organisation_page("playground.use")
@@ -227,7 +227,8 @@ def prompt_label_roll_back(
     before = earlier_version(version.prompt.labels, label) or "–"
     text = gettext("Requests that name this label use version %(before)s instead of %(now)s.")
     line = text % {"now": version.number, "before": before}
-    return _label_dialog(request, actor, version.prompt, form, title, gettext("Roll back"), line)
+    verb = gettext("Roll back")
+    return _label_dialog(request, actor, version.prompt, form, title=title, verb=verb, line=line)
 
 
 @organisation_page("playground.use")
@@ -244,7 +245,10 @@ def prompt_label_remove(
     title = gettext("Remove label %(label)s") % {"label": label}
     line = gettext("Requests that name this label get an error from then on.")
     verb = gettext("Remove label")
-    return _label_dialog(request, actor, version.prompt, forms.Form(), title, verb, line, "danger")
+    return _label_dialog(
+        request, actor, version.prompt, forms.Form(), title=title, verb=verb, line=line,
+        kind="danger",
+    )  # fmt: skip
 
 
 def _label_dialog(
@@ -252,6 +256,7 @@ def _label_dialog(
     actor: Actor,
     prompt: Prompt,
     form: forms.Form,
+    *,
     title: str,
     verb: str,
     line: str = "",
