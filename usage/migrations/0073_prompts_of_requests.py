@@ -15,4 +15,6 @@ class Migration(migrations.Migration):
             "usagerecord", "prompt", models.CharField(help_text=SLUG, max_length=60, null=True)
         ),
         migrations.AddField("usagerecord", "prompt_version", models.IntegerField(null=True)),
+        migrations.AddField("feedback", "prompt", models.CharField(db_default="", max_length=60)),
+        migrations.AddField("feedback", "prompt_version", models.IntegerField(null=True)),
     ]

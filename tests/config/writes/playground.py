@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from content.prompts import prompts
-from content.prompts.settings import Settings
 from lib.ids import id_text
 from playground.chats import sharing
 from playground.erasure import departures as all_departures
@@ -26,24 +24,6 @@ WRITES: Final[Writes] = {
     ),
     "playground.preferences.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(
         w.alice, 30
-    ),
-    "content.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
-        w.alice, w.prompt.prompt
-    ),
-    "content.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
-        w.alice, w.prompt.prompt, shared=False
-    ),
-    "content.prompts.prompts.move_label": lambda w: prompts.move_label(
-        w.alice, w.prompt, "staging"
-    ),
-    "content.prompts.prompts.remove_label": lambda w: prompts.remove_label(
-        w.alice, w.prompt.prompt, "production"
-    ),
-    "content.prompts.prompts.roll_back_label": lambda w: prompts.roll_back_label(
-        w.alice, w.prompt.prompt, "production", 2
-    ),
-    "content.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
-        w.alice, "bye", "m-1", Settings(), note="", shared=False
     ),
     "playground.chats.sharing.revoke_link": lambda w: sharing.revoke_link(
         w.alice, id_text(w.link.id)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from lib.ids import id_text, new_id
+from lib.ids import id_text, new_id, parse_id
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.content_log.test_content_log import add_rule, kept
+from tests.relay.guarding.conftest import GuardedHub, rule
 from tests.relay.speakers import UPSTREAMS
 from tests.support.hub import Answer, Hub, Tenant
 
@@ -162,4 +164,64 @@ def test_refused_request_names_its_prompt(hub: Hub, fake: FakeUpstream) -> None:
     save(hub, tenant, {"system": "Be kind."}, model=model)
     answer = hub.post(tenant, {"prompt": {"id": "bot"}})
     assert answer.status == 402
+    assert used(hub, answer) == [("bot", 1)]
+
+
+def test_guards_read_the_filled_prompt(hub: Hub, fake: FakeUpstream) -> None:
+    """P40: neither the prompt's text nor a variable's gets past them."""
+    tenant, model = GuardedHub(hub).tenant(rule("mask", "request")), hub.model(fake)
+    save(hub, tenant, {"system": "From a@example.com to {{who}}."}, model=model)
+    asked = {"prompt": {"id": "bot", "variables": {"who": "b@example.com"}}, "messages": []}
+    answer = hub.post(tenant, asked)
+    (message,) = sent(hub, fake, answer)["messages"]
+    assert message["content"] == "From <EMAIL_1> to <EMAIL_2>."
+    hub.settled(tenant)
+
+
+@pytest.mark.parametrize(("path", "said"), [(CHAT, "messages"), (RESPONSES, "input")])
+def test_content_log_has_the_request_as_it_was_sent(
+    hub: Hub, fake: FakeUpstream, path: str, said: str
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, SETTINGS, model=model)
+    add_rule(hub, tenant, "model", subject=model)
+    message = {"role": "user", "content": "hello"}
+    asked = {"prompt": {"id": "bot", "variables": WHO}, said: [message]}
+    row, content = kept(hub, tenant, hub.post(tenant, asked, path=path))
+    assert json.loads(content.request) == asked
+    assert row["model"] == model
+
+
+def test_feedback_is_about_the_version_of_the_prompt(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, *({"system": f"v{n}"} for n in (1, 2)), model=model)
+    request_id = hub.post(tenant, {"prompt": {"id": "bot"}}).headers["x-request-id"]
+    answer = hub.post(tenant, {"score": 100}, path=f"/v1/requests/{request_id}/feedback")
+    assert answer.status == 200, answer.body
+    (row,) = hub.rows(
+        "SELECT prompt, prompt_version FROM usage_feedback WHERE request_id = %s",
+        parse_id(request_id),
+    )
+    assert (row["prompt"], row["prompt_version"]) == ("bot", 2)
+
+
+def test_estimate_is_of_the_filled_prompt(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, SETTINGS, model=model)
+    prompt = {"id": "bot", "variables": WHO}
+    answer = hub.post(tenant, {"prompt": prompt}, path=f"/v1/estimate?endpoint={CHAT}")
+    assert (answer.status, answer.json()["model"]) == (200, model), answer.body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_response_in_the_background_uses_its_prompt(
+    hub: Hub, fake: FakeUpstream, stream: bool
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, SETTINGS, model=model)
+    prompt = {"id": "bot", "variables": WHO}
+    asked = {"prompt": prompt, "input": "hello", "background": True, "stream": stream}
+    answer = hub.post(tenant, asked, path=RESPONSES)
+    assert answer.status == 200, answer.body
+    hub.settled(tenant)
     assert used(hub, answer) == [("bot", 1)]
