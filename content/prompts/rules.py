@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from content.prompts.settings import Settings
-from content.prompts.variables import missing, names_in
+from content.prompts.variables import is_too_long, missing, names_in
 
 NAME_MAX: Final = 80
 NOTE_MAX: Final = 200
@@ -15,11 +15,12 @@ OPENAI_ID: Final = "pmpt_"
 
 class Values(NamedTuple):
     """The values of a prompt's variables by name; the names of values that no variable has, and of
-    the variables without a value."""
+    the variables without a value; and whether the filled text is too long."""
 
     values: Mapping[str, str]
     unknown: tuple[str, ...]
     unfilled: tuple[str, ...]
+    too_long: bool
 
 
 def values_of(settings: Settings, given: Mapping[str, str]) -> Values:
@@ -27,4 +28,5 @@ def values_of(settings: Settings, given: Mapping[str, str]) -> Values:
     known = names_in(settings.system)
     values = {**settings.variables, **given}
     unknown = tuple(name for name in given if name not in known)
-    return Values(values, unknown, missing(settings.system, values))
+    system = settings.system
+    return Values(values, unknown, missing(system, values), is_too_long(system, values))

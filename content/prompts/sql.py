@@ -15,10 +15,15 @@ def find_version(organisation_id: UUID, user_id: int | None, slug: str, version:
     return _FIND, {
         "organisation": organisation_id,
         "user": user_id,
-        "slug": slug,
+        "slug": _whole(slug),
         "number": number,
-        "label": "" if number else version,
+        "label": "" if number else _whole(version),
     }
+
+
+def _whole(name: str) -> str:
+    """Return a name that Postgres does not end at a NUL."""
+    return name.replace("\x00", "\ufffd")
 
 
 _FIND: Final = """

@@ -19,6 +19,7 @@ from content.prompts import prompts
 from content.prompts.label_rules import PRODUCTION, current_versions
 from content.prompts.rules import NAME_MAX, NOTE_MAX, values_of
 from content.prompts.settings import Settings
+from content.prompts.variables import FILLED_MAX
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
@@ -265,13 +266,16 @@ def _chat_request(
     """Build the chat request of a version. Raises PromptRefused for missing or unknown
     variables."""
     settings = Settings.from_stored(version.settings)
-    values, unknown, unfilled = values_of(settings, variables)
+    values, unknown, unfilled, too_long = values_of(settings, variables)
     if unknown:
         message = gettext("Unknown variables: %(names)s.")
         raise prompts.PromptRefused(message % {"names": ", ".join(sorted(unknown))})
     if unfilled:
         message = gettext("Enter values for these variables: %(names)s.")
         raise prompts.PromptRefused(message % {"names": ", ".join(unfilled)})
+    if too_long:
+        message = gettext("The filled prompt has more than %(most)s characters.")
+        raise prompts.PromptRefused(message % {"most": FILLED_MAX})
     path = [ChatMessage("user", text)] if text else []
     settings = replace(settings, variables=values)
     capabilities = capabilities_of_model(version.model)

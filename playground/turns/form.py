@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from content.prompts.settings import Settings
-from content.prompts.variables import missing
+from content.prompts.variables import FILLED_MAX, is_too_long, missing
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.rules import FILES_MAX
@@ -188,6 +188,9 @@ def _check(actor: Actor, form: QueryDict, model: str, settings: Settings) -> Non
     if unfilled:
         message = gettext("Fill in these system prompt variables: %(names)s.")
         raise TurnRefused("system", message % {"names": ", ".join(unfilled)})
+    if is_too_long(settings.system, settings.variables):
+        message = gettext("The filled prompt has more than %(most)s characters.")
+        raise TurnRefused("system", message % {"most": FILLED_MAX})
     inputs = capabilities_of_model(model).inputs
     kinds = {file.kind: True for file in read_files(actor, form)
              if file.kind != "text" and file.kind not in inputs}  # fmt: skip

@@ -14,7 +14,7 @@ import msgspec
 from content.prompts.rules import OPENAI_ID, values_of
 from content.prompts.settings import Settings, members_of
 from content.prompts.sql import find_version
-from content.prompts.variables import fill
+from content.prompts.variables import FILLED_MAX, fill
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault
 from dialects.errors.masking import quote_value
@@ -98,13 +98,16 @@ def _fill_text(settings: Settings, reference: _Reference) -> str:
         name: value if isinstance(value, str) else value.text
         for name, value in (reference.variables or {}).items()
     }
-    values, unknown, unfilled = values_of(settings, given)
+    values, unknown, unfilled, too_long = values_of(settings, given)
     if unknown:
         what = f"prompt {reference.id} has no variable {quote_value(unknown[0])}"
         raise _unusable(f"prompt.variables.{unknown[0]}", what)
     if unfilled:
         what = f"prompt {reference.id} needs a value for {', '.join(unfilled)} in prompt.variables"
         raise RequestFault("missing_parameter", f"prompt.variables.{unfilled[0]}", what)
+    if too_long:
+        what = f"prompt {reference.id} would be longer than {FILLED_MAX} characters"
+        raise _unusable("prompt.variables", what)
     return fill(settings.system, values)
 
 

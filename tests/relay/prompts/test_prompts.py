@@ -140,6 +140,27 @@ def test_unusable_prompts_are_clear_errors(
     assert what in error["message"]
 
 
+@pytest.mark.parametrize("name", ["id", "version"])
+@pytest.mark.parametrize("text", ["bot\x00", "\x00", "b'ot\\", "💡" * 500])
+def test_strange_names_are_clear_errors(hub: Hub, fake: FakeUpstream, name: str, text: str) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, SETTINGS, model=model)
+    prompt = {"id": "bot", "variables": WHO, name: text}
+    answer = hub.post(tenant, {"prompt": prompt})
+    assert (answer.status, answer.json()["error"]["param"]) == (400, f"prompt.{name}"), answer.body
+
+
+def test_filled_prompt_has_a_bound(hub: Hub, fake: FakeUpstream) -> None:
+    """A value may replace thousands of variables, and must not exhaust the memory."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    save(hub, tenant, {"system": "{{x}}" * 1_000}, model=model)
+    for length, status in ((1_000, 200), (1_001, 400)):
+        prompt = {"id": "bot", "variables": {"x": "y" * length}}
+        answer = hub.post(tenant, {"prompt": prompt})
+        assert answer.status == status, answer.body
+    assert answer.json()["error"]["param"] == "prompt.variables"
+
+
 def test_prompt_of_others_is_none(hub: Hub, fake: FakeUpstream) -> None:
     """P12: another organisation's prompt, and a colleague's own, are as if they were not there."""
     tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
