@@ -24,7 +24,7 @@ class Conversation(models.Model):
     """A person's chat.
 
     `title_request_id` is the request that generated its name. `model` and `settings` are those used
-    last (see `panel.settings`). `leaf` is the last message of the current branch, None for the
+    last (see `content.prompts.settings`). `leaf` is the last message of the branch, None for the
     newest. `columns` are the models of a comparison ([{"model", "settings"}]), [] for a plain chat.
     Deleted chats are removed after a while. `key` pays for it, None for the playground's own;
     `project` is its label. A temporary chat has `ends_at`, after which it is removed, and `visit`,
@@ -353,52 +353,6 @@ class Preset(models.Model):
     @property
     def text_id(self) -> str:
         return id_text(self.id)
-
-
-class Prompt(models.Model):
-    """A saved prompt with its versions. `production` is the version that callers get by default,
-    None for the last."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
-    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
-    slug = models.SlugField(max_length=60)
-    name = models.CharField(max_length=80)
-    shared = models.BooleanField(default=True)
-    production = models.IntegerField(null=True)
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["name", "id"]
-        constraints = [
-            models.UniqueConstraint(fields=["organisation", "slug"], name="prompt_slug_once")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class PromptVersion(models.Model):
-    """One immutable version of a prompt, numbered from 1 (`panel/settings.py` describes the
-    body)."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
-    number = models.IntegerField()
-    user = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
-    model = models.CharField(max_length=200)
-    settings = models.JSONField()
-    note = models.CharField(max_length=200, default="")
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-number"]
-        constraints = [
-            models.UniqueConstraint(fields=["prompt", "number"], name="prompt_version_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.prompt} {self.number}"
 
 
 class ShareLink(models.Model):

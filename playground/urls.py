@@ -160,6 +160,21 @@ urlpatterns = [
     path("o/<slug:o>/prompts/save", prompt_views.prompt_save, name="prompt_save"),
     path("o/<slug:o>/prompts/<slug:prompt>", prompt_views.prompt_show, name="prompt"),
     path(
+        "o/<slug:o>/prompts/<slug:prompt>/labels",
+        prompt_views.prompt_label_move,
+        name="prompt_label_move",
+    ),
+    path(
+        "o/<slug:o>/prompts/<slug:prompt>/labels/<slug:label>/roll-back",
+        prompt_views.prompt_label_roll_back,
+        name="prompt_label_roll_back",
+    ),
+    path(
+        "o/<slug:o>/prompts/<slug:prompt>/labels/<slug:label>/remove",
+        prompt_views.prompt_label_remove,
+        name="prompt_label_remove",
+    ),
+    path(
         "o/<slug:o>/prompts/<slug:prompt>/production",
         prompt_views.prompt_production,
         name="prompt_production",

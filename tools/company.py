@@ -50,6 +50,8 @@ from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from gateway.models import Channel, ModelRule
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
@@ -58,9 +60,7 @@ from gateway.status import announcements
 from lib import clock
 from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
-from playground.panel.settings import Settings
 from playground.preferences.preferences import choose_title_model
-from playground.prompts import prompts
 from tests.usage.rows import happen, refuse
 from usage.books.written_rows import TURN
 from usage.limits import budget_simulation

@@ -492,6 +492,13 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         _("%(who)s put version %(after)s of prompt %(name)s in production"),
         _("%(who)s changed the production version of prompt %(name)s"),
     ),
+    "prompt.label_moved": _of(
+        "changed", _("%(who)s put label %(label)s of prompt %(name)s on version %(after)s")
+    ),
+    "prompt.label_rolled_back": _of(
+        "changed", _("%(who)s rolled label %(label)s of prompt %(name)s back to version %(after)s")
+    ),
+    "prompt.label_removed": _of("removed", _("%(who)s removed label %(label)s of prompt %(name)s")),
     "prompt.deleted": _of("removed", _("%(who)s deleted prompt %(name)s")),
     "playground.default_model_changed": _of(
         "changed",

@@ -43,12 +43,12 @@ from billing.invoices.forms import BuyerForm, PartyForm
 from config.shell.navigation import Link, all_links
 from config.shell.palette_actions import ACTIONS
 from config.shell.palette_ranking import is_made_of, rank, split_words
+from content.prompts.prompts import search_prompts
 from gateway.access import visible_channels
 from gateway.listed_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
 from lib.ids import id_text, parse_id
 from playground.conversations.conversations import visible_conversations
-from playground.prompts.prompts import search_prompts
 from usage.requests.receipts import request_detail
 
 Row = TypeVar("Row", bound=Model)

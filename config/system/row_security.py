@@ -130,7 +130,7 @@ _BOUND: Final[Mapping[str, Bond]] = {
     "playground.Run": Through("conversation_id", "playground.Conversation"),
     "playground.RunEvent": Through("run_id", "playground.Run"),
     "playground.MediaFile": Through("run_id", "playground.MediaRun"),
-    "playground.PromptVersion": Through("prompt_id", "playground.Prompt"),
+    "content.PromptVersion": Through("prompt_id", "content.Prompt"),
     "playground.ShareLink": Through("conversation_id", "playground.Conversation"),
 }
 
@@ -179,6 +179,9 @@ VIEWS: Final[Mapping[str, frozenset[str]]] = {
     "billing.LedgerEntry": _APPEND,
 }
 """Views of other tables' rows, which these tables' policies protect, with the permitted verbs."""
+
+# The former names of tables that another room has now. Older processes use these views.
+_FORMER_NAMES: Final = ("playground_prompt", "playground_promptversion")
 
 # Tables created by a migration, not by a model: the cache, whose keys are digests.
 _SHARED_TABLES: Final = ("accounts_cache",)
@@ -235,7 +238,8 @@ def rules() -> dict[str, Rule]:
     others = {_table(label): Rule(_USES[rows.use], None) for label, rows in unowned().items()}
     shared = dict.fromkeys(_SHARED_TABLES, Rule(_ALL, None))
     views = {_table(label): Rule(verbs, None, of_view=True) for label, verbs in VIEWS.items()}
-    return {**bound, **others, **shared, **views}
+    former = dict.fromkeys(_FORMER_NAMES, Rule(_ALL, None, of_view=True))
+    return {**bound, **others, **shared, **views, **former}
 
 
 def secure_tables(*, using: str, **_: Any) -> None:

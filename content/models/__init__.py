@@ -2,6 +2,7 @@
 
 from content.models.log import DataKey, Entry, Keep, LogRule, LogScope
 from content.models.policies import Policy, PolicyAssignment, PolicyScope
+from content.models.prompts import Prompt, PromptVersion
 
 __all__ = (
     "DataKey",
@@ -12,4 +13,6 @@ __all__ = (
     "Policy",
     "PolicyAssignment",
     "PolicyScope",
+    "Prompt",
+    "PromptVersion",
 )

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
+from content.prompts.settings import Settings
 from lib.ids import id_text, parse_id
 from playground.chats.chips import chips
 from playground.conversations.conversations import (
@@ -24,7 +25,6 @@ from playground.messages import page
 from playground.models import Conversation, Message, RunState
 from playground.models_offered.offered_models import chat_models
 from playground.panel.panel import PANES, form_of, panel_context
-from playground.panel.settings import Settings
 from playground.panel.words import SHORTCUTS
 from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of

@@ -13,6 +13,7 @@ from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Team
 from billing.currency.words import charge_text
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
@@ -26,7 +27,6 @@ from playground.chats.export_format import (
 )
 from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
-from playground.panel.settings import Settings
 from playground.panel.words import file_text
 from playground.turns.turns import facts_of
 from usage.models import UsageRecord

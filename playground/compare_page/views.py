@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
+from content.prompts.settings import Settings
 from lib.database.async_database import run_in_database
 from lib.htmx import redirect_to, toast
 from lib.ids import id_text, new_id, parse_id
@@ -31,7 +32,6 @@ from playground.conversations.conversations import access_batch, access_conversa
 from playground.messages import page
 from playground.models import Conversation, Message, Run, RunState
 from playground.models_offered.offered_models import chat_models
-from playground.panel.settings import Settings
 from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.turns.form import fitting, read_form_payer

@@ -28,7 +28,7 @@ LEFT: Final[Mapping[str, str]] = {
     "playground_runevent": "What others wrote is theirs.",
     "playground_mediarun": "What others wrote is theirs.",
     "playground_sharelink": "What others wrote is theirs.",
-    "playground_promptversion": "What others wrote is theirs.",
+    "content_promptversion": "What others wrote is theirs.",
     "django_migrations": "Names of code.",
     "django_content_type": "Names of code.",
     "auth_permission": "Names of code.",

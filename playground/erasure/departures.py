@@ -19,6 +19,7 @@ from accounts.keys.departures import DISABLE, KeyFate
 from accounts.members import access as member_access
 from accounts.models import Invitation, Key, Membership, Organisation, User
 from billing.limits import budget_increases
+from content.models import Prompt
 from lib import clock
 from lib.refusal import Refused
 from playground.media.media import delete_media
@@ -30,7 +31,6 @@ from playground.models import (
     Message,
     PaymentPreference,
     Preset,
-    Prompt,
     Run,
     ShareLink,
 )

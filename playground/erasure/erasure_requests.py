@@ -42,10 +42,11 @@ from accounts.models import (
 from accounts.sessions import sessions
 from billing.limits import budget_increases, budgets
 from billing.models import Budget, BudgetRaise, BudgetScope
+from content.models import Prompt
 from lib.ids import id_text
 from lib.refusal import Refused, check_text
 from playground.erasure.access import erasable_part, find_erasure
-from playground.models import Conversation, MediaRun, Preset, Prompt
+from playground.models import Conversation, MediaRun, Preset
 from usage.models import ChartNote, SavedView
 
 FIRST_STEP: Final = "requests"

@@ -36,6 +36,7 @@ from accounts.sessions import sessions
 from billing.models import BudgetRaise
 from billing.seals.rewrites import rewrite_sealed
 from content.data_keys.data_keys import destroy_data_keys
+from content.models import Prompt, PromptVersion
 from gateway.models import AnnouncementDismissal
 from lib import clock
 from notify.models import Delivery
@@ -50,8 +51,6 @@ from playground.models import (
     PaymentPreference,
     Preference,
     Preset,
-    Prompt,
-    PromptVersion,
     RealtimeTicket,
     Run,
     ShareLink,

@@ -29,6 +29,7 @@ from accounts.models import (
     User,
 )
 from accounts.sessions import sessions
+from content.models import Prompt
 from lib import clock
 from lib.ids import id_text
 from playground.models import (
@@ -36,7 +37,6 @@ from playground.models import (
     Conversation,
     MediaRun,
     Preset,
-    Prompt,
     ShareLink,
     Vote,
 )

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
 from billing.currency.words import charge_text
+from content.prompts.settings import Settings
 from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
@@ -30,7 +31,6 @@ from playground.messages.tool_calls import calls_context
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from playground.panel.json_schema import check_answer
 from playground.panel.json_text import InvalidJson, parse_json
-from playground.panel.settings import Settings
 from playground.payers.budget_words import lacked_text, lacking_text
 from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
+from content.prompts.variables import names_in
 from gateway.providers.capabilities import Capabilities
 from lib.ids import id_text
 from playground.models_offered.offered_models import capabilities_of_model
 from playground.panel.parameters import Parameter, parameters_of
 from playground.panel.presets import visible_presets
-from playground.panel.settings import TOOL_CHOICES, Settings, write_json
-from playground.panel.variables import names_in
+from playground.panel.settings import TOOL_CHOICES, write_json
 from playground.panel.words import PARAMETERS
 
 PANES = ("params", "tools", "schema", "body", "code", "debug")

@@ -167,33 +167,3 @@ def _read(parameter: Parameter, word: str) -> Any:
             parameter.name, "out_of_range", low=low, high="∞" if high is None else high
         )
     return int(number) if parameter.kind == "integer" or not number % 1 else float(number)
-
-
-# To the wire ------------------------------------------------------------------------------------
-
-
-def wire_of(values: Mapping[str, Any], model: Capabilities) -> dict[str, Any]:
-    """Return the members of a chat request in the openai dialect."""
-    wire: dict[str, Any] = {}
-    for name, value in values.items():
-        if name == "max_output":
-            only = "max_completion_tokens_only" in model.flags
-            wire["max_completion_tokens" if only else "max_tokens"] = value
-        elif name == "thinking":
-            wire["thinking"] = {"type": "enabled" if value == "on" else "disabled"}
-            if "enable_thinking_switch" in model.flags:
-                wire["enable_thinking"] = wire.pop("thinking")["type"] == "enabled"
-        elif name == "thinking_budget":
-            wire["thinking"] = {"type": "enabled", "budget_tokens": value}
-        elif name == "logprobs":
-            wire |= {"logprobs": True, "top_logprobs": value}
-        elif name == "cache":
-            continue  # it marks messages instead: `turns/request.py`
-        elif name == "web_search":
-            wire["web_search_options"] = {}
-        elif name == "voice":
-            # Streamed sound is raw PCM samples.
-            wire |= {"modalities": ["text", "audio"], "audio": {"voice": value, "format": "pcm16"}}
-        else:
-            wire[name] = value
-    return wire

@@ -4,9 +4,9 @@ from django.db.models import Q, QuerySet
 
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
+from content.prompts.settings import Settings
 from lib.refusal import check_text
 from playground.models import Preset
-from playground.panel.settings import Settings
 
 NAME_MAX = 80
 

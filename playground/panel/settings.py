@@ -1,27 +1,16 @@
-"""The settings of a turn: parameters, system prompt, tools, output schema, limit.
-
-The stored form is JSON with only the settings that were made:
-
-    {"params": {name: value}, "system": text, "variables": {name: text}, "tools": [tool …],
-     "tool_choice": word, "serial": true, "schema": {…}, "strict": true, "raw": {…},
-     "max_cost": "0.05", "trim": true}
-
-A tool is {"name", "description", "parameters", "strict", "mock", "always"}: `mock` is a result to
-use for it, `always` uses it without asking. `trim` leaves out the oldest turns if a chat is longer
-than the model's context. `raw` replaces everything except system prompt, messages and limit.
-"""
+"""Read the settings of a turn from a form, and check them (`content/prompts/settings.py`)."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from content.prompts.settings import Settings
+from content.prompts.variables import names_in
 from dialects.errors.errors import RequestFault
 from dialects.json.max_cost import read_amount
 from playground.panel.json_schema import check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, Parameter, read_values
-from playground.panel.variables import names_in
 
 SYSTEM_MAX: Final = 200_000
 TOOLS_MAX: Final = 64
@@ -37,38 +26,6 @@ KNOWN: Final = frozenset(
      "prompt_cache_key", "safety_identifier", "functions", "function_call"}
 )  # fmt: skip
 _TOOL_MEMBERS: Final = {"name", "description", "parameters", "strict", "mock", "always"}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of a turn. See the module for the members."""
-
-    params: Mapping[str, Any] = field(default_factory=dict)
-    system: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    tools: Sequence[Mapping[str, Any]] = ()
-    tool_choice: str = ""
-    serial: bool = False
-    schema: Mapping[str, Any] | None = None
-    strict: bool = False
-    raw: Mapping[str, Any] | None = None
-    max_cost: str = ""
-    trim: bool = False
-
-    @classmethod
-    def from_stored(cls, stored: Mapping[str, Any]) -> "Settings":
-        return cls(**{name: stored[name] for name in cls.__slots__ if name in stored})
-
-    def stored(self) -> dict[str, Any]:
-        """Return only the settings that were set."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        # An empty schema or body is a setting too: the schema accepts everything, the body adds
-        # nothing.
-        return {
-            name: value
-            for name, value in values.items()
-            if value or (name in ("schema", "raw") and value is not None)
-        }
 
 
 def read_settings(

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from content.prompts.settings import Settings
 from playground.panel.json_text import InvalidJson, parse_json
-from playground.panel.settings import Settings
 from playground.rendering.block_splitter import BlockEvent, Closed, Grown, Opened
 
 _TICKS = re.compile(r"`+")

@@ -22,6 +22,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
 from dialects.errors.errors import RequestFault
 from lib import clock
 from lib.database.async_database import run_in_database
@@ -35,7 +36,6 @@ from playground.conversations import titles
 from playground.messages import page
 from playground.models import NamedBy, Run, RunState
 from playground.models_offered.offered_models import capabilities_of_model, price_version_of
-from playground.panel.settings import Settings
 from playground.payers.paying import stored_payer
 from playground.relaying.relaying import ChatRelay
 from playground.rendering.render import Frame

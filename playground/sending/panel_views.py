@@ -15,6 +15,7 @@ from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page
 from billing.balances.balances import balance
 from billing.currency.money import format_usd
+from content.prompts.settings import Settings
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import (
     FORM_NAMES,
@@ -36,7 +37,6 @@ from playground.panel.panel import panel_context
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.presets import access_preset, delete_preset, save_preset
 from playground.panel.settings import (
-    Settings,
     read_raw,
     read_schema,
     read_settings,

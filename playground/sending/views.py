@@ -19,6 +19,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.guards.stream_access import reader_of
+from content.prompts.prompts import find_version
+from content.prompts.settings import Settings
 from gateway.code_examples.snippets import LANGUAGES, Language
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, see_other
@@ -49,9 +51,8 @@ from playground.messages import page
 from playground.models import Conversation, Run, RunState
 from playground.panel.panel import form_of
 from playground.panel.presets import access_preset
-from playground.panel.settings import Settings, write_json
+from playground.panel.settings import write_json
 from playground.payers.paying import displayed_payer
-from playground.prompts.prompts import find_version
 from playground.relaying.relaying import relay_of
 from playground.runs import runs
 from playground.runs.watching import expect_reader

@@ -3,8 +3,8 @@ as the model allows."""
 
 from typing import Any, Final
 
+from content.prompts.settings import wire_of
 from gateway.providers.capabilities import Capabilities
-from playground.panel.parameters import wire_of
 
 _THINKING_MAX: Final = 560
 
@@ -24,4 +24,4 @@ def aside_request(
         if capabilities.efforts and "no_reasoning_effort" not in capabilities.flags:
             values["reasoning_effort"] = capabilities.efforts[0]
     messages = [{"role": "system", "content": instruction}, {"role": "user", "content": text}]
-    return {"model": model, "messages": messages, **wire_of(values, capabilities)}
+    return {"model": model, "messages": messages, **wire_of(values, capabilities.flags)}

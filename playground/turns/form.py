@@ -9,6 +9,8 @@ from django.http import Http404, QueryDict
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
+from content.prompts.variables import FILLED_MAX, is_too_long, missing
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.rules import FILES_MAX
@@ -23,8 +25,7 @@ from playground.models_offered.offered_models import capabilities_of_model, chat
 from playground.panel.panel import form_of
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.presets import access_preset
-from playground.panel.settings import Settings, read_settings
-from playground.panel.variables import missing
+from playground.panel.settings import read_settings
 from playground.panel.words import invalid_text, unread_text
 from playground.payers.paying import Payer, payer_of_form
 from playground.turns.turns import Column, TurnForm, TurnRefused
@@ -187,6 +188,9 @@ def _check(actor: Actor, form: QueryDict, model: str, settings: Settings) -> Non
     if unfilled:
         message = gettext("Fill in these system prompt variables: %(names)s.")
         raise TurnRefused("system", message % {"names": ", ".join(unfilled)})
+    if is_too_long(settings.system, settings.variables):
+        message = gettext("The filled prompt has more than %(most)s characters.")
+        raise TurnRefused("system", message % {"most": FILLED_MAX})
     inputs = capabilities_of_model(model).inputs
     kinds = {file.kind: True for file in read_files(actor, form)
              if file.kind != "text" and file.kind not in inputs}  # fmt: skip

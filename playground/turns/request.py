@@ -13,10 +13,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from content.prompts.settings import Settings, form_members, members_of, tool_members
+from content.prompts.variables import fill
 from gateway.providers.capabilities import Capabilities
-from playground.panel.parameters import wire_of
-from playground.panel.settings import Settings
-from playground.panel.variables import fill
 from playground.turns.context_window import Context, apply_summary, context_of, messages_left_out
 from relay.counting.estimates import estimate_tokens
 
@@ -52,12 +51,7 @@ def build_request(
 ) -> dict[str, Any]:
     """Build the whole body. `files` has the files that the path refers to; a deleted one is left
     out with a note."""
-    if settings.raw is not None:
-        members = dict(settings.raw)
-    else:
-        members = wire_of(settings.params, capabilities) | _tools(settings) | _form(settings)
-    if settings.max_cost:
-        members["max_cost"] = settings.max_cost
+    members = members_of(settings, capabilities.flags)
     path = list(path)
     messages = list(_system(settings, path))
     for message in path[left_out(path, settings, capabilities) :]:
@@ -88,7 +82,7 @@ def context_for(
 
 def fixed_tokens(settings: Settings, path: Sequence[ChatMessage]) -> int:
     """Estimate what every turn contains: system prompt, summary, tools and schema."""
-    members = [*_system(settings, path), _tools(settings), _form(settings)]
+    members = [*_system(settings, path), tool_members(settings), form_members(settings)]
     return sum(estimate_tokens(len(json.dumps(member, ensure_ascii=False).encode()))
                for member in members if member)  # fmt: skip
 
@@ -129,36 +123,6 @@ def _mark(messages: list[dict[str, Any]]) -> None:
             content = messages[place]["content"] = [{"type": "text", "text": content}]
         if isinstance(content, list):
             content[-1]["cache_control"] = {"type": "ephemeral"}
-
-
-def _tools(settings: Settings) -> dict[str, Any]:
-    if not settings.tools:
-        return {}
-    names = ("name", "description", "parameters", "strict")
-    wire: dict[str, Any] = {
-        "tools": [
-            {"type": "function", "function": {name: tool[name] for name in names if name in tool}}
-            for tool in settings.tools
-        ]
-    }
-    if settings.tool_choice in ("auto", "none", "required"):
-        wire["tool_choice"] = settings.tool_choice
-    elif settings.tool_choice:
-        wire["tool_choice"] = {"type": "function", "function": {"name": settings.tool_choice}}
-    if settings.serial:
-        wire["parallel_tool_calls"] = False
-    return wire
-
-
-def _form(settings: Settings) -> dict[str, Any]:
-    if settings.schema is None:
-        return {}
-    title = settings.schema.get("title")
-    name = "".join(sign for sign in str(title or "") if sign.isascii() and sign.isalnum())[:64]
-    form: dict[str, Any] = {"name": name or "answer", "schema": settings.schema}
-    if settings.strict:
-        form["strict"] = True
-    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 def _messages(message: ChatMessage, files: Mapping[str, Stored]) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from accounts.access.actors import Actor
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import Capabilities
 from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from playground.models import Message
 from playground.models_offered.offered_models import capabilities_of_model
-from playground.panel.settings import Settings
 from playground.payers.paying import Payer
 from playground.relaying.relaying import ChatRelay
 from playground.side_requests import side_requests

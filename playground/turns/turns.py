@@ -85,7 +85,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Column:
-    """Which model to ask, and how (the stored form of `panel.settings`); `preset` is the id of the
+    """Which model to ask, and how (in the stored form of its settings); `preset` is the id of the
     preset of these settings."""
 
     model: str

@@ -29,6 +29,14 @@ STATE: Final = _("Whether the response is stored. A stored response can be conti
 CACHE_ID: Final = Field(
     "prompt_cache_key, safety_identifier, service_tier, verbosity", "string", PASSED
 )
+PROMPT: Final = Field(
+    "prompt",
+    "object",
+    _(
+        "A saved prompt: id, version (a number or a label), variables (texts by name). It fills in "
+        "what the request leaves out. IDs that begin with pmpt_ are left to the provider."
+    ),
+)
 CHAT: Final = ReferencePage(
     slug="chat-completions",
     title=_("Chat Completions"),
@@ -129,6 +137,7 @@ CHAT: Final = ReferencePage(
         USER,
         Field("metadata, store, prediction", "object, boolean", PASSED),
         CACHE_ID,
+        PROMPT,
         MAX_COST,
         FALLBACKS,
     ),
@@ -241,6 +250,7 @@ RESPONSES: Final = ReferencePage(
         ),
         Field("metadata, truncation, conversation, stream_options", "object", PASSED),
         CACHE_ID,
+        PROMPT,
         MAX_COST,
         FALLBACKS,
     ),

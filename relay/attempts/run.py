@@ -55,6 +55,7 @@ from relay.holds.preview import check_means
 from relay.ledger.settlement import Settlement
 from relay.operations.unary import UnaryFacts
 from relay.preparation.continuation import Continuation, continue_request
+from relay.prompts.prompts import PROMPTED, fill_prompt
 from relay.requests.outcome import Outcome
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import OWN_HEADER, read_session_members
@@ -237,6 +238,8 @@ class Run:
         """Read a body, and find the channels that may answer it. Raises RequestFault, ChannelsOut,
         DatabaseAway."""
         context = self._context
+        if b'"prompt"' in raw and context.invocation.operation in PROMPTED:
+            raw = await fill_prompt(context, raw)
         facts = self._reader.read_facts(raw)
         continued = context.invocation.codec.continuation_of(facts)
         continuation = None if continued is None else await continue_request(context, continued)

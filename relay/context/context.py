@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from dialects.codec import Facts
@@ -21,6 +21,13 @@ from relay.requests.options import NO_OPTIONS, RequestOptions, Source
 from relay.states.state_store import StateStore
 from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
+
+
+class PromptUse(NamedTuple):
+    """The saved prompt that a request uses: its slug, and the number of its version."""
+
+    name: str
+    version: int
 
 
 class Shadows(Protocol):
@@ -88,9 +95,9 @@ class Parts:
 
 class RequestContext:
     """One request of one principal. Immutable, except for the state of `downstream` and `deadline`,
-    and for `session` and `guarding`, which need the body. `AdmittedAttempt` has what an admission
-    adds. `response_id` is the id of a response that runs in the background, "" for other answers.
-    """
+    and for `session`, `prompt` and `guarding`, which need the body. `AdmittedAttempt` has what an
+    admission adds. `response_id` is the id of a response that runs in the background, "" for other
+    answers."""
 
     __slots__ = (
         "began",
@@ -101,6 +108,7 @@ class RequestContext:
         "options",
         "parts",
         "principal",
+        "prompt",
         "request_id",
         "response_id",
         "session",
@@ -132,6 +140,7 @@ class RequestContext:
         self.invocation = invocation
         self.options = options
         self.session = options.session
+        self.prompt: PromptUse | None = None
         # The guards of the request; None if its key has none, and before its body is read.
         self.guarding: Guarding | None = None
         self.request_id = request_id

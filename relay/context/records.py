@@ -72,7 +72,7 @@ def _record(
     context: RequestContext, ending: Ending, model: str, operation: str, *, stream: bool
 ) -> Refusal:
     """Return the record of a request without an attempt."""
-    principal, session = context.principal, context.session
+    principal, session, prompt = context.principal, context.session, context.prompt
     labels = principal.attribution(context.options.labels, context.options.client_app)
     return Refusal(
         organisation_id=principal.organisation_id,
@@ -92,4 +92,6 @@ def _record(
         client_app=labels.client_app,
         session_id=None if session is None else session.id,
         session=None if session is None else session.details,
+        prompt=None if prompt is None else prompt.name,
+        prompt_version=None if prompt is None else prompt.version,
     )

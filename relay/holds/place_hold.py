@@ -206,7 +206,7 @@ class HoldPlacer:
     ) -> AttemptOpened:
         """Return the row of an attempt, with a new id."""
         context, routed, principal = self._context, self._routed, self._principal
-        options, session = context.options, context.session
+        options, session, prompt = context.options, context.session, context.prompt
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
         labels = principal.attribution(options.labels, options.client_app)
@@ -244,6 +244,8 @@ class HoldPlacer:
             session_id=None if session is None else session.id,
             session=None if session is None else session.details,
             own_fee=None if own is None else own.fee.stored(),
+            prompt=None if prompt is None else prompt.name,
+            prompt_version=None if prompt is None else prompt.version,
         )
 
     def _make_guard(

@@ -306,6 +306,8 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
         end_user=attempt.end_user,
         session_id=attempt.session_id,
         session=attempt.session,
+        prompt=attempt.prompt,
+        prompt_version=attempt.prompt_version,
     )
 
 

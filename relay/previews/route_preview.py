@@ -19,6 +19,7 @@ from relay.holds.preview import ReadAvailable
 from relay.preparation.continuation import continue_request
 from relay.preparation.file_fetching import leave_files
 from relay.previews.expected_cost import expected_bound
+from relay.prompts.prompts import PROMPTED, fill_prompt
 from relay.routing.routing import RoutedRequest
 from usage.requests.choices import SkipReason, Why
 
@@ -79,6 +80,8 @@ async def preview_route(
 async def _preview(
     context: RequestContext, reader: RequestReader, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
+    if b'"prompt"' in raw and context.invocation.operation in PROMPTED:
+        raw = await fill_prompt(context, raw)
     facts = reader.read_facts(raw)
     continued = context.invocation.codec.continuation_of(facts)
     continuation = None if continued is None else await continue_request(context, continued)

@@ -27,6 +27,8 @@ from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from content.guards.guard import GuardRule
 from content.policies import policies
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from content.rules import log_rules
 from gateway.aliases.aliases import save_alias
 from gateway.channels import channels
@@ -42,8 +44,6 @@ from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
 from playground.chats import sharing
 from playground.models import Conversation
-from playground.panel.settings import Settings
-from playground.prompts import prompts
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.support import cast

@@ -26,6 +26,8 @@ from billing.prices.conditions import PriceKey
 from billing.subscriptions import subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
+from content.models import Prompt, PromptVersion
+from content.prompts.settings import Settings
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.health.histogram_bounds import FIRST_TOKEN_MS
@@ -35,8 +37,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
 from notify.models import Delivery
-from playground.models import Conversation, Message, Prompt, PromptVersion, Run, RunState, Vote
-from playground.panel.settings import Settings
+from playground.models import Conversation, Message, Run, RunState, Vote
 from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation
@@ -389,7 +390,7 @@ def _votes(company: Company) -> Listed:
 def _prompts(company: Company) -> Listed:
     prompt = Prompt.objects.create(
         organisation=company.acme, user=company.people.alice, slug="figures",
-        name="Prompt of figures", shared=True, production=2,
+        name="Prompt of figures", shared=True, labels={"production": [2]},
     )  # fmt: skip
     for number in (1, 2, 3):
         PromptVersion.objects.create(

@@ -47,7 +47,7 @@ MAKES: Final = {
     "exchange_rate_add", "export_start", "invite", "key_create", "limit_create", "log_rule_create",
     "model_rule_add", "note_new", "operator_alert_create", "organisation_add_member",
     "organisation_create", "plan_create", "plan_member", "policy_create", "project_create",
-    "provider_key_add",
+    "prompt_label_move", "provider_key_add",
     "raise_create", "redeem", "role_create", "service_account_create",
     "subscription_plan_create", "tax_rate_add", "team_create", "team_member_add", "top_up_new",
     "view_new", "webhook_create",
@@ -57,7 +57,7 @@ DOES: Final = {
     "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase",
     "member_remove", "organisation_archive", "organisation_suspend", "own_erasure",
     "payment_confirm", "person_erase", "person_reset_factors", "policy_remove", "policy_try",
-    "price_withdraw", "provider_key_remove",
+    "price_withdraw", "prompt_label_remove", "prompt_label_roll_back", "provider_key_remove",
     "provider_key_rotate", "report_leave", "role_remove", "route_preview", "subscription",
     "team_member_remove", "webhook_remove",
 }  # fmt: skip

@@ -149,9 +149,9 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         ),
         "playground.write": "choose_organisation_model set_leaving_rule",
     },
-    "playground.prompts.prompts": {
+    "content.prompts.prompts": {
         "prompts.read": "visible_prompts",
-        "playground.use": "save_prompt require_person put_in_production",
+        "playground.use": "save_prompt require_person move_label roll_back_label remove_label",
     },
     "playground.turns.turns": {
         "playground.use": "begin_turns add_column",

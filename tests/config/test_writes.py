@@ -225,7 +225,7 @@ BLANK: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("alias.saved", "mail_server.changed", "member.set", "model.proposal_accepted",
          "model.proposal_dismissed", "model.saved", "model_rule.saved",
-         "playground.payer_rules_changed", "prompt.put_in_production"), _NEW,
+         "playground.payer_rules_changed", "prompt.label_moved"), _NEW,
     ),
     # A key, a price or a rule that is for everything.
     "log_rule.changed": "subject",

@@ -103,8 +103,9 @@ ASKED: Final = {
         playground.preferences.preferences.choose_leaving
         playground.preferences.preferences.choose_title_model
         playground.preferences.preferences.toggle_favourite playground.panel.presets.save_preset
-        playground.prompts.prompts.put_in_production playground.prompts.prompts.require_person
-        playground.prompts.prompts.save_prompt playground.media.realtime.charges_of
+        content.prompts.prompts.move_label content.prompts.prompts.remove_label
+        content.prompts.prompts.require_person content.prompts.prompts.roll_back_label
+        content.prompts.prompts.save_prompt playground.media.realtime.charges_of
         playground.media.realtime.issue_ticket playground.chats.sharing.revoke_link
         playground.chats.sharing.share_branch playground.turns.turns.add_column
         playground.turns.turns.begin_turns
@@ -112,7 +113,7 @@ ASKED: Final = {
     "playground.write": """
         playground.payers.payer_rules.change_rules
         playground.preferences.preferences.choose_organisation_model
-        playground.preferences.preferences.set_leaving_rule playground.prompts.prompts.owned_prompt
+        playground.preferences.preferences.set_leaving_rule content.prompts.prompts.owned_prompt
     """,
     "prices.write": """
         gateway.access.access_price gateway.catalogue.access.visible_ignore_rules
@@ -120,7 +121,7 @@ ASKED: Final = {
         gateway.access.visible_proposals gateway.catalogue.access.visible_updates
         gateway.access.visible_versions
     """,
-    "prompts.read": "playground.prompts.prompts.visible_prompts",
+    "prompts.read": "content.prompts.prompts.visible_prompts",
     "requests.read": "usage.exports.exports.start_export usage.exports.exports.visible_exports",
     "sign_in.write": "accounts.single_sign_on.single_sign_on.access_single_sign_on",
     "teams.read": """
@@ -149,7 +150,7 @@ GIVEN: Final = {
 }  # fmt: skip
 # They look up what is named before they ask for more than to see it.
 LOOKING: Final = {
-    "accounts.access.access.writable_key", "playground.prompts.prompts.owned_prompt",
+    "accounts.access.access.writable_key", "content.prompts.prompts.owned_prompt",
 }  # fmt: skip
 _REQUIRE: Final = ("require", "access.require")
 FUNCTIONS: Final = [

@@ -70,5 +70,5 @@ def test_the_tables_of_people_are_known() -> None:
     assert person_columns()["accounts_invitation"] >= {"email", "invited_by_id"}
     assert person_columns().keys() >= {
         "accounts_auditevent", "accounts_erasure", "accounts_key", "accounts_membership",
-        "playground_prompt", "usage_attempt", "usage_chartnote", "usage_usagerecord",
+        "content_prompt", "usage_attempt", "usage_chartnote", "usage_usagerecord",
     }  # fmt: skip

@@ -25,12 +25,12 @@ from accounts.organisations import organisations, teams
 from accounts.sessions.store import session_digest
 from accounts.sessions.view_as import begin_viewing
 from billing.balances import balances
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
 from playground.models import Conversation
-from playground.panel.settings import Settings
-from playground.prompts import prompts
 from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody, may_have_model_keys
 from tests.isolation.world import NANO, Place, World

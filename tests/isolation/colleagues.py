@@ -133,7 +133,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "playground.Attachment": _of(playground.FILE, ALONE),
     "playground.MediaRun": _of(playground.MEDIA_RUN, ALONE),
     "playground.Preset": _of(playground.PRESET, ALONE),
-    "playground.Prompt": _of(playground.PROMPT, ALONE),
+    "content.Prompt": _of(playground.PROMPT, ALONE),
 }
 """By the model whose rows they are, and what tells them apart where one has several."""
 
@@ -184,7 +184,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "gateway.PricePreview": _OF_THE_INSTALLATION,
     "playground.Run": _WITH_ITS_OBJECT,
     "playground.RealtimeTicket": _UNREAD,
-    "playground.PromptVersion": _WITH_ITS_OBJECT,
+    "content.PromptVersion": _WITH_ITS_OBJECT,
     "playground.ShareLink": _WITH_ITS_OBJECT,
     "playground.Vote": "it has no text",
     "playground.Preference": "it has no text of others",

@@ -14,6 +14,7 @@ from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import Input, Schema
 from lib.ids import id_text
+from lib.numbers.whole_numbers import TypedWhole
 from usage.feedback.feedback import (
     access_feedback,
     delete_feedback,
@@ -34,6 +35,12 @@ class FeedbackFilter(Input):
 
     model: str | None = Field(None, max_length=200, description="Only about exactly this model.")
     team: str | None = Field(None, max_length=200, description="Only about this team: its slug.")
+    prompt: str | None = Field(
+        None, max_length=60, description="Only about requests with this saved prompt: its slug."
+    )
+    prompt_version: TypedWhole | None = Field(
+        None, ge=1, description="Only about requests with this version of a prompt."
+    )
     since: Instant | None = Field(None, description="First sent at this time or later.")
     until: Instant | None = Field(None, description="First sent before this time.")
 
@@ -45,7 +52,7 @@ class FeedbackQuery(pagination.PageQuery, FeedbackFilter):
 
 
 class SumsQuery(FeedbackFilter):
-    by: Literal["model", "team"] = "model"
+    by: Literal["model", "team", "prompt"] = "model"
 
 
 class FeedbackOut(Schema):
@@ -53,6 +60,8 @@ class FeedbackOut(Schema):
     request: str = Field(description="The request ID.")
     model: str
     team: str = Field(description="Name of the team of the request.")
+    prompt: str | None = Field(description="Slug of the saved prompt that the request used.")
+    prompt_version: int | None
     key: str = Field(description="ID of the key that sent it.")
     author: str | None = Field(
         description="Email address of the person of that key, or of the chat; null without one."
@@ -70,7 +79,8 @@ class FeedbackPage(Schema):
 
 
 class FeedbackSum(Schema):
-    group: str = Field(description="Model name, or slug of the team.")
+    group: str = Field(description="Model name, or slug of the team or prompt.")
+    version: int | None = Field(description="The version of the prompt; null for other groups.")
     total: int
     scored: int = Field(description="Those with a score.")
     good: int = Field(description=f"Those with a score of {GOOD_FROM} or more.")
@@ -87,7 +97,8 @@ def list_feedback(actor: Actor, query: Query[FeedbackQuery]) -> FeedbackPage:
     """Feedback about the requests that you see, newest first."""
     rows = filter_feedback(
         actor, visible_feedback(actor), model=query.model or "", team=query.team or "",
-        request=query.request or "", since=query.since, until=query.until,
+        prompt=query.prompt or "", version=query.prompt_version, request=query.request or "",
+        since=query.since, until=query.until,
     )  # fmt: skip
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     names = team_names(page.items)
@@ -96,14 +107,16 @@ def list_feedback(actor: Actor, query: Query[FeedbackQuery]) -> FeedbackPage:
 
 @router.get("/feedback/sums", response=FeedbackSums, summary="Sum feedback")
 def sum_feedback(actor: Actor, query: Query[SumsQuery]) -> FeedbackSums:
-    """How many, how many good ones, and the mean score, by model or team."""
+    """How many, how many good ones, and the mean score, by model, team or version of a prompt."""
     rows = filter_feedback(
         actor, visible_feedback(actor), model=query.model or "", team=query.team or "",
-        since=query.since, until=query.until,
+        prompt=query.prompt or "", version=query.prompt_version, since=query.since,
+        until=query.until,
     )  # fmt: skip
     items = [
         FeedbackSum(
             group=one.id,
+            version=one.version,
             total=one.total,
             scored=one.scored,
             good=one.good,
@@ -137,6 +150,8 @@ def _describe(row: Feedback, names: Mapping[UUID, str]) -> FeedbackOut:
         request=id_text(row.request_id),
         model=row.model,
         team=names.get(row.team_id, ""),
+        prompt=row.prompt or None,
+        prompt_version=row.prompt_version,
         key=id_text(row.author_key_id),
         author=row.author.email if row.author else None,
         score=row.score,

@@ -1,10 +1,11 @@
-"""Feedback about requests: who sees it, the writes of pages, and its sums by model and team."""
+"""Feedback about requests: who sees it, the writes of pages, and its sums by model, team and
+version of a prompt."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 from operator import and_
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -23,15 +24,22 @@ from usage.feedback.sql import give_by_person
 from usage.filters.visibility import NIL, Pick, run, seen_by
 from usage.models import Feedback
 
-SumsBy = Literal["model", "team"]
+SumsBy = Literal["model", "team", "prompt"]
+_GROUPED_BY: Final[Mapping[SumsBy, tuple[str, ...]]] = {
+    "model": ("model",),
+    "team": ("team_id",),
+    "prompt": ("prompt", "prompt_version"),
+}
 
 
 class Sums(NamedTuple):
-    """The feedback about one model or team: how many, of them how many have a score and a comment,
-    how many scores are good, and their mean. `id` is the model's name or the team's slug."""
+    """The feedback about one model, team or version of a prompt: how many, of them how many have a
+    score and a comment, how many scores are good, and their mean. `id` is the model's name, or the
+    slug of the team or prompt; `version` that of a prompt."""
 
     id: str
     name: str
+    version: int | None
     total: int
     scored: int
     good: int
@@ -61,11 +69,14 @@ def access_feedback(actor: Actor, id: str) -> Feedback:
 
 
 def sums_of(rows: QuerySet[Feedback], by: SumsBy) -> list[Sums]:
-    """Return the sums of feedback by model or team, the most frequent first."""
-    key = "team_id" if by == "team" else "model"
+    """Return the sums of feedback by model, team or version of a prompt, the most frequent first.
+    By prompt, requests without one have no sum."""
+    if by == "prompt":
+        rows = rows.exclude(prompt="")
+    columns = _GROUPED_BY[by]
     groups = list(
         rows.order_by()
-        .values(key)
+        .values(*columns)
         .annotate(
             total=Count("id"),
             scored=Count("score"),
@@ -77,11 +88,12 @@ def sums_of(rows: QuerySet[Feedback], by: SumsBy) -> list[Sums]:
     teams = Team.objects.in_bulk([group["team_id"] for group in groups]) if by == "team" else {}
     sums = []
     for group in groups:
-        value = group.pop(key)
+        value, *version = [group.pop(column) for column in columns]
         team, mean = teams.get(value), group.pop("mean")
-        id, name = (value, value) if by == "model" else (team.slug, team.name) if team else ("", "")
-        sums.append(Sums(id, name, mean=None if mean is None else int(mean), **group))
-    return sorted(sums, key=lambda one: (-one.total, one.name))
+        id, name = (value, value) if by != "team" else (team.slug, team.name) if team else ("", "")
+        mean = None if mean is None else int(mean)
+        sums.append(Sums(id, name, version[0] if version else None, mean=mean, **group))
+    return sorted(sums, key=lambda one: (-one.total, one.name, one.version or 0))
 
 
 def filter_feedback(
@@ -90,17 +102,23 @@ def filter_feedback(
     *,
     model: str = "",
     team: str = "",
+    prompt: str = "",
+    version: int | None = None,
     request: str = "",
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
 ) -> QuerySet[Feedback]:
-    """Select feedback by the model, the slug of the team and the id of its request, and by when it
-    was first sent; "" and None select all."""
+    """Select feedback by the model, the slug of the team, the prompt and the id of its request, and
+    by when it was first sent; "" and None select all."""
     if model:
         rows = rows.filter(model=model)
     if team:
         own = Team.objects.filter(organisation=organisation_of(actor), slug=team)
         rows = rows.filter(team_id__in=own.values("id"))
+    if prompt:
+        rows = rows.filter(prompt=prompt)
+    if version is not None:
+        rows = rows.filter(prompt_version=version)
     if request:
         rows = rows.filter(request_id=parse_id(request) or NIL)
     if since is not None:

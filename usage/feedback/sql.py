@@ -50,17 +50,17 @@ def _parameters(organisation_id: UUID, request_id: UUID, opinion: Opinion) -> di
 _GIVE = """
     INSERT INTO usage_feedback
         (id, organisation_id, request_id, author_key_id, author_id, team_id, key_id, user_id, model,
-         score, label, comment)
+         prompt, prompt_version, score, label, comment)
     SELECT %(id)s::uuid, %(organisation)s::uuid, %(request)s::uuid, {key}, %(author)s::bigint,
-           r.team_id, r.key_id, r.user_id, r.model,
+           r.team_id, r.key_id, r.user_id, r.model, coalesce(r.prompt, ''), r.prompt_version,
            %(score)s::smallint, %(label)s::text, %(comment)s::text
     FROM (
-        SELECT team_id, key_id, user_id, model, 32767 AS n
+        SELECT team_id, key_id, user_id, model, prompt, prompt_version, 32767 AS n
         FROM usage_usagerecord
         WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
           AND id >= %(first_id)s::uuid AND id < %(end_id)s::uuid AND final
         UNION ALL
-        SELECT team_id, key_id, user_id, model, n
+        SELECT team_id, key_id, user_id, model, prompt, prompt_version, n
         FROM usage_attempt
         WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
           AND id >= %(first_id)s::uuid AND id < %(end_id)s::uuid
@@ -68,7 +68,8 @@ _GIVE = """
     ) r
     WHERE {allowed}
     ON CONFLICT (organisation_id, request_id, author_key_id) DO UPDATE
-    SET author_id = excluded.author_id, model = excluded.model, score = excluded.score,
+    SET author_id = excluded.author_id, model = excluded.model, prompt = excluded.prompt,
+        prompt_version = excluded.prompt_version, score = excluded.score,
         label = excluded.label, comment = excluded.comment, updated_at = now()
     RETURNING id, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 _GIVE_BY_KEY: Final = _GIVE.format(key="%(key)s::uuid", allowed="r.team_id = %(team)s::uuid")

@@ -1,5 +1,6 @@
-"""The pages of feedback: each one, and sums by model and team."""
+"""The pages of feedback: each one, and sums by model, team and version of a prompt."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import OWN_PARAMETERS, Column, Filter, State, Table
 from usage.feedback.feedback import (
     Sums,
+    SumsBy,
     filter_feedback,
     sums_of,
     team_names,
@@ -41,6 +43,8 @@ FEEDBACK: Final = Table(
         Column("comment", _("Comment"), card="second"),
         Column("model", _("Model"), sort="model", priority=2, card="title"),
         Column("team", _("Team"), priority=3),
+        Column("prompt", _("Prompt"), priority=3),
+        Column("prompt_version", _("Prompt version"), "number", chosen=False),
         Column("author", _("Person"), priority=3),
         Column("id", _("Request ID"), "code", value="rid", chosen=False),
     ),
@@ -49,6 +53,7 @@ FEEDBACK: Final = Table(
     filters=(
         Filter("q", _("Label or comment"), "search"),
         Filter("model", _("Model"), "search"),
+        Filter("prompt", _("Prompt"), "search"),
         Filter(
             "score",
             _("Score"),
@@ -57,11 +62,13 @@ FEEDBACK: Final = Table(
         *_PERIOD,
     ),
 )
+_BY: Final[Mapping[str, SumsBy]] = {"model": "model", "team": "team", "prompt": "prompt"}
 FEEDBACK_SUMS: Final = Table(
     "feedback_sums",
-    _("Feedback by model and team"),
+    _("Sums of feedback"),
     (
         Column("name", _("Name"), sort=True, card="title"),
+        Column("version", _("Prompt version"), "number", sort=True, priority=2),
         Column("total", _("Feedback"), "number", sort=True, card="second"),
         Column("scored", _("With a score"), "number", sort=True, priority=3),
         Column("good", _("Good"), "number", sort=True, priority=2),
@@ -76,7 +83,7 @@ FEEDBACK_SUMS: Final = Table(
         Filter(
             "by",
             _("Group by"),
-            choices=(("model", _("Model")), ("team", _("Team"))),
+            choices=(("model", _("Model")), ("team", _("Team")), ("prompt", _("Prompt"))),
             default="model",
         ),
         *_PERIOD,
@@ -90,6 +97,7 @@ def feedback_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     hidden = ["author"] if access.scope_of(actor, "requests.read") == "own" else []
     state = read_table(FEEDBACK, request, actor, hidden=hidden)
     rows = _within(actor, state).filter(model__icontains=state.value("model"))
+    rows = _of_prompt(rows, state.value("prompt"))
     if text := state.value("q"):
         rows = rows.filter(Q(label__icontains=text) | Q(comment__icontains=text))
     if state.value("score") in ("good", "bad"):
@@ -110,11 +118,11 @@ def feedback_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("requests.read")
 @require_safe
 def feedback_sums(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    state = read_table(FEEDBACK_SUMS, request, actor)
-    by_team = state.value("by") == "team"
-    sums = sums_of(_within(actor, state), "team" if by_team else "model")
-    path = "" if by_team else reverse("feedback", args=[slug_of(actor)])
-    rows = [_sums_cells(one, path) for one in sums]
+    by = _BY.get(request.GET.get("by", ""), "model")
+    hidden = [] if by == "prompt" else ["version"]
+    state = read_table(FEEDBACK_SUMS, request, actor, hidden=hidden)
+    path = reverse("feedback", args=[slug_of(actor)])
+    rows = [_sums_cells(one, by, path) for one in sums_of(_within(actor, state), by)]
     templates = ("usage/feedback/sums.html", "usage/feedback/_sums.html")
     return answer_table(request, state, ListSource(rows), templates, _context(request, actor))
 
@@ -129,6 +137,15 @@ def _within(actor: Actor, state: State) -> QuerySet[Feedback]:
     return filter_feedback(actor, visible_feedback(actor), since=since, until=until)
 
 
+def _of_prompt(rows: QuerySet[Feedback], text: str) -> QuerySet[Feedback]:
+    """Select feedback by a part of the prompt's slug, or by slug@version."""
+    slug, separator, version = text.partition("@")
+    if not separator:
+        return rows.filter(prompt__icontains=text)
+    number = int(version) if version.isascii() and version.isdecimal() else 0
+    return rows.filter(prompt=slug, prompt_version=number)
+
+
 def _cells(row: Feedback, team: str, log: str) -> dict[str, Any]:
     rid = id_text(row.request_id)
     return {
@@ -139,16 +156,20 @@ def _cells(row: Feedback, team: str, log: str) -> dict[str, Any]:
         "comment": row.comment or None,
         "model": row.model,
         "team": team or None,
+        "prompt": row.prompt or None,
+        "prompt_version": row.prompt_version,
         "author": row.author.email if row.author else None,
         "rid": rid,
         "href": f"{log}/{rid}",
     }
 
 
-def _sums_cells(one: Sums, path: str) -> dict[str, Any]:
+def _sums_cells(one: Sums, by: SumsBy, path: str) -> dict[str, Any]:
+    id = one.id if one.version is None else f"{one.id}@{one.version}"
     return {
         **one._asdict(),
+        "id": id,
         "name": one.name or _("Deleted team"),
         "good_percent": one.good_percent,
-        "href": f"{path}?{urlencode({'model': one.id})}" if path else "",
+        "href": "" if by == "team" else f"{path}?{urlencode({by: id})}",
     }

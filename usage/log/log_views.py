@@ -184,6 +184,8 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "customer": row.customer,
         "tags": ", ".join(row.tags),
         "end_user": row.end_user,
+        "prompt": row.prompt,
+        "prompt_version": row.prompt_version,
         "app": words.app_name(row.app),
         "session": row.session_id and id_text(row.session_id),
     }

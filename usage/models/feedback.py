@@ -11,8 +11,9 @@ class Feedback(models.Model):
     it.
 
     The author is an API key, `author_key_id`; in the playground that is the key of the request.
-    `author` is the person of that key, or of the chat. Team, key, person and model are those of the
-    request, so that whoever sees the request sees its feedback, also without the record.
+    `author` is the person of that key, or of the chat. Team, key, person, model and prompt are
+    those of the request, so that whoever sees the request sees its feedback, also without the
+    record.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -26,6 +27,8 @@ class Feedback(models.Model):
     key_id = models.UUIDField()
     user_id = models.BigIntegerField(null=True)
     model = models.CharField(max_length=200)
+    prompt = models.CharField(max_length=60, db_default="")
+    prompt_version = models.IntegerField(null=True)
     score = models.SmallIntegerField(null=True)
     label = models.CharField(max_length=100, db_default="")
     comment = models.TextField(db_default="")

@@ -81,6 +81,10 @@ class Attempt(models.Model):
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )
+    prompt = models.CharField(  # noqa: DJ001 - no prompt is no name
+        max_length=60, null=True, help_text="The slug of the saved prompt that it used."
+    )
+    prompt_version = models.IntegerField(null=True)
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -154,6 +158,10 @@ class UsageRecord(models.Model):
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )
+    prompt = models.CharField(  # noqa: DJ001 - no prompt is no name
+        max_length=60, null=True, help_text="The slug of the saved prompt that it used."
+    )
+    prompt_version = models.IntegerField(null=True)
     upstream_request_id = models.CharField(
         max_length=200, db_default="", help_text="What the provider calls the request."
     )

@@ -163,6 +163,8 @@ class RequestOut(Schema):
     tags: list[str] = Field(description="Its labels and the tags of its key.")
     customer: str | None = Field(description="Its label.")
     end_user: str | None = Field(description="The `user` that the request names.")
+    prompt: str | None = Field(description="The slug of the saved prompt that it used.")
+    prompt_version: int | None
     app: str | None = Field(
         description="The application, by `x-title`, `http-referer` or `user-agent`."
     )
@@ -535,6 +537,8 @@ def _serialize_request(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "tags": list(row.tags),
         "customer": row.customer or None,
         "end_user": row.end_user or None,
+        "prompt": row.prompt,
+        "prompt_version": row.prompt_version,
         "app": row.app or None,
         "session": row.session_id and id_text(row.session_id),
         "dropped_params": list(row.dropped),

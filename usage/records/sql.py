@@ -76,6 +76,9 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     # `session` has the client's name for the session: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
+    # The saved prompt that it used: its slug, and the number of its version.
+    prompt: str | None = None
+    prompt_version: int | None = None
     # The fee for the organisation's own key; None for the installation's keys.
     own_fee: Json | None = None
 
@@ -158,6 +161,8 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     # `session` has the client's name for the session: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
+    prompt: str | None = None
+    prompt_version: int | None = None
 
 
 class AddressNoted(msgspec.Struct, frozen=True, kw_only=True):

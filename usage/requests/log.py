@@ -70,6 +70,8 @@ class RequestRow:
     app: str = ""
     session_id: UUID | None = None
     end_user: str = ""
+    prompt: str | None = None
+    prompt_version: int | None = None
     upstream_request_id: str = ""
     dropped: Sequence[str] = ()
     saved_nano: int | None = None
@@ -319,7 +321,9 @@ _SINCE: Final = """
     AND r.xid < %(end)s::text::xid8
     AND pg_visible_in_snapshot(r.xid, %(now)s::pg_snapshot)"""
 
-_COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.session_id, r.end_user"
+_COUNTED_TO: Final = """
+    r.project, r.tags, r.customer, r.client_app, r.session_id, r.end_user, r.prompt,
+    r.prompt_version"""
 
 
 def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:

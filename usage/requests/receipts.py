@@ -248,6 +248,8 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         app=last.client_app,
         session_id=last.session_id,
         end_user=last.end_user,
+        prompt=last.prompt,
+        prompt_version=last.prompt_version,
         upstream_request_id=last.upstream_request_id or "",
         dropped=last.dropped or (),
         saved_nano=last.saved_nano,
@@ -576,6 +578,8 @@ class _AttemptRow(NamedTuple):
     client_app: str
     session_id: UUID | None
     end_user: str
+    prompt: str | None
+    prompt_version: int | None
     upstream_request_id: str | None
     dropped: list[str] | None
     saved_nano: int | None
@@ -679,7 +683,10 @@ _DETAIL: Final = """
                coalesce(u.customer, a.customer) AS customer,
                coalesce(u.client_app, a.client_app) AS client_app,
                coalesce(u.session_id, a.session_id) AS session_id,
-               coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
+               coalesce(u.end_user, a.end_user) AS end_user,
+               coalesce(u.prompt, a.prompt) AS prompt,
+               coalesce(u.prompt_version, a.prompt_version) AS prompt_version,
+               u.upstream_request_id, u.dropped,
                u.saved_nano, u.pricing, u.own_nano, a.own_fee
         FROM attempt a FULL JOIN record u USING (id)
     )
@@ -704,6 +711,7 @@ _DETAIL: Final = """
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
            w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
+           w.prompt, w.prompt_version,
            w.upstream_request_id, w.dropped, w.saved_nano, w.pricing, w.own_nano, w.own_fee,
            (
                SELECT sum(late.own_change_nano)::bigint FROM usage_latetruth late

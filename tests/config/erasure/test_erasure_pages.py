@@ -12,12 +12,12 @@ from accounts.access.actors import SYSTEM
 from accounts.members import invitations, members
 from accounts.models import AuditEvent, Erasure, KeyKind, Membership, Role
 from config.jobs.runs import note_backup
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import id_text
 from playground.erasure.erasure_steps import erase_people
 from playground.models import Attachment, Conversation, Message
-from playground.panel.settings import Settings
-from playground.prompts import prompts
 from tests.support.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
 from usage.overview import chart_notes
 

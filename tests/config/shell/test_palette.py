@@ -12,9 +12,10 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Role, User
 from billing.prices import prices
 from config.shell.palette_ranking import rank
+from content.models import Prompt
 from gateway.models import Channel, Route
 from lib.ids import id_text
-from playground.models import Conversation, Prompt
+from playground.models import Conversation
 from tests.config.shell.test_navigation import READERS
 from tests.support.cast import Cast, make_key, member, person, signed_in
 from tests.support.markup import squeezed

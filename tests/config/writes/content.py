@@ -5,6 +5,8 @@ from typing import Final
 from content.guards.guard import GuardRule
 from content.models import LogRule, Policy
 from content.policies import policies
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from content.rules import log_rules
 from tests.config.writes.world import World, Writes
 
@@ -53,4 +55,22 @@ WRITES: Final[Writes] = {
         w.alice, log_rule(w), keep="errors", retention_hours=12
     ),
     "content.rules.log_rules.remove_rule": lambda w: log_rules.remove_rule(w.alice, log_rule(w)),
+    "content.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
+        w.alice, w.prompt.prompt
+    ),
+    "content.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
+        w.alice, w.prompt.prompt, shared=False
+    ),
+    "content.prompts.prompts.move_label": lambda w: prompts.move_label(
+        w.alice, w.prompt, "staging"
+    ),
+    "content.prompts.prompts.remove_label": lambda w: prompts.remove_label(
+        w.alice, w.prompt.prompt, "production"
+    ),
+    "content.prompts.prompts.roll_back_label": lambda w: prompts.roll_back_label(
+        w.alice, w.prompt.prompt, "production", 2
+    ),
+    "content.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
+        w.alice, "bye", "m-1", Settings(), note="", shared=False
+    ),
 }

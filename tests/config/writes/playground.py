@@ -5,10 +5,8 @@ from typing import Final
 from lib.ids import id_text
 from playground.chats import sharing
 from playground.erasure import departures as all_departures
-from playground.panel.settings import Settings
 from playground.payers import payer_rules
 from playground.preferences import preferences
-from playground.prompts import prompts
 from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {
@@ -26,18 +24,6 @@ WRITES: Final[Writes] = {
     ),
     "playground.preferences.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(
         w.alice, 30
-    ),
-    "playground.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
-        w.alice, w.prompt.prompt
-    ),
-    "playground.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
-        w.alice, w.prompt.prompt, shared=False
-    ),
-    "playground.prompts.prompts.put_in_production": lambda w: prompts.put_in_production(
-        w.alice, w.prompt
-    ),
-    "playground.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
-        w.alice, "bye", "m-1", Settings(), note="", shared=False
     ),
     "playground.chats.sharing.revoke_link": lambda w: sharing.revoke_link(
         w.alice, id_text(w.link.id)

@@ -42,6 +42,9 @@ from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
 from billing.topups import topups
+from content.models import PromptVersion
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
@@ -49,9 +52,7 @@ from lib import clock
 from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from playground.chats import sharing
-from playground.models import Conversation, PromptVersion, ShareLink
-from playground.panel.settings import Settings
-from playground.prompts import prompts
+from playground.models import Conversation, ShareLink
 from tests.support import cast
 from tests.support.stage import scene
 from usage.limits import budget_simulation
@@ -112,6 +113,15 @@ def world() -> World:
 
 
 @override_settings(BANK_ACCOUNT=BANK_ACCOUNT)
+def _labelled_prompt(alice: Actor) -> PromptVersion:
+    """The second version of a prompt, which took the place of the first one in production."""
+    for _ in range(2):
+        version = prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True)
+        prompts.move_label(alice, version, "production")
+    version.prompt.refresh_from_db()
+    return version
+
+
 def make_world() -> World:
     people = cast.assemble()
     alice, bob = cast.actor(people.alice, people.acme), cast.actor(people.bob, people.acme)
@@ -146,7 +156,7 @@ def make_world() -> World:
         channel=channels.create_channel(SYSTEM, "first", CHANNEL),
         endpoint=endpoint, delivery=endpoints.send_test(SYSTEM, endpoint), link=link,
         conversation=conversation,
-        prompt=prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True),
+        prompt=_labelled_prompt(alice),
         top_up=topups.order_top_up(alice, people.acme, 25 * NANO, processor="manual"),
         credit=credits.request_credit(dora, people.acme, 5_000 * NANO, reason="r"),
         asked=budget_increases.ask_for_more(

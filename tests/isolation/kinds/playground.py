@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final
 
+from content.models import Prompt, PromptVersion
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
 from playground.models import (
@@ -12,13 +14,10 @@ from playground.models import (
     MediaRun,
     Message,
     Preset,
-    Prompt,
-    PromptVersion,
     Run,
     RunState,
     ShareLink,
 )
-from playground.panel.settings import Settings
 from tests.isolation.world import Kind, Place, World, no_slug, personal
 
 

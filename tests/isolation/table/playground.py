@@ -128,6 +128,9 @@ PAGES: Final[dict[str, Route]] = {
     "prompt_pick": at("prompts.read"),
     "prompt_save": at("playground.use"),
     "prompt": at("prompts.read", PROMPT),
+    "prompt_label_move": at("playground.use", PROMPT),
+    "prompt_label_roll_back": at("playground.use", PROMPT),
+    "prompt_label_remove": at("playground.use", PROMPT),
     "prompt_production": at("playground.use", PROMPT, body=sends(number="1")),
 }
 
@@ -150,6 +153,14 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /prompts/{slug}/versions": at(
         "playground.use", PROMPT, by_person=True, body=sends(model="m-1")
     ),
+    "GET /prompts/{slug}/versions": at("prompts.read", PROMPT),
+    "PUT /prompts/{slug}/labels/{label}": at(
+        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+    ),
+    "POST /prompts/{slug}/labels/{label}/roll-back": at(
+        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+    ),
+    "DELETE /prompts/{slug}/labels/{label}": at("playground.use", PROMPT, by_person=True),
     "PATCH /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "DELETE /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "POST /prompts/{slug}/render": at("prompts.read", PROMPT),

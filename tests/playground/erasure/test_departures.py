@@ -14,13 +14,14 @@ from accounts.models import AuditEvent, Membership, Role, ServiceAccount
 from accounts.organisations import teams
 from billing.limits import budget_increases
 from billing.models import BudgetRaise
+from content.models import Prompt
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart, left_by
-from playground.models import Conversation, Preset, Prompt
-from playground.panel.settings import Settings
-from playground.prompts import prompts
+from playground.models import Conversation, Preset
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
 

@@ -32,6 +32,8 @@ from billing.ledger.ledger import post
 from billing.limits import budget_increases
 from billing.models import Budget, Hold, Posting, Seal
 from billing.seals.seals import broken_seals, seal_all
+from content.prompts import prompts
+from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import new_id
 from lib.refusal import Refused
@@ -41,8 +43,6 @@ from playground.erasure import erasure_steps
 from playground.erasure.erasure_requests import preview, request_erasure
 from playground.erasure.erasure_steps import STEPS, erase_people
 from playground.models import Attachment, Conversation, Message, Preset, ShareLink
-from playground.panel.settings import Settings
-from playground.prompts import prompts
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
@@ -333,7 +333,7 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
             organisation=organisation, user=user, form="csv", query="", language="en"
         )
     elsewhere, words = rows_in(people.stranger), rows_with("elsewherexq")
-    assert elsewhere.keys() > {"accounts_key", "usage_chartnote", "playground_prompt"}
+    assert elsewhere.keys() > {"accounts_key", "usage_chartnote", "content_prompt"}
     assert any(WORD in row for rows in rows_in(people.acme).values() for row in rows)
     alone = set[str]()
 

@@ -13,6 +13,7 @@ from django.urls import resolve, reverse
 
 from accounts.models import AuditEvent, User
 from billing.balances.balances import add_opening_credit
+from content.models import Prompt
 from dialects.chat.events import TextDelta
 from lib import clock
 from lib.database.async_database import run_in_database
@@ -22,7 +23,6 @@ from playground.models import (
     Conversation,
     Message,
     Preset,
-    Prompt,
     Run,
     RunEvent,
     ShareLink,
@@ -683,7 +683,7 @@ def test_picker_shows_visible_models_with_their_version(
     for name, shared, production in (("Mine", False, None), ("Ours", True, 1), ("Others", True, 2)):
         prompt = Prompt.objects.create(
             organisation=people.acme, user=people.bob, slug=name.lower(), name=name,
-            shared=shared, production=production,
+            shared=shared, labels={"production": [production]} if production else {},
         )  # fmt: skip
         for number in (1, 2):
             prompt.versions.create(

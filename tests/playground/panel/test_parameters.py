@@ -5,16 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from content.prompts.settings import wire_of
 from gateway.providers import provider_named
 from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.models import capabilities_of
-from playground.panel.parameters import (
-    InvalidSetting,
-    Parameter,
-    parameters_of,
-    read_values,
-    wire_of,
-)
+from playground.panel.parameters import InvalidSetting, Parameter, parameters_of, read_values
 
 
 def names(model: str, provider: str = "openai") -> list[str]:
@@ -114,7 +109,7 @@ def test_choice_must_be_an_offered_one() -> None:
 def test_values_go_out_as_the_dialect_has_them(
     values: dict[str, object], model: Capabilities, wire: dict[str, object]
 ) -> None:
-    assert wire_of(values, model) == wire
+    assert wire_of(values, model.flags) == wire
 
 
 def test_limits_are_those_of_the_model() -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from content.prompts.settings import Settings
+from content.prompts.variables import fill, missing, names_in
 from gateway.providers.capabilities import UNKNOWN
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, parameters_of
-from playground.panel.settings import Settings, read_raw, read_settings, read_tools, unknown_members
-from playground.panel.variables import fill, missing, names_in
+from playground.panel.settings import read_raw, read_settings, read_tools, unknown_members
 
 PARAMETERS = parameters_of(UNKNOWN)
 WEATHER: dict[str, Any] = {

@@ -47,6 +47,38 @@ def test_a_prompt_is_saved_put_in_production_and_deleted(people: Cast) -> None:
     ]  # fmt: skip
 
 
+def test_labels_are_moved_rolled_back_and_removed(people: Cast) -> None:
+    bob, one = signed_in(people.bob), f"{URL}/refund-bot"
+    send(bob, "POST", URL, PROMPT)
+    for system in ("Be kind.", "Be brief."):
+        version = {"model": "weir-1", "settings": {"system": system}}
+        send(bob, "POST", f"{one}/versions", version)
+    staging = f"{one}/labels/staging"
+    for number in (1, 3, 3, 2):
+        answer = send(bob, "PUT", staging, {"version": number}).json()
+        assert (answer["version"], answer["labels"]) == (number, {"staging": number})
+    assert bob.get(f"{one}?version=staging").json()["version"] == 2
+    rendered = send(bob, "POST", f"{one}/render", {"version": "staging"}).json()
+    assert rendered["messages"][0]["content"] == "Be kind."
+    assert [item["version"] for item in bob.get(f"{one}/versions").json()["items"]] == [1, 2, 3]
+    # A repeated call does not go back twice.
+    for number, status, after in ((2, 200, 3), (2, 422, 3), (3, 200, 1), (1, 422, 1)):
+        assert send(bob, "POST", f"{staging}/roll-back", {"version": number}).status_code == status
+        assert bob.get(one).json()["labels"] == {"staging": after}
+    assert send(bob, "PUT", staging, {"version": 4}).status_code == 404
+    for bad in ("3", "Staging", "a b"):
+        assert send(bob, "PUT", f"{one}/labels/{bad}", {"version": 1}).status_code == 422
+    assert send(bob, "DELETE", staging).status_code == 204
+    assert send(bob, "DELETE", staging).status_code == 404
+    assert bob.get(f"{one}?version=staging").status_code == 404
+    actions = AuditEvent.objects.filter(action__startswith="prompt.label").order_by("id")
+    assert [(event.action, event.detail.get("after")) for event in actions] == [
+        ("prompt.label_moved", 1), ("prompt.label_moved", 3), ("prompt.label_moved", 2),
+        ("prompt.label_rolled_back", 3), ("prompt.label_rolled_back", 1),
+        ("prompt.label_removed", None),
+    ]  # fmt: skip
+
+
 def test_unstorable_prompts_are_rejected(people: Cast) -> None:
     bob = signed_in(people.bob)
     for settings, status in (

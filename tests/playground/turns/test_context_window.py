@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
-from playground.panel.settings import Settings
 from playground.turns.context_window import context_of, messages_left_out
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
 

@@ -2,8 +2,8 @@
 
 import base64
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
-from playground.panel.settings import Settings
 from playground.turns.request import ChatMessage, Stored, build_request, shorten_request
 
 HELLO = ChatMessage("user", "Hello")

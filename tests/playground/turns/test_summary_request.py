@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
-from playground.panel.settings import Settings
 from playground.turns.context_window import apply_summary, context_of
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request

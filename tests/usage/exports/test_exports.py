@@ -102,7 +102,7 @@ def test_what_was_asked_before_midnight_is_exported_after_it(
 def test_file_contains_what_the_page_shows(people: cast.Cast, key: Key) -> None:
     labels: dict[str, Any] = {
         "project": "search", "customer": "=c", "tags": ["a", "ü"], "client_app": "curl",
-        "end_user": "u-1",
+        "end_user": "u-1", "prompt": "bot", "prompt_version": 3,
     }  # fmt: skip
     meters = {"in_text": 5, "in_cache_read": 3, "out_text": 2, "out_reasoning": 1, "images": 4}
     happen(key, charge_nano=4_589_800, meters=meters, session_id=new_id(), **labels)

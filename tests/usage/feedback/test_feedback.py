@@ -3,6 +3,7 @@ sees it (P12), and a comment is only text."""
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.django_db
 HOSTILE = '=HYPERLINK("https://evil.example")<script>alert(1)</script>'
 
 
-def give(key: Key, opinion: Opinion, model: str = "gpt-5") -> Feedback:
+def give(key: Key, opinion: Opinion, model: str = "gpt-5", **record_fields: Any) -> Feedback:
     """A request of a key, and what the key says about it."""
-    record = happen(key, model=model)
+    record = happen(key, model=model, **record_fields)
     text, parameters = give_by_key(
         key.organisation_id, record.request_id, opinion,
         team_id=key.team_id, key_id=key.id, user_id=key.user_id,
@@ -69,6 +70,34 @@ def test_sums_are_of_what_the_reader_sees(people: Cast, keys: dict[str, Key]) ->
     ]  # fmt: skip
     of_bob = sums_of(visible_feedback(bob), "model")
     assert [(one.id, one.mean) for one in of_bob] == [("gpt-mini", None)]
+
+
+def test_sums_compare_the_versions_of_a_prompt(people: Cast, keys: dict[str, Key]) -> None:
+    """On the page, in its file and by the management API; requests without a prompt have no sum."""
+    for score, version in ((100, 1), (20, 2), (40, 2), (0, 12)):
+        give(keys["alice"], Opinion(score), prompt="bot", prompt_version=version)
+    give(keys["alice"], Opinion(10), prompt="robot", prompt_version=2)
+    give(keys["alice"], Opinion(0))
+    client = signed_in(people.alice)
+    page = client.get("/o/acme/usage/feedback/sums?by=prompt").content.decode()
+    assert 'href="/o/acme/usage/feedback?prompt=bot%402"' in page
+    assert "Prompt version" not in client.get("/o/acme/usage/feedback/sums").content.decode()
+    file = client.get("/o/acme/usage/feedback/sums?by=prompt&export=csv")
+    body = b"".join(file.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    rows = [(row["name"], row["version"], row["mean"]) for row in csv.DictReader(io.StringIO(body))]
+    assert rows[0] == ("bot", "2", "30")
+    assert {*rows[1:]} == {("bot", "1", "100"), ("bot", "12", "0"), ("robot", "2", "10")}
+    for query, count in (("prompt=bot%402", 2), ("prompt=bot", 5), ("prompt=bot@x", 0)):
+        listed = client.get(f"/o/acme/usage/feedback?{query}").content.decode()
+        assert listed.count('href="/o/acme/requests/0') == count, query
+    api = management(people, people.alice)
+    sums = api.get("/api/v1/feedback/sums?by=prompt").json()["items"]
+    assert [(one["group"], one["version"], one["mean_score"]) for one in sums] == [
+        ("bot", 2, 30), ("bot", 1, 100), ("bot", 12, 0), ("robot", 2, 10),
+    ]  # fmt: skip
+    items = api.get("/api/v1/feedback?prompt=bot&prompt_version=1").json()["items"]
+    assert [(one["prompt"], one["prompt_version"]) for one in items] == [("bot", 1)]
+    assert api.get("/api/v1/feedback?prompt=bot&prompt_version=999999999999").json()["items"] == []
 
 
 def test_a_person_rates_only_their_own_requests(people: Cast, keys: dict[str, Key]) -> None:

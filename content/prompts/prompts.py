@@ -1,11 +1,7 @@
 """Saved prompts: a name, and versions that never change."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 from django.db import IntegrityError, transaction
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.utils.text import slugify
 from django.utils.translation import gettext
@@ -13,16 +9,20 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
+from content.models import Prompt, PromptVersion
+from content.prompts.label_rules import (
+    LABELS_MAX,
+    PRODUCTION,
+    current_versions,
+    is_label,
+    moved,
+    rolled_back,
+)
+from content.prompts.rules import NAME_MAX, NOTE_MAX, OPENAI_ID, SLUG_MAX
+from content.prompts.settings import Settings
 from lib.ids import new_id
 from lib.refusal import Refused, check_text
-from playground.models import Prompt, PromptVersion
-from playground.models_offered.offered_models import capabilities_of_model
-from playground.panel.settings import Settings
-from playground.panel.variables import missing, names_in
-from playground.turns.request import ChatMessage, build_request
 
-NAME_MAX = 80
-NOTE_MAX = 200
 _FOUND_MAX = 50
 
 
@@ -58,15 +58,17 @@ def access_prompt(actor: Actor, slug: str) -> Prompt:
 
 
 def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
-    """Return a version of a prompt: by number, or else the one in production, or else the last.
-    Raises Http404."""
+    """Return a version of a prompt: by number or label, or else the one in production, or else the
+    last. Raises Http404."""
     prompt = access_prompt(actor, slug)
-    requested = int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else None
-    if requested is None and number not in ("", "production"):
-        raise Http404
+    if number.isascii() and number.isdecimal() and len(number) < 9:
+        requested: int | None = int(number)
+    else:
+        requested = current_versions(prompt.labels).get(number or PRODUCTION)
+        if number and requested is None:
+            raise Http404
     versions = prompt.versions.select_related("prompt", "user")
-    requested = requested or prompt.production
-    version = (versions.filter(number=requested) if requested else versions).first()
+    version = (versions if requested is None else versions.filter(number=requested)).first()
     if version is None:
         raise Http404
     return version
@@ -74,7 +76,7 @@ def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
 
 def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
     """Return all versions, the last first."""
-    return list(prompt.versions.select_related("user"))
+    return list(prompt.versions.select_related("prompt", "user"))
 
 
 def annotate_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
@@ -85,6 +87,7 @@ def annotate_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
         last_model=Subquery(last.values("model")[:1]),
         last_at=Subquery(last.values("created_at")[:1]),
         last_by=Subquery(last.values("user__email")[:1]),
+        in_production=F(f"labels__{PRODUCTION}__0"),
     )
 
 
@@ -98,7 +101,7 @@ def save_prompt(
     note = check_text("prompt_note", note, NOTE_MAX)
     if not name:
         raise PromptRefused(gettext("Enter a name for the prompt."))
-    slug = (slugify(name) or f"prompt-{new_id().hex[-8:]}")[:60]
+    slug = _slug_of(name) or f"prompt-{new_id().hex[-8:]}"
     try:
         with transaction.atomic():
             prompt, created = Prompt.objects.select_for_update().get_or_create(
@@ -128,10 +131,16 @@ def save_prompt(
 def check_free(actor: Actor, name: str) -> None:
     """Raise Refused if a prompt with that name exists, even one that the actor cannot see."""
     require_person(actor)
-    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=slugify(name)[:60])
+    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=_slug_of(name))
     if same.exists():
         text = gettext("There is already a prompt named %(name)s.")
         raise Refused("name", text % {"name": name}, already_exists=True)
+
+
+def _slug_of(name: str) -> str:
+    """Return the slug of a prompt, which differs from every id of OpenAI's prompts."""
+    slug = slugify(name)[:SLUG_MAX]
+    return slug.replace("_", "-") if slug.startswith(OPENAI_ID) else slug
 
 
 def require_person(actor: Actor) -> None:
@@ -172,38 +181,70 @@ def delete_prompt(actor: Actor, prompt: Prompt) -> None:
         locked.delete()
 
 
-def put_in_production(actor: Actor, version: PromptVersion) -> None:
-    """Make this version the default for callers."""
+def move_label(actor: Actor, version: PromptVersion, label: str) -> Prompt:
+    """Put a label on this version; a new label is added. Callers who name the label get the version
+    from then on. Raises Refused."""
     require(actor, "playground.use")
+    label = label.strip()
+    if not is_label(label):
+        text = gettext(
+            "A label has up to 40 small letters, digits, hyphens and underscores, and begins with"
+            " a letter."
+        )
+        raise Refused("label", text)
     with transaction.atomic():
         prompt = Prompt.objects.select_for_update().get(id=version.prompt_id)
-        before, prompt.production = prompt.production, version.number
-        prompt.save(update_fields=["production"])
-        audit.record(actor, prompt.organisation, "prompt.put_in_production", prompt,
-                     slug=prompt.slug, before=before, after=version.number)  # fmt: skip
+        if label not in prompt.labels and len(prompt.labels) >= LABELS_MAX:
+            text = gettext("A prompt has at most %(most)s labels.")
+            raise Refused("label", text % {"most": LABELS_MAX})
+        before = current_versions(prompt.labels).get(label)
+        if before != version.number:
+            prompt.labels = moved(prompt.labels, label, version.number)
+            prompt.save(update_fields=["labels"])
+            moves = "prompt.put_in_production" if label == PRODUCTION else "prompt.label_moved"
+            audit.record(actor, prompt.organisation, moves, prompt, slug=prompt.slug,
+                         label=label, before=before, after=version.number)  # fmt: skip
+    return prompt
 
 
-def request_of_version(
-    version: PromptVersion, variables: Mapping[str, str], text: str
-) -> dict[str, Any]:
-    """Build the chat request of a version, ready for /v1/chat/completions. Raises PromptRefused for
-    missing or unknown variables."""
-    settings = Settings.from_stored(version.settings)
-    values = {**settings.variables, **variables}
-    unknown = sorted(set(variables) - set(names_in(settings.system)))
-    if unknown:
-        raise PromptRefused(
-            gettext("Unknown variables: %(names)s.") % {"names": ", ".join(unknown)}
-        )
-    if unfilled := missing(settings.system, values):
-        message = gettext("Enter values for these variables: %(names)s.")
-        raise PromptRefused(message % {"names": ", ".join(unfilled)})
-    path = [ChatMessage("user", text)] if text else []
-    body = build_request(
-        version.model,
-        path,
-        replace(settings, variables=values),
-        capabilities_of_model(version.model),
-        {},
-    )
-    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+def roll_back_label(actor: Actor, prompt: Prompt, label: str, number: int) -> Prompt:
+    """Put a label back on the version that it was on before. `number` is the version that it is on
+    now, so that two people who roll back at once go back one version, not two. Raises Http404
+    without such a label, and Refused if it is on another version, or was on no other."""
+    require(actor, "playground.use")
+    with transaction.atomic():
+        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        before = _version_of_label(locked, label)
+        if before != number:
+            text = gettext("%(label)s is on version %(number)s meanwhile.")
+            raise Refused("version", text % {"label": label, "number": before})
+        labels = rolled_back(locked.labels, label)
+        if labels is None:
+            text = gettext("%(label)s was on no other version before.")
+            raise Refused("version", text % {"label": label})
+        locked.labels = labels
+        locked.save(update_fields=["labels"])
+        audit.record(actor, locked.organisation, "prompt.label_rolled_back", locked,
+                     slug=locked.slug, label=label, before=before,
+                     after=current_versions(labels)[label])  # fmt: skip
+    return locked
+
+
+def remove_label(actor: Actor, prompt: Prompt, label: str) -> Prompt:
+    """Remove a label. Callers who name it then get an error. Raises Http404."""
+    require(actor, "playground.use")
+    with transaction.atomic():
+        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        before = _version_of_label(locked, label)
+        locked.labels = {name: kept for name, kept in locked.labels.items() if name != label}
+        locked.save(update_fields=["labels"])
+        audit.record(actor, locked.organisation, "prompt.label_removed", locked, slug=locked.slug,
+                     label=label, before=before)  # fmt: skip
+    return locked
+
+
+def _version_of_label(prompt: Prompt, label: str) -> int:
+    number = current_versions(prompt.labels).get(label)
+    if number is None:
+        raise Http404
+    return number

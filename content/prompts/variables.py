@@ -1,9 +1,11 @@
-"""Variables of a system prompt: ``{{name}}`` is replaced by the form's value."""
+"""Variables of a system prompt: ``{{name}}`` is replaced by its value."""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
+FILLED_MAX: Final = 1_000_000
+"""The maximum number of characters of a text whose variables are filled in."""
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,39})\s*\}\}")
 
 
@@ -20,3 +22,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 def missing(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables without a value."""
     return tuple(name for name in names_in(text) if not values.get(name, "").strip())
+
+
+def is_too_long(text: str, values: Mapping[str, str]) -> bool:
+    """Return whether the text would be too long with its variables filled in: a long value may
+    replace thousands of short variables."""
+    matches = _VARIABLE.finditer(text)
+    added = sum(len(values.get(match[1], "")) - len(match[0]) for match in matches)
+    return len(text) + added > FILLED_MAX
