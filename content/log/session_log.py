@@ -36,7 +36,7 @@ def session_entries(actor: Actor, session_id: UUID) -> QuerySet[Entry]:
     return visible_entries(actor).filter(session_id=session_id)
 
 
-def read_session(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
+def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
     """Return what is kept of a session, at most ENTRIES_MAX requests and BYTES_MAX, and record who
     read it and why. Raises AccessDenied, Http404 if nothing is kept, Refused without a reason."""
     entries, older = _newest(session_entries(actor, session_id))

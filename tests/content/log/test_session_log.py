@@ -35,7 +35,7 @@ def test_session_is_read_in_order_with_one_event(people: Cast, session: UUID) ->
     bob = reader(people)
     kept(people.core, "One", "Two", "Three", session_id=session)
     kept(people.core, "Elsewhere", session_id=new_id())
-    read = session_log.read_session(bob, session, " a complaint ")
+    read = session_log.read_session_log(bob, session, " a complaint ")
     assert texts_of(read) == ["One", "Two", "Three"]
     assert (read.older, read.unreadable) == (False, 0)
     event = AuditEvent.objects.get(action__startswith="content.")
@@ -48,11 +48,11 @@ def test_no_session_is_read_without_a_reason(people: Cast, session: UUID) -> Non
     bob = reader(people)
     kept(people.core, "One", session_id=session)
     with pytest.raises(Refused, match="Say why"):
-        session_log.read_session(bob, session, " ")
+        session_log.read_session_log(bob, session, " ")
     with pytest.raises(Http404):
-        session_log.read_session(bob, new_id(), "why")
+        session_log.read_session_log(bob, new_id(), "why")
     with pytest.raises(AccessDenied):
-        session_log.read_session(actor(people.alice, people.acme), session, "why")
+        session_log.read_session_log(actor(people.alice, people.acme), session, "why")
     assert not AuditEvent.objects.filter(action__startswith="content.").exists()
 
 
@@ -62,9 +62,9 @@ def test_reader_of_one_team_reads_what_this_team_asked_in_it(people: Cast, sessi
     bob = reader(people, within=[side])
     kept(people.core, "Hidden", session_id=session)
     with pytest.raises(Http404):
-        session_log.read_session(bob, session, "why")
+        session_log.read_session_log(bob, session, "why")
     kept(side, "Shown", session_id=session)
-    assert texts_of(session_log.read_session(bob, session, "why")) == ["Shown"]
+    assert texts_of(session_log.read_session_log(bob, session, "why")) == ["Shown"]
 
 
 def test_long_session_is_read_from_its_end_and_says_so(
@@ -73,12 +73,12 @@ def test_long_session_is_read_from_its_end_and_says_so(
     bob = reader(people)
     kept(people.core, "One", "Two", "Three", session_id=session)
     monkeypatch.setattr(session_log, "ENTRIES_MAX", 2)
-    read = session_log.read_session(bob, session, "why")
+    read = session_log.read_session_log(bob, session, "why")
     assert (texts_of(read), read.older) == (["Two", "Three"], True)
     monkeypatch.setattr(session_log, "ENTRIES_MAX", 3)
-    assert not session_log.read_session(bob, session, "why").older
+    assert not session_log.read_session_log(bob, session, "why").older
     monkeypatch.setattr(session_log, "BYTES_MAX", 1)
-    read = session_log.read_session(bob, session, "why")
+    read = session_log.read_session_log(bob, session, "why")
     assert (texts_of(read), read.older) == (["Three"], True)
 
 
@@ -90,7 +90,7 @@ def test_what_was_erased_is_counted_and_what_ended_is_not(people: Cast, session:
     DataKey.objects.filter(id=gone.data_key_id).delete()
     over.expires_at = over.created_at - dt.timedelta(hours=1)
     over.save(update_fields=["expires_at"])
-    read = session_log.read_session(bob, session, "why")
+    read = session_log.read_session_log(bob, session, "why")
     assert (sorted(texts_of(read)), read.unreadable) == (["One", "Two"], 1)
     assert first.request_id in {entry.request_id for entry, _ in read.entries}
 
@@ -98,5 +98,5 @@ def test_what_was_erased_is_counted_and_what_ended_is_not(people: Cast, session:
 def test_kept_bodies_are_those_that_were_sent(people: Cast, session: UUID) -> None:
     bob = reader(people)
     kept(people.core, "Ünï 😀 \u202e <b>", session_id=session)
-    ((_, read),) = session_log.read_session(bob, session, "why").entries
+    ((_, read),) = session_log.read_session_log(bob, session, "why").entries
     assert read == Kept(asking("Ünï 😀 \u202e <b>").request, error="No channel answered.")
