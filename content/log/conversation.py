@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Literal, NamedTuple, cast
 
+from msgspec.structs import replace
+
 from content.log.kept import Kept
 from dialects.chat.chat import (
     Audio,
@@ -13,6 +15,7 @@ from dialects.chat.chat import (
     Dialect,
     File,
     Image,
+    Message,
     Part,
     PlainText,
     Reasoning,
@@ -75,13 +78,27 @@ def exchange_of(kept: Kept, dialect: str, model: str) -> Exchange | None:
     request = request_of(kept, dialect, model)
     if request is None:
         return None
-    turns = tuple(Turn(message.role, _pieces(message.parts)) for message in request.messages)
+    turns = tuple(_turns(request.messages))
     answer = _answer(kept, cast(Dialect, dialect), request)
     continues = request.previous_response_id or ""
     if answer is None:
         return Exchange(turns, continues=continues)
     answered = tuple(Turn("assistant", _pieces(choice.parts)) for choice in answer.choices)
     return Exchange(turns, answered, answer.id, continues)
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
+    """Yield the turns of a request. Results of tools have the names that their calls have."""
+    names: dict[str, str] = {}
+    for message in messages:
+        parts = [
+            replace(part, name=names.get(part.call_id, ""))
+            if isinstance(part, ToolResult) and not part.name
+            else part
+            for part in message.parts
+        ]
+        names |= {part.id: part.name for part in parts if isinstance(part, ToolCall)}
+        yield Turn(message.role, _pieces(parts))
 
 
 def request_of(kept: Kept, dialect: str, model: str) -> ChatRequest | None:

@@ -19,6 +19,7 @@ FORMATTED_MAX: Final = 1_000_000
 """How many characters of one page are formatted as Markdown; the rest is shown as it is."""
 SHOWN_MAX: Final = 20_000
 """How many characters of a text are shown that is not formatted."""
+_LINE_MAX: Final = 200
 _ROLES: Final[dict[str, Promise]] = {
     "system": pgettext_lazy("who said it", "System"),
     "developer": pgettext_lazy("who said it", "Developer"),
@@ -80,8 +81,13 @@ class Articles:
 
 
 def shortened(text: str) -> dict[str, Any]:
-    """Return the beginning of a text, and how many of its characters are not shown."""
-    return {"text": text[:SHOWN_MAX], "more": max(0, len(text) - SHOWN_MAX)}
+    """Return the beginning of a text, its first words for a line, and how many of its characters
+    are not shown."""
+    return {
+        "text": text[:SHOWN_MAX],
+        "line": " ".join(text[:_LINE_MAX].split()),
+        "more": max(0, len(text) - SHOWN_MAX),
+    }
 
 
 def bodies_of(kept: Kept, prefix: str) -> Iterable[dict[str, Any]]:
@@ -107,8 +113,14 @@ def _media(piece: Piece) -> dict[str, Any]:
     """Return a picture, sound or file by what is known of it. Nothing is loaded from its
     address."""
     known = describe_source({"url": piece.text})
-    return {**known, "name": _MEDIA.get(piece.name, piece.name), "type": piece.media_type,
-            "size": piece.size}  # fmt: skip
+    icon = "image" if piece.name == "Image" else "file-text"
+    return {
+        **known,
+        "icon": icon,
+        "name": _MEDIA.get(piece.name, piece.name),
+        "type": piece.media_type,
+        "size": piece.size,
+    }
 
 
 def _indented(arguments: str) -> str:

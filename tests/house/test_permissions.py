@@ -106,7 +106,8 @@ ASKED: Final = {
         playground.prompts.prompts.put_in_production playground.prompts.prompts.require_person
         playground.prompts.prompts.save_prompt playground.media.realtime.charges_of
         playground.media.realtime.issue_ticket playground.chats.sharing.revoke_link
-        playground.chats.sharing.share_branch playground.turns.turns.add_column
+        playground.chats.sharing.share_branch playground.content_log.opening.open_in_playground
+        playground.turns.turns.add_column
         playground.turns.turns.begin_turns
     """,
     "playground.write": """

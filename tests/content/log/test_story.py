@@ -1,12 +1,14 @@
 """A session's requests as one story: nothing twice, nothing left out, and every change named."""
 
+import json
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content.log.conversation import Exchange, Piece, Turn
+from content.log.conversation import Exchange, Piece, Turn, exchange_of
+from content.log.kept import Kept
 from content.log.story import Item, Step, fold_story, items_of
 
 # Few texts, so that histories meet.
@@ -169,3 +171,16 @@ def test_hostile_arguments_of_a_call_are_compared_as_text(arguments: str) -> Non
     first, second = story(Exchange((), (call,)), Exchange((call, text("user", "Go on"))))
     assert second.kind == "begins" or second.after == 0
     assert words_of(first.answered[0]) == [arguments]
+
+
+def test_result_has_the_name_of_the_tool_that_was_called() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "Read it"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "empty"},
+    ]
+    body = json.dumps({"model": "gpt-5", "messages": messages}).encode()
+    exchange = exchange_of(Kept(body, error="away"), "openai", "gpt-5")
+    assert exchange is not None
+    assert exchange.request[-1].pieces == (Piece("tool_result", "empty", "read"),)
