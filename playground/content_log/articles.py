@@ -15,7 +15,7 @@ from content.log.story import Item
 from playground.messages.page import answer_labels, describe_source
 from playground.rendering.markdown import render_whole
 
-FORMATTED_MAX: Final = 1_000_000
+FORMATTED_MAX: Final = 500_000
 """How many characters of one page are formatted as Markdown; the rest is shown as it is."""
 SHOWN_MAX: Final = 20_000
 """How many characters of a text are shown that is not formatted."""

@@ -139,7 +139,9 @@ def _receipt(actor: Actor, rid: str) -> dict[str, Any]:
         detail = receipts.request_detail(actor, rid)
     except (AccessDenied, Http404):
         return {}
-    return receipt_context(detail if actor.operator else receipts.hide_channel_names(detail))
+    visible = detail if actor.operator else receipts.hide_channel_names(detail)
+    # The postings are on the page of the request, where there is room for them.
+    return {**receipt_context(visible), "posted": False}
 
 
 def _session(actor: Actor, session_id: UUID) -> SessionRow | None:

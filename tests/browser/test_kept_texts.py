@@ -52,7 +52,7 @@ def test_reader_reads_a_session_and_opens_a_request_in_the_playground(
     assert too_wide(page) == ""
     page.set_viewport_size({"width": 1440, "height": 900})
     assert findings_in_both_themes(page) == []
-    page.locator(".result").filter(has_text="measure").first.click()
+    page.locator("summary").filter(has=page.locator("code", has_text="measure")).first.click()
     expect(page.locator("pre").filter(has_text='"hours": 8').first).to_be_visible()
     page.get_by_role("button", name="Open in playground").click()
     page.wait_for_url("**/playground/c/*")

@@ -24,6 +24,9 @@ def receipt_context(detail: receipts.RequestDetail) -> dict[str, Any]:
     attempts = [_attempt(detail, attempt) for attempt in detail.attempts]
     return {
         "detail": detail,
+        "row": detail.row,
+        "rid": id_text(detail.row.request_id),
+        "charged_by": words.CHARGED_BY.get(detail.row.basis, ""),
         "attempts": attempts,
         "posted": any(attempt["postings"] for attempt in attempts),
         "paid_nano": detail.paid_nano,

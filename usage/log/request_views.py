@@ -131,9 +131,7 @@ def _detail(
     doubted = "quarantine" in row.flags
     reviewed = review_context(actor, row.request_id, form) if doubted else {}
     context = {
-        "row": row,
         "outcome": _outcome(row),
-        "rid": id_text(row.request_id),
         "zone": zone.key,
         **conversation_context(actor, id_text(row.request_id)),
         "refresh_url": request.get_full_path(),
@@ -143,7 +141,6 @@ def _detail(
         "api_format": words.api_format(row.dialect, row.operation),
         "app": words.app_name(row.app),
         "source": words.source_name(row.source, row.app),
-        "charged_by": words.CHARGED_BY.get(row.basis, ""),
         "kind": words.kind_text(row.display_kind),
         "message": detail_of(row.kind or "", detail.message),
         "budget": budget_refusal(row.organisation, detail.message) if row.by_budget else None,
