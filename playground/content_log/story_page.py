@@ -41,6 +41,7 @@ def story_context(actor: Actor, session_id: UUID, read: SessionLog) -> dict[str,
             part = next(folded)
             step |= {
                 "note": _note(part, chats, number),
+                "after": None if part.after is None else chats[part.after],
                 "instructions": instructions_of(part.instructions),
                 "articles": articles.of(part.asked),
                 "answers": [articles.of(answer) for answer in part.answered],

@@ -124,6 +124,7 @@ def _request_page(
     context |= {
         "rid": rid,
         "entry": entry,
+        "sid": id_text(entry.session_id) if entry.session_id else "",
         "badge": status_badge(entry.status, None),
         "reason_form": form,
         "reading_url": reverse("request_conversation", args=[slug_of(actor), rid]),

@@ -54,7 +54,7 @@ def test_reader_gives_a_reason_and_sees_the_conversation(people: Cast) -> None:
     body = answer.content.decode()
     assert "It is Paris." in body
     assert "What is &lt;b&gt;the capital&lt;/b&gt; of France?" in body
-    assert "Charged" in body
+    assert 'id="receipt-title"' in body
     assert answer["Cache-Control"] == "private, no-store"
     event = AuditEvent.objects.get(action="content.read")
     assert (event.reason, event.actor_user) == ("a complaint", people.bob)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from typing import Any
 from uuid import UUID
 
@@ -69,7 +70,8 @@ def test_session_is_one_story_with_the_cost_of_each_step(people: Cast) -> None:
         assert body.count(once) == 1, once
     assert "The upstream is away." in body
     assert "The same request as step 2, sent again" in body
-    assert "a branch from step 1 begins" in body
+    assert re.search(r'href="#step-1">[^<]*a branch from step 1 begins', body)
+    assert 'id="step-1"' in body
     assert [cost for cost in ("$0.001", "$0.002", "$0.003", "$0.004") if cost not in body] == []
     event = AuditEvent.objects.get(action__startswith="content.")
     assert (event.action, event.reason) == ("content.session_read", "a complaint")
