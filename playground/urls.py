@@ -10,6 +10,7 @@ from playground.chats import (
     tree_views,
 )
 from playground.compare_page import views as compare_views
+from playground.content_log import views as content_log_views
 from playground.embeddings import views as embedding_views
 from playground.erasure import departure_views
 from playground.media import realtime_views
@@ -25,6 +26,21 @@ urlpatterns = [
         "o/<slug:o>/team/members/<str:id>/remove",
         departure_views.member_remove,
         name="member_remove",
+    ),
+    path(
+        "o/<slug:o>/requests/<str:rid>/conversation",
+        content_log_views.request_conversation,
+        name="request_conversation",
+    ),
+    path(
+        "o/<slug:o>/requests/<str:rid>/conversation/open",
+        content_log_views.request_open,
+        name="request_open",
+    ),
+    path(
+        "o/<slug:o>/sessions/<str:id>/conversation",
+        content_log_views.session_conversation,
+        name="session_conversation",
     ),
     path(_ROOT, views.playground, name="playground"),
     path(f"{_ROOT}/c/<str:id>", views.conversation, name="conversation"),

@@ -7,7 +7,7 @@ from usage.keys import bulk_views
 from usage.keys import views as key_views
 from usage.limits import budget_increase_views
 from usage.limits import views as limit_views
-from usage.log import conversation_views, live_log, log_views, request_views
+from usage.log import live_log, log_views, request_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views
@@ -127,11 +127,6 @@ urlpatterns = [
         "o/<slug:o>/requests/<str:rid>/receipt.json",
         request_views.receipt_file,
         name="receipt_file",
-    ),
-    path(
-        "o/<slug:o>/requests/<str:rid>/conversation",
-        conversation_views.request_conversation,
-        name="request_conversation",
     ),
     path(
         "o/<slug:o>/requests/<str:rid>/recompute",

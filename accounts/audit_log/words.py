@@ -524,6 +524,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "content.read": _of(
         "ran", _("%(who)s read the texts of request %(request)s"), _("%(who)s read kept texts")
     ),
+    "content.session_read": _of(
+        "ran",
+        _("%(who)s read the texts of %(entries)s requests of session %(session)s"),
+        _("%(who)s read the texts of a session"),
+    ),
     "content.searched": _of("ran", _("%(who)s searched the content log")),
     "policy.created": _of("created", _("%(who)s created policy %(name)s")),
     "policy.changed": _of("changed", _("%(who)s changed policy %(name)s")),

@@ -53,6 +53,7 @@ from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
 from config.previews.api import router as preview_router
 from config.system.api import router as system_router
+from content.log.session_api import router as kept_session_router
 from content.policies.api import router as policy_router
 from content.rules.api import router as log_rule_router
 from gateway.catalogue.api import model_change_router
@@ -304,6 +305,7 @@ api.add_router("", margin_router)
 api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", log_rule_router)
+api.add_router("", kept_session_router)
 api.add_router("", policy_router)
 api.add_router("", gateway_router)
 api.add_router("", own_key_router)

@@ -1,16 +1,21 @@
 """A kept request and its answer as a conversation, whatever the client's dialect."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Literal, NamedTuple, cast
+
+from msgspec.structs import replace
 
 from content.log.kept import Kept
 from dialects.chat.chat import (
     Audio,
+    Base64,
     ChatAnswer,
     ChatRequest,
     Dialect,
     File,
     Image,
+    Message,
     Part,
     PlainText,
     Reasoning,
@@ -31,11 +36,17 @@ PieceKind = Literal["text", "reasoning", "refusal", "tool_call", "tool_result", 
 
 
 class Piece(NamedTuple):
-    """A part of a turn. `name` is that of a tool, or of a file; media have no text."""
+    """A part of a turn. `name` is that of a tool, or of a file; media have their address as text,
+    or else their type, size in bytes and digest. `failed` marks the result of a tool that failed.
+    """
 
     kind: PieceKind
     text: str
     name: str = ""
+    media_type: str = ""
+    size: int = 0
+    digest: str = ""
+    failed: bool = False
 
 
 class Turn(NamedTuple):
@@ -45,20 +56,59 @@ class Turn(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
+class Exchange(NamedTuple):
+    """A request that is a chat, and its answer: one turn for each choice. `id` is the answer's, and
+    `continues` the id of the answer whose conversation the request continues; "" for none."""
+
+    request: tuple[Turn, ...]
+    answer: tuple[Turn, ...] = ()
+    id: str = ""
+    continues: str = ""
+
+
 def conversation_of(kept: Kept, dialect: str, model: str) -> list[Turn] | None:
     """Return the turns of a chat, the answer last; None if the bodies cannot be read as a chat, as
     those of embeddings."""
+    exchange = exchange_of(kept, dialect, model)
+    return None if exchange is None else [*exchange.request, *exchange.answer]
+
+
+def exchange_of(kept: Kept, dialect: str, model: str) -> Exchange | None:
+    """Return the turns of a chat; None if the bodies cannot be read as a chat."""
+    request = request_of(kept, dialect, model)
+    if request is None:
+        return None
+    turns = tuple(_turns(request.messages))
+    answer = _answer(kept, cast(Dialect, dialect), request)
+    continues = request.previous_response_id or ""
+    if answer is None:
+        return Exchange(turns, continues=continues)
+    answered = tuple(Turn("assistant", _pieces(choice.parts)) for choice in answer.choices)
+    return Exchange(turns, answered, answer.id, continues)
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
+    """Yield the turns of a request. Results of tools have the names that their calls have."""
+    names: dict[str, str] = {}
+    for message in messages:
+        parts = [
+            replace(part, name=names.get(part.call_id, ""))
+            if isinstance(part, ToolResult) and not part.name
+            else part
+            for part in message.parts
+        ]
+        names |= {part.id: part.name for part in parts if isinstance(part, ToolCall)}
+        yield Turn(message.role, _pieces(parts))
+
+
+def request_of(kept: Kept, dialect: str, model: str) -> ChatRequest | None:
+    """Return a chat as it was asked; None if the body cannot be read as a chat."""
     codec = CODECS[cast(Dialect, dialect)]
     target = Target(model, stream=kept.stream)
     try:
-        request = codec.decode(codec.read(kept.request, target), target, "", 0)
+        return codec.decode(codec.read(kept.request, target), target, "", 0)
     except RequestFault:
         return None
-    turns = [Turn(message.role, _pieces(message.parts)) for message in request.messages]
-    answer = _answer(kept, cast(Dialect, dialect), request)
-    if answer is not None:
-        turns += [Turn("assistant", _pieces(choice.parts)) for choice in answer.choices]
-    return turns
 
 
 def _answer(kept: Kept, dialect: Dialect, request: ChatRequest) -> ChatAnswer | None:
@@ -96,14 +146,22 @@ def _pieces_of(part: Part) -> Iterator[Piece]:
         case ToolCall():
             yield Piece("tool_call", part.arguments, part.name)
         case ToolResult():
-            for inner in part.parts:
+            for inner in part.parts or (Text(""),):
                 for piece in _pieces_of(inner):
-                    kind = "tool_result" if piece.kind == "text" else piece.kind
-                    yield Piece(kind, piece.text, part.name)
+                    if piece.kind == "text":
+                        piece = piece._replace(kind="tool_result", name=part.name)
+                    yield piece._replace(failed=part.failed)
         case File(source=PlainText() as source):
             yield Piece("text", source.text, part.name)
         case Image() | Audio() | File() | Video():
-            address = part.source.url if isinstance(part.source, Url) else ""
-            yield Piece("media", address, getattr(part, "name", "") or type(part).__name__)
+            name = getattr(part, "name", "") or type(part).__name__
+            match part.source:
+                case Url(url=url):
+                    yield Piece("media", url, name)
+                case Base64(media_type=media_type, data=data):
+                    digest = sha256(data.encode()).hexdigest()
+                    yield Piece("media", "", name, media_type, len(data) * 3 // 4, digest)
+                case _:
+                    yield Piece("media", "", name)
         case _:
             yield Piece("other", "")

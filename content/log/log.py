@@ -42,9 +42,9 @@ def read_entry(actor: Actor, request_id: UUID, reason: str) -> tuple[Entry, Kept
     Http404, Refused without a reason or if it can no longer be read."""
     entry = access_entry(actor, request_id)
     with transaction.atomic():
-        _record(actor, "content.read", reason, entry, request=id_text(request_id))
+        record_reading(actor, "content.read", reason, entry, request=id_text(request_id))
         try:
-            return entry, _open(entry, {})
+            return entry, open_entry(entry, {})
         except VaultError:
             text = gettext("This text can no longer be read. The key that opens it was destroyed.")
             raise Refused("reason", text) from None
@@ -58,13 +58,13 @@ def search(actor: Actor, entries: QuerySet[Entry], text: str, reason: str) -> Se
     if not wanted:
         raise Refused("text", gettext("Enter a text to search for."))
     with transaction.atomic():
-        _record(actor, "content.searched", reason, None, text=text)
+        record_reading(actor, "content.searched", reason, None, text=text)
     data_keys: dict[UUID, AESGCM] = {}
     hits, looked_at, last = list[Entry](), 0, None
     for entry in entries[:LOOKED_AT_MAX].iterator(chunk_size=100):
         looked_at, last = looked_at + 1, entry
         with suppress(VaultError):
-            if wanted in _text_of(_open(entry, data_keys), entry).casefold():
+            if wanted in _text_of(open_entry(entry, data_keys), entry).casefold():
                 hits.append(entry)
         if len(hits) == HITS_MAX:
             break
@@ -80,7 +80,7 @@ def _text_of(kept: Kept, entry: Entry) -> str:
     return "\n".join(piece.text for turn in turns for piece in turn.pieces)
 
 
-def _open(entry: Entry, data_keys: dict[UUID, AESGCM]) -> Kept:
+def open_entry(entry: Entry, data_keys: dict[UUID, AESGCM]) -> Kept:
     """Return what an entry contains. Raises VaultError."""
     if entry.data_key_id not in data_keys:
         data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
@@ -89,7 +89,10 @@ def _open(entry: Entry, data_keys: dict[UUID, AESGCM]) -> Kept:
     return unpack(open_sealed(data_key, bytes(entry.sealed), place))
 
 
-def _record(actor: Actor, action: str, reason: str, entry: Entry | None, **detail: object) -> None:
+def record_reading(
+    actor: Actor, action: str, reason: str, entry: Entry | None, **detail: object
+) -> None:
+    """Record a reading or a search with its reason. Raises Refused without one."""
     cleaned = check_text("reason", reason, REASON_MAX)
     if not cleaned:
         raise Refused("reason", gettext("Say why you read this."))

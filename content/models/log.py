@@ -124,6 +124,11 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["organisation", "-created_at"], name="entry_by_time"),
             models.Index(fields=["request_id"], name="entry_by_request"),
+            models.Index(
+                fields=["session_id", "-created_at"],
+                condition=~models.Q(session_id=None),
+                name="entry_by_session",
+            ),
         ]
 
     def __str__(self) -> str:

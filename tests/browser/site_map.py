@@ -69,6 +69,9 @@ NO_PAGE = {
         ),
         "walked by test_erasure.py",
     ),
+    **dict.fromkeys(
+        ("request_conversation", "session_conversation"), "walked by test_kept_texts.py"
+    ),
     "own_data_download": "a file",
     "message_rate": "walked by test_ratings.py",
     "root": "leads to home",

@@ -112,6 +112,9 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "playground.attachments.attachments": {
         "playground.use": "add_bytes",
     },
+    "playground.content_log.opening": {
+        "playground.use": "open_in_playground",
+    },
     "playground.conversations.conversations": {
         "playground.read": "_all_conversations access_attachment",
     },

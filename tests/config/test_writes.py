@@ -144,6 +144,7 @@ ELSEWHERE: Final = {
     "billing.trials.trials.create_organisation": "trial.given",
     "content.log.log.read_entry": "content.read",
     "content.log.log.search": "content.searched",
+    "content.log.log.record_reading": "content.session_read",
     "accounts.sessions.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.security_changes.replace_password": "password.changed",
     "accounts.sessions.sessions.end": "sessions.ended",

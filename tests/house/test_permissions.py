@@ -107,7 +107,8 @@ ASKED: Final = {
         content.prompts.prompts.require_person content.prompts.prompts.roll_back_label
         content.prompts.prompts.save_prompt playground.media.realtime.charges_of
         playground.media.realtime.issue_ticket playground.chats.sharing.revoke_link
-        playground.chats.sharing.share_branch playground.turns.turns.add_column
+        playground.chats.sharing.share_branch playground.content_log.opening.open_in_playground
+        playground.turns.turns.add_column
         playground.turns.turns.begin_turns
     """,
     "playground.write": """

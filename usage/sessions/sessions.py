@@ -1,7 +1,7 @@
 """Sessions and their turns, from the records of requests."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
@@ -184,6 +184,14 @@ def list_turns(actor: Actor, id: UUID) -> StatementSource[Turn]:
     """List the turns of a session, by `id` in their order."""
     where = _of_session(actor, id)
     return StatementSource(_TURNS.format(where=where.text), where.parameters, _turn)
+
+
+def read_turns(actor: Actor, id: UUID, request_ids: Collection[UUID]) -> dict[UUID, Turn]:
+    """Return these turns of a session by their request, as far as the actor may see them."""
+    where = _of_session(actor, id)
+    text = f"{_TURNS.format(where=where.text)} AND r.request_id = ANY (%(requests)s)"
+    rows = run(text, {**where.parameters, "requests": list(request_ids)})
+    return {turn.request_id: turn for turn in (_turn(*row) for row in rows)}
 
 
 def read_agents(actor: Actor, id: UUID) -> list[Agent]:

@@ -22,6 +22,7 @@ from accounts.guards.guards import organisation_page, signed_in_view
 from accounts.models import User
 from accounts.preferences.table_preferences import read_table
 from billing.limits import ended_sessions
+from content.log.session_log import session_entries
 from lib import clock
 from lib.htmx import back_to, redirect_to
 from lib.ids import id_text, parse_id
@@ -185,6 +186,8 @@ def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         "log_query": _log_query(row),
         "agents": [_agent(one) for one in agents],
         "may_end": _may_end(actor, session_id),
+        "conversation_kept": access.scope_of(actor, "content.read") is not None
+        and session_entries(actor, session_id).exists(),
         "limits": [
             {"of": _limit_name(limit), "limit": limit}
             for limit in read_limits([session_id]).get(session_id, ())

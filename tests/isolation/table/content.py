@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.isolation.kinds.content import LOG_RULE, POLICY
+from tests.isolation.kinds.content import KEPT_SESSION, LOG_RULE, POLICY
 from tests.isolation.table.route import Route, at, sends
 
 _NEW: Final = {"scope": "model", "subject": "made-*"}
@@ -29,6 +29,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "PATCH /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "DELETE /content-log/rules/{id}": at("organisation.write", LOG_RULE),
+    "GET /content-log/sessions/{id}": at("content.read", KEPT_SESSION),
     "GET /policies": at("organisation.write"),
     "POST /policies": at("organisation.write", body=sends(name="Made", rules=[])),
     "GET /policies/{id}": at("organisation.write", POLICY),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.isolation.kinds.accounts import MEMBER
+from tests.isolation.kinds.content import ENTRY, KEPT_SESSION
 from tests.isolation.kinds.playground import (
     BATCH,
     CHAT,
@@ -27,6 +28,11 @@ PAGES: Final[dict[str, Route]] = {
     "member_remove": at(
         "members.read", MEMBER, first="members.write", write="members.write", oneself=True
     ),
+    "request_conversation": at("content.read", ENTRY, body=sends(reason="A complaint")),
+    "request_open": at(
+        "content.read", ENTRY, also="playground.use", body=sends(reason="A complaint")
+    ),
+    "session_conversation": at("content.read", KEPT_SESSION, body=sends(reason="A complaint")),
     # The playground: everything in it is its author's alone
     "playground": at("playground.read"),
     "conversation": at("playground.read", CHAT),

@@ -5,7 +5,6 @@ from typing import Final
 from lib import clock
 from tests.isolation.kinds.accounts import KEY, LIMIT, MEMBER, TEAM
 from tests.isolation.kinds.billing import BUDGET, DOCUMENT, LINKED_BUDGET, RAISE, REMOVED_BUDGET
-from tests.isolation.kinds.content import ENTRY
 from tests.isolation.kinds.usage import (
     ACCEPTED_MEMBER,
     ENDABLE_SESSION,
@@ -86,7 +85,6 @@ PAGES: Final[dict[str, Route]] = {
     "export_delete": at("requests.read", EXPORT),
     "request_events": at("requests.read"),
     "request": at("requests.read", REQUEST),
-    "request_conversation": at("content.read", ENTRY, body=sends(reason="A complaint")),
     "receipt_file": at("requests.read", REQUEST),
     "request_recompute": at("requests.read", REQUEST),
     "review_settle": at("credits.write", REVIEW),

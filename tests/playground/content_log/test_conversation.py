@@ -54,12 +54,29 @@ def test_reader_gives_a_reason_and_sees_the_conversation(people: Cast) -> None:
     body = answer.content.decode()
     assert "It is Paris." in body
     assert "What is &lt;b&gt;the capital&lt;/b&gt; of France?" in body
+    assert 'id="receipt-title"' in body
     assert answer["Cache-Control"] == "private, no-store"
     event = AuditEvent.objects.get(action="content.read")
     assert (event.reason, event.actor_user) == ("a complaint", people.bob)
     assert event.object_id == id_text(record.request_id)
     log = signed_in(people.alice).get("/o/acme/audit").content.decode()
     assert "read the texts of request" in log
+
+
+def test_link_to_a_conversation_asks_who_may_read_it_for_a_reason(people: Cast) -> None:
+    """P12"""
+    record = asked(people)
+    keep(record)
+    link = f"{page_of(record)}/conversation"
+    assert signed_in(people.alice).get(link).status_code == 403
+    assert signed_in(people.charlie).get(link).status_code == 404
+    reader(people)
+    page = signed_in(people.bob).get(link)
+    assert (page.status_code, page["Cache-Control"]) == (200, "private, no-store")
+    body = page.content.decode()
+    assert "Show conversation" in body
+    assert "Paris" not in body
+    assert not AuditEvent.objects.filter(action="content.read").exists()
 
 
 def test_without_a_reason_nothing_is_shown(people: Cast) -> None:
@@ -130,7 +147,7 @@ def test_reader_downloads_one_line_of_json(people: Cast) -> None:
     reader(people)
     record = asked(people)
     keep(record)
-    data = {"reason": "a complaint", "file": "1"}
+    data = {"reason": "a complaint", "file": "lines"}
     answer = signed_in(people.bob).post(f"{page_of(record)}/conversation", data)
     assert answer["Content-Type"] == "application/x-ndjson"
     (line,) = answer.content.decode().splitlines()

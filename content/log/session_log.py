@@ -1,0 +1,71 @@
+"""Reading what is kept of a session: the newest requests, one audit event for all of them."""
+
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404
+
+from accounts.access.actors import Actor
+from content.access import visible_entries
+from content.log.kept import Kept
+from content.log.log import open_entry, record_reading
+from content.models import Entry
+from lib.ids import id_text
+from lib.vault import VaultError
+
+ENTRIES_MAX: Final = 200
+"""How many requests one reading has at most."""
+BYTES_MAX: Final = 32 * 1024 * 1024
+"""How large their texts are together at most."""
+
+
+class SessionLog(NamedTuple):
+    """The kept requests of a session, the oldest first. `older` says whether there are older ones
+    that one reading has no room for, `unreadable` how many cannot be opened any more."""
+
+    entries: list[tuple[Entry, Kept]]
+    older: bool
+    unreadable: int
+
+
+def session_entries(actor: Actor, session_id: UUID) -> QuerySet[Entry]:
+    """Return a session's entries that the actor may read now, newest first. Raises AccessDenied."""
+    return visible_entries(actor).filter(session_id=session_id)
+
+
+def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
+    """Return what is kept of a session, at most ENTRIES_MAX requests and BYTES_MAX, and record who
+    read it and why. Raises AccessDenied, Http404 if nothing is kept, Refused without a reason."""
+    entries, older = _newest(session_entries(actor, session_id))
+    if not entries:
+        raise Http404
+    read, data_keys = list[tuple[Entry, Kept]](), dict[UUID, AESGCM]()
+    with transaction.atomic():
+        record_reading(
+            actor,
+            "content.session_read",
+            reason,
+            entries[0],
+            session=id_text(session_id),
+            entries=len(entries),
+        )
+        for entry in reversed(entries):
+            try:
+                read.append((entry, open_entry(entry, data_keys)))
+            except VaultError:
+                continue
+    return SessionLog(read, older, len(entries) - len(read))
+
+
+def _newest(wanted: QuerySet[Entry]) -> tuple[list[Entry], bool]:
+    """Return the newest entries that one reading has room for, and whether there are others."""
+    entries, size = list[Entry](), 0
+    for entry in wanted[: ENTRIES_MAX + 1].iterator(chunk_size=20):
+        size += entry.content_bytes
+        if entries and (size > BYTES_MAX or len(entries) == ENTRIES_MAX):
+            return entries, True
+        entries.append(entry)
+    return entries, False
