@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0030_sign_up_captcha"),
-        ("content", "0002_policies"),
+        ("content", "0003_prompts"),
     ]
 
     operations = [
