@@ -51,8 +51,8 @@ _ID: Final = re.compile(r'\sid="([^"]+)"')
 # Numbers, ids and tokens, and the names and addresses of those who ask.
 _WORDS: Final = re.compile(r"[\w@.-]+")
 _OF_READERS: Final = re.compile(r"\d|" + "|".join(f"z{role.replace(' ', '')}z" for role in ROLES))
-# What is shown of the secrets of their keys.
-_SECRETS: Final = re.compile(r"sk-weir-\w+…\w+")
+# What is shown of ids, and of the secrets of their keys.
+_SHORTENED: Final = re.compile(r"[\w-]+…\w+")
 # They are the menu's, of which nothing is noted; so are the banners above the heading.
 _TABS: Final = re.compile(r'<nav class="tabs".*?</nav>', re.DOTALL)
 _TABLE: Final = re.compile(r'id="columns" popover>\s*<form method="post" action="([^"]+)"')
@@ -106,7 +106,7 @@ class Answer:
         """What it says below the banners, without tabs, numbers, and names of those who ask and of
         their own keys."""
         own = f"by {self.cell.who.role} by "
-        body = _SECRETS.sub("§", body_of(self.text).replace(own, "by § by "))
+        body = _SHORTENED.sub("§", body_of(self.text).replace(own, "by § by "))
         return _WORDS.sub(
             lambda word: "§" if _OF_READERS.search(word[0].lower()) else word[0],
             _TABS.sub("", body.partition('class="page-head"')[2] or body),
@@ -172,9 +172,12 @@ class Asker:
         return answer
 
     def compare(self, cell: Cell, path: str, answer: Answer) -> None:
-        """Ask as both of two who are treated alike: an earlier answer shows less of the trail."""
+        """Ask as both of two who are treated alike: an earlier answer shows less of the trail. Who
+        got something of their own since then is no longer alike."""
         again = self._ask(answer.cell, answer.htmx, answer.path)
-        self.compared.append((self._ask(cell, answer.htmx, path), again))
+        other = self._ask(cell, answer.htmx, path)
+        if other.rows.like(again.rows, again.noted):
+            self.compared.append((other, again))
 
     def path_of(self, cell: Cell) -> str:
         return _path_of(self.world, cell, _id_of(self.world, cell))

@@ -38,7 +38,7 @@ class One:
         )
         context: Any = SimpleNamespace(
             request_id=new_id(), elapsed_ms=lambda: 5, options=SimpleNamespace(address=""),
-            downstream=SimpleNamespace(client_gone=gone),
+            downstream=SimpleNamespace(client_gone=gone), guarding=None,
             snapshot=SimpleNamespace(rule_of=lambda _: SimpleNamespace(charge_rule=model)),
             parts=SimpleNamespace(
                 ledger=SimpleNamespace(settle=lambda one, at_once: self.settled.append(one)),

@@ -143,7 +143,7 @@ class Script:
         self.context = SimpleNamespace(
             downstream=self.downstream, deadline=SimpleNamespace(caught=lambda: caught),
             snapshot=SimpleNamespace(channels=self.channels),
-            principal=SimpleNamespace(organisation_id=UUID(int=1)),
+            principal=SimpleNamespace(organisation_id=UUID(int=1), guard_rules=()),
             parts=SimpleNamespace(
                 ledger=SimpleNamespace(settle=self._settle),
                 health=SimpleNamespace(begin=self._begin),
