@@ -14,6 +14,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor
 from content.log.conversation import request_of
 from content.log.log import read_entry
+from content.prompts.settings import Settings
 from dialects.chat import chat
 from dialects.chat.chat import (
     Base64,
@@ -42,7 +43,7 @@ from playground.chats.export_import import import_conversations
 from playground.conversations.temporary_chats import visit_temporary
 from playground.models import Conversation, Message, MessageRole
 from playground.panel.parameters import InvalidSetting
-from playground.panel.settings import SYSTEM_MAX, TOOLS_MAX, Settings, read_schema, read_tools
+from playground.panel.settings import SYSTEM_MAX, TOOLS_MAX, read_schema, read_tools
 
 _INSTRUCTIONS: Final = ("system", "developer")
 _SAMPLING: Final = (
