@@ -130,6 +130,22 @@ def test_a_printed_command_exists(page: Path) -> None:
         assert verb in VERBS.keys() | weir.commands.keys() | management_commands(), verb
 
 
+def test_the_page_of_ports_names_what_compose_runs_and_the_build_downloads() -> None:
+    page = (ROOT / "docs/operate/start.md").read_text()
+    images = (service["image"] for service in compose_file()["services"].values())
+    versions = dict(image.split(":") for image in images if "${" not in image)
+    for name, title in (("postgres", "PostgreSQL"), ("redis", "Redis")):
+        version = re.search(rf"{title} ([\d.]+\d|\d+)", page)
+        assert version is not None
+        assert versions[name].startswith(f"{version[1]}.")
+    listed = re.search(r"for the images of ([\w, ]+);", page)
+    assert listed is not None
+    assert {*re.split(r", | and ", listed[1].lower())} == {*versions, "python"}
+    recipe = (ROOT / "Dockerfile").read_text()
+    assert {*re.findall(r"^FROM (\w+):", recipe, re.MULTILINE)} == {"python"}
+    assert "apt-get" not in recipe, "the page says that the build downloads no Debian packages"
+
+
 DOCS: Final = ROOT / "docs"
 INDEX: Final = DOCS / "README.md"
 DECISIONS: Final = sorted((DOCS / "adr").glob("0*.md"))

@@ -104,6 +104,7 @@ _SAYS: Final = [
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/guides/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
+    ("docs/operate/data.md", f"{RETENTION_HOURS} hours by default"),
     ("docs/operate/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
     (
         "docs/promises.md",
