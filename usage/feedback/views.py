@@ -171,5 +171,5 @@ def _sums_cells(one: Sums, by: SumsBy, path: str) -> dict[str, Any]:
         "id": id,
         "name": one.name or _("Deleted team"),
         "good_percent": one.good_percent,
-        "href": "" if by == "team" else f"{path}?{urlencode({by: id})}",
+        "href": "" if by == "team" else f"{path}?{urlencode([(by, id)])}",
     }
