@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
@@ -171,5 +171,5 @@ def _sums_cells(one: Sums, by: SumsBy, path: str) -> dict[str, Any]:
         "id": id,
         "name": one.name or _("Deleted team"),
         "good_percent": one.good_percent,
-        "href": "" if by == "team" else f"{path}?{by}={quote(id, safe='')}",
+        "href": "" if by == "team" else f"{path}?{urlencode([(by, id)])}",
     }
