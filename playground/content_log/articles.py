@@ -12,8 +12,9 @@ from django.utils.translation import gettext, pgettext_lazy
 from content.log.conversation import Piece
 from content.log.kept import Kept
 from content.log.story import Item
-from playground.messages.page import answer_labels, describe_source
+from playground.messages.page import answer_labels
 from playground.rendering.markdown import render_whole
+from playground.rendering.source_links import describe_source
 
 FORMATTED_MAX: Final = 500_000
 """How many characters of one page are formatted as Markdown; the rest is shown as it is."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -36,6 +35,7 @@ from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
 from playground.rendering.open_block import render_so_far
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
+from playground.rendering.source_links import describe_source
 from playground.rendering.structured import is_structured
 from relay.hold_sizes.bound import Bound
 from relay.requests.outcome import Outcome
@@ -319,14 +319,6 @@ def _column_context(message: Message) -> dict[str, Any]:
         "in_column": bool(columns),
         "blind": any(column.get("blind") for column in columns),
     }
-
-
-def describe_source(source: Mapping[str, str]) -> dict[str, str]:
-    """Return a citation for its template. Only an http or https URL becomes a link."""
-    url = source.get("url", "")
-    parts = urlsplit(url) if url.startswith(("https://", "http://")) else None
-    host = parts.netloc.rpartition("@")[2] if parts else ""
-    return {**source, "safe_url": url if host else "", "host": host}
 
 
 _UNANSWERED = (RunState.FAILED, RunState.REFUSED)

@@ -1,4 +1,4 @@
-"""Hostile texts on their way to a reader: shown, copied, downloaded and opened as texts (P30)."""
+"""Hostile texts on their way to a reader: shown, copied, downloaded and opened as texts."""
 
 import datetime as dt
 import json
