@@ -1,7 +1,10 @@
-"""Reading and searching the content log. Each reading and each search is one audit event."""
+"""Reading, searching and downloading the content log. Each is one audit event with its reason."""
 
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,59 +20,213 @@ from content.access import access_entry
 from content.data_keys.data_keys import open_data_key
 from content.data_keys.sealing import open_sealed, place_of_entry
 from content.log.conversation import conversation_of
+from content.log.excerpts import Excerpt, excerpt_of
 from content.log.kept import Kept, unpack
+from content.log.names import Names, names_of
 from content.models import Entry
+from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused, check_text
+from lib.tables.keyset import Order, boundary_of, condition, decode_cursor, encode_cursor
 from lib.vault import VaultError
 
 LOOKED_AT_MAX: Final = 2_000
 """How many entries one search opens."""
+LOOKED_AT_BYTES_MAX: Final = 64 * 2**20
 HITS_MAX: Final = 50
+DOWNLOADED_MAX: Final = 10_000
+"""How many entries one file has."""
+DOWNLOADED_BYTES_MAX: Final = 256 * 2**20
+# What is in memory at a time.
+_BATCH: Final = 100
+_BATCH_BYTES: Final = 4 * 2**20
+_CURSOR: Final = "content-log"
+_ORDERS: Final = (Order("created_at", descending=True), Order("request_id", descending=True))
+"""The order of `visible_entries`."""
+
+
+class Hit(NamedTuple):
+    """An entry that contains the text, and the place."""
+
+    entry: Entry
+    excerpt: Excerpt
 
 
 class Search(NamedTuple):
-    """The result of a search: the entries that contain the text, newest first, how many entries
-    were opened, and the last of these; None if there were no more."""
+    """The result of a search: the entries that contain the text, newest first, how many entries it
+    looked at, when the last one of these was made, and the cursor to look further; None if there
+    are no more."""
 
-    hits: list[Entry]
+    hits: list[Hit]
     looked_at: int
-    last: Entry | None
+    back_to: dt.datetime | None
+    next: str | None
 
 
 def read_entry(actor: Actor, request_id: UUID, reason: str) -> tuple[Entry, Kept]:
     """Return what is kept of a request, and record who read it and why. Raises AccessDenied,
     Http404, Refused without a reason or if it can no longer be read."""
     entry = access_entry(actor, request_id)
+    why = _check_reason(reason)
     with transaction.atomic():
-        _record(actor, "content.read", reason, entry, request=id_text(request_id))
+        audit.record(
+            actor, organisation_of(actor), "content.read", entry,
+            reason=why, request=id_text(request_id),
+        )  # fmt: skip
         try:
-            return entry, _open(entry, {})
+            return entry, _open(entry, bytes(entry.sealed), open_data_key(entry.data_key_id))
         except VaultError:
             text = gettext("This text can no longer be read. The key that opens it was destroyed.")
             raise Refused("reason", text) from None
 
 
-def search(actor: Actor, entries: QuerySet[Entry], text: str, reason: str) -> Search:
-    """Search the newest `entries` for a text, ignoring case, and record who searched and why.
-    Raises AccessDenied, Refused without a reason or a text."""
+def search(
+    actor: Actor, entries: QuerySet[Entry], text: str, reason: str, cursor: str = ""
+) -> Search:
+    """Search the newest `entries`, or those after a cursor, for a text, ignoring case. The event
+    names the requests of which the result shows a part. Raises AccessDenied, Refused without a
+    reason or a text, BadCursor (of tables)."""
     require(actor, "content.read")
-    wanted = check_text("text", text, REASON_MAX).casefold()
+    why, wanted = _check_reason(reason), _check_wanted(text)
     if not wanted:
         raise Refused("text", gettext("Enter a text to search for."))
-    with transaction.atomic():
-        _record(actor, "content.searched", reason, None, text=text)
-    data_keys: dict[UUID, AESGCM] = {}
-    hits, looked_at, last = list[Entry](), 0, None
-    for entry in entries[:LOOKED_AT_MAX].iterator(chunk_size=100):
-        looked_at, last = looked_at + 1, entry
-        with suppress(VaultError):
-            if wanted in _text_of(_open(entry, data_keys), entry).casefold():
-                hits.append(entry)
+    planned, more = _plan(_after(entries, cursor), LOOKED_AT_MAX, LOOKED_AT_BYTES_MAX)
+    looked_at, hits = len(planned), list[Hit]()
+    for number, (entry, kept) in enumerate(_open_each(entries, planned), 1):
+        excerpt = kept and excerpt_of(_text_of(kept, entry), wanted.casefold())
+        if excerpt:
+            hits.append(Hit(entry, excerpt))
         if len(hits) == HITS_MAX:
+            looked_at, more = number, more or number < len(planned)
             break
-    ended = looked_at < LOOKED_AT_MAX and len(hits) < HITS_MAX
-    return Search(hits, looked_at, None if ended else last)
+    with transaction.atomic():
+        audit.record(
+            actor, organisation_of(actor), "content.searched", organisation_of(actor),
+            reason=why, text=wanted, looked_at=looked_at, hits=len(hits),
+            requests=[id_text(hit.entry.request_id) for hit in hits],
+        )  # fmt: skip
+    if not looked_at:
+        return Search([], 0, None, None)
+    last = planned[looked_at - 1]
+    return Search(hits, looked_at, last.created_at, _cursor_of(last) if more else None)
+
+
+def download(
+    actor: Actor, entries: QuerySet[Entry], reason: str, text: str = "", cursor: str = ""
+) -> Iterator[bytes]:
+    """Return the newest `entries`, or those after a cursor, as JSON Lines: all, or those that
+    contain a text. It is recorded before the first line. The last line has only `next`: the cursor
+    of the next file, or null. Raises AccessDenied, Refused without a reason, BadCursor (of
+    tables)."""
+    require(actor, "content.read")
+    why, wanted = _check_reason(reason), _check_wanted(text)
+    planned, more = _plan(_after(entries, cursor), DOWNLOADED_MAX, DOWNLOADED_BYTES_MAX)
+    with transaction.atomic():
+        audit.record(
+            actor, organisation_of(actor), "content.downloaded", organisation_of(actor),
+            reason=why, entries=len(planned), **({"text": wanted} if wanted else {}),
+        )  # fmt: skip
+    return _lines(entries, planned, wanted.casefold(), _cursor_of(planned[-1]) if more else None)
+
+
+def _lines(
+    entries: QuerySet[Entry], planned: Sequence[Entry], wanted: str, following: str | None
+) -> Iterator[bytes]:
+    names = names_of(planned)
+    for entry, kept in _open_each(entries, planned):
+        if kept and (not wanted or excerpt_of(_text_of(kept, entry), wanted)):
+            yield _line(_describe(entry, kept, names))
+    yield _line({"next": following})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def _describe(entry: Entry, kept: Kept, names: Names) -> dict[str, Any]:
+    return {
+        "request_id": id_text(entry.request_id),
+        "created_at": clock.rfc3339(entry.created_at),
+        "model": entry.model,
+        "dialect": entry.dialect,
+        "operation": entry.operation,
+        "status": entry.status,
+        "session": entry.session_id and id_text(entry.session_id),
+        **names.of(entry)._asdict(),
+        "stream": kept.stream,
+        "request": kept.request.decode(errors="replace"),
+        "answer": kept.answer.decode(errors="replace"),
+        "error": kept.error,
+    }
+
+
+def _check_reason(reason: str) -> str:
+    why = check_text("reason", reason, REASON_MAX)
+    if not why:
+        raise Refused("reason", gettext("Say why you read this."))
+    return why
+
+
+def _check_wanted(text: str) -> str:
+    return check_text("text", text, REASON_MAX)
+
+
+def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[list[Entry], bool]:
+    """Return the first entries, within these bounds and without their texts, and whether there are
+    more."""
+    planned, size = list[Entry](), 0
+    for entry in entries.defer("sealed")[: count_max + 1]:
+        size += entry.content_bytes
+        if len(planned) == count_max or (planned and size > bytes_max):
+            return planned, True
+        planned.append(entry)
+    return planned, False
+
+
+def _open_each(
+    entries: QuerySet[Entry], planned: Sequence[Entry]
+) -> Iterator[tuple[Entry, Kept | None]]:
+    """Open the planned entries in their order. One that can no longer be read has None."""
+    data_keys: dict[UUID, AESGCM | None] = {}
+    for batch in _batches(planned):
+        rows = entries.filter(
+            drop_at__in={entry.drop_at for entry in batch},
+            request_id__in=[entry.request_id for entry in batch],
+        ).order_by()
+        sealed = dict(rows.values_list("request_id", "sealed"))
+        for entry in batch:
+            if entry.data_key_id not in data_keys:
+                data_keys[entry.data_key_id] = None
+                with suppress(VaultError):
+                    data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
+            data_key, kept = data_keys[entry.data_key_id], None
+            if data_key and entry.request_id in sealed:
+                with suppress(VaultError):
+                    kept = _open(entry, bytes(sealed[entry.request_id]), data_key)
+            yield entry, kept
+
+
+def _batches(planned: Sequence[Entry]) -> Iterator[list[Entry]]:
+    batch, size = list[Entry](), 0
+    for entry in planned:
+        if len(batch) == _BATCH or (batch and size + entry.content_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.content_bytes
+    if batch:
+        yield batch
+
+
+def _after(entries: QuerySet[Entry], cursor: str) -> QuerySet[Entry]:
+    """Return the entries after a cursor. Raises BadCursor."""
+    if not cursor:
+        return entries
+    return entries.filter(condition(Entry, _ORDERS, decode_cursor(cursor, _CURSOR)))
+
+
+def _cursor_of(entry: Entry) -> str:
+    return encode_cursor(boundary_of(entry, _ORDERS), _CURSOR)
 
 
 def _text_of(kept: Kept, entry: Entry) -> str:
@@ -77,21 +234,12 @@ def _text_of(kept: Kept, entry: Entry) -> str:
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:
         return (kept.request + b"\n" + kept.answer).decode(errors="replace")
-    return "\n".join(piece.text for turn in turns for piece in turn.pieces)
+    pieces = (piece for turn in turns for piece in turn.pieces)
+    texts = [text for piece in pieces for text in (piece.name, piece.text)]
+    return "\n".join(filter(None, (*texts, kept.error)))
 
 
-def _open(entry: Entry, data_keys: dict[UUID, AESGCM]) -> Kept:
+def _open(entry: Entry, sealed: bytes, data_key: AESGCM) -> Kept:
     """Return what an entry contains. Raises VaultError."""
-    if entry.data_key_id not in data_keys:
-        data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
-    data_key = data_keys[entry.data_key_id]
     place = place_of_entry(entry.organisation_id, entry.request_id)
-    return unpack(open_sealed(data_key, bytes(entry.sealed), place))
-
-
-def _record(actor: Actor, action: str, reason: str, entry: Entry | None, **detail: object) -> None:
-    cleaned = check_text("reason", reason, REASON_MAX)
-    if not cleaned:
-        raise Refused("reason", gettext("Say why you read this."))
-    organisation = organisation_of(actor)
-    audit.record(actor, organisation, action, entry or organisation, reason=cleaned, **detail)
+    return unpack(open_sealed(data_key, sealed, place))

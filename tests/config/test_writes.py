@@ -142,6 +142,7 @@ ELSEWHERE: Final = {
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "billing.trials.trials.create_organisation": "trial.given",
+    "content.log.log.download": "content.downloaded",
     "content.log.log.read_entry": "content.read",
     "content.log.log.search": "content.searched",
     "accounts.sessions.security_changes.record_use": "recovery_code.used",
