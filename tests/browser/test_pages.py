@@ -123,6 +123,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "sessions of agents": f"{ours}/sessions",
         "session of an agent": f"{ours}/sessions/{session}",
         "feedback": f"{ours}/usage/feedback",
+        "search contents": f"{ours}/content-log/search",
         "feedback, summed": f"{ours}/usage/feedback/sums",
         "what changed": f"{ours}/usage/_f/changes?range=7d",
         "times": f"{ours}/usage/_f/times?range=7d",
