@@ -45,6 +45,18 @@ _ORDERS: Final = (Order("created_at", descending=True), Order("request_id", desc
 """The order of `visible_entries`."""
 
 
+class Planned(NamedTuple):
+    """What the index knows of an entry."""
+
+    drop_at: dt.datetime
+    request_id: UUID
+    created_at: dt.datetime
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+    content_bytes: int
+
+
 class Hit(NamedTuple):
     """An entry that contains the text, and the place."""
 
@@ -92,10 +104,9 @@ def search(
         raise Refused("text", gettext("Enter a text to search for."))
     planned, more = _plan(_after(entries, cursor), LOOKED_AT_MAX, LOOKED_AT_BYTES_MAX)
     looked_at, hits = len(planned), list[Hit]()
-    for number, (entry, kept) in enumerate(_open_each(entries, planned), 1):
-        excerpt = kept and excerpt_of(_text_of(kept, entry), wanted.casefold())
-        if excerpt:
-            hits.append(Hit(entry, excerpt))
+    for number, opened in enumerate(_open_each(entries, planned), 1):
+        if opened and (excerpt := excerpt_of(_text_of(*opened), wanted.casefold())):
+            hits.append(Hit(opened[0], excerpt))
         if len(hits) == HITS_MAX:
             looked_at, more = number, more or number < len(planned)
             break
@@ -130,12 +141,12 @@ def download(
 
 
 def _lines(
-    entries: QuerySet[Entry], planned: Sequence[Entry], wanted: str, following: str | None
+    entries: QuerySet[Entry], planned: Sequence[Planned], wanted: str, following: str | None
 ) -> Iterator[bytes]:
     names = names_of(planned)
-    for entry, kept in _open_each(entries, planned):
-        if kept and (not wanted or excerpt_of(_text_of(kept, entry), wanted)):
-            yield _line(_describe(entry, kept, names))
+    for opened in _open_each(entries, planned):
+        if opened and (not wanted or excerpt_of(_text_of(*opened), wanted)):
+            yield _line(_describe(*opened, names))
     yield _line({"next": following})
 
 
@@ -171,49 +182,56 @@ def _check_wanted(text: str) -> str:
     return check_text("text", text, REASON_MAX)
 
 
-def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[list[Entry], bool]:
-    """Return the first entries, within these bounds and without their texts, and whether there are
-    more."""
-    planned, size = list[Entry](), 0
-    for entry in entries.defer("sealed")[: count_max + 1]:
-        size += entry.content_bytes
+def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[list[Planned], bool]:
+    """Return the first entries within these bounds, and whether there are more. Only the index is
+    read: whatever the filter, no row of another request is."""
+    planned, size = list[Planned](), 0
+    rows = entries.values_list(*Planned._fields)[: count_max + 1]
+    for row in map(Planned._make, rows):
+        size += row.content_bytes
         if len(planned) == count_max or (planned and size > bytes_max):
             return planned, True
-        planned.append(entry)
+        planned.append(row)
     return planned, False
 
 
 def _open_each(
-    entries: QuerySet[Entry], planned: Sequence[Entry]
-) -> Iterator[tuple[Entry, Kept | None]]:
-    """Open the planned entries in their order. One that can no longer be read has None."""
+    entries: QuerySet[Entry], planned: Sequence[Planned]
+) -> Iterator[tuple[Entry, Kept] | None]:
+    """Open the planned entries in their order. One that can no longer be read is None."""
     data_keys: dict[UUID, AESGCM | None] = {}
     for batch in _batches(planned):
         rows = entries.filter(
-            drop_at__in={entry.drop_at for entry in batch},
-            request_id__in=[entry.request_id for entry in batch],
+            drop_at__in={row.drop_at for row in batch},
+            request_id__in=[row.request_id for row in batch],
         ).order_by()
-        sealed = dict(rows.values_list("request_id", "sealed"))
-        for entry in batch:
-            if entry.data_key_id not in data_keys:
-                data_keys[entry.data_key_id] = None
-                with suppress(VaultError):
-                    data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
-            data_key, kept = data_keys[entry.data_key_id], None
-            if data_key and entry.request_id in sealed:
-                with suppress(VaultError):
-                    kept = _open(entry, bytes(sealed[entry.request_id]), data_key)
-            yield entry, kept
+        by_id = {entry.request_id: entry for entry in rows}
+        for row in batch:
+            entry = by_id.pop(row.request_id, None)
+            yield _try_open(entry, data_keys) if entry else None
 
 
-def _batches(planned: Sequence[Entry]) -> Iterator[list[Entry]]:
-    batch, size = list[Entry](), 0
-    for entry in planned:
-        if len(batch) == _BATCH or (batch and size + entry.content_bytes > _BATCH_BYTES):
+def _try_open(entry: Entry, data_keys: dict[UUID, AESGCM | None]) -> tuple[Entry, Kept] | None:
+    if entry.data_key_id not in data_keys:
+        data_keys[entry.data_key_id] = None
+        with suppress(VaultError):
+            data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
+    data_key, sealed = data_keys[entry.data_key_id], bytes(entry.sealed)
+    # Whoever keeps the entry does not keep its text in memory.
+    del entry.sealed
+    with suppress(VaultError):
+        return (entry, _open(entry, sealed, data_key)) if data_key else None
+    return None
+
+
+def _batches(planned: Sequence[Planned]) -> Iterator[list[Planned]]:
+    batch, size = list[Planned](), 0
+    for row in planned:
+        if len(batch) == _BATCH or (batch and size + row.content_bytes > _BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(entry)
-        size += entry.content_bytes
+        batch.append(row)
+        size += row.content_bytes
     if batch:
         yield batch
 
@@ -225,11 +243,11 @@ def _after(entries: QuerySet[Entry], cursor: str) -> QuerySet[Entry]:
     return entries.filter(condition(Entry, _ORDERS, decode_cursor(cursor, _CURSOR)))
 
 
-def _cursor_of(entry: Entry) -> str:
-    return encode_cursor(boundary_of(entry, _ORDERS), _CURSOR)
+def _cursor_of(row: Planned) -> str:
+    return encode_cursor(boundary_of(row, _ORDERS), _CURSOR)
 
 
-def _text_of(kept: Kept, entry: Entry) -> str:
+def _text_of(entry: Entry, kept: Kept) -> str:
     """Return what a search looks at: the texts of a conversation, else the bodies as they are."""
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:

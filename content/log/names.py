@@ -1,12 +1,22 @@
 """Who asked what is kept: the team, key and person of entries, by name."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from accounts.models import Key, Team, User
-from content.models import Entry
 from lib.ids import id_text
+
+
+class Asking(Protocol):
+    """An entry, or a part of its columns."""
+
+    @property
+    def team_id(self) -> UUID: ...
+    @property
+    def key_id(self) -> UUID: ...
+    @property
+    def user_id(self) -> int | None: ...
 
 
 class Asked(NamedTuple):
@@ -26,7 +36,7 @@ class Names(NamedTuple):
     keys: Mapping[UUID, str]
     people: Mapping[int, str]
 
-    def of(self, entry: Entry) -> Asked:
+    def of(self, entry: Asking) -> Asked:
         return Asked(
             self.teams.get(entry.team_id, ""),
             id_text(entry.key_id),
@@ -35,7 +45,7 @@ class Names(NamedTuple):
         )
 
 
-def names_of(entries: Iterable[Entry]) -> Names:
+def names_of(entries: Iterable[Asking]) -> Names:
     """Return the names of whoever asked these entries, with three queries."""
     ids = [(entry.team_id, entry.key_id, entry.user_id) for entry in entries]
     teams, keys, people = ({*column} for column in zip(*ids, strict=True)) if ids else ((), (), ())
