@@ -1,6 +1,7 @@
 from django.urls import path
 
 from usage.books import finding_views
+from usage.contents import views as content_views
 from usage.exports import views as export_views
 from usage.feedback import views as feedback_views
 from usage.keys import bulk_views
@@ -110,6 +111,7 @@ urlpatterns = [
     path("o/<slug:o>/usage/feedback/sums", feedback_views.feedback_sums, name="feedback_sums"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
+    path("o/<slug:o>/content-log/search", content_views.content_search, name="content_search"),
     path("o/<slug:o>/views", saved_view_views.view_list, name="views"),
     path("o/<slug:o>/views/new", saved_view_views.view_new, name="view_new"),
     path("o/<slug:o>/views/<str:id>", saved_view_views.view_change, name="view_change"),

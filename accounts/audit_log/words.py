@@ -100,7 +100,7 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     **INSTALLATION_OBJECTS,
 }
 
-Act = Literal["created", "changed", "removed", "decided", "security", "ran"]
+Act = Literal["created", "changed", "removed", "decided", "security", "read", "ran"]
 """Groups of actions, for the filter of the log."""
 ACTS: Final[Mapping[Act, Promise]] = {
     "created": _("Created or restored"),
@@ -108,6 +108,7 @@ ACTS: Final[Mapping[Act, Promise]] = {
     "removed": _("Removed or ended"),
     "decided": _("Requested or decided"),
     "security": _("Sign-in and security"),
+    "read": _("Read contents"),
     "ran": _("Ran or recorded"),
 }
 
@@ -522,14 +523,23 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "report.left": _of("changed", _("%(who)s unsubscribed from report %(name)s")),
     # Content.
     "content.read": _of(
-        "ran", _("%(who)s read the texts of request %(request)s"), _("%(who)s read kept texts")
+        "read", _("%(who)s read the texts of request %(request)s"), _("%(who)s read kept texts")
+    ),
+    "content.searched": _of(
+        "read",
+        _("%(who)s searched the content log for “%(text)s” (hits: %(hits)s)"),
+        _("%(who)s searched the content log"),
+    ),
+    "content.downloaded": _of(
+        "read",
+        _("%(who)s downloaded from the content log what contains “%(text)s”"),
+        _("%(who)s downloaded the content log (requests: %(entries)s)"),
     ),
     "content.session_read": _of(
-        "ran",
+        "read",
         _("%(who)s read the texts of %(entries)s requests of session %(session)s"),
         _("%(who)s read the texts of a session"),
     ),
-    "content.searched": _of("ran", _("%(who)s searched the content log")),
     "policy.created": _of("created", _("%(who)s created policy %(name)s")),
     "policy.changed": _of("changed", _("%(who)s changed policy %(name)s")),
     "policy.removed": _of("removed", _("%(who)s deleted policy %(name)s")),

@@ -92,6 +92,7 @@ from playground.erasure.departure_api import router as departure_router
 from playground.prompts.api import router as playground_router
 from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
+from usage.contents.api import router as content_router
 from usage.exports.api import router as export_router
 from usage.feedback.api import router as feedback_router
 from usage.filters.filters import RangeRefused
@@ -306,6 +307,7 @@ api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", log_rule_router)
 api.add_router("", kept_session_router)
+api.add_router("", content_router)
 api.add_router("", policy_router)
 api.add_router("", gateway_router)
 api.add_router("", own_key_router)

@@ -184,10 +184,17 @@ ORGANISATION: Final[Sections] = (
             ),
             "U",
         ),
-        _entry("list", NavigationPage(
-            "requests", _("Requests"), "requests.read",
-            help="usage#what-is-recorded-for-a-request",
-            words=pgettext_lazy("search words", "logs calls history errors"),
+        Entry("list", _("Requests"), (
+            NavigationPage(
+                "requests", _("Requests"), "requests.read",
+                help="usage#what-is-recorded-for-a-request",
+                words=pgettext_lazy("search words", "logs calls history errors"),
+            ),
+            NavigationPage(
+                "content_search", _("Search contents"), "content.read",
+                help="content-log#search",
+                words=pgettext_lazy("search words", "prompts answers texts content log grep"),
+            ),
         ), "R"),
     )),
     (_("Manage"), (

@@ -1,7 +1,10 @@
-"""Reading and searching the content log. Each reading and each search is one audit event."""
+"""Reading, searching and downloading the content log. Each is one audit event with its reason."""
 
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,84 +20,247 @@ from content.access import access_entry
 from content.data_keys.data_keys import open_data_key
 from content.data_keys.sealing import open_sealed, place_of_entry
 from content.log.conversation import conversation_of
+from content.log.excerpts import Excerpt, excerpt_of
 from content.log.kept import Kept, unpack
+from content.log.names import Names, names_of
 from content.models import Entry
+from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused, check_text
+from lib.tables.keyset import Order, boundary_of, condition, decode_cursor, encode_cursor
 from lib.vault import VaultError
 
 LOOKED_AT_MAX: Final = 2_000
 """How many entries one search opens."""
+LOOKED_AT_BYTES_MAX: Final = 64 * 2**20
 HITS_MAX: Final = 50
+DOWNLOADED_MAX: Final = 10_000
+"""How many entries one file has."""
+DOWNLOADED_BYTES_MAX: Final = 256 * 2**20
+# What is in memory at a time.
+_BATCH: Final = 100
+_BATCH_BYTES: Final = 4 * 2**20
+_CURSOR: Final = "content-log"
+_ORDERS: Final = (Order("created_at", descending=True), Order("request_id", descending=True))
+"""The order of `visible_entries`."""
+
+
+class Planned(NamedTuple):
+    """What the index knows of an entry."""
+
+    drop_at: dt.datetime
+    request_id: UUID
+    created_at: dt.datetime
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+    content_bytes: int
+
+
+class Hit(NamedTuple):
+    """An entry that contains the text, and the place."""
+
+    entry: Entry
+    excerpt: Excerpt
 
 
 class Search(NamedTuple):
-    """The result of a search: the entries that contain the text, newest first, how many entries
-    were opened, and the last of these; None if there were no more."""
+    """The result of a search: the entries that contain the text, newest first, how many entries it
+    looked at, when the last one of these was made, and the cursor to look further; None if there
+    are no more."""
 
-    hits: list[Entry]
+    hits: list[Hit]
     looked_at: int
-    last: Entry | None
+    back_to: dt.datetime | None
+    next: str | None
 
 
 def read_entry(actor: Actor, request_id: UUID, reason: str) -> tuple[Entry, Kept]:
     """Return what is kept of a request, and record who read it and why. Raises AccessDenied,
     Http404, Refused without a reason or if it can no longer be read."""
     entry = access_entry(actor, request_id)
+    why = check_reason(reason)
     with transaction.atomic():
-        record_reading(actor, "content.read", reason, entry, request=id_text(request_id))
+        audit.record(
+            actor, organisation_of(actor), "content.read", entry,
+            reason=why, request=id_text(request_id),
+        )  # fmt: skip
         try:
-            return entry, open_entry(entry, {})
+            return entry, _open(entry, bytes(entry.sealed), open_data_key(entry.data_key_id))
         except VaultError:
             text = gettext("This text can no longer be read. The key that opens it was destroyed.")
             raise Refused("reason", text) from None
 
 
-def search(actor: Actor, entries: QuerySet[Entry], text: str, reason: str) -> Search:
-    """Search the newest `entries` for a text, ignoring case, and record who searched and why.
-    Raises AccessDenied, Refused without a reason or a text."""
+def search(
+    actor: Actor, entries: QuerySet[Entry], text: str, reason: str, cursor: str = ""
+) -> Search:
+    """Search the newest `entries`, or those after a cursor, for a text, ignoring case. The event
+    names the requests of which the result shows a part. Raises AccessDenied, Refused without a
+    reason or a text, BadCursor (of tables)."""
     require(actor, "content.read")
-    wanted = check_text("text", text, REASON_MAX).casefold()
+    why, wanted = check_reason(reason), _check_wanted(text)
     if not wanted:
         raise Refused("text", gettext("Enter a text to search for."))
-    with transaction.atomic():
-        record_reading(actor, "content.searched", reason, None, text=text)
-    data_keys: dict[UUID, AESGCM] = {}
-    hits, looked_at, last = list[Entry](), 0, None
-    for entry in entries[:LOOKED_AT_MAX].iterator(chunk_size=100):
-        looked_at, last = looked_at + 1, entry
-        with suppress(VaultError):
-            if wanted in _text_of(open_entry(entry, data_keys), entry).casefold():
-                hits.append(entry)
+    planned, more = _plan(_after(entries, cursor), LOOKED_AT_MAX, LOOKED_AT_BYTES_MAX)
+    looked_at, hits = len(planned), list[Hit]()
+    for number, opened in enumerate(_open_each(entries, planned), 1):
+        if opened and (excerpt := excerpt_of(_text_of(*opened), wanted.casefold())):
+            hits.append(Hit(opened[0], excerpt))
         if len(hits) == HITS_MAX:
+            looked_at, more = number, more or number < len(planned)
             break
-    ended = looked_at < LOOKED_AT_MAX and len(hits) < HITS_MAX
-    return Search(hits, looked_at, None if ended else last)
+    with transaction.atomic():
+        audit.record(
+            actor, organisation_of(actor), "content.searched", organisation_of(actor),
+            reason=why, text=wanted, looked_at=looked_at, hits=len(hits),
+            requests=[id_text(hit.entry.request_id) for hit in hits],
+        )  # fmt: skip
+    if not looked_at:
+        return Search([], 0, None, None)
+    last = planned[looked_at - 1]
+    return Search(hits, looked_at, last.created_at, _cursor_of(last) if more else None)
 
 
-def _text_of(kept: Kept, entry: Entry) -> str:
+def download(
+    actor: Actor, entries: QuerySet[Entry], reason: str, text: str = "", cursor: str = ""
+) -> Iterator[bytes]:
+    """Return the newest `entries`, or those after a cursor, as JSON Lines: all, or those that
+    contain a text. It is recorded before the first line. The last line has only `next`: the cursor
+    of the next file, or null. Raises AccessDenied, Refused without a reason, BadCursor (of
+    tables)."""
+    require(actor, "content.read")
+    why, wanted = check_reason(reason), _check_wanted(text)
+    planned, more = _plan(_after(entries, cursor), DOWNLOADED_MAX, DOWNLOADED_BYTES_MAX)
+    with transaction.atomic():
+        audit.record(
+            actor, organisation_of(actor), "content.downloaded", organisation_of(actor),
+            reason=why, entries=len(planned), **({"text": wanted} if wanted else {}),
+        )  # fmt: skip
+    return _lines(entries, planned, wanted.casefold(), _cursor_of(planned[-1]) if more else None)
+
+
+def _lines(
+    entries: QuerySet[Entry], planned: Sequence[Planned], wanted: str, following: str | None
+) -> Iterator[bytes]:
+    names = names_of(planned)
+    for opened in _open_each(entries, planned):
+        if opened and (not wanted or excerpt_of(_text_of(*opened), wanted)):
+            yield _line(_describe(*opened, names))
+    yield _line({"next": following})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def _describe(entry: Entry, kept: Kept, names: Names) -> dict[str, Any]:
+    return {
+        "request_id": id_text(entry.request_id),
+        "created_at": clock.rfc3339(entry.created_at),
+        "model": entry.model,
+        "dialect": entry.dialect,
+        "operation": entry.operation,
+        "status": entry.status,
+        "session": entry.session_id and id_text(entry.session_id),
+        **names.of(entry)._asdict(),
+        "stream": kept.stream,
+        "request": kept.request.decode(errors="replace"),
+        "answer": kept.answer.decode(errors="replace"),
+        "error": kept.error,
+    }
+
+
+def check_reason(reason: str) -> str:
+    """Return why something is read. Raises Refused without it."""
+    why = check_text("reason", reason, REASON_MAX)
+    if not why:
+        raise Refused("reason", gettext("Say why you read this."))
+    return why
+
+
+def _check_wanted(text: str) -> str:
+    return check_text("text", text, REASON_MAX)
+
+
+def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[list[Planned], bool]:
+    """Return the first entries within these bounds, and whether there are more. Only the index is
+    read: whatever the filter, no row of another request is."""
+    planned, size = list[Planned](), 0
+    rows = entries.values_list(*Planned._fields)[: count_max + 1]
+    for row in map(Planned._make, rows):
+        size += row.content_bytes
+        if len(planned) == count_max or (planned and size > bytes_max):
+            return planned, True
+        planned.append(row)
+    return planned, False
+
+
+def _open_each(
+    entries: QuerySet[Entry], planned: Sequence[Planned]
+) -> Iterator[tuple[Entry, Kept] | None]:
+    """Open the planned entries in their order. One that can no longer be read is None."""
+    data_keys: dict[UUID, AESGCM | None] = {}
+    for batch in _batches(planned):
+        rows = entries.filter(
+            drop_at__in={row.drop_at for row in batch},
+            request_id__in=[row.request_id for row in batch],
+        ).order_by()
+        by_id = {entry.request_id: entry for entry in rows}
+        for row in batch:
+            entry = by_id.pop(row.request_id, None)
+            yield try_open(entry, data_keys) if entry else None
+
+
+def try_open(entry: Entry, data_keys: dict[UUID, AESGCM | None]) -> tuple[Entry, Kept] | None:
+    """Return an entry with what it contains; None if it can no longer be read. `data_keys` are
+    those that were opened before."""
+    if entry.data_key_id not in data_keys:
+        data_keys[entry.data_key_id] = None
+        with suppress(VaultError):
+            data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
+    data_key, sealed = data_keys[entry.data_key_id], bytes(entry.sealed)
+    # Whoever keeps the entry does not keep its text in memory.
+    del entry.sealed
+    with suppress(VaultError):
+        return (entry, _open(entry, sealed, data_key)) if data_key else None
+    return None
+
+
+def _batches(planned: Sequence[Planned]) -> Iterator[list[Planned]]:
+    batch, size = list[Planned](), 0
+    for row in planned:
+        if len(batch) == _BATCH or (batch and size + row.content_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += row.content_bytes
+    if batch:
+        yield batch
+
+
+def _after(entries: QuerySet[Entry], cursor: str) -> QuerySet[Entry]:
+    """Return the entries after a cursor. Raises BadCursor."""
+    if not cursor:
+        return entries
+    return entries.filter(condition(Entry, _ORDERS, decode_cursor(cursor, _CURSOR)))
+
+
+def _cursor_of(row: Planned) -> str:
+    return encode_cursor(boundary_of(row, _ORDERS), _CURSOR)
+
+
+def _text_of(entry: Entry, kept: Kept) -> str:
     """Return what a search looks at: the texts of a conversation, else the bodies as they are."""
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:
         return (kept.request + b"\n" + kept.answer).decode(errors="replace")
-    return "\n".join(piece.text for turn in turns for piece in turn.pieces)
+    pieces = (piece for turn in turns for piece in turn.pieces)
+    texts = [text for piece in pieces for text in (piece.name, piece.text)]
+    return "\n".join(filter(None, (*texts, kept.error)))
 
 
-def open_entry(entry: Entry, data_keys: dict[UUID, AESGCM]) -> Kept:
+def _open(entry: Entry, sealed: bytes, data_key: AESGCM) -> Kept:
     """Return what an entry contains. Raises VaultError."""
-    if entry.data_key_id not in data_keys:
-        data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
-    data_key = data_keys[entry.data_key_id]
     place = place_of_entry(entry.organisation_id, entry.request_id)
-    return unpack(open_sealed(data_key, bytes(entry.sealed), place))
-
-
-def record_reading(
-    actor: Actor, action: str, reason: str, entry: Entry | None, **detail: object
-) -> None:
-    """Record a reading or a search with its reason. Raises Refused without one."""
-    cleaned = check_text("reason", reason, REASON_MAX)
-    if not cleaned:
-        raise Refused("reason", gettext("Say why you read this."))
-    organisation = organisation_of(actor)
-    audit.record(actor, organisation, action, entry or organisation, reason=cleaned, **detail)
+    return unpack(open_sealed(data_key, sealed, place))

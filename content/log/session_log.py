@@ -8,13 +8,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access.actors import Actor
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit import audit
 from content.access import visible_entries
 from content.log.kept import Kept
-from content.log.log import open_entry, record_reading
+from content.log.log import check_reason, try_open
 from content.models import Entry
 from lib.ids import id_text
-from lib.vault import VaultError
 
 ENTRIES_MAX: Final = 200
 """How many requests one reading has at most."""
@@ -42,21 +42,13 @@ def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
     entries, older = _newest(session_entries(actor, session_id))
     if not entries:
         raise Http404
-    read, data_keys = list[tuple[Entry, Kept]](), dict[UUID, AESGCM]()
+    why, data_keys = check_reason(reason), dict[UUID, AESGCM | None]()
     with transaction.atomic():
-        record_reading(
-            actor,
-            "content.session_read",
-            reason,
-            entries[0],
-            session=id_text(session_id),
-            entries=len(entries),
-        )
-        for entry in reversed(entries):
-            try:
-                read.append((entry, open_entry(entry, data_keys)))
-            except VaultError:
-                continue
+        audit.record(
+            actor, organisation_of(actor), "content.session_read", entries[0],
+            reason=why, session=id_text(session_id), entries=len(entries),
+        )  # fmt: skip
+        read = [opened for entry in reversed(entries) if (opened := try_open(entry, data_keys))]
     return SessionLog(read, older, len(entries) - len(read))
 
 

@@ -61,7 +61,9 @@ def log_rule_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         and state.value("scope") in ("", rule.scope)
     ]
     templates = ("content/rules/log_rules.html", "content/rules/_log_rules.html")
-    return answer_table(request, state, ListSource(rows), templates, {})
+    reads = reverse("audit", args=[slug_of(actor)]) + "?action=read"
+    context = {"audit_href": access.scope_of(actor, "audit.read") and reads}
+    return answer_table(request, state, ListSource(rows), templates, context)
 
 
 def _row(actor: Actor, rule: LogRule, name: str) -> dict[str, Any]:

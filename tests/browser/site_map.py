@@ -269,6 +269,12 @@ def furnish() -> dict[str, str]:
     keeper = User.objects.get(email=KEEPER)
     keeper.set_password(KEEPER_PASSWORD)
     keeper.save(update_fields=["password"])
+    reads = ["content.read", "requests.read", "usage.read", "audit.read"]
+    reading = custom_roles.create_role(organisation, "Reads contents", reads, actor=SYSTEM)
+    members.set_member(organisation, READER, Role.CUSTOM, custom_role=reading, actor=SYSTEM)
+    reader = User.objects.get(email=READER)
+    reader.set_password(KEEPER_PASSWORD)
+    reader.save(update_fields=["password"])
     bill = ProviderBill.objects.create(
         provider="openai",
         file_name="looked-at.csv",
@@ -440,6 +446,9 @@ KEEPERS = {
     "confirm that it is you": "/account/confirm",
     "sign in a device": "/device",
 }
+# Somebody whose role reads contents, as no owner's does.
+READER = "reader@example.org"
+READERS = {"search contents": "/o/acme/content-log/search"}
 
 
 def unopened(paths: Mapping[str, str]) -> list[str]:

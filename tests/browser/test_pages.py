@@ -26,6 +26,8 @@ from tests.browser.site_map import (
     KEEPER_PASSWORD,
     KEEPERS,
     NO_PAGE,
+    READER,
+    READERS,
     fresh_sign_in_link,
     furnished,
     unopened,
@@ -261,17 +263,19 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
 
 @pytest.fixture(scope="package")
 def readers(signed_in: StorageState, pages: dict[str, str]) -> Readers:
-    """Who opens which pages: the owner, an owner with a password, and a stranger."""
+    """Who opens which pages: the owner, an owner with a password, a reader of contents, and a
+    stranger."""
     public = {**PUBLIC, **{f"{name}, for strangers": pages[name] for name in ALSO_PUBLIC}}
-    return [(signed_in, pages), (None, KEEPERS), (None, public)]
+    return [(signed_in, pages), (None, KEEPERS), (None, READERS), (None, public)]
 
 
 def of_now(site: Installation, browser: Browser, readers: Readers) -> Iterator[Reader]:
     """The same, each made when it is their turn: some pages ask for a sign-in of the last quarter
     of an hour, and links live for minutes."""
-    form = {"login": KEEPER, "password": KEEPER_PASSWORD}
     for state, paths in readers:
-        if paths is KEEPERS:
+        if paths is KEEPERS or paths is READERS:
+            login = KEEPER if paths is KEEPERS else READER
+            form = {"login": login, "password": KEEPER_PASSWORD}
             yield state_of(browser, site.url, "/login", form), paths
         elif state is None:
             yield None, paths

@@ -78,7 +78,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "content.read": "visible_entries",
     },
     "content.log.log": {
-        "content.read": "search",
+        "content.read": "download search",
     },
     "content.rules.log_rules": {
         "organisation.write": "visible_rules",

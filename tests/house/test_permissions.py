@@ -37,7 +37,9 @@ ASKED: Final = {
     """,
     "channels.write": "gateway.settings.history._events usage.books.findings.acknowledge",
     "codes.read": "billing.access.visible_batches",
-    "content.read": "content.access.visible_entries content.log.log.search",
+    "content.read": """
+        content.access.visible_entries content.log.log.download content.log.log.search
+    """,
     "credits.read": """
         billing.access.access_posting billing.access.all_invoices
         billing.access.all_organisations billing.access.all_top_ups

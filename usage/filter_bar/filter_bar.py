@@ -157,7 +157,8 @@ def _range_fields(usage_filter: UsageFilter) -> list[Field]:
 
 
 def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Freshness | None) -> list[Field]:
-    choices = reports.choices(actor, usage_filter.span, at)
+    reads = access.scope_of(actor, "usage.read")
+    choices = reports.choices(actor, usage_filter.span, at) if reads else reports.NO_CHOICES
     scope = usage_filter.scope
     keys = [(id_text(key), words.key_name(label)) for key, label in choices.keys]
     channels = [(id_text(channel), label) for channel, label in choices.channels]
@@ -172,7 +173,7 @@ def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Freshness | None)
     if len(choices.teams) > 1 or scope.teams:
         teams = list(choices.teams)
         fields.append(_choice("team", gettext("Team"), gettext("Any team"), teams, scope.teams))
-    if access.scope_of(actor, "usage.read") != "own":
+    if reads != "own":
         people = _pairs(choices.users)
         fields.append(_choice("user", gettext("Person"), gettext("Anyone"), people, scope.users))
     if actor.operator:

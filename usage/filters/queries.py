@@ -59,8 +59,8 @@ class FocusQuery(Wanted):
     tz: Zone = Field("UTC", description="The time zone of dates and days.")
 
 
-class PeriodQuery(pagination.PageQuery, Wanted):
-    """A page of the list of items with requests in a period."""
+class Dated(Input):
+    """The period of a list."""
 
     from_: str | None = Field(
         None, alias="from", description="A date, or a time with its offset; included."
@@ -72,6 +72,10 @@ class PeriodQuery(pagination.PageQuery, Wanted):
         ),
     )
     tz: Zone = Field("UTC", description="The time zone of dates.")
+
+
+class PeriodQuery(Dated, pagination.PageQuery, Wanted):
+    """A page of the list of items with requests in a period."""
 
 
 def usage_filter_of(query: FocusQuery) -> UsageFilter:
@@ -89,7 +93,7 @@ def usage_filter_of(query: FocusQuery) -> UsageFilter:
     return replace(usage_filter, scope=scope_of(query))
 
 
-def period_of(query: PeriodQuery) -> Period:
+def period_of(query: Dated) -> Period:
     """Return the period of a list. Raises RangeRefused."""
     zone = filters.read_zone(query.tz)
     return Period(

@@ -127,11 +127,14 @@ class Series:
 class Choices:
     """The available filter values within a range, as (value, label); teams by slug."""
 
-    models: tuple[str, ...]
-    keys: tuple[tuple[UUID, str], ...]
-    users: tuple[str, ...]
-    channels: tuple[tuple[UUID, str], ...]
-    teams: tuple[tuple[str, str], ...]
+    models: tuple[str, ...] = ()
+    keys: tuple[tuple[UUID, str], ...] = ()
+    users: tuple[str, ...] = ()
+    channels: tuple[tuple[UUID, str], ...] = ()
+    teams: tuple[tuple[str, str], ...] = ()
+
+
+NO_CHOICES: Final = Choices()
 
 
 def usage_totals(
