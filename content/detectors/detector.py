@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from content.detectors.prefixes import bounded
 
@@ -13,17 +13,24 @@ class Match(NamedTuple):
     kind: str
 
 
+# What stands between two words, then words as most sentences have them, and the last one.
+_BETWEEN: Final = r"(?:[\s,;:?()]++|[.!'](?=\s))++"
+WORDS: Final = re.compile(rf"{_BETWEEN}(?:[^\W\d_]{{1,15}}+{_BETWEEN})*+([^\W\d_]{{0,15}}+)")
+
+
 class Detector(Protocol):
     """One kind of finding.
 
     For each text and each continuation of it: what `find` returns that starts before
     `open_from(text)` ends there too, and is the same with the continuation. A detector looks at two
     characters before a match and one after it, not further. No more than `characters_max` wait.
-    `reads_folded`: its texts are `folded`.
+    `reads_folded`: its texts are `folded`. `passes_words`: it finds nothing in what `WORDS` matches,
+    and nothing begins there but in the last word.
     """
 
     characters_max: int
     reads_folded: bool
+    passes_words: bool
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
         """Return the matches that start at `begin` or later, in order, without overlaps."""
@@ -67,7 +74,7 @@ class Pattern:
         self.kind = kind
         parts = bounded(expression)
         self.characters_max = parts.characters_max
-        self.reads_folded = reads_folded
+        self.reads_folded = self.passes_words = reads_folded
         self._characters_min = parts.characters_min
         self._judge = judge
         lookbehind = rf"(?:(?<![{before}])|(?<=\\[nrt]))" if before else ""

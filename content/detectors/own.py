@@ -70,7 +70,7 @@ def _trie_expression(node: Trie) -> str:
 class Expression:
     """A regular expression in RE2's linear time, whose longest match is bounded."""
 
-    reads_folded = False
+    reads_folded = passes_words = False
 
     def __init__(self, expression: str, ignore_case: bool = False) -> None:
         if not 0 < len(expression) <= EXPRESSION_CHARACTERS_MAX:

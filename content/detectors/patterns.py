@@ -108,6 +108,7 @@ class PrivateKeys:
     body_max: Final = 16_000
     characters_max: Final = 16_000 + 2 * _LINE_MAX
     reads_folded: Final = False
+    passes_words: Final = True
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         return [Match(start, end, "PRIVATE_KEY") for start, end, _ in self._keys(text, begin)]

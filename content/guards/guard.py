@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from content.detectors.detector import Detector
+from content.detectors.detector import WORDS, Detector
 from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
@@ -76,6 +76,7 @@ class Held:
             (rule, one) for rule in rules if place in rule.places for one in detectors_of(rule)
         ]
         self._masks = masks
+        self._skips_words = all(one.passes_words for _, one in self._detectors)
         self._folds = any(one.reads_folded for _, one in self._detectors)
         self._text = ""  # from two characters before what waits
         self._folded = ""  # the same, as detectors of numbers read it
@@ -86,9 +87,11 @@ class Held:
         if not self._detectors:
             return Checked(text, None, {}, ())
         self._add(text)
-        return self._release(
-            min(one.open_from(self._read_by(one), self._begin) for _, one in self._detectors)
-        )
+        if self._skips_words and not self._refused_by and self._begin:
+            words = WORDS.fullmatch(self._text, self._begin - 1)
+            if words:
+                return self._pass_words(words.start(1))
+        return self._release(self._open_from(self._begin))
 
     def end(self) -> Checked:
         return self._release(len(self._text))
@@ -104,6 +107,21 @@ class Held:
 
     def _read_by(self, detector: Detector) -> str:
         return self._folded if detector.reads_folded else self._text
+
+    def _open_from(self, begin: int) -> int:
+        first = len(self._text)
+        for _, one in self._detectors:
+            if first == begin:
+                break
+            first = min(first, one.open_from(self._read_by(one), begin))
+        return first
+
+    def _pass_words(self, last: int) -> Checked:
+        """Let out all but what begins in the last word."""
+        safe = self._open_from(last)
+        text = self._text[self._begin : safe]
+        self._keep_from(safe)
+        return Checked(text, None, {}, ())
 
     def _release(self, safe: int) -> Checked:
         if self._refused_by:
@@ -137,10 +155,13 @@ class Held:
                 parts.append(original)
             position = end
         parts.append(self._text[position:safe])
+        self._keep_from(safe)
+        return Checked("".join(parts), None, masked, tuple(flags))
+
+    def _keep_from(self, safe: int) -> None:
         keep_from = max(safe - _LOOKED_BACK, 0)
         self._text, self._folded = self._text[keep_from:], self._folded[keep_from:]
         self._begin = safe - keep_from
-        return Checked("".join(parts), None, masked, tuple(flags))
 
 
 def _overlapping(findings: list[_Finding]) -> Iterator[tuple[int, int, list[_Finding]]]:
