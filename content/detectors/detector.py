@@ -24,7 +24,7 @@ class Detector(Protocol):
     For each text and each continuation of it: what `find` returns that starts before
     `open_from(text)` ends there too, and is the same with the continuation. A detector looks at two
     characters before a match and one after it, not further. No more than `characters_max` wait.
-    `reads_folded`: its texts are `folded`. `passes_words`: it finds nothing in what `WORDS` matches,
+    `reads_folded`: its texts are `folded`. `passes_words`: it finds nothing in what WORDS matches,
     and nothing begins there but in the last word.
     """
 
