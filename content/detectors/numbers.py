@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
@@ -44,15 +44,6 @@ def _ends(candidate: str, characters_min: int) -> Iterator[int]:
             yield end
 
 
-# How shorter cards are written; of sixteen digits each group is one.
-_SHORT_GROUPS = ([], [4, 4, 4], [4, 6])
-
-
-def _is_card(text: str) -> bool:
-    digits = text.replace(" ", "").replace("-", "")
-    return 13 <= len(digits) <= 19 and luhn.is_valid(digits)
-
-
 # What may not surround a number: a script without spaces puts letters beside it.
 _BESIDE = "0-9A-Za-z_"
 
@@ -83,16 +74,31 @@ _NETWORKS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
     )
 )  # fmt: skip
 
+# How shorter cards are written; of sixteen digits each group is one.
+_SHORT_GROUPS = ([], [4, 4, 4], [4, 6])
 
-def _is_card(text: str) -> bool:
-    groups = re.split("[ -]", text)
-    digits = "".join(groups)
-    if len(digits) < 16 and [len(one) for one in groups[:-1]] not in _SHORT_GROUPS:
-        return False
-    return any(
-        len(digits) in lengths and first <= digits[: len(first)] <= last
-        for first, last, lengths in _NETWORKS
-    ) and luhn.is_valid(digits)
+
+def _judge_card(candidate: str) -> int:
+    """Return how many first characters of a candidate are a card's number, the most that are."""
+    digits = candidate.replace(" ", "").replace("-", "")
+    lengths = _card_lengths(digits[:6])
+    if not lengths:
+        return 0
+    for end in _ends(candidate, 13):
+        count = end - candidate.count(" ", 0, end) - candidate.count("-", 0, end)
+        if count in lengths and luhn.is_valid(digits[:count]):
+            groups = re.split("[ -]", candidate[:end])
+            if count >= 16 or [len(one) for one in groups[:-1]] in _SHORT_GROUPS:
+                return end
+    return 0
+
+
+@lru_cache(10_000)
+def _card_lengths(begin: str) -> frozenset[int]:
+    """Return how many digits cards have that begin with these six."""
+    return frozenset[int]().union(
+        *(lengths for first, last, lengths in _NETWORKS if first <= begin[: len(first)] <= last)
+    )
 
 
 CARD = Pattern(
@@ -101,7 +107,7 @@ CARD = Pattern(
     before=_BESIDE,
     after="0-9",
     decimals=False,
-    judge=lambda candidate: _longest(candidate, _is_card, 13),
+    judge=_judge_card,
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from content.guards.guard import GuardRule
 from dialects.chat.events import Event, TextDelta, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.chat.fold import fold
 from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from relay.guarding.guarded_answer import GuardedAnswer
@@ -90,9 +91,9 @@ def test_a_whole_answer_is_refused_or_passes() -> None:
     with pytest.raises(GuardRefused) as refused:
         GuardedAnswer(Guarding([rule("ask")])).whole(events)
     assert refused.value.code == "approval_required"
-    assert GuardedAnswer(Guarding([rule("refuse", "other")])).whole(events) == events
+    assert fold(GuardedAnswer(Guarding([rule("refuse", "other")])).whole(events)) == fold(events)
     flagging = Guarding([rule("refuse", action="flag")])
-    assert GuardedAnswer(flagging).whole(events) == events
+    assert fold(GuardedAnswer(flagging).whole(events)) == fold(events)
     assert flagging.flags == ("guard:own",)
 
 
