@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from content.detectors.prefixes import bounded
 
@@ -13,15 +13,24 @@ class Match(NamedTuple):
     kind: str
 
 
+# What stands between two words, then words as most sentences have them, and the last one.
+_BETWEEN: Final = r"(?:[\s,;:?()]++|[.!'](?=\s))++"
+WORDS: Final = re.compile(rf"{_BETWEEN}(?:[^\W\d_]{{1,15}}+{_BETWEEN})*+([^\W\d_]{{0,15}}+)")
+
+
 class Detector(Protocol):
     """One kind of finding.
 
     For each text and each continuation of it: what `find` returns that starts before
-    `open_from(text)` ends there too, and is the same with the continuation. A detector looks at one
-    character before a match and one after it, not further. No more than `characters_max` wait.
+    `open_from(text)` ends there too, and is the same with the continuation. A detector looks at two
+    characters before a match and one after it, not further. No more than `characters_max` wait.
+    `reads_folded`: its texts are `folded`. `passes_words`: it finds nothing in what WORDS matches,
+    and nothing begins there but in the last word.
     """
 
     characters_max: int
+    reads_folded: bool
+    passes_words: bool
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
         """Return the matches that start at `begin` or later, in order, without overlaps."""
@@ -39,7 +48,10 @@ def whole(candidate: str) -> int:
 class Pattern:
     """An expression whose longest match is bounded, with a check of what it matches.
 
-    `before` and `after` are characters (the inside of a class) that may not surround a match.
+    `before` and `after` are characters (the inside of a class) that may not surround a match; the
+    letter of an escape, as in `\\n4111`, is none of them. `skips_escapes`: it is no beginning of a
+    match either. `decimals`: a match may follow a decimal point, `parts_of_ids`: a hexadecimal
+    digit with a hyphen.
     `judge` returns how many of a candidate's first characters are a match; none: 0.
     `compiled` compiles an expression: `re.compile`, or that of an engine with the same methods.
     """
@@ -51,20 +63,31 @@ class Pattern:
         *,
         before: str = "",
         after: str = "",
+        skips_escapes: bool = False,
+        decimals: bool = True,
+        parts_of_ids: bool = True,
         judge: Callable[[str], int] = whole,
+        reads_folded: bool = True,
         compiled: Callable[[str], Any] = re.compile,
         end: str = r"\Z",
     ) -> None:
         self.kind = kind
         parts = bounded(expression)
         self.characters_max = parts.characters_max
+        self.reads_folded = self.passes_words = reads_folded
+        self._characters_min = parts.characters_min
         self._judge = judge
-        lookbehind = f"(?<![{before}])" if before else ""
+        lookbehind = rf"(?:(?<![{before}])|(?<=\\[nrt]))" if before else ""
+        lookbehind += r"(?!(?<=\\)[nrt])" if skips_escapes else ""
+        lookbehind += "" if decimals else r"(?<![0-9]\.)"
+        lookbehind += "" if parts_of_ids else "(?<![0-9a-f]-)"
         lookahead = f"(?![{after}])" if after else ""
         self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
         self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
+        if len(text) - begin < self._characters_min:
+            return []
         if self._judge is whole:
             candidates = self._pattern.finditer(text, begin)
             return [Match(one.start(), one.end(), self.kind) for one in candidates]

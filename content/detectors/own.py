@@ -42,6 +42,7 @@ def words(listed: Sequence[str]) -> tuple[Pattern, ...]:
             _trie_expression(_trie(group)),
             before=_LETTERS if first else "",
             after=_LETTERS if last else "",
+            reads_folded=False,
             compiled=partial(re.compile, flags=re.IGNORECASE),
         )
         for (first, last), group in groups.items()
@@ -68,6 +69,8 @@ def _trie_expression(node: Trie) -> str:
 
 class Expression:
     """A regular expression in RE2's linear time, whose longest match is bounded."""
+
+    reads_folded = passes_words = False
 
     def __init__(self, expression: str, ignore_case: bool = False) -> None:
         if not 0 < len(expression) <= EXPRESSION_CHARACTERS_MAX:

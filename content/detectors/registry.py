@@ -9,6 +9,7 @@ from content.detectors.detector import Detector
 from content.detectors.numbers import CARD, IBAN, TELEPHONE, numbers_of_people
 from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
+from content.detectors.tools import ToolRules, check_tool_rules
 
 Detectors = Sequence[Detector]
 
@@ -30,9 +31,17 @@ class _Expressions(msgspec.Struct, forbid_unknown_fields=True):
     ignore_case: bool = False
 
 
+def _no_texts(rules: ToolRules) -> Detectors:
+    check_tool_rules(rules)
+    return ()
+
+
 class Guard(NamedTuple):
+    """`reads_texts`: it finds something in texts. The other one judges calls of tools."""
+
     settings: type[msgspec.Struct]
     detectors: Callable[[Any], Detectors]
+    reads_texts: bool = True
 
 
 GUARDS: dict[str, Guard] = {
@@ -47,12 +56,13 @@ GUARDS: dict[str, Guard] = {
     "expressions": Guard(
         _Expressions, lambda one: [Expression(each, one.ignore_case) for each in one.expressions]
     ),
+    "tool": Guard(ToolRules, _no_texts, reads_texts=False),
 }
 
 
 def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
-    """Return what finds for a guard; raise `ValueError` where there is none, or its settings do not
-    fit.
+    """Return what finds for a guard, nothing for one that judges calls; raise `ValueError` where
+    there is none, or its settings do not fit.
     """
     if guard not in GUARDS:
         raise ValueError(f"There is no guard {guard!r}.")
@@ -60,6 +70,6 @@ def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
         detectors = GUARDS[guard].detectors(msgspec.convert(settings, GUARDS[guard].settings))
     except msgspec.ValidationError as error:
         raise ValueError(f"Settings of {guard}: {error}.") from error
-    if not detectors:
+    if not detectors and GUARDS[guard].reads_texts:
         raise ValueError(f"Settings of {guard}: choose at least one.")
     return detectors

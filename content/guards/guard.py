@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from content.detectors.detector import Detector
+from content.detectors.detector import WORDS, Detector
+from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
 
@@ -19,6 +20,8 @@ Place = Literal["request", "answer", "tool_call", "tool_result"]
 Action = Literal["mask", "refuse", "flag"]
 PLACES: tuple[Place, ...] = ("request", "answer", "tool_call", "tool_result")
 ACTIONS: tuple[Action, ...] = ("refuse", "mask", "flag")  # the strictest first
+
+_LOOKED_BACK = 2  # characters before a match at which a detector looks
 
 
 class GuardRule(msgspec.Struct, frozen=True):
@@ -73,24 +76,52 @@ class Held:
             (rule, one) for rule in rules if place in rule.places for one in detectors_of(rule)
         ]
         self._masks = masks
-        self._text = ""  # from one character before what waits
+        self._skips_words = all(one.passes_words for _, one in self._detectors)
+        self._folds = any(one.reads_folded for _, one in self._detectors)
+        self._text = ""  # from two characters before what waits
+        self._folded = ""  # the same, as detectors of numbers read it
         self._begin = 0  # where in it what waits begins
         self._refused_by: GuardRule | None = None
 
     def feed(self, text: str) -> Checked:
         if not self._detectors:
             return Checked(text, None, {}, ())
-        self._text += text
-        return self._release(
-            min(one.open_from(self._text, self._begin) for _, one in self._detectors)
-        )
+        self._add(text)
+        if self._skips_words and not self._refused_by and self._begin:
+            words = WORDS.fullmatch(self._text, self._begin - 1)
+            if words:
+                return self._pass_words(words.start(1))
+        return self._release(self._open_from(self._begin))
 
     def end(self) -> Checked:
         return self._release(len(self._text))
 
     def check(self, text: str) -> Checked:
-        self._text += text
+        self._add(text)
         return self.end()
+
+    def _add(self, text: str) -> None:
+        self._text += text
+        if self._folds:
+            self._folded += folded(text)
+
+    def _read_by(self, detector: Detector) -> str:
+        return self._folded if detector.reads_folded else self._text
+
+    def _open_from(self, begin: int) -> int:
+        first = len(self._text)
+        for _, one in self._detectors:
+            if first == begin:
+                break
+            first = min(first, one.open_from(self._read_by(one), begin))
+        return first
+
+    def _pass_words(self, last: int) -> Checked:
+        """Let out all but what begins in the last word."""
+        safe = self._open_from(last)
+        text = self._text[self._begin : safe]
+        self._keep_from(safe)
+        return Checked(text, None, {}, ())
 
     def _release(self, safe: int) -> Checked:
         if self._refused_by:
@@ -98,7 +129,7 @@ class Held:
         findings = [
             _Finding(*match, rule)
             for rule, one in self._detectors
-            for match in one.find(self._text, self._begin)
+            for match in one.find(self._read_by(one), self._begin)
         ]
         findings.sort(key=lambda one: (one.start, -one.end))
         parts: list[str] = []
@@ -124,9 +155,13 @@ class Held:
                 parts.append(original)
             position = end
         parts.append(self._text[position:safe])
-        keep_from = max(safe - 1, 0)
-        self._text, self._begin = self._text[keep_from:], safe - keep_from
+        self._keep_from(safe)
         return Checked("".join(parts), None, masked, tuple(flags))
+
+    def _keep_from(self, safe: int) -> None:
+        keep_from = max(safe - _LOOKED_BACK, 0)
+        self._text, self._folded = self._text[keep_from:], self._folded[keep_from:]
+        self._begin = safe - keep_from
 
 
 def _overlapping(findings: list[_Finding]) -> Iterator[tuple[int, int, list[_Finding]]]:

@@ -10,8 +10,10 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.models import KeyKind
 from content.guards.guard import GuardRule
+from content.guards.tool_calls import TOOL
 from content.models import Policy
 from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of
+from content.policies.tool_lines import read_tool_line, write_tool_line
 from content.policies.words import ACTIONS, GUARDS, PLACES
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
@@ -22,6 +24,7 @@ _SETTINGS: Final = {
     "national_number": ("countries", False),
     "words": ("words", True),
     "expressions": ("expressions", True),
+    "tool": ("rules", True),
 }
 
 
@@ -78,8 +81,9 @@ class PolicyForm(forms.Form):
             values[f"action_{guard}"], values[f"places_{guard}"] = rule.action, rule.places
             if guard in _SETTINGS:
                 name, lines = _SETTINGS[guard]
+                listed = rule.settings.get(name, [])
                 values[f"setting_{guard}"] = ("\n" if lines else " ").join(
-                    rule.settings.get(name, [])
+                    map(write_tool_line, listed) if guard == TOOL else listed
                 )
         return values
 
@@ -105,6 +109,8 @@ class PolicyForm(forms.Form):
             text = data[f"setting_{guard}"]
             typed = text.splitlines() if lines else [one.upper() for one in split_words(text)]
             settings[name] = [one for one in typed if one.strip()]
+            if guard == TOOL:
+                settings[name] = list(map(read_tool_line, settings[name]))
         return GuardRule(
             guard,
             settings,
@@ -127,5 +133,8 @@ class TryForm(forms.Form):
     """A text that a policy is tried on."""
 
     text = forms.CharField(
-        label=_("Text"), max_length=TEXT_MAX, widget=forms.Textarea(attrs={"rows": 5})
+        label=_("Text"),
+        max_length=TEXT_MAX,
+        help_text=_('A call of a tool is its name with arguments: shell {"command": "ls"}.'),
+        widget=forms.Textarea(attrs={"rows": 5}),
     )

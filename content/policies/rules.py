@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 
 from content.guards.guard import PLACES, GuardRule, Place, check, detectors_of
 from content.guards.masks import Masks
+from content.guards.tool_calls import TOOL, judge_call
 
 RULES_MAX: Final = 50
+_CALL: Final = re.compile(r"(?P<name>[^\s{(]{1,128})\s*\(?(?P<arguments>\{.*\})\)?", re.DOTALL)
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -22,6 +24,8 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
             raise ValueError(f"{rule.guard}: choose a place.")
         if not _CODE.fullmatch(rule.code):
             raise ValueError(f"{rule.guard}: a code has small letters, digits and _, at most 40.")
+        if rule.guard == TOOL and rule.action == "mask":
+            raise ValueError(f"{rule.guard}: calls of tools are rejected or flagged, not masked.")
         detectors_of(rule)
 
 
@@ -35,10 +39,17 @@ class Tried(NamedTuple):
 
 
 def try_rules(rules: Sequence[GuardRule], text: str) -> list[Tried]:
-    """Return what these rules make of a text in each place."""
+    """Return what these rules make of a text in each place. A tool's name with a JSON object behind
+    it is a call of the tool too."""
     tried = []
+    call = _CALL.fullmatch(text.strip())
     for place in PLACES:
         out = check(rules, place, text, Masks())
         refused_by = out.refused_by.code if out.refused_by else ""
-        tried.append(Tried(place, "" if refused_by else out.text, refused_by, out.flags))
+        flags = out.flags
+        if call and place == "tool_call":
+            judged = judge_call(rules, place, call["name"], call["arguments"])
+            flags = (*flags, *judged.flags)
+            refused_by = refused_by or judged.code
+        tried.append(Tried(place, "" if refused_by else out.text, refused_by, flags))
     return tried

@@ -30,6 +30,14 @@ GUARDS: Final = {
         _("Expressions"),
         _("One per line, with a longest match: a{1,100} instead of a+."),
     ),
+    "tool": GuardWords(
+        _("Tools of agents"),
+        _("Rules for tools"),
+        _(
+            "One per line: refuse, ask or allow, a tool's name with *, and what its arguments "
+            "contain: refuse shell /command sudo. The first rule that fits a call decides."
+        ),
+    ),
 }
 PLACES: Final = {
     "request": _("Requests"),

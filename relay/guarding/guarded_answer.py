@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import GuardRule, Held, Place
+from content.guards.guard import Held, Place
 from content.guards.masks import Restored, restore
 from dialects.chat.events import (
     Broken,
@@ -30,6 +30,7 @@ from dialects.chat.events import (
 )
 from relay.guarding.guarding import Guarding, GuardRefused
 from relay.guarding.request_texts import check_json
+from relay.guarding.tool_gate import ToolGate, ToolRefused
 
 _TEXTS: Final = (TextDelta, ReasoningDelta, RefusalDelta)
 _ASIDE: Final = (Usage, LogprobsDelta, Citation)
@@ -65,6 +66,7 @@ class GuardedAnswer:
         self._arguments: dict[tuple[int, int], list[str]] = {}
         self._restored: dict[tuple[int, int], Restored] = {}
         self._refused: Refused | None = None
+        self._gate = ToolGate(guarding)
 
     def change(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
         """Return the events for the client, and those that came: with Refused behind them if a rule
@@ -75,8 +77,9 @@ class GuardedAnswer:
         for event in events:
             self._feed(event, sent)
             if self._refused is not None:
-                return sent, [*events, self._refused]
-        return sent, list(events)
+                break
+        sent = self._judged(sent)
+        return sent, list(events) if self._refused is None else [*events, self._refused]
 
     def whole(self, events: Sequence[Event]) -> list[Event]:
         """Return the events of a whole answer. Raises GuardRefused."""
@@ -85,16 +88,25 @@ class GuardedAnswer:
             self._feed(event, sent)
         for choice in list(self._open):
             self._close(choice, sent)
+        sent = self._judged(sent)
         if self._refused is not None:
             raise self._refusal
         return sent
 
     _refusal: GuardRefused
 
-    def _refuse(self, rule: GuardRule, place: Place) -> None:
+    def _judged(self, sent: list[Event]) -> list[Event]:
+        """Return the events that may go out by what they say of calls."""
+        try:
+            return self._gate.pass_(sent)
+        except ToolRefused as refused:
+            self._refuse(refused.refusal)
+            return refused.sent
+
+    def _refuse(self, refusal: GuardRefused) -> None:
         if self._refused is None:
-            self._refusal = GuardRefused(rule, place)
-            self._refused = Refused(self._refusal.message, rule.code or rule.guard)
+            self._refusal = refusal
+            self._refused = Refused(refusal.message, refusal.code)
 
     def _feed(self, event: Event, sent: list[Event]) -> None:
         if self._refused is not None:
@@ -144,7 +156,7 @@ class GuardedAnswer:
         if text:
             sent.append(waiting.kind(event.choice, text))
         if checked.refused_by is not None:
-            self._refuse(checked.refused_by, "answer")
+            self._refuse(GuardRefused(checked.refused_by, "answer"))
 
     def _close(self, choice: int, sent: list[Event]) -> None:
         waiting = self._open.pop(choice, None)
@@ -158,7 +170,7 @@ class GuardedAnswer:
         if text:
             sent.append(waiting.kind(choice, text))
         if checked.refused_by is not None:
-            self._refuse(checked.refused_by, "answer")
+            self._refuse(GuardRefused(checked.refused_by, "answer"))
 
     # ---- tool calls
 
@@ -191,7 +203,7 @@ class GuardedAnswer:
         checked = Held(self.guarding.rules, place, self.masks).check(text)
         self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
-            self._refuse(checked.refused_by, place)
+            self._refuse(GuardRefused(checked.refused_by, place))
             raise self._refusal
         return checked.text
 

@@ -13,19 +13,22 @@ from typing import Final
 
 from content.guards.guard import GuardRule, Place, check
 from content.guards.masks import Masks
+from content.guards.tool_calls import TOOL, Judged
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from relay.guarding.request_texts import check_texts
+from relay.guarding.request_tools import judge_request
 
 _CHECK_HERE_MAX: Final = 64 * 1024
 
 
 class GuardRefused(RequestFault):
-    """A rule refuses a text. `code` is the rule's own."""
+    """A rule refuses a text or a call. `code` is the rule's own, or that of what it decided."""
 
-    def __init__(self, rule: GuardRule, place: Place) -> None:
-        super().__init__("guard_refused", None, refusal_text(rule, place))
-        self.code = rule.code or rule.guard
+    def __init__(self, rule: GuardRule, place: Place, code: str = "") -> None:
+        code = code or rule.code or rule.guard
+        super().__init__("guard_refused", None, refusal_text(rule, place, code))
+        self.code = code
 
 
 _WHERE: dict[Place, str] = {
@@ -34,10 +37,10 @@ _WHERE: dict[Place, str] = {
 }  # fmt: skip
 
 
-def refusal_text(rule: GuardRule, place: Place) -> str:
+def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
     """Return what a client is told of a refusal: nothing of the text itself."""
-    code = f" ({rule.code})" if rule.code and rule.code != rule.guard else ""
-    return f"the guard {rule.guard} rejects {_WHERE[place]}{code}"
+    shown = f" ({code})" if code != rule.guard else ""
+    return f"the guard {rule.guard} rejects {_WHERE[place]}{shown}"
 
 
 class Guarding:
@@ -79,7 +82,14 @@ class Guarding:
     def check_request(self, body: Body) -> bytes:
         """Return the body to send. Raises GuardRefused."""
         self.masks.reserve(body.raw.decode())
+        if any(rule.guard == TOOL for rule in self.rules):
+            judge_request(self.rules, body, self._decide)
         return check_texts(body, self.check_text)
+
+    def _decide(self, judged: Judged, place: Place) -> None:
+        self.flag(judged.flags)
+        if judged.by is not None:
+            raise GuardRefused(judged.by, place, judged.code)
 
     def check_text(self, place: Place, text: str) -> str:
         """Return a whole text of the request. Raises GuardRefused."""

@@ -1,6 +1,8 @@
 """Policies: who writes them, by API, what is recorded (P12), and which rules a key's requests
 meet."""
 
+from html import unescape
+
 import msgspec
 import pytest
 from django.db import connection
@@ -139,6 +141,29 @@ def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) 
     assert "Persons" in browser.get(PAGE).content.decode()
     assert browser.post(f"{path}/remove").status_code == 303
     assert not Policy.objects.exists()
+
+
+def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    lines = "refuse shell /command \\brm\\b && /cwd ^/etc\nask send_*\nallow *"
+    form = {**FORM, "action_tool": "refuse", "places_tool": ["tool_call"], "setting_tool": lines}
+    assert browser.post(f"{PAGE}/new", form).status_code == 303
+    policy = Policy.objects.get()
+    (settings,) = [one.settings for one in policies.rules_of(policy) if one.guard == "tool"]
+    conditions = [
+        {"pointer": "/command", "pattern": "\\brm\\b"}, {"pointer": "/cwd", "pattern": "^/etc"},
+    ]  # fmt: skip
+    assert settings["rules"] == [
+        {"name": "shell", "decision": "refuse", "arguments": conditions},
+        {"name": "send_*", "decision": "ask"},
+        {"name": "*", "decision": "allow"},
+    ]
+    path = f"{PAGE}/{id_text(policy.id)}"
+    assert unescape(browser.get(path).content.decode()).count(lines) == 1
+    tried = browser.post(f"{path}/try", {"text": "send_mail {}"}).content.decode()
+    assert "approval_required" in tried
+    for wrong in ("deny f", "refuse f command x", "refuse f /command ("):
+        assert browser.post(path, {**form, "setting_tool": wrong}).status_code == 422
 
 
 def test_page_says_what_is_wrong_with_a_rule(people: Cast) -> None:

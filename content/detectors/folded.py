@@ -1,0 +1,28 @@
+"""The ASCII form of characters that are read as ASCII: wide ones, digits of other scripts, spaces
+and hyphens of typography. Each stands for one character, so that positions stay as they are.
+"""
+
+import sys
+import unicodedata
+from typing import Final
+
+_SPACES: Final = (
+    "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
+)
+_HYPHENS: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
+_FORMS: Final = {
+    **{
+        number: str(unicodedata.decimal(chr(number)))
+        for number in range(128, sys.maxunicode)
+        if unicodedata.category(chr(number)) == "Nd"
+    },
+    **{number: chr(number - 0xFEE0) for number in range(0xFF01, 0xFF5F)},
+    **{ord(one): " " for one in _SPACES},
+    **{ord(one): "-" for one in _HYPHENS},
+    0xFE6B: "@",
+}
+
+
+def folded(text: str) -> str:
+    """Return a text of the same length in which these characters are ASCII."""
+    return text if text.isascii() else text.translate(_FORMS)
