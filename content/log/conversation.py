@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, cast
 
 from content.log.kept import Kept
+from content.log.media import read_reference
 from dialects.chat.chat import (
     Audio,
+    Base64,
     ChatAnswer,
     ChatRequest,
     Dialect,
@@ -21,8 +23,7 @@ from dialects.chat.chat import (
     Url,
     Video,
 )
-from dialects.chat.events import Event
-from dialects.chat.fold import AnswerFault, fold
+from dialects.chat.fold import fold
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
@@ -31,11 +32,16 @@ PieceKind = Literal["text", "reasoning", "refusal", "tool_call", "tool_result", 
 
 
 class Piece(NamedTuple):
-    """A part of a turn. `name` is that of a tool, or of a file; media have no text."""
+    """A part of a turn. `name` is that of a tool, or of a file; media have their address as text,
+    or else their type, size in bytes and digest.
+    """
 
     kind: PieceKind
     text: str
     name: str = ""
+    media_type: str = ""
+    size: int = 0
+    digest: str = ""
 
 
 class Turn(NamedTuple):
@@ -63,21 +69,8 @@ def conversation_of(kept: Kept, dialect: str, model: str) -> list[Turn] | None:
 
 def _answer(kept: Kept, dialect: Dialect, request: ChatRequest) -> ChatAnswer | None:
     """Return the answer as far as it was sent."""
-    codec = CODECS[dialect]
-    if not kept.stream:
-        whole = codec.translate_answer(kept.answer, request, "")
-        return None if whole.error or whole.broken else fold(whole.events)
-    decoder = codec.translating_decoder(request, "")
-    events = list[Event]()
-    for step in (*decoder.feed(kept.answer), *decoder.end()):
-        events += step.events
-    while events:
-        try:
-            return fold(events)
-        except AnswerFault:
-            # What the stream had sent before it failed.
-            events.pop()
-    return None
+    whole = CODECS[dialect].translate_answer(kept.answer, request, "")
+    return None if whole.error or whole.broken else fold(whole.events)
 
 
 def _pieces(parts: Sequence[Part]) -> tuple[Piece, ...]:
@@ -103,7 +96,13 @@ def _pieces_of(part: Part) -> Iterator[Piece]:
         case File(source=PlainText() as source):
             yield Piece("text", source.text, part.name)
         case Image() | Audio() | File() | Video():
-            address = part.source.url if isinstance(part.source, Url) else ""
-            yield Piece("media", address, getattr(part, "name", "") or type(part).__name__)
+            name = getattr(part, "name", "") or type(part).__name__
+            match part.source:
+                case Url(url=url):
+                    yield Piece("media", url, name)
+                case Base64(media_type=media_type, data=data):
+                    yield Piece("media", "", name, media_type, *read_reference(data))
+                case _:
+                    yield Piece("media", "", name)
         case _:
             yield Piece("other", "")
