@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import GuardRule, check, detectors_of
+from content.guards.guard import GuardRule, Held, check
 from content.guards.masks import Masks
 from content.log.media import media_of, text_of_media
 
@@ -71,12 +71,10 @@ class Redaction:
     """Redacts the bodies and texts of one entry. The same text has the same placeholder in all."""
 
     def __init__(self, rules: Sequence[GuardRule], known: Mapping[str, str]) -> None:
-        """`known` are texts that were masked already, by their placeholders. Raises ValueError for
-        a rule whose settings do not fit."""
+        """`known` are texts that were masked already, by their placeholders."""
         self._rules = rules
         longest_first = sorted(known.items(), key=lambda one: -len(one[1]))
         self._known = {text: placeholder for placeholder, text in longest_first if text}
-        self._detectors = [one for rule in rules for one in detectors_of(rule)]
         self._masks = Masks()
         for placeholder in known:
             self._masks.reserve(placeholder)
@@ -124,15 +122,16 @@ class Redaction:
             raise Unredactable("it is nested too deeply") from None
 
     def _finds(self, text: str) -> bool:
-        return any(known in text for known in self._known) or any(
-            one.find(text) for one in self._detectors
-        )
+        if any(known in text for known in self._known):
+            return True
+        return bool(check(self._rules, "request", text, Masks()).masked)
 
     def _check(self, text: str, broke_off: bool) -> str:
-        if broke_off and self._detectors:
-            text = text[: min(one.open_from(text) for one in self._detectors)]
         for known, placeholder in self._known.items():
             text = text.replace(known, placeholder)
+        if broke_off:
+            # What waits for more text is not stored.
+            return Held(self._rules, "request", self._masks).feed(text).text
         return check(self._rules, "request", text, self._masks).text
 
 
