@@ -1,4 +1,4 @@
-"""Media inside bodies: found by where they are, and replaced by a reference.
+"""Media inside bodies: recognised by where they are, and replaced by a reference.
 
 A reference is valid base64 of its own, so that a body that contains it still has the form of its
 dialect: `weir/<bytes>/bytes/sha256/<hash>/`.
@@ -88,5 +88,5 @@ def text_of_media(media: Media) -> str | None:
 
 def read_reference(data: str) -> tuple[int, str]:
     """Return the size in bytes and the SHA-256 that a reference names; 0 and "" if it is none."""
-    found = _REFERENCE.fullmatch(data)
-    return (int(found[1]), found[2]) if found else (0, "")
+    match = _REFERENCE.fullmatch(data)
+    return (int(match[1]), match[2]) if match else (0, "")

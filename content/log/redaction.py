@@ -172,7 +172,7 @@ class _Walk:
         broke_off = text in self._cut
         if text.lstrip()[:1] in _OPENING:
             text = self._json(text)
-        shown = checked = self._check(text, broke_off)
+        result = checked = self._check(text, broke_off)
         # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
         # hides what is next to it.
         for _ in range(_QUOTED_MAX):
@@ -181,8 +181,8 @@ class _Walk:
             unescaped = _ESCAPE.sub(_unescape, checked)
             checked = self._check(unescaped, broke_off)
             if checked != unescaped:
-                shown = checked
-        return shown
+                result = checked
+        return result
 
     def _json(self, text: str) -> str:
         """Return JSON inside a string. It stays as it is written if nothing in it changes."""
@@ -201,10 +201,10 @@ class _Walk:
         return number if checked == text else checked
 
 
-def _unescape(found: re.Match[str]) -> str:
-    if found[1]:
-        return chr(int(found[1], 16))
-    return _ESCAPED.get(found[2], found[2])
+def _unescape(match: re.Match[str]) -> str:
+    if match[1]:
+        return chr(int(match[1], 16))
+    return _ESCAPED.get(match[2], match[2])
 
 
 def _read_json(text: str) -> Any:
