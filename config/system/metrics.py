@@ -122,7 +122,7 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "weir_content_log_dropped",
-            "Requests missing from the content log because it could not keep up.",
+            "Requests and bodies that the content log could not write in time, or not redact.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(

@@ -1,12 +1,12 @@
 """A kept request and its answer as a conversation, whatever the client's dialect."""
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Literal, NamedTuple, cast
 
 from msgspec.structs import replace
 
 from content.log.kept import Kept
+from content.log.media import read_reference
 from dialects.chat.chat import (
     Audio,
     Base64,
@@ -26,8 +26,7 @@ from dialects.chat.chat import (
     Url,
     Video,
 )
-from dialects.chat.events import Event
-from dialects.chat.fold import AnswerFault, fold
+from dialects.chat.fold import fold
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
@@ -113,21 +112,8 @@ def request_of(kept: Kept, dialect: str, model: str) -> ChatRequest | None:
 
 def _answer(kept: Kept, dialect: Dialect, request: ChatRequest) -> ChatAnswer | None:
     """Return the answer as far as it was sent."""
-    codec = CODECS[dialect]
-    if not kept.stream:
-        whole = codec.translate_answer(kept.answer, request, "")
-        return None if whole.error or whole.broken else fold(whole.events)
-    decoder = codec.translating_decoder(request, "")
-    events = list[Event]()
-    for step in (*decoder.feed(kept.answer), *decoder.end()):
-        events += step.events
-    while events:
-        try:
-            return fold(events)
-        except AnswerFault:
-            # What the stream had sent before it failed.
-            events.pop()
-    return None
+    whole = CODECS[dialect].translate_answer(kept.answer, request, "")
+    return None if whole.error or whole.broken else fold(whole.events)
 
 
 def _pieces(parts: Sequence[Part]) -> tuple[Piece, ...]:
@@ -159,8 +145,7 @@ def _pieces_of(part: Part) -> Iterator[Piece]:
                 case Url(url=url):
                     yield Piece("media", url, name)
                 case Base64(media_type=media_type, data=data):
-                    digest = sha256(data.encode()).hexdigest()
-                    yield Piece("media", "", name, media_type, len(data) * 3 // 4, digest)
+                    yield Piece("media", "", name, media_type, *read_reference(data))
                 case _:
                     yield Piece("media", "", name)
         case _:

@@ -1,22 +1,30 @@
 """What an entry of the content log contains."""
 
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 _PACKING: Final = 1
 
+Body = Literal["request", "answer"]
+
 
 class Kept(msgspec.Struct, frozen=True):
-    """A request and its answer, in the client's form: the bytes of both bodies. The answer to a
-    `stream` consists of the frames that were sent; `error` is the text of an error answer."""
+    """A request and its answer, as bodies in the client's dialect. `stream`: the answer was
+    streamed, as frames until it is stored (`stored.py`) and as a whole answer there; `broken`: the
+    stream broke off, and the answer is what had come. `error` is the text of an error answer.
+    `left_out` are bodies that could not be redacted. `failures` are the errors of the attempts that
+    failed, in order: the request's receipt has their channels and models."""
 
     request: bytes
     answer: bytes = b""
     content_type: str = ""
     stream: bool = False
     error: str = ""
+    broken: bool = False
+    left_out: tuple[Body, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Kept)

@@ -5,10 +5,11 @@ by row. Entries and data keys have no foreign key constraints, because each woul
 organisation's row once per request.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from content.rules.rules import RETENTION_HOURS_MAX
+from content.rules.rules import REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX
 from lib.database.sealed_field import SealedField
 from lib.ids import new_id
 
@@ -30,6 +31,10 @@ class Keep(models.TextChoices):
     NOTHING = "nothing"
 
 
+def _redacted_by_default() -> list[str]:
+    return list(REDACTED_BY_DEFAULT)
+
+
 class LogRule(models.Model):
     """Which requests and answers of an organisation are kept, and for how long. `subject` is the id
     of the team or key, or the name or pattern of the model; "" for the whole organisation."""
@@ -47,6 +52,13 @@ class LogRule(models.Model):
     retention_hours = models.PositiveSmallIntegerField(default=24)
     callers_may_opt_out = models.BooleanField(
         default=True, help_text="Whether a request can ask not to be kept."
+    )
+    redact = ArrayField(
+        models.CharField(max_length=20),
+        blank=True,
+        default=_redacted_by_default,
+        db_default=list(REDACTED_BY_DEFAULT),
+        help_text="The guards whose findings are masked before a text is kept.",
     )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")

@@ -10,7 +10,7 @@ from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
 from content.models import LogRule
 from content.rules import log_rules
-from content.rules.rules import RETENTION_HOURS_MAX, Kept, Scope
+from content.rules.rules import REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX, Kept, Redacted, Scope
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
@@ -19,6 +19,9 @@ from lib.numbers.whole_numbers import Whole
 router = Router(tags=["Content log"])
 
 _KEEP: Final = "`everything`, only `errors`, or `nothing`, which always applies."
+_REDACT: Final = (
+    "What is masked before a text is kept, beside what the policies of the key mask or reject."
+)
 
 
 class LogRuleIn(RequestBody):
@@ -42,6 +45,7 @@ class LogRuleIn(RequestBody):
     callers_may_opt_out: bool = Field(
         True, description="Whether a request can ask not to be kept (`x-weir-store: false`)."
     )
+    redact: list[Redacted] = Field(list(REDACTED_BY_DEFAULT), description=_REDACT)
 
 
 class LogRuleChange(RequestBody):
@@ -51,6 +55,7 @@ class LogRuleChange(RequestBody):
     share_percent: Whole | None = Field(None, ge=1, le=100)
     retention_hours: Whole | None = Field(None, ge=1, le=RETENTION_HOURS_MAX)
     callers_may_opt_out: bool | None = None
+    redact: list[Redacted] | None = Field(None, description=_REDACT)
 
 
 class LogRuleOut(Schema):
@@ -62,6 +67,7 @@ class LogRuleOut(Schema):
     share_percent: int
     retention_hours: int
     callers_may_opt_out: bool
+    redact: list[Redacted] = Field(description=_REDACT)
     created_at: dt.datetime
 
 

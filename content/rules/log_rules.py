@@ -18,7 +18,13 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
 from content.models import Keep, LogRule, LogScope
-from content.rules.rules import RETENTION_HOURS_MAX, Rule, rule_for
+from content.rules.rules import (
+    REDACTED,
+    REDACTED_BY_DEFAULT,
+    RETENTION_HOURS_MAX,
+    Rule,
+    rule_for,
+)
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 
@@ -26,7 +32,7 @@ RULES_MAX: Final = 500
 SUBJECT_MAX: Final = 200
 RETENTION_HOURS: Final = 168
 """The retention of a new rule, if none is given."""
-FIELDS: Final = ("keep", "share_percent", "retention_hours", "callers_may_opt_out")
+FIELDS: Final = ("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact")
 """What a rule says, and what can be changed of it."""
 
 
@@ -89,6 +95,7 @@ def add_rule(
     share_percent: int = 100,
     retention_hours: int = RETENTION_HOURS,
     callers_may_opt_out: bool = True,
+    redact: Sequence[str] = REDACTED_BY_DEFAULT,
 ) -> LogRule:
     """Add a rule. `subject` is as `find_subject` returns it. Raises RuleRefused, also if the
     subject has a rule."""
@@ -100,6 +107,7 @@ def add_rule(
         share_percent=share_percent,
         retention_hours=retention_hours,
         callers_may_opt_out=callers_may_opt_out,
+        redact=list(redact),
         created_by=actor.user,
     )
     _check(rule)
@@ -163,6 +171,10 @@ def _check(rule: LogRule) -> None:
     if not 1 <= rule.retention_hours <= RETENTION_HOURS_MAX:
         text = gettext("The retention must be between 1 and %(hours)s hours.")
         raise RuleRefused("retention_hours", text % {"hours": RETENTION_HOURS_MAX})
+    if unknown := [one for one in rule.redact if one not in REDACTED]:
+        text = gettext("There is no %(name)s to redact.")
+        raise RuleRefused("redact", text % {"name": unknown[0]})
+    rule.redact = [one for one in REDACTED if one in rule.redact]
 
 
 def _named(rule: LogRule) -> dict[str, object]:
@@ -211,6 +223,7 @@ def _value(row: LogRule) -> Rule:
         row.share_percent,
         row.retention_hours,
         row.callers_may_opt_out,
+        tuple(row.redact),  # type: ignore[arg-type]
     )
 
 

@@ -19,12 +19,19 @@ _DAY: Final = dt.timedelta(days=1)
 
 Scope = Literal["organisation", "team", "key", "model"]
 Kept = Literal["everything", "errors", "nothing"]
+Redacted = Literal["secret", "private_key", "card", "iban", "email", "telephone"]
+REDACTED: Final[tuple[Redacted, ...]] = (
+    "secret", "private_key", "card", "iban", "email", "telephone",
+)  # fmt: skip
+"""The guards that a rule can use before a text is kept."""
+REDACTED_BY_DEFAULT: Final[tuple[Redacted, ...]] = ("secret", "private_key", "card", "iban")
 _ORDER: Final[tuple[Scope, ...]] = ("key", "model", "team", "organisation")
 
 
 class Rule(NamedTuple):
     """What is kept of the requests in a scope. `subject` is the id of the team or key, or the name
-    or pattern of the model."""
+    or pattern of the model. `redact` are the guards whose findings are masked before a text is
+    kept, beside those of the key's policies."""
 
     scope: Scope
     subject: str
@@ -32,6 +39,7 @@ class Rule(NamedTuple):
     share_percent: int
     retention_hours: int
     callers_may_opt_out: bool
+    redact: tuple[Redacted, ...] = REDACTED_BY_DEFAULT
 
 
 def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule | None:

@@ -134,6 +134,12 @@ class Run:
         """The model's name in the catalogue, "" for an unknown one."""
         return self._reader.model_name
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The errors of the attempts that failed before content, in order."""
+        failed = self._next.failed if hasattr(self, "_next") else []
+        return tuple(one.failure.message for one in failed)
+
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Handle a key or a session that has ended: stop the current answer, and admit no further
         attempt.

@@ -1,28 +1,33 @@
 """Writes the content log, behind the requests and never in their way.
 
-    settled request --add--> waiting, in memory --one at a time--> sealed --> Postgres
+    settled request --add--> waiting, in memory --one at a time--> redacted --> sealed --> Postgres
 
-What waits is bounded. A request that finds no room is not kept, and counted.
+What waits is bounded. A request that finds no room is not kept, and counted. So is what cannot be
+redacted.
 """
 
 import asyncio
 import datetime as dt
 import logging
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from content.data_keys.sealing import new_data_key, owner_of, place_of_entry, place_of_key, seal
+from content.log.folding import fold_stream
 from content.log.kept import Kept, pack
+from content.log.redaction import Redaction, redacting_rules
 from content.log.sql import Statement, add_entry, find_data_key, make_partition
+from content.log.stored import to_store
 from content.rules.rules import drop_at
 from lib.id_types import RequestId
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
 from relay.database.database import PipelinedConnection
@@ -30,6 +35,7 @@ from relay.errors import DatabaseAway, DatabaseFailed
 from relay.states.state_store import bytes_of, hex_of
 
 log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 """How much may wait in the memory of one process."""
@@ -37,14 +43,15 @@ _BATCH_MAX: Final = 32
 _BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 # What an entry takes beside its texts.
 _ENTRY_BYTES: Final = 2048
-# Above this size, a text is packed and sealed in another thread.
-_SEAL_HERE_MAX: Final = 64 * 1024
+# Above this size, texts are redacted, packed and sealed in another thread.
+_HERE_MAX: Final = 16 * 1024
 _AGAIN_S: Final = 1.0
 _DATA_KEYS_MAX: Final = 10_000
 
 
 class NewEntry(msgspec.Struct, frozen=True):
-    """A settled request to keep. `at` is the database's time, in Unix seconds."""
+    """A settled request to keep. `at` is the database's time, in Unix seconds. `redact` are the
+    guards whose findings are masked, `masked` the texts that are masked already, by placeholder."""
 
     request_id: RequestId
     principal: Principal
@@ -56,7 +63,10 @@ class NewEntry(msgspec.Struct, frozen=True):
     at: float
     epoch: int
     retention_hours: int
+    redact: Sequence[str]
+    masked: Mapping[str, str]
     kept: Kept
+    redacted: bool = False
 
     @property
     def size(self) -> int:
@@ -111,7 +121,7 @@ class ContentLog:
 
     async def _work(self) -> None:
         while self._waiting:
-            batch = self._next_batch()
+            batch = await self._redact(self._next_batch())
             try:
                 await self._write(batch)
             except DatabaseAway as error:
@@ -134,6 +144,27 @@ class ContentLog:
             size += batch[-1].size
         return batch
 
+    async def _redact(self, batch: list[NewEntry]) -> list[NewEntry]:
+        """Return the entries as they are stored, without those that cannot be redacted."""
+        redacted = list[NewEntry]()
+        for entry in batch:
+            if entry.redacted:
+                redacted.append(entry)
+                continue
+            self._bytes -= entry.size
+            try:
+                after = await _near_or_far(entry, partial(_redacted, entry))
+            except Exception as error:
+                # No text may stop the log. The error is not logged: it may contain the text.
+                self._drop([entry], type(error).__name__)
+                continue
+            self.count_dropped(len(after.kept.left_out))
+            self._bytes += after.size
+            redacted.append(after)
+            # No request waits for more than one entry.
+            await asyncio.sleep(0)
+        return redacted
+
     async def _write_each(self, batch: list[NewEntry], error: DatabaseFailed) -> None:
         """Write entries one by one, so that one that the database refuses affects no other."""
         self._data_keys.clear()
@@ -145,7 +176,7 @@ class ContentLog:
                 error = failed
                 self._drop([entry], error)
 
-    def _drop(self, entries: list[NewEntry], error: Exception) -> None:
+    def _drop(self, entries: list[NewEntry], error: Exception | str) -> None:
         self.count_dropped(len(entries))
         log.warning("%d requests are missing from the content log: %s", len(entries), error)
 
@@ -166,8 +197,7 @@ class ContentLog:
             if data_key is None:
                 continue
             row = partial(_row, entry, created_at, dropped_at, data_key)
-            here = entry.size <= _SEAL_HERE_MAX
-            statements.append(add_entry(row() if here else await asyncio.to_thread(row)))
+            statements.append(add_entry(await _near_or_far(entry, row)))
         await self._connection.run(statements)
         self._partitions |= partitions
 
@@ -223,6 +253,27 @@ def _row(
         "operation": entry.operation,
         "status": entry.status,
         "data_key": data_key.id,
-        "bytes": entry.size,
+        "bytes": len(entry.kept.request) + len(entry.kept.answer),
         "sealed": hex_of(seal(data_key.cipher, pack(entry.kept), place)),
     }
+
+
+async def _near_or_far(entry: NewEntry, work: Callable[[], _Result]) -> _Result:
+    """Do work on an entry; on a large one in another thread, so that no request waits for it."""
+    return work() if entry.size <= _HERE_MAX else await asyncio.to_thread(work)
+
+
+def _redacted(entry: NewEntry) -> NewEntry:
+    """Return an entry with what is stored of it."""
+    fold = partial(
+        fold_stream,
+        request=entry.kept.request,
+        dialect=entry.dialect,
+        operation=entry.operation,
+        model=entry.model,
+        request_id=id_text(entry.request_id),
+        received_at=int(entry.at),
+    )
+    rules = redacting_rules(entry.principal.guard_rules, entry.redact)
+    kept = to_store(entry.kept, fold, Redaction(rules, entry.masked))
+    return msgspec.structs.replace(entry, kept=kept, masked={}, redacted=True)

@@ -27,6 +27,8 @@ class RunningRequest(Protocol):
     def model_name(self) -> str: ...
     @property
     def session_id(self) -> UUID | None: ...
+    @property
+    def failures(self) -> tuple[str, ...]: ...
 
 
 class _Store(msgspec.Struct):
@@ -75,8 +77,9 @@ class RecordedAnswer:
             return
         context, principal = self._context, self._context.principal
         kept = Kept(
-            self._raw, b"".join(self._pieces), self._content_type, self._stream, self._error
-        )
+            self._raw, b"".join(self._pieces), self._content_type, self._stream, self._error,
+            failures=self._run.failures,
+        )  # fmt: skip
         self._log.add(
             NewEntry(
                 request_id=context.request_id,
@@ -89,6 +92,8 @@ class RecordedAnswer:
                 at=context.snapshot.now(),
                 epoch=context.snapshot.epoch,
                 retention_hours=rule.retention_hours,
+                redact=rule.redact,
+                masked={} if context.guarding is None else context.guarding.masks.originals,
                 kept=kept,
             )
         )

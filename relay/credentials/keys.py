@@ -518,7 +518,7 @@ _COLUMNS = f"""
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,
-                       rule.retention_hours, rule.callers_may_opt_out))
+                       rule.retention_hours, rule.callers_may_opt_out, rule.redact))
                    FROM content_logrule rule
                    WHERE rule.organisation_id = key.organisation_id AND (
                        rule.scope IN ('organisation', 'model')

@@ -74,6 +74,11 @@ class Prompts:
         """The id of the request's session, once it is known."""
         return None if self._run is None else self._run.session_id
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The errors of the current prompt's attempts that failed."""
+        return () if self._run is None else self._run.failures
+
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Stop the current run because the key or session has ended, and admit no further
         prompt."""

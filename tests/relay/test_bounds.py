@@ -139,13 +139,14 @@ def logs_answer(size: int) -> bool:
     """Whether a request of that length with its answer goes into the content log."""
     context = it(
         principal=None, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
-        snapshot=it(now=lambda: 0.0, epoch=0),
+        snapshot=it(now=lambda: 0.0, epoch=0), guarding=None,
     )  # fmt: skip
+    rule = it(retention_hours=1, redact=())
     recorded = it(
-        _rule=lambda: it(retention_hours=1), _keeps=lambda rule, *, failed: True, _replayed=False,
+        _rule=lambda: rule, _keeps=lambda rule, *, failed: True, _replayed=False,
         _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
         _raw=b"", _pieces=[], _content_type="", _stream=False, _error="",
-        _run=it(session_id=None, model_name="m"),
+        _run=it(session_id=None, model_name="m", failures=()),
     )  # fmt: skip
     return reaches(lambda: RecordedAnswer.end(recorded, it(status=200)))
 
@@ -414,7 +415,7 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
-    "relay/content_log/content_log.py:_write:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
+    "relay/content_log/content_log.py:_near_or_far:_HERE_MAX": "it is done in a thread, or here",
     "relay/content_log/content_log.py:_next_batch:_BATCH_MAX": _SLOWER,
     "relay/content_log/content_log.py:_next_batch:_BATCH_BYTES_MAX": _SLOWER,
     "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,

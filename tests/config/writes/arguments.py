@@ -281,6 +281,7 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
         {
             "subject": ["m-*", "n-*"], "keep": ["errors", "nothing"], "share_percent": [1, 50],
             "retention_hours": [1, 720], "callers_may_opt_out": [False],
+            "redact": [[], ["email"]],
         },
     ),
     "gateway.catalogue.updates.change_ignore_rule": Arguments(

@@ -277,7 +277,7 @@ EDITED: Final[Mapping[str, Edited]] = {
         "/o/acme/content-log/{log_rule}/edit", False,
         lambda w: log_rules.add_rule(
             w.alice, w.people.acme, scope="model", subject="m-*", keep="errors",
-            share_percent=33, retention_hours=7,
+            share_percent=33, retention_hours=7, redact=["card", "telephone"],
         ),
     ),
     "limit": Edited("/o/acme/limits/team/core", False, lambda w: _update(w.people.core, **LIMITS)),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 PAGE = "/o/acme/content-log"
 FORM = {
     "scope": "organisation", "subject": "", "keep": "everything", "retention": "7", "unit": "24",
-    "share_percent": "100", "callers_may_opt_out": "on",
+    "share_percent": "100", "callers_may_opt_out": "on", "redact": ["iban", "card"],
 }  # fmt: skip
 
 
@@ -35,9 +35,11 @@ def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     rule = LogRule.objects.get()
     assert (rule.keep, rule.retention_hours, rule.share_percent) == ("everything", 168, 100)
     assert rule.callers_may_opt_out
+    assert rule.redact == ["card", "iban"]
     assert rows_of(browser, PAGE) == ["Acme Organisation Every request 7 days 100 % Yes"]
     edit = f"{PAGE}/{id_text(rule.id)}/edit"
-    changed = {"keep": "errors", "retention": "6", "unit": "1", "share_percent": "20"}
+    changed = {"keep": "errors", "retention": "6", "unit": "1", "share_percent": "20",
+               "redact": ["telephone"]}  # fmt: skip
     before = epoch()
     assert browser.post(edit, changed).status_code == 303
     assert epoch() > before
@@ -49,7 +51,9 @@ def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     assert [event.action for event in events] == [
         "log_rule.added", "log_rule.changed", "log_rule.removed",
     ]  # fmt: skip
+    assert events[0].detail["redact"] == ["card", "iban"]
     assert events[1].detail["before"]["retention_hours"] == 168
+    assert events[1].detail["after"]["redact"] == ["telephone"]
     assert events[1].detail["after"]["keep"] == "errors"
 
 
@@ -82,6 +86,7 @@ def test_team_key_and_model_are_named_by_the_caller(people: Cast) -> None:
         ({"scope": "organisation", "share_percent": 0}, 422, "share_percent"),
         ({"scope": "organisation", "retention_hours": 8761}, 422, "retention_hours"),
         ({"scope": "user"}, 422, "scope"),
+        ({"scope": "organisation", "redact": ["words"]}, 422, "redact.0"),
     ],
 )
 def test_rule_that_fits_nothing_is_rejected(
@@ -115,6 +120,9 @@ def test_api_changes_and_deletes_a_rule(people: Cast) -> None:
     path = f"/api/v1/content-log/rules/{added['id']}"
     changed = api.patch(path, {"keep": "nothing"}, content_type="application/json")
     assert (changed.json()["keep"], changed.json()["retention_hours"]) == ("nothing", 168)
+    assert changed.json()["redact"] == ["secret", "private_key", "card", "iban"]
+    fewer = api.patch(path, {"redact": ["email", "secret"]}, content_type="application/json")
+    assert fewer.json()["redact"] == ["secret", "email"]
     assert api.get(path).json()["keep"] == "nothing"
     assert api.delete(path).status_code == 204
     assert api.get(path).status_code == 404

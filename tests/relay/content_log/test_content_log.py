@@ -32,10 +32,12 @@ def add_rule(hub: Hub, tenant: Tenant, scope: str = "organisation", **over: Any)
     row = {
         "subject": str(ids.get(scope, "")), "keep": "everything", "share_percent": 100,
         "retention_hours": RETENTION_HOURS, "callers_may_opt_out": True,
+        "redact": ["secret", "private_key", "card", "iban"],
     } | over  # fmt: skip
     hub.connection.execute(
         "INSERT INTO content_logrule (id, organisation_id, scope, subject, keep, share_percent, "
-        "retention_hours, callers_may_opt_out) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "retention_hours, callers_may_opt_out, redact) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [new_id(), tenant.organisation_id, scope, *row.values()],
     )
     hub.bump()
@@ -99,6 +101,12 @@ def asked(dialect: str, model: str, text: str, *, stream: bool) -> tuple[str, di
             return f"/v1beta/models/{model}:{action}", {"contents": contents}
 
 
+def turns_of(content: Kept, dialect: str, model: str) -> list[Turn]:
+    turns = conversation_of(content, dialect, model)
+    assert turns is not None
+    return turns
+
+
 def text_of(turn: Turn) -> str:
     return "".join(piece.text for piece in turn.pieces)
 
@@ -120,9 +128,10 @@ def test_conversation_is_kept_in_every_dialect(
     assert (row["model"], row["dialect"], row["status"]) == (model, dialect, 200)
     assert (row["expires_at"] - row["created_at"]).total_seconds() == RETENTION_HOURS * 3600
     assert json.loads(content.request) == body
-    assert content.answer == answer.body
-    turns = conversation_of(content, dialect, model)
-    assert turns is not None
+    assert (content.stream, content.broken, content.left_out) == (stream, False, ())
+    whole = json.loads(content.answer)
+    assert stream or whole == json.loads(answer.body)
+    turns = turns_of(content, dialect, model)
     assert [turn.role for turn in turns] == ["user", "assistant"]
     assert text_of(turns[0]) == planted
     assert text_of(turns[1])
@@ -185,6 +194,22 @@ def test_an_error_is_kept_with_its_message(hub: Hub, model: str) -> None:
     row, content = kept(hub, tenant, answer)
     assert row["status"] == 422
     assert content.error == answer.error["message"]
+
+
+def test_error_of_each_attempt_is_kept(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The first channel fails and the second one answers."""
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    with hub.forgetful():
+        model = hub.model(fake, other_fake)
+    body = {"model": model, "messages": [{"role": "user", "content": "#a.fault=F10:500 Hello"}]}
+    answer = hub.post(tenant, body)
+    assert answer.status == 200
+    _, content = kept(hub, tenant, answer)
+    assert (len(content.failures), content.error) == (1, "")
+    assert content.failures[0]
 
 
 def test_wrong_store_header_is_refused(hub: Hub, model: str) -> None:

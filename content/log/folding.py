@@ -1,0 +1,95 @@
+"""Streamed answers as the whole answers that their clients would have got without streaming."""
+
+from typing import Any, NamedTuple, cast
+
+from dialects.chat.chat import (
+    ChatRequest,
+    Dialect,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
+from dialects.chat.events import Broken, Event, UpstreamError
+from dialects.chat.fold import fold
+from dialects.codec import Codec, Decoder, Target
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
+from dialects.errors.errors import DialectError
+
+
+class Folded(NamedTuple):
+    """A whole answer in the client's dialect, as far as its stream came. `error` is what the stream
+    said where it failed, `cut` the texts in which it broke off."""
+
+    answer: bytes
+    broken: bool = False
+    error: str = ""
+    cut: tuple[str, ...] = ()
+
+
+def fold_stream(
+    frames: bytes,
+    request: bytes,
+    *,
+    dialect: str,
+    operation: str,
+    model: str,
+    request_id: str,
+    received_at: int,
+) -> Folded | None:
+    """Return the answer that these frames form. Return None for one that is no text. `request_id`
+    and `received_at` (Unix seconds) are in the answers of dialects that have them."""
+    name, target = cast(Dialect, dialect), Target(model, stream=True)
+    if operation not in TEXT_CODECS and operation not in _chats(CODECS[name]):
+        return None
+    codec = TEXT_CODECS.get(operation) or CODECS[name]
+    bare = ChatRequest(
+        dialect=name, request_id=request_id, received_at=received_at, model=model, messages=()
+    )
+    asked, decoder = _decoder(codec, request, target, bare, is_chat=operation not in TEXT_CODECS)
+    events = list[Event]()
+    framing = codec.framing(lambda: 0)
+    for step in (
+        *decoder.feed(frames if framing is None else framing.feed(frames)),
+        *decoder.end(),
+    ):
+        events += step.events
+    failures = [event for event in events if isinstance(event, UpstreamError | Broken)]
+    if not failures and (whole := codec.response_of(decoder)) is not None:
+        return Folded(whole)
+    answer = fold(event for event in events if not isinstance(event, UpstreamError | Broken))
+    raw = codec.write_answer(answer, asked)
+    if not failures:
+        return Folded(raw)
+    error = next((event.message for event in failures if isinstance(event, UpstreamError)), "")
+    last = [choice.parts[-1] for choice in answer.choices if choice.parts]
+    return Folded(raw, True, error, tuple(map(_text_of, last)))
+
+
+def _text_of(part: Part) -> str:
+    match part:
+        case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
+            return text
+        case ToolCall(arguments=text):
+            return text
+    return ""
+
+
+def _chats(codec: Codec[Any]) -> set[str]:
+    return {codec.upstream_operation(stream=stream) for stream in (False, True)}
+
+
+def _decoder(
+    codec: Codec[Any], raw: bytes, target: Target, bare: ChatRequest, *, is_chat: bool
+) -> tuple[ChatRequest, Decoder]:
+    """Return the request, and what reads the stream that answers it. A provider may understand a
+    request that no other dialect can express: its answer is read with the `bare` one."""
+    try:
+        facts = codec.read(raw, target)
+        if not is_chat:
+            return bare, codec.decoder(facts, target)
+        asked = codec.decode(facts, target, bare.request_id, bare.received_at)
+    except DialectError:
+        asked = bare
+    return asked, codec.translating_decoder(asked, "")

@@ -1,0 +1,223 @@
+"""Bodies as they may be stored: texts without what the rules find, media by reference.
+
+Every text of a body is looked at: strings, the names of members, long numbers, and JSON inside
+strings. Words that an API's own form consists of stay as they are, so that what is stored can be
+read as a conversation whatever words a rule forbids.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from content.guards.guard import GuardRule, Held, check
+from content.guards.masks import Masks
+from content.log.media import media_of, text_of_media
+
+_CheckText = Callable[[str, bool], str]
+"""Takes a text, and whether it broke off: what it ends with may then be half of a match."""
+
+# What separates texts that are looked at together. No guard finds a text that contains it.
+_SEPARATOR: Final = "\0"
+_LONG_NUMBER: Final = 10**6
+# How often JSON is quoted in JSON, at most, where it cannot be read.
+_QUOTED_MAX: Final = 8
+# How JSON inside a string begins. A number alone is checked as the text that it is.
+_OPENING: Final = frozenset('{["')
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+# The members whose values are words of the API, and the words.
+_NAMING: Final = frozenset(
+    {"type", "role", "object", "status", "finish_reason", "stop_reason", "finishReason"}
+)
+_API_WORDS: Final = frozenset({
+    "answer", "args", "arguments", "assistant", "audio", "audio_url", "base64", "blocked", "body",
+    "bytes", "candidates", "chat.completion", "choices", "completed", "completion", "content",
+    "content_block", "content_filter", "contents", "custom", "custom_tool_call",
+    "custom_tool_call_output", "data", "delta", "developer", "document", "encrypted_content",
+    "end_turn", "error", "event", "failed", "file", "file_data", "file_id", "file_url",
+    "fileData", "filename", "format", "function", "function_call", "function_call_output",
+    "functionCall", "functionResponse", "functions", "generationConfig", "id", "image",
+    "image_url", "in_progress", "incomplete", "index", "inline_data", "inlineData", "input",
+    "input_audio", "input_file", "input_image", "input_text", "instructions", "interaction",
+    "items", "json", "json_schema", "length", "max_tokens", "media_type", "message", "messages",
+    "metadata", "mime_type", "mimeType", "model", "model_output", "name", "object", "output",
+    "output_text", "parameters", "parts", "prompt", "properties", "reasoning",
+    "redacted_thinking", "refusal", "required", "response", "result", "results", "role", "schema",
+    "signature", "source", "status", "stop", "stream", "summary", "summary_text", "system",
+    "system_instruction", "systemInstruction", "text", "text_completion", "thinking", "thought",
+    "thought_signature", "thoughtSignature", "tool", "tool_call_id", "tool_calls", "tool_choice",
+    "tool_result", "tool_use", "tool_use_id", "toolConfig", "toolResult", "tools", "toolUse",
+    "toolUseId", "type", "uri", "url", "usage", "usageMetadata", "user", "video",
+})  # fmt: skip
+
+
+class Unredactable(Exception):
+    """What a body contains cannot be known with certainty, so it is not stored."""
+
+
+def redacting_rules(rules: Sequence[GuardRule], guards: Sequence[str]) -> tuple[GuardRule, ...]:
+    """Return what is masked before it is stored: what these rules mask or refuse, and what these
+    guards find."""
+    mask = [one for one in rules if one.action != "flag"]
+    changed = [msgspec.structs.replace(one, action="mask", places=["request"]) for one in mask]
+    return (*changed, *(GuardRule(name, {}, ["request"], "mask", name) for name in guards))
+
+
+class Redaction:
+    """Redacts the bodies and texts of one entry. The same text has the same placeholder in all."""
+
+    def __init__(self, rules: Sequence[GuardRule], known: Mapping[str, str]) -> None:
+        """`known` are texts that were masked already, by their placeholders."""
+        self._rules = rules
+        longest_first = sorted(known.items(), key=lambda one: -len(one[1]))
+        self._known = {text: placeholder for placeholder, text in longest_first if text}
+        self._masks = Masks()
+        for placeholder in known:
+            self._masks.reserve(placeholder)
+
+    def body(self, raw: bytes, content_type: str, cut: Sequence[str] = ()) -> bytes:
+        """Return a body to store. `cut` are those of its texts that broke off. Raises
+        Unredactable."""
+        if not raw:
+            return raw
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return msgspec.json.encode(
+                {"type": content_type, "bytes": len(raw), "sha256": sha256(raw).hexdigest()}
+            )
+        try:
+            value = _read_json(text)
+        except ValueError:
+            return self.text(text).encode()
+        except RecursionError:
+            raise Unredactable("it is nested too deeply") from None
+        self._masks.reserve(text)
+        return _write_json(self._redacted(value, cut))
+
+    def text(self, text: str) -> str:
+        """Return a text to store."""
+        self._masks.reserve(text)
+        redacted = self._redacted(text)
+        return redacted if isinstance(redacted, str) else text
+
+    def _redacted(self, value: Any, cut: Sequence[str] = ()) -> Any:
+        """Most bodies contain nothing to mask: all their texts are looked at together first."""
+        texts = list[str]()
+
+        def collect(text: str, broke_off: bool) -> str:
+            texts.append(text)
+            return text
+
+        try:
+            plain = _Walk(collect, cut).value("", value, {})
+            if not cut and not self._finds(_SEPARATOR.join(texts)):
+                return plain
+            return _Walk(self._check, cut).value("", value, {})
+        except RecursionError:
+            raise Unredactable("it is nested too deeply") from None
+
+    def _finds(self, text: str) -> bool:
+        if any(known in text for known in self._known):
+            return True
+        return bool(check(self._rules, "request", text, Masks()).masked)
+
+    def _check(self, text: str, broke_off: bool) -> str:
+        for known, placeholder in self._known.items():
+            text = text.replace(known, placeholder)
+        if broke_off:
+            # What waits for more text is not stored.
+            return Held(self._rules, "request", self._masks).feed(text).text
+        return check(self._rules, "request", text, self._masks).text
+
+
+class _Walk:
+    """One pass over a value."""
+
+    def __init__(self, check: _CheckText, cut: Sequence[str]) -> None:
+        self._check = check
+        self._cut = cut
+
+    def value(self, name: str, value: Any, around: Mapping[str, Any]) -> Any:
+        """Return the value of a member of `around`."""
+        if isinstance(value, str):
+            return self._string(name, value, around)
+        if isinstance(value, dict):
+            return {
+                self._name(inner): self.value(inner, item, value) for inner, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self.value(name, item, around) for item in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._number(value)
+        return value
+
+    def _name(self, name: str) -> str:
+        return name if name in _API_WORDS else self._text(name)
+
+    def _string(self, name: str, text: str, around: Mapping[str, Any]) -> str:
+        if name in _NAMING and text in _API_WORDS:
+            return text
+        media = media_of(name, text, around)
+        if media is None:
+            return self._text(text)
+        inside = text_of_media(media)
+        return media.reference() if inside is None else media.with_text(self._text(inside))
+
+    def _text(self, text: str) -> str:
+        broke_off = text in self._cut
+        if text.lstrip()[:1] in _OPENING:
+            text = self._json(text)
+        result = checked = self._check(text, broke_off)
+        # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
+        # hides what is next to it.
+        for _ in range(_QUOTED_MAX):
+            if "\\" not in checked:
+                break
+            unescaped = _ESCAPE.sub(_unescape, checked)
+            checked = self._check(unescaped, broke_off)
+            if checked != unescaped:
+                result = checked
+        return result
+
+    def _json(self, text: str) -> str:
+        """Return JSON inside a string. It stays as it is written if nothing in it changes."""
+        try:
+            value = _read_json(text)
+        except ValueError:
+            return text
+        changed = self.value("", value, {})
+        return text if changed == value else _write_json(changed).decode()
+
+    def _number(self, number: float) -> float | str:
+        if not _LONG_NUMBER <= abs(number) < float("inf"):
+            return number
+        text = str(abs(int(number)))
+        checked = self._check(text, False)
+        return number if checked == text else checked
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match[1]:
+        return chr(int(match[1], 16))
+    return _ESCAPED.get(match[2], match[2])
+
+
+def _read_json(text: str) -> Any:
+    """Return the value of a JSON text. Raises ValueError, RecursionError."""
+    try:
+        return msgspec.json.decode(text)
+    except ValueError:
+        # Numbers that are none, and halves of surrogate pairs.
+        return json.loads(text)
+
+
+def _write_json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except ValueError:
+        return json.dumps(value, separators=(",", ":")).encode()

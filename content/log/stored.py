@@ -1,0 +1,49 @@
+"""What is stored of a request and its answer: the stream as a whole answer, media by reference, and
+texts without what is redacted. What cannot be redacted with certainty is left out."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from content.log.folding import Folded
+from content.log.kept import Body, Kept
+from content.log.redaction import Redaction, Unredactable
+
+_JSON: Final = "application/json"
+# A stream of another type is sound or pictures.
+_TEXTS: Final = ("text", "application")
+
+
+def to_store(kept: Kept, fold: Callable[[bytes], Folded | None], redaction: Redaction) -> Kept:
+    """Return what is stored. `fold` reads the frames of a stream; None: they are no text."""
+    left_out: list[Body] = []
+    answer, content_type, broken, error = kept.answer, kept.content_type, False, kept.error
+    cut: tuple[str, ...] = ()
+    if kept.stream and content_type.partition("/")[0] in _TEXTS:
+        folded = fold(answer)
+        if folded is None:
+            answer = b""
+            left_out.append("answer")
+        else:
+            answer, content_type, broken = folded.answer, _JSON, folded.broken
+            error, cut = error or folded.error, folded.cut
+
+    def redacted(body: Body, raw: bytes, kind: str, cut: Sequence[str] = ()) -> bytes:
+        try:
+            return redaction.body(raw, kind, cut)
+        except Unredactable:
+            left_out.append(body)
+            return b""
+
+    request = redacted("request", kept.request, _JSON)
+    answer = redacted("answer", answer, content_type, cut)
+    return msgspec.structs.replace(
+        kept,
+        request=request,
+        answer=answer,
+        error=redaction.text(error),
+        broken=broken,
+        left_out=tuple(left_out),
+        failures=tuple(map(redaction.text, kept.failures)),
+    )
