@@ -19,6 +19,7 @@ from dialects.json.body import read_body
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.context.context import RequestContext
+from relay.database.database import Statement
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.errors import DatabaseFailed
 from relay.requests.outcome import Outcome
@@ -181,6 +182,15 @@ class AnswerCache:
 
     async def store(self, answer: StoredAnswer) -> None:
         """Store an answer in place of an older one, if there is room."""
+        try:
+            await self._states.run([await self.storing(answer)])
+        except DatabaseFailed as error:
+            log.warning(
+                "the answer of request %s is not cached: %s", id_text(self._request_id), error
+            )
+
+    async def storing(self, answer: StoredAnswer) -> Statement:
+        """Return the statement that stores an answer."""
         row = self._row(answer.digest)
         content = _encode(answer)
         sealed = await self._states.seal(content, self._place(row["id"]))
@@ -191,12 +201,7 @@ class AnswerCache:
             "entries_max": ENTRIES_MAX,
             "bytes_max": BYTES_MAX,
         }
-        try:
-            await self._states.run([(_PUT, row)])
-        except DatabaseFailed as error:
-            log.warning(
-                "the answer of request %s is not cached: %s", id_text(self._request_id), error
-            )
+        return _PUT, row
 
     def _row(self, digest: bytes) -> dict[str, Any]:
         return {
