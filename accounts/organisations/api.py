@@ -224,8 +224,7 @@ def read_team(actor: Actor, team: str) -> TeamOut:
 
 @router.patch("/teams/{team}", response=TeamOut, summary="Change a team")
 def change_team(actor: Actor, team: str, body: TeamChange) -> TeamOut:
-    """Renames, archives or restores a team, or changes the labels its requests must have, and
-    whether answers to them are cached."""
+    """Renames, archives or restores a team, or changes its required labels or its cache."""
     row = access.writable_team(actor, team)
     with transaction.atomic():
         if body.name is not None:
