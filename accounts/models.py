@@ -70,6 +70,18 @@ class Limited(models.Model):
         abstract = True
 
 
+class Caching(models.Model):
+    """Whether answers to requests are served again to identical ones
+    (accounts/limits/answer_cache.py): for how many seconds, at what share of the price. Of a key,
+    null means as its team has it; 0 seconds, not at all."""
+
+    cache_seconds = models.PositiveIntegerField(null=True, blank=True)
+    cache_price_percent = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        abstract = True
+
+
 def required_labels_field() -> "ArrayField[list[str], list[str]]":
     return ArrayField(
         models.CharField(max_length=20),
@@ -155,7 +167,7 @@ class Organisation(Limited):
         return self.name
 
 
-class Team(Limited):
+class Team(Limited, Caching):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="teams")
     name = models.CharField(max_length=120)
@@ -332,7 +344,7 @@ class KeyKind(models.TextChoices):
     PLAYGROUND = "playground"
 
 
-class Key(Limited):
+class Key(Limited, Caching):
     """An API key. Only a keyed digest of its text is stored; the text is shown once. The
     playground's key has no text (its digest is random): the signed-in session is used instead."""
 

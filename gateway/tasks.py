@@ -8,7 +8,7 @@ from gateway.catalogue import model_changes
 from gateway.channels.channel_tests import scheduled_tests
 from gateway.health import rests, traffic
 from gateway.media_tasks import media_tasks
-from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
+from gateway.models import AnswerPiece, CachedAnswer, IdempotentAnswer, KeptState
 from gateway.prices import previews
 from gateway.prices.upstream_prices import upstream_prices
 from gateway.provider_accounts.balances import balances
@@ -33,7 +33,7 @@ def drop_expired() -> int:
     rows. Several processes may run this concurrently."""
     dropped = 0
     with connection.cursor() as cursor:
-        for model in (KeptState, IdempotentAnswer, AnswerPiece):
+        for model in (KeptState, CachedAnswer, IdempotentAnswer, AnswerPiece):
             statement = sql.SQL(_DROP).format(sql.Identifier(model._meta.db_table))
             while True:
                 cursor.execute(statement, [_BATCH])

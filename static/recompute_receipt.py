@@ -12,6 +12,7 @@ From its meters, its price and what was held alone, every other figure is comput
     own              = with your own provider key: the sum of the lines and the rounding
     fee              = for that key: per request, or for each million tokens, at most what was held
     charge           = sum of the lines + rounding - above_hold - waived - own + fee
+                       (of a stored answer: its share of the charge of the request it answered)
     paid             = charge + what was corrected after the request had ended
 
 Exit status: 0 when every figure is equal, 1 when one differs (each is named), 2 when the file is
@@ -163,9 +164,11 @@ def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
     own = fee = Fraction(0)
     if own_key and price is not None and receipt["basis"] not in UNCHARGED:
         own, fee = total, min(fee_of(receipt["meters"], own_key), held)
+    if cached := receipt.get("cached"):
+        total = half_even(Fraction(cached["charge"]) * cached["price_percent"] / 100)
     above = max(total - waived - own - held, Fraction(0))
     result: dict[str, Any] = {
-        "rounding": total - exact,
+        "rounding": Fraction(0) if cached else total - exact,
         "above_hold": above,
         "waived": waived,
         "own": own,

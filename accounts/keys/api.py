@@ -11,6 +11,7 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
 from accounts.keys import keys, limited_subjects, service_accounts
+from accounts.limits.answer_cache import SECONDS_MAX
 from accounts.limits.rules import LIMIT_MAX
 from accounts.members.access import find_role, role_name
 from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount
@@ -27,12 +28,14 @@ from lib.refusal import Refused
 router = Router(tags=["Keys"])
 
 Count = Annotated[int, Field(ge=1, le=LIMIT_MAX, strict=True)]
+CacheSeconds = Annotated[int, Field(ge=0, le=SECONDS_MAX, strict=True)]
+Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 Label = Literal["project", "customer", "tags"]
 _NEVER_NULL: Final = (
     *("name", "models", "disabled", "endpoints", "networks", "tags", "required_labels"),
-    *("log_content", "zero_retention", "data_regions"),
+    *("log_content", "zero_retention", "data_regions", "cache_price_percent"),
 )  # fmt: skip
 
 
@@ -77,6 +80,14 @@ class KeyIn(RequestBody):
     )
     data_regions: list[Word] = Field(
         default_factory=list, description="Only use providers in these regions. Empty: any."
+    )
+    cache_seconds: CacheSeconds | None = Field(
+        None,
+        description="How long an answer is served again to identical requests: 0 (never), or 60 to "
+        "604,800. Null: as the team has it.",
+    )
+    cache_price_percent: Percent = Field(
+        0, description="What such an answer is charged, as a share of the first request's charge."
     )
 
 
@@ -125,6 +136,8 @@ class KeyChange(RequestBody):
     log_content: bool | None = None
     zero_retention: bool | None = None
     data_regions: list[Word] | None = None
+    cache_seconds: CacheSeconds | None = None
+    cache_price_percent: Percent | None = None
 
 
 class KeyRotation(RequestBody):
@@ -188,6 +201,8 @@ class KeyOut(Schema):
     log_content: bool
     zero_retention: bool
     data_regions: list[str]
+    cache_seconds: int | None
+    cache_price_percent: int
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
     )

@@ -47,7 +47,7 @@ GRACE_HOURS_MAX: Final = 168
 
 LIMITS = (
     *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
-    *("zero_retention", "data_regions"),
+    *("zero_retention", "data_regions", "cache_seconds", "cache_price_percent"),
 )
 """The restrictions of a key besides its models and its end; see `accounts.models.Key`."""
 

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.rules import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.names.labels import split_labels
 from lib.forms.picker import PickSelectMultiple, split_words
@@ -71,6 +72,40 @@ def data_regions_field() -> forms.CharField:
     )
 
 
+class CachingForm(forms.Form):
+    """Whether answers are served again to identical requests. No seconds: as the team has it."""
+
+    cache_seconds = WholeNumberField(
+        label=gettext_lazy("Serve answers from cache for (seconds)"),
+        required=False,
+        min_value=0,
+        max_value=SECONDS_MAX,
+        help_text=gettext_lazy(
+            "Identical requests get the same answer again, for 60 to 604,800 seconds. 0 turns it "
+            "off; of a key, empty means as its team has it."
+        ),
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    cache_price_percent = WholeNumberField(
+        label=gettext_lazy("Price of a cached answer (%)"),
+        required=False,
+        min_value=0,
+        max_value=100,
+        help_text=gettext_lazy("Of what the first request was charged. 0 is free."),
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+
+    def clean_cache_seconds(self) -> int | None:
+        seconds: int | None = self.cleaned_data["cache_seconds"]
+        if seconds is not None and 0 < seconds < SECONDS_MIN:
+            text = gettext("Enter 0, or at least %(n)s.") % {"n": SECONDS_MIN}
+            raise forms.ValidationError(text)
+        return seconds
+
+    def clean_cache_price_percent(self) -> int:
+        return self.cleaned_data["cache_price_percent"] or 0
+
+
 class CountsForm(forms.Form):
     """Limits per minute and on concurrent requests. An empty field means no limit."""
 
@@ -84,7 +119,7 @@ class CountsForm(forms.Form):
     )
 
 
-class LimitsForm(CountsForm):
+class LimitsForm(CachingForm, CountsForm):
     """Restrictions of a key. Every field may be empty."""
 
     endpoints = forms.MultipleChoiceField(

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from typing import Final
 
+from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.data_policy import REGION_MAX, is_region
 from accounts.names.labels import LABEL_LENGTH, LABELS, is_label
 from lib.extensions.installed import extend
@@ -74,6 +75,13 @@ def check_limits(limits: Mapping[str, object]) -> None:
             continue
         if type(count) is not int or not 1 <= count <= LIMIT_MAX:
             raise LimitInvalid(name, f"expected a whole number from 1 to {LIMIT_MAX}")
+    seconds = limits.get("cache_seconds") or 0
+    if type(seconds) is not int or not (seconds == 0 or SECONDS_MIN <= seconds <= SECONDS_MAX):
+        what = f"expected 0, or a whole number from {SECONDS_MIN} to {SECONDS_MAX}"
+        raise LimitInvalid("cache_seconds", what)
+    percent = limits.get("cache_price_percent") or 0
+    if type(percent) is not int or not 0 <= percent <= 100:
+        raise LimitInvalid("cache_price_percent", "expected a whole number from 0 to 100")
     for name in _list_values(limits, "endpoints"):
         if name not in ENDPOINTS:
             what = f"expected names of endpoints, which are {', '.join(ENDPOINTS)}; found {name!r}"

@@ -10,6 +10,8 @@ from pydantic import Field
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.keys import keys
+from accounts.limits.answer_cache import SECONDS_MAX
 from accounts.limits.data_policy import (
     CLIENT_ADDRESS_DAYS_MAX,
     REGION_MAX,
@@ -26,6 +28,8 @@ from lib.numbers.whole_numbers import Whole
 router = Router(tags=["Organisation"])
 
 Label = Literal["project", "customer", "tags"]
+CacheSeconds = Annotated[int, Field(ge=0, le=SECONDS_MAX, strict=True)]
+Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Region = Annotated[str, Field(max_length=REGION_MAX, pattern=REGION_PATTERN)]
 
 
@@ -95,12 +99,23 @@ class TeamChange(RequestBody):
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
     required_labels: list[Label] | None = None
     archived: bool | None = Field(None, description="Keys of an archived team do not work.")
+    cache_seconds: CacheSeconds | None = Field(
+        None,
+        description="How long an answer is served again to identical requests of the team's keys: "
+        "60 to 604,800; 0 or null: never.",
+    )
+    cache_price_percent: Percent | None = Field(
+        None,
+        description="What such an answer is charged, as a share of the first request's charge.",
+    )
 
 
 class TeamOut(Schema):
     slug: str
     name: str
     required_labels: list[str]
+    cache_seconds: int | None
+    cache_price_percent: int
     created_at: dt.datetime
     archived: bool
     archived_at: dt.datetime | None
@@ -209,7 +224,7 @@ def read_team(actor: Actor, team: str) -> TeamOut:
 
 @router.patch("/teams/{team}", response=TeamOut, summary="Change a team")
 def change_team(actor: Actor, team: str, body: TeamChange) -> TeamOut:
-    """Renames, archives or restores a team, or changes the labels its requests must have."""
+    """Renames, archives or restores a team, or changes its required labels or its cache."""
     row = access.writable_team(actor, team)
     with transaction.atomic():
         if body.name is not None:
@@ -219,6 +234,10 @@ def change_team(actor: Actor, team: str, body: TeamChange) -> TeamOut:
         if body.archived is not None:
             write = teams.archive_team if body.archived else teams.restore_team
             write(row, actor=actor)
+        cache = body.dict(exclude_unset=True, include={"cache_seconds", "cache_price_percent"})
+        if cache.get("cache_price_percent", 0) is None:
+            del cache["cache_price_percent"]
+        keys.change_limits(actor, row, **cache)
     row.refresh_from_db()
     return _team(row)
 

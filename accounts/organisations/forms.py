@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from accounts.access import access
 from accounts.limits.data_policy import CLIENT_ADDRESS_DAYS_MAX
 from accounts.limits.forms import (
+    CachingForm,
     data_regions_field,
     required_labels_field,
     zero_retention_field,
@@ -21,9 +22,10 @@ from lib.forms.picker import split_words
 from lib.numbers.whole_numbers import WholeNumberField
 
 
-class TeamForm(NameForm):
+class TeamForm(CachingForm, NameForm):
     """A team, as its admins change it."""
 
+    field_order = ("name",)
     required_labels = required_labels_field()
 
 

@@ -16,6 +16,7 @@ from accounts.access import access, actors
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page
+from accounts.keys import keys
 from accounts.models import Organisation, Project, Role, Team
 from accounts.organisations import organisations, projects, teams
 from accounts.organisations.forms import OrganisationForm, ProjectForm, TeamForm
@@ -114,7 +115,7 @@ def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 team = teams.create_team(
                     actors.organisation_of(actor), form.cleaned_data["name"], actor=actor
                 )
-                _set_labels(actor, team, form)
+                _set_rules(actor, team, form)
         except Refused as refused:
             refused.add_to(form)
         else:
@@ -126,13 +127,14 @@ def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
     row = access.writable_team(actor, team)
-    initial = {"name": row.name, "required_labels": row.required_labels}
+    names = ("name", "required_labels", "cache_seconds", "cache_price_percent")
+    initial = {name: getattr(row, name) for name in names}
     form = TeamForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
                 teams.rename_team(row, form.cleaned_data["name"], actor=actor)
-                _set_labels(actor, row, form)
+                _set_rules(actor, row, form)
         except Refused as refused:
             refused.add_to(form)
         else:
@@ -141,8 +143,11 @@ def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
     return _dialog(request, actor, form, _edit_title(row), gettext("Save"))
 
 
-def _set_labels(actor: Actor, team: Team, form: TeamForm) -> None:
-    organisations.require_labels(team, form.cleaned_data["required_labels"], actor=actor)
+def _set_rules(actor: Actor, team: Team, form: TeamForm) -> None:
+    data = form.cleaned_data
+    organisations.require_labels(team, data["required_labels"], actor=actor)
+    cache = {name: data[name] for name in ("cache_seconds", "cache_price_percent")}
+    keys.change_limits(actor, team, **cache)
 
 
 @organisation_page("teams.write")

@@ -17,6 +17,7 @@ from config.apply import file_format
 from config.apply.difference import Item, Value, instant_text, rates_as_written
 from config.apply.item_fields import (
     BUDGET_TERMS,
+    CACHING,
     ENTRY_FIELDS,
     KEY_LIMITS,
     LIMITS,
@@ -327,7 +328,7 @@ def unless_default(
 
 
 def team_document(name: str, fields: Mapping[str, Value]) -> Document:
-    names = ("plan", "required_labels", "archived")
+    names = ("plan", "required_labels", "archived", *CACHING)
     return {
         "name": name,
         **_slug(name, fields["slug"]),

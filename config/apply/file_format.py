@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from accounts.limits.answer_cache import SECONDS_MAX
 from accounts.limits.data_policy import (
     REGION_MAX,
     REGION_PATTERN,
@@ -356,7 +357,12 @@ class WithBudgets(WithRateLimits):
     budgets: list[Budget] = []
 
 
-class Key(WithBudgets):
+class WithCaching(Part):
+    cache_seconds: Annotated[int, Field(ge=0, le=SECONDS_MAX)] | None = None
+    cache_price_percent: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class Key(WithBudgets, WithCaching):
     name: Name
     secret: Secret = KEEP
     models: list[ModelName] = []
@@ -387,7 +393,7 @@ class ServiceAccount(Part):
     disabled: bool = False
 
 
-class Team(WithBudgets):
+class Team(WithBudgets, WithCaching):
     name: Name
     slug: Slug | Literal[""] = ""
     plan: Name | Literal[""] = ""

@@ -11,7 +11,11 @@ from config.apply.difference import Value
 LIMITS: Final = ("rpm", "tpm", "parallel")
 BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
 DATA_POLICY: Final = ("zero_retention", "data_regions")
-KEY_LIMITS: Final = ("endpoints", "ips", "tags", "required_labels", "log_content", *DATA_POLICY)
+CACHING: Final = ("cache_seconds", "cache_price_percent")
+KEY_LIMITS: Final = (
+    *("endpoints", "ips", "tags", "required_labels", "log_content"),
+    *(*DATA_POLICY, *CACHING),
+)
 KEY_FIELDS: Final = {
     "models": "model_patterns",
     "expires_at": "expires_at",
@@ -24,7 +28,7 @@ ORGANISATION_STATES: Final = (
     *DATA_POLICY,
     *("required_labels", "second_factor_roles", "suspended", "archived"),
 )
-TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
+TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS, *CACHING)
 MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)
 OFFER_AMOUNTS: Final = ("fee_per_request", "fee_per_million_tokens")
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")

@@ -43,6 +43,7 @@ from billing.trials import trials
 from config.apply.difference import Id, Item, Secret, Value
 from config.apply.item_fields import (
     BUDGET_TERMS,
+    CACHING,
     DATA_POLICY,
     KEY_FIELDS,
     LIMITS,
@@ -334,7 +335,7 @@ def _teams() -> Iterator[Item]:
             "slug": team.slug,
             "plan": plans.get(team.id, ""),
             "archived": team.archived_at is not None,
-            **fields_of(team, ("required_labels", *LIMITS)),
+            **fields_of(team, ("required_labels", *LIMITS, *CACHING)),
         }
         yield Item(Id("team", (team.organisation.slug, team.name)), fields, lasting=True)
 

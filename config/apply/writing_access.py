@@ -29,7 +29,7 @@ from accounts.organisations import organisations, projects, teams
 from accounts.single_sign_on import single_sign_on
 from billing.price_plans import price_plans
 from config.apply.difference import Change, Kind, Secret, Value
-from config.apply.item_fields import LIMITS
+from config.apply.item_fields import CACHING, LIMITS
 from lib.ids import id_text
 from playground.models import PayerRule
 from playground.payers.payer_rules import change_rules
@@ -41,7 +41,8 @@ class ChangeRefused(ValueError):
 
 def counts_of(change: Change) -> dict[str, int | None]:
     """Return a change's limits for an organisation, a team or a member."""
-    return {name: cast(int | None, change.after[name]) for name in LIMITS if name in change.after}
+    names = [name for name in (*LIMITS, *CACHING) if name in change.after]
+    return {name: cast(int | None, change.after[name]) for name in names}
 
 
 def write_person(change: Change) -> None:

@@ -103,6 +103,7 @@ class BudgetForm(TermsForm):
 
 _AS_STORED: Final = (
     "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
+    "cache_seconds", "cache_price_percent",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from gateway.models.announcements import (
 )
 from gateway.models.answers import (
     AnswerPiece,
+    CachedAnswer,
     IdempotentAnswer,
     KeptState,
 )

@@ -1,6 +1,7 @@
 """Answers that are kept for later requests."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from lib.database.sealed_field import SealedField
 
@@ -25,6 +26,32 @@ class KeptState(models.Model):
     id = models.UUIDField()
     user_id = models.BigIntegerField(null=True)
     sealed = SealedField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class CachedAnswer(models.Model):
+    """An answer that is served again to identical requests (relay/answers/answer_cache.py).
+
+    `id` is derived from the request and from the key or team that shares the answer, which are
+    stored nowhere else. `user_id` is whose request it answered; `size` counts bytes.
+    """
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True, db_index=True)
+    size = models.IntegerField()
+    sealed = SealedField()
+    stored_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

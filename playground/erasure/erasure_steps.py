@@ -371,6 +371,9 @@ _CONTENT: Final = (
     DELETE FROM gateway_keptstate
     WHERE user_id = %(user)s AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)""",
     """
+    DELETE FROM gateway_cachedanswer
+    WHERE user_id = %(user)s AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)""",
+    """
     DELETE FROM gateway_answerpiece p USING usage_attempt a
     WHERE a.user_id = %(user)s AND a.request_id = p.request_id
       AND a.organisation_id = p.organisation_id

@@ -99,7 +99,16 @@ SENT: Final[tuple[Field, ...]] = (
         "true, false",
         _(
             "false: the content log does not keep this request, unless a rule of the organisation "
-            "forbids to leave requests out. Stored answers follow the member store of the body."
+            "forbids to leave requests out, and the cache stores no answer to it. Stored answers "
+            "follow the member store of the body."
+        ),
+    ),
+    Field(
+        "cache-control",
+        "no-cache, no-store, max-age=60",
+        _(
+            "Leaves the cache of answers out (RFC 9111): no-cache gets a new answer, which is "
+            "stored; no-store gets a new one, which is not; max-age gets none that is older."
         ),
     ),
 )
@@ -169,6 +178,21 @@ ANSWERED: Final[tuple[Field, ...]] = (
             "Whether the organisation keeps the texts of this request and its answer. Absent if "
             "no rule of its content log applies, and from error answers."
         ),
+    ),
+    Field(
+        "cache-status",
+        "weir; hit; ttl=540",
+        _(
+            "Whether a stored answer was served (RFC 9211): hit, with the seconds for which it "
+            "will be served yet; or fwd=miss, fwd=request (the request left the cache out) or "
+            "fwd=bypass (answers to such requests are not stored). Absent if the key has no rule "
+            "of the cache."
+        ),
+    ),
+    Field(
+        "age",
+        _("seconds"),
+        _("How long ago the served answer was stored. Absent from all other answers."),
     ),
     Field(
         "deprecation",

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.keys.sql import holder_is_active
+from accounts.limits.answer_cache import CacheRule
 from accounts.limits.data_policy import (
     NO_POLICY,
     RETENTION_HOURS,
@@ -76,7 +77,8 @@ class Principal:
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
-    `guard_rules` are those of all policies that apply to it. `payer` is its organisation and its
+    `guard_rules` are those of all policies that apply to it. `cache` is the rule by which answers
+    are served again, None without one. `payer` is its organisation and its
     key, by the numbers of their ids: a UUID's hash is computed in Python each time.
     """
 
@@ -111,6 +113,7 @@ class Principal:
     multipliers: tuple[Multiplier, ...] = ()
     log_rules: tuple[Rule, ...] = ()
     guard_rules: tuple[GuardRule, ...] = ()
+    cache: CacheRule | None = None
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -394,6 +397,7 @@ class _KeyPolicy(msgspec.Struct):
     multipliers: list[Multiplier] = []
     log_rules: list[Rule] = []
     guard_rules: list[GuardRule] = []
+    cache: CacheRule | None = None
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -434,6 +438,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         multipliers=tuple(decoded.multipliers),
         log_rules=tuple(decoded.log_rules),
         guard_rules=tuple(decoded.guard_rules),
+        cache=decoded.cache,
     )
 
 
@@ -515,6 +520,12 @@ _COLUMNS = f"""
                                      WHERE own.team_id = key.team_id)
                ), '[]'::jsonb),
                'guard_rules', {RULES_OF_KEY},
+               'cache', CASE
+                   WHEN key.cache_seconds > 0 THEN json_build_array(
+                       key.id, key.cache_seconds, key.cache_price_percent)
+                   WHEN key.cache_seconds IS NULL AND team.cache_seconds > 0 THEN json_build_array(
+                       team.id, team.cache_seconds, team.cache_price_percent)
+               END,
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,

@@ -30,7 +30,8 @@ ALLOW_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 EXPOSE_HEADERS: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
-    b"x-weir-dropped-params, x-weir-fallback, x-weir-content-log, deprecation, sunset, "
+    b"x-weir-dropped-params, x-weir-fallback, x-weir-content-log, cache-status, age, "
+    b"deprecation, sunset, "
     b"retry-after, retry-after-ms, idempotent-replayed, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",

@@ -10,6 +10,7 @@ from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
+from relay.attempts.cached_run import CachedRun
 from relay.attempts.run import Run
 from relay.content_log.recorded_answer import RecordedAnswer
 from relay.context.context import RequestContext
@@ -68,7 +69,15 @@ async def generate(
         if invocation.operation in BACKGROUND_KINDS and (body := background_body(raw)) is not None:
             await answer_in_background(request, context, body, headers.idempotency_key)
             return
-        run = Prompts(context) if invocation.operation == "completions" else Run(context)
+        rule, cached = request.principal.cache, None
+        run: Run | Prompts
+        if invocation.operation == "completions":
+            run = Prompts(context)
+        elif rule is None:
+            run = Run(context)
+        else:
+            path, stores = request.scope["path"], headers.stores
+            run = cached = CachedRun(context, rule, path, raw, stores=stores)
         recorded: RecordedAnswer | None = None
         outcome: Outcome | None
         if request.principal.log_rules:
@@ -83,6 +92,8 @@ async def generate(
             outcome = await _answer_once(request, context, run, raw, idempotent)
         if recorded is not None and outcome is not None:
             recorded.end(outcome)
+        if cached is not None and outcome is not None:
+            await cached.store(outcome)
     finally:
         if form is not None:
             form.close()

@@ -133,6 +133,36 @@ class HoldPlacer:
             size = smaller
         self._refuse(verdict, size, own)
 
+    async def place_cached(self, charge_nano: int) -> PlacedHold:
+        """Place the hold of a request that a stored answer serves: its charge. It takes a request
+        of the limits per minute, and no tokens. Raises RequestFault, DatabaseFailed."""
+        context, size = self._context, Size(charge_nano, None)
+        for _ in range(_ADMISSION_TRIES):
+            guarded = self._make_guard(size, None, NOTHING_TAKEN, None)
+            if guarded is not None:
+                guarded = guarded._replace(tokens=0)
+            opened = self._make_cached_row(size)
+            ttl_s, guards = context.parts.config.hold_margin_s, self._principal.guards
+            request = AdmissionRequest(opened, ttl_s, None, guards, guarded)
+            verdict: Verdict = await context.parts.ledger.admit(request)
+            if verdict.word == "admitted":
+                return self._make_hold(
+                    opened,
+                    size,
+                    verdict,
+                    price=None,
+                    cost=None,
+                    channel=None,
+                    taken=NOTHING_TAKEN,
+                    own=None,
+                )
+            if verdict.word != "stale":
+                break
+            self._principal = await context.parts.renew(self._principal)
+        self._find_smaller(verdict, 0)
+        url, session = context.parts.config.public_url, context.session
+        raise UsedUp(verdict.details, charge_nano, verdict.available_nano, url, session)
+
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """Return a smaller hold that the balance covers. Raises RequestFault if the refusal is not
         for lack of money."""
@@ -163,12 +193,12 @@ class HoldPlacer:
         *,
         price: Price | None,
         cost: Price | None,
-        channel: Channel,
+        channel: Channel | None,
         taken: Taken,
         own: OwnKeyHold | None,
     ) -> PlacedHold:
         principal, details = self._principal, verdict.details
-        limited = principal.limited or channel.limits is not None
+        limited = principal.limited or (channel is not None and channel.limits is not None)
         return PlacedHold(
             attempt_id=opened.id,
             size=size,
@@ -246,6 +276,20 @@ class HoldPlacer:
             own_fee=None if own is None else own.fee.stored(),
             prompt=None if prompt is None else prompt.name,
             prompt_version=None if prompt is None else prompt.version,
+        )
+
+    def _make_cached_row(self, size: Size) -> AttemptOpened:
+        """Return the row of a request that a stored answer serves. It names no channel."""
+        first = Chosen(self._routed.planned[0], "only", 0, ())
+        return msgspec.structs.replace(
+            self._make_row(first, 1, size, None, None, None),
+            channel_id=None,
+            channel_name="",
+            upstream_model="",
+            input_estimate=0,
+            why="",
+            channel_key="",
+            channel_key_id=None,
         )
 
     def _make_guard(

@@ -52,7 +52,7 @@ class State(NamedTuple):
 
 def state_id(kind: str, owner: UUID, name: str) -> UUID:
     """Return the id of a state's row. `owner` is the API key, so no key finds the states of another
-    (P12)."""
+    (P12), or what shares the state: a team."""
     digest = sha256(f"{kind}|{owner}|{name}".encode(errors="surrogatepass")).digest()
     return UUID(bytes=digest[:16])
 

@@ -252,7 +252,7 @@ class _Spans:
         # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
         # The channel of the last attempt: only the first response of a realtime connection has one.
-        self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
+        self._servers: dict[UUID | None, Mapping[str, AttributeValue]] = {}
 
     def begin_attempt(self, attempt: AttemptOpened) -> None:
         """Begin the span of an attempt, after its hold is placed."""

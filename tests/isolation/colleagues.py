@@ -177,6 +177,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "usage.ReportReceiver": _WITH_ITS_OBJECT,
     "gateway.Announcement": _OF_THE_INSTALLATION,
     "gateway.AnnouncementDismissal": "it has no text",
+    "gateway.CachedAnswer": _UNREAD,
     "gateway.KeptState": _UNREAD,
     "gateway.ModelProposal": _OF_THE_INSTALLATION,
     "gateway.CatalogueUpdate": _OF_THE_INSTALLATION,

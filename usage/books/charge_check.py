@@ -10,6 +10,7 @@ from django.db import connection
 
 from accounts.models import Organisation
 from billing.models import PriceVersion as StoredVersion
+from billing.prices.cached_answers import cached_charge_of
 from billing.prices.meters import MeterUnknown
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import (
@@ -105,6 +106,9 @@ def wrong_charges_after(
 
 def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge | None:
     meters: Mapping[str, int] = _decode(record.meters)
+    if (cached := cached_charge_of(_decode(record.pricing))) is not None:
+        charged = min(cached.nano, record.hold_nano)
+        return _compare_figures(record.id, "charged", charged, record.charge_nano)
     if record.basis in UNCHARGED or record.price_version_id is None:
         return _compare_figures(record.id, "charged", 0, record.charge_nano)
     if record.own_fee is not None:

@@ -77,6 +77,7 @@ def effective_settings(
         *_labels(levels),
         *_models(organisation, team, member, key),
         *_content(organisation, key),
+        *_cache(team, key),
         *_content_log(organisation, team, key),
         *_data(organisation, key),
         *_charge_rule(organisation),
@@ -160,6 +161,19 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
         return
     hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
     yield Setting(title, gettext("Organisation"), hours)
+
+
+def _cache(team: Team | None, key: Key | None) -> Iterator[Setting]:
+    title = gettext("Answers served from cache")
+    row: Key | Team | None = team if key is None or key.cache_seconds is None else key
+    if row is None or not row.cache_seconds:
+        yield Setting(title, "", gettext("No"))
+        return
+    level = gettext("API key") if isinstance(row, Key) else gettext("Team")
+    words = gettext("For %(n)s seconds, at %(percent)s %% of the price")
+    yield Setting(
+        title, level, words % {"n": row.cache_seconds, "percent": row.cache_price_percent}
+    )
 
 
 def _content_log(

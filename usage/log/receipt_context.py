@@ -79,6 +79,8 @@ def _receipt_places(detail: receipts.RequestDetail) -> int:
         amounts += [line.amount for line in receipt.lines]
         amounts += [receipt.rounding, receipt.above_hold, receipt.waived, receipt.own, receipt.fee]
         amounts.append(format_usd(receipt.charge_nano))
+        if receipt.cached is not None:
+            amounts.append(format_usd(receipt.cached.charge_nano))
     amounts += [format_usd(nano) for _, nano in _paid_by(detail)]
     return exact_places(amounts)
 
@@ -105,6 +107,11 @@ def _receipt(
         "own": receipt.own and _usd(f"-{receipt.own}", places),
         "fee": receipt.fee and _usd(receipt.fee, places),
         "charge": _usd(format_usd(receipt.charge_nano), places),
+        "cached": receipt.cached
+        and {
+            **receipt.cached._asdict(),
+            "of": _usd(format_usd(receipt.cached.charge_nano), places),
+        },
     }
 
 

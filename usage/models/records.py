@@ -29,7 +29,7 @@ class Attempt(models.Model):
     key_id = models.UUIDField()
     user_id = models.BigIntegerField(null=True)
     model = models.CharField(max_length=200)
-    channel_id = models.UUIDField()
+    channel_id = models.UUIDField(null=True, help_text="Null if a stored answer was served.")
     channel_name = models.CharField(max_length=120)
     upstream_model = models.CharField(max_length=200)
     dialect = models.CharField(max_length=12)

@@ -282,6 +282,14 @@ class CorrectionOut(Schema):
     amount: str = Field(description="Negative: refunded.")
 
 
+class CachedChargeOut(Schema):
+    """How the charge for a stored answer follows from that of the request that it answered."""
+
+    request: str = Field(description="The id of that request.")
+    charge: str = Field(description="Its charge when it ended.")
+    price_percent: int = Field(description="The share that is charged.")
+
+
 class OwnKeyFeeOut(Schema):
     """The fee for a request with an own provider key, in USD."""
 
@@ -327,8 +335,13 @@ class ReceiptOut(Schema):
     )
     own: str = Field(description="Paid to your provider, with your own key; not charged here.")
     fee: str = Field(description="The fee for your own key, at most what was reserved.")
+    cached: CachedChargeOut | None = Field(
+        description="The request whose stored answer was served, and the share of its charge; "
+        "null: a model answered."
+    )
     charge: str = Field(
-        description="The lines and the rounding, minus what was not charged, plus the fee."
+        description="The lines and the rounding, minus what was not charged, plus the fee; of a "
+        "stored answer, its share of `cached.charge`."
     )
     paid_by: PayersOut | None = Field(
         description="null: not counted yet, which happens every minute."

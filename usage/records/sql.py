@@ -49,7 +49,8 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     key_id: KeyId
     user_id: UserId | None
     model: ModelName
-    channel_id: ChannelId
+    # None if a stored answer was served.
+    channel_id: ChannelId | None
     channel_name: ChannelName
     upstream_model: UpstreamModelName
     dialect: str

@@ -20,6 +20,7 @@ from accounts.models import Key
 from billing.credits import promo
 from billing.credits.promo_rules import Payers
 from billing.currency.money import format_multiplier, format_scaled, format_usd, round_half_even
+from billing.prices.cached_answers import CachedCharge, cached_charge_of
 from billing.prices.meters import MeterUnknown, Scale, find_meter, format_rate
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
@@ -137,6 +138,8 @@ class Receipt:
     problem: str = ""
     own: str = ""
     fee: str = ""
+    # How the charge follows from that of another request, whose stored answer was served.
+    cached: CachedCharge | None = None
 
 
 class Recomputed(NamedTuple):
@@ -291,7 +294,7 @@ def hide_channel_names(detail: RequestDetail) -> RequestDetail:
     letters: dict[UUID | None, str] = {}
     attempts = []
     for attempt in detail.attempts:
-        if attempt.n:
+        if attempt.channel_id is not None:
             letters.setdefault(attempt.channel_id, chr(ord("A") + len(letters)))
         name = letters.get(attempt.channel_id, "")
         attempts.append(
@@ -304,6 +307,9 @@ def hide_channel_names(detail: RequestDetail) -> RequestDetail:
 def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
     """Return the receipt of an ended request, from its stored meters and its price version."""
     empty = Receipt((), "", "", "", 0, row.charge_nano)
+    if (cached := cached_charge_of(row.pricing)) is not None:
+        computed_nano = min(cached.nano, row.hold_nano)
+        return replace(empty, computed_nano=computed_nano, cached=cached)
     if in_force is None or not row.meters:
         return empty
     try:
@@ -409,6 +415,7 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "own_key": _own_key_document(row),
         "own": stored_receipt.own or "0",
         "fee": stored_receipt.fee or "0",
+        "cached": _cached_document(stored_receipt.cached),
         "charge": format_usd(stored_receipt.charge_nano),
         "paid_by": None
         if detail.payers is None
@@ -428,6 +435,17 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "paid": format_usd(detail.paid_nano),
         "own_correction": format_usd(detail.own_change_nano),
         "problem": stored_receipt.problem,
+    }
+
+
+def _cached_document(cached: CachedCharge | None) -> dict[str, Any] | None:
+    """The request whose stored answer was served, and the share of its charge; None for others."""
+    if cached is None:
+        return None
+    return {
+        "request": cached.request,
+        "charge": format_usd(cached.charge_nano),
+        "price_percent": cached.price_percent,
     }
 
 

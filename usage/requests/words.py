@@ -56,6 +56,7 @@ def source_name(source: str, app: str) -> str:
 
 BASES: Final[Mapping[str, Promise]] = {
     "measured": pgettext_lazy("basis", "measured"),
+    "cached": pgettext_lazy("basis", "served from cache"),
     "drained": pgettext_lazy("basis", "measured after disconnect"),
     "estimated": pgettext_lazy("basis", "estimated"),
     "absorbed": pgettext_lazy("basis", "not charged, covered by the operator"),
@@ -67,6 +68,9 @@ BASES: Final[Mapping[str, Promise]] = {
 # How a request was charged, in one sentence each.
 CHARGED_BY: Final[Mapping[str, Promise]] = {
     "measured": _("Based on the usage that the provider reported."),
+    "cached": _(
+        "An earlier answer to the identical request was served, at the cache's share of its charge."
+    ),
     "drained": _(
         "The client disconnected, or its key was revoked or expired. The answer was read to the "
         "end and charged by its usage."

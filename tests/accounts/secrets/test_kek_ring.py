@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.limits.answer_cache import CacheRule
 from accounts.mail_server import current_server, mail_server
 from accounts.models import SecretCheck, SingleSignOn
 from accounts.second_factor import second_factor
@@ -47,6 +48,7 @@ from notify.deliveries.deliveries import HookCall, call_hook, open_hook
 from notify.endpoints.endpoints import create_endpoint, rotate_secret, secrets_in_force
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
+from relay.answers import answer_cache
 from relay.answers import idempotency as relay_idempotency
 from relay.downstream.downstream import Head
 from relay.media_tasks import media_tasks
@@ -57,6 +59,9 @@ from tests.support.cast import Cast
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 OLD_ID, NEW_ID = Vault(OLD).current.id, Vault(NEW).current.id
 CONTENT: Final = bytes(range(256)) * 300
+CACHED: Final = answer_cache.StoredAnswer(
+    b"d", "r", 0, "stop", "text/plain", False, (), (), CONTENT
+)
 TASK_CONTENT: Final = ("request", "result", "hook")
 HOOK: Final = HookCall("https://h.example/x", "whsec_x", "key", "{}")
 CHANNEL: Final = ChannelFields(provider="openai", base_url="", keys=["sk-1"], models={"m": ""})
@@ -83,7 +88,7 @@ class ProtocolState:
 
     def __init__(self, people: Cast) -> None:
         self._principal: Any = SimpleNamespace(
-            organisation_id=people.acme.id, key_id=new_id(), retention_hours=24
+            organisation_id=people.acme.id, key_id=new_id(), retention_hours=24, user_id=None
         )
         self._request_id, state_id = new_id(), new_id()
         self._state = {"organisation": people.acme.id, "id": state_id, "hours": 1}
@@ -92,11 +97,12 @@ class ProtocolState:
     def write(self) -> None:
         states = state_store.StateStore(cast(Any, None), Vault(OLD))
         answer = self._answer(states)
+        cached = asyncio.run(self._cache(states).storing(CACHED))
         sealed = states._seal(CONTENT, self._state_place)
         head = asyncio.run(answer.head(Head("text/plain", 1, None, None), stream=False))
         pieces = asyncio.run(answer.pieces(CONTENT, 0))
         kept = (state_store._PUT, {**self._state, "user": "", "sealed": sealed})
-        for statement in (kept, (relay_idempotency._CLAIM, answer.row), head, *pieces):
+        for statement in (kept, cached, (relay_idempotency._CLAIM, answer.row), head, *pieces):
             with connection.cursor() as cursor:
                 cursor.execute(*cast(Any, statement))
 
@@ -105,6 +111,9 @@ class ProtocolState:
         states = state_store.StateStore(cast(Any, None), Vault(keks))
         answer = self._answer(states)
         assert states._open(self._stored("gateway_keptstate", "sealed"), self._state_place)
+        cache = self._cache(states)
+        place = cache._place(cache._row(CACHED.digest)["id"])
+        assert states._open(self._stored("gateway_cachedanswer", "sealed"), place)
         head = self._stored("gateway_idempotentanswer", "head")
         assert states._open(head, answer._head_place(self._request_id))
         piece = self._stored("gateway_answerpiece", "sealed")
@@ -115,6 +124,11 @@ class ProtocolState:
             cursor.execute(f"SELECT {column} FROM {table}")
             ((sealed,),) = cursor.fetchall()
         return state_store.hex_of(bytes(sealed))
+
+    def _cache(self, states: state_store.StateStore) -> answer_cache.AnswerCache:
+        context = SimpleNamespace(principal=self._principal, request_id=self._request_id)
+        rule = CacheRule(self._principal.key_id, 60, 0)
+        return answer_cache.AnswerCache(states, cast(Any, context), rule)
 
     def _answer(self, states: state_store.StateStore) -> relay_idempotency.IdempotentAnswer:
         return relay_idempotency.IdempotentAnswer(

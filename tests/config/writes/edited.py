@@ -47,6 +47,7 @@ from usage.feedback.rules import Opinion
 from usage.saved_views import saved_views, scheduled_reports
 
 LIMITS: Final[Mapping[str, int]] = {"rpm": 17, "tpm": 1_700, "parallel": 3}
+CACHING: Final[Mapping[str, Any]] = {"cache_seconds": 600, "cache_price_percent": 25}
 POLICY: Final[Mapping[str, Any]] = {"zero_retention": True, "data_regions": ["eu", "us"]}
 KINDS: Final = ["topup.paid", "budget.reached"]
 _GUARD_SETTINGS: Final[Mapping[str, dict[str, Any]]] = {
@@ -196,7 +197,7 @@ EDITED: Final[Mapping[str, Edited]] = {
     "single_sign_on": Edited("/o/acme/settings/sso", False, _single_sign_on),
     "team_edit": Edited(
         "/o/acme/teams/core/edit", False,
-        lambda w: _update(w.people.core, name="Core & Co", required_labels=["project"]),
+        lambda w: _update(w.people.core, name="Core & Co", required_labels=["project"], **CACHING),
     ),
     "project_edit": Edited(
         "/o/acme/projects/bot/edit", False,
@@ -301,7 +302,7 @@ EDITED: Final[Mapping[str, Edited]] = {
         lambda w: _update(
             w.key, name="CI & co", model_patterns=["m-*", "n-1"], endpoints=["embeddings"],
             networks=["10.0.0.0/8"], tags=["a", "b"], log_content=False, disabled=True,
-            required_labels=["project"], **LIMITS, **POLICY,
+            required_labels=["project"], **LIMITS, **POLICY, **CACHING,
         ),
     ),
     "provider_key_edit": Edited(

@@ -25,6 +25,11 @@ FEE: Final = {"request_nano": 500, "million_nano": 10**6}
 OWN: Final = {"own_fee": FEE, "own_nano": COST}
 UNKNOWN: Final = {"meters": {"nonsense": 1}}
 
+CACHED: Final = {
+    "basis": "cached", "meters": {}, "price_version_id": None,
+    "pricing": {"cached": {"request": "r", "charge_nano": 210_001, "price_percent": 50}},
+}  # fmt: skip
+
 # The columns of a record, and what is wrong with it, if anything is.
 RECORDS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
     ({}, ""),
@@ -65,6 +70,10 @@ RECORDS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
     ({**OWN, "charge_nano": 1_600}, ""),
     ({**OWN, "charge_nano": COST}, "charged 210000, expected 1600"),
     ({**OWN, "hold_nano": 1_000, "charge_nano": 1_000}, ""),
+    # A stored answer: its share of the charge of the request that it answered, half to even.
+    ({**CACHED, "charge_nano": 105_000}, ""),
+    ({**CACHED, "charge_nano": 105_001}, "charged 105001, expected 105000"),
+    ({**CACHED, "hold_nano": 1_000, "charge_nano": 1_000}, ""),
 )
 
 

@@ -65,6 +65,28 @@ def paid(key: Key, rates: dict[str, Any], used: dict[str, int], **over: Any) -> 
     )
 
 
+def served_again(key: Key, *, charge_nano: int, price_percent: int, nano: int) -> UsageRecord:
+    """A request that a stored answer served."""
+    cached = {"request": "r", "charge_nano": charge_nano, "price_percent": price_percent}
+    return happen(
+        key, channel_id=None, meters={}, price_version_id=None, basis="cached", hold_nano=nano,
+        charge_nano=nano, cost_nano=0, pricing={"cached": cached},
+    )  # fmt: skip
+
+
+def test_a_stored_answer_is_told_on_receipt_and_pages(people: cast.Cast, key: Key) -> None:
+    record = served_again(key, charge_nano=210_001, price_percent=50, nano=105_000)
+    rid = id_text(record.request_id)
+    receipt = get(management(people), f"requests/{rid}/receipt")
+    assert receipt["cached"] == {"request": "r", "charge": "0.000210001", "price_percent": 50}
+    assert computed({**receipt, "cached": {**receipt["cached"], "price_percent": 51}})[0] == 1
+    for reader in (people.alice, people.dora):
+        page = cast.signed_in(reader).get(f"/o/acme/requests/{rid}").content.decode()
+        assert "served from cache" in page
+        assert "Answer of request r" in page
+        assert "Provider A" not in page
+
+
 def test_script_computes_every_charge(people: cast.Cast, key: Key) -> None:
     client = management(people)
     cached = {"in_text": 7, "in_cache_read": 1001, "in_cache_write_5m": 3, "out_reasoning": 1}
@@ -80,6 +102,8 @@ def test_script_computes_every_charge(people: cast.Cast, key: Key) -> None:
         paid(key, RATES, {"in_text": 1000}, hold_nano=100),
         paid(key, RATES, {"in_text": 1000}, charge_nano=0, basis="absorbed"),
         happen(key, charge_nano=0, basis="free"),
+        served_again(key, charge_nano=210_001, price_percent=50, nano=105_000),
+        served_again(key, charge_nano=210_001, price_percent=0, nano=0),
     ]
     for record in records:
         receipt = get(client, f"requests/{id_text(record.request_id)}/receipt")
