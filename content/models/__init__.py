@@ -1,7 +1,7 @@
 """Models of content: one file for each noun."""
 
 from content.models.log import DataKey, Entry, Keep, LogRule, LogScope
-from content.models.policies import Policy, PolicyAssignment, PolicyScope
+from content.models.policies import Policy, PolicyAssignment, PolicyScope, PolicySecret
 
 __all__ = (
     "DataKey",
@@ -12,4 +12,5 @@ __all__ = (
     "Policy",
     "PolicyAssignment",
     "PolicyScope",
+    "PolicySecret",
 )

@@ -4,11 +4,17 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from content.detectors.registry import GUARDS
 from content.guards.guard import PLACES, GuardRule, Place, check, detectors_of
 from content.guards.masks import Masks
 
 RULES_MAX: Final = 50
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def secret_place(policy: str, guard: str) -> str:
+    """Return the place that the secret of a policy's guard is sealed for."""
+    return f"content_policysecret|{policy}|{guard}"
 
 
 def check_rules(rules: Sequence[GuardRule]) -> None:
@@ -22,6 +28,8 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
             raise ValueError(f"{rule.guard}: choose a place.")
         if not _CODE.fullmatch(rule.code):
             raise ValueError(f"{rule.guard}: a code has small letters, digits and _, at most 40.")
+        if (rule.action == "decide") != (rule.guard in GUARDS and GUARDS[rule.guard].decides):
+            raise ValueError(f"{rule.guard}: this action is not one of this guard.")
         detectors_of(rule)
 
 

@@ -162,6 +162,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "upstream_unreachable": _("The provider could not be reached"),
     "upstream_auth": _("The provider rejected the channel's own key"),
     "no_channel": _("No channel could serve the model"),
+    "guard_failed": _("A guard did not answer"),
     "overloaded": _("The provider or the hub was overloaded"),
     "server_shutting_down": _("The hub was shutting down"),
     "timeout": _("No answer within the time limit"),
