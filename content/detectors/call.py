@@ -1,11 +1,11 @@
 """The contract of a guard that makes one call: to a service, for whole texts.
 
-It is not pure, but it connects by nothing of its own: it gets `post`, which reaches only permitted
-addresses. Whoever calls it limits its time, and handles all its errors.
+It is not pure, but it connects by nothing of its own: it gets a `Reach`, for permitted addresses
+and for models. Whoever calls it limits its time, and handles all its errors.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ Failure = Literal["deadline", "connection", "answer"]
 FAILURES: Final[tuple[Failure, ...]] = ("deadline", "connection", "answer")
 """The classes of failures: no answer in time; no connection, or one that broke off; an answer that
 is not one, such as another status than 200."""
+DEADLINE_MS_MIN: Final = 50
 DEADLINE_MS_MAX: Final = 10_000
 
 
@@ -32,7 +33,7 @@ class CallSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     shown again.
     """
 
-    deadline_ms: Annotated[int, msgspec.Meta(ge=50, le=DEADLINE_MS_MAX)] = 1_000
+    deadline_ms: Annotated[int, msgspec.Meta(ge=DEADLINE_MS_MIN, le=DEADLINE_MS_MAX)] = 1_000
     passes_on: list[Failure] = []
 
 
@@ -66,9 +67,22 @@ class Verdict(NamedTuple):
 
 PASS: Final = Verdict("pass")
 
-Post = Callable[[str, Mapping[str, str], bytes], Awaitable[bytes]]
-"""Send a body with headers to a URL, and return the body of an answer with status 200. Raises
-CallFailed. Redirects are not followed."""
+ModelOperation = Literal["moderations", "chat_completions"]
 
-Call = Callable[[Any, Question, Post], Awaitable[Verdict]]
-"""A guard's function of its settings, a question and `post`. Raises CallFailed."""
+
+class Reach(Protocol):
+    """What a guard may use. Both raise CallFailed."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """Send a body with headers to a URL, and return the body of an answer with status 200.
+        Redirects are not followed.
+        """
+
+    async def ask_model(self, operation: ModelOperation, body: bytes) -> bytes:
+        """Send a request in OpenAI's form to a model of the installation, and return the whole
+        answer. It is charged like a request of the key whose texts are checked.
+        """
+
+
+Call = Callable[[Any, Question, Reach], Awaitable[Verdict]]
+"""A guard's function of its settings, a question, and its reach. Raises CallFailed."""

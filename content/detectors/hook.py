@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from content.detectors.call import CallFailed, CallSettings, Post, Question, Verdict
+from content.detectors.call import CallFailed, CallSettings, Question, Reach, Verdict
 from notify.endpoints.signing import SECRET_PREFIX, signature_headers
 
 URL_LENGTH_MAX: Final = 500
@@ -56,7 +56,7 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
 _answer = msgspec.json.Decoder(_Answer)
 
 
-async def call_hook(settings: HookSettings, question: Question, post: Post) -> Verdict:
+async def call_hook(settings: HookSettings, question: Question, reach: Reach) -> Verdict:
     """Return the verdict of the service at the rule's URL. Raises CallFailed."""
     asked = _Asked(
         question.request_id, question.place, list(question.texts), question.model, question.key,
@@ -65,7 +65,7 @@ async def call_hook(settings: HookSettings, question: Question, post: Post) -> V
     body = msgspec.json.encode(asked)
     headers = signature_headers([settings.secret], question.id, question.asked_at, body)
     headers["content-type"] = "application/json"
-    return read_answer(await post(settings.url, headers, body), len(question.texts))
+    return read_answer(await reach.post(settings.url, headers, body), len(question.texts))
 
 
 def read_answer(raw: bytes, texts: int) -> Verdict:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from content.detectors.call import CallFailed, CallSettings, Post, Question, Verdict
+from content.detectors.call import CallFailed, CallSettings, Question, Reach, Verdict
 from content.detectors.detector import Match
 
 _ENTITY: Final = r"^[A-Z][A-Z_]{0,38}$"
@@ -36,7 +36,7 @@ class _Finding(msgspec.Struct):
 _findings = msgspec.json.Decoder(list[_Finding])
 
 
-async def call_presidio(settings: PresidioSettings, question: Question, post: Post) -> Verdict:
+async def call_presidio(settings: PresidioSettings, question: Question, reach: Reach) -> Verdict:
     """Return what the analyzer finds in the one text of a question. Raises CallFailed."""
     (text,) = question.texts
     body: dict[str, object] = {
@@ -48,7 +48,7 @@ async def call_presidio(settings: PresidioSettings, question: Question, post: Po
     if settings.entities:
         body["entities"] = settings.entities
     url, headers = settings.url.rstrip("/") + "/analyze", {"content-type": "application/json"}
-    raw = await post(url, headers, msgspec.json.encode(body))
+    raw = await reach.post(url, headers, msgspec.json.encode(body))
     return Verdict("pass", matches=[read_findings(raw, text)])
 
 

@@ -8,6 +8,7 @@ import msgspec
 from content.detectors.call import Call
 from content.detectors.detector import Detector
 from content.detectors.hook import HookSettings, call_hook
+from content.detectors.moderation import ModerationSettings, call_moderation
 from content.detectors.numbers import CARD, IBAN, TELEPHONE, numbers_of_people
 from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
@@ -62,6 +63,7 @@ GUARDS: dict[str, Guard] = {
         _Expressions, lambda one: [Expression(each, one.ignore_case) for each in one.expressions]
     ),
     "hook": Guard(HookSettings, call=call_hook, decides=True),
+    "moderation": Guard(ModerationSettings, call=call_moderation),
     "presidio": Guard(PresidioSettings, call=call_presidio, one_by_one=True),
 }
 

@@ -18,6 +18,7 @@ from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
 from content.guards.guard import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
+from content.policies.guards import KNOWN
 from content.policies.rules import check_rules, secret_place
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
@@ -201,7 +202,7 @@ def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written
     for row in kept:
         rule = next((rule for rule in rules if rule.guard == row.guard), None)
         before = known.get(row.guard)
-        if rule is None or before is None or row.guard in secrets:
+        if rule is None or before is None or row.guard in secrets or row.guard not in KNOWN:
             continue
         if rule.settings.get("url") == before.settings.get("url"):
             secrets[row.guard] = open_sealed(

@@ -32,6 +32,10 @@ class Extension:
     providers: str = ""
     """A list of `gateway.providers.provider.Provider`, which channels can name."""
 
+    guards: str = ""
+    """Guards that policies can name: a mapping from a guard's name to a
+    `content.detectors.registry.Guard`, which is pure or makes one call."""
+
     importers: str = ""
     """Hubs that `weir import` can read: a mapping from the hub's name to an
     `extensions.import_hubs.peers.Peer`."""

@@ -29,6 +29,7 @@ from lib.ids import id_text
 from relay.answers.attempt_end import final_end
 from relay.attempts.attempt import Attempt
 from relay.attempts.count_endpoint import COUNTERS, count_tokens
+from relay.attempts.guard_models import ask_model
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
 from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import backoff_s_max
@@ -271,7 +272,11 @@ class Run:
             id_text(principal.key_id),
             id_text(principal.team_id),
         )
-        return Guarding(principal.guard_rules, partial(context.parts.guard_calls.ask, caller))
+        requests: list[str] = []
+        ask = partial(
+            context.parts.guard_calls.ask, caller, partial(ask_model, context, Run, requests)
+        )
+        return Guarding(principal.guard_rules, ask, requests)
 
     async def _check(self, guarding: Guarding, body: Body) -> bytes:
         """Return the body that guards let through. Raises RequestFault."""

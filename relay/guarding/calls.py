@@ -15,9 +15,18 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from content.detectors.call import CallFailed, CallSettings, Failure, Question, Verdict
-from content.detectors.registry import GUARDS, read_settings
+from content.detectors.call import (
+    CallFailed,
+    CallSettings,
+    Failure,
+    ModelOperation,
+    Question,
+    Reach,
+    Verdict,
+)
+from content.detectors.registry import read_settings
 from content.guards.guard import GuardRule, Place
+from content.policies.guards import KNOWN
 from content.policies.rules import secret_place
 from lib.ids import id_text, new_id
 from lib.network.egress import (
@@ -66,9 +75,20 @@ Ask = Callable[[GuardRule, Place, Sequence[str]], Awaitable[list[Answered] | Non
 them pass. Raises CallFailed."""
 
 
+AskModel = Callable[[ModelOperation, bytes], Awaitable[bytes]]
+"""See `Reach.ask_model`."""
+
+
 async def no_calls(rule: GuardRule, place: Place, texts: Sequence[str]) -> None:
     """The `Ask` of guards that are all pure."""
     raise CallFailed("connection", f"{rule.guard} cannot be called here")
+
+
+class _Reach(NamedTuple):
+    """The `Reach` of one question."""
+
+    post: Callable[[str, Mapping[str, str], bytes], Awaitable[bytes]]
+    ask_model: AskModel
 
 
 class GuardCalls:
@@ -84,7 +104,12 @@ class GuardCalls:
         self._passed: Counter[PassedUnchecked] = Counter()
 
     async def ask(
-        self, caller: Caller, rule: GuardRule, place: Place, texts: Sequence[str]
+        self,
+        caller: Caller,
+        ask_model: AskModel,
+        rule: GuardRule,
+        place: Place,
+        texts: Sequence[str],
     ) -> list[Answered] | None:
         """See `Ask`."""
         failure: Failure = "connection"
@@ -92,7 +117,8 @@ class GuardCalls:
         try:
             settings = self._read(rule)
             async with timeout(settings.deadline_ms / 1000):
-                return await self._ask(rule, settings, caller, place, texts)
+                reach = _Reach(self._post, ask_model)
+                return await self._ask(rule, settings, caller, place, texts, reach)
         except TimeoutError:
             failure, why = "deadline", "no answer in time"
         except CallFailed as failed:
@@ -148,8 +174,9 @@ class GuardCalls:
         caller: Caller,
         place: Place,
         texts: Sequence[str],
+        reach: Reach,
     ) -> list[Answered]:
-        guard = GUARDS[rule.guard]
+        guard = KNOWN[rule.guard]
         call = guard.call
         if call is None:
             raise CallFailed("connection", "it makes no call")
@@ -161,7 +188,7 @@ class GuardCalls:
                 caller.key, caller.team,
             )  # fmt: skip
             async with slots:
-                verdict = await call(settings, question, self._post)
+                verdict = await call(settings, question, reach)
             _check_verdict(verdict, len(some))
             return verdict
 
@@ -174,7 +201,7 @@ class GuardCalls:
                 task.cancel()
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        """See `content.detectors.call.Post`."""
+        """See `Reach`."""
         if self._client is None:
             self._client = guarded_async_client(self._egress, schemes=("https", "http"))
         bytes_max = _ANSWER_BYTES_MIN + _ANSWER_PER_BYTE * len(body)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from content.detectors.call import CallFailed, Failure, Verdict
-from content.detectors.registry import GUARDS
 from content.guards.guard import GuardRule, Place, check
 from content.guards.masks import Masks
+from content.policies.guards import KNOWN
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from relay.guarding.calls import Ask, no_calls
@@ -62,16 +62,18 @@ def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
 
 class Guarding:
     """The guards of one request, with what they masked and flagged so far. `rules` are the pure
-    ones; `calling` make a call by `ask`.
+    ones; `calling` make a call by `ask`, which notes the ids of `requests` to models.
     """
 
-    __slots__ = ("_ask", "_flags", "_ms", "calling", "masks", "rules")
+    __slots__ = ("_ask", "_flags", "_ms", "_requests", "calling", "masks", "rules")
 
-    def __init__(self, rules: Sequence[GuardRule], ask: Ask = no_calls) -> None:
+    def __init__(
+        self, rules: Sequence[GuardRule], ask: Ask = no_calls, requests: Sequence[str] = ()
+    ) -> None:
         self.rules = [rule for rule in rules if not _calls(rule)]
         self.calling = [rule for rule in rules if _calls(rule)]
         self.masks = Masks()
-        self._ask = ask
+        self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
         self._ms: dict[str, float] = {}
 
@@ -95,10 +97,10 @@ class Guarding:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The codes of the rules that flagged something, as they are recorded, and the time of each
-        guard that was called."""
+        """The codes of the rules that flagged something, as they are recorded, the time of each
+        guard that was called, and the requests to models."""
         times = (f"guard_ms:{guard}:{round(ms)}" for guard, ms in self._ms.items())
-        return (*self._flags, *times)
+        return (*self._flags, *times, *(f"guard_request:{id}" for id in self._requests))
 
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
@@ -217,7 +219,7 @@ def _changed(
 def _calls(rule: GuardRule) -> bool:
     """Return whether a rule's guard makes a call. One that is not installed here is asked too, and
     fails."""
-    guard = GUARDS.get(rule.guard)
+    guard = KNOWN.get(rule.guard)
     return guard is None or guard.call is not None
 
 

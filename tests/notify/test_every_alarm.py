@@ -476,10 +476,14 @@ def _failing(at: Installation) -> None:
     """As a web process whose guard nobody serves, and that lets texts pass all the same."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
+    async def no_model(operation: str, body: bytes) -> bytes:
+        raise AssertionError(operation)
+
     async def ask(rule: GuardRule, policy: Policy) -> None:
+        caller = Caller("r", "m", "k", "t")
         calls = GuardCalls(vault(), ["127.0.0.1/32"])
         stored = msgspec.structs.replace(rule, policy=str(policy.id))
-        assert await calls.ask(Caller("r", "m", "k", "t"), stored, "request", ["text"]) is None
+        assert await calls.ask(caller, no_model, stored, "request", ["text"]) is None
         database = PipelinedConnection(at.dsn, WAIT_S)
         await database.open()
         await database.run([report_passed(calls.take_passed())])

@@ -308,6 +308,14 @@ def meter_word(name: str) -> str:
 
 def flag_word(name: str) -> str:
     """Return the meaning of a flag, or the flag itself if it is unknown."""
+    kind, _colon, rest = name.partition(":")
+    guard, _colon, value = rest.partition(":")
+    if kind == "guard" and value == "unchecked":
+        return gettext("Guard %(guard)s failed, texts passed unchecked") % {"guard": guard}
+    if kind == "guard_ms":
+        return gettext("Guard %(guard)s: %(ms)s ms") % {"guard": guard, "ms": value}
+    if kind == "guard_request":
+        return gettext("A guard's request: %(request)s") % {"request": rest}
     return str(FLAGS.get(name, name))
 
 

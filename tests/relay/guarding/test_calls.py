@@ -300,3 +300,38 @@ def test_a_guard_that_is_not_installed_fails(
     tenant = guarded_hub.tenant(unknown)
     answer = send(guarded_hub.hub, tenant, "openai", models["openai"], "request", stream=False)
     assert (answer.status, answer.error["code"]) == (503, "guard_failed")
+
+
+PER_REQUEST = {"requests": 5_000_000}
+
+
+def moderating(model: str) -> dict[str, Any]:
+    return {
+        "guard": "moderation", "settings": {"model": model, "deadline_ms": 10_000},
+        "places": ["request"], "action": "refuse", "code": "own",
+    }  # fmt: skip
+
+
+def test_a_model_moderates_and_is_charged_by_itself(
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str]
+) -> None:
+    hub, moderation = guarded_hub.hub, guarded_hub.hub.model(fake, rates=PER_REQUEST)
+    tenant = guarded_hub.tenant(moderating(moderation))
+    harmless = SPEAKERS["openai"].body(models["openai"], Wish("#echo Say alpha"))
+    answer = hub.post(tenant, harmless)
+    assert answer.status == 200, answer.body
+    violent = SPEAKERS["openai"].body(models["openai"], Wish("#echo I will hurt you"))
+    refused = hub.post(tenant, violent)
+    assert (refused.status, refused.error["code"]) == (400, "own")
+    hub.settled(tenant)
+    for one in (answer, refused):
+        flags = hub.record(one.headers["x-request-id"])["flags"]
+        (asked,) = [flag for flag in flags if flag.startswith("guard_request:")]
+        record = hub.record(asked.partition(":")[2])
+        assert record["operation"] == "moderations"
+        assert (record["client_app"], record["status"]) == ("guard", 200)
+        assert record["key_id"] == tenant.key_id
+        assert record["charge_nano"] == 5
+    unknown = guarded_hub.tenant(moderating("no-such-model"))
+    failed = hub.post(unknown, harmless)
+    assert (failed.status, failed.error["code"]) == (503, "guard_failed")
