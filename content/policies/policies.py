@@ -225,7 +225,8 @@ def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written
 
 
 def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:
-    policy.secrets.all().delete()
+    if policy.secrets.exists():
+        policy.secrets.all().delete()
     PolicySecret.objects.bulk_create(
         PolicySecret(
             organisation_id=policy.organisation_id,

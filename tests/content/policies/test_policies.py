@@ -197,7 +197,7 @@ def test_secret_of_a_hook_is_sealed_and_never_shown(people: Cast) -> None:
     assert change(url="https://elsewhere.example.com/") == 422
     assert change(secret=OTHER) == 200
     assert secret_of(policy) == OTHER
-    audited = str([event.details for event in AuditEvent.objects.all()])
+    audited = str([event.detail for event in AuditEvent.objects.all()])
     assert "hook" in audited
     assert SECRET not in audited
     assert OTHER not in audited
@@ -221,10 +221,11 @@ def test_settings_of_a_hook_that_do_not_fit_are_rejected(
 
 
 def test_action_of_a_guard_that_decides_is_its_own(people: Cast) -> None:
+    alice = api_of(people, "alice")
     hook = {**HOOK, "action": "mask", "settings": {**HOOK["settings"], "secret": SECRET}}
     for rule in (hook, {**RULE, "action": "decide"}):
         body = {"name": "Hook", "rules": [rule], "assigned": []}
-        assert post(api_of(people, "alice"), "/policies", body).status_code == 422
+        assert post(alice, "/policies", body).status_code == 422
 
 
 def test_guards_that_make_a_call_are_set_on_the_page(people: Cast) -> None:
