@@ -14,6 +14,7 @@
 """
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -101,7 +102,9 @@ def guard_service() -> Iterator[GuardService]:
                 self.wfile.flush()
                 linger = struct.pack("ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self.connection.close()
+                # Others refer to the socket, so that closing it would leave it open.
+                os.close(self.connection.detach())
+                self.close_connection = True
             elif first == "huge":
                 self._begin(200, 10**12)
                 while not ended.is_set():
