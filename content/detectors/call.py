@@ -73,12 +73,12 @@ ModelOperation = Literal["moderations", "chat_completions"]
 class Reach(Protocol):
     """What a guard may use. Both raise CallFailed."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, /) -> Awaitable[bytes]:
         """Send a body with headers to a URL, and return the body of an answer with status 200.
         Redirects are not followed.
         """
 
-    async def ask_model(self, operation: ModelOperation, body: bytes) -> bytes:
+    def ask_model(self, operation: ModelOperation, body: bytes, /) -> Awaitable[bytes]:
         """Send a request in OpenAI's form to a model of the installation, and return the whole
         answer. It is charged like a request of the key whose texts are checked.
         """

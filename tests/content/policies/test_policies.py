@@ -161,8 +161,11 @@ def test_guard_stands_in_a_policy_once(people: Cast) -> None:
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+HOOK_SETTINGS: dict[str, object] = {
+    "url": "https://hooks.example.com/guard", "deadline_ms": 500,
+}  # fmt: skip
 HOOK = {
-    "guard": "hook", "settings": {"url": "https://hooks.example.com/guard", "deadline_ms": 500},
+    "guard": "hook", "settings": HOOK_SETTINGS,
     "places": ["request"], "action": "decide", "code": "hook",
 }  # fmt: skip
 
@@ -174,7 +177,7 @@ def secret_of(policy: Policy) -> str:
 
 def test_secret_of_a_hook_is_sealed_and_never_shown(people: Cast) -> None:
     alice = api_of(people, "alice")
-    with_secret = {**HOOK, "settings": HOOK["settings"] | {"secret": SECRET}}
+    with_secret = {**HOOK, "settings": HOOK_SETTINGS | {"secret": SECRET}}
     body = {"name": "Hook", "rules": [with_secret], "assigned": [{"scope": "organisation"}]}
     made = post(alice, "/policies", body)
     assert made.status_code == 201, made.content
@@ -187,7 +190,7 @@ def test_secret_of_a_hook_is_sealed_and_never_shown(people: Cast) -> None:
     assert base64.b64decode(rule.sealed) == bytes(policy.secrets.get().sealed)
 
     def change(**settings: object) -> int:
-        rules = [{**HOOK, "settings": {**HOOK["settings"], **settings}}]
+        rules = [{**HOOK, "settings": {**HOOK_SETTINGS, **settings}}]
         json = "application/json"
         return int(alice.patch(path, {"rules": rules}, content_type=json).status_code)
 
@@ -214,7 +217,7 @@ def test_secret_of_a_hook_is_sealed_and_never_shown(people: Cast) -> None:
 def test_settings_of_a_hook_that_do_not_fit_are_rejected(
     people: Cast, settings: dict[str, object]
 ) -> None:
-    rule = {**HOOK, "settings": {**HOOK["settings"], "secret": SECRET, **settings}}
+    rule = {**HOOK, "settings": {**HOOK_SETTINGS, "secret": SECRET, **settings}}
     body = {"name": "Hook", "rules": [rule], "assigned": []}
     assert post(api_of(people, "alice"), "/policies", body).status_code == 422
     assert not Policy.objects.exists()
@@ -222,7 +225,7 @@ def test_settings_of_a_hook_that_do_not_fit_are_rejected(
 
 def test_action_of_a_guard_that_decides_is_its_own(people: Cast) -> None:
     alice = api_of(people, "alice")
-    hook = {**HOOK, "action": "mask", "settings": {**HOOK["settings"], "secret": SECRET}}
+    hook = {**HOOK, "action": "mask", "settings": {**HOOK_SETTINGS, "secret": SECRET}}
     for rule in (hook, {**RULE, "action": "decide"}):
         body = {"name": "Hook", "rules": [rule], "assigned": []}
         assert post(alice, "/policies", body).status_code == 422
