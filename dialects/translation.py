@@ -228,6 +228,10 @@ class StreamTranslator:
         """Return the remaining steps after the upstream has closed the connection."""
         return [self._write(step) for step in self._source.end()]
 
+    def write(self, events: Sequence[Event]) -> bytes:
+        """Return the bytes of events that `change` held back."""
+        return b"".join(map(self._encode, events))
+
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the frames that end the client's stream with an error."""
         return self.encoder.fail(kind, message)

@@ -26,6 +26,7 @@ from gateway.health.traffic import (
     content_dropped,
     count_new_records,
     damaged_records,
+    guards_passed,
     log_lines_dropped,
     read_totals,
     requests_shed,
@@ -124,6 +125,11 @@ class _Collector:
             "weir_content_log_dropped",
             "Requests and bodies that the content log could not write in time, or not redact.",
             value=content_dropped(),
+        )
+        yield CounterMetricFamily(
+            "weir_guards_passed",
+            "Failures of guards after which texts passed unchecked, as the policy says.",
+            value=guards_passed(),
         )
         yield CounterMetricFamily(
             "weir_damaged_records",

@@ -5,10 +5,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from content.detectors.call import Call
 from content.detectors.detector import Detector
+from content.detectors.hook import HookSettings, call_hook
+from content.detectors.moderation import ModerationSettings, call_moderation
 from content.detectors.numbers import CARD, IBAN, TELEPHONE, numbers_of_people
 from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
+from content.detectors.presidio import PresidioSettings, call_presidio
 from content.detectors.tools import ToolRules, check_tool_rules
 
 Detectors = Sequence[Detector]
@@ -37,10 +41,20 @@ def _no_texts(rules: ToolRules) -> Detectors:
 
 
 class Guard(NamedTuple):
-    """`reads_texts`: it finds something in texts. The other one judges calls of tools."""
+    """A guard is pure and has `detectors`, or it makes one `call`.
+
+    `one_by_one`: a call is about one text, so there are as many calls as texts. `decides`: what
+    happens to a text is in the answer to the call, not in the rule. `label` is its name on pages,
+    for a guard of an extension. `reads_texts`: it finds something in texts; the other one judges
+    calls of tools.
+    """
 
     settings: type[msgspec.Struct]
-    detectors: Callable[[Any], Detectors]
+    detectors: Callable[[Any], Detectors] | None = None
+    call: Call | None = None
+    one_by_one: bool = False
+    decides: bool = False
+    label: str = ""
     reads_texts: bool = True
 
 
@@ -57,19 +71,32 @@ GUARDS: dict[str, Guard] = {
         _Expressions, lambda one: [Expression(each, one.ignore_case) for each in one.expressions]
     ),
     "tool": Guard(ToolRules, _no_texts, reads_texts=False),
+    "hook": Guard(HookSettings, call=call_hook, decides=True),
+    "moderation": Guard(ModerationSettings, call=call_moderation),
+    "presidio": Guard(PresidioSettings, call=call_presidio, one_by_one=True),
 }
 
 
-def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
-    """Return what finds for a guard, nothing for one that judges calls; raise `ValueError` where
-    there is none, or its settings do not fit.
+def read_settings(guard: str, settings: dict[str, Any]) -> Any:
+    """Return the settings of a guard; raise `ValueError` where there is none, or they do not
+    fit.
     """
     if guard not in GUARDS:
         raise ValueError(f"There is no guard {guard!r}.")
     try:
-        detectors = GUARDS[guard].detectors(msgspec.convert(settings, GUARDS[guard].settings))
+        return msgspec.convert(settings, GUARDS[guard].settings)
     except msgspec.ValidationError as error:
         raise ValueError(f"Settings of {guard}: {error}.") from error
+
+
+def make_detectors(guard: str, settings: dict[str, Any]) -> Detectors:
+    """Return what finds for a guard, nothing for one that makes a call or judges calls; raise
+    `ValueError` where there is none, or its settings do not fit.
+    """
+    known = read_settings(guard, settings)
+    if (make := GUARDS[guard].detectors) is None:
+        return ()
+    detectors = make(known)
     if not detectors and GUARDS[guard].reads_texts:
         raise ValueError(f"Settings of {guard}: choose at least one.")
     return detectors

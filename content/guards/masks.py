@@ -1,7 +1,7 @@
 """Masking that comes back: what stands for a masked text, and the text again in the answer."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{0,38}_[0-9]{1,9}>")
 
@@ -30,6 +30,26 @@ class Masks:
             self._placeholders[text] = known
             self.originals[known] = text
         return known
+
+    def masked(self, text: str, matches: Sequence[tuple[int, int, str]]) -> str:
+        """Return a text with placeholders for matches: start, end and kind, in order, without
+        overlaps. A placeholder that stands in the text already is not cut."""
+        taken = set(self._placeholders.values())
+        known = [one.span() for one in _PLACEHOLDER.finditer(text) if one[0] in taken]
+        parts: list[str] = []
+        position = 0
+        for start, end, kind in matches:
+            if any(begin <= start and end <= stop for begin, stop in known):
+                continue
+            for begin, stop in known:
+                if begin < end and start < stop:
+                    start, end = min(begin, start), max(stop, end)
+            start = max(start, position)
+            if start < end:
+                parts.append(text[position:start])
+                parts.append(self.placeholder(kind, restore(self, text[start:end])))
+                position = end
+        return "".join(parts) + text[position:]
 
     def of_answer(self) -> "Masks":
         """Return masks for the answer: no placeholder of this request stands for another text, and

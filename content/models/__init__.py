@@ -1,7 +1,7 @@
 """Models of content: one file for each noun."""
 
 from content.models.log import DataKey, Entry, Keep, LogRule, LogScope
-from content.models.policies import Policy, PolicyAssignment, PolicyScope
+from content.models.policies import Policy, PolicyAssignment, PolicyScope, PolicySecret
 from content.models.prompts import Prompt, PromptVersion
 
 __all__ = (
@@ -13,6 +13,7 @@ __all__ = (
     "Policy",
     "PolicyAssignment",
     "PolicyScope",
+    "PolicySecret",
     "Prompt",
     "PromptVersion",
 )

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from lib.database.sealed_field import SealedField
 from lib.ids import new_id
 
 
@@ -56,3 +57,21 @@ class PolicyAssignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.subject}"
+
+
+class PolicySecret(models.Model):
+    """The secret of a policy's guard, which is never shown again."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="secrets")
+    guard = models.CharField(max_length=40)
+    sealed = SealedField(place="content_policysecret|{policy_id}|{guard}")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "guard"], name="policy_secret_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.guard

@@ -9,23 +9,17 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.models import KeyKind
+from content.detectors.call import DEADLINE_MS_MAX, DEADLINE_MS_MIN
 from content.guards.guard import GuardRule
-from content.guards.tool_calls import TOOL
 from content.models import Policy
+from content.policies.guards import KNOWN
 from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of
 from content.policies.tool_lines import read_tool_line, write_tool_line
-from content.policies.words import ACTIONS, GUARDS, PLACES
+from content.policies.words import ACTIONS, FAILURES, PLACES, Setting, guard_words
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
 
 _SETTING_MAX: Final = 65_000
-# The setting that a guard's field gives, and whether a line is one value.
-_SETTINGS: Final = {
-    "national_number": ("countries", False),
-    "words": ("words", True),
-    "expressions": ("expressions", True),
-    "tool": ("rules", True),
-}
 
 
 class PolicyForm(forms.Form):
@@ -45,9 +39,11 @@ class PolicyForm(forms.Form):
         self._field("teams").choices = [(team.slug, team.name) for team in teams]
         keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)
         self._field("keys").choices = [(id_text(key.id), key.name) for key in keys]
-        for guard, words in GUARDS.items():
+        for guard, known in KNOWN.items():
+            words = guard_words(guard)
+            actions = [one for one in ACTIONS if not one or (one == "decide") == known.decides]
             self.fields[f"action_{guard}"] = forms.ChoiceField(
-                label=words.name, required=False, choices=list(ACTIONS.items())
+                label=words.name, required=False, choices=[(one, ACTIONS[one]) for one in actions]
             )
             self.fields[f"places_{guard}"] = forms.MultipleChoiceField(
                 label=_("Where"),
@@ -56,15 +52,8 @@ class PolicyForm(forms.Form):
                 initial=list(PLACES),
                 widget=forms.CheckboxSelectMultiple,
             )
-            if words.setting:
-                lines = _SETTINGS[guard][1]
-                self.fields[f"setting_{guard}"] = forms.CharField(
-                    label=words.setting,
-                    required=False,
-                    max_length=_SETTING_MAX,
-                    help_text=words.hint,
-                    widget=forms.Textarea(attrs={"rows": 3}) if lines else forms.TextInput(),
-                )
+            for setting in words.settings:
+                self.fields[_name(guard, setting)] = _setting_field(setting)
 
     def _field(self, name: str) -> Any:
         return self.fields[name]
@@ -79,38 +68,35 @@ class PolicyForm(forms.Form):
         }
         for guard, rule in self._known.items():
             values[f"action_{guard}"], values[f"places_{guard}"] = rule.action, rule.places
-            if guard in _SETTINGS:
-                name, lines = _SETTINGS[guard]
-                listed = rule.settings.get(name, [])
-                values[f"setting_{guard}"] = ("\n" if lines else " ").join(
-                    map(write_tool_line, listed) if guard == TOOL else listed
-                )
+            for setting in guard_words(guard).settings:
+                values[_name(guard, setting)] = _shown(setting, rule.settings)
         return values
 
     @property
     def guards(self) -> Iterator[dict[str, Any]]:
         """The fields of each guard."""
-        for guard, words in GUARDS.items():
+        for guard in KNOWN:
             yield {
                 "action": self[f"action_{guard}"],
                 "places": self[f"places_{guard}"],
-                "setting": self[f"setting_{guard}"] if words.setting else None,
+                "settings": [self[_name(guard, one)] for one in guard_words(guard).settings],
             }
 
     def rules(self) -> list[GuardRule]:
         """Return the rules of the guards that are not off."""
-        return [self._rule(guard) for guard in GUARDS if self.cleaned_data[f"action_{guard}"]]
+        return [self._rule(guard) for guard in KNOWN if self.cleaned_data[f"action_{guard}"]]
 
     def _rule(self, guard: str) -> GuardRule:
         data, known = self.cleaned_data, self._known.get(guard)
         settings = dict(known.settings) if known else {}
-        if guard in _SETTINGS:
-            name, lines = _SETTINGS[guard]
-            text = data[f"setting_{guard}"]
-            typed = text.splitlines() if lines else [one.upper() for one in split_words(text)]
-            settings[name] = [one for one in typed if one.strip()]
-            if guard == TOOL:
-                settings[name] = list(map(read_tool_line, settings[name]))
+        for setting in guard_words(guard).settings:
+            value = _read(setting, data[_name(guard, setting)])
+            if not setting.name:
+                settings = value
+            elif value is not None:
+                settings[setting.name] = value
+            else:
+                settings.pop(setting.name, None)
         return GuardRule(
             guard,
             settings,
@@ -127,6 +113,52 @@ class PolicyForm(forms.Form):
             *(("team", slug) for slug in data["teams"]),
             *(("key", id) for id in data["keys"]),
         ]
+
+
+def _name(guard: str, setting: Setting) -> str:
+    return f"setting_{guard}_{setting.name}".rstrip("_")
+
+
+def _setting_field(setting: Setting) -> forms.Field:
+    kind = setting.kind
+    words = {"label": setting.label, "help_text": setting.hint, "required": False}
+    if kind == "milliseconds":
+        return forms.IntegerField(min_value=DEADLINE_MS_MIN, max_value=DEADLINE_MS_MAX, **words)
+    if kind == "share":
+        return forms.FloatField(min_value=0, max_value=1, **words)
+    if kind == "failures":
+        widget = forms.CheckboxSelectMultiple
+        return forms.MultipleChoiceField(choices=list(FAILURES.items()), widget=widget, **words)
+    if kind == "json":
+        return forms.JSONField(widget=forms.Textarea(attrs={"rows": 5}), **words)
+    if kind == "secret":
+        password = forms.PasswordInput(attrs={"autocomplete": "off"})
+        return forms.CharField(max_length=_SETTING_MAX, widget=password, **words)
+    lines = forms.Textarea(attrs={"rows": 3}) if kind in ("lines", "tools") else forms.TextInput()
+    return forms.CharField(max_length=_SETTING_MAX, widget=lines, **words)
+
+
+def _shown(setting: Setting, settings: dict[str, Any]) -> Any:
+    """Return what the form shows of a rule's settings."""
+    value = settings.get(setting.name) if setting.name else settings
+    if setting.kind == "lines":
+        return "\n".join(value or ())
+    if setting.kind == "tools":
+        return "\n".join(map(write_tool_line, value or ()))
+    return " ".join(value or ()) if setting.kind == "codes" else value
+
+
+def _read(setting: Setting, value: Any) -> Any:
+    """Return the setting that a field's value means; None for none."""
+    if setting.kind == "lines":
+        return [one for one in value.splitlines() if one.strip()]
+    if setting.kind == "tools":
+        return [read_tool_line(one) for one in value.splitlines() if one.strip()]
+    if setting.kind == "codes":
+        return [one.upper() for one in split_words(value)]
+    if setting.kind == "json":
+        return value if isinstance(value, dict) else {}
+    return None if value in ("", None) else value
 
 
 class TryForm(forms.Form):

@@ -1,6 +1,6 @@
 """Reads and writes of policies. Relays apply a change to requests that begin afterwards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
+from accounts.secrets.sealing import open_sealed, seal
 from content.guards.guard import GuardRule
-from content.models import Policy, PolicyAssignment, PolicyScope
-from content.policies.rules import check_rules
+from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
+from content.policies.guards import KNOWN
+from content.policies.rules import check_rules, secret_place
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 
@@ -114,10 +116,11 @@ def create_policy(
     assigned: Sequence[Assigned] = (),
 ) -> Policy:
     """Create a policy. Raises PolicyRefused, and Refused for its name."""
+    written = _check(rules)
     policy = Policy(
         organisation=organisation,
         name=check_name(name, NAME_MAX),
-        rules=_checked(rules),
+        rules=written.rules,
         created_by=actor.user,
     )
     with transaction.atomic():
@@ -125,6 +128,7 @@ def create_policy(
             text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
             raise PolicyRefused("name", text)
         _save(policy, force_insert=True)
+        _keep_secrets(policy, written.secrets)
         _assign(policy, assigned)
         audit.record(actor, organisation, "policy.created", policy, **_described(policy, assigned))
         bump_epoch()
@@ -139,18 +143,25 @@ def change_policy(
     rules: Sequence[GuardRule] | None = None,
     assigned: Sequence[Assigned] | None = None,
 ) -> Policy:
-    """Change a policy. What is None stays. Raises PolicyRefused, and Refused for its name."""
+    """Change a policy. What is None stays, and so does the secret of a guard whose rule gives none,
+    unless its URL changes. Raises PolicyRefused, and Refused for its name."""
     with transaction.atomic():
         locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
         before = _described(locked, _stored(locked))
         if name is not None:
             locked.name = check_name(name, NAME_MAX)
+        written = None
         if rules is not None:
-            locked.rules = _checked(rules)
+            written = _check(rules, locked)
+            locked.rules = written.rules
         after = _described(locked, _stored(locked) if assigned is None else assigned)
+        if written is not None and written.renewed:
+            before["secrets"], after["secrets"] = [], written.renewed
         changed = [one for one in after if before[one] != after[one]]
         if changed:
             _save(locked)
+            if written is not None:
+                _keep_secrets(locked, written.secrets)
             if "assigned" in changed and assigned is not None:
                 locked.assignments.all().delete()
                 _assign(locked, assigned)
@@ -175,13 +186,56 @@ def remove_policy(actor: Actor, policy: Policy) -> None:
         bump_epoch()
 
 
-def _checked(rules: Sequence[GuardRule]) -> list[dict[str, Any]]:
+class _Written(NamedTuple):
+    """Rules as they are stored, the secrets of their guards, and the guards with a new one."""
+
+    rules: list[dict[str, Any]]
+    secrets: dict[str, str]
+    renewed: list[str]
+
+
+def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written:
+    known = {rule.guard: rule for rule in rules_of(policy)} if policy else {}
+    secrets = {rule.guard: rule.settings["secret"] for rule in rules if rule.settings.get("secret")}
+    renewed = sorted(secrets)
+    kept = policy.secrets.all() if policy else ()
+    for row in kept:
+        rule = next((rule for rule in rules if rule.guard == row.guard), None)
+        before = known.get(row.guard)
+        if rule is None or before is None or row.guard in secrets or row.guard not in KNOWN:
+            continue
+        if rule.settings.get("url") == before.settings.get("url"):
+            secrets[row.guard] = open_sealed(
+                row.sealed, secret_place(str(row.policy_id), row.guard)
+            )
+    whole = [
+        msgspec.structs.replace(rule, settings=rule.settings | {"secret": secrets[rule.guard]})
+        if rule.guard in secrets
+        else rule
+        for rule in rules
+    ]
     try:
-        check_rules(rules)
+        check_rules(whole)
     except ValueError as error:
         raise PolicyRefused("rules", str(error)) from error
     builtins: list[dict[str, Any]] = msgspec.to_builtins(list(rules))
-    return builtins
+    for stored in builtins:
+        stored["settings"].pop("secret", None)
+    return _Written(builtins, secrets, renewed)
+
+
+def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:
+    if policy.secrets.exists():
+        policy.secrets.all().delete()
+    PolicySecret.objects.bulk_create(
+        PolicySecret(
+            organisation_id=policy.organisation_id,
+            policy=policy,
+            guard=guard,
+            sealed=seal(secret, secret_place(str(policy.id), guard)),
+        )
+        for guard, secret in secrets.items()
+    )
 
 
 def _save(policy: Policy, *, force_insert: bool = False) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from content.detectors.registry import GUARDS
 from content.guards.guard import PLACES, GuardRule, Place, check, detectors_of
 from content.guards.masks import Masks
 from content.guards.tool_calls import TOOL, judge_call
@@ -11,6 +12,11 @@ from content.guards.tool_calls import TOOL, judge_call
 RULES_MAX: Final = 50
 _CALL: Final = re.compile(r"(?P<name>[^\s{(]{1,128})\s*\(?(?P<arguments>\{.*\})\)?", re.DOTALL)
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def secret_place(policy: str, guard: str) -> str:
+    """Return the place that the secret of a policy's guard is sealed for."""
+    return f"content_policysecret|{policy}|{guard}"
 
 
 def check_rules(rules: Sequence[GuardRule]) -> None:
@@ -26,6 +32,8 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
             raise ValueError(f"{rule.guard}: a code has small letters, digits and _, at most 40.")
         if rule.guard == TOOL and rule.action == "mask":
             raise ValueError(f"{rule.guard}: calls of tools are rejected or flagged, not masked.")
+        if (rule.action == "decide") != (rule.guard in GUARDS and GUARDS[rule.guard].decides):
+            raise ValueError(f"{rule.guard}: this action is not one of this guard.")
         detectors_of(rule)
 
 

@@ -3,10 +3,17 @@
 from typing import Final
 
 # A JSON list of `content.guards.guard.GuardRule`, of `key`, a row of accounts_key. Without a policy
-# it is empty. All policies that apply count together.
+# it is empty. All policies that apply count together. `sealed` is the secret of the rule's guard.
 RULES_OF_KEY: Final = """
     coalesce((
-        SELECT jsonb_agg(each.rule ORDER BY policy.id, each.n)
+        SELECT jsonb_agg(
+            each.rule || jsonb_build_object(
+                'policy', policy.id,
+                'sealed', coalesce((
+                    SELECT encode(secret.sealed, 'base64') FROM content_policysecret secret
+                    WHERE secret.policy_id = policy.id AND secret.guard = each.rule ->> 'guard'
+                ), ''))
+            ORDER BY policy.id, each.n)
         FROM content_policy policy,
              jsonb_array_elements(policy.rules) WITH ORDINALITY AS each(rule, n)
         WHERE policy.organisation_id = key.organisation_id AND EXISTS (

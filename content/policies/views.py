@@ -18,7 +18,7 @@ from content.models import Policy
 from content.policies import policies
 from content.policies.forms import PolicyForm, TryForm
 from content.policies.rules import try_rules
-from content.policies.words import GUARDS, PLACES, SCOPES
+from content.policies.words import PLACES, SCOPES, guard_words
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -59,7 +59,7 @@ def policy_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _row(actor: Actor, policy: Policy) -> dict[str, Any]:
     args = [slug_of(actor), id_text(policy.id)]
     scopes = Counter(one.scope for one in policy.assignments.all())
-    names = {rule["guard"]: GUARDS[rule["guard"]].name for rule in policy.rules}
+    names = {rule["guard"]: guard_words(rule["guard"]).name for rule in policy.rules}
     return {
         "policy": policy,
         "id": id_text(policy.id),

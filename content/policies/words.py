@@ -1,44 +1,147 @@
 """What guards, their places and actions are called on pages."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from content.policies.guards import KNOWN
 
-class GuardWords(NamedTuple):
-    name: Any
-    setting: Any = ""  # the label of its field; without one it has no settings
+SettingKind = Literal[
+    "lines", "codes", "tools", "text", "secret", "milliseconds", "share", "failures", "json"
+]
+
+
+class Setting(NamedTuple):
+    """A setting of a guard in the form. `name` is "" for all settings together."""
+
+    name: str
+    kind: SettingKind
+    label: Any
     hint: Any = ""
 
 
-GUARDS: Final = {
+class GuardWords(NamedTuple):
+    name: Any
+    settings: tuple[Setting, ...] = ()
+
+
+FAILURES: Final = {
+    "deadline": _("No answer in time"),
+    "connection": _("No connection"),
+    "answer": _("No valid answer"),
+}
+_CALL: Final = (
+    Setting("deadline_ms", "milliseconds", _("Time for an answer, in milliseconds")),
+    Setting(
+        "passes_on",
+        "failures",
+        _("Let texts pass unchecked after"),
+        _("After other failures, the request ends with an error."),
+    ),
+)
+_WAITS: Final = _("A streamed answer waits here until each of its blocks ends.")
+_GUARDS: Final = {
     "email": GuardWords(_("Email addresses")),
     "card": GuardWords(_("Card numbers")),
     "iban": GuardWords(_("Bank accounts (IBAN)")),
     "telephone": GuardWords(_("Telephone numbers with a country code")),
     "national_number": GuardWords(
         _("National numbers of people"),
-        _("Countries"),
-        _("Two letters each: BR CH CN DE ES FR GB IN IT JP KR NL PL SE TR US ZA."),
+        (
+            Setting(
+                "countries",
+                "codes",
+                _("Countries"),
+                _("Two letters each: BR CH CN DE ES FR GB IN IT JP KR NL PL SE TR US ZA."),
+            ),
+        ),
     ),
     "secret": GuardWords(_("Secrets of known vendors")),
     "private_key": GuardWords(_("Private keys")),
-    "words": GuardWords(_("Words"), _("Words and phrases"), _("One per line.")),
+    "words": GuardWords(
+        _("Words"), (Setting("words", "lines", _("Words and phrases"), _("One per line.")),)
+    ),
     "expressions": GuardWords(
         _("Regular expressions"),
-        _("Expressions"),
-        _("One per line, with a longest match: a{1,100} instead of a+."),
+        (
+            Setting(
+                "expressions",
+                "lines",
+                _("Expressions"),
+                _("One per line, with a longest match: a{1,100} instead of a+."),
+            ),
+        ),
+    ),
+    "hook": GuardWords(
+        _("Own service (HTTP hook)"),
+        (
+            Setting("url", "text", _("URL of the hook"), _WAITS),
+            Setting(
+                "secret",
+                "secret",
+                _("Secret of the signature"),
+                _("whsec_ and the base64 of 24 to 64 random bytes. It is not shown again."),
+            ),
+            *_CALL,
+        ),
+    ),
+    "moderation": GuardWords(
+        _("Moderation by a model"),
+        (
+            Setting("model", "text", _("Model"), _WAITS),
+            Setting(
+                "categories",
+                "lines",
+                _("Categories"),
+                _("One per line. Empty: whatever the model flags."),
+            ),
+            Setting("threshold", "share", _("Lowest score of a category, from 0 to 1")),
+            *_CALL,
+        ),
+    ),
+    "presidio": GuardWords(
+        _("Personal data (Presidio)"),
+        (
+            Setting("url", "text", _("URL of the analyzer"), _WAITS),
+            Setting("language", "text", _("Language"), _("Two letters, such as en.")),
+            Setting(
+                "entities",
+                "codes",
+                _("Entities"),
+                _("Such as PERSON LOCATION. Empty: all that the analyzer knows."),
+            ),
+            Setting("score_threshold", "share", _("Lowest score, from 0 to 1")),
+            *_CALL,
+        ),
     ),
     "tool": GuardWords(
         _("Tools of agents"),
-        _("Rules for tools"),
-        _(
-            "One per line: refuse, ask or allow, a tool's name with *, and what its arguments "
-            "contain: refuse shell /command sudo. The first rule that fits a call decides."
+        (
+            Setting(
+                "rules",
+                "tools",
+                _("Rules for tools"),
+                _(
+                    "One per line: refuse, ask or allow, a tool's name with *, and what its "
+                    "arguments contain: refuse shell /command sudo. The first rule that fits a "
+                    "call decides."
+                ),
+            ),
         ),
     ),
 }
+
+
+def guard_words(guard: str) -> GuardWords:
+    """Return the words of a guard, also of one that is not installed any more."""
+    known = KNOWN.get(guard)
+    if guard in _GUARDS or known is None:
+        return _GUARDS.get(guard, GuardWords(guard))
+    # A guard of an extension.
+    return GuardWords(known.label or guard, (Setting("", "json", _("Settings as JSON"), _WAITS),))
+
+
 PLACES: Final = {
     "request": _("Requests"),
     "answer": _("Answers"),
@@ -50,5 +153,6 @@ ACTIONS: Final = {
     "mask": pgettext_lazy("guard", "Mask"),
     "refuse": pgettext_lazy("guard", "Reject"),
     "flag": pgettext_lazy("guard", "Flag"),
+    "decide": pgettext_lazy("guard", "What it answers"),
 }
 SCOPES: Final = {"organisation": _("Organisation"), "team": _("Team"), "key": _("API key")}

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.actors import Actor, slug_of
 from accounts.keys.choices import key_names, team_names
 from content.models import Keep, LogRule, LogScope
-from content.policies.words import GUARDS
+from content.policies.words import guard_words
 from content.rules.log_rules import FIELDS, RETENTION_HOURS, SUBJECT_MAX
 from content.rules.rules import REDACTED, REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX
 from content.rules.words import KEEPS, SCOPES, SUBJECT_HINTS
@@ -45,7 +45,7 @@ class RuleForm(forms.Form):
     redact = forms.MultipleChoiceField(
         label=_("Masked before a text is kept"),
         required=False,
-        choices=[(name, GUARDS[name].name) for name in REDACTED],
+        choices=[(name, guard_words(name).name) for name in REDACTED],
         initial=list(REDACTED_BY_DEFAULT),
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Always masked too: what the policies of the key mask or reject."),

@@ -13,11 +13,14 @@ ZONE: Final = "UTC"
 """The time zone of the days and months of spending caps: the installation's
 (config/settings.py)."""
 
-Family = Literal["shed", "dropped_lines", "damaged_records", "content_dropped"]
+Family = Literal[
+    "shed", "dropped_lines", "damaged_records", "content_dropped", "guards_passed"
+]  # fmt: skip
 """Requests refused by a busy process; dropped log lines; unreadable records of spools and journals;
-requests missing from the content log."""
+requests missing from the content log; questions to guards that failed, after which texts passed
+unchecked."""
 
-ALONE: Final = ("shed", "dropped_lines", "damaged_records", "content_dropped")
+ALONE: Final = ("shed", "dropped_lines", "damaged_records", "content_dropped", "guards_passed")
 """Totals that belong to no model or channel."""
 
 

@@ -75,6 +75,11 @@ def content_dropped() -> int:
     return _single_total("content_dropped")
 
 
+def guards_passed() -> int:
+    """Return how often a guard failed, and texts passed unchecked."""
+    return _single_total("guards_passed")
+
+
 def damaged_records() -> int:
     """Return how many records of spools and journals were unreadable."""
     return _single_total("damaged_records")

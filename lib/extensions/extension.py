@@ -1,13 +1,12 @@
-"""What an extension adds to Weir. Its entry point in the group `weir.extensions` names an object of
-this class (docs/guides/writing-an-extension.md)."""
+"""What the entry point of an extension names (docs/guides/writing-an-extension.md)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """The parts of an extension. Each is named as "package.module:attribute", and is loaded only by
-    processes that need it. So the module of this object imports nothing else of the extension."""
+    """Each part is named as "package.module:attribute", and is loaded only by processes that need
+    it. So the module of this object imports nothing else of the extension."""
 
     app: str = ""
     """A Django app, by its package: models, migrations, templates, static files, translations,
@@ -32,9 +31,11 @@ class Extension:
     providers: str = ""
     """A list of `gateway.providers.provider.Provider`, which channels can name."""
 
+    guards: str = ""
+    """Guards of policies: a mapping from a name to a `content.detectors.registry.Guard`."""
+
     importers: str = ""
-    """Hubs that `weir import` can read: a mapping from the hub's name to an
-    `extensions.import_hubs.peers.Peer`."""
+    """Hubs of `weir import`: a mapping from a name to an `extensions.import_hubs.peers.Peer`."""
 
     usage_sink: str = ""
     """A second copy of the usage records: a `usage.sinks.usage_sink.UsageSink`."""

@@ -12,6 +12,7 @@ the environment.
         TooLarge        the response exceeds the permitted size
         Unresolved      the name has no address
         EgressFailed    no connection, no TLS, no answer in time, or a broken answer
+          Unusable        a complete answer, but not the expected one
 
 All outgoing HTTP uses this module (the relay has its own, equally guarded); it also offers the
 parts of its client library that others need.
@@ -38,6 +39,7 @@ from lib.network.trust import trusted_context
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answer: TypeAlias = httpx.Response
+AsyncClient: TypeAlias = httpx.AsyncClient
 Pool: TypeAlias = httpcore.ConnectionPool
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """Returns the addresses of a host. Raises OSError."""
@@ -94,6 +96,13 @@ class EgressFailed(EgressError):
     def __init__(self, reason: Literal["refused", "tls", "timeout", "broken"], text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class Unusable(EgressFailed):
+    """The answer is complete, but not the expected one, such as another status than 200."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("broken", text)
 
 
 class EgressPolicy:
@@ -221,7 +230,7 @@ def guarded_async_client(
     *,
     schemes: Sequence[str],
     resolver: Resolver = resolve,
-) -> httpx.AsyncClient:
+) -> AsyncClient:
     """Return a client like `guarded_client` for an event loop."""
     transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
     return httpx.AsyncClient(
@@ -407,12 +416,30 @@ async def fetch_url(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetche
 
 async def _read_response(response: httpx.Response, bytes_max: int) -> Fetched:
     if response.status_code != 200:
-        text = f"The URL returned status {response.status_code}."
-        raise EgressFailed("broken", text)
+        raise Unusable(f"The URL returned status {response.status_code}.")
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise EgressFailed("broken", "The response is compressed.")
+        raise Unusable("The response is compressed.")
     body = await _read_at_most(response, bytes_max)
     return Fetched(body, response.headers.get("content-type", ""))
+
+
+async def post_to_named(
+    client: AsyncClient,
+    policy: EgressPolicy,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    bytes_max: int,
+) -> bytes:
+    """Send a body to an address that a user named, by a client of `guarded_async_client` with that
+    policy, and return the body of an answer with status 200. No redirect is followed. The caller
+    limits the time. Raises EgressError.
+    """
+    await asyncio.to_thread(check_named_by_user, policy, url)
+    with _translate_errors():
+        async with client.stream("POST", url, headers=dict(headers), content=body) as response:
+            return (await _read_response(response, bytes_max)).body
 
 
 def check_named_by_user(policy: EgressPolicy, url: str) -> None:

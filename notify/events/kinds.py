@@ -114,6 +114,12 @@ KINDS: Final = {
             data="key team cause",
         ),
         Kind(
+            "guard.failing",
+            gettext_lazy("Guard failing, texts pass unchecked"),
+            _DECIDING,
+            data="policy guard failure",
+        ),
+        Kind(
             "view_as.began",
             gettext_lazy("Viewed by an operator"),
             (Role.OWNER,),
@@ -252,7 +258,7 @@ GROUPS: Final = (
     (gettext_lazy("Invoices and subscriptions"), ("invoice", "subscription")),
     (gettext_lazy("Budgets"), ("budget", "raise")),
     (gettext_lazy("Media and exports"), ("video", "task", "export")),
-    (gettext_lazy("Access"), ("view_as", "own_key")),
+    (gettext_lazy("Access"), ("view_as", "own_key", "guard")),
     (gettext_lazy("Channels and models"), ("channel", "model")),
     (gettext_lazy("Usage and bills"), ("count", "usage", "records", "bill")),
     (gettext_lazy("Ledger and jobs"), ("books", "jobs")),

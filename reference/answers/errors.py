@@ -198,6 +198,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("The model exists, but none of its channels is on and healthy."),
         _("Try again later or use another model. If it keeps happening, contact the operator."),
     ),
+    "guard_failed": ErrorHelp(
+        _("A guard of a policy of the key did not answer, and lets no text pass unchecked."),
+        _("Retry. If it lasts, tell the owners of the organisation."),
+    ),
     "overloaded": ErrorHelp(
         _("The provider or the hub is overloaded. The Anthropic format returns 529."), _WAIT
     ),

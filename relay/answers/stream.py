@@ -27,12 +27,9 @@ from relay.answers.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.answers.cost_in_answer import last_with_cost
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
-from relay.downstream.error_answers import (
-    answer_behind_content,
-    answer_refused,
-    failure_inside,
-)
-from relay.guarding.guarded_answer import GuardedAnswer, Refused
+from relay.downstream.error_answers import answer_behind_content, answer_to, failure_inside
+from relay.guarding.guarded_answer import Asking, GuardedAnswer, Refused, refused
+from relay.guarding.guarding import GuardFailed, GuardRefused
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill, UsageMeter
 from relay.preparation.prepared import PreparedRequest
@@ -99,7 +96,7 @@ class Forwarding:
 # The chunks of a stream -----------------------------------------------------------------------
 
 
-_LAST: Final = (End, UpstreamError, Broken, Refused)
+_LAST: Final = (End, UpstreamError, Broken, Refused, Asking)
 
 
 class StreamChunks:
@@ -184,7 +181,7 @@ class StreamChunks:
         """Forward everything up to and including the first content."""
         context, downstream = self._context, self._context.downstream
         heard_at = self._heard_at = context.time()
-        if downstream.keep_alive is not None:
+        if self.pieces and downstream.keep_alive is not None:
             downstream.keep_alive.heard_at = heard_at
         self.note(self.events)
         self.events.clear()
@@ -237,7 +234,8 @@ class StreamChunks:
                 return True
             if events:
                 heard_at = self._heard_at = deadline.since = time()
-                if keep_alive is not None:
+                # What guards hold back is silence for the client.
+                if pieces and keep_alive is not None:
                     keep_alive.heard_at = heard_at
                 note(events)
                 events.clear()
@@ -270,6 +268,7 @@ class StreamRelay:
         "_context",
         "_end",
         "_gathering",
+        "_guarded",
         "_probe",
         "_reader",
         "_state",
@@ -284,6 +283,7 @@ class StreamRelay:
         self._end = parts.end
         self._gathering = parts.gathering
         self._state = parts.state
+        self._guarded: GuardedAnswer | None = None
         self._reader = self._open_reader()
         parts.usage_meter.decoder = self._reader.decoder
         self._chunks = StreamChunks(
@@ -349,8 +349,10 @@ class StreamRelay:
         source = prepared.untagging(decoder, facts.choices)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
-        guarding = context.guarding
-        change = None if guarding is None else GuardedAnswer(guarding).change
+        change = None
+        if context.guarding is not None:
+            self._guarded = GuardedAnswer(context.guarding)
+            change = self._guarded.change
         return StreamTranslator(
             decoder,
             encoder,
@@ -369,6 +371,8 @@ class StreamRelay:
         """
         chunks = self._chunks
         last = chunks.events[-1] if chunks.events else None
+        if isinstance(last, Asking):
+            last = await self._ask()
         if isinstance(last, Broken):
             await self._write(chunks.pieces)
             raise upstream_failure(last.fault)
@@ -387,6 +391,21 @@ class StreamRelay:
         if chunks.is_above_cap():
             return await self._cut_at_cap()
         return None
+
+    async def _ask(self) -> Event | None:
+        """Ask guards about what they hold back, and add what they let pass to what is sent. Return
+        the last event."""
+        chunks, reader, guarded = self._chunks, self._reader, self._guarded
+        chunks.events[:] = [one for one in chunks.events if not isinstance(one, Asking)]
+        if isinstance(reader, StreamTranslator) and guarded is not None:
+            # Guards have their own time limits.
+            self._context.deadline.allow("idle", self._admitted.timeouts.total)
+            try:
+                if raw := reader.write(await guarded.answer()):
+                    chunks.pieces.append(raw)
+            except (GuardRefused, GuardFailed) as error:
+                chunks.events.append(refused(error))
+        return chunks.events[-1] if chunks.events else None
 
     async def _commit(self) -> None:
         """Commit to this upstream at its first content: from now on no other channel can answer."""
@@ -430,11 +449,11 @@ class StreamRelay:
         await self._write(pieces, last=True)
         return outcome
 
-    async def _end_refused(self, refused: Refused) -> Outcome:
+    async def _end_refused(self, last: Refused) -> Outcome:
         """End an answer that a guard refuses. What was produced is charged."""
         chunks, downstream = self._chunks, self._context.downstream
         chunks.note(chunks.events)
-        error = answer_refused(refused.message, refused.code)
+        error = answer_to(last.error)
         outcome = self._end.settle(error, self._end.bill_so_far())
         self._probe.good()
         if self.committed:
@@ -446,6 +465,10 @@ class StreamRelay:
 
     async def _cut_at_cap(self) -> Outcome:
         """End an answer that exceeds its cap as if it had reached its length (F18)."""
+        if self._guarded is not None:
+            self._guarded.close()
+            if isinstance(last := await self._ask(), Refused):
+                return await self._end_refused(last)
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")

@@ -25,7 +25,7 @@ from relay.answers.cost_in_answer import with_cost
 from relay.answers.picture_links import LinkedPicture, expiry, picture_link
 from relay.downstream.error_answers import answer_to, failure_inside
 from relay.guarding.guarded_answer import GuardedAnswer
-from relay.guarding.guarding import GuardRefused
+from relay.guarding.guarding import GuardFailed, GuardRefused
 from relay.media_tasks.video_order import AcceptedTask
 from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange
@@ -220,9 +220,11 @@ class WholeRelay:
                 events = restore_names(events, prepared.tool_names)
             sent = events
             if (guarding := self._context.guarding) is not None:
+                # Guards that make a call have their own time limits.
+                self._context.deadline.allow("idle", self._admitted.timeouts.total)
                 try:
-                    sent = GuardedAnswer(guarding).whole(events)
-                except GuardRefused as refused:
+                    sent = await GuardedAnswer(guarding).whole(events)
+                except (GuardRefused, GuardFailed) as refused:
                     return await self._refuse(refused, counting)
             answer, model = fold(sent), prepared.traits.requested_model
             if model:
@@ -233,8 +235,8 @@ class WholeRelay:
         bill = self._usage_meter.bill(counting, self._end.measured)
         return await self._deliver(bill, raw, fault=fault)
 
-    async def _refuse(self, refused: GuardRefused, counting: Counting) -> Outcome:
-        """Refuse an answer. What was produced is charged."""
+    async def _refuse(self, refused: GuardRefused | GuardFailed, counting: Counting) -> Outcome:
+        """Refuse an answer that a guard did not let pass. What was produced is charged."""
         context, error = self._context, answer_to(refused)
         bill = self._usage_meter.bill(counting, self._end.measured)
         context.deadline.stop()

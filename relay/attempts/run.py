@@ -21,13 +21,15 @@ from uuid import UUID
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
-from dialects.json.body import check_nested_names
+from dialects.json.body import Body, check_nested_names
 from gateway.channel_order.channel_order import plan
 from gateway.channel_order.tie_breaking import order_keys
 from gateway.providers.suffixes import RequestedModel
+from lib.ids import id_text
 from relay.answers.attempt_end import final_end
 from relay.attempts.attempt import Attempt
 from relay.attempts.count_endpoint import COUNTERS, count_tokens
+from relay.attempts.guard_models import ask_model
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
 from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import backoff_s_max
@@ -46,6 +48,7 @@ from relay.downstream.error_answers import (
 )
 from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseFailed
+from relay.guarding.calls import Caller
 from relay.guarding.guarding import Guarding
 from relay.guarding.operations import check_operation
 from relay.health.channel_health import HealthProbe
@@ -189,8 +192,8 @@ class Run:
             facts = counter.read(raw, invocation.target)
             check_nested_names(raw)
             if context.principal.guard_rules:
-                guarding = Guarding(context.principal.guard_rules)
-                checked = await guarding.checked_request(facts.body)
+                self._find_model(facts.model)
+                checked = await self._check(self._new_guarding(facts.model), facts.body)
                 facts = counter.read(checked, invocation.target)
             model = self._find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
@@ -261,14 +264,36 @@ class Run:
         """Return the facts of the body that guards let through. Raises RequestFault."""
         context = self._context
         self._find_model(facts.model)
-        guarding = context.guarding = Guarding(context.principal.guard_rules)
+        guarding = context.guarding = self._new_guarding(facts.model)
         invocation = context.invocation
         check_operation(guarding, invocation.operation, facts, is_chat=invocation.unary is None)
         if continuation is None:
-            return self._reader.read_facts(await guarding.checked_request(facts.body))
+            return self._reader.read_facts(await self._check(guarding, facts.body))
         portable = continuation.portable_facts()
-        continuation.send(continuation.read(await guarding.checked_request(portable.body)))
+        continuation.send(continuation.read(await self._check(guarding, portable.body)))
         return facts
+
+    def _new_guarding(self, model: str) -> Guarding:
+        context, principal = self._context, self._context.principal
+        caller = Caller(
+            id_text(context.request_id),
+            model,
+            id_text(principal.key_id),
+            id_text(principal.team_id),
+        )
+        requests: list[str] = []
+        ask = partial(
+            context.parts.guard_calls.ask, caller, partial(ask_model, context, Run, requests)
+        )
+        return Guarding(principal.guard_rules, ask, requests)
+
+    async def _check(self, guarding: Guarding, body: Body) -> bytes:
+        """Return the body that guards let through. Raises RequestFault."""
+        try:
+            return await guarding.checked_request(body)
+        except asyncio.CancelledError:
+            self._reraise_unless_left()
+            raise RequestFault("client_closed", None, "") from None
 
     async def _find_channels(self, facts: Facts, continuation: Continuation | None) -> None:
         """Raises RequestFault, ChannelsOut, DatabaseAway."""
@@ -299,7 +324,8 @@ class Run:
         outcome = record_refusal(
             self._context, answer, reader.model_name, stream=reader.stream, window_id=window_id
         )
-        await self._context.downstream.refuse(answer)
+        if not self._context.downstream.client_gone:
+            await self._context.downstream.refuse(answer)
         return outcome
 
     # ---- Attempts

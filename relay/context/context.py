@@ -13,6 +13,7 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import Downstream, Sink
+from relay.guarding.calls import GuardCalls
 from relay.guarding.guarding import Guarding
 from relay.health.channel_health import Health
 from relay.load.load import Turns
@@ -91,6 +92,7 @@ class Parts:
     available_nano: Callable[..., Awaitable[int]]
     shadows: Shadows
     turns: Turns
+    guard_calls: GuardCalls
 
 
 class RequestContext:

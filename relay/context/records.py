@@ -50,6 +50,7 @@ def record_refusal(
         kind=error.kind,
         message=kept_message(context.principal, error.kind, error.message),
         total_ms=outcome.total_ms,
+        flags=() if context.guarding is None else context.guarding.flags,
         address=context.options.address,
     )
     refusal = _record(context, ending, model, context.invocation.operation, stream=stream)

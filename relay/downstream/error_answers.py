@@ -6,6 +6,7 @@
       LimitReached                                   with the wait, and the rest of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
       GuardRefused                                   400 with the guard's own code
+      GuardFailed                                    503, a guard did not answer
       MethodNotAllowed                               405 with the methods that the path has
     ChannelsOut: no channel is available           429 or 503, with the wait (`channels_out.py`)
     UpstreamFailed, by attempt                     the last one, or one that the contract prefers
@@ -127,11 +128,6 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
     """Return the error that ends a stream which was already begun."""
     return ErrorAnswer(failure.kind, failure.status, failure.message)
-
-
-def answer_refused(message: str, code: str) -> ErrorAnswer:
-    """Return the error that ends an answer which a guard refuses."""
-    return ErrorAnswer("guard_refused", KINDS["guard_refused"].status, message, code=code)
 
 
 def failure_inside(error: UpstreamError) -> UpstreamFailed:

@@ -36,6 +36,7 @@ from relay.downstream.limit_answers import LimitReached
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.front.readiness import Readiness
 from relay.front.refresher import Refresher
+from relay.guarding.calls import GuardCalls, report_passed
 from relay.health.channel_health import Health
 from relay.health.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
 from relay.health.health_sharing import read as read_reports
@@ -117,6 +118,7 @@ class Lifespan:
             available_nano=self.available_nano,
             shadows=self._shadows,
             turns=self.turns,
+            guard_calls=GuardCalls(vault, config.hook_networks),
         )
         self.refresher = Refresher(
             config, self._run_one, vault, self.authenticator, self.running, self.parts
@@ -178,6 +180,7 @@ class Lifespan:
         with contextlib.suppress(DatabaseFailed):
             await self._shadows.stop(self._run_one)
         self.parts.upstreams.close()
+        await self.parts.guard_calls.close()
         await self._connections.close()
 
     # ---- look-ups
@@ -332,8 +335,20 @@ class Lifespan:
         except DatabaseFailed as error:
             log.warning("operators cannot be told of damaged records: %s", error)
 
+    async def _report_guards(self) -> None:
+        """Tell owners about guards that fail while texts pass unchecked."""
+        calls = self.parts.guard_calls
+        if not (passed := calls.take_passed()):
+            return
+        try:
+            await self._run([add_to_total("guards_passed", passed.total()), report_passed(passed)])
+        except DatabaseFailed as error:
+            calls.put_back(passed)
+            log.warning("owners cannot be told of failing guards: %s", error)
+
     async def _publish_alerts(self) -> None:
         await self._report_damage()
+        await self._report_guards()
         alerts = self.parts.health.alerts
         waiting = alerts.take()
         if not waiting:

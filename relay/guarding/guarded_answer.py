@@ -4,9 +4,13 @@ Each text of each choice is checked by itself. What could begin a match waits fo
 same kind; the arguments of a tool call wait for their end if a rule is about them, because an
 escape in JSON may be cut anywhere. Likelihoods are left out of a checked answer: they repeat its
 text. Reasoning that breaks off takes what waits with it.
+
+A guard that makes a call is asked about a text at its end, and all that comes after it waits for
+the guard's answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -28,8 +32,8 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
-from relay.guarding.guarding import Guarding, GuardRefused
-from relay.guarding.request_texts import check_json
+from relay.guarding.guarding import GuardFailed, Guarding, GuardRefused
+from relay.guarding.request_texts import CheckText, check_json
 from relay.guarding.tool_gate import ToolGate, ToolRefused
 
 _TEXTS: Final = (TextDelta, ReasoningDelta, RefusalDelta)
@@ -40,7 +44,26 @@ class Refused(Event, frozen=True, gc=False):
     """A guard ends the answer here; it is the last event."""
 
     message: str
-    code: str
+    error: GuardRefused | GuardFailed
+
+
+def refused(error: GuardRefused | GuardFailed) -> Refused:
+    """Return the event of an error."""
+    return Refused(error.message, error)
+
+
+class Asking(Event, frozen=True, gc=False):
+    """Guards have to be asked before more goes out: see `GuardedAnswer.answer`."""
+
+
+class _Question(Event, frozen=True):
+    """Guards are asked about the texts of `content`, which `visit` visits. `write` makes an event
+    of what they let pass.
+    """
+
+    content: Any
+    visit: Callable[[Any, CheckText], Any]
+    write: Callable[[Any], Event]
 
 
 class _Waiting:
@@ -51,6 +74,9 @@ class _Waiting:
         self.choice = choice
         self.held = Held(guarded.guarding.rules, "answer", guarded.masks)
         self.restored = Restored(guarded.guarding.masks)
+        # For a guard that is asked at the end: the text, and the citations that follow it.
+        self.pieces: list[str] = []
+        self.citations: list[Citation] = []
 
 
 class GuardedAnswer:
@@ -59,54 +85,83 @@ class GuardedAnswer:
     def __init__(self, guarding: Guarding) -> None:
         self.guarding = guarding
         self.masks = guarding.masks.of_answer()
-        self._checks_calls = any("tool_call" in rule.places for rule in guarding.rules)
-        self._checks_texts = any("answer" in rule.places for rule in guarding.rules)
+        self._checks_calls = guarding.checks("tool_call")
+        self._checks_texts = guarding.checks("answer")
+        self._asks_about_calls = guarding.calls_about("tool_call")
+        self._asks_about_texts = guarding.calls_about("answer")
         # The open text of each choice, and the arguments of each open call.
         self._open: dict[int, _Waiting] = {}
         self._arguments: dict[tuple[int, int], list[str]] = {}
         self._restored: dict[tuple[int, int], Restored] = {}
         self._refused: Refused | None = None
         self._gate = ToolGate(guarding)
+        # What waits for the answers of guards, from the first question on.
+        self._queue: list[Event] = []
 
     def change(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
         """Return the events for the client, and those that came: with Refused behind them if a rule
-        refuses, and none after it."""
+        refuses, and none after it; with Asking behind them if guards have to be asked."""
         if self._refused is not None:
             return [], []
-        sent: list[Event] = []
+        sent = self._queue
         for event in events:
             self._feed(event, sent)
             if self._refused is not None:
                 break
-        sent = self._judged(sent)
-        return sent, list(events) if self._refused is None else [*events, self._refused]
+        ready = _before_question(sent)
+        self._queue = sent[len(ready) :]
+        ready = self._judged(ready)
+        if self._refused is not None:
+            self._queue = []
+            return ready, [*events, self._refused]
+        return ready, [*events, Asking()] if self._queue else list(events)
 
-    def whole(self, events: Sequence[Event]) -> list[Event]:
-        """Return the events of a whole answer. Raises GuardRefused."""
+    async def answer(self) -> list[Event]:
+        """Ask guards about what waits, and return the events for the client. Raises GuardRefused,
+        GuardFailed.
+        """
+        waiting, self._queue = self._queue, []
         sent: list[Event] = []
-        for event in events:
-            self._feed(event, sent)
-        for choice in list(self._open):
-            self._close(choice, sent)
+        for event in waiting:
+            if isinstance(event, _Question):
+                try:
+                    content = await self.guarding.ask(event.content, event.visit, self.masks)
+                except (GuardRefused, GuardFailed) as error:
+                    self._refused = refused(error)
+                    raise
+                sent.append(event.write(content))
+            else:
+                sent.append(event)
         sent = self._judged(sent)
         if self._refused is not None:
-            raise self._refusal
+            raise self._refused.error
         return sent
 
-    _refusal: GuardRefused
+    def close(self) -> None:
+        """Let what is open wait for `answer`, because nothing follows."""
+        for choice in list(self._open):
+            self._close(choice, self._queue)
+
+    async def whole(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events of a whole answer. Raises GuardRefused, GuardFailed."""
+        for event in events:
+            self._feed(event, self._queue)
+        self.close()
+        if self._refused is not None:
+            raise self._refused.error
+        return await self.answer()
 
     def _judged(self, sent: list[Event]) -> list[Event]:
         """Return the events that may go out by what they say of calls."""
         try:
             return self._gate.pass_(sent)
-        except ToolRefused as refused:
-            self._refuse(refused.refusal)
-            return refused.sent
+        except ToolRefused as stopped:
+            self._refuse(stopped.refusal)
+            return stopped.sent
 
     def _refuse(self, refusal: GuardRefused) -> None:
         if self._refused is None:
-            self._refusal = refusal
-            self._refused = Refused(refusal.message, refusal.code)
+            self._refused = refused(refusal)
 
     def _feed(self, event: Event, sent: list[Event]) -> None:
         if self._refused is not None:
@@ -152,8 +207,9 @@ class GuardedAnswer:
             waiting = self._open[event.choice] = _Waiting(self, type(event), event.choice)
         checked = waiting.held.feed(event.text)
         self.guarding.flag(checked.flags)
-        text = waiting.restored.feed(checked.text)
-        if text:
+        if self._asks_about_texts:
+            waiting.pieces.append(checked.text)
+        elif text := waiting.restored.feed(checked.text):
             sent.append(waiting.kind(event.choice, text))
         if checked.refused_by is not None:
             self._refuse(GuardRefused(checked.refused_by, "answer"))
@@ -164,13 +220,23 @@ class GuardedAnswer:
             return
         checked = waiting.held.end()
         self.guarding.flag(checked.flags)
+        if checked.refused_by is not None:
+            self._refuse(GuardRefused(checked.refused_by, "answer"))
+        if self._asks_about_texts:
+            text = "".join(waiting.pieces) + checked.text
+            sent.append(_Question(text, _visit_text, partial(self._write_text, waiting)))
+            for citation in waiting.citations:
+                sent.append(_Question(citation, _visit_citation, self._write_citation))
+            return
         text = waiting.restored.feed(checked.text)
         if checked.refused_by is None:
             text += waiting.restored.end()
         if text:
             sent.append(waiting.kind(choice, text))
-        if checked.refused_by is not None:
-            self._refuse(GuardRefused(checked.refused_by, "answer"))
+
+    def _write_text(self, waiting: _Waiting, text: str) -> Event:
+        event: Event = waiting.kind(waiting.choice, restore(self.guarding.masks, text))
+        return event
 
     # ---- tool calls
 
@@ -196,32 +262,64 @@ class GuardedAnswer:
             text = check_json("".join(pieces), "tool_call", self._check)
         except GuardRefused:
             return
-        sent.append(ToolArgumentsDelta(*key, restore(self.guarding.masks, text, _escape)))
+        if self._asks_about_calls:
+            sent.append(_Question(text, _visit_call, partial(self._write_arguments, key)))
+        else:
+            sent.append(self._write_arguments(key, text))
+
+    def _write_arguments(self, key: tuple[int, int], text: str) -> Event:
+        return ToolArgumentsDelta(*key, restore(self.guarding.masks, text, _escape))
 
     def _check(self, place: Place, text: str) -> str:
         """Return a whole text. Raises GuardRefused."""
         checked = Held(self.guarding.rules, place, self.masks).check(text)
         self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
-            self._refuse(GuardRefused(checked.refused_by, place))
-            raise self._refusal
+            refusal = GuardRefused(checked.refused_by, place)
+            self._refuse(refusal)
+            raise refusal
         return checked.text
 
     def _feed_citation(self, event: Citation, sent: list[Event]) -> None:
         try:
-            source = event.source
-            changed = msgspec.structs.replace(
-                source,
-                url=self._cited(source.url),
-                title=self._cited(source.title),
-                quote=self._cited(source.quote),
-            )
+            checked = _visit_citation(event, self._check)
         except GuardRefused:
             return
-        sent.append(msgspec.structs.replace(event, source=changed))
+        if not self._asks_about_texts:
+            sent.append(self._write_citation(checked))
+        elif (waiting := self._open.get(event.choice)) is not None:
+            waiting.citations.append(checked)
+        else:
+            sent.append(_Question(checked, _visit_citation, self._write_citation))
 
-    def _cited(self, text: str) -> str:
-        return restore(self.guarding.masks, self._check("answer", text)) if text else text
+    def _write_citation(self, event: Citation) -> Event:
+        masks = self.guarding.masks
+        return _visit_citation(event, lambda place, text: restore(masks, text))
+
+
+def _before_question(events: list[Event]) -> list[Event]:
+    for n, event in enumerate(events):
+        if isinstance(event, _Question):
+            return events[:n]
+    return events
+
+
+def _visit_text(text: str, check: CheckText) -> str:
+    return check("answer", text)
+
+
+def _visit_call(text: str, check: CheckText) -> str:
+    return check_json(text, "tool_call", check)
+
+
+def _visit_citation(event: Citation, check: CheckText) -> Citation:
+    source = event.source
+    texts = {
+        name: check("answer", text)
+        for name in ("url", "title", "quote")
+        if (text := getattr(source, name))
+    }
+    return msgspec.structs.replace(event, source=msgspec.structs.replace(source, **texts))
 
 
 def _escape(text: str) -> str:

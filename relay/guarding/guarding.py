@@ -4,26 +4,34 @@
                 leaves this process
     answer      checked piece by piece, then what was masked in the request is put back
 
-A refusal is a RequestFault before an answer begins, and a `Refused` event within one.
+Pure rules come first, so that guards which call a service get masked texts. Then each of these is
+asked, one after the other. A refusal is a RequestFault before an answer begins, and a `Refused`
+event within one.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
+from content.detectors.call import CallFailed, Failure, Verdict
 from content.guards.guard import GuardRule, Place, check
 from content.guards.masks import Masks
 from content.guards.tool_calls import TOOL, Judged
+from content.policies.guards import KNOWN
 from dialects.errors.errors import RequestFault
-from dialects.json.body import Body
-from relay.guarding.request_texts import check_texts
+from dialects.json.body import Body, read_body
+from relay.guarding.calls import Ask, no_calls
+from relay.guarding.request_texts import CheckText, check_texts
 from relay.guarding.request_tools import judge_request
+
+_C = TypeVar("_C")
 
 _CHECK_HERE_MAX: Final = 64 * 1024
 
 
 class GuardRefused(RequestFault):
-    """A rule refuses a text or a call. `code` is the rule's own, or that of what it decided."""
+    """A rule refuses a text or a call. `code` is the rule's own, or that of what was decided."""
 
     def __init__(self, rule: GuardRule, place: Place, code: str = "") -> None:
         code = code or rule.code or rule.guard
@@ -31,9 +39,20 @@ class GuardRefused(RequestFault):
         self.code = code
 
 
+class GuardFailed(RequestFault):
+    """A guard does not answer, and its rule lets no text pass unchecked."""
+
+    def __init__(self, rule: GuardRule, failure: Failure) -> None:
+        super().__init__("guard_failed", None, f"the guard {rule.guard} {_FAILED[failure]}")
+
+
 _WHERE: dict[Place, str] = {
     "request": "the request", "answer": "the answer", "tool_call": "the call of a tool",
     "tool_result": "the result of a tool",
+}  # fmt: skip
+_FAILED: dict[Failure, str] = {
+    "deadline": "did not answer in time", "connection": "cannot be reached",
+    "answer": "did not answer as expected",
 }  # fmt: skip
 
 
@@ -44,14 +63,21 @@ def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
 
 
 class Guarding:
-    """The guards of one request, with what they masked and flagged so far."""
+    """The guards of one request, with what they masked and flagged so far. `rules` are the pure
+    ones; `calling` make a call by `ask`, which notes the ids of `requests` to models.
+    """
 
-    __slots__ = ("_flags", "masks", "rules")
+    __slots__ = ("_ask", "_flags", "_ms", "_requests", "calling", "masks", "rules")
 
-    def __init__(self, rules: Sequence[GuardRule]) -> None:
-        self.rules = rules
+    def __init__(
+        self, rules: Sequence[GuardRule], ask: Ask = no_calls, requests: Sequence[str] = ()
+    ) -> None:
+        self.rules = [rule for rule in rules if not _calls(rule)]
+        self.calling = [rule for rule in rules if _calls(rule)]
         self.masks = Masks()
+        self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
+        self._ms: dict[str, float] = {}
 
     @property
     def reads_answers(self) -> bool:
@@ -61,12 +87,22 @@ class Guarding:
     @property
     def checks_answers(self) -> bool:
         """Whether a rule is about answers."""
-        return any("answer" in rule.places or "tool_call" in rule.places for rule in self.rules)
+        return self.checks("answer") or self.checks("tool_call")
+
+    def checks(self, place: Place) -> bool:
+        """Return whether a rule is about this place."""
+        return any(place in rule.places for rule in (*self.rules, *self.calling))
+
+    def calls_about(self, place: Place) -> bool:
+        """Return whether a rule about this place makes a call."""
+        return any(place in rule.places for rule in self.calling)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The codes of the rules that flagged something, as they are recorded."""
-        return tuple(self._flags)
+        """The codes of the rules that flagged something, as they are recorded, the time of each
+        guard that was called, and the requests to models."""
+        times = (f"guard_ms:{guard}:{round(ms)}" for guard, ms in self._ms.items())
+        return (*self._flags, *times, *(f"guard_request:{id}" for id in self._requests))
 
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
@@ -74,13 +110,15 @@ class Guarding:
 
     async def checked_request(self, body: Body) -> bytes:
         """Return the body to send. A long one is checked in another thread, so that others do not
-        wait for it. Raises GuardRefused."""
-        if len(body.raw) > _CHECK_HERE_MAX:
-            return await asyncio.to_thread(self.check_request, body)
-        return self.check_request(body)
+        wait for it. Raises GuardRefused, GuardFailed."""
+        if long := len(body.raw) > _CHECK_HERE_MAX:
+            raw = await asyncio.to_thread(self.check_request, body)
+        else:
+            raw = self.check_request(body)
+        return await self.ask(raw, _check_raw, long=long)
 
     def check_request(self, body: Body) -> bytes:
-        """Return the body to send. Raises GuardRefused."""
+        """Return the body as pure rules let it pass. Raises GuardRefused."""
         self.masks.reserve(body.raw.decode())
         if any(rule.guard == TOOL for rule in self.rules):
             judge_request(self.rules, body, self._decide)
@@ -98,3 +136,101 @@ class Guarding:
         if checked.refused_by is not None:
             raise GuardRefused(checked.refused_by, place)
         return checked.text
+
+    async def ask(
+        self,
+        content: _C,
+        visit: Callable[[_C, CheckText], _C],
+        masks: Masks | None = None,
+        *,
+        long: bool = False,
+    ) -> _C:
+        """Return content as guards that make a call let it pass. `visit` returns content with each
+        of its texts replaced by what a function returns for it; in another thread if `long`.
+        `masks` get what is masked, those of the request if None. Raises GuardRefused, GuardFailed.
+        """
+        for rule in self.calling:
+            content = await self._ask_rule(rule, content, visit, masks or self.masks, long=long)
+        return content
+
+    async def _ask_rule(
+        self,
+        rule: GuardRule,
+        content: _C,
+        visit: Callable[[_C, CheckText], _C],
+        masks: Masks,
+        *,
+        long: bool,
+    ) -> _C:
+        asked: dict[Place, dict[str, None]] = {}
+
+        def collect(place: Place, text: str) -> str:
+            if place in rule.places and text:
+                asked.setdefault(place, {})[text] = None
+            return text
+
+        changed: dict[tuple[Place, str], str] = {}
+
+        def replace(place: Place, text: str) -> str:
+            return changed.get((place, text), text)
+
+        if long:
+            await asyncio.to_thread(visit, content, collect)
+        else:
+            visit(content, collect)
+        for place, texts in asked.items():
+            await self._ask_about(rule, place, list(texts), masks, changed)
+        if not changed:
+            return content
+        return await asyncio.to_thread(visit, content, replace) if long else visit(content, replace)
+
+    async def _ask_about(
+        self,
+        rule: GuardRule,
+        place: Place,
+        texts: list[str],
+        masks: Masks,
+        changed: dict[tuple[Place, str], str],
+    ) -> None:
+        began = time.perf_counter()
+        try:
+            answered = await self._ask(rule, place, texts)
+        except CallFailed as failed:
+            raise GuardFailed(rule, failed.failure) from failed
+        finally:
+            ms = (time.perf_counter() - began) * 1000
+            self._ms[rule.guard] = self._ms.get(rule.guard, 0) + ms
+        if answered is None:
+            self.flag([f"{rule.guard}:unchecked"])
+            return
+        for _, verdict in answered:
+            if verdict.action == "refuse" or (rule.action == "refuse" and any(verdict.matches)):
+                raise GuardRefused(rule, place, verdict.code)
+        for some, verdict in answered:
+            if verdict.action == "flag" or (rule.action == "flag" and any(verdict.matches)):
+                self.flag([verdict.code or rule.code])
+            for text, new in zip(some, _changed(rule, some, verdict, masks), strict=True):
+                if new != text:
+                    changed[place, text] = new
+
+
+def _changed(
+    rule: GuardRule, texts: Sequence[str], verdict: Verdict, masks: Masks
+) -> Sequence[str]:
+    """Return texts as a verdict changes them."""
+    if verdict.texts:
+        return verdict.texts
+    if rule.action != "mask" or not verdict.matches:
+        return texts
+    return [masks.masked(*one) for one in zip(texts, verdict.matches, strict=True)]
+
+
+def _calls(rule: GuardRule) -> bool:
+    """Return whether a rule's guard makes a call. One that is not installed here is asked too, and
+    fails."""
+    guard = KNOWN.get(rule.guard)
+    return guard is None or guard.call is not None
+
+
+def _check_raw(raw: bytes, check: CheckText) -> bytes:
+    return check_texts(read_body(raw), check)

@@ -21,6 +21,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from allauth.account.models import EmailAddress
 from celery import Celery
@@ -34,6 +35,7 @@ from accounts.mail_server.current_server import BACKEND
 from accounts.models import Key, Organisation, Role
 from accounts.second_factor import second_factor
 from accounts.secrets.key_ring import seal_key
+from accounts.secrets.sealing import vault
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
 from billing.balances import balances
@@ -60,6 +62,9 @@ from billing.wallets import low_balance
 from config.jobs.job_alarms import watch
 from config.jobs.runs import record_run
 from config.models import JobRun
+from content.guards.guard import GuardRule
+from content.models import Policy
+from content.policies import policies
 from gateway.channels import channels
 from gateway.channels.channel_tests.rules import TakenOut
 from gateway.settings import installation
@@ -71,6 +76,7 @@ from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
 from relay.database.database import PipelinedConnection
+from relay.guarding.calls import Caller, GuardCalls, report_passed
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.spool import Spool
 from stack.database.prepare import load_queues
@@ -78,6 +84,7 @@ from stack.up import worker_command
 from tests.billing.topups.test_topups import changed
 from tests.config.writes.world import CHANNEL
 from tests.fakes.balances import FakeBalances
+from tests.fakes.listeners import refused_port
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
 from tests.notify.chats import ADDRESSES, Chats
 from tests.notify.mail_server import MailServer, mail_server
@@ -462,6 +469,34 @@ def _stopped(at: Installation) -> None:
         watch()
         with record_run(task):
             pass
+
+
+@causes("guard.failing")
+def _failing(at: Installation) -> None:
+    """As a web process whose guard nobody serves, and that lets texts pass all the same."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+    async def no_model(operation: str, body: bytes) -> bytes:
+        raise AssertionError(operation)
+
+    async def ask(rule: GuardRule, policy: Policy) -> None:
+        caller = Caller("r", "m", "k", "t")
+        calls = GuardCalls(vault(), ["127.0.0.1/32"])
+        stored = msgspec.structs.replace(rule, policy=str(policy.id))
+        assert await calls.ask(caller, no_model, stored, "request", ["text"]) is None
+        database = PipelinedConnection(at.dsn, WAIT_S)
+        await database.open()
+        await database.run([report_passed(calls.take_passed())])
+        await database.close()
+        await calls.close()
+
+    with refused_port() as port:
+        settings = {"url": f"http://127.0.0.1:{port}/", "secret": secret}
+        rule = GuardRule(
+            "hook", {**settings, "passes_on": ["connection"]}, ["request"], "decide", "hook"
+        )
+        policy = policies.create_policy(at.alice, at.people.acme, name="Guards", rules=[rule])
+        asyncio.run(ask(rule, policy))
 
 
 # The database is of another version afterwards, and the balance is wrong: these come last.

@@ -419,6 +419,7 @@ UNSEEN: Final = {
     "relay/content_log/content_log.py:_next_batch:_BATCH_MAX": _SLOWER,
     "relay/content_log/content_log.py:_next_batch:_BATCH_BYTES_MAX": _SLOWER,
     "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
+    "relay/guarding/calls.py:_read:_SETTINGS_MAX": _FORGOTTEN,
     "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (
         "it is checked in a thread, or here"
     ),

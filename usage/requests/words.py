@@ -166,6 +166,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "upstream_unreachable": _("The provider could not be reached"),
     "upstream_auth": _("The provider rejected the channel's own key"),
     "no_channel": _("No channel could serve the model"),
+    "guard_failed": _("A guard did not answer"),
     "overloaded": _("The provider or the hub was overloaded"),
     "server_shutting_down": _("The hub was shutting down"),
     "timeout": _("No answer within the time limit"),
@@ -311,6 +312,14 @@ def meter_word(name: str) -> str:
 
 def flag_word(name: str) -> str:
     """Return the meaning of a flag, or the flag itself if it is unknown."""
+    kind, _colon, rest = name.partition(":")
+    guard, _colon, value = rest.partition(":")
+    if kind == "guard" and value == "unchecked":
+        return gettext("Guard %(guard)s failed, texts passed unchecked") % {"guard": guard}
+    if kind == "guard_ms":
+        return gettext("Guard %(guard)s: %(ms)s ms") % {"guard": guard, "ms": value}
+    if kind == "guard_request":
+        return gettext("A guard's request: %(request)s") % {"request": rest}
     return str(FLAGS.get(name, name))
 
 

@@ -24,7 +24,7 @@ EXTENSION = Extension(
     app="weir_NAME", settings="weir_NAME.settings", urls="weir_NAME.views:URLS",
     pages="weir_NAME.views:PAGES", operations="weir_NAME.api:router", jobs="weir_NAME.jobs:JOBS",
     providers="weir_NAME.provider:PROVIDERS", endpoints="weir_NAME.endpoints:ENDPOINTS",
-    importers="weir_NAME.importers:IMPORTERS",
+    importers="weir_NAME.importers:IMPORTERS", guards="weir_NAME.guards:GUARDS",
 )
 """,
     "settings.py": """
@@ -80,6 +80,16 @@ PROVIDERS = [Provider(name="NAME", label="NAME", needs_secret=True, base_url="ht
 from extensions.import_hubs.peers import Peer
 IMPORTERS = {"NAME": Peer(("users",), print)}
 """,
+    "guards.py": """
+from content.detectors.call import CallSettings, Verdict
+from content.detectors.registry import Guard
+class Settings(CallSettings):
+    word: str
+async def call(settings, question, reach):
+    found = any(settings.word in text for text in question.texts)
+    return Verdict("refuse" if found else "pass")
+GUARDS = {"NAME": Guard(Settings, call=call, decides=True, label="Guard of NAME")}
+""",
     "endpoints.py": """
 from relay.front.request import Endpoint
 async def greet(request):
@@ -103,6 +113,7 @@ BROKEN = {
     "api": ("api.py", "router = 1 / 0"),
     "tasks": ("tasks.py", "greetings = 1"),
     "provider": ("provider.py", WHOLE["provider.py"].replace('name="NAME"', 'name="openai"')),
+    "guard": ("guards.py", WHOLE["guards.py"].replace('"NAME": G', '"email": G')),
     "endpoints": ("endpoints.py", "ENDPOINTS = {'/greeting': 'hello'}"),
     "address": ("endpoints.py", WHOLE["endpoints.py"].replace("/NAME/greeting\"", "/v1/models\"")),
 }  # fmt: skip
@@ -115,6 +126,7 @@ from config.api.api import api
 from config.celery import app
 from config.jobs.schedule import JOBS
 from config.shell import pages
+from content.policies.guards import KNOWN
 from extensions.import_hubs.peers import PEERS
 from gateway.providers import PROVIDERS
 from lib.extensions.installed import installed
@@ -137,6 +149,7 @@ answer = {
     "jobs": [name for name in names if f"weir_{name}.tasks.greet" in JOBS],
     "beat": [name for name in names if f"weir_{name}.tasks.greet" in app.conf.beat_schedule],
     "importers": [name for name in names if name in PEERS],
+    "guards": [name for name in names if name in KNOWN],
     "endpoints": [name for name in names if find_endpoint(f"/{name}/greeting")],
     "rows": [name for name in names if f"/{name}/greeting/{{id}}" in listed_rows()],
     "named": [name for name in names if find_endpoint(f"/{name}/greeting/1")],
@@ -167,7 +180,7 @@ print(json.dumps({
 }))
 """
 PARTS = ("provider", "app", "models", "urls", "pages", "operations", "jobs", "beat", "importers",
-         "endpoints", "rows", "named")  # fmt: skip
+         "guards", "endpoints", "rows", "named")  # fmt: skip
 
 
 def files(name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Policies: who writes them, by API, what is recorded (P12), and which rules a key's requests
 meet."""
 
+import base64
 from html import unescape
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import AuditEvent, Epoch, Key
+from accounts.secrets.sealing import open_sealed
 from content.guards.guard import GuardRule
 from content.models import Policy
 from content.policies import policies
@@ -115,7 +117,7 @@ PAGE = "/o/acme/policies"
 FORM = {
     "name": "People", "organisation": "on", "teams": ["core"], "action_email": "mask",
     "places_email": ["request", "answer"], "action_words": "refuse", "places_words": ["request"],
-    "setting_words": "falcon\nproject x\n", "action_telephone": "flag",
+    "setting_words_words": "falcon\nproject x\n", "action_telephone": "flag",
     "places_telephone": ["answer"],
 }  # fmt: skip
 
@@ -146,7 +148,8 @@ def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) 
 def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:
     browser = signed_in(people.alice)
     lines = "refuse shell /command \\brm\\b && /cwd ^/etc\nask send_*\nallow *"
-    form = {**FORM, "action_tool": "refuse", "places_tool": ["tool_call"], "setting_tool": lines}
+    form = {**FORM, "action_tool": "refuse", "places_tool": ["tool_call"],
+            "setting_tool_rules": lines}  # fmt: skip
     assert browser.post(f"{PAGE}/new", form).status_code == 303
     policy = Policy.objects.get()
     (settings,) = [one.settings for one in policies.rules_of(policy) if one.guard == "tool"]
@@ -163,11 +166,11 @@ def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:
     tried = browser.post(f"{path}/try", {"text": "send_mail {}"}).content.decode()
     assert "approval_required" in tried
     for wrong in ("deny f", "refuse f command x", "refuse f /command ("):
-        assert browser.post(path, {**form, "setting_tool": wrong}).status_code == 422
+        assert browser.post(path, {**form, "setting_tool_rules": wrong}).status_code == 422
 
 
 def test_page_says_what_is_wrong_with_a_rule(people: Cast) -> None:
-    bad = {**FORM, "action_expressions": "mask", "setting_expressions": "a+",
+    bad = {**FORM, "action_expressions": "mask", "setting_expressions_expressions": "a+",
            "places_expressions": ["answer"]}  # fmt: skip
     answer = signed_in(people.alice).post(f"{PAGE}/new", bad)
     assert answer.status_code == 422
@@ -179,3 +182,105 @@ def test_guard_stands_in_a_policy_once(people: Cast) -> None:
         policies.create_policy(
             actor(people.alice, people.acme), people.acme, name="People", rules=[EMAIL, EMAIL]
         )
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+HOOK_SETTINGS: dict[str, object] = {
+    "url": "https://hooks.example.com/guard", "deadline_ms": 500,
+}  # fmt: skip
+HOOK = {
+    "guard": "hook", "settings": HOOK_SETTINGS,
+    "places": ["request"], "action": "decide", "code": "hook",
+}  # fmt: skip
+
+
+def secret_of(policy: Policy) -> str:
+    row = policy.secrets.get()
+    return open_sealed(row.sealed, f"content_policysecret|{policy.id}|{row.guard}")
+
+
+def test_secret_of_a_hook_is_sealed_and_never_shown(people: Cast) -> None:
+    alice = api_of(people, "alice")
+    with_secret = {**HOOK, "settings": HOOK_SETTINGS | {"secret": SECRET}}
+    body = {"name": "Hook", "rules": [with_secret], "assigned": [{"scope": "organisation"}]}
+    made = post(alice, "/policies", body)
+    assert made.status_code == 201, made.content
+    policy, path = Policy.objects.get(), f"/api/v1/policies/{made.json()['id']}"
+    assert made.json()["rules"] == [HOOK]
+    assert SECRET not in str(policy.rules)
+    assert secret_of(policy) == SECRET
+    (rule,) = rules_of_key(make_key(people.core)[0])
+    assert rule.policy == str(policy.id)
+    assert base64.b64decode(rule.sealed) == bytes(policy.secrets.get().sealed)
+
+    def change(**settings: object) -> int:
+        rules = [{**HOOK, "settings": {**HOOK_SETTINGS, **settings}}]
+        json = "application/json"
+        return int(alice.patch(path, {"rules": rules}, content_type=json).status_code)
+
+    assert change(deadline_ms=700) == 200
+    assert secret_of(policy) == SECRET
+    # A new address gets no secret that was meant for another one.
+    assert change(url="https://elsewhere.example.com/") == 422
+    assert change(secret=OTHER) == 200
+    assert secret_of(policy) == OTHER
+    audited = str([event.detail for event in AuditEvent.objects.all()])
+    assert "hook" in audited
+    assert SECRET not in audited
+    assert OTHER not in audited
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"secret": ""}, {"secret": "whsec_x"}, {"secret": "a" * 40}, {"url": "ftp://x/"},
+        {"url": "https://me@x.example/"}, {"deadline_ms": 1}, {"deadline_ms": 60_000},
+        {"passes_on": ["weather"]}, {"speed": 1},
+    ],
+)  # fmt: skip
+def test_settings_of_a_hook_that_do_not_fit_are_rejected(
+    people: Cast, settings: dict[str, object]
+) -> None:
+    rule = {**HOOK, "settings": {**HOOK_SETTINGS, "secret": SECRET, **settings}}
+    body = {"name": "Hook", "rules": [rule], "assigned": []}
+    assert post(api_of(people, "alice"), "/policies", body).status_code == 422
+    assert not Policy.objects.exists()
+
+
+def test_action_of_a_guard_that_decides_is_its_own(people: Cast) -> None:
+    alice = api_of(people, "alice")
+    hook = {**HOOK, "action": "mask", "settings": {**HOOK_SETTINGS, "secret": SECRET}}
+    for rule in (hook, {**RULE, "action": "decide"}):
+        body = {"name": "Hook", "rules": [rule], "assigned": []}
+        assert post(alice, "/policies", body).status_code == 422
+
+
+def test_guards_that_make_a_call_are_set_on_the_page(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    form = {
+        "name": "Hook", "organisation": "on",
+        "action_hook": "decide", "places_hook": ["answer"],
+        "setting_hook_url": "https://hooks.example.com/", "setting_hook_secret": SECRET,
+        "setting_hook_deadline_ms": "2000", "setting_hook_passes_on": ["deadline", "connection"],
+        "action_presidio": "mask", "places_presidio": ["request"],
+        "setting_presidio_url": "http://presidio:3000", "setting_presidio_language": "de",
+        "setting_presidio_entities": "person LOCATION", "setting_presidio_score_threshold": "0.7",
+    }  # fmt: skip
+    assert browser.post(f"{PAGE}/new", form).status_code == 303
+    policy = Policy.objects.get()
+    rules = {rule.guard: rule for rule in policies.rules_of(policy)}
+    assert rules["hook"].settings == {
+        "url": "https://hooks.example.com/", "deadline_ms": 2000,
+        "passes_on": ["deadline", "connection"],
+    }  # fmt: skip
+    assert rules["presidio"].settings == {
+        "url": "http://presidio:3000", "language": "de", "entities": ["PERSON", "LOCATION"],
+        "score_threshold": 0.7, "passes_on": [],
+    }  # fmt: skip
+    path = f"{PAGE}/{id_text(policy.id)}"
+    page = browser.get(path).content.decode()
+    assert "https://hooks.example.com/" in page
+    assert SECRET not in page
+    assert browser.post(path, form | {"setting_hook_secret": "", "name": "H"}).status_code == 303
+    assert secret_of(policy) == SECRET

@@ -156,7 +156,8 @@ def test_message_and_header_give_the_same_seconds(
 PASSING: set[ErrorKind] = {
     "request_timeout", "conflict", "rate_limited", "upstream_rate_limited", "internal",
     "upstream_error", "upstream_unreachable", "upstream_auth", "upstream_truncated",
-    "upstream_malformed", "no_channel", "overloaded", "server_shutting_down", "timeout",
+    "upstream_malformed", "no_channel", "guard_failed", "overloaded", "server_shutting_down",
+    "timeout",
 }  # fmt: skip
 
 

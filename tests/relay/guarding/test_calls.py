@@ -1,0 +1,337 @@
+"""P40: guards that call a service, and services that hang, die or lie: in each place, in each
+dialect, whole and streamed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lib.ids import id_text
+from tests.fakes.guard_service import LIES, GuardService
+from tests.fakes.listeners import refused_port
+from tests.fakes.upstream import FakeUpstream
+from tests.notify.receiver import signed
+from tests.relay.guarding.conftest import SECRET, GuardedHub, hook, presidio, rule
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.support.hub import Answer, Hub, Tenant
+
+ADDRESS = "alice.liddell@example.com"
+PLACES = ("request", "answer", "tool_call", "tool_result")
+by_dialect = pytest.mark.parametrize("dialect", UPSTREAMS)
+by_form = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+by_place = pytest.mark.parametrize("place", PLACES)
+
+
+@pytest.fixture(scope="module")
+def models(guarded_hub: GuardedHub, fake: FakeUpstream) -> dict[str, str]:
+    return {dialect: guarded_hub.hub.model(fake, **UPSTREAMS[dialect]) for dialect in UPSTREAMS}
+
+
+def send(hub: Hub, tenant: Tenant, dialect: str, model: str, place: str, *, stream: bool) -> Answer:
+    """Send a request that has a text with `alpha` in this place; the answer has it there."""
+    speaker = SPEAKERS[dialect]
+    path = speaker.path(model, stream=stream)
+    if place in ("request", "answer"):
+        wish = Wish("#echo #chunk_bytes=7 Say alpha, alpha please", stream)
+        return hub.post(tenant, speaker.body(model, wish), path=path)
+    wish = Wish("#tokens=2 #tools=1 weather?", stream, tools=True)
+    body = speaker.body(model, wish)
+    answer = hub.post(tenant, body, path=path)
+    if place == "tool_call":
+        return answer
+    return hub.post(tenant, speaker.follow(body, speaker.read(answer), ["alpha rain"]), path=path)
+
+
+def error_of(dialect: str, answer: Answer) -> dict[str, Any]:
+    """The error of an answer, also of one that is a stream."""
+    if answer.headers["content-type"] == "application/json":
+        return SPEAKERS[dialect].error_of(answer.json())
+    spoken = SPEAKERS[dialect].read(answer)
+    assert not spoken.whole
+    assert spoken.error is not None, answer.body
+    return spoken.error
+
+
+@by_dialect
+@by_form
+@by_place
+def test_a_hook_passes(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+    place: str,
+) -> None:
+    tenant = guarded_hub.tenant(hook(f"{service.url}/pass", place))
+    answer = send(guarded_hub.hub, tenant, dialect, models[dialect], place, stream=stream)
+    assert answer.status == 200, answer.body
+    spoken = SPEAKERS[dialect].read(answer)
+    assert spoken.whole, answer.body
+    if place == "tool_call":
+        assert len(spoken.calls) == 1
+    elif place != "tool_result":
+        assert spoken.text.count("alpha") == 2
+    asked = service.asked_by(answer.headers["x-request-id"])
+    assert {one["place"] for one in asked} == {place}
+    if place != "tool_call":
+        assert "alpha" in str([one["texts"] for one in asked])
+
+
+@by_dialect
+@by_form
+@pytest.mark.parametrize("place", ["request", "answer"])
+def test_a_hook_changes_texts(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    fake: FakeUpstream,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+    place: str,
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(hook(f"{service.url}/change", place))
+    answer = send(hub, tenant, dialect, models[dialect], place, stream=stream)
+    assert answer.status == 200, answer.body
+    spoken = SPEAKERS[dialect].read(answer)
+    assert spoken.whole
+    assert "omega, omega" in spoken.text
+    assert b"alpha" not in answer.body
+    (attempt,) = hub.records(answer.headers["x-request-id"])
+    assert any(flag.startswith("guard_ms:hook:") for flag in attempt["flags"])
+    if place == "request":
+        assert "alpha" not in str(fake.wait_for_row(id_text(attempt["id"])))
+
+
+@by_dialect
+@by_form
+@by_place
+def test_a_hook_refuses_with_its_own_code(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+    place: str,
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(hook(f"{service.url}/refuse/weather", place))
+    answer = send(hub, tenant, dialect, models[dialect], place, stream=stream)
+    error = error_of(dialect, answer)
+    assert "the guard hook rejects" in error["message"]
+    assert "(weather)" in error["message"]
+    assert b"alpha" not in answer.body
+    hub.settled(tenant)
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["status"], record["kind"]) == (400, "guard_refused")
+
+
+def test_a_hook_flags(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(hook(f"{service.url}/flag/odd", "request"))
+    answer = send(hub, tenant, "openai", models["openai"], "request", stream=False)
+    assert answer.status == 200
+    hub.settled(tenant)
+    assert "guard:odd" in hub.record(answer.headers["x-request-id"])["flags"]
+
+
+def test_a_hook_is_signed_and_gets_masked_texts(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(
+        hook(f"{service.url}/pass", "request", "answer"), rule("mask", "request")
+    )
+    body = SPEAKERS["openai"].body(models["openai"], Wish(f"#echo Write to {ADDRESS}"))
+    answer = hub.post(tenant, body)
+    assert SPEAKERS["openai"].read(answer).text.endswith(ADDRESS)
+    id = answer.headers["x-request-id"]
+    asked, answered = service.asked_by(id)
+    assert asked == {
+        "request_id": id, "place": "request", "texts": ["Be brief.", "#echo Write to <EMAIL_1>"],
+        "model": models["openai"], "key": id_text(tenant.key_id), "team": id_text(tenant.team_id),
+    }  # fmt: skip
+    assert "<EMAIL_1>" in str(answered["texts"])
+    assert ADDRESS not in str(service.asked)
+    calls = [
+        (headers, raw) for headers, raw in service.asked if json.loads(raw) in (asked, answered)
+    ]
+    assert len(calls) == 2
+    assert all(signed(SECRET, headers, raw) for headers, raw in calls)
+    assert len({headers["webhook-id"] for headers, _ in calls}) == 2
+
+
+FAILURES = {
+    "/hang": "deadline", "/trickle": "deadline", "/dies": "connection", "/huge": "answer",
+    "/redirect": "answer", "/status/500": "answer", "/status/204": "answer",
+    **{f"/{lie}": "answer" for lie in LIES},
+}  # fmt: skip
+WORDS = {
+    "deadline": "did not answer in time", "connection": "cannot be reached",
+    "answer": "did not answer as expected",
+}  # fmt: skip
+
+
+def deadline_ms(path: str) -> int:
+    """A deadline that only a service that is late misses."""
+    return 100 if FAILURES[path] == "deadline" else 10_000
+
+
+@pytest.mark.parametrize("path", FAILURES)
+def test_a_failure_is_closed_unless_its_class_is_open(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    fake: FakeUpstream,
+    models: dict[str, str],
+    path: str,
+) -> None:
+    hub, url, failure = guarded_hub.hub, service.url + path, FAILURES[path]
+    others = [one for one in WORDS if one != failure]
+    closed = guarded_hub.tenant(
+        hook(url, "request", deadline_ms=deadline_ms(path), passes_on=others)
+    )
+    refused = send(hub, closed, "openai", models["openai"], "request", stream=False)
+    assert refused.status == 503, refused.body
+    assert refused.error["code"] == "guard_failed"
+    assert WORDS[failure] in refused.error["message"]
+    hub.settled(closed)
+    record = hub.record(refused.headers["x-request-id"])
+    assert (record["kind"], record["charge_nano"]) == ("guard_failed", 0)
+    open_one = guarded_hub.tenant(
+        hook(url, "request", deadline_ms=deadline_ms(path), passes_on=[failure])
+    )
+    passed = send(hub, open_one, "openai", models["openai"], "request", stream=False)
+    assert passed.status == 200, passed.body
+    hub.settled(open_one)
+    assert "guard:hook:unchecked" in hub.record(passed.headers["x-request-id"])["flags"]
+
+
+def test_no_connection_and_a_forbidden_address_are_failures(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    with refused_port() as port:
+        urls = [
+            f"http://127.0.0.1:{port}/", "http://169.254.169.254/", "http://10.0.0.1/",
+            "https://no-such-name.invalid/",
+        ]  # fmt: skip
+        for url in urls:
+            tenant = guarded_hub.tenant(hook(url, "request", deadline_ms=5_000))
+            answer = send(hub, tenant, "openai", models["openai"], "request", stream=False)
+            assert (answer.status, answer.error["code"]) == (503, "guard_failed"), url
+            assert WORDS["connection"] in answer.error["message"]
+
+
+@by_dialect
+@by_form
+@by_place
+@pytest.mark.parametrize("path", ["/hang", "/dies", "/html"])
+def test_a_failed_guard_lets_nothing_out(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+    place: str,
+    path: str,
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(hook(service.url + path, place, deadline_ms=deadline_ms(path)))
+    answer = send(hub, tenant, dialect, models[dialect], place, stream=stream)
+    assert answer.status in (503, 200), answer.body
+    assert answer.status == 503 or (stream and place in ("answer", "tool_call"))
+    assert WORDS[FAILURES[path]] in error_of(dialect, answer)["message"]
+    assert b"alpha" not in answer.body
+    hub.settled(tenant)
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["status"], record["kind"]) == (503, "guard_failed")
+    assert (record["charge_nano"] > 0) == (place in ("answer", "tool_call"))
+
+
+@by_dialect
+@by_form
+def test_presidio_masks_and_the_answer_has_the_text_again(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    fake: FakeUpstream,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+) -> None:
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(presidio(f"{service.url}/presidio", "mask", "request"))
+    answer = send(hub, tenant, dialect, models[dialect], "request", stream=stream)
+    assert answer.status == 200, answer.body
+    spoken = SPEAKERS[dialect].read(answer)
+    assert spoken.text.count("alpha") == 2
+    (attempt,) = hub.records(answer.headers["x-request-id"])
+    row = str(fake.wait_for_row(id_text(attempt["id"])))
+    assert "<PERSON_1>, <PERSON_1>" in row
+    assert "alpha" not in row
+
+
+def test_presidio_refuses_flags_and_fails(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str]
+) -> None:
+    hub, url = guarded_hub.hub, f"{service.url}/presidio"
+    refusing = guarded_hub.tenant(presidio(url, "refuse", "answer"))
+    refused = send(hub, refusing, "openai", models["openai"], "answer", stream=False)
+    assert (refused.status, refused.error["code"]) == (400, "own")
+    flagging = guarded_hub.tenant(presidio(url, "flag", "request"))
+    flagged = send(hub, flagging, "openai", models["openai"], "request", stream=False)
+    hub.settled(flagging)
+    assert "guard:own" in hub.record(flagged.headers["x-request-id"])["flags"]
+    for lie in ("outside", "wrong", "html", "hang"):
+        limit = 100 if lie == "hang" else 10_000
+        tenant = guarded_hub.tenant(presidio(f"{url}/{lie}", "mask", "request", deadline_ms=limit))
+        failed = send(hub, tenant, "openai", models["openai"], "request", stream=False)
+        assert (failed.status, failed.error["code"]) == (503, "guard_failed"), lie
+
+
+def test_a_guard_that_is_not_installed_fails(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    unknown = {
+        "guard": "weather", "settings": {}, "places": ["request"], "action": "mask", "code": "own"
+    }  # fmt: skip
+    tenant = guarded_hub.tenant(unknown)
+    answer = send(guarded_hub.hub, tenant, "openai", models["openai"], "request", stream=False)
+    assert (answer.status, answer.error["code"]) == (503, "guard_failed")
+
+
+PER_REQUEST = {"requests": 5_000_000}
+
+
+def moderating(model: str) -> dict[str, Any]:
+    return {
+        "guard": "moderation", "settings": {"model": model, "deadline_ms": 10_000},
+        "places": ["request"], "action": "refuse", "code": "own",
+    }  # fmt: skip
+
+
+def test_a_model_moderates_and_is_charged_by_itself(
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str]
+) -> None:
+    hub, moderation = guarded_hub.hub, guarded_hub.hub.model(fake, rates=PER_REQUEST)
+    tenant = guarded_hub.tenant(moderating(moderation))
+    harmless = SPEAKERS["openai"].body(models["openai"], Wish("#echo Say alpha"))
+    answer = hub.post(tenant, harmless)
+    assert answer.status == 200, answer.body
+    violent = SPEAKERS["openai"].body(models["openai"], Wish("#echo I will hurt you"))
+    refused = hub.post(tenant, violent)
+    assert (refused.status, refused.error["code"]) == (400, "own")
+    hub.settled(tenant)
+    for one in (answer, refused):
+        flags = hub.record(one.headers["x-request-id"])["flags"]
+        (asked,) = [flag for flag in flags if flag.startswith("guard_request:")]
+        record = hub.record(asked.partition(":")[2])
+        assert record["operation"] == "moderations"
+        assert (record["client_app"], record["status"]) == ("guard", 200)
+        assert record["key_id"] == tenant.key_id
+        assert record["charge_nano"] == 5
+    unknown = guarded_hub.tenant(moderating("no-such-model"))
+    failed = hub.post(unknown, harmless)
+    assert (failed.status, failed.error["code"]) == (503, "guard_failed")
