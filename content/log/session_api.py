@@ -46,7 +46,7 @@ class KeptRequestOut(Schema):
 
 
 class KeptSessionOut(Schema):
-    items: list[KeptRequestOut] = Field(
+    requests: list[KeptRequestOut] = Field(
         description=f"The oldest first. At most the newest {ENTRIES_MAX} requests, and "
         f"{BYTES_MAX >> 20} MiB of texts."
     )
@@ -73,7 +73,7 @@ def read_kept_session(actor: Actor, id: str, query: Query[ReadingQuery]) -> Any:
         lines = "".join(json_line(entry, kept) for entry, kept in read.entries)
         return HttpResponse(lines, content_type="application/x-ndjson")
     return {
-        "items": [line_of(entry, kept) for entry, kept in read.entries],
+        "requests": [line_of(entry, kept) for entry, kept in read.entries],
         "older": read.older,
         "unreadable": read.unreadable,
     }

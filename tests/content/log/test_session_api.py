@@ -30,13 +30,13 @@ def test_session_is_read_as_json_and_as_lines(people: Cast) -> None:
     answer = client.get(path_of(session), {"reason": "a complaint"})
     body = answer.json()
     assert (body["older"], body["unreadable"]) == (False, 1)
-    asked = [json.loads(item["request"])["messages"][0]["content"] for item in body["items"]]
+    asked = [json.loads(item["request"])["messages"][0]["content"] for item in body["requests"]]
     assert asked == ["One 😀", "Two"]
-    assert body["items"][0]["error"] == "No channel answered."
+    assert body["requests"][0]["error"] == "No channel answered."
     lines = client.get(path_of(session), {"reason": "a complaint", "format": "jsonl"})
     assert lines["Content-Type"] == "application/x-ndjson"
     read = [json.loads(line) for line in lines.content.decode().splitlines()]
-    assert [line["request"] for line in read] == [item["request"] for item in body["items"]]
+    assert [line["request"] for line in read] == [item["request"] for item in body["requests"]]
     events = AuditEvent.objects.filter(action="content.session_read")
     assert [event.reason for event in events] == ["a complaint"] * 2
 
