@@ -181,7 +181,14 @@ def test_rule_and_caller_decide(
     if over.get("keep") == "nothing":
         hub.connection.execute("DELETE FROM content_logrule WHERE scope = 'organisation'")
         hub.bump()
-    kept(hub, tenant, hub.post(tenant, body, path=path))
+    last = list[Answer]()
+
+    def is_known() -> bool:
+        last.append(hub.post(tenant, body, path=path))
+        return last[-1].headers["x-weir-content-log"] == "kept"
+
+    hub.wait(is_known, "the hub does not hear of the rule")
+    kept(hub, tenant, last[-1])
     assert len(entries(hub, tenant)) == 1 + is_kept
 
 
