@@ -75,7 +75,7 @@ _NETWORKS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
 )  # fmt: skip
 
 # How shorter cards are written; of sixteen digits each group is one.
-_SHORT_GROUPS = ([], [4, 4, 4], [4, 6])
+_SHORT_GROUPS: tuple[list[int], ...] = ([], [4, 4, 4], [4, 6])
 
 
 def _judge_card(candidate: str) -> int:

@@ -105,10 +105,10 @@ class PrivateKeys:
     Its lines may be quoted or commented, and stand in the strings of a program or of JSON.
     """
 
-    body_max: Final = 16_000
-    characters_max: Final = 16_000 + 2 * _LINE_MAX
-    reads_folded: Final = False
-    passes_words: Final = True
+    body_max = 16_000
+    characters_max = 16_000 + 2 * _LINE_MAX
+    reads_folded = False
+    passes_words = True
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         return [Match(start, end, "PRIVATE_KEY") for start, end, _ in self._keys(text, begin)]

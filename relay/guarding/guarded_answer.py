@@ -79,7 +79,7 @@ class GuardedAnswer:
             if self._refused is not None:
                 break
         sent = self._judged(sent)
-        return sent, list(events) if self._refused is None else [*events, self._refused]
+        return sent, [*events, *self._end()]
 
     def whole(self, events: Sequence[Event]) -> list[Event]:
         """Return the events of a whole answer. Raises GuardRefused."""
@@ -94,6 +94,9 @@ class GuardedAnswer:
         return sent
 
     _refusal: GuardRefused
+
+    def _end(self) -> list[Event]:
+        return [] if self._refused is None else [self._refused]
 
     def _judged(self, sent: list[Event]) -> list[Event]:
         """Return the events that may go out by what they say of calls."""
