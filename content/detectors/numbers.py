@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 from stdnum import iban, luhn, numdb
@@ -75,7 +75,7 @@ _NETWORKS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
 )  # fmt: skip
 
 # How shorter cards are written; of sixteen digits each group is one.
-_SHORT_GROUPS: Final[tuple[list[int], ...]] = ([], [4, 4, 4], [4, 6])
+_SHORT_GROUPS: tuple[list[int], ...] = ([], [4, 4, 4], [4, 6])
 
 
 def _judge_card(candidate: str) -> int:

@@ -94,8 +94,9 @@ class Held:
         if not self._detectors:
             return Checked(text, None, {}, ())
         self._add(text)
-        if self._skips_words and not self._refused_by and self._begin:
-            words = WORDS.fullmatch(self._text, self._begin - 1)
+        if self._skips_words and not self._refused_by:
+            behind = max(self._begin - 1, 0)
+            words = WORDS.fullmatch(self._text, behind) or WORDS.fullmatch(self._text, self._begin)
             if words:
                 return self._pass_words(words.start(1))
         return self._release(self._open_from(self._begin))

@@ -2,7 +2,7 @@
 repeats, and the results that it returns, as the firewall judges them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -32,7 +32,7 @@ class _Result(NamedTuple):
 
 
 def judge_request(
-    rules: list[GuardRule], body: Body, decide: Callable[[Judged, Place], None]
+    rules: Sequence[GuardRule], body: Body, decide: Callable[[Judged, Place], None]
 ) -> None:
     """Call `decide` for each tool, call and result of a body with what rules decide about it."""
     calls: dict[str, _Call] = {}
