@@ -33,7 +33,7 @@ from content.data_keys.data_keys import open_data_key
 from content.data_keys.sealing import new_data_key, place_of_key
 from content.data_keys.sealing import open_sealed as open_text
 from content.data_keys.sealing import seal as seal_text
-from content.models import DataKey
+from content.models import DataKey, Policy, PolicySecret
 from gateway.channels import egress
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import EGRESS_SECRETS, ChannelFields
@@ -183,6 +183,14 @@ class Secrets:
             sealed=vault().seal_bytes(data_key, place_of_key(self._data_key)),
         )  # fmt: skip
         self._text = seal_text(AESGCM(data_key), CONTENT, "here")
+        policy = Policy.objects.create(organisation=people.acme, name="p")
+        self._hook = f"content_policysecret|{policy.id}|hook"
+        PolicySecret.objects.create(
+            organisation=people.acme,
+            policy=policy,
+            guard="hook",
+            sealed=seal("whsec_p", self._hook),
+        )
 
     def read(self, keks: str) -> None:
         """Open it all. Raises VaultError."""
@@ -210,6 +218,7 @@ class Secrets:
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])
         assert open_sealed(secret, self._factor) == "totp"
         assert open_text(open_data_key(self._data_key), self._text, "here") == CONTENT
+        assert open_sealed(PolicySecret.objects.get().sealed, self._hook) == "whsec_p"
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def accepted(key: Key) -> MediaTask:
         key, clock.now(), hold_nano=8000 * PER_MS, price_version_id=sold.id,
         cost_version_id=bought.id, operation="videos", stream=False,
     )  # fmt: skip
+    assert attempt.channel_id
     return MediaTask.objects.create(
         id=attempt.id, public_id="video_1", organisation=key.organisation, team_id=key.team_id,
         request_id=attempt.request_id, operation="videos", model="video", form="videos",

@@ -86,14 +86,15 @@ def test_calls_that_are_open_at_once_keep_their_order(dialect: str) -> None:
     assert shown == [start, TextDelta(0, "hi")]
 
 
-def test_a_whole_answer_is_refused_or_passes() -> None:
+async def test_a_whole_answer_is_refused_or_passes() -> None:
     events = call_of('{"city": "Paris"}', 4)
     with pytest.raises(GuardRefused) as refused:
-        GuardedAnswer(Guarding([rule("ask")])).whole(events)
+        await GuardedAnswer(Guarding([rule("ask")])).whole(events)
     assert refused.value.code == "approval_required"
-    assert fold(GuardedAnswer(Guarding([rule("refuse", "other")])).whole(events)) == fold(events)
+    allowed = GuardedAnswer(Guarding([rule("refuse", "other")]))
+    assert fold(await allowed.whole(events)) == fold(events)
     flagging = Guarding([rule("refuse", action="flag")])
-    assert fold(GuardedAnswer(flagging).whole(events)) == fold(events)
+    assert fold(await GuardedAnswer(flagging).whole(events)) == fold(events)
     assert flagging.flags == ("guard:own",)
 
 
