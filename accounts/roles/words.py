@@ -70,7 +70,7 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "budgets.read:own": Words(_("See own budgets"), _("Only budgets that apply to them.")),
         "budgets.write": Words(
             _("Manage budgets and limits"),
-            _("Set budgets and rate limits, and decide on increase requests.")),
+            _("Set budgets and rate limits. Decide on increases, except as a lead.")),
         "budgets.ask": Words(
             _("Request increases"), _("Request an increase of any budget in the organisation.")),
         "budgets.ask:own": Words(
