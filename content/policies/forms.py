@@ -69,7 +69,7 @@ class PolicyForm(forms.Form):
         for guard, rule in self._known.items():
             values[f"action_{guard}"], values[f"places_{guard}"] = rule.action, rule.places
             for setting in guard_words(guard).settings:
-                values[_name(guard, setting)] = _shown(setting, rule.settings)
+                values[_name(guard, setting)] = _value_of(setting, rule.settings)
         return values
 
     @property
@@ -138,7 +138,7 @@ def _setting_field(setting: Setting) -> forms.Field:
     return forms.CharField(max_length=_SETTING_MAX, widget=lines, **words)
 
 
-def _shown(setting: Setting, settings: dict[str, Any]) -> Any:
+def _value_of(setting: Setting, settings: dict[str, Any]) -> Any:
     """Return what the form shows of a rule's settings."""
     value = settings.get(setting.name) if setting.name else settings
     if setting.kind == "lines":

@@ -23,10 +23,10 @@ class Values(NamedTuple):
     too_long: bool
 
 
-def values_of(settings: Settings, given: Mapping[str, str]) -> Values:
+def values_of(settings: Settings, passed: Mapping[str, str]) -> Values:
     """Return the values that a request gives, and the prompt's defaults for the others."""
     known = names_in(settings.system)
-    values = {**settings.variables, **given}
-    unknown = tuple(name for name in given if name not in known)
+    values = {**settings.variables, **passed}
+    unknown = tuple(name for name in passed if name not in known)
     system = settings.system
     return Values(values, unknown, missing(system, values), is_too_long(system, values))

@@ -217,13 +217,13 @@ def _applying(rules: list[Rule], team: Team | None, key: Key | None, model: str)
 
 def _value(row: LogRule) -> Rule:
     return Rule(
-        row.scope,  # type: ignore[arg-type]
-        row.subject,
-        row.keep,  # type: ignore[arg-type]
-        row.share_percent,
-        row.retention_hours,
-        row.callers_may_opt_out,
-        tuple(row.redact),  # type: ignore[arg-type]
+        scope=row.scope,  # type: ignore[arg-type]
+        subject=row.subject,
+        keep=row.keep,  # type: ignore[arg-type]
+        share_percent=row.share_percent,
+        retention_hours=row.retention_hours,
+        callers_may_opt_out=row.callers_may_opt_out,
+        redact=tuple(row.redact),  # type: ignore[arg-type]
     )
 
 

@@ -187,9 +187,9 @@ def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def prompt_label_move(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponseBase:
     """Put a label on a version."""
-    shown = prompts.find_version(actor, prompt, request.GET.get("v", ""))
-    initial = {"label": request.GET.get("label", ""), "version": str(shown.number)}
-    versions = prompts.versions_of_prompt(shown.prompt)
+    opened = prompts.find_version(actor, prompt, request.GET.get("v", ""))
+    initial = {"label": request.GET.get("label", ""), "version": str(opened.number)}
+    versions = prompts.versions_of_prompt(opened.prompt)
     form = LabelForm(versions, request.POST or None, initial=initial)
     if form.is_valid():
         version = prompts.find_version(actor, prompt, form.cleaned_data["version"])
@@ -201,7 +201,7 @@ def prompt_label_move(request: HttpRequest, actor: Actor, prompt: str) -> HttpRe
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return redirect_to(request, _version_url(actor, version))
     title, verb = gettext("Put a label on a version"), gettext("Put label")
-    return _label_dialog(request, actor, shown.prompt, form, title=title, verb=verb)
+    return _label_dialog(request, actor, opened.prompt, form, title=title, verb=verb)
 
 
 @organisation_page("playground.use")
@@ -224,7 +224,8 @@ def prompt_label_roll_back(
                 request, _version_url(actor, prompts.find_version(actor, prompt, label))
             )
     title = gettext("Roll back %(label)s") % {"label": label}
-    before = earlier_version(version.prompt.labels, label) or "–"
+    earlier = earlier_version(version.prompt.labels, label)
+    before = "–" if earlier is None else earlier
     text = gettext("Requests that name this label use version %(before)s instead of %(now)s.")
     line = text % {"now": version.number, "before": before}
     verb = gettext("Roll back")

@@ -184,9 +184,15 @@ class GuardCalls:
 
         async def ask_about(some: Sequence[str]) -> Verdict:
             question = Question(
-                id_text(new_id()), int(time.time()), caller.request_id, place, some, caller.model,
-                caller.key, caller.team,
-            )  # fmt: skip
+                id=id_text(new_id()),
+                asked_at=int(time.time()),
+                request_id=caller.request_id,
+                place=place,
+                texts=some,
+                model=caller.model,
+                key=caller.key,
+                team=caller.team,
+            )
             async with slots:
                 verdict = await call(settings, question, reach)
             _check_verdict(verdict, len(some))

@@ -58,8 +58,8 @@ _FAILED: dict[Failure, str] = {
 
 def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
     """Return what a client is told of a refusal: nothing of the text itself."""
-    shown = f" ({code})" if code != rule.guard else ""
-    return f"the guard {rule.guard} rejects {_WHERE[place]}{shown}"
+    suffix = f" ({code})" if code != rule.guard else ""
+    return f"the guard {rule.guard} rejects {_WHERE[place]}{suffix}"
 
 
 class Guarding:

@@ -46,12 +46,12 @@ def judge_request(
             for declared in _declared(value):
                 decide(judge_tool(rules, "request", declared), "request")
             continue
-        for found, id in _found(value, ""):
-            if isinstance(found, _Result):
-                results.append(found)
+        for one, id in _calls_within(value, ""):
+            if isinstance(one, _Result):
+                results.append(one)
                 continue
-            calls[id] = found
-            decide(judge_call(rules, "tool_call", *found), "tool_call")
+            calls[id] = one
+            decide(judge_call(rules, "tool_call", *one), "tool_call")
     for result in results:
         call = calls.get(result.id)
         if call is not None:
@@ -75,11 +75,11 @@ def _declared(value: Any) -> Iterator[str]:
         yield from [named] if isinstance(named, str) else list(tool)
 
 
-def _found(value: Any, id: str) -> Iterator[tuple[_Call | _Result, str]]:
+def _calls_within(value: Any, id: str) -> Iterator[tuple[_Call | _Result, str]]:
     """Yield each call and result within a value, a call with its id."""
     if isinstance(value, list):
         for item in value:
-            yield from _found(item, id)
+            yield from _calls_within(item, id)
         return
     if not isinstance(value, dict):
         return
@@ -88,17 +88,18 @@ def _found(value: Any, id: str) -> Iterator[tuple[_Call | _Result, str]]:
     if _is_result(value):
         yield _Result(name, id), id
         return
-    given = next((value[one] for one in _ARGUMENTS if one in value), None)
-    if name and given is not None:
-        yield _Call(name, given if isinstance(given, str) else _written(given)), id
+    arguments = next((value[one] for one in _ARGUMENTS if one in value), None)
+    if name and arguments is not None:
+        yield _Call(name, _written(arguments)), id
         return
     for member, item in value.items():
         if isinstance(item, dict) and isinstance(item.get("name"), str) and member in _CALLS:
-            yield from _found({"input": {}, **item} if not _has_arguments(item) else item, id)
+            one = item if _has_arguments(item) else {"input": {}, **item}
+            yield from _calls_within(one, id)
         elif isinstance(item, dict) and member in _RESULTS:
-            yield from _found({"type": "tool_result", **item}, id)
+            yield from _calls_within({"type": "tool_result", **item}, id)
         elif isinstance(item, list | dict):
-            yield from _found(item, id)
+            yield from _calls_within(item, id)
 
 
 def _is_result(value: dict[str, Any]) -> bool:
@@ -114,4 +115,6 @@ def _has_arguments(value: dict[str, Any]) -> bool:
 
 
 def _written(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
     return msgspec.json.encode(arguments).decode()

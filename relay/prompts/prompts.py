@@ -94,11 +94,11 @@ def _read_reference(named: bytes) -> _Reference:
 
 def _fill_text(settings: Settings, reference: _Reference) -> str:
     """Return the instructions with their variables filled in. Raises RequestFault."""
-    given = {
+    passed = {
         name: value if isinstance(value, str) else value.text
         for name, value in (reference.variables or {}).items()
     }
-    values, unknown, unfilled, too_long = values_of(settings, given)
+    values, unknown, unfilled, too_long = values_of(settings, passed)
     if unknown:
         what = f"prompt {reference.id} has no variable {quote_value(unknown[0])}"
         raise _unusable(f"prompt.variables.{unknown[0]}", what)

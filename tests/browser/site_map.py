@@ -248,7 +248,10 @@ def furnish() -> dict[str, str]:
         starts_at=clock.now() + dt.timedelta(days=1),
         ends_at=None,
     )
-    prompt = prompts.save_prompt(actor, _LONG, MODEL, Settings(), note="", shared=True)
+    for system in ("Be brief.", "Be exact."):
+        settings = Settings(system=system)
+        prompt = prompts.save_prompt(actor, _LONG, MODEL, settings, note="", shared=True)
+        prompts.move_label(actor, prompt, "production")
     chat = Conversation.objects.filter(user=owner).latest("id")
     _, token = sharing.share_branch(
         actor, chat, days=1, members_only=False, system_shown=True, cost_shown=True
@@ -269,7 +272,7 @@ def furnish() -> dict[str, str]:
     keeper = User.objects.get(email=KEEPER)
     keeper.set_password(KEEPER_PASSWORD)
     keeper.save(update_fields=["password"])
-    reads = ["content.read", "requests.read", "usage.read", "audit.read"]
+    reads = ["content.read", "models.read", "requests.read", "usage.read", "audit.read"]
     reading = custom_roles.create_role(organisation, "Reads contents", reads, actor=SYSTEM)
     members.set_member(organisation, READER, Role.CUSTOM, custom_role=reading, actor=SYSTEM)
     reader = User.objects.get(email=READER)
@@ -371,6 +374,9 @@ def furnish() -> dict[str, str]:
         "acknowledge a finding": f"/admin/findings/{finding.id}/acknowledge",
         "announcement": f"/admin/announcements/{announcement.public_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
+        "label of a prompt": f"{ours}/prompts/{prompt.prompt.slug}/labels",
+        "prompt to roll back": f"{ours}/prompts/{prompt.prompt.slug}/labels/production/roll-back",
+        "label to remove": f"{ours}/prompts/{prompt.prompt.slug}/labels/production/remove",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
         "shared chat": f"/s/{token}",
         "provider keys": own_keys,

@@ -78,6 +78,7 @@ ELSEWHERE: Final = {
     "accounts/organisations/_people.html": "somebody reads it",
     "usage/organisations/_organisations.html": "it has the reader's own",
     "usage/organisations/_teams.html": "an organisation has a team",
+    "usage/contents/_results.html": "before a search (`tests/usage/contents`)",
     "usage/statements/_statements.html": "the running month is in it",
     "billing/approvals/_approvals.html": "with and without (`tests/billing/approvals`)",
     "config/home/_attention.html": "an installation without anything needs attention",

@@ -77,8 +77,8 @@ OTHERS: Final[dict[str, tuple[str, str]]] = {
 FEW: Final = {
     "accepted-members", "budgets/{id}/alerts", "catalogue-ignore-rules", "catalogue-updates",
     "channel-tests", "channels/{id}/keys", "jobs", "price-previews", "prompts",
-    "provider-keys/{id}/fallback-prices", "safeguards", "settings/changes", "shadow-spend",
-    "shadow-traffic", "statements", "tax-rates",
+    "prompts/{slug}/versions", "provider-keys/{id}/fallback-prices", "safeguards",
+    "settings/changes", "shadow-spend", "shadow-traffic", "statements", "tax-rates",
 }  # fmt: skip
 TRIED: Final = 2
 """So many texts of each list are typed in different ways."""

@@ -29,6 +29,9 @@ OF_BOTH: Final[Mapping[str, tuple[Any, Any]]] = {
     "tags": ([], ["nightly"]),
     "session_id": (None, _ID),
     "session": ({}, _NAMED),
+    "channel_id": (None, _ID),
+    "prompt": ("", "greeting"),
+    "prompt_version": (None, 2),
 }
 OF_ATTEMPTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "skipped": ([], [{"channel": "azure-west", "reason": "unsupported"}]),
@@ -36,7 +39,6 @@ OF_ATTEMPTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "own_fee": (None, {"request_nano": 59}),
 }
 OF_RECORDS: Final[Mapping[str, tuple[Any, Any]]] = {
-    "channel_id": (None, _ID),
     "kind": ("", "upstream_error"),
     "own_nano": (0, 1_000),
     "cost_nano": (0, 100_000),

@@ -354,8 +354,8 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
     "stack/ports.py:open_port next_free(host, port + 1)": "0 is no port that is searched",
     "usage/breakdowns/explorer.py:times_of timed_ms": "it is divided by",
     "usage/exports/views.py:_progress export.total": "of no rows there is no part",
-    "usage/log/request_views.py:_attempt attempt.end_ms": "an attempt begins at 0 or later",
-    "usage/log/request_views.py:_attempt attempt.ttft_ms": "as above",
+    "usage/log/receipt_context.py:_attempt attempt.end_ms": "an attempt begins at 0 or later",
+    "usage/log/receipt_context.py:_attempt attempt.ttft_ms": "as above",
     "usage/requests/words.py:moved_text before": "it is divided by, and none was returned before",
     # Every request costs 0 or more, so that this minimum is none.
     "usage/filter_bar/filter_bar.py:_log_fields scope.min_cost_nano": "a minimum of 0 is none",

@@ -216,6 +216,12 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/states/state_store.py:StateStore.run": Task(
         "with a write that waits", (), "when none waits; a shutdown waits for it"
     ),
+    "relay/attempts/guard_models.py:ask_model": Task(
+        "with a guard's question to a model", (), "with its answer; its run is left when it is late"
+    ),
+    "relay/guarding/calls.py:GuardCalls._ask": Task(
+        "with each group of texts", ("GuardCalls._ask",), "with the guard's answer"
+    ),
     "relay/attempts/attempt.py:_give_back": Task(
         "after an end marker", (), "with the rest of the body, at most after `REST_S`"
     ),

@@ -87,6 +87,8 @@ NOT_FOUND: Final = {
 REPORTS: Final = {
     "/feedback/sums", "/ledger", "/margin", "/review-kinds", "/statements/{period}", "/usage",
 }  # fmt: skip
+# Their items all have the name of what the path names.
+OF_ONE_NAME: Final = {"/prompts/{slug}/versions"}
 # What goes in and does not come back, and why.
 SECRET: Final = "A secret is never shown."
 GIVEN: Final = "It says how to create it, and is no part of what was created."
@@ -208,7 +210,7 @@ def test_every_list_is_paged_and_found_by_name(path: str, operation: Mapping[str
     assert "next" in answer
     assert {"limit", "cursor"} <= queries
     item = resolved(answer["items"]["items"]).get("properties", {})
-    if "name" in item:
+    if "name" in item and path not in OF_ONE_NAME:
         assert "name" in queries
 
 

@@ -119,11 +119,12 @@ def _share(world: World, at: Place) -> str:
 def _prompt(world: World, at: Place) -> str:
     prompt = Prompt.objects.create(
         organisation=at.organisation, user=at.user, slug=f"prompt-{at.word}",
-        name=f"Prompt {at.word}", shared=False,
+        name=f"Prompt {at.word}", shared=False, labels={"production": [2, 1]},
     )  # fmt: skip
-    PromptVersion.objects.create(
-        prompt=prompt, number=1, user=at.user, model="m-1", settings=Settings().stored()
-    )
+    for number in (1, 2):
+        PromptVersion.objects.create(
+            prompt=prompt, number=number, user=at.user, model="m-1", settings=Settings().stored()
+        )
     return prompt.slug
 
 

@@ -135,8 +135,10 @@ PAGES: Final[dict[str, Route]] = {
     "prompt_save": at("playground.use"),
     "prompt": at("prompts.read", PROMPT),
     "prompt_label_move": at("playground.use", PROMPT),
-    "prompt_label_roll_back": at("playground.use", PROMPT),
-    "prompt_label_remove": at("playground.use", PROMPT),
+    "prompt_label_roll_back": at(
+        "playground.use", PROMPT, rest={"label": "production"}, body=sends(version="2")
+    ),
+    "prompt_label_remove": at("playground.use", PROMPT, rest={"label": "production"}),
     "prompt_production": at("playground.use", PROMPT, body=sends(number="1")),
 }
 
@@ -161,12 +163,15 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /prompts/{slug}/versions": at("prompts.read", PROMPT),
     "PUT /prompts/{slug}/labels/{label}": at(
-        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+        "playground.use", PROMPT, by_person=True, rest={"label": "staging"}, body=sends(version=1)
     ),
     "POST /prompts/{slug}/labels/{label}/roll-back": at(
-        "playground.use", PROMPT, by_person=True, body=sends(version=1)
+        "playground.use", PROMPT, by_person=True, rest={"label": "production"},
+        body=sends(version=2),
     ),
-    "DELETE /prompts/{slug}/labels/{label}": at("playground.use", PROMPT, by_person=True),
+    "DELETE /prompts/{slug}/labels/{label}": at(
+        "playground.use", PROMPT, by_person=True, rest={"label": "production"}
+    ),
     "PATCH /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "DELETE /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "POST /prompts/{slug}/render": at("prompts.read", PROMPT),

@@ -13,6 +13,7 @@ import pytest
 from billing.currency.money import round_half_even
 from lib.ids import new_id
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.guarding.conftest import GuardedHub, rule
 from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -427,6 +428,28 @@ def test_changed_row_is_a_miss(hub: Hub, model: str) -> None:
         "UPDATE gateway_cachedanswer SET sealed = %s WHERE organisation_id = %s",
         [secrets.token_bytes(64), tenant.organisation_id],
     )
+    assert not is_hit(hub.post(tenant, body))
+
+
+def test_what_a_guard_puts_back_is_never_stored(hub: Hub, model: str) -> None:
+    """What was masked is put back for this caller alone."""
+    tenant = caching(hub, GuardedHub(hub).tenant(rule("mask", "request")))
+    masked = chat(model, f"{question()} Write to alice.liddell@example.com")
+    for _ in range(2):
+        answer = hub.post(tenant, masked)
+        assert (answer.status, answer.headers["cache-status"]) == (200, "weir; fwd=bypass")
+    plain = chat(model, question())
+    warm(hub, tenant, plain)
+    assert is_hit(hub.post(tenant, plain))
+    assert len(rows_of(hub, tenant)) == 1
+
+
+def test_key_with_other_guards_gets_no_answer_of_its_team(hub: Hub, model: str) -> None:
+    """A stored answer is what the guards of the very key let through."""
+    tenant = caching(hub, GuardedHub(hub).tenant(rule("refuse", "answer")), of="team")
+    unguarded, body = hub.key(tenant), chat(model, question())
+    warm(hub, unguarded, body)
+    assert is_hit(hub.post(unguarded, body))
     assert not is_hit(hub.post(tenant, body))
 
 
