@@ -6,7 +6,7 @@ overlap, the strictest acts on all that they cover: refuse, then mask, then flag
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,29 +14,9 @@ from content.detectors.detector import WORDS, Detector
 from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
-
-# A whole answer and a streamed one are both "answer"; so is what a model thinks aloud.
-Place = Literal["request", "answer", "tool_call", "tool_result"]
-# A guard that decides itself has no other action than that.
-Action = Literal["mask", "refuse", "flag", "decide"]
-PLACES: tuple[Place, ...] = ("request", "answer", "tool_call", "tool_result")
-ACTIONS: tuple[Action, ...] = ("refuse", "mask", "flag")  # the strictest first
+from content.guards.rules import ACTIONS, GuardRule, Place
 
 _LOOKED_BACK = 2  # characters before a match at which a detector looks
-
-
-class GuardRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A rule of a policy. `policy` is its id and `sealed` the guard's sealed secret in base64; both
-    are "" in the policy itself.
-    """
-
-    guard: str
-    settings: dict[str, Any]
-    places: list[Place]
-    action: Action
-    code: str
-    policy: str = ""
-    sealed: str = ""
 
 
 class Checked(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from content.detectors.tools import Decision, ToolRule, ToolRules, read_arguments
-from content.guards.guard import GuardRule, Place
+from content.guards.rules import GuardRule, Place
 
 TOOL: Final = "tool"
 APPROVAL_REQUIRED: Final = "approval_required"

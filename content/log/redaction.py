@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import GuardRule, Held, check
+from content.guards.guard import Held, check
 from content.guards.masks import Masks
+from content.guards.rules import GuardRule
 from content.log.media import media_of, text_of_media
 
 _CheckText = Callable[[str, bool], str]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
-from content.guards.guard import Action, GuardRule, Place
+from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
 from content.policies import policies
 from content.policies.rules import RULES_MAX, try_rules

@@ -10,7 +10,7 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.models import KeyKind
 from content.detectors.call import DEADLINE_MS_MAX, DEADLINE_MS_MIN
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.models import Policy
 from content.policies.guards import KNOWN
 from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of

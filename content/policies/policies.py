@@ -16,7 +16,7 @@ from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
 from content.policies.guards import KNOWN
 from content.policies.rules import check_rules, secret_place

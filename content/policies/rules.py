@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from content.detectors.registry import GUARDS
-from content.guards.guard import PLACES, GuardRule, Place, check, detectors_of
+from content.guards.guard import check, detectors_of
 from content.guards.masks import Masks
+from content.guards.rules import PLACES, GuardRule, Place
 from content.guards.tool_calls import TOOL, judge_call
 
 RULES_MAX: Final = 50

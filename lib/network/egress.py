@@ -277,7 +277,7 @@ def stream_request(
             connected()
 
     with (
-        _translate_errors(),
+        translate_errors(),
         client.stream(
             method, url, headers=dict(headers), content=body, extensions={"trace": trace}
         ) as response,
@@ -289,7 +289,7 @@ def send_request(
     client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> Answer:
     """Send a request to a trusted host and return the whole response. Raises EgressError."""
-    with _translate_errors():
+    with translate_errors():
         return client.request(method, url, headers=dict(headers), content=body)
 
 
@@ -304,7 +304,7 @@ def exchanged_at_most(
 ) -> Answer:
     """Like `send_request`, for a host whose response may be endless. Raises EgressError."""
     with (
-        _translate_errors(),
+        translate_errors(),
         client.stream(method, url, headers=dict(headers), content=body) as response,
     ):
         content = b""
@@ -345,7 +345,7 @@ def exchanged_briefly(
     named = {"user-agent": AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
     times = {"connect": 3.0, "read": read_s, "write": read_s}
     with (
-        _translate_errors(),
+        translate_errors(),
         pool.stream(
             method,
             target,
@@ -367,7 +367,8 @@ def exchanged_briefly(
 
 
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
+    """Raise EgressError for the client library's errors."""
     try:
         yield
     except (httpx.TimeoutException, httpcore.TimeoutException) as error:
@@ -408,38 +409,20 @@ async def fetch_url(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetche
                     if response.has_redirect_location:
                         url = str(response.url.join(response.headers["location"]))
                         continue
-                    return await _read_response(response, bytes_max)
+                    return await read_response(response, bytes_max)
             except (EgressDenied, Unresolved, *_BROKEN) as error:
                 raise Unreachable from error
     raise EgressFailed("broken", f"The URL redirects more than {_REDIRECTS_MAX} times.")
 
 
-async def _read_response(response: httpx.Response, bytes_max: int) -> Fetched:
+async def read_response(response: httpx.Response, bytes_max: int) -> Fetched:
+    """Return the body of an answer with status 200. Raises Unusable, TooLarge."""
     if response.status_code != 200:
         raise Unusable(f"The URL returned status {response.status_code}.")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise Unusable("The response is compressed.")
     body = await _read_at_most(response, bytes_max)
     return Fetched(body, response.headers.get("content-type", ""))
-
-
-async def post_to_named(
-    client: AsyncClient,
-    policy: EgressPolicy,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    bytes_max: int,
-) -> bytes:
-    """Send a body to an address that a user named, by a client of `guarded_async_client` with that
-    policy, and return the body of an answer with status 200. No redirect is followed. The caller
-    limits the time. Raises EgressError.
-    """
-    await asyncio.to_thread(check_named_by_user, policy, url)
-    with _translate_errors():
-        async with client.stream("POST", url, headers=dict(headers), content=body) as response:
-            return (await _read_response(response, bytes_max)).body
 
 
 def check_named_by_user(policy: EgressPolicy, url: str) -> None:

@@ -29,7 +29,7 @@ from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_behind_content, answer_to, failure_inside
 from relay.guarding.guarded_answer import Asking, GuardedAnswer, Refused, refused
-from relay.guarding.guarding import GuardFailed, GuardRefused
+from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill, UsageMeter
 from relay.preparation.prepared import PreparedRequest

@@ -25,7 +25,7 @@ from relay.answers.cost_in_answer import with_cost
 from relay.answers.picture_links import LinkedPicture, expiry, picture_link
 from relay.downstream.error_answers import answer_to, failure_inside
 from relay.guarding.guarded_answer import GuardedAnswer
-from relay.guarding.guarding import GuardFailed, GuardRefused
+from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.media_tasks.video_order import AcceptedTask
 from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange

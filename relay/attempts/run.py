@@ -48,7 +48,7 @@ from relay.downstream.error_answers import (
 )
 from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseFailed
-from relay.guarding.calls import Caller
+from relay.guarding.asking import Caller
 from relay.guarding.guarding import Guarding
 from relay.guarding.operations import check_operation
 from relay.health.channel_health import HealthProbe

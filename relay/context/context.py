@@ -13,8 +13,7 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import Downstream, Sink
-from relay.guarding.calls import GuardCalls
-from relay.guarding.guarding import Guarding
+from relay.guarding.asking import GuardService, RequestGuards
 from relay.health.channel_health import Health
 from relay.load.load import Turns
 from relay.requests.invocation import Invocation
@@ -92,7 +91,7 @@ class Parts:
     available_nano: Callable[..., Awaitable[int]]
     shadows: Shadows
     turns: Turns
-    guard_calls: GuardCalls
+    guard_calls: GuardService
 
 
 class RequestContext:
@@ -144,7 +143,7 @@ class RequestContext:
         self.session = options.session
         self.prompt: PromptUse | None = None
         # The guards of the request; None if its key has none, and before its body is read.
-        self.guarding: Guarding | None = None
+        self.guarding: RequestGuards | None = None
         self.request_id = request_id
         self.response_id = response_id
         self.source: Source = source

@@ -30,7 +30,7 @@ from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.policies.sql import RULES_OF_KEY
 from content.rules.rules import Rule
 from dialects.errors.errors import RequestFault

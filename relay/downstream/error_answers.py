@@ -41,7 +41,7 @@ from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.errors import DatabaseFailed
-from relay.guarding.guarding import GuardRefused
+from relay.guarding.refusals import GuardRefused
 from relay.health.channels_out import ChannelsOut, jittered
 from relay.requests.invocation import Invocation
 from relay.requests.sessions import Session

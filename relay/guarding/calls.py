@@ -19,13 +19,12 @@ from content.detectors.call import (
     CallFailed,
     CallSettings,
     Failure,
-    ModelOperation,
     Question,
     Reach,
     Verdict,
 )
 from content.detectors.registry import read_settings
-from content.guards.guard import GuardRule, Place
+from content.guards.rules import GuardRule, Place
 from content.policies.guards import KNOWN
 from content.policies.rules import secret_place
 from lib.ids import id_text, new_id
@@ -37,10 +36,11 @@ from lib.network.egress import (
     TooLarge,
     Unusable,
     guarded_async_client,
-    post_to_named,
 )
+from lib.network.named_post import post_to_named
 from lib.process.waiting import timeout
 from lib.vault import Vault, VaultError
+from relay.guarding.asking import Answered, AskModel, Caller, PassedUnchecked
 
 log = logging.getLogger(__name__)
 
@@ -49,39 +49,6 @@ _ANSWER_BYTES_MIN: Final = 64 * 1024
 _ANSWER_PER_BYTE: Final = 4
 _SETTINGS_MAX: Final = 1_000
 _CALLS_MAX: Final = 8
-
-
-class Caller(NamedTuple):
-    """Whose texts a guard is asked about. All but the model are ids."""
-
-    request_id: str
-    model: str
-    key: str
-    team: str
-
-
-class PassedUnchecked(NamedTuple):
-    """A failure after which texts passed unchecked."""
-
-    policy: str
-    guard: str
-    failure: Failure
-
-
-Answered = tuple[Sequence[str], Verdict]
-"""Texts, and what a guard makes of them."""
-Ask = Callable[[GuardRule, Place, Sequence[str]], Awaitable[list[Answered] | None]]
-"""Return what a rule's guard answers about texts of a place; None if it failed and its rule lets
-them pass. Raises CallFailed."""
-
-
-AskModel = Callable[[ModelOperation, bytes], Awaitable[bytes]]
-"""See `Reach.ask_model`."""
-
-
-async def no_calls(rule: GuardRule, place: Place, texts: Sequence[str]) -> None:
-    """The `Ask` of guards that are all pure."""
-    raise CallFailed("connection", f"{rule.guard} cannot be called here")
 
 
 class _Reach(NamedTuple):

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import Held, Place
+from content.guards.guard import Held
 from content.guards.masks import Restored, restore
+from content.guards.rules import Place
 from dialects.chat.events import (
     Broken,
     Citation,
@@ -32,8 +33,9 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
-from relay.guarding.guarding import GuardFailed, Guarding, GuardRefused
-from relay.guarding.request_texts import CheckText, check_json
+from relay.guarding.asking import CheckText, RequestGuards
+from relay.guarding.refusals import GuardFailed, GuardRefused
+from relay.guarding.request_texts import check_json
 from relay.guarding.tool_gate import ToolGate, ToolRefused
 
 _TEXTS: Final = (TextDelta, ReasoningDelta, RefusalDelta)
@@ -82,7 +84,7 @@ class _Waiting:
 class GuardedAnswer:
     """Guards one answer."""
 
-    def __init__(self, guarding: Guarding) -> None:
+    def __init__(self, guarding: RequestGuards) -> None:
         self.guarding = guarding
         self.masks = guarding.masks.of_answer()
         self._checks_calls = guarding.checks("tool_call")

@@ -14,52 +14,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from content.detectors.call import CallFailed, Failure, Verdict
-from content.guards.guard import GuardRule, Place, check
+from content.detectors.call import CallFailed, Verdict
+from content.guards.guard import check
 from content.guards.masks import Masks
+from content.guards.rules import GuardRule, Place
 from content.guards.tool_calls import TOOL, Judged
 from content.policies.guards import KNOWN
-from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
-from relay.guarding.calls import Ask, no_calls
-from relay.guarding.request_texts import CheckText, check_texts
+from relay.guarding.asking import Ask, CheckText, no_calls
+from relay.guarding.refusals import GuardFailed, GuardRefused
+from relay.guarding.request_texts import check_texts
 from relay.guarding.request_tools import judge_request
 
 _C = TypeVar("_C")
 
 _CHECK_HERE_MAX: Final = 64 * 1024
-
-
-class GuardRefused(RequestFault):
-    """A rule refuses a text or a call. `code` is the rule's own, or that of what was decided."""
-
-    def __init__(self, rule: GuardRule, place: Place, code: str = "") -> None:
-        code = code or rule.code or rule.guard
-        super().__init__("guard_refused", None, refusal_text(rule, place, code))
-        self.code = code
-
-
-class GuardFailed(RequestFault):
-    """A guard does not answer, and its rule lets no text pass unchecked."""
-
-    def __init__(self, rule: GuardRule, failure: Failure) -> None:
-        super().__init__("guard_failed", None, f"the guard {rule.guard} {_FAILED[failure]}")
-
-
-_WHERE: dict[Place, str] = {
-    "request": "the request", "answer": "the answer", "tool_call": "the call of a tool",
-    "tool_result": "the result of a tool",
-}  # fmt: skip
-_FAILED: dict[Failure, str] = {
-    "deadline": "did not answer in time", "connection": "cannot be reached",
-    "answer": "did not answer as expected",
-}  # fmt: skip
-
-
-def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
-    """Return what a client is told of a refusal: nothing of the text itself."""
-    suffix = f" ({code})" if code != rule.guard else ""
-    return f"the guard {rule.guard} rejects {_WHERE[place]}{suffix}"
 
 
 class Guarding:

@@ -4,7 +4,7 @@ from typing import Final
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
-from relay.guarding.guarding import Guarding
+from relay.guarding.asking import RequestGuards
 
 # The operations other than chats whose answers are no texts.
 _WORDLESS: Final = frozenset({
@@ -21,7 +21,9 @@ UNGUARDED: Final = frozenset({"passthrough", "realtime", "live_sessions", "live_
 """The operations that a key with guards may not use at all, like every WebSocket."""
 
 
-def check_operation(guarding: Guarding, operation: str, facts: Facts, *, is_chat: bool) -> None:
+def check_operation(
+    guarding: RequestGuards, operation: str, facts: Facts, *, is_chat: bool
+) -> None:
     """Check that guards can read the answer of an operation, if a rule is about answers. Raises
     RequestFault."""
     if not guarding.checks_answers:

@@ -8,16 +8,15 @@ names included, so that an escape in them hides nothing.
 import binascii
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import Place
+from content.guards.rules import Place
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
-
-CheckText = Callable[[Place, str], str]
+from relay.guarding.asking import CheckText
 
 # The members whose texts are words of the API, ids, or secrets of providers that nobody can read.
 _NAMING: Final = frozenset({

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from content.guards.guard import GuardRule, Place
+from content.guards.rules import GuardRule, Place
 from content.guards.tool_calls import Judged, judge_call, judge_tool
 from dialects.json.body import Body
 

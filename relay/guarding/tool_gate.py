@@ -18,7 +18,8 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
-from relay.guarding.guarding import Guarding, GuardRefused
+from relay.guarding.asking import RequestGuards
+from relay.guarding.refusals import GuardRefused
 
 _LAST: Final = (UpstreamError, Broken)
 
@@ -32,7 +33,7 @@ class _Call:
 class ToolGate:
     """Judges the calls of one answer."""
 
-    def __init__(self, guarding: Guarding) -> None:
+    def __init__(self, guarding: RequestGuards) -> None:
         self._guarding = guarding
         self._judges = has_tool_rules(guarding.rules, "tool_call")
         self._calls: dict[tuple[int, int], _Call] = {}

@@ -25,7 +25,7 @@ from billing.prices.own_key_fee import OwnKeyFee
 from billing.subscriptions import subscription_plans, subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.policies import policies
 from content.prompts import prompts
 from content.prompts.settings import Settings

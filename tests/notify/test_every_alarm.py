@@ -62,7 +62,7 @@ from billing.wallets import low_balance
 from config.jobs.job_alarms import watch
 from config.jobs.runs import record_run
 from config.models import JobRun
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.models import Policy
 from content.policies import policies
 from gateway.channels import channels
@@ -76,7 +76,8 @@ from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
 from relay.database.database import PipelinedConnection
-from relay.guarding.calls import Caller, GuardCalls, report_passed
+from relay.guarding.asking import Caller
+from relay.guarding.calls import GuardCalls, report_passed
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.spool import Spool
 from stack.database.prepare import load_queues

@@ -23,7 +23,7 @@ from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.policies import policies
 from content.policies.policies import Assigned
 from content.rules import log_rules

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.models import LogRule, Policy
 from content.policies import policies
 from content.prompts import prompts

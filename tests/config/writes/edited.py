@@ -21,7 +21,7 @@ from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
 from billing.trials import trials
 from content.detectors.registry import GUARDS
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.policies import policies
 from content.rules import log_rules
 from gateway.aliases import aliases

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from content.guards.guard import GuardRule, Place
+from content.guards.rules import GuardRule, Place
 from tests.content.corpus import makers
 
 COUNT: Final = 2_000

@@ -9,8 +9,9 @@ import pytest
 
 from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
-from content.guards.guard import GuardRule, Held, check
+from content.guards.guard import Held, check
 from content.guards.masks import Masks
+from content.guards.rules import GuardRule
 from tests.content.corpus.planted import COUNTRIES
 
 SIZE: Final = 64 * 1024

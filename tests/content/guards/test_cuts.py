@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content.detectors.registry import make_detectors
-from content.guards.guard import Action, GuardRule, check
+from content.guards.guard import check
 from content.guards.masks import Masks
+from content.guards.rules import Action, GuardRule
 from tests.content.detectors.test_detectors import FALSE, NUMBERS, TRUE
 from tests.content.guards.test_guard import streamed
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from content.guards.guard import Action, Checked, GuardRule, Held, Place, check
+from content.guards.guard import Checked, Held, check
 from content.guards.masks import Masks, Restored, restore
+from content.guards.rules import Action, GuardRule, Place
 
 
 def rule(action: Action = "mask", guard: str = "email", *places: Place) -> GuardRule:

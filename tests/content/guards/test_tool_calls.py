@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import Action, GuardRule, Held
+from content.guards.guard import Held
 from content.guards.masks import Masks
+from content.guards.rules import Action, GuardRule
 from content.guards.tool_calls import judge_call, judge_tool
 from content.policies.rules import check_rules, try_rules
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.log.redaction import Redaction, Unredactable, redacting_rules
 from content.rules.rules import REDACTED, REDACTED_BY_DEFAULT
 

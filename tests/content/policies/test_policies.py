@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.models import AuditEvent, Epoch, Key
 from accounts.secrets.sealing import open_sealed
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.models import Policy
 from content.policies import policies
 from content.policies.policies import Assigned, PolicyRefused

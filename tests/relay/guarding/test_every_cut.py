@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import GuardRule, Place
+from content.guards.rules import GuardRule, Place
 from dialects.chat.events import (
     End,
     Event,

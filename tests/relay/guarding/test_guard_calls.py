@@ -8,10 +8,11 @@ import pytest
 from content.detectors.call import PASS, Call, CallFailed, CallSettings, Question, Verdict
 from content.detectors.detector import Match
 from content.detectors.registry import Guard
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from content.policies.guards import KNOWN
 from lib.vault import Vault
-from relay.guarding.calls import Caller, GuardCalls
+from relay.guarding.asking import Caller
+from relay.guarding.calls import GuardCalls
 
 KEK = "jJ7dgcq4hL0vB2zWbR3nJ8x0f9vHkT7yC1mYpQ5sE2U="
 CALLER = Caller("r", "m", "k", "t")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from content.guards.guard import GuardRule, check
+from content.guards.guard import check
 from content.guards.masks import Masks
+from content.guards.rules import GuardRule
 from dialects.chat.events import (
     Broken,
     End,
@@ -27,7 +28,8 @@ from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from dialects.translation import StreamTranslator
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
-from relay.guarding.guarding import Guarding, GuardRefused
+from relay.guarding.guarding import Guarding
+from relay.guarding.refusals import GuardRefused
 from relay.guarding.request_texts import check_json
 from tests.content.corpus.planted import PLANTED, Planted
 from tests.relay.speakers import SPEAKERS, Wish

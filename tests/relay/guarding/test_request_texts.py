@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import Place
+from content.guards.rules import Place
 from dialects.json.body import read_body
 from relay.guarding.request_texts import check_texts
 from tests.relay.speakers import PICTURE

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import GuardRule
+from content.guards.rules import GuardRule
 from dialects.chat.events import Event, TextDelta, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
 from dialects.chat.fold import fold
 from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from relay.guarding.guarded_answer import GuardedAnswer
-from relay.guarding.guarding import Guarding, GuardRefused
+from relay.guarding.guarding import Guarding
+from relay.guarding.refusals import GuardRefused
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub
 from tests.relay.guarding.test_planted import Way, answer_of, call_of

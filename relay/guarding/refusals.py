@@ -1,0 +1,37 @@
+"""How guards end a request: they reject a text or a call, or do not answer."""
+
+from content.detectors.call import Failure
+from content.guards.rules import GuardRule, Place
+from dialects.errors.errors import RequestFault
+
+
+class GuardRefused(RequestFault):
+    """A rule refuses a text or a call. `code` is the rule's own, or that of what was decided."""
+
+    def __init__(self, rule: GuardRule, place: Place, code: str = "") -> None:
+        code = code or rule.code or rule.guard
+        super().__init__("guard_refused", None, refusal_text(rule, place, code))
+        self.code = code
+
+
+class GuardFailed(RequestFault):
+    """A guard does not answer, and its rule lets no text pass unchecked."""
+
+    def __init__(self, rule: GuardRule, failure: Failure) -> None:
+        super().__init__("guard_failed", None, f"the guard {rule.guard} {_FAILED[failure]}")
+
+
+_WHERE: dict[Place, str] = {
+    "request": "the request", "answer": "the answer", "tool_call": "the call of a tool",
+    "tool_result": "the result of a tool",
+}  # fmt: skip
+_FAILED: dict[Failure, str] = {
+    "deadline": "did not answer in time", "connection": "cannot be reached",
+    "answer": "did not answer as expected",
+}  # fmt: skip
+
+
+def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
+    """Return what a client is told of a refusal: nothing of the text itself."""
+    suffix = f" ({code})" if code != rule.guard else ""
+    return f"the guard {rule.guard} rejects {_WHERE[place]}{suffix}"
