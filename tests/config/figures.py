@@ -96,6 +96,7 @@ class Answered:
 _REQUEST: Final = {
     "ttft": TTFT_MS, "total": TOTAL_MS, "tokens_in": 7_504, "cached": 503, "saved": SAVED,
     "own": OWN, "tokens_out": 128, "reasoning": 31, "cost": CHARGE, "attempts": 1,
+    "prompt_version": 2,
 }  # fmt: skip
 _CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible", "base_url": "http://127.0.0.1:9/v1", "keys": ["secret"],
@@ -150,7 +151,7 @@ class Company:
         }  # fmt: skip
         self.request = happen(
             self.key, at, CHARGE, meters=METERS, saved_nano=SAVED, cost_nano=COST, own_nano=OWN,
-            cost_version_id=self.version.id, **made,
+            cost_version_id=self.version.id, prompt="greeting", prompt_version=2, **made,
         )  # fmt: skip
         happen(
             self.key, at, SMALL, meters={"in_text": 11, "out_text": 2}, status=502,
@@ -194,6 +195,7 @@ def _requests(company: Company) -> Listed:
                 "own": "paid_to_provider",
                 "cost": "charge",
                 "attempts": "attempts",
+                "prompt_version": "prompt_version",
             },
         ),
     )
@@ -204,7 +206,7 @@ def _key_requests(company: Company) -> Listed:
     figures = {
         name: _REQUEST[name]
         for name in _REQUEST
-        if name not in ("saved", "own", "attempts", "reasoning")
+        if name not in ("saved", "own", "attempts", "reasoning", "prompt_version")
     }
     return Listed(
         f"/o/acme/keys/{id_text(company.key.id)}", id_text(company.request.request_id), figures
@@ -356,9 +358,9 @@ def _feedback(company: Company) -> Listed:
     Feedback.objects.create(
         organisation=company.acme, request_id=company.request.request_id, score=73,
         author_key_id=company.key.id, team_id=company.team.id, key_id=company.key.id,
-        model="m-rated", comment="Figures",
+        model="m-rated", comment="Figures", prompt="greeting", prompt_version=2,
     )  # fmt: skip
-    return Listed("/o/acme/usage/feedback", "m-rated", {"score": 73})
+    return Listed("/o/acme/usage/feedback", "m-rated", {"score": 73, "prompt_version": 2})
 
 
 @shows("feedback_sums")
@@ -371,8 +373,9 @@ def _feedback_sums(company: Company) -> Listed:
         )  # fmt: skip
     figures = {
         "total": 4, "scored": 3, "good": 2, "good_percent": 67, "mean": 60, "commented": 3,
+        "version": None,
     }  # fmt: skip
-    return Listed("/o/acme/usage/feedback/sums", "m-summed", figures)
+    return Listed("/o/acme/usage/feedback/sums", "m-summed", figures, {"version": ""})
 
 
 @shows("votes")

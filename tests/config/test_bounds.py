@@ -321,6 +321,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
     ),
+    "accounts/limits/rules.py:check_limits:SECONDS_MAX": Bound(
+        lambda _, n: check_limits({"cache_seconds": n}), 60, 604_800
+    ),
     "accounts/limits/rules.py:_list_values:LISTED_MAX": Bound(
         lambda _, n: check_limits({"tags": ["t"] * n}), None, 100
     ),

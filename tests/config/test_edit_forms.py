@@ -53,13 +53,13 @@ MAKES: Final = {
     "view_new", "webhook_create",
 }  # fmt: skip
 DOES: Final = {
-    "code_kill", "domains_confirm", "domains_unconfirm", "finding_acknowledge",
+    "code_kill", "content_search", "domains_confirm", "domains_unconfirm", "finding_acknowledge",
     "invitation_resend", "key_revoke", "key_rotate", "log_rule_remove", "member_erase",
     "member_remove", "organisation_archive", "organisation_suspend", "own_erasure",
     "payment_confirm", "person_erase", "person_reset_factors", "policy_remove", "policy_try",
     "price_withdraw", "prompt_label_remove", "prompt_label_roll_back", "provider_key_remove",
-    "provider_key_rotate", "report_leave", "role_remove", "route_preview", "subscription",
-    "team_member_remove", "webhook_remove",
+    "provider_key_rotate", "report_leave", "request_conversation", "role_remove", "route_preview",
+    "session_conversation", "subscription", "team_member_remove", "webhook_remove",
 }  # fmt: skip
 # Only a real authenticator has a name that could be changed.
 ELSEWHERE: Final = {"mfa_edit_webauthn"}
@@ -71,6 +71,7 @@ EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
     "single_sign_on": {"secret": SECRET, "required": "nobody is connected yet"},
     "mail_server": {"password": SECRET},
     "key_edit": {"budget": "it has a page of its own", "log_content": OFF},
+    "policy": {"setting_hook_secret": SECRET},
     "provider_key_edit": {"enabled": OFF},
     "channel_edit": {
         "secret": SECRET, "client_key": SECRET, "proxy_login": SECRET, "names_client": OFF,

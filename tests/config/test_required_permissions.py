@@ -80,6 +80,9 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "content.log.log": {
         "content.read": "download search",
     },
+    "content.policies.policies": {
+        "organisation.write": "visible_policies",
+    },
     "content.rules.log_rules": {
         "organisation.write": "visible_rules",
     },

@@ -150,6 +150,8 @@ def happen(
             "channel_key",
             "channel_key_id",
             "own_fee",
+            "prompt",
+            "prompt_version",
         )
         if name in over
     }

@@ -23,13 +23,16 @@ _OWN: Final = {
     "manual": "named after a page of the manual, which is in English",
     "images": "one of several kinds, between which the page itself chooses",
 }
+# What no built-in role opens.
+_CLOSED: Final = {"content_search"}
 
 
 def _pages() -> Iterator[tuple[Entry, NavigationPage]]:
     for section in (*ORGANISATION, *INSTALLATION):
         for entry in section[1]:
             for page in entry.pages:
-                yield entry, page
+                if page.address not in _CLOSED:
+                    yield entry, page
 
 
 def _text(markup: str) -> str:

@@ -364,6 +364,9 @@ _TESTS: Final[Mapping[str, str]] = {
     "tests/gateway/channels/channel_tests/test_channel_checks.py": (
         "gateway.channels.channel_tests.channel_test.check_channel variant"
     ),
+    "tests/content/log/test_log.py": (
+        "content.log.log.download text cursor;content.log.log.search cursor"
+    ),
     "tests/gateway/channels/test_channels.py": "gateway.channels.channels.change_channel seen",
     "tests/notify/deliveries/test_chats.py": (
         "notify.endpoints.endpoints.create_endpoint service secret language"

@@ -54,7 +54,26 @@ _GUARD_SETTINGS: Final[Mapping[str, dict[str, Any]]] = {
     "national_number": {"countries": ["US", "DE"]},
     "words": {"words": ["a b", "c"]},
     "expressions": {"expressions": ["a{1,9}", "b"], "ignore_case": True},
-}
+    "tool": {
+        "rules": [
+            {"name": "shell", "decision": "refuse",
+             "arguments": [{"pointer": "/command", "pattern": "rm"}]},
+            {"name": "send_*", "decision": "ask"},
+        ]
+    },
+    "hook": {
+        "url": "https://hook.example/guard", "secret": f"whsec_{'A' * 32}",
+        "deadline_ms": 700, "passes_on": ["deadline"],
+    },
+    "moderation": {
+        "model": "m-1", "categories": ["violence"], "threshold": 0.7,
+        "deadline_ms": 800, "passes_on": ["connection"],
+    },
+    "presidio": {
+        "url": "https://presidio.example", "language": "de", "entities": ["PERSON"],
+        "score_threshold": 0.6, "deadline_ms": 900, "passes_on": ["answer"],
+    },
+}  # fmt: skip
 
 
 class Edited(NamedTuple):
@@ -264,8 +283,11 @@ EDITED: Final[Mapping[str, Edited]] = {
         lambda w: policies.create_policy(
             w.alice, w.people.acme, name="People & Co",
             rules=[
-                GuardRule(name, _GUARD_SETTINGS.get(name, {}), ["tool_call"], "flag", f"our_{name}")
-                for name in GUARDS
+                GuardRule(
+                    name, _GUARD_SETTINGS.get(name, {}), ["tool_call"],
+                    "decide" if guard.decides else "flag", f"our_{name}",
+                )
+                for name, guard in GUARDS.items()
             ],
             assigned=[
                 policies.Assigned("organisation"),

@@ -51,6 +51,8 @@ REQUEST_FIELDS = {
     "session",
     "dropped_params",
     "upstream_request_id",
+    "prompt",
+    "prompt_version",
 }
 
 
@@ -113,6 +115,8 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "end_user": None,
         "app": None,
         "session": None,
+        "prompt": None,
+        "prompt_version": None,
         "dropped_params": [],
         "upstream_request_id": None,
     }
