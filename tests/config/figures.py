@@ -369,13 +369,13 @@ def _feedback_sums(company: Company) -> Listed:
         Feedback.objects.create(
             organisation=company.acme, request_id=new_id(), score=score,
             author_key_id=company.key.id, team_id=company.team.id, key_id=company.key.id,
-            model="m-summed", comment="Figures" if n else "",
+            model="m-summed", comment="Figures" if n else "", prompt="p-summed", prompt_version=3,
         )  # fmt: skip
     figures = {
         "total": 4, "scored": 3, "good": 2, "good_percent": 67, "mean": 60, "commented": 3,
-        "version": None,
+        "version": 3,
     }  # fmt: skip
-    return Listed("/o/acme/usage/feedback/sums", "m-summed", figures, {"version": ""})
+    return Listed("/o/acme/usage/feedback/sums?by=prompt", "p-summed", figures)
 
 
 @shows("votes")

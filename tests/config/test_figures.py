@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import unescape
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import openpyxl
 import pytest
@@ -65,15 +66,16 @@ def seen(
 
 def _shown(table: str, listed: Listed, client: Client) -> Shown:
     every = ",".join(column.name for column in REGISTERED[table].columns)
-    query = {"cols": every}
-    page = client.get(listed.path, query, headers={"HX-Request": "true"}).content.decode()
+    path, _, chosen = listed.path.partition("?")
+    query = {"cols": every, **dict(parse_qsl(chosen))}
+    page = client.get(path, query, headers={"HX-Request": "true"}).content.decode()
     rows = [{name: _text(cell) for name, cell in _CELL.findall(row)} for row in page.split("</tr>")]
-    raw = _read(client, listed.path, {**query, "export": "csv"})
+    raw = _read(client, path, {**query, "export": "csv"})
     files = list(csv.DictReader(io.StringIO(raw.decode(), newline="")))
     return Shown(
         _row_of(listed.row, rows),
         _row_of(listed.row, files),
-        _row_of(listed.row, _book(client, listed.path, query)) if table in BOOKS else {},
+        _row_of(listed.row, _book(client, path, query)) if table in BOOKS else {},
         _item(client, listed),
     )
 
