@@ -18,12 +18,14 @@ RelayError
   · ConnectionOver         a WebSocket of the Responses API ends
   · EventRefused           a realtime connection refuses one event
   · SecretTooLong          the settings of a client secret do not fit into a header
+  · ToolRefused            a guard refuses a call of a tool; becomes GuardRefused
   · RunnerDied             the process that ran an idempotent request died
   · SpoolUnusable          the disk cannot store anything
 
 Errors that a client gets for its request are RequestFault (`dialects/errors/errors.py`) and its
-subclasses LimitReached, UsedUp, GuardRefused, MethodNotAllowed, TooLarge, ResponseMissing,
-SecretRefused and SignedRequest. `relay/downstream/error_answers.py` maps all of these to answers.
+subclasses LimitReached, UsedUp, GuardRefused, GuardFailed, MethodNotAllowed, TooLarge,
+RequestMissing, ResponseMissing, SecretRefused and SignedRequest.
+`relay/downstream/error_answers.py` maps all of these to answers.
 An error with attributes of its own is defined where it is raised.
 """
 

@@ -18,6 +18,7 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
+from relay.errors import RelayError
 from relay.guarding.asking import RequestGuards
 from relay.guarding.refusals import GuardRefused
 
@@ -80,7 +81,7 @@ class ToolGate:
             raise ToolRefused(GuardRefused(judged.by, "tool_call", judged.code), sent)
 
 
-class ToolRefused(Exception):
+class ToolRefused(RelayError):
     """A call is refused. `sent` are the events before it."""
 
     def __init__(self, refusal: GuardRefused, sent: list[Event]) -> None:

@@ -21,6 +21,7 @@ from dialects.errors.errors import RequestFault
 from extensions.midjourney import answers as midjourney_answers
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
+from relay.answers import answer_cache
 from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
 from relay.content_log.content_log import ContentLog
@@ -275,6 +276,12 @@ def sends_files(size: int) -> bool:
     return reaches(lambda: media_operation.data_urls_of(files))
 
 
+def keeps_answer(size: int) -> bool:
+    copy = answer_cache.AnswerCopy(cast(Any, None))
+    copy._keep(b"x" * size)
+    return not copy._spoilt
+
+
 async def read_credentials(answer: Any) -> bytes:
     return await credential_cache._read_body(answer)
 
@@ -283,6 +290,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/requests/headers.py:_read_key:_KEY_LENGTH_MAX": Bound(
         lambda n: headers.read_headers([(b"idempotency-key", b"k" * n)], 0), 1, 128
     ),
+    "relay/answers/answer_cache.py:_keep:ANSWER_BYTES_MAX": Bound(keeps_answer, None, MIB),
     "relay/states/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
     "relay/attempts/shadow_traffic.py:_read_whole:_ANSWER_BYTES_MAX": Bound(
         lambda n: reads_shadow(n, stream=False), None, MIB
