@@ -260,6 +260,7 @@ def test_caller_may_leave_the_cache_out(
         or "=60" in cache_control
         else "weir; fwd=miss"
     )
+    stored(hub, tenant, 1 + is_stored)
     warm(hub, tenant, chat(model, question()))
     assert is_hit(hub.post(tenant, other)) is is_stored
 
