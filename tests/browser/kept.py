@@ -18,7 +18,7 @@ from tests.content.log.entries import keep
 from tests.support import cast
 from tests.usage.rows import happen
 
-READER = "reader@example.org"
+READER = "story-reader@example.org"
 _WHOLE = [permission for permission in PERMISSIONS if not permission.endswith(":own")]
 _PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"

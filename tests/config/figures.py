@@ -371,6 +371,11 @@ def _feedback_sums(company: Company) -> Listed:
             author_key_id=company.key.id, team_id=company.team.id, key_id=company.key.id,
             model="m-summed", comment="Figures" if n else "", prompt="p-summed", prompt_version=3,
         )  # fmt: skip
+    Feedback.objects.create(
+        organisation=company.acme, request_id=new_id(), score=50, author_key_id=company.key.id,
+        team_id=company.team.id, key_id=company.key.id, model="m-summed", prompt="p-other",
+        prompt_version=1,
+    )  # fmt: skip
     figures = {
         "total": 4, "scored": 3, "good": 2, "good_percent": 67, "mean": 60, "commented": 3,
         "version": 3,
