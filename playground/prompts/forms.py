@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from content.models import PromptVersion
 from content.prompts.label_rules import LABEL_LENGTH
+from lib.numbers.whole_numbers import WholeNumberField
 
 
 class LabelForm(forms.Form):
@@ -29,7 +30,7 @@ class LabelForm(forms.Form):
 class RollBackForm(forms.Form):
     """The version that the label is on, as the person saw it."""
 
-    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    version = WholeNumberField(min_value=1, widget=forms.HiddenInput)
 
 
 def _text_of(version: PromptVersion) -> str:

@@ -90,7 +90,11 @@ def _takes(wanted: TypeAdapter[Any], value: Any) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", BODIES)
+# Text there is the name of a label.
+LABELLED = {"RenderIn.version"}
+
+
+@pytest.mark.parametrize("name", sorted(BODIES.keys() - LABELLED))
 def test_whole_number_in_a_body_is_a_json_number(name: str) -> None:
     wanted = _adapter(BODIES[name])
     assert [value for value in IN_JSON if _takes(wanted, value)] == []

@@ -27,6 +27,18 @@ def partitions() -> int:
     return int(number)
 
 
+@pytest.fixture(autouse=True)
+def no_partitions(db: None) -> None:
+    """Those that other tests committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = 'content_entry'::regclass"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {name}")
+
+
 def test_expired_partitions_are_dropped_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for hours in (-25, 0, 1):
