@@ -7,10 +7,11 @@ from django.utils.translation import gettext
 
 from lib.refusal import Refused
 
-Extra = Literal["import", "otel", "parquet", "pdf"]
+Extra = Literal["import", "objects", "otel", "parquet", "pdf"]
 # The optional dependencies of pyproject.toml, with a module that each one installs.
 EXTRAS: Final[dict[Extra, str]] = {
     "import": "nacl",
+    "objects": "obstore",
     "otel": "opentelemetry.sdk",
     "parquet": "arro3",
     "pdf": "typst",

@@ -1,0 +1,32 @@
+"""Object stores: S3, Google Cloud Storage, Azure, or a folder, by obstore (the extra `objects`).
+
+Only an operator names one, in a setting, so they are outside of the guarded connector."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from lib.extras import require
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_TIMEOUT: Final = "30s"
+
+
+def open_store(url: str) -> "ObjectStore":
+    """Return the store at `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
+    `file:///folder`, which is created. Logins come from the environment variables that the
+    provider's own tools read (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Raises ExtraMissing, and ValueError
+    that names what is wrong with the address."""
+    require("objects")
+    store = import_module("obstore.store")
+    try:
+        if url.startswith("file:"):
+            opened: ObjectStore = store.from_url(url, mkdir=True)
+        else:
+            opened = store.from_url(url, client_options={"timeout": _TIMEOUT})
+    except Exception as error:
+        # Only the first line: the others repeat the options, which may have a login.
+        text = str(error).partition("\n")[0]
+        raise ValueError(f"This object store cannot be opened: {text}") from None
+    return opened
