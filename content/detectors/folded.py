@@ -2,9 +2,12 @@
 and hyphens of typography. Each stands for one character, so that positions stay as they are.
 """
 
+import re
 import sys
 import unicodedata
 from typing import Final
+
+import re2
 
 _SPACES: Final = (
     "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
@@ -21,8 +24,22 @@ _FORMS: Final = {
     **{ord(one): "-" for one in _HYPHENS},
     0xFE6B: "@",
 }
+_RARE: Final = re2.compile(f"[{''.join(chr(one) for one in _FORMS if one > 0xFFFF)}]")
+_OTHERS: Final = re.compile(f"[{''.join(chr(one) for one in _FORMS if one <= 0xFFFF)}]")
 
 
 def folded(text: str) -> str:
     """Return a text of the same length in which these characters are ASCII."""
-    return text if text.isascii() else text.translate(_FORMS)
+    if text.isascii():
+        return text
+    try:
+        rare = _RARE.search(text.encode()) is not None
+    except UnicodeEncodeError:
+        # A half of a surrogate pair, which RE2 cannot read.
+        rare = True
+    # The translation looks at every character, the expression at those that it changes.
+    return text.translate(_FORMS) if rare else _OTHERS.sub(_form, text)
+
+
+def _form(one: re.Match[str]) -> str:
+    return _FORMS[ord(one[0])]

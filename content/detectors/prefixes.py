@@ -6,11 +6,13 @@ beginning of it, or the whole of it and a beginning of what follows.
 
 import re
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 # The parser of the standard library, which typeshed does not describe.
 op: Any = import_module("re._constants")
 parser: Any = import_module("re._parser")
+# Each repeat is a state of the automaton.
+_REPEATS_MAX: Final = 100
 
 
 class UnboundedError(ValueError):
@@ -32,6 +34,32 @@ def bounded(expression: str) -> Bounded:
     shortest, longest = tree.getwidth()
     elements = list(tree)
     return Bounded(_text(elements), _beginnings(elements), int(shortest), int(longest))
+
+
+def within(expression: str) -> str:
+    """Return an expression, in the form of RE2, that every text matches which `expression` matches,
+    and a few more."""
+    return _wider(list(parser.parse(expression)))
+
+
+def _wider(tree: list[Any]) -> str:
+    return "".join(_wider_one(code, value) for code, value in tree)
+
+
+def _wider_one(code: Any, value: Any) -> str:
+    if code is op.AT:
+        return ""
+    if code is op.ANY or (code is op.IN and any(one is op.CATEGORY for one, _ in value)):
+        # In RE2, letters and digits are those of ASCII.
+        return "(?s:.)"
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+        least, _, inner = value
+        return f"(?:{_wider(list(inner))}){{{min(int(least), _REPEATS_MAX)},}}"
+    if code is op.SUBPATTERN:
+        return f"(?:{_wider(list(value[3]))})"
+    if code is op.BRANCH:
+        return f"(?:{'|'.join(_wider(list(one)) for one in value[1])})"
+    return _text_of_one(code, value)
 
 
 def _beginnings(tree: list[Any]) -> str:
