@@ -19,13 +19,13 @@ def open_store(url: str) -> "ObjectStore":
     provider's own tools read (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Raises ExtraMissing, and ValueError
     that names what is wrong with the address."""
     require("objects")
-    store = import_module("obstore.store")
+    store, errors = import_module("obstore.store"), import_module("obstore.exceptions")
     try:
         if url.startswith("file:"):
             opened: ObjectStore = store.from_url(url, mkdir=True)
         else:
             opened = store.from_url(url, client_options={"timeout": _TIMEOUT})
-    except Exception as error:
+    except (errors.BaseError, ValueError) as error:
         # Only the first line: the others repeat the options, which may have a login.
         text = str(error).partition("\n")[0]
         raise ValueError(f"This object store cannot be opened: {text}") from None
