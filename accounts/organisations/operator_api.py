@@ -217,7 +217,7 @@ def end_sessions(actor: Actor, id: str) -> EndedOut:
 def reset_second_factor(request: HttpRequest, actor: Actor, id: str) -> PersonOut:
     """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions
     and emails them. Make sure that the request really comes from them. Operators cannot
-    reset each other: that is done on the server by `manage.py reset_second_factor`."""
+    reset each other: that is done on the server by `weir reset_second_factor`."""
     check_signed_in_recently(request)
     person = access.access_person(actor, id)
     second_factor.reset_factors(actor, person)

@@ -22,6 +22,7 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
     yield_hotp_counters_from_time,
 )
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -208,9 +209,9 @@ def reset_factors(actor: Actor, user: User) -> None:
     if user.operator and not actor.installation:
         text = gettext(
             "Operators cannot reset each other's two-factor authentication. Run on the "
-            "server: manage.py reset_second_factor %(email)s"
+            "server: %(command)s reset_second_factor %(email)s"
         )
-        raise Refused("person", text % {"email": user.email})
+        raise Refused("person", text % {"command": settings.COMMAND, "email": user.email})
     with transaction.atomic():
         Authenticator.objects.filter(user=user).delete()
         audit.record(actor, None, "second_factor.reset", user)

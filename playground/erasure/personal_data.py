@@ -1,8 +1,9 @@
 """An archive of the data stored about a person: JSON, and the files that they attached or created.
 It contains no secrets: only what the page shows of a key, and only the kind of a second factor.
 
-The person and operators get the whole. An owner gets the rows of one organisation (P12): how a
-person signs in, and what they do elsewhere, is not the organisation's.
+The person gets the whole. Operators get all of it except the content, which only the person may
+read: chats, prompts, media and attached files. An owner gets the rows of one organisation (P12),
+also without content: how a person signs in, and what they do elsewhere, is not the organisation's.
 """
 
 import json
