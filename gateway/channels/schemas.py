@@ -159,7 +159,8 @@ class BreakerIn(Part):
 
 
 class ConditionsIn(Part):
-    """Which requests a channel serves: of each stated condition, at least one value must match."""
+    """Which requests a channel serves. A request has all features of `requires` and none of
+    `excludes`; of each other stated condition, at least one value matches."""
 
     plans: Values = Field(default_factory=list, description="Names of plans.")
     teams: Values = Field(
