@@ -11,6 +11,10 @@ EndUserState = Literal["verified", "missing", "network", "signature", "expired",
 """What a request says about its end user: a name that is believed; no name; or one that is ignored,
 because of the network it comes from, its signature, the end of that, or the name itself."""
 
+VERIFIED_FLAG: Final = "end_user_verified"
+IGNORED_FLAG: Final = "end_user_ignored"
+"""What the record of a request says of a name that is believed, and of one that is not."""
+
 _HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 # Their values are secrets, or say nothing about a person.
 _TAKEN: Final = frozenset(

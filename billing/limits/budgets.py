@@ -46,6 +46,9 @@ from lib.refusal import Refused
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """The fields of a budget that can change, besides its amount."""
 
+END_USERS_KEPT: Final = dt.timedelta(days=90)
+"""How long the name of an end user stays in an ended period of a budget."""
+
 OF_SUBSCRIPTION: Final = "subscription"
 """The subject of the organisation's budget that enforces its subscription's limit."""
 _SECOND: Final = dt.timedelta(seconds=1)
@@ -236,9 +239,11 @@ def _amount_text(amount_nano: int | None) -> str | None:
     return None if amount_nano is None else format_usd(amount_nano)
 
 
-def usage_by_end_user(budget: Budget) -> list[BudgetUsage]:
-    """Return the usage of a budget by each end user in the present period, the most first, then
-    those who have an amount of their own and have used nothing yet."""
+def usage_by_end_user(budget: Budget, also: Iterable[str] = ()) -> list[BudgetUsage]:
+    """Return the usage of a budget of each end user in the present period, the most first, then
+    those who have used nothing: who have an amount of their own, and who are named in `also`."""
+    if budget.scope != BudgetScope.END_USER:
+        return []
     now = database_now()
     windows = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now)
     used = [
@@ -248,7 +253,7 @@ def usage_by_end_user(budget: Budget) -> list[BudgetUsage]:
         )
         for window in windows.order_by(-(F("held_nano") + F("spent_nano")), "end_user")
     ]  # fmt: skip
-    unused = sorted(budget.own_amounts.keys() - {usage.end_user for usage in used})
+    unused = sorted({*budget.own_amounts, *also} - {usage.end_user for usage in used})
     span = _span(budget, now)
     return used + [
         BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, name) for name in unused
@@ -346,6 +351,13 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
             BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now, end_user)
         )
     return standings
+
+
+def drop_old_end_users() -> None:
+    """Delete the ended periods of end users, because their names are personal data. Charges are in
+    the records."""
+    ended_at = database_now() - END_USERS_KEPT
+    BudgetWindow.objects.exclude(end_user="").filter(ends_at__lt=ended_at).delete()
 
 
 def visible_budgets(actor: Actor) -> QuerySet[Budget]:

@@ -7,11 +7,9 @@ from urllib.parse import unquote
 
 import jwt
 
-from accounts.limits.end_users import EndUserState, is_end_user
+from accounts.limits.end_users import IGNORED_FLAG, VERIFIED_FLAG, EndUserState, is_end_user
 from accounts.limits.rules import Network, is_address_in
 
-VERIFIED_FLAG: Final = "end_user_verified"
-IGNORED_FLAG: Final = "end_user_ignored"
 _TOKEN_LENGTH_MAX: Final = 4096
 # How far the clock of the application may be behind or ahead.
 _CLOCKS_APART_S: Final = 30

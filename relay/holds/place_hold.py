@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
+from accounts.limits.end_users import END_USER_LENGTH
 from billing.limits.channel_limits import ChannelLimits
 from billing.prices.lookup import Price, requested_tier
 from billing.prices.pricing import PPM
@@ -32,7 +33,7 @@ from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
 from relay.ledger.settlement import Settlement
 from relay.routing.routing import RoutedRequest
-from usage.records.sql import END_USER_LENGTH, AttemptOpened
+from usage.records.sql import AttemptOpened
 
 # Other requests may use the same wallet before the smaller hold arrives, and budgets may change in
 # the meantime.
