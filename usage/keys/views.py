@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -340,8 +340,6 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @require_safe
 def key_end_user_secret(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     key = access.writable_key(actor, id)
-    if not key.end_users_signed:
-        raise Http404
     context = {"key": key, "id": id_text(key.id), "secret": key_lookup.end_user_secret(key)}
     return render_dialog(request, "usage/keys/end_user_secret.html", context)
 
