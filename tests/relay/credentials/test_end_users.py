@@ -10,6 +10,7 @@ import jwt
 import pytest
 
 from accounts.secrets.key_format import digest, end_user_secret
+from relay.credentials.end_users import EndUserRule, read_end_user
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.support import hostile
@@ -134,6 +135,13 @@ def test_an_invalid_token_names_nobody(
 ) -> None:
     (tenant, secret), model = signing(hub), hub.model(fake)
     assert says(*sent(hub, tenant, model, headers(secret))) == ignored(state)
+
+
+@pytest.mark.parametrize(("length", "state"), [(4096, "signature"), (4097, "invalid")])
+def test_a_token_has_a_greatest_length(length: int, state: str) -> None:
+    rule = EndUserRule(TOKEN.encode(), (), "s" * 43)
+    lines = [(TOKEN.encode(), b"a" * length)]
+    assert read_end_user(rule, lines, "127.0.0.1").state == state
 
 
 def test_a_token_for_another_key_is_not_believed(hub: Hub, fake: FakeUpstream) -> None:

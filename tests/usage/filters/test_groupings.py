@@ -257,4 +257,7 @@ def test_unsupported_grouping_on_a_page_is_reported(people: cast.Cast, busy: ran
     assert "group_by=nothing (available: model, key, user, team" in page(alice, "group_by=nothing")
     assert "Ignored filters" not in page(alice, "group_by=team&then_by=")
     chart = alice.get("/o/acme/usage?group_by=tag").content.decode()
-    assert "group_by=tag (available: model, key, user, team, project, customer, end_user, app)" in chart
+    assert (
+        "group_by=tag (available: model, key, user, team, project, customer, end_user, app)"
+        in chart
+    )

@@ -63,6 +63,15 @@ def test_an_unreadable_name_can_have_no_amount(
         budgets.set_own_amount(cast.actor(people.alice, people.acme), budget, name, NANO)
 
 
+def test_a_thousand_end_users_can_have_an_own_amount(people: cast.Cast, budget: Budget) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    Budget.objects.filter(id=budget.id).update(own_amounts={f"u-{n}": 1 for n in range(999)})
+    assert len(budgets.set_own_amount(actor, budget, "last", 1).own_amounts) == 1000
+    budgets.set_own_amount(actor, budget, "last", 2)
+    with pytest.raises(BudgetRefused):
+        budgets.set_own_amount(actor, budget, "more", 1)
+
+
 def test_the_budget_shows_whoever_has_used_the_most(people: cast.Cast, budget: Budget) -> None:
     (usage,) = budgets.current_usage([budget])
     assert (usage.end_user, usage.spent_nano, usage.limit_nano) == (BOB, 2 * NANO, 2 * NANO)
