@@ -430,7 +430,9 @@ ELSEWHERE: Final = {
     "relay/credentials/end_users.py:_read_signed:_TOKEN_LENGTH_MAX": (
         "tests/relay/credentials/test_end_users.py"
     ),
-    "billing/limits/budgets.py:set_own_amount:END_USERS_MAX": "tests/usage/limits/test_end_users.py",
+    "billing/limits/budgets.py:set_own_amount:END_USERS_MAX": (
+        "tests/usage/limits/test_end_users.py"
+    ),
     "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
         "tests/relay/credentials/test_client_secrets.py"
     ),

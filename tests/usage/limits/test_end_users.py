@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent
 from billing.limits import budgets
+from billing.limits.budget_rules import END_USERS_MAX
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetWindow
 from tests.support import cast
@@ -65,8 +66,10 @@ def test_an_unreadable_name_can_have_no_amount(
 
 def test_a_thousand_end_users_can_have_an_own_amount(people: cast.Cast, budget: Budget) -> None:
     actor = cast.actor(people.alice, people.acme)
-    Budget.objects.filter(id=budget.id).update(own_amounts={f"u-{n}": 1 for n in range(999)})
-    assert len(budgets.set_own_amount(actor, budget, "last", 1).own_amounts) == 1000
+    Budget.objects.filter(id=budget.id).update(
+        own_amounts={f"u-{n}": 1 for n in range(END_USERS_MAX - 1)}
+    )
+    assert len(budgets.set_own_amount(actor, budget, "last", 1).own_amounts) == END_USERS_MAX
     budgets.set_own_amount(actor, budget, "last", 2)
     with pytest.raises(BudgetRefused):
         budgets.set_own_amount(actor, budget, "more", 1)
