@@ -388,6 +388,25 @@ class Key(Limited, Caching):
     required_labels = required_labels_field()
     zero_retention = zero_retention_field()
     data_regions = data_regions_field()
+    end_user_header = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The header by which an application names its end users; empty = none.",
+    )
+    end_user_networks = ArrayField(
+        models.CharField(max_length=43),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The networks whose header is believed; none = any, if it is signed.",
+    )
+    end_users_signed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The header must be signed (accounts/secrets/key_format.py).",
+    )
     log_content = models.BooleanField(
         db_default=True, help_text="Whether what is asked and answered may be kept for a while."
     )

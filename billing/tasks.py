@@ -8,7 +8,7 @@ from billing.credits import codes, promo
 from billing.debts import debts
 from billing.invoices import payments as invoice_payments
 from billing.ledger import statement
-from billing.limits import budget_alerts, budget_increases
+from billing.limits import budget_alerts, budget_increases, budgets
 from billing.seals import audit_retention, seals
 from billing.subscriptions import subscriptions
 from billing.topups import automatic as automatic_topups
@@ -46,6 +46,7 @@ def repay_debts() -> int:
 def drop_old() -> None:
     codes.drop_old_tries()
     idempotency.drop_old_answers()
+    budgets.drop_old_end_users()
 
 
 @shared_task  # type: ignore[untyped-decorator]

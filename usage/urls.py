@@ -6,7 +6,7 @@ from usage.exports import views as export_views
 from usage.feedback import views as feedback_views
 from usage.keys import bulk_views
 from usage.keys import views as key_views
-from usage.limits import budget_increase_views
+from usage.limits import budget_increase_views, end_user_views
 from usage.limits import views as limit_views
 from usage.log import live_log, log_views, request_views
 from usage.margin import views as margin_views
@@ -51,6 +51,11 @@ urlpatterns = [
     path("o/<slug:o>/keys/<str:id>", key_views.key_page, name="key"),
     path("o/<slug:o>/keys/<str:id>/disable", key_views.key_disable, name="key_disable"),
     path("o/<slug:o>/keys/<str:id>/enable", key_views.key_enable, name="key_enable"),
+    path(
+        "o/<slug:o>/keys/<str:id>/end-user-secret",
+        key_views.key_end_user_secret,
+        name="key_end_user_secret",
+    ),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
     path(
         "o/<slug:o>/keys/<str:id>/end-former",
@@ -91,6 +96,10 @@ urlpatterns = [
     ),
     path("b/<str:id>", budget_increase_views.budget_link, name="budget_link"),
     path("o/<slug:o>/budgets/<str:id>", limit_views.budget_page, name="budget"),
+    path("o/<slug:o>/budgets/<str:id>/end-users", end_user_views.end_user_list, name="end_users"),
+    path(
+        "o/<slug:o>/budgets/<str:id>/end-users/edit", end_user_views.end_user_edit, name="end_user"
+    ),
     path("o/<slug:o>/budgets/<str:id>/edit", limit_views.budget_edit, name="budget_edit"),
     path("o/<slug:o>/budgets/<str:id>/remove", limit_views.budget_remove, name="budget_remove"),
     path("o/<slug:o>/budgets/<str:id>/restore", limit_views.budget_restore, name="budget_restore"),

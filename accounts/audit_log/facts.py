@@ -55,6 +55,7 @@ _SUBJECTS: Final[Mapping[str, tuple[str, Promise]]] = {
     "model": ("", _("model %(name)s")),
     "tag": ("", _("tag %(name)s")),
     "customer": ("", _("end customer %(name)s")),
+    "end_user": ("", _("each end user")),
 }
 _DOCUMENTS: Final[Mapping[str, Promise]] = {
     "invoice": _("an invoice"),

@@ -316,6 +316,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         _("%(who)s handed over the budget of %(subject)s"),
         _("%(who)s handed over a budget"),
     ),
+    "budget.end_user_changed": _of(
+        "changed",
+        _("%(who)s set the budget of end user %(end_user)s to %(new_amount)s"),
+        _("%(who)s set the budget of end user %(end_user)s back to that of all"),
+    ),
     "budget.alert_tested": _of("ran", _("%(who)s sent a test alert of a budget")),
     "agent_session.ended": _of(
         "removed", _("%(who)s ended session %(name)s"), _("%(who)s ended a session")

@@ -31,11 +31,13 @@ Count = Annotated[int, Field(ge=1, le=LIMIT_MAX, strict=True)]
 CacheSeconds = Annotated[int, Field(ge=0, le=SECONDS_MAX, strict=True)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
+HeaderName = Annotated[str, Field(max_length=100)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 Label = Literal["project", "customer", "tags"]
 _NEVER_NULL: Final = (
     *("name", "models", "disabled", "endpoints", "networks", "tags", "required_labels"),
     *("log_content", "zero_retention", "data_regions", "cache_price_percent"),
+    *("end_user_header", "end_user_networks", "end_users_signed"),
 )  # fmt: skip
 
 
@@ -89,6 +91,20 @@ class KeyIn(RequestBody):
     cache_price_percent: Percent = Field(
         0, description="What such an answer is charged, as a share of the first request's charge."
     )
+    end_user_header: HeaderName = Field(
+        "",
+        description="The header by which an application names its end users, in lower case, such "
+        "as `x-openwebui-user-email`. Empty: none. It needs networks, a signature or both.",
+    )
+    end_user_networks: list[Word] = Field(
+        default_factory=list,
+        description="The networks from which this header is believed. Empty: any, if it is signed.",
+    )
+    end_users_signed: bool = Field(
+        False,
+        description="The header must be a JWT (HS256) that the key's end-user secret signs, with "
+        "an `exp`. Its `email`, else its `sub`, is the end user.",
+    )
 
 
 class LimitChange(RequestBody):
@@ -138,6 +154,9 @@ class KeyChange(RequestBody):
     data_regions: list[Word] | None = None
     cache_seconds: CacheSeconds | None = None
     cache_price_percent: Percent | None = None
+    end_user_header: HeaderName | None = None
+    end_user_networks: list[Word] | None = None
+    end_users_signed: bool | None = None
 
 
 class KeyRotation(RequestBody):
@@ -203,6 +222,9 @@ class KeyOut(Schema):
     data_regions: list[str]
     cache_seconds: int | None
     cache_price_percent: int
+    end_user_header: str
+    end_user_networks: list[str]
+    end_users_signed: bool
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
     )
@@ -217,6 +239,10 @@ class NewKeyOut(KeyOut):
     secret: str = Field(
         description="The secret of the key. It is not stored and never shown again."
     )
+
+
+class EndUserSecretOut(Schema):
+    secret: str = Field(description="The secret of HS256. It is not stored, and can be read again.")
 
 
 class KeyPage(Schema):
@@ -292,6 +318,16 @@ def rotate_key(actor: Actor, id: str, body: KeyRotation) -> NewKeyOut:
     budgets and usage; the old secret keeps working during the grace period."""
     key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
     return NewKeyOut(**_serialize_key(actor, key), secret=text)
+
+
+@router.get(
+    "/keys/{id}/end-user-secret", response=EndUserSecretOut, summary="Show the end-user secret"
+)
+def show_end_user_secret(actor: Actor, id: str) -> EndUserSecretOut:
+    """The secret with which an application signs the names of its end users. It changes with the
+    key's own secret."""
+    key = access.writable_key(actor, id)
+    return EndUserSecretOut(secret=key_lookup.end_user_secret(key))
 
 
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")

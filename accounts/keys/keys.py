@@ -48,6 +48,7 @@ GRACE_HOURS_MAX: Final = 168
 LIMITS = (
     *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
     *("zero_retention", "data_regions", "cache_seconds", "cache_price_percent"),
+    *("end_user_header", "end_user_networks", "end_users_signed"),
 )
 """The restrictions of a key besides its models and its end; see `accounts.models.Key`."""
 
@@ -109,6 +110,7 @@ def mint_key(
         **{"endpoints": [], "networks": [], **limits},
     )
     _check_kind(key)
+    _check_end_users(key)
     _check_reach(actor, _reach_of(key))
     text = _new_text(kind)
     return _save(actor, "key.created", key, text), text
@@ -210,6 +212,7 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         for field, value in changed.items():
             setattr(locked, field, value)
         _check_kind(locked)
+        _check_end_users(locked)
         enabled = changed.get("disabled") is False
         if enabled or first_field_beyond(_reach_of(locked), reach):
             _check_reach(actor, _reach_of(locked))
@@ -416,6 +419,16 @@ def _check_kind(key: Key) -> None:
                 )
                 % {"what": noun},
             )
+
+
+def _check_end_users(key: Key) -> None:
+    """Raise KeyRefused for a header that anybody could send."""
+    if key.end_user_header and not (key.end_user_networks or key.end_users_signed):
+        text = gettext(
+            "Anybody could send this header. List the networks of the application, or require a "
+            "signature."
+        )
+        raise KeyRefused("end_user_header", text)
 
 
 def _reach_of(key: Key) -> Reach:

@@ -13,10 +13,12 @@ from lib.forms.picker import PickSelectMultiple, split_words
 from lib.numbers.whole_numbers import WholeNumberField
 
 # The message for a value of the wrong type. The rules use the same message for files and the API.
+_NO_NETWORK = gettext_lazy(
+    "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
+)
 _NO_SUCH = {
-    "networks": gettext_lazy(
-        "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
-    ),
+    "networks": _NO_NETWORK,
+    "end_user_networks": _NO_NETWORK,
     "data_regions": gettext_lazy("%(word)s is not a region. Enter one such as eu or us-east-1."),
     "tags": gettext_lazy("%(word)s is not a valid tag. A tag has 1 to 100 visible characters."),
 }
@@ -106,6 +108,43 @@ class CachingForm(forms.Form):
         return self.cleaned_data["cache_price_percent"] or 0
 
 
+class EndUsersForm(forms.Form):
+    """How the requests of a key name their end users."""
+
+    end_user_header = forms.CharField(
+        label=gettext_lazy("Header that names end users"),
+        required=False,
+        max_length=100,
+        help_text=gettext_lazy(
+            "For applications such as Open WebUI and LibreChat that share one key. Leave empty for "
+            "none."
+        ),
+        widget=forms.TextInput(
+            attrs={"spellcheck": "false", "autocomplete": "off", "list": "end-user-headers"}
+        ),
+    )
+    end_user_networks = _words_field(
+        gettext_lazy("Networks of the application"),
+        gettext_lazy("The header is only believed from these. Empty: any, if it is signed."),
+    )
+    end_users_signed = forms.BooleanField(
+        label=gettext_lazy("The header must be signed"),
+        required=False,
+        help_text=gettext_lazy(
+            "By the key's end-user secret, as Open WebUI signs it. The key's page shows the secret."
+        ),
+    )
+
+    def clean_end_user_header(self) -> str:
+        header: str = self.cleaned_data["end_user_header"].lower()
+        try:
+            check_limits({"end_user_header": header})
+        except LimitInvalid as error:
+            text = gettext("Enter the name of a header such as x-openwebui-user-email.")
+            raise forms.ValidationError(text) from error
+        return header
+
+
 class CountsForm(forms.Form):
     """Limits per minute and on concurrent requests. An empty field means no limit."""
 
@@ -119,7 +158,7 @@ class CountsForm(forms.Form):
     )
 
 
-class LimitsForm(CachingForm, CountsForm):
+class LimitsForm(EndUsersForm, CachingForm, CountsForm):
     """Restrictions of a key. Every field may be empty."""
 
     endpoints = forms.MultipleChoiceField(
@@ -166,6 +205,9 @@ class LimitsForm(CachingForm, CountsForm):
 
     def clean_networks(self) -> list[str]:
         return self._listed("networks", split_words)
+
+    def clean_end_user_networks(self) -> list[str]:
+        return self._listed("end_user_networks", split_words)
 
     def clean_tags(self) -> list[str]:
         return self._listed("tags", split_labels)

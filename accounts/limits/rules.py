@@ -8,6 +8,7 @@ from typing import Final
 
 from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.data_policy import REGION_MAX, is_region
+from accounts.limits.end_users import is_end_user_header
 from accounts.names.labels import LABEL_LENGTH, LABELS, is_label
 from lib.extensions.installed import extend
 
@@ -86,12 +87,17 @@ def check_limits(limits: Mapping[str, object]) -> None:
         if name not in ENDPOINTS:
             what = f"expected names of endpoints, which are {', '.join(ENDPOINTS)}; found {name!r}"
             raise LimitInvalid("endpoints", what)
-    for text in _list_values(limits, "networks"):
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
-            raise LimitInvalid("networks", what) from error
+    for field in ("networks", "end_user_networks"):
+        for text in _list_values(limits, field):
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
+                raise LimitInvalid(field, what) from error
+    header = limits.get("end_user_header") or ""
+    if header and not (isinstance(header, str) and is_end_user_header(header)):
+        what = "expected the name of a header in lower case, such as x-openwebui-user-email"
+        raise LimitInvalid("end_user_header", what)
     for tag in _list_values(limits, "tags"):
         if not is_label(tag):
             what = f"expected tags of 1 to {LABEL_LENGTH} visible characters, no space at an end"

@@ -11,6 +11,7 @@ do (`relay/credentials/client_secrets.py`).
 
 import hmac
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from enum import Enum
 from hashlib import sha256
@@ -114,6 +115,13 @@ def digests_of(pepper: str, text: str) -> Sequence[bytes]:
         return (digest(pepper, text),)
     hashed = sha256(text.encode()).digest()
     return digest(pepper, text), digest_of_hash(pepper, hashed)
+
+
+def end_user_secret(pepper: str, digest: bytes) -> str:
+    """Return the secret with which an application signs the names of its end users. It belongs to
+    one text of a key, by that text's digest, so that both change together, and is not stored."""
+    code = hmac.digest(pepper.encode(), b"end users " + digest, "sha256")
+    return urlsafe_b64encode(code).rstrip(b"=").decode()
 
 
 def _base62(number: int, length: int) -> str:

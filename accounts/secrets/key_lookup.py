@@ -51,6 +51,11 @@ def digest_of_hash(sha256_digest: bytes) -> bytes:
     return key_format.digest_of_hash(pepper(), sha256_digest)
 
 
+def end_user_secret(key: Key) -> str:
+    """Return the secret with which an application signs the names of its end users."""
+    return key_format.end_user_secret(pepper(), bytes(key.digest))
+
+
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
     """Return the former secrets of a key that still work, the one that ends last first."""
     living = [former for former in key.former_secrets.all() if former.until > now]

@@ -3,7 +3,8 @@
 Windows are checked every few seconds, independently of requests. A window that has just ended is
 checked for a while too, so that its last seconds count. One hundred percent also counts as reached
 when the budget refuses a request, because the remainder is hardly ever exactly zero. A budget per
-session sends no alerts: its client gets the refusal, and there is one window for every session.
+session sends no alerts: its client gets the refusal, and there is one window for every session. For
+the same reason, neither does a budget of each end user.
 """
 
 import datetime as dt
@@ -46,11 +47,13 @@ def send_budget_alerts() -> int:
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
     """Send a test alert to everybody who would receive alerts for this budget. Raises AccessDenied
-    if the actor may not change the budget, and BudgetRefused for a budget per session."""
+    if the actor may not change the budget, and BudgetRefused for a budget that sends no alerts."""
     if not budgets.may_write(actor, budget):
         raise AccessDenied(gettext("You can only see this budget."))
     if budget.period == BudgetPeriod.SESSION:
         raise budgets.BudgetRefused("period", gettext("A budget per session sends no alerts."))
+    if budget.scope == BudgetScope.END_USER:
+        raise budgets.BudgetRefused("scope", gettext("A budget of each end user sends no alerts."))
     (usage,) = budgets.current_usage([budget])
     with transaction.atomic():
         alert = BudgetAlert.objects.create(
@@ -129,7 +132,7 @@ _MARK: Final = f"""
                extract(epoch FROM window_.ends_at - window_.starts_at) AS whole_s,
                extract(epoch FROM statement_timestamp() - window_.starts_at) AS passed_s
         FROM billing_budgetwindow window_ JOIN billing_budget budget ON budget.id = budget_id
-        WHERE window_.session_id IS NULL
+        WHERE window_.session_id IS NULL AND budget.scope <> 'end_user'
           AND window_.ends_at > statement_timestamp() - interval '{_FORGIVEN.seconds} seconds'
           AND window_.starts_at <= statement_timestamp() AND budget.enabled
     ),

@@ -22,7 +22,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from billing.periods.period_starts import Span, first_instant_at
 
-Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag", "customer"]
+Scope = Literal[
+    "organisation", "team", "user", "key", "model", "project", "tag", "customer", "end_user"
+]
 Period = Literal["hour", "day", "week", "month", "total", "session"]
 
 PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total", "session")
@@ -32,6 +34,8 @@ SESSION_SCOPES: Final[tuple[Scope, ...]] = ("organisation", "team", "user", "key
 """The scopes that a budget per session can have."""
 # Labels of a request or its key that a budget can limit.
 LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
+END_USERS_MAX: Final = 1_000
+"""The most end users of a budget who have an amount of their own."""
 FOREVER: Final = Span(
     dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from accounts.models import Key, Team, User
 from billing.models import Budget, BudgetScope
 from lib.ids import id_text
@@ -37,6 +39,7 @@ def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
         **{(BudgetScope.KEY, str(key.id)): key.name for key in keys},
         **{(BudgetScope.USER, str(user.id)): user.name or user.email for user in users},
     }
+    names[BudgetScope.END_USER, ""] = gettext("Each end user")
     return {
         budget.id: names.get((BudgetScope(budget.scope), budget.subject), budget.subject)
         for budget in budgets

@@ -6,24 +6,28 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.ledger.sql_statement import Statement, array
+from lib.database.row_arrays import quoted_array
 from lib.ids import id_array, id_bounds
 
 
 class WindowOpened(NamedTuple):
-    """A budget's window to create. The edges are in Unix seconds."""
+    """A budget's window to create. The edges are in Unix seconds. `end_user` is whose window it is,
+    under a budget of each."""
 
     budget_id: int
     starts_at: int
     ends_at: int
+    end_user: str = ""
 
 
 def open_windows(opened: Sequence[WindowOpened]) -> Statement:
     """Create the windows that do not exist yet, with their budgets' amounts as caps."""
-    budgets, starts, ends = zip(*opened, strict=True)
+    budgets, starts, ends, end_users = zip(*opened, strict=True)
     return _OPEN_WINDOWS, {
         "budgets": array(budgets),
         "starts": array(starts),
         "ends": array(ends),
+        "end_users": quoted_array(end_users),
     }
 
 
@@ -61,9 +65,9 @@ def read_available(
     included_nano: int,
 ) -> Statement:
     """Select (available_nano,), the most that a request under these budgets could hold now: the
-    minimum of wallet and budgets, without budgets per session. No row before the organisation's
-    first money. If the included `units` (id of the row, number) are left, they pay `included_nano`
-    in addition to the wallet."""
+    minimum of wallet and budgets, without budgets per session and of each end user. No row before
+    the organisation's first money. If the included `units` (id of the row, number) are left, they
+    pay `included_nano` in addition to the wallet."""
     rows, counts = zip(*units, strict=True) if units else ((), ())
     return _READ_AVAILABLE, {
         "organisation": organisation_id,
@@ -75,18 +79,19 @@ def read_available(
 
 
 _OPEN_WINDOWS = """
-    INSERT INTO billing_budgetwindow (budget_id, starts_at, ends_at, cap_nano)
-    SELECT budget.id,
+    INSERT INTO billing_budgetwindow (budget_id, end_user, starts_at, ends_at, cap_nano)
+    SELECT budget.id, t.end_user,
         -- Where a zone's rules were changed since, it begins where the one before it ended (P17).
         greatest(to_timestamp(t.starts_at), (
             SELECT max(ended.ends_at) FROM billing_budgetwindow ended
-            WHERE ended.budget_id = budget.id AND ended.ends_at <= now())),
+            WHERE ended.budget_id = budget.id AND ended.end_user = t.end_user
+              AND ended.ends_at <= now())),
         to_timestamp(t.ends_at), CASE
         WHEN budget.action <> 'block' THEN 4611686018427387904
-        WHEN budget.raised_until > now() THEN budget.amount_nano + budget.raised_nano
-        ELSE budget.amount_nano END
-    FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[])
-        AS t (budget_id, starts_at, ends_at)
+        ELSE coalesce((budget.own_amounts->>t.end_user)::bigint, budget.amount_nano)
+            + CASE WHEN budget.raised_until > now() THEN budget.raised_nano ELSE 0 END END
+    FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[],
+                %(end_users)s::text[]) AS t (budget_id, starts_at, ends_at, end_user)
     JOIN billing_budget budget ON budget.id = t.budget_id
     ON CONFLICT DO NOTHING"""
 
@@ -139,7 +144,8 @@ _READ_AVAILABLE = """
         LEFT JOIN billing_budgetwindow stands ON stands.budget_id = budget.id
             AND stands.starts_at <= now() AND stands.ends_at > now()
         WHERE budget.id = ANY (%(budgets)s::bigint[]) AND budget.enabled
-          AND budget.action = 'block' AND budget.period <> 'session'))
+          AND budget.action = 'block' AND budget.period <> 'session'
+          AND budget.scope <> 'end_user'))
     FROM billing_account account
     WHERE account.organisation_id = %(organisation)s::uuid
       AND account.kind = 'customer:available'"""

@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from accounts.limits.end_users import is_end_user
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
 from accounts.names.labels import is_label
 from billing.currency.money import NANO_PER_USD, format_usd
@@ -44,6 +45,9 @@ from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """The fields of a budget that can change, besides its amount."""
+
+END_USERS_KEPT: Final = dt.timedelta(days=90)
+"""How long the name of an end user stays in an ended period of a budget."""
 
 OF_SUBSCRIPTION: Final = "subscription"
 """The subject of the organisation's budget that enforces its subscription's limit."""
@@ -69,7 +73,7 @@ class BudgetRefused(Refused):
 class BudgetUsage(NamedTuple):
     """A budget with its present window: the amounts spent and held, the window's end, and the limit
     at the instant `at` of the reading. For a budget per session, this is the window of the session
-    that has used the most."""
+    that has used the most; for one of each end user, that of the `end_user` who has."""
 
     budget: Budget
     span: Span
@@ -77,6 +81,7 @@ class BudgetUsage(NamedTuple):
     held_nano: int
     limit_nano: int
     at: dt.datetime
+    end_user: str = ""
 
     @property
     def left_nano(self) -> int:
@@ -185,9 +190,74 @@ def fit_windows(budget: Budget) -> None:
     now = database_now()
     # The usage may exceed a lowered limit. The cap is then the usage, as the constraint requires.
     used_nano = F("held_nano") + F("spent_nano")
-    BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).update(
+    windows = BudgetWindow.objects.filter(budget=budget, ends_at__gt=now)
+    own = [*budget.own_amounts]
+    windows.exclude(end_user__in=own).update(
         cap_nano=Greatest(_cap_nano(budget, now), used_nano), refused_at=None
     )
+    for end_user in own:
+        windows.filter(end_user=end_user).update(
+            cap_nano=Greatest(_cap_nano(budget, now, end_user), used_nano), refused_at=None
+        )
+
+
+def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int | None) -> Budget:
+    """Give an end user an amount of their own in each period of a budget of each end user; None
+    takes it away, so that the budget's amount applies again. Raises BudgetRefused."""
+    check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
+    if budget.scope != BudgetScope.END_USER:
+        text = gettext("This budget is not one of each end user.")
+        raise BudgetRefused("budget", text)
+    if not is_end_user(end_user):
+        text = gettext("Enter the name as the application sends it: 1 to 256 visible characters.")
+        raise BudgetRefused("end_user", text)
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        locked = _living(budget)
+        before_nano = locked.own_amounts.get(end_user)
+        if amount_nano == before_nano:
+            return locked
+        if amount_nano is None:
+            del locked.own_amounts[end_user]
+        else:
+            locked.own_amounts[end_user] = amount_nano
+            _check_amount(amount_nano)
+        if len(locked.own_amounts) > rules.END_USERS_MAX:
+            text = gettext("Up to %(n)s end users can have an amount of their own.")
+            raise BudgetRefused("end_user", text % {"n": f"{rules.END_USERS_MAX:,}"})
+        locked.save(update_fields=["own_amounts"])
+        fit_windows(locked)
+        audit.record(
+            actor, locked.organisation, "budget.end_user_changed", locked,
+            end_user=end_user, before={"amount": _amount_text(before_nano)},
+            after={"amount": _amount_text(amount_nano)},
+        )  # fmt: skip
+    return locked
+
+
+def _amount_text(amount_nano: int | None) -> str | None:
+    return None if amount_nano is None else format_usd(amount_nano)
+
+
+def usage_by_end_user(budget: Budget, also: Iterable[str] = ()) -> list[BudgetUsage]:
+    """Return the usage of a budget of each end user in the present period, the most first, then
+    those who have used nothing: who have an amount of their own, and who are named in `also`."""
+    if budget.scope != BudgetScope.END_USER:
+        return []
+    now = database_now()
+    windows = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now)
+    used = [
+        BudgetUsage(
+            budget, Span(window.starts_at, window.ends_at), window.spent_nano, window.held_nano,
+            budget.limit_nano(now, window.end_user), now, window.end_user,
+        )
+        for window in windows.order_by(-(F("held_nano") + F("spent_nano")), "end_user")
+    ]  # fmt: skip
+    unused = sorted({*budget.own_amounts, *also} - {usage.end_user for usage in used})
+    span = _span(budget, now)
+    return used + [
+        BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, name) for name in unused
+    ]
 
 
 def lock_budget(budget: Budget) -> Budget:
@@ -255,9 +325,13 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
     windows = {
         window.budget_id: window
         for window in [
-            *present.filter(budget__in=budgets, session_id=None),
+            *present.filter(budget__in=budgets, session_id=None, end_user=""),
             *present.filter(
-                budget__in=[one for one in budgets if one.period == BudgetPeriod.SESSION]
+                budget__in=[
+                    one
+                    for one in budgets
+                    if one.period == BudgetPeriod.SESSION or one.scope == BudgetScope.END_USER
+                ]
             )
             .order_by("budget", -(F("held_nano") + F("spent_nano")), "id")
             .distinct("budget"),
@@ -271,9 +345,19 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
         else:
             span = Span(window.starts_at, window.ends_at)
             spent_nano, held_nano = window.spent_nano, window.held_nano
-        limit_nano = budget.limit_nano(now)
-        standings.append(BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now))
+        end_user = window.end_user if window else ""
+        limit_nano = budget.limit_nano(now, end_user)
+        standings.append(
+            BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now, end_user)
+        )
     return standings
+
+
+def drop_old_end_users() -> None:
+    """Delete the ended periods of end users, because their names are personal data. Charges are in
+    the records."""
+    ended_at = database_now() - END_USERS_KEPT
+    BudgetWindow.objects.exclude(end_user="").filter(ends_at__lt=ended_at).delete()
 
 
 def visible_budgets(actor: Actor) -> QuerySet[Budget]:
@@ -431,6 +515,11 @@ def find_subject(actor: Actor, scope: str, subject: str) -> str:
 
     Raises BudgetRefused if the actor's organisation has no such subject.
     """
+    if scope == BudgetScope.END_USER:
+        if subject:
+            text = gettext("This budget covers each end user. Leave the name empty.")
+            raise BudgetRefused("subject", text)
+        return ""
     if scope == BudgetScope.ORGANISATION:
         if subject:
             raise BudgetRefused(
@@ -484,7 +573,11 @@ def check_budget(budget: Budget) -> None:
         raise BudgetRefused(error.field, _time_error(budget, error.field)) from error
     if budget.period == BudgetPeriod.SESSION:
         _check_session(budget)
-    if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
+    _check_amount(budget.amount_nano)
+
+
+def _check_amount(amount_nano: int) -> None:
+    if not 0 <= amount_nano <= rules.BUDGET_MAX_NANO:
         text = gettext("A budget must be between 0 and %(most)s USD.")
         raise BudgetRefused("amount", text % {"most": f"{rules.BUDGET_MAX_NANO // NANO_PER_USD:,}"})
 
@@ -542,11 +635,11 @@ def _check_terms(terms: Mapping[str, Any]) -> None:
         raise BudgetRefused("alert_percents", text)
 
 
-def _cap_nano(budget: Budget, at: dt.datetime) -> int:
+def _cap_nano(budget: Budget, at: dt.datetime, end_user: str = "") -> int:
     """Return the cap that the database enforces in a window."""
     if budget.action != BudgetAction.BLOCK:
         return rules.UNBOUNDED_NANO
-    return budget.limit_nano(at)
+    return budget.limit_nano(at, end_user)
 
 
 @contextmanager
@@ -588,8 +681,9 @@ def _living(budget: Budget) -> Budget:
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
     """Add the past usage of its time to the budget's present window. Windows of sessions are opened
-    by their requests (`usage/sessions/windows.py`)."""
-    if budget.period == BudgetPeriod.SESSION:
+    by their requests (`usage/sessions/windows.py`), and so are those of end users, which begin
+    empty: their past usage is only in the records."""
+    if budget.period == BudgetPeriod.SESSION or budget.scope == BudgetScope.END_USER:
         return
     now = database_now()
     span = _span(budget, now)
@@ -617,10 +711,10 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
 
 def _drop_window(budget: Budget) -> None:
     """Delete the present window of a budget that is switched off, because it misses later usage,
-    which is read again when the budget is switched on. The window of a label stays: its usage is
-    stored nowhere else (see `usage.limits.budget_simulation`), so switching off and on would reset
-    it."""
-    if budget.scope not in rules.LABEL_SCOPES:
+    which is read again when the budget is switched on. The window of a label, or of an end user,
+    stays: its usage is stored nowhere else (see `usage.limits.budget_simulation`), so switching off
+    and on would reset it."""
+    if budget.scope not in (*rules.LABEL_SCOPES, BudgetScope.END_USER):
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
 

@@ -55,6 +55,8 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     # The part that the organisation may pay its provider itself; None for the installation's keys.
     # Budgets and the client's limit for its session count this part too.
     own_nano: int | None = None
+    # The end user, for budgets of each one; "" if there are none.
+    end_user: str = ""
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
@@ -329,13 +331,13 @@ def _place_hold_text(opening: str) -> str:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "subject" is the name
-#     of a team or key, or a person's email address; "budget", "scope" and "subject" are null for
-#     the client's limit for its session
+#     of a team, key or end user, or a person's email address; "budget", "scope" and "subject" are
+#     null for the client's limit for its session
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
 # `details` if too few included units are left: {"left": {id of the row: units}}
 # `details` without a window: {"now": Unix s, "windows": [
-#     [budget, period, anchor, zone], ...]}; for the period session, the session and the
+#     [budget, period, anchor, zone, end user], ...]}; for the period session, the session and the
 #     organisation follow; the budget is null for the client's limit for its session
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
@@ -358,7 +360,7 @@ _PLACE_GUARDED_HOLDS = f"""
     known AS MATERIALIZED (
         SELECT request.place, request.attempt_id, request.organisation_id,
                request.amount_nano, request.ttl_seconds, request.tokens, request.counted,
-               request.budget_ids, request.session_id, request.session_cap_nano,
+               request.budget_ids, request.end_user, request.session_id, request.session_cap_nano,
                nullif(request.quotas, '{{}}')::bigint[] AS quotas,
                nullif(request.units, '{{}}')::bigint[] AS units,
                nullif(request.included_nano, 0) AS included_nano,
@@ -450,9 +452,9 @@ _PLACE_GUARDED_HOLDS = f"""
                'window ' || stands.id, budget.scope, NULL, stands.id,
                CASE WHEN stands.id IS NOT NULL THEN NULL
                    WHEN of_session.id IS NULL THEN json_build_array(
-                       budget.id, budget.period, budget.anchor, budget.timezone)
+                       budget.id, budget.period, budget.anchor, budget.timezone, whose.end_user)
                    ELSE json_build_array(
-                       budget.id, budget.period, budget.anchor, budget.timezone,
+                       budget.id, budget.period, budget.anchor, budget.timezone, '',
                        of_session.id, known.organisation_id) END,
                allowed.nano, stands.held_nano + stands.spent_nano,
                CASE budget.action
@@ -469,13 +471,18 @@ _PLACE_GUARDED_HOLDS = f"""
             SELECT CASE budget.period WHEN 'session' THEN known.session_id END AS id
         ) of_session
         CROSS JOIN LATERAL (
-            SELECT budget.amount_nano + CASE WHEN budget.raised_until > clock.at
+            SELECT CASE budget.scope WHEN 'end_user' THEN known.end_user ELSE '' END AS end_user
+        ) whose
+        CROSS JOIN LATERAL (
+            SELECT coalesce((budget.own_amounts->>whose.end_user)::bigint, budget.amount_nano)
+                + CASE WHEN budget.raised_until > clock.at
                 THEN budget.raised_nano ELSE 0 END AS nano
         ) allowed
         LEFT JOIN LATERAL (
             SELECT * FROM (
                 SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
-                WHERE budget_id = budget.id AND starts_at <= clock.at AND session_id IS NULL
+                WHERE budget_id = budget.id AND end_user = whose.end_user
+                  AND starts_at <= clock.at AND session_id IS NULL
                 ORDER BY starts_at DESC LIMIT 1
             ) latest WHERE ends_at > clock.at AND of_session.id IS NULL
             UNION ALL
@@ -487,7 +494,7 @@ _PLACE_GUARDED_HOLDS = f"""
         UNION ALL
         SELECT known.*, 'budget', 'window ' || stands.id, NULL, NULL, stands.id,
                CASE WHEN stands.id IS NULL THEN json_build_array(
-                   NULL, 'session', 0, 'UTC', known.session_id, known.organisation_id) END,
+                   NULL, 'session', 0, 'UTC', '', known.session_id, known.organisation_id) END,
                known.session_cap_nano, stands.held_nano + stands.spent_nano,
                greatest(known.session_cap_nano - stands.held_nano - stands.spent_nano, 0),
                known.whole_nano
@@ -626,6 +633,7 @@ _PLACE_GUARDED_HOLDS = f"""
                             SELECT name FROM accounts_key WHERE id = budget.subject::uuid)
                         WHEN 'user' THEN (
                             SELECT email FROM accounts_user WHERE id = budget.subject::bigint)
+                        WHEN 'end_user' THEN stands.end_user
                         ELSE budget.subject END,
                     'period', coalesce(budget.period, 'session'), 'limit', judged.most,
                     'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',

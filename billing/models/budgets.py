@@ -19,6 +19,7 @@ class BudgetScope(models.TextChoices):
     PROJECT = "project"
     TAG = "tag"
     CUSTOMER = "customer"
+    END_USER = "end_user"
 
 
 class BudgetPeriod(models.TextChoices):
@@ -52,7 +53,9 @@ class Budget(models.Model):
     """A cap on the spending of a part of an organisation in a period.
 
     `subject` is what the scope refers to: the id of a team, key or person, a model's name or
-    pattern, a label; empty for the organisation. The period begins at `anchor` (see
+    pattern, a label; empty for the organisation, and for a budget of each end user. Of such a
+    budget, `own_amounts` are the amounts in nano of those who have one of their own, by name. The
+    period begins at `anchor` (see
     billing/limits/budget_rules.py) on the wall clock of `timezone`. A removed budget is disabled
     and kept with its alerts, so that it can be restored. `action` is what happens at the limit:
     block refuses, warn only notifies, slow lets one request through at a time. Until `raised_until`
@@ -66,6 +69,7 @@ class Budget(models.Model):
     scope = models.CharField(max_length=12, choices=BudgetScope.choices)
     subject = models.CharField(max_length=200, blank=True, default="")
     amount_nano = models.BigIntegerField()
+    own_amounts = models.JSONField(default=dict, db_default={}, blank=True)
     period = models.CharField(max_length=7, choices=BudgetPeriod.choices)
     anchor = models.SmallIntegerField()
     timezone = models.CharField(max_length=64, default="UTC")
@@ -113,20 +117,24 @@ class Budget(models.Model):
     def __str__(self) -> str:
         return f"{self.scope} {self.subject} {self.period}"
 
-    def limit_nano(self, at: dt.datetime) -> int:
-        """Return the limit of the period at an instant."""
+    def limit_nano(self, at: dt.datetime, end_user: str = "") -> int:
+        """Return the limit of the period at an instant; of a budget of each end user, that of this
+        one."""
         raised = self.raised_until is not None and self.raised_until > at
-        return self.amount_nano + (self.raised_nano if raised else 0)
+        amount_nano: int = self.own_amounts.get(end_user, self.amount_nano)
+        return amount_nano + (self.raised_nano if raised else 0)
 
 
 class BudgetWindow(models.Model):
-    """One period of a budget, or one session under it, with the amounts held and spent in it.
+    """One period of a budget, of one end user under a budget of each, or one session under it, with
+    the amounts held and spent in it.
 
     `cap_nano` is the budget's amount, or the amount already used when the limit was lowered below
-    it; the database enforces it (P2). The windows of a budget never overlap: an exclusion
-    constraint in the migration. A budget without a period has one window, to the year 9999, and so
-    has each session. A session whose client sends a limit of its own has a window without a budget;
-    its `cap_nano` is the limit that was sent last.
+    it; the database enforces it (P2). The windows of a budget never overlap, of one of each
+    end user those of the same `end_user`: an exclusion constraint in the migration. A budget
+    without a period has one window, to the year 9999, and so has each session. A session whose
+    client sends a limit of its own has a window without a budget; its `cap_nano` is the limit that
+    was sent last.
     `brought_nano` is the part of the spending from before the budget existed. `refused_at` is when
     it first refused a request under its present limit.
     """
@@ -134,6 +142,7 @@ class BudgetWindow(models.Model):
     id = models.BigAutoField(primary_key=True)
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows", null=True)
     session_id = models.UUIDField(null=True)
+    end_user = models.CharField(max_length=256, blank=True, default="", db_default="")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     cap_nano = models.BigIntegerField()
@@ -146,7 +155,7 @@ class BudgetWindow(models.Model):
         indexes = [models.Index(fields=["ends_at"], name="budget_windows_by_end")]
         constraints = [
             models.UniqueConstraint(
-                fields=["budget", "starts_at"],
+                fields=["budget", "end_user", "starts_at"],
                 condition=models.Q(session_id=None),
                 name="budget_window_once",
             ),

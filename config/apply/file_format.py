@@ -343,7 +343,9 @@ class Budget(Part):
 
 
 class ScopedBudget(Budget):
-    scope: Literal["organisation", "user", "model", "project", "tag", "customer"] = "organisation"
+    scope: Literal["organisation", "user", "model", "project", "tag", "customer", "end_user"] = (
+        "organisation"
+    )
     subject: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
@@ -372,6 +374,9 @@ class Key(WithBudgets, WithCaching):
     ips: list[Annotated[str, AfterValidator(_network)]] = []
     tags: list[str] = []
     required_labels: Labels = []
+    end_user_header: Annotated[str, StringConstraints(max_length=100)] = ""
+    end_user_networks: list[Annotated[str, AfterValidator(_network)]] = []
+    end_users_signed: bool = False
     log_content: bool = True
     zero_retention: bool = False
     data_regions: list[Region] = []

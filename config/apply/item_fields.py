@@ -15,6 +15,7 @@ CACHING: Final = ("cache_seconds", "cache_price_percent")
 KEY_LIMITS: Final = (
     *("endpoints", "ips", "tags", "required_labels", "log_content"),
     *(*DATA_POLICY, *CACHING),
+    *("end_user_header", "end_user_networks", "end_users_signed"),
 )
 KEY_FIELDS: Final = {
     "models": "model_patterns",

@@ -305,8 +305,9 @@ class _Checker:
                 "a budget for",
             )
             for b, budget in enumerate(organisation.budgets):
-                if (budget.scope == "organisation") != (budget.subject == ""):
+                if (budget.scope in ("organisation", "end_user")) != (budget.subject == ""):
                     what = "expected a subject unless the budget is for the organisation"
+                    what += " or each end user"
                     self._wrong((*at, "budgets", b), what)
                 elif budget.scope in LABEL_SCOPES and not is_label(budget.subject):
                     what = f"expected 1 to {LABEL_LENGTH} visible characters, no space at an end"
@@ -317,7 +318,11 @@ class _Checker:
                 for k, key in enumerate(team.keys):
                     path = (*at, "teams", t, "keys", k)
                     self._limits(key, path)
-                    for field, limit in (("endpoints", key.endpoints), ("tags", key.tags)):
+                    for field, limit in (
+                        ("endpoints", key.endpoints),
+                        ("tags", key.tags),
+                        ("end_user_header", key.end_user_header),
+                    ):
                         try:
                             check_limits({field: limit})
                         except LimitInvalid as error:

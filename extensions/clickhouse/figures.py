@@ -249,6 +249,7 @@ _AXES: Final[Mapping[str, str]] = {
     "channel": "r.channel_id",
     "project": "r.project",
     "customer": "r.customer",
+    "end_user": "r.end_user",
     "app": "r.client_app",
     "status": STATUS,
     "day": _START,
@@ -259,6 +260,7 @@ _NO_GROUP: Final[Mapping[GroupBy, str]] = {
     "channel": f"r.channel_id = toUUID('{NIL}')",
     "project": "r.project = ''",
     "customer": "r.customer = ''",
+    "end_user": "r.end_user = ''",
     "app": "r.client_app = ''",
     "tag": "empty(r.tags)",
 }

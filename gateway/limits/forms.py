@@ -32,6 +32,7 @@ SUBJECT_HINTS: Final[dict[str, Any]] = {
     BudgetScope.PROJECT: gettext_lazy("A project, or the label that requests name."),
     BudgetScope.TAG: gettext_lazy("A tag of requests or of keys."),
     BudgetScope.CUSTOMER: gettext_lazy("The end customer that requests name."),
+    BudgetScope.END_USER: gettext_lazy("Leave empty: each one has this budget."),
 }
 
 
@@ -103,8 +104,11 @@ class BudgetForm(TermsForm):
 
 _AS_STORED: Final = (
     "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
-    "cache_seconds", "cache_price_percent",
+    "cache_seconds", "cache_price_percent", "end_user_header", "end_users_signed",
 )  # fmt: skip
+
+
+_WORDS: Final = ("networks", "data_regions", "end_user_networks")
 
 
 class _Budgeted(forms.Form):
@@ -181,7 +185,7 @@ class KeyEditForm(_Budgeted, KeyForm):
             "models": ", ".join(key.model_patterns),
             "disabled": key.disabled,
             **{name: getattr(key, name) for name in _AS_STORED},
-            **{name: " ".join(getattr(key, name)) for name in ("networks", "data_regions")},
+            **{name: " ".join(getattr(key, name)) for name in _WORDS},
             "tags": join_labels(key.tags),
         }
         if budget is not None:

@@ -17,6 +17,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     "code": "ABCD-EFGH-JKLM-NPQR",
     "document": "Transfer 4711",
     "email": "ana@example.com",
+    "end_user": "ana@example.com",
     "host": "mail.example.com",
     "included": "20.00",
     "issuer": "https://login.example.com",

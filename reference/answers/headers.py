@@ -180,6 +180,14 @@ ANSWERED: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "x-weir-end-user",
+        "verified, missing, network, signature, expired, invalid",
+        _(
+            "Whether the end user that the request names is believed, or why not. Absent if the "
+            "key names no end users."
+        ),
+    ),
+    Field(
         "cache-status",
         "weir; hit; ttl=540",
         _(

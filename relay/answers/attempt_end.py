@@ -206,7 +206,7 @@ class AttemptEnd:
             else 0,
             own_nano=None if hold.own is None else 0,
             total_ms=self._context.elapsed_ms(),
-            flags=(failure.fault,),
+            flags=(failure.fault, *self._context.options.flags),
             upstream_request_id=failure.request_id or self.upstream_request_id,
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,
@@ -259,6 +259,8 @@ class AttemptEnd:
         price, cost = self._usage_meter.prices.price, self._usage_meter.prices.cost
         own = self._admitted.hold.own is not None
         flags = (*bill.flags, fault) if fault else bill.flags
+        if self._context.options.flags:
+            flags = (*flags, *self._context.options.flags)
         if self._context.guarding is not None:
             flags = (*flags, *self._context.guarding.flags)
         return Ending(

@@ -180,7 +180,9 @@ class CachedRun(Run):
         self, hold: PlacedHold, outcome: Outcome, charge: CachedCharge, hit: Hit
     ) -> None:
         context, guarding = self._context, self._context.guarding
-        flags = () if guarding is None else guarding.flags
+        flags = context.options.flags
+        if guarding is not None:
+            flags = (*flags, *guarding.flags)
         ending = Ending(
             final=True,
             status=200,

@@ -90,7 +90,12 @@ async def ask_model(
             _INVOCATIONS[operation],
             request_id=RequestId(request_id),
             source=context.source,
-            options=RequestOptions(labels=context.options.labels, client_app=APPLICATION),
+            options=RequestOptions(
+                labels=context.options.labels,
+                client_app=APPLICATION,
+                end_user=context.options.end_user,
+                flags=context.options.flags,
+            ),
         )
         run = new_run(own)
         begun.append(run)

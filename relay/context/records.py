@@ -50,7 +50,9 @@ def record_refusal(
         kind=error.kind,
         message=kept_message(context.principal, error.kind, error.message),
         total_ms=outcome.total_ms,
-        flags=() if context.guarding is None else context.guarding.flags,
+        flags=context.options.flags
+        if context.guarding is None
+        else (*context.options.flags, *context.guarding.flags),
         address=context.options.address,
     )
     refusal = _record(context, ending, model, context.invocation.operation, stream=stream)
@@ -64,7 +66,11 @@ def record_answer(context: RequestContext, model: str, operation: str) -> None:
     """Write the record of a request that was answered without an attempt and costs nothing.
     `model` may be empty."""
     ending = Ending(
-        final=True, status=200, total_ms=context.elapsed_ms(), address=context.options.address
+        final=True,
+        status=200,
+        total_ms=context.elapsed_ms(),
+        flags=context.options.flags,
+        address=context.options.address,
     )
     context.parts.ledger.settle(_record(context, ending, model, operation, stream=False))
 
@@ -91,6 +97,7 @@ def _record(
         tags=labels.tags,
         customer=labels.customer,
         client_app=labels.client_app,
+        end_user=context.options.end_user,
         session_id=None if session is None else session.id,
         session=None if session is None else session.details,
         prompt=None if prompt is None else prompt.name,

@@ -37,6 +37,7 @@ from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
+from relay.credentials.end_users import EndUserRule
 from relay.database.database import Row
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 
@@ -78,7 +79,8 @@ class Principal:
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
     `guard_rules` are those of all policies that apply to it. `cache` is the rule by which answers
-    are served again, None without one. `payer` is its organisation and its
+    are served again, None without one. `end_users` is the rule by which they name their end users,
+    None without one. `payer` is its organisation and its
     key, by the numbers of their ids: a UUID's hash is computed in Python each time.
     """
 
@@ -114,6 +116,7 @@ class Principal:
     log_rules: tuple[Rule, ...] = ()
     guard_rules: tuple[GuardRule, ...] = ()
     cache: CacheRule | None = None
+    end_users: EndUserRule | None = None
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -128,16 +131,22 @@ class Principal:
         """Return whether the key may be used for an endpoint, named as in the records."""
         return not self.endpoints or operation in self.endpoints
 
-    def budget_ids_for(self, model: str, labels: Labels) -> tuple[int, ...]:
-        """Return the budgets of a request for a model with these labels."""
-        return tuple(budget.id for budget in self.budgets if self._applies(budget, model, labels))
+    def budget_ids_for(self, model: str, labels: Labels, end_user: str = "") -> tuple[int, ...]:
+        """Return the budgets of a request for a model with these labels, by this end user, "" if
+        the name is not believed."""
+        return tuple(
+            budget.id
+            for budget in self.budgets
+            if self._applies(budget, model, labels)
+            and (budget.scope != "end_user" or end_user != "")
+        )
 
     def unconditional_budget_ids(self) -> tuple[int, ...]:
         """Return the budgets of all its requests, independent of model and labels."""
         return tuple(
             budget.id
             for budget in self.budgets
-            if budget.scope != "model" and self._applies(budget, "", NO_LABELS)
+            if budget.scope not in ("model", "end_user") and self._applies(budget, "", NO_LABELS)
         )
 
     def _applies(self, budget: ApplicableBudget, model: str, labels: Labels) -> bool:
@@ -345,7 +354,7 @@ class Authenticator:
                 text = "\\x" + digest.hex()
                 rows = await self._query((_BY_DIGEST, {"digest": text, "user": ""}))
                 if rows:
-                    principal = _principal(rows[0], digest)
+                    principal = _principal(rows[0], digest, self._pepper)
                     break
             # After a change in the meantime these dictionaries are no longer in use.
             if len(cache) >= _CACHED_MAX:
@@ -374,6 +383,16 @@ class _PolicyRow(msgspec.Struct):
     regions: list[str]
 
 
+class _EndUsersRow(msgspec.Struct):
+    header: str
+    networks: list[str]
+    signed: bool
+
+    def rule(self, pepper: str, digest: bytes) -> EndUserRule:
+        secret = key_format.end_user_secret(pepper, digest) if self.signed else ""
+        return EndUserRule(self.header.encode(), tuple(map(ip_network, self.networks)), secret)
+
+
 class _KeyPolicy(msgspec.Struct):
     """The policy of a key, as the statement below returns it."""
 
@@ -398,12 +417,13 @@ class _KeyPolicy(msgspec.Struct):
     log_rules: list[Rule] = []
     guard_rules: list[GuardRule] = []
     cache: CacheRule | None = None
+    end_users: _EndUsersRow | None = None
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
 
 
-def _principal(row: Row, digest: bytes = b"") -> Principal:
+def _principal(row: Row, digest: bytes = b"", pepper: str = "") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, policy = row
     decoded = _key_policy.decode(policy or "")
     return Principal(
@@ -439,6 +459,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         log_rules=tuple(decoded.log_rules),
         guard_rules=tuple(decoded.guard_rules),
         cache=decoded.cache,
+        end_users=None if decoded.end_users is None else decoded.end_users.rule(pepper, digest),
     )
 
 
@@ -526,6 +547,9 @@ _COLUMNS = f"""
                    WHEN key.cache_seconds IS NULL AND team.cache_seconds > 0 THEN json_build_array(
                        team.id, team.cache_seconds, team.cache_price_percent)
                END,
+               'end_users', CASE WHEN key.end_user_header <> '' THEN json_build_object(
+                   'header', key.end_user_header, 'networks', key.end_user_networks,
+                   'signed', key.end_users_signed) END,
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,

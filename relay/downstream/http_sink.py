@@ -30,8 +30,8 @@ ALLOW_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 EXPOSE_HEADERS: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
-    b"x-weir-dropped-params, x-weir-fallback, x-weir-content-log, cache-status, age, "
-    b"deprecation, sunset, "
+    b"x-weir-dropped-params, x-weir-fallback, x-weir-content-log, x-weir-end-user, "
+    b"cache-status, age, deprecation, sunset, "
     b"retry-after, retry-after-ms, idempotent-replayed, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
@@ -63,6 +63,7 @@ class HttpSink:
         "_send",
         "_write_piece",
         "begun",
+        "end_user",
         "invocation",
         "request_id",
     )
@@ -81,6 +82,8 @@ class HttpSink:
         self.invocation = invocation
         self.begun = False
         self._replayed = False
+        # What is known of the end user that the request names; None if its key names none.
+        self.end_user: tuple[bytes, bytes] | None = None
         # Writes a stream that the client does not read as server-sent events.
         self._framing: Framing | None = None
 
@@ -178,6 +181,8 @@ class HttpSink:
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if (header := self.invocation.codec.request_header) and status == 200:
             fields.append((header, request_id))
+        if self.end_user is not None:
+            fields.append(self.end_user)
         if self._replayed:
             fields.append(_REPLAYED)
         if self._from_page:

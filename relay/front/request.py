@@ -21,6 +21,7 @@ from lib.process.asgi import HEED, Receive, Scope
 from relay.context.context import RequestContext, context_of_task
 from relay.context.records import record_refusal
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
+from relay.credentials.end_users import NO_END_USER, read_end_user
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.downstream.error_answers import answer_to
 from relay.downstream.http_sink import HttpSink
@@ -249,6 +250,10 @@ class Request:
     def options_of(self, headers: RequestHeaders) -> RequestOptions:
         """Return the options that the headers set for the request."""
         principal, include_cost, session = self.principal, headers.include_cost, headers.session
+        end_user = NO_END_USER
+        if principal.end_users is not None:
+            end_user = read_end_user(principal.end_users, self.scope["headers"], self.address)
+            self.sink.end_user = (b"x-weir-end-user", end_user.state.encode())
         return RequestOptions(
             max_cost_nano=headers.max_cost_nano,
             labels=headers.labels,
@@ -258,6 +263,8 @@ class Request:
             address=self.address[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
             session=read_session_headers(principal.key_id, session) if session else None,
             session_cap_nano=headers.session_cap_nano,
+            end_user=end_user.name,
+            flags=end_user.flags,
         )
 
     def make_context(

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
+from accounts.limits.end_users import END_USER_LENGTH
 from billing.limits.channel_limits import ChannelLimits
 from billing.prices.lookup import Price, requested_tier
 from billing.prices.pricing import PPM
@@ -32,7 +33,7 @@ from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
 from relay.ledger.settlement import Settlement
 from relay.routing.routing import RoutedRequest
-from usage.records.sql import END_USER_LENGTH, AttemptOpened
+from usage.records.sql import AttemptOpened
 
 # Other requests may use the same wallet before the smaller hold arrives, and budgets may change in
 # the meantime.
@@ -270,7 +271,7 @@ class HoldPlacer:
             tags=labels.tags,
             customer=labels.customer,
             client_app=labels.client_app,
-            end_user=routed.facts.user[:END_USER_LENGTH],
+            end_user=options.end_user or routed.facts.user[:END_USER_LENGTH],
             session_id=None if session is None else session.id,
             session=None if session is None else session.details,
             own_fee=None if own is None else own.fee.stored(),
@@ -302,20 +303,35 @@ class HoldPlacer:
         if principal.budgets:
             budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
-        cap_nano = self._context.options.session_cap_nano
+        options = self._context.options
+        cap_nano = options.session_cap_nano
         own_nano = None if own is None else size.hold_nano
         if not principal.limited and limits is None:
             if not budgets and not units and cap_nano is None and own is None:
                 return None
             return Guarded(
-                budgets, 0, None, units, taken.nano, session_cap_nano=cap_nano, own_nano=own_nano
+                budgets,
+                0,
+                None,
+                units,
+                taken.nano,
+                session_cap_nano=cap_nano,
+                own_nano=own_nano,
+                end_user=options.end_user,
             )
         tokens = facts.text_bytes
         if estimate is not None:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
         return Guarded(
-            budgets, tokens, limits, units, taken.nano, session_cap_nano=cap_nano, own_nano=own_nano
+            budgets,
+            tokens,
+            limits,
+            units,
+            taken.nano,
+            session_cap_nano=cap_nano,
+            own_nano=own_nano,
+            end_user=options.end_user,
         )
 
 
@@ -393,4 +409,5 @@ def budgets_of(
     """Return the budgets that apply to a request."""
     if not principal.budgets:
         return ()
-    return principal.budget_ids_for(model.name, context.options.labels)
+    options = context.options
+    return principal.budget_ids_for(model.name, options.labels, options.end_user)

@@ -28,7 +28,8 @@ class Guarded(NamedTuple):
     """What an attempt must fit besides the wallet: budgets by id; the limits of the key, its team,
     its organisation and its user, from which it takes `tokens`; the limits of its channel; the
     included units that it takes, which pay `included_nano` of its price; what its client lets its
-    session cost; and what its organisation may pay its provider itself, by its own key.
+    session cost; what its organisation may pay its provider itself, by its own key; and its end
+    user, for budgets of each one.
     """
 
     budget_ids: tuple[int, ...]
@@ -38,6 +39,7 @@ class Guarded(NamedTuple):
     included_nano: int = 0
     session_cap_nano: int | None = None
     own_nano: int | None = None
+    end_user: str = ""
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True):
@@ -118,12 +120,15 @@ def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement
             organisations.add(request.attempt.organisation_id)
         elif verdict.word == "no_window" and verdict.details is not None:
             now = dt.datetime.fromtimestamp(verdict.details["now"], dt.UTC)
-            for budget_id, period, anchor, timezone, *of_session in verdict.details["windows"]:
+            for budget_id, period, anchor, timezone, end_user, *of_session in verdict.details[
+                "windows"
+            ]:
                 if of_session:
                     session, organisation = map(UUID, of_session)
                     of_sessions.add(SessionWindow(organisation, session, budget_id))
                 else:
-                    windows.add(_window(now, budget_id, period, anchor, timezone))
+                    window = _window(now, budget_id, period, anchor, timezone)
+                    windows.add(window._replace(end_user=end_user))
     statements: list[Statement] = []
     if organisations:
         statements.append(open_accounts(organisations, WALLET_KINDS))
@@ -161,6 +166,7 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
         included_nano=guarded.included_nano,
         session_cap_nano=guarded.session_cap_nano,
         own_nano=guarded.own_nano,
+        end_user=guarded.end_user,
     )
 
 

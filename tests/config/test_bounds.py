@@ -24,6 +24,7 @@ import pytest
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.limits.data_policy import is_region
+from accounts.limits.end_users import is_end_user
 from accounts.limits.rules import check_limits
 from accounts.members import invitations
 from accounts.members.invitations import Offer
@@ -317,6 +318,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/names/email_domains.py:is_domain:_LENGTH_MAX": Bound(
         lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253
     ),
+    "accounts/limits/end_users.py:is_end_user:END_USER_LENGTH": Bound(
+        lambda _, n: is_end_user("u" * n), 1, 256
+    ),
     "accounts/names/labels.py:is_label:LABEL_LENGTH": Bound(lambda _, n: is_label("l" * n), 1, 100),
     "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
@@ -333,7 +337,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/sign_up/listed_domains.py:validate_domains:DOMAINS_MAX": Bound(
         list_domains, None, 100
     ),
-    "billing/limits/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
+    "billing/limits/budgets.py:_check_amount:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
     "billing/limits/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
         lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),
         1,
@@ -422,6 +426,12 @@ ELSEWHERE: Final = {
     ),
     "dialects/endpoints/auth_tokens.py:_read_uses:USES_MAX": (
         "tests/dialects/endpoints/test_auth_tokens.py"
+    ),
+    "relay/credentials/end_users.py:_read_signed:_TOKEN_LENGTH_MAX": (
+        "tests/relay/credentials/test_end_users.py"
+    ),
+    "billing/limits/budgets.py:set_own_amount:END_USERS_MAX": (
+        "tests/usage/limits/test_end_users.py"
     ),
     "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
         "tests/relay/credentials/test_client_secrets.py"

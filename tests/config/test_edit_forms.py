@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
+from billing.models import Budget
 from content.models import LogRule, Policy
 from gateway.models import Announcement, ModelAlias, ModelRule, OwnKey
 from lib.ids import id_text
@@ -164,6 +165,7 @@ def _address(path: str, w: World) -> str:
         "alert": WebhookEndpoint.objects.filter(organisation=None).last(),
         "alias": ModelAlias.objects.last(),
         "announcement": Announcement.objects.last(),
+        "end_users": Budget.objects.filter(scope="end_user").last(),
         "own_key": OwnKey.objects.last(),
         "log_rule": LogRule.objects.last(),
         "message": Message.objects.last(),

@@ -35,6 +35,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LIMIT_MAX": "2147483647",
         "LISTED_MAX": "100",
     },
+    "accounts.limits.end_users": {
+        "END_USER_LENGTH": "256",
+    },
     "accounts.members.invitations": {
         "INVITATION_DAYS": "7",
         "INVITATION_DAYS_MAX": "30",
@@ -193,11 +196,13 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "ALERT_PERCENTS": "(50, 80, 100)",
         "ALERTS_MAX": "10",
         "SUBJECT_LENGTH": "200",
+        "END_USERS_MAX": "1000",
         "_HOUR": "1:00:00",
         "_DAY": "1 day, 0:00:00",
         "_WEEK": "7 days, 0:00:00",
     },
     "billing.limits.budgets": {
+        "END_USERS_KEPT": "90 days, 0:00:00",
         "_SECOND": "0:00:01",
     },
     "billing.limits.charge_rule": {
@@ -408,6 +413,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "FULL_STRETCH": "StretchBound(ms=60000)",
         "LEAD_MS": "5000",
         "MARGIN_MS": "2000",
+    },
+    "relay.credentials.end_users": {
+        "_TOKEN_LENGTH_MAX": "4096",
+        "_CLOCKS_APART_S": "30",
     },
     "relay.credentials.keys": {
         "_CACHED_MAX": "20000",

@@ -220,7 +220,8 @@ TOLD: Final = {
 }
 # What an event or a fact leaves blank, by its kind: the writes above are made of what has no more.
 _NEW: Final = "before"
-_UNLIMITED: Final = """data_regions endpoints expires_at model_patterns networks parallel
+_UNLIMITED: Final = """data_regions end_user_header end_user_networks endpoints expires_at
+    model_patterns networks parallel
     required_labels rpm tags tpm"""
 BLANK: Final[Mapping[str, str]] = {
     # There was nothing before.

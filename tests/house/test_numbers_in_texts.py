@@ -8,6 +8,7 @@ import pytest
 
 from accounts.keys import keys
 from accounts.limits.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.limits.end_users import END_USER_LENGTH
 from accounts.names import labels
 from accounts.sign_in import rules as sign_in_rules
 from accounts.sign_up.first_run import SET_UP_LINK
@@ -44,7 +45,6 @@ from relay.upstream.websocket import EVENT_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
-from usage.records.sql import END_USER_LENGTH
 from usage.reports.too_many_records import RECORDS_MAX
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.saved_views import scheduled_reports

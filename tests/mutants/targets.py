@@ -64,6 +64,7 @@ PATTERNS: Final = (
     "billing/access.py",
     "usage/filters/visibility.py",
     "relay/credentials/keys.py",
+    "relay/credentials/end_users.py",
     "relay/requests/sessions.py",
     "relay/credentials/client_secrets.py",
     "relay/credentials/sealed_texts.py",

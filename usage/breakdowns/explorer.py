@@ -233,6 +233,7 @@ _IDS: Final[Mapping[str, str]] = {
     "channel": "r.channel_id::text",
     "project": "r.project",
     "customer": "r.customer",
+    "end_user": "r.end_user",
     "tag": "r.tag",
     "app": "r.app",
     "status": "r.status",

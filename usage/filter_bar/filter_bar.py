@@ -59,7 +59,7 @@ COMPARED: Choices = (
     ("prev", gettext_lazy("vs the period before")),
     ("year", gettext_lazy("vs a year ago")),
 )
-LABELLED: Final = ("team", "project", "customer", "tag", "app", "without")
+LABELLED: Final = ("team", "project", "customer", "end_user", "tag", "app", "without")
 GROUPS_SHOWN: Final[Mapping[str, Any]] = {
     "model": gettext_lazy("Model"),
     "key": gettext_lazy("Key"),
@@ -67,6 +67,7 @@ GROUPS_SHOWN: Final[Mapping[str, Any]] = {
     "team": gettext_lazy("Team"),
     "project": gettext_lazy("Project"),
     "customer": gettext_lazy("Customer"),
+    "end_user": gettext_lazy("End user"),
     "tag": gettext_lazy("Tag"),
     "app": gettext_lazy("Application"),
     "status": gettext_lazy("Status"),
@@ -191,6 +192,7 @@ def _labels_by_name(scope: Scope) -> dict[str, tuple[str, ...]]:
     return {
         "project": scope.projects,
         "customer": scope.customers,
+        "end_user": scope.end_users,
         "tag": scope.tags,
         "app": scope.apps,
         "without": scope.without,

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from accounts.limits.end_users import END_USER_LENGTH
 from billing.currency.money import format_usd, parse_typed_usd
 from billing.periods.period_starts import first_instant_at
 from dialects.errors.errors import ErrorKind
@@ -34,6 +35,7 @@ _EMPTY: Final[tuple[GroupBy, ...]] = (
     "user",
     "project",
     "customer",
+    "end_user",
     "tag",
     "app",
     "channel",
@@ -86,6 +88,7 @@ class Scope:
     teams: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     customers: tuple[str, ...] = ()
+    end_users: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
     without: tuple[GroupBy, ...] = ()
@@ -208,6 +211,7 @@ class UsageFilter:
             "team": self.scope.teams,
             "project": self.scope.projects,
             "customer": self.scope.customers,
+            "end_user": self.scope.end_users,
             "tag": self.scope.tags,
             "app": self.scope.apps,
             "without": self.scope.without,
@@ -272,6 +276,7 @@ def from_query(
         teams=reader.many("team", read_model),
         projects=reader.many("project", read_model),
         customers=reader.many("customer", read_model),
+        end_users=reader.many("end_user", read_end_user),
         tags=reader.many("tag", read_model),
         apps=reader.many("app", read_model),
         without=reader.many("without", _choose_among(_EMPTY if channels else _EMPTY[:-1])),
@@ -373,6 +378,13 @@ def read_model(text: str) -> str:
     """Validate a possible model name. Raises ValueError."""
     if len(text) > 200 or "\x00" in text:
         raise ValueError("expected the name of a model")
+    return text
+
+
+def read_end_user(text: str) -> str:
+    """Validate a possible end user. Raises ValueError."""
+    if len(text) > END_USER_LENGTH or "\x00" in text:
+        raise ValueError("expected the name of an end user")
     return text
 
 

@@ -4,7 +4,17 @@ from collections.abc import Collection
 from typing import Final, Literal, get_args
 
 GroupBy = Literal[
-    "model", "key", "user", "team", "project", "customer", "tag", "app", "status", "channel"
+    "model",
+    "key",
+    "user",
+    "team",
+    "project",
+    "customer",
+    "end_user",
+    "tag",
+    "app",
+    "status",
+    "channel",
 ]
 GROUPINGS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
 SUMMED: Final[frozenset[GroupBy]] = frozenset({"model", "key", "user", "team", "channel"})

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
+from accounts.limits.end_users import END_USER_LENGTH
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import Input
@@ -28,6 +29,9 @@ def _id(text: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
+EndUser = Annotated[
+    str, Field(min_length=1, max_length=END_USER_LENGTH), AfterValidator(filters.read_end_user)
+]
 _LABELS: Final = "Labels."
 
 
@@ -40,6 +44,9 @@ class Wanted(Input):
     team: list[Model] = Field(default_factory=list, max_length=20, description="Slugs of teams.")
     project: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
     customer: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
+    end_user: list[EndUser] = Field(
+        default_factory=list, max_length=20, description="End users as requests name them."
+    )
     tag: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
     app: list[Model] = Field(default_factory=list, max_length=20, description="Applications.")
 
@@ -111,6 +118,7 @@ def scope_of(query: Wanted) -> Scope:
         teams=tuple(query.team),
         projects=tuple(query.project),
         customers=tuple(query.customer),
+        end_users=tuple(query.end_user),
         tags=tuple(query.tag),
         apps=tuple(query.app),
     )

@@ -180,6 +180,7 @@ def labels(scope: Scope) -> list[Pick]:
     return [
         Pick("projects", "project", scope.projects),
         Pick("customers", "customer", scope.customers),
+        Pick("end_users", "end_user", scope.end_users),
         Pick("apps", "client_app", scope.apps),
     ]
 
@@ -217,6 +218,7 @@ _NO_GROUP: Final[dict[GroupBy, str]] = {
     "channel": "r.channel_id IS NULL",
     "project": "r.project = ''",
     "customer": "r.customer = ''",
+    "end_user": "r.end_user = ''",
     "app": "r.client_app = ''",
     "tag": "coalesce(r.tags, '[]') = '[]'",
 }

@@ -336,6 +336,14 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     return redirect_to(request, "keys", slug_of(actor))
 
 
+@organisation_page("keys.read")
+@require_safe
+def key_end_user_secret(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    key = access.writable_key(actor, id)
+    context = {"key": key, "id": id_text(key.id), "secret": key_lookup.end_user_secret(key)}
+    return render_dialog(request, "usage/keys/end_user_secret.html", context)
+
+
 KEY_REQUESTS = Table(
     "key-requests",
     _("Requests"),

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.limits.end_users import END_USER_LENGTH
 from accounts.members.access import visible_members
 from accounts.models import Membership
 from billing.currency.answers import answer_of
@@ -63,7 +64,7 @@ class BudgetIn(RequestBody):
         max_length=200,
         description="A team's slug, a key's ID, a person's email address, a model's name or "
         "pattern, or a label (1 to 100 visible characters, no space at the start or end); empty "
-        "for the organisation.",
+        "for the organisation and for each end user.",
     )
     amount: Amount = Field(description="Decimal string in USD.")
     period: Period = Field(
@@ -97,8 +98,8 @@ class BudgetChange(RequestBody):
 
 
 class BudgetOut(Schema):
-    """A budget and its current window. For a budget per session, this is the window of the session
-    that has used the most."""
+    """A budget and its current window. For a budget per session, or of each end user, this is the
+    window of the session or end user that has used the most."""
 
     id: str
     scope: Scope
@@ -121,6 +122,34 @@ class BudgetOut(Schema):
     resets_at: dt.datetime | None = Field(description="Null for a budget without a period.")
     forecast_at: dt.datetime | None = Field(
         description="When it will run out at the current rate, if before it resets."
+    )
+
+
+class EndUserOut(Schema):
+    """What an end user has under a budget of each end user."""
+
+    end_user: str
+    own_amount: str | None = Field(description="Null: the budget's amount applies.")
+    limit: str = Field(description="The amount that applies, including an active increase.")
+    spent: str
+    held: str = Field(description="Held for running requests.")
+    left: str
+    resets_at: dt.datetime | None = Field(description="Null for a budget without a period.")
+
+
+class EndUserPage(Schema):
+    items: list[EndUserOut]
+    next: str | None
+
+
+class EndUserAmount(RequestBody):
+    """The amount of one end user in each period."""
+
+    end_user: str = Field(
+        min_length=1, max_length=END_USER_LENGTH, description="The name that the application sends."
+    )
+    amount: Amount | None = Field(
+        description="Decimal string in USD; null: the budget's amount applies again."
     )
 
 
@@ -212,6 +241,27 @@ def create_budget(actor: Actor, body: BudgetIn) -> Status[BudgetOut]:
         **{name: getattr(body, name) for name in budgets.TERMS},
     )
     return Status(201, _serialize_budget(budget))
+
+
+@router.get("/budgets/{id}/end-users", response=EndUserPage, summary="List end users of a budget")
+def list_end_users(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> EndUserPage:
+    """Those who used a budget of each end user in the present period, or have an amount of their
+    own, by name."""
+    usages = budgets.usage_by_end_user(budgets.access_budget(actor, id))
+    usages.sort(key=lambda usage: usage.end_user)
+    page = pagination.page_by_key(usages, query.limit, query.cursor, lambda usage: usage.end_user)
+    return EndUserPage(items=[_serialize_end_user(usage) for usage in page.items], next=page.next)
+
+
+@router.put("/budgets/{id}/end-users", response=EndUserOut, summary="Set the amount of an end user")
+def set_end_user_amount(actor: Actor, id: str, body: EndUserAmount) -> EndUserOut:
+    """Gives an end user an amount of their own in each period, or takes it away."""
+    budget = budgets.access_budget(actor, id)
+    access.require(actor, "budgets.write")
+    amount_nano = None if body.amount is None else parse_usd(body.amount)
+    changed = budgets.set_own_amount(actor, budget, body.end_user, amount_nano)
+    usages = budgets.usage_by_end_user(changed, also=[body.end_user])
+    return next(_serialize_end_user(one) for one in usages if one.end_user == body.end_user)
 
 
 @router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")
@@ -372,6 +422,19 @@ def _serialize_budgets(usages: list[BudgetUsage]) -> list[BudgetOut]:
         )
         for row in usages
     ]
+
+
+def _serialize_end_user(usage: BudgetUsage) -> EndUserOut:
+    own_nano = usage.budget.own_amounts.get(usage.end_user)
+    return EndUserOut(
+        end_user=usage.end_user,
+        own_amount=None if own_nano is None else format_usd(own_nano),
+        limit=format_usd(usage.limit_nano),
+        spent=format_usd(usage.spent_nano),
+        held=format_usd(usage.held_nano),
+        left=format_usd(usage.left_nano),
+        resets_at=usage.resets_at,
+    )
 
 
 effective_router = Router(tags=["Organisation"])

@@ -12,7 +12,7 @@ from usage.limits.budget_simulation import spent_by_bucket
 
 _GRAINS: Final[dict[str, Grain]] = {"day": "hour", "week": "day", "month": "day"}
 # The sums do not have labels of requests.
-_UNKNOWN: Final = ("project", "customer")
+_UNKNOWN: Final = ("project", "customer", "end_user")
 
 
 def budget_chart(usage: BudgetUsage) -> dict[str, Any] | None:

@@ -36,6 +36,7 @@ SCOPE_NAMES: dict[str, Any] = {
     BudgetScope.PROJECT: gettext_lazy("Project"),
     BudgetScope.TAG: gettext_lazy("Tag"),
     BudgetScope.CUSTOMER: gettext_lazy("End customer"),
+    BudgetScope.END_USER: gettext_lazy("Each end user"),
 }
 
 

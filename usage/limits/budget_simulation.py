@@ -153,7 +153,7 @@ def _like_pattern(pattern: str) -> str:
 
 
 # The condition for rows `r` under a budget. Labels of requests are not stored with them: a budget
-# for a project or a customer starts empty, one for a tag with the keys that have it.
+# for a project, a customer or each end user starts empty, one for a tag with the keys that have it.
 _PARTS = {
     "organisation": "true",
     "team": "r.team_id = %(subject)s::uuid",
@@ -164,6 +164,7 @@ _PARTS = {
     " AND %(subject)s = ANY (tags))",
     "project": "false",
     "customer": "false",
+    "end_user": "false",
 }
 
 # Under row-level security, a join on a concatenated text uses no index, but a look-up for each row

@@ -78,6 +78,7 @@ def effective_settings(
         *_models(organisation, team, member, key),
         *_content(organisation, key),
         *_cache(team, key),
+        *_end_users(key),
         *_content_log(organisation, team, key),
         *_data(organisation, key),
         *_charge_rule(organisation),
@@ -174,6 +175,18 @@ def _cache(team: Team | None, key: Key | None) -> Iterator[Setting]:
     yield Setting(
         title, level, words % {"n": row.cache_seconds, "percent": row.cache_price_percent}
     )
+
+
+def _end_users(key: Key | None) -> Iterator[Setting]:
+    if key is None:
+        return
+    title = gettext("End users")
+    if not key.end_user_header:
+        yield Setting(title, "", gettext("Not named"))
+        return
+    conditions = [gettext("signed")] if key.end_users_signed else []
+    conditions += key.end_user_networks
+    yield Setting(title, gettext("API key"), f"{key.end_user_header}: {', '.join(conditions)}")
 
 
 def _content_log(

@@ -24,7 +24,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused, BudgetUsage
-from billing.models import Budget, BudgetPeriod, RaiseState
+from billing.models import Budget, BudgetPeriod, BudgetScope, RaiseState
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
 from lib.tables.pages import answer_table
@@ -183,6 +183,7 @@ def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "subject": _subject(budget),
         "period": PERIOD_NAMES[budget.period],
         "per_session": budget.period == BudgetPeriod.SESSION,
+        "per_end_user": budget.scope == BudgetScope.END_USER,
         "meter": meter_of(usage),
         "chart": budget_chart(usage),
         "told": budget_simulation.would_have(budget),
@@ -219,6 +220,7 @@ def budget_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
         "budget": budget,
         "subject": _subject(budget),
         "per_session": budget.period == BudgetPeriod.SESSION,
+        "per_end_user": budget.scope == BudgetScope.END_USER,
     }
     return render_dialog(request, "usage/limits/budget_edit.html", context, refused=form.is_bound)
 

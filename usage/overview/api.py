@@ -15,6 +15,7 @@ from pydantic import Field
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.limits.end_users import VERIFIED_FLAG
 from billing.currency.money import format_usd
 from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
@@ -58,8 +59,8 @@ class UsageQuery(FocusQuery):
         "model",
         max_length=200,
         description="One or two, separated by a comma, such as `team,model`: `model`, `key`, "
-        "`user`, `team`, `project`, `customer`, `tag`, `app`, `status`, `day`; for operators also "
-        "`channel`.",
+        "`user`, `team`, `project`, `customer`, `end_user`, `tag`, `app`, `status`, `day`; for "
+        "operators also `channel`.",
     )
 
 
@@ -162,7 +163,11 @@ class RequestOut(Schema):
     project: str | None = Field(description="Its label, or its key's project.")
     tags: list[str] = Field(description="Its labels and the tags of its key.")
     customer: str | None = Field(description="Its label.")
-    end_user: str | None = Field(description="The `user` that the request names.")
+    end_user: str | None = Field(
+        description="The end user that a header names, if the key believes it, else the `user` "
+        "that the body names."
+    )
+    end_user_verified: bool = Field(description="Whether a believed header names the end user.")
     prompt: str | None = Field(description="The slug of the saved prompt that it used.")
     prompt_version: int | None
     app: str | None = Field(
@@ -550,6 +555,7 @@ def _serialize_request(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "tags": list(row.tags),
         "customer": row.customer or None,
         "end_user": row.end_user or None,
+        "end_user_verified": VERIFIED_FLAG in row.flags,
         "prompt": row.prompt,
         "prompt_version": row.prompt_version,
         "app": row.app or None,

@@ -31,7 +31,6 @@ Parameter = str | int | UUID | None
 Statement = tuple[str, dict[str, Parameter]]
 
 
-END_USER_LENGTH: Final = 256
 UPSTREAM_ID_LENGTH: Final = 200
 ADDRESS_LENGTH: Final = 64
 DROPPED_LENGTH: Final = 500

@@ -272,6 +272,7 @@ GROUPS: Final[dict[By, Grouping]] = {
     "team": Grouping("r.team_id", "coalesce(t.slug, '')", "coalesce(t.name, '')", _TEAM_JOIN),
     "project": Grouping("r.project", "g.id", "g.id"),
     "customer": Grouping("r.customer", "g.id", "g.id"),
+    "end_user": Grouping("r.end_user", "g.id", "g.id"),
     "app": Grouping("r.app", "g.id", "g.id"),
     "tag": Grouping("r.tag", "g.id", "g.id"),
     "status": Grouping("r.status", "g.id", "g.id"),

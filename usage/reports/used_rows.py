@@ -33,10 +33,10 @@ def used_rows(
     bounded: bool = True,
 ) -> Where:
     """Return rows `r` with the columns of an hour's sums, within some spans of whole quarters. Rows
-    from records also have `project`, `customer`, `tag`, `app` and `status`. With the grouping
-    `tag`, a record appears once for each of its tags, and once if it has none. `runs` are the spans
-    for counting by span (`levels.summed_by_span`). With `bounded`, for a waiting reader, raises
-    TooManyRecords."""
+    from records also have `project`, `customer`, `end_user`, `tag`, `app` and `status`. With the
+    grouping `tag`, a record appears once for each of its tags, and once if it has none. `runs` are
+    the spans for counting by span (`levels.summed_by_span`). With `bounded`, for a waiting reader,
+    raises TooManyRecords."""
     if are_summed(scope, groups):
         where = where_of(actor, "usage.read", scope, Period())
         return summed_by_span(where, runs, at) if runs else summed(where, spans, at)
@@ -89,7 +89,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
                coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
                r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
                r.saved_nano, r.own_nano,
-               {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
+               {common}, {rest} AS meters, r.project, r.customer, r.end_user, r.client_app AS app,
                {"tag" if tagged else "''"} AS tag, {STATUS} AS status, {_TIMES}
         FROM usage_usagerecord r {tags if tagged else ""}
         WHERE {where.text} AND ({" OR ".join(texts)}))""",  # noqa: S608 - own names

@@ -8,7 +8,7 @@ BALANCE_TOO_LOW: Final = "balance_too_low"
 """The kinds that pages show for a refusal for money. The API and the books have one kind for both,
 and say in the message which it was."""
 _KIND: Final = "insufficient_balance"
-_BY_BUDGET: Final = "^Insufficient Balance: (a|client.s own|[a-z]+) budget "
+_BY_BUDGET: Final = "^Insufficient Balance: (a|client.s own|[a-z_]+) budget "
 IS_BY_BUDGET: Final = f"coalesce(r.kind = '{_KIND}' AND r.message ~ '{_BY_BUDGET}', false)"
 """Whether a budget refused the request of the record `r`: an expression in SQL."""
 DISPLAY_KIND: Final = (

@@ -18,7 +18,7 @@ from billing.limits import (
     ended_sessions,
 )
 from billing.limits.charge_rule import MEASURED
-from billing.models import TopUp, TopUpState
+from billing.models import Budget, TopUp, TopUpState
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.catalogue.catalogue import CatalogueRow
@@ -37,6 +37,9 @@ SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
+    "billing.limits.budgets.set_own_amount": lambda w: budget_simulation.create_budget(
+        SYSTEM, w.people.acme, scope="end_user", subject="", amount_nano=7, period="day"
+    ),
     "billing.limits.ended_sessions.reopen_session": lambda w: ended_sessions.end_session(
         w.alice, w.people.acme, w.key.id, "Fix the parser"
     ),
@@ -78,6 +81,9 @@ WRITES: Final[Writes] = {
         w.alice, w.bobs, w.key
     ),
     "billing.limits.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
+    "billing.limits.budgets.set_own_amount": lambda w: budgets.set_own_amount(
+        w.alice, Budget.objects.get(scope="end_user"), "ana@chat", 5
+    ),
     "billing.limits.budgets.restore_budget": lambda w: budget_simulation.restore_budget(
         w.alice, str(w.budget.id)
     ),

@@ -14,7 +14,7 @@ from accounts.models import Role
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.invoices import billing_details
-from billing.limits import charge_rule_settings
+from billing.limits import budgets, charge_rule_settings
 from billing.limits.charge_rule import ChargeRule
 from billing.models import WalletSetting
 from billing.prices.own_key_fee import OwnKeyFee
@@ -44,10 +44,15 @@ from tests.isolation.world import World as Installation
 from tests.usage.rows import happen
 from usage.feedback.feedback import give_feedback
 from usage.feedback.rules import Opinion
+from usage.limits import budget_simulation
 from usage.saved_views import saved_views, scheduled_reports
 
 LIMITS: Final[Mapping[str, int]] = {"rpm": 17, "tpm": 1_700, "parallel": 3}
 CACHING: Final[Mapping[str, Any]] = {"cache_seconds": 600, "cache_price_percent": 25}
+END_USERS: Final[Mapping[str, Any]] = {
+    "end_user_header": "x-openwebui-user-jwt", "end_user_networks": ["10.0.0.0/8", "10.1.2.3"],
+    "end_users_signed": True,
+}  # fmt: skip
 POLICY: Final[Mapping[str, Any]] = {"zero_retention": True, "data_regions": ["eu", "us"]}
 KINDS: Final = ["topup.paid", "budget.reached"]
 _GUARD_SETTINGS: Final[Mapping[str, dict[str, Any]]] = {
@@ -211,6 +216,13 @@ def _report(w: World) -> None:
     )
 
 
+def _end_users_budget(w: World) -> None:
+    budget = budget_simulation.create_budget(
+        SYSTEM, w.people.acme, scope="end_user", subject="", amount_nano=NANO, period="month"
+    )
+    budgets.set_own_amount(SYSTEM, budget, "ana@chat", 7 * NANO)
+
+
 EDITED: Final[Mapping[str, Edited]] = {
     "settings": Edited("/o/acme/settings", False, _organisation),
     "single_sign_on": Edited("/o/acme/settings/sso", False, _single_sign_on),
@@ -311,6 +323,9 @@ EDITED: Final[Mapping[str, Edited]] = {
             alert_forecast=True, enabled=True,
         ),
     ),
+    "end_user": Edited(
+        "/o/acme/budgets/{end_users}/end-users/edit?end_user=ana@chat", False, _end_users_budget
+    ),
     "view_change": Edited("/o/acme/views/{view}", False, _report),
     "report": Edited("/o/acme/views/{view}/report", False, _report),
     "seller": Edited(
@@ -324,7 +339,7 @@ EDITED: Final[Mapping[str, Edited]] = {
         lambda w: _update(
             w.key, name="CI & co", model_patterns=["m-*", "n-1"], endpoints=["embeddings"],
             networks=["10.0.0.0/8"], tags=["a", "b"], log_content=False, disabled=True,
-            required_labels=["project"], **LIMITS, **POLICY, **CACHING,
+            required_labels=["project"], **LIMITS, **POLICY, **CACHING, **END_USERS,
         ),
     ),
     "provider_key_edit": Edited(

@@ -53,6 +53,15 @@ def _removed_budget(world: World, at: Place) -> str:
     return str(id)
 
 
+def _end_users_budget(world: World, at: Place) -> str:
+    existing = Budget.objects.filter(organisation=at.organisation, scope="end_user").first()
+    budget = existing or budget_simulation.create_budget(
+        SYSTEM, at.organisation, scope="end_user", subject="", amount_nano=10 * NANO,
+        period="month", timezone="UTC",
+    )  # fmt: skip
+    return str(budget.id)
+
+
 def _raise(world: World, at: Place) -> str:
     budget_raise = BudgetRaise.objects.create(
         budget_id=_new_budget(at), asked_by=at.user, amount_nano=NANO,
@@ -133,6 +142,10 @@ REMOVED_BUDGET: Final = personal(
     "removed budget", "budgets.read", _removed_budget, missing=no_number
 )
 RAISE: Final = personal("raise", "budgets.ask", _raise, reach="budgets.write", by_role=True)
+END_USERS_BUDGET: Final = Kind(
+    "budget of each end user", "budgets.read", _end_users_budget, wheres=IN_ORGANISATION,
+    of_organisation=True, missing=no_number,
+)  # fmt: skip
 # Of the installation.
 SUBSCRIPTION_PLAN: Final = of_installation("subscription plan", "credits.read", _subscription_plan)
 APPROVAL: Final = of_installation("approval", "credits.read", _approval)

@@ -139,6 +139,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PATCH /keys/{id}": at("keys.read", KEY, write=WRITES_KEYS),
     "DELETE /keys/{id}": at("keys.read", KEY, write=WRITES_KEYS),
     "POST /keys/{id}/rotate": at("keys.read", KEY, write=WRITES_KEYS),
+    "GET /keys/{id}/end-user-secret": at("keys.read", KEY, write=WRITES_KEYS),
     "DELETE /keys/{id}/former-secrets": at("keys.read", KEY, write=WRITES_KEYS),
     "GET /service-accounts": at("keys.read"),
     "POST /service-accounts": at(

@@ -4,7 +4,14 @@ from typing import Final
 
 from lib import clock
 from tests.isolation.kinds.accounts import KEY, LIMIT, MEMBER, TEAM
-from tests.isolation.kinds.billing import BUDGET, DOCUMENT, LINKED_BUDGET, RAISE, REMOVED_BUDGET
+from tests.isolation.kinds.billing import (
+    BUDGET,
+    DOCUMENT,
+    END_USERS_BUDGET,
+    LINKED_BUDGET,
+    RAISE,
+    REMOVED_BUDGET,
+)
 from tests.isolation.kinds.usage import (
     ACCEPTED_MEMBER,
     ENDABLE_SESSION,
@@ -39,6 +46,7 @@ PAGES: Final[dict[str, Route]] = {
     "key_disable": at("keys.read", KEY, write=WRITES_KEYS),
     "key_enable": at("keys.read", KEY, write=WRITES_KEYS),
     "key_rotate": at("keys.read", KEY, write=WRITES_KEYS),
+    "key_end_user_secret": at("keys.read", KEY, write=WRITES_KEYS),
     "key_end_former": at("keys.read", KEY, write=WRITES_KEYS),
     "limits": at("budgets.write"),
     "limit_create": at("budgets.write"),
@@ -48,6 +56,8 @@ PAGES: Final[dict[str, Route]] = {
     "budget": at("budgets.read", BUDGET),
     "budget_edit": at("budgets.write", BUDGET),
     "budget_log": at("budgets.read", BUDGET),
+    "end_users": at("budgets.read", END_USERS_BUDGET),
+    "end_user": at("budgets.write", END_USERS_BUDGET, body=sends(end_user="ana@chat", amount="5")),
     "budget_remove": at("budgets.write", BUDGET),
     "budget_restore": at("budgets.write", REMOVED_BUDGET),
     "budget_test_alert": at("budgets.write", BUDGET),
@@ -147,6 +157,11 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PATCH /budgets/{id}": at("budgets.read", BUDGET, write="budgets.write"),
     "DELETE /budgets/{id}": at("budgets.read", BUDGET, write="budgets.write"),
     "POST /budgets/{id}/restore": at("budgets.write", REMOVED_BUDGET),
+    "GET /budgets/{id}/end-users": at("budgets.read", END_USERS_BUDGET),
+    "PUT /budgets/{id}/end-users": at(
+        "budgets.read", END_USERS_BUDGET, write="budgets.write",
+        body=sends(end_user="ana@chat", amount="5"),
+    ),
     "GET /budgets/{id}/alerts": at("budgets.read", BUDGET),
     "POST /budgets/{id}/test-alert": at("budgets.read", BUDGET, write="budgets.write"),
     "GET /budget-requests": at("budgets.ask"),

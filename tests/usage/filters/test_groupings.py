@@ -35,6 +35,7 @@ pytestmark = pytest.mark.django_db
 
 _BY_ID = [Order("id", descending=True)]
 NOW = NOON + dt.timedelta(hours=2)
+END_USERS = ("alice@chat", 'bob, "b"', "")
 PROJECTS, CUSTOMERS = ("search", 'a "b", c', ""), ("c-1", "c-2", "")
 TAGS: tuple[list[str] | None, ...] = (["beta"], ["beta", "eu"], [], None)
 APPS = ("curl", "openai-python", "")
@@ -54,6 +55,7 @@ def busy(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> random.Rand
         fields: dict[str, Any] = {
             "project": rng.choice(PROJECTS),
             "customer": rng.choice(CUSTOMERS),
+            "end_user": rng.choice(END_USERS),
             "tags": rng.choice(TAGS),
             "client_app": rng.choice(APPS),
             "model": rng.choice(("gpt-5", "claude")),
@@ -105,6 +107,7 @@ def _some_filter(rng: random.Random) -> dict[str, list[str]]:
         "user": ["bob@example.org"],
         "project": ["search"],
         "customer": ["c-1", "c-2"],
+        "end_user": ["alice@chat"],
         "tag": ["beta"],
         "app": ["curl"],
         "channel": [id_text(CHANNEL)],
@@ -254,4 +257,7 @@ def test_unsupported_grouping_on_a_page_is_reported(people: cast.Cast, busy: ran
     assert "group_by=nothing (available: model, key, user, team" in page(alice, "group_by=nothing")
     assert "Ignored filters" not in page(alice, "group_by=team&then_by=")
     chart = alice.get("/o/acme/usage?group_by=tag").content.decode()
-    assert "group_by=tag (available: model, key, user, team, project, customer, app)" in chart
+    assert (
+        "group_by=tag (available: model, key, user, team, project, customer, end_user, app)"
+        in chart
+    )

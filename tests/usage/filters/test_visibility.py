@@ -65,6 +65,7 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "team": ({"teams": ("second",)}, {"key": "seconds"}),
     "project": ({"projects": ("search",)}, {"project": "search"}),
     "customer": ({"customers": ("c-1",)}, {"customer": "c-1"}),
+    "end user": ({"end_users": ("alice@chat",)}, {"end_user": "alice@chat"}),
     "app": ({"apps": ("codex",)}, {"client_app": "codex"}),
     "tag": ({"tags": ("eu", "us")}, {"tags": ["us", "x"]}),
     "failed": ({"status": "error"}, {"status": 500}),
@@ -90,6 +91,7 @@ def test_each_filter_alone_selects_its_requests(people: cast.Cast, key: Key, nam
         "charge_nano": 7,
         "project": "bot",
         "customer": "c-2",
+        "end_user": "bob@chat",
         "client_app": "x",
         "tags": ["x"],
     }
@@ -105,6 +107,7 @@ def test_each_filter_alone_selects_its_requests(people: cast.Cast, key: Key, nam
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "project": {"project": ""}, "customer": {"customer": ""}, "app": {"client_app": ""},
+    "end_user": {"end_user": ""},
     "tag": {"tags": []}, "user": {"user_id": None}, "model": {"model": ""},
 }  # fmt: skip
 
@@ -115,6 +118,7 @@ def test_ungrouped_requests_are_selected_as_such(
 ) -> None:
     plain: dict[str, Any] = {
         "project": "bot", "customer": "c-2", "client_app": "x", "tags": ["x"],
+        "end_user": "bob@chat",
     }  # fmt: skip
     happen(key, NOON, **plain)
     happen(key, NOON + MOMENT, **{**plain, **WITHOUT[name]})

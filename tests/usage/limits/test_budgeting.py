@@ -91,10 +91,11 @@ def test_every_reading_of_a_budget_counts_the_same(
     subjects = {
         "organisation": "", "team": people.core.id, "key": key.id, "user": people.bob.id,
         "model": "gpt-*", "tag": "beta", "project": "x", "customer": "c",
+        "end_user": "",
     }  # fmt: skip
     assert subjects.keys() == budget_simulation._PARTS.keys()
     for scope, subject in subjects.items():
-        total = 0 if scope in ("project", "customer") else 192
+        total = 0 if scope in ("project", "customer", "end_user") else 192
         fields = {"period": "total", "amount_nano": total}
         whole = budget(key, scope, subject, **fields)
         assert budget_simulation.look_back(whole, span.start_at).spent_nano == total

@@ -45,6 +45,7 @@ def test_every_level_of_a_limit_is_shown_and_the_lowest_applies(people: Cast) ->
         ("IP addresses", "", "All", True),
         ("Answers kept for", "Organisation", "24 hours", True),
         ("Answers served from cache", "", "No", True),
+        ("End users", "", "Not named", True),
         ("Content log", "", "Prompts and answers are not kept.", True),
         ("Data policy", "", "None", True),
         ("Abandoned requests", "", "As set for the model or channel", True),

@@ -200,7 +200,7 @@ def test_nothing_is_sorted_on_disk(transactional_db: None) -> None:
             assert not ON_DISK.search(plan), (path, plan)
             assert "Seq Scan on usage_hourrollup" not in plan, (path, plan)
     # What only records know, and none of these has.
-    for label in ("project", "customer", "app"):
+    for label in ("project", "customer", "end_user", "app"):
         plans.clear()
         with connection.execute_wrapper(explain):
             assert client.get(f"/o/demo-1/requests?{days}&{label}=nothing").status_code == 200

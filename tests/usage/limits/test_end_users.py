@@ -1,0 +1,137 @@
+"""P2: amounts of end users' own, by page and by API."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditEvent
+from billing.limits import budgets
+from billing.limits.budget_rules import END_USERS_MAX
+from billing.limits.budgets import BudgetRefused
+from billing.models import Budget, BudgetWindow
+from tests.support import cast
+from usage.limits import budget_simulation
+
+pytestmark = pytest.mark.django_db
+NANO = 10**9
+ALICE, BOB = "alice@chat", "bob@chat"
+
+
+@pytest.fixture
+def budget(people: cast.Cast) -> Budget:
+    budget = budget_simulation.create_budget(
+        cast.actor(people.alice, people.acme), people.acme, scope="end_user", subject="",
+        amount_nano=2 * NANO, period="month",
+    )  # fmt: skip
+    now = dt.datetime.now(dt.UTC)
+    for name, spent in ((ALICE, 1), (BOB, 2)):
+        BudgetWindow.objects.create(
+            budget=budget, end_user=name, starts_at=now - dt.timedelta(days=1),
+            ends_at=now + dt.timedelta(days=1), cap_nano=2 * NANO, spent_nano=spent * NANO,
+            brought_nano=spent * NANO,
+        )  # fmt: skip
+    return budget
+
+
+def caps() -> dict[str, int]:
+    return dict(BudgetWindow.objects.values_list("end_user", "cap_nano"))
+
+
+def test_an_own_amount_applies_at_once_and_can_be_taken_away(
+    people: cast.Cast, budget: Budget
+) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    budgets.set_own_amount(actor, budget, ALICE, 5 * NANO)
+    # Bob has used 2 of the 1 that he may have from now on.
+    budgets.set_own_amount(actor, budget, BOB, NANO)
+    assert caps() == {ALICE: 5 * NANO, BOB: 2 * NANO}
+    budget_simulation.change_budget(actor, budget, amount_nano=9 * NANO)
+    assert caps() == {ALICE: 5 * NANO, BOB: 2 * NANO}
+    changed = budgets.set_own_amount(actor, budget, BOB, None)
+    assert (caps()[BOB], changed.own_amounts) == (9 * NANO, {ALICE: 5 * NANO})
+    by_name = {usage.end_user: usage.limit_nano for usage in budgets.usage_by_end_user(changed)}
+    assert by_name == {ALICE: 5 * NANO, BOB: 9 * NANO}
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\u202e", "a" * 257])
+def test_an_unreadable_name_can_have_no_amount(
+    people: cast.Cast, budget: Budget, name: str
+) -> None:
+    with pytest.raises(BudgetRefused):
+        budgets.set_own_amount(cast.actor(people.alice, people.acme), budget, name, NANO)
+
+
+def test_a_thousand_end_users_can_have_an_own_amount(people: cast.Cast, budget: Budget) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    Budget.objects.filter(id=budget.id).update(
+        own_amounts={f"u-{n}": 1 for n in range(END_USERS_MAX - 1)}
+    )
+    assert len(budgets.set_own_amount(actor, budget, "last", 1).own_amounts) == END_USERS_MAX
+    budgets.set_own_amount(actor, budget, "last", 2)
+    with pytest.raises(BudgetRefused):
+        budgets.set_own_amount(actor, budget, "more", 1)
+
+
+def test_the_budget_shows_whoever_has_used_the_most(people: cast.Cast, budget: Budget) -> None:
+    (usage,) = budgets.current_usage([budget])
+    assert (usage.end_user, usage.spent_nano, usage.limit_nano) == (BOB, 2 * NANO, 2 * NANO)
+
+
+def test_names_leave_periods_that_ended_long_ago(people: cast.Cast, budget: Budget) -> None:
+    now = dt.datetime.now(dt.UTC)
+    for name, days in (("old@chat", 91), ("late@chat", 89)):
+        BudgetWindow.objects.create(
+            budget=budget, end_user=name, starts_at=now - dt.timedelta(days=120),
+            ends_at=now - dt.timedelta(days=days), cap_nano=0,
+        )  # fmt: skip
+    budgets.drop_old_end_users()
+    assert set(caps()) == {ALICE, BOB, "late@chat"}
+
+
+def test_the_page_lists_end_users_and_sets_an_amount(
+    people: cast.Cast, budget: Budget, client: Client
+) -> None:
+    client.force_login(people.alice)
+    listed = reverse("end_users", args=[people.acme.slug, budget.id])
+    page = client.get(listed).content.decode()
+    assert page.index(BOB) < page.index(ALICE)
+    dialog = reverse("end_user", args=[people.acme.slug, budget.id])
+    answer = client.post(dialog, {"end_user": "new@chat", "amount": "7"})
+    assert answer.status_code in (302, 303)
+    budget.refresh_from_db()
+    assert budget.own_amounts == {"new@chat": 7 * NANO}
+    assert "new@chat" in client.get(listed).content.decode()
+    assert "7" in client.get(dialog, {"end_user": "new@chat"}).content.decode()
+    event = AuditEvent.objects.get(action="budget.end_user_changed")
+    assert (event.detail["end_user"], event.detail["after"]) == ("new@chat", {"amount": "7.00"})
+
+
+def test_only_a_budget_of_each_end_user_has_the_page(
+    people: cast.Cast, budget: Budget, client: Client
+) -> None:
+    client.force_login(people.alice)
+    other = budget_simulation.create_budget(
+        cast.actor(people.alice, people.acme), people.acme, scope="organisation", subject="",
+        amount_nano=NANO, period="month",
+    )  # fmt: skip
+    assert client.get(reverse("end_users", args=[people.acme.slug, other.id])).status_code == 404
+
+
+def test_the_api_lists_and_sets_amounts(people: cast.Cast, budget: Budget, client: Client) -> None:
+    _, text = cast.make_key(people.core, "manage", kind="management", user=people.alice)
+    headers: dict[str, Any] = {"headers": {"authorization": f"Bearer {text}"}}
+    path = f"/api/v1/budgets/{budget.id}/end-users"
+    body = {"end_user": BOB, "amount": "0.5"}
+    answer = client.put(path, body, content_type="application/json", **headers)
+    assert answer.status_code == 200, answer.content
+    assert answer.json() | {"resets_at": None} == {
+        "end_user": BOB, "own_amount": "0.50", "limit": "0.50", "spent": "2.00", "held": "0.00",
+        "left": "0.00", "resets_at": None,
+    }  # fmt: skip
+    items = client.get(path, **headers).json()["items"]
+    assert [(item["end_user"], item["own_amount"]) for item in items] == [
+        (ALICE, None), (BOB, "0.50"),
+    ]  # fmt: skip
