@@ -169,3 +169,13 @@ def test_object_without_entry_is_dropped_in_time(hub: Hub, folder: Path, model: 
     assert left in objects(folder)
     drop_texts(store, row["drop_at"])
     assert left not in objects(folder)
+
+
+def test_process_does_not_start_with_an_address_of_no_store(hub: Hub) -> None:
+    wrong = Hub(hub.dsn, {"CONTENT_STORE": "ftp://host/x"}, application=hub.application)
+    try:
+        wrong.spawn()
+        says = "CONTENT_STORE: This object store cannot be opened: "
+        wrong.wait(lambda: says in wrong.log(), "nothing says what is wrong with the setting")
+    finally:
+        wrong.close()
