@@ -28,7 +28,7 @@ from content.log.folding import fold_stream
 from content.log.kept import Kept, pack
 from content.log.objects import StoreAway, put_texts
 from content.log.redaction import Redaction, redacting_rules
-from content.log.sql import Statement, add_entry, find_data_key, make_partition
+from content.log.sql import add_entry, find_data_key, make_partition
 from content.log.stored import to_store
 from content.rules.rules import drop_at
 from lib.id_types import RequestId
@@ -50,7 +50,7 @@ WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 _BATCH_MAX: Final = 32
 _BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 # An object is worth a wait: it costs as much as many entries.
-_OBJECT_ENTRIES_MAX: Final = 256
+_OBJECT_ENTRIES_MAX: Final = 128
 _OBJECT_BYTES_MAX: Final = 8 * 1024 * 1024
 _OBJECT_AFTER_S: Final = 1.0
 # What an entry takes beside its texts.
@@ -89,11 +89,12 @@ class _DataKey(msgspec.Struct, frozen=True):
     cipher: AESGCM
 
 
-class _Sealed(msgspec.Struct, frozen=True):
-    """The statements that write entries, and the partitions that they make."""
+class _Sealed(msgspec.Struct):
+    """The rows of sealed entries, the partitions that they need, and the object for their texts."""
 
-    statements: list[Statement]
+    rows: list[dict[str, Any]]
     partitions: set[dt.datetime]
+    object_id: UUID
 
 
 class ContentLog:
@@ -105,6 +106,9 @@ class ContentLog:
         self._connection = connection
         self._vault = vault
         self._store = store
+        self._batch_max, self._batch_bytes_max = _BATCH_MAX, _BATCH_BYTES_MAX
+        if store is not None:
+            self._batch_max, self._batch_bytes_max = _OBJECT_ENTRIES_MAX, _OBJECT_BYTES_MAX
         self._waiting = deque[NewEntry]()
         self._bytes = 0
         self._dropped = 0
@@ -143,7 +147,7 @@ class ContentLog:
 
     async def _work(self) -> None:
         while self._waiting:
-            if self._store is not None:
+            if self._store is not None and not self._has_batch():
                 await self._pause(_OBJECT_AFTER_S)
             batch = await self._redact(self._next_batch())
             try:
@@ -157,6 +161,9 @@ class ContentLog:
             self._bytes -= sum(entry.size for entry in batch)
         self._worker = None
 
+    def _has_batch(self) -> bool:
+        return len(self._waiting) >= self._batch_max or self._bytes >= self._batch_bytes_max
+
     async def _pause(self, seconds: float) -> None:
         """Wait that long, or until the process stops."""
         with suppress(TimeoutError):
@@ -166,12 +173,11 @@ class ContentLog:
     async def _write_patiently(self, batch: list[NewEntry]) -> None:
         """Write entries as soon as the database and the store are available. Raises DatabaseFailed;
         DatabaseAway and StoreAway only if the process stops."""
-        object_id, sealed, warned = new_id(), None, False
+        sealed, warned = None, False
         while True:
             try:
-                # An object that is written is written once, whatever the database does.
-                sealed = sealed or await self._seal(batch, object_id)
-                await self._run(sealed)
+                sealed = sealed or await self._seal(batch)
+                await self._write(sealed)
                 return
             except (DatabaseAway, StoreAway) as error:
                 if self._stopping.is_set():
@@ -183,10 +189,7 @@ class ContentLog:
 
     def _next_batch(self) -> list[NewEntry]:
         batch, size = [self._waiting.popleft()], 0
-        number_max, bytes_max = _BATCH_MAX, _BATCH_BYTES_MAX
-        if self._store is not None:
-            number_max, bytes_max = _OBJECT_ENTRIES_MAX, _OBJECT_BYTES_MAX
-        while self._waiting and len(batch) < number_max and size < bytes_max:
+        while self._waiting and len(batch) < self._batch_max and size < self._batch_bytes_max:
             batch.append(self._waiting.popleft())
             size += batch[-1].size
         return batch
@@ -215,7 +218,7 @@ class ContentLog:
         self._partitions.clear()
         for entry in batch:
             try:
-                await self._run(await self._seal([entry], new_id()))
+                await self._write(await self._seal([entry]))
             except (DatabaseFailed, StoreAway) as failed:
                 self._drop([entry], failed)
 
@@ -223,34 +226,34 @@ class ContentLog:
         self.count_dropped(len(entries))
         log.warning("%d requests are missing from the content log: %s", len(entries), error)
 
-    async def _seal(self, batch: list[NewEntry], object_id: UUID) -> _Sealed:
-        """Seal entries, and put their texts into the store if there is one. Raises DatabaseFailed,
-        StoreAway."""
+    async def _seal(self, batch: list[NewEntry]) -> _Sealed:
+        """Raises DatabaseFailed."""
         if not self._opened:
             await self._connection.open()
             self._opened = True
-        statements: list[Statement] = []
-        partitions = set[dt.datetime]()
-        rows = list[dict[str, Any]]()
+        sealed = _Sealed([], set(), new_id())
         for entry in batch:
             created_at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
             dropped_at = drop_at(created_at, entry.retention_hours)
-            if dropped_at not in self._partitions | partitions:
-                partitions.add(dropped_at)
-                statements.append(make_partition(dropped_at.isoformat()))
+            if dropped_at not in self._partitions:
+                sealed.partitions.add(dropped_at)
             data_key = await self._data_key(entry)
             if data_key is None:
                 continue
             encode = hex_of if self._store is None else bytes
             row = partial(_row, entry, created_at, dropped_at, data_key, encode)
-            rows.append(await _near_or_far(entry, row))
-        if self._store is not None:
-            await _put(self._store, object_id, rows)
-        return _Sealed([*statements, *map(add_entry, rows)], partitions)
+            sealed.rows.append(await _near_or_far(entry, row))
+            # No request waits for more than one entry.
+            await asyncio.sleep(0)
+        return sealed
 
-    async def _run(self, sealed: _Sealed) -> None:
-        """Raises DatabaseFailed."""
-        await self._connection.run(sealed.statements)
+    async def _write(self, sealed: _Sealed) -> None:
+        """Write sealed entries; called again, go on where it failed. Raises DatabaseFailed,
+        StoreAway."""
+        if self._store is not None:
+            await _put(self._store, sealed)
+        made = [make_partition(at.isoformat()) for at in sealed.partitions]
+        await self._connection.run([*made, *map(add_entry, sealed.rows)])
         self._partitions |= sealed.partitions
 
     async def _data_key(self, entry: NewEntry) -> _DataKey | None:
@@ -317,14 +320,15 @@ def _row(
     }
 
 
-async def _put(store: "ObjectStore", object_id: UUID, rows: list[dict[str, Any]]) -> None:
-    """Put the sealed texts of rows into the store, those of each `drop_at` into an object of its
-    own, and their places into the rows. Raises StoreAway."""
+async def _put(store: "ObjectStore", sealed: _Sealed) -> None:
+    """Put the texts that are not in the store yet there, those of each `drop_at` into an object of
+    its own, and their places into the rows. Raises StoreAway."""
     by_time = itemgetter("drop_at")
-    for at, same in groupby(sorted(rows, key=by_time), by_time):
+    rows = sorted((row for row in sealed.rows if row["sealed"] is not None), key=by_time)
+    for at, same in groupby(rows, by_time):
         of_object = list(same)
         texts = [row["sealed"] for row in of_object]
-        places = await put_texts(store, dt.datetime.fromisoformat(at), object_id, texts)
+        places = await put_texts(store, dt.datetime.fromisoformat(at), sealed.object_id, texts)
         for row, place in zip(of_object, places, strict=True):
             row |= {
                 "sealed": None,
