@@ -43,23 +43,21 @@ def content_store() -> "ObjectStore | None":
 def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
     """Return the sealed texts of entries by request, without those that are missing from the store.
     Whoever keeps the entries does not keep the texts in memory. Raises TextsAway."""
-    texts, places = dict[UUID, bytes](), dict[UUID, Place]()
-    times = []
+    texts, places = dict[UUID, bytes](), dict[UUID, tuple[dt.datetime, Place]]()
     for entry in entries:
+        parts = entry.object_id, entry.object_offset, entry.object_bytes
         if entry.sealed is not None:
             texts[entry.request_id] = bytes(entry.sealed)
             del entry.sealed
-        elif entry.object_id and entry.object_offset is not None and entry.object_bytes:
-            place = Place(entry.object_id, entry.object_offset, entry.object_bytes)
-            places[entry.request_id] = place
-            times.append((entry.drop_at, place))
+        else:
+            places[entry.request_id] = entry.drop_at, Place._make(parts)
     if places:
-        stored = _read(times)
-        texts |= {id: stored[place] for id, place in places.items() if place in stored}
+        stored = _read(places.values())
+        texts |= {id: stored[place] for id, (_, place) in places.items() if place in stored}
     return texts
 
 
-def _read(places: list[tuple[dt.datetime, Place]]) -> dict[Place, bytes]:
+def _read(places: Iterable[tuple[dt.datetime, Place]]) -> dict[Place, bytes]:
     try:
         store = content_store()
         if store is None:

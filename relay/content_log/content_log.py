@@ -252,8 +252,8 @@ class ContentLog:
         StoreAway."""
         if self._store is not None:
             await _put(self._store, sealed)
-        made = [make_partition(at.isoformat()) for at in sealed.partitions]
-        await self._connection.run([*made, *map(add_entry, sealed.rows)])
+        statements = [make_partition(at.isoformat()) for at in sealed.partitions]
+        await self._connection.run([*statements, *map(add_entry, sealed.rows)])
         self._partitions |= sealed.partitions
 
     async def _data_key(self, entry: NewEntry) -> _DataKey | None:
