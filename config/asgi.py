@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import gc
 import os
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -24,11 +25,15 @@ from config.version import VERSION
 from lib import env, extras
 from lib.database.code_migrations import code_migrations
 from lib.database.writer import ReadReplica, check_writer
+from lib.network.object_store import open_store
 from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, WAIT_S_MAX, RelayConfig
 from relay.endpoints.table import is_claimed
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 # A collection takes the longer the more requests run: 25 ms for 500. A wave of requests must not
 # start one, because everybody waits for it (P35).
@@ -56,6 +61,7 @@ def _relay() -> Relay:
         token_files=tuple(settings.CLOUD_TOKEN_FILES),
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
+        content_store=_open_content_store(),
     )
     if not (settings.TRACES or settings.METRICS):
         return Relay(config)
@@ -74,6 +80,13 @@ def _relay() -> Relay:
         traces=settings.TRACES,
         metrics=settings.METRICS,
     )
+
+
+def _open_content_store() -> "ObjectStore | None":
+    try:
+        return open_store(settings.CONTENT_STORE) if settings.CONTENT_STORE else None
+    except ValueError as error:
+        raise env.ConfigurationError(f"CONTENT_STORE: {error}") from error
 
 
 class _Health:

@@ -85,6 +85,8 @@ BROKER_URL = env.text("BROKER_URL", "")
 HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
 # A web process stores records here while the database cannot be written.
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
+# The object store with the texts of the content log (lib/network/object_store.py); none: Postgres.
+CONTENT_STORE = env.text("CONTENT_STORE", "")
 
 INSTALLED_APPS = [
     "config.system.extensions.ExtensionsConfig",

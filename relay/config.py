@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from billing.limits.charge_rule import DRAIN_SECONDS
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 MIB = 1024 * 1024
 
@@ -51,6 +54,8 @@ class RelayConfig:
     # without a folder, only in memory.
     spool_folder: Path | None = None
     spool_bytes_max: int = 8 * MIB
+    # Where the texts of the content log are stored; None stores them in the database.
+    content_store: "ObjectStore | None" = None
     # The address of the pages, for links in errors; empty for no links.
     public_url: str = ""
     # Networks besides the public ones to which task hooks may be sent.

@@ -53,6 +53,7 @@ from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
 from config.previews.api import router as preview_router
 from config.system.api import router as system_router
+from content.log.sealed import TextsAway
 from content.log.session_api import router as kept_session_router
 from content.policies.api import router as policy_router
 from content.rules.api import router as log_rule_router
@@ -509,6 +510,13 @@ def _processor_failed(request: HttpRequest, error: ProcessorError) -> HttpRespon
         "The payment provider did not respond. Nothing was charged. Submit the form again."
     )
     return error_response(request, 503, message, type="server_error", code="processor_unavailable")
+
+
+@api.exception_handler(TextsAway)
+def _texts_away(request: HttpRequest, error: TextsAway) -> HttpResponse:
+    return error_response(
+        request, 503, error.message, type="server_error", code="content_store_unavailable"
+    )
 
 
 @api.exception_handler(KeyInUse)

@@ -23,6 +23,7 @@ from content.log.conversation import conversation_of
 from content.log.excerpts import Excerpt, excerpt_of
 from content.log.kept import Kept, unpack
 from content.log.names import Names, names_of
+from content.log.sealed import TextsAway, take_sealed
 from content.models import Entry
 from lib import clock
 from lib.ids import id_text
@@ -77,19 +78,20 @@ class Search(NamedTuple):
 
 def read_entry(actor: Actor, request_id: UUID, reason: str) -> tuple[Entry, Kept]:
     """Return what is kept of a request, and record who read it and why. Raises AccessDenied,
-    Http404, Refused without a reason or if it can no longer be read."""
+    Http404, Refused without a reason or if it can no longer be read, TextsAway."""
     entry = access_entry(actor, request_id)
     why = check_reason(reason)
+    sealed = take_sealed([entry])
+    missing = not sealed
     with transaction.atomic():
         audit.record(
             actor, organisation_of(actor), "content.read", entry,
             reason=why, request=id_text(request_id),
         )  # fmt: skip
-        try:
-            return entry, _open(entry, bytes(entry.sealed), open_data_key(entry.data_key_id))
-        except VaultError:
-            text = gettext("This text can no longer be read. The key that opens it was destroyed.")
-            raise Refused("reason", text) from None
+        opened = try_open(entry, sealed, {})
+        if opened is None:
+            raise Refused("reason", _unreadable(missing=missing))
+    return opened
 
 
 def search(
@@ -97,7 +99,7 @@ def search(
 ) -> Search:
     """Search the newest `entries`, or those after a cursor, for a text, ignoring case. The event
     names the requests of which the result shows a part. Raises AccessDenied, Refused without a
-    reason or a text, BadCursor (of tables)."""
+    reason or a text, BadCursor (of tables), TextsAway."""
     require(actor, "content.read")
     why, wanted = check_reason(reason), _check_wanted(text)
     if not wanted:
@@ -127,8 +129,8 @@ def download(
 ) -> Iterator[bytes]:
     """Return the newest `entries`, or those after a cursor, as JSON Lines: all, or those that
     contain a text. It is recorded before the first line. The last line has only `next`: the cursor
-    of the next file, or null. Raises AccessDenied, Refused without a reason, BadCursor (of
-    tables)."""
+    of the next file, or null; or only `error`, if the object store stopped answering. Raises
+    AccessDenied, Refused without a reason, BadCursor (of tables)."""
     require(actor, "content.read")
     why, wanted = check_reason(reason), _check_wanted(text)
     planned, more = _plan(_after(entries, cursor), DOWNLOADED_MAX, DOWNLOADED_BYTES_MAX)
@@ -144,10 +146,14 @@ def _lines(
     entries: QuerySet[Entry], planned: Sequence[Planned], wanted: str, following: str | None
 ) -> Iterator[bytes]:
     names = names_of(planned)
-    for opened in _open_each(entries, planned):
-        if opened and (not wanted or excerpt_of(_text_of(*opened), wanted)):
-            yield _line(_describe(*opened, names))
-    yield _line({"next": following})
+    try:
+        for opened in _open_each(entries, planned):
+            if opened and (not wanted or excerpt_of(_text_of(*opened), wanted)):
+                yield _line(_describe(*opened, names))
+    except TextsAway as away:
+        yield _line({"error": away.message})
+    else:
+        yield _line({"next": following})
 
 
 def _line(value: dict[str, Any]) -> bytes:
@@ -179,6 +185,12 @@ def check_reason(reason: str) -> str:
     return why
 
 
+def _unreadable(*, missing: bool) -> str:
+    if missing:
+        return gettext("This text is missing from the object store.")
+    return gettext("This text can no longer be read. The key that opens it was destroyed.")
+
+
 def _check_wanted(text: str) -> str:
     return check_text("text", text, REASON_MAX)
 
@@ -199,7 +211,8 @@ def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[lis
 def _open_each(
     entries: QuerySet[Entry], planned: Sequence[Planned]
 ) -> Iterator[tuple[Entry, Kept] | None]:
-    """Open the planned entries in their order. One that can no longer be read is None."""
+    """Open the planned entries in their order. One that can no longer be read is None. Raises
+    TextsAway."""
     data_keys: dict[UUID, AESGCM | None] = {}
     for batch in _batches(planned):
         rows = entries.filter(
@@ -207,23 +220,25 @@ def _open_each(
             request_id__in=[row.request_id for row in batch],
         ).order_by()
         by_id = {entry.request_id: entry for entry in rows}
+        sealed = take_sealed(by_id.values())
         for row in batch:
             entry = by_id.pop(row.request_id, None)
-            yield try_open(entry, data_keys) if entry else None
+            yield try_open(entry, sealed, data_keys) if entry else None
 
 
-def try_open(entry: Entry, data_keys: dict[UUID, AESGCM | None]) -> tuple[Entry, Kept] | None:
-    """Return an entry with what it contains; None if it can no longer be read. `data_keys` are
-    those that were opened before."""
+def try_open(
+    entry: Entry, sealed: dict[UUID, bytes], data_keys: dict[UUID, AESGCM | None]
+) -> tuple[Entry, Kept] | None:
+    """Return an entry with what it contains; None if it can no longer be read. Its text is taken
+    from `sealed`. `data_keys` are those that were opened before."""
+    text = sealed.pop(entry.request_id, None)
     if entry.data_key_id not in data_keys:
         data_keys[entry.data_key_id] = None
         with suppress(VaultError):
             data_keys[entry.data_key_id] = open_data_key(entry.data_key_id)
-    data_key, sealed = data_keys[entry.data_key_id], bytes(entry.sealed)
-    # Whoever keeps the entry does not keep its text in memory.
-    del entry.sealed
+    data_key = data_keys[entry.data_key_id]
     with suppress(VaultError):
-        return (entry, _open(entry, sealed, data_key)) if data_key else None
+        return (entry, _open(entry, text, data_key)) if text and data_key else None
     return None
 
 

@@ -1,16 +1,19 @@
-"""Dropping what has been kept long enough: whole partitions, never rows."""
+"""Dropping what has been kept long enough: whole partitions and objects, never rows."""
 
 import datetime as dt
 
 from django.db import OperationalError, connection, transaction
 
+from content.log.objects import drop_texts
+from content.log.sealed import content_store
 from lib import clock
 from lib.database.table_locks import LOCK_WAIT_MS
 
 
 def drop_expired() -> int:
-    """Drop the partitions whose time is over. Return their number. One that another transaction
-    uses, such as a backup, is dropped by a later run; nobody can read it until then."""
+    """Drop the partitions and objects whose time is over. Return the number of partitions. One that
+    another transaction uses, such as a backup, is dropped by a later run; nobody can read it until
+    then. Raises StoreAway."""
     dropped = 0
     for name, drop_at in _partitions():
         if drop_at <= clock.now():
@@ -21,6 +24,9 @@ def drop_expired() -> int:
                 dropped += 1
             except OperationalError:
                 continue
+    store = content_store()
+    if store is not None:
+        drop_texts(store, clock.now())
     return dropped
 
 

@@ -13,6 +13,7 @@ from accounts.audit import audit
 from content.access import visible_entries
 from content.log.kept import Kept
 from content.log.log import check_reason, try_open
+from content.log.sealed import take_sealed
 from content.models import Entry
 from lib.ids import id_text
 
@@ -38,17 +39,20 @@ def session_entries(actor: Actor, session_id: UUID) -> QuerySet[Entry]:
 
 def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
     """Return what is kept of a session, at most ENTRIES_MAX requests and BYTES_MAX, and record who
-    read it and why. Raises AccessDenied, Http404 if nothing is kept, Refused without a reason."""
+    read it and why. Raises AccessDenied, Http404 if nothing is kept, Refused without a reason,
+    TextsAway."""
     entries, older = _newest(session_entries(actor, session_id))
     if not entries:
         raise Http404
     why, data_keys = check_reason(reason), dict[UUID, AESGCM | None]()
+    sealed = take_sealed(entries)
     with transaction.atomic():
         audit.record(
             actor, organisation_of(actor), "content.session_read", entries[0],
             reason=why, session=id_text(session_id), entries=len(entries),
         )  # fmt: skip
-        read = [opened for entry in reversed(entries) if (opened := try_open(entry, data_keys))]
+        opened = (try_open(entry, sealed, data_keys) for entry in reversed(entries))
+        read = [one for one in opened if one]
     return SessionLog(read, older, len(entries) - len(read))
 
 

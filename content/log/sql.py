@@ -23,7 +23,8 @@ def make_partition(drop_at: str) -> Statement:
 
 
 def add_entry(row: Mapping[str, object]) -> Statement:
-    """Return the statement that adds an entry; `row` has its columns, "" for no value."""
+    """Return the statement that adds an entry; `row` has its columns: `sealed`, or
+    `object`, `offset` and `length`, the others None; "" for no value of another."""
     return _ADD_ENTRY, row
 
 
@@ -42,11 +43,12 @@ _MAKE_PARTITION: Final = "SELECT content_make_partition(%(drop_at)s::timestamptz
 _ADD_ENTRY: Final = """
     INSERT INTO content_entry (
         drop_at, request_id, created_at, expires_at, organisation_id, team_id, key_id, user_id,
-        session_id, model, dialect, operation, status, data_key_id, content_bytes, sealed
+        session_id, model, dialect, operation, status, data_key_id, content_bytes, sealed,
+        object_id, object_offset, object_bytes
     ) VALUES (
         %(drop_at)s::timestamptz, %(request)s::uuid, %(created_at)s::timestamptz,
         %(expires_at)s::timestamptz, %(organisation)s::uuid, %(team)s::uuid, %(key)s::uuid,
         nullif(%(user)s, '')::bigint, nullif(%(session)s, '')::uuid, %(model)s, %(dialect)s,
         %(operation)s, %(status)s::smallint, %(data_key)s::uuid, %(bytes)s::int,
-        %(sealed)s::bytea
+        %(sealed)s::bytea, %(object)s::uuid, %(offset)s::int, %(length)s::int
     ) ON CONFLICT DO NOTHING"""

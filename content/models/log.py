@@ -105,8 +105,8 @@ class DataKey(models.Model):
 
 
 class Entry(models.Model):
-    """One request and its answer, sealed with a data key. It cannot be read after `expires_at`, and
-    its partition is dropped at `drop_at`."""
+    """One request and its answer, sealed with a data key: here, or in an object of the store. It
+    cannot be read after `expires_at`; its partition and the object are dropped at `drop_at`."""
 
     pk = models.CompositePrimaryKey("drop_at", "request_id")
     drop_at = models.DateTimeField()
@@ -130,9 +130,29 @@ class Entry(models.Model):
     status = models.SmallIntegerField()
     data_key_id = models.UUIDField()
     content_bytes = models.IntegerField(help_text="The size before it was packed and sealed.")
-    sealed = models.BinaryField()
+    sealed = models.BinaryField(null=True)
+    object_id = models.UUIDField(null=True)
+    object_offset = models.IntegerField(null=True, help_text="Where the sealed text begins.")
+    object_bytes = models.IntegerField(null=True, help_text="How long the sealed text is.")
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    sealed__isnull=False,
+                    object_id=None,
+                    object_offset=None,
+                    object_bytes=None,
+                )
+                | models.Q(
+                    sealed=None,
+                    object_id__isnull=False,
+                    object_offset__isnull=False,
+                    object_bytes__isnull=False,
+                ),
+                name="entry_in_one_place",
+            )
+        ]
         indexes = [
             # With what a search filters by, so that it passes over rows without reading them.
             models.Index(

@@ -24,7 +24,9 @@ def open_store(url: str) -> "ObjectStore":
         if url.startswith("file:"):
             opened: ObjectStore = store.from_url(url, mkdir=True)
         else:
-            opened = store.from_url(url, client_options={"timeout": _TIMEOUT})
+            # By http only where the operator gives an address with http.
+            options = {"timeout": _TIMEOUT, "allow_http": True}
+            opened = store.from_url(url, client_options=options)
     except (errors.BaseError, ValueError) as error:
         # Only the first line: the others repeat the options, which may have a login.
         text = str(error).partition("\n")[0]

@@ -1,6 +1,7 @@
 """Writes the content log, behind the requests and never in their way.
 
     settled request --add--> waiting, in memory --one at a time--> redacted --> sealed --> Postgres
+                                                          or an object of the store, then Postgres
 
 What waits is bounded. A request that finds no room is not kept, and counted. So is what cannot be
 redacted.
@@ -11,9 +12,12 @@ import datetime as dt
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import Final, TypeVar
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,8 +26,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from content.data_keys.sealing import new_data_key, owner_of, place_of_entry, place_of_key, seal
 from content.log.folding import fold_stream
 from content.log.kept import Kept, pack
+from content.log.objects import StoreAway, put_texts
 from content.log.redaction import Redaction, redacting_rules
-from content.log.sql import Statement, add_entry, find_data_key, make_partition
+from content.log.sql import add_entry, find_data_key, make_partition
 from content.log.stored import to_store
 from content.rules.rules import drop_at
 from lib.id_types import RequestId
@@ -34,6 +39,9 @@ from relay.database.database import PipelinedConnection
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.states.state_store import bytes_of, hex_of
 
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -41,6 +49,10 @@ WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 """How much may wait in the memory of one process."""
 _BATCH_MAX: Final = 32
 _BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+# An object is worth a wait: it costs as much as many entries.
+_OBJECT_ENTRIES_MAX: Final = 128
+_OBJECT_BYTES_MAX: Final = 8 * 1024 * 1024
+_OBJECT_AFTER_S: Final = 1.0
 # What an entry takes beside its texts.
 _ENTRY_BYTES: Final = 2048
 # Above this size, texts are redacted, packed and sealed in another thread.
@@ -66,7 +78,6 @@ class NewEntry(msgspec.Struct, frozen=True):
     redact: Sequence[str]
     masked: Mapping[str, str]
     kept: Kept
-    redacted: bool = False
 
     @property
     def size(self) -> int:
@@ -78,16 +89,31 @@ class _DataKey(msgspec.Struct, frozen=True):
     cipher: AESGCM
 
 
-class ContentLog:
-    """The content log of one process."""
+class _Sealed(msgspec.Struct):
+    """The rows of sealed entries, the partitions that they need, and the object for their texts."""
 
-    def __init__(self, connection: PipelinedConnection, vault: Vault) -> None:
+    rows: list[dict[str, Any]]
+    partitions: set[dt.datetime]
+    object_id: UUID
+
+
+class ContentLog:
+    """The content log of one process. With a store, sealed texts are put there."""
+
+    def __init__(
+        self, connection: PipelinedConnection, vault: Vault, store: "ObjectStore | None" = None
+    ) -> None:
         self._connection = connection
         self._vault = vault
+        self._store = store
+        self._batch_max, self._batch_bytes_max = _BATCH_MAX, _BATCH_BYTES_MAX
+        if store is not None:
+            self._batch_max, self._batch_bytes_max = _OBJECT_ENTRIES_MAX, _OBJECT_BYTES_MAX
         self._waiting = deque[NewEntry]()
         self._bytes = 0
         self._dropped = 0
-        self._opened = self._stopping = False
+        self._opened = False
+        self._stopping = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._data_keys: dict[tuple[UUID, str], _DataKey] = {}
         self._partitions = set[dt.datetime]()
@@ -113,33 +139,57 @@ class ContentLog:
         return dropped
 
     async def stop(self) -> None:
-        """Write what waits, as far as the database is available."""
-        self._stopping = True
+        """Write what waits, as far as the database and the store are available."""
+        self._stopping.set()
         while self._worker is not None:
             await asyncio.wait([self._worker])
         await self._connection.close()
 
     async def _work(self) -> None:
         while self._waiting:
+            if self._store is not None and not self._has_batch():
+                await self._pause(_OBJECT_AFTER_S)
             batch = await self._redact(self._next_batch())
             try:
-                await self._write(batch)
-            except DatabaseAway as error:
-                if self._stopping:
-                    self._drop([*batch, *self._waiting], error)
-                    self._waiting.clear()
-                    break
-                self._waiting.extendleft(reversed(batch))
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            except DatabaseFailed as error:
-                await self._write_each(batch, error)
+                await self._write_patiently(batch)
+            except (DatabaseAway, StoreAway) as error:
+                self._drop([*batch, *self._waiting], error)
+                self._waiting.clear()
+                break
+            except DatabaseFailed:
+                await self._write_each(batch)
             self._bytes -= sum(entry.size for entry in batch)
         self._worker = None
 
+    def _has_batch(self) -> bool:
+        return len(self._waiting) >= self._batch_max or self._bytes >= self._batch_bytes_max
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until the process stops."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _write_patiently(self, batch: list[NewEntry]) -> None:
+        """Write entries as soon as the database and the store are available. Raises DatabaseFailed;
+        DatabaseAway and StoreAway only if the process stops."""
+        sealed, warned = None, False
+        while True:
+            try:
+                sealed = sealed or await self._seal(batch)
+                await self._write(sealed)
+                return
+            except (DatabaseAway, StoreAway) as error:
+                if self._stopping.is_set():
+                    raise
+                if isinstance(error, StoreAway) and not warned:
+                    log.warning("the store of the content log cannot be written: %s", error)
+                    warned = True
+            await self._pause(_AGAIN_S)
+
     def _next_batch(self) -> list[NewEntry]:
         batch, size = [self._waiting.popleft()], 0
-        while self._waiting and len(batch) < _BATCH_MAX and size < _BATCH_BYTES_MAX:
+        while self._waiting and len(batch) < self._batch_max and size < self._batch_bytes_max:
             batch.append(self._waiting.popleft())
             size += batch[-1].size
         return batch
@@ -148,9 +198,6 @@ class ContentLog:
         """Return the entries as they are stored, without those that cannot be redacted."""
         redacted = list[NewEntry]()
         for entry in batch:
-            if entry.redacted:
-                redacted.append(entry)
-                continue
             self._bytes -= entry.size
             try:
                 after = await _near_or_far(entry, partial(_redacted, entry))
@@ -165,41 +212,49 @@ class ContentLog:
             await asyncio.sleep(0)
         return redacted
 
-    async def _write_each(self, batch: list[NewEntry], error: DatabaseFailed) -> None:
+    async def _write_each(self, batch: list[NewEntry]) -> None:
         """Write entries one by one, so that one that the database refuses affects no other."""
         self._data_keys.clear()
         self._partitions.clear()
         for entry in batch:
             try:
-                await self._write([entry])
-            except DatabaseFailed as failed:
-                error = failed
-                self._drop([entry], error)
+                await self._write(await self._seal([entry]))
+            except (DatabaseFailed, StoreAway) as failed:
+                self._drop([entry], failed)
 
     def _drop(self, entries: list[NewEntry], error: Exception | str) -> None:
         self.count_dropped(len(entries))
         log.warning("%d requests are missing from the content log: %s", len(entries), error)
 
-    async def _write(self, batch: list[NewEntry]) -> None:
+    async def _seal(self, batch: list[NewEntry]) -> _Sealed:
         """Raises DatabaseFailed."""
         if not self._opened:
             await self._connection.open()
             self._opened = True
-        statements: list[Statement] = []
-        partitions = set[dt.datetime]()
+        sealed = _Sealed([], set(), new_id())
         for entry in batch:
             created_at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
             dropped_at = drop_at(created_at, entry.retention_hours)
-            if dropped_at not in self._partitions | partitions:
-                partitions.add(dropped_at)
-                statements.append(make_partition(dropped_at.isoformat()))
+            if dropped_at not in self._partitions:
+                sealed.partitions.add(dropped_at)
             data_key = await self._data_key(entry)
             if data_key is None:
                 continue
-            row = partial(_row, entry, created_at, dropped_at, data_key)
-            statements.append(add_entry(await _near_or_far(entry, row)))
-        await self._connection.run(statements)
-        self._partitions |= partitions
+            encode = hex_of if self._store is None else bytes
+            row = partial(_row, entry, created_at, dropped_at, data_key, encode)
+            sealed.rows.append(await _near_or_far(entry, row))
+            # No request waits for more than one entry.
+            await asyncio.sleep(0)
+        return sealed
+
+    async def _write(self, sealed: _Sealed) -> None:
+        """Write sealed entries; called again, go on where it failed. Raises DatabaseFailed,
+        StoreAway."""
+        if self._store is not None:
+            await _put(self._store, sealed)
+        statements = [make_partition(at.isoformat()) for at in sealed.partitions]
+        await self._connection.run([*statements, *map(add_entry, sealed.rows)])
+        self._partitions |= sealed.partitions
 
     async def _data_key(self, entry: NewEntry) -> _DataKey | None:
         """Return the data key of the caller, None if the person has left. Raises DatabaseFailed."""
@@ -233,8 +288,12 @@ class ContentLog:
 
 
 def _row(
-    entry: NewEntry, created_at: dt.datetime, dropped_at: dt.datetime, data_key: _DataKey
-) -> dict[str, object]:
+    entry: NewEntry,
+    created_at: dt.datetime,
+    dropped_at: dt.datetime,
+    data_key: _DataKey,
+    encode: Callable[[bytes], object],
+) -> dict[str, Any]:
     principal = entry.principal
     place = place_of_entry(principal.organisation_id, entry.request_id)
     expires_at = created_at + dt.timedelta(hours=entry.retention_hours)
@@ -254,8 +313,29 @@ def _row(
         "status": entry.status,
         "data_key": data_key.id,
         "bytes": len(entry.kept.request) + len(entry.kept.answer),
-        "sealed": hex_of(seal(data_key.cipher, pack(entry.kept), place)),
+        "sealed": encode(seal(data_key.cipher, pack(entry.kept), place)),
+        "object": None,
+        "offset": None,
+        "length": None,
     }
+
+
+async def _put(store: "ObjectStore", sealed: _Sealed) -> None:
+    """Put the texts that are not in the store yet there, those of each `drop_at` into an object of
+    its own, and their places into the rows. Raises StoreAway."""
+    by_time = itemgetter("drop_at")
+    rows = sorted((row for row in sealed.rows if row["sealed"] is not None), key=by_time)
+    for at, same in groupby(rows, by_time):
+        of_object = list(same)
+        texts = [row["sealed"] for row in of_object]
+        places = await put_texts(store, dt.datetime.fromisoformat(at), sealed.object_id, texts)
+        for row, place in zip(of_object, places, strict=True):
+            row |= {
+                "sealed": None,
+                "object": place.object_id,
+                "offset": place.offset,
+                "length": place.length,
+            }
 
 
 async def _near_or_far(entry: NewEntry, work: Callable[[], _Result]) -> _Result:
@@ -276,4 +356,4 @@ def _redacted(entry: NewEntry) -> NewEntry:
     )
     rules = redacting_rules(entry.principal.guard_rules, entry.redact)
     kept = to_store(entry.kept, fold, Redaction(rules, entry.masked))
-    return msgspec.structs.replace(entry, kept=kept, masked={}, redacted=True)
+    return msgspec.structs.replace(entry, kept=kept, masked={})

@@ -96,7 +96,7 @@ class Lifespan:
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
         self.background = BackgroundResponses(states, self.idempotent_requests)
-        self.content_log = ContentLog(self._connections.content_log, vault)
+        self.content_log = ContentLog(self._connections.content_log, vault, config.content_store)
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()

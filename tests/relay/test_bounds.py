@@ -424,8 +424,6 @@ UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
     "relay/content_log/content_log.py:_near_or_far:_HERE_MAX": "it is done in a thread, or here",
-    "relay/content_log/content_log.py:_next_batch:_BATCH_MAX": _SLOWER,
-    "relay/content_log/content_log.py:_next_batch:_BATCH_BYTES_MAX": _SLOWER,
     "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
     "relay/guarding/calls.py:_read:_SETTINGS_MAX": _FORGOTTEN,
     "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (

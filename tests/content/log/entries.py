@@ -1,8 +1,10 @@
 """Entries of the content log, as the relay writes them."""
 
+import asyncio
 import datetime as dt
 import json
 from typing import Any
+from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
@@ -16,6 +18,8 @@ from content.data_keys.sealing import (
     seal,
 )
 from content.log.kept import Kept, pack
+from content.log.objects import put_texts
+from content.log.sealed import content_store
 from content.models import DataKey, Entry
 from content.rules.rules import drop_at
 from lib.ids import new_id
@@ -65,3 +69,20 @@ def keep(record: UsageRecord, kept: Kept | None = None, *, hours: int = 24, **ov
         "sealed": seal(AESGCM(secret), pack(kept), place),
     } | over  # fmt: skip
     return Entry.objects.create(**row)
+
+
+def put_in_store(*entries: Entry) -> UUID:
+    """Put the sealed texts of entries of one time of dropping into the store of the settings, as
+    the relay does, and return the id of the object."""
+    store, id = content_store(), new_id()
+    assert store is not None
+    texts = [bytes(entry.sealed or b"") for entry in entries]
+    places = asyncio.run(put_texts(store, entries[0].drop_at, id, texts))
+    for entry, place in zip(entries, places, strict=True):
+        Entry.objects.filter(request_id=entry.request_id).update(
+            sealed=None,
+            object_id=place.object_id,
+            object_offset=place.offset,
+            object_bytes=place.length,
+        )
+    return id

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from accounts.models import AuditEvent, KeyKind, User
 from content.log import log
 from lib import clock
 from lib.ids import id_text
+from tests.content.log.entries import put_in_store
 from tests.support.cast import Cast, make_key, signed_in
 from tests.usage.contents.test_search_page import asked, key_of, reader
 
@@ -106,3 +108,14 @@ def test_keys_of_owners_and_operators_read_nothing(people: Cast) -> None:
             answer = post(client, path, text="needle", reason="why")
             assert answer.status_code in (401, 403, 404)
     assert not AuditEvent.objects.filter(action__startswith="content.").exists()
+
+
+def test_store_that_is_away_answers_503(people: Cast, tmp_path: Path, settings: Any) -> None:
+    settings.CONTENT_STORE = (tmp_path / "store").as_uri()
+    reader(people)
+    put_in_store(asked(key_of(people.core, "ci", user=people.alice), "a needle here"))
+    settings.CONTENT_STORE = ""
+    answer = post(api_of(people, people.bob), SEARCH, text="needle", reason="a complaint")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (503, "content_store_unavailable")
+    assert "does not answer now" in error["message"]

@@ -1,0 +1,68 @@
+"""The sealed texts of entries: in their rows, or in the object store that the settings name."""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.translation import gettext
+
+from content.log.objects import Place, StoreAway, get_texts
+from content.models import Entry
+from lib.network.object_store import open_store
+from lib.refusal import Refused
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+log = logging.getLogger(__name__)
+_open_once = cache(open_store)
+
+
+class TextsAway(Refused):
+    """Texts are in an object store that cannot be read now."""
+
+    def __init__(self) -> None:
+        text = gettext(
+            "The texts are in an object store that does not answer now. Try again later, or ask an"
+            " operator."
+        )
+        super().__init__("", text)
+
+
+def content_store() -> "ObjectStore | None":
+    """Return the store of the content log, None for Postgres alone. Raises ValueError if it cannot
+    be opened."""
+    return _open_once(settings.CONTENT_STORE) if settings.CONTENT_STORE else None
+
+
+def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
+    """Return the sealed texts of entries by request, without those that are missing from the store.
+    Whoever keeps the entries does not keep the texts in memory. Raises TextsAway."""
+    texts, places = dict[UUID, bytes](), dict[UUID, tuple[dt.datetime, Place]]()
+    for entry in entries:
+        parts = entry.object_id, entry.object_offset, entry.object_bytes
+        if entry.sealed is not None:
+            texts[entry.request_id] = bytes(entry.sealed)
+            del entry.sealed
+        else:
+            places[entry.request_id] = entry.drop_at, Place._make(parts)
+    if places:
+        stored = _read(places.values())
+        texts |= {id: stored[place] for id, (_, place) in places.items() if place in stored}
+    return texts
+
+
+def _read(places: Iterable[tuple[dt.datetime, Place]]) -> dict[Place, bytes]:
+    try:
+        store = content_store()
+        if store is None:
+            raise StoreAway("CONTENT_STORE is not set")
+        return asyncio.run(get_texts(store, places))
+    except (StoreAway, ValueError) as error:
+        log.warning("the store of the content log cannot be read: %s", error)
+        raise TextsAway from error
