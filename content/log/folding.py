@@ -16,6 +16,8 @@ from dialects.chat.fold import fold
 from dialects.codec import Codec, Decoder, Target
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import DialectError
+from dialects.json.body import read_body
+from dialects.streams.background import asks_for_background, request_body
 
 
 class Folded(NamedTuple):
@@ -67,6 +69,14 @@ def fold_stream(
     return Folded(raw, True, error, tuple(map(_text_of, last)))
 
 
+def in_foreground(raw: bytes) -> bytes:
+    """Return the body of a request as it runs: without `background: true`. Raises RequestFault."""
+    if b'"background"' not in raw:
+        return raw
+    body = read_body(raw)
+    return request_body(body) if asks_for_background(body) else raw
+
+
 def _text_of(part: Part) -> str:
     match part:
         case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
@@ -86,7 +96,7 @@ def _decoder(
     """Return the request, and what reads the stream that answers it. A provider may understand a
     request that no other dialect can express: its answer is read with the `bare` one."""
     try:
-        facts = codec.read(raw, target)
+        facts = codec.read(in_foreground(raw), target)
         if not is_chat:
             return bare, codec.decoder(facts, target)
         asked = codec.decode(facts, target, bare.request_id, bare.received_at)

@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 
 from content.log.kept import Kept
-from content.rules.rules import Rule, keeps, rule_for
+from content.rules.rules import Rule, keeps, may_keep, rule_for
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
 from relay.content_log.content_log import ContentLog, NewEntry
 from relay.context.context import RequestContext
-from relay.downstream.downstream import ErrorAnswer, Head
+from relay.credentials.keys import Principal
+from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.requests.outcome import Outcome
 
 HEADER: Final = "x-weir-content-log"
@@ -38,12 +39,22 @@ class _Store(msgspec.Struct):
 _store = msgspec.json.Decoder(_Store)
 
 
+def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header of a WebSocket that says whether requests on it may be kept, nothing if no
+    rule says so. `stores` is False if a header asks that they are left out."""
+    if not principal.log_rules:
+        return ()
+    team, key = str(principal.team_id), str(principal.key_id)
+    kept = may_keep(principal.log_rules, team=team, key=key, opted_out=not stores)
+    return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
+
+
 class RecordedAnswer:
-    """Passes an answer to its client, and keeps a copy for `end`."""
+    """Receives the answer of a request, passes it to its client, and keeps a copy for `end`."""
 
     def __init__(
         self,
-        client: Replayer,
+        client: Sink,
         context: RequestContext,
         log: ContentLog,
         raw: bytes,
@@ -52,11 +63,13 @@ class RecordedAnswer:
         stores: bool,
     ) -> None:
         """`stores` is False if a header asks that the request is left out."""
+        context.downstream.sink = self
         self._run = run
         self._client = client
         self._context = context
         self._log = log
-        self._raw = raw
+        # One that is too large is not kept, so its memory is not either.
+        self._raw = raw if len(raw) <= BYTES_MAX else b""
         self._opted_out = not stores or not _may_store(raw)
         self._drawn = context.request_id.int % 100
         self._pieces: list[bytes] = []
@@ -110,7 +123,7 @@ class RecordedAnswer:
     def _keeps(self, rule: Rule, *, failed: bool) -> bool:
         return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)
 
-    def _announced(self, head: Head) -> Head:
+    def announced(self, head: Head) -> Head:
         """Return the head with a header that says whether the content is kept."""
         rule = self._rule()
         kept = rule is not None and not self._replayed and self._keeps(rule, failed=False)
@@ -124,11 +137,7 @@ class RecordedAnswer:
         else:
             self._pieces.clear()
 
-    # ---- Replayer
-
-    def replay(self, request_id: RequestId) -> None:
-        self._replayed = True
-        self._client.replay(request_id)
+    # ---- Sink
 
     async def refuse(self, error: ErrorAnswer) -> None:
         self._error = error.message
@@ -137,11 +146,11 @@ class RecordedAnswer:
     async def answer(self, head: Head, raw: bytes) -> None:
         self._content_type = head.content_type
         self._keep(raw)
-        await self._client.answer(self._announced(head), raw)
+        await self._client.answer(self.announced(head), raw)
 
     async def begin(self, head: Head) -> None:
         self._content_type, self._stream = head.content_type, True
-        await self._client.begin(self._announced(head))
+        await self._client.begin(self.announced(head))
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         self._keep(raw)
@@ -153,6 +162,18 @@ class RecordedAnswer:
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         self._keep(raw)
         return self._client.write_now(raw)
+
+
+class RepeatableAnswer(RecordedAnswer):
+    """The answer of a request that may have an Idempotency-Key."""
+
+    _client: Replayer
+
+    def replay(self, request_id: RequestId) -> None:
+        """Announce that the answer which follows is that of an earlier request, which is not kept
+        again."""
+        self._replayed = True
+        self._client.replay(request_id)
 
 
 def _may_store(raw: bytes) -> bool:
