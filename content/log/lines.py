@@ -28,6 +28,7 @@ def line_of(entry: Entry, kept: Kept, names: Names) -> dict[str, Any]:
         "answer": kept.answer.decode(errors="replace"),
         "error": kept.error,
         "failures": list(kept.failures),
+        "final": kept.final.decode(),
     }
 
 

@@ -232,7 +232,7 @@ def _text_of(entry: Entry, kept: Kept) -> str:
     """Return what a search looks at: the texts of a conversation, else the bodies as they are."""
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:
-        return (kept.request + b"\n" + kept.answer).decode(errors="replace")
+        return b"\n".join((kept.request, kept.answer, kept.final)).decode(errors="replace")
     pieces = (piece for turn in turns for piece in turn.pieces)
     texts = [text for piece in pieces for text in (piece.name, piece.text)]
     return "\n".join(filter(None, (*texts, kept.error, *kept.failures)))

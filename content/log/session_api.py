@@ -54,6 +54,9 @@ class KeptRequestOut(Schema):
     failures: list[str] = Field(
         description="The errors of the attempts that failed before, in their order."
     )
+    final: str = Field(
+        description="The final state of the media task that the request began, as JSON; or empty."
+    )
 
 
 class KeptSessionOut(Schema):

@@ -97,6 +97,7 @@ def bodies_of(kept: Kept, prefix: str) -> Iterable[dict[str, Any]]:
     for id, title, body in (
         ("request", gettext("Request"), kept.request),
         ("answer", gettext("Answer"), kept.answer),
+        ("final", gettext("How its task ended"), kept.final),
     ):
         if body:
             text = shortened(body.decode(errors="replace"))

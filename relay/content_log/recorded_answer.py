@@ -1,13 +1,17 @@
 """Keeps what is asked and answered while it passes, if a rule of the content log may keep it."""
 
-from collections.abc import Awaitable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Sequence
+from hashlib import sha256
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from content.log.kept import Kept
+from content.log.media import describe_binary, is_text_type, reference_of
 from content.rules.rules import Rule, keeps, may_keep, rule_for
+from dialects.codec import EVENT_STREAM, JSON
+from dialects.endpoints.codecs import MEDIA_CODECS
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
 from relay.content_log.content_log import ContentLog, NewEntry
@@ -15,6 +19,7 @@ from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.requests.outcome import Outcome
+from relay.requests.uploads import Form, UploadedFile
 
 HEADER: Final = "x-weir-content-log"
 BYTES_MAX: Final = 8 * 1024 * 1024
@@ -75,13 +80,18 @@ class RecordedAnswer:
         self._pieces: list[bytes] = []
         self._size = len(raw)
         self._content_type = ""
-        self._stream = False
+        self._is_media = context.invocation.operation in MEDIA_CODECS
+        # An answer that is no text is counted and not kept.
+        self._is_text = True
+        self._digest, self._digested = sha256(), 0
+        self._stream = self._broken = False
         self._error = ""
         # The answer of an earlier request was sent again.
         self._replayed = False
 
-    def end(self, outcome: Outcome) -> None:
-        """Hand over what was kept, after the request was settled."""
+    async def end(self, outcome: Outcome, form: Form | None = None) -> None:
+        """Hand over what was kept, after the request was settled. The files of its form are
+        described, not kept."""
         rule = self._rule()
         if rule is None or self._replayed or not self._keeps(rule, failed=outcome.status >= 400):
             return
@@ -89,9 +99,16 @@ class RecordedAnswer:
             self._log.count_dropped(1)
             return
         context, principal = self._context, self._context.principal
+        raw, answer, kind = self._raw, b"".join(self._pieces), self._content_type
+        if form is not None and self._is_media:
+            raw = _with_files(raw, form.files, await form.digests())
+        if not self._is_text:
+            digest = self._digest.hexdigest()
+            answer, kind = describe_binary(kind, self._digested, digest), JSON
         kept = Kept(
-            self._raw, b"".join(self._pieces), self._content_type, self._stream, self._error,
-            failures=self._run.failures,
+            raw, answer, kind, self._stream,
+            self._error or (outcome.message if self._broken else ""),
+            broken=self._broken, failures=self._run.failures,
         )  # fmt: skip
         self._log.add(
             NewEntry(
@@ -130,7 +147,14 @@ class RecordedAnswer:
         notice = (HEADER, "kept" if kept else "not-kept")
         return msgspec.structs.replace(head, notices=(*head.notices, notice))
 
+    def _begin(self, content_type: str) -> None:
+        self._content_type, self._is_text = content_type, is_text_type(content_type)
+
     def _keep(self, raw: bytes) -> None:
+        if not self._is_text:
+            self._digest.update(raw)
+            self._digested += len(raw)
+            return
         self._size += len(raw)
         if self._size <= BYTES_MAX:
             self._pieces.append(raw)
@@ -144,12 +168,14 @@ class RecordedAnswer:
         await self._client.refuse(error)
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        self._content_type = head.content_type
+        self._begin(head.content_type)
         self._keep(raw)
         await self._client.answer(self.announced(head), raw)
 
     async def begin(self, head: Head) -> None:
-        self._content_type, self._stream = head.content_type, True
+        self._begin(head.content_type)
+        # Sound and pictures arrive in pieces whether or not they were asked for as a stream.
+        self._stream = not self._is_media or head.content_type.startswith(EVENT_STREAM)
         await self._client.begin(self.announced(head))
 
     async def write(self, raw: bytes, *, last: bool) -> None:
@@ -157,6 +183,10 @@ class RecordedAnswer:
         await self._client.write(raw, last=last)
 
     async def cut(self) -> None:
+        self._broken = True
+        if self._is_media and not self._stream:
+            # Half of a picture.
+            self._pieces.clear()
         await self._client.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
@@ -174,6 +204,20 @@ class RepeatableAnswer(RecordedAnswer):
         again."""
         self._replayed = True
         self._client.replay(request_id)
+
+
+def _with_files(raw: bytes, files: Sequence[UploadedFile], digests: Sequence[bytes]) -> bytes:
+    """Return the members of a form with its files by reference."""
+    members: dict[str, Any] = msgspec.json.decode(raw)
+    for file, digest in zip(files, digests, strict=True):
+        reference = reference_of(file.size, digest.hex())
+        described = {
+            "filename": file.filename,
+            "file_data": f"data:{file.media_type};base64,{reference}",
+        }
+        others = members.get(file.name, [])
+        members[file.name] = [*(others if isinstance(others, list) else [others]), described]
+    return msgspec.json.encode(members)
 
 
 def _may_store(raw: bytes) -> bool:

@@ -259,7 +259,7 @@ async def _run(
     try:
         outcome = await run.answer(background.request_body(body))
         if recorded is not None:
-            recorded.end(outcome)
+            await recorded.end(outcome)
     except asyncio.CancelledError:
         error = STOPPING
         raise

@@ -92,7 +92,7 @@ async def generate(
             idempotent = IdempotentRequest(store, context, sink, key, raw, files)
             outcome = await _answer_once(request, context, run, raw, idempotent)
         if recorded is not None and outcome is not None:
-            recorded.end(outcome)
+            await recorded.end(outcome, form)
         if cached is not None and outcome is not None:
             await cached.store(outcome)
     finally:

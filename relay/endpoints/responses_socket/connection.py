@@ -432,7 +432,7 @@ class _Connection:
         finally:
             request.life.running.leave(run)
         if recorded is not None:
-            recorded.end(outcome)
+            await recorded.end(outcome)
         if sink.end is None or not sink.end.continuable:
             return
         if stored:
