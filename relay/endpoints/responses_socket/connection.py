@@ -138,9 +138,8 @@ class _Connection:
         # Whether requests may be in the content log, and the header that says so. A rule that is
         # added later keeps nothing of this connection.
         self._stores = headers.stores
-        self._notice: Sequence[tuple[bytes, bytes]] = ()
         if request.principal.log_rules:
-            self._notice = handshake_notice(request.principal, stores=headers.stores)
+            sink.notice = handshake_notice(request.principal, stores=headers.stores)
         self._outbox = Outbox(sink, request.life.config.write_stall_s)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
@@ -172,7 +171,7 @@ class _Connection:
         self._sink.listen(self._request.receive)
         running.enter(self, self._request.principal)
         try:
-            await self._sink.open(self._notice)
+            await self._sink.open()
             await self._close(await self._converse())
         except ClientLeft:
             pass
@@ -423,7 +422,7 @@ class _Connection:
         turn.run = run = Run(context, partial(Attempt, post=lane.upstream.post))
         raw = event.request_body(spliced)
         recorded: RecordedAnswer | None = None
-        if self._notice and caller.log_rules:
+        if self._sink.notice and caller.log_rules:
             log = request.life.content_log
             recorded = RecordedAnswer(sink, context, log, raw, run, stores=self._stores)
         request.life.running.enter(run, caller)
