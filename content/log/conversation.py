@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, cast
 
 from msgspec.structs import replace
 
+from content.log.folding import in_foreground
 from content.log.kept import Kept
 from content.log.media import read_reference
 from dialects.chat.chat import (
@@ -105,7 +106,7 @@ def request_of(kept: Kept, dialect: str, model: str) -> ChatRequest | None:
     codec = CODECS[cast(Dialect, dialect)]
     target = Target(model, stream=kept.stream)
     try:
-        return codec.decode(codec.read(kept.request, target), target, "", 0)
+        return codec.decode(codec.read(in_foreground(kept.request), target), target, "", 0)
     except RequestFault:
         return None
 

@@ -1,6 +1,8 @@
 """Streamed answers as the whole answers that their clients would have got without streaming."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
 
 from dialects.chat.chat import (
     ChatRequest,
@@ -14,8 +16,24 @@ from dialects.chat.chat import (
 from dialects.chat.events import Broken, Event, UpstreamError
 from dialects.chat.fold import fold
 from dialects.codec import Codec, Decoder, Target
-from dialects.endpoints.codecs import CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.errors import DialectError
+from dialects.json.body import read_body
+from dialects.streams.background import asks_for_background, request_body
+from dialects.streams.sse import FrameSplitter
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _MediaEvent(msgspec.Struct):
+    type: str = ""
+    delta: str = ""
+    error: _Error = msgspec.field(default_factory=_Error)
+
+
+_media_event: Final = msgspec.json.Decoder(_MediaEvent)
 
 
 class Folded(NamedTuple):
@@ -38,8 +56,10 @@ def fold_stream(
     request_id: str,
     received_at: int,
 ) -> Folded | None:
-    """Return the answer that these frames form. Return None for one that is no text. `request_id`
+    """Return the answer that these frames form. Return None for an unknown stream. `request_id`
     and `received_at` (Unix seconds) are in the answers of dialects that have them."""
+    if operation in MEDIA_CODECS:
+        return _fold_media(frames)
     name, target = cast(Dialect, dialect), Target(model, stream=True)
     if operation not in TEXT_CODECS and operation not in _chats(CODECS[name]):
         return None
@@ -67,6 +87,35 @@ def fold_stream(
     return Folded(raw, True, error, tuple(map(_text_of, last)))
 
 
+def _fold_media(frames: bytes) -> Folded | None:
+    """Return the last event of a stream of pictures, sound or a transcript, which has the whole; or
+    as much of the transcript as came. Return None if neither came."""
+    texts, error = list[str](), ""
+    for frame in FrameSplitter().feed(frames):
+        data = frame.data or b""
+        try:
+            event = _media_event.decode(data)
+        except msgspec.DecodeError:
+            continue
+        if event.type.endswith((".done", ".completed")):
+            return Folded(data)
+        if event.type == "transcript.text.delta":
+            texts.append(event.delta)
+        error = event.error.message or error
+    text = "".join(texts)
+    if not text and not error:
+        return None
+    return Folded(msgspec.json.encode({"text": text}), True, error, (text,))
+
+
+def in_foreground(raw: bytes) -> bytes:
+    """Return the body of a request as it runs: without `background: true`. Raises RequestFault."""
+    if b'"background"' not in raw:
+        return raw
+    body = read_body(raw)
+    return request_body(body) if asks_for_background(body) else raw
+
+
 def _text_of(part: Part) -> str:
     match part:
         case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
@@ -86,7 +135,7 @@ def _decoder(
     """Return the request, and what reads the stream that answers it. A provider may understand a
     request that no other dialect can express: its answer is read with the `bare` one."""
     try:
-        facts = codec.read(raw, target)
+        facts = codec.read(in_foreground(raw), target)
         if not is_chat:
             return bare, codec.decoder(facts, target)
         asked = codec.decode(facts, target, bare.request_id, bare.received_at)

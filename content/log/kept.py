@@ -12,10 +12,11 @@ Body = Literal["request", "answer"]
 
 class Kept(msgspec.Struct, frozen=True):
     """A request and its answer, as bodies in the client's dialect. `stream`: the answer was
-    streamed, as frames until it is stored (`stored.py`) and as a whole answer there; `broken`: the
-    stream broke off, and the answer is what had come. `error` is the text of an error answer.
-    `left_out` are bodies that could not be redacted. `failures` are the errors of the attempts that
-    failed, in order: the request's receipt has their channels and models."""
+    streamed, as frames until it is stored (`stored.py`) and as a whole answer there; `broken`: it
+    broke off, and the answer is what had come. `error` is the text of an error answer. `left_out`
+    are bodies that could not be redacted. `failures` are the errors of the attempts that failed, in
+    order: the request's receipt has their channels and models. `final` is the final state of the
+    media task that the request began, as JSON."""
 
     request: bytes
     answer: bytes = b""
@@ -25,6 +26,7 @@ class Kept(msgspec.Struct, frozen=True):
     broken: bool = False
     left_out: tuple[Body, ...] = ()
     failures: tuple[str, ...] = ()
+    final: bytes = b""
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Kept)

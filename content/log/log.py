@@ -1,10 +1,9 @@
 """Reading, searching and downloading the content log. Each is one audit event with its reason."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,10 +21,10 @@ from content.data_keys.sealing import open_sealed, place_of_entry
 from content.log.conversation import conversation_of
 from content.log.excerpts import Excerpt, excerpt_of
 from content.log.kept import Kept, unpack
-from content.log.names import Names, names_of
+from content.log.lines import json_line, line_of
+from content.log.names import names_of
 from content.log.sealed import TextsAway, take_sealed
 from content.models import Entry
-from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused, check_text
 from lib.tables.keyset import Order, boundary_of, condition, decode_cursor, encode_cursor
@@ -149,32 +148,11 @@ def _lines(
     try:
         for opened in _open_each(entries, planned):
             if opened and (not wanted or excerpt_of(_text_of(*opened), wanted)):
-                yield _line(_describe(*opened, names))
+                yield json_line(line_of(*opened, names))
     except TextsAway as away:
-        yield _line({"error": away.message})
+        yield json_line({"error": away.message})
     else:
-        yield _line({"next": following})
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
-
-
-def _describe(entry: Entry, kept: Kept, names: Names) -> dict[str, Any]:
-    return {
-        "request_id": id_text(entry.request_id),
-        "created_at": clock.rfc3339(entry.created_at),
-        "model": entry.model,
-        "dialect": entry.dialect,
-        "operation": entry.operation,
-        "status": entry.status,
-        "session": entry.session_id and id_text(entry.session_id),
-        **names.of(entry)._asdict(),
-        "stream": kept.stream,
-        "request": kept.request.decode(errors="replace"),
-        "answer": kept.answer.decode(errors="replace"),
-        "error": kept.error,
-    }
+        yield json_line({"next": following})
 
 
 def check_reason(reason: str) -> str:
@@ -269,10 +247,10 @@ def _text_of(entry: Entry, kept: Kept) -> str:
     """Return what a search looks at: the texts of a conversation, else the bodies as they are."""
     turns = conversation_of(kept, entry.dialect, entry.model)
     if turns is None:
-        return (kept.request + b"\n" + kept.answer).decode(errors="replace")
+        return b"\n".join((kept.request, kept.answer, kept.final)).decode(errors="replace")
     pieces = (piece for turn in turns for piece in turn.pieces)
     texts = [text for piece in pieces for text in (piece.name, piece.text)]
-    return "\n".join(filter(None, (*texts, kept.error)))
+    return "\n".join(filter(None, (*texts, kept.error, *kept.failures)))
 
 
 def _open(entry: Entry, sealed: bytes, data_key: AESGCM) -> Kept:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 _KINDS: Final = ("media_type", "mime_type", "mimeType")
 _BINARY: Final = frozenset(
     {"bytes", "b64_json", "partial_image_b64", "file_data", "image_base64", "audio_base64"}
@@ -22,6 +24,8 @@ _SEALS: Final = frozenset(
 # A text without any space that is longer than this, and base64, is data.
 _DATA_MIN: Final = 1024
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_OCTETS: Final = "application/octet-stream"
 _REFERENCE: Final = re.compile(r"weir/([0-9]+)/bytes/sha256/([0-9a-f]{64})/*")
 
 
@@ -40,12 +44,33 @@ class Media(NamedTuple):
             content = b64decode(self.data, altchars=b"-_" if _is_url_safe(self.data) else None)
         except (BinasciiError, ValueError):
             content = self.data.encode(errors="surrogatepass")
-        text = f"weir/{len(content)}/bytes/sha256/{sha256(content).hexdigest()}/"
-        return self.head + text + "/" * (-len(text) % 4)
+        return self.head + reference_of(len(content), sha256(content).hexdigest())
 
     def with_text(self, text: str) -> str:
         """Return the media with another text as its data."""
         return self.head + b64encode(text.encode(errors="surrogatepass")).decode()
+
+
+def reference_of(size: int, digest: str) -> str:
+    """Return what is stored in place of data of this size in bytes, with this SHA-256."""
+    text = f"weir/{size}/bytes/sha256/{digest}/"
+    return text + "/" * (-len(text) % 4)
+
+
+def is_text_type(content_type: str) -> bool:
+    """Return whether a body of this type may be text."""
+    plain = content_type.partition(";")[0].strip().lower()
+    return plain != _OCTETS and plain.partition("/")[0] in ("", "text", "application")
+
+
+def is_digest(text: str) -> bool:
+    """Return whether a text is a SHA-256."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+def describe_binary(content_type: str, size: int, digest: str) -> bytes:
+    """Return what is stored in place of a body that is no text."""
+    return msgspec.json.encode({"type": content_type, "bytes": size, "sha256": digest})
 
 
 def _is_url_safe(data: str) -> bool:

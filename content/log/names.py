@@ -26,7 +26,7 @@ class Asked(NamedTuple):
     team: str
     key: str
     key_name: str
-    user: str | None
+    person: str | None
 
 
 class Names(NamedTuple):

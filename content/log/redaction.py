@@ -16,7 +16,7 @@ import msgspec
 from content.guards.guard import Held, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
-from content.log.media import media_of, text_of_media
+from content.log.media import describe_binary, is_digest, media_of, text_of_media
 
 _CheckText = Callable[[str, bool], str]
 """Takes a text, and whether it broke off: what it ends with may then be half of a match."""
@@ -80,6 +80,10 @@ class Redaction:
         for placeholder in known:
             self._masks.reserve(placeholder)
 
+    def reserve(self, text: str) -> None:
+        """Use no placeholder again that is in this text."""
+        self._masks.reserve(text)
+
     def body(self, raw: bytes, content_type: str, cut: Sequence[str] = ()) -> bytes:
         """Return a body to store. `cut` are those of its texts that broke off. Raises
         Unredactable."""
@@ -88,9 +92,7 @@ class Redaction:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            return msgspec.json.encode(
-                {"type": content_type, "bytes": len(raw), "sha256": sha256(raw).hexdigest()}
-            )
+            return describe_binary(content_type, len(raw), sha256(raw).hexdigest())
         try:
             value = _read_json(text)
         except ValueError:
@@ -161,7 +163,7 @@ class _Walk:
         return name if name in _API_WORDS else self._text(name)
 
     def _string(self, name: str, text: str, around: Mapping[str, Any]) -> str:
-        if name in _NAMING and text in _API_WORDS:
+        if (name in _NAMING and text in _API_WORDS) or (name == "sha256" and is_digest(text)):
             return text
         media = media_of(name, text, around)
         if media is None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
 from accounts.audit.audit import REASON_MAX
-from content.log.lines import json_line, line_of
+from content.log.lines import json_line
 from content.log.session_log import BYTES_MAX, ENTRIES_MAX, read_session_log
 from lib.api.openapi import Input, Schema
 from lib.ids import parse_id
@@ -37,12 +37,26 @@ class KeptRequestOut(Schema):
     dialect: str
     operation: str
     status: int
+    team: str = Field(description="Slug; empty if it was deleted.")
+    key: str = Field(description="ID of the key.")
+    key_name: str
+    person: str | None = Field(description="Email address; null if the key has no person.")
     stream: bool
+    broken: bool = Field(description="Whether the stream broke off.")
+    left_out: list[Literal["request", "answer"]] = Field(
+        description="The bodies that are not kept, because they could not be masked."
+    )
     request: str = Field(description="The body of the request, as the client sent it.")
     answer: str = Field(
         description="The body of the answer, as the client received it; empty for an error."
     )
     error: str = Field(description="The message of an error, or empty.")
+    failures: list[str] = Field(
+        description="The errors of the attempts that failed before, in their order."
+    )
+    final: str = Field(
+        description="The final state of the media task that the request began, as JSON; or empty."
+    )
 
 
 class KeptSessionOut(Schema):
@@ -70,10 +84,10 @@ def read_kept_session(actor: Actor, id: str, query: Query[ReadingQuery]) -> Any:
         raise Http404
     read = read_session_log(actor, session_id, query.reason)
     if query.format == "jsonl":
-        lines = "".join(json_line(entry, kept) for entry, kept in read.entries)
+        lines = b"".join(map(json_line, read.lines()))
         return HttpResponse(lines, content_type="application/x-ndjson")
     return {
-        "requests": [line_of(entry, kept) for entry, kept in read.entries],
+        "requests": read.lines(),
         "older": read.older,
         "unreadable": read.unreadable,
     }

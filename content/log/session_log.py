@@ -1,6 +1,6 @@
 """Reading what is kept of a session: the newest requests, one audit event for all of them."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,7 +12,9 @@ from accounts.access.actors import Actor, organisation_of
 from accounts.audit import audit
 from content.access import visible_entries
 from content.log.kept import Kept
+from content.log.lines import line_of
 from content.log.log import check_reason, try_open
+from content.log.names import names_of
 from content.log.sealed import take_sealed
 from content.models import Entry
 from lib.ids import id_text
@@ -30,6 +32,11 @@ class SessionLog(NamedTuple):
     entries: list[tuple[Entry, Kept]]
     older: bool
     unreadable: int
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the requests as the values of JSON Lines."""
+        names = names_of(entry for entry, _ in self.entries)
+        return [line_of(entry, kept, names) for entry, kept in self.entries]
 
 
 def session_entries(actor: Actor, session_id: UUID) -> QuerySet[Entry]:

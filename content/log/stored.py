@@ -8,19 +8,18 @@ import msgspec
 
 from content.log.folding import Folded
 from content.log.kept import Body, Kept
+from content.log.media import is_text_type
 from content.log.redaction import Redaction, Unredactable
 
 _JSON: Final = "application/json"
-# A stream of another type is sound or pictures.
-_TEXTS: Final = ("text", "application")
 
 
 def to_store(kept: Kept, fold: Callable[[bytes], Folded | None], redaction: Redaction) -> Kept:
     """Return what is stored. `fold` reads the frames of a stream; None: they are no text."""
     left_out: list[Body] = []
-    answer, content_type, broken, error = kept.answer, kept.content_type, False, kept.error
-    cut: tuple[str, ...] = ()
-    if kept.stream and content_type.partition("/")[0] in _TEXTS:
+    answer, content_type, broken = kept.answer, kept.content_type, kept.broken
+    error, cut = kept.error, tuple[str, ...]()
+    if kept.stream and is_text_type(content_type):
         folded = fold(answer)
         if folded is None:
             answer = b""

@@ -69,6 +69,15 @@ def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
     return (failed or rule.keep == "everything") and drawn < rule.share_percent
 
 
+def may_keep(rules: Iterable[Rule], *, team: str, key: str, opted_out: bool) -> bool:
+    """Return whether a request to any model may be kept that does not fail."""
+    subjects = {"organisation": "", "team": team, "key": key}
+    fitting = [one for one in rules if one.scope == "model" or one.subject == subjects[one.scope]]
+    if any(one.keep == "nothing" and one.scope != "model" for one in fitting):
+        return False
+    return any(keeps(one, failed=False, opted_out=opted_out, drawn=0) for one in fitting)
+
+
 def drop_at(created_at: dt.datetime, retention_hours: int) -> dt.datetime:
     """Return when the partition of an entry is dropped: at the end of the hour in UTC, or of the
     day, in which the entry expires."""

@@ -29,6 +29,7 @@ from billing.holds import unsettled_holds
 from billing.holds.unsettled_holds import Ended
 from billing.prices.pricing import total_of
 from billing.subscriptions.included_units import NOTHING_PAID, paid_by_units
+from content.log.final_states import keep_final_state
 from dialects.chat.fold import AnswerFault
 from dialects.media.videos import TaskError, VideoStatus
 from gateway.channels.channel_tests.fetched_credentials import fetch
@@ -430,8 +431,21 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
         elif status.state == "succeeded":
             # The sweeper has released its hold, so nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
-        if _write_end(task, status):
+        ended_here = _write_end(task, status)
+        if ended_here:
             _publish_end(task, status)
+    if ended_here:
+        keep_final_state(task.organisation_id, task.request_id, _final_state(status))
+
+
+def _final_state(status: VideoStatus) -> dict[str, Any]:
+    """Return an end for the content log."""
+    state: dict[str, Any] = {"status": status.state}
+    if status.error is not None:
+        state["error"] = status.error._asdict()
+    if status.result is not None:
+        state["result"] = dict(status.result)
+    return state
 
 
 def _publish_end(task: MediaTask, status: VideoStatus) -> None:

@@ -97,10 +97,26 @@ def bodies_of(kept: Kept, prefix: str) -> Iterable[dict[str, Any]]:
     for id, title, body in (
         ("request", gettext("Request"), kept.request),
         ("answer", gettext("Answer"), kept.answer),
+        ("final", gettext("How its task ended"), kept.final),
     ):
         if body:
             text = shortened(body.decode(errors="replace"))
             yield {"id": f"{prefix}-{id}", "title": title, **text}
+
+
+def remarks_of(kept: Kept) -> list[str]:
+    """Return what a reader should know of how an answer came about, and of what is not here."""
+    remarks = [
+        gettext("Attempt %(n)s failed: %(error)s") % {"n": number, "error": error}
+        for number, error in enumerate(kept.failures, 1)
+    ]
+    if kept.broken:
+        remarks.append(gettext("The answer broke off. This is what had arrived."))
+    if "request" in kept.left_out:
+        remarks.append(gettext("The request was not kept, because it could not be masked."))
+    if "answer" in kept.left_out:
+        remarks.append(gettext("The answer was not kept, because it could not be masked."))
+    return remarks
 
 
 def instructions_of(items: Sequence[Item]) -> list[dict[str, Any]]:

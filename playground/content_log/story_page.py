@@ -14,7 +14,7 @@ from content.log.conversation import Exchange, exchange_of
 from content.log.session_log import BYTES_MAX, ENTRIES_MAX, SessionLog
 from content.log.story import Step, fold_story
 from lib.ids import id_text
-from playground.content_log.articles import Articles, bodies_of, instructions_of
+from playground.content_log.articles import Articles, bodies_of, instructions_of, remarks_of
 from usage.log.log_views import status_badge
 from usage.sessions.sessions import Turn, read_turns
 
@@ -34,6 +34,7 @@ def story_context(actor: Actor, session_id: UUID, read: SessionLog) -> dict[str,
             "model": entry.model,
             "badge": status_badge(entry.status, None),
             "error": kept.error,
+            "remarks": remarks_of(kept),
             "turn": turn,
             "url": url,
         }

@@ -19,15 +19,16 @@ from accounts.guards.guards import organisation_page
 from content.access import access_entry
 from content.log.conversation import exchange_of
 from content.log.kept import Kept
-from content.log.lines import json_line
+from content.log.lines import json_line, line_of
 from content.log.log import read_entry
+from content.log.names import names_of
 from content.log.session_log import read_session_log, session_entries
 from content.log.story import fold_story
 from content.models import Entry
 from lib.htmx import redirect_to
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
-from playground.content_log.articles import Articles, bodies_of, instructions_of
+from playground.content_log.articles import Articles, bodies_of, instructions_of, remarks_of
 from playground.content_log.curl import curl_command
 from playground.content_log.opening import last_question, open_in_playground
 from playground.content_log.story_page import story_context
@@ -55,7 +56,8 @@ def request_conversation(request: HttpRequest, actor: Actor, rid: str) -> HttpRe
             refused.add_to(form)
         else:
             if request.POST.get("file") == "lines":
-                return _file(f"content-{rid}.jsonl", _JSON_LINES, json_line(entry, kept).encode())
+                line = json_line(line_of(entry, kept, names_of([entry])))
+                return _file(f"content-{rid}.jsonl", _JSON_LINES, line)
             if request.POST.get("file") == "body":
                 return _file(_body_name(rid), "application/octet-stream", kept.request)
             context = {"reason": reason, **_texts(actor, entry, kept)}
@@ -103,8 +105,8 @@ def session_conversation(request: HttpRequest, actor: Actor, id: str) -> HttpRes
             refused.add_to(form)
         else:
             if "file" in request.POST:
-                lines = "".join(json_line(entry, kept) for entry, kept in read.entries)
-                return _file(f"session-{id}.jsonl", _JSON_LINES, lines.encode())
+                lines = b"".join(map(json_line, read.lines()))
+                return _file(f"session-{id}.jsonl", _JSON_LINES, lines)
             context |= {"reason": reason, **story_context(actor, session_id, read)}
     template = "playground/content_log/session.html"
     return _private(render(request, template, context, status=422 if form.errors else 200))
@@ -166,17 +168,18 @@ def _texts(actor: Actor, entry: Entry, kept: Kept) -> dict[str, Any]:
         "command": _attribute(command.text) if command else "",
         "command_file": command.file if command else "",
     }
+    facts = {"error": kept.error, "remarks": remarks_of(kept)}
     exchange = exchange_of(kept, entry.dialect, entry.model)
     if exchange is None:
-        return same | {"texts": {"bodies": list(bodies_of(kept, "kept")), "error": kept.error}}
+        return same | {"texts": facts | {"bodies": list(bodies_of(kept, "kept"))}}
     articles, (step,) = Articles(), fold_story([exchange])
     return same | {
         "may_open": scope_of(actor, "playground.use") is not None,
-        "texts": {
+        "texts": facts
+        | {
             "instructions": instructions_of(step.instructions),
             "articles": articles.of(step.asked),
             "answers": [articles.of(answer) for answer in step.answered],
-            "error": kept.error,
         },
     }
 

@@ -1,19 +1,25 @@
 """Keeps what is asked and answered while it passes, if a rule of the content log may keep it."""
 
-from collections.abc import Awaitable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Sequence
+from hashlib import sha256
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from content.log.kept import Kept
-from content.rules.rules import Rule, keeps, rule_for
+from content.log.media import describe_binary, is_text_type, reference_of
+from content.rules.rules import Rule, keeps, may_keep, rule_for
+from dialects.codec import EVENT_STREAM, JSON
+from dialects.endpoints.codecs import MEDIA_CODECS
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
 from relay.content_log.content_log import ContentLog, NewEntry
 from relay.context.context import RequestContext
-from relay.downstream.downstream import ErrorAnswer, Head
+from relay.credentials.keys import Principal
+from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.requests.outcome import Outcome
+from relay.requests.uploads import Form, UploadedFile
 
 HEADER: Final = "x-weir-content-log"
 BYTES_MAX: Final = 8 * 1024 * 1024
@@ -38,12 +44,22 @@ class _Store(msgspec.Struct):
 _store = msgspec.json.Decoder(_Store)
 
 
+def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header of a WebSocket that says whether requests on it may be kept, nothing if no
+    rule says so. `stores` is False if a header asks that they are left out."""
+    if not principal.log_rules:
+        return ()
+    team, key = str(principal.team_id), str(principal.key_id)
+    kept = may_keep(principal.log_rules, team=team, key=key, opted_out=not stores)
+    return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
+
+
 class RecordedAnswer:
-    """Passes an answer to its client, and keeps a copy for `end`."""
+    """Receives the answer of a request, passes it to its client, and keeps a copy for `end`."""
 
     def __init__(
         self,
-        client: Replayer,
+        client: Sink,
         context: RequestContext,
         log: ContentLog,
         raw: bytes,
@@ -52,23 +68,30 @@ class RecordedAnswer:
         stores: bool,
     ) -> None:
         """`stores` is False if a header asks that the request is left out."""
+        context.downstream.sink = self
         self._run = run
         self._client = client
         self._context = context
         self._log = log
-        self._raw = raw
+        # One that is too large is not kept, so its memory is not either.
+        self._raw = raw if len(raw) <= BYTES_MAX else b""
         self._opted_out = not stores or not _may_store(raw)
         self._drawn = context.request_id.int % 100
         self._pieces: list[bytes] = []
         self._size = len(raw)
         self._content_type = ""
-        self._stream = False
+        self._is_media = context.invocation.operation in MEDIA_CODECS
+        # An answer that is no text is counted and not kept.
+        self._is_text = True
+        self._digest, self._digested = sha256(), 0
+        self._stream = self._broken = False
         self._error = ""
         # The answer of an earlier request was sent again.
         self._replayed = False
 
-    def end(self, outcome: Outcome) -> None:
-        """Hand over what was kept, after the request was settled."""
+    async def end(self, outcome: Outcome, form: Form | None = None) -> None:
+        """Hand over what was kept, after the request was settled. The files of its form are
+        described, not kept."""
         rule = self._rule()
         if rule is None or self._replayed or not self._keeps(rule, failed=outcome.status >= 400):
             return
@@ -76,9 +99,16 @@ class RecordedAnswer:
             self._log.count_dropped(1)
             return
         context, principal = self._context, self._context.principal
+        raw, answer, kind = self._raw, b"".join(self._pieces), self._content_type
+        if form is not None and self._is_media:
+            raw = _with_files(raw, form.files, await form.digests())
+        if not self._is_text:
+            digest = self._digest.hexdigest()
+            answer, kind = describe_binary(kind, self._digested, digest), JSON
         kept = Kept(
-            self._raw, b"".join(self._pieces), self._content_type, self._stream, self._error,
-            failures=self._run.failures,
+            raw, answer, kind, self._stream,
+            self._error or (outcome.message if self._broken else ""),
+            broken=self._broken, failures=self._run.failures,
         )  # fmt: skip
         self._log.add(
             NewEntry(
@@ -110,49 +140,84 @@ class RecordedAnswer:
     def _keeps(self, rule: Rule, *, failed: bool) -> bool:
         return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)
 
-    def _announced(self, head: Head) -> Head:
+    def announced(self, head: Head) -> Head:
         """Return the head with a header that says whether the content is kept."""
         rule = self._rule()
         kept = rule is not None and not self._replayed and self._keeps(rule, failed=False)
         notice = (HEADER, "kept" if kept else "not-kept")
         return msgspec.structs.replace(head, notices=(*head.notices, notice))
 
+    def _begin(self, content_type: str) -> None:
+        self._content_type, self._is_text = content_type, is_text_type(content_type)
+
     def _keep(self, raw: bytes) -> None:
+        if not self._is_text:
+            self._digest.update(raw)
+            self._digested += len(raw)
+            return
         self._size += len(raw)
         if self._size <= BYTES_MAX:
             self._pieces.append(raw)
         else:
             self._pieces.clear()
 
-    # ---- Replayer
-
-    def replay(self, request_id: RequestId) -> None:
-        self._replayed = True
-        self._client.replay(request_id)
+    # ---- Sink
 
     async def refuse(self, error: ErrorAnswer) -> None:
         self._error = error.message
         await self._client.refuse(error)
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        self._content_type = head.content_type
+        self._begin(head.content_type)
         self._keep(raw)
-        await self._client.answer(self._announced(head), raw)
+        await self._client.answer(self.announced(head), raw)
 
     async def begin(self, head: Head) -> None:
-        self._content_type, self._stream = head.content_type, True
-        await self._client.begin(self._announced(head))
+        self._begin(head.content_type)
+        # Sound and pictures arrive in pieces whether or not they were asked for as a stream.
+        self._stream = not self._is_media or head.content_type.startswith(EVENT_STREAM)
+        await self._client.begin(self.announced(head))
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         self._keep(raw)
         await self._client.write(raw, last=last)
 
     async def cut(self) -> None:
+        self._broken = True
+        if self._is_media and not self._stream:
+            # Half of a picture.
+            self._pieces.clear()
         await self._client.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         self._keep(raw)
         return self._client.write_now(raw)
+
+
+class RepeatableAnswer(RecordedAnswer):
+    """The answer of a request that may have an Idempotency-Key."""
+
+    _client: Replayer
+
+    def replay(self, request_id: RequestId) -> None:
+        """Announce that the answer which follows is that of an earlier request, which is not kept
+        again."""
+        self._replayed = True
+        self._client.replay(request_id)
+
+
+def _with_files(raw: bytes, files: Sequence[UploadedFile], digests: Sequence[bytes]) -> bytes:
+    """Return the members of a form with its files by reference."""
+    members: dict[str, Any] = msgspec.json.decode(raw)
+    for file, digest in zip(files, digests, strict=True):
+        reference = reference_of(file.size, digest.hex())
+        described = {
+            "filename": file.filename,
+            "file_data": f"data:{file.media_type};base64,{reference}",
+        }
+        others = members.get(file.name, [])
+        members[file.name] = [*(others if isinstance(others, list) else [others]), described]
+    return msgspec.json.encode(members)
 
 
 def _may_store(raw: bytes) -> bool:

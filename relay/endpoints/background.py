@@ -27,6 +27,7 @@ from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, 
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
+from relay.content_log.recorded_answer import RecordedAnswer
 from relay.context.context import RequestContext, context_of_task
 from relay.context.records import record_refusal
 from relay.credentials.keys import Principal
@@ -36,6 +37,7 @@ from relay.errors import DatabaseFailed
 from relay.front.request import Request, watch_client
 from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.requests.headers import RequestHeaders
 from relay.states.background_forms import BACKGROUND_KINDS, BackgroundKind
 from relay.states.state_store import StateStore
 from relay.states.stored_response import forget_response
@@ -70,23 +72,24 @@ def background_body(raw: bytes) -> Body | None:
 
 
 async def answer_in_background(
-    request: Request, context: RequestContext, body: Body, idempotency_key: str | None
+    request: Request, context: RequestContext, body: Body, headers: RequestHeaders
 ) -> None:
     """Answer a request that asks to run in the background. Raises RequestFault, DatabaseFailed."""
-    if idempotency_key is None:
+    stores = headers.stores
+    if headers.idempotency_key is None:
         client = _Client()
         with _watching(request, client.leave):
             follower = _Follower(request.sink, lambda: not client.gone, client.leave)
-            await _start(request, context, body, follower)
+            await _start(request, context, body, follower, stores=stores)
         return
     store, sink = request.life.idempotent_requests, request.sink
-    idempotent = IdempotentRequest(store, context, sink, idempotency_key, body.raw)
+    idempotent = IdempotentRequest(store, context, sink, headers.idempotency_key, body.raw)
     try:
         with _watching(request, idempotent.leave):
             if await idempotent.claim():
                 # What is stored for a repetition does not end with the client.
                 follower = _Follower(idempotent, lambda: True, idempotent.leave)
-                await _start(request, context, body, follower)
+                await _start(request, context, body, follower, stores=stores)
     finally:
         await idempotent.close()
 
@@ -139,9 +142,10 @@ def _watching(request: Request, leave: Callable[[], None]) -> Iterator[None]:
 
 
 async def _start(
-    request: Request, context: RequestContext, body: Body, follower: _Follower
+    request: Request, context: RequestContext, body: Body, follower: _Follower, *, stores: bool
 ) -> None:
-    """Start the run, and answer the client as soon as it is admitted. Raises DatabaseFailed."""
+    """Start the run, and answer the client as soon as it is admitted. `stores` is False if the
+    content log leaves it out. Raises DatabaseFailed."""
     client = follower.sink
     fault = _refusal(request, body)
     if fault is not None:
@@ -157,7 +161,7 @@ async def _start(
     answer = BackgroundAnswer(life.parts.states, principal, id, context.request_id)
     await answer.begin(queued, events.begin())
     sink = BackgroundSink(answer, events)
-    life.background.start(_run(request, context, body, id, answer, sink))
+    life.background.start(_run(request, context, body, id, answer, sink, stores=stores))
     try:
         # The run goes on if the client leaves.
         head = await asyncio.shield(sink.admitted)
@@ -215,6 +219,8 @@ async def _run(
     id: str,
     answer: BackgroundAnswer,
     sink: BackgroundSink,
+    *,
+    stores: bool,
 ) -> None:
     """Answer the request into its stored response. Whatever happens, the response ends."""
     life, principal = request.life, outer.principal
@@ -237,17 +243,23 @@ async def _run(
     def admit(context: RequestContext, admitted: AdmittedAttempt, probe: HealthProbe) -> Attempt:
         continuation = admitted.continuation
         items = () if continuation is None else continuation.input_items()
-        sink.admit(admitted.head(context, None), items)
+        head = admitted.head(context, None)
+        sink.admit(head if recorded is None else recorded.announced(head), items)
         return Attempt(context, admitted, probe)
 
     run, error = Run(context, admit), INTERNAL
     sink.stop = run.leave
+    recorded: RecordedAnswer | None = None
+    if principal.log_rules:
+        recorded = RecordedAnswer(sink, context, life.content_log, body.raw, run, stores=stores)
     life.open_requests.enter()
     life.load.count(principal)
     life.running.enter(run, principal)
     life.background.enter(answer, run.leave)
     try:
-        await run.answer(background.request_body(body))
+        outcome = await run.answer(background.request_body(body))
+        if recorded is not None:
+            await recorded.end(outcome)
     except asyncio.CancelledError:
         error = STOPPING
         raise

@@ -12,7 +12,7 @@ from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.cached_run import CachedRun
 from relay.attempts.run import Run
-from relay.content_log.recorded_answer import RecordedAnswer
+from relay.content_log.recorded_answer import RepeatableAnswer
 from relay.context.context import RequestContext
 from relay.context.records import record_refusal
 from relay.downstream.error_answers import answer_to
@@ -26,7 +26,7 @@ from relay.operations.sourced_operation import SourcedOperation, about_its_sourc
 from relay.operations.video_operations import Remix
 from relay.requests.body import TooLarge
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
-from relay.requests.headers import RequestHeaders, read_headers
+from relay.requests.headers import read_headers
 from relay.requests.invocation import Invocation
 from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
@@ -67,7 +67,7 @@ async def generate(
             await answer_estimate(request, context, raw)
             return
         if invocation.operation in BACKGROUND_KINDS and (body := background_body(raw)) is not None:
-            await answer_in_background(request, context, body, headers.idempotency_key)
+            await answer_in_background(request, context, body, headers)
             return
         rule, cached = request.principal.cache, None
         run: Run | Prompts
@@ -78,10 +78,11 @@ async def generate(
         else:
             path, stores = request.scope["path"], headers.stores
             run = cached = CachedRun(context, rule, path, raw, stores=stores)
-        recorded: RecordedAnswer | None = None
+        recorded: RepeatableAnswer | None = None
         outcome: Outcome | None
         if request.principal.log_rules:
-            recorded = _recorded(request, context, run, headers, raw)
+            log, stores = request.life.content_log, headers.stores
+            recorded = RepeatableAnswer(request.sink, context, log, raw, run, stores=stores)
         if (key := headers.idempotency_key) is None:
             with Registration(request, run, run.leave):
                 outcome = await run.answer(raw)
@@ -91,7 +92,7 @@ async def generate(
             idempotent = IdempotentRequest(store, context, sink, key, raw, files)
             outcome = await _answer_once(request, context, run, raw, idempotent)
         if recorded is not None and outcome is not None:
-            recorded.end(outcome)
+            await recorded.end(outcome, form)
         if cached is not None and outcome is not None:
             await cached.store(outcome)
     finally:
@@ -175,20 +176,6 @@ def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invo
         return invocation, object_of(form.texts, pictures)
     raw = operation.members_of(form)
     return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
-
-
-def _recorded(
-    request: Request,
-    context: RequestContext,
-    run: Run | Prompts,
-    headers: RequestHeaders,
-    raw: bytes,
-) -> RecordedAnswer:
-    """Return what keeps the request for the content log, and receives its answer."""
-    log, stores = request.life.content_log, headers.stores
-    recorded = RecordedAnswer(request.sink, context, log, raw, run, stores=stores)
-    context.downstream.sink = recorded
-    return recorded
 
 
 async def _answer_once(

@@ -41,6 +41,7 @@ from relay.realtime.output_limit import OutputLimit
 from relay.realtime.response import MeteredResponse, RunningResponses
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketConnection
+from relay.realtime.talk_events import record_received, record_sent
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
@@ -69,6 +70,8 @@ class RealtimeConnection(SocketConnection):
     ) -> None:
         super().__init__(context, admitted, probe, socket, sink, stopping)
         self._first = first
+        # What is said, for the content log; None if nothing is kept.
+        self._talk = sink.talk
         self._conversation = Conversation()
         self._connection_holds = ConnectionHolds(
             context, admitted, probe.key, newest, _operation_of(context).with_unit
@@ -103,6 +106,8 @@ class RealtimeConnection(SocketConnection):
             raise RealtimeOver(answer_to(fault)) from None
         await self._socket.send(raw)
         self._conversation.note_sent(event, len(raw))
+        if self._talk is not None:
+            record_sent(self._talk, event, raw)
 
     # ---- from the client
 
@@ -125,6 +130,8 @@ class RealtimeConnection(SocketConnection):
             return
         await self._send(raw)
         self._note_sent(event, len(raw))
+        if self._talk is not None:
+            record_sent(self._talk, event, raw)
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
         """Return the event to forward. Raises RequestFault if the event is refused, RealtimeOver if
@@ -182,6 +189,8 @@ class RealtimeConnection(SocketConnection):
         ValueError for an unreadable one.
         """
         kind = event.type
+        if self._talk is not None:
+            record_received(self._talk, event, raw)
         if kind == "response.created":
             await self._begin(realtime.read_response(event).id)
         elif kind == "response.done":
@@ -208,6 +217,8 @@ class RealtimeConnection(SocketConnection):
         self._running.begin(id, response)
         talk = self._conversation
         response.begin(id, input_meters=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
+        if self._talk is not None:
+            self._talk.begin(id, response.request_id)
         self._probe.first_content()
 
     async def _finish(self, done: realtime.Response) -> None:
@@ -216,13 +227,18 @@ class RealtimeConnection(SocketConnection):
             return
         if done.id not in self._running:
             await self._begin(done.id)
-        outcome = self._running.end(done.id).finish(done)
+        response = self._running.end(done.id)
+        outcome = response.finish(done)
+        if self._talk is not None:
+            self._talk.end(done.id, response.model, outcome)
         self._probe.good()
         if outcome.basis in ("measured", "drained"):
             self._conversation.end(outcome.meters)
 
     def _note_settings(self, event: ServerEvent, raw: bytes) -> bytes:
         settings = self._conversation.note_settings(event)
+        if self._talk is not None:
+            self._talk.transcribes = settings.transcription is not None
         named = self._admitted.prepared.traits.requested_model
         return name_answer(raw, ("session", "model"), named) if named and settings.model else raw
 
@@ -269,9 +285,13 @@ class RealtimeConnection(SocketConnection):
             response.end.unheard = over.error or CLIENT_CLOSED
 
     def _settle(self, over: RealtimeOver, fault: str) -> Outcome:
-        for response in self._running.values():
-            response.break_off(over.error, fault)
+        for id, response in self._running.items():
+            outcome = response.break_off(over.error, fault)
+            if self._talk is not None:
+                self._talk.end(id, response.model, outcome, broken=True)
         self._running.clear()
+        if self._talk is not None:
+            self._talk.close()
         return self._first.break_off(over.error, fault)
 
     async def _wind_down(self) -> None:
@@ -290,7 +310,9 @@ class RealtimeConnection(SocketConnection):
                         continue
                     done = realtime.read_response(event)
                     if (response := self._running.pop(done.id, None)) is not None:
-                        response.finish(done)
+                        outcome = response.finish(done)
+                        if self._talk is not None:
+                            self._talk.end(done.id, response.model, outcome, broken=True)
 
 
 def _check_opening(error: ServerEvent) -> None:

@@ -11,6 +11,8 @@ from dialects.realtime.fixed_settings import FixedSettings
 from lib.process.asgi import Scope
 from lib.process.waiting import timeout
 from relay.attempts.run import Run
+from relay.content_log.recorded_answer import handshake_notice
+from relay.content_log.recorded_talk import RecordedTalk
 from relay.context.context import RequestContext
 from relay.credentials.client_secrets import ClientSecret
 from relay.front.lifespan import Lifespan
@@ -27,7 +29,8 @@ from relay.requests.sessions import session_of_connection
 async def open_connection(request: Request) -> None:
     """Open a connection and relay it to its end. Raises RequestFault."""
     sink = request.sink
-    options = request.options_of(read_headers(request.scope["headers"], 0))
+    headers = read_headers(request.scope["headers"], 0)
+    options = request.options_of(headers)
     if not isinstance(sink, RealtimeSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     secret = request.client_secret
@@ -39,7 +42,19 @@ async def open_connection(request: Request) -> None:
     options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     sink.listen(request.receive)
     context = request.make_context(invocation, options)
+    if request.principal.log_rules:
+        sink.notice = handshake_notice(request.principal, stores=headers.stores)
+        record_talk(request.life, context, sink, stores=headers.stores)
     await run_connection(request.life, context, sink, request.scope, fixed)
+
+
+def record_talk(
+    life: Lifespan, context: RequestContext, sink: RealtimeSink, *, stores: bool
+) -> None:
+    """Record what is said on a connection. `stores` is False if a header asks to leave it out."""
+    sink.talk = RecordedTalk(
+        context, life.content_log, lambda: life.refresher.snapshot, stores=stores
+    )
 
 
 def options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:

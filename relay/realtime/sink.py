@@ -11,6 +11,7 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
+from relay.content_log.recorded_talk import RecordedTalk
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
@@ -58,13 +59,14 @@ class ConnectionListener(Protocol):
 
 
 class RealtimeSink(HttpSink):
-    """The sink of one connection. `listener` receives its holds and charges; `write_error` writes
-    an error as an event, with the arguments of `realtime.error_event`.
+    """The sink of one connection. `listener` receives its holds and charges, `talk` what is said on
+    it, None if nothing is kept; `notice` are more headers of the handshake. `write_error` writes an
+    error as an event, with the arguments of `realtime.error_event`.
     """
 
     __slots__ = (
-        "_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener",
-        "write_error",
+        "_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener", "notice",
+        "talk", "write_error",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +78,8 @@ class RealtimeSink(HttpSink):
         self._subprotocols = scope.get("subprotocols", ())
         self.accepted = False
         self.listener: ConnectionListener | None = None
+        self.notice: Sequence[tuple[bytes, bytes]] = ()
+        self.talk: RecordedTalk | None = None
         self._closed = False
         self.write_error: Callable[..., str] = error_event
 
@@ -90,7 +94,7 @@ class RealtimeSink(HttpSink):
     async def open(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Accept the WebSocket with these headers. Raises ClientLeft."""
         self.accepted = True
-        named = [*fields, (b"x-request-id", id_text(self.request_id).encode())]
+        named = [*fields, *self.notice, (b"x-request-id", id_text(self.request_id).encode())]
         # A page requires that one of its subprotocols is selected; its key is among them.
         chosen = _PROTOCOL if _PROTOCOL in self._subprotocols else None
         await self._put({"type": "websocket.accept", "headers": named, "subprotocol": chosen})

@@ -123,6 +123,18 @@ class Form:
         self.files.append(UploadedFile(head, folder))
         self.files[-1].write(content)
 
+    async def digests(self) -> list[bytes]:
+        """Return the SHA-256 of each file."""
+        digests = list[bytes]()
+        for file in self.files:
+            summed = sha256()
+            for piece in file.pieces():
+                summed.update(piece)
+                # Other requests are handled meanwhile.
+                await asyncio.sleep(0)
+            digests.append(summed.digest())
+        return digests
+
     async def digest(self) -> bytes:
         """Return a digest that is equal for forms with equal files."""
         summed = sha256()

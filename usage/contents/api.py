@@ -55,15 +55,15 @@ class ContentDownload(ContentFilter):
 
 
 class ContentHit(Schema):
-    request: str = Field(description="The request ID.")
+    request_id: str
+    session_id: str | None
     created_at: dt.datetime
     team: str = Field(description="Slug; empty if it was deleted.")
     key: str = Field(description="ID of the key.")
     key_name: str
-    user: str | None = Field(description="Email address; null if the key has no person.")
+    person: str | None = Field(description="Email address; null if the key has no person.")
     model: str
     status: int
-    session: str | None
     before: str = Field(description="The text before the match, cut.")
     match: str = Field(description="What matches, as it is written there.")
     after: str = Field(description="The text after the match, cut.")
@@ -89,11 +89,11 @@ def search_contents(actor: Actor, body: ContentSearch) -> ContentHits:
     names = names_of(hit.entry for hit in result.hits)
     items = [
         ContentHit(
-            request=id_text(entry.request_id),
+            request_id=id_text(entry.request_id),
+            session_id=id_text(entry.session_id) if entry.session_id else None,
             created_at=entry.created_at,
             model=entry.model,
             status=entry.status,
-            session=id_text(entry.session_id) if entry.session_id else None,
             **names.of(entry)._asdict(),
             **excerpt._asdict(),
         )

@@ -147,7 +147,7 @@ def _hits(actor: Actor, result: Search) -> list[dict[str, Any]]:
                 "model": entry.model,
                 "status": status_badge(entry.status, None),
                 "key": words.key_name(asked.key_name),
-                "user": asked.user,
+                "person": asked.person,
                 "excerpt": excerpt,
             }
         )

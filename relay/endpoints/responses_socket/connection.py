@@ -35,6 +35,7 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
+from relay.content_log.recorded_answer import RecordedAnswer, handshake_notice
 from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -132,7 +133,13 @@ class _Connection:
     def __init__(self, request: Request, sink: RealtimeSink) -> None:
         self._request = request
         self._sink = sink
-        self._options = request.options_of(read_headers(request.scope["headers"], 0))
+        headers = read_headers(request.scope["headers"], 0)
+        self._options = request.options_of(headers)
+        # Whether requests may be in the content log, and the header that says so. A rule that is
+        # added later keeps nothing of this connection.
+        self._stores = headers.stores
+        if request.principal.log_rules:
+            sink.notice = handshake_notice(request.principal, stores=headers.stores)
         self._outbox = Outbox(sink, request.life.config.write_stall_s)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
@@ -413,11 +420,18 @@ class _Connection:
             None if earlier is None else earlier.continued_by(len(event.input_items()))
         )
         turn.run = run = Run(context, partial(Attempt, post=lane.upstream.post))
+        raw = event.request_body(spliced)
+        recorded: RecordedAnswer | None = None
+        if self._sink.notice and caller.log_rules:
+            log = request.life.content_log
+            recorded = RecordedAnswer(sink, context, log, raw, run, stores=self._stores)
         request.life.running.enter(run, caller)
         try:
-            await run.answer(event.request_body(spliced))
+            outcome = await run.answer(raw)
         finally:
             request.life.running.leave(run)
+        if recorded is not None:
+            await recorded.end(outcome)
         if sink.end is None or not sink.end.continuable:
             return
         if stored:

@@ -38,6 +38,12 @@ from relay.realtime.connection_life import CONNECTION_IDLE_S
 from relay.realtime.conversation import Conversation
 from relay.realtime.gemini_live.handles import Handle, seal_handle
 from relay.realtime.gemini_live.operation import LiveOrder
+from relay.realtime.gemini_live.talk_messages import (
+    record_answered,
+    record_heard,
+    record_sent,
+    record_setup,
+)
 from relay.realtime.holds import ResponseHolds
 from relay.realtime.response import MeteredResponse
 from relay.realtime.sink import RealtimeSink
@@ -82,6 +88,8 @@ class LiveConnection(RealtimeConnection):
         self._token = order.token
         self._is_fixed = order.is_fixed
         self._opening = opening
+        if self._talk is not None:
+            record_setup(self._talk, order.setup.members)
         self._session_id = live.session_id(live.read_server_message(opening))
         self._conversation: LiveConversation = LiveConversation(order.context_tokens)
         limit = first.bound.output_tokens if first.output_cap is None else first.output_cap
@@ -125,6 +133,8 @@ class LiveConnection(RealtimeConnection):
             except TimeoutError:
                 raise upstream_failure("F13", seconds=int(self._stall_s)) from None
             self._note_message(message)
+            if self._talk is not None:
+                record_sent(self._talk, raw)
 
     async def _admit_message(self, message: ClientMessage) -> None:
         """Place the hold of the answer that a message may cause. Raises RequestFault, EventRefused,
@@ -164,8 +174,12 @@ class LiveConnection(RealtimeConnection):
     async def _take(self, raw: bytes) -> bytes:
         message = live.read_server_message(raw)
         self._goodbye = self._goodbye or message.says_goodbye
+        if self._talk is not None:
+            record_heard(self._talk, raw)
         if message.has_output:
             await self._begin_output()
+            if self._talk is not None:
+                record_answered(self._talk, _TURN, raw)
         if (response := self._running.get(_TURN)) is not None:
             has_content = self._answer(response).note_message(message)
             if not response.note_output(has_content=has_content):
@@ -201,6 +215,9 @@ class LiveConnection(RealtimeConnection):
         talk = self._conversation
         response.begin(_TURN, input_meters=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
         response.end.upstream_request_id = self._session_id
+        if self._talk is not None:
+            self._talk.put_sound()
+            self._talk.begin(_TURN, response.request_id)
         self._interrupted = self._settled_without_usage = False
         self._probe.first_content()
 
@@ -227,7 +244,10 @@ class LiveConnection(RealtimeConnection):
             self._usage_due = None
         status = "cancelled" if self._interrupted else "completed"
         done = Response(id=_TURN, status=status, usage=msgspec.Raw(usage))
-        outcome = self._running.end(_TURN).finish(done)
+        response = self._running.end(_TURN)
+        outcome = response.finish(done)
+        if self._talk is not None:
+            self._talk.end(_TURN, response.model, outcome)
         self._probe.good()
         if outcome.basis in ("measured", "drained"):
             self._conversation.end(outcome.meters)

@@ -11,6 +11,7 @@ from dialects.errors.errors import RequestFault
 from dialects.realtime.fixed_setup import FixedSetup
 from dialects.realtime.gemini_live import read_setup
 from relay.attempts.run import Run
+from relay.content_log.recorded_answer import handshake_notice
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.downstream.error_answers import STOPPING
 from relay.front.request import Request
@@ -18,7 +19,7 @@ from relay.realtime.gemini_live.attempt import LiveAttempt
 from relay.realtime.gemini_live.handles import open_handle
 from relay.realtime.gemini_live.operation import Live, LiveOrder
 from relay.realtime.gemini_live.sink import LiveSink
-from relay.realtime.open_connection import first_message, options_within
+from relay.realtime.open_connection import first_message, options_within, record_talk
 from relay.realtime.sink import STOPPING_EXTENSION
 from relay.requests.headers import read_headers
 from relay.requests.sessions import session_of_connection
@@ -27,12 +28,15 @@ from relay.requests.sessions import session_of_connection
 async def open_live_connection(request: Request) -> None:
     """Open a connection and run it to its end. Raises RequestFault, ClientGone, DatabaseAway."""
     sink, life = request.sink, request.life
-    options = request.options_of(read_headers(request.scope["headers"], 0))
+    headers = read_headers(request.scope["headers"], 0)
+    options = request.options_of(headers)
     if not isinstance(sink, LiveSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     sink.listen(request.receive)
     stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
+    if request.principal.log_rules:
+        sink.notice = handshake_notice(request.principal, stores=headers.stores)
     await sink.open()
     raw = await first_message(request, sink, stopping, "the setup")
     if raw is None:
@@ -52,6 +56,8 @@ async def open_live_connection(request: Request) -> None:
         unary=Live(order.bound(request.snapshot, model), order),
     )
     context = request.make_context(invocation, options)
+    if sink.notice and request.principal.log_rules:
+        record_talk(life, context, sink, stores=headers.stores)
     run = Run(context, partial(LiveAttempt, sink, lambda: life.refresher.snapshot, stopping, order))
     ends_at = None if order.token is None else order.token.ends_at
     life.running.enter(run, context.principal, ends_at)

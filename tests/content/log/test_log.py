@@ -221,7 +221,7 @@ def test_download_is_recorded_before_its_first_line(people: Cast) -> None:
     ]
     assert end == {"next": None}
     line = lines[0]
-    assert (line["team"], line["key_name"], line["user"]) == ("core", "ci 0", None)
+    assert (line["team"], line["key_name"], line["person"]) == ("core", "ci 0", None)
     assert json.loads(line["request"])["messages"][0]["content"] == "two"
     assert (line["answer"], line["error"]) == ("", "No channel answered.")
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from content.rules.rules import Kept, Rule, Scope, drop_at, keeps, rule_for
+from content.rules.rules import Kept, Rule, Scope, drop_at, keeps, may_keep, rule_for
 
 
 def _rule(scope: Scope, subject: str = "", keep: Kept = "everything", hours: int = 24) -> Rule:
@@ -78,3 +78,21 @@ def test_dropped_after_the_retention_and_within_a_day(
     began = dt.datetime.fromisoformat(created)
     assert drop_at(began, hours) == dt.datetime.fromisoformat(dropped)
     assert drop_at(began, hours) >= began + dt.timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("rules", "opted_out", "kept"),
+    [
+        ([], False, False),
+        ([_rule("organisation")], False, True),
+        ([_rule("organisation")], True, False),
+        ([_rule("organisation", keep="errors")], False, False),
+        ([_rule("organisation"), _rule("key", "k", "nothing")], False, False),
+        ([_rule("organisation"), _rule("key", "another", "nothing")], False, True),
+        ([_rule("organisation"), _rule("model", "gpt-5", "nothing")], False, True),
+        ([_rule("organisation", keep="errors"), _rule("model", "gpt-5")], False, True),
+        ([_rule("team", "another")], False, False),
+    ],
+)
+def test_requests_to_some_model_may_be_kept(rules: list[Rule], opted_out: bool, kept: bool) -> None:
+    assert may_keep(rules, team="t", key="k", opted_out=opted_out) is kept

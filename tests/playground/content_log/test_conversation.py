@@ -14,7 +14,7 @@ from content.log.kept import Kept
 from content.models import DataKey
 from lib import clock
 from lib.ids import id_text
-from tests.content.log.entries import keep
+from tests.content.log.entries import ANSWER, keep
 from tests.support.cast import Cast, make_key, signed_in
 from tests.usage.rows import credit, happen
 from usage.models import UsageRecord
@@ -61,6 +61,18 @@ def test_reader_gives_a_reason_and_sees_the_conversation(people: Cast) -> None:
     assert event.object_id == id_text(record.request_id)
     log = signed_in(people.alice).get("/o/acme/audit").content.decode()
     assert "read the texts of request" in log
+
+
+def test_reader_learns_of_failed_attempts_and_of_what_is_missing(people: Cast) -> None:
+    reader(people)
+    record = asked(people)
+    keep(record, Kept(b"", json.dumps(ANSWER).encode(), broken=True, left_out=("request",),
+                      failures=("No <key> fits.",)))  # fmt: skip
+    answer = signed_in(people.bob).post(f"{page_of(record)}/conversation", {"reason": "why"})
+    body = answer.content.decode()
+    assert "Attempt 1 failed: No &lt;key&gt; fits." in body
+    assert "The answer broke off. This is what had arrived." in body
+    assert "The request was not kept, because it could not be masked." in body
 
 
 def test_link_to_a_conversation_asks_who_may_read_it_for_a_reason(people: Cast) -> None:

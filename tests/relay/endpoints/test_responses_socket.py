@@ -4,8 +4,9 @@ what the provider heard, and what the books say."""
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -86,11 +87,17 @@ class Client:
 
 
 @contextmanager
-def connected(hub: Hub, key: str, path: str = "/v1/responses", **options: Any) -> Iterator[Client]:
+def connected(
+    hub: Hub,
+    key: str,
+    path: str = "/v1/responses",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
+) -> Iterator[Client]:
     url = hub.url.replace("http", "ws") + path
-    headers = {"Authorization": f"Bearer {key}"}
+    sent = {"Authorization": f"Bearer {key}", **headers}
     with connect(
-        url, additional_headers=headers, max_size=None, compression=None, **options
+        url, additional_headers=sent, max_size=None, compression=None, **options
     ) as socket:
         yield Client(socket)
 

@@ -46,10 +46,10 @@ def test_search_returns_hits_and_how_far_it_looked(
     assert second == {
         "items": [
             {
-                "request": id_text(old.request_id),
+                "request_id": id_text(old.request_id), "session_id": None,
                 "created_at": clock.rfc3339(old.created_at),
                 "team": "core", "key": id_text(key.id), "key_name": "ci",
-                "user": people.alice.email, "model": "gpt-5", "status": 200, "session": None,
+                "person": people.alice.email, "model": "gpt-5", "status": 200,
                 "before": "a ", "match": "needle", "after": " here",
             }
         ],

@@ -203,7 +203,7 @@ def test_reader_downloads_what_the_filters_select(people: Cast) -> None:
     asked(key, "needle", status=500)
     asked(key, "hay")
     line, end = lines_of(downloaded(browser, query="status=error"))
-    assert (line["user"], line["key"], line["status"]) == (
+    assert (line["person"], line["key"], line["status"]) == (
         people.alice.email, id_text(key.id), 500,
     )  # fmt: skip
     assert end == {"next": None}

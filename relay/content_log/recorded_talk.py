@@ -1,0 +1,262 @@
+"""Keeps what is said on a realtime connection: an entry for each response, as Responses has it.
+
+    what the client says     messages and results of tools, its sound counted, and its transcript
+    the provider's answer    words, transcripts and calls of tools, its sound counted
+    the response is settled  what is new since the response before, and the answer, are an entry
+
+The transcript of a sound may come after the response to it. The entry waits for it until the next
+response ends.
+"""
+
+import binascii
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from content.log.kept import Kept
+from content.log.media import reference_of
+from content.rules.rules import keeps, rule_for
+from dialects.chat.turns import derive_id
+from lib.id_types import RequestId
+from lib.ids import id_text
+from relay.catalogue.snapshot import Snapshot
+from relay.content_log.content_log import ContentLog, NewEntry
+from relay.content_log.recorded_answer import BYTES_MAX
+from relay.context.context import RequestContext
+from relay.requests.outcome import Outcome
+
+Item = dict[str, Any]
+"""An item of a conversation in the form of Responses."""
+
+_JSON: Final = "application/json"
+_DIALECT: Final = "responses"
+_OPERATION: Final = "realtime"
+_UNWRITTEN_MAX: Final = 64
+
+
+class Sound:
+    """A sound, of which only the size and the digest are known."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest = sha256()
+
+    def add(self, data: bytes | str) -> None:
+        """Count base64 of more sound; what is none is not counted."""
+        try:
+            sound = binascii.a2b_base64(data)
+        except (binascii.Error, ValueError):
+            return
+        self.size += len(sound)
+        self._digest.update(sound)
+
+    @property
+    def reference(self) -> str:
+        return reference_of(self.size, self._digest.hexdigest())
+
+    def part(self) -> Item:
+        """Return the part of a message of the client."""
+        audio = {"data": self.reference, "format": "pcm16"}
+        return {"type": "input_audio", "input_audio": audio}
+
+
+class _Answer:
+    """A response from its beginning on, and what it answers."""
+
+    def __init__(self, id: str, request: Item, asked: list[Item]) -> None:
+        self.id = id
+        self.request = request
+        self.asked = asked
+        # The words of each item, and the items that are complete.
+        self.words: dict[str, list[str]] = {}
+        self.items: list[Item] = []
+        self.sound = Sound()
+        self.size = 0
+
+    def output(self) -> list[Item]:
+        items = [*self.items, *(message("assistant", "".join(one)) for one in self.words.values())]
+        if self.sound.size:
+            part = {"type": "output_audio", "data": self.sound.reference, "format": "pcm16"}
+            items.append({"type": "message", "role": "assistant", "content": [part]})
+        return items
+
+
+class RecordedTalk:
+    """What is said on one connection, by keys of its responses. `transcribes` says whether the
+    provider sends transcripts of what it hears."""
+
+    def __init__(
+        self,
+        context: RequestContext,
+        log: ContentLog,
+        newest: Callable[[], Snapshot],
+        *,
+        stores: bool,
+    ) -> None:
+        """`stores` is False if a header asks that the connection is left out."""
+        self._context = context
+        self._log = log
+        self._newest = newest
+        self._stores = stores
+        self.instructions = ""
+        self.transcribes = False
+        # What no response has answered yet, its size, and the sound and transcript of what comes
+        # next.
+        self._asked: list[Item] = []
+        self._size = 0
+        self._sound, self._written = Sound(), ""
+        # The contents of sounds that have no transcript yet, by their id.
+        self._unwritten: dict[str, list[Item]] = {}
+        self._answers: dict[str, _Answer] = {}
+        self._last_id = ""
+        # An entry that waits for a transcript.
+        self._waiting: Callable[[], None] | None = None
+
+    # ---- the client
+
+    def ask(self, item: Item) -> None:
+        """Record an item of the client."""
+        self._size += len(msgspec.json.encode(item))
+        if self._size <= BYTES_MAX:
+            self._asked.append(item)
+
+    def hear(self, data: bytes | str) -> None:
+        """Count sound of the client, base64."""
+        self._sound.add(data)
+
+    def forget_sound(self) -> None:
+        """Drop the sound that the client takes back."""
+        self._sound = Sound()
+
+    def put_sound(self, id: str = "") -> None:
+        """Record that the sound since the last one is a message, with the transcript of it."""
+        content = [self._sound.part()] if self._sound.size else []
+        if self._written:
+            content.append({"type": "input_text", "text": self._written})
+        elif content and id:
+            self._unwritten[id] = content
+            if len(self._unwritten) > _UNWRITTEN_MAX:
+                del self._unwritten[next(iter(self._unwritten))]
+        self._sound, self._written = Sound(), ""
+        if content:
+            self.ask({"type": "message", "role": "user", "content": content})
+
+    def write_down(self, text: str, id: str = "") -> None:
+        """Record the transcript of a sound, of the next one if there is none of this id."""
+        if (content := self._unwritten.pop(id, None)) is not None:
+            content.append({"type": "input_text", "text": text})
+            self._flush()
+        elif len(self._written) <= BYTES_MAX:
+            self._written += text
+
+    # ---- the provider
+
+    def begin(self, key: str, request_id: RequestId) -> None:
+        """Begin a response to what was said until now."""
+        id = derive_id("resp_", id_text(request_id))
+        request: Item = {"instructions": self.instructions} if self.instructions else {}
+        if self._last_id:
+            request["previous_response_id"] = self._last_id
+        answer = self._answers[key] = _Answer(id, request, self._asked)
+        answer.size, self._size = self._size + len(self.instructions), 0
+        self._asked, self._last_id = [], id
+
+    def say(self, key: str, item: str, text: str) -> None:
+        """Record words of a response."""
+        if (answer := self._answers.get(key)) is not None:
+            answer.size += len(text)
+            if answer.size <= BYTES_MAX:
+                answer.words.setdefault(item, []).append(text)
+
+    def sound(self, key: str, data: bytes | str) -> None:
+        """Count sound of a response, base64."""
+        if (answer := self._answers.get(key)) is not None:
+            answer.sound.add(data)
+
+    def complete(self, key: str, item: str, whole: Item) -> None:
+        """Record an item of a response in place of its words."""
+        if (answer := self._answers.get(key)) is not None:
+            answer.words.pop(item, None)
+            answer.size += len(msgspec.json.encode(whole))
+            if answer.size <= BYTES_MAX:
+                answer.items.append(whole)
+
+    def replace(self, key: str, items: Iterable[Item]) -> None:
+        """Record the items of a response in place of all that was recorded of it."""
+        if (answer := self._answers.get(key)) is not None:
+            answer.words, answer.items = {}, list(items)
+
+    def end(self, key: str, model: str, outcome: Outcome, *, broken: bool = False) -> None:
+        """Hand over a response that was settled."""
+        self._flush()
+        answer, principal = self._answers.pop(key, None), self._context.principal
+        team, key_id = str(principal.team_id), str(principal.key_id)
+        rule = rule_for(principal.log_rules, team=team, key=key_id, model=model)
+        failed, drawn = outcome.status >= 400, outcome.request_id.int % 100
+        if answer is None or rule is None:
+            return
+        if not keeps(rule, failed=failed, opted_out=not self._stores, drawn=drawn):
+            return
+        if answer.size > BYTES_MAX:
+            self._log.count_dropped(1)
+            return
+        snapshot, session = self._newest(), self._context.session
+
+        def write() -> None:
+            self._log.add(
+                NewEntry(
+                    request_id=outcome.request_id,
+                    principal=principal,
+                    session_id=None if session is None else session.id,
+                    model=model,
+                    dialect=_DIALECT,
+                    operation=_OPERATION,
+                    status=outcome.status,
+                    at=snapshot.now(),
+                    epoch=snapshot.epoch,
+                    retention_hours=rule.retention_hours,
+                    redact=rule.redact,
+                    masked={},
+                    kept=_kept(answer, model, outcome, broken=broken),
+                )
+            )
+
+        self._waiting = write
+        if not (self.transcribes and self._unwritten):
+            self._flush()
+
+    def close(self) -> None:
+        """Hand over what waits, because the connection has ended."""
+        self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
+
+
+def message(role: str, text: str) -> Item:
+    """Return a message with a text."""
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def _kept(answer: _Answer, model: str, outcome: Outcome, *, broken: bool) -> Kept:
+    request = {"model": model, **answer.request, "input": answer.asked}
+    failed = outcome.status >= 400
+    response = {
+        "id": answer.id,
+        "object": "response",
+        "status": "incomplete" if failed else "completed",
+        "model": model,
+        "output": answer.output(),
+    }
+    return Kept(
+        msgspec.json.encode(request),
+        msgspec.json.encode(response),
+        _JSON,
+        error=outcome.message if failed else "",
+        broken=broken,
+    )

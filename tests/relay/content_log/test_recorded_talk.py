@@ -1,0 +1,107 @@
+"""P31: an entry of a realtime connection waits for a transcript, and is bounded."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from content.rules.rules import Rule
+from lib.id_types import RequestId
+from lib.ids import new_id
+from relay.content_log.content_log import NewEntry
+from relay.content_log.recorded_talk import RecordedTalk, message
+from relay.requests.outcome import Outcome
+
+SOUND = "AAAA"
+
+
+class Log:
+    """What is handed over."""
+
+    def __init__(self) -> None:
+        self.entries: list[NewEntry] = []
+        self.dropped = 0
+
+    def add(self, entry: NewEntry) -> None:
+        self.entries.append(entry)
+
+    def count_dropped(self, number: int) -> None:
+        self.dropped += number
+
+
+def talk_of(log: Log) -> RecordedTalk:
+    rules = (Rule("organisation", "", "everything", 100, 24, callers_may_opt_out=True),)
+    principal = SimpleNamespace(team_id="t", key_id="k", log_rules=rules)
+    context = SimpleNamespace(principal=principal, session=None)
+    snapshot = SimpleNamespace(now=lambda: 1.0, epoch=1)
+    return RecordedTalk(
+        cast(Any, context), cast(Any, log), cast(Any, lambda: snapshot), stores=True
+    )
+
+
+def outcome(status: int = 200) -> Outcome:
+    return Outcome(RequestId(new_id()), status, None, "", "", {}, 0, "measured", 0, None, 1)
+
+
+def respond(talk: RecordedTalk, text: str) -> None:
+    result = outcome()
+    talk.begin("r", result.request_id)
+    talk.say("r", "i", text)
+    talk.end("r", "m", result)
+
+
+def asked(entry: NewEntry) -> list[list[str]]:
+    """The texts of each message of a request."""
+    items = json.loads(entry.kept.request)["input"]
+    return [[part["text"] for part in item["content"] if "text" in part] for item in items]
+
+
+def test_entry_waits_for_the_transcript_of_its_sound() -> None:
+    log = Log()
+    talk = talk_of(log)
+    talk.transcribes = True
+    talk.hear(SOUND)
+    talk.put_sound("one")
+    respond(talk, "Yes.")
+    assert log.entries == []
+    talk.write_down("Is it?", "one")
+    assert [asked(entry) for entry in log.entries] == [[["Is it?"]]]
+
+
+@pytest.mark.parametrize("ends", ["response", "connection"])
+def test_entry_waits_no_longer_than_this(ends: str) -> None:
+    log = Log()
+    talk = talk_of(log)
+    talk.transcribes = True
+    talk.hear(SOUND)
+    talk.put_sound("one")
+    respond(talk, "Yes.")
+    if ends == "response":
+        respond(talk, "And?")
+    else:
+        talk.close()
+    assert asked(log.entries[0]) == [[]]
+
+
+def test_too_large_response_is_dropped_and_counted() -> None:
+    log = Log()
+    talk = talk_of(log)
+    for _ in range(9):
+        talk.ask(message("user", "x" * 2**20))
+    respond(talk, "Yes.")
+    talk.ask(message("user", "Short."))
+    respond(talk, "y" * 2**20 * 9)
+    talk.ask(message("user", "Shorter."))
+    respond(talk, "Yes.")
+    assert ([asked(entry) for entry in log.entries], log.dropped) == ([[["Shorter."]]], 2)
+
+
+def test_sound_that_is_taken_back_is_not_counted() -> None:
+    log = Log()
+    talk = talk_of(log)
+    talk.hear(SOUND)
+    talk.forget_sound()
+    talk.put_sound("one")
+    respond(talk, "Yes.")
+    assert asked(log.entries[0]) == []
