@@ -32,8 +32,8 @@ def try_policy(request: HttpRequest, actor: Actor, policy: Policy, text: str) ->
     organisation's playground key. Raises PolicyRefused if this process has no relay for a guard
     that makes a call."""
     rules = sealed_rules(policy)
-    tried = try_rules(rules, text)
     calling = [rule for rule in rules if rule.guard not in KNOWN or KNOWN[rule.guard].call]
+    tried = try_rules([rule for rule in rules if rule not in calling], text)
     asked = [
         one
         for one in tried
