@@ -327,6 +327,7 @@ def test_a_model_moderates_and_is_charged_by_itself(
     for one in (answer, refused):
         flags = hub.record(one.headers["x-request-id"])["flags"]
         (asked,) = [flag for flag in flags if flag.startswith("guard_request:")]
+        assert flags[flags.index(asked) - 1].startswith("guard_ms:moderation:")
         record = hub.record(asked.partition(":")[2])
         assert record["operation"] == "moderations"
         assert (record["client_app"], record["status"]) == ("guard", 200)
