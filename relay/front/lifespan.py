@@ -85,6 +85,7 @@ class Lifespan:
         *,
         ledger_writer: NewLedgerWriter,
         upstreams: Upstreams,
+        content_log: Callable[[PipelinedConnection, Vault], ContentLog] = ContentLog,
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
@@ -96,7 +97,7 @@ class Lifespan:
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
         self.background = BackgroundResponses(states, self.idempotent_requests)
-        self.content_log = ContentLog(self._connections.content_log, vault)
+        self.content_log = content_log(self._connections.content_log, vault)
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
