@@ -79,6 +79,7 @@ def _relay() -> Relay:
         VERSION,
         traces=settings.TRACES,
         metrics=settings.METRICS,
+        content=settings.TRACES and settings.TRACE_CONTENT,
     )
 
 

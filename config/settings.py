@@ -309,6 +309,8 @@ if _otlp_headers := env.text("OTEL_EXPORTER_OTLP_HEADERS", ""):
     os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = _otlp_headers
 # The names of channels whose provider receives the trace context; * means all.
 TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
+# Whether spans have the content of requests that the content log keeps.
+TRACE_CONTENT = env.flag("TRACE_CONTENT", False)
 
 # Larger bodies are refused (config/server/request_limits.py). Accepted ones never touch the disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES_MAX

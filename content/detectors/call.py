@@ -20,7 +20,7 @@ DEADLINE_MS_MAX: Final = 10_000
 
 
 class CallFailed(Exception):
-    """The call has no valid answer."""
+    """The call has no valid answer. `why` is logged, so it contains nothing of texts or answers."""
 
     def __init__(self, failure: Failure, why: str) -> None:
         super().__init__(why)

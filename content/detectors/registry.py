@@ -14,6 +14,7 @@ from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
 from content.detectors.presidio import PresidioSettings, call_presidio
 from content.detectors.tools import ToolRules, check_tool_rules
+from content.detectors.topics import TopicSettings, call_topics
 
 Detectors = Sequence[Detector]
 
@@ -73,6 +74,7 @@ GUARDS: dict[str, Guard] = {
     "tool": Guard(ToolRules, _no_texts, reads_texts=False),
     "hook": Guard(HookSettings, call=call_hook, decides=True),
     "moderation": Guard(ModerationSettings, call=call_moderation),
+    "topics": Guard(TopicSettings, call=call_topics),
     "presidio": Guard(PresidioSettings, call=call_presidio, one_by_one=True),
 }
 

@@ -79,7 +79,7 @@ def exchange_of(kept: Kept, dialect: str, model: str) -> Exchange | None:
     if request is None:
         return None
     turns = tuple(_turns(request.messages))
-    answer = _answer(kept, cast(Dialect, dialect), request)
+    answer = answer_of(kept, dialect, request)
     continues = request.previous_response_id or ""
     if answer is None:
         return Exchange(turns, continues=continues)
@@ -111,9 +111,9 @@ def request_of(kept: Kept, dialect: str, model: str) -> ChatRequest | None:
         return None
 
 
-def _answer(kept: Kept, dialect: Dialect, request: ChatRequest) -> ChatAnswer | None:
-    """Return the answer as far as it was sent."""
-    whole = CODECS[dialect].translate_answer(kept.answer, request, "")
+def answer_of(kept: Kept, dialect: str, request: ChatRequest) -> ChatAnswer | None:
+    """Return the answer as far as it was sent; None if it cannot be read as one of a chat."""
+    whole = CODECS[cast(Dialect, dialect)].translate_answer(kept.answer, request, "")
     return None if whole.error or whole.broken else fold(whole.events)
 
 

@@ -18,6 +18,7 @@ from content.guards.rules import GuardRule
 from content.log.kept import pack
 from content.log.log import try_open
 from content.log.redaction import Redaction, Unredactable, redacting_rules
+from content.log.sealed import TextsAway, place_sealed, take_sealed
 from content.models import Entry, LogRule
 from content.policies.sql import RULES_OF_KEY
 from content.rules.log_rules import stored_rules
@@ -38,14 +39,14 @@ def keep_final_state(organisation_id: UUID, request_id: UUID, state: Mapping[str
     try:
         if LogRule.objects.filter(organisation=organisation_id).exists():
             _add(request_id, state)
-    except (DatabaseError, VaultError, Unredactable) as error:
+    except (DatabaseError, VaultError, Unredactable, TextsAway) as error:
         name = type(error).__name__
         log.warning("the end of request %s is not kept: %s", id_text(request_id), name)
 
 
 def _add(request_id: UUID, state: Mapping[str, Any]) -> None:
     entry = Entry.objects.filter(request_id=request_id, expires_at__gt=clock.now()).first()
-    opened = None if entry is None else try_open(entry, {})
+    opened = None if entry is None else try_open(entry, take_sealed([entry]), {})
     if opened is None:
         return
     entry, kept = opened
@@ -55,7 +56,7 @@ def _add(request_id: UUID, state: Mapping[str, Any]) -> None:
     kept = msgspec.structs.replace(kept, final=final)
     place = place_of_entry(entry.organisation_id, entry.request_id)
     Entry.objects.filter(drop_at=entry.drop_at, request_id=entry.request_id).update(
-        sealed=seal(open_data_key(entry.data_key_id), pack(kept), place),
+        **place_sealed(entry, seal(open_data_key(entry.data_key_id), pack(kept), place)),
         content_bytes=F("content_bytes") + len(final),
     )
 

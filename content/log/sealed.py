@@ -5,14 +5,15 @@ import datetime as dt
 import logging
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext
 
-from content.log.objects import Place, StoreAway, get_texts
+from content.log.objects import Place, StoreAway, get_texts, put_texts
 from content.models import Entry
+from lib.ids import new_id
 from lib.network.object_store import open_store
 from lib.refusal import Refused
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _open_once = cache(open_store)
+# The columns of an entry that are the place of its text in a store.
+_PLACE: Final = ("object_id", "object_offset", "object_bytes")
 
 
 class TextsAway(Refused):
@@ -45,7 +48,7 @@ def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
     Whoever keeps the entries does not keep the texts in memory. Raises TextsAway."""
     texts, places = dict[UUID, bytes](), dict[UUID, tuple[dt.datetime, Place]]()
     for entry in entries:
-        parts = entry.object_id, entry.object_offset, entry.object_bytes
+        parts = [getattr(entry, column) for column in _PLACE]
         if entry.sealed is not None:
             texts[entry.request_id] = bytes(entry.sealed)
             del entry.sealed
@@ -55,6 +58,19 @@ def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
         stored = _read(places.values())
         texts |= {id: stored[place] for id, (_, place) in places.items() if place in stored}
     return texts
+
+
+def place_sealed(entry: Entry, text: bytes) -> dict[str, object]:
+    """Return the columns of an entry whose sealed text is another one, which is in the store if
+    there is one. Raises TextsAway."""
+    try:
+        if (store := content_store()) is None:
+            return {"sealed": text, **dict.fromkeys(_PLACE)}
+        [place] = asyncio.run(put_texts(store, entry.drop_at, new_id(), [text]))
+    except (StoreAway, ValueError) as error:
+        log.warning("the store of the content log cannot be written: %s", error)
+        raise TextsAway from error
+    return {"sealed": None, **dict(zip(_PLACE, place, strict=True))}
 
 
 def _read(places: Iterable[tuple[dt.datetime, Place]]) -> dict[Place, bytes]:

@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any, Final, Literal
 
+from django.http import HttpRequest
 from ninja import Query, Status
 from pydantic import Field
 
@@ -10,8 +11,8 @@ from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
 from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
-from content.policies import policies
-from content.policies.rules import RULES_MAX, try_rules
+from content.policies import policies, trying
+from content.policies.rules import RULES_MAX
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
@@ -85,6 +86,8 @@ class PolicyTried(Schema):
     text: str = Field(description="What goes on; empty after a refusal.")
     refused_by: str = Field(description="The code of the refusal; empty without one.")
     flags: list[str]
+    failure: str = Field(description="Which guard did not answer, and how; empty if none failed.")
+    requests: list[str] = Field(description="IDs of the requests of guards to models.")
 
 
 @router.get("/policies", response=PolicyPage, summary="List policies")
@@ -139,14 +142,12 @@ def remove_policy(actor: Actor, id: str) -> Status[None]:
 
 @router.post("/policies/{id}/try", response=list[PolicyTried], summary="Try a policy")
 @requires("organisation.write")
-def try_policy(actor: Actor, id: str, body: PolicyText) -> list[PolicyTried]:
-    """What the policy makes of a text in each place. Nothing is sent or stored."""
-    rules = policies.rules_of(policies.access_policy(actor, id))
+def try_policy(request: HttpRequest, actor: Actor, id: str, body: PolicyText) -> list[PolicyTried]:
+    """What the policy makes of a text in each place. The text is not stored. Guards that call a
+    service are asked; their requests to models are charged to the playground's key."""
+    policy = policies.access_policy(actor, id)
     return [
-        PolicyTried(
-            place=one.place, text=one.text, refused_by=one.refused_by, flags=list(one.flags)
-        )
-        for one in try_rules(rules, body.text)
+        PolicyTried(**one._asdict()) for one in trying.try_policy(request, actor, policy, body.text)
     ]
 
 

@@ -20,6 +20,7 @@ from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
 
 _SETTING_MAX: Final = 65_000
+_IN_LINES: Final = frozenset({"lines", "tools", "topics"})
 
 
 class PolicyForm(forms.Form):
@@ -134,17 +135,20 @@ def _setting_field(setting: Setting) -> forms.Field:
     if kind == "secret":
         password = forms.PasswordInput(attrs={"autocomplete": "off"})
         return forms.CharField(max_length=_SETTING_MAX, widget=password, **words)
-    lines = forms.Textarea(attrs={"rows": 3}) if kind in ("lines", "tools") else forms.TextInput()
+    lines = forms.Textarea(attrs={"rows": 3}) if kind in _IN_LINES else forms.TextInput()
     return forms.CharField(max_length=_SETTING_MAX, widget=lines, **words)
 
 
 def _value_of(setting: Setting, settings: dict[str, Any]) -> Any:
     """Return what the form shows of a rule's settings."""
-    value = settings.get(setting.name) if setting.name else settings
+    value: Any = settings.get(setting.name) if setting.name else settings
     if setting.kind == "lines":
         return "\n".join(value or ())
     if setting.kind == "tools":
         return "\n".join(map(write_tool_line, value or ()))
+    if setting.kind == "topics":
+        pairs = ((one["name"], one.get("description")) for one in value or ())
+        return "\n".join(f"{name}: {text}" if text else name for name, text in pairs)
     return " ".join(value or ()) if setting.kind == "codes" else value
 
 
@@ -154,6 +158,9 @@ def _read(setting: Setting, value: Any) -> Any:
         return [one for one in value.splitlines() if one.strip()]
     if setting.kind == "tools":
         return [read_tool_line(one) for one in value.splitlines() if one.strip()]
+    if setting.kind == "topics":
+        pairs = (one.partition(":") for one in value.splitlines() if one.strip())
+        return [{"name": name.strip(), "description": text.strip()} for name, _, text in pairs]
     if setting.kind == "codes":
         return [one.upper() for one in split_words(value)]
     if setting.kind == "json":

@@ -1,5 +1,6 @@
 """Reads and writes of policies. Relays apply a change to requests that begin afterwards."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -90,6 +91,16 @@ def named_targets(policy: Policy) -> list[tuple[str, str]]:
 
 def rules_of(policy: Policy) -> list[GuardRule]:
     return msgspec.convert(policy.rules, list[GuardRule])
+
+
+def sealed_rules(policy: Policy) -> list[GuardRule]:
+    """Return the rules with their policy and the sealed secrets of their guards, as a relay has
+    them."""
+    sealed = {row.guard: b64encode(bytes(row.sealed)).decode() for row in policy.secrets.all()}
+    return [
+        msgspec.structs.replace(rule, policy=str(policy.id), sealed=sealed.get(rule.guard, ""))
+        for rule in rules_of(policy)
+    ]
 
 
 def policies_of(organisation: Organisation, team: Team, key: Key) -> list[tuple[Policy, str]]:

@@ -39,12 +39,16 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
 
 
 class Tried(NamedTuple):
-    """What a policy makes of a text in one place. `refused_by` is a refusal's code, or ""."""
+    """What a policy makes of a text in one place. `refused_by` is a refusal's code, or "".
+    `failure` says which guard did not answer, and how; "" for none. `requests` are the ids of those
+    that guards sent to models."""
 
     place: Place
     text: str
     refused_by: str
     flags: tuple[str, ...]
+    failure: str = ""
+    requests: tuple[str, ...] = ()
 
 
 def try_rules(rules: Sequence[GuardRule], text: str) -> list[Tried]:

@@ -17,7 +17,7 @@ from accounts.preferences.table_preferences import read_table
 from content.models import Policy
 from content.policies import policies
 from content.policies.forms import PolicyForm, TryForm
-from content.policies.rules import try_rules
+from content.policies.trying import try_policy
 from content.policies.words import PLACES, SCOPES, guard_words
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
@@ -128,15 +128,18 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @organisation_page("organisation.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def policy_try(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Show what a policy makes of a text in each place. Nothing is sent or stored."""
+    """Show what a policy makes of a text in each place."""
     row = policies.access_policy(actor, id)
     form = TryForm(request.POST or None)
     tried = []
     if request.method == "POST" and form.is_valid():
-        tried = [
-            {**one._asdict(), "name": PLACES[one.place]}
-            for one in try_rules(policies.rules_of(row), form.cleaned_data["text"])
-        ]
+        try:
+            tried = [
+                {**one._asdict(), "name": PLACES[one.place]}
+                for one in try_policy(request, actor, row, form.cleaned_data["text"])
+            ]
+        except Refused as refused:
+            refused.add_to(form)
     context = {"form": form, "policy": row, "id": id_text(row.id), "tried": tried}
     return render(request, "content/policies/try.html", context, status=422 if form.errors else 200)
 

@@ -8,7 +8,16 @@ from django.utils.translation import pgettext_lazy
 from content.policies.guards import KNOWN
 
 SettingKind = Literal[
-    "lines", "codes", "tools", "text", "secret", "milliseconds", "share", "failures", "json"
+    "lines",
+    "codes",
+    "tools",
+    "topics",
+    "text",
+    "secret",
+    "milliseconds",
+    "share",
+    "failures",
+    "json",
 ]
 
 
@@ -97,6 +106,22 @@ _GUARDS: Final = {
                 _("One per line. Empty: whatever the model flags."),
             ),
             Setting("threshold", "share", _("Lowest score of a category, from 0 to 1")),
+            *_CALL,
+        ),
+    ),
+    "topics": GuardWords(
+        _("Topics judged by a chat model"),
+        (
+            Setting("model", "text", _("Chat model"), _WAITS),
+            Setting(
+                "topics",
+                "topics",
+                _("Topics"),
+                _(
+                    "One per line, as name: description. The name has small letters and _. "
+                    "prompt_injection needs no description."
+                ),
+            ),
             *_CALL,
         ),
     ),

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
@@ -62,7 +63,10 @@ def log_rule_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     ]
     templates = ("content/rules/log_rules.html", "content/rules/_log_rules.html")
     reads = reverse("audit", args=[slug_of(actor)]) + "?action=read"
-    context = {"audit_href": access.scope_of(actor, "audit.read") and reads}
+    context = {
+        "audit_href": access.scope_of(actor, "audit.read") and reads,
+        "sent_on": settings.TRACES and settings.TRACE_CONTENT,
+    }
     return answer_table(request, state, ListSource(rows), templates, context)
 
 

@@ -119,15 +119,16 @@ class ContentLog:
         self._partitions = set[dt.datetime]()
         self._epoch = -1
 
-    def add(self, entry: NewEntry) -> None:
-        """Keep a request, unless too much waits already."""
+    def add(self, entry: NewEntry) -> bool:
+        """Keep a request, unless too much waits already. Return whether it is kept."""
         if self._bytes + entry.size > WAITING_BYTES_MAX:
             self.count_dropped(1)
-            return
+            return False
         self._waiting.append(entry)
         self._bytes += entry.size
         if self._worker is None:
             self._worker = asyncio.create_task(self._work(), context=Context())
+        return True
 
     def count_dropped(self, number: int) -> None:
         """Count requests that should have been kept and are not."""
@@ -199,11 +200,8 @@ class ContentLog:
         redacted = list[NewEntry]()
         for entry in batch:
             self._bytes -= entry.size
-            try:
-                after = await _near_or_far(entry, partial(_redacted, entry))
-            except Exception as error:
-                # No text may stop the log. The error is not logged: it may contain the text.
-                self._drop([entry], type(error).__name__)
+            after = await self._redact_one(entry)
+            if after is None:
                 continue
             self.count_dropped(len(after.kept.left_out))
             self._bytes += after.size
@@ -211,6 +209,15 @@ class ContentLog:
             # No request waits for more than one entry.
             await asyncio.sleep(0)
         return redacted
+
+    async def _redact_one(self, entry: NewEntry) -> NewEntry | None:
+        """Return an entry as it is stored, None if it cannot be redacted."""
+        try:
+            return await near_or_far(entry, partial(_redacted, entry))
+        except Exception as error:
+            # No text may stop the log. The error is not logged: it may contain the text.
+            self._drop([entry], type(error).__name__)
+            return None
 
     async def _write_each(self, batch: list[NewEntry]) -> None:
         """Write entries one by one, so that one that the database refuses affects no other."""
@@ -242,7 +249,7 @@ class ContentLog:
                 continue
             encode = hex_of if self._store is None else bytes
             row = partial(_row, entry, created_at, dropped_at, data_key, encode)
-            sealed.rows.append(await _near_or_far(entry, row))
+            sealed.rows.append(await near_or_far(entry, row))
             # No request waits for more than one entry.
             await asyncio.sleep(0)
         return sealed
@@ -338,7 +345,7 @@ async def _put(store: "ObjectStore", sealed: _Sealed) -> None:
             }
 
 
-async def _near_or_far(entry: NewEntry, work: Callable[[], _Result]) -> _Result:
+async def near_or_far(entry: NewEntry, work: Callable[[], _Result]) -> _Result:
     """Do work on an entry; on a large one in another thread, so that no request waits for it."""
     return work() if entry.size <= _HERE_MAX else await asyncio.to_thread(work)
 

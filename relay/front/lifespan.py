@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -54,6 +54,9 @@ from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import key_charges
 
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
 log = logging.getLogger(__name__)
 
 _CLOSE_WAIT_S = 5.0
@@ -85,6 +88,9 @@ class Lifespan:
         *,
         ledger_writer: NewLedgerWriter,
         upstreams: Upstreams,
+        content_log: Callable[[PipelinedConnection, Vault, "ObjectStore | None"], ContentLog] = (
+            ContentLog
+        ),
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
@@ -96,7 +102,7 @@ class Lifespan:
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
         self.background = BackgroundResponses(states, self.idempotent_requests)
-        self.content_log = ContentLog(self._connections.content_log, vault, config.content_store)
+        self.content_log = content_log(self._connections.content_log, vault, config.content_store)
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()

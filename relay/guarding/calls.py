@@ -91,9 +91,8 @@ class GuardCalls:
         except CallFailed as failed:
             failure, why = failed.failure, str(failed)
         except Exception as error:
-            # An extension's own defect.
+            # An extension's own defect. Its message is not logged: it may contain the text.
             failure, why = "answer", type(error).__name__
-            log.exception("guard %s of policy %s", rule.guard, rule.policy)
         log.warning("guard %s of policy %s: %s: %s", rule.guard, rule.policy, failure, why)
         if settings is None or failure not in settings.passes_on:
             raise CallFailed(failure, why)

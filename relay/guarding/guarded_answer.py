@@ -11,6 +11,7 @@ the guard's answer.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 import msgspec
@@ -106,10 +107,7 @@ class GuardedAnswer:
         if self._refused is not None:
             return [], []
         sent = self._queue
-        for event in events:
-            self._feed(event, sent)
-            if self._refused is not None:
-                break
+        self._feed_all(events, sent)
         ready = _before_question(sent)
         self._queue = sent[len(ready) :]
         ready = self._judged(ready)
@@ -146,8 +144,7 @@ class GuardedAnswer:
 
     async def whole(self, events: Sequence[Event]) -> list[Event]:
         """Return the events of a whole answer. Raises GuardRefused, GuardFailed."""
-        for event in events:
-            self._feed(event, self._queue)
+        self._feed_all(events, self._queue)
         self.close()
         if self._refused is not None:
             raise self._refused.error
@@ -164,6 +161,14 @@ class GuardedAnswer:
     def _refuse(self, refusal: GuardRefused) -> None:
         if self._refused is None:
             self._refused = refused(refusal)
+
+    def _feed_all(self, events: Sequence[Event], sent: list[Event]) -> None:
+        began = perf_counter()
+        for event in events:
+            self._feed(event, sent)
+            if self._refused is not None:
+                break
+        self.guarding.took(perf_counter() - began)
 
     def _feed(self, event: Event, sent: list[Event]) -> None:
         if self._refused is not None:

@@ -36,7 +36,16 @@ class Guarding:
     ones; `calling` make a call by `ask`, which notes the ids of `requests` to models.
     """
 
-    __slots__ = ("_ask", "_flags", "_ms", "_requests", "calling", "masks", "rules")
+    __slots__ = (
+        "_ask",
+        "_asked",
+        "_flags",
+        "_ms",
+        "_requests",
+        "calling",
+        "masks",
+        "rules",
+    )
 
     def __init__(
         self, rules: Sequence[GuardRule], ask: Ask = no_calls, requests: Sequence[str] = ()
@@ -46,7 +55,10 @@ class Guarding:
         self.masks = Masks()
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
+        # The times of guards: "" for the pure ones, which check together. The ids of the requests
+        # of each.
         self._ms: dict[str, float] = {}
+        self._asked: dict[str, list[str]] = {}
 
     @property
     def reads_answers(self) -> bool:
@@ -68,10 +80,20 @@ class Guarding:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The codes of the rules that flagged something, as they are recorded, the time of each
-        guard that was called, and the requests to models."""
-        times = (f"guard_ms:{guard}:{round(ms)}" for guard, ms in self._ms.items())
-        return (*self._flags, *times, *(f"guard_request:{id}" for id in self._requests))
+        """What rules flagged, and which guards checked: the names of pure ones and their time
+        together; then each other one that was asked, with its time and its requests to models. A
+        record's flags have at most 40 characters."""
+        pure = dict.fromkeys(f"guard_pure:{rule.guard}" for rule in self.rules)
+        times = []
+        for guard, ms in self._ms.items():
+            times.append(f"guard_ms:{guard}:{round(ms)}")
+            times += (f"guard_request:{id}" for id in self._asked.get(guard, ()))
+        return (*self._flags, *pure, *times)
+
+    def took(self, seconds: float) -> None:
+        """Note how long pure guards took."""
+        if self.rules:
+            self._ms[""] = self._ms.get("", 0) + seconds * 1000
 
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
@@ -88,10 +110,14 @@ class Guarding:
 
     def check_request(self, body: Body) -> bytes:
         """Return the body as pure rules let it pass. Raises GuardRefused."""
-        self.masks.reserve(body.raw.decode())
-        if any(rule.guard == TOOL for rule in self.rules):
-            judge_request(self.rules, body, self._decide)
-        return check_texts(body, self.check_text)
+        began = time.perf_counter()
+        try:
+            self.masks.reserve(body.raw.decode())
+            if any(rule.guard == TOOL for rule in self.rules):
+                judge_request(self.rules, body, self._decide)
+            return check_texts(body, self.check_text)
+        finally:
+            self.took(time.perf_counter() - began)
 
     def _decide(self, judged: Judged, place: Place) -> None:
         self.flag(judged.flags)
@@ -161,7 +187,7 @@ class Guarding:
         masks: Masks,
         changed: dict[tuple[Place, str], str],
     ) -> None:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), len(self._requests)
         try:
             answered = await self._ask(rule, place, texts)
         except CallFailed as failed:
@@ -169,6 +195,7 @@ class Guarding:
         finally:
             ms = (time.perf_counter() - began) * 1000
             self._ms[rule.guard] = self._ms.get(rule.guard, 0) + ms
+            self._asked.setdefault(rule.guard, []).extend(self._requests[before:])
         if answered is None:
             self.flag([f"{rule.guard}:unchecked"])
             return

@@ -11,6 +11,8 @@ from uuid import UUID
 import msgspec
 
 from accounts.key_uses.last_uses import LAST_USES, PLAYGROUND
+from content.guards.rules import GuardRule
+from content.policies.rules import Tried
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, RequestId, TeamId
 from lib.ids import new_id
@@ -24,11 +26,13 @@ from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.endpoints.task_services import SERVICE_ROWS
+from relay.errors import DatabaseFailed
 from relay.front.lifespan import Lifespan
 from relay.hold_sizes.bound import Bound
 from relay.media.task_content import VideoContent, open_content
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
+from relay.pages.guard_trial import try_calls
 from relay.pages.page_connection import PageConnection, attach_connection, read_connection_bound
 from relay.pages.page_operations import PAGE_PATHS
 from relay.pages.queue_sink import QueueSink
@@ -191,6 +195,27 @@ class InProcessRelay:
         return await rows.open_file(
             life.parts, life.refresher.snapshot, principal, task_id, number, range_
         )
+
+    async def try_guards(
+        self, key_id: UUID, user_id: int | None, rules: Sequence[GuardRule], tried: Sequence[Tried]
+    ) -> list[Tried]:
+        """Return what guards that make a call make of texts that none has refused yet. Their
+        requests to models are charged to this key, as the person uses it."""
+        try:
+            life = self._started()
+            principal = await self.principal_of_key(key_id, user_id)
+        except (RequestFault, DatabaseFailed) as error:
+            return [one._replace(text="", failure=str(error)) for one in tried]
+        context = context_of_task(
+            life.parts,
+            life.refresher.snapshot,
+            principal,
+            QueueSink(),
+            _PAGE_INVOCATIONS["chat_completions"],
+            request_id=RequestId(new_id()),
+            source="playground",
+        )
+        return await asyncio.gather(*(try_calls(context, rules, one) for one in tried))
 
     async def preview_route(
         self,

@@ -8,16 +8,20 @@
 
 It is the same relay, built of parts that report to OpenTelemetry. This file is imported only if
 traces or metrics are enabled; otherwise the relay makes no calls to it. A span records a request's
-parameters, usage and result; never its content, a header, or a secret.
+parameters, usage and result; never a header or a secret. Its content is on the span of its last
+attempt only if that is enabled, and the content log keeps the request: the span then ends, with its
+own time, when the log has redacted the texts.
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -39,9 +43,11 @@ from gateway.providers.provider import Provider
 from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
+from lib.vault import Vault
 from relay.asgi import Relay
 from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
+from relay.content_log.content_log import ContentLog, NewEntry, near_or_far
 from relay.context.context import RequestContext
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
@@ -58,15 +64,26 @@ from relay.requests.outcome import Outcome
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
 from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
+from relay.tracing.span_content import span_content
 from relay.tracing.telemetry_client import telemetry_client
 from relay.upstream.outgoing import OutgoingRequest
 from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import AttemptOpened, Ending, Refusal
 
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
 ALL_CHANNELS: Final = "*"
 """In place of a channel's name: every channel."""
 
+# With content, a span may have three attributes of 32 KiB. The environment's limits come first.
+_CONTENT_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
+    {"max_queue_size": 512, "max_export_batch_size": 32}
+)
+_LIMITS: Final = ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
 # How long the last spans of a stopping process may take.
 _FLUSH_S: Final = 5.0
 _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -124,11 +141,14 @@ class TracedRelay(Relay):
         *,
         traces: bool = True,
         metrics: bool = False,
+        content: bool = False,
     ) -> None:
+        """`content`: spans have the content of requests that the content log keeps."""
         super().__init__(config)
         self._channels = frozenset(channels)
         self._version = version
-        self._traces, self._measures = traces, metrics
+        self._traces, self._measures, self._content = traces, metrics, content
+        self._spans: _Spans | None = None
         self._providers: list[TracerProvider | MeterProvider] = []
         self._tracer: Tracer = trace.NoOpTracer()
         self._metrics: InferenceMetrics | None = None
@@ -138,9 +158,10 @@ class TracedRelay(Relay):
         resource = _resource(self._version)
         if self._traces:
             tracer_provider = TracerProvider(resource=resource)
-            tracer_provider.add_span_processor(
-                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_client()))
-            )
+            exporter = OTLPSpanExporter(session=telemetry_client())
+            limited = self._content and not any(name in os.environ for name in _LIMITS)
+            limits: Mapping[str, Any] = _CONTENT_LIMITS if limited else {}
+            tracer_provider.add_span_processor(BatchSpanProcessor(exporter, **limits))
             self._tracer = tracer_provider.get_tracer("weir", self._version)
             self._providers.append(tracer_provider)
         if self._measures:
@@ -151,6 +172,8 @@ class TracedRelay(Relay):
 
     async def stop(self) -> None:
         await super().stop()
+        if self._spans is not None:
+            self._spans.end_waiting()
         # In another thread: they wait for a collector that may be unavailable.
         ended = [
             asyncio.create_task(asyncio.to_thread(provider.shutdown))
@@ -160,7 +183,7 @@ class TracedRelay(Relay):
             await asyncio.wait(ended, timeout=_FLUSH_S)
 
     def _new_life(self) -> Lifespan:
-        spans = _Spans(self._tracer, self._metrics)
+        spans = self._spans = _Spans(self._tracer, self._metrics, content=self._content)
 
         def ledger_writer(
             connection: PipelinedConnection,
@@ -177,6 +200,7 @@ class TracedRelay(Relay):
             self._config,
             ledger_writer=ledger_writer,
             upstreams=_TracedUpstreams(spans, self._channels, self._config.token_files),
+            content_log=partial(_TracedContentLog, spans=spans) if self._content else ContentLog,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -199,7 +223,11 @@ class TracedRelay(Relay):
 
             # A message sent on the connection.
             scope.pop(RESPOND, None)
-            await super().__call__(scope, receive, send_traced)
+            try:
+                await super().__call__(scope, receive, send_traced)
+            finally:
+                if self._spans is not None:
+                    self._spans.end_held(span)
 
 
 class _TracedInProcess(InProcessRelay):
@@ -242,12 +270,26 @@ class _Begun:
             self.attributes.setdefault("gen_ai.response.model", self.answer.model)
 
 
+class _Over(NamedTuple):
+    """The span of an attempt that is over, and when it ended, in nanoseconds."""
+
+    span: Span
+    ended_at_ns: int
+
+
 class _Spans:
     """The open spans of one process except those of requests, and the metrics of attempts."""
 
-    def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
+    def __init__(
+        self, tracer: Tracer, metrics: InferenceMetrics | None, *, content: bool = False
+    ) -> None:
         self.tracer = tracer
         self._metrics = metrics
+        self._content = content
+        # Attempts that are over, whose spans wait: until their request ends, by its span, and then
+        # for their content, by the id of the request.
+        self._held: dict[int, list[_Over]] = {}
+        self._waiting: dict[UUID, list[_Over]] = {}
         self._attempts: dict[UUID, _Begun] = {}
         # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
@@ -313,8 +355,9 @@ class _Spans:
         begun.answer = observed
         return cast(Answer, observed)
 
-    def end_attempt(self, ended: Settlement) -> Context:
-        """End the span of an attempt; return the context of its request."""
+    def end_attempt(self, ended: Settlement, *, last: bool = False) -> Context:
+        """End the span of an attempt; return the context of its request. The `last` one may wait
+        for its content."""
         begun = self._attempts.pop(ended.attempt_id, None)
         if begun is None:
             return Context()
@@ -322,7 +365,12 @@ class _Spans:
             begun.answer.identify()
             begun.name_model()
         _set_ending(begun, ended.ending)
-        begun.span.end()
+        request = trace.get_current_span(begun.context)
+        if last and self._content and begun.span.is_recording() and request.is_recording():
+            over = _Over(begun.span, time.time_ns())
+            self._held.setdefault(request.get_span_context().span_id, []).append(over)
+        else:
+            begun.span.end()
         if self._metrics is not None:
             _measure(self._metrics, begun, ended.ending)
         return begun.context
@@ -331,13 +379,41 @@ class _Spans:
         """Begin the span of a settlement that waits to be written."""
         if isinstance(item, LateSettlement):
             return
-        context = self.end_attempt(item) if isinstance(item, Settlement) else get_current()
+        context = get_current()
+        if isinstance(item, Settlement):
+            context = self.end_attempt(item, last=True)
         span = self.tracer.start_span("settlement", context=context)
         span.set_attribute("weir.basis", item.ending.basis)
         span.set_attribute("weir.charge_nano", item.ending.charge_nano)
         if item.ending.kind is not None:
             _set_error(trace.get_current_span(context), item.ending.kind)
         self._settlements[_id_of(item)] = span
+
+    def end_held(self, request: Span) -> None:
+        """End what waits for the end of a request."""
+        _end(self._held.pop(request.get_span_context().span_id, ()))
+
+    def wait_for_content(self, request_id: UUID) -> None:
+        """Let the attempts of the current request wait for its content."""
+        held = self._held.pop(trace.get_current_span().get_span_context().span_id, None)
+        if held is not None:
+            self._waiting[request_id] = held
+
+    def waits_for_content(self, request_id: UUID) -> bool:
+        return request_id in self._waiting
+
+    def end_with(self, request_id: UUID, content: Mapping[str, AttributeValue]) -> None:
+        """End the attempts of a request, the last one with its content."""
+        waiting = self._waiting.pop(request_id, None)
+        if waiting is not None:
+            waiting[-1].span.set_attributes(content)
+            _end(waiting)
+
+    def end_waiting(self) -> None:
+        """End what waits for content that does not come."""
+        for waiting in self._waiting.values():
+            _end(waiting)
+        self._waiting.clear()
 
     def end_settlements(self, committed: Iterable[AnySettlement]) -> None:
         for item in committed:
@@ -384,6 +460,34 @@ class _TracedLedger(LedgerWriter):
         if verdict.word == "admitted":
             self._spans.begin_attempt(request.attempt)
         return verdict
+
+
+class _TracedContentLog(ContentLog):
+    def __init__(
+        self,
+        connection: PipelinedConnection,
+        vault: Vault,
+        store: "ObjectStore | None",
+        *,
+        spans: _Spans,
+    ) -> None:
+        super().__init__(connection, vault, store)
+        self._spans = spans
+
+    def add(self, entry: NewEntry) -> bool:
+        kept = super().add(entry)
+        if kept:
+            self._spans.wait_for_content(entry.request_id)
+        return kept
+
+    async def _redact_one(self, entry: NewEntry) -> NewEntry | None:
+        after = await super()._redact_one(entry)
+        if self._spans.waits_for_content(entry.request_id):
+            content: Mapping[str, AttributeValue] = {}
+            if after is not None:
+                content = await near_or_far(after, partial(_content_of, after))
+            self._spans.end_with(entry.request_id, content)
+        return after
 
 
 class _TracedUpstreams(Upstreams):
@@ -468,6 +572,20 @@ def _resource(version: str) -> Resource:
             SERVICE_INSTANCE_ID: id_text(new_id()),
         }
     )
+
+
+def _content_of(entry: NewEntry) -> Mapping[str, AttributeValue]:
+    try:
+        return span_content(entry.kept, entry.dialect, entry.model)
+    except Exception as error:
+        # No text may stop the content log. The error's message may contain the text.
+        log.warning("a span is sent without its content: %s", type(error).__name__)
+        return {}
+
+
+def _end(attempts: Iterable[_Over]) -> None:
+    for one in attempts:
+        one.span.end(one.ended_at_ns)
 
 
 def _id_of(item: Settlement | Refusal) -> UUID:

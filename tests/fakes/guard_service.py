@@ -11,6 +11,8 @@
 /trickle                 an answer of which a byte comes each 50 ms
 /presidio/analyze        as Presidio's analyzer: every `alpha` is a PERSON; its other lies are
                          /presidio/LIE/analyze with outside, wrong, html and hang
+/judge/HOW/v1/chat/completions      as a model that judges topics: a text with `alpha` is about
+                         weapons; HOW is well, plain (it knows no form of answers), prose, hang
 """
 
 import json
@@ -75,6 +77,22 @@ def _findings(lie: str, text: str) -> bytes:
     return json.dumps(findings).encode()
 
 
+def _judged(how: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    """The answer of a judge: the texts are a JSON list on the second line of the question."""
+    if how == "plain" and "response_format" in body:
+        return 400, b'{"error": {"message": "response_format is unknown", "code": "unknown"}}'
+    texts = json.loads(body["messages"][-1]["content"].split("\n")[1])
+    judged = [{"topics": ["weapons"] if "alpha" in text else []} for text in texts]
+    content = "All fine." if how == "prose" else json.dumps({"texts": judged})
+    message = {"role": "assistant", "content": content}
+    answer = {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }  # fmt: skip
+    return 200, json.dumps(answer).encode()
+
+
 @contextmanager
 def guard_service() -> Iterator[GuardService]:
     service, ended = GuardService(), threading.Event()
@@ -94,6 +112,10 @@ def guard_service() -> Iterator[GuardService]:
                 if path[1] == "hang":
                     ended.wait(30)
                 self._send(200, _findings(path[1], json.loads(body)["text"]))
+            elif first == "judge":
+                if path[1] == "hang":
+                    ended.wait(30)
+                self._send(*_judged(path[1], json.loads(body)), content_type="application/json")
             elif first == "hang":
                 ended.wait(30)
             elif first == "dies":
@@ -125,7 +147,7 @@ def guard_service() -> Iterator[GuardService]:
         def _begin(self, status: int, length: int, **headers: str) -> None:
             self.send_response(status)
             for name, value in headers.items():
-                self.send_header(name, value)
+                self.send_header(name.replace("_", "-"), value)
             self.send_header("content-length", str(length))
             self.end_headers()
 

@@ -41,6 +41,7 @@ from relay.realtime.connection import RealtimeConnection
 from relay.realtime.live.delegations import Delegations
 from relay.requests import form_body, headers, uploads
 from relay.states import state_store
+from relay.tracing import span_content
 from relay.upstream import credential_cache, http1, turn_socket, upstream
 from relay.upstream.failures import UpstreamFailed
 from tests.config.test_bounds import _NAME, ROOT, bounds_in
@@ -322,6 +323,13 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/content_log/content_log.py:add:WAITING_BYTES_MAX": Bound(logs_entry, None, 64 * MIB),
     "relay/content_log/recorded_answer.py:end:BYTES_MAX": Bound(logs_answer, None, 8 * MIB),
     "relay/content_log/recorded_answer.py:_keep:BYTES_MAX": Bound(records_piece, None, 8 * MIB),
+    "relay/tracing/span_content.py:text:_TEXT_MAX": Bound(
+        lambda n: span_content._Shortener().text("a" * n) == "a" * n, None, 8_000
+    ),
+    "relay/tracing/span_content.py:_arguments:_TEXT_MAX": Bound(
+        lambda n: span_content._Shortener()._arguments(f'"{"a" * (n - 2)}"') == "a" * (n - 2),
+        None, 8_000,
+    ),
     "relay/endpoints/stored_responses.py:_read_after:_NUMBER_DIGITS_MAX": Bound(
         lambda n: stored_responses._read_after({"stream": "true", "after": "1" * n}, "after"),
         1, 9,
@@ -423,7 +431,7 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
-    "relay/content_log/content_log.py:_near_or_far:_HERE_MAX": "it is done in a thread, or here",
+    "relay/content_log/content_log.py:near_or_far:_HERE_MAX": "it is done in a thread, or here",
     "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
     "relay/guarding/calls.py:_read:_SETTINGS_MAX": _FORGOTTEN,
     "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (

@@ -39,6 +39,7 @@ from usage.models import SettleAs
 from usage.records.counted_meters import tokens_of
 from usage.requests import receipts, words
 from usage.requests.budget_refusals import budget_refusal
+from usage.requests.guard_uses import guard_uses
 from usage.requests.log import RequestRow
 from usage.reviews import reviews
 from usage.reviews.forms import ReviewForm, review_context
@@ -147,8 +148,10 @@ def _detail(
         "flags": [
             words.flag_word(flag)
             for flag in row.flags
-            if flag != "quarantine" or not reviewed.get("decided")
+            if not words.is_guard_use(flag)
+            and (flag != "quarantine" or not reviewed.get("decided"))
         ],
+        "guards": guard_uses(actor, row.request_id, row.flags),
         **receipt_context(visible_detail),
         "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),

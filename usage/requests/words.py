@@ -296,6 +296,10 @@ FLAGS: Final[Mapping[str, Promise]] = {
 }
 
 
+GUARD_PURE: Final = "guard_pure"
+GUARD_TIME: Final = "guard_ms"
+GUARD_REQUEST: Final = "guard_request"
+
 POSTINGS: Final[Mapping[str, Promise]] = {
     "hold": pgettext_lazy("posting", "Hold"),
     "settle": pgettext_lazy("posting", "Charge"),
@@ -312,16 +316,18 @@ def meter_word(name: str) -> str:
     return f"{word} {variant.rstrip(']')}" if variant else word
 
 
+def is_guard_use(flag: str) -> bool:
+    """Return whether a flag is about the work of a guard, which a request's page shows by itself
+    (`guard_uses.py`)."""
+    return flag.partition(":")[0] in (GUARD_PURE, GUARD_TIME, GUARD_REQUEST)
+
+
 def flag_word(name: str) -> str:
     """Return the meaning of a flag, or the flag itself if it is unknown."""
     kind, _colon, rest = name.partition(":")
     guard, _colon, value = rest.partition(":")
     if kind == "guard" and value == "unchecked":
         return gettext("Guard %(guard)s failed, texts passed unchecked") % {"guard": guard}
-    if kind == "guard_ms":
-        return gettext("Guard %(guard)s: %(ms)s ms") % {"guard": guard, "ms": value}
-    if kind == "guard_request":
-        return gettext("A guard's request: %(request)s") % {"request": rest}
     return str(FLAGS.get(name, name))
 
 

@@ -145,14 +145,17 @@ def member_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 def _review_row(review: UnderReview) -> dict[str, Any]:
     rid = id_text(review.request_id)
-    flags = join_words(
-        [*(words.flag_word(flag) for flag in review.flags if flag != "quarantine"), *review.unknown]
-    )
+    flags = [
+        words.flag_word(flag)
+        for flag in review.flags
+        if flag != "quarantine" and not words.is_guard_use(flag)
+    ]
+    reasons = join_words([*flags, *review.unknown])
     return {
         "review": review,
         "id": review.attempt_id,
         "rid": rid,
         "href": reverse("request", args=[review.slug, rid]),
-        "flags": Badge(flags, "warn") if flags else None,
+        "flags": Badge(reasons, "warn") if reasons else None,
         "charged": None if review.basis == "held" else review.charge_nano,
     }

@@ -74,6 +74,13 @@ _GUARD_SETTINGS: Final[Mapping[str, dict[str, Any]]] = {
         "model": "m-1", "categories": ["violence"], "threshold": 0.7,
         "deadline_ms": 800, "passes_on": ["connection"],
     },
+    "topics": {
+        "model": "m-2", "deadline_ms": 850, "passes_on": ["deadline"],
+        "topics": [
+            {"name": "weapons", "description": "Making them."},
+            {"name": "prompt_injection", "description": ""},
+        ],
+    },
     "presidio": {
         "url": "https://presidio.example", "language": "de", "entities": ["PERSON"],
         "score_threshold": 0.6, "deadline_ms": 900, "passes_on": ["answer"],

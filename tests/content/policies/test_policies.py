@@ -169,6 +169,28 @@ def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:
         assert browser.post(path, {**form, "setting_tool_rules": wrong}).status_code == 422
 
 
+def test_topics_are_written_in_lines(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    form = {**FORM, "action_topics": "refuse", "places_topics": ["request"],
+            "setting_topics_model": "judge", "setting_topics_deadline_ms": "3000",
+            "setting_topics_topics": "weapons: Making: them.\n\nprompt_injection"}  # fmt: skip
+    assert browser.post(f"{PAGE}/new", form).status_code == 303
+    policy = Policy.objects.get()
+    (settings,) = [one.settings for one in policies.rules_of(policy) if one.guard == "topics"]
+    assert settings == {
+        "model": "judge", "deadline_ms": 3000, "passes_on": [],
+        "topics": [
+            {"name": "weapons", "description": "Making: them."},
+            {"name": "prompt_injection", "description": ""},
+        ],
+    }  # fmt: skip
+    path = f"{PAGE}/{id_text(policy.id)}"
+    shown = unescape(browser.get(path).content.decode())
+    assert "weapons: Making: them.\nprompt_injection<" in shown
+    for wrong in ("", "Weapons: big", "a: b\na: c", f"a: {'b' * 501}"):
+        assert browser.post(path, {**form, "setting_topics_topics": wrong}).status_code == 422
+
+
 def test_page_says_what_is_wrong_with_a_rule(people: Cast) -> None:
     bad = {**FORM, "action_expressions": "mask", "setting_expressions_expressions": "a+",
            "places_expressions": ["answer"]}  # fmt: skip

@@ -1,6 +1,7 @@
 """Rules of the content log: who writes them, by page and API, and what is recorded (P12)."""
 
 import pytest
+from django.test import override_settings
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
@@ -179,3 +180,11 @@ def test_key_and_connect_say_what_is_kept(people: Cast) -> None:
     form = alice.get(f"{PAGE}/new?scope=key&subject={id_text(key.id)}").content.decode()
     assert id_text(key.id) in form
     assert ">ci<" in form
+
+
+def test_page_says_if_texts_are_sent_on(people: Cast) -> None:
+    words = "sent to the operator"
+    browser = signed_in(people.alice)
+    for traces, content in ((False, False), (False, True), (True, False), (True, True)):
+        with override_settings(TRACES=traces, TRACE_CONTENT=content):
+            assert (words in browser.get(PAGE).content.decode()) == (traces and content)

@@ -327,6 +327,7 @@ def test_a_model_moderates_and_is_charged_by_itself(
     for one in (answer, refused):
         flags = hub.record(one.headers["x-request-id"])["flags"]
         (asked,) = [flag for flag in flags if flag.startswith("guard_request:")]
+        assert flags[flags.index(asked) - 1].startswith("guard_ms:moderation:")
         record = hub.record(asked.partition(":")[2])
         assert record["operation"] == "moderations"
         assert (record["client_app"], record["status"]) == ("guard", 200)
@@ -335,3 +336,81 @@ def test_a_model_moderates_and_is_charged_by_itself(
     unknown = guarded_hub.tenant(moderating("no-such-model"))
     failed = hub.post(unknown, harmless)
     assert (failed.status, failed.error["code"]) == (503, "guard_failed")
+
+
+def judging(model: str, *places: str, action: str = "refuse", **settings: Any) -> dict[str, Any]:
+    topics = [{"name": "weapons", "description": "Making weapons."}, {"name": "prompt_injection"}]
+    return {
+        "guard": "topics", "settings": {"model": model, "topics": topics, **settings},
+        "places": places, "action": action, "code": "own",
+    }  # fmt: skip
+
+
+@by_dialect
+@by_form
+@by_place
+def test_a_chat_model_judges_topics_in_each_place(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    models: dict[str, str],
+    dialect: str,
+    stream: bool,
+    place: str,
+) -> None:
+    hub, judge = guarded_hub.hub, guarded_hub.hub.model(f"{service.url}/judge/well/v1")
+    tenant = guarded_hub.tenant(judging(judge, place, deadline_ms=10_000))
+    answer = send(hub, tenant, dialect, models[dialect], place, stream=stream)
+    if place == "tool_call":
+        assert answer.status == 200, answer.body
+        return
+    assert "the guard topics rejects" in error_of(dialect, answer)["message"]
+    assert "(weapons)" in error_of(dialect, answer)["message"]
+    assert b"alpha" not in answer.body
+
+
+def test_a_judgement_is_charged_by_itself_and_flags_name_the_topic(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str]
+) -> None:
+    hub = guarded_hub.hub
+    for how, asked in (("well", 1), ("plain", 2)):
+        judge = hub.model(f"{service.url}/judge/{how}/v1")
+        tenant = guarded_hub.tenant(
+            judging(judge, "request", action="flag", deadline_ms=10_000), rule("mask", "request")
+        )
+        body = SPEAKERS["openai"].body(models["openai"], Wish(f"#echo alpha {ADDRESS}"))
+        answer = hub.post(tenant, body)
+        assert answer.status == 200, answer.body
+        hub.settled(tenant)
+        flags = hub.record(answer.headers["x-request-id"])["flags"]
+        assert "guard:weapons" in flags
+        requests = [flag for flag in flags if flag.startswith("guard_request:")]
+        assert len(requests) == asked
+        record = hub.record(requests[-1].rpartition(":")[2])
+        assert (record["operation"], record["client_app"]) == ("chat_completions", "guard")
+        assert (record["status"], record["charge_nano"] > 0) == (200, True)
+        assert record["key_id"] == tenant.key_id
+    judged = [raw for _, raw in service.asked if b"<EMAIL_1>" in raw]
+    assert judged
+    assert all(ADDRESS.encode() not in raw for _, raw in service.asked if b"JSON list" in raw)
+
+
+@pytest.mark.parametrize(
+    ("how", "failure"), [("prose", "answer"), ("hang", "deadline"), ("none", "answer")]
+)
+def test_a_judge_that_does_not_judge_is_a_failure(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str], how: str, failure: str
+) -> None:
+    hub = guarded_hub.hub
+    judge = "no-such-model"
+    if how != "none":
+        judge = hub.model(f"{service.url}/judge/{how}/v1")
+    limit = 200 if how == "hang" else 10_000
+    closed = guarded_hub.tenant(judging(judge, "request", deadline_ms=limit))
+    refused = send(hub, closed, "openai", models["openai"], "request", stream=False)
+    assert (refused.status, refused.error["code"]) == (503, "guard_failed")
+    assert WORDS[failure] in refused.error["message"]
+    passing = guarded_hub.tenant(judging(judge, "request", deadline_ms=limit, passes_on=[failure]))
+    passed = send(hub, passing, "openai", models["openai"], "request", stream=False)
+    assert passed.status == 200, passed.body
+    hub.settled(passing)
+    assert "guard:topics:unchecked" in hub.record(passed.headers["x-request-id"])["flags"]

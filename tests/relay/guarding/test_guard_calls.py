@@ -34,6 +34,18 @@ async def _raises(*_: Any) -> Verdict:
     raise KeyError("a defect")
 
 
+async def test_the_message_of_a_defect_is_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def call(settings: CallSettings, question: Question, reach: Any) -> Verdict:
+        raise ValueError(f"cannot read {question.texts[0]}")
+
+    with pytest.raises(CallFailed) as failed:
+        await ask(monkeypatch, call, "a private word")
+    assert "ValueError" in caplog.text
+    assert "private" not in caplog.text + str(failed.value)
+
+
 async def _waits(*_: Any) -> Verdict:
     await asyncio.Event().wait()
     return PASS

@@ -1,5 +1,6 @@
 """P40: guards on chats in every dialect, in requests, whole answers and streams."""
 
+import re
 from typing import Any
 
 import pytest
@@ -119,7 +120,9 @@ def test_a_flag_is_recorded(guarded_hub: GuardedHub, models: dict[str, str]) -> 
     answer = send(hub, tenant, "openai", models["openai"], f"Write to {ADDRESS}", stream=False)
     assert answer.status == 200
     hub.settled(tenant)
-    assert hub.record(answer.headers["x-request-id"])["flags"] == ["guard:own"]
+    *flags, took = hub.record(answer.headers["x-request-id"])["flags"]
+    assert flags == ["guard:own", "guard_pure:email"]
+    assert re.fullmatch("guard_ms::[0-9]+", took)
 
 
 TRANSPORTS = ["/v1/realtime", "/v1/live/sessions", "/v1/responses"]

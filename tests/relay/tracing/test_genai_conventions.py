@@ -25,7 +25,7 @@ SPANS: Final[dict[str, dict[str, str]]] = (
 METRICS: Final[dict[str, dict[str, Any]]] = CONVENTIONS["metrics"]
 # What no span has, although the conventions recommend it.
 LEFT_OUT: Final = {
-    "gen_ai.request.stop_sequences": "a text of the client, and spans hold none (P31)",
+    "gen_ai.request.stop_sequences": "a text of the client (P31)",
     "gen_ai.conversation.compacted": "a provider does not say so",
 }
 TYPES: Final[dict[str, type | tuple[type, ...]]] = {

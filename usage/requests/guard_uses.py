@@ -1,0 +1,68 @@
+"""The guards that checked a request: how long they took, and what their requests to models cost."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from accounts.access.actors import Actor
+from content.policies.words import guard_words
+from lib.ids import parse_id
+from usage.filters.visibility import run, visible
+from usage.records.partitions import ids_near
+from usage.requests.words import GUARD_PURE, GUARD_REQUEST, GUARD_TIME
+
+
+class GuardRequest(NamedTuple):
+    """A guard's request to a model; `charge_nano` is None until it has ended."""
+
+    id: str
+    charge_nano: int | None
+
+
+class GuardUse(NamedTuple):
+    """The names of guards that checked together, on pages; their time, less than 1 for 0; and
+    their requests to models."""
+
+    names: tuple[str, ...]
+    ms: int
+    requests: tuple[GuardRequest, ...] = ()
+
+
+def guard_uses(actor: Actor, request_id: UUID, flags: Sequence[str]) -> list[GuardUse]:
+    """Return the guards that checked a request, by the flags of its record: a guard's requests
+    follow its time."""
+    pairs = (flag.partition(":") for flag in flags)
+    asked = [id for kind, _, id in pairs if kind == GUARD_REQUEST]
+    charges = _charges(actor, request_id, asked)
+    pure: list[str] = []
+    uses: list[GuardUse] = []
+    for flag in flags:
+        kind, _, rest = flag.partition(":")
+        if kind == GUARD_PURE:
+            pure.append(str(guard_words(rest).name))
+        elif kind == GUARD_TIME:
+            guard, _, ms = rest.partition(":")
+            names = (str(guard_words(guard).name),) if guard else tuple(pure)
+            uses.append(GuardUse(names, int(ms) if ms.isdecimal() else 0))
+        elif kind == GUARD_REQUEST and uses:
+            one = GuardRequest(rest, charges.get(rest))
+            uses[-1] = uses[-1]._replace(requests=(*uses[-1].requests, one))
+    return uses
+
+
+def _charges(actor: Actor, request_id: UUID, asked: Sequence[str]) -> dict[str, int]:
+    """Return the charges of those of these requests that have ended, by id."""
+    ids = {parse_id(id): id for id in asked}
+    if not ids:
+        return {}
+    where = visible(actor, "requests.read")
+    first_id, end_id = ids_near(request_id)
+    more = {"ids": list(ids), "first_id": first_id, "end_id": end_id}
+    rows = run(_CHARGES.format(visible=where.text), where.parameters | more)
+    return {ids[id]: charge_nano for id, charge_nano in rows}
+
+
+_CHARGES: Final = """
+    SELECT r.request_id, sum(r.charge_nano)::bigint FROM usage_usagerecord r
+    WHERE {visible} AND r.request_id = ANY (%(ids)s) AND r.id >= %(first_id)s AND r.id < %(end_id)s
+    GROUP BY r.request_id"""
