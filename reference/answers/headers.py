@@ -175,8 +175,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-content-log",
         "kept, not-kept",
         _(
-            "Whether the organisation keeps the texts of this request and its answer. Absent if "
-            "no rule of its content log applies, and from error answers."
+            "Whether the organisation keeps the texts of this request and its answer; on a "
+            "WebSocket, of requests to some model. Absent if no rule of its content log applies, "
+            "and from error answers."
         ),
     ),
     Field(
