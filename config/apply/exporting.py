@@ -25,6 +25,7 @@ from config.apply.item_fields import (
     MAIL_SERVER_FIELDS,
     OFFER_AMOUNTS,
     ORGANISATION_STATES,
+    POLICY_LIMITS,
     RULE_FIELDS,
     SINGLE_SIGN_ON_FIELDS,
     defaults_of,
@@ -376,7 +377,8 @@ def policy_document(name: str, fields: Mapping[str, Value]) -> Document:
         {part: value for part, value in target.items() if value}
         for target in cast(Sequence[Mapping[str, str]], fields["assigned"])
     ]
-    return {"name": name, "rules": rules, "assigned": assigned}
+    limits = unless_default(file_format.Policy, fields, POLICY_LIMITS)
+    return {"name": name, "assigned": assigned, **limits, "rules": rules}
 
 
 def single_sign_on_document(fields: Mapping[str, Value]) -> Document:

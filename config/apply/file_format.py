@@ -505,6 +505,9 @@ class PolicyAssigned(Part):
 class Policy(Part):
     name: Annotated[Name, StringConstraints(max_length=POLICY_NAME_MAX)]
     rules: list[PolicyRule] = []
+    models: list[ModelName] = []
+    networks: list[Annotated[str, AfterValidator(_network)]] = []
+    retention_hours: Annotated[int, Field(ge=0, le=CONTENT_HOURS_MAX)] | None = None
     assigned: list[PolicyAssigned] = []
 
 

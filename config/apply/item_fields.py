@@ -35,6 +35,12 @@ RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
 LOG_RULE_FIELDS: Final = (
     *("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact"),
 )
+POLICY_LIMITS: Final = {
+    "models": "model_patterns",
+    "networks": "networks",
+    "retention_hours": "retention_hours",
+}
+"""What a policy in the file permits -> the names of the stored policy's fields."""
 ENTRY_FIELDS: Final = (
     *("can", "context_max", "output_max", "deprecated_at", "sunset_at", "replacement", "forwards"),
     *("plans", "roles"),

@@ -49,6 +49,7 @@ from config.apply.item_fields import (
     KEY_FIELDS,
     LIMITS,
     LOG_RULE_FIELDS,
+    POLICY_LIMITS,
     fields_of,
     tuples,
 )
@@ -295,6 +296,7 @@ def _policies() -> Iterator[Item]:
     policies = Policy.objects.select_related("organisation")
     for policy in policies.prefetch_related("assignments", "secrets").order_by("id"):
         fields: dict[str, Value] = {
+            **tuples({name: getattr(policy, field) for name, field in POLICY_LIMITS.items()}),
             "rules": tuple(policy.rules),
             "secrets": {one.guard: _guard_secret(one) for one in policy.secrets.all()},
             "assigned": assigned_targets(

@@ -23,6 +23,7 @@ from config.apply.item_fields import (
     MEMBER_FIELDS,
     OFFER_AMOUNTS,
     ORGANISATION_STATES,
+    POLICY_LIMITS,
     RULE_FIELDS,
     SINGLE_SIGN_ON_FIELDS,
     TEAM_FIELDS,
@@ -297,7 +298,7 @@ class _Flattener:
             yield self._policy(policy, slug, (*path, "policies", n))
 
     def _policy(self, policy: file_format.Policy, slug: str, path: Path) -> Item:
-        fields: dict[str, Value] = {}
+        fields = tuples(set_fields(policy, POLICY_LIMITS))
         if "rules" in policy.model_fields_set:
             secrets = {}
             rules = []
@@ -315,7 +316,8 @@ class _Flattener:
             fields["assigned"] = assigned_targets(
                 (one.scope, one.subject) for one in policy.assigned
             )
-        defaults: dict[str, Value] = {"rules": (), "secrets": {}, "assigned": ()}
+        defaults = tuples(defaults_of(file_format.Policy, POLICY_LIMITS))
+        defaults |= {"rules": (), "secrets": {}, "assigned": ()}
         return Item(Id("policy", (slug, policy.name)), fields, defaults, path)
 
     def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Team
 from config.apply.difference import Change, Kind, Secret
-from config.apply.item_fields import LOG_RULE_FIELDS
+from config.apply.item_fields import LOG_RULE_FIELDS, POLICY_LIMITS
 from config.apply.writing_access import ChangeRefused
 from content.guards.rules import GuardRule
 from content.models import LogRule, LogScope, Policy, PolicyAssignment, PolicyScope
@@ -46,7 +46,9 @@ def _policy(organisation: Organisation, change: Change) -> None:
 def _policy_fields(
     organisation: Organisation, after: Mapping[str, Any], policy: Policy | None
 ) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {
+        field: after[name] for name, field in POLICY_LIMITS.items() if name in after
+    }
     if "rules" in after or "secrets" in after:
         stored = policy.rules if policy else ()
         rules = cast(Sequence[dict[str, Any]], after.get("rules", stored))

@@ -1,25 +1,36 @@
 """The management API of policies. Pages call the same functions."""
 
 import datetime as dt
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from ninja import Query, Status
 from pydantic import Field
 
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.limits.rules import LISTED_MAX
 from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
 from content.policies import policies
+from content.policies.limits import RETENTION_HOURS_MAX
 from content.policies.rules import RULES_MAX, try_rules
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
+from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Policies"])
 
 PolicyTarget = Literal["organisation", "team", "key"]
 _ASSIGNED_MAX: Final = 500
+_MODELS: Final = "Names or patterns (`gpt-*`) that keys may use, beside their own list. Empty: all."
+_NETWORKS: Final = "Networks that keys may be used from, beside their own list. Empty: all."
+_RETENTION: Final = (
+    "The longest time, in hours, for which the content log keeps texts. `0`: nothing is kept. "
+    "`null`: as its rules say."
+)
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+Network = Annotated[str, Field(min_length=1, max_length=100)]
 _GUARDS: Final = "A guard: [the manual](/manual/guides/guards) lists them."
 
 
@@ -47,9 +58,14 @@ class PolicyAssigned(RequestBody):
 
 class PolicyIn(RequestBody):
     name: str = Field(min_length=1, max_length=policies.NAME_MAX)
-    rules: list[PolicyRule] = Field(max_length=RULES_MAX)
+    rules: list[PolicyRule] = Field(default=[], max_length=RULES_MAX)
     assigned: list[PolicyAssigned] = Field(
         default=[], max_length=_ASSIGNED_MAX, description="Whose requests it applies to."
+    )
+    models: list[Pattern] = Field(default=[], max_length=LISTED_MAX, description=_MODELS)
+    networks: list[Network] = Field(default=[], max_length=LISTED_MAX, description=_NETWORKS)
+    retention_hours: Whole | None = Field(
+        None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
     )
 
 
@@ -59,6 +75,11 @@ class PolicyChange(RequestBody):
     name: str | None = Field(None, min_length=1, max_length=policies.NAME_MAX)
     rules: list[PolicyRule] | None = Field(None, max_length=RULES_MAX)
     assigned: list[PolicyAssigned] | None = Field(None, max_length=_ASSIGNED_MAX)
+    models: list[Pattern] | None = Field(None, max_length=LISTED_MAX, description=_MODELS)
+    networks: list[Network] | None = Field(None, max_length=LISTED_MAX, description=_NETWORKS)
+    retention_hours: Whole | None = Field(
+        None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
+    )
 
 
 class PolicyOut(Schema):
@@ -66,6 +87,9 @@ class PolicyOut(Schema):
     name: str
     rules: list[PolicyRule]
     assigned: list[PolicyAssigned]
+    models: list[str]
+    networks: list[str]
+    retention_hours: int | None = Field(description=_RETENTION)
     created_at: dt.datetime
 
 
@@ -105,6 +129,9 @@ def create_policy(actor: Actor, body: PolicyIn) -> Status[PolicyOut]:
         name=body.name,
         rules=_rules(body.rules),
         assigned=_find(actor, body.assigned),
+        model_patterns=body.models,
+        networks=body.networks,
+        retention_hours=body.retention_hours,
     )
     return Status(201, _serialize(policies.access_policy(actor, id_text(policy.id))))
 
@@ -119,12 +146,20 @@ def show_policy(actor: Actor, id: str) -> PolicyOut:
 @requires("organisation.write")
 def change_policy(actor: Actor, id: str, body: PolicyChange) -> PolicyOut:
     """Applies to requests that begin from now on."""
+    limits: dict[str, Any] = {
+        field: value
+        for field, value in (("model_patterns", body.models), ("networks", body.networks))
+        if value is not None
+    }
+    if "retention_hours" in body.model_fields_set:
+        limits["retention_hours"] = body.retention_hours
     policies.change_policy(
         actor,
         policies.access_policy(actor, id),
         name=body.name,
         rules=None if body.rules is None else _rules(body.rules),
         assigned=None if body.assigned is None else _find(actor, body.assigned),
+        **limits,
     )
     return _serialize(policies.access_policy(actor, id))
 
@@ -167,5 +202,8 @@ def _serialize(policy: Policy) -> PolicyOut:
             PolicyAssigned.model_validate({"scope": scope, "subject": subject})
             for scope, subject in policies.named_targets(policy)
         ],
+        models=policy.model_patterns,
+        networks=policy.networks,
+        retention_hours=policy.retention_hours,
         created_at=policy.created_at,
     )

@@ -44,6 +44,7 @@ organisations:
             code: falcon
             places: [request]
             settings: {{words: [falcon]}}
+      - {{name: Narrow, models: ["gpt-*", o3], networks: [10.0.0.0/8], retention_hours: 0}}
       - name: Checked
         assigned: [{{scope: key, subject: ci}}, {{scope: team, subject: Research lab}}]
         rules:
@@ -94,6 +95,9 @@ def test_a_file_sets_up_rules_and_policies(installation: Installation) -> None:
     ]  # fmt: skip
     words = Policy.objects.get(name="No secrets").rules[1]
     assert (words["code"], words["places"]) == ("falcon", ["request"])
+    narrow = policies.limits_of(Policy.objects.get(name="Narrow"))
+    assert (narrow.models, narrow.retention_hours) == (("gpt-*", "o3"), 0)
+    assert list(map(str, narrow.networks)) == ["10.0.0.0/8"]
     assert stored_secret() == SECRET
     assert SECRET not in json.dumps(Policy.objects.get(name="Checked").rules)
 
@@ -130,15 +134,17 @@ CHANGES: dict[str, tuple[Any, str]] = {
         "policy acme/No secrets",
     ),
     "a setting": (
-        lambda o: o["policies"][1]["rules"][0]["settings"].update(deadline_ms=600),
+        lambda o: o["policies"][2]["rules"][0]["settings"].update(deadline_ms=600),
         "policy acme/Checked",
     ),
     "an assignment": (
         lambda o: o["policies"][0].update(assigned=[{"scope": "key", "subject": "ci"}]),
         "policy acme/No secrets",
     ),
+    "models": (lambda o: o["policies"][1].update(models=["o3"]), "policy acme/Narrow"),
+    "a time": (lambda o: o["policies"][1].update(retention_hours=None), "policy acme/Narrow"),
     "a secret": (
-        lambda o: o["policies"][1]["rules"][0]["settings"].update(secret=OTHER),
+        lambda o: o["policies"][2]["rules"][0]["settings"].update(secret=OTHER),
         "policy acme/Checked",
     ),
 }
@@ -165,10 +171,10 @@ def test_what_a_file_does_not_name_goes_only_with_prune(installation: Installati
     assert installation.apply(without) == "nothing to change\n"
     message = installation.apply(without, "--prune")
     assert message.count("- log_rule acme/") == 4
-    assert message.count("- policy acme/") == 2
+    assert message.count("- policy acme/") == 3
     assert not LogRule.objects.exists()
     assert not Policy.objects.exists()
-    assert AuditEvent.objects.filter(action="policy.removed").count() == 2
+    assert AuditEvent.objects.filter(action="policy.removed").count() == 3
 
 
 def test_a_new_secret_of_a_key_keeps_its_rules_and_policies(installation: Installation) -> None:
@@ -213,7 +219,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "wizard",
     ),
     "no secret to keep": (
-        lambda o: o["policies"][1]["rules"][0]["settings"].update(secret="keep"),
+        lambda o: o["policies"][2]["rules"][0]["settings"].update(secret="keep"),
         "there is no stored secret for this URL to keep: give one",
     ),
     "a time that is too long": (
