@@ -14,6 +14,8 @@ from content.models import Policy
 from content.policies import policies
 from content.policies.limits import RETENTION_HOURS_MAX
 from content.policies.rules import RULES_MAX, try_rules
+from content.policies.written import write_tried
+from dialects.chat.chat import Dialect
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
@@ -102,6 +104,14 @@ class PolicyText(RequestBody):
     text: str = Field(max_length=policies.TEXT_MAX)
 
 
+class PolicyBody(Schema):
+    """A body in the form of one API."""
+
+    dialect: Dialect
+    status: int | None = Field(description="The status of the error; null for a request.")
+    body: str
+
+
 class PolicyTried(Schema):
     """What a policy makes of a text in one place."""
 
@@ -109,6 +119,10 @@ class PolicyTried(Schema):
     text: str = Field(description="What goes on; empty after a refusal.")
     refused_by: str = Field(description="The code of the refusal; empty without one.")
     flags: list[str]
+    bodies: list[PolicyBody] = Field(
+        description="The request that goes on, or the error that the client gets, in the form of "
+        "each API. Empty for other texts that pass."
+    )
 
 
 @router.get("/policies", response=PolicyPage, summary="List policies")
@@ -179,7 +193,11 @@ def try_policy(actor: Actor, id: str, body: PolicyText) -> list[PolicyTried]:
     rules = policies.rules_of(policies.access_policy(actor, id))
     return [
         PolicyTried(
-            place=one.place, text=one.text, refused_by=one.refused_by, flags=list(one.flags)
+            place=one.place,
+            text=one.text,
+            refused_by=one.refused_by,
+            flags=list(one.flags),
+            bodies=[PolicyBody(**body._asdict()) for body in write_tried(one)],
         )
         for one in try_rules(rules, body.text)
     ]

@@ -19,6 +19,7 @@ from content.policies import policies
 from content.policies.forms import PolicyForm, TryForm
 from content.policies.rules import try_rules
 from content.policies.words import LIMITS, PLACES, SCOPES, guard_words
+from content.policies.written import DIALECTS, write_tried
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -144,7 +145,13 @@ def policy_try(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     tried = []
     if request.method == "POST" and form.is_valid():
         tried = [
-            {**one._asdict(), "name": PLACES[one.place]}
+            {
+                **one._asdict(),
+                "name": PLACES[one.place],
+                "bodies": [
+                    {**body._asdict(), "name": DIALECTS[body.dialect]} for body in write_tried(one)
+                ],
+            }
             for one in try_rules(policies.rules_of(row), form.cleaned_data["text"])
         ]
     context = {"form": form, "policy": row, "id": id_text(row.id), "tried": tried}
