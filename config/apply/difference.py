@@ -5,9 +5,9 @@ its file states, a present item has all of them.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from billing.currency.money import format_multiplier, format_usd
 from billing.prices.meters import format_rate
@@ -37,6 +37,8 @@ Kind = Literal[
     "payer_rule",
     "key",
     "budget",
+    "log_rule",
+    "policy",
     "sign_up",
     "trial_credit",
 ]
@@ -149,6 +151,8 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             refused += _settle_key(item, fields, now)
         elif item.id.kind in ("single_sign_on", "mail_server"):
             refused += _settle_secret(item, fields, now)
+        elif item.id.kind == "policy":
+            refused += _settle_policy(item, fields, now)
         if now is None:
             changes.append(Change("create", item.id, {}, fields, item.path))
             continue
@@ -249,6 +253,36 @@ def _settle_secret(item: Item, fields: dict[str, Value], now: Item | None) -> li
     article = "key with this name" if item.id.kind == "key" else words
     why = f"there is no {article} whose secret could be kept: give a secret"
     return [InvalidEntry((*item.path, "secret"), why)]
+
+
+def _settle_policy(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
+    """Replace `keep`, and the secrets that a file omits, by the stored ones. A guard with another
+    URL never gets an old secret."""
+    if "rules" not in fields:
+        return []
+    stored = cast(Mapping[str, Secret], now.fields["secrets"] if now else {})
+    urls = {
+        rule["guard"]: rule["settings"].get("url") for rule in _rules(now.fields if now else {})
+    }
+    written = cast(Mapping[str, Secret | Kept], fields["secrets"])
+    settled: dict[str, Secret] = {}
+    refused = []
+    for n, rule in enumerate(_rules(fields)):
+        guard = rule["guard"]
+        secret = written.get(guard)
+        if isinstance(secret, Secret):
+            settled[guard] = secret
+        elif guard in stored and urls[guard] == rule["settings"].get("url"):
+            settled[guard] = stored[guard]
+        elif secret is not None:
+            why = "there is no stored secret for this URL to keep: give one"
+            refused.append(InvalidEntry((*item.path, "rules", n, "settings", "secret"), why))
+    fields["secrets"] = settled
+    return refused
+
+
+def _rules(fields: Mapping[str, Value]) -> Sequence[dict[str, Any]]:
+    return cast(Sequence[dict[str, Any]], fields.get("rules", ()))
 
 
 def _secrets(value: Value) -> tuple[Secret | Kept, ...]:

@@ -21,9 +21,11 @@ from config.apply.item_fields import (
     ENTRY_FIELDS,
     KEY_LIMITS,
     LIMITS,
+    LOG_RULE_FIELDS,
     MAIL_SERVER_FIELDS,
     OFFER_AMOUNTS,
     ORGANISATION_STATES,
+    POLICY_LIMITS,
     RULE_FIELDS,
     SINGLE_SIGN_ON_FIELDS,
     defaults_of,
@@ -150,6 +152,12 @@ class _Organisations:
                 self._team(slug, fields)["keys"].append(key)
             case "budget":
                 self._put_budget(slug, *names, fields=fields)
+            case "log_rule":
+                rule = log_rule_document(names, fields)
+                organisation.setdefault("content_log", []).append(rule)
+            case "policy":
+                policy = policy_document(names[0], fields)
+                organisation.setdefault("policies", []).append(policy)
 
     def _team(self, slug: str, fields: Mapping[str, Value]) -> Document:
         return self._teams[slug, cast(str, fields["team"])]
@@ -350,6 +358,27 @@ def member_document(email: str, fields: Mapping[str, Value]) -> Document:
 def invitation_document(email: str, fields: Mapping[str, Value]) -> Document:
     names = ("invited_by", "role", "teams", "message")
     return {"email": email, **unless_default(file_format.Invitation, fields, names)}
+
+
+def log_rule_document(names: Sequence[str], fields: Mapping[str, Value]) -> Document:
+    scope, subject = names
+    rule = {"scope": scope, **({"subject": subject} if subject else {})}
+    return rule | _document_of(fields, LOG_RULE_FIELDS)
+
+
+def policy_document(name: str, fields: Mapping[str, Value]) -> Document:
+    secrets = cast(Mapping[str, Value], fields["secrets"])
+    rules = []
+    for rule in cast(Sequence[Mapping[str, Any]], fields["rules"]):
+        kept = {"secret": file_format.KEEP} if rule["guard"] in secrets else {}
+        settings = {**rule["settings"], **kept}
+        rules.append({**rule, "settings": settings})
+    assigned = [
+        {part: value for part, value in target.items() if value}
+        for target in cast(Sequence[Mapping[str, str]], fields["assigned"])
+    ]
+    limits = unless_default(file_format.Policy, fields, POLICY_LIMITS)
+    return {"name": name, "assigned": assigned, **limits, "rules": rules}
 
 
 def single_sign_on_document(fields: Mapping[str, Value]) -> Document:

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     model_validator,
 )
@@ -36,6 +37,11 @@ from billing.limits.charge_rule import Kind as ChargeKind
 from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
 from billing.prices.meters import MeterUnknown, find_meter, parse_rate
 from billing.trials.rules import DAYS_MAX
+from content.guards.rules import Action, Place
+from content.policies.policies import NAME_MAX as POLICY_NAME_MAX
+from content.rules.log_rules import RETENTION_HOURS as CONTENT_HOURS
+from content.rules.rules import REDACTED_BY_DEFAULT, Kept, Redacted
+from content.rules.rules import RETENTION_HOURS_MAX as CONTENT_HOURS_MAX
 from gateway.channel_order.tie_breaking import Pick
 from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN, NAME_MAX
 from gateway.channels.fields import ChannelSettings
@@ -476,6 +482,40 @@ class TrialCredit(Part):
     days: Annotated[int, Field(ge=1, le=DAYS_MAX)] | None = 30
 
 
+class LogRule(Part):
+    scope: Literal["organisation", "team", "key", "model"] = "organisation"
+    subject: Annotated[str, StringConstraints(max_length=200)] = ""
+    keep: Kept = "everything"
+    share_percent: Annotated[int, Field(ge=1, le=100)] = 100
+    retention_hours: Annotated[int, Field(ge=1, le=CONTENT_HOURS_MAX)] = CONTENT_HOURS
+    callers_may_opt_out: bool = True
+    redact: list[Redacted] = list(REDACTED_BY_DEFAULT)
+
+
+class PolicyRule(Part):
+    guard: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    action: Action
+    places: Annotated[list[Place], Field(min_length=1)] = [
+        *("request", "answer", "tool_call", "tool_result")
+    ]
+    code: Annotated[str, StringConstraints(max_length=40)] = ""
+    settings: dict[str, JsonValue] = {}
+
+
+class PolicyAssigned(Part):
+    scope: Literal["organisation", "team", "key"]
+    subject: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Policy(Part):
+    name: Annotated[Name, StringConstraints(max_length=POLICY_NAME_MAX)]
+    rules: list[PolicyRule] = []
+    models: list[ModelName] = []
+    networks: list[Annotated[str, AfterValidator(_network)]] = []
+    retention_hours: Annotated[int, Field(ge=0, le=CONTENT_HOURS_MAX)] | None = None
+    assigned: list[PolicyAssigned] = []
+
+
 class Organisation(WithRateLimits):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
@@ -497,6 +537,8 @@ class Organisation(WithRateLimits):
     suspended: Annotated[str, StringConstraints(max_length=500)] | None = None
     archived: bool = False
     budgets: list[ScopedBudget] = []
+    content_log: list[LogRule] = []
+    policies: list[Policy] = []
     roles: list[Role] = []
     members: list[Member] = []
     invitations: list[Invitation] = []

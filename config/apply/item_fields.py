@@ -33,13 +33,22 @@ TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS, *CACHING)
 MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)
 OFFER_AMOUNTS: Final = ("fee_per_request", "fee_per_million_tokens")
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
+LOG_RULE_FIELDS: Final = (
+    *("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact"),
+)
+POLICY_LIMITS: Final = {
+    "models": "model_patterns",
+    "networks": "networks",
+    "retention_hours": "retention_hours",
+}
+"""What a policy in the file permits -> the names of the stored policy's fields."""
 ENTRY_FIELDS: Final = (
     *("can", "context_max", "output_max", "deprecated_at", "sunset_at", "replacement", "forwards"),
     *("plans", "roles"),
 )
 _UNORDERED: Final = frozenset(
     {
-        *("causes", "data_regions", "permissions", "plans", "required_labels", "roles"),
+        *("causes", "data_regions", "permissions", "plans", "redact", "required_labels", "roles"),
         *("second_factor_roles", "teams", "leads", "organisations"),
     }
 )

@@ -289,6 +289,7 @@ class _Checker:
                 "a team named",
             )
             self._access(organisation, at)
+            self._contents(organisation, at)
             self._once(
                 (
                     (key.name, (*at, "teams", t, "keys", k, "name"))
@@ -358,6 +359,37 @@ class _Checker:
         sso = organisation.single_sign_on
         if sso is not None and sso.secret != file_format.KEEP:
             self._read((*at, "single_sign_on", "secret"), sso.secret)
+
+    def _contents(self, organisation: file_format.Organisation, at: Path) -> None:
+        """Check that each rule of the content log and each policy is named once, and read the
+        secrets of guards."""
+        self._once(
+            (
+                (f"the {rule.scope} {rule.subject}".strip(), (*at, "content_log", n))
+                for n, rule in enumerate(organisation.content_log)
+            ),
+            "a rule for",
+        )
+        self._once(
+            (
+                (policy.name, (*at, "policies", n, "name"))
+                for n, policy in enumerate(organisation.policies)
+            ),
+            "a policy named",
+        )
+        for n, rule in enumerate(organisation.content_log):
+            self._subject(rule, (*at, "content_log", n))
+        for n, policy in enumerate(organisation.policies):
+            for k, assigned in enumerate(policy.assigned):
+                self._subject(assigned, (*at, "policies", n, "assigned", k))
+            for k, guard in enumerate(policy.rules):
+                secret = guard.settings.get("secret")
+                if isinstance(secret, str) and secret != file_format.KEEP:
+                    self._read((*at, "policies", n, "rules", k, "settings", "secret"), secret)
+
+    def _subject(self, part: file_format.LogRule | file_format.PolicyAssigned, path: Path) -> None:
+        if (part.scope == "organisation") != (part.subject == ""):
+            self._wrong(path, "expected a subject unless the scope is organisation")
 
     def _limits(self, limited: file_format.WithBudgets, path: Path) -> None:
         """Check the budgets of a team or a key: one per period."""

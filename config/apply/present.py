@@ -22,6 +22,7 @@ from accounts.models import (
     User,
 )
 from accounts.secrets.key_lookup import digest_of
+from accounts.secrets.sealing import open_sealed
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.models import (
@@ -47,10 +48,14 @@ from config.apply.item_fields import (
     DATA_POLICY,
     KEY_FIELDS,
     LIMITS,
+    LOG_RULE_FIELDS,
+    POLICY_LIMITS,
     fields_of,
     tuples,
 )
-from config.apply.wanted import price_id
+from config.apply.wanted import assigned_targets, price_id
+from content.models import LogRule, Policy, PolicySecret
+from content.policies.rules import secret_place
 from gateway.aliases.aliases import all_aliases
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
@@ -232,20 +237,14 @@ def _organisations() -> Iterator[Item]:
         }
         yield Item(Id("key", (key.organisation.slug, key.name)), fields)
     yield from _budgets()
+    yield from _log_rules()
+    yield from _policies()
 
 
 def _budgets() -> Iterator[Item]:
     """Yield the budgets of objects that a file can name. Budgets of ended keys and of former
     members are left out."""
-    names: dict[tuple[str, str], str] = {
-        **{("team", str(id)): name for id, name in Team.objects.values_list("id", "name")},
-        **{
-            ("key", str(id)): name
-            for id, name in Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY).values_list(
-                "id", "name"
-            )
-        },
-    }
+    names = _names_by_id()
     members = {
         (organisation, str(user)): email
         for organisation, user, email in Membership.objects.values_list(
@@ -267,6 +266,55 @@ def _budgets() -> Iterator[Item]:
         subject = subject.lower() if budget.scope == "user" else subject
         name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))
         yield Item(Id("budget", name), fields)
+
+
+def _names_by_id() -> dict[tuple[str, str], str]:
+    """Return the names of teams and of living keys, by scope and id."""
+    teams = Team.objects.values_list("id", "name")
+    keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY).values_list("id", "name")
+    return {
+        **{("team", str(id)): name for id, name in teams},
+        **{("key", str(id)): name for id, name in keys},
+    }
+
+
+def _log_rules() -> Iterator[Item]:
+    """Yield the rules of the content log. Those of ended keys are left out."""
+    names = _names_by_id()
+    for rule in LogRule.objects.select_related("organisation").order_by("id"):
+        subject: str | None = rule.subject
+        if rule.scope in ("team", "key"):
+            subject = names.get((rule.scope, rule.subject))
+        if subject is not None:
+            id = Id("log_rule", (rule.organisation.slug, str(rule.scope), subject))
+            yield Item(id, fields_of(rule, LOG_RULE_FIELDS))
+
+
+def _policies() -> Iterator[Item]:
+    """Yield the policies, without assignments to ended keys."""
+    names = {**_names_by_id(), ("organisation", ""): ""}
+    policies = Policy.objects.select_related("organisation")
+    for policy in policies.prefetch_related("assignments", "secrets").order_by("id"):
+        fields: dict[str, Value] = {
+            **tuples({name: getattr(policy, field) for name, field in POLICY_LIMITS.items()}),
+            "rules": tuple(policy.rules),
+            "secrets": {one.guard: _guard_secret(one) for one in policy.secrets.all()},
+            "assigned": assigned_targets(
+                (str(one.scope), names[one.scope, one.subject])
+                for one in policy.assignments.all()
+                if (one.scope, one.subject) in names
+            ),
+        }
+        yield Item(Id("policy", (policy.organisation.slug, policy.name)), fields)
+
+
+def _guard_secret(row: PolicySecret) -> Secret:
+    """Return a secret by its digest. A secret that cannot be decrypted differs from every other."""
+    place = secret_place(str(row.policy_id), row.guard)
+    try:
+        return Secret(digest_of(open_sealed(row.sealed, place)))
+    except VaultError:
+        return Secret(b"")
 
 
 def present_people() -> Iterator[Item]:

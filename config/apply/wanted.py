@@ -18,10 +18,12 @@ from config.apply.item_fields import (
     ENTRY_FIELDS,
     KEY_FIELDS,
     LIMITS,
+    LOG_RULE_FIELDS,
     MAIL_SERVER_FIELDS,
     MEMBER_FIELDS,
     OFFER_AMOUNTS,
     ORGANISATION_STATES,
+    POLICY_LIMITS,
     RULE_FIELDS,
     SINGLE_SIGN_ON_FIELDS,
     TEAM_FIELDS,
@@ -252,6 +254,7 @@ class _Flattener:
             for k, key in enumerate(team.keys):
                 yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
         yield from self._budgets(organisation, slug, path)
+        yield from self._contents(organisation, slug, path)
 
     def _client_secret(self, organisation: file_format.Organisation, path: Path) -> Secret | Kept:
         """Return the secret of the organisation's single sign-on."""
@@ -283,6 +286,40 @@ class _Flattener:
                 if key.budget is not None:
                     yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
+    def _contents(
+        self, organisation: file_format.Organisation, slug: str, path: Path
+    ) -> Iterator[Item]:
+        for n, rule in enumerate(organisation.content_log):
+            fields = tuples(set_fields(rule, LOG_RULE_FIELDS))
+            defaults = tuples(defaults_of(file_format.LogRule, LOG_RULE_FIELDS))
+            id = Id("log_rule", (slug, rule.scope, rule.subject))
+            yield Item(id, fields, defaults, (*path, "content_log", n))
+        for n, policy in enumerate(organisation.policies):
+            yield self._policy(policy, slug, (*path, "policies", n))
+
+    def _policy(self, policy: file_format.Policy, slug: str, path: Path) -> Item:
+        fields = tuples(set_fields(policy, POLICY_LIMITS))
+        if "rules" in policy.model_fields_set:
+            secrets = {}
+            rules = []
+            for n, rule in enumerate(policy.rules):
+                settings = dict(rule.settings)
+                secret = settings.get("secret")
+                if isinstance(secret, str):
+                    place = (*path, "rules", n, "settings", "secret")
+                    secrets[rule.guard] = self._secret_at(secret, *place)
+                    del settings["secret"]
+                written = rule.model_dump() | {"settings": settings}
+                rules.append(written | {"code": rule.code or rule.guard})
+            fields |= {"rules": tuple(rules), "secrets": secrets}
+        if "assigned" in policy.model_fields_set:
+            fields["assigned"] = assigned_targets(
+                (one.scope, one.subject) for one in policy.assigned
+            )
+        defaults = tuples(defaults_of(file_format.Policy, POLICY_LIMITS))
+        defaults |= {"rules": (), "secrets": {}, "assigned": ()}
+        return Item(Id("policy", (slug, policy.name)), fields, defaults, path)
+
     def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:
         names = (*KEY_FIELDS, "project")
         fields: dict[str, Value] = {
@@ -309,6 +346,11 @@ def _budget(budget: file_format.Budget, name: tuple[str, str, str], path: Path) 
         **tuples(defaults_of(file_format.Budget, BUDGET_TERMS)),
     }
     return Item(Id("budget", (*name, budget.period)), fields, defaults, path)
+
+
+def assigned_targets(targets: Iterable[tuple[str, str]]) -> tuple[dict[str, str], ...]:
+    """Return whose requests a policy applies to, in one order."""
+    return tuple({"scope": scope, "subject": subject} for scope, subject in sorted({*targets}))
 
 
 def price_id(key: PriceKey, valid_from: dt.datetime) -> Id:

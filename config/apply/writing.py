@@ -35,6 +35,7 @@ from config.apply.writing_access import (
     write_person,
     write_states,
 )
+from config.apply.writing_contents import CONTENT_WRITES, transfer_contents
 from config.apply.yaml_source import FileInvalid, Source
 from gateway.aliases import aliases
 from gateway.channels import channels
@@ -75,6 +76,8 @@ _ORDER: dict[Kind, int] = {
     "payer_rule": 15,
     "key": 16,
     "budget": 17,
+    "log_rule": 17,
+    "policy": 17,
     "sign_up": 18,
     "trial_credit": 18,
 }
@@ -133,7 +136,7 @@ class _Writer:
         self._organisations: dict[str, Organisation] = {}
 
     def write(self, change: Change) -> None:
-        access = ACCESS_WRITES.get(change.id.kind)
+        access = {**ACCESS_WRITES, **CONTENT_WRITES}.get(change.id.kind)
         if access is not None:
             access(self._find(change.id.name[0]), change)
             return
@@ -334,6 +337,7 @@ class _Writer:
         place_key(key, fields)
         if replaced is not None:
             budgets.transfer_budgets(SYSTEM, replaced, key)
+            transfer_contents(replaced, key)
 
     def _budget(self, change: Change) -> None:
         slug, scope, name, period = change.id.name

@@ -24,3 +24,15 @@ class GuardRule(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     policy: str = ""
     sealed: str = ""
+
+
+def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
+    """Return what a client is told of a refusal: nothing of the text itself."""
+    suffix = f" ({code})" if code != rule.guard else ""
+    return f"the guard {rule.guard} rejects {_WHERE[place]}{suffix}"
+
+
+_WHERE: dict[Place, str] = {
+    "request": "the request", "answer": "the answer", "tool_call": "the call of a tool",
+    "tool_result": "the result of a tool",
+}  # fmt: skip

@@ -1,5 +1,6 @@
-"""Policies: what guards do to texts, and to whose."""
+"""Policies: what guards do to texts, what requests may use, and whose requests."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -16,7 +17,8 @@ class PolicyScope(models.TextChoices):
 
 
 class Policy(models.Model):
-    """Rules of guards under one name. `rules` is a list of `content.guards.guard.GuardRule`."""
+    """What applies to requests, under one name: guards, and limits beside those of keys. `rules` is
+    a list of `content.guards.guard.GuardRule`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -24,6 +26,25 @@ class Policy(models.Model):
     )
     name = models.CharField(max_length=60)
     rules = models.JSONField(default=list)
+    model_patterns = ArrayField(
+        models.CharField(max_length=200),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Names or patterns (gpt-*) that keys may ask; none = all.",
+    )
+    networks = ArrayField(
+        models.CharField(max_length=43),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The addresses that keys may be used from; none = all.",
+    )
+    retention_hours = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="The longest time of the content log; 0 = nothing, none = as its rules.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
 

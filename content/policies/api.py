@@ -1,7 +1,7 @@
 """The management API of policies. Pages call the same functions."""
 
 import datetime as dt
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Status
@@ -9,18 +9,31 @@ from pydantic import Field
 
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.limits.rules import LISTED_MAX
 from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
 from content.policies import policies, trying
+from content.policies.limits import RETENTION_HOURS_MAX
 from content.policies.rules import RULES_MAX
+from content.policies.written import write_tried
+from dialects.chat.chat import Dialect
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
+from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Policies"])
 
 PolicyTarget = Literal["organisation", "team", "key"]
 _ASSIGNED_MAX: Final = 500
+_MODELS: Final = "Names or patterns (`gpt-*`) that keys may use, beside their own list. Empty: all."
+_NETWORKS: Final = "Networks that keys may be used from, beside their own list. Empty: all."
+_RETENTION: Final = (
+    "The longest time, in hours, for which the content log keeps texts. `0`: nothing is kept. "
+    "`null`: as its rules say."
+)
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+Network = Annotated[str, Field(min_length=1, max_length=100)]
 _GUARDS: Final = "A guard: [the manual](/manual/guides/guards) lists them."
 
 
@@ -48,9 +61,14 @@ class PolicyAssigned(RequestBody):
 
 class PolicyIn(RequestBody):
     name: str = Field(min_length=1, max_length=policies.NAME_MAX)
-    rules: list[PolicyRule] = Field(max_length=RULES_MAX)
+    rules: list[PolicyRule] = Field(default=[], max_length=RULES_MAX)
     assigned: list[PolicyAssigned] = Field(
         default=[], max_length=_ASSIGNED_MAX, description="Whose requests it applies to."
+    )
+    models: list[Pattern] = Field(default=[], max_length=LISTED_MAX, description=_MODELS)
+    networks: list[Network] = Field(default=[], max_length=LISTED_MAX, description=_NETWORKS)
+    retention_hours: Whole | None = Field(
+        None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
     )
 
 
@@ -60,6 +78,11 @@ class PolicyChange(RequestBody):
     name: str | None = Field(None, min_length=1, max_length=policies.NAME_MAX)
     rules: list[PolicyRule] | None = Field(None, max_length=RULES_MAX)
     assigned: list[PolicyAssigned] | None = Field(None, max_length=_ASSIGNED_MAX)
+    models: list[Pattern] | None = Field(None, max_length=LISTED_MAX, description=_MODELS)
+    networks: list[Network] | None = Field(None, max_length=LISTED_MAX, description=_NETWORKS)
+    retention_hours: Whole | None = Field(
+        None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
+    )
 
 
 class PolicyOut(Schema):
@@ -67,6 +90,9 @@ class PolicyOut(Schema):
     name: str
     rules: list[PolicyRule]
     assigned: list[PolicyAssigned]
+    models: list[str]
+    networks: list[str]
+    retention_hours: int | None = Field(description=_RETENTION)
     created_at: dt.datetime
 
 
@@ -79,6 +105,14 @@ class PolicyText(RequestBody):
     text: str = Field(max_length=policies.TEXT_MAX)
 
 
+class PolicyBody(Schema):
+    """A body in the form of one API."""
+
+    dialect: Dialect
+    status: int | None = Field(description="The status of the error; null for a request.")
+    body: str
+
+
 class PolicyTried(Schema):
     """What a policy makes of a text in one place."""
 
@@ -88,6 +122,10 @@ class PolicyTried(Schema):
     flags: list[str]
     failure: str = Field(description="Which guard did not answer, and how; empty if none failed.")
     requests: list[str] = Field(description="IDs of the requests of guards to models.")
+    bodies: list[PolicyBody] = Field(
+        description="The request that goes on, or the error that the client gets, in the form of "
+        "each API. Empty for other texts that pass."
+    )
 
 
 @router.get("/policies", response=PolicyPage, summary="List policies")
@@ -108,6 +146,9 @@ def create_policy(actor: Actor, body: PolicyIn) -> Status[PolicyOut]:
         name=body.name,
         rules=_rules(body.rules),
         assigned=_find(actor, body.assigned),
+        model_patterns=body.models,
+        networks=body.networks,
+        retention_hours=body.retention_hours,
     )
     return Status(201, _serialize(policies.access_policy(actor, id_text(policy.id))))
 
@@ -122,12 +163,20 @@ def show_policy(actor: Actor, id: str) -> PolicyOut:
 @requires("organisation.write")
 def change_policy(actor: Actor, id: str, body: PolicyChange) -> PolicyOut:
     """Applies to requests that begin from now on."""
+    limits: dict[str, Any] = {
+        field: value
+        for field, value in (("model_patterns", body.models), ("networks", body.networks))
+        if value is not None
+    }
+    if "retention_hours" in body.model_fields_set:
+        limits["retention_hours"] = body.retention_hours
     policies.change_policy(
         actor,
         policies.access_policy(actor, id),
         name=body.name,
         rules=None if body.rules is None else _rules(body.rules),
         assigned=None if body.assigned is None else _find(actor, body.assigned),
+        **limits,
     )
     return _serialize(policies.access_policy(actor, id))
 
@@ -147,7 +196,11 @@ def try_policy(request: HttpRequest, actor: Actor, id: str, body: PolicyText) ->
     service are asked; their requests to models are charged to the playground's key."""
     policy = policies.access_policy(actor, id)
     return [
-        PolicyTried(**one._asdict()) for one in trying.try_policy(request, actor, policy, body.text)
+        PolicyTried(
+            **one._asdict()
+            | {"bodies": [PolicyBody(**body._asdict()) for body in write_tried(one)]}
+        )
+        for one in trying.try_policy(request, actor, policy, body.text)
     ]
 
 
@@ -168,5 +221,8 @@ def _serialize(policy: Policy) -> PolicyOut:
             PolicyAssigned.model_validate({"scope": scope, "subject": subject})
             for scope, subject in policies.named_targets(policy)
         ],
+        models=policy.model_patterns,
+        networks=policy.networks,
+        retention_hours=policy.retention_hours,
         created_at=policy.created_at,
     )

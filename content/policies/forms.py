@@ -13,11 +13,13 @@ from content.detectors.call import DEADLINE_MS_MAX, DEADLINE_MS_MIN
 from content.guards.rules import GuardRule
 from content.models import Policy
 from content.policies.guards import KNOWN
+from content.policies.limits import RETENTION_HOURS_MAX
 from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of
 from content.policies.tool_lines import read_tool_line, write_tool_line
 from content.policies.words import ACTIONS, FAILURES, PLACES, Setting, guard_words
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
+from lib.numbers.whole_numbers import WholeNumberField
 
 _SETTING_MAX: Final = 65_000
 _IN_LINES: Final = frozenset({"lines", "tools", "topics"})
@@ -31,6 +33,26 @@ class PolicyForm(forms.Form):
     teams = forms.MultipleChoiceField(label=_("Teams"), required=False, widget=PickSelectMultiple())
     keys = forms.MultipleChoiceField(
         label=_("API keys"), required=False, widget=PickSelectMultiple()
+    )
+
+    models = forms.CharField(
+        label=_("Models"),
+        required=False,
+        max_length=10_000,
+        help_text=_("Names or patterns such as gpt-*, separated by spaces. Empty: all models."),
+    )
+    networks = forms.CharField(
+        label=_("IP addresses"),
+        required=False,
+        max_length=10_000,
+        help_text=_("Networks such as 10.0.0.0/8, separated by spaces. Empty: all addresses."),
+    )
+    retention_hours = WholeNumberField(
+        label=_("Longest time of the content log, in hours"),
+        required=False,
+        min_value=0,
+        max_value=RETENTION_HOURS_MAX,
+        help_text=_("0: nothing is kept. Empty: as the rules of the content log say."),
     )
 
     def __init__(self, data: Any, *, actor: Actor, policy: Policy | None = None) -> None:
@@ -66,6 +88,9 @@ class PolicyForm(forms.Form):
             "organisation": ("organisation", "") in assigned,
             "teams": [subject for scope, subject in assigned if scope == "team"],
             "keys": [subject for scope, subject in assigned if scope == "key"],
+            "models": " ".join(policy.model_patterns),
+            "networks": " ".join(policy.networks),
+            "retention_hours": policy.retention_hours,
         }
         for guard, rule in self._known.items():
             values[f"action_{guard}"], values[f"places_{guard}"] = rule.action, rule.places
@@ -105,6 +130,15 @@ class PolicyForm(forms.Form):
             data[f"action_{guard}"],
             known.code if known else guard,
         )
+
+    def limits(self) -> dict[str, Any]:
+        """Return what the policy permits, by the names of LIMITS."""
+        data = self.cleaned_data
+        return {
+            "model_patterns": split_words(data["models"]),
+            "networks": split_words(data["networks"]),
+            "retention_hours": data["retention_hours"],
+        }
 
     def assigned(self) -> list[tuple[str, str]]:
         """Return whose requests the policy applies to, as `find_assigned` takes it."""

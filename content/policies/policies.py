@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -14,18 +15,28 @@ from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
+from accounts.limits.rules import LISTED_MAX, LimitInvalid, check_limits
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
 from content.guards.rules import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
 from content.policies.guards import KNOWN
+from content.policies.limits import (
+    RETENTION_HOURS_MAX,
+    PolicyLimits,
+    is_model_pattern,
+    read_limits,
+    retention_max,
+)
 from content.policies.rules import check_rules, secret_place
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 
 NAME_MAX: Final = 60
 POLICIES_MAX: Final = 100
+LIMITS: Final = ("model_patterns", "networks", "retention_hours")
+"""What a policy permits, beside its guards."""
 TEXT_MAX: Final = 20_000
 """Characters of a text that is tried."""
 
@@ -103,19 +114,33 @@ def sealed_rules(policy: Policy) -> list[GuardRule]:
     ]
 
 
-def policies_of(organisation: Organisation, team: Team, key: Key) -> list[tuple[Policy, str]]:
-    """Return the policies that apply to a key's requests, each with the scope by which it does."""
+def policies_of(
+    organisation: Organisation, team: Team | None = None, key: Key | None = None
+) -> list[tuple[Policy, str]]:
+    """Return the policies that apply to the requests of a key, of a team or of the organisation,
+    each with the scope by which it does."""
     rows = PolicyAssignment.objects.filter(organisation=organisation).select_related("policy")
-    subjects = {
-        PolicyScope.ORGANISATION: "",
-        PolicyScope.TEAM: str(team.id),
-        PolicyScope.KEY: str(key.id),
-    }
+    subjects = {PolicyScope.ORGANISATION: ""}
+    if team is not None:
+        subjects[PolicyScope.TEAM] = str(team.id)
+    if key is not None:
+        subjects[PolicyScope.KEY] = str(key.id)
     return [
         (row.policy, row.scope)
         for row in rows.order_by("policy__name", "id")
-        if row.subject == subjects[PolicyScope(row.scope)]
+        if row.subject == subjects.get(PolicyScope(row.scope))
     ]
+
+
+def limits_of(policy: Policy) -> PolicyLimits:
+    return read_limits(policy.name, policy.model_patterns, policy.networks, policy.retention_hours)
+
+
+def hours_max_of(
+    organisation: Organisation, team: Team | None = None, key: Key | None = None
+) -> int | None:
+    """Return the longest time, in hours, for which policies let the content log keep texts."""
+    return retention_max(limits_of(policy) for policy, _ in policies_of(organisation, team, key))
 
 
 def create_policy(
@@ -123,10 +148,12 @@ def create_policy(
     organisation: Organisation,
     *,
     name: str,
-    rules: Sequence[GuardRule],
+    rules: Sequence[GuardRule] = (),
     assigned: Sequence[Assigned] = (),
+    **limits: Any,
 ) -> Policy:
-    """Create a policy. Raises PolicyRefused, and Refused for its name."""
+    """Create a policy, with `limits` among LIMITS. Raises PolicyRefused, and Refused for its
+    name."""
     written = _check(rules)
     policy = Policy(
         organisation=organisation,
@@ -134,6 +161,7 @@ def create_policy(
         rules=written.rules,
         created_by=actor.user,
     )
+    _set_limits(policy, limits)
     with transaction.atomic():
         if Policy.objects.filter(organisation=organisation).count() >= POLICIES_MAX:
             text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
@@ -153,14 +181,17 @@ def change_policy(
     name: str | None = None,
     rules: Sequence[GuardRule] | None = None,
     assigned: Sequence[Assigned] | None = None,
+    **limits: Any,
 ) -> Policy:
-    """Change a policy. What is None stays, and so does the secret of a guard whose rule gives none,
-    unless its URL changes. Raises PolicyRefused, and Refused for its name."""
+    """Change a policy, and those of LIMITS that are given. What else is None stays, and so does the
+    secret of a guard whose rule gives none, unless its URL changes. Raises PolicyRefused, and
+    Refused for its name."""
     with transaction.atomic():
         locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
         before = _described(locked, _stored(locked))
         if name is not None:
             locked.name = check_name(name, NAME_MAX)
+        _set_limits(locked, limits)
         written = None
         if rules is not None:
             written = _check(rules, locked)
@@ -235,6 +266,28 @@ def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written
     return _Written(builtins, secrets, renewed)
 
 
+def _set_limits(policy: Policy, limits: Mapping[str, Any]) -> None:
+    for name, value in limits.items():
+        if name not in LIMITS:
+            raise TypeError(f"a policy has no {name}")
+        setattr(policy, name, value if name == "retention_hours" else list(dict.fromkeys(value)))
+    patterns, hours = policy.model_patterns, policy.retention_hours
+    if len(patterns) > LISTED_MAX:
+        text = gettext("You can list up to %(n)s models or patterns.") % {"n": LISTED_MAX}
+        raise PolicyRefused("models", text)
+    if not all(is_model_pattern(pattern) for pattern in patterns):
+        text = gettext("Enter names of models, or patterns such as gpt-*, without spaces.")
+        raise PolicyRefused("models", text)
+    try:
+        check_limits({"networks": policy.networks})
+        policy.networks = [str(ip_network(network)) for network in policy.networks]
+    except LimitInvalid as error:
+        raise PolicyRefused("networks", error.message) from error
+    if hours is not None and not 0 <= hours <= RETENTION_HOURS_MAX:
+        text = gettext("The retention must be between 0 and %(hours)s hours.")
+        raise PolicyRefused("retention_hours", text % {"hours": RETENTION_HOURS_MAX})
+
+
 def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:
     if policy.secrets.exists():
         policy.secrets.all().delete()
@@ -278,5 +331,8 @@ def _described(policy: Policy, assigned: Sequence[Assigned]) -> dict[str, Any]:
     return {
         "name": policy.name,
         "rules": policy.rules,
+        "models": policy.model_patterns,
+        "networks": policy.networks,
+        "retention_hours": policy.retention_hours,
         "assigned": sorted(f"{one.scope} {one.subject}".strip() for one in assigned),
     }

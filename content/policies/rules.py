@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from content.detectors.registry import GUARDS
 from content.guards.guard import check, detectors_of
 from content.guards.masks import Masks
-from content.guards.rules import PLACES, GuardRule, Place
+from content.guards.rules import PLACES, GuardRule, Place, refusal_text
 from content.guards.tool_calls import TOOL, judge_call
 
 RULES_MAX: Final = 50
@@ -39,14 +39,15 @@ def check_rules(rules: Sequence[GuardRule]) -> None:
 
 
 class Tried(NamedTuple):
-    """What a policy makes of a text in one place. `refused_by` is a refusal's code, or "".
-    `failure` says which guard did not answer, and how; "" for none. `requests` are the ids of those
-    that guards sent to models."""
+    """What a policy makes of a text in one place. `refused_by` is a refusal's code, or "", and
+    `message` what the client is told. `failure` says which guard did not answer, and how; "" for
+    none. `requests` are the ids of those that guards sent to models."""
 
     place: Place
     text: str
     refused_by: str
     flags: tuple[str, ...]
+    message: str = ""
     failure: str = ""
     requests: tuple[str, ...] = ()
 
@@ -58,11 +59,13 @@ def try_rules(rules: Sequence[GuardRule], text: str) -> list[Tried]:
     call = _CALL.fullmatch(text.strip())
     for place in PLACES:
         out = check(rules, place, text, Masks())
-        refused_by = out.refused_by.code if out.refused_by else ""
+        by, refused_by = out.refused_by, out.refused_by.code if out.refused_by else ""
         flags = out.flags
         if call and place == "tool_call":
             judged = judge_call(rules, place, call["name"], call["arguments"])
             flags = (*flags, *judged.flags)
-            refused_by = refused_by or judged.code
-        tried.append(Tried(place, "" if refused_by else out.text, refused_by, flags))
+            by, refused_by = by or judged.by, refused_by or judged.code
+        message = refusal_text(by, place, refused_by) if by and refused_by else ""
+        text_after = "" if refused_by else out.text
+        tried.append(Tried(place, text_after, refused_by, flags, message))
     return tried

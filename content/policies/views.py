@@ -18,7 +18,8 @@ from content.models import Policy
 from content.policies import policies
 from content.policies.forms import PolicyForm, TryForm
 from content.policies.trying import try_policy
-from content.policies.words import PLACES, SCOPES, guard_words
+from content.policies.words import LIMITS, PLACES, SCOPES, guard_words
+from content.policies.written import DIALECTS, write_tried
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -32,6 +33,7 @@ POLICIES: Final = Table(
     (
         Column("name", _("Policy"), sort=True, card="title"),
         Column("guards", _("Guards"), sort=True, card="first"),
+        Column("limits", _("Limits"), priority=2),
         Column("applies", _("Applies to"), sort=True, card="second"),
         Column("by", _("Created by"), sort=True, chosen=False),
         Column("created", _("Created"), "ago", value="policy.created_at", sort=True, card="last"),
@@ -65,6 +67,9 @@ def _row(actor: Actor, policy: Policy) -> dict[str, Any]:
         "id": id_text(policy.id),
         "name": policy.name,
         "guards": ", ".join(str(name) for name in names.values()),
+        "limits": ", ".join(
+            str(words) for field, words in LIMITS.items() if _limits(policy, field)
+        ),
         "applies": ", ".join(
             str(SCOPES[scope]) if scope == "organisation" else f"{SCOPES[scope]}: {scopes[scope]}"
             for scope in SCOPES
@@ -74,6 +79,10 @@ def _row(actor: Actor, policy: Policy) -> dict[str, Any]:
         "href": reverse("policy", args=args),
         "remove_href": reverse("policy_remove", args=args),
     }
+
+
+def _limits(policy: Policy, field: str) -> bool:
+    return getattr(policy, field) not in ([], None)
 
 
 @organisation_page("organisation.write")
@@ -88,6 +97,7 @@ def policy_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                **form.limits(),
             )
         except Refused as refused:
             refused.add_to(form)
@@ -113,6 +123,7 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                **form.limits(),
             )
         except Refused as refused:
             refused.add_to(form)
@@ -135,7 +146,14 @@ def policy_try(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             tried = [
-                {**one._asdict(), "name": PLACES[one.place]}
+                {
+                    **one._asdict(),
+                    "name": PLACES[one.place],
+                    "bodies": [
+                        {**body._asdict(), "name": DIALECTS[body.dialect]}
+                        for body in write_tried(one)
+                    ],
+                }
                 for one in try_policy(request, actor, row, form.cleaned_data["text"])
             ]
         except Refused as refused:

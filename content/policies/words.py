@@ -181,3 +181,8 @@ ACTIONS: Final = {
     "decide": pgettext_lazy("guard", "What it answers"),
 }
 SCOPES: Final = {"organisation": _("Organisation"), "team": _("Team"), "key": _("API key")}
+LIMITS: Final = {
+    "model_patterns": _("Models"),
+    "networks": _("IP addresses"),
+    "retention_hours": _("Content log"),
+}

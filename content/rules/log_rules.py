@@ -18,11 +18,14 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
 from content.models import Keep, LogRule, LogScope
+from content.policies.limits import is_model_pattern
+from content.policies.policies import hours_max_of
 from content.rules.rules import (
     REDACTED,
     REDACTED_BY_DEFAULT,
     RETENTION_HOURS_MAX,
     Rule,
+    limit_rule,
     rule_for,
 )
 from lib.ids import id_text, parse_id
@@ -65,16 +68,11 @@ def find_subject(actor: Actor, scope: str, subject: str) -> str:
         id = parse_id(subject)
         keys = access.visible_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
         row = keys.filter(id=id).first() if id else None
-    elif _is_pattern(subject):
+    elif is_model_pattern(subject):
         return subject
     if row is None:
         raise RuleRefused("subject", _missing(scope))
     return str(row.id)
-
-
-def _is_pattern(text: str) -> bool:
-    whole = 0 < len(text) <= SUBJECT_MAX and text.isprintable()
-    return whole and not any(one.isspace() for one in text)
 
 
 def _missing(scope: str) -> str:
@@ -187,17 +185,27 @@ def _terms(rule: LogRule) -> dict[str, Any]:
 
 class KeptBy(NamedTuple):
     """What is kept of requests. `rule` applies to models that have no rule of their own; None keeps
-    nothing. `of_models` are the rules of models."""
+    nothing. `of_models` are the rules of models. Policies let none keep for longer than
+    `hours_max`, if that is not None."""
 
     rule: Rule | None
     of_models: list[Rule]
+    hours_max: int | None
+
+    @property
+    def limited_rule(self) -> Rule | None:
+        """The rule as policies limit it."""
+        return self.rule and limit_rule(self.rule, self.hours_max)
 
 
 def kept_by(organisation: Organisation, team: Team | None = None, key: Key | None = None) -> KeptBy:
     """Return what is kept of the requests of a key, of a team, or of the organisation."""
     rules = stored_rules(organisation)
-    of_models = [rule for rule in rules if rule.scope == "model"]
-    return KeptBy(_applying(rules, team, key, ""), of_models)
+    return KeptBy(
+        _applying(rules, team, key, ""),
+        [rule for rule in rules if rule.scope == "model"],
+        hours_max_of(organisation, team, key),
+    )
 
 
 def stored_rules(organisation: Organisation) -> list[Rule]:
@@ -206,8 +214,10 @@ def stored_rules(organisation: Organisation) -> list[Rule]:
 
 
 def rule_of_model(organisation: Organisation, team: Team | None, model: str) -> Rule | None:
-    """Return the rule that applies to requests of a team to a model, by a key without a rule."""
-    return _applying(stored_rules(organisation), team, None, model)
+    """Return the rule that applies to requests of a team to a model, by a key without a rule, as
+    policies limit it."""
+    rule = _applying(stored_rules(organisation), team, None, model)
+    return rule and limit_rule(rule, hours_max_of(organisation, team))
 
 
 def _applying(rules: list[Rule], team: Team | None, key: Key | None, model: str) -> Rule | None:

@@ -2,7 +2,8 @@
 
 A rule *Keep nothing* that fits always applies. Otherwise the most specific rule does: the key's,
 then the model's, the team's, the organisation's. Of several patterns that fit a model, an exact
-name comes first, then the longest. Without a rule nothing is kept.
+name comes first, then the longest. Without a rule nothing is kept. A policy can shorten the time of
+each rule.
 """
 
 import datetime as dt
@@ -10,8 +11,8 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from billing.prices.name_patterns import matches
+from content.policies.limits import RETENTION_HOURS_MAX as RETENTION_HOURS_MAX
 
-RETENTION_HOURS_MAX: Final = 8760
 # Texts that are kept for a shorter time are dropped by the hour, others by the day.
 _BY_HOUR_BELOW: Final = 48
 _HOUR: Final = dt.timedelta(hours=1)
@@ -56,6 +57,16 @@ def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule 
     ]
     fitting.sort(key=lambda rule: (rule.keep != "nothing", *_specificity(rule)))
     return fitting[0] if fitting else None
+
+
+def limit_rule(rule: Rule, hours_max: int | None) -> Rule:
+    """Return a rule that keeps texts for at most `hours_max`, which `retention_max` of
+    `content.policies.limits` returns; for 0 one that keeps nothing."""
+    if hours_max is None or rule.retention_hours <= hours_max:
+        return rule
+    if hours_max == 0:
+        return rule._replace(keep="nothing")
+    return rule._replace(retention_hours=hours_max)
 
 
 def _specificity(rule: Rule) -> tuple[int, bool, int]:

@@ -35,6 +35,13 @@ def time_text(hours: int) -> str:
     return ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
 
 
+def hours_max_text(hours: int) -> str:
+    """Return what a policy says about the time for which texts are kept."""
+    if hours == 0:
+        return gettext("Nothing is kept.")
+    return gettext("Texts are kept for at most %(time)s.") % {"time": time_text(hours)}
+
+
 def rule_text(rule: Rule | None) -> str:
     """Return in a sentence what a rule says about its requests' texts."""
     if rule is None or rule.keep == "nothing":

@@ -77,7 +77,7 @@ async def ask_model(
     noted.append(id_text(request_id))
     principal = replace(
         context.principal, model_patterns=(), endpoints=(), guard_rules=(), log_rules=(),
-        required_labels=(),
+        policies=(), required_labels=(),
     )  # fmt: skip
     begun: list[ModelRun] = []
 

@@ -151,7 +151,8 @@ class RequestReader:
         ):
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
-            raise RequestFault("permission", param, f"model {model.name}")
+            what = f"model {principal.explain_model(model.name)}"
+            raise RequestFault("permission", param, what)
         # Permission is checked by the requested name; properties and price are those of its target.
         if snapshot.entries:
             served = answering_model(snapshot, requested, param)

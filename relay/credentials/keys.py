@@ -31,8 +31,15 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from content.guards.rules import GuardRule
-from content.policies.sql import RULES_OF_KEY
-from content.rules.rules import Rule
+from content.policies.limits import (
+    PolicyLimits,
+    policy_against_address,
+    policy_against_model,
+    read_limits,
+    retention_max,
+)
+from content.policies.sql import LIMITS_OF_KEY, RULES_OF_KEY
+from content.rules.rules import Rule, limit_rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
@@ -77,11 +84,12 @@ class Principal:
     organisation records the addresses of its requests. `limited`: the key, its team, its
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
-    they may use, at version `guards`. `log_rules` say what the content log keeps of its requests.
-    `guard_rules` are those of all policies that apply to it. `cache` is the rule by which answers
-    are served again, None without one. `end_users` is the rule by which they name their end users,
-    None without one. `payer` is its organisation and its
-    key, by the numbers of their ids: a UUID's hash is computed in Python each time.
+    they may use, at version `guards`. `log_rules` say what the content log keeps of its requests,
+    as its policies limit them. `guard_rules` are those of all policies that apply to it, and
+    `policies` what these permit beside the key's own models and networks. `cache` is the rule by
+    which answers are served again, and `end_users` the rule by which they name their end users,
+    each None without one. `payer` is its organisation and its key, by the numbers of their ids: a
+    UUID's hash is computed in Python each time.
     """
 
     key_id: KeyId
@@ -115,6 +123,7 @@ class Principal:
     multipliers: tuple[Multiplier, ...] = ()
     log_rules: tuple[Rule, ...] = ()
     guard_rules: tuple[GuardRule, ...] = ()
+    policies: tuple[PolicyLimits, ...] = ()
     cache: CacheRule | None = None
     end_users: EndUserRule | None = None
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
@@ -123,8 +132,10 @@ class Principal:
         object.__setattr__(self, "payer", (self.organisation_id.int, self.key_id.int))
 
     def may_come_from(self, address: str) -> bool:
-        """Return whether the key may be used from this address. An invalid address is in no
-        network."""
+        """Return whether the key and its policies may be used from this address. An invalid address
+        is in no network."""
+        if self.policies and policy_against_address(self.policies, address):
+            return False
         return not self.networks or is_address_in(address, self.networks)
 
     def may_call(self, operation: str) -> bool:
@@ -186,9 +197,23 @@ class Principal:
         )
 
     def may_use(self, model: str) -> bool:
-        """Return whether the key's list of models permits this one."""
+        """Return whether the key's list of models permits this one, and those of its policies."""
+        if self.policies and policy_against_model(self.policies, model):
+            return False
         patterns = self.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+    def explain_model(self, model: str) -> str:
+        """Return the name of a model that may not be used, with the policy if one forbids it."""
+        return _by_policy(model, policy_against_model(self.policies, model))
+
+    def explain_address(self, address: str) -> str:
+        """Return an address that may not be used, with the policy if one forbids it."""
+        return _by_policy(address or "unknown", policy_against_address(self.policies, address))
+
+
+def _by_policy(what: str, policy: str) -> str:
+    return f"{what}: the policy {policy} does not permit it" if policy else what
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -416,6 +441,7 @@ class _KeyPolicy(msgspec.Struct):
     multipliers: list[Multiplier] = []
     log_rules: list[Rule] = []
     guard_rules: list[GuardRule] = []
+    policies: list[tuple[str, list[str], list[str], int | None]] = []
     cache: CacheRule | None = None
     end_users: _EndUsersRow | None = None
 
@@ -426,6 +452,8 @@ _key_policy = msgspec.json.Decoder(_KeyPolicy)
 def _principal(row: Row, digest: bytes = b"", pepper: str = "") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, policy = row
     decoded = _key_policy.decode(policy or "")
+    policies = tuple(read_limits(*one) for one in decoded.policies)
+    hours_max = retention_max(policies)
     return Principal(
         key_id=KeyId(UUID(key_id)),
         organisation_id=OrganisationId(UUID(organisation)),
@@ -456,8 +484,9 @@ def _principal(row: Row, digest: bytes = b"", pepper: str = "") -> Principal:
         digest=digest,
         keeps_addresses=decoded.keeps_addresses,
         multipliers=tuple(decoded.multipliers),
-        log_rules=tuple(decoded.log_rules),
+        log_rules=tuple(limit_rule(rule, hours_max) for rule in decoded.log_rules),
         guard_rules=tuple(decoded.guard_rules),
+        policies=policies,
         cache=decoded.cache,
         end_users=None if decoded.end_users is None else decoded.end_users.rule(pepper, digest),
     )
@@ -541,6 +570,7 @@ _COLUMNS = f"""
                                      WHERE own.team_id = key.team_id)
                ), '[]'::jsonb),
                'guard_rules', {RULES_OF_KEY},
+               'policies', {LIMITS_OF_KEY},
                'cache', CASE
                    WHEN key.cache_seconds > 0 THEN json_build_array(
                        key.id, key.cache_seconds, key.cache_price_percent)

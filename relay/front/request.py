@@ -208,7 +208,8 @@ class Request:
         principal, endpoint = self.principal, endpoint or self.endpoint
         operation = endpoint.operation
         if not principal.may_come_from(self.address):
-            raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
+            what = f"address {principal.explain_address(self.address)}"
+            raise RequestFault("permission", None, what)
         if principal.endpoints and endpoint.restricted and not principal.may_call(operation):
             raise RequestFault("permission", None, f"endpoint {operation}")
         if principal.guard_rules and (operation in UNGUARDED or self.scope["type"] == "websocket"):

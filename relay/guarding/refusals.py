@@ -1,7 +1,7 @@
 """How guards end a request: they reject a text or a call, or do not answer."""
 
 from content.detectors.call import Failure
-from content.guards.rules import GuardRule, Place
+from content.guards.rules import GuardRule, Place, refusal_text
 from dialects.errors.errors import RequestFault
 
 
@@ -21,17 +21,7 @@ class GuardFailed(RequestFault):
         super().__init__("guard_failed", None, f"the guard {rule.guard} {_FAILED[failure]}")
 
 
-_WHERE: dict[Place, str] = {
-    "request": "the request", "answer": "the answer", "tool_call": "the call of a tool",
-    "tool_result": "the result of a tool",
-}  # fmt: skip
 _FAILED: dict[Failure, str] = {
     "deadline": "did not answer in time", "connection": "cannot be reached",
     "answer": "did not answer as expected",
 }  # fmt: skip
-
-
-def refusal_text(rule: GuardRule, place: Place, code: str) -> str:
-    """Return what a client is told of a refusal: nothing of the text itself."""
-    suffix = f" ({code})" if code != rule.guard else ""
-    return f"the guard {rule.guard} rejects {_WHERE[place]}{suffix}"

@@ -27,17 +27,18 @@ async def try_calls(context: RequestContext, rules: Sequence[GuardRule], tried: 
     ask = partial(context.parts.guard_calls.ask, caller, ask_one)
     guarding = Guarding(rules, ask, requests)
     guarding.masks.reserve(tried.text)
-    text, refused_by, failure = "", "", ""
+    text = refused_by = message = failure = ""
     try:
         text = await guarding.ask(tried.text, lambda text, check: check(tried.place, text))
     except GuardRefused as refused:
-        refused_by = refused.code
+        refused_by, message = refused.code, refused.what
     except GuardFailed as failed:
         failure = failed.message
     flags = (flag.removeprefix(_FLAG) for flag in guarding.flags if flag.startswith(_FLAG))
     return tried._replace(
         text=text,
         refused_by=refused_by,
+        message=message,
         flags=(*tried.flags, *flags),
         failure=failure,
         requests=tuple(requests),

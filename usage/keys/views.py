@@ -389,7 +389,7 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 
 def _kept(actor: Actor, key: Key) -> dict[str, Any]:
     """Return what the content log keeps of the key's requests, and where the actor changes that."""
-    rule = kept_by(key.organisation, key.team, key).rule
+    rule = kept_by(key.organisation, key.team, key).limited_rule
     writes = access.scope_of(actor, "organisation.write") is not None
     own = rule is not None and rule.scope == "key"
     return {

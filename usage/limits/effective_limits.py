@@ -17,8 +17,13 @@ from billing.limits.words import charge_rule_words
 from billing.models import Budget, BudgetScope
 from billing.price_plans.price_plans import price_plan_in_force
 from billing.prices.words import multiplier_words
+from content.models import Policy
+from content.policies.policies import policies_of, rules_of
+from content.policies.words import ACTIONS, PLACES, guard_words
+from content.policies.words import SCOPES as POLICY_SCOPES
 from content.rules.log_rules import kept_by
-from content.rules.words import SCOPES, rule_text
+from content.rules.rules import limit_rule
+from content.rules.words import SCOPES, hours_max_text, rule_text
 from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
@@ -71,15 +76,18 @@ def effective_settings(
     levels += [Level(gettext_lazy("Team"), team)] if team else []
     levels += [Level(gettext_lazy("Person"), member)] if member else []
     levels += [Level(gettext_lazy("API key"), key)] if key else []
+    policies = _policies(organisation, team, key)
     return [
         *_limits(levels),
         *_budgets(actor, team, member, key),
         *_labels(levels),
         *_models(organisation, team, member, key),
+        *_permitted(key, policies),
         *_content(organisation, key),
         *_cache(team, key),
         *_end_users(key),
-        *_content_log(organisation, team, key),
+        *_content_log(organisation, team, key, policies),
+        *_guards(policies),
         *_data(organisation, key),
         *_charge_rule(organisation),
     ]
@@ -142,17 +150,47 @@ def _models(
     if plan.model_patterns:
         listed = ", ".join(plan.model_patterns)
         yield Setting(gettext("Visible models"), gettext("Price plan"), listed)
-    if key is not None:
-        of_key = gettext("API key")
-        for title, words in (
-            (gettext("Models"), key.model_patterns),
-            (gettext("Endpoints"), key.endpoints),
-            (gettext("IP addresses"), key.networks),
-        ):
-            if words:
-                yield Setting(title, of_key, ", ".join(words))
-            else:
-                yield Setting(title, "", gettext("All"))
+
+
+def _policies(
+    organisation: Organisation, team: Team | None, key: Key | None
+) -> list[tuple[Policy, str]]:
+    """Return the policies that apply, each with what it is called as a level."""
+    scopes: dict[Policy, list[str]] = {}
+    for policy, scope in policies_of(organisation, team, key):
+        scopes.setdefault(policy, []).append(str(POLICY_SCOPES[scope]))
+    text = gettext("Policy %(name)s (%(scopes)s)")
+    return [
+        (policy, text % {"name": policy.name, "scopes": ", ".join(names)})
+        for policy, names in scopes.items()
+    ]
+
+
+def _permitted(key: Key | None, policies: Sequence[tuple[Policy, str]]) -> Iterator[Setting]:
+    """Yield what a request may use. The lists of a key and of each policy all apply."""
+    if key is None and not policies:
+        return
+    for title, field in (
+        (gettext("Models"), "model_patterns"),
+        (gettext("Endpoints"), "endpoints"),
+        (gettext("IP addresses"), "networks"),
+    ):
+        lists = [(gettext("API key"), getattr(key, field))] if key is not None else []
+        if field != "endpoints":
+            lists += [(level, getattr(policy, field)) for policy, level in policies]
+        lists = [(level, words) for level, words in lists if words]
+        for level, words in lists:
+            yield Setting(title, level, ", ".join(words))
+        if key is not None and not lists:
+            yield Setting(title, "", gettext("All"))
+
+
+def _guards(policies: Iterable[tuple[Policy, str]]) -> Iterator[Setting]:
+    for policy, level in policies:
+        for rule in rules_of(policy):
+            title = gettext("Guard: %(name)s") % {"name": guard_words(rule.guard).name}
+            places = ", ".join(str(PLACES[place]) for place in rule.places)
+            yield Setting(title, level, f"{ACTIONS[rule.action]}: {places}")
 
 
 def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
@@ -190,12 +228,21 @@ def _end_users(key: Key | None) -> Iterator[Setting]:
 
 
 def _content_log(
-    organisation: Organisation, team: Team | None, key: Key | None
+    organisation: Organisation,
+    team: Team | None,
+    key: Key | None,
+    policies: Iterable[tuple[Policy, str]],
 ) -> Iterator[Setting]:
     title, kept = gettext("Content log"), kept_by(organisation, team, key)
-    yield Setting(title, SCOPES[kept.rule.scope] if kept.rule else "", rule_text(kept.rule))
-    for rule in kept.of_models:
-        yield Setting(title, SCOPES[rule.scope], f"{rule.subject}: {rule_text(rule)}")
+    if kept.rule is None:
+        yield Setting(title, "", rule_text(None))
+    for rule in ([kept.rule] if kept.rule else []) + kept.of_models:
+        prefix = f"{rule.subject}: " if rule.scope == "model" else ""
+        binds = limit_rule(rule, kept.hours_max) == rule
+        yield Setting(title, SCOPES[rule.scope], prefix + rule_text(rule), binds=binds)
+    for policy, level in policies:
+        if (hours := policy.retention_hours) is not None:
+            yield Setting(title, level, hours_max_text(hours), binds=hours == kept.hours_max)
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:

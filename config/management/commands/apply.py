@@ -40,8 +40,9 @@ class Command(BaseCommand):
             "--prune",
             action="store_true",
             help="also remove channels, prices, plans, roles, members, invitations, single "
-            "sign-on, keys and budgets that the file does not name (people, organisations, "
-            "teams, projects, service accounts and the built-in price list stay)",
+            "sign-on, keys, budgets, rules of the content log and policies that the file does "
+            "not name (people, organisations, teams, projects, service accounts and the "
+            "built-in price list stay)",
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 

@@ -179,7 +179,7 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
     name = ModelName(f"passthrough/{channel.name}"[:MODEL_LENGTH_MAX])
     reader.take_name(name)
     if not principal.may_use(name):
-        raise RequestFault("permission", None, name)
+        raise RequestFault("permission", None, principal.explain_model(name))
     if requires_own_key(
         context.snapshot.own_keys, channel.id, principal.organisation_id, principal.team_id
     ):

@@ -378,6 +378,7 @@ def test_the_example_of_the_documentation_can_be_applied(
     monkeypatch.setenv("OIDC_SECRET", SECRET)
     monkeypatch.setenv("MAIL_PASSWORD", SECRET)
     monkeypatch.setenv("CRAWLER_KEY", KEY_TEXTS["robots"])
+    monkeypatch.setenv("HOOK_SECRET", "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEy")
     page = (ROOT / "docs/guides/configuration.md").read_text()
     example = page.split("```yaml\n")[1].split("```")[0]
     assert "+ invitation acme/new@example.org" in installation.apply(example)

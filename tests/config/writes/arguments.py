@@ -269,9 +269,9 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
     ),
     "content.policies.policies.create_policy": Arguments(
         lambda w, **given: policies.create_policy(
-            w.alice, w.people.acme, name="People", rules=[_GUARD], **given
+            w.alice, w.people.acme, name="People", **given
         ),
-        {"assigned": lambda w: [[Assigned("organisation")], _team(w)]},
+        {"rules": [[_GUARD]], "assigned": lambda w: [[Assigned("organisation")], _team(w)]},
     ),
     "content.rules.log_rules.add_rule": Arguments(
         lambda w, **given: log_rules.add_rule(

@@ -313,6 +313,7 @@ EDITED: Final[Mapping[str, Edited]] = {
                 policies.Assigned("team", str(w.people.core.id)),
                 policies.Assigned("key", str(w.key.id)),
             ],
+            model_patterns=["gpt-*", "o3"], networks=["10.0.0.0/8"], retention_hours=0,
         ),
     ),
     "log_rule_edit": Edited(

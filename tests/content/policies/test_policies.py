@@ -2,7 +2,9 @@
 meet."""
 
 import base64
+import json
 from html import unescape
+from typing import get_args
 
 import msgspec
 import pytest
@@ -15,8 +17,10 @@ from content.models import Policy
 from content.policies import policies
 from content.policies.policies import Assigned, PolicyRefused
 from content.policies.sql import RULES_OF_KEY
+from dialects.chat.chat import Dialect
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
+from tests.relay.speakers import SPEAKERS
 from tests.support.cast import Cast, actor, make_key, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -143,6 +147,32 @@ def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) 
     assert "Persons" in browser.get(PAGE).content.decode()
     assert browser.post(f"{path}/remove").status_code == 303
     assert not Policy.objects.exists()
+
+
+def test_a_text_is_tried_in_every_dialect(people: Cast) -> None:
+    alice = api_of(people, "alice")
+    refuse = {**RULE, "places": ["answer"], "action": "refuse"}
+    rules = [RULE, {**refuse, "guard": "words", "settings": {"words": ["falcon"]}}]
+    made = post(alice, "/policies", {"name": "People", "rules": rules}).json()
+    path = f"/policies/{made['id']}/try"
+    tried = {
+        one["place"]: one["bodies"]
+        for one in post(alice, path, {"text": "Falcon to bob@x.com"}).json()
+    }
+    assert [one["dialect"] for one in tried["request"]] == list(get_args(Dialect))
+    for one in tried["request"]:
+        assert one["status"] is None
+        assert "<EMAIL_1>" in one["body"]
+        assert "bob@x.com" not in one["body"]
+    for one in tried["answer"]:
+        assert (one["dialect"] in get_args(Dialect), one["status"]) == (True, 400)
+        message = "the guard words rejects the answer (no_email)"
+        assert message in json.dumps(SPEAKERS[one["dialect"]].error_of(json.loads(one["body"])))
+    assert tried["tool_result"] == []
+    page = signed_in(people.alice).post(
+        f"/o/acme/policies/{made['id']}/try", {"text": "Falcon to bob@x.com"}
+    )
+    assert page.content.decode().count("<details>") >= 12
 
 
 def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:

@@ -20,6 +20,7 @@ from relay.endpoints.table import listed_rows
 from relay.front.request import Endpoint
 from relay.realtime.live.refusals import refuse_live
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.guarding.policies import add_policy
 from tests.support.hub import Answer, Hub, Tenant
 
 CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
@@ -53,7 +54,7 @@ MORE: dict[str, dict[str, Any]] = {
 # The body that is counted on Amazon Bedrock.
 INVOKED = base64.b64encode(b'{"messages": [{"role": "user", "content": "x"}]}').decode()
 ASKS_NONE = (show_balance, refuse_not_implemented, refuse_live, remix_video)
-LIMITS = ("networks", "endpoints", "models")
+LIMITS = ("networks", "endpoints", "models", "networks of a policy", "models of a policy")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,11 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
     if limit == "models":
         return hub.tenant(patterns=("m", "other-*"))
     tenant = hub.tenant()
-    if limit == "networks":
+    if limit == "models of a policy":
+        add_policy(hub, tenant, "Narrow", model_patterns=["m", "other-*"])
+    elif limit == "networks of a policy":
+        add_policy(hub, tenant, "Narrow", networks=["10.0.0.0/8", "2001:db8::/32"])
+    elif limit == "networks":
         hub.limit(tenant, networks=["10.0.0.0/8", "2001:db8::/32"])
     elif row is not None:
         others = [name for name in ENDPOINTS if name != row.operation]
@@ -116,7 +121,7 @@ def holds(row: Endpoint, limit: str) -> bool:
     """Whether a key with such a limit is refused at a row."""
     if row.is_sealed_link:
         return False
-    if limit == "networks":
+    if limit.startswith("networks"):
         return True
     if limit == "endpoints":
         return row.restricted
@@ -146,11 +151,12 @@ def test_foreign_carriers_open_nothing(hub: Hub, model: str) -> None:
             assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
 
 
-def test_model_list_follows_the_key(hub: Hub, model: str) -> None:
+@pytest.mark.parametrize("limit", ["models", "models of a policy"])
+def test_model_list_follows_the_key(hub: Hub, model: str, limit: str) -> None:
     """The row is open to all, and says nothing of what the key may not ask."""
     lists = [path for path, row in listed_rows().items() if row.shows == "models"]
     ones = [path for path, row in listed_rows().items() if row.shows == "model"]
-    near, far = hub.tenant(), limited(hub, "models")
+    near, far = hub.tenant(), limited(hub, limit)
     for carrier in CARRIERS:
         for path in lists:
             row = listed_rows()[path]

@@ -8,7 +8,12 @@ from accounts.members import members
 from accounts.models import KeyKind, Membership, Role
 from accounts.organisations import teams
 from billing.price_plans import price_plans
-from tests.support.cast import Cast, actor, make_key, with_key
+from content.guards.rules import GuardRule
+from content.policies import policies
+from content.policies.policies import Assigned
+from content.rules import log_rules
+from lib.ids import id_text
+from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
 
@@ -67,6 +72,38 @@ def test_the_price_plan_is_listed_with_its_level(people: Cast) -> None:
     assert plan() == ("Organisation", "retail")
     assert plan(team=people.core) == ("Team", "own")
     assert plan(member=bob) == plan(key=key) == ("Person", "vip")
+
+
+def test_each_rule_of_a_policy_is_listed_with_the_policy_and_its_scope(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", model_patterns=["gpt-*"])
+    secrets = GuardRule("secret", {}, ["request", "tool_result"], "mask", "secret")
+    of_key = Assigned("key", str(key.id))
+    policies.create_policy(
+        SYSTEM, people.acme, name="Strict", rules=[secrets], model_patterns=["o3", "gpt-5*"],
+        networks=["10.0.0.0/8"], retention_hours=6,
+        assigned=[Assigned("organisation"), Assigned("team", str(people.core.id))],
+    )  # fmt: skip
+    policies.create_policy(SYSTEM, people.acme, name="Loose", retention_hours=48, assigned=[of_key])
+    policies.create_policy(SYSTEM, people.acme, name="Unused", retention_hours=0)
+    log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=24)
+    rows = setting_values(effective_settings(actor(people.alice, people.acme), key=key))
+    strict, loose = "Policy Strict (Organisation, Team)", "Policy Loose (API key)"
+    kept = "Prompts and answers are kept for 1 day."
+    assert [row for row in rows if row[0] in ("Models", "IP addresses", "Content log")] == [
+        ("Models", "API key", "gpt-*", True),
+        ("Models", strict, "o3, gpt-5*", True),
+        ("IP addresses", strict, "10.0.0.0/8", True),
+        ("Content log", "Organisation", kept, False),
+        ("Content log", loose, "Texts are kept for at most 2 days.", False),
+        ("Content log", strict, "Texts are kept for at most 6 hours.", True),
+    ]
+    guard = ("Guard: Secrets of known vendors", strict, "Mask: Requests, Tool results", True)
+    assert guard in rows
+    team = setting_values(effective_settings(actor(people.alice, people.acme), team=people.core))
+    assert ("Models", strict, "o3, gpt-5*", True) in team
+    page = signed_in(people.alice).get(f"/o/acme/keys/{id_text(key.id)}").content.decode()
+    assert "Policy Strict (Organisation, Team)" in page
+    assert "Prompts and answers are kept for 6 hours." in page
 
 
 def test_api_matches_the_pages(people: Cast) -> None:
