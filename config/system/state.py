@@ -99,7 +99,7 @@ class SinkState(NamedTuple):
     """A sink of usage by its name and title, and what is not sent to it yet."""
 
     name: str
-    title: str
+    title: Any
     backlog: Backlog
 
 

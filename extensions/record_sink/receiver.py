@@ -45,16 +45,16 @@ class Receiver(Protocol):
 
 
 @contextmanager
-def open_receiver(deliver_s: float) -> Iterator[Receiver | None]:
-    """Yield the installation's receiver for the next `deliver_s` seconds; None without one."""
-    url = _SETTINGS.RECORD_SINK_URL
-    if not url:
-        yield None
-    elif url.startswith("http"):
-        with egress.guarded_pool(_ANYWHERE, until=time.monotonic() + deliver_s) as pool:
-            yield _HttpReceiver(url, _SETTINGS.RECORD_SINK_SECRET, pool)
-    else:
+def open_receiver(deliver_s: float) -> Iterator[Receiver]:
+    """Yield the installation's receiver for the next `deliver_s` seconds. Raises SinkError."""
+    url, secret = _SETTINGS.RECORD_SINK_URL, _SETTINGS.RECORD_SINK_SECRET
+    if not url.startswith("http"):
         yield _ObjectReceiver(url)
+        return
+    if not secret:
+        raise SinkError("RECORD_SINK_SECRET is not set")
+    with egress.guarded_pool(_ANYWHERE, until=time.monotonic() + deliver_s) as pool:
+        yield _HttpReceiver(url, secret, pool)
 
 
 class _HttpReceiver:

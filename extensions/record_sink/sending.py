@@ -63,6 +63,8 @@ def forget_person(
     user_id: int, addresses: Sequence[str], pseudonym: str, organisations: Sequence[UUID]
 ) -> None:
     """Ask the sink to erase a user: Weir cannot change what was sent. Raises SinkError."""
+    if not is_used():
+        return
     here = sorted(map(id_text, organisations))
     notice = {
         "type": "person_erased",
@@ -77,25 +79,19 @@ def forget_person(
     id = uuid5(NIL, f"erasure of {user_id} in {here}")
     # What is being sent may still be of before.
     with rounds.try_lock(_LOCK, wait=True), open_receiver(_DELIVER_S) as receiver:
-        if receiver is not None:
-            receiver.put(Batch(id, "erasures/person", msgspec.json.encode(notice) + b"\n"))
+        receiver.put(Batch(id, "erasures/person", msgspec.json.encode(notice) + b"\n"))
 
 
 def _send(*, wait: bool = False) -> int:
-    sent = 0
-    with (
-        rounds.try_lock(_LOCK, wait=wait) as alone,
-        open_receiver(_RUN_S + _DELIVER_S) as receiver,
-    ):
-        if receiver is None or not alone:
+    if not is_used():
+        return 0
+    RecordSinkCursor.objects.get_or_create(id=1)
+    with rounds.try_lock(_LOCK, wait=wait) as alone:
+        if not alone:
             return 0
-        RecordSinkCursor.objects.get_or_create(id=1)
-        until, more = time.monotonic() + _RUN_S, True
         try:
-            _restart_if_other()
-            while more and time.monotonic() < until:
-                rows, more = _send_batch(receiver, RecordSinkCursor.objects.get())
-                sent += rows
+            with open_receiver(_RUN_S + _DELIVER_S) as receiver:
+                sent = _send_batches(receiver)
         except SinkError as error:
             RecordSinkCursor.objects.update(error=str(error)[:200])
             raise
@@ -103,11 +99,19 @@ def _send(*, wait: bool = False) -> int:
     return sent
 
 
+def _send_batches(receiver: Receiver) -> int:
+    _restart_if_other()
+    sent, more, until = 0, True, time.monotonic() + _RUN_S
+    while more and time.monotonic() < until:
+        rows, more = _send_batch(receiver, RecordSinkCursor.objects.get())
+        sent += rows
+    return sent
+
+
 def _restart_if_other() -> None:
     """Begin with the first record if the address, or the database's server, is another one."""
     cursor = RecordSinkCursor.objects.get()
-    address = _SETTINGS.RECORD_SINK_URL.partition("?")[0]
-    receiver = hashlib.sha256(address.encode()).hexdigest()
+    receiver = hashlib.sha256(_SETTINGS.RECORD_SINK_URL.encode()).hexdigest()
     if cursor.receiver != receiver or rounds.is_ahead(cursor):
         rounds.restart(RecordSinkCursor, new_id(), receiver=receiver)
 

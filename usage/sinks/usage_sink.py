@@ -110,8 +110,8 @@ class UsageSink:
     name: str
     """The name of its backlog in metrics and in the management API."""
 
-    title: str
-    """Its name on pages, untranslated."""
+    title: Any
+    """Its name on pages: a text, or a lazy translation."""
 
     is_used: Callable[[], bool]
     """Whether the installation has configured it."""

@@ -207,15 +207,12 @@ def test_store_that_keeps_less_is_noticed(
 
 
 def test_another_address_gets_all(folder: Path, fake: Fake, key: Key) -> None:
-    """And a new query does not: it may be a token."""
     happen(key)
     assert send() == 1
     with override_settings(RECORD_SINK_URL=f"file://{folder}"):
         assert send() == 1
         assert send() == 0
-    with override_settings(RECORD_SINK_URL=f"{fake.url}?token=2"):
-        assert send() == 1
-    assert send() == 0
+    assert send() == 1
     assert_equal_to_the_ledger(records_in(folder))
 
 
@@ -275,6 +272,18 @@ def test_erasure_is_sent(fake: Fake, people: cast.Cast) -> None:
     fake.misbehave = [500]
     with pytest.raises(SinkError):
         forget_person(7, [], "erased-7@erased.invalid", [people.acme.id])
+
+
+def test_unsigned_batches_are_never_sent(fake: Fake, key: Key) -> None:
+    """Only processes that send get the secret."""
+    happen(key)
+    with (
+        override_settings(RECORD_SINK_SECRET=""),
+        pytest.raises(SinkError, match="RECORD_SINK_SECRET is not set"),
+    ):
+        send()
+    assert backlog().error == "RECORD_SINK_SECRET is not set"
+    assert fake.requests == []
 
 
 def test_nothing_is_sent_without_an_address(key: Key) -> None:
