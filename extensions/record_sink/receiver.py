@@ -95,12 +95,12 @@ class _ObjectReceiver:
         # Without a time, so that the same batch is the same object.
         body = gzip.compress(batch.lines, mtime=0)
         path = f"{batch.name}-{id_text(batch.id)}.jsonl.gz"
-        objects = import_module("obstore")
+        objects, errors = import_module("obstore"), import_module("obstore.exceptions")
         try:
             store = open_store(self._url)
             objects.put(store, path, body, use_multipart=False)
             size = objects.head(store, path)["size"]
-        except Exception as error:
+        except (errors.BaseError, OSError, ValueError) as error:
             # Only the type: the text may repeat the login.
             raise SinkError(f"it cannot be written: {type(error).__name__}") from error
         if size != len(body):

@@ -54,7 +54,7 @@ def send_all_again() -> int:
     with rounds.try_lock(_LOCK, wait=True):
         RecordSinkCursor.objects.update(receiver="")
     sent = _send(wait=True)
-    while not RecordSinkCursor.objects.exclude(complete_to=None).exists():
+    while RecordSinkCursor.objects.get().complete_to is None:
         sent += _send(wait=True)
     return sent
 
@@ -125,7 +125,8 @@ def _send_batch(receiver: Receiver, cursor: RecordSinkCursor) -> tuple[int, bool
     rows = rounds.read_batch(cursor, ROW, receiver.records_max)
     if rows:
         if is_new:
-            cursor.save(update_fields=["target", "target_to"])
+            found = {"target": cursor.target, "target_to": cursor.target_to}
+            RecordSinkCursor.objects.filter(id=1).update(**found)
         receiver.put(_batch_of(cursor, rows))
     more = rounds.step(cursor, rows, receiver.records_max)
     return len(rows), more or not is_new
