@@ -64,6 +64,15 @@ class ExtensionOut(Schema):
     error: str = Field(description="Why it cannot be loaded; empty if it can.")
 
 
+class UsageSinkOut(Schema):
+    name: str
+    waiting: int = Field(description="Usage records that it does not have yet, at most 100,000.")
+    complete_to: dt.datetime | None = Field(
+        description="Up to when it has all usage; null while it is filled."
+    )
+    error: str = Field(description="Of the last run that sent usage; empty if it worked.")
+
+
 class SystemOut(Schema):
     """The state of the installation, as seen by the answering process."""
 
@@ -118,6 +127,9 @@ class SystemOut(Schema):
     )
     clickhouse_error: str = Field(
         description="Of the last run that sent usage; empty if it worked."
+    )
+    usage_sinks: list[UsageSinkOut] = Field(
+        description="Where usage records are sent, such as `clickhouse` and `record_sink`."
     )
     mail_server: bool = Field(description="Whether a mail server is set up.")
     emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")

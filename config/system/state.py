@@ -99,7 +99,7 @@ class SinkState(NamedTuple):
     """A sink of usage by its name and title, and what is not sent to it yet."""
 
     name: str
-    title: str
+    title: Any
     backlog: Backlog
 
 
@@ -247,6 +247,7 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "clickhouse_waiting": clickhouse.waiting if clickhouse else None,
         "clickhouse_complete_to": clickhouse.complete_to if clickhouse else None,
         "clickhouse_error": clickhouse.error if clickhouse else "",
+        "usage_sinks": [{"name": one.name, **one.backlog._asdict()} for one in state.sinks],
         "mail_server": state.emails.server,
         "emails_unsent": state.emails.unsent,
         "emails_error": state.emails.error,

@@ -1,39 +1,31 @@
-"""Sends usage records to ClickHouse. The records themselves are the queue.
+"""Sends usage records to ClickHouse, in rounds of batches (`usage/sinks/rounds.py`).
 
-A round sends the records that a snapshot of the database sees and the previous round's snapshot did
-not. So each record is sent, in whatever order transactions commit. A round has batches. A batch
-counts after ClickHouse has acknowledged it and a numbered mark. A batch that is sent again after a
-crash replaces rows by equal ones, so readers see each record once.
-
-Nothing is queued elsewhere: an unreachable ClickHouse takes no extra storage here, and does not
-affect requests, rollups and the ledger.
+A batch counts after ClickHouse has acknowledged it and a numbered mark. A batch that is sent again
+after a crash replaces rows by equal ones, so readers see each record once.
 """
 
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
-from extensions.clickhouse.backlog import NEW, after_start
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
-from lib.database.open_transactions import OPEN_HERE
 from lib.ids import new_id
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
 from usage.records.partitions import ID_SLACK
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
+from usage.sinks import rounds
 from usage.sinks.usage_sink import DifferentDay
 
 BATCH: Final = 20_000
 """The number of records in a batch: about 8 MB."""
 _RUN_S: Final = 20.0
+_LOCK: Final = 8113072042
 
 
 def send() -> int:
@@ -81,7 +73,7 @@ def different_days() -> list[DifferentDay]:
 def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
     ClickHouseCursor.objects.get_or_create(id=1)
     sent = 0
-    with _try_lock(wait=anew) as alone:
+    with rounds.try_lock(_LOCK, wait=anew) as alone:
         if not alone:
             return 0
         try:
@@ -98,29 +90,11 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
     return sent
 
 
-@contextmanager
-def _try_lock(*, wait: bool) -> Iterator[bool]:
-    """Hold the lock with which only one process sends at a time. No transaction is open while
-    ClickHouse is awaited, because rollups wait for every open one."""
-    with connection.cursor() as cursor:
-        if wait:
-            cursor.execute("SELECT pg_advisory_lock(8113072041)")
-            alone = True
-        else:
-            cursor.execute("SELECT pg_try_advisory_lock(8113072041)")
-            alone = cursor.fetchone()[0]
-    try:
-        yield alone
-    finally:
-        if alone:
-            run("SELECT pg_advisory_unlock(8113072041)", {})
-
-
 def _intact(there: ClickHouse) -> bool:
     """Return whether ClickHouse has what the cursor says. It does not if it lost data, if one of
     the two was restored from a backup, or if its tables are of another version."""
     cursor = ClickHouseCursor.objects.get()
-    if cursor.schema != SCHEMA or _is_newer_schema(cursor):
+    if cursor.schema != SCHEMA or rounds.is_ahead(cursor):
         return False
     try:
         batches = batches_there(there, cursor)
@@ -139,23 +113,14 @@ def batches_there(there: ClickHouse, cursor: ClickHouseCursor) -> int:
     return max((int(batch) for (batch,) in marks), default=-1)
 
 
-def _is_newer_schema(cursor: ClickHouseCursor) -> bool:
-    """Return whether the cursor came with a dump from a server that had more transactions."""
-    return bool(cursor.snapshot and run(_IS_AHEAD, {"snapshot": cursor.snapshot})[0][0])
-
-
 def _begin(there: ClickHouse) -> None:
     """Create missing tables, empty all, and start with the first record."""
-    fill = new_id()
     # Empty the marks first: a mark then proves that all its records are there.
     for text in (*_TABLES, *(f"TRUNCATE TABLE {table}" for table in (MARKS, RECORDS))):
         there.run(text)
+    fill = new_id()
     _mark(there, fill, 0)
-    ClickHouseCursor.objects.filter(id=1).update(
-        schema=SCHEMA, fill=fill, batches=0, snapshot="", target="", target_to=None,
-        after_xid=None, after_organisation=None, after_id=None, complete_to=None,
-        whole_from=_whole_from(),
-    )  # fmt: skip
+    rounds.restart(ClickHouseCursor, fill, schema=SCHEMA, whole_from=_whole_from())
     for table in FORMER_TABLES:
         there.run(f"DROP TABLE IF EXISTS {table}")
 
@@ -174,65 +139,26 @@ def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]
     """Send one batch of the current round, or of a new round. Return the number of records, and
     whether more are waiting."""
     if not cursor.target:
-        settled_at = run(SETTLED_AT, {})[0][0]
-        cursor.target, cursor.target_to = run(_TARGET, {"settled_at": settled_at})[0]
-    text, parameters = _batch(cursor)
-    rows = run(text, {**parameters, "most": BATCH})
-    more = len(rows) == BATCH
-    batches = cursor.batches
+        rounds.begin(cursor, run(SETTLED_AT, {})[0][0])
+    rows = rounds.read_batch(cursor, f"json_build_array({_ROW})::text", BATCH)
     if rows:
-        there.insert(RECORDS, _NAMES, "\n".join(row[3] for row in rows).encode())
-        cursor.batches += 1
-        _mark(there, cursor.fill, cursor.batches)
-    if more:
-        cursor.after_xid, cursor.after_organisation, cursor.after_id = rows[-1][:3]
-    else:
-        cursor.after_xid = cursor.after_organisation = cursor.after_id = None
-        cursor.snapshot, cursor.target = cursor.target, ""
-        cursor.complete_to = max(filter(None, (cursor.complete_to, cursor.target_to)))
-    stepped = {name: getattr(cursor, name) for name in _STEPS}
-    ClickHouseCursor.objects.filter(fill=cursor.fill, batches=batches).update(**stepped)
-    return len(rows), more
-
-
-def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
-    """Return the statement of the next batch of a round, and its parameters."""
-    if not cursor.snapshot:
-        where, parameters = after_start(cursor)
-        return _SELECT.format(where=where, order="r.organisation_id, r.id"), parameters
-    where, parameters = NEW, {"before": cursor.snapshot, "target": cursor.target}
-    where += " AND pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
-    if cursor.after_id is not None:
-        where += _BEHIND
-        parameters |= {"xid": str(cursor.after_xid), "id": cursor.after_id}
-    return _SELECT.format(where=where, order="r.xid, r.id"), parameters
+        there.insert(RECORDS, _NAMES, "\n".join(row.text for row in rows).encode())
+        _mark(there, cursor.fill, cursor.batches + 1)
+    return len(rows), rounds.step(cursor, rows, BATCH)
 
 
 def _mark(there: ClickHouse, fill: UUID, batch: int) -> None:
     there.insert(MARKS, ("fill", "batch"), f'["{fill}", {batch}]'.encode())
 
 
-_STEPS: Final = (
-    "batches", "snapshot", "target", "target_to", "after_xid", "after_organisation", "after_id",
-    "complete_to",
-)  # fmt: skip
 # UNKNOWN_TABLE, UNKNOWN_DATABASE.
 _NO_TABLE: Final = (60, 81)
 _MARKED: Final = f"SELECT batch FROM {MARKS} WHERE fill = {{fill:UUID}}"  # noqa: S608 - own names
 _BEGINNING: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-_IS_AHEAD: Final = """
-    SELECT pg_snapshot_xmax(%(snapshot)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())"""
 _FIRST: Final = """
     SELECT (SELECT min(bucket_at) FROM usage_rollup),
            (SELECT min(admitted_at) FROM usage_usagerecord), now()"""
-# Read everything from one snapshot: a request admitted before it that may still end has an open
-# hold in it.
-_TARGET: Final = f"""
-    SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
-    FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
-_BEHIND: Final = """
-        AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"""
 
 
 class _Column(NamedTuple):
@@ -264,7 +190,7 @@ def _columns() -> Iterator[_Column]:
     yield from plain("String", "project", "customer", "end_user", "upstream_request_id")
     yield _Column("tags", "Array(String)", "coalesce(r.tags, '[]')")
     yield from plain("Array(String)", "flags")
-    yield _Column("dropped", "Array(String)", "coalesce(r.dropped, '{{}}')")
+    yield _Column("dropped", "Array(String)", "coalesce(r.dropped, '{}')")
     yield from plain("Int16", "status")
     yield from plain("Int64", "charge_nano", "hold_nano", "multiplier_ppm")
     yield from plain(
@@ -285,9 +211,6 @@ def _columns() -> Iterator[_Column]:
 _COLUMNS: Final[Sequence[_Column]] = tuple(_columns())
 _NAMES: Final = tuple(column.name for column in _COLUMNS)
 _ROW: Final = ", ".join(column.value for column in _COLUMNS)
-_SELECT: Final = f"""
-    SELECT r.xid::text::bigint, r.organisation_id, r.id, json_build_array({_ROW})::text
-    FROM usage_usagerecord r WHERE {{where}} ORDER BY {{order}} LIMIT %(most)s"""  # noqa: S608 - own names
 _TABLES: Final = (
     # The key is unique by record; queries search one organisation and time.
     "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = ReplacingMergeTree"

@@ -6,9 +6,9 @@ from extensions.clickhouse.backlog import backlog
 from extensions.clickhouse.figures import read
 from extensions.clickhouse.sending import complete, different_days
 from extensions.clickhouse.server import forget_person, server
-from usage.sinks.usage_sink import UsageSink
+from usage.sinks.usage_sink import UsageCopy
 
-SINK: Final = UsageSink(
+SINK: Final = UsageCopy(
     name="clickhouse",
     title="ClickHouse",
     is_used=lambda: server() is not None,

@@ -38,7 +38,7 @@ class Extension:
     """Hubs of `weir import`: a mapping from a name to an `extensions.import_hubs.peers.Peer`."""
 
     usage_sink: str = ""
-    """A second copy of the usage records: a `usage.sinks.usage_sink.UsageSink`."""
+    """Where usage records are sent: a `usage.sinks.usage_sink.UsageSink`, or a `UsageCopy`."""
 
     service: str = ""
     """A service of media tasks: a `gateway.providers.task_service.TaskService`."""

@@ -146,7 +146,11 @@ ONES_OWN_SESSION_OR_ADDRESS: Final = {
 ASKED_SOONER: Final = {"task_callback"}
 # A device that nobody has allowed yet; what a person decides on it has an event.
 ASKED_BY_A_DEVICE: Final = {"device_begin"}
-COMPUTED_ANEW: Final = {"manage.py rebuild_clickhouse", "manage.py rebuild_rollups"}
+COMPUTED_ANEW: Final = {
+    "manage.py rebuild_clickhouse",
+    "manage.py rebuild_rollups",
+    "manage.py resend_records",
+}
 THE_SCHEMA: Final = {"manage.py migrate"}
 QUIET: Final = (
     NOTHING_CHANGES

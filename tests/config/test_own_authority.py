@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.mail import get_connection
@@ -26,6 +27,7 @@ from config.system.rows import system_rows
 from config.system.state import serialize_state, system_state
 from extensions.clickhouse import client as clickhouse
 from extensions.clickhouse.client import ClickHouse
+from extensions.record_sink.receiver import Batch, open_receiver
 from lib.network import egress, trust
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
@@ -33,6 +35,7 @@ from relay.preparation import file_fetching
 from relay.tracing.telemetry_client import telemetry_client
 from relay.upstream import dialer
 from tests.fakes.listeners import Authority, tls_context
+from tests.fakes.record_receiver import SECRET
 from tests.runner.databases import ROOT
 
 LOOPBACK = egress.EgressPolicy(["127.0.0.1/32"])
@@ -123,6 +126,14 @@ def ask_clickhouse(url: str) -> None:
     ClickHouse(url, "default", "default", "").run("SELECT 1")
 
 
+def send_records(url: str) -> None:
+    with (
+        override_settings(RECORD_SINK_URL=url, RECORD_SINK_SECRET=SECRET),
+        open_receiver(5) as receiver,
+    ):
+        receiver.put(Batch(UUID(int=1), "records", b"{}"))
+
+
 def poll_task(url: str) -> None:
     with egress.guarded_pool(LOOPBACK, until=time.monotonic() + 5) as pool:
         egress.exchanged_briefly(pool, "GET", url, {}, b"", bytes_max=9)
@@ -162,6 +173,7 @@ SINKS: dict[str, Callable[[str], Any]] = {
     "fetched files": fetch_file,
     "payments": pay,
     "ClickHouse": ask_clickhouse,
+    "the record sink": send_records,
     "media tasks": poll_task,
     "tests of channels": ask_staged,
     "channels": ask_channel,

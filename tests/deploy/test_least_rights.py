@@ -24,7 +24,13 @@ NETWORKS = {
 KEPT = {"caddy": {"caddy"}, "web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
 DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Secrets that a process gets, beside those that all need to read the database.
-SENDERS = {"EMAIL_PASSWORD", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CLICKHOUSE_PASSWORD"}
+SENDERS = {
+    "EMAIL_PASSWORD",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "CLICKHOUSE_PASSWORD",
+    "RECORD_SINK_SECRET",
+}
 SERVERS = {"METRICS_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"}
 SECRETS: dict[str, set[str]] = {
     "web": SENDERS | SERVERS,

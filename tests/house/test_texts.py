@@ -388,6 +388,7 @@ PHRASES = (
     "Top K",
     "Live 会话",
     "import_hubs",
+    "record_sink",
     "Idempotency-Key",
     "weir.yaml",
     "WEIR_KEK",

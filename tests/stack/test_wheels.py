@@ -215,7 +215,7 @@ def test_rooms_are_no_top_level_names(place: Place) -> None:
 
 def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     commit = git("rev-parse", "HEAD")[:12]
-    names = ("clickhouse", "import_hubs", "jimeng", "kling", "midjourney", "suno")
+    names = ("clickhouse", "import_hubs", "jimeng", "kling", "midjourney", "record_sink", "suno")
     extensions = [f"extension {name} {VERSION}, on\n" for name in names]
     listed = f"weir {VERSION} ({commit})\n{''.join(extensions)}"
     assert place.weir("--version").stdout == listed

@@ -50,7 +50,8 @@ have to name it too."""
 
 EVERYWHERE = {
     "usage/rollups/rollups.py": "a job: rollups of all, by what is new",
-    "extensions/clickhouse/sending.py": "a job: the records of all, by what is new",
+    "extensions/clickhouse/sending.py": "a job: days of all",
+    "usage/sinks/rounds.py": "a job: the records of all, by what is new",
     "usage/books/invariants.py": "a job: the books of all",
     "usage/late_usage/late_usage.py:list_unposted": "a job: what waits of all",
     "usage/management/demo_data.py": "a command, into an empty installation",

@@ -30,7 +30,7 @@ from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
 from usage.books.written_rows import TURN, are_walked
 from usage.month_files.signatures import find_altered
-from usage.sinks.sinks import used_sinks
+from usage.sinks.sinks import used_copies
 from usage.sinks.usage_sink import SinkError
 
 SHARE: Final = 0.05
@@ -151,7 +151,7 @@ def _walk_seals(stored: BooksWalk, unfinished: list[str]) -> bool:
 def _walk_copies(stored: BooksWalk, unfinished: list[str]) -> bool:
     months = [MonthRow(text, text.partition(":")[0]) for text in find_altered(seal_key())]
     findings.note(COPIES, {SIGNED: months})
-    for sink in used_sinks():
+    for sink in used_copies():
         findings.note(COPIES, {COPIED % sink.title: sink.different_days()})
     return True
 

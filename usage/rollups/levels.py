@@ -9,8 +9,8 @@ from usage.buckets.buckets import Span
 from usage.filters.visibility import Where, run
 from usage.rollups.level_rules import Level, pieces_of, split_spans
 from usage.rollups.sums import TIMES
-from usage.sinks.sinks import used_sinks
-from usage.sinks.usage_sink import UsageSink
+from usage.sinks.sinks import used_copies
+from usage.sinks.usage_sink import UsageCopy
 
 TABLES: Final[dict[Level, str]] = {
     "quarter": "usage_rollup",
@@ -45,7 +45,7 @@ LAG_MAX: Final = dt.timedelta(minutes=2)
 class Copy(NamedTuple):
     """A sink that has all records whose admission is in the span."""
 
-    sink: UsageSink
+    sink: UsageCopy
     span: Span
 
 
@@ -85,7 +85,7 @@ def read_freshness() -> Freshness:
     if not rows:
         return Freshness()
     ((complete_to, levels_to),) = rows
-    copies = [Copy(sink, span) for sink in used_sinks() if (span := sink.complete())]
+    copies = [Copy(sink, span) for sink in used_copies() if (span := sink.complete())]
     return Freshness(complete_to, levels_to, tuple(copies))
 
 

@@ -3,7 +3,7 @@
 from functools import cache
 
 from lib.extensions.installed import extend
-from usage.sinks.usage_sink import SinkError, UsageSink
+from usage.sinks.usage_sink import SinkError, UsageCopy, UsageSink
 
 
 def used_sinks() -> list[UsageSink]:
@@ -11,7 +11,12 @@ def used_sinks() -> list[UsageSink]:
     return [sink for sink in _sinks().values() if sink.is_used()]
 
 
-def differences(sink: UsageSink) -> list[str]:
+def used_copies() -> list[UsageCopy]:
+    """Return those of them that can be asked."""
+    return [sink for sink in used_sinks() if isinstance(sink, UsageCopy)]
+
+
+def differences(sink: UsageCopy) -> list[str]:
     """Return the days whose complete records differ between Postgres and a sink, as text."""
     if sink.complete() is None:
         return ["it is not filled yet"]

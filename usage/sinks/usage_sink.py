@@ -1,4 +1,4 @@
-"""A sink of usage as data: a second copy of the usage records, which an extension keeps and from
+"""A sink of usage as data: where an extension sends the usage records, and a copy among these, from
 which reports can be read."""
 
 import datetime as dt
@@ -110,8 +110,8 @@ class UsageSink:
     name: str
     """The name of its backlog in metrics and in the management API."""
 
-    title: str
-    """Its name on pages, untranslated."""
+    title: Any
+    """Its name on pages: a text, or a lazy translation."""
 
     is_used: Callable[[], bool]
     """Whether the installation has configured it."""
@@ -119,15 +119,20 @@ class UsageSink:
     backlog: Callable[[], Backlog]
     """The records that are not sent yet."""
 
+    forget_person: Callable[[int, Sequence[str], str, Sequence[UUID]], None]
+    """Erase a user, by the id and the addresses, which the pseudonym replaces, in the records of
+    some organisations. Can be repeated. Raises SinkError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageCopy(UsageSink):
+    """A sink that can be asked."""
+
     complete: Callable[[], Span | None]
     """The times of admission between which it has all records; None before the first fill."""
 
     different_days: Callable[[], list[DifferentDay]]
     """The complete days that differ from Postgres. Raises SinkError."""
-
-    forget_person: Callable[[int, Sequence[str], str, Sequence[UUID]], None]
-    """Erase a user, by the id and the addresses, which the pseudonym replaces, in the records of
-    some organisations. Can be repeated. Raises SinkError."""
 
     read: Callable[[Actor, Scope, Callable[[FigureReader], Any]], Any]
     """What the function returns for a reader; None if the sink cannot answer for this scope, or

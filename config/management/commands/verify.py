@@ -16,7 +16,7 @@ from usage.books.findings import words_of
 from usage.books.invariants import INVARIANTS
 from usage.books.walk import broken_in_all
 from usage.month_files.signatures import find_altered
-from usage.sinks.sinks import differences, used_sinks
+from usage.sinks.sinks import differences, used_copies
 
 _SHOWN_MAX = 5
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
             wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
             if tamper_check:
                 wrong["P22"] += find_altered(seal_key())
-        for sink in used_sinks():
+        for sink in used_copies():
             wrong[sink.title] = differences(sink)
         wrong["background job"] = [
             f"{state.job.title} ({state.job.task}): {state.problem}"

@@ -49,7 +49,7 @@ securityContext:
 {{/* Settings, and the secrets that the process needs: (list root component) */}}
 {{- define "weir.env" -}}
 {{- $component := index . 1 }}
-{{- $senders := list "EMAIL_PASSWORD" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "CLICKHOUSE_PASSWORD" }}
+{{- $senders := list "EMAIL_PASSWORD" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "CLICKHOUSE_PASSWORD" "RECORD_SINK_SECRET" }}
 {{- $servers := concat $senders (list "METRICS_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS") }}
 {{- $more := dict "web" $servers "relay" $servers "worker" $senders }}
 {{- with index . 0 }}

@@ -93,7 +93,7 @@ def waiting() -> int:
 
 
 def differences() -> list[str]:
-    (sink,) = sinks.used_sinks()
+    (sink,) = sinks.used_copies()
     return sinks.differences(sink)
 
 

@@ -1,0 +1,11 @@
+"""The record sink: usage records in batches, to an object store or an HTTP receiver
+(docs/operate/record-sink.md)."""
+
+from lib.extensions.extension import Extension
+
+EXTENSION = Extension(
+    app="extensions.record_sink",
+    settings="extensions.record_sink.settings",
+    jobs="extensions.record_sink.jobs:JOBS",
+    usage_sink="extensions.record_sink.usage_sink:SINK",
+)
