@@ -101,7 +101,7 @@ def _lock(rng: Random) -> str:
     integrity = base64.b64encode(rng.randbytes(64)).decode()
     return (
         f'"{name}@{version}": {{\n  "version": "{version}",\n  "resolved": '
-        f'"https://registry.npmjs.org/{name}/-/{name.split("/")[-1]}-{version}.tgz",\n'
+        f'"https://registry.example.org/{name}/-/{name.split("/")[-1]}-{version}.tgz",\n'
         f'  "integrity": "sha512-{integrity}"\n}}'
     )
 
