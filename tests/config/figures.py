@@ -19,6 +19,7 @@ from accounts.models import Role
 from accounts.organisations import projects, teams
 from billing.balances import balances
 from billing.credits import codes, credits
+from billing.limits import budgets
 from billing.models import BudgetRaise, BudgetWindow, Invoice, TopUp
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
@@ -449,6 +450,31 @@ def _budgets(company: Company) -> Listed:
         "Month",
         figures,
         api=Answered("/budgets", "month", {"spent": "spent", "held": "held", "limit": "limit"}),
+    )
+
+
+@shows("end-users")
+def _end_users(company: Company) -> Listed:
+    budget = budget_simulation.create_budget(
+        SYSTEM, company.people.acme, scope="end_user", subject="", amount_nano=9 * NANO,
+        period="month",
+    )  # fmt: skip
+    budgets.set_own_amount(SYSTEM, budget, "ana@chat", 23 * NANO)
+    (usage,) = budgets.current_usage([budget])
+    BudgetWindow.objects.create(
+        budget=budget, end_user="ana@chat", starts_at=usage.span.start_at,
+        ends_at=usage.span.end_at, cap_nano=23 * NANO, spent_nano=SUM, brought_nano=SUM,
+    )  # fmt: skip
+    return Listed(
+        f"/o/acme/budgets/{budget.id}/end-users",
+        "ana@chat",
+        {"used": SUM, "spent": SUM, "held": 0, "limit": 23 * NANO, "own": 23 * NANO},
+        {"used": "$1.23 of $23.00"},
+        api=Answered(
+            f"/budgets/{budget.id}/end-users",
+            "ana@chat",
+            {"spent": "spent", "held": "held", "limit": "limit", "own": "own_amount"},
+        ),
     )
 
 

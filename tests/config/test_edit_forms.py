@@ -86,6 +86,7 @@ EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
 ANEW: Final = {
     ("safeguards", "billing_safeguard"): "a row that has no value of its own",
     ("budget_edit", "billing_account"): "the version of a row that was locked",
+    ("end_user", "billing_account"): "the version of a row that was locked",
     ("channel_prices", "gateway_upstreampricelist"): "the button reads the list again",
 }
 # What is written though nothing is changed: who was there and when, not what.

@@ -83,6 +83,7 @@ ELSEWHERE: Final = {
     "billing/approvals/_approvals.html": "with and without (`tests/billing/approvals`)",
     "config/home/_attention.html": "an installation without anything needs attention",
     "usage/keys/_key_requests.html": _OF_ONE,
+    "usage/limits/_end_users.html": _OF_ONE,
     "usage/organisations/team.html": _OF_ONE,
     "usage/reports/_last_days.html": _OF_ONE,
     "usage/reports/_meters.html": _OF_ONE,

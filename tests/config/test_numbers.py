@@ -35,9 +35,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LIMIT_MAX": "2147483647",
         "LISTED_MAX": "100",
     },
-    "accounts.limits.end_users": {
-        "END_USER_LENGTH": "256",
-    },
     "accounts.members.invitations": {
         "INVITATION_DAYS": "7",
         "INVITATION_DAYS_MAX": "30",

@@ -28,7 +28,15 @@ from accounts.models import CustomRole, Invitation, Key, KeyKind, ServiceAccount
 from accounts.organisations import teams
 from billing.credits import codes
 from billing.credits.credits import CORRECTION
-from billing.models import Approval, BudgetRaise, CodeBatch, Plan, PriceProposal
+from billing.models import (
+    Approval,
+    Budget,
+    BudgetRaise,
+    BudgetWindow,
+    CodeBatch,
+    Plan,
+    PriceProposal,
+)
 from gateway.models import ModelProposal
 from lib import clock
 from lib.ids import new_id, parse_id
@@ -75,7 +83,8 @@ OTHERS: Final[dict[str, tuple[str, str]]] = {
 }
 # Lists of the API with one item here, or none; their pages are those of `lib.api.pagination` too.
 FEW: Final = {
-    "accepted-members", "budgets/{id}/alerts", "catalogue-ignore-rules", "catalogue-updates",
+    "accepted-members", "budgets/{id}/alerts", "budgets/{id}/end-users", "catalogue-ignore-rules",
+    "catalogue-updates",
     "channel-tests", "channels/{id}/keys", "jobs", "price-previews", "prompts",
     "prompts/{slug}/versions", "provider-keys/{id}/fallback-prices", "safeguards",
     "settings/changes", "shadow-spend", "shadow-traffic", "statements", "tax-rates",
@@ -186,6 +195,10 @@ def _add_rows(people: cast.Cast) -> None:
         BudgetRaise.objects.create(
             budget=budget, asked_by=people.bob, amount_nano=10**9, reason=f"École 中文 {n}",
             until=clock.now() + dt.timedelta(days=2),
+        )  # fmt: skip
+        BudgetWindow.objects.create(
+            budget=Budget.objects.get(scope="end_user"), end_user=f"École 中文 {n}",
+            starts_at=clock.now(), ends_at=clock.now() + dt.timedelta(days=2), cap_nano=0,
         )  # fmt: skip
         world = World(people.acme, team, team, people.stranger, people.dora)
         for kind in (ALIAS, ANNOUNCEMENT, MODEL_RULE):

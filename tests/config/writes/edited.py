@@ -332,7 +332,8 @@ EDITED: Final[Mapping[str, Edited]] = {
         ),
     ),
     "end_user": Edited(
-        "/o/acme/budgets/{end_users}/end-users/edit?end_user=ana@chat", False, _end_users_budget
+        "/o/acme/budgets/{end_users}/end-users/edit?end_user=ana@chat", False, _end_users_budget,
+        "/o/acme/budgets/{end_users}/end-users/edit",
     ),
     "view_change": Edited("/o/acme/views/{view}", False, _report),
     "report": Edited("/o/acme/views/{view}/report", False, _report),
