@@ -10,7 +10,8 @@ from content.rules.rules import Rule
 from lib.id_types import RequestId
 from lib.ids import new_id
 from relay.content_log.content_log import NewEntry
-from relay.content_log.recorded_talk import RecordedTalk, message
+from relay.content_log.recorded_talk import RecordedTalk
+from relay.content_log.talk import message
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
