@@ -8,15 +8,12 @@ The transcript of a sound may come after the response to it. The entry waits for
 response ends.
 """
 
-import binascii
 from collections.abc import Callable, Iterable
-from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from content.log.kept import Kept
-from content.log.media import reference_of
 from content.rules.rules import keeps, rule_for
 from dialects.chat.turns import derive_id
 from lib.id_types import RequestId
@@ -24,42 +21,14 @@ from lib.ids import id_text
 from relay.catalogue.snapshot import Snapshot
 from relay.content_log.content_log import ContentLog, NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
+from relay.content_log.talk import Item, Sound, message
 from relay.context.context import RequestContext
 from relay.requests.outcome import Outcome
-
-Item = dict[str, Any]
-"""An item of a conversation in the form of Responses."""
 
 _JSON: Final = "application/json"
 _DIALECT: Final = "responses"
 _OPERATION: Final = "realtime"
 _UNWRITTEN_MAX: Final = 64
-
-
-class Sound:
-    """A sound, of which only the size and the digest are known."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._digest = sha256()
-
-    def add(self, data: bytes | str) -> None:
-        """Count base64 of more sound; what is none is not counted."""
-        try:
-            sound = binascii.a2b_base64(data)
-        except (binascii.Error, ValueError):
-            return
-        self.size += len(sound)
-        self._digest.update(sound)
-
-    @property
-    def reference(self) -> str:
-        return reference_of(self.size, self._digest.hexdigest())
-
-    def part(self) -> Item:
-        """Return the part of a message of the client."""
-        audio = {"data": self.reference, "format": "pcm16"}
-        return {"type": "input_audio", "input_audio": audio}
 
 
 class _Answer:
@@ -235,12 +204,6 @@ class RecordedTalk:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting()
-
-
-def message(role: str, text: str) -> Item:
-    """Return a message with a text."""
-    kind = "output_text" if role == "assistant" else "input_text"
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
 def _kept(answer: _Answer, model: str, outcome: Outcome, *, broken: bool) -> Kept:

@@ -11,7 +11,7 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
-from relay.content_log.recorded_talk import RecordedTalk
+from relay.content_log.talk import Talk
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
@@ -79,7 +79,7 @@ class RealtimeSink(HttpSink):
         self.accepted = False
         self.listener: ConnectionListener | None = None
         self.notice: Sequence[tuple[bytes, bytes]] = ()
-        self.talk: RecordedTalk | None = None
+        self.talk: Talk | None = None
         self._closed = False
         self.write_error: Callable[..., str] = error_event
 

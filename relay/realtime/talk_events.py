@@ -4,14 +4,14 @@ from typing import Final
 
 from dialects.json.raw_json import as_text, dicts, members_of, object_of, value_of
 from dialects.realtime.realtime import ClientEvent, ServerEvent
-from relay.content_log.recorded_talk import Item, RecordedTalk, Sound, message
+from relay.content_log.talk import Item, Sound, Talk, message
 
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 _WORDS: Final = ("text.delta", "transcript.delta")
 _SOUND: Final = "audio.delta"
 
 
-def record_sent(talk: RecordedTalk, event: ClientEvent, raw: bytes) -> None:
+def record_sent(talk: Talk, event: ClientEvent, raw: bytes) -> None:
     """Record an event that was sent to the provider."""
     kind = event.type
     if kind == "input_audio_buffer.append":
@@ -31,7 +31,7 @@ def record_sent(talk: RecordedTalk, event: ClientEvent, raw: bytes) -> None:
             talk.ask(message("developer", instructions))
 
 
-def record_received(talk: RecordedTalk, event: ServerEvent, raw: bytes) -> None:
+def record_received(talk: Talk, event: ServerEvent, raw: bytes) -> None:
     """Record an event of the provider."""
     kind, key = event.type, event.response_id or ""
     if kind.endswith(_WORDS):

@@ -147,15 +147,15 @@ def logs_answer(size: int) -> bool:
     recorded = it(
         _rule=lambda: rule, _keeps=lambda rule, *, failed: True, _replayed=False,
         _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
-        _raw=b"", _pieces=[], _content_type="", _stream=False, _error="",
-        _run=it(session_id=None, model_name="m", failures=()),
+        _raw=b"", _pieces=[], _content_type="", _stream=False, _error="", _broken=False,
+        _is_text=True, _is_media=False, _run=it(session_id=None, model_name="m", failures=()),
     )  # fmt: skip
-    return reaches(lambda: RecordedAnswer.end(recorded, it(status=200)))
+    return reaches(RecordedAnswer.end(recorded, it(status=200)))
 
 
 def records_piece(size: int) -> bool:
     """Whether a piece is kept with which a request and its answer have that length."""
-    recorded = it(_size=size - 1, _pieces=it(append=taken, clear=lambda: None))
+    recorded = it(_is_text=True, _size=size - 1, _pieces=it(append=taken, clear=lambda: None))
     return reaches(lambda: RecordedAnswer._keep(recorded, b"x"))
 
 
@@ -408,6 +408,12 @@ ELSEWHERE: Final = {
     "relay/attempts/shadow_traffic.py:_has_room:IN_FLIGHT_MAX": (
         "tests/relay/attempts/test_shadow_traffic.py"
     ),
+    **{
+        f"relay/content_log/recorded_talk.py:{name}:BYTES_MAX": (
+            "tests/relay/content_log/test_recorded_talk.py"
+        )
+        for name in ("ask", "say", "complete", "end")
+    },
     "relay/load/load.py:enter:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/load.py:begin:BEGUN_MAX": "tests/relay/load/test_turns.py",
@@ -432,6 +438,13 @@ UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
     "relay/content_log/content_log.py:near_or_far:_HERE_MAX": "it is done in a thread, or here",
+    "relay/content_log/recorded_answer.py:__init__:BYTES_MAX": "it is not kept, whatever follows",
+    "relay/content_log/recorded_talk.py:put_sound:_UNWRITTEN_MAX": (
+        "a transcript that comes so late is part of what is said next"
+    ),
+    "relay/content_log/recorded_talk.py:write_down:BYTES_MAX": (
+        "the request that it belongs to is too large to be kept"
+    ),
     "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
     "relay/guarding/calls.py:_read:_SETTINGS_MAX": _FORGOTTEN,
     "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (

@@ -6,12 +6,12 @@ import msgspec
 
 from dialects.json.raw_json import as_text, dicts, members_of, object_of
 from dialects.realtime.gemini_live import camel_name
-from relay.content_log.recorded_talk import RecordedTalk, Sound, message
+from relay.content_log.talk import Sound, Talk, message
 
 _ROLES: Final = {"model": "assistant", "system": "system"}
 
 
-def record_setup(talk: RecordedTalk, setup: dict[str, Any]) -> None:
+def record_setup(talk: Talk, setup: dict[str, Any]) -> None:
     """Record the instructions of a session."""
     instruction = setup.get("systemInstruction")
     parts = dicts(object_of(instruction).get("parts"))
@@ -21,17 +21,17 @@ def record_setup(talk: RecordedTalk, setup: dict[str, Any]) -> None:
     talk.transcribes = False
 
 
-def record_sent(talk: RecordedTalk, raw: bytes) -> None:
+def record_sent(talk: Talk, raw: bytes) -> None:
     """Record a message that was sent to the provider."""
     body = _camel(members_of(raw))
     for turn in dicts(_camel(object_of(body.get("clientContent"))).get("turns")):
         role = _ROLES.get(as_text(turn.get("role")), "user")
         for part in dicts(turn.get("parts")):
             _ask(talk, role, _camel(part))
-    heard = _camel(object_of(body.get("realtimeInput")))
-    if text := as_text(heard.get("text")):
+    sent = _camel(object_of(body.get("realtimeInput")))
+    if text := as_text(sent.get("text")):
         talk.ask(message("user", text))
-    for blob in (object_of(heard.get("audio")), *dicts(heard.get("mediaChunks"))):
+    for blob in (object_of(sent.get("audio")), *dicts(sent.get("mediaChunks"))):
         talk.hear(as_text(blob.get("data")))
     answered = _camel(object_of(body.get("toolResponse")))
     for one in dicts(answered.get("functionResponses")):
@@ -40,13 +40,13 @@ def record_sent(talk: RecordedTalk, raw: bytes) -> None:
                   "output": output})  # fmt: skip
 
 
-def record_heard(talk: RecordedTalk, raw: bytes) -> None:
+def record_heard(talk: Talk, raw: bytes) -> None:
     """Record what the provider has written of the client's sound."""
     content = object_of(members_of(raw).get("serverContent"))
     talk.write_down(as_text(object_of(content.get("inputTranscription")).get("text")))
 
 
-def record_answered(talk: RecordedTalk, key: str, raw: bytes) -> None:
+def record_answered(talk: Talk, key: str, raw: bytes) -> None:
     """Record what a message adds to an answer."""
     body = members_of(raw)
     content = object_of(body.get("serverContent"))
@@ -63,7 +63,7 @@ def record_answered(talk: RecordedTalk, key: str, raw: bytes) -> None:
         })  # fmt: skip
 
 
-def _ask(talk: RecordedTalk, role: str, part: dict[str, Any]) -> None:
+def _ask(talk: Talk, role: str, part: dict[str, Any]) -> None:
     if text := as_text(part.get("text")):
         talk.ask(message(role, text))
     elif data := as_text(object_of(part.get("inlineData")).get("data")):

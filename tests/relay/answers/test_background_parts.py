@@ -259,6 +259,7 @@ class Started:
             cast(Any, SimpleNamespace(request_id=RequestId(uuid.uuid4()), invocation=invocation)),
             body,
             _Follower(cast(Any, self), lambda: True, lambda: None),
+            stores=True,
         )
 
     def _run(self, run: Coroutine[Any, Any, None]) -> None:

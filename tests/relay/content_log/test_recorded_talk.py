@@ -10,7 +10,9 @@ from content.rules.rules import Rule
 from lib.id_types import RequestId
 from lib.ids import new_id
 from relay.content_log.content_log import NewEntry
-from relay.content_log.recorded_talk import RecordedTalk, message
+from relay.content_log.recorded_answer import BYTES_MAX
+from relay.content_log.recorded_talk import RecordedTalk
+from relay.content_log.talk import message
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
@@ -82,6 +84,27 @@ def test_entry_waits_no_longer_than_this(ends: str) -> None:
     else:
         talk.close()
     assert asked(log.entries[0]) == [[]]
+
+
+@pytest.mark.parametrize(("beyond", "kept"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize("part", ["ask", "say", "complete"])
+def test_response_is_kept_up_to_8_mib(part: str, beyond: int, kept: int) -> None:
+    log, result = Log(), outcome()
+    talk = talk_of(log)
+    frame = len(json.dumps({"text": ""}, separators=(",", ":")))
+    size = BYTES_MAX + beyond
+    if part == "ask":
+        talk.ask({"text": "x" * (size - frame)})
+    talk.begin("r", result.request_id)
+    if part == "say":
+        talk.say("r", "i", "x" * size)
+    elif part == "complete":
+        talk.complete("r", "i", {"text": "x" * (size - frame)})
+    talk.end("r", "m", result)
+    assert (len(log.entries), log.dropped) == (kept, 1 - kept)
+    if kept:
+        both = log.entries[0].kept.request + log.entries[0].kept.answer
+        assert b"x" * (size - frame) in both
 
 
 def test_too_large_response_is_dropped_and_counted() -> None:
