@@ -215,8 +215,8 @@ def test_topics_are_written_in_lines(people: Cast) -> None:
         ],
     }  # fmt: skip
     path = f"{PAGE}/{id_text(policy.id)}"
-    shown = unescape(browser.get(path).content.decode())
-    assert "weapons: Making: them.\nprompt_injection<" in shown
+    written = unescape(browser.get(path).content.decode())
+    assert "weapons: Making: them.\nprompt_injection<" in written
     for wrong in ("", "Weapons: big", "a: b\na: c", f"a: {'b' * 501}"):
         assert browser.post(path, {**form, "setting_topics_topics": wrong}).status_code == 422
 

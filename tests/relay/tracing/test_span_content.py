@@ -94,9 +94,9 @@ def test_kept_chats_are_on_their_spans_as_redacted(
     assert answer.status == 200, answer.body
     span = traced.span_of(answer.headers["x-request-id"])
     content = content_of(span)
-    said = content[INPUT][-1]
-    assert said["role"] == "user"
-    assert said["parts"] == [{"type": "text", "content": "#echo My card is <CARD_1>, sir"}]
+    asked = content[INPUT][-1]
+    assert asked["role"] == "user"
+    assert asked["parts"] == [{"type": "text", "content": "#echo My card is <CARD_1>, sir"}]
     (answered,) = content[OUTPUT]
     assert (answered["role"], answered["finish_reason"]) == ("assistant", "stop")
     assert "My card is <CARD_1>, sir" in answered["parts"][-1]["content"]
@@ -221,8 +221,8 @@ def attributes(messages: list[Any], answer: bytes = b"") -> dict[str, Any]:
 
 
 def test_a_long_chat_keeps_its_newest_messages() -> None:
-    said = [{"role": "user", "content": f"{n} " + "word " * 100} for n in range(200)]
-    content = attributes(said)
+    asked = [{"role": "user", "content": f"{n} " + "word " * 100} for n in range(200)]
+    content = attributes(asked)
     numbers = [int(one["parts"][0]["content"].split()[0]) for one in content[INPUT]]
     assert numbers == list(range(200 - len(numbers), 200))
     assert 40 < len(numbers) < 200
