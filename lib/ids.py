@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 from operator import attrgetter
 
+ID_SLACK = dt.timedelta(days=1)
+"""Ids come from the processes' clocks, times from the database's. They differ by less than a
+day."""
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 # Two characters at a time, because every request formats two ids.
@@ -122,6 +125,11 @@ def id_before(id: uuid.UUID, length: dt.timedelta) -> uuid.UUID:
     `length` gives a later id."""
     milliseconds = (id.int >> 80) - length // dt.timedelta(milliseconds=1)
     return uuid.UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
+def ids_near(id: uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:
+    """Return the range of ids of a request's attempts and records, from the request's id."""
+    return id_before(id, ID_SLACK), id_before(id, -ID_SLACK)
 
 
 def id_bounds(values: Iterable[uuid.UUID]) -> dict[str, str]:

@@ -17,20 +17,11 @@ IGNORED_FLAG: Final = "end_user_ignored"
 
 _HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 # Their values are secrets, or say nothing about a person.
-_TAKEN: Final = frozenset(
-    {
-        *(
-            "authorization",
-            "proxy-authorization",
-            "cookie",
-            "x-api-key",
-            "x-goog-api-key",
-            "api-key",
-        ),
-        *("host", "connection", "content-type", "content-length", "content-encoding"),
-        *("transfer-encoding", "idempotency-key", "forwarded", "x-forwarded-for", "x-real-ip"),
-    }
-)
+_TAKEN: Final = frozenset({
+    "authorization", "proxy-authorization", "cookie", "x-api-key", "x-goog-api-key", "api-key",
+    "host", "connection", "content-type", "content-length", "content-encoding",
+    "transfer-encoding", "idempotency-key", "forwarded", "x-forwarded-for", "x-real-ip",
+})  # fmt: skip
 
 
 def is_end_user_header(name: str) -> bool:

@@ -13,10 +13,9 @@ from uuid import UUID
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
-from lib.ids import new_id
+from lib.ids import ID_SLACK, new_id
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
-from usage.records.partitions import ID_SLACK
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
 from usage.sinks import rounds

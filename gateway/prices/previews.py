@@ -37,15 +37,13 @@ from gateway.models import PreviewState, PricePreview
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
 from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
 from lib import clock
-from lib.ids import first_id_at, id_text
+from lib.ids import ID_SLACK, first_id_at, id_text
 
 log = logging.getLogger(__name__)
 
 DAYS: Final = (7, 30, 90)
 _CHUNK: Final = 5_000
 _STEP_NS: Final = 20 * 10**9
-# Ids come from the processes' clocks, times from the database's. They differ by less than a day.
-_ID_SLACK: Final = dt.timedelta(days=1)
 # Records on these bases are never charged, whatever the price.
 _UNCHARGED: Final = frozenset({"absorbed", "none"})
 
@@ -345,8 +343,8 @@ def _bounds(preview: PricePreview) -> dict[str, Any]:
     return {
         "start_at": preview.start_at,
         "end_at": preview.end_at,
-        "first_id": first_id_at(preview.start_at - _ID_SLACK),
-        "last_id": first_id_at(preview.end_at + _ID_SLACK),
+        "first_id": first_id_at(preview.start_at - ID_SLACK),
+        "last_id": first_id_at(preview.end_at + ID_SLACK),
     }
 
 

@@ -14,12 +14,11 @@ from django.db import connection
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.roles.rules import Action
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.groupings import GroupBy
 from usage.records import outcomes
-from usage.records.partitions import ID_SLACK
 
 Parameters = dict[str, Any]
 NIL: Final = UUID(int=0)

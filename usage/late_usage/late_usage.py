@@ -12,10 +12,9 @@ from django.db.models import Exists, OuterRef
 from billing.models import Hold
 from billing.prices.pricing import total_of
 from lib import clock
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.filters.visibility import run
 from usage.models import DetachedMonth, LateTruth, TruthSource, UsageRecord
-from usage.records.partitions import ID_SLACK
 from usage.records.records import add_request_meter, cost_of, versions_of
 
 # A provider that cannot answer yet is asked every few seconds for some minutes, then less and less

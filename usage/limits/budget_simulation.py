@@ -15,10 +15,9 @@ from billing.limits import budgets
 from billing.limits.budgets import Past
 from billing.models import Budget
 from lib import clock
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.visibility import Where
-from usage.records.partitions import ID_SLACK
 from usage.rollups.levels import summed
 
 PREVIEW = dt.timedelta(days=30)

@@ -35,13 +35,13 @@ from accounts.preferences.table_preferences import read_table
 from billing.currency.display import PLACES_MAX, TOTAL_PLACES
 from lib import clock
 from lib.database.async_database import run_in_database
+from lib.ids import ID_SLACK
 from lib.process.asgi import STOPPING
 from lib.process.server_sent import PING_S, event_stream, server_sent
 from lib.tables.table import State
 from usage.filters.filters import UsageFilter
 from usage.filters.visibility import Period, seen_by
 from usage.log.log_views import cells_of, read_filter
-from usage.records.partitions import ID_SLACK
 from usage.requests import log as request_log
 from usage.requests.columns import REQUESTS, hidden_columns
 from usage.requests.log_position import Place, read_place

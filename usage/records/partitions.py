@@ -15,12 +15,9 @@ from django.db.backends.utils import CursorWrapper
 from lib import clock
 from lib.database.partition_split import end_of_first
 from lib.database.table_locks import LOCK_WAIT_MS
-from lib.ids import first_id_at, id_before
+from lib.ids import first_id_at
 
 PARTITIONED = ("usage_attempt", "usage_usagerecord", "billing_hold")
-ID_SLACK = dt.timedelta(days=1)
-"""Ids come from the processes' clocks, times from the database's. They differ by less than a
-day."""
 _AHEAD = 3
 # A hold is updated when it ends, so its page keeps free space.
 _STORED = {"billing_hold": " WITH (fillfactor = 60)"}
@@ -109,11 +106,6 @@ def guard_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
             f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name_of(table, month)} "
             "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
         )
-
-
-def ids_near(id: UUID) -> tuple[UUID, UUID]:
-    """Return the range of ids of a request's attempts and records, from the request's id."""
-    return id_before(id, ID_SLACK), id_before(id, -ID_SLACK)
 
 
 def partitioned_until() -> dt.date | None:

@@ -9,13 +9,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from accounts.access.actors import Actor
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.groupings import SUMMED
 from usage.filters.visibility import NIL, Period, Where, run, where_of
 from usage.records.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
-from usage.records.partitions import ID_SLACK
 from usage.reports.too_many_records import check_records
 from usage.rollups.histograms import histogram_sql
 from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_by_span

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from accounts.access.actors import Actor
 from content.policies.words import guard_words
-from lib.ids import parse_id
+from lib.ids import ids_near, parse_id
 from usage.filters.visibility import run, visible
-from usage.records.partitions import ids_near
 from usage.requests.words import GUARD_PURE, GUARD_REQUEST, GUARD_TIME
 
 

@@ -7,11 +7,10 @@ know the days with such requests, so only these days are read, and what is not s
 from typing import Any, Final
 
 from accounts.access.actors import Actor
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.visibility import Period, Where, run, where_of
-from usage.records.partitions import ID_SLACK
 from usage.rollups.level_rules import WIDTHS
 from usage.rollups.levels import ALWAYS, read_freshness, summed
 

@@ -24,12 +24,11 @@ from billing.prices.cached_answers import CachedCharge, cached_charge_of
 from billing.prices.meters import MeterUnknown, Scale, find_meter, format_rate
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
-from lib.ids import id_text, parse_id
+from lib.ids import id_text, ids_near, parse_id
 from usage.filters.visibility import run, visible
 from usage.months.detached import refuse_detached
 from usage.records.counted_meters import ordered_meters, read_json
 from usage.records.outcomes import UNCHARGED
-from usage.records.partitions import ids_near
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.refusals import display_kind, is_by_budget

@@ -31,10 +31,9 @@ from psycopg.errors import LockNotAvailable
 from billing.prices.meters import METERS
 from lib.database.open_transactions import OPEN_HERE
 from lib.database.postgres_tools import BACKUP_NAME
-from lib.ids import first_id_at
+from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.records.outcomes import FAILED_SQL
-from usage.records.partitions import ID_SLACK
 from usage.rollups.level_rules import WIDTHS, AnyLevel, Bucket, Level, runs, start_of
 from usage.rollups.levels import ALWAYS, COMMON, TABLES, columns_of
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIME_SUMS, TIMES

@@ -15,7 +15,7 @@ from psycopg import sql as composing
 from accounts.models import Key, User
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
-from lib.ids import id_text
+from lib.ids import ID_SLACK, id_text
 from tests.support import cast
 from tests.usage.rows import CHANNEL, credit, happen
 from usage.late_usage.late_usage import take_unsure
@@ -96,8 +96,8 @@ def _months_of(text: str, parameters: Any = None) -> set[str]:
 
 def months(days: int) -> set[str]:
     """Those that the last days may lie in, with the slack between ids and times."""
-    last = clock.now().date() + 2 * partitions.ID_SLACK
-    first = last - dt.timedelta(days=days) - 5 * partitions.ID_SLACK
+    last = clock.now().date() + 2 * ID_SLACK
+    first = last - dt.timedelta(days=days) - 5 * ID_SLACK
     return {f"{first + dt.timedelta(days=n):%Y_%m}" for n in range((last - first).days + 1)}
 
 
