@@ -112,7 +112,7 @@ class EndUsersForm(forms.Form):
     """How the requests of a key name their end users."""
 
     end_user_header = forms.CharField(
-        label=gettext_lazy("Header that names end users"),
+        label=gettext_lazy("Header with the end user"),
         required=False,
         max_length=100,
         help_text=gettext_lazy(

@@ -249,14 +249,15 @@ def usage_by_end_user(budget: Budget, also: Iterable[str] = ()) -> list[BudgetUs
     used = [
         BudgetUsage(
             budget, Span(window.starts_at, window.ends_at), window.spent_nano, window.held_nano,
-            budget.limit_nano(now, window.end_user), now, window.end_user,
+            budget.limit_nano(now, window.end_user), now, end_user=window.end_user,
         )
         for window in windows.order_by(-(F("held_nano") + F("spent_nano")), "end_user")
     ]  # fmt: skip
     unused = sorted({*budget.own_amounts, *also} - {usage.end_user for usage in used})
     span = _span(budget, now)
     return used + [
-        BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, name) for name in unused
+        BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, end_user=name)
+        for name in unused
     ]
 
 
@@ -348,7 +349,7 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
         end_user = window.end_user if window else ""
         limit_nano = budget.limit_nano(now, end_user)
         standings.append(
-            BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now, end_user)
+            BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now, end_user=end_user)
         )
     return standings
 

@@ -125,8 +125,9 @@ def _send_batch(receiver: Receiver, cursor: RecordSinkCursor) -> tuple[int, bool
     rows = rounds.read_batch(cursor, ROW, receiver.records_max)
     if rows:
         if is_new:
-            found = {"target": cursor.target, "target_to": cursor.target_to}
-            RecordSinkCursor.objects.filter(id=1).update(**found)
+            RecordSinkCursor.objects.filter(id=1).update(
+                target=cursor.target, target_to=cursor.target_to
+            )
         receiver.put(_batch_of(cursor, rows))
     more = rounds.step(cursor, rows, receiver.records_max)
     return len(rows), more or not is_new

@@ -32,7 +32,6 @@ SUBJECT_HINTS: Final[dict[str, Any]] = {
     BudgetScope.PROJECT: gettext_lazy("A project, or the label that requests name."),
     BudgetScope.TAG: gettext_lazy("A tag of requests or of keys."),
     BudgetScope.CUSTOMER: gettext_lazy("The end customer that requests name."),
-    BudgetScope.END_USER: gettext_lazy("Leave empty: each one has this budget."),
 }
 
 

@@ -10,6 +10,7 @@ from django.urls import get_resolver, resolve
 from accounts.access.actors import SYSTEM, Actor
 from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
+from accounts.keys.keys import mint_key
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import Organisation, Role, Team, User
@@ -204,6 +205,14 @@ def furnish() -> dict[str, str]:
         amount_nano=10**12,
         period="month",
     )
+    for_each = budget_simulation.create_budget(
+        SYSTEM,
+        organisation,
+        scope=BudgetScope.END_USER,
+        subject="",
+        amount_nano=10**10,
+        period="month",
+    )
     more = budget_increases.ask_for_more(
         actor,
         budget,
@@ -261,6 +270,9 @@ def furnish() -> dict[str, str]:
     account = service_accounts.create_service_account(team, _LONG, actor=actor)
     project = projects.create_project(team, _LONG, actor=actor)
     _work_in_a_session(team, owner)
+    signed, _ = mint_key(
+        SYSTEM, team, _LONG, user=None, end_user_header="x-user", end_users_signed=True
+    )
     unused = _add_channel()
     offer = set_offer(
         actor, unused, title=_LONG, everyone=True, organisations=[], fee=OwnKeyFee(1_000_000, 0)
@@ -358,6 +370,9 @@ def furnish() -> dict[str, str]:
         "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",
         "budget": f"{ours}/budgets/{budget.id}",
         "edit a budget": f"{ours}/budgets/{budget.id}/edit",
+        "budgets of end users": f"{ours}/budgets/{for_each.id}/end-users",
+        "change the budget of an end user": f"{ours}/budgets/{for_each.id}/end-users/edit",
+        "secret of end users": f"{ours}/keys/{id_text(signed.id)}/end-user-secret",
         "new limit": f"{ours}/limits/new",
         "request for more": f"{ours}/budgets/requests/{id_text(more.id)}",
         "price": f"/admin/prices/{version.price_id}",

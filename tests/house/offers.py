@@ -36,7 +36,7 @@ OFFERING: Final = frozenset(
         "raise", "sessions", "session", "request", "usage_marks", "provider_keys", "conversation",
         "earlier", "in_step", "chat_menu", "share", "prompt", "key_rotate", "compare", "playground",
         "exports", "views", "gallery", "log_rules", "policies", "policy", "policy_try",
-        "request_conversation",
+        "request_conversation", "end_users",
     }
 )  # fmt: skip
 """The pages of an organisation that offer to change one of its objects."""

@@ -11,6 +11,7 @@ from tests.house.test_style import ROOT
 
 # Rows that are no list of objects: parts of one object, a chart's figures, a form.
 NO_LIST = {
+    "usage/requests/_guards.html": "the guards of one request",
     "usage/contents/_look.html": "the hits of a search, which looks further and has no pages",
     "config/api/_api_fields.html": "fields of a body",
     "accounts/keys/key_rotate.html": "secrets of a key",

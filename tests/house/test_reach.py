@@ -23,7 +23,7 @@ MEDIAN_MAX = {
     "usage": 4_000,
     "billing": 1_200,
     "content": 3_000,
-    "notify": 3_000,
+    "notify": 3_050,
     "accounts": 2_300,
     "outbox": 200,
     "dialects": 2_100,

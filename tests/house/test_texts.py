@@ -389,6 +389,8 @@ PHRASES = (
     "Live 会话",
     "import_hubs",
     "record_sink",
+    "Open WebUI",
+    "LibreChat",
     "Idempotency-Key",
     "weir.yaml",
     "WEIR_KEK",
