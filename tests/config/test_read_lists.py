@@ -84,8 +84,7 @@ OTHERS: Final[dict[str, tuple[str, str]]] = {
 # Lists of the API with one item here, or none; their pages are those of `lib.api.pagination` too.
 FEW: Final = {
     "accepted-members", "budgets/{id}/alerts", "catalogue-ignore-rules",
-    "catalogue-updates",
-    "channel-tests", "channels/{id}/keys", "jobs", "price-previews", "prompts",
+    "catalogue-updates", "channel-tests", "channels/{id}/keys", "jobs", "price-previews", "prompts",
     "prompts/{slug}/versions", "provider-keys/{id}/fallback-prices", "safeguards",
     "settings/changes", "shadow-spend", "shadow-traffic", "statements", "tax-rates",
 }  # fmt: skip
