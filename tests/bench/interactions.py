@@ -188,9 +188,10 @@ def render(taken: Mapping[str, Sequence[float]], about: str) -> str:
             "",
             "The table shows the time from a click or a key to the next paint, in Chromium, with "
             "the processor slowed down to a quarter of its speed. If a step contains several "
-            "interactions, the slowest counts. The times are milliseconds, rounded to a multiple "
-            f"of 8. The columns show the median and the maximum of {ROUNDS} rounds. The list of "
-            f"keys has more than {_KEYS} rows. `make bench-interactions` writes this section.",
+            "interactions, the slowest interaction counts. Times are in milliseconds, rounded to a "
+            f"multiple of 8. The columns show the median and the maximum of {ROUNDS} rounds. The "
+            f"list of keys has more than {_KEYS} rows. `make bench-interactions` writes this "
+            "section.",
             "",
             f"- {about}",
             "",

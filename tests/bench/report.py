@@ -38,18 +38,19 @@ _METHOD = """\
 - Each round runs every workload on every system, one after the other. The order of the systems
   changes from round to round. Ratios and differences compare figures of the same round. A figure is
   the median of the rounds, and the brackets contain the lowest and the highest round.
-- CPU is the processor time that the kernel counted for all processes and threads of a system,
-  divided by the number of answers. A slot is the time in which one workload runs on one system. The
-  count begins with the first request of a slot, and ends a quarter of a second after the last
-  answer. A busy machine raises all figures. Compare figures only with figures of the same run.
+- CPU per request is the processor time that the kernel counted for all processes and threads of a
+  system, divided by the number of answers. A slot is the time in which one workload runs on one
+  system. The count begins with the first request of a slot, and ends a quarter of a second after
+  the last answer. A busy machine raises all figures. Compare figures only with figures of the same
+  run.
 - Weir runs as one web process with the production command. Postgres runs with fsync on this
   machine's disk. The figures include the CPU of the web process and of Postgres. The client's key
   belongs to an organisation with a balance. Each request writes its hold, attempt, posting and
   usage record. The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres,
-  worker with the scheduler, and the local model, which gets no requests. The CPU of all processes
-  counts until the usage of all requests is summed up. The CPU that the same processes use in the
-  same time without requests is subtracted.
+  worker with the scheduler, and the local model, which gets no requests. The CPU of all these
+  processes is counted until Weir has summed up the usage of all requests. The CPU that the same
+  processes use in the same time without requests does not count.
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start
@@ -60,19 +61,21 @@ _METHOD = """\
   500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
   in production mode. None of these three systems does accounting.
 - The delay of a chunk is the time between the moment when the provider writes the chunk and the
-  moment when the client receives it. Both use the same clock. To get the delay that a system adds,
-  subtract the delay of a direct connection.
+  moment when the client receives it. The provider and the client use the same clock. To get the
+  delay that a system adds, subtract the delay of a direct connection.
 - In a *burst*, the provider writes each chunk separately, without pausing. In *one piece*, the
   provider writes all chunks at once.
 - The memory for a stream is measured on a fresh system. The client opens all streams and waits for
-  the first chunk of each. The increase of the system's proportional set size is divided by the
-  number of streams. Socket buffers belong to the kernel and are not included.
+  the first chunk of each stream. The figure is the increase of the system's memory (proportional
+  set size), divided by the number of streams. Socket buffers belong to the kernel and are not
+  included.
 - *As public comparisons define it*: the requests per second at each limit of the latency come from
   one series of measurements with 1 to 256 connections. A stream is clean while 99 % of its chunks
   arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams at once,
-  and doubled the number each time. Memory is the memory of all processes of a fresh system: while
-  it is idle, the highest during a minute of load at 32 connections, and 20 seconds after the load.
-  The memory for each minute of load does not count the first third of the load.
+  and doubled the number each time. The memory of all processes of a fresh system was measured three
+  times: while the system was idle, at the highest point of a minute of load at 32 connections, and
+  20 seconds after the load. The memory for each minute of load is the growth after the first third
+  of the load.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
   compares Weir's books with the books that the fake provider keeps. *With look-up*, Weir can ask
@@ -81,7 +84,7 @@ _METHOD = """\
   not record spend. LiteLLM records spend only in a database, and downloads the engine for this
   database from a place that the benchmark cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
-  benchmark measures the slot again. If the slot fails twice, it has no figure.
+  benchmark measures the slot again. If the slot fails twice, the table shows no figure for it.
 - The client, the provider and the system share two cores, which limits the requests per second. The
   figures compare the systems, and do not promise a speed."""
 

@@ -165,9 +165,9 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             f"{ROUND_TRIP_S * 1000:.0f} ms, and the provider answers at once. Over SSE, each turn "
             "of the Responses API sends the whole conversation on a connection that stays open. "
             "Over a WebSocket of the Responses API, each turn sends only its new input. The time "
-            "of a run includes the handshakes of its connections. It does not show the time that a "
-            "real provider saves when it need not read the conversation again. A figure is the "
-            f"median of {ROUNDS} rounds, and the brackets contain the lowest and the highest "
+            "of a run includes the handshakes of its connections. The table does not show the time "
+            "that a real provider saves when it need not read the conversation again. A figure is "
+            f"the median of {ROUNDS} rounds, and the brackets contain the lowest and the highest "
             "round. Ratios compare runs of the same round. `make bench-tool-calls` writes this "
             "section.",
             "",
