@@ -131,7 +131,7 @@ def books_line(hub: Web) -> str:
         "AS commit FROM usage_usagerecord"
     )
     return (
-        f"{row['requests']} usage records with {row['failed']} failures and no open hold; fsync "
-        f"was {row['fsync']}, synchronous_commit was {row['commit']}, and every invariant of "
-        "money held"
+        f"{row['requests']} usage records with {row['failed']} failures and no open hold, and "
+        f"violated no invariant of money; in Postgres, fsync was {row['fsync']} and "
+        f"synchronous_commit was {row['commit']}"
     )

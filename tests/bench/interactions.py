@@ -186,11 +186,12 @@ def render(taken: Mapping[str, Sequence[float]], about: str) -> str:
         [
             "## Interactions",
             "",
-            "The table shows the time from a click or a key to the next paint, in Chromium at a "
-            "quarter of the processor's pace. Each round counts the slowest interaction of a step, "
-            "in milliseconds, rounded to 8. The columns show the median and the maximum of "
-            f"{ROUNDS} rounds. The list of keys has more than {_KEYS} rows. `make "
-            "bench-interactions` writes this section.",
+            "The table shows the time from a click or a key to the next paint, in Chromium, with "
+            "the processor slowed down to a quarter of its speed. If a step contains several "
+            "interactions, the slowest interaction counts. Times are in milliseconds, rounded to a "
+            f"multiple of 8. The columns show the median and the maximum of {ROUNDS} rounds. The "
+            f"list of keys has more than {_KEYS} rows. `make bench-interactions` writes this "
+            "section.",
             "",
             f"- {about}",
             "",

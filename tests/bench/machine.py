@@ -45,8 +45,8 @@ class Others:
         )
         whole = passed * len(os.sched_getaffinity(0))
         return (
-            f"other programs used {max(busy, 0) / whole:.0%} of the processor time meanwhile, "
-            f"and the host took {stolen / whole:.0%}"
+            f"meanwhile, other programs used {max(busy, 0) / whole:.0%} of the processor time, "
+            f"and other machines on the same host used {stolen / whole:.0%}"
         )
 
 

@@ -103,7 +103,8 @@ def about(others: machine.Others) -> str:
     today = dt.datetime.now(dt.UTC).date()
     return (
         f"Measured on {today}, on {machine.machine_line()}; {others.line()}. "
-        "Processor time is that of the web process and its database process together."
+        "The sign – stands for a figure that we did not measure. Processor time is the time of the "
+        "web process and of its database process together."
     )
 
 
@@ -115,43 +116,48 @@ def table(values: Mapping[int, Measured], about: str) -> str:
     parts = [
         [HEADING],
         [
-            "`make bench-usage` writes this section. Each column is a number of requests in the "
-            "books. `weir demo_data` generates these requests, over 90 days, 3 organisations, 50 "
-            "keys and 20 models. The largest organisation has half of them.",
+            "`make bench-usage` writes this section. Each column shows the figures for one number "
+            "of requests in the books. `weir demo_data` generates these requests, spread over 90 "
+            "days, 3 organisations, 50 keys and 20 models. Half of the requests belong to the "
+            "largest organisation.",
             about,
         ],
         ["### The books"],
         [
-            "The time in microseconds that the database's process needs for one request when 32 "
-            "arrive at once and the relay's own code writes them. Each figure is the smallest of "
-            "many thousands."
+            "In this measurement, 32 requests arrive at the same time, and the relay's own code "
+            "writes them. The table shows how many microseconds the database's process needs for "
+            "one of them. Each figure is the smallest of many thousands of measurements."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
         ["### Without requests"],
         [
-            "What a web process and the worker with its scheduler use two minutes after their "
-            "start, over two more minutes: milliseconds of processor time a second, of each part "
-            "and the processes that it started."
+            "The table shows the milliseconds of processor time per second that a web process and "
+            "the worker with its scheduler use without requests. Each figure includes the "
+            "processes that the part has started. The measurement begins two minutes after the "
+            "start, and takes two minutes."
         ],
         _rows(
             values,
             lambda of: {part: f"{ms:,.1f}" for part, ms in (of.idle or {}).items()},
         ),
         ["### Jobs"],
-        ["Milliseconds of processor time. A figure is the mean of five runs."],
+        [
+            "The table shows the processor time of each job in milliseconds. A figure is the mean "
+            "of five runs."
+        ],
         _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
         ["### Pages"],
         [
             "The owner of the largest organisation requests each page five times. The first "
-            "figure is the mean processor time in milliseconds, and the figure after the slash is "
-            "the shortest waiting time."
+            "figure is the mean processor time, and the figure after the slash is the shortest "
+            "waiting time, both in milliseconds."
         ],
         _rows(values, _pages),
         ["### Files"],
         [
             "The worker exports the organisation's latest million requests, or all of them if "
-            "there are fewer. The figures are the rows for each second of processor time, and the "
-            "highest memory of the worker's process."
+            "there are fewer. Each cell shows the number of rows that the worker writes per second "
+            "of processor time, and the highest memory of the worker's process."
         ],
         _rows(values, _files),
         *_beside(values),
@@ -199,12 +205,13 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
         return
     yield ["### Beside LiteLLM's spend logs"]
     yield [
-        f"LiteLLM {peers.LITELLM}'s own statements ask the same questions of LiteLLM's own tables, "
-        "in the same Postgres. The tables contain the requests of the organisation that our pages "
-        "show. The figures are milliseconds of the database's process: first for all statements "
-        "of our page, then for LiteLLM's statements, and then the second divided by the first. "
-        "LiteLLM's usage page shows sums by UTC day. For figures without a stored sum, such as "
-        "those of one customer, LiteLLM queries its log."
+        f"The SQL statements of LiteLLM {peers.LITELLM} query LiteLLM's own tables for the same "
+        "figures as our pages. LiteLLM's tables are in the same Postgres, and contain the requests "
+        "of the same organisation. Each cell contains three figures. The first two figures are "
+        "milliseconds of the database's process: for all statements of our page, and for LiteLLM's "
+        "statements. The third figure is the second figure divided by the first. LiteLLM's usage "
+        "page shows sums by UTC day. If LiteLLM stores no sum for a figure, such as the spend of "
+        "one customer, LiteLLM queries its log."
     ]
     yield _rows(values, _compared)
 

@@ -35,53 +35,58 @@ _COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
 _METHOD = """\
 - The load client, a fake provider and every measured system share one machine and its loopback.
   The client keeps its connections open. The CPU of the client and of the provider is not counted.
-- Each round runs every workload on every system, one after the other, in an order that rotates with
-  each round. Ratios and differences are taken within a round. A figure is the median of the rounds,
-  and the brackets contain the lowest and the highest round.
-- CPU is the processor time that the kernel counted for all processes and threads of a system,
-  divided by the number of answers. The count begins with the first request of a slot, and ends a
-  quarter of a second after the last answer. A busy machine raises all figures. Compare figures of
-  one run with each other, not with another day's.
+- Each round runs every workload on every system, one after the other. The order of the systems
+  changes from round to round. Ratios and differences compare figures of the same round. A figure is
+  the median of the rounds, and the brackets contain the lowest and the highest round.
+- CPU per request is the processor time that the kernel counted for all processes and threads of a
+  system, divided by the number of answers. A slot is the time in which one workload runs on one
+  system. The count begins with the first request of a slot, and ends a quarter of a second after
+  the last answer. A busy machine raises all figures. Compare figures only with figures of the same
+  run.
 - Weir runs as one web process with the production command. Postgres runs with fsync on this
-  machine's disk. The CPU of the web process and of Postgres is counted. The client's key belongs to
-  an organisation with a balance. Each request writes its hold, attempt, posting and usage record.
-  The worker and the scheduler, which aggregate usage, do not run.
-- *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
-  with the scheduler, and the local model, which gets no requests. The cost of a request is the CPU
-  of all processes until the usage of the request is summed up, minus their CPU in the same time
-  without requests.
-- *In the background*, Postgres makes checkpoints, writes its log and vacuums. This work comes in
-  bursts, and not with each request.
-- *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process
-  in this way. The difference from *{weir}* is the cost of accounting in the web process.
-- nginx runs with one worker, unbuffered as in deploy/nginx. LiteLLM's proxy runs with its
-  documented production settings, one worker, a master key and no database. Its limit of 500
-  concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server in
-  production mode. None of these three systems does accounting.
-- The delay of a chunk is the time from the moment when the provider writes the chunk to the
-  moment when the client receives it, on one clock. The delay that a system adds is this delay minus
-  the delay of a direct connection.
+  machine's disk. The figures include the CPU of the web process and of Postgres. The client's key
+  belongs to an organisation with a balance. Each request writes its hold, attempt, posting and
+  usage record. The worker and the scheduler, which aggregate usage, do not run.
+- *{installed}* is all that `make run` starts, on its own database: web process, Postgres,
+  worker with the scheduler, and the local model, which gets no requests. The CPU of all these
+  processes is counted until Weir has summed up the usage of all requests. The CPU that the same
+  processes use in the same time without requests does not count.
+- *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
+  work in bursts, and not for each request.
+- *{bare}* is Weir's web process without its accounting. Only the benchmark can start
+  the process in this way. The difference between *{weir}* and *{bare}* is the cost of
+  accounting in the web process.
+- nginx runs with one worker and without buffering, as in deploy/nginx. LiteLLM's proxy runs with
+  its documented production settings, one worker, a master key and no database. LiteLLM's limit of
+  500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
+  in production mode. None of these three systems does accounting.
+- The delay of a chunk is the time between the moment when the provider writes the chunk and the
+  moment when the client receives it. The provider and the client use the same clock. To get the
+  delay that a system adds, subtract the delay of a direct connection.
 - In a *burst*, the provider writes each chunk separately, without pausing. In *one piece*, the
   provider writes all chunks at once.
 - The memory for a stream is measured on a fresh system. The client opens all streams and waits for
-  the first chunk of each. The increase of the system's proportional set size is divided by the
-  number of streams. Socket buffers belong to the kernel and are not included.
-- *As public comparisons define it*: one sweep over 1 to 256 connections gives the requests per
-  second at each limit of the latency. A stream is clean while 99 % of its chunks arrive before the
-  provider writes the next one. The benchmark tried 8 to 256 streams at once, and doubled the number
-  each time. Memory is that of all processes of a fresh system: idle, the highest during a minute of
-  load at 32 connections, and 20 seconds after the load. The growth leaves out the first third of
-  the load.
-- *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile one of two web
-  processes is killed with SIGKILL and started again. A provider that keeps its own books is the
-  judge. *With look-up*, the provider reports afterwards what a request cost that a kill
-  interrupted. *Without look-up*, the last mark of the answer decides. The other systems have no
-  figure: nginx and Portkey's gateway do not record what is spent, and LiteLLM records it only in a
-  database, through an engine that it downloads from a place that the benchmark cannot reach.
+  the first chunk of each stream. The figure is the increase of the system's memory (proportional
+  set size), divided by the number of streams. Socket buffers belong to the kernel and are not
+  included.
+- *As public comparisons define it*: the requests per second at each limit of the latency come from
+  one series of measurements with 1 to 256 connections. A stream is clean while 99 % of its chunks
+  arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams at once,
+  and doubled the number each time. The memory of all processes of a fresh system was measured three
+  times: while the system was idle, at the highest point of a minute of load at 32 connections, and
+  20 seconds after the load. The memory for each minute of load is the growth after the first third
+  of the load.
+- *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
+  processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
+  compares Weir's books with the books that the fake provider keeps. *With look-up*, Weir can ask
+  the provider for the cost of a request that a kill interrupted. *Without look-up*, the last mark
+  of the answer decides the cost. The other systems have no figures. nginx and Portkey's gateway do
+  not record spend. LiteLLM records spend only in a database, and downloads the engine for this
+  database from a place that the benchmark cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
-  benchmark measures the slot once more. If the slot fails twice, it has no figure.
-- The two cores that client, provider and system share limit the requests per second. These figures
-  compare systems and are not a promise."""
+  benchmark measures the slot again. If the slot fails twice, the table shows no figure for it.
+- The client, the provider and the system share two cores, which limits the requests per second. The
+  figures compare the systems, and do not promise a speed."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,12 @@ def render(results: Results, about: About) -> str:
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
                 "`make bench` writes the sections up to *Method* in about half an hour. Each later "
-                "section names the command that measured it, or says that it was measured by hand.",
+                "section names the command that writes it, or says that we measured its figures by "
+                "hand.",
                 _about(results, about),
                 "## CPU per request, µs",
-                "Each figure is the CPU of all processes of a system together.",
+                "Each figure is the CPU time of all processes of a system together, divided by the "
+                "number of requests.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -128,8 +135,8 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The table shows the CPU for each further chunk or KB, by the size of the answer "
-                "or the request.",
+                "The table shows the CPU time for one more chunk of an answer, or for one more KB "
+                "of a request, at different sizes.",
                 _growth(results),
                 "## Method",
                 _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),

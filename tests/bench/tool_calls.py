@@ -160,14 +160,16 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
         [
             "## Tool calls",
             "",
-            f"An agent makes {CALLS} tool calls in a run. The table shows the time of a run by the "
-            f"bytes of a call's result. The provider is {ROUND_TRIP_S * 1000:.0f} ms away (a round "
-            "trip), and answers at once. Over SSE, each turn sends the whole conversation on a "
-            "kept connection. Over the WebSocket, each turn sends only what is new. A run includes "
-            "the handshakes of its connections, but not the time that a provider saves if it need "
-            f"not read the conversation again. A figure is the median of {ROUNDS} rounds, and the "
-            "brackets contain the lowest and the highest. Ratios are taken within each round. "
-            "`make bench-tool-calls` writes this section.",
+            f"In each run, an agent makes {CALLS} tool calls. The table shows how long a run "
+            "takes, for two sizes of a call's result. A round trip to the provider takes "
+            f"{ROUND_TRIP_S * 1000:.0f} ms, and the provider answers at once. Over SSE, each turn "
+            "of the Responses API sends the whole conversation on a connection that stays open. "
+            "Over a WebSocket of the Responses API, each turn sends only its new input. The time "
+            "of a run includes the handshakes of its connections. The table does not show the time "
+            "that a real provider saves when it need not read the conversation again. A figure is "
+            f"the median of {ROUNDS} rounds, and the brackets contain the lowest and the highest "
+            "round. Ratios compare runs of the same round. `make bench-tool-calls` writes this "
+            "section.",
             "",
             f"- {about}",
             f"- Afterwards, the books contained {books}.",
