@@ -16,7 +16,7 @@ class Match(NamedTuple):
 
 
 # What stands between two words, then words as most sentences have them, and the last one.
-_BETWEEN: Final = r"(?:[\s,;:?()]++|[.!'](?=\s))++"
+_BETWEEN: Final = r"(?:[\s,;?()]++|[.!'](?=\s))++"
 WORDS: Final = re.compile(rf"{_BETWEEN}(?:[^\W\d_]{{1,15}}+{_BETWEEN})*+([^\W\d_]{{0,15}}+)")
 
 # Shorter texts are searched at once.
