@@ -233,7 +233,8 @@ BLANK: Final[Mapping[str, str]] = {
     # A key, a price or a rule that is for everything.
     "log_rule.changed": "subject",
     "log_rule.removed": "subject",
-    "policy.removed": "assigned rules",
+    "policy.created": "models networks retention_hours",
+    "policy.removed": "assigned models networks retention_hours rules",
     "key.brought": f"{_UNLIMITED} cache_seconds",
     "key.created": f"{_UNLIMITED} cache_seconds",
     "budget.created": "subject",

@@ -110,6 +110,7 @@ NOT_BACK: Final = {
     "POST /redemptions": {"code": SECRET},
     "POST /requests/{id}/review": {"amount": "The answer has it as `charge`."},
     "POST /webhooks": {"secret": SECRET},
+    "PUT /budgets/{id}/end-users": {"amount": "The answer has it as `own_amount`."},
     "PUT /mail-server": {"password": SECRET},
     "PUT /single-sign-on": {"secret": SECRET},
 }

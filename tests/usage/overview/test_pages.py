@@ -148,7 +148,7 @@ def test_htmx_gets_a_part_and_a_clean_address(
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("bob", "model, key, team, project, customer, app"), ("dora", "app, channel")],
+    [("bob", "model, key, team, project, customer, end_user, app"), ("dora", "app, channel")],
 )
 def test_unknown_grouping_is_named_with_the_valid_ones(
     people: cast.Cast, name: str, known: str
