@@ -391,7 +391,7 @@ def test_a_judgement_is_charged_by_itself_and_flags_name_the_topic(
         assert record["key_id"] == tenant.key_id
     judged = [raw for _, raw in service.asked if b"<EMAIL_1>" in raw]
     assert judged
-    assert all(ADDRESS.encode() not in raw for _, raw in service.asked if b"JSON list" in raw)
+    assert all(ADDRESS.encode() not in raw for _, raw in service.asked if b"JSON object" in raw)
 
 
 @pytest.mark.parametrize(
