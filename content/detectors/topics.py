@@ -37,6 +37,8 @@ TEXTS_MAX: Final = 64
 """How many texts one request is about."""
 # Enough for a model that reasons before it answers, and for an answer that names each text.
 _TOKENS_MAX: Final = 4_096
+# The kinds of errors of a model that does not take the form of the answer.
+_REJECTIONS: Final = frozenset({"provider_rejected", "unsupported_capability"})
 
 _INSTRUCTION: Final = """\
 You judge texts for a content policy. The user's message is a JSON object between two lines that say
@@ -109,7 +111,9 @@ async def call_topics(settings: TopicSettings, question: Question, reach: Reach)
     strict = body | {"response_format": {"type": "json_schema", "json_schema": form}}
     try:
         raw = await reach.ask_model("chat_completions", msgspec.json.encode(strict))
-    except CallFailed:
+    except CallFailed as failed:
+        if failed.kind not in _REJECTIONS:
+            raise
         # The model may know no form of answers.
         raw = await reach.ask_model("chat_completions", msgspec.json.encode(body))
     judged = read_judgement(raw, settings, len(question.texts))

@@ -10,6 +10,7 @@ import pytest
 from content.detectors.call import CallFailed, Question, Verdict
 from content.detectors.registry import read_settings
 from content.detectors.topics import PROMPT_INJECTION, call_topics
+from dialects.errors.errors import KINDS
 
 ID = "01K2-unknowable"
 SETTINGS: dict[str, Any] = {
@@ -19,6 +20,7 @@ SETTINGS: dict[str, Any] = {
         {"name": PROMPT_INJECTION},
     ],
 }
+REJECTIONS = ("provider_rejected", "unsupported_capability")
 
 
 class Judge:
@@ -89,15 +91,25 @@ async def test_no_text_leaves_the_object_that_is_judged() -> None:
     assert "weapons" in json.dumps(schema)
 
 
-async def test_a_model_without_forms_of_answers_is_asked_for_plain_json() -> None:
-    judge = Judge(CallFailed("answer", "invalid_request"), judgement(["weapons"]))
+@pytest.mark.parametrize("kind", REJECTIONS)
+async def test_a_model_without_forms_of_answers_is_asked_for_plain_json(kind: str) -> None:
+    judge = Judge(CallFailed("answer", "rejected", kind), judgement(["weapons"]))
     assert (await ask(judge, "guns")).code == "weapons"
     first, second = judge.asked
     assert first.pop("response_format")
     assert first == second
-    both = CallFailed("answer", "a"), CallFailed("answer", "b")
+    both = CallFailed("answer", "a", kind), CallFailed("answer", "b", kind)
     with pytest.raises(CallFailed):
         await ask(Judge(*both), "guns")
+
+
+@pytest.mark.parametrize("kind", [None, *sorted(KINDS.keys() - {*REJECTIONS})])
+async def test_no_other_failure_is_asked_about_again(kind: str | None) -> None:
+    """Each request to a model has its own record and charge."""
+    judge = Judge(CallFailed("answer", "failed", kind), judgement([]))
+    with pytest.raises(CallFailed):
+        await ask(judge, "rain")
+    assert len(judge.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -413,4 +413,6 @@ def test_a_judge_that_does_not_judge_is_a_failure(
     passed = send(hub, passing, "openai", models["openai"], "request", stream=False)
     assert passed.status == 200, passed.body
     hub.settled(passing)
-    assert "guard:topics:unchecked" in hub.record(passed.headers["x-request-id"])["flags"]
+    flags = hub.record(passed.headers["x-request-id"])["flags"]
+    assert "guard:topics:unchecked" in flags
+    assert sum(flag.startswith("guard_request:") for flag in flags) == 1
