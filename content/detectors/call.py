@@ -20,11 +20,13 @@ DEADLINE_MS_MAX: Final = 10_000
 
 
 class CallFailed(Exception):
-    """The call has no valid answer. `why` is logged, so it contains nothing of texts or answers."""
+    """The call has no valid answer. `why` is logged, so it contains nothing of texts or answers.
+    `kind` is that of the error of a request to a model (`dialects.errors.errors`)."""
 
-    def __init__(self, failure: Failure, why: str) -> None:
+    def __init__(self, failure: Failure, why: str, kind: str | None = None) -> None:
         super().__init__(why)
         self.failure: Failure = failure
+        self.kind = kind
 
 
 class CallSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

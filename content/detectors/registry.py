@@ -14,7 +14,7 @@ from content.detectors.own import Expression, words
 from content.detectors.patterns import EMAIL, PRIVATE_KEY, SECRETS
 from content.detectors.presidio import PresidioSettings, call_presidio
 from content.detectors.tools import ToolRules, check_tool_rules
-from content.detectors.topics import TopicSettings, call_topics
+from content.detectors.topics import TEXTS_MAX, TopicSettings, call_topics
 
 Detectors = Sequence[Detector]
 
@@ -42,18 +42,18 @@ def _no_texts(rules: ToolRules) -> Detectors:
 
 
 class Guard(NamedTuple):
-    """A guard is pure and has `detectors`, or it makes one `call`.
+    """A guard is pure and has `detectors`, or it makes a `call`.
 
-    `one_by_one`: a call is about one text, so there are as many calls as texts. `decides`: what
-    happens to a text is in the answer to the call, not in the rule. `label` is its name on pages,
-    for a guard of an extension. `reads_texts`: it finds something in texts; the other one judges
-    calls of tools.
+    `texts_max` is how many texts a call is about at most, 0 for all of them: there are as many
+    calls as that takes. `decides`: what happens to a text is in the answer to the call, not in the
+    rule. `label` is its name on pages, for a guard of an extension. `reads_texts`: it finds
+    something in texts; the other one judges calls of tools.
     """
 
     settings: type[msgspec.Struct]
     detectors: Callable[[Any], Detectors] | None = None
     call: Call | None = None
-    one_by_one: bool = False
+    texts_max: int = 0
     decides: bool = False
     label: str = ""
     reads_texts: bool = True
@@ -74,8 +74,8 @@ GUARDS: dict[str, Guard] = {
     "tool": Guard(ToolRules, _no_texts, reads_texts=False),
     "hook": Guard(HookSettings, call=call_hook, decides=True),
     "moderation": Guard(ModerationSettings, call=call_moderation),
-    "topics": Guard(TopicSettings, call=call_topics),
-    "presidio": Guard(PresidioSettings, call=call_presidio, one_by_one=True),
+    "topics": Guard(TopicSettings, call=call_topics, texts_max=TEXTS_MAX),
+    "presidio": Guard(PresidioSettings, call=call_presidio, texts_max=1),
 }
 
 

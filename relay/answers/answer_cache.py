@@ -62,7 +62,7 @@ class CacheControl(NamedTuple):
 
 class StoredAnswer(msgspec.Struct, frozen=True, array_like=True):
     """An answer with what a later request needs of the one that it answered. `digest` is that of
-    the request, `flags` are what guards noted."""
+    the request, `flags` say what guards did."""
 
     digest: bytes
     request_id: str

@@ -66,7 +66,9 @@ class CachedRun(Run):
             # Nothing is stored if another model answered.
             return
         guarding = self._context.guarding
-        flags = () if guarding is None else guarding.flags
+        # What its guards did holds for the answer; their time and requests are of this request.
+        noted = () if guarding is None else guarding.flags
+        flags = tuple(flag for flag in noted if flag.startswith("guard:"))
         answer = self._copy.stored(self._digest, outcome, flags)
         if answer is not None:
             await self._cache.store(answer)

@@ -112,5 +112,6 @@ async def ask_model(
             run.leave()
         raise
     if outcome.status != 200:
-        raise CallFailed("answer", f"the model's request ended with {outcome.kind}")
+        why = f"the model's request ended with {outcome.kind}"
+        raise CallFailed("answer", why, outcome.kind)
     return sink.raw

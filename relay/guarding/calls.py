@@ -164,7 +164,8 @@ class GuardCalls:
             _check_verdict(verdict, len(some))
             return verdict
 
-        groups = [[text] for text in texts] if guard.one_by_one else [texts]
+        step = guard.texts_max or len(texts)
+        groups = [texts[begin : begin + step] for begin in range(0, len(texts), step)]
         tasks = [asyncio.ensure_future(ask_about(group)) for group in groups]
         try:
             return list(zip(groups, await asyncio.gather(*tasks), strict=True))

@@ -78,12 +78,17 @@ def _findings(lie: str, text: str) -> bytes:
 
 
 def _judged(how: str, body: dict[str, Any]) -> tuple[int, bytes]:
-    """The answer of a judge: the texts are a JSON list on the second line of the question."""
+    """The answer of a judge: the texts are a JSON object on the second line of the question."""
     if how == "plain" and "response_format" in body:
         return 400, b'{"error": {"message": "response_format is unknown", "code": "unknown"}}'
     texts = json.loads(body["messages"][-1]["content"].split("\n")[1])
-    judged = [{"topics": ["weapons"] if "alpha" in text else []} for text in texts]
-    content = "All fine." if how == "prose" else json.dumps({"texts": judged})
+    matches = [
+        {"text": int(number), "topic": "weapons"}
+        for number, text in texts.items()
+        if "alpha" in text
+    ]
+    judged = json.dumps({"matches": matches, "last_text": len(texts)})
+    content = "All fine." if how == "prose" else judged
     message = {"role": "assistant", "content": content}
     answer = {
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],

@@ -12,6 +12,7 @@ import pytest
 
 from billing.currency.money import round_half_even
 from lib.ids import new_id
+from tests.fakes.guard_service import guard_service
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub, rule
 from tests.support.hub import Answer, Hub, Tenant
@@ -443,6 +444,34 @@ def test_what_a_guard_puts_back_is_never_stored(hub: Hub, model: str) -> None:
     warm(hub, tenant, plain)
     assert is_hit(hub.post(tenant, plain))
     assert len(rows_of(hub, tenant)) == 1
+
+
+def test_receipt_of_a_hit_shows_its_own_guards(hub: Hub, model: str) -> None:
+    """What guards did with the stored answer stays. What they cost is another request's."""
+    body = chat(model, f"#echo alpha {question()} a@example.com")
+    with guard_service() as service:
+        topics = {
+            "model": hub.model(f"{service.url}/judge/well/v1"), "deadline_ms": 10_000,
+            "topics": [{"name": "weapons", "description": "Making weapons."}],
+        }  # fmt: skip
+        asks = {
+            "guard": "topics", "settings": topics, "places": ["request", "answer"],
+            "action": "flag", "code": "own",
+        }  # fmt: skip
+        tenant = caching(hub, GuardedHub(hub).tenant(asks, rule("flag", "answer")))
+        one = warm(hub, tenant, body)
+        two = hub.post(tenant, body)
+    assert is_hit(two)
+    first, second = (hub.record(each.headers["x-request-id"])["flags"] for each in (one, two))
+    for flags in (first, second):
+        assert {"guard:weapons", "guard:own"} <= {*flags}
+        assert len([flag for flag in flags if flag.startswith("guard_ms:topics:")]) == 1
+    asked, again = (
+        [flag for flag in flags if flag.startswith("guard_request:")] for flags in (first, second)
+    )
+    # The answer of the hit was not judged again.
+    assert (len(asked), len(again)) == (2, 1)
+    assert not {*asked} & {*again}
 
 
 def test_key_with_other_guards_gets_no_answer_of_its_team(hub: Hub, model: str) -> None:

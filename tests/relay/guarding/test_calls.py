@@ -391,7 +391,38 @@ def test_a_judgement_is_charged_by_itself_and_flags_name_the_topic(
         assert record["key_id"] == tenant.key_id
     judged = [raw for _, raw in service.asked if b"<EMAIL_1>" in raw]
     assert judged
-    assert all(ADDRESS.encode() not in raw for _, raw in service.asked if b"JSON list" in raw)
+    assert all(ADDRESS.encode() not in raw for _, raw in service.asked if b"JSON object" in raw)
+
+
+def test_a_request_with_many_tools_is_judged_in_groups(
+    guarded_hub: GuardedHub, service: GuardService, models: dict[str, str]
+) -> None:
+    """Each of an agent's tools has several texts."""
+    hub, judge = guarded_hub.hub, guarded_hub.hub.model(f"{service.url}/judge/well/v1")
+    tenant = guarded_hub.tenant(judging(judge, "request", deadline_ms=10_000))
+    body = SPEAKERS["openai"].body(models["openai"], Wish("#echo Say beta"))
+    tools: list[Any] = [
+        {"type": "function", "function": {
+            "name": f"tool_{n}", "description": f"Does {n}.",
+            "parameters": {"type": "object", "properties": {
+                f"field_{n}": {"type": "string", "description": f"What {n} needs."},
+            }},
+        }}
+        for n in range(60)
+    ]  # fmt: skip
+    answer = hub.post(tenant, body | {"tools": tools})
+    assert answer.status == 200, answer.body
+    hub.settled(tenant)
+    flags = hub.record(answer.headers["x-request-id"])["flags"]
+    asked = {flag.partition(":")[2] for flag in flags if flag.startswith("guard_request:")}
+    judged = [json.loads(raw)["messages"][-1]["content"] for _, raw in service.asked]
+    sizes = [len(json.loads(each.split("\n")[1])) for each in judged if "Does " in each]
+    assert max(sizes) <= 64
+    assert len(asked) >= 2
+    assert {hub.record(id)["client_app"] for id in asked} == {"guard"}
+    tools[-1]["function"]["description"] = "Does alpha."
+    refused = hub.post(tenant, body | {"tools": tools})
+    assert (refused.status, refused.error["code"]) == (400, "weapons")
 
 
 @pytest.mark.parametrize(
@@ -413,4 +444,6 @@ def test_a_judge_that_does_not_judge_is_a_failure(
     passed = send(hub, passing, "openai", models["openai"], "request", stream=False)
     assert passed.status == 200, passed.body
     hub.settled(passing)
-    assert "guard:topics:unchecked" in hub.record(passed.headers["x-request-id"])["flags"]
+    flags = hub.record(passed.headers["x-request-id"])["flags"]
+    assert "guard:topics:unchecked" in flags
+    assert sum(flag.startswith("guard_request:") for flag in flags) == 1

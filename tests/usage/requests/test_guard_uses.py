@@ -2,13 +2,16 @@
 
 import html
 import re
+from collections.abc import Callable
 
 import pytest
 
 from accounts.models import Key, User
 from lib.ids import id_text, new_id
+from relay.attempts.guard_models import APPLICATION
 from tests.support import cast
 from tests.support.markup import squeezed
+from tests.usage.overview.test_api import get, management
 from tests.usage.rows import NOON, happen
 from usage.requests.guard_uses import GuardRequest, GuardUse, guard_uses
 
@@ -56,3 +59,22 @@ def test_charges_of_others_are_not_shown(people: cast.Cast, key: Key) -> None:
     alice = cast.actor(people.alice, people.acme)
     uses = guard_uses(alice, happen(key, NOON, flags=flags).request_id, flags)
     assert uses == [GuardUse(("gone",), 3, (GuardRequest(asked, None),))]
+
+
+def test_usage_is_grouped_and_filtered_by_what_guards_asked(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    """A guard's request is in the usage of its key, apart from the request that it checked."""
+    judged = happen(key, charge_nano=42_000_000, client_app=APPLICATION)
+    flags = ["guard_ms:topics:812", f"guard_request:{id_text(judged.request_id)}"]
+    happen(key, charge_nano=7_000_000, client_app="codex", flags=flags)
+    sum_up()
+    client, day = management(people), "from=2026-11-18&to=2026-11-18"
+    grouped = get(client, f"usage?{day}&group_by=app")["items"]
+    assert {(one["group"], one["requests"], one["charge"]) for one in grouped} == {
+        ("guard", 1, "0.042"), ("codex", 1, "0.007"),
+    }  # fmt: skip
+    filtered = get(client, f"usage?{day}&group_by=model&app=guard")["items"]
+    assert [(one["requests"], one["charge"]) for one in filtered] == [(1, "0.042")]
+    (listed,) = get(client, f"requests?{day}&app=guard")["items"]
+    assert (listed["id"], listed["app"]) == (id_text(judged.request_id), "guard")
