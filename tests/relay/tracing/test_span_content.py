@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from content.log.kept import Kept
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from relay.requests.outcome import Outcome
+from relay.tracing import tracing
 from relay.tracing.span_content import (
     BYTES_MAX,
     INPUT,
@@ -302,6 +306,26 @@ def test_what_is_not_written_is_on_no_span(traced: TracedHub, fake: FakeUpstream
     assert entries(hub, refused) == []
     assert content_of(spans[0]) == {}
     assert content_of(spans[1])[INPUT]
+
+
+def test_what_waits_is_bounded_and_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_WAITING_MAX", 2)
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    spans = tracing._Spans(tracer, None)
+
+    def ended() -> list[str]:
+        return [span.name for span in exporter.get_finished_spans()]
+
+    for name in ("first", "second", "third", "held"):
+        request = new_id()
+        spans._held[request] = tracing._Over(tracer.start_span(name), 1)
+        if name != "held":
+            spans.wait_for_content(request)
+    assert ended() == ["first"]
+    spans.end_all()
+    assert sorted(ended()) == ["first", "held", "second", "third"]
 
 
 def test_without_a_collector_requests_and_the_content_log_go_on(fake: FakeUpstream) -> None:
