@@ -89,7 +89,7 @@ class _DataKey(msgspec.Struct, frozen=True):
     cipher: AESGCM
 
 
-class _Sealed(msgspec.Struct):
+class SealedEntries(msgspec.Struct):
     """The rows of sealed entries, the partitions that they need, and the object for their texts."""
 
     rows: list[dict[str, Any]]
@@ -233,12 +233,12 @@ class ContentLog:
         self.count_dropped(len(entries))
         log.warning("%d requests are missing from the content log: %s", len(entries), error)
 
-    async def _seal(self, batch: list[NewEntry]) -> _Sealed:
+    async def _seal(self, batch: list[NewEntry]) -> SealedEntries:
         """Raises DatabaseFailed."""
         if not self._opened:
             await self._connection.open()
             self._opened = True
-        sealed = _Sealed([], set(), new_id())
+        sealed = SealedEntries([], set(), new_id())
         for entry in batch:
             created_at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
             dropped_at = drop_at(created_at, entry.retention_hours)
@@ -254,7 +254,7 @@ class ContentLog:
             await asyncio.sleep(0)
         return sealed
 
-    async def _write(self, sealed: _Sealed) -> None:
+    async def _write(self, sealed: SealedEntries) -> None:
         """Write sealed entries; called again, go on where it failed. Raises DatabaseFailed,
         StoreAway."""
         if self._store is not None:
@@ -327,7 +327,7 @@ def _row(
     }
 
 
-async def _put(store: "ObjectStore", sealed: _Sealed) -> None:
+async def _put(store: "ObjectStore", sealed: SealedEntries) -> None:
     """Put the texts that are not in the store yet there, those of each `drop_at` into an object of
     its own, and their places into the rows. Raises StoreAway."""
     by_time = itemgetter("drop_at")

@@ -91,9 +91,10 @@ class Lifespan:
         content_log: Callable[[PipelinedConnection, Vault, "ObjectStore | None"], ContentLog] = (
             ContentLog
         ),
+        open_requests: "OpenRequests | None" = None,
     ) -> None:
         self.config = config
-        self.open_requests = _OpenRequests()
+        self.open_requests = open_requests or OpenRequests()
         under_way = self.open_requests.count
         self.load = Load(config.wait_s_max, under_way, lambda: self.turns.longest_wait_s())
         self.turns = Turns(under_way, self.load.is_shared)
@@ -394,7 +395,7 @@ class _Connections:
             await connection.close()
 
 
-class _OpenRequests:
+class OpenRequests:
     """Counts the running requests of the process."""
 
     def __init__(self) -> None:

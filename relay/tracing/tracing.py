@@ -10,7 +10,7 @@ It is the same relay, built of parts that report to OpenTelemetry. This file is 
 traces or metrics are enabled; otherwise the relay makes no calls to it. A span records a request's
 parameters, usage and result; never a header or a secret. Its content is on the span of its last
 attempt only if that is enabled, and the content log keeps the request: the span then ends, with its
-own time, when the log has redacted the texts.
+own time, when the log has written the redacted texts.
 """
 
 import asyncio
@@ -43,15 +43,16 @@ from gateway.providers.provider import Provider
 from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
+from lib.process.log_context import REQUEST_ID
 from lib.vault import Vault
 from relay.asgi import Relay
 from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
-from relay.content_log.content_log import ContentLog, NewEntry, near_or_far
+from relay.content_log.content_log import ContentLog, NewEntry, SealedEntries, near_or_far
 from relay.context.context import RequestContext
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
-from relay.front.lifespan import Lifespan
+from relay.front.lifespan import Lifespan, OpenRequests
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.journal import Journal
@@ -84,6 +85,8 @@ _CONTENT_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
     {"max_queue_size": 512, "max_export_batch_size": 32}
 )
 _LIMITS: Final = ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
+# How many spans may wait until the content log has written their request.
+_WAITING_MAX: Final = 4096
 # How long the last spans of a stopping process may take.
 _FLUSH_S: Final = 5.0
 _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -173,7 +176,7 @@ class TracedRelay(Relay):
     async def stop(self) -> None:
         await super().stop()
         if self._spans is not None:
-            self._spans.end_waiting()
+            self._spans.end_all()
         # In another thread: they wait for a collector that may be unavailable.
         ended = [
             asyncio.create_task(asyncio.to_thread(provider.shutdown))
@@ -183,7 +186,7 @@ class TracedRelay(Relay):
             await asyncio.wait(ended, timeout=_FLUSH_S)
 
     def _new_life(self) -> Lifespan:
-        spans = self._spans = _Spans(self._tracer, self._metrics, content=self._content)
+        spans = self._spans = _Spans(self._tracer, self._metrics)
 
         def ledger_writer(
             connection: PipelinedConnection,
@@ -201,6 +204,7 @@ class TracedRelay(Relay):
             ledger_writer=ledger_writer,
             upstreams=_TracedUpstreams(spans, self._channels, self._config.token_files),
             content_log=partial(_TracedContentLog, spans=spans) if self._content else ContentLog,
+            open_requests=_TracedOpenRequests(spans) if self._content else None,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,11 +227,7 @@ class TracedRelay(Relay):
 
             # A message sent on the connection.
             scope.pop(RESPOND, None)
-            try:
-                await super().__call__(scope, receive, send_traced)
-            finally:
-                if self._spans is not None:
-                    self._spans.end_held(span)
+            await super().__call__(scope, receive, send_traced)
 
 
 class _TracedInProcess(InProcessRelay):
@@ -257,6 +257,7 @@ class _Begun:
     """A running attempt, with the context of its request. Streams end in callbacks, whose context
     belongs to the creator of the connection. `attributes` are for the attempt's metrics."""
 
+    request_id: UUID
     span: Span
     context: Context
     operation: str
@@ -280,16 +281,15 @@ class _Over(NamedTuple):
 class _Spans:
     """The open spans of one process except those of requests, and the metrics of attempts."""
 
-    def __init__(
-        self, tracer: Tracer, metrics: InferenceMetrics | None, *, content: bool = False
-    ) -> None:
+    def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
         self.tracer = tracer
         self._metrics = metrics
-        self._content = content
-        # Attempts that are over, whose spans wait: until their request ends, by its span, and then
-        # for their content, by the id of the request.
-        self._held: dict[int, list[_Over]] = {}
-        self._waiting: dict[UUID, list[_Over]] = {}
+        # How many parts of the process answer a request, by its id; only with content.
+        self._open: dict[UUID, int] = {}
+        # The last attempts that are over, by the id of the request: until it is over too, and then
+        # until the content log has written it.
+        self._held: dict[UUID, _Over] = {}
+        self._waiting: dict[UUID, _Over] = {}
         self._attempts: dict[UUID, _Begun] = {}
         # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
@@ -325,7 +325,9 @@ class _Spans:
             kind=SpanKind.CLIENT,
             attributes={**asked, **attributes},
         )
-        self._attempts[attempt.id] = _Begun(span, context, operation, time.perf_counter(), asked)
+        self._attempts[attempt.id] = _Begun(
+            attempt.request_id, span, context, operation, time.perf_counter(), asked
+        )
 
     def attempt(self, attempt_id: UUID) -> _Begun | None:
         """Return a running attempt, or None."""
@@ -365,10 +367,10 @@ class _Spans:
             begun.answer.identify()
             begun.name_model()
         _set_ending(begun, ended.ending)
-        request = trace.get_current_span(begun.context)
-        if last and self._content and begun.span.is_recording() and request.is_recording():
-            over = _Over(begun.span, time.time_ns())
-            self._held.setdefault(request.get_span_context().span_id, []).append(over)
+        # The first response of a session has the id of the whole session.
+        waits = last and begun.request_id in self._open and begun.operation not in _SESSIONS
+        if waits and begun.span.is_recording():
+            self._held[begun.request_id] = _Over(begun.span, time.time_ns())
         else:
             begun.span.end()
         if self._metrics is not None:
@@ -389,30 +391,42 @@ class _Spans:
             _set_error(trace.get_current_span(context), item.ending.kind)
         self._settlements[_id_of(item)] = span
 
-    def end_held(self, request: Span) -> None:
-        """End what waits for the end of a request."""
-        _end(self._held.pop(request.get_span_context().span_id, ()))
+    def enter(self, request_id: UUID) -> None:
+        """Let the last attempt of a request wait until `leave`. A request in the background is open
+        twice for a while."""
+        self._open[request_id] = self._open.get(request_id, 0) + 1
+
+    def leave(self, request_id: UUID) -> None:
+        """End what the content log does not keep of a request that is over."""
+        self._open[request_id] -= 1
+        if not self._open[request_id]:
+            del self._open[request_id]
+            _end(self._held.pop(request_id, None))
 
     def wait_for_content(self, request_id: UUID) -> None:
-        """Let the attempts of the current request wait for its content."""
-        held = self._held.pop(trace.get_current_span().get_span_context().span_id, None)
+        """Let the last attempt of a request wait for its content. If too many wait, the first ends
+        without it."""
+        held = self._held.pop(request_id, None)
         if held is not None:
+            if len(self._waiting) >= _WAITING_MAX:
+                _end(self._waiting.pop(next(iter(self._waiting))))
             self._waiting[request_id] = held
 
     def waits_for_content(self, request_id: UUID) -> bool:
         return request_id in self._waiting
 
-    def end_with(self, request_id: UUID, content: Mapping[str, AttributeValue]) -> None:
-        """End the attempts of a request, the last one with its content."""
+    def end_waiting(self, request_id: UUID, content: Mapping[str, AttributeValue]) -> None:
+        """End the last attempt of a request with its content."""
         waiting = self._waiting.pop(request_id, None)
         if waiting is not None:
-            waiting[-1].span.set_attributes(content)
+            waiting.span.set_attributes(content)
             _end(waiting)
 
-    def end_waiting(self) -> None:
-        """End what waits for content that does not come."""
-        for waiting in self._waiting.values():
-            _end(waiting)
+    def end_all(self) -> None:
+        """End what waits, without content."""
+        for one in (*self._held.values(), *self._waiting.values()):
+            _end(one)
+        self._held.clear()
         self._waiting.clear()
 
     def end_settlements(self, committed: Iterable[AnySettlement]) -> None:
@@ -473,6 +487,8 @@ class _TracedContentLog(ContentLog):
     ) -> None:
         super().__init__(connection, vault, store)
         self._spans = spans
+        # What goes on the spans of the entries that are being written.
+        self._contents: dict[UUID, Mapping[str, AttributeValue]] = {}
 
     def add(self, entry: NewEntry) -> bool:
         kept = super().add(entry)
@@ -482,12 +498,44 @@ class _TracedContentLog(ContentLog):
 
     async def _redact_one(self, entry: NewEntry) -> NewEntry | None:
         after = await super()._redact_one(entry)
-        if self._spans.waits_for_content(entry.request_id):
-            content: Mapping[str, AttributeValue] = {}
-            if after is not None:
-                content = await near_or_far(after, partial(_content_of, after))
-            self._spans.end_with(entry.request_id, content)
+        if after is not None and self._spans.waits_for_content(entry.request_id):
+            content = await near_or_far(after, partial(_content_of, after))
+            self._contents[entry.request_id] = content
         return after
+
+    async def _seal(self, batch: list[NewEntry]) -> SealedEntries:
+        sealed = await super()._seal(batch)
+        kept = {row["request"] for row in sealed.rows}
+        self._end_without(entry for entry in batch if entry.request_id not in kept)
+        return sealed
+
+    async def _write(self, sealed: SealedEntries) -> None:
+        await super()._write(sealed)
+        for row in sealed.rows:
+            self._spans.end_waiting(row["request"], self._contents.pop(row["request"], {}))
+
+    def _drop(self, entries: list[NewEntry], error: Exception | str) -> None:
+        super()._drop(entries, error)
+        self._end_without(entries)
+
+    def _end_without(self, entries: Iterable[NewEntry]) -> None:
+        for entry in entries:
+            self._contents.pop(entry.request_id, None)
+            self._spans.end_waiting(entry.request_id, {})
+
+
+class _TracedOpenRequests(OpenRequests):
+    def __init__(self, spans: _Spans) -> None:
+        super().__init__()
+        self._spans = spans
+
+    def enter(self) -> None:
+        super().enter()
+        self._spans.enter(cast(UUID, REQUEST_ID.get()))
+
+    def leave(self) -> None:
+        super().leave()
+        self._spans.leave(cast(UUID, REQUEST_ID.get()))
 
 
 class _TracedUpstreams(Upstreams):
@@ -583,9 +631,9 @@ def _content_of(entry: NewEntry) -> Mapping[str, AttributeValue]:
         return {}
 
 
-def _end(attempts: Iterable[_Over]) -> None:
-    for one in attempts:
-        one.span.end(one.ended_at_ns)
+def _end(attempt: _Over | None) -> None:
+    if attempt is not None:
+        attempt.span.end(attempt.ended_at_ns)
 
 
 def _id_of(item: Settlement | Refusal) -> UUID:

@@ -428,6 +428,9 @@ ELSEWHERE: Final = {
     "relay/upstream/connection_pool.py:connection:_CONNECTIONS_MAX": (
         "tests/relay/upstream/test_connection_pool.py"
     ),
+    "relay/tracing/tracing.py:wait_for_content:_WAITING_MAX": (
+        "tests/relay/tracing/test_span_content.py"
+    ),
 }
 
 _SLOWER: Final = "what is beyond it waits, and is the same"

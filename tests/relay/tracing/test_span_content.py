@@ -1,13 +1,20 @@
 """P31: the content of spans, as the gen_ai conventions have it: only of requests that the content
 log keeps, as it redacts them, and within bounds."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from content.log.kept import Kept
+from lib.ids import id_text, new_id
+from relay.requests.outcome import Outcome
+from relay.tracing import tracing
 from relay.tracing.span_content import (
     BYTES_MAX,
     INPUT,
@@ -16,10 +23,17 @@ from relay.tracing.span_content import (
     SYSTEM,
     span_content,
 )
+from relay.tracing.tracing import TracedRelay
 from tests.fakes.collector import Collector, ReceivedSpan
 from tests.fakes.listeners import refused_port
+from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.content_log.test_background_and_sockets import in_background, turn
 from tests.relay.content_log.test_content_log import add_rule, entries
+from tests.relay.endpoints.test_responses_socket import connected
+from tests.relay.pages.test_in_process import body, config, knows, principal
+from tests.relay.realtime.test_realtime import RATES as REALTIME_RATES
+from tests.relay.realtime.test_realtime import session
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 from tests.support.hub import Hub, Tenant, running_hub
 
@@ -30,6 +44,26 @@ CONTENT = (SYSTEM, INPUT, OUTPUT)
 class TracedHub(NamedTuple):
     hub: Hub
     collector: Collector
+
+    def attempts(self, tenant: Tenant, count: int) -> list[ReceivedSpan]:
+        """The attempts of an organisation, once there are so many."""
+        spans: list[ReceivedSpan] = []
+
+        def there() -> bool:
+            rows = self.hub.rows(
+                "SELECT id FROM usage_usagerecord WHERE organisation_id = %s",
+                tenant.organisation_id,
+            )
+            ids = {id_text(row["id"]) for row in rows}
+            spans[:] = [
+                span
+                for span in self.collector.spans
+                if span.attributes.get("weir.attempt.id") in ids
+            ]
+            return len(spans) >= count
+
+        self.hub.wait(there, "the spans do not come")
+        return sorted(spans, key=lambda span: span.start)
 
     def span_of(self, request_id: str) -> ReceivedSpan:
         """The last attempt of a request, once it is there."""
@@ -181,6 +215,117 @@ def test_hostile_texts_leave_spans_and_their_neighbours_whole(
         assert len(str(span.attributes.get(name, "")).encode()) <= BYTES_MAX
     beside = hub.post(tenant, SPEAKERS["openai"].body(model, Wish("#tokens=2 beside")))
     assert content_of(traced.span_of(beside.headers["x-request-id"]))
+
+
+def test_attempts_of_the_playground_do_not_wait(
+    traced: TracedHub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content log does not keep them, also where it keeps everything."""
+    hub, tenant, model = traced.hub, keeping(traced), traced.hub.model(fake)
+    for name, value in environment_of(traced.collector.endpoint).items():
+        monkeypatch.setenv(name, value)
+
+    async def chat() -> None:
+        relay = TracedRelay(config(hub), (), "test", content=True)
+        await relay.start()
+        try:
+            await knows(relay, hub, model)
+            who = await principal(relay, hub, tenant)
+            asked = relay.in_process.chat(who, body(model, "#tokens=2"), source="playground")
+            items = [item async for item in asked]
+            assert isinstance(items[-1], Outcome)
+            (span,) = await asyncio.to_thread(traced.attempts, tenant, 1)
+            assert content_of(span) == {}
+        finally:
+            await relay.stop()
+
+    asyncio.run(chat())
+
+
+def test_turns_of_a_socket_have_their_own_content(traced: TracedHub, fake: FakeUpstream) -> None:
+    hub, tenant, without = traced.hub, keeping(traced), traced.hub.tenant("10.00")
+    model, lanes = hub.model(fake, **UPSTREAMS["responses"]), range(4)
+    with connected(hub, without.key) as client:
+        turn(client, model, "#echo a word that stays here too")
+        # Nothing waits for the end of the connection.
+        (span,) = traced.attempts(without, 1)
+        assert content_of(span) == {}
+    with connected(hub, tenant.key) as client:
+        for lane in lanes:
+            client.send(type="response.create", model=model, stream_id=f"s{lane}",
+                        input=f"#echo lane {lane}")  # fmt: skip
+        for _ in lanes:
+            client.response()
+        spans = traced.attempts(tenant, len(lanes))
+    texts = [content_of(span)[INPUT][-1]["parts"][0]["content"] for span in spans]
+    assert sorted(texts) == [f"#echo lane {lane}" for lane in lanes]
+    for span, text in zip(spans, texts, strict=True):
+        assert content_of(span)[OUTPUT][0]["parts"][-1]["content"] == text.removeprefix("#echo ")
+
+
+def test_answers_in_the_background_are_on_their_spans(
+    traced: TracedHub, fake: FakeUpstream
+) -> None:
+    tenant, model = keeping(traced), traced.hub.model(fake)
+    in_background(traced.hub, tenant, model, f"#echo later {CARD}")
+    (span,) = traced.attempts(tenant, 1)
+    content = content_of(span)
+    assert content[INPUT][-1]["parts"][0]["content"] == "#echo later <CARD_1>"
+    assert "later <CARD_1>" in content[OUTPUT][0]["parts"][-1]["content"]
+
+
+def test_responses_of_a_realtime_connection_have_no_content(traced: TracedHub) -> None:
+    """Their entries may wait for a transcript; their spans do not, nor for the connection's end."""
+    hub = traced.hub
+    with FakeRealtime() as provider:
+        model = hub.model(provider, rates=REALTIME_RATES, upstream_model="gpt-realtime", retries=0)
+        for tenant in (keeping(traced), hub.tenant("10.00")):
+            with session(hub, tenant.key, model) as talk:
+                talk.ask("first #tokens=2")
+                talk.ask("second #tokens=2")
+                spans = traced.attempts(tenant, 2)
+            assert [content_of(span) for span in spans] == [{}, {}]
+
+
+def test_what_is_not_written_is_on_no_span(traced: TracedHub, fake: FakeUpstream) -> None:
+    """The database refuses the entry of one request, and takes those beside it."""
+    hub, model = traced.hub, traced.hub.model(fake)
+    refused, taken = keeping(traced), keeping(traced)
+    hub.connection.execute(
+        "ALTER TABLE content_datakey ADD CONSTRAINT refuses CHECK "
+        f"(organisation_id <> '{refused.organisation_id}')"
+    )
+    try:
+        chat = SPEAKERS["openai"].body(model, Wish("#echo a word that no entry has"))
+        spans = [
+            traced.span_of(hub.post(tenant, chat).headers["x-request-id"])
+            for tenant in (refused, taken)
+        ]
+    finally:
+        hub.connection.execute("ALTER TABLE content_datakey DROP CONSTRAINT refuses")
+    assert entries(hub, refused) == []
+    assert content_of(spans[0]) == {}
+    assert content_of(spans[1])[INPUT]
+
+
+def test_what_waits_is_bounded_and_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_WAITING_MAX", 2)
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    spans = tracing._Spans(tracer, None)
+
+    def ended() -> list[str]:
+        return [span.name for span in exporter.get_finished_spans()]
+
+    for name in ("first", "second", "third", "held"):
+        request = new_id()
+        spans._held[request] = tracing._Over(tracer.start_span(name), 1)
+        if name != "held":
+            spans.wait_for_content(request)
+    assert ended() == ["first"]
+    spans.end_all()
+    assert sorted(ended()) == ["first", "held", "second", "third"]
 
 
 def test_without_a_collector_requests_and_the_content_log_go_on(fake: FakeUpstream) -> None:
