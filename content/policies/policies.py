@@ -35,6 +35,8 @@ from lib.refusal import Refused
 
 NAME_MAX: Final = 60
 POLICIES_MAX: Final = 100
+LISTED_TOGETHER_MAX: Final = 300
+"""Models and patterns in all policies of an organisation, and networks."""
 LIMITS: Final = ("model_patterns", "networks", "retention_hours")
 """What a policy permits, beside its guards."""
 TEXT_MAX: Final = 20_000
@@ -161,8 +163,8 @@ def create_policy(
         rules=written.rules,
         created_by=actor.user,
     )
-    _set_limits(policy, limits)
     with transaction.atomic():
+        _set_limits(policy, limits)
         if Policy.objects.filter(organisation=organisation).count() >= POLICIES_MAX:
             text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
             raise PolicyRefused("name", text)
@@ -267,6 +269,7 @@ def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written
 
 
 def _set_limits(policy: Policy, limits: Mapping[str, Any]) -> None:
+    before = len(policy.model_patterns), len(policy.networks)
     for name, value in limits.items():
         if name not in LIMITS:
             raise TypeError(f"a policy has no {name}")
@@ -286,6 +289,21 @@ def _set_limits(policy: Policy, limits: Mapping[str, Any]) -> None:
     if hours is not None and not 0 <= hours <= RETENTION_HOURS_MAX:
         text = gettext("The retention must be between 0 and %(hours)s hours.")
         raise PolicyRefused("retention_hours", text % {"hours": RETENTION_HOURS_MAX})
+    if len(patterns) > before[0] and _listed(policy, "model_patterns") > LISTED_TOGETHER_MAX:
+        text = gettext("All policies together can list up to %(n)s models or patterns.")
+        raise PolicyRefused("models", text % {"n": LISTED_TOGETHER_MAX})
+    if len(policy.networks) > before[1] and _listed(policy, "networks") > LISTED_TOGETHER_MAX:
+        text = gettext("All policies together can list up to %(n)s IP addresses or networks.")
+        raise PolicyRefused("networks", text % {"n": LISTED_TOGETHER_MAX})
+
+
+def _listed(policy: Policy, field: str) -> int:
+    """Return how much all policies of the organisation list with this one. It is bounded, because a
+    relay can have to compare a request with all of it."""
+    # The lock serialises changes, so that none overlooks another one.
+    Organisation.objects.select_for_update(no_key=True).get(id=policy.organisation_id)
+    others = Policy.objects.filter(organisation_id=policy.organisation_id).exclude(id=policy.id)
+    return sum(map(len, [getattr(policy, field), *others.values_list(field, flat=True)]))
 
 
 def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:
