@@ -4,7 +4,7 @@ meet."""
 import base64
 import json
 from html import unescape
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -181,13 +181,13 @@ def test_a_text_is_tried_in_every_dialect(people: Cast) -> None:
 @pytest.mark.parametrize("guard", ["moderation", "topics", "hook"])
 def test_who_may_not_use_the_playground_spends_nothing_of_it(people: Cast, guard: str) -> None:
     """P12: guards that ask a model are charged to the playground's key."""
-    settings: dict[str, object] = {
+    known: dict[str, dict[str, Any]] = {
         "hook": {"url": "https://guard.example/", "secret": SECRET},
         "moderation": {"model": "judge"},
         "topics": {"model": "judge", "topics": [{"name": "weapons", "description": "Arms."}]},
-    }[guard]
+    }
     rule = msgspec.structs.replace(
-        EMAIL, guard=guard, settings=settings, action="decide" if guard == "hook" else "refuse"
+        EMAIL, guard=guard, settings=known[guard], action="decide" if guard == "hook" else "refuse"
     )
     policy = policies.create_policy(SYSTEM, people.acme, name="Judged", rules=[rule])
     role = custom_roles.create_role(people.acme, "Settings", ["organisation.write"], actor=SYSTEM)
