@@ -1,7 +1,7 @@
 """Reads and writes of policies. Relays apply a change to requests that begin afterwards."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -19,6 +19,7 @@ from accounts.limits.rules import LISTED_MAX, LimitInvalid, check_limits
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
+from billing.prices.name_patterns import matches
 from content.guards.rules import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
 from content.policies.guards import KNOWN
@@ -26,6 +27,7 @@ from content.policies.limits import (
     RETENTION_HOURS_MAX,
     PolicyLimits,
     is_model_pattern,
+    policy_against_model,
     read_limits,
     retention_max,
 )
@@ -121,15 +123,21 @@ def policies_of(
 ) -> list[tuple[Policy, str]]:
     """Return the policies that apply to the requests of a key, of a team or of the organisation,
     each with the scope by which it does."""
-    rows = PolicyAssignment.objects.filter(organisation=organisation).select_related("policy")
+    return _policies_of(organisation.id, team.id if team else None, key.id if key else None)
+
+
+def _policies_of(
+    organisation_id: UUID, team_id: UUID | None, key_id: UUID | None
+) -> list[tuple[Policy, str]]:
+    rows = PolicyAssignment.objects.filter(organisation_id=organisation_id)
     subjects = {PolicyScope.ORGANISATION: ""}
-    if team is not None:
-        subjects[PolicyScope.TEAM] = str(team.id)
-    if key is not None:
-        subjects[PolicyScope.KEY] = str(key.id)
+    if team_id is not None:
+        subjects[PolicyScope.TEAM] = str(team_id)
+    if key_id is not None:
+        subjects[PolicyScope.KEY] = str(key_id)
     return [
         (row.policy, row.scope)
-        for row in rows.order_by("policy__name", "id")
+        for row in rows.select_related("policy").order_by("policy__name", "id")
         if row.subject == subjects.get(PolicyScope(row.scope))
     ]
 
@@ -143,6 +151,20 @@ def hours_max_of(
 ) -> int | None:
     """Return the longest time, in hours, for which policies let the content log keep texts."""
     return retention_max(limits_of(policy) for policy, _ in policies_of(organisation, team, key))
+
+
+def permitted_models(key: Key) -> Callable[[str], bool]:
+    """Return a test of whether a key and its policies permit a model. The policies are read once,
+    for a page that offers many models."""
+    applying = _policies_of(key.organisation_id, key.team_id, key.id)
+    limits = [limits_of(policy) for policy, _ in applying]
+    patterns = key.model_patterns
+
+    def permits(model: str) -> bool:
+        by_key = not patterns or any(matches(pattern, model) for pattern in patterns)
+        return by_key and not policy_against_model(limits, model)
+
+    return permits
 
 
 def create_policy(
