@@ -10,7 +10,7 @@ from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.mail_server import current_server, mail_server
 from accounts.members import members
-from accounts.models import Key, KeyKind, Organisation, Role, Team
+from accounts.models import Key, KeyKind, Organisation, Role
 from accounts.organisations import organisations
 from accounts.sign_up import sign_up
 from billing.balances import balances
@@ -29,6 +29,7 @@ from config.apply.writing_access import (
     ACCESS_WRITES,
     ChangeRefused,
     counts_of,
+    find_team,
     held_by,
     holder_of_key,
     place_key,
@@ -323,7 +324,7 @@ class _Writer:
                 **fields,
             }
             replaced = key
-        team = Team.objects.get(organisation=organisation, name=fields["team"])
+        team = find_team(organisation, cast(str, fields["team"]))
         secret = cast(Secret, fields["secret"])
         if Key.objects.filter(digest=secret.digest).exclude(revoked_at=None).exists():
             raise ChangeRefused(
@@ -413,9 +414,7 @@ def _subject(organisation: Organisation, scope: str, name: str) -> str:
     be removed."""
     subject: object = name
     if scope == "team":
-        subject = Team.objects.values_list("id", flat=True).get(
-            organisation=organisation, name=name
-        )
+        subject = find_team(organisation, name).id
     elif scope == "key":
         relay = Key.objects.filter(organisation=organisation, name=name, kind=KeyKind.RELAY)
         living_first = relay.order_by(F("revoked_at").desc(nulls_first=True))

@@ -127,12 +127,12 @@ def _project(organisation: Organisation, change: Change) -> None:
     after = cast(dict[str, Any], change.after)
     project = organisation.projects.filter(slug=slug).first()
     if project is None:
-        team = _find_team(organisation, after["team"])
+        team = find_team(organisation, after["team"])
         own_slug = "" if slug == slugify(after["name"]) else slug
         project = projects.create_project(team, after["name"], slug=own_slug, actor=SYSTEM)
     else:
         name = after.get("name", project.name)
-        team = _find_team(organisation, after["team"]) if "team" in after else project.team
+        team = find_team(organisation, after["team"]) if "team" in after else project.team
         project = projects.change_project(project, name=name, team=team, actor=SYSTEM)
     if "archived" in after:
         write = projects.archive_project if after["archived"] else projects.restore_project
@@ -144,7 +144,7 @@ def _service_account(organisation: Organisation, change: Change) -> None:
     after = cast(dict[str, Any], change.after)
     account = ServiceAccount.objects.filter(organisation=organisation, name=name).first()
     if account is None:
-        team = _find_team(organisation, after["team"])
+        team = find_team(organisation, after["team"])
         account = service_accounts.create_service_account(team, name, actor=SYSTEM)
     elif "team" in after:
         raise ChangeRefused(f"this service account belongs to team {account.team.name!r}")
@@ -302,16 +302,19 @@ def place_key(key: Key, fields: Mapping[str, Value]) -> None:
         keys.change_key(SYSTEM, key, project=project)
 
 
-def _find_team(organisation: Organisation, name: str) -> Team:
-    team = organisation.teams.filter(name=name).first()
-    if team is None:
+def find_team(organisation: Organisation, name: str) -> Team:
+    """Return the team with this name. Raises ChangeRefused if there is none, or more than one."""
+    named = organisation.teams.filter(name=name)[:2]
+    if not named:
         raise ChangeRefused(f"there is no team named {name!r}")
-    return team
+    if len(named) > 1:
+        raise ChangeRefused(f"there are several teams named {name!r}: rename one of them")
+    return named[0]
 
 
 def _find_teams(organisation: Organisation, names: Any) -> list[Team] | None:
     """Return the named teams; None means all teams."""
-    return None if names is None else [_find_team(organisation, name) for name in names]
+    return None if names is None else [find_team(organisation, name) for name in names]
 
 
 def _find_role(organisation: Organisation, name: str) -> tuple[Role, CustomRole | None]:

@@ -4,11 +4,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from django.db.models import F
+
 from accounts.access.actors import SYSTEM
-from accounts.models import Key, KeyKind, Organisation, Team
+from accounts.models import Key, KeyKind, Organisation
 from config.apply.difference import Change, Kind, Secret
 from config.apply.item_fields import LOG_RULE_FIELDS, POLICY_LIMITS
-from config.apply.writing_access import ChangeRefused
+from config.apply.writing_access import ChangeRefused, find_team
 from content.guards.rules import GuardRule
 from content.models import LogRule, LogScope, Policy, PolicyAssignment, PolicyScope
 from content.policies import policies
@@ -18,7 +20,7 @@ from content.rules import log_rules
 
 def _log_rule(organisation: Organisation, change: Change) -> None:
     _, scope, name = change.id.name
-    subject = _subject(organisation, scope, name)
+    subject = _subject(organisation, scope, name, ended=change.action == "remove")
     rule = LogRule.objects.filter(organisation=organisation, scope=scope, subject=subject).first()
     after = cast(dict[str, Any], change.after)
     if change.action == "remove" and rule is not None:
@@ -68,20 +70,18 @@ def _guard_rule(rule: dict[str, Any], secret: str) -> GuardRule:
     return GuardRule(**rule | {"settings": settings})
 
 
-def _subject(organisation: Organisation, scope: str, subject: str) -> str:
-    """Return the stored subject of a team or a key from its name."""
-    row: Team | Key | None = None
+def _subject(organisation: Organisation, scope: str, subject: str, *, ended: bool = False) -> str:
+    """Return the stored subject of a team or a key from its name. `ended` includes revoked keys, so
+    that their rules can be removed."""
     if scope == LogScope.TEAM:
-        row = Team.objects.filter(organisation=organisation, name=subject).first()
-    elif scope == LogScope.KEY:
-        keys = Key.objects.filter(organisation=organisation, name=subject, kind=KeyKind.RELAY)
-        row = keys.filter(revoked_at=None).first()
-    else:
+        return str(find_team(organisation, subject).id)
+    if scope != LogScope.KEY:
         return subject
-    if row is None:
-        words = "API key" if scope == LogScope.KEY else "team"
-        raise ChangeRefused(f"there is no {words} named {subject!r}")
-    return str(row.id)
+    keys = Key.objects.filter(organisation=organisation, name=subject, kind=KeyKind.RELAY)
+    key = keys.order_by(F("revoked_at").desc(nulls_first=True)).first()
+    if key is None or (key.revoked_at is not None and not ended):
+        raise ChangeRefused(f"there is no API key named {subject!r}")
+    return str(key.id)
 
 
 def transfer_contents(ended: Key, key: Key) -> None:

@@ -20,7 +20,7 @@ from accounts.guards.guards import public
 from billing.limits.budgets import BudgetUsage, caps_of_key
 from gateway.code_examples.example_models import MODEL
 from gateway.code_examples.examples import example_models, is_text_model
-from gateway.listed_models.shown_models import may_use, models_for
+from gateway.listed_models.shown_models import models_for, usable_models
 from lib.database import tenancy
 from usage.keys.spending import spending_of
 
@@ -55,7 +55,8 @@ def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Return the models that the key may use, and which is the default. The protocol identifies a
     version of the settings by the digest of their canonical JSON."""
     listed = filter(is_text_model, models_for(actor))
-    models = [model for model in listed if may_use(actor, model.name)]
+    may_use = usable_models(actor)
+    models = [model for model in listed if may_use(model.name)]
     if not models:
         return _error(404, "not_found_error", "the key may use no model")
     chosen = example_models([model for model in models if model.can.tools] or models)[MODEL]

@@ -17,19 +17,29 @@ _PATTERN_MAX: Final = 200
 
 class PolicyLimits(NamedTuple):
     """What one policy permits. `models` and `networks` () = all. `retention_hours` is the longest
-    time of the content log: None = as its rules say, 0 = nothing is kept."""
+    time of the content log: None = as its rules say, 0 = nothing is kept. `exact` and `patterns`
+    are the models without and with `*`."""
 
     name: str
-    models: tuple[str, ...] = ()
-    networks: tuple[Network, ...] = ()
-    retention_hours: int | None = None
+    models: tuple[str, ...]
+    networks: tuple[Network, ...]
+    retention_hours: int | None
+    exact: frozenset[str]
+    patterns: tuple[str, ...]
 
 
 def read_limits(
     name: str, models: Sequence[str], networks: Iterable[str], retention_hours: int | None
 ) -> PolicyLimits:
     """Return the limits of a stored policy."""
-    return PolicyLimits(name, tuple(models), tuple(map(ip_network, networks)), retention_hours)
+    return PolicyLimits(
+        name,
+        tuple(models),
+        tuple(map(ip_network, networks)),
+        retention_hours,
+        frozenset(model for model in models if "*" not in model),
+        tuple(model for model in models if "*" in model),
+    )
 
 
 def is_model_pattern(text: str) -> bool:
@@ -41,7 +51,9 @@ def is_model_pattern(text: str) -> bool:
 def policy_against_model(policies: Iterable[PolicyLimits], model: str) -> str:
     """Return the name of the first policy that does not permit a model, "" if all do."""
     for policy in policies:
-        if policy.models and not any(matches(pattern, model) for pattern in policy.models):
+        if not policy.models or model in policy.exact:
+            continue
+        if not any(matches(pattern, model) for pattern in policy.patterns):
             return policy.name
     return ""
 

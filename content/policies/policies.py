@@ -1,7 +1,7 @@
 """Reads and writes of policies. Relays apply a change to requests that begin afterwards."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -19,6 +19,7 @@ from accounts.limits.rules import LISTED_MAX, LimitInvalid, check_limits
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
+from billing.prices.name_patterns import matches
 from content.guards.rules import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
 from content.policies.guards import KNOWN
@@ -26,6 +27,7 @@ from content.policies.limits import (
     RETENTION_HOURS_MAX,
     PolicyLimits,
     is_model_pattern,
+    policy_against_model,
     read_limits,
     retention_max,
 )
@@ -35,6 +37,8 @@ from lib.refusal import Refused
 
 NAME_MAX: Final = 60
 POLICIES_MAX: Final = 100
+LISTED_TOGETHER_MAX: Final = 300
+"""Models and patterns in all policies of an organisation, and networks."""
 LIMITS: Final = ("model_patterns", "networks", "retention_hours")
 """What a policy permits, beside its guards."""
 TEXT_MAX: Final = 20_000
@@ -119,15 +123,21 @@ def policies_of(
 ) -> list[tuple[Policy, str]]:
     """Return the policies that apply to the requests of a key, of a team or of the organisation,
     each with the scope by which it does."""
-    rows = PolicyAssignment.objects.filter(organisation=organisation).select_related("policy")
+    return _policies_of(organisation.id, team.id if team else None, key.id if key else None)
+
+
+def _policies_of(
+    organisation_id: UUID, team_id: UUID | None, key_id: UUID | None
+) -> list[tuple[Policy, str]]:
+    rows = PolicyAssignment.objects.filter(organisation_id=organisation_id)
     subjects = {PolicyScope.ORGANISATION: ""}
-    if team is not None:
-        subjects[PolicyScope.TEAM] = str(team.id)
-    if key is not None:
-        subjects[PolicyScope.KEY] = str(key.id)
+    if team_id is not None:
+        subjects[PolicyScope.TEAM] = str(team_id)
+    if key_id is not None:
+        subjects[PolicyScope.KEY] = str(key_id)
     return [
         (row.policy, row.scope)
-        for row in rows.order_by("policy__name", "id")
+        for row in rows.select_related("policy").order_by("policy__name", "id")
         if row.subject == subjects.get(PolicyScope(row.scope))
     ]
 
@@ -141,6 +151,20 @@ def hours_max_of(
 ) -> int | None:
     """Return the longest time, in hours, for which policies let the content log keep texts."""
     return retention_max(limits_of(policy) for policy, _ in policies_of(organisation, team, key))
+
+
+def permitted_models(key: Key) -> Callable[[str], bool]:
+    """Return a test of whether a key and its policies permit a model. The policies are read once,
+    for a page that offers many models."""
+    applying = _policies_of(key.organisation_id, key.team_id, key.id)
+    limits = [limits_of(policy) for policy, _ in applying]
+    patterns = key.model_patterns
+
+    def permits(model: str) -> bool:
+        by_key = not patterns or any(matches(pattern, model) for pattern in patterns)
+        return by_key and not policy_against_model(limits, model)
+
+    return permits
 
 
 def create_policy(
@@ -161,8 +185,8 @@ def create_policy(
         rules=written.rules,
         created_by=actor.user,
     )
-    _set_limits(policy, limits)
     with transaction.atomic():
+        _set_limits(policy, limits)
         if Policy.objects.filter(organisation=organisation).count() >= POLICIES_MAX:
             text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
             raise PolicyRefused("name", text)
@@ -267,6 +291,7 @@ def _check(rules: Sequence[GuardRule], policy: Policy | None = None) -> _Written
 
 
 def _set_limits(policy: Policy, limits: Mapping[str, Any]) -> None:
+    before = len(policy.model_patterns), len(policy.networks)
     for name, value in limits.items():
         if name not in LIMITS:
             raise TypeError(f"a policy has no {name}")
@@ -286,6 +311,21 @@ def _set_limits(policy: Policy, limits: Mapping[str, Any]) -> None:
     if hours is not None and not 0 <= hours <= RETENTION_HOURS_MAX:
         text = gettext("The retention must be between 0 and %(hours)s hours.")
         raise PolicyRefused("retention_hours", text % {"hours": RETENTION_HOURS_MAX})
+    if len(patterns) > before[0] and _listed(policy, "model_patterns") > LISTED_TOGETHER_MAX:
+        text = gettext("All policies together can list up to %(n)s models or patterns.")
+        raise PolicyRefused("models", text % {"n": LISTED_TOGETHER_MAX})
+    if len(policy.networks) > before[1] and _listed(policy, "networks") > LISTED_TOGETHER_MAX:
+        text = gettext("All policies together can list up to %(n)s IP addresses or networks.")
+        raise PolicyRefused("networks", text % {"n": LISTED_TOGETHER_MAX})
+
+
+def _listed(policy: Policy, field: str) -> int:
+    """Return how much all policies of the organisation list with this one. It is bounded, because a
+    relay can have to compare a request with all of it."""
+    # The lock serialises changes, so that none overlooks another one.
+    Organisation.objects.select_for_update(no_key=True).get(id=policy.organisation_id)
+    others = Policy.objects.filter(organisation_id=policy.organisation_id).exclude(id=policy.id)
+    return sum(map(len, [getattr(policy, field), *others.values_list(field, flat=True)]))
 
 
 def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:

@@ -2,13 +2,14 @@
 process."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
+from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.keys.keys import playground_key
 from content.guards.rules import GuardRule
@@ -16,6 +17,9 @@ from content.models import Policy
 from content.policies.guards import KNOWN
 from content.policies.policies import PolicyRefused, sealed_rules
 from content.policies.rules import Tried, try_rules
+
+# Calls of all others, those of extensions included, can ask a model.
+_ASK_NO_MODEL: Final = frozenset({"hook", "presidio"})
 
 
 class TryingRelay(Protocol):
@@ -29,10 +33,13 @@ class TryingRelay(Protocol):
 
 def try_policy(request: HttpRequest, actor: Actor, policy: Policy, text: str) -> list[Tried]:
     """Return what a policy makes of a text in each place. Requests to models are charged to the
-    organisation's playground key. Raises PolicyRefused if this process has no relay for a guard
+    organisation's playground key. Raises AccessDenied if a guard may make such a request and the
+    actor may not use the playground, and PolicyRefused if this process has no relay for a guard
     that makes a call."""
     rules = sealed_rules(policy)
     calling = [rule for rule in rules if rule.guard not in KNOWN or KNOWN[rule.guard].call]
+    if any(rule.guard not in _ASK_NO_MODEL for rule in calling):
+        access.require(actor, "playground.use")
     tried = try_rules([rule for rule in rules if rule not in calling], text)
     asked = [
         one

@@ -96,7 +96,9 @@ def add_rule(
     redact: Sequence[str] = REDACTED_BY_DEFAULT,
 ) -> LogRule:
     """Add a rule. `subject` is as `find_subject` returns it. Raises RuleRefused, also if the
-    subject has a rule."""
+    subject has a rule, and for a model that is neither a name nor a pattern."""
+    if scope == LogScope.MODEL and not is_model_pattern(subject):
+        raise RuleRefused("subject", _missing(scope))
     rule = LogRule(
         organisation=organisation,
         scope=scope,

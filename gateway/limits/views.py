@@ -19,7 +19,7 @@ from accounts.models import Key, KeyKind
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
-from billing.prices.name_patterns import matches
+from content.policies.policies import permitted_models
 from gateway.code_examples.example_models import MODEL
 from gateway.code_examples.examples import example_models, is_text_model
 from gateway.limits.forms import BudgetForm, KeyEditForm, NewKeyForm
@@ -133,12 +133,8 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _first_model(actor: Actor, key: Key) -> str:
     """Return the model for a key's first chat: the cheapest text model that it may call; "" if
     there is none."""
-    models = [
-        model
-        for model in models_for(actor)
-        if is_text_model(model)
-        and (not key.model_patterns or any(matches(one, model.name) for one in key.model_patterns))
-    ]
+    permits = permitted_models(key)
+    models = [model for model in models_for(actor) if is_text_model(model) and permits(model.name)]
     return example_models(models)[MODEL] if models else ""
 
 

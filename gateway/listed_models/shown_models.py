@@ -1,6 +1,6 @@
 """Models as people choose among them: their capabilities, prices and other names."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.actors import Actor
 from billing.price_plans.price_plans import ListedPricePlan
 from billing.prices.name_patterns import matches
+from content.policies.policies import permitted_models
 from gateway.aliases.aliases import all_aliases
 from gateway.aliases.rules import resolve_aliases
 from gateway.model_entries.entries import all_entries, overrides_of
@@ -169,10 +170,10 @@ def capabilities_in(can: Capabilities) -> list[str]:
     return [name for name in CAPABILITIES if has[name]]
 
 
-def may_use(actor: Actor, model: str) -> bool:
-    """Return whether the calling key may call this model, if it has a list of models."""
-    patterns = actor.model_key.model_patterns if actor.model_key else ()
-    return not patterns or any(matches(pattern, model) for pattern in patterns)
+def usable_models(actor: Actor) -> Callable[[str], bool]:
+    """Return a test of whether the calling key and its policies permit a model. Callers without a
+    model key see all."""
+    return permitted_models(actor.model_key) if actor.model_key else lambda _: True
 
 
 def models_for(actor: Actor | None) -> list[ListedModel]:

@@ -13,7 +13,7 @@ from accounts.access.operations import Router, requires
 from billing.currency.money import format_multiplier, format_scaled
 from billing.prices.meters import scale_digits
 from billing.prices.written_conditions import write_conditions
-from gateway.listed_models.shown_models import may_use
+from gateway.listed_models.shown_models import usable_models
 from gateway.price_book.price_book import BookEntry, price_book
 from lib import clock
 from lib.api import pagination
@@ -81,10 +81,11 @@ def list_prices(actor: Actor, query: Query[PriceQuery]) -> dict[str, Any]:
     """The exact price you pay per model, by your own plan, your team's or your organisation's."""
     at = query.as_of or clock.now()
     book = price_book(actor, at)
+    may_use = usable_models(actor)
     entries = [
         entry
         for entry in book.entries
-        if query.model in (None, entry.model) and may_use(actor, entry.model)
+        if query.model in (None, entry.model) and may_use(entry.model)
     ]
     page = pagination.page_by_key(entries, query.limit, query.cursor, _key_of)
     return {

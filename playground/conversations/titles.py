@@ -14,6 +14,7 @@ from django.db.models import Sum
 
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.models import Key
+from content.policies.policies import permitted_models
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.ids import new_id
@@ -32,7 +33,6 @@ from playground.models_offered.offered_models import (
     capabilities_of_model,
     chat_models,
     is_demonstration,
-    may_ask,
 )
 from playground.payers.paying import Payer, default_payer, payer_of_chat
 from playground.preferences.preferences import preference_of
@@ -57,10 +57,11 @@ class NamingTotals:
 def title_model(actor: Actor, chosen: str, key: Key) -> str:
     """Return the model that names the chats that the key pays for; "" for none. `chosen` is the
     person's choice."""
+    permits = permitted_models(key)
     offered = [
         model
         for model in chat_models(actor)
-        if may_ask(key, model.name) and not is_demonstration(model.name)
+        if permits(model.name) and not is_demonstration(model.name)
     ]
     if chosen != CHEAPEST:
         return chosen if chosen in {model.name for model in offered} else ""

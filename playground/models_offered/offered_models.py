@@ -11,6 +11,7 @@ from billing.price_plans.price_plans import price_plan_of_actor
 from billing.prices.name_patterns import matches
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM, PriceVersion
+from content.policies.policies import permitted_models
 from gateway.channels.served_models import price_of, prices_in_force, served_models
 from gateway.model_entries.entries import absent_names, overrides_of
 from gateway.model_entries.rules import merge_entries
@@ -97,22 +98,17 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
         for name in sorted(names)
         if not plan.model_patterns or any(matches(pattern, name) for pattern in plan.model_patterns)
     ]
+    permits = permitted_models(key)
     return [
         model
         for model in offered
-        if may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
+        if permits(model.name) and (model.price is not None or not refuses_unpriced)
     ]
 
 
 def chat_models(actor: Actor) -> list[OfferedModel]:
     """Return the offered chat models."""
     return [model for model in offered_models(actor) if model.chats]
-
-
-def may_ask(key: Key, model: str) -> bool:
-    """Return whether the key is not limited to other models."""
-    patterns = key.model_patterns
-    return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
 def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:

@@ -49,7 +49,11 @@ from relay.database.database import Row
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]
+_Judge = Callable[[Iterable[PolicyLimits], str], str]
 
+# Of each principal: the models and addresses that its policies were asked about.
+_JUDGED_MAX = 1_000
+_JUDGED_LENGTH_MAX = 200
 # Unknown keys are cached too, so that guessing keys does not load the database.
 _CACHED_MAX = 20_000
 KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
@@ -127,6 +131,9 @@ class Principal:
     cache: CacheRule | None = None
     end_users: EndUserRule | None = None
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
+    _judged: dict[tuple[_Judge, str], str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "payer", (self.organisation_id.int, self.key_id.int))
@@ -134,7 +141,7 @@ class Principal:
     def may_come_from(self, address: str) -> bool:
         """Return whether the key and its policies may be used from this address. An invalid address
         is in no network."""
-        if self.policies and policy_against_address(self.policies, address):
+        if self.policies and self._forbidden_by(policy_against_address, address):
             return False
         return not self.networks or is_address_in(address, self.networks)
 
@@ -198,18 +205,30 @@ class Principal:
 
     def may_use(self, model: str) -> bool:
         """Return whether the key's list of models permits this one, and those of its policies."""
-        if self.policies and policy_against_model(self.policies, model):
+        if self.policies and self._forbidden_by(policy_against_model, model):
             return False
         patterns = self.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
     def explain_model(self, model: str) -> str:
         """Return the name of a model that may not be used, with the policy if one forbids it."""
-        return _by_policy(model, policy_against_model(self.policies, model))
+        return _by_policy(model, self._forbidden_by(policy_against_model, model))
 
     def explain_address(self, address: str) -> str:
         """Return an address that may not be used, with the policy if one forbids it."""
-        return _by_policy(address or "unknown", policy_against_address(self.policies, address))
+        return _by_policy(address or "unknown", self._forbidden_by(policy_against_address, address))
+
+    def _forbidden_by(self, judge: _Judge, asked: str) -> str:
+        """Return the name of a policy that forbids a model or an address, "" if none does. What was
+        judged once is remembered, because policies can list hundreds of patterns and networks."""
+        name = self._judged.get((judge, asked))
+        if name is None:
+            name = judge(self.policies, asked)
+            if len(asked) <= _JUDGED_LENGTH_MAX:
+                if len(self._judged) >= _JUDGED_MAX:
+                    self._judged.clear()
+                self._judged[judge, asked] = name
+        return name
 
 
 def _by_policy(what: str, policy: str) -> str:

@@ -421,6 +421,12 @@ ELSEWHERE: Final = {
     "relay/ledger/batching.py:take:SHARED_BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
+    "relay/credentials/keys.py:_forbidden_by:_JUDGED_MAX": (
+        "tests/relay/credentials/test_principal.py"
+    ),
+    "relay/credentials/keys.py:_forbidden_by:_JUDGED_LENGTH_MAX": (
+        "tests/relay/credentials/test_principal.py"
+    ),
     "dialects/endpoints/auth_tokens.py:_read_mask:_PATHS_MAX": (
         "tests/dialects/endpoints/test_auth_tokens.py"
     ),

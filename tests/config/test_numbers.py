@@ -416,6 +416,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_CLOCKS_APART_S": "30",
     },
     "relay.credentials.keys": {
+        "_JUDGED_MAX": "1000",
+        "_JUDGED_LENGTH_MAX": "200",
         "_CACHED_MAX": "20000",
     },
     "relay.downstream.limit_answers": {

@@ -9,6 +9,7 @@ from django.core.management import CommandError
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Key, Organisation
+from accounts.organisations import teams
 from accounts.secrets.sealing import open_sealed
 from content.models import LogRule, Policy, PolicySecret
 from content.policies import policies
@@ -177,6 +178,34 @@ def test_what_a_file_does_not_name_goes_only_with_prune(installation: Installati
     assert AuditEvent.objects.filter(action="policy.removed").count() == 3
 
 
+def test_prune_removes_a_key_with_its_rule_and_its_assignment(installation: Installation) -> None:
+    installation.apply(WHOLE)
+
+    def drop(organisation: dict[str, Any]) -> None:
+        del organisation["teams"][0]["keys"]
+        del organisation["content_log"][2]
+        del organisation["policies"][2]["assigned"][0]
+
+    message = installation.apply(edited(drop), "--prune")
+    for line in ("- key acme/ci", "- log_rule acme/key/ci", "~ policy acme/Checked"):
+        assert f"{line}\n" in message
+    assert not Key.objects.filter(name="ci", revoked_at=None).exists()
+    assert not LogRule.objects.filter(scope="key").exists()
+    assert installation.apply(edited(drop), "--prune") == "nothing to change\n"
+
+
+def test_a_name_of_two_teams_is_refused(installation: Installation) -> None:
+    """Which of both a rule is for, the name does not say."""
+    installation.apply(WHOLE)
+    acme = Organisation.objects.get(slug="acme")
+    other = teams.create_team(acme, "Sales", actor=SYSTEM)
+    teams.archive_team(teams.rename_team(other, "Research lab", actor=SYSTEM), actor=SYSTEM)
+    LogRule.objects.filter(scope="team").delete()
+    with pytest.raises(CommandError, match="there are several teams named 'Research lab'"):
+        installation.apply(WHOLE)
+    assert not LogRule.objects.filter(scope="team").exists()
+
+
 def test_a_new_secret_of_a_key_keeps_its_rules_and_policies(installation: Installation) -> None:
     """A key whose secret changes is another key: the guards must not end with the old one."""
     installation.apply(WHOLE)
@@ -209,6 +238,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an unknown team": (
         lambda o: o["content_log"].append({"scope": "team", "subject": "Sales"}),
         "there is no team named 'Sales'",
+    ),
+    "no name of a model": (
+        lambda o: o["content_log"].append({"scope": "model", "subject": "two words"}),
+        "Enter the name of a model, or a pattern such as gpt-*, without spaces.",
     ),
     "an unknown key": (
         lambda o: o["policies"][0].update(assigned=[{"scope": "key", "subject": "robot"}]),

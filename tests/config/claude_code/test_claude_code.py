@@ -13,6 +13,9 @@ from accounts.keys import keys
 from accounts.models import Key
 from billing.limits.budgets import current_usage
 from billing.models import Budget, BudgetWindow
+from billing.prices.prices import set_price
+from content.policies import policies
+from content.policies.policies import Assigned
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.settings.installation import save_settings
@@ -59,6 +62,29 @@ def test_settings_name_the_models_of_the_key(people: Cast) -> None:
     again = ask("/managed/settings", text, **{"If-None-Match": answer["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert ask("/managed/settings", text, **{"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_settings_and_prices_name_no_model_that_a_policy_forbids(people: Cast) -> None:
+    """P40"""
+    save_settings(SYSTEM, unpriced_models="free")
+    fields: ChannelFields = {
+        "provider": "openai_compatible",
+        "base_url": "https://provider.example/v1",
+        "keys": ["sk-none-0123456789"],
+        "models": {"river-9": "", "brook-1": ""},
+    }
+    create_channel(SYSTEM, "one", fields)
+    for model in fields["models"]:
+        rates = {"meters": {"in_text": 1_000_000, "out_text": 1_000_000}}
+        set_price(SYSTEM, model, clock.now(), rates, source="test")
+    _, text = make_key(people.core, "Claude Code", user=people.bob)
+    policies.create_policy(
+        SYSTEM, people.acme, name="Narrow", model_patterns=["river-*"],
+        assigned=[Assigned("team", str(people.core.id))],
+    )  # fmt: skip
+    assert ask("/managed/settings", text).json()["settings"]["availableModels"] == ["river-9"]
+    priced = ask("/api/v1/prices", text).json()["items"]
+    assert [item["model"] for item in priced] == ["river-9"]
 
 
 def test_single_model_needs_no_approval(people: Cast) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from content.models import Policy
 from content.policies import policies
@@ -109,6 +110,24 @@ def test_limits_that_cannot_be_are_rejected_for_every_caller(
         policies.create_policy(
             actor(people.alice, people.acme), people.acme, name="Narrow", **{field: value}
         )
+
+
+@pytest.mark.parametrize(
+    ("field", "one"), [("model_patterns", "m{}-*"), ("networks", "10.0.{}.0/24")]
+)
+def test_policies_together_list_a_bounded_number(people: Cast, field: str, one: str) -> None:
+    alice = actor(people.alice, people.acme)
+    whole: dict[str, Any] = {field: [one.format(n) for n in range(100)]}
+    less: dict[str, Any] = {field: whole[field][:99]}
+    single: dict[str, Any] = {field: whole[field][:1]}
+    made = [policies.create_policy(alice, people.acme, name=name, **whole) for name in "abc"]
+    with pytest.raises(PolicyRefused, match="up to 300"):
+        policies.create_policy(alice, people.acme, name="d", **single)
+    policies.change_policy(alice, made[0], **less)
+    policies.create_policy(alice, people.acme, name="d", **single)
+    with pytest.raises(PolicyRefused, match="up to 300"):
+        policies.change_policy(alice, made[0], **whole)
+    policies.create_policy(SYSTEM, people.stranger, name="theirs", **whole)
 
 
 def test_only_policies_with_limits_come_with_a_key(people: Cast) -> None:

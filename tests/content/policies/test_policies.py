@@ -4,13 +4,16 @@ meet."""
 import base64
 import json
 from html import unescape
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from django.db import connection
 
-from accounts.models import AuditEvent, Epoch, Key
+from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
+from accounts.members import members
+from accounts.models import AuditEvent, Epoch, Key, Role
 from accounts.secrets.sealing import open_sealed
 from content.guards.rules import GuardRule
 from content.models import Policy
@@ -173,6 +176,32 @@ def test_a_text_is_tried_in_every_dialect(people: Cast) -> None:
         f"/o/acme/policies/{made['id']}/try", {"text": "Falcon to bob@x.com"}
     )
     assert page.content.decode().count("<details>") >= 12
+
+
+@pytest.mark.parametrize("guard", ["moderation", "topics", "hook"])
+def test_who_may_not_use_the_playground_spends_nothing_of_it(people: Cast, guard: str) -> None:
+    """P12: guards that ask a model are charged to the playground's key."""
+    known: dict[str, dict[str, Any]] = {
+        "hook": {"url": "https://guard.example/", "secret": SECRET},
+        "moderation": {"model": "judge"},
+        "topics": {"model": "judge", "topics": [{"name": "weapons", "description": "Arms."}]},
+    }
+    rule = msgspec.structs.replace(
+        EMAIL, guard=guard, settings=known[guard], action="decide" if guard == "hook" else "refuse"
+    )
+    policy = policies.create_policy(SYSTEM, people.acme, name="Judged", rules=[rule])
+    role = custom_roles.create_role(people.acme, "Settings", ["organisation.write"], actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    id = id_text(policy.id)
+    for name, may in (("alice", True), ("bob", guard == "hook")):
+        user = getattr(people, name)
+        page = signed_in(user).post(f"{PAGE}/{id}/try", {"text": "to bob@x.com"})
+        answer = post(api_of(people, name), f"/policies/{id}/try", {"text": "to bob@x.com"})
+        # Whoever may learns that this process has no relay.
+        status, words = (422, "no relay") if may else (403, "You need the")
+        assert (page.status_code, answer.status_code) == (status, status)
+        assert words in page.content.decode()
+        assert words in answer.content.decode()
 
 
 def test_rules_of_tools_are_written_in_lines(people: Cast) -> None:

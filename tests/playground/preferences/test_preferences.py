@@ -8,8 +8,11 @@ import pytest
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
+from accounts.keys.keys import playground_key
 from accounts.models import AuditEvent, Key, Role
 from billing.prices import prices
+from content.policies import policies
+from content.policies.policies import Assigned
 from dialects.chat.events import TextDelta
 from gateway.models import Channel, Route
 from lib import clock
@@ -19,6 +22,7 @@ from playground.conversations import title_rules
 from playground.conversations.title_rules import CHEAP_MAX_NANO
 from playground.conversations.titles import title_model
 from playground.models import Conversation, LeavingRule, Preference, Run
+from playground.models_offered.offered_models import offered_models
 from playground.preferences.preferences import (
     choose_default_model,
     choose_organisation_model,
@@ -183,6 +187,25 @@ def test_only_a_model_that_the_paying_key_may_ask_names_a_chat(people: Cast) -> 
     assert title_model(bob, "*", Key(model_patterns=["dear"])) == "dear"
     assert title_model(bob, "*", Key(model_patterns=["other"])) == ""
     assert title_model(bob, "weir-1", Key(model_patterns=["dear"])) == ""
+
+
+@pytest.mark.usefixtures("cheap")
+def test_only_models_that_policies_permit_are_offered(people: Cast) -> None:
+    """P40"""
+    bob, key = cast.actor(people.bob, people.acme), playground_key(people.acme)
+    assert [model.name for model in offered_models(bob)] == ["dear", "weir-1"]
+    policy = policies.create_policy(
+        SYSTEM, people.acme, name="Narrow", model_patterns=["d*"],
+        assigned=[Assigned("key", str(key.id))],
+    )  # fmt: skip
+    assert [model.name for model in offered_models(bob)] == ["dear"]
+    payer, _ = cast.make_key(people.core)
+    policies.change_policy(
+        SYSTEM, policy, model_patterns=["weir-*"], assigned=[Assigned("key", str(payer.id))]
+    )
+    assert [model.name for model in offered_models(bob)] == ["dear", "weir-1"]
+    assert title_model(bob, "dear", payer) == ""
+    assert title_model(bob, "weir-1", payer) == "weir-1"
 
 
 @pytest.mark.usefixtures("cheap")

@@ -18,6 +18,7 @@ from accounts.keys import keys as account_keys
 from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from accounts.models import Key, Membership, Organisation, Team
 from billing.models import Account
+from content.policies import limits
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId
 from relay.credentials import keys
@@ -131,6 +132,40 @@ def test_a_request_falls_under_the_budgets_of_its_labels(
     if labels == "none":
         # Budgets of a model are those of no request before its model is known.
         assert set(asking.unconditional_budget_ids()) == falls_under - {2}
+
+
+def test_policies_judge_a_model_and_an_address_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policies of one organisation must not cost the requests of all others their time."""
+    compared: list[str] = []
+
+    def counted(judge: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+        def judged(first: Any, second: Any) -> bool:
+            compared.append(judge.__name__)
+            return judge(first, second)
+
+        return judged
+
+    for name in ("matches", "is_address_in"):
+        monkeypatch.setattr(limits, name, counted(getattr(limits, name)))
+    models = [f"m{n}-*" for n in range(300)]
+    policies = (
+        limits.read_limits("Names", ["exact", *models], [], None),
+        limits.read_limits("Office", [], ["10.0.0.0/8"], None),
+    )
+    principal = principal_with(policies=policies)
+    assert principal.may_use("exact")
+    assert compared == []
+    for _ in range(3):
+        assert not principal.may_use("other")
+        assert "the policy Names" in principal.explain_model("other")
+        assert principal.may_come_from("10.1.1.1")
+        assert not principal.may_come_from("192.0.2.1")
+    assert len(compared) == len(models) + 2
+    # No more is remembered than this many models of usual length.
+    for n in range(2 * keys._JUDGED_MAX):
+        principal.may_use(f"m1-{n}")
+        principal.may_use(str(n) * keys._JUDGED_LENGTH_MAX)
+    assert 0 < len(principal._judged) <= keys._JUDGED_MAX
 
 
 # Look-ups ----------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from accounts.organisations import teams
 from billing.limits import budgets
 from billing.models import Budget, BudgetAlert
 from billing.prices import prices
+from content.policies import policies
+from content.policies.policies import Assigned
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
@@ -285,10 +287,20 @@ def test_a_wrong_model_does_not_open_the_limits(people: Cast, alice: Client) -> 
     assert '<details class="more" open' not in page
 
 
-@pytest.mark.parametrize(("models", "chats"), [("", True), ("kite*", True), ("other-*", False)])
+@pytest.mark.parametrize(
+    ("models", "policy", "chats"),
+    [("", "*", True), ("kite*", "*", True), ("other-*", "*", False), ("", "other-*", False)],
+)
 def test_a_new_key_comes_with_a_chat_of_a_model_it_may_call(
-    people: Cast, alice: Client, models: str, chats: bool
+    people: Cast, alice: Client, models: str, policy: str, chats: bool
 ) -> None:
+    policies.create_policy(
+        SYSTEM,
+        people.acme,
+        name="All",
+        model_patterns=[policy],
+        assigned=[Assigned("organisation")],
+    )
     channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
     for model in ("kittiwake-1", "other-1"):
         Route.objects.create(channel=channel, model=model)
