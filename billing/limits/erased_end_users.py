@@ -9,9 +9,7 @@ from django.db import transaction
 
 from accounts.members.pseudonym import Traces, address_pattern
 from accounts.names.names import first_free_name
-from billing.ledger.accounts import WALLET_KINDS
-from billing.ledger.ledger import execute, open_and_lock
-from billing.limits.budget_windows import count_guards
+from billing.ledger.ledger import lock_wallet
 from billing.models import Budget, BudgetWindow
 
 
@@ -24,7 +22,7 @@ def rename_end_users(organisation_id: UUID, traces: Traces) -> None:
     if not found:
         return
     with transaction.atomic():
-        open_and_lock([organisation_id], WALLET_KINDS)
+        lock_wallet(organisation_id)
         for budget in Budget.with_removed.filter(id__in=found).order_by("id"):
             windows = BudgetWindow.objects.filter(budget=budget)
             former = windows.filter(end_user__startswith=traces.pseudonym)
@@ -36,7 +34,6 @@ def rename_end_users(organisation_id: UUID, traces: Traces) -> None:
                 if name in budget.own_amounts:
                     budget.own_amounts[new] = budget.own_amounts.pop(name)
             budget.save(update_fields=["own_amounts"])
-        execute(count_guards([organisation_id]))
 
 
 def _names_by_budget(organisation_id: UUID, traces: Traces) -> dict[int, set[str]]:

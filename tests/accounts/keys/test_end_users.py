@@ -80,7 +80,7 @@ def test_reading_the_end_user_secret_is_recorded(people: Cast) -> None:
 
 
 def test_only_a_living_key_that_signs_has_an_end_user_secret(people: Cast) -> None:
-    rule = {"end_user_header": "x-user", "end_users_signed": True}
+    rule: dict[str, Any] = {"end_user_header": "x-user", "end_users_signed": True}
     unsigned, _ = make_key(people.core, "unsigned", **RULES[0])
     revoked, _ = make_key(people.core, "revoked", **rule)
     keys.revoke_key(SYSTEM, revoked)
