@@ -240,6 +240,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "key.former_secrets_ended": _of(
         "security", _("%(who)s ended the old secrets of API key %(name)s")
     ),
+    "key.end_user_secret_read": _of(
+        "security", _("%(who)s read the end-user secret of API key %(name)s")
+    ),
     "key.revoked": _of("removed", _("%(who)s revoked API key %(name)s")),
     "key.transferred": _of("changed", _("%(who)s transferred API key %(name)s to %(owner)s")),
     "service_account.created": _of("created", _("%(who)s created service account %(name)s")),

@@ -94,7 +94,8 @@ class KeyIn(RequestBody):
     end_user_header: HeaderName = Field(
         "",
         description="The header by which an application names its end users, in lower case, such "
-        "as `x-openwebui-user-email`. Empty: none. It needs networks, a signature or both.",
+        "as `x-openwebui-user-email`. Empty: none. It needs networks, a signature or both, and the "
+        "permission to change the keys of others in the team.",
     )
     end_user_networks: list[Word] = Field(
         default_factory=list,
@@ -325,9 +326,10 @@ def rotate_key(actor: Actor, id: str, body: KeyRotation) -> NewKeyOut:
 )
 def show_end_user_secret(actor: Actor, id: str) -> EndUserSecretOut:
     """The secret with which an application signs the names of its end users. It changes with the
-    key's own secret."""
+    key's own secret. Only a key that works and whose end users are signed has one. The audit log
+    records each reading."""
     key = access.writable_key(actor, id)
-    return EndUserSecretOut(secret=key_lookup.end_user_secret(key))
+    return EndUserSecretOut(secret=keys.read_end_user_secret(actor, key))
 
 
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.access import reaches_team
@@ -32,7 +33,7 @@ from accounts.models import (
 from accounts.names.names import PLAYGROUND_NAME, check_name, number_names
 from accounts.roles.authority import Authority
 from accounts.roles.authority import first_action_beyond as first_beyond_authority
-from accounts.secrets import key_format
+from accounts.secrets import key_format, key_lookup
 from accounts.secrets.key_lookup import digest_of as digest_of
 from accounts.secrets.key_lookup import digest_of_hash as digest_of_hash
 from accounts.secrets.key_lookup import key_state
@@ -45,10 +46,13 @@ GRACE_HOURS: Final = 24
 GRACE_HOURS_MAX: Final = 168
 """How long it may work at most (docs/promises.md, "API keys")."""
 
+END_USERS = ("end_user_header", "end_user_networks", "end_users_signed")
+"""How a key's requests name their end users. Whoever sets them decides whose budgets are used."""
+
 LIMITS = (
     *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
     *("zero_retention", "data_regions", "cache_seconds", "cache_price_percent"),
-    *("end_user_header", "end_user_networks", "end_users_signed"),
+    *END_USERS,
 )
 """The restrictions of a key besides its models and its end; see `accounts.models.Key`."""
 
@@ -80,8 +84,9 @@ def mint_key(
     The key belongs to a person, to a service account of its team, or to nobody. Raises KeyRefused
     for: a name that an active key of the organisation has; an expiry in the past; a management key
     without a holder (it acts with its holder's role), or with lists that only apply to model calls;
-    a person outside its team; a service account or project of another team; a key that exceeds the
-    calling key, or a holder who exceeds the caller (P23).
+    a person outside its team; a service account or project of another team; END_USERS of an actor
+    who does not manage the team's keys; a key that exceeds the calling key, or a holder who exceeds
+    the caller (P23).
     """
     if kind == KeyKind.MANAGEMENT and user is None and service_account is None:
         text = gettext("A management key must belong to a person or a service account.")
@@ -110,6 +115,8 @@ def mint_key(
         **{"endpoints": [], "networks": [], **limits},
     )
     _check_kind(key)
+    if any(limits.get(field) for field in END_USERS):
+        _check_names_end_users(actor, team)
     _check_end_users(key)
     _check_reach(actor, _reach_of(key))
     text = _new_text(kind)
@@ -212,6 +219,8 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         for field, value in changed.items():
             setattr(locked, field, value)
         _check_kind(locked)
+        if not changed.keys().isdisjoint(END_USERS):
+            _check_names_end_users(actor, locked.team)
         _check_end_users(locked)
         enabled = changed.get("disabled") is False
         if enabled or first_field_beyond(_reach_of(locked), reach):
@@ -262,6 +271,16 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
         audit.record(actor, locked.organisation, "key.rotated", locked, until=until_text, **detail)
         bump_epoch()
     return locked, text
+
+
+def read_end_user_secret(actor: Actor, key: Key) -> str:
+    """Return the secret with which an application signs the names of its end users, and record that
+    the actor reads it. Raises Http404 for a key that has ended, or whose end users are not
+    signed."""
+    if not key.end_users_signed or key_state(key, clock.now()) in ("revoked", "expired"):
+        raise Http404
+    audit.record(actor, key.organisation, "key.end_user_secret_read", key)
+    return key_lookup.end_user_secret(key)
 
 
 def end_former_secrets(actor: Actor, key: Key) -> Key:
@@ -419,6 +438,14 @@ def _check_kind(key: Key) -> None:
                 )
                 % {"what": noun},
             )
+
+
+def _check_names_end_users(actor: Actor, team: Team) -> None:
+    """Raise KeyRefused unless the actor manages the team's keys: others could make a key of their
+    own say that somebody else sends its requests (P23)."""
+    if not actor.installation and not reaches_team(actor, "keys.write", team.id):
+        text = gettext("Only people who manage the keys of team %(team)s can change this.")
+        raise KeyRefused("end_user_header", text % {"team": team.name})
 
 
 def _check_end_users(key: Key) -> None:

@@ -4,6 +4,7 @@ lists, or if the key's own secret signed it (`relay/credentials/end_users.py`)."
 
 import re
 from typing import Final, Literal
+from unicodedata import normalize
 
 END_USER_LENGTH: Final = 256
 
@@ -29,6 +30,12 @@ def is_end_user_header(name: str) -> bool:
     if name in _TAKEN or name.startswith("x-weir-"):
         return False
     return _HEADER.fullmatch(name) is not None
+
+
+def normal_end_user(name: str) -> str:
+    """Return the one spelling of a name: in NFC, and an address in lower case, because people and
+    applications write the same one in several ways."""
+    return normalize("NFC", name.lower() if "@" in name else name)
 
 
 def is_end_user(name: str) -> bool:

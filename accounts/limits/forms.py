@@ -13,12 +13,14 @@ from lib.forms.picker import PickSelectMultiple, split_words
 from lib.numbers.whole_numbers import WholeNumberField
 
 # The message for a value of the wrong type. The rules use the same message for files and the API.
-_NO_NETWORK = gettext_lazy(
-    "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
-)
 _NO_SUCH = {
-    "networks": _NO_NETWORK,
-    "end_user_networks": _NO_NETWORK,
+    "networks": gettext_lazy(
+        "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
+    ),
+    "end_user_networks": gettext_lazy(
+        "%(word)s is not a network of one application. Write it as 10.0.0.0/8 or as a single "
+        "address."
+    ),
     "data_regions": gettext_lazy("%(word)s is not a region. Enter one such as eu or us-east-1."),
     "tags": gettext_lazy("%(word)s is not a valid tag. A tag has 1 to 100 visible characters."),
 }

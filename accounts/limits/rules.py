@@ -94,6 +94,10 @@ def check_limits(limits: Mapping[str, object]) -> None:
             except ValueError as error:
                 what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
                 raise LimitInvalid(field, what) from error
+    for text in _list_values(limits, "end_user_networks"):
+        if ipaddress.ip_network(text).prefixlen == 0:
+            what = f"expected the application's own networks; every address is in {text}"
+            raise LimitInvalid("end_user_networks", what)
     header = limits.get("end_user_header") or ""
     if header and not (isinstance(header, str) and is_end_user_header(header)):
         what = "expected the name of a header in lower case, such as x-openwebui-user-email"

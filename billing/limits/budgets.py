@@ -21,7 +21,7 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.limits.end_users import is_end_user
+from accounts.limits.end_users import is_end_user, normal_end_user
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
 from accounts.names.labels import is_label
 from billing.currency.money import NANO_PER_USD, format_usd
@@ -208,6 +208,7 @@ def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int
     if budget.scope != BudgetScope.END_USER:
         text = gettext("This budget is not one of each end user.")
         raise BudgetRefused("budget", text)
+    end_user = normal_end_user(end_user)
     if not is_end_user(end_user):
         text = gettext("Enter the name as the application sends it: 1 to 256 visible characters.")
         raise BudgetRefused("end_user", text)

@@ -323,6 +323,7 @@ class _Checker:
                         ("endpoints", key.endpoints),
                         ("tags", key.tags),
                         ("end_user_header", key.end_user_header),
+                        ("end_user_networks", key.end_user_networks),
                     ):
                         try:
                             check_limits({field: limit})

@@ -31,6 +31,7 @@ from playground.erasure.erasure_requests import (
     receiver_named,
     request_erasure,
 )
+from playground.erasure.erasure_steps import FAILED
 from playground.erasure.personal_data import (
     data_in_organisation,
     personal_data,
@@ -86,8 +87,9 @@ class ErasureCopies(Schema):
 class ErasureOut(Schema):
     """The progress of an erasure, or what it would remove."""
 
-    state: Literal["none", "running", "waiting", "done"] = Field(
-        description="`none`: not requested. `waiting`: for requests that are still on their way."
+    state: Literal["none", "running", "waiting", "failed", "done"] = Field(
+        description="`none`: not requested. `waiting`: for requests that are still on their way. "
+        "`failed`: after an error, which the worker's log names; it is tried again."
     )
     pseudonym: str | None = Field(description="What stands for the person in what stays.")
     requested_at: dt.datetime | None
@@ -208,6 +210,7 @@ def _describe_erasure(person: User, part: Organisation | None) -> ErasureOut:
         fields |= {"counts": counts, "obstacle": would.obstacle or None}
     else:
         running = "waiting" if erasure.waits_for else "running"
+        running = FAILED if erasure.waits_for == FAILED else running
         fields |= {"state": "done" if erasure.done_at else running, "counts": erasure.counts}
     return ErasureOut(
         pseudonym=erasure.pseudonym if erasure else None,

@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy
 
+from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.keys.forms import KeyForm, KeyPlaceForm
-from accounts.keys.keys import LIMITS
+from accounts.keys.keys import END_USERS, LIMITS
 from accounts.models import Key
 from accounts.names.labels import join_labels
 from billing.currency.forms import MoneyField
@@ -145,6 +146,11 @@ class _Budgeted(forms.Form):
         models.offer(offered_names(actor), reverse("model_choices", args=[slug_of(actor)]))
         models.kept = split_words(self.initial.get("models", ""))
 
+    def withhold_end_users(self) -> None:
+        """Leave out how end users are named, for people who may not decide that."""
+        for name in END_USERS:
+            del self.fields[name]
+
     def focus_budget(self) -> None:
         """Move the focus to the budget."""
         for field in self.fields.values():
@@ -162,6 +168,8 @@ class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
     def __init__(self, *args: Any, actor: Actor, **over: Any) -> None:
         super().__init__(*args, actor=actor, **over)
         self.offer_models(actor)
+        if access.scope_of(actor, "keys.write") is None:
+            self.withhold_end_users()
 
 
 class KeyEditForm(_Budgeted, KeyForm):
@@ -191,4 +199,6 @@ class KeyEditForm(_Budgeted, KeyForm):
             initial |= {"budget": format_usd(budget.amount_nano), "period": budget.period}
         form = cls(data, initial=initial, may_budget=may_budget)
         form.offer_models(actor)
+        if not access.reaches_team(actor, "keys.write", key.team_id):
+            form.withhold_end_users()
         return form

@@ -20,6 +20,8 @@ LEFT: Final[Mapping[str, str]] = {
     "billing_seal": "Digests.",
     "billing_invoice": "A document of the law, which names the organisation.",
     "billing_invoiceline": "A document of the law, which names the organisation.",
+    "billing_budgetwindow": "Renamed apart: billing/limits/erased_end_users.py.",
+    "billing_budget.own_amounts": "Renamed apart: billing/limits/erased_end_users.py.",
     "billing_buyerdetail": "The organisation's details for its invoices.",
     "billing_sellerdetail": "The installation's details for its invoices.",
     "playground_conversation": "What others wrote is theirs.",
@@ -121,6 +123,7 @@ _COLUMNS: Final = """
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL (%(left)s)
+      AND c.relname || '.' || a.attname <> ALL (%(left)s)
       AND (
         (t.typname IN ('text', 'varchar', 'jsonb', '_text', '_varchar') AND a.attgenerated = ''
          AND (NOT EXISTS (SELECT FROM pg_trigger g

@@ -6,6 +6,7 @@ an interrupted erasure resumes. A step that must wait for a running request is t
 next run.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -33,6 +34,7 @@ from accounts.models import (
 )
 from accounts.secrets.key_ring import seal_key
 from accounts.sessions import sessions
+from billing.limits.erased_end_users import rename_end_users
 from billing.models import BudgetRaise
 from billing.seals.rewrites import rewrite_sealed
 from content.data_keys.data_keys import destroy_data_keys
@@ -58,6 +60,11 @@ from playground.models import (
 )
 from usage.models import ChartNote, Export, Feedback, ReportReceiver, SavedView
 from usage.sinks.sinks import used_sinks
+
+FAILED: Final = "failed"
+"""What an erasure waits for after an unexpected error: the next attempt."""
+
+log = logging.getLogger(__name__)
 
 _RUN_S: Final = 40
 _ID_LENGTH: Final = 26
@@ -93,12 +100,20 @@ def erase_people() -> int:
 
 
 def _run_step(erasure: Erasure, until: float) -> bool:
-    """Continue one erasure. Return whether it has ended."""
+    """Continue one erasure. Return whether it has ended. One that fails is tried again at the next
+    run, and does not stop the others."""
     while erasure.done_at is None and time.monotonic() < until:
         try:
             _do_step(erasure)
         except Waits as waits:
             Erasure.objects.filter(pk=erasure.pk).update(waits_for=waits.what)
+            return False
+        except Exception as error:
+            # The text of an error may contain the person's words. The next runs log no more.
+            if erasure.waits_for != FAILED:
+                name = type(error).__name__
+                log.error("erasure %s failed: %s: %s", erasure.pk, erasure.step, name)
+            Erasure.objects.filter(pk=erasure.pk).update(waits_for=FAILED)
             return False
     return erasure.done_at is not None
 
@@ -272,6 +287,12 @@ def _rename_keys(erasure: Erasure) -> Counts:
     return {"keys": own.update(name=erasure.pseudonym, networks=[])}
 
 
+def _rename_end_users(erasure: Erasure) -> Counts:
+    for organisation_id in erasure.organisations:
+        rename_end_users(organisation_id, traces_of(erasure))
+    return {}
+
+
 def _sweep(erasure: Erasure) -> Counts:
     _open(erasure)
     whole = erasure.organisation is None
@@ -306,6 +327,8 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     "letters": (_delete_letters, False),
     "sign_ins": (_delete_sign_ins, False),
     "keys": (_rename_keys, False),
+    # A transaction for each organisation, because its requests wait for its budgets.
+    "end_users": (_rename_end_users, True),
     "texts": (_sweep, False),
     # After the sweep, new exports do not contain the person. Rows store this step's name, which is
     # that of the first sink.

@@ -7,7 +7,13 @@ from urllib.parse import unquote
 
 import jwt
 
-from accounts.limits.end_users import IGNORED_FLAG, VERIFIED_FLAG, EndUserState, is_end_user
+from accounts.limits.end_users import (
+    IGNORED_FLAG,
+    VERIFIED_FLAG,
+    EndUserState,
+    is_end_user,
+    normal_end_user,
+)
 from accounts.limits.rules import Network, is_address_in
 
 _TOKEN_LENGTH_MAX: Final = 4096
@@ -79,7 +85,7 @@ def _read_signed(token: str, secret: str) -> EndUser:
 
 
 def _named(text: str) -> EndUser:
-    name = text.strip()
+    name = normal_end_user(text.strip())
     if "{{" in name:
         # A placeholder that the application did not fill in would be one person for all.
         return _ignored("invalid")

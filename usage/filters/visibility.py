@@ -13,6 +13,7 @@ from django.db import connection
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
+from accounts.limits.end_users import normal_end_user
 from accounts.roles.rules import Action
 from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
@@ -179,9 +180,14 @@ def labels(scope: Scope) -> list[Pick]:
     return [
         Pick("projects", "project", scope.projects),
         Pick("customers", "customer", scope.customers),
-        Pick("end_users", "end_user", scope.end_users),
+        Pick("end_users", "end_user", _spellings(scope.end_users)),
         Pick("apps", "client_app", scope.apps),
     ]
+
+
+def _spellings(end_users: Sequence[str]) -> Sequence[str]:
+    """Return the names as they are written, for those of bodies, and as believed ones are kept."""
+    return list(dict.fromkeys(one for name in end_users for one in (name, normal_end_user(name))))
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:

@@ -340,7 +340,7 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @require_safe
 def key_end_user_secret(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     key = access.writable_key(actor, id)
-    context = {"key": key, "id": id_text(key.id), "secret": key_lookup.end_user_secret(key)}
+    context = {"key": key, "id": id_text(key.id), "secret": keys.read_end_user_secret(actor, key)}
     return render_dialog(request, "usage/keys/end_user_secret.html", context)
 
 

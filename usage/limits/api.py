@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
-from accounts.limits.end_users import END_USER_LENGTH
+from accounts.limits.end_users import END_USER_LENGTH, normal_end_user
 from accounts.members.access import visible_members
 from accounts.models import Membership
 from billing.currency.answers import answer_of
@@ -145,8 +145,10 @@ class EndUserPage(Schema):
 class EndUserAmount(RequestBody):
     """The amount of one end user in each period."""
 
-    end_user: str = Field(
-        min_length=1, max_length=END_USER_LENGTH, description="The name that the application sends."
+    end_user: Annotated[str, AfterValidator(normal_end_user)] = Field(
+        min_length=1,
+        max_length=END_USER_LENGTH,
+        description="The name that the application sends. Addresses are kept in lower case.",
     )
     amount: Amount | None = Field(
         description="Decimal string in USD; null: the budget's amount applies again."

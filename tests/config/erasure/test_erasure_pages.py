@@ -211,6 +211,11 @@ def test_an_operator_erases_from_the_list_of_people(people: Cast, settings: Any)
     erase_people()
     state = text_of(client.get(answer["Location"]))
     assert "The last backup with this person ends" in state
+    Erasure.objects.update(done_at=None, step="texts", waits_for="failed")
+    state = text_of(client.get(answer["Location"]))
+    assert "It failed, and is tried again." in state
+    erasure = client.get(f"/api/v1/people/{people.bob.pk}/erasure").json()
+    assert erasure["state"] == "failed"
     listed = text_of(client.get("/admin/people"))
     assert "Erased" in listed
     assert "bob@example.org" not in listed

@@ -193,6 +193,7 @@ WRITES: Final[Writes] = {
         w.alice, w.people.acme, parallel=3
     ),
     "accounts.keys.keys.end_former_secrets": lambda w: keys.end_former_secrets(w.alice, w.key),
+    "accounts.keys.keys.read_end_user_secret": lambda w: keys.read_end_user_secret(w.alice, w.bobs),
     "accounts.keys.keys.mint_key": lambda w: keys.mint_key(
         w.alice, w.people.core, "more", user=w.people.alice
     ),

@@ -127,7 +127,7 @@ def make_world() -> World:
     alice, bob = cast.actor(people.alice, people.acme), cast.actor(people.bob, people.acme)
     dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
     key, _ = cast.make_key(people.core, "ci", user=people.alice)
-    bobs, _ = cast.make_key(people.core, "bobs", user=people.bob)
+    bobs, _ = cast.make_key(people.core, "bobs", user=people.bob, end_users_signed=True)
     keys.rotate_key(SYSTEM, key, 24)
     balances.add_opening_credit(people.acme, 100 * NANO)
     budget = budget_simulation.create_budget(

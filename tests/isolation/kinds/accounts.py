@@ -45,7 +45,9 @@ def _project(world: World, at: Place) -> str:
 
 
 def _key(world: World, at: Place) -> str:
-    key, _ = cast.make_key(at.team, f"touched {at.word}", user=at.user)
+    key, _ = cast.make_key(
+        at.team, f"touched {at.word}", user=at.user, end_user_header="x-user", end_users_signed=True
+    )
     keys.rotate_key(SYSTEM, key, 24)
     return id_text(key.id)
 

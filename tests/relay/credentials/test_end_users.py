@@ -179,6 +179,22 @@ def test_any_readable_name_is_stored_whole(hub: Hub, fake: FakeUpstream, name: s
     assert says(*sent(hub, tenant, model, headers)) == ("verified", name, ["end_user_verified"])
 
 
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("Alice@Example.ORG", ALICE),
+        ("U-7f", "U-7f"),
+        ("Rene\u0301", "Ren\u00e9"),
+        ("RENE\u0301@example.org", "ren\u00e9@example.org"),
+        ("\u212aarl@example.org", "karl@example.org"),
+    ],
+)
+def test_each_spelling_of_an_address_is_one_end_user(sent: str, name: str) -> None:
+    """Otherwise each spelling would have a budget of its own."""
+    rule = EndUserRule(EMAIL.encode(), (), "")
+    assert read_end_user(rule, [(EMAIL.encode(), sent.encode())], "127.0.0.1").name == name
+
+
 def test_the_quoted_name_of_open_webui_is_read(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = application(hub, end_user_header="x-openwebui-user-name"), hub.model(fake)
     _, record = sent(hub, tenant, model, {"x-openwebui-user-name": "%E5%BC%A0 %E4%BC%9F"})

@@ -66,6 +66,8 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "project": ({"projects": ("search",)}, {"project": "search"}),
     "customer": ({"customers": ("c-1",)}, {"customer": "c-1"}),
     "end user": ({"end_users": ("alice@chat",)}, {"end_user": "alice@chat"}),
+    "address of an end user": ({"end_users": ("Al@Chat",)}, {"end_user": "al@chat"}),
+    "end user of a body": ({"end_users": ("Al@Chat",)}, {"end_user": "Al@Chat"}),
     "app": ({"apps": ("codex",)}, {"client_app": "codex"}),
     "tag": ({"tags": ("eu", "us")}, {"tags": ["us", "x"]}),
     "failed": ({"status": "error"}, {"status": 500}),

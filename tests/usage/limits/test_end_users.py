@@ -56,6 +56,22 @@ def test_an_own_amount_applies_at_once_and_can_be_taken_away(
     assert by_name == {ALICE: 5 * NANO, BOB: 9 * NANO}
 
 
+def test_an_own_amount_is_kept_under_the_name_that_requests_have(
+    people: cast.Cast, budget: Budget, client: Client
+) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    changed = budgets.set_own_amount(actor, budget, "Alice@Chat", NANO)
+    assert changed.own_amounts == {ALICE: NANO}
+    _, text = cast.make_key(people.core, "manage", kind="management", user=people.alice)
+    answer = client.put(
+        f"/api/v1/budgets/{budget.id}/end-users",
+        {"end_user": "ALICE@chat", "amount": "3"},
+        content_type="application/json",
+        headers={"authorization": f"Bearer {text}"},
+    )
+    assert (answer.json()["end_user"], answer.json()["limit"]) == (ALICE, "3.00")
+
+
 @pytest.mark.parametrize("name", ["", " a", "a\u202e", "a" * 257])
 def test_an_unreadable_name_can_have_no_amount(
     people: cast.Cast, budget: Budget, name: str
