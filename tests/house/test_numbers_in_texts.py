@@ -18,6 +18,7 @@ from billing.safeguards.rules import TOGETHER
 from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
+from content.policies.policies import LISTED_TOGETHER_MAX
 from dialects.endpoints import client_secrets
 from dialects.json.fallback_models import FALLBACKS_MAX
 from gateway.breaker import breaker
@@ -134,6 +135,7 @@ _SAYS: Final = [
     ("docs/guides/usage.md", f"within {ERROR_PER_CENT} %"),
     ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/guides/usage.md", f"first {END_USER_LENGTH} characters"),
+    ("docs/guides/guards.md", f"up to {LISTED_TOGETHER_MAX} of each"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/organisations/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/guides/usage.md", f"{SHEET_ROWS:,} rows"),
