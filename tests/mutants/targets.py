@@ -30,6 +30,7 @@ PATTERNS: Final = (
     "accounts/roles/authority.py",
     "accounts/members/pseudonym.py",
     "accounts/limits/data_policy.py",
+    "accounts/limits/end_users.py",
     "accounts/names/labels.py",
     "accounts/roles/rules.py",
     "accounts/sessions/devices.py",
