@@ -18,16 +18,16 @@ def rename_end_users(organisation_id: UUID, traces: Traces) -> None:
     spellings in a budget become two names, because their windows and amounts are apart. A period
     that runs is renamed too. Requests wait for the organisation's account while this writes, and
     not while it searches."""
-    found = _names_by_budget(organisation_id, traces)
-    if not found:
+    names = _names_by_budget(organisation_id, traces)
+    if not names:
         return
     with transaction.atomic():
         lock_wallet(organisation_id)
-        for budget in Budget.with_removed.filter(id__in=found).order_by("id"):
+        for budget in Budget.with_removed.filter(id__in=names).order_by("id"):
             windows = BudgetWindow.objects.filter(budget=budget)
             former = windows.filter(end_user__startswith=traces.pseudonym)
             taken = {*budget.own_amounts, *former.values_list("end_user", flat=True)}
-            for name in sorted(found[budget.id]):
+            for name in sorted(names[budget.id]):
                 new = first_free_name(traces.pseudonym, taken)
                 taken.add(new)
                 windows.filter(end_user=name).update(end_user=new)
@@ -38,13 +38,13 @@ def rename_end_users(organisation_id: UUID, traces: Traces) -> None:
 
 def _names_by_budget(organisation_id: UUID, traces: Traces) -> dict[int, set[str]]:
     pattern = address_pattern(traces.addresses)
-    found = defaultdict[int, set[str]](set)
+    names = defaultdict[int, set[str]](set)
     windows = BudgetWindow.objects.filter(budget__organisation=organisation_id)
     windows = windows.exclude(end_user="").filter(end_user__iregex=pattern)
     for budget_id, name in windows.values_list("budget_id", "end_user").distinct():
-        found[budget_id].add(name)
+        names[budget_id].add(name)
     budgets = Budget.with_removed.filter(organisation=organisation_id).exclude(own_amounts={})
     for budget_id, own_amounts in budgets.values_list("id", "own_amounts"):
         if own := {name for name in own_amounts if re.search(pattern, name, re.IGNORECASE)}:
-            found[budget_id] |= own
-    return found
+            names[budget_id] |= own
+    return names

@@ -344,6 +344,7 @@ def test_write_is_audited_with_its_actor_and_published_to_relays(world: World, n
         assert changed != name.endswith(
             (
                 "sign_in_link",
+                "_end_user_secret",
                 "set_display_currency",
                 "_team",
                 "_role",
