@@ -66,7 +66,7 @@ async def get_texts(
     store: "ObjectStore", places: Iterable[tuple[dt.datetime, Place]]
 ) -> dict[Place, bytes]:
     """Return the sealed texts at these places, each with its `drop_at`, without those that are
-    missing. Raises StoreAway."""
+    missing, or cut off in a damaged object. Raises StoreAway."""
     by_object, texts = defaultdict[str, list[Place]](list), dict[Place, bytes]()
     for drop_at, place in places:
         by_object[_name(drop_at, place.object_id)].append(place)
@@ -75,16 +75,9 @@ async def get_texts(
     async def get(name: str, parts: list[Place]) -> None:
         async with turns:
             try:
-                pieces = await store.get_ranges_async(
-                    name,
-                    starts=[part.offset for part in parts],
-                    lengths=[part.length for part in parts],
-                    coalesce=_GAP_BYTES,
-                )
+                texts.update(await _read(store, name, parts))
             except FileNotFoundError:
                 missing.append(name)
-            else:
-                texts.update(zip(parts, map(bytes, pieces), strict=True))
 
     try:
         async with asyncio.timeout(_READ_S):
@@ -96,6 +89,28 @@ async def get_texts(
         # A folder that is not mounted looks like one in which nothing was ever written.
         raise StoreAway("it is empty")
     return texts
+
+
+async def _read(store: "ObjectStore", name: str, parts: Sequence[Place]) -> dict[Place, bytes]:
+    """Return those of an object's texts that it has as a whole."""
+    try:
+        pieces = await store.get_ranges_async(
+            name,
+            starts=[part.offset for part in parts],
+            lengths=[part.length for part in parts],
+            coalesce=_GAP_BYTES,
+        )
+    except FileNotFoundError:
+        raise
+    except Exception:
+        # Errors of texts beyond the end do not say so.
+        size = (await store.head_async(name))["size"]
+        whole = [part for part in parts if part.offset + part.length <= size]
+        if len(whole) == len(parts):
+            raise
+        return await _read(store, name, whole) if whole else {}
+    texts = zip(parts, map(bytes, pieces), strict=True)
+    return {part: text for part, text in texts if len(text) == part.length}
 
 
 def drop_texts(store: "ObjectStore", until: dt.datetime) -> None:

@@ -59,6 +59,18 @@ def test_each_text_is_read_at_its_place(store: Any) -> None:
     assert get(store, (AT, second)) == {second: b"twenty"}
 
 
+@pytest.mark.parametrize("size", [0, 2, 3, 4, 8, 9])
+def test_damaged_object_loses_what_is_cut_off_alone(store: Any, size: int) -> None:
+    """It was written by halves, or restored so."""
+    first, second, third = put(store, AT, b"one", b"twenty", b"three")
+    (other,) = put(store, AT, b"other")
+    asyncio.run(store.put_async(f"content/2026-11-30T00/{first.object_id}", b"onetwenty"[:size]))
+    still = {other: b"other"} | ({first: b"one"} if size >= 3 else {})
+    assert get(store, (AT, first), (AT, other)) == still
+    still |= {second: b"twenty"} if size >= 9 else {}
+    assert get(store, *((AT, place) for place in (first, second, third, other))) == still
+
+
 def test_objects_are_deleted_when_their_time_is_over(store: Any) -> None:
     (old,), (now,) = put(store, AT - 30 * HOUR, b"old"), put(store, AT, b"now")
     (later,) = put(store, AT + HOUR, b"later")
