@@ -24,8 +24,8 @@ _FOLDER: Final = "content"
 _TIME: Final = "%Y-%m-%dT%H"
 _TIMED: Final = re.compile(rf"{_FOLDER}/(\d{{4}}-\d\d-\d\dT\d\d)")
 _WRITE_S: Final = 10.0
-# For the objects of one batch of entries.
-_READ_S: Final = 30.0
+READ_S: Final = 30.0
+"""How long the objects of one batch of entries may take."""
 _READ_AT_ONCE: Final = 16
 # Ranges that are not farther apart are read as one.
 _GAP_BYTES: Final = 64 * 1024
@@ -45,7 +45,11 @@ class Place(NamedTuple):
 
 
 async def put_texts(
-    store: "ObjectStore", drop_at: dt.datetime, id: UUID, sealed: Sequence[bytes]
+    store: "ObjectStore",
+    drop_at: dt.datetime,
+    id: UUID,
+    sealed: Sequence[bytes],
+    within_s: float = _WRITE_S,
 ) -> list[Place]:
     """Write sealed texts as the object with that id, and return their places. Raises StoreAway: the
     object may have been written then."""
@@ -54,7 +58,7 @@ async def put_texts(
         places.append(Place(id, offset, len(text)))
         offset += len(text)
     try:
-        async with asyncio.timeout(_WRITE_S):
+        async with asyncio.timeout(within_s):
             # In parts, an upload that breaks off would leave them in the store, unseen.
             await store.put_async(_name(drop_at, id), b"".join(sealed), use_multipart=False)
     except Exception as error:
@@ -63,7 +67,7 @@ async def put_texts(
 
 
 async def get_texts(
-    store: "ObjectStore", places: Iterable[tuple[dt.datetime, Place]]
+    store: "ObjectStore", places: Iterable[tuple[dt.datetime, Place]], within_s: float = READ_S
 ) -> dict[Place, bytes]:
     """Return the sealed texts at these places, each with its `drop_at`, without those that are
     missing, or cut off in a damaged object. Raises StoreAway."""
@@ -80,7 +84,7 @@ async def get_texts(
                 missing.append(name)
 
     try:
-        async with asyncio.timeout(_READ_S):
+        async with asyncio.timeout(within_s):
             await asyncio.gather(*(get(name, parts) for name, parts in by_object.items()))
             listing: Any = missing and await store.list_with_delimiter_async(_FOLDER)
     except Exception as error:

@@ -87,6 +87,20 @@ def test_store_without_anything_is_away(store: Any) -> None:
         get(store, (AT, Place(new_id(), 0, 1)))
 
 
+def test_silent_store_is_away_after_the_time_that_it_has() -> None:
+    class Silent:
+        async def wait(self, *_: Any, **__: Any) -> None:
+            await asyncio.Event().wait()
+
+        get_ranges_async = put_async = wait
+
+    silent: Any = Silent()
+    with pytest.raises(StoreAway, match="no answer in time"):
+        asyncio.run(get_texts(silent, [(AT, Place(new_id(), 0, 1))], 0.01))
+    with pytest.raises(StoreAway, match="no answer in time"):
+        asyncio.run(put_texts(silent, AT, new_id(), [b"one"], 0.01))
+
+
 def test_store_that_refuses_says_why(
     s3: FakeS3, on_s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
