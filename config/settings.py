@@ -19,7 +19,7 @@ from config.server.log_handler import (
     shorten_refusal,
 )
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
-from lib import env
+from lib import env, extras
 from lib.database.session import with_session_settings
 from lib.extensions.apps import add_apps
 from lib.extensions.installed import extend
@@ -87,6 +87,10 @@ HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 # The object store with the texts of the content log (lib/network/object_store.py); none: Postgres.
 CONTENT_STORE = env.text("CONTENT_STORE", "")
+if CONTENT_STORE and not extras.is_installed("objects"):
+    raise env.ConfigurationError(
+        f"CONTENT_STORE needs a part that is not installed: {extras.install_line('objects')}"
+    )
 
 INSTALLED_APPS = [
     "config.system.extensions.ExtensionsConfig",

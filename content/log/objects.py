@@ -24,8 +24,8 @@ _FOLDER: Final = "content"
 _TIME: Final = "%Y-%m-%dT%H"
 _TIMED: Final = re.compile(rf"{_FOLDER}/(\d{{4}}-\d\d-\d\dT\d\d)")
 _WRITE_S: Final = 10.0
-# For the objects of one batch of entries.
-_READ_S: Final = 30.0
+READ_S: Final = 30.0
+"""How long the objects of one batch of entries may take."""
 _READ_AT_ONCE: Final = 16
 # Ranges that are not farther apart are read as one.
 _GAP_BYTES: Final = 64 * 1024
@@ -45,7 +45,11 @@ class Place(NamedTuple):
 
 
 async def put_texts(
-    store: "ObjectStore", drop_at: dt.datetime, id: UUID, sealed: Sequence[bytes]
+    store: "ObjectStore",
+    drop_at: dt.datetime,
+    id: UUID,
+    sealed: Sequence[bytes],
+    within_s: float = _WRITE_S,
 ) -> list[Place]:
     """Write sealed texts as the object with that id, and return their places. Raises StoreAway: the
     object may have been written then."""
@@ -54,7 +58,7 @@ async def put_texts(
         places.append(Place(id, offset, len(text)))
         offset += len(text)
     try:
-        async with asyncio.timeout(_WRITE_S):
+        async with asyncio.timeout(within_s):
             # In parts, an upload that breaks off would leave them in the store, unseen.
             await store.put_async(_name(drop_at, id), b"".join(sealed), use_multipart=False)
     except Exception as error:
@@ -63,10 +67,10 @@ async def put_texts(
 
 
 async def get_texts(
-    store: "ObjectStore", places: Iterable[tuple[dt.datetime, Place]]
+    store: "ObjectStore", places: Iterable[tuple[dt.datetime, Place]], within_s: float = READ_S
 ) -> dict[Place, bytes]:
     """Return the sealed texts at these places, each with its `drop_at`, without those that are
-    missing. Raises StoreAway."""
+    missing, or cut off in a damaged object. Raises StoreAway."""
     by_object, texts = defaultdict[str, list[Place]](list), dict[Place, bytes]()
     for drop_at, place in places:
         by_object[_name(drop_at, place.object_id)].append(place)
@@ -75,19 +79,12 @@ async def get_texts(
     async def get(name: str, parts: list[Place]) -> None:
         async with turns:
             try:
-                pieces = await store.get_ranges_async(
-                    name,
-                    starts=[part.offset for part in parts],
-                    lengths=[part.length for part in parts],
-                    coalesce=_GAP_BYTES,
-                )
+                texts.update(await _read(store, name, parts))
             except FileNotFoundError:
                 missing.append(name)
-            else:
-                texts.update(zip(parts, map(bytes, pieces), strict=True))
 
     try:
-        async with asyncio.timeout(_READ_S):
+        async with asyncio.timeout(within_s):
             await asyncio.gather(*(get(name, parts) for name, parts in by_object.items()))
             listing: Any = missing and await store.list_with_delimiter_async(_FOLDER)
     except Exception as error:
@@ -96,6 +93,28 @@ async def get_texts(
         # A folder that is not mounted looks like one in which nothing was ever written.
         raise StoreAway("it is empty")
     return texts
+
+
+async def _read(store: "ObjectStore", name: str, parts: Sequence[Place]) -> dict[Place, bytes]:
+    """Return those of an object's texts that it has as a whole."""
+    try:
+        pieces = await store.get_ranges_async(
+            name,
+            starts=[part.offset for part in parts],
+            lengths=[part.length for part in parts],
+            coalesce=_GAP_BYTES,
+        )
+    except FileNotFoundError:
+        raise
+    except Exception:
+        # Errors of texts beyond the end do not say so.
+        size = (await store.head_async(name))["size"]
+        whole = [part for part in parts if part.offset + part.length <= size]
+        if len(whole) == len(parts):
+            raise
+        return await _read(store, name, whole) if whole else {}
+    texts = zip(parts, map(bytes, pieces), strict=True)
+    return {part: text for part, text in texts if len(text) == part.length}
 
 
 def drop_texts(store: "ObjectStore", until: dt.datetime) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.translation import gettext
 
-from content.log.objects import Place, StoreAway, get_texts, put_texts
+from content.log.objects import READ_S, Place, StoreAway, get_texts, put_texts
 from content.models import Entry
 from lib.ids import new_id
 from lib.network.object_store import open_store
@@ -43,9 +43,10 @@ def content_store() -> "ObjectStore | None":
     return _open_once(settings.CONTENT_STORE) if settings.CONTENT_STORE else None
 
 
-def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
-    """Return the sealed texts of entries by request, without those that are missing from the store.
-    Whoever keeps the entries does not keep the texts in memory. Raises TextsAway."""
+def take_sealed(entries: Iterable[Entry], within_s: float = READ_S) -> dict[UUID, bytes]:
+    """Return the sealed texts of entries by request, without those that are missing from the store,
+    which has `within_s` seconds to answer. Whoever keeps the entries does not keep the texts in
+    memory. Raises TextsAway."""
     texts, places = dict[UUID, bytes](), dict[UUID, tuple[dt.datetime, Place]]()
     for entry in entries:
         parts = [getattr(entry, column) for column in _PLACE]
@@ -55,30 +56,30 @@ def take_sealed(entries: Iterable[Entry]) -> dict[UUID, bytes]:
         else:
             places[entry.request_id] = entry.drop_at, Place._make(parts)
     if places:
-        stored = _read(places.values())
+        stored = _read(places.values(), within_s)
         texts |= {id: stored[place] for id, (_, place) in places.items() if place in stored}
     return texts
 
 
-def place_sealed(entry: Entry, text: bytes) -> dict[str, object]:
+def place_sealed(entry: Entry, text: bytes, within_s: float) -> dict[str, object]:
     """Return the columns of an entry whose sealed text is another one, which is in the store if
-    there is one. Raises TextsAway."""
+    there is one, and if it answers within that many seconds. Raises TextsAway."""
     try:
         if (store := content_store()) is None:
             return {"sealed": text, **dict.fromkeys(_PLACE)}
-        [place] = asyncio.run(put_texts(store, entry.drop_at, new_id(), [text]))
+        [place] = asyncio.run(put_texts(store, entry.drop_at, new_id(), [text], within_s))
     except (StoreAway, ValueError) as error:
         log.warning("the store of the content log cannot be written: %s", error)
         raise TextsAway from error
     return {"sealed": None, **dict(zip(_PLACE, place, strict=True))}
 
 
-def _read(places: Iterable[tuple[dt.datetime, Place]]) -> dict[Place, bytes]:
+def _read(places: Iterable[tuple[dt.datetime, Place]], within_s: float) -> dict[Place, bytes]:
     try:
         store = content_store()
         if store is None:
             raise StoreAway("CONTENT_STORE is not set")
-        return asyncio.run(get_texts(store, places))
+        return asyncio.run(get_texts(store, places, within_s))
     except (StoreAway, ValueError) as error:
         log.warning("the store of the content log cannot be read: %s", error)
         raise TextsAway from error

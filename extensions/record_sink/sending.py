@@ -76,7 +76,8 @@ def forget_person(
             hashlib.sha256(address.lower().encode()).hexdigest() for address in addresses
         ],
     }
-    id = uuid5(NIL, f"erasure of {user_id} in {here}")
+    # Each erasure has a pseudonym of its own, and keeps it when it is tried again.
+    id = uuid5(NIL, f"erasure as {pseudonym}")
     # What is being sent may still be of before.
     with rounds.try_lock(_LOCK, wait=True), open_receiver(_DELIVER_S) as receiver:
         receiver.put(Batch(id, "erasures/person", msgspec.json.encode(notice) + b"\n"))

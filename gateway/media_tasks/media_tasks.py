@@ -29,7 +29,7 @@ from billing.holds import unsettled_holds
 from billing.holds.unsettled_holds import Ended
 from billing.prices.pricing import total_of
 from billing.subscriptions.included_units import NOTHING_PAID, paid_by_units
-from content.log.final_states import keep_final_state
+from content.log.final_states import FinalState, keep_final_states
 from dialects.chat.fold import AnswerFault
 from dialects.media.videos import TaskError, VideoStatus
 from gateway.channels.channel_tests.fetched_credentials import fetch
@@ -88,12 +88,16 @@ def poll() -> int:
     """Poll due tasks, store the results, and return how many were polled. Several processes may run
     this concurrently."""
     until = time.monotonic() + _ASKING_S
-    polled = 0
-    while time.monotonic() < until:
-        tasks = _take(_BATCH)
-        if not tasks:
-            break
-        polled += _write(_poll_all(tasks, until))
+    polled, ends = 0, list[FinalState]()
+    try:
+        while time.monotonic() < until:
+            tasks = _take(_BATCH)
+            if not tasks:
+                break
+            polled += _write(_poll_all(tasks, until), ends)
+    finally:
+        # An object store that is away delays no task.
+        keep_final_states(ends)
     return polled
 
 
@@ -351,17 +355,17 @@ class _Waiting(NamedTuple):
     next_poll_at: dt.datetime
 
 
-def _write(polls: Iterable[Poll]) -> int:
+def _write(polls: Iterable[Poll], ends: list[FinalState]) -> int:
     """Store the results: each end in its own transaction, all others in one statement. Return how
-    many."""
+    many. The ends are added to `ends`."""
     count, waiting = 0, list[_Waiting]()
     for poll in polls:
         count += 1
         task, status = poll.task, poll.status
         if status is not None and next_state(_state(task), status.state) not in OPEN:
-            _end(task, status)
+            ends += _end(task, status)
         elif _is_late(task):
-            _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
+            ends += _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
         elif (form := TASK_FORMS.get(task.form)) is not None:
             waiting.append(_going_on(poll, form))
     if waiting:
@@ -414,9 +418,9 @@ _GO_ON: Final = """
     WHERE task.id = t.id AND task.ended_at IS NULL"""
 
 
-def _end(task: MediaTask, status: VideoStatus) -> None:
-    """Store the end of a task, resolve its hold and write its record, all or nothing. If another
-    process has done so, nothing is changed."""
+def _end(task: MediaTask, status: VideoStatus) -> list[FinalState]:
+    """Store the end of a task, resolve its hold and write its record, all or nothing, and return
+    it. If another process has done so, nothing is changed or returned."""
     ending, ended = _settlement(task, status)
     with transaction.atomic():
         unsettled_holds.lock_wallets([task.organisation_id])
@@ -434,18 +438,17 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
         ended_here = _write_end(task, status)
         if ended_here:
             _publish_end(task, status)
-    if ended_here:
-        keep_final_state(task.organisation_id, task.request_id, _final_state(status))
+    return [_final_state(task, status)] if ended_here else []
 
 
-def _final_state(status: VideoStatus) -> dict[str, Any]:
+def _final_state(task: MediaTask, status: VideoStatus) -> FinalState:
     """Return an end for the content log."""
     state: dict[str, Any] = {"status": status.state}
     if status.error is not None:
         state["error"] = status.error._asdict()
     if status.result is not None:
         state["result"] = dict(status.result)
-    return state
+    return FinalState(task.organisation_id, task.request_id, state)
 
 
 def _publish_end(task: MediaTask, status: VideoStatus) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from lib import extras
 from lib.env import ConfigurationError
 
 SETTINGS: Final = Path(__file__).parents[2] / "config" / "settings.py"
@@ -66,6 +67,13 @@ def test_valid_setting_is_accepted(
 ) -> None:
     settings = read(monkeypatch, tmp_path, **variables)
     assert {name: str(settings[name]) for name in variables} == variables
+
+
+def test_content_store_needs_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(extras, "is_installed", lambda extra: False)
+    assert read(monkeypatch, tmp_path)["CONTENT_STORE"] == ""
+    with pytest.raises(ConfigurationError, match=r"pip install 'weir-hub\[objects\]'"):
+        read(monkeypatch, tmp_path, CONTENT_STORE="s3://bucket/texts")
 
 
 def test_missing_payment_secret_believes_no_event(

@@ -42,6 +42,8 @@ class FakeS3:
             return 404, b"<Error><Code>NoSuchKey</Code></Error>"
         content = self.objects[key]
         if bounds := re.fullmatch(r"bytes=(\d+)-(\d+)", span):
+            if int(bounds[1]) >= len(content):
+                return 416, b"<Error><Code>InvalidRange</Code></Error>"
             return 206, content[int(bounds[1]) : int(bounds[2]) + 1]
         return 200, content
 
@@ -80,12 +82,14 @@ def fake_s3() -> Iterator[FakeS3]:
             self.send_header("etag", '"x"')
             self.send_header("last-modified", "Sun, 29 Nov 2026 10:00:00 GMT")
             if status == 206:
-                first, last = span.removeprefix("bytes=").split("-")
+                first = int(span.removeprefix("bytes=").split("-")[0])
+                last = first + len(answer) - 1
                 self.send_header("content-range", f"bytes {first}-{last}/{10**9}")
             self.end_headers()
-            self.wfile.write(answer)
+            if self.command != "HEAD":
+                self.wfile.write(answer)
 
-        do_GET = do_PUT = do_POST = handle_one
+        do_GET = do_HEAD = do_PUT = do_POST = handle_one
 
         def log_message(self, *_: object) -> None:
             pass

@@ -59,6 +59,18 @@ def test_each_text_is_read_at_its_place(store: Any) -> None:
     assert get(store, (AT, second)) == {second: b"twenty"}
 
 
+@pytest.mark.parametrize("size", [0, 2, 3, 4, 8, 9])
+def test_damaged_object_loses_what_is_cut_off_alone(store: Any, size: int) -> None:
+    """It was written by halves, or restored so."""
+    first, second, third = put(store, AT, b"one", b"twenty", b"three")
+    (other,) = put(store, AT, b"other")
+    asyncio.run(store.put_async(f"content/2026-11-30T00/{first.object_id}", b"onetwenty"[:size]))
+    still = {other: b"other"} | ({first: b"one"} if size >= 3 else {})
+    assert get(store, (AT, first), (AT, other)) == still
+    still |= {second: b"twenty"} if size >= 9 else {}
+    assert get(store, *((AT, place) for place in (first, second, third, other))) == still
+
+
 def test_objects_are_deleted_when_their_time_is_over(store: Any) -> None:
     (old,), (now,) = put(store, AT - 30 * HOUR, b"old"), put(store, AT, b"now")
     (later,) = put(store, AT + HOUR, b"later")
@@ -73,6 +85,20 @@ def test_store_without_anything_is_away(store: Any) -> None:
     """A folder that is not mounted looks like that."""
     with pytest.raises(StoreAway, match="it is empty"):
         get(store, (AT, Place(new_id(), 0, 1)))
+
+
+def test_silent_store_is_away_after_the_time_that_it_has() -> None:
+    class Silent:
+        async def wait(self, *_: Any, **__: Any) -> None:
+            await asyncio.Event().wait()
+
+        get_ranges_async = put_async = wait
+
+    silent: Any = Silent()
+    with pytest.raises(StoreAway, match="no answer in time"):
+        asyncio.run(get_texts(silent, [(AT, Place(new_id(), 0, 1))], 0.01))
+    with pytest.raises(StoreAway, match="no answer in time"):
+        asyncio.run(put_texts(silent, AT, new_id(), [b"one"], 0.01))
 
 
 def test_store_that_refuses_says_why(

@@ -8,15 +8,12 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from content.access import visible_entries
 from content.log import log
-from content.log.final_states import keep_final_state
 from content.log.sealed import TextsAway
 from content.log.session_log import read_session_log
 from content.models import DataKey, Entry
-from content.rules import log_rules
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from tests.content.log.entries import put_in_store
@@ -49,23 +46,6 @@ def unmount(folder: Path, settings: Any) -> None:
     """The folder is there, without what was in it."""
     folder.rename(folder.with_name("aside"))
     folder.mkdir()
-
-
-@pytest.mark.parametrize("stored", ["a row", "an object"])
-def test_end_of_a_task_is_kept_where_texts_are_stored(
-    people: Cast, folder: Path, settings: Any, stored: str
-) -> None:
-    log_rules.add_rule(SYSTEM, people.acme, scope="organisation")
-    [entry] = kept(people.core, "needle")
-    if stored == "a row":
-        settings.CONTENT_STORE = ""
-    else:
-        put_in_store(entry)
-    keep_final_state(people.acme.id, entry.request_id, {"status": "succeeded"})
-    entry.refresh_from_db()
-    assert ("a row" if entry.object_id is None else "an object") == stored
-    _, opened = log.read_entry(reader(people), entry.request_id, "why")
-    assert json.loads(opened.final) == {"status": "succeeded"}
 
 
 def test_texts_in_rows_and_in_objects_are_read_together(people: Cast, folder: Path) -> None:

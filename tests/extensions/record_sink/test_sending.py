@@ -274,6 +274,16 @@ def test_erasure_is_sent(fake: Fake, people: cast.Cast) -> None:
         forget_person(7, [], "erased-7@erased.invalid", [people.acme.id])
 
 
+def test_second_erasure_of_a_person_has_an_id_of_its_own(fake: Fake, people: cast.Cast) -> None:
+    """P36: they came back, and were erased again. Receivers ignore ids that they know."""
+    for pseudonym in ("erased-1@erased.invalid", "erased-2@erased.invalid"):
+        forget_person(7, [], pseudonym, [people.acme.id])
+    assert [line["pseudonym"] for (line,) in fake.batches.values()] == [
+        "erased-1@erased.invalid",
+        "erased-2@erased.invalid",
+    ]
+
+
 def test_unsigned_batches_are_never_sent(fake: Fake, key: Key) -> None:
     """Only processes that send get the secret."""
     happen(key)

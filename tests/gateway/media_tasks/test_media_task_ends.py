@@ -38,17 +38,18 @@ def task(people: Cast) -> MediaTask:
     return accepted(key)
 
 
-def accepted(key: Key) -> MediaTask:
-    sold = price_version("video", {"meters": {"video_ms[720p]": PER_MS * 10**6}})
-    bought = price_version("bought", {"meters": {"video_ms": PER_MS * 10**6 // 4}})
+def accepted(key: Key, number: int = 1) -> MediaTask:
+    sold = price_version(f"video {number}", {"meters": {"video_ms[720p]": PER_MS * 10**6}})
+    bought = price_version(f"bought {number}", {"meters": {"video_ms": PER_MS * 10**6 // 4}})
     attempt = admit(
         key, clock.now(), hold_nano=8000 * PER_MS, price_version_id=sold.id,
         cost_version_id=bought.id, operation="videos", stream=False,
     )  # fmt: skip
     assert attempt.channel_id
     return MediaTask.objects.create(
-        id=attempt.id, public_id="video_1", organisation=key.organisation, team_id=key.team_id,
-        request_id=attempt.request_id, operation="videos", model="video", form="videos",
+        id=attempt.id, public_id=f"video_{number}", organisation=key.organisation,
+        team_id=key.team_id, request_id=attempt.request_id, operation="videos",
+        model="video", form="videos",
         channel_id=attempt.channel_id, upstream_id="theirs", seconds=8, size="1280x720",
         next_poll_at=clock.now(),
     )  # fmt: skip
@@ -56,7 +57,7 @@ def accepted(key: Key) -> MediaTask:
 
 def report(task: MediaTask, status: VideoStatus) -> None:
     """What one worker writes of what it was told, whatever others have written since it took it."""
-    media_tasks._write([Poll(task, status)])
+    media_tasks._write([Poll(task, status)], [])
 
 
 def revenue(task: MediaTask) -> int:
@@ -100,6 +101,27 @@ def test_task_resolved_elsewhere_is_not_handed_out(
     sealed = bytes(task.result or b"")
     kept = json.loads(vault().open(sealed, f"gateway_mediatask|{task.id}|result"))
     assert kept.keys() == {"error"}
+
+
+def test_ends_are_kept_after_all_tasks_of_a_round_are_settled(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store that is away delays no task."""
+    key, _ = make_key(people.core)
+    credit(key)
+    tasks, rounds = [accepted(key, number) for number in range(3)], list[Any]()
+
+    def keep(ends: Any) -> None:
+        rounds.append([end.request_id for end in ends])
+        assert not MediaTask.objects.filter(ended_at=None).exists()
+
+    monkeypatch.setattr(media_tasks, "_BATCH", 2)
+    monkeypatch.setattr(
+        media_tasks, "_poll_all", lambda taken, until: (Poll(task, DONE) for task in taken)
+    )
+    monkeypatch.setattr(media_tasks, "keep_final_states", keep)
+    assert media_tasks.poll() == 3
+    assert [sorted(ids) for ids in rounds] == [sorted(task.request_id for task in tasks)]
 
 
 @pytest.mark.parametrize("second", ENDS)
@@ -150,7 +172,7 @@ def test_polls_that_fail_are_counted_until_one_succeeds(
     task: MediaTask, status: VideoStatus | None, asked: bool, failures: int
 ) -> None:
     task.failures = 2
-    media_tasks._write([Poll(task, status, asked=asked)])
+    media_tasks._write([Poll(task, status, asked=asked)], [])
     assert MediaTask.objects.get().failures == failures
 
 
