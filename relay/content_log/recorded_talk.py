@@ -16,6 +16,7 @@ import msgspec
 from content.log.kept import Kept
 from content.rules.rules import keeps, rule_for
 from dialects.chat.turns import derive_id
+from dialects.json.raw_json import as_text, dicts
 from lib.id_types import RequestId
 from lib.ids import id_text
 from relay.catalogue.snapshot import Snapshot
@@ -29,20 +30,33 @@ _JSON: Final = "application/json"
 _DIALECT: Final = "responses"
 _OPERATION: Final = "realtime"
 _UNWRITTEN_MAX: Final = 64
+# How much is looked at of what was heard before, for what begins in it.
+_HEARD_CHARACTERS: Final = 16 * 1024
 
 
 class _Answer:
     """A response from its beginning on, and what it answers."""
 
-    def __init__(self, id: str, request: Item, asked: list[Item]) -> None:
+    def __init__(self, id: str, request: Item, asked: list[Item], cut: dict[str, str]) -> None:
         self.id = id
         self.request = request
         self.asked = asked
+        # Its texts that were cut, each with the text that it goes on from.
+        self.cut = cut
         # The words of each item, and the items that are complete.
         self.words: dict[str, list[str]] = {}
         self.items: list[Item] = []
         self.sound = Sound()
         self.size = 0
+
+    def break_off(self) -> None:
+        """Record that more text could have followed."""
+        texts = ["".join(one) for one in self.words.values()]
+        if not texts and self.items:
+            last = self.items[-1]
+            texts = [as_text(part.get("text")) for part in dicts(last.get("content"))]
+            texts.append(as_text(last.get("arguments")))
+        self.cut |= dict.fromkeys(texts, "")
 
     def output(self) -> list[Item]:
         items = [*self.items, *(message("assistant", "".join(one)) for one in self.words.values())]
@@ -76,6 +90,9 @@ class RecordedTalk:
         self._asked: list[Item] = []
         self._size = 0
         self._sound, self._written = Sound(), ""
+        # The end of all transcripts that came in pieces. A response may begin between two pieces.
+        self._heard = ""
+        self._cut: dict[str, str] = {}
         # The contents of sounds that have no transcript yet, by their id.
         self._unwritten: dict[str, list[Item]] = {}
         self._answers: dict[str, _Answer] = {}
@@ -104,6 +121,8 @@ class RecordedTalk:
         content = [self._sound.part()] if self._sound.size else []
         if self._written:
             content.append({"type": "input_text", "text": self._written})
+            self._cut = {self._written: self._heard}
+            self._heard = (self._heard + self._written)[-_HEARD_CHARACTERS:]
         elif content and id:
             self._unwritten[id] = content
             if len(self._unwritten) > _UNWRITTEN_MAX:
@@ -128,9 +147,9 @@ class RecordedTalk:
         request: Item = {"instructions": self.instructions} if self.instructions else {}
         if self._last_id:
             request["previous_response_id"] = self._last_id
-        answer = self._answers[key] = _Answer(id, request, self._asked)
+        answer = self._answers[key] = _Answer(id, request, self._asked, self._cut)
         answer.size, self._size = self._size + len(self.instructions), 0
-        self._asked, self._last_id = [], id
+        self._asked, self._cut, self._last_id = [], {}, id
 
     def say(self, key: str, item: str, text: str) -> None:
         """Record words of a response."""
@@ -171,6 +190,8 @@ class RecordedTalk:
         if answer.size > BYTES_MAX:
             self._log.count_dropped(1)
             return
+        if broken or failed:
+            answer.break_off()
         snapshot, session = self._newest(), self._context.session
 
         def write() -> None:
@@ -189,6 +210,7 @@ class RecordedTalk:
                     redact=rule.redact,
                     masked={},
                     kept=_kept(answer, model, outcome, broken=broken),
+                    cut=answer.cut,
                 )
             )
 

@@ -6,6 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from content.log.kept import Kept
+from content.log.redaction import Redaction, redacting_rules
+from content.log.stored import to_store
 from content.rules.rules import Rule
 from lib.id_types import RequestId
 from lib.ids import new_id
@@ -51,6 +54,11 @@ def respond(talk: RecordedTalk, text: str) -> None:
     talk.begin("r", result.request_id)
     talk.say("r", "i", text)
     talk.end("r", "m", result)
+
+
+def stored(entry: NewEntry) -> Kept:
+    redaction = Redaction(redacting_rules((), entry.redact), {})
+    return to_store(entry.kept, lambda _: None, redaction, entry.cut)
 
 
 def asked(entry: NewEntry) -> list[list[str]]:
@@ -118,6 +126,42 @@ def test_too_large_response_is_dropped_and_counted() -> None:
     talk.ask(message("user", "Shorter."))
     respond(talk, "Yes.")
     assert ([asked(entry) for entry in log.entries], log.dropped) == ([[["Shorter."]]], 2)
+
+
+@pytest.mark.parametrize("ends", ["broken", "failed", "whole"])
+@pytest.mark.parametrize("form", ["words", "message", "call"])
+def test_end_of_an_answer_that_breaks_off_is_not_stored(form: str, ends: str) -> None:
+    log, result = Log(), outcome(502 if ends == "failed" else 200)
+    talk, said = talk_of(log), "The card is 4111 1111 1111"
+    talk.begin("r", result.request_id)
+    talk.replace("r", [message("assistant", "For 12")])
+    if form == "words":
+        talk.say("r", "i", said)
+    else:
+        call = {"type": "function_call", "arguments": f'{{"of": "{said}'}
+        talk.complete("r", "i", call if form == "call" else message("assistant", said))
+    talk.end("r", "m", result, broken=ends == "broken")
+    answer = stored(log.entries[0]).answer.decode()
+    assert "For 12" in answer
+    assert "The card is " in answer
+    assert ("4111" in answer) == (ends == "whole")
+
+
+def test_number_in_a_transcript_that_a_response_splits_is_masked() -> None:
+    log = Log()
+    talk = talk_of(log)
+    for piece in ("My card is 41", "11 1111 11", "11 1111, and 12 of it."):
+        talk.hear(SOUND)
+        talk.write_down(piece)
+        talk.put_sound()
+        respond(talk, "Yes.")
+    texts = [
+        part["text"]
+        for entry in log.entries
+        for item in json.loads(stored(entry).request)["input"]
+        for part in item["content"][1:]
+    ]
+    assert texts == ["My card is ", "", "<CARD_1>, and 12 of it."]
 
 
 def test_sound_that_is_taken_back_is_not_counted() -> None:
