@@ -1,8 +1,9 @@
 """P31: an entry of a realtime connection waits for a transcript, and is bounded."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from relay.content_log.content_log import NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.recorded_talk import RecordedTalk
 from relay.content_log.talk import message
+from relay.realtime.open_connection import record_talk
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
@@ -113,6 +115,50 @@ def test_response_is_kept_up_to_8_mib(part: str, beyond: int, kept: int) -> None
     if kept:
         both = log.entries[0].kept.request + log.entries[0].kept.answer
         assert b"x" * (size - frame) in both
+
+
+@pytest.mark.parametrize("part", ["ask", "complete", "replace"])
+def test_item_takes_no_more_memory_than_its_json(part: str) -> None:
+    raw = json.dumps({"type": "message", "content": [{}] * 50_000})
+    talk = talk_of(Log())
+    talk.begin("r", outcome().request_id)
+    tracemalloc.start()
+    try:
+        if part == "ask":
+            talk.ask(json.loads(raw))
+        elif part == "complete":
+            talk.complete("r", "i", json.loads(raw))
+        else:
+            talk.replace("r", [json.loads(raw)])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * len(raw)
+
+
+@pytest.mark.parametrize(
+    ("keep", "may_opt_out", "stores", "records"),
+    [
+        ("everything", True, True, True),
+        ("errors", True, True, True),
+        ("everything", False, False, True),
+        ("everything", True, False, False),
+        ("nothing", True, True, False),
+    ],
+)
+def test_talk_of_which_nothing_can_be_kept_is_not_recorded(
+    keep: Literal["everything", "errors", "nothing"],
+    may_opt_out: bool,
+    stores: bool,
+    records: bool,
+) -> None:
+    rule = Rule("organisation", "", keep, 100, 24, callers_may_opt_out=may_opt_out)
+    principal = SimpleNamespace(team_id="t", key_id="k", log_rules=(rule,))
+    life: Any = SimpleNamespace(content_log=Log())
+    context: Any = SimpleNamespace(principal=principal)
+    sink: Any = SimpleNamespace(talk=None)
+    record_talk(life, context, sink, stores=stores)
+    assert (sink.talk is not None) == records
 
 
 def test_too_large_response_is_dropped_and_counted() -> None:
