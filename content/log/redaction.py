@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -18,9 +19,10 @@ from content.guards.masks import Masks
 from content.guards.rules import GuardRule
 from content.log.media import describe_binary, is_digest, media_of, text_of_media
 
-_CheckText = Callable[[str, bool], str]
-"""Takes a text, and whether it broke off: what it ends with may then be half of a match."""
+_CheckText = Callable[[str, str | None], str]
+"""Takes a text, and for one that was cut the text that it goes on from, "" for none."""
 
+_UNCUT: Final[Mapping[str, str]] = MappingProxyType({})
 # What separates texts that are looked at together. No guard finds a text that contains it.
 _SEPARATOR: Final = "\0"
 _LONG_NUMBER: Final = 10**6
@@ -84,9 +86,10 @@ class Redaction:
         """Use no placeholder again that is in this text."""
         self._masks.reserve(text)
 
-    def body(self, raw: bytes, content_type: str, cut: Sequence[str] = ()) -> bytes:
-        """Return a body to store. `cut` are those of its texts that broke off. Raises
-        Unredactable."""
+    def body(self, raw: bytes, content_type: str, cut: Mapping[str, str] = _UNCUT) -> bytes:
+        """Return a body to store. `cut` are those of its texts that broke off, each with the text
+        of an earlier body that it goes on from, "" for none: what that one ended with and did not
+        store is stored with this one. Raises Unredactable."""
         if not raw:
             return raw
         try:
@@ -108,11 +111,11 @@ class Redaction:
         redacted = self._redacted(text)
         return redacted if isinstance(redacted, str) else text
 
-    def _redacted(self, value: Any, cut: Sequence[str] = ()) -> Any:
+    def _redacted(self, value: Any, cut: Mapping[str, str] = _UNCUT) -> Any:
         """Most bodies contain nothing to mask: all their texts are looked at together first."""
         texts = list[str]()
 
-        def collect(text: str, broke_off: bool) -> str:
+        def collect(text: str, before: str | None) -> str:
             texts.append(text)
             return text
 
@@ -129,19 +132,21 @@ class Redaction:
             return True
         return bool(check(self._rules, "request", text, Masks()).masked)
 
-    def _check(self, text: str, broke_off: bool) -> str:
+    def _check(self, text: str, before: str | None) -> str:
         for known, placeholder in self._known.items():
             text = text.replace(known, placeholder)
-        if broke_off:
+        if before is not None:
             # What waits for more text is not stored.
-            return Held(self._rules, "request", self._masks).feed(text).text
+            held = Held(self._rules, "request", self._masks)
+            held.feed(before)
+            return held.feed(text).text
         return check(self._rules, "request", text, self._masks).text
 
 
 class _Walk:
     """One pass over a value."""
 
-    def __init__(self, check: _CheckText, cut: Sequence[str]) -> None:
+    def __init__(self, check: _CheckText, cut: Mapping[str, str]) -> None:
         self._check = check
         self._cut = cut
 
@@ -172,17 +177,18 @@ class _Walk:
         return media.reference() if inside is None else media.with_text(self._text(inside))
 
     def _text(self, text: str) -> str:
-        broke_off = text in self._cut
+        before = self._cut.get(text)
         if text.lstrip()[:1] in _OPENING:
             text = self._json(text)
-        result = checked = self._check(text, broke_off)
+        result = checked = self._check(text, before)
+        again = None if before is None else ""
         # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
         # hides what is next to it.
         for _ in range(_QUOTED_MAX):
             if "\\" not in checked:
                 break
             unescaped = _ESCAPE.sub(_unescape, checked)
-            checked = self._check(unescaped, broke_off)
+            checked = self._check(unescaped, again)
             if checked != unescaped:
                 result = checked
         return result
@@ -200,7 +206,7 @@ class _Walk:
         if not _LONG_NUMBER <= abs(number) < float("inf"):
             return number
         text = str(abs(int(number)))
-        checked = self._check(text, False)
+        checked = self._check(text, None)
         return number if checked == text else checked
 
 

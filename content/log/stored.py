@@ -1,7 +1,8 @@
 """What is stored of a request and its answer: the stream as a whole answer, media by reference, and
 texts without what is redacted. What cannot be redacted with certainty is left out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -14,11 +15,17 @@ from content.log.redaction import Redaction, Unredactable
 _JSON: Final = "application/json"
 
 
-def to_store(kept: Kept, fold: Callable[[bytes], Folded | None], redaction: Redaction) -> Kept:
-    """Return what is stored. `fold` reads the frames of a stream; None: they are no text."""
+def to_store(
+    kept: Kept,
+    fold: Callable[[bytes], Folded | None],
+    redaction: Redaction,
+    cut: Mapping[str, str] = MappingProxyType({}),
+) -> Kept:
+    """Return what is stored. `fold` reads the frames of a stream; None: they are no text. `cut` are
+    texts that were cut, as `Redaction.body` has them."""
     left_out: list[Body] = []
     answer, content_type, broken = kept.answer, kept.content_type, kept.broken
-    error, cut = kept.error, tuple[str, ...]()
+    error, cut_in_answer = kept.error, cut
     if kept.stream and is_text_type(content_type):
         folded = fold(answer)
         if folded is None:
@@ -26,17 +33,17 @@ def to_store(kept: Kept, fold: Callable[[bytes], Folded | None], redaction: Reda
             left_out.append("answer")
         else:
             answer, content_type, broken = folded.answer, _JSON, folded.broken
-            error, cut = error or folded.error, folded.cut
+            error, cut_in_answer = error or folded.error, dict.fromkeys(folded.cut, "")
 
-    def redacted(body: Body, raw: bytes, kind: str, cut: Sequence[str] = ()) -> bytes:
+    def redacted(body: Body, raw: bytes, kind: str, cut: Mapping[str, str]) -> bytes:
         try:
             return redaction.body(raw, kind, cut)
         except Unredactable:
             left_out.append(body)
             return b""
 
-    request = redacted("request", kept.request, _JSON)
-    answer = redacted("answer", answer, content_type, cut)
+    request = redacted("request", kept.request, _JSON, cut)
+    answer = redacted("answer", answer, content_type, cut_in_answer)
     return msgspec.structs.replace(
         kept,
         request=request,

@@ -80,13 +80,15 @@ def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
     return (failed or rule.keep == "everything") and drawn < rule.share_percent
 
 
-def may_keep(rules: Iterable[Rule], *, team: str, key: str, opted_out: bool) -> bool:
-    """Return whether a request to any model may be kept that does not fail."""
+def may_keep(
+    rules: Iterable[Rule], *, team: str, key: str, opted_out: bool, failed: bool = False
+) -> bool:
+    """Return whether a request to any model may be kept, of those that fail or of the others."""
     subjects = {"organisation": "", "team": team, "key": key}
     fitting = [one for one in rules if one.scope == "model" or one.subject == subjects[one.scope]]
     if any(one.keep == "nothing" and one.scope != "model" for one in fitting):
         return False
-    return any(keeps(one, failed=False, opted_out=opted_out, drawn=0) for one in fitting)
+    return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in fitting)
 
 
 def drop_at(created_at: dt.datetime, retention_hours: int) -> dt.datetime:

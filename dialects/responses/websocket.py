@@ -69,6 +69,11 @@ class CreateEvent(msgspec.Struct, frozen=True):
             }
         return self.body.splice(edits)
 
+    @property
+    def model(self) -> str:
+        """The requested model, "" for none. Raises RequestFault."""
+        return _text(self.body, "model") or ""
+
     def input_items(self) -> list[msgspec.Raw]:
         """Return its own input."""
         return input_items(self.body)
@@ -213,7 +218,7 @@ def prepared_messages(id: str, created_at: int, event: CreateEvent) -> list[str]
         "error": None,
         "incomplete_details": None,
         "instructions": None,
-        "model": _text(event.body, "model") or "",
+        "model": event.model,
         "output": [],
         "parallel_tool_calls": True,
         "previous_response_id": event.previous_id,

@@ -63,7 +63,8 @@ _DATA_KEYS_MAX: Final = 10_000
 
 class NewEntry(msgspec.Struct, frozen=True):
     """A settled request to keep. `at` is the database's time, in Unix seconds. `redact` are the
-    guards whose findings are masked, `masked` the texts that are masked already, by placeholder."""
+    guards whose findings are masked, `masked` the texts that are masked already, by placeholder,
+    `cut` those that were cut, as `to_store` has them."""
 
     request_id: RequestId
     principal: Principal
@@ -78,6 +79,7 @@ class NewEntry(msgspec.Struct, frozen=True):
     redact: Sequence[str]
     masked: Mapping[str, str]
     kept: Kept
+    cut: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -362,5 +364,5 @@ def _redacted(entry: NewEntry) -> NewEntry:
         received_at=int(entry.at),
     )
     rules = redacting_rules(entry.principal.guard_rules, entry.redact)
-    kept = to_store(entry.kept, fold, Redaction(rules, entry.masked))
-    return msgspec.structs.replace(entry, kept=kept, masked={})
+    kept = to_store(entry.kept, fold, Redaction(rules, entry.masked), entry.cut)
+    return msgspec.structs.replace(entry, kept=kept, masked={}, cut={})

@@ -54,6 +54,17 @@ def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes
     return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
 
 
+def could_keep(principal: Principal, model: str, *, opted_out: bool) -> bool:
+    """Return whether a rule keeps requests to this model, at least some of them."""
+    rule = _rule_of(principal, model)
+    return rule is not None and keeps(rule, failed=True, opted_out=opted_out, drawn=0)
+
+
+def _rule_of(principal: Principal, model: str) -> Rule | None:
+    team, key = str(principal.team_id), str(principal.key_id)
+    return rule_for(principal.log_rules, team=team, key=key, model=model)
+
+
 class RecordedAnswer:
     """Receives the answer of a request, passes it to its client, and keeps a copy for `end`."""
 
@@ -129,13 +140,13 @@ class RecordedAnswer:
         )
 
     def _rule(self) -> Rule | None:
-        principal = self._context.principal
-        return rule_for(
-            principal.log_rules,
-            team=str(principal.team_id),
-            key=str(principal.key_id),
-            model=self._run.model_name,
-        )
+        return _rule_of(self._context.principal, self._run.model_name)
+
+    @property
+    def could_be_kept(self) -> bool:
+        """Whether a rule keeps requests like this, at least some of them."""
+        principal, model = self._context.principal, self._run.model_name
+        return could_keep(principal, model, opted_out=self._opted_out)
 
     def _keeps(self, rule: Rule, *, failed: bool) -> bool:
         return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)

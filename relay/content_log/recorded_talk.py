@@ -9,6 +9,7 @@ response ends.
 """
 
 from collections.abc import Callable, Iterable
+from io import StringIO
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from content.log.kept import Kept
 from content.rules.rules import keeps, rule_for
 from dialects.chat.turns import derive_id
+from dialects.json.raw_json import as_text, dicts, members_of
 from lib.id_types import RequestId
 from lib.ids import id_text
 from relay.catalogue.snapshot import Snapshot
@@ -29,23 +31,45 @@ _JSON: Final = "application/json"
 _DIALECT: Final = "responses"
 _OPERATION: Final = "realtime"
 _UNWRITTEN_MAX: Final = 64
+# How much is looked at of what was heard before, for what begins in it.
+_HEARD_CHARACTERS: Final = 16 * 1024
 
 
 class _Answer:
     """A response from its beginning on, and what it answers."""
 
-    def __init__(self, id: str, request: Item, asked: list[Item]) -> None:
+    def __init__(
+        self,
+        id: str,
+        request: Item,
+        asked: list[Item | msgspec.Raw],
+        size: int,
+        cut: dict[str, str],
+    ) -> None:
         self.id = id
         self.request = request
         self.asked = asked
-        # The words of each item, and the items that are complete.
-        self.words: dict[str, list[str]] = {}
-        self.items: list[Item] = []
+        # Its texts that were cut, each with the text that it goes on from.
+        self.cut = cut
+        # The words of each item, and the items that are complete, as JSON: a value takes many times
+        # its size.
+        self.words: dict[str, StringIO] = {}
+        self.items: list[msgspec.Raw] = []
         self.sound = Sound()
-        self.size = 0
+        self.size = self.size_asked = size
 
-    def output(self) -> list[Item]:
-        items = [*self.items, *(message("assistant", "".join(one)) for one in self.words.values())]
+    def break_off(self) -> None:
+        """Record that more text could have followed."""
+        texts = [one.getvalue() for one in self.words.values()]
+        if not texts and self.items:
+            last = members_of(self.items[-1])
+            texts = [as_text(part.get("text")) for part in dicts(last.get("content"))]
+            texts.append(as_text(last.get("arguments")))
+        self.cut |= dict.fromkeys(texts, "")
+
+    def output(self) -> list[Item | msgspec.Raw]:
+        said = (message("assistant", one.getvalue()) for one in self.words.values())
+        items: list[Item | msgspec.Raw] = [*self.items, *said]
         if self.sound.size:
             part = {"type": "output_audio", "data": self.sound.reference, "format": "pcm16"}
             items.append({"type": "message", "role": "assistant", "content": [part]})
@@ -71,11 +95,14 @@ class RecordedTalk:
         self._stores = stores
         self.instructions = ""
         self.transcribes = False
-        # What no response has answered yet, its size, and the sound and transcript of what comes
-        # next.
-        self._asked: list[Item] = []
+        # What no response has answered yet, as JSON unless it waits for its transcript, its size,
+        # and the sound and transcript of what comes next.
+        self._asked: list[Item | msgspec.Raw] = []
         self._size = 0
         self._sound, self._written = Sound(), ""
+        # The end of all transcripts that came in pieces. A response may begin between two pieces.
+        self._heard = ""
+        self._cut: dict[str, str] = {}
         # The contents of sounds that have no transcript yet, by their id.
         self._unwritten: dict[str, list[Item]] = {}
         self._answers: dict[str, _Answer] = {}
@@ -87,7 +114,11 @@ class RecordedTalk:
 
     def ask(self, item: Item) -> None:
         """Record an item of the client."""
-        self._size += len(msgspec.json.encode(item))
+        raw = msgspec.json.encode(item)
+        self._ask(msgspec.Raw(raw), len(raw))
+
+    def _ask(self, item: Item | msgspec.Raw, size: int) -> None:
+        self._size += size
         if self._size <= BYTES_MAX:
             self._asked.append(item)
 
@@ -104,13 +135,16 @@ class RecordedTalk:
         content = [self._sound.part()] if self._sound.size else []
         if self._written:
             content.append({"type": "input_text", "text": self._written})
+            self._cut = {self._written: self._heard}
+            self._heard = (self._heard + self._written)[-_HEARD_CHARACTERS:]
         elif content and id:
             self._unwritten[id] = content
             if len(self._unwritten) > _UNWRITTEN_MAX:
                 del self._unwritten[next(iter(self._unwritten))]
         self._sound, self._written = Sound(), ""
         if content:
-            self.ask({"type": "message", "role": "user", "content": content})
+            item = {"type": "message", "role": "user", "content": content}
+            self._ask(item, len(msgspec.json.encode(item)))
 
     def write_down(self, text: str, id: str = "") -> None:
         """Record the transcript of a sound, of the next one if there is none of this id."""
@@ -128,16 +162,16 @@ class RecordedTalk:
         request: Item = {"instructions": self.instructions} if self.instructions else {}
         if self._last_id:
             request["previous_response_id"] = self._last_id
-        answer = self._answers[key] = _Answer(id, request, self._asked)
-        answer.size, self._size = self._size + len(self.instructions), 0
-        self._asked, self._last_id = [], id
+        size = self._size + len(self.instructions)
+        self._answers[key] = _Answer(id, request, self._asked, size, self._cut)
+        self._asked, self._size, self._cut, self._last_id = [], 0, {}, id
 
     def say(self, key: str, item: str, text: str) -> None:
         """Record words of a response."""
         if (answer := self._answers.get(key)) is not None:
             answer.size += len(text)
             if answer.size <= BYTES_MAX:
-                answer.words.setdefault(item, []).append(text)
+                answer.words.setdefault(item, StringIO()).write(text)
 
     def sound(self, key: str, data: bytes | str) -> None:
         """Count sound of a response, base64."""
@@ -148,14 +182,17 @@ class RecordedTalk:
         """Record an item of a response in place of its words."""
         if (answer := self._answers.get(key)) is not None:
             answer.words.pop(item, None)
-            answer.size += len(msgspec.json.encode(whole))
+            raw = msgspec.json.encode(whole)
+            answer.size += len(raw)
             if answer.size <= BYTES_MAX:
-                answer.items.append(whole)
+                answer.items.append(msgspec.Raw(raw))
 
     def replace(self, key: str, items: Iterable[Item]) -> None:
         """Record the items of a response in place of all that was recorded of it."""
         if (answer := self._answers.get(key)) is not None:
-            answer.words, answer.items = {}, list(items)
+            answer.words = {}
+            answer.items = [msgspec.Raw(msgspec.json.encode(item)) for item in items]
+            answer.size = answer.size_asked + sum(len(bytes(item)) for item in answer.items)
 
     def end(self, key: str, model: str, outcome: Outcome, *, broken: bool = False) -> None:
         """Hand over a response that was settled."""
@@ -171,6 +208,8 @@ class RecordedTalk:
         if answer.size > BYTES_MAX:
             self._log.count_dropped(1)
             return
+        if broken or failed:
+            answer.break_off()
         snapshot, session = self._newest(), self._context.session
 
         def write() -> None:
@@ -189,6 +228,7 @@ class RecordedTalk:
                     redact=rule.redact,
                     masked={},
                     kept=_kept(answer, model, outcome, broken=broken),
+                    cut=answer.cut,
                 )
             )
 

@@ -230,7 +230,8 @@ class RealtimeConnection(SocketConnection):
         response = self._running.end(done.id)
         outcome = response.finish(done)
         if self._talk is not None:
-            self._talk.end(done.id, response.model, outcome)
+            broken = done.status == "cancelled"
+            self._talk.end(done.id, response.model, outcome, broken=broken)
         self._probe.good()
         if outcome.basis in ("measured", "drained"):
             self._conversation.end(outcome.meters)

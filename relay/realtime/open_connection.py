@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from accounts.limits.data_policy import combine_policies
+from content.rules.rules import may_keep
 from dialects.errors.errors import RequestFault
 from dialects.realtime.fixed_settings import FixedSettings
 from lib.process.asgi import Scope
@@ -51,7 +52,12 @@ async def open_connection(request: Request) -> None:
 def record_talk(
     life: Lifespan, context: RequestContext, sink: RealtimeSink, *, stores: bool
 ) -> None:
-    """Record what is said on a connection. `stores` is False if a header asks to leave it out."""
+    """Record what is said on a connection, if something of it may be kept. `stores` is False if a
+    header asks to leave it out."""
+    principal = context.principal
+    team, key = str(principal.team_id), str(principal.key_id)
+    if not may_keep(principal.log_rules, team=team, key=key, opted_out=not stores, failed=True):
+        return
     sink.talk = RecordedTalk(
         context, life.content_log, lambda: life.refresher.snapshot, stores=stores
     )

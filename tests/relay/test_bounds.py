@@ -412,7 +412,7 @@ ELSEWHERE: Final = {
         f"relay/content_log/recorded_talk.py:{name}:BYTES_MAX": (
             "tests/relay/content_log/test_recorded_talk.py"
         )
-        for name in ("ask", "say", "complete", "end")
+        for name in ("_ask", "say", "complete", "end")
     },
     "relay/load/load.py:enter:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",

@@ -35,7 +35,7 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
-from relay.content_log.recorded_answer import RecordedAnswer, handshake_notice
+from relay.content_log.recorded_answer import RecordedAnswer, could_keep, handshake_notice
 from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -398,8 +398,9 @@ class _Connection:
         before = None if earlier is None else earlier.conversation
         if before is None and not stored:
             before = await self._read_conversation(event.previous_id)
+        left_out = _leaves_out(event, earlier, before)
         if not event.generates:
-            self._prepare(turn, event, before)
+            self._prepare(turn, event, before, left_out=left_out)
             return
         spliced = before if earlier is not None and earlier.conversation is not None else None
         options = self._options
@@ -423,8 +424,10 @@ class _Connection:
         raw = event.request_body(spliced)
         recorded: RecordedAnswer | None = None
         if self._sink.notice and caller.log_rules:
-            log = request.life.content_log
-            recorded = RecordedAnswer(sink, context, log, raw, run, stores=self._stores)
+            log, kept = request.life.content_log, raw
+            if earlier is not None and earlier.left_out:
+                kept = turn.event.request_body(None)
+            recorded = RecordedAnswer(sink, context, log, kept, run, stores=self._stores)
         request.life.running.enter(run, caller)
         try:
             outcome = await run.answer(raw)
@@ -434,11 +437,13 @@ class _Connection:
             await recorded.end(outcome)
         if sink.end is None or not sink.end.continuable:
             return
+        unkept = recorded is None or not recorded.could_be_kept
         if stored:
-            self._remember(lane, turn, sink.end, None, context.session)
+            self._remember(lane, turn, sink.end, None, context.session, left_out=unkept)
         elif before is not None:
             conversation = [*before, *event.input_items()]
-            self._remember(lane, turn, sink.end, conversation, context.session)
+            left_out = left_out or unkept
+            self._remember(lane, turn, sink.end, conversation, context.session, left_out=left_out)
 
     def _remember(
         self,
@@ -447,6 +452,8 @@ class _Connection:
         end: StreamEvent,
         conversation: Sequence[msgspec.Raw] | None,
         session: Session | None,
+        *,
+        left_out: bool,
     ) -> None:
         """Remember a response for the request that continues it. `conversation` is everything that
         the model has read, None if the response is stored."""
@@ -459,6 +466,7 @@ class _Connection:
             waiting,
             is_whole=len(readable) == len(output),
             session=None if session is None else (str(session.id), session.name),
+            left_out=left_out,
         )
         self._keep(turn.event.stream_id, remembered)
 
@@ -483,7 +491,12 @@ class _Connection:
         return msgspec.structs.replace(options, session=session)
 
     def _prepare(
-        self, turn: Turn, event: CreateEvent, before: Sequence[msgspec.Raw] | None
+        self,
+        turn: Turn,
+        event: CreateEvent,
+        before: Sequence[msgspec.Raw] | None,
+        *,
+        left_out: bool,
     ) -> None:
         """Remember the input of a request that generates nothing, for the request that continues
         it. Raises RequestFault.
@@ -493,7 +506,10 @@ class _Connection:
             raise RequestFault("unsupported_capability", "previous_response_id", what)
         response_id = ID_PREFIX + id_text(new_id())
         conversation = [*before, *event.input_items()]
-        self._keep(event.stream_id, Remembered(response_id, conversation))
+        request, opted_out = self._request, not (self._stores and event.stores)
+        model = request.snapshot.served_name(event.model)
+        left_out = left_out or not could_keep(request.principal, model, opted_out=opted_out)
+        self._keep(event.stream_id, Remembered(response_id, conversation, left_out=left_out))
         turn.begin(response_id)
         for message in websocket.prepared_messages(response_id, int(time.time()), event):
             self._outbox.put(message)
@@ -587,6 +603,16 @@ class _Connection:
 def _items_of(steers: Iterable[Steer]) -> Iterable[msgspec.Raw]:
     for steer in steers:
         yield from steer.event.items
+
+
+def _leaves_out(
+    event: CreateEvent, earlier: Remembered | None, before: Sequence[msgspec.Raw] | None
+) -> bool:
+    """Return whether the content log may not keep the conversation `before` a request. Of one that
+    was stored, the connection does not know."""
+    if earlier is not None and earlier.conversation is not None:
+        return earlier.left_out
+    return before is not None and event.previous_id is not None
 
 
 def _ignore(response_id: str) -> None:

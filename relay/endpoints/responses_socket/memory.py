@@ -19,13 +19,14 @@ class Remembered(NamedTuple):
     """The newest response of a lane. `conversation`: everything up to its end, None if it is
     stored; `steers`: user messages that the next request has to read first. `is_whole`: the
     conversation has all that the provider's model would read again. `session` is the id and the
-    name of its session."""
+    name of its session. `left_out`: the content log may keep no request with the conversation."""
 
     id: str
     conversation: Sequence[msgspec.Raw] | None
     steers: Sequence[Steer] = ()
     is_whole: bool = True
     session: tuple[str, str] | None = None
+    left_out: bool = False
 
     def continued_by(self, items: int) -> Continued | None:
         """Return what a request with this many further items continues, for a provider that has

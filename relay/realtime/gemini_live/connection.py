@@ -221,7 +221,7 @@ class LiveConnection(RealtimeConnection):
         self._interrupted = self._settled_without_usage = False
         self._probe.first_content()
 
-    async def _settle_by(self, usage: bytes) -> None:
+    async def _settle_by(self, usage: bytes, *, abandoned: bool = False) -> None:
         if _TURN not in self._running:
             if self._settled_without_usage:
                 # The usage comes too late: the turn was counted here.
@@ -230,7 +230,7 @@ class LiveConnection(RealtimeConnection):
             await self._begin_answer()
         answer = self._answer(self._running[_TURN])
         counted = answer.counted_usage(usage, self._admitted.upstream_model)
-        self._finish_answer(counted)
+        self._finish_answer(counted, abandoned=abandoned)
 
     def _settle_without_usage(self) -> None:
         if _TURN in self._running:
@@ -238,7 +238,7 @@ class LiveConnection(RealtimeConnection):
             self._settled_without_usage = True
             self._touch()
 
-    def _finish_answer(self, usage: bytes) -> None:
+    def _finish_answer(self, usage: bytes, *, abandoned: bool = False) -> None:
         if self._usage_due is not None:
             self._usage_due.cancel()
             self._usage_due = None
@@ -247,7 +247,8 @@ class LiveConnection(RealtimeConnection):
         response = self._running.end(_TURN)
         outcome = response.finish(done)
         if self._talk is not None:
-            self._talk.end(_TURN, response.model, outcome)
+            broken = self._interrupted or abandoned
+            self._talk.end(_TURN, response.model, outcome, broken=broken)
         self._probe.good()
         if outcome.basis in ("measured", "drained"):
             self._conversation.end(outcome.meters)
@@ -312,7 +313,7 @@ class LiveConnection(RealtimeConnection):
                     if message.has_output:
                         self._answer(self._running[_TURN]).note_message(message)
                     if message.usage is not None:
-                        await self._settle_by(message.usage)
+                        await self._settle_by(message.usage, abandoned=True)
 
 
 class LiveConversation(Conversation):

@@ -143,6 +143,33 @@ def test_conversation_that_only_the_connection_remembers_is_kept(hub: Hub, model
     assert [text_of(one) for one in turns[:-1]] == ["First", "Second"]
 
 
+@pytest.mark.parametrize("begins", ["opted out", "prepared", "not kept", "stored"])
+def test_conversation_that_was_left_out_is_kept_with_no_later_turn(
+    hub: Hub, fake: FakeUpstream, model: str, begins: str
+) -> None:
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    planted, first = f"planted {secrets.token_hex(8)}", model
+    with hub.forgetful(), connected(hub, tenant.key) as client:
+        if begins == "not kept":
+            first = hub.model(fake)
+            add_rule(hub, tenant, "model", subject=first, keep="nothing")
+        elif begins == "stored":
+            headers = {"x-weir-store": "false"}
+            body = {"model": model, "input": planted}
+            stored = hub.post(tenant, body, path="/v1/responses", headers=headers).json()["id"]
+        if begins == "stored":
+            asked, more = "Go on", {"previous_response_id": stored}
+        else:
+            asked, more = planted, {"generate": False} if begins == "prepared" else {}
+        previous = turn(client, first, asked, store=False, **more)
+        # The client gives up its wish, and the connection still has the conversation.
+        for text in ("And now?", "And then?"):
+            previous = turn(client, model, text, previous_response_id=previous)
+    kept = [json.loads(content.request)["input"] for _, content in all_kept(hub, tenant, 2)]
+    assert kept == ["And now?", "And then?"]
+
+
 def test_socket_can_be_left_out(hub: Hub, model: str) -> None:
     tenant, without = hub.tenant(), hub.tenant()
     with connected(hub, without.key) as client:

@@ -5,10 +5,11 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes.gemini_live import FakeGeminiLive
 from tests.fakes.realtime import FakeRealtime
@@ -134,6 +135,18 @@ def test_response_that_fails_is_kept(hub: Hub, model: str, fault: str) -> None:
     assert (content.broken, "w0 w1 w2 " in content.answer.decode()) == (fault == "close@3", True)
 
 
+def test_response_that_is_cancelled_is_kept_as_broken(hub: Hub, model: str) -> None:
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    with session(hub, tenant.key, model) as talk:
+        talk.request("hello #slow=20 #tokens=500")
+        talk.hear("response.output_text.delta")
+        talk.say(type="response.cancel")
+        talk.hear("response.done")
+    ((_, content),) = all_kept(hub, tenant, 1)
+    assert content.broken
+
+
 def test_connection_can_be_left_out(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     add_rule(hub, tenant)
@@ -154,6 +167,20 @@ def test_connection_can_be_left_out(hub: Hub, model: str) -> None:
 
 def live_session(hub: Hub, tenant: Tenant, model: str, *messages: dict[str, Any]) -> str | None:
     """Send messages, each after the turn before it is over; return what the handshake says."""
+    with live_socket(hub, tenant, model) as socket:
+        for message in messages:
+            socket.send(json.dumps(message))
+            while b'"turnComplete"' not in (raw := _bytes(socket.recv(timeout=20))):
+                if b'"toolCall"' in raw:
+                    call = json.loads(raw)["toolCall"]["functionCalls"][0]
+                    answer = {"id": call["id"], "name": call["name"], "response": {"km": 7}}
+                    socket.send(json.dumps({"toolResponse": {"functionResponses": [answer]}}))
+        assert socket.response is not None
+        return socket.response.headers.get("x-weir-content-log")
+
+
+@contextmanager
+def live_socket(hub: Hub, tenant: Tenant, model: str) -> Iterator[ClientConnection]:
     path = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
     url = hub.url.replace("http", "ws") + path
     headers = {"x-goog-api-key": tenant.key}
@@ -165,15 +192,7 @@ def live_session(hub: Hub, tenant: Tenant, model: str, *messages: dict[str, Any]
         }
         socket.send(json.dumps({"setup": setup}))
         socket.recv(timeout=20)
-        for message in messages:
-            socket.send(json.dumps(message))
-            while b'"turnComplete"' not in (raw := _bytes(socket.recv(timeout=20))):
-                if b'"toolCall"' in raw:
-                    call = json.loads(raw)["toolCall"]["functionCalls"][0]
-                    answer = {"id": call["id"], "name": call["name"], "response": {"km": 7}}
-                    socket.send(json.dumps({"toolResponse": {"functionResponses": [answer]}}))
-        assert socket.response is not None
-        return socket.response.headers.get("x-weir-content-log")
+        yield socket
 
 
 def _bytes(message: str | bytes) -> bytes:
@@ -207,6 +226,21 @@ def test_live_session_is_kept_redacted(hub: Hub, live: str) -> None:
     (call,) = [piece for piece in pieces if piece.kind == "tool_call"]
     assert (call.name, json.loads(call.text)) == ("look_up", {"of": "river"})
     assert (where(hub, planted), entries(hub, without)) == ([], [])
+
+
+def test_turn_that_is_interrupted_is_kept_as_broken(hub: Hub, live: str) -> None:
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    with live_socket(hub, tenant, live) as socket:
+        socket.send(json.dumps(turn("go on #slow=20 #tokens=500")))
+        while b'"modelTurn"' not in _bytes(socket.recv(timeout=20)):
+            pass
+        socket.send(json.dumps(turn("stop #tokens=1")))
+        for _ in range(2):
+            while b'"turnComplete"' not in _bytes(socket.recv(timeout=20)):
+                pass
+    (_, first), (_, second) = all_kept(hub, tenant, 2)
+    assert (first.broken, second.broken) == (True, False)
 
 
 def test_live_sound_is_counted(hub: Hub, live: str) -> None:

@@ -1,11 +1,15 @@
 """P31: an entry of a realtime connection waits for a transcript, and is bounded."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 
+from content.log.kept import Kept
+from content.log.redaction import Redaction, redacting_rules
+from content.log.stored import to_store
 from content.rules.rules import Rule
 from lib.id_types import RequestId
 from lib.ids import new_id
@@ -13,6 +17,7 @@ from relay.content_log.content_log import NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.recorded_talk import RecordedTalk
 from relay.content_log.talk import message
+from relay.realtime.open_connection import record_talk
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
@@ -51,6 +56,11 @@ def respond(talk: RecordedTalk, text: str) -> None:
     talk.begin("r", result.request_id)
     talk.say("r", "i", text)
     talk.end("r", "m", result)
+
+
+def stored(entry: NewEntry) -> Kept:
+    redaction = Redaction(redacting_rules((), entry.redact), {})
+    return to_store(entry.kept, lambda _: None, redaction, entry.cut)
 
 
 def asked(entry: NewEntry) -> list[list[str]]:
@@ -107,6 +117,50 @@ def test_response_is_kept_up_to_8_mib(part: str, beyond: int, kept: int) -> None
         assert b"x" * (size - frame) in both
 
 
+@pytest.mark.parametrize("part", ["ask", "complete", "replace"])
+def test_item_takes_no_more_memory_than_its_json(part: str) -> None:
+    raw = json.dumps({"type": "message", "content": [{}] * 50_000})
+    talk = talk_of(Log())
+    talk.begin("r", outcome().request_id)
+    tracemalloc.start()
+    try:
+        if part == "ask":
+            talk.ask(json.loads(raw))
+        elif part == "complete":
+            talk.complete("r", "i", json.loads(raw))
+        else:
+            talk.replace("r", [json.loads(raw)])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * len(raw)
+
+
+@pytest.mark.parametrize(
+    ("keep", "may_opt_out", "stores", "records"),
+    [
+        ("everything", True, True, True),
+        ("errors", True, True, True),
+        ("everything", False, False, True),
+        ("everything", True, False, False),
+        ("nothing", True, True, False),
+    ],
+)
+def test_talk_of_which_nothing_can_be_kept_is_not_recorded(
+    keep: Literal["everything", "errors", "nothing"],
+    may_opt_out: bool,
+    stores: bool,
+    records: bool,
+) -> None:
+    rule = Rule("organisation", "", keep, 100, 24, callers_may_opt_out=may_opt_out)
+    principal = SimpleNamespace(team_id="t", key_id="k", log_rules=(rule,))
+    life: Any = SimpleNamespace(content_log=Log())
+    context: Any = SimpleNamespace(principal=principal)
+    sink: Any = SimpleNamespace(talk=None)
+    record_talk(life, context, sink, stores=stores)
+    assert (sink.talk is not None) == records
+
+
 def test_too_large_response_is_dropped_and_counted() -> None:
     log = Log()
     talk = talk_of(log)
@@ -118,6 +172,42 @@ def test_too_large_response_is_dropped_and_counted() -> None:
     talk.ask(message("user", "Shorter."))
     respond(talk, "Yes.")
     assert ([asked(entry) for entry in log.entries], log.dropped) == ([[["Shorter."]]], 2)
+
+
+@pytest.mark.parametrize("ends", ["broken", "failed", "whole"])
+@pytest.mark.parametrize("form", ["words", "message", "call"])
+def test_end_of_an_answer_that_breaks_off_is_not_stored(form: str, ends: str) -> None:
+    log, result = Log(), outcome(502 if ends == "failed" else 200)
+    talk, said = talk_of(log), "The card is 4111 1111 1111"
+    talk.begin("r", result.request_id)
+    talk.replace("r", [message("assistant", "For 12")])
+    if form == "words":
+        talk.say("r", "i", said)
+    else:
+        call = {"type": "function_call", "arguments": f'{{"of": "{said}'}
+        talk.complete("r", "i", call if form == "call" else message("assistant", said))
+    talk.end("r", "m", result, broken=ends == "broken")
+    answer = stored(log.entries[0]).answer.decode()
+    assert "For 12" in answer
+    assert "The card is " in answer
+    assert ("4111" in answer) == (ends == "whole")
+
+
+def test_number_in_a_transcript_that_a_response_splits_is_masked() -> None:
+    log = Log()
+    talk = talk_of(log)
+    for piece in ("My card is 41", "11 1111 11", "11 1111, and 12 of it."):
+        talk.hear(SOUND)
+        talk.write_down(piece)
+        talk.put_sound()
+        respond(talk, "Yes.")
+    texts = [
+        part["text"]
+        for entry in log.entries
+        for item in json.loads(stored(entry).request)["input"]
+        for part in item["content"][1:]
+    ]
+    assert texts == ["My card is ", "", "<CARD_1>, and 12 of it."]
 
 
 def test_sound_that_is_taken_back_is_not_counted() -> None:
