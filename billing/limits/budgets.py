@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils.translation import gettext
 
@@ -29,7 +29,7 @@ from billing.ledger.accounts import WALLET_KINDS, open_accounts
 from billing.ledger.hold_rules import UNRESOLVED
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
-from billing.limits.budget_windows import add_holds_to_window, count_guards
+from billing.limits.budget_windows import add_holds_to_window, count_guards, fit_caps
 from billing.models import (
     Budget,
     BudgetAction,
@@ -184,21 +184,10 @@ def change_budget(
     return locked
 
 
-def fit_windows(budget: Budget) -> None:
-    """Set the cap of a changed budget's present window to its new limit. The caller has locked the
-    budget."""
-    now = database_now()
-    # The usage may exceed a lowered limit. The cap is then the usage, as the constraint requires.
-    used_nano = F("held_nano") + F("spent_nano")
-    windows = BudgetWindow.objects.filter(budget=budget, ends_at__gt=now)
-    own = [*budget.own_amounts]
-    windows.exclude(end_user__in=own).update(
-        cap_nano=Greatest(_cap_nano(budget, now), used_nano), refused_at=None
-    )
-    for end_user in own:
-        windows.filter(end_user=end_user).update(
-            cap_nano=Greatest(_cap_nano(budget, now, end_user), used_nano), refused_at=None
-        )
+def fit_windows(budget: Budget, end_user: str | None = None) -> None:
+    """Set the caps of a changed budget's present windows to its new limits; of a budget of each end
+    user, those of `end_user` alone if one is named. The caller has locked and saved the budget."""
+    execute(fit_caps(budget.id, end_user))
 
 
 def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int | None) -> Budget:
@@ -226,7 +215,7 @@ def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int
             text = gettext("Up to %(n)s end users can have an amount of their own.")
             raise BudgetRefused("end_user", text % {"n": f"{rules.END_USERS_MAX:,}"})
         locked.save(update_fields=["own_amounts"])
-        fit_windows(locked)
+        fit_windows(locked, end_user)
         audit.record(
             actor, locked.organisation, "budget.end_user_changed", locked,
             end_user=end_user, before={"amount": _amount_text(before_nano)},
@@ -636,11 +625,11 @@ def _check_terms(terms: Mapping[str, Any]) -> None:
         raise BudgetRefused("alert_percents", text)
 
 
-def _cap_nano(budget: Budget, at: dt.datetime, end_user: str = "") -> int:
+def _cap_nano(budget: Budget, at: dt.datetime) -> int:
     """Return the cap that the database enforces in a window."""
     if budget.action != BudgetAction.BLOCK:
         return rules.UNBOUNDED_NANO
-    return budget.limit_nano(at, end_user)
+    return budget.limit_nano(at)
 
 
 @contextmanager
@@ -683,8 +672,12 @@ def _living(budget: Budget) -> Budget:
 def _fill(budget: Budget, look_back: LookBack) -> None:
     """Add the past usage of its time to the budget's present window. Windows of sessions are opened
     by their requests (`usage/sessions/windows.py`), and so are those of end users, which begin
-    empty: their past usage is only in the records."""
-    if budget.period == BudgetPeriod.SESSION or budget.scope == BudgetScope.END_USER:
+    empty: their past usage is only in the records. Those that stayed while the budget was switched
+    off get its present limits."""
+    if budget.scope == BudgetScope.END_USER:
+        fit_windows(budget)
+        return
+    if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
     span = _span(budget, now)

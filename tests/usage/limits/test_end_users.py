@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent
 from billing.limits import budgets
-from billing.limits.budget_rules import END_USERS_MAX
+from billing.limits.budget_rules import END_USERS_MAX, UNBOUNDED_NANO
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetWindow
 from tests.support import cast
@@ -36,6 +37,13 @@ def budget(people: cast.Cast) -> Budget:
     return budget
 
 
+def row_versions() -> dict[str, str]:
+    """Where each window's row is stored: another place after each write."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT end_user, ctid::text FROM billing_budgetwindow")
+        return dict(cursor.fetchall())
+
+
 def caps() -> dict[str, int]:
     return dict(BudgetWindow.objects.values_list("end_user", "cap_nano"))
 
@@ -54,6 +62,47 @@ def test_an_own_amount_applies_at_once_and_can_be_taken_away(
     assert (caps()[BOB], changed.own_amounts) == (9 * NANO, {ALICE: 5 * NANO})
     by_name = {usage.end_user: usage.limit_nano for usage in budgets.usage_by_end_user(changed)}
     assert by_name == {ALICE: 5 * NANO, BOB: 9 * NANO}
+
+
+@pytest.mark.parametrize("again", ["switched on", "restored"])
+def test_a_budget_that_applies_again_has_its_present_limits(
+    people: cast.Cast, budget: Budget, again: str
+) -> None:
+    """What was set while it was off counts, for those too who have used up the limit before."""
+    actor = cast.actor(people.alice, people.acme)
+    budget_simulation.change_budget(actor, budget, enabled=False)
+    budget_simulation.change_budget(actor, budget, amount_nano=4 * NANO)
+    if again == "restored":
+        budgets.remove_budget(actor, budget)
+        budget_simulation.restore_budget(actor, str(budget.id))
+    else:
+        budget_simulation.change_budget(actor, budget, enabled=True)
+    assert caps() == {ALICE: 4 * NANO, BOB: 4 * NANO}
+    budget_simulation.change_budget(actor, budget, enabled=False)
+    budget_simulation.change_budget(actor, budget, enabled=True, action="warn")
+    assert caps() == dict.fromkeys((ALICE, BOB), UNBOUNDED_NANO)
+
+
+def test_an_own_amount_writes_only_the_windows_of_its_end_user(
+    people: cast.Cast, budget: Budget
+) -> None:
+    """The account is locked meanwhile."""
+    actor = cast.actor(people.alice, people.acme)
+    before = row_versions()
+    budgets.set_own_amount(actor, budget, ALICE, 5 * NANO)
+    after = row_versions()
+    assert after[BOB] == before[BOB]
+    assert after[ALICE] != before[ALICE]
+
+
+def test_a_new_amount_writes_only_caps_that_differ(people: cast.Cast, budget: Budget) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    budgets.set_own_amount(actor, budget, ALICE, 5 * NANO)
+    before = row_versions()
+    budget_simulation.change_budget(actor, budget, amount_nano=3 * NANO)
+    after = row_versions()
+    assert after[ALICE] == before[ALICE]
+    assert after[BOB] != before[BOB]
 
 
 @pytest.mark.parametrize("name", ["", " a", "a\u202e", "a" * 257])
