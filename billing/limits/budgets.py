@@ -228,26 +228,16 @@ def _amount_text(amount_nano: int | None) -> str | None:
     return None if amount_nano is None else format_usd(amount_nano)
 
 
-def usage_by_end_user(budget: Budget, also: Iterable[str] = ()) -> list[BudgetUsage]:
-    """Return the usage of a budget of each end user in the present period, the most first, then
-    those who have used nothing: who have an amount of their own, and who are named in `also`."""
-    if budget.scope != BudgetScope.END_USER:
-        return []
+def usage_of_end_user(budget: Budget, end_user: str) -> BudgetUsage:
+    """Return the usage by one end user in the present period of a budget of each."""
     now = database_now()
-    windows = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now)
-    used = [
-        BudgetUsage(
-            budget, Span(window.starts_at, window.ends_at), window.spent_nano, window.held_nano,
-            budget.limit_nano(now, window.end_user), now, end_user=window.end_user,
-        )
-        for window in windows.order_by(-(F("held_nano") + F("spent_nano")), "end_user")
-    ]  # fmt: skip
-    unused = sorted({*budget.own_amounts, *also} - {usage.end_user for usage in used})
-    span = _span(budget, now)
-    return used + [
-        BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, end_user=name)
-        for name in unused
-    ]
+    windows = BudgetWindow.objects.filter(budget=budget, end_user=end_user)
+    window = windows.filter(starts_at__lte=now, ends_at__gt=now).first()
+    spent_nano, held_nano = (window.spent_nano, window.held_nano) if window else (0, 0)
+    return BudgetUsage(
+        budget, present_span(budget, now), spent_nano, held_nano,
+        budget.limit_nano(now, end_user), now, end_user=end_user,
+    )  # fmt: skip
 
 
 def lock_budget(budget: Budget) -> Budget:
@@ -331,7 +321,7 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
     for budget in budgets:
         window = windows.get(budget.id)
         if window is None:
-            span, spent_nano, held_nano = _span(budget, now), 0, 0
+            span, spent_nano, held_nano = present_span(budget, now), 0, 0
         else:
             span = Span(window.starts_at, window.ends_at)
             spent_nano, held_nano = window.spent_nano, window.held_nano
@@ -563,7 +553,17 @@ def check_budget(budget: Budget) -> None:
         raise BudgetRefused(error.field, _time_error(budget, error.field)) from error
     if budget.period == BudgetPeriod.SESSION:
         _check_session(budget)
+    if budget.id is None and budget.scope == BudgetScope.END_USER:
+        _check_of_end_users(budget)
     _check_amount(budget.amount_nano)
+
+
+def _check_of_end_users(budget: Budget) -> None:
+    try:
+        rules.check_end_user_budget(budget.period)  # type: ignore[arg-type]
+    except rules.BudgetInvalid as error:
+        text = gettext("A budget of each end user needs a period that ends, such as a month.")
+        raise BudgetRefused(error.field, text) from error
 
 
 def _check_amount(amount_nano: int) -> None:
@@ -680,7 +680,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
-    span = _span(budget, now)
+    span = present_span(budget, now)
     past = look_back(budget, span.start_at)
     cap_nano = _cap_nano(budget, now)
     kept = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now).first()
@@ -712,7 +712,8 @@ def _drop_window(budget: Budget) -> None:
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
 
-def _span(budget: Budget, at: dt.datetime) -> Span:
+def present_span(budget: Budget, at: dt.datetime) -> Span:
+    """Return the period of a budget at an instant."""
     return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AuditEvent
@@ -60,8 +61,10 @@ def test_an_own_amount_applies_at_once_and_can_be_taken_away(
     assert caps() == {ALICE: 5 * NANO, BOB: 2 * NANO}
     changed = budgets.set_own_amount(actor, budget, BOB, None)
     assert (caps()[BOB], changed.own_amounts) == (9 * NANO, {ALICE: 5 * NANO})
-    by_name = {usage.end_user: usage.limit_nano for usage in budgets.usage_by_end_user(changed)}
-    assert by_name == {ALICE: 5 * NANO, BOB: 9 * NANO}
+    limits = {
+        name: budgets.usage_of_end_user(changed, name).limit_nano for name in (ALICE, BOB, "new")
+    }
+    assert limits == {ALICE: 5 * NANO, BOB: 9 * NANO, "new": 9 * NANO}
 
 
 @pytest.mark.parametrize("again", ["switched on", "restored"])
@@ -184,3 +187,49 @@ def test_the_api_lists_and_sets_amounts(people: cast.Cast, budget: Budget, clien
     assert [(item["end_user"], item["own_amount"]) for item in items] == [
         (ALICE, None), (BOB, "0.50"),
     ]  # fmt: skip
+
+
+def test_pages_of_end_users_are_read_in_the_database(
+    people: cast.Cast, budget: Budget, client: Client
+) -> None:
+    """Nobody reads all windows to show some of them; search finds names in any case."""
+    now = dt.datetime.now(dt.UTC)
+    BudgetWindow.objects.bulk_create(
+        BudgetWindow(
+            budget=budget, end_user=f"User-{n:03}", starts_at=now - dt.timedelta(days=1),
+            ends_at=now + dt.timedelta(days=1), cap_nano=2 * NANO,
+        )
+        for n in range(300)
+    )  # fmt: skip
+    budgets.set_own_amount(cast.actor(people.alice, people.acme), budget, "Own", NANO)
+    _, text = cast.make_key(people.core, "manage", kind="management", user=people.alice)
+    headers: dict[str, Any] = {"headers": {"authorization": f"Bearer {text}"}}
+    path, cursor, read = f"/api/v1/budgets/{budget.id}/end-users", "", list[str]()
+    while True:
+        page = client.get(f"{path}?limit=100{cursor}", **headers).json()
+        read += [item["end_user"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        assert len(page["items"]) == 100
+        cursor = f"&cursor={page['next']}"
+    assert read == sorted([ALICE, BOB, "Own", *(f"User-{n:03}" for n in range(300))])
+    wrong = client.get(f"{path}?cursor=no-such-cursor", **headers)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "cursor")
+
+    client.force_login(people.alice)
+    listed = reverse("end_users", args=[people.acme.slug, budget.id])
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get(listed, {"q": "uSER-", "rows": "25", "sort": "name"}).content.decode()
+    assert [page.count(f">User-{n:03}<") for n in (0, 24, 25)] == [1, 1, 0]
+    windows = [one["sql"] for one in queries if "billing_budgetwindow" in one["sql"]]
+    assert all("LIMIT" in text for text in windows)
+
+
+@pytest.mark.parametrize("period", ["total", "session"])
+def test_a_budget_of_each_end_user_has_a_period_that_ends(people: cast.Cast, period: Any) -> None:
+    """Otherwise its names would stay for ever."""
+    with pytest.raises(BudgetRefused):
+        budget_simulation.create_budget(
+            cast.actor(people.alice, people.acme), people.acme, scope="end_user", subject="",
+            amount_nano=NANO, period=period,
+        )  # fmt: skip
