@@ -36,8 +36,13 @@ def end_user_rows(budget: Budget, part: str = "") -> StatementSource[EndUserRow]
         name: str, own_nano: int | None, used_nano: int, spent_nano: int, held_nano: int,
         limit_nano: int,
     ) -> EndUserRow:  # fmt: skip
-        usage = BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now, end_user=name)
-        return EndUserRow(name, own_nano, used_nano, usage, spent_nano, held_nano, limit_nano)
+        usage = BudgetUsage(
+            budget, span, spent_nano, held_nano, limit_nano=limit_nano, at=now, end_user=name
+        )
+        return EndUserRow(
+            name, own_nano, used_nano, usage,
+            spent_nano=spent_nano, held_nano=held_nano, limit_nano=limit_nano,
+        )  # fmt: skip
 
     limit_nano = budget.limit_nano(now)
     parameters: dict[str, Any] = {
