@@ -31,13 +31,6 @@ def open_windows(opened: Sequence[WindowOpened]) -> Statement:
     }
 
 
-def fit_caps(budget_id: int, end_user: str | None = None) -> Statement:
-    """Set the caps of a budget's windows that have not ended to its limits, or of those of one end
-    user. Used windows keep what they have used. Only caps that differ are written, and windows that
-    have refused a request under the limit before."""
-    return _FIT_CAPS, {"budget": budget_id, "end_user": end_user}
-
-
 def note_refused(window_ids: Iterable[int]) -> Statement:
     """Record that these budget windows refused a request, for the alerts."""
     return _NOTE_REFUSED, {"windows": array(sorted(set(window_ids)))}
@@ -86,7 +79,7 @@ def read_available(
 
 
 # The cap of a window of `end_user`, which is empty for a budget that is not one of each end user.
-_CAP = """CASE
+CAP = """CASE
         WHEN budget.action <> 'block' THEN 4611686018427387904
         ELSE coalesce((budget.own_amounts->>{end_user})::bigint, budget.amount_nano)
             + CASE WHEN budget.raised_until > clock_timestamp()
@@ -100,23 +93,11 @@ _OPEN_WINDOWS = f"""
             SELECT max(ended.ends_at) FROM billing_budgetwindow ended
             WHERE ended.budget_id = budget.id AND ended.end_user = t.end_user
               AND ended.ends_at <= now())),
-        to_timestamp(t.ends_at), {_CAP.format(end_user="t.end_user")}
+        to_timestamp(t.ends_at), {CAP.format(end_user="t.end_user")}
     FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[],
                 %(end_users)s::text[]) AS t (budget_id, starts_at, ends_at, end_user)
     JOIN billing_budget budget ON budget.id = t.budget_id
     ON CONFLICT DO NOTHING"""  # noqa: S608 - only constants are put in
-
-_FIT_CAPS = f"""
-    UPDATE billing_budgetwindow stands SET cap_nano = fitting.nano, refused_at = NULL
-    FROM (
-        SELECT one.id, greatest(
-            one.held_nano + one.spent_nano, {_CAP.format(end_user="one.end_user")}) AS nano
-        FROM billing_budget budget JOIN billing_budgetwindow one ON one.budget_id = budget.id
-        WHERE budget.id = %(budget)s AND one.ends_at > clock_timestamp()
-          AND (%(end_user)s::text IS NULL OR one.end_user = %(end_user)s::text)
-    ) fitting
-    WHERE stands.id = fitting.id
-      AND (stands.cap_nano <> fitting.nano OR stands.refused_at IS NOT NULL)"""  # noqa: S608 - only constants are put in
 
 _NOTE_REFUSED = """
     UPDATE billing_budgetwindow SET refused_at = now()

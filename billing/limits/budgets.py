@@ -29,7 +29,7 @@ from billing.ledger.accounts import WALLET_KINDS, open_accounts
 from billing.ledger.hold_rules import UNRESOLVED
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
-from billing.limits.budget_windows import add_holds_to_window, count_guards, fit_caps
+from billing.limits.budget_windows import CAP, add_holds_to_window, count_guards
 from billing.models import (
     Budget,
     BudgetAction,
@@ -186,8 +186,9 @@ def change_budget(
 
 def fit_windows(budget: Budget, end_user: str | None = None) -> None:
     """Set the caps of a changed budget's present windows to its new limits; of a budget of each end
-    user, those of `end_user` alone if one is named. The caller has locked and saved the budget."""
-    execute(fit_caps(budget.id, end_user))
+    user, those of `end_user` alone if one is named. The caller has locked and saved the budget.
+    Only caps that differ are written, and windows that refused a request under the limit before."""
+    execute((_FIT_CAPS, {"budget": budget.id, "end_user": end_user}))
 
 
 def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int | None) -> Budget:
@@ -730,3 +731,16 @@ def _audit_details(budget: Budget) -> dict[str, Any]:
         "alert_percents": sorted(budget.alert_percents),
         "alert_forecast": budget.alert_forecast,
     }
+
+
+_FIT_CAPS = f"""
+    UPDATE billing_budgetwindow stands SET cap_nano = fitting.nano, refused_at = NULL
+    FROM (
+        SELECT one.id, greatest(
+            one.held_nano + one.spent_nano, {CAP.format(end_user="one.end_user")}) AS nano
+        FROM billing_budget budget JOIN billing_budgetwindow one ON one.budget_id = budget.id
+        WHERE budget.id = %(budget)s AND one.ends_at > clock_timestamp()
+          AND (%(end_user)s::text IS NULL OR one.end_user = %(end_user)s::text)
+    ) fitting
+    WHERE stands.id = fitting.id
+      AND (stands.cap_nano <> fitting.nano OR stands.refused_at IS NOT NULL)"""  # noqa: S608 - only constants are put in
