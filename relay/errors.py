@@ -4,6 +4,7 @@ RelayError
   · DatabaseFailed         503 for the client, never 401, 402 or 403
     · DatabaseAway           it did not accept the transaction
     · DatabaseRefused        it refused a statement
+    · WindowMissing          the window of a budget cannot be opened
   · ClientGone             the client no longer waits for the answer
     · ClientLeft             a realtime connection has lost its client
   · ChannelsOut            no channel of the model is available
@@ -49,6 +50,11 @@ class DatabaseRefused(DatabaseFailed):
     def __init__(self, sqlstate: str, message: str) -> None:
         self.sqlstate = sqlstate
         super().__init__(f"{sqlstate} {message}")
+
+
+class WindowMissing(DatabaseFailed):
+    """A budget has no window for this instant, and none can be opened: one that begins later is in
+    its place. Nothing was held."""
 
 
 class ClientGone(RelayError):

@@ -107,6 +107,14 @@ def check_session_budget(scope: str, action: str) -> None:
         raise BudgetInvalid("action", "expected block for the period session")
 
 
+def check_end_user_budget(period: Period) -> None:
+    """Raise BudgetInvalid unless a budget of each end user can have this period: names, which are
+    personal data, leave it some time after its end."""
+    if period in WITHOUT_END:
+        ending = ", ".join(one for one in PERIODS if one not in WITHOUT_END)
+        raise BudgetInvalid("period", f"expected one of {ending} for the scope end_user")
+
+
 def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
     """Return the window of an aware instant. For a session, it is all time."""
     if period in WITHOUT_END:

@@ -78,7 +78,14 @@ def read_available(
     }
 
 
-_OPEN_WINDOWS = """
+# The cap of a window of `end_user`, which is empty for a budget that is not one of each end user.
+CAP = """CASE
+        WHEN budget.action <> 'block' THEN 4611686018427387904
+        ELSE coalesce((budget.own_amounts->>{end_user})::bigint, budget.amount_nano)
+            + CASE WHEN budget.raised_until > clock_timestamp()
+                THEN budget.raised_nano ELSE 0 END END"""
+
+_OPEN_WINDOWS = f"""
     INSERT INTO billing_budgetwindow (budget_id, end_user, starts_at, ends_at, cap_nano)
     SELECT budget.id, t.end_user,
         -- Where a zone's rules were changed since, it begins where the one before it ended (P17).
@@ -86,14 +93,11 @@ _OPEN_WINDOWS = """
             SELECT max(ended.ends_at) FROM billing_budgetwindow ended
             WHERE ended.budget_id = budget.id AND ended.end_user = t.end_user
               AND ended.ends_at <= now())),
-        to_timestamp(t.ends_at), CASE
-        WHEN budget.action <> 'block' THEN 4611686018427387904
-        ELSE coalesce((budget.own_amounts->>t.end_user)::bigint, budget.amount_nano)
-            + CASE WHEN budget.raised_until > now() THEN budget.raised_nano ELSE 0 END END
+        to_timestamp(t.ends_at), {CAP.format(end_user="t.end_user")}
     FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[],
                 %(end_users)s::text[]) AS t (budget_id, starts_at, ends_at, end_user)
     JOIN billing_budget budget ON budget.id = t.budget_id
-    ON CONFLICT DO NOTHING"""
+    ON CONFLICT DO NOTHING"""  # noqa: S608 - only constants are put in
 
 _NOTE_REFUSED = """
     UPDATE billing_budgetwindow SET refused_at = now()

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils.translation import gettext
 
@@ -29,7 +29,7 @@ from billing.ledger.accounts import WALLET_KINDS, open_accounts
 from billing.ledger.hold_rules import UNRESOLVED
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
-from billing.limits.budget_windows import add_holds_to_window, count_guards
+from billing.limits.budget_windows import CAP, add_holds_to_window, count_guards
 from billing.models import (
     Budget,
     BudgetAction,
@@ -184,21 +184,11 @@ def change_budget(
     return locked
 
 
-def fit_windows(budget: Budget) -> None:
-    """Set the cap of a changed budget's present window to its new limit. The caller has locked the
-    budget."""
-    now = database_now()
-    # The usage may exceed a lowered limit. The cap is then the usage, as the constraint requires.
-    used_nano = F("held_nano") + F("spent_nano")
-    windows = BudgetWindow.objects.filter(budget=budget, ends_at__gt=now)
-    own = [*budget.own_amounts]
-    windows.exclude(end_user__in=own).update(
-        cap_nano=Greatest(_cap_nano(budget, now), used_nano), refused_at=None
-    )
-    for end_user in own:
-        windows.filter(end_user=end_user).update(
-            cap_nano=Greatest(_cap_nano(budget, now, end_user), used_nano), refused_at=None
-        )
+def fit_windows(budget: Budget, end_user: str | None = None) -> None:
+    """Set the caps of a changed budget's present windows to its new limits; of a budget of each end
+    user, those of `end_user` alone if one is named. The caller has locked and saved the budget.
+    Only caps that differ are written, and windows that refused a request under the limit before."""
+    execute((_FIT_CAPS, {"budget": budget.id, "end_user": end_user}))
 
 
 def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int | None) -> Budget:
@@ -227,7 +217,7 @@ def set_own_amount(actor: Actor, budget: Budget, end_user: str, amount_nano: int
             text = gettext("Up to %(n)s end users can have an amount of their own.")
             raise BudgetRefused("end_user", text % {"n": f"{rules.END_USERS_MAX:,}"})
         locked.save(update_fields=["own_amounts"])
-        fit_windows(locked)
+        fit_windows(locked, end_user)
         audit.record(
             actor, locked.organisation, "budget.end_user_changed", locked,
             end_user=end_user, before={"amount": _amount_text(before_nano)},
@@ -240,26 +230,16 @@ def _amount_text(amount_nano: int | None) -> str | None:
     return None if amount_nano is None else format_usd(amount_nano)
 
 
-def usage_by_end_user(budget: Budget, also: Iterable[str] = ()) -> list[BudgetUsage]:
-    """Return the usage of a budget of each end user in the present period, the most first, then
-    those who have used nothing: who have an amount of their own, and who are named in `also`."""
-    if budget.scope != BudgetScope.END_USER:
-        return []
+def usage_of_end_user(budget: Budget, end_user: str) -> BudgetUsage:
+    """Return the usage by one end user in the present period of a budget of each."""
     now = database_now()
-    windows = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now)
-    used = [
-        BudgetUsage(
-            budget, Span(window.starts_at, window.ends_at), window.spent_nano, window.held_nano,
-            budget.limit_nano(now, window.end_user), now, end_user=window.end_user,
-        )
-        for window in windows.order_by(-(F("held_nano") + F("spent_nano")), "end_user")
-    ]  # fmt: skip
-    unused = sorted({*budget.own_amounts, *also} - {usage.end_user for usage in used})
-    span = _span(budget, now)
-    return used + [
-        BudgetUsage(budget, span, 0, 0, budget.limit_nano(now, name), now, end_user=name)
-        for name in unused
-    ]
+    windows = BudgetWindow.objects.filter(budget=budget, end_user=end_user)
+    window = windows.filter(starts_at__lte=now, ends_at__gt=now).first()
+    spent_nano, held_nano = (window.spent_nano, window.held_nano) if window else (0, 0)
+    return BudgetUsage(
+        budget, present_span(budget, now), spent_nano, held_nano,
+        budget.limit_nano(now, end_user), now, end_user=end_user,
+    )  # fmt: skip
 
 
 def lock_budget(budget: Budget) -> Budget:
@@ -343,7 +323,7 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
     for budget in budgets:
         window = windows.get(budget.id)
         if window is None:
-            span, spent_nano, held_nano = _span(budget, now), 0, 0
+            span, spent_nano, held_nano = present_span(budget, now), 0, 0
         else:
             span = Span(window.starts_at, window.ends_at)
             spent_nano, held_nano = window.spent_nano, window.held_nano
@@ -575,7 +555,17 @@ def check_budget(budget: Budget) -> None:
         raise BudgetRefused(error.field, _time_error(budget, error.field)) from error
     if budget.period == BudgetPeriod.SESSION:
         _check_session(budget)
+    if budget.id is None and budget.scope == BudgetScope.END_USER:
+        _check_of_end_users(budget)
     _check_amount(budget.amount_nano)
+
+
+def _check_of_end_users(budget: Budget) -> None:
+    try:
+        rules.check_end_user_budget(budget.period)  # type: ignore[arg-type]
+    except rules.BudgetInvalid as error:
+        text = gettext("A budget of each end user needs a period that ends, such as a month.")
+        raise BudgetRefused(error.field, text) from error
 
 
 def _check_amount(amount_nano: int) -> None:
@@ -637,11 +627,11 @@ def _check_terms(terms: Mapping[str, Any]) -> None:
         raise BudgetRefused("alert_percents", text)
 
 
-def _cap_nano(budget: Budget, at: dt.datetime, end_user: str = "") -> int:
+def _cap_nano(budget: Budget, at: dt.datetime) -> int:
     """Return the cap that the database enforces in a window."""
     if budget.action != BudgetAction.BLOCK:
         return rules.UNBOUNDED_NANO
-    return budget.limit_nano(at, end_user)
+    return budget.limit_nano(at)
 
 
 @contextmanager
@@ -684,11 +674,15 @@ def _living(budget: Budget) -> Budget:
 def _fill(budget: Budget, look_back: LookBack) -> None:
     """Add the past usage of its time to the budget's present window. Windows of sessions are opened
     by their requests (`usage/sessions/windows.py`), and so are those of end users, which begin
-    empty: their past usage is only in the records."""
-    if budget.period == BudgetPeriod.SESSION or budget.scope == BudgetScope.END_USER:
+    empty: their past usage is only in the records. Those that stayed while the budget was switched
+    off get its present limits."""
+    if budget.scope == BudgetScope.END_USER:
+        fit_windows(budget)
+        return
+    if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
-    span = _span(budget, now)
+    span = present_span(budget, now)
     past = look_back(budget, span.start_at)
     cap_nano = _cap_nano(budget, now)
     kept = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now).first()
@@ -720,7 +714,8 @@ def _drop_window(budget: Budget) -> None:
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
 
-def _span(budget: Budget, at: dt.datetime) -> Span:
+def present_span(budget: Budget, at: dt.datetime) -> Span:
+    """Return the period of a budget at an instant."""
     return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
 
 
@@ -737,3 +732,16 @@ def _audit_details(budget: Budget) -> dict[str, Any]:
         "alert_percents": sorted(budget.alert_percents),
         "alert_forecast": budget.alert_forecast,
     }
+
+
+_FIT_CAPS = f"""
+    UPDATE billing_budgetwindow stands SET cap_nano = fitting.nano, refused_at = NULL
+    FROM (
+        SELECT one.id, greatest(
+            one.held_nano + one.spent_nano, {CAP.format(end_user="one.end_user")}) AS nano
+        FROM billing_budget budget JOIN billing_budgetwindow one ON one.budget_id = budget.id
+        WHERE budget.id = %(budget)s AND one.ends_at > clock_timestamp()
+          AND (%(end_user)s::text IS NULL OR one.end_user = %(end_user)s::text)
+    ) fitting
+    WHERE stands.id = fitting.id
+      AND (stands.cap_nano <> fitting.nano OR stands.refused_at IS NOT NULL)"""  # noqa: S608 - only constants are put in

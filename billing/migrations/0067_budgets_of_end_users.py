@@ -2,15 +2,27 @@
 
 from django.db import migrations, models
 
-# The windows of end users under one budget lie beside each other, as those of sessions do.
-_NO_OVERLAP = """
+# The windows of end users under one budget lie beside each other, as those of sessions do. Two of
+# the same name must not overlap: they are compared by 128 bits of the name's SHA-256, so that no
+# chosen name takes the place of another one. Backslashes are doubled for the cast.
+_HASH = r"encode(sha256(replace(end_user, '\', '\\')::bytea), 'hex')"
+_HALVES = [f"('x' || substr({_HASH}, {start}, 16))::bit(64)::bigint" for start in (1, 17)]
+_OF_NAME = ", ".join(f"int8range({half}, {half}, '[]') WITH &&" for half in _HALVES)
+# No statement changes the times of a window, and windows that ended before were compared when they
+# were opened. Without them, the index is built in a moment while requests wait for the table.
+_SINCE = "2026-11-29 00:00:00+00"
+_NO_OVERLAP = f"""
     ALTER TABLE billing_budgetwindow
         DROP CONSTRAINT budget_windows_do_not_overlap,
         ADD CONSTRAINT budget_windows_do_not_overlap EXCLUDE USING gist (
             int8range(budget_id, budget_id, '[]') WITH &&,
-            tstzrange(starts_at, ends_at, '[)') WITH &&,
-            int8range(hashtextextended(end_user, 0), hashtextextended(end_user, 0), '[]') WITH &&
-        ) WHERE (session_id IS NULL)
+            tstzrange(starts_at, ends_at, '[)') WITH &&
+        ) WHERE (session_id IS NULL AND end_user = '' AND ends_at > '{_SINCE}'),
+        ADD CONSTRAINT end_user_windows_do_not_overlap EXCLUDE USING gist (
+            {_OF_NAME},
+            int8range(budget_id, budget_id, '[]') WITH &&,
+            tstzrange(starts_at, ends_at, '[)') WITH &&
+        ) WHERE (end_user <> '')
 """
 
 

@@ -131,7 +131,7 @@ class BudgetWindow(models.Model):
 
     `cap_nano` is the budget's amount, or the amount already used when the limit was lowered below
     it; the database enforces it (P2). The windows of a budget never overlap, of one of each
-    end user those of the same `end_user`: an exclusion constraint in the migration. A budget
+    end user those of the same `end_user`: exclusion constraints in the migration. A budget
     without a period has one window, to the year 9999, and so has each session. A session whose
     client sends a limit of its own has a window without a budget; its `cap_nano` is the limit that
     was sent last.

@@ -19,6 +19,7 @@ from billing.limits.budget_rules import (
     LABEL_SCOPES,
     BudgetInvalid,
     check_budget,
+    check_end_user_budget,
     check_session_budget,
     default_anchor,
 )
@@ -405,6 +406,8 @@ class _Checker:
         anchor = default_anchor(budget.period) if budget.anchor is None else budget.anchor
         try:
             check_budget(budget.period, anchor, budget.timezone)
+            if isinstance(budget, file_format.ScopedBudget) and budget.scope == "end_user":
+                check_end_user_budget(budget.period)
             if budget.period == "session":
                 # Budgets of a team or a key have no scope field.
                 scope = budget.scope if isinstance(budget, file_format.ScopedBudget) else "key"

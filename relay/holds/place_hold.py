@@ -28,6 +28,7 @@ from relay.downstream.limit_answers import (
     read_headroom,
     session_ended,
 )
+from relay.errors import WindowMissing
 from relay.hold_sizes.estimate import Size
 from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
@@ -166,11 +167,13 @@ class HoldPlacer:
 
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """Return a smaller hold that the balance covers. Raises RequestFault if the refusal is not
-        for lack of money."""
+        for lack of money, WindowMissing if a budget has no window."""
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
         if verdict.word == "session_ended":
             raise session_ended(self._context.session, self._context.parts.config.public_url)
+        if verdict.word == "no_window":
+            raise WindowMissing("a budget has no window, and none can be opened")
         if verdict.word == "limited" and verdict.details is not None:
             if verdict.details["scope"] == "channel":
                 raise ChannelFull(verdict.details)

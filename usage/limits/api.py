@@ -29,6 +29,7 @@ from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
+from usage.limits.end_users import page_of_end_users
 
 router = Router(tags=["Budgets"])
 
@@ -70,7 +71,7 @@ class BudgetIn(RequestBody):
     period: Period = Field(
         description="`session` limits each session, for an organisation, a team, a person or a "
         "key. It rejects requests, and sends no alerts; what names no session does not fall under "
-        "it."
+        "it. For each end user, the period must be one that ends."
     )
     anchor: Whole | None = Field(
         None,
@@ -249,9 +250,8 @@ def create_budget(actor: Actor, body: BudgetIn) -> Status[BudgetOut]:
 def list_end_users(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> EndUserPage:
     """Those who used a budget of each end user in the present period, or have an amount of their
     own, by name."""
-    usages = budgets.usage_by_end_user(budgets.access_budget(actor, id))
-    usages.sort(key=lambda usage: usage.end_user)
-    page = pagination.page_by_key(usages, query.limit, query.cursor, lambda usage: usage.end_user)
+    budget = budgets.access_budget(actor, id)
+    page = page_of_end_users(budget, query.limit, query.cursor)
     return EndUserPage(items=[_serialize_end_user(usage) for usage in page.items], next=page.next)
 
 
@@ -262,8 +262,7 @@ def set_end_user_amount(actor: Actor, id: str, body: EndUserAmount) -> EndUserOu
     access.require(actor, "budgets.write")
     amount_nano = None if body.amount is None else parse_usd(body.amount)
     changed = budgets.set_own_amount(actor, budget, body.end_user, amount_nano)
-    usages = budgets.usage_by_end_user(changed, also=[body.end_user])
-    return next(_serialize_end_user(one) for one in usages if one.end_user == body.end_user)
+    return _serialize_end_user(budgets.usage_of_end_user(changed, body.end_user))
 
 
 @router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")

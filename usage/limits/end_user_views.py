@@ -1,5 +1,6 @@
 """The end users under a budget of each one: what everyone has spent, and amounts of their own."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,8 +23,8 @@ from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetScope
 from lib.htmx import redirect_to, render_dialog
 from lib.tables.pages import answer_table
-from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
+from usage.limits.end_users import EndUserRow, end_user_rows
 from usage.limits.views import meter_of
 
 END_USERS = Table(
@@ -35,8 +36,8 @@ END_USERS = Table(
         Column("spent", _("Spent"), "total", value="spent_nano", sort=True, card="money"),
         Column("held", _("Reserved"), "total", value="held_nano", sort=True, priority=3),
         Column("limit", _("Limit"), "total", value="limit_nano", sort=True, priority=2),
-        Column("own", _("Own amount"), "total", value="own_nano", sort=True, chosen=False),
-        Column("resets", _("Resets"), "ago", value="resets_at", sort=True, priority=3, card="last"),
+        Column("own", _("Own amount"), "total", value="own_nano", chosen=False),
+        Column("resets", _("Resets"), "ago", value="resets_at", priority=3, card="last"),
     ),
     default_sort="-spent",
     key="name",
@@ -65,21 +66,23 @@ class EndUserForm(forms.Form):
 def end_user_list(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     budget = _end_users_budget(actor, id)
     state = read_table(END_USERS, request, actor)
-    wanted = state.value("q").casefold()
     dialog = reverse("end_user", args=[slug_of(actor), budget.id])
-    rows = [
-        {
-            "name": usage.end_user,
-            "href": f"{dialog}?{urlencode({'end_user': usage.end_user})}",
-            "own_nano": budget.own_amounts.get(usage.end_user),
-            **meter_of(usage),
-        }
-        for usage in budgets.usage_by_end_user(budget)
-        if wanted in usage.end_user.casefold()
-    ]
+
+    def make(rows: Iterable[EndUserRow]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": row.name,
+                "href": f"{dialog}?{urlencode({'end_user': row.name})}",
+                "own_nano": row.own_nano,
+                **meter_of(row.usage),
+            }
+            for row in rows
+        ]
+
+    rows = end_user_rows(budget, state.value("q"))
     context = {"budget": budget, "may_write": budgets.may_write(actor, budget)}
     templates = ("usage/limits/end_users.html", "usage/limits/_end_users.html")
-    return answer_table(request, state, ListSource(rows), templates, context)
+    return answer_table(request, state, rows, templates, context, make)
 
 
 @organisation_page("budgets.write")

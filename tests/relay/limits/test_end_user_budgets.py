@@ -81,7 +81,7 @@ def test_an_amount_of_ones_own_replaces_the_default(
     hub: Hub, fake: FakeUpstream, application: Tenant
 ) -> None:
     model = hub.model(fake, rates=RATES)
-    budget = hub.budget(application, "1", "end_user", "", period="total")
+    budget = hub.budget(application, "1", "end_user", "", period="month", anchor=1)
     own_amount(hub, budget, BOB, "3")
     assert [send(hub, application, model, BOB).status for _ in range(4)] == [200, 200, 200, 402]
     assert [send(hub, application, model, ALICE).status for _ in range(2)] == [200, 402]
@@ -125,3 +125,33 @@ def test_hostile_names_have_windows_of_their_own(
     for name in names:
         assert send(hub, application, model, name.encode().decode("latin-1")).status == 200
     assert set(windows(hub, application)) == set(names)
+
+
+def test_a_name_made_to_collide_with_another_has_a_window_of_its_own(
+    hub: Hub, fake: FakeUpstream, application: Tenant
+) -> None:
+    """Postgres hashes both names alike."""
+    names = ["ann@team.org", "[7bS7F/,[#lW"]
+    rows = hub.rows("SELECT hashtextextended(t, 0) AS hash FROM unnest(%s::text[]) t", names)
+    assert rows[0] == rows[1]
+    model = hub.model(fake, rates=RATES)
+    hub.budget(application, "1", "end_user", "", period="month", anchor=1)
+    for name in names:
+        assert [send(hub, application, model, name).status for _ in range(2)] == [200, 402]
+
+
+def test_a_window_that_cannot_be_opened_refuses_with_503(
+    hub: Hub, fake: FakeUpstream, application: Tenant
+) -> None:
+    """A window that begins later lies where the end user's would be."""
+    model = hub.model(fake, rates=RATES)
+    budget = hub.budget(application, "1", "end_user", "", period="month", anchor=1)
+    hub.connection.execute(
+        "INSERT INTO billing_budgetwindow (budget_id, end_user, starts_at, ends_at, cap_nano)"
+        " SELECT %s, %s, next - interval '1 microsecond', next + interval '1 month', 1"
+        " FROM (SELECT date_trunc('month', now(), 'UTC') + interval '1 month' AS next) month",
+        [budget, ALICE],
+    )
+    answer = send(hub, application, model, ALICE)
+    assert (answer.status, answer.error["code"]) == (503, "server_overloaded")
+    assert send(hub, application, model, BOB).status == 200

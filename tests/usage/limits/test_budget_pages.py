@@ -158,7 +158,7 @@ def test_the_form_names_and_hints_the_scopes_apart(people: Cast, alice: Client) 
     assert "Core team" in page, "a team is shown by its name"
     hints = re.findall(r'<div class="hint" data-scope="(\w+)">([^<]+)</div>', page)
     assert dict(hints)["team"] == "Choose a team."
-    assert len(hints) == 8
+    assert len(hints) == 7
     assert "optional" not in page.partition("data-subject")[2].partition("</div>")[0]
 
 

@@ -4,12 +4,14 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AuditEvent
 from billing.limits import budgets
-from billing.limits.budget_rules import END_USERS_MAX
+from billing.limits.budget_rules import END_USERS_MAX, UNBOUNDED_NANO
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetWindow
 from tests.support import cast
@@ -36,6 +38,13 @@ def budget(people: cast.Cast) -> Budget:
     return budget
 
 
+def row_versions() -> dict[str, str]:
+    """Where each window's row is stored: another place after each write."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT end_user, ctid::text FROM billing_budgetwindow")
+        return dict(cursor.fetchall())
+
+
 def caps() -> dict[str, int]:
     return dict(BudgetWindow.objects.values_list("end_user", "cap_nano"))
 
@@ -52,8 +61,51 @@ def test_an_own_amount_applies_at_once_and_can_be_taken_away(
     assert caps() == {ALICE: 5 * NANO, BOB: 2 * NANO}
     changed = budgets.set_own_amount(actor, budget, BOB, None)
     assert (caps()[BOB], changed.own_amounts) == (9 * NANO, {ALICE: 5 * NANO})
-    by_name = {usage.end_user: usage.limit_nano for usage in budgets.usage_by_end_user(changed)}
-    assert by_name == {ALICE: 5 * NANO, BOB: 9 * NANO}
+    limits = {
+        name: budgets.usage_of_end_user(changed, name).limit_nano for name in (ALICE, BOB, "new")
+    }
+    assert limits == {ALICE: 5 * NANO, BOB: 9 * NANO, "new": 9 * NANO}
+
+
+@pytest.mark.parametrize("again", ["switched on", "restored"])
+def test_a_budget_that_applies_again_has_its_present_limits(
+    people: cast.Cast, budget: Budget, again: str
+) -> None:
+    """What was set while it was off counts, for those too who have used up the limit before."""
+    actor = cast.actor(people.alice, people.acme)
+    budget_simulation.change_budget(actor, budget, enabled=False)
+    budget_simulation.change_budget(actor, budget, amount_nano=4 * NANO)
+    if again == "restored":
+        budgets.remove_budget(actor, budget)
+        budget_simulation.restore_budget(actor, str(budget.id))
+    else:
+        budget_simulation.change_budget(actor, budget, enabled=True)
+    assert caps() == {ALICE: 4 * NANO, BOB: 4 * NANO}
+    budget_simulation.change_budget(actor, budget, enabled=False)
+    budget_simulation.change_budget(actor, budget, enabled=True, action="warn")
+    assert caps() == dict.fromkeys((ALICE, BOB), UNBOUNDED_NANO)
+
+
+def test_an_own_amount_writes_only_the_windows_of_its_end_user(
+    people: cast.Cast, budget: Budget
+) -> None:
+    """The account is locked meanwhile."""
+    actor = cast.actor(people.alice, people.acme)
+    before = row_versions()
+    budgets.set_own_amount(actor, budget, ALICE, 5 * NANO)
+    after = row_versions()
+    assert after[BOB] == before[BOB]
+    assert after[ALICE] != before[ALICE]
+
+
+def test_a_new_amount_writes_only_caps_that_differ(people: cast.Cast, budget: Budget) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    budgets.set_own_amount(actor, budget, ALICE, 5 * NANO)
+    before = row_versions()
+    budget_simulation.change_budget(actor, budget, amount_nano=3 * NANO)
+    after = row_versions()
+    assert after[ALICE] == before[ALICE]
+    assert after[BOB] != before[BOB]
 
 
 def test_an_own_amount_is_kept_under_the_name_that_requests_have(
@@ -151,3 +203,49 @@ def test_the_api_lists_and_sets_amounts(people: cast.Cast, budget: Budget, clien
     assert [(item["end_user"], item["own_amount"]) for item in items] == [
         (ALICE, None), (BOB, "0.50"),
     ]  # fmt: skip
+
+
+def test_pages_of_end_users_are_read_in_the_database(
+    people: cast.Cast, budget: Budget, client: Client
+) -> None:
+    """Nobody reads all windows to show some of them; search finds names in any case."""
+    now = dt.datetime.now(dt.UTC)
+    BudgetWindow.objects.bulk_create(
+        BudgetWindow(
+            budget=budget, end_user=f"User-{n:03}", starts_at=now - dt.timedelta(days=1),
+            ends_at=now + dt.timedelta(days=1), cap_nano=2 * NANO,
+        )
+        for n in range(300)
+    )  # fmt: skip
+    budgets.set_own_amount(cast.actor(people.alice, people.acme), budget, "Own", NANO)
+    _, text = cast.make_key(people.core, "manage", kind="management", user=people.alice)
+    headers: dict[str, Any] = {"headers": {"authorization": f"Bearer {text}"}}
+    path, cursor, read = f"/api/v1/budgets/{budget.id}/end-users", "", list[str]()
+    while True:
+        page = client.get(f"{path}?limit=100{cursor}", **headers).json()
+        read += [item["end_user"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        assert len(page["items"]) == 100
+        cursor = f"&cursor={page['next']}"
+    assert read == sorted([ALICE, BOB, "Own", *(f"User-{n:03}" for n in range(300))])
+    wrong = client.get(f"{path}?cursor=no-such-cursor", **headers)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "cursor")
+
+    client.force_login(people.alice)
+    listed = reverse("end_users", args=[people.acme.slug, budget.id])
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get(listed, {"q": "uSER-", "rows": "25", "sort": "name"}).content.decode()
+    assert [page.count(f">User-{n:03}<") for n in (0, 24, 25)] == [1, 1, 0]
+    windows = [one["sql"] for one in queries if "billing_budgetwindow" in one["sql"]]
+    assert all("LIMIT" in text for text in windows)
+
+
+@pytest.mark.parametrize("period", ["total", "session"])
+def test_a_budget_of_each_end_user_has_a_period_that_ends(people: cast.Cast, period: Any) -> None:
+    """Otherwise its names would stay for ever."""
+    with pytest.raises(BudgetRefused):
+        budget_simulation.create_budget(
+            cast.actor(people.alice, people.acme), people.acme, scope="end_user", subject="",
+            amount_nano=NANO, period=period,
+        )  # fmt: skip
