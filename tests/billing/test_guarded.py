@@ -169,7 +169,7 @@ def test_ended_or_missing_window_is_requested(key: Key) -> None:
     BudgetWindow.objects.update(ends_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     ((word, _, message),) = place(asked(key, 10, one))
     assert word == "no_window"
-    assert message["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo"]]
+    assert message["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo", ""]]
     opened = WindowOpened(one.budget_id or 0, message["now"] - 60, message["now"] + 60)
     execute(open_windows([opened]))
     execute(open_windows([opened._replace(starts_at=opened.starts_at - 1)]))
