@@ -446,7 +446,7 @@ def live_session(turns: Turns) -> Any:
     session: Any = gemini_live.LiveConnection.__new__(gemini_live.LiveConnection)
     session._usage_due, session._running = None, Running()
     session._interrupted = session._settled_without_usage = session._client_works = False
-    session._goodbye = False
+    session._goodbye, session._talk = False, None
     session._context = SimpleNamespace(parts=SimpleNamespace(loop=asyncio.get_running_loop()))
     session._probe = SimpleNamespace(good=lambda: None, first_content=lambda: None)
     session._touch = lambda: None

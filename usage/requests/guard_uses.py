@@ -57,11 +57,11 @@ def _charges(actor: Actor, request_id: UUID, asked: Sequence[str]) -> dict[str, 
     where = visible(actor, "requests.read")
     first_id, end_id = ids_near(request_id)
     more = {"ids": list(ids), "first_id": first_id, "end_id": end_id}
-    rows = run(_CHARGES.format(visible=where.text), where.parameters | more)
+    rows = run(_CHARGES.format(where=where.text), where.parameters | more)
     return {ids[id]: charge_nano for id, charge_nano in rows}
 
 
 _CHARGES: Final = """
     SELECT r.request_id, sum(r.charge_nano)::bigint FROM usage_usagerecord r
-    WHERE {visible} AND r.request_id = ANY (%(ids)s) AND r.id >= %(first_id)s AND r.id < %(end_id)s
+    WHERE {where} AND r.request_id = ANY (%(ids)s) AND r.id >= %(first_id)s AND r.id < %(end_id)s
     GROUP BY r.request_id"""

@@ -37,7 +37,8 @@ class One:
             organisation_id=new_id(), limited=False, charge_rule=organisation, retention_hours=24
         )
         context: Any = SimpleNamespace(
-            request_id=new_id(), elapsed_ms=lambda: 5, options=SimpleNamespace(address=""),
+            request_id=new_id(), elapsed_ms=lambda: 5,
+            options=SimpleNamespace(address="", flags=()),
             downstream=SimpleNamespace(client_gone=gone), guarding=None,
             snapshot=SimpleNamespace(rule_of=lambda _: SimpleNamespace(charge_rule=model)),
             parts=SimpleNamespace(

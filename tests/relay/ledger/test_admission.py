@@ -73,7 +73,10 @@ def test_verdict_is_read_from_its_row(row: Any, verdict: Verdict) -> None:
     assert admission.verdicts([row]) == [verdict]
 
 
-WINDOW: Final = {"now": 1_795_262_400, "windows": [[4, "day", 0, "UTC"], [3, "day", 0, "UTC"]]}
+WINDOW: Final = {
+    "now": 1_795_262_400,
+    "windows": [[4, "day", 0, "UTC", ""], [3, "day", 0, "UTC", ""]],
+}
 
 
 def test_only_missing_accounts_and_windows_are_opened() -> None:
@@ -92,8 +95,8 @@ def test_only_missing_accounts_and_windows_are_opened() -> None:
 def test_session_windows_open_under_the_account_lock() -> None:
     """I23: for a budget, and for what a client lets its session cost."""
     session = "00000000-0000-0000-0000-0000000000aa"
-    rows = [[4, "session", 0, "UTC", session, str(ORGANISATION)]]
-    rows.append([None, "session", 0, "UTC", session, str(ORGANISATION)])
+    rows = [[4, "session", 0, "UTC", "", session, str(ORGANISATION)]]
+    rows.append([None, "session", 0, "UTC", "", session, str(ORGANISATION)])
     missing = {"now": 1_795_262_400, "windows": rows}
     lock, opened = admission.prepare([(request(), Verdict("no_window", 0, missing))] * 2)
     assert "FOR " in lock[0]
