@@ -198,7 +198,8 @@ def routed(
     )  # fmt: skip
     principal = SimpleNamespace(
         may_use=lambda name: allowed and name == "passthrough/east", organisation_id=UUID(int=1),
-        explain_model=lambda name: name, team_id=UUID(int=2), price_plan_id=3, multipliers=(), data_policy=policy, postpaid=False,
+        explain_model=lambda name: name,
+        team_id=UUID(int=2), price_plan_id=3, multipliers=(), data_policy=policy, postpaid=False,
     )  # fmt: skip
     stored = SimpleNamespace(uncapped=False, conditions=None, zero_retention=False, region="eu")
     context = SimpleNamespace(
