@@ -68,8 +68,8 @@ class _Answer:
         self.cut |= dict.fromkeys(texts, "")
 
     def output(self) -> list[Item | msgspec.Raw]:
-        said = (message("assistant", one.getvalue()) for one in self.words.values())
-        items: list[Item | msgspec.Raw] = [*self.items, *said]
+        turns = (message("assistant", one.getvalue()) for one in self.words.values())
+        items: list[Item | msgspec.Raw] = [*self.items, *turns]
         if self.sound.size:
             part = {"type": "output_audio", "data": self.sound.reference, "format": "pcm16"}
             items.append({"type": "message", "role": "assistant", "content": [part]})

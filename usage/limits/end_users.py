@@ -1,16 +1,12 @@
 """What the end users of a budget of each one have, in pages: a budget may have very many."""
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from billing.limits.budgets import BudgetUsage, present_span
-from billing.models import Budget, BudgetWindow
-from lib.api.pagination import BadCursor, Page
+from billing.models import Budget
 from lib.database.database_time import database_now
-from lib.tables.keyset import Order
 from lib.tables.sources import StatementSource
-
-_BY_NAME: Final = (Order("name"),)
 
 
 class EndUserRow(NamedTuple):
@@ -50,23 +46,6 @@ def end_user_rows(budget: Budget, part: str = "") -> StatementSource[EndUserRow]
         "limit": limit_nano, "raised": limit_nano - budget.amount_nano,
     }  # fmt: skip
     return StatementSource(_END_USERS, parameters, make_row)
-
-
-def page_of_end_users(budget: Budget, limit: int, cursor: str | None) -> Page[BudgetUsage]:
-    """Return a page of them by name. The cursor is the name of the last. Raises BadCursor."""
-    if cursor is not None and not _is_of(budget, cursor):
-        raise BadCursor
-    boundary = None if cursor is None else (cursor,)
-    rows = end_user_rows(budget).fetch(_BY_NAME, boundary, backwards=False, limit=limit + 1)
-    items = [row.usage for row in rows[:limit]]
-    return Page(items, items[-1].end_user if len(rows) > limit else None)
-
-
-def _is_of(budget: Budget, name: str) -> bool:
-    """Return whether an end user of the budget has this name."""
-    if name in budget.own_amounts:
-        return True
-    return BudgetWindow.objects.filter(budget=budget, end_user=name).exists()
 
 
 _END_USERS = """
