@@ -457,7 +457,7 @@ def _budgets(company: Company) -> Listed:
 def _end_users(company: Company) -> Listed:
     budget = budget_simulation.create_budget(
         SYSTEM, company.people.acme, scope="end_user", subject="", amount_nano=9 * NANO,
-        period="month",
+        period="week",
     )  # fmt: skip
     budgets.set_own_amount(SYSTEM, budget, "ana@chat", 23 * NANO)
     (usage,) = budgets.current_usage([budget])
