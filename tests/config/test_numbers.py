@@ -51,6 +51,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "REGION_MAX": "40",
         "REGIONS_MAX": "20",
     },
+    "accounts.limits.end_users": {
+        "END_USER_LENGTH": "256",
+    },
     "accounts.names.labels": {
         "LABEL_LENGTH": "100",
     },

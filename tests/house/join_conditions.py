@@ -25,6 +25,9 @@ SEVERAL: Final[Mapping[str, str]] = {
     " AND stands.starts_at <= now() AND stands.ends_at > now()": (
         "windows of a budget do not overlap"
     ),
+    "billing/limits/budgets.py: billing_budgetwindow ON one.budget_id = budget.id": (
+        "a window of each end user"
+    ),
     "billing/limits/enforcement.py: billing_budgetwindow"
     " ON stands.session_id = known.session_id AND stands.budget_id IS NULL": (
         "a session has one cap of its own"

@@ -22,7 +22,7 @@ from billing.limits.budget_increases import INCREASE_REASON_MAX
 from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX, Period, Scope
 from billing.limits.budget_subjects import subject_names, subjects_by_budget
 from billing.limits.budgets import BudgetUsage
-from billing.models import Budget, BudgetAlert, BudgetRaise, BudgetWindow
+from billing.models import Budget, BudgetAlert, BudgetRaise
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema
@@ -30,7 +30,7 @@ from lib.numbers.whole_numbers import Whole
 from lib.tables.keyset import Order
 from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
-from usage.limits.end_users import end_user_rows
+from usage.limits.end_users import end_user_rows, is_end_user_of
 
 router = Router(tags=["Budgets"])
 
@@ -260,19 +260,12 @@ def _page_of_end_users(
     budget: Budget, limit: int, cursor: str | None
 ) -> pagination.Page[BudgetUsage]:
     """Return a page of them by name. The cursor is the name of the last. Raises BadCursor."""
-    if cursor is not None and not _is_of(budget, cursor):
+    if cursor is not None and not is_end_user_of(budget, cursor):
         raise pagination.BadCursor
     boundary = None if cursor is None else (cursor,)
     rows = end_user_rows(budget).fetch((Order("name"),), boundary, backwards=False, limit=limit + 1)
     items = [row.usage for row in rows[:limit]]
     return pagination.Page(items, items[-1].end_user if len(rows) > limit else None)
-
-
-def _is_of(budget: Budget, name: str) -> bool:
-    """Return whether an end user of the budget has this name."""
-    if name in budget.own_amounts:
-        return True
-    return BudgetWindow.objects.filter(budget=budget, end_user=name).exists()
 
 
 @router.put("/budgets/{id}/end-users", response=EndUserOut, summary="Set the amount of an end user")

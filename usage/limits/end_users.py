@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from billing.limits.budgets import BudgetUsage, present_span
-from billing.models import Budget
+from billing.models import Budget, BudgetWindow
 from lib.database.database_time import database_now
 from lib.tables.sources import StatementSource
 
@@ -46,6 +46,13 @@ def end_user_rows(budget: Budget, part: str = "") -> StatementSource[EndUserRow]
         "limit": limit_nano, "raised": limit_nano - budget.amount_nano,
     }  # fmt: skip
     return StatementSource(_END_USERS, parameters, make_row)
+
+
+def is_end_user_of(budget: Budget, name: str) -> bool:
+    """Return whether an end user of the budget has this name."""
+    if name in budget.own_amounts:
+        return True
+    return BudgetWindow.objects.filter(budget=budget, end_user=name).exists()
 
 
 _END_USERS = """
