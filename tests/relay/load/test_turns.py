@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from uuid import UUID
 
 import pytest
@@ -174,7 +173,11 @@ def other_provider() -> Iterator[FakeUpstream]:
 def test_a_request_waits_for_few_of_another_organisation(
     own_hub: Hub, provider: FakeUpstream, other_provider: FakeUpstream
 ) -> None:
-    """While one is answered, the hub works for a few requests of the crowd and not for all."""
+    """While one is answered, the hub works for a few requests of the crowd and not for all.
+
+    The provider and this client wait for a core now and then, and the hub works on meanwhile: that
+    only adds. So the least of ten counts, and every one is above the bound if one waits for all.
+    """
     own_hub.application = "tests.relay.costly_hub"
     own_hub.start()
     assert own_hub.process is not None
@@ -187,8 +190,8 @@ def test_a_request_waits_for_few_of_another_organisation(
             began = cpu_ns([own_hub.process.pid])
             assert own_hub.post(few, ask(model, "#tokens=4")).status == 200
             worked_s.append((cpu_ns([own_hub.process.pid]) - began) / 1e9)
-    print(f"\nthe hub worked for {1000 * median(worked_s):.0f} ms meanwhile")  # noqa: T201
-    assert median(worked_s) < MANY * COST_S / 12
+    print(f"\nthe hub worked for {1000 * min(worked_s):.0f} ms meanwhile")  # noqa: T201
+    assert min(worked_s) < MANY * COST_S / 15
     own_hub.assert_books_balance()
 
 
