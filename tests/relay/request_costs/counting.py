@@ -3,7 +3,9 @@ loop has done since it was last asked, as JSON; `GET /_counts/opcodes` counts op
 in the tasks of requests alone, which is too slow to be done beside the rest. `GET /_counts/writes`
 settles what waits first, and adds what has been written to the database.
 
-A stream is marked for its length alone, not for its age: that is up to the machine."""
+A stream is marked for its length alone, not for its age: that is up to the machine. What the
+process does by the clock is not counted either: a slow machine does more of it beside each request.
+"""
 
 import json
 import sys
@@ -12,9 +14,14 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+from uvicorn import Server
+
+from config.jobs import sweeping
 from lib.process.asgi import Receive, Scope, Send
 from relay import asgi
 from relay.database import database
+from relay.front import lifespan
+from relay.front.refresher import Refresher
 from relay.ledger import batching
 from relay.ledger.writer import LedgerWriter
 from tests.support.from_source import application as product
@@ -25,6 +32,15 @@ _WRITES = {
     database._Statements.send.__code__: "statements",
     database._failure.__code__: "transactions",
 }
+# What runs by the clock, and whatever it calls.
+_BY_THE_CLOCK = {
+    one.__code__
+    for one in (
+        Server.serve, sweeping.LoopLag.measure_for_ever, Refresher.poll,
+        lifespan.Lifespan._keep_alive, lifespan.Lifespan._share_health,
+        lifespan.Lifespan._write_uses_each,
+    )
+}  # fmt: skip
 # Rows of all tables; log of the ledger's backend alone, because one of other connections does not
 # tell what it has written before a second has passed.
 _WRITTEN = """
@@ -33,6 +49,8 @@ _WRITTEN = """
 _counts: Counter[str] = Counter()
 _ledgers: list["_Ledger"] = []
 _opcodes = False
+# What runs by the clock just now.
+_beside: FrameType | None = None
 # Whether what runs is the task of a request. Tracing opcodes slows the hub so much that timers run
 # beside each request.
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
@@ -63,7 +81,13 @@ vars(asgi)["LedgerWriter"] = _Ledger
 
 
 def _count(frame: FrameType, event: str, argument: Any) -> None:
-    if event == "call":
+    global _beside
+    if _beside is not None:
+        if event == "return" and frame is _beside:
+            _beside = None
+    elif event == "call" and frame.f_code in _BY_THE_CLOCK:
+        _beside = frame
+    elif event == "call":
         # A coroutine that goes on is entered again.
         _counts["functions"] += 1
         if (write := _WRITES.get(frame.f_code)) is not None:
