@@ -105,7 +105,7 @@ class Hub:
     """A hub under test. `environment` changes the settings of a process started after;
     `application` is the module that uvicorn serves, on which event loop `loop` says."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     environment: dict[str, str] = field(default_factory=dict)
     process: Forked | None = None
     port: int = 0
