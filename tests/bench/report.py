@@ -48,9 +48,9 @@ _METHOD = """\
   belongs to an organisation with a balance. Each request writes its hold, attempt, posting and
   usage record. The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres,
-  worker with the scheduler, and the local model, which gets no requests. The CPU of all these
-  processes is counted until Weir has summed up the usage of all requests. The CPU that the same
-  processes use in the same time without requests does not count.
+  worker with the scheduler, and the local model, which gets no requests. The figure is the CPU of
+  all these processes until Weir has summed up the usage of all requests, minus the CPU that they
+  use in the same time without requests.
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start
