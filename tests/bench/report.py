@@ -48,9 +48,9 @@ _METHOD = """\
   belongs to an organisation with a balance. Each request writes its hold, attempt, posting and
   usage record. The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres,
-  worker with the scheduler, and the local model, which gets no requests. The CPU of all these
-  processes is counted until Weir has summed up the usage of all requests. The CPU that the same
-  processes use in the same time without requests does not count.
+  worker with the scheduler, and the local model, which gets no requests. The figure is the CPU of
+  all these processes until Weir has summed up the usage of all requests, minus the CPU that they
+  use in the same time without requests.
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start
@@ -70,19 +70,20 @@ _METHOD = """\
   set size), divided by the number of streams. Socket buffers belong to the kernel and are not
   included.
 - *As public comparisons define it*: the requests per second at each limit of the latency come from
-  one series of measurements with 1 to 256 connections. A stream is clean while 99 % of its chunks
-  arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams at once,
-  and doubled the number each time. The memory of all processes of a fresh system was measured three
-  times: while the system was idle, at the highest point of a minute of load at 32 connections, and
-  20 seconds after the load. The memory for each minute of load is the growth after the first third
-  of the load.
+  one series of measurements with 1 to 256 connections. A stream counts as clean if at least 99 % of
+  its chunks arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams
+  at once, and doubled the number each time. The memory of all processes of a fresh system was
+  measured three times: while the system was idle, at the highest point of a minute of load at 32
+  connections, and 20 seconds after the load. The memory for each minute of load is the growth after
+  the first third of the load.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
   compares Weir's books with the books that the fake provider keeps. *With look-up*, Weir can ask
-  the provider for the cost of a request that a kill interrupted. *Without look-up*, the last mark
-  of the answer decides the cost. The other systems have no figures. nginx and Portkey's gateway do
-  not record spend. LiteLLM records spend only in a database, and downloads the engine for this
-  database from a place that the benchmark cannot reach.
+  the provider for the cost of a request that a kill interrupted. *Without look-up*, Weir charges
+  what it had counted at the last mark (when it last saved the progress of the stream). The other
+  systems have no figures. nginx and Portkey's gateway do not record spend. LiteLLM records spend
+  only in a database, and downloads the engine for this database from a place that the benchmark
+  cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
   benchmark measures the slot again. If the slot fails twice, the table shows no figure for it.
 - The client, the provider and the system share two cores, which limits the requests per second. The
