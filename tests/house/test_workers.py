@@ -1,18 +1,22 @@
 """`-n 2`: what workers report is counted and printed as if one process had run all tests."""
 
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.runner import databases
+from tests.runner import databases, forks
 from tests.runner.lanes import ANY_S, ROOT
 
+_FORK: Final = multiprocessing.get_context("fork")
 _PASSES: Final = """
 import pytest, warnings
 
@@ -178,3 +182,22 @@ def test_quick_rows_are_of_the_suite_and_of_each_value(folder: Path) -> None:
 def test_the_template_is_migrated_beside_collecting() -> None:
     """Nobody would hear of it but by the time: whoever needs the template makes it then."""
     assert databases.begin_template().wait(timeout=120) == 0
+
+
+def test_workers_fork_from_the_process_that_the_first_has_begun() -> None:
+    """Each that imports all of it again costs as much as a hundred tests."""
+    forks.begin()
+    ours, theirs = _FORK.Pipe()
+    worker = _FORK.Process(target=_tell_parent_of_a_fork, args=(theirs,))
+    worker.start()
+    theirs.close()
+    parent = ours.recv()
+    worker.join()
+    begun: Any = forkserver._forkserver
+    assert parent == begun._forkserver_pid
+
+
+def _tell_parent_of_a_fork(pipe: "Connection[Any, Any]") -> None:
+    forks.inherit()
+    with forks.context.Pool(1) as pool:
+        pipe.send(pool.apply(os.getppid))

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
@@ -24,6 +26,19 @@ context.set_forkserver_preload(
      "playground.answers.answer_parts", "playground.panel.json_schema", "tests.runner.imported",
      __name__]
 )  # fmt: skip
+_server: Any = forkserver._forkserver
+
+
+def begin() -> None:
+    """Start the process that others are forked from, beside what this one does."""
+    _server.ensure_running()
+
+
+def inherit() -> None:
+    """In a fork of a process that has begun: use the same, or each would import all of it again.
+    Python would wait for it as for a child of this process."""
+    if _server._forkserver_pid is not None:
+        _server.ensure_running = resource_tracker.ensure_running
 
 
 class Forked:

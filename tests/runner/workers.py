@@ -30,7 +30,7 @@ from zlib import crc32
 import pytest
 from _pytest.junitxml import xml_key
 
-from tests.runner import databases
+from tests.runner import databases, forks
 from tests.runner.lanes import ROOT, Takes, function_of, times
 
 # Their tests share what is made once for the folder.
@@ -59,8 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if session.config.option.workers and not session.config.option.collectonly:
+    config = session.config
+    if config.option.workers and not config.option.collectonly:
         databases.begin_template()
+        # Who names files or folders may need none.
+        if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            forks.begin()
 
 
 @pytest.hookimpl(trylast=True)
@@ -303,6 +307,7 @@ def _work(
 ) -> None:
     for other in not_its:
         other.close()
+    forks.inherit()
     _become_worker(session.config, number, base)
     teller = _Teller(session.config, connection)
     session.config.pluginmanager.register(teller)
