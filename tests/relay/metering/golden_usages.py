@@ -3,6 +3,7 @@ tokens and USD per million, which are added up here. What they cost us is anothe
 rate, so that no charge is a cost."""
 
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple
 
 GPT, OPUS, SONNET, FLASH, PRO, NOVA = (
@@ -40,6 +41,7 @@ class Golden(NamedTuple):
         return round(sum(costs, Fraction()))
 
 
+@cache
 def cost_rate(nano: int) -> int:
     """Our cost of what is sold at this rate: the first prime from 7/13 of it on."""
     rate = nano * 7 // 13
