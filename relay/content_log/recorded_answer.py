@@ -14,7 +14,8 @@ from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import MEDIA_CODECS
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
-from relay.content_log.content_log import ContentLog, NewEntry
+from relay.content_log.content_log import ContentLog, caller_of
+from relay.content_log.entry import NewEntry
 from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
@@ -109,7 +110,7 @@ class RecordedAnswer:
         if self._size > BYTES_MAX:
             self._log.count_dropped(1)
             return
-        context, principal = self._context, self._context.principal
+        context = self._context
         raw, answer, kind = self._raw, b"".join(self._pieces), self._content_type
         if form is not None and self._is_media:
             raw = _with_files(raw, form.files, await form.digests())
@@ -124,7 +125,7 @@ class RecordedAnswer:
         self._log.add(
             NewEntry(
                 request_id=context.request_id,
-                principal=principal,
+                caller=caller_of(context.principal),
                 session_id=self._run.session_id,
                 model=self._run.model_name,
                 dialect=context.invocation.codec.name,
