@@ -50,8 +50,8 @@ _SENT_BYTES_MAX: Final = 16 * 1024 * 1024
 # What an entry takes beside its frame.
 _ENTRY_BYTES: Final = 1024
 _SENDINGS_MAX: Final = 2
-# How long entries wait for others: a system call and a transaction are for all of them.
-_TOGETHER_S: Final = 0.05
+# How long entries wait for others: a turn of the event loop and a transaction are for all of them.
+_TOGETHER_S: Final = 0.25
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.5, 30.0
 _END_S: Final = 5.0
 # How long a process that stops waits for a writer that finishes nothing.

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 
-from lib.network.object_store import open_store
+from lib.network.store_address import make_store
 from lib.vault import Vault
 from relay.content_log.entry import (
     Connection,
@@ -74,7 +74,7 @@ async def _serve(describe: Describe | None) -> int:
     except asyncio.CancelledError:
         return 0
     database = PipelinedConnection(given.dsn, given.database_wait_s)
-    store = open_store(given.store) if given.store else None
+    store = make_store(given.store) if given.store else None
 
     def report(over: Ended) -> None:
         connection.send(frame(over))
