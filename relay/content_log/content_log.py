@@ -115,8 +115,8 @@ class ContentLog:
         self._bytes += waiting.size
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_writer(), context=Context())
-        elif self._is_ready and self._sending is None:
-            self._sending = self._loop.call_later(_TOGETHER_S, self._send)
+        elif self._is_ready:
+            self._send_soon()
         return True
 
     def count_dropped(self, number: int) -> None:
@@ -206,6 +206,10 @@ class ContentLog:
                 self._send()
         else:
             logging.getLogger(message.name).log(message.level, "%s", message.text)
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = self._loop.call_later(_TOGETHER_S, self._send)
 
     def _send(self) -> None:
         """Send what waits, as far as the writer may have it: all of it to one that stops."""

@@ -57,9 +57,6 @@ _NOTHING_COMES: Final[Mapping[str, str]] = {
     "relay/content_log/content_log.py:ContentLog.stop self._waiting": (
         "a process that stops takes no more entries"
     ),
-    "relay/content_log/entry_writer.py:EntryWriter.run self._waiting": (
-        "a process that stops; all that waits is counted before"
-    ),
     "relay/content_log/entry_writer.py:EntryWriter._data_key self._data_keys": (
         "one task fills it, and is here"
     ),

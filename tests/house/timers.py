@@ -48,7 +48,7 @@ _KEEP_ALIVE: Final = ("test_a_keep_alive_is_sent_into_silence_alone",)
 _WAIT: Final = ("test_wait_ends_on_time_and_not_while_it_continues",)
 
 TIMERS: Final[Mapping[str, Timer]] = {
-    "relay/content_log/content_log.py:ContentLog.add": Timer(
+    "relay/content_log/content_log.py:ContentLog._send_soon": Timer(
         "with a request to keep", ("ContentLog._send",), "after 0.25 s: what waits is sent",
         "it ends nothing",
     ),

@@ -201,6 +201,7 @@ def with_writer(path: Path, work: Callable[[ContentLog, Spans], Awaitable[None]]
 def test_request_that_writers_die_of_is_dropped_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is sent to `_SENDINGS_MAX` writers, one after the other."""
     monkeypatch.setattr(content_log, "_PAUSE_S_MIN", 0.0)
     added = [new_entry(model) for model in ("a", "b", DEADLY, "c", "d")]
 
