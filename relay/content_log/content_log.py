@@ -156,7 +156,7 @@ class ContentLog:
             try:
                 code = await self._run_writer()
             except (OSError, RuntimeError) as error:
-                # No process, or no thread to start it.
+                # No process, or no thread to wait for its end.
                 failed = f"cannot start: {error}"
             else:
                 failed = f"ended with {_name_of(code)}" if code else ""
@@ -172,7 +172,7 @@ class ContentLog:
     async def _run_writer(self) -> int:
         """Run a writer until it ends. Return its exit code."""
         self._works = False
-        process, ours = await asyncio.to_thread(_start, self._writer_module)
+        process, ours = _start(self._writer_module)
         connection = Connection(lambda raw: self._receive(read_from_writer(raw)))
         try:
             loop = asyncio.get_running_loop()

@@ -42,14 +42,14 @@ def main(describe: Describe | None = None) -> None:
 
 
 async def _serve(describe: Describe | None) -> int:
-    setup: asyncio.Future[Setup] = asyncio.get_running_loop().create_future()
+    arrival: asyncio.Future[Setup] = asyncio.get_running_loop().create_future()
     writer: EntryWriter | None = None
     ended = False
 
     def receive(raw: bytes) -> None:
         message = read_for_writer(raw)
         if isinstance(message, Setup):
-            setup.set_result(message)
+            arrival.set_result(message)
         elif writer is not None:
             writer.add(message)
 
@@ -58,8 +58,8 @@ async def _serve(describe: Describe | None) -> int:
         ended = True
         if writer is not None:
             writer.stop()
-        elif not setup.done():
-            setup.cancel()
+        elif not arrival.done():
+            arrival.cancel()
 
     connection = Connection(receive, stop)
     await asyncio.get_running_loop().connect_accepted_socket(
@@ -70,16 +70,16 @@ async def _serve(describe: Describe | None) -> int:
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
-        given = await setup
+        setup = await arrival
     except asyncio.CancelledError:
         return 0
-    database = PipelinedConnection(given.dsn, given.database_wait_s)
-    store = make_store(given.store) if given.store else None
+    database = PipelinedConnection(setup.dsn, setup.database_wait_s)
+    store = make_store(setup.store) if setup.store else None
 
     def report(over: Ended) -> None:
         connection.send(frame(over))
 
-    writer = EntryWriter(database, Vault(given.kek), report, store, describe)
+    writer = EntryWriter(database, Vault(setup.kek), report, store, describe)
     if ended:
         writer.stop()
     connection.send(frame(Ready()))
