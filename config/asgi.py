@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import gc
 import os
-from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -31,9 +30,6 @@ from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, WAIT_S_MAX, RelayConfig
 from relay.endpoints.table import is_claimed
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 # A collection takes the longer the more requests run: 25 ms for 500. A wave of requests must not
 # start one, because everybody waits for it (P35).
@@ -61,7 +57,7 @@ def _relay() -> Relay:
         token_files=tuple(settings.CLOUD_TOKEN_FILES),
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
-        content_store=_open_content_store(),
+        content_store=_content_store(),
     )
     if not (settings.TRACES or settings.METRICS):
         return Relay(config)
@@ -83,11 +79,14 @@ def _relay() -> Relay:
     )
 
 
-def _open_content_store() -> "ObjectStore | None":
+def _content_store() -> str:
+    """Return the address of the store, which is opened later by another process."""
     try:
-        return open_store(settings.CONTENT_STORE) if settings.CONTENT_STORE else None
+        if settings.CONTENT_STORE:
+            open_store(settings.CONTENT_STORE)
     except ValueError as error:
         raise env.ConfigurationError(f"CONTENT_STORE: {error}") from error
+    return settings.CONTENT_STORE
 
 
 class _Health:

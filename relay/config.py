@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from billing.limits.charge_rule import DRAIN_SECONDS
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 MIB = 1024 * 1024
 
@@ -54,8 +51,9 @@ class RelayConfig:
     # without a folder, only in memory.
     spool_folder: Path | None = None
     spool_bytes_max: int = 8 * MIB
-    # Where the texts of the content log are stored; None stores them in the database.
-    content_store: "ObjectStore | None" = None
+    # The address of the object store for the texts of the content log; empty stores them in the
+    # database.
+    content_store: str = ""
     # The address of the pages, for links in errors; empty for no links.
     public_url: str = ""
     # Networks besides the public ones to which task hooks may be sent.

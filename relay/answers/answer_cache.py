@@ -19,11 +19,11 @@ from dialects.json.body import read_body
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.context.context import RequestContext
-from relay.database.database import Statement
+from relay.database.database import Statement, hex_of
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.errors import DatabaseFailed
 from relay.requests.outcome import Outcome
-from relay.states.state_store import StateStore, hex_of, state_id
+from relay.states.state_store import StateStore, state_id
 
 log = logging.getLogger(__name__)
 

@@ -43,11 +43,11 @@ from lib.process.waiting import timeout
 from lib.vault import VaultError
 from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
-from relay.database.database import Statement
+from relay.database.database import Statement, hex_of
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.errors import DatabaseFailed, RelayError
 from relay.requests.headers import IDEMPOTENCY_KEY
-from relay.states.state_store import StateStore, hex_of, may_keep, state_id
+from relay.states.state_store import StateStore, may_keep, state_id
 
 log = logging.getLogger(__name__)
 

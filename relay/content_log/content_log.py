@@ -1,135 +1,122 @@
-"""Writes the content log, behind the requests and never in their way.
+"""Hands settled requests over to the process that writes them, and never waits for it.
 
-    settled request --add--> waiting, in memory --one at a time--> redacted --> sealed --> Postgres
-                                                          or an object of the store, then Postgres
+    add --> waiting, as frames --while few are with the writer--> sent --the writer says so--> over
 
-What waits is bounded. A request that finds no room is not kept, and counted. So is what cannot be
-redacted.
+The writer (`writer_process.py`) starts with the first entry. What waits here and what is with the
+writer is bounded together; a request that finds no room is not kept, and counted. If the writer
+dies, another one gets what was sent to it, and writes nothing twice. It gets the first entry alone:
+if it dies too, it may have died of that one, which is then dropped and counted.
 """
 
 import asyncio
-import datetime as dt
 import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Context
-from functools import partial
-from itertools import groupby
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from pathlib import Path
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from content.data_keys.sealing import new_data_key, owner_of, place_of_entry, place_of_key, seal
-from content.log.folding import fold_stream
-from content.log.kept import Kept, pack
-from content.log.objects import StoreAway, put_texts
-from content.log.redaction import Redaction, redacting_rules
-from content.log.sql import add_entry, find_data_key, make_partition
-from content.log.stored import to_store
-from content.rules.rules import drop_at
-from lib.id_types import RequestId
-from lib.ids import id_text, new_id
-from lib.vault import Vault, VaultError
+from relay.content_log.entry import (
+    Caller,
+    Connection,
+    Ended,
+    FromWriter,
+    NewEntry,
+    Ready,
+    Setup,
+    SpanContent,
+    Submitted,
+    frame,
+    read_from_writer,
+)
 from relay.credentials.keys import Principal
-from relay.database.database import PipelinedConnection
-from relay.errors import DatabaseAway, DatabaseFailed
-from relay.states.state_store import bytes_of, hex_of
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
+WRITER: Final = "relay.content_log.writer_process"
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
-"""How much may wait in the memory of one process."""
-_BATCH_MAX: Final = 32
-_BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
-# An object is worth a wait: it costs as much as many entries.
-_OBJECT_ENTRIES_MAX: Final = 128
-_OBJECT_BYTES_MAX: Final = 8 * 1024 * 1024
-_OBJECT_AFTER_S: Final = 1.0
-# What an entry takes beside its texts.
-_ENTRY_BYTES: Final = 2048
-# Above this size, texts are redacted, packed and sealed in another thread.
-_HERE_MAX: Final = 16 * 1024
-_AGAIN_S: Final = 1.0
-_DATA_KEYS_MAX: Final = 10_000
+"""How much may wait in the memory of a web process and its writer together."""
+# How much the writer has of it. It is there twice, because the web process keeps it too.
+_SENT_BYTES_MAX: Final = 16 * 1024 * 1024
+# What an entry takes beside its frame.
+_ENTRY_BYTES: Final = 1024
+_SENDINGS_MAX: Final = 2
+# How long entries wait for others: a turn of the event loop and a transaction are for all of them.
+_TOGETHER_S: Final = 0.25
+_PAUSE_S_MIN, _PAUSE_S_MAX = 0.5, 30.0
+_END_S: Final = 5.0
+# How long a process that stops waits for a writer that finishes nothing.
+_SILENT_S: Final = 10.0
+_ROOMS: Final = Path(__file__).parents[2]
 
 
-class NewEntry(msgspec.Struct, frozen=True):
-    """A settled request to keep. `at` is the database's time, in Unix seconds. `redact` are the
-    guards whose findings are masked, `masked` the texts that are masked already, by placeholder,
-    `cut` those that were cut, as `to_store` has them."""
+class Spans(Protocol):
+    """The spans that wait for the content of requests."""
 
-    request_id: RequestId
-    principal: Principal
-    session_id: UUID | None
-    model: str
-    dialect: str
-    operation: str
-    status: int
-    at: float
-    epoch: int
-    retention_hours: int
-    redact: Sequence[str]
-    masked: Mapping[str, str]
-    kept: Kept
-    cut: Mapping[str, str] = msgspec.field(default_factory=dict)
+    def wait_for_content(self, request_id: UUID) -> bool:
+        """Let the span of a request that will be written wait. Return False if it has none."""
+
+    def end_waiting(self, request_id: UUID, content: SpanContent) -> None:
+        """End the span of a request that is over; without content if it is not written."""
+
+
+class _Waiting(msgspec.Struct):
+    """An entry until it is over, as it is sent, and how often it was."""
+
+    frame: bytes
+    span: UUID | None
+    sendings: int = 0
 
     @property
     def size(self) -> int:
-        return _ENTRY_BYTES + len(self.kept.request) + len(self.kept.answer)
-
-
-class _DataKey(msgspec.Struct, frozen=True):
-    id: UUID
-    cipher: AESGCM
-
-
-class SealedEntries(msgspec.Struct):
-    """The rows of sealed entries, the partitions that they need, and the object for their texts."""
-
-    rows: list[dict[str, Any]]
-    partitions: set[dt.datetime]
-    object_id: UUID
+        return _ENTRY_BYTES + len(self.frame)
 
 
 class ContentLog:
-    """The content log of one process. With a store, sealed texts are put there."""
+    """The content log of one web process. `writer` is the module of its writer."""
 
-    def __init__(
-        self, connection: PipelinedConnection, vault: Vault, store: "ObjectStore | None" = None
-    ) -> None:
-        self._connection = connection
-        self._vault = vault
-        self._store = store
-        self._batch_max, self._batch_bytes_max = _BATCH_MAX, _BATCH_BYTES_MAX
-        if store is not None:
-            self._batch_max, self._batch_bytes_max = _OBJECT_ENTRIES_MAX, _OBJECT_BYTES_MAX
-        self._waiting = deque[NewEntry]()
-        self._bytes = 0
+    def __init__(self, setup: Setup, writer: str = WRITER, spans: Spans | None = None) -> None:
+        self._setup = setup
+        self._writer_module = writer
+        self._spans = spans
+        # Both from the oldest entry on: what waits to be sent, and what is with the writer.
+        self._waiting = deque[_Waiting]()
+        self._sent = deque[_Waiting]()
+        # What is sent counts twice.
+        self._bytes = self._sent_bytes = 0
         self._dropped = 0
-        self._opened = False
         self._stopping = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
-        self._data_keys: dict[tuple[UUID, str], _DataKey] = {}
-        self._partitions = set[dt.datetime]()
-        self._epoch = -1
+        self._loop = asyncio.get_running_loop()
+        self._sending: asyncio.TimerHandle | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._is_ready = False
+        # Whether the present writer has finished an entry.
+        self._works = False
 
     def add(self, entry: NewEntry) -> bool:
         """Keep a request, unless too much waits already. Return whether it is kept."""
-        if self._bytes + entry.size > WAITING_BYTES_MAX:
+        waiting = _Waiting(frame(Submitted(entry)), None)
+        if self._bytes + waiting.size > WAITING_BYTES_MAX or self._stopping.is_set():
             self.count_dropped(1)
             return False
-        self._waiting.append(entry)
-        self._bytes += entry.size
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), context=Context())
+        if self._spans is not None and self._spans.wait_for_content(entry.request_id):
+            waiting = _Waiting(frame(Submitted(entry, described=True)), entry.request_id)
+        self._waiting.append(waiting)
+        self._bytes += waiting.size
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_writer(), context=Context())
+        elif self._is_ready:
+            self._send_soon()
         return True
 
     def count_dropped(self, number: int) -> None:
@@ -142,227 +129,168 @@ class ContentLog:
         return dropped
 
     async def stop(self) -> None:
-        """Write what waits, as far as the database and the store are available."""
+        """Let the writer write what waits, as far as the database and the store are available. What
+        is not written when this is cancelled, or when the writer hangs, is dropped: at most too
+        much is counted then."""
         self._stopping.set()
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
-        await self._connection.close()
+        if (keeper := self._keeper) is None:
+            return
+        if self._is_ready:
+            self._send()
+        try:
+            left = -1
+            while not keeper.done() and left != (left := len(self._sent) + len(self._waiting)):
+                await asyncio.wait([keeper], timeout=_SILENT_S)
+        finally:
+            keeper.cancel()
+            if self._connection is not None:
+                self._connection.abort()
+            self._drop([*self._sent, *self._waiting], "the process stops")
+            self._sent.clear()
+            self._waiting.clear()
 
-    async def _work(self) -> None:
+    async def _keep_writer(self) -> None:
+        """Run a writer after another while there are entries."""
+        pause_s = _PAUSE_S_MIN
         while self._waiting:
-            if self._store is not None and not self._has_batch():
-                await self._pause(_OBJECT_AFTER_S)
-            batch = await self._redact(self._next_batch())
             try:
-                await self._write_patiently(batch)
-            except (DatabaseAway, StoreAway) as error:
-                self._drop([*batch, *self._waiting], error)
-                self._waiting.clear()
+                code = await self._run_writer()
+            except (OSError, RuntimeError) as error:
+                # No process, or no thread to wait for its end.
+                failed = f"cannot start: {error}"
+            else:
+                failed = f"ended with {_name_of(code)}" if code else ""
+            self._take_back()
+            if failed:
+                log.warning("the writer of the content log %s", failed)
+                pause_s = _PAUSE_S_MIN if self._works else min(2 * pause_s, _PAUSE_S_MAX)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._stopping.wait()
+        self._keeper = None
+
+    async def _run_writer(self) -> int:
+        """Run a writer until it ends. Return its exit code."""
+        self._works = False
+        process, ours = _start(self._writer_module)
+        connection = Connection(lambda raw: self._receive(read_from_writer(raw)))
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: connection, ours)
+            self._connection = connection
+            connection.send(frame(self._setup))
+            await connection.closed.wait()
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, _END_S)
+        finally:
+            self._is_ready, self._connection = False, None
+            connection.abort()
+            process.kill()
+            # It ends at once, by a signal that no process can ignore.
+            process.wait()
+        return process.returncode
+
+    def _receive(self, message: FromWriter) -> None:
+        if isinstance(message, Ready):
+            self._is_ready = True
+            self._send()
+        elif isinstance(message, Ended):
+            self._works = True
+            self.count_dropped(message.dropped)
+            for _ in range(message.entries):
+                waiting = self._sent.popleft()
+                self._sent_bytes -= waiting.size
+                self._bytes -= 2 * waiting.size
+                self._end_span(waiting, message.contents)
+            if self._sending is None:
+                self._send()
+        else:
+            logging.getLogger(message.name).log(message.level, "%s", message.text)
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = self._loop.call_later(_TOGETHER_S, self._send)
+
+    def _send(self) -> None:
+        """Send what waits, as far as the writer may have it: all of it to one that stops."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        connection, stopping = self._connection, self._stopping.is_set()
+        if connection is None:
+            # It was lost in the meantime.
+            return
+        frames = list[bytes]()
+        while self._waiting:
+            size = self._waiting[0].size
+            bytes_max = _SENT_BYTES_MAX if self._works else 0
+            if self._sent and not stopping and self._sent_bytes + size > bytes_max:
                 break
-            except DatabaseFailed:
-                await self._write_each(batch)
-            self._bytes -= sum(entry.size for entry in batch)
-        self._worker = None
+            waiting = self._waiting.popleft()
+            waiting.sendings += 1
+            self._sent.append(waiting)
+            self._sent_bytes += size
+            self._bytes += size
+            frames.append(waiting.frame)
+        if frames:
+            connection.send(b"".join(frames))
+        if stopping:
+            connection.send_eof()
 
-    def _has_batch(self) -> bool:
-        return len(self._waiting) >= self._batch_max or self._bytes >= self._batch_bytes_max
+    def _take_back(self) -> None:
+        """Let the next writer have what the last one did not finish."""
+        lost = [waiting for waiting in self._sent if waiting.sendings >= _SENDINGS_MAX]
+        again = [waiting for waiting in self._sent if waiting.sendings < _SENDINGS_MAX]
+        self._waiting.extendleft(reversed(again))
+        self._sent.clear()
+        self._bytes -= self._sent_bytes + sum(waiting.size for waiting in lost)
+        self._sent_bytes = 0
+        self._drop(lost, "their writer died")
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until the process stops."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+    def _drop(self, entries: list[_Waiting], why: str) -> None:
+        if entries:
+            self.count_dropped(len(entries))
+            log.warning("%d requests are missing from the content log: %s", len(entries), why)
+        for waiting in entries:
+            self._end_span(waiting, {})
 
-    async def _write_patiently(self, batch: list[NewEntry]) -> None:
-        """Write entries as soon as the database and the store are available. Raises DatabaseFailed;
-        DatabaseAway and StoreAway only if the process stops."""
-        sealed, warned = None, False
-        while True:
-            try:
-                sealed = sealed or await self._seal(batch)
-                await self._write(sealed)
-                return
-            except (DatabaseAway, StoreAway) as error:
-                if self._stopping.is_set():
-                    raise
-                if isinstance(error, StoreAway) and not warned:
-                    log.warning("the store of the content log cannot be written: %s", error)
-                    warned = True
-            await self._pause(_AGAIN_S)
-
-    def _next_batch(self) -> list[NewEntry]:
-        batch, size = [self._waiting.popleft()], 0
-        while self._waiting and len(batch) < self._batch_max and size < self._batch_bytes_max:
-            batch.append(self._waiting.popleft())
-            size += batch[-1].size
-        return batch
-
-    async def _redact(self, batch: list[NewEntry]) -> list[NewEntry]:
-        """Return the entries as they are stored, without those that cannot be redacted."""
-        redacted = list[NewEntry]()
-        for entry in batch:
-            self._bytes -= entry.size
-            after = await self._redact_one(entry)
-            if after is None:
-                continue
-            self.count_dropped(len(after.kept.left_out))
-            self._bytes += after.size
-            redacted.append(after)
-            # No request waits for more than one entry.
-            await asyncio.sleep(0)
-        return redacted
-
-    async def _redact_one(self, entry: NewEntry) -> NewEntry | None:
-        """Return an entry as it is stored, None if it cannot be redacted."""
-        try:
-            return await near_or_far(entry, partial(_redacted, entry))
-        except Exception as error:
-            # No text may stop the log. The error is not logged: it may contain the text.
-            self._drop([entry], type(error).__name__)
-            return None
-
-    async def _write_each(self, batch: list[NewEntry]) -> None:
-        """Write entries one by one, so that one that the database refuses affects no other."""
-        self._data_keys.clear()
-        self._partitions.clear()
-        for entry in batch:
-            try:
-                await self._write(await self._seal([entry]))
-            except (DatabaseFailed, StoreAway) as failed:
-                self._drop([entry], failed)
-
-    def _drop(self, entries: list[NewEntry], error: Exception | str) -> None:
-        self.count_dropped(len(entries))
-        log.warning("%d requests are missing from the content log: %s", len(entries), error)
-
-    async def _seal(self, batch: list[NewEntry]) -> SealedEntries:
-        """Raises DatabaseFailed."""
-        if not self._opened:
-            await self._connection.open()
-            self._opened = True
-        sealed = SealedEntries([], set(), new_id())
-        for entry in batch:
-            created_at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
-            dropped_at = drop_at(created_at, entry.retention_hours)
-            if dropped_at not in self._partitions:
-                sealed.partitions.add(dropped_at)
-            data_key = await self._data_key(entry)
-            if data_key is None:
-                continue
-            encode = hex_of if self._store is None else bytes
-            row = partial(_row, entry, created_at, dropped_at, data_key, encode)
-            sealed.rows.append(await near_or_far(entry, row))
-            # No request waits for more than one entry.
-            await asyncio.sleep(0)
-        return sealed
-
-    async def _write(self, sealed: SealedEntries) -> None:
-        """Write sealed entries; called again, go on where it failed. Raises DatabaseFailed,
-        StoreAway."""
-        if self._store is not None:
-            await _put(self._store, sealed)
-        statements = [make_partition(at.isoformat()) for at in sealed.partitions]
-        await self._connection.run([*statements, *map(add_entry, sealed.rows)])
-        self._partitions |= sealed.partitions
-
-    async def _data_key(self, entry: NewEntry) -> _DataKey | None:
-        """Return the data key of the caller, None if the person has left. Raises DatabaseFailed."""
-        principal = entry.principal
-        if entry.epoch != self._epoch:
-            # Who was erased and came back has another key.
-            self._epoch = entry.epoch
-            self._data_keys.clear()
-        organisation = principal.organisation_id
-        owner = owner_of(principal.user_id, principal.key_id)
-        known = self._data_keys.get((organisation, owner))
-        if known is not None:
-            return known
-        id, fresh = new_id(), new_data_key()
-        sealed = hex_of(self._vault.seal_bytes(fresh, place_of_key(id)))
-        user = "" if principal.user_id is None else principal.user_id
-        statements = find_data_key(organisation, owner, user, id, sealed)
-        *_, rows = await self._connection.run(statements)
-        if not rows:
-            return None
-        stored_id, stored = rows[0]
-        key_id = UUID(stored_id)
-        try:
-            opened = self._vault.open_bytes(bytes_of(stored), place_of_key(key_id))
-        except VaultError as error:
-            raise DatabaseFailed(f"the data key {key_id} does not open") from error
-        if len(self._data_keys) >= _DATA_KEYS_MAX:
-            self._data_keys.clear()
-        data_key = self._data_keys[organisation, owner] = _DataKey(key_id, AESGCM(opened))
-        return data_key
+    def _end_span(self, waiting: _Waiting, contents: Mapping[UUID, SpanContent]) -> None:
+        if self._spans is not None and waiting.span is not None:
+            self._spans.end_waiting(waiting.span, contents.get(waiting.span, {}))
 
 
-def _row(
-    entry: NewEntry,
-    created_at: dt.datetime,
-    dropped_at: dt.datetime,
-    data_key: _DataKey,
-    encode: Callable[[bytes], object],
-) -> dict[str, Any]:
-    principal = entry.principal
-    place = place_of_entry(principal.organisation_id, entry.request_id)
-    expires_at = created_at + dt.timedelta(hours=entry.retention_hours)
-    return {
-        "drop_at": dropped_at.isoformat(),
-        "request": entry.request_id,
-        "created_at": created_at.isoformat(),
-        "expires_at": expires_at.isoformat(),
-        "organisation": principal.organisation_id,
-        "team": principal.team_id,
-        "key": principal.key_id,
-        "user": "" if principal.user_id is None else principal.user_id,
-        "session": entry.session_id or "",
-        "model": entry.model,
-        "dialect": entry.dialect,
-        "operation": entry.operation,
-        "status": entry.status,
-        "data_key": data_key.id,
-        "bytes": len(entry.kept.request) + len(entry.kept.answer),
-        "sealed": encode(seal(data_key.cipher, pack(entry.kept), place)),
-        "object": None,
-        "offset": None,
-        "length": None,
-    }
-
-
-async def _put(store: "ObjectStore", sealed: SealedEntries) -> None:
-    """Put the texts that are not in the store yet there, those of each `drop_at` into an object of
-    its own, and their places into the rows. Raises StoreAway."""
-    by_time = itemgetter("drop_at")
-    rows = sorted((row for row in sealed.rows if row["sealed"] is not None), key=by_time)
-    for at, same in groupby(rows, by_time):
-        of_object = list(same)
-        texts = [row["sealed"] for row in of_object]
-        places = await put_texts(store, dt.datetime.fromisoformat(at), sealed.object_id, texts)
-        for row, place in zip(of_object, places, strict=True):
-            row |= {
-                "sealed": None,
-                "object": place.object_id,
-                "offset": place.offset,
-                "length": place.length,
-            }
-
-
-async def near_or_far(entry: NewEntry, work: Callable[[], _Result]) -> _Result:
-    """Do work on an entry; on a large one in another thread, so that no request waits for it."""
-    return work() if entry.size <= _HERE_MAX else await asyncio.to_thread(work)
-
-
-def _redacted(entry: NewEntry) -> NewEntry:
-    """Return an entry with what is stored of it."""
-    fold = partial(
-        fold_stream,
-        request=entry.kept.request,
-        dialect=entry.dialect,
-        operation=entry.operation,
-        model=entry.model,
-        request_id=id_text(entry.request_id),
-        received_at=int(entry.at),
+def caller_of(principal: Principal) -> Caller:
+    """Return what the writer knows of the caller."""
+    return Caller(
+        principal.organisation_id,
+        principal.team_id,
+        principal.key_id,
+        principal.user_id,
+        principal.guard_rules,
     )
-    rules = redacting_rules(entry.principal.guard_rules, entry.redact)
-    kept = to_store(entry.kept, fold, Redaction(rules, entry.masked), entry.cut)
-    return msgspec.structs.replace(entry, kept=kept, masked={}, cut={})
+
+
+def _start(module: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    """Start a writer. Return it and the connection to it. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    path = [str(_ROOMS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", module],
+                env=environment,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+            )
+        except OSError:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours
+
+
+def _name_of(code: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"exit code {code}"

@@ -14,7 +14,8 @@ from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import MEDIA_CODECS
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
-from relay.content_log.content_log import ContentLog, NewEntry
+from relay.content_log.content_log import ContentLog, caller_of
+from relay.content_log.entry import NewEntry
 from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
@@ -42,6 +43,8 @@ class _Store(msgspec.Struct):
 
 
 _store = msgspec.json.Decoder(_Store)
+# That of an answer without a byte. Each new one takes long for one request.
+_NO_DIGEST: Final = sha256()
 
 
 def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes, bytes], ...]:
@@ -91,10 +94,12 @@ class RecordedAnswer:
         self._pieces: list[bytes] = []
         self._size = len(raw)
         self._content_type = ""
+        # The rule of a model, which is asked for more than once.
+        self._found: tuple[str, Rule | None] | None = None
         self._is_media = context.invocation.operation in MEDIA_CODECS
         # An answer that is no text is counted and not kept.
         self._is_text = True
-        self._digest, self._digested = sha256(), 0
+        self._digest, self._digested = _NO_DIGEST, 0
         self._stream = self._broken = False
         self._error = ""
         # The answer of an earlier request was sent again.
@@ -109,7 +114,7 @@ class RecordedAnswer:
         if self._size > BYTES_MAX:
             self._log.count_dropped(1)
             return
-        context, principal = self._context, self._context.principal
+        context = self._context
         raw, answer, kind = self._raw, b"".join(self._pieces), self._content_type
         if form is not None and self._is_media:
             raw = _with_files(raw, form.files, await form.digests())
@@ -124,7 +129,7 @@ class RecordedAnswer:
         self._log.add(
             NewEntry(
                 request_id=context.request_id,
-                principal=principal,
+                caller=caller_of(context.principal),
                 session_id=self._run.session_id,
                 model=self._run.model_name,
                 dialect=context.invocation.codec.name,
@@ -140,7 +145,10 @@ class RecordedAnswer:
         )
 
     def _rule(self) -> Rule | None:
-        return _rule_of(self._context.principal, self._run.model_name)
+        model = self._run.model_name
+        if self._found is None or self._found[0] != model:
+            self._found = model, _rule_of(self._context.principal, model)
+        return self._found[1]
 
     @property
     def could_be_kept(self) -> bool:
@@ -163,6 +171,8 @@ class RecordedAnswer:
 
     def _keep(self, raw: bytes) -> None:
         if not self._is_text:
+            if self._digest is _NO_DIGEST:
+                self._digest = sha256()
             self._digest.update(raw)
             self._digested += len(raw)
             return
@@ -234,6 +244,9 @@ def _with_files(raw: bytes, files: Sequence[UploadedFile], digests: Sequence[byt
 def _may_store(raw: bytes) -> bool:
     """Return whether the body lacks OpenAI's `store: false`. A body that cannot be read is refused
     later."""
+    if b"store" not in raw and b"\\" not in raw:
+        # Most bodies have no such member; an escape could hide one.
+        return True
     try:
         return _store.decode(raw).store is not False
     except msgspec.DecodeError:

@@ -21,7 +21,8 @@ from dialects.json.raw_json import as_text, dicts, members_of
 from lib.id_types import RequestId
 from lib.ids import id_text
 from relay.catalogue.snapshot import Snapshot
-from relay.content_log.content_log import ContentLog, NewEntry
+from relay.content_log.content_log import ContentLog, caller_of
+from relay.content_log.entry import NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.talk import Item, Sound, message
 from relay.context.context import RequestContext
@@ -216,7 +217,7 @@ class RecordedTalk:
             self._log.add(
                 NewEntry(
                     request_id=outcome.request_id,
-                    principal=principal,
+                    caller=caller_of(principal),
                     session_id=None if session is None else session.id,
                     model=model,
                     dialect=_DIALECT,

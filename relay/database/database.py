@@ -279,6 +279,16 @@ class PipelinedConnection:
                 return
 
 
+def hex_of(content: bytes) -> str:
+    """Encode bytes as hexadecimal text, which a statement takes as a parameter."""
+    return "\\x" + content.hex()
+
+
+def bytes_of(value: str | None) -> bytes:
+    """Decode bytes from a hexadecimal column."""
+    return bytes.fromhex((value or "\\x")[2:])
+
+
 def _wake(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -26,6 +26,7 @@ from relay.answers.idempotency import IdempotentRequests
 from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.config import RelayConfig
 from relay.content_log.content_log import ContentLog
+from relay.content_log.entry import Setup
 from relay.context.context import Parts
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.client_secrets import AuthTokenTerms
@@ -53,9 +54,6 @@ from relay.states.state_store import StateStore
 from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import key_charges
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +86,7 @@ class Lifespan:
         *,
         ledger_writer: NewLedgerWriter,
         upstreams: Upstreams,
-        content_log: Callable[[PipelinedConnection, Vault, "ObjectStore | None"], ContentLog] = (
-            ContentLog
-        ),
+        content_log: Callable[[Setup], ContentLog] = ContentLog,
         open_requests: "OpenRequests | None" = None,
     ) -> None:
         self.config = config
@@ -103,7 +99,9 @@ class Lifespan:
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
         self.background = BackgroundResponses(states, self.idempotent_requests)
-        self.content_log = content_log(self._connections.content_log, vault, config.content_store)
+        self.content_log = content_log(
+            Setup(config.dsn, config.kek, config.database_wait_s, config.content_store)
+        )
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
@@ -379,8 +377,6 @@ class _Connections:
             config.dsn, config.database_wait_s, self.ledger.process_id
         )
         self.states = PipelinedConnection(config.dsn, config.database_wait_s)
-        # Opened for the first entry.
-        self.content_log = PipelinedConnection(config.dsn, config.database_wait_s)
 
     async def open(self) -> None:
         for connection in (self.look_ups, self.ledger, self.states):
@@ -391,7 +387,7 @@ class _Connections:
                 connection.open_later()
 
     async def close(self) -> None:
-        for connection in (self.look_ups, self.ledger, self.of_few, self.states, self.content_log):
+        for connection in (self.look_ups, self.ledger, self.of_few, self.states):
             await connection.close()
 
 

@@ -23,7 +23,7 @@ from accounts.limits.data_policy import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
-from relay.database.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement, bytes_of, hex_of
 from relay.errors import DatabaseFailed, DatabaseRefused
 
 log = logging.getLogger(__name__)
@@ -60,16 +60,6 @@ def state_id(kind: str, owner: UUID, name: str) -> UUID:
 def may_keep(principal: Principal, body: Body) -> bool:
     """Return whether the content of a request's answer may be stored."""
     return principal.retention_hours > 0 and body.value("store") != b"false"
-
-
-def hex_of(content: bytes) -> str:
-    """Encode bytes as hexadecimal text, which a statement takes as a parameter."""
-    return "\\x" + content.hex()
-
-
-def bytes_of(value: str | None) -> bytes:
-    """Decode bytes from a hexadecimal column."""
-    return bytes.fromhex((value or "\\x")[2:])
 
 
 class StateStore:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -44,11 +44,10 @@ from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
-from lib.vault import Vault
 from relay.asgi import Relay
 from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
-from relay.content_log.content_log import ContentLog, NewEntry, SealedEntries, near_or_far
+from relay.content_log.content_log import ContentLog
 from relay.context.context import RequestContext
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
@@ -65,15 +64,11 @@ from relay.requests.outcome import Outcome
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
 from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
-from relay.tracing.span_content import span_content
 from relay.tracing.telemetry_client import telemetry_client
 from relay.upstream.outgoing import OutgoingRequest
 from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import AttemptOpened, Ending, Refusal
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +82,8 @@ _CONTENT_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
 _LIMITS: Final = ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
 # How many spans may wait until the content log has written their request.
 _WAITING_MAX: Final = 4096
+# The process that writes the content log, and says what spans have of it.
+_CONTENT_WRITER: Final = "relay.tracing.content_writer"
 # How long the last spans of a stopping process may take.
 _FLUSH_S: Final = 5.0
 _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -203,7 +200,11 @@ class TracedRelay(Relay):
             self._config,
             ledger_writer=ledger_writer,
             upstreams=_TracedUpstreams(spans, self._channels, self._config.token_files),
-            content_log=partial(_TracedContentLog, spans=spans) if self._content else ContentLog,
+            content_log=(
+                partial(ContentLog, writer=_CONTENT_WRITER, spans=spans)
+                if self._content
+                else ContentLog
+            ),
             open_requests=_TracedOpenRequests(spans) if self._content else None,
         )
 
@@ -403,17 +404,16 @@ class _Spans:
             del self._open[request_id]
             _end(self._held.pop(request_id, None))
 
-    def wait_for_content(self, request_id: UUID) -> None:
+    def wait_for_content(self, request_id: UUID) -> bool:
         """Let the last attempt of a request wait for its content. If too many wait, the first ends
-        without it."""
+        without it. Return False if there is no attempt."""
         held = self._held.pop(request_id, None)
-        if held is not None:
-            if len(self._waiting) >= _WAITING_MAX:
-                _end(self._waiting.pop(next(iter(self._waiting))))
-            self._waiting[request_id] = held
-
-    def waits_for_content(self, request_id: UUID) -> bool:
-        return request_id in self._waiting
+        if held is None:
+            return False
+        if len(self._waiting) >= _WAITING_MAX:
+            _end(self._waiting.pop(next(iter(self._waiting))))
+        self._waiting[request_id] = held
+        return True
 
     def end_waiting(self, request_id: UUID, content: Mapping[str, AttributeValue]) -> None:
         """End the last attempt of a request with its content."""
@@ -474,54 +474,6 @@ class _TracedLedger(LedgerWriter):
         if verdict.word == "admitted":
             self._spans.begin_attempt(request.attempt)
         return verdict
-
-
-class _TracedContentLog(ContentLog):
-    def __init__(
-        self,
-        connection: PipelinedConnection,
-        vault: Vault,
-        store: "ObjectStore | None",
-        *,
-        spans: _Spans,
-    ) -> None:
-        super().__init__(connection, vault, store)
-        self._spans = spans
-        # What goes on the spans of the entries that are being written.
-        self._contents: dict[UUID, Mapping[str, AttributeValue]] = {}
-
-    def add(self, entry: NewEntry) -> bool:
-        kept = super().add(entry)
-        if kept:
-            self._spans.wait_for_content(entry.request_id)
-        return kept
-
-    async def _redact_one(self, entry: NewEntry) -> NewEntry | None:
-        after = await super()._redact_one(entry)
-        if after is not None and self._spans.waits_for_content(entry.request_id):
-            content = await near_or_far(after, partial(_content_of, after))
-            self._contents[entry.request_id] = content
-        return after
-
-    async def _seal(self, batch: list[NewEntry]) -> SealedEntries:
-        sealed = await super()._seal(batch)
-        kept = {row["request"] for row in sealed.rows}
-        self._end_without(entry for entry in batch if entry.request_id not in kept)
-        return sealed
-
-    async def _write(self, sealed: SealedEntries) -> None:
-        await super()._write(sealed)
-        for row in sealed.rows:
-            self._spans.end_waiting(row["request"], self._contents.pop(row["request"], {}))
-
-    def _drop(self, entries: list[NewEntry], error: Exception | str) -> None:
-        super()._drop(entries, error)
-        self._end_without(entries)
-
-    def _end_without(self, entries: Iterable[NewEntry]) -> None:
-        for entry in entries:
-            self._contents.pop(entry.request_id, None)
-            self._spans.end_waiting(entry.request_id, {})
 
 
 class _TracedOpenRequests(OpenRequests):
@@ -620,15 +572,6 @@ def _resource(version: str) -> Resource:
             SERVICE_INSTANCE_ID: id_text(new_id()),
         }
     )
-
-
-def _content_of(entry: NewEntry) -> Mapping[str, AttributeValue]:
-    try:
-        return span_content(entry.kept, entry.dialect, entry.model)
-    except Exception as error:
-        # No text may stop the content log. The error's message may contain the text.
-        log.warning("a span is sent without its content: %s", type(error).__name__)
-        return {}
 
 
 def _end(attempt: _Over | None) -> None:

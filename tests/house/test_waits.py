@@ -51,10 +51,13 @@ def _is_empty(value: ast.expr) -> bool:
 
 
 _NOTHING_COMES: Final[Mapping[str, str]] = {
-    "relay/content_log/content_log.py:ContentLog._work self._waiting": (
-        "a process that stops; all that waits is counted before"
+    "relay/content_log/content_log.py:ContentLog.stop self._sent": (
+        "a process that stops; the connection to the writer is closed before"
     ),
-    "relay/content_log/content_log.py:ContentLog._data_key self._data_keys": (
+    "relay/content_log/content_log.py:ContentLog.stop self._waiting": (
+        "a process that stops takes no more entries"
+    ),
+    "relay/content_log/entry_writer.py:EntryWriter._data_key self._data_keys": (
         "one task fills it, and is here"
     ),
     "relay/load/load.py:Load._watch_crowd self._crowded": "an event; the loop looks at the load",

@@ -48,6 +48,10 @@ _KEEP_ALIVE: Final = ("test_a_keep_alive_is_sent_into_silence_alone",)
 _WAIT: Final = ("test_wait_ends_on_time_and_not_while_it_continues",)
 
 TIMERS: Final[Mapping[str, Timer]] = {
+    "relay/content_log/content_log.py:ContentLog._send_soon": Timer(
+        "with a request to keep", ("ContentLog._send",), "after 0.25 s: what waits is sent",
+        "it ends nothing",
+    ),
     "config/server/event_loop.py:EventLoop._notify_alive": Timer(
         "when a server listens", (), "as often as systemd asks, for as long as the loop runs",
         "it ends nothing",
@@ -211,7 +215,7 @@ TASKS: Final[Mapping[str, Task]] = {
         "with the first answer", (), "with the last one"
     ),
     "relay/content_log/content_log.py:ContentLog.add": Task(
-        "with a request to keep", (), "when none waits; a shutdown waits for it"
+        "with a request to keep", (), "with its writer when none waits; a shutdown waits for it"
     ),
     "relay/states/state_store.py:StateStore.run": Task(
         "with a write that waits", (), "when none waits; a shutdown waits for it"

@@ -16,15 +16,19 @@ from unittest.mock import patch
 
 import pytest
 
+from content.log.kept import Kept
 from dialects.codec import EVENT_STREAM
 from dialects.errors.errors import RequestFault
 from extensions.midjourney import answers as midjourney_answers
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
+from lib.ids import new_id
 from lib.network.egress import EgressPolicy
 from relay.answers import answer_cache
 from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
+from relay.content_log import content_log
 from relay.content_log.content_log import ContentLog
+from relay.content_log.entry import Caller, NewEntry, Submitted, frame
 from relay.content_log.recorded_answer import RecordedAnswer
 from relay.counting import tokenizer
 from relay.counting.vocabularies import family_of
@@ -133,14 +137,23 @@ def reads_shadow(length: int, *, stream: bool) -> bool:
 
 def logs_entry(size: int) -> bool:
     """Whether a request goes into the content log with which so much waits."""
-    around = it(_bytes=size - 5, _waiting=it(append=taken), count_dropped=lambda number: None)
-    return reaches(lambda: ContentLog.add(around, it(size=5)))
+    entry = NewEntry(
+        new_id(), Caller(new_id(), new_id(), new_id(), None), None, "m", "openai", "chat", 200, 1.0,
+        1, 24, (), {}, Kept(b"x"),
+    )  # fmt: skip
+    own = content_log._Waiting(frame(Submitted(entry)), None).size
+    around = it(
+        _bytes=size - own, _waiting=it(append=taken), count_dropped=lambda number: None,
+        _stopping=it(is_set=lambda: False), _spans=None,
+    )  # fmt: skip
+    return reaches(lambda: ContentLog.add(around, entry))
 
 
 def logs_answer(size: int) -> bool:
     """Whether a request of that length with its answer goes into the content log."""
+    caller = it(organisation_id=1, team_id=1, key_id=1, user_id=1, guard_rules=())
     context = it(
-        principal=None, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
+        principal=caller, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
         snapshot=it(now=lambda: 0.0, epoch=0), guarding=None,
     )  # fmt: skip
     rule = it(retention_hours=1, redact=())
@@ -428,6 +441,9 @@ ELSEWHERE: Final = {
     "relay/upstream/connection_pool.py:connection:_CONNECTIONS_MAX": (
         "tests/relay/upstream/test_connection_pool.py"
     ),
+    "relay/content_log/content_log.py:_take_back:_SENDINGS_MAX": (
+        "tests/relay/content_log/test_writer_process.py"
+    ),
     "relay/tracing/tracing.py:wait_for_content:_WAITING_MAX": (
         "tests/relay/tracing/test_span_content.py"
     ),
@@ -440,7 +456,6 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
-    "relay/content_log/content_log.py:near_or_far:_HERE_MAX": "it is done in a thread, or here",
     "relay/content_log/recorded_answer.py:__init__:BYTES_MAX": "it is not kept, whatever follows",
     "relay/content_log/recorded_talk.py:put_sound:_UNWRITTEN_MAX": (
         "a transcript that comes so late is part of what is said next"
@@ -448,7 +463,7 @@ UNSEEN: Final = {
     "relay/content_log/recorded_talk.py:write_down:BYTES_MAX": (
         "the request that it belongs to is too large to be kept"
     ),
-    "relay/content_log/content_log.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
+    "relay/content_log/entry_writer.py:_data_key:_DATA_KEYS_MAX": _FORGOTTEN,
     "relay/guarding/calls.py:_read:_SETTINGS_MAX": _FORGOTTEN,
     "relay/guarding/guarding.py:checked_request:_CHECK_HERE_MAX": (
         "it is checked in a thread, or here"

@@ -192,6 +192,14 @@ def test_rule_and_caller_decide(
     assert len(entries(hub, tenant)) == 1 + is_kept
 
 
+def test_escaped_store_leaves_a_request_out(hub: Hub, model: str) -> None:
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    path, body = asked("openai", model, "Hello", stream=False)
+    raw = json.dumps(body | {"store": False}).replace("store", "\\u0073tore").encode()
+    assert hub.post(tenant, raw, path=path).headers["x-weir-content-log"] == "not-kept"
+
+
 def test_an_error_is_kept_with_its_message(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
     add_rule(hub, tenant, keep="errors")

@@ -13,7 +13,7 @@ from content.log.stored import to_store
 from content.rules.rules import Rule
 from lib.id_types import RequestId
 from lib.ids import new_id
-from relay.content_log.content_log import NewEntry
+from relay.content_log.entry import NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.recorded_talk import RecordedTalk
 from relay.content_log.talk import message
@@ -21,6 +21,9 @@ from relay.realtime.open_connection import record_talk
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
+CALLER: dict[str, Any] = {
+    "organisation_id": "o", "team_id": "t", "key_id": "k", "user_id": None, "guard_rules": (),
+}  # fmt: skip
 
 
 class Log:
@@ -39,7 +42,7 @@ class Log:
 
 def talk_of(log: Log) -> RecordedTalk:
     rules = (Rule("organisation", "", "everything", 100, 24, callers_may_opt_out=True),)
-    principal = SimpleNamespace(team_id="t", key_id="k", log_rules=rules)
+    principal = SimpleNamespace(**CALLER, log_rules=rules)
     context = SimpleNamespace(principal=principal, session=None)
     snapshot = SimpleNamespace(now=lambda: 1.0, epoch=1)
     return RecordedTalk(
@@ -153,7 +156,7 @@ def test_talk_of_which_nothing_can_be_kept_is_not_recorded(
     records: bool,
 ) -> None:
     rule = Rule("organisation", "", keep, 100, 24, callers_may_opt_out=may_opt_out)
-    principal = SimpleNamespace(team_id="t", key_id="k", log_rules=(rule,))
+    principal = SimpleNamespace(**CALLER, log_rules=(rule,))
     life: Any = SimpleNamespace(content_log=Log())
     context: Any = SimpleNamespace(principal=principal)
     sink: Any = SimpleNamespace(talk=None)

@@ -126,8 +126,8 @@ class CountedHub:
         self.hub, self._until = hub, until
         # A request writes to this one only in a range of pages that a vacuum has summed up.
         hub.connection.execute("DROP INDEX posting_by_time")
-        self._tenant = hub.tenant("1000.00")
-        self._chat = hub.model(fake)
+        self.tenant = hub.tenant("1000.00")
+        self.chat = hub.model(fake)
         self._claude = hub.model(fake, **UPSTREAMS["anthropic"])
         self._responses = hub.model(fake, **UPSTREAMS["responses"])
         self._in_step = until.enter_context(InStep())
@@ -140,7 +140,7 @@ class CountedHub:
         return {name: counts.get(name, 0) for name in PARTS[part]}
 
     def _plain(self) -> Counts:
-        return self._one_by_one(ask(self._chat))
+        return self._one_by_one(ask(self.chat))
 
     def _translated(self) -> Counts:
         return self._one_by_one(ask(self._claude))
@@ -148,7 +148,7 @@ class CountedHub:
     def _tool_call(self) -> Counts:
         parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
         tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
-        return self._one_by_one(ask(self._chat, "#tools=1", tools=[tool]))
+        return self._one_by_one(ask(self.chat, "#tools=1", tools=[tool]))
 
     def _stream(self) -> Counts:
         return self._stream_of(CHUNKS[1])
@@ -163,7 +163,7 @@ class CountedHub:
         self._in_step.pieces = chunks
 
         def stream() -> None:
-            connection.send("/v1/chat/completions", body, self._tenant.key)
+            connection.send("/v1/chat/completions", body, self.tenant.key)
             self._in_step.step()
             for _ in connection.pieces():
                 self._in_step.step()
@@ -172,18 +172,18 @@ class CountedHub:
 
     def _burst(self) -> Counts:
         connections = [self._connection() for _ in range(BURST)]
-        body = json.dumps(ask(self._chat)).encode()
+        body = json.dumps(ask(self.chat)).encode()
 
         def round() -> None:
             for one in connections:
-                one.send("/v1/chat/completions", body, self._tenant.key)
+                one.send("/v1/chat/completions", body, self.tenant.key)
             for one in connections:
                 one.receive()
 
         return {name: count / BURST for name, count in self._rounds(round).items()}
 
     def _turn(self) -> Counts:
-        headers = {"authorization": f"Bearer {self._tenant.key}"}
+        headers = {"authorization": f"Bearer {self.tenant.key}"}
         url = f"{self.hub.url.replace('http', 'ws')}/v1/responses"
         event = {"type": "response.create", "model": self._responses, "input": "#batch=16"}
         sent = json.dumps(event | {"store": False})
@@ -200,7 +200,7 @@ class CountedHub:
         connection, sent = self._connection(), json.dumps(body).encode()
 
         def request() -> None:
-            connection.send("/v1/chat/completions", sent, self._tenant.key)
+            connection.send("/v1/chat/completions", sent, self.tenant.key)
             connection.receive()
 
         return self._rounds(request)
