@@ -6,7 +6,7 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-long bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
+.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-long bench-rollups bench-content-log screenshots reference diagrams docs lock sbom wheel release messages python git gettext
 
 # This list
 help:
@@ -109,6 +109,12 @@ bench-long: python
 bench-rollups: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.rollups $(ARGS)
+
+# What the content log takes on the disk, and how long readers of it wait; some minutes and 8 GB of
+# the disk
+bench-content-log: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.content_log $(ARGS)
 
 # A picture of every page in build/screenshots, from an installation of its own; takes minutes. Those
 # that documents show are renewed in docs/images too. Some of them:
