@@ -33,9 +33,11 @@ from lib.vault import VaultError
 LOOKED_AT_MAX: Final = 2_000
 """How many entries one search opens."""
 LOOKED_AT_BYTES_MAX: Final = 64 * 2**20
-PASSED_MAX: Final = 500_000
-"""How many entries one search or file passes that a filter leaves out. The index has them; this is
-what bounds the time of a filter that fits few of them."""
+PASSED_MAX: Final = 200_000
+"""How many entries one search or file passes, whether a filter selects them or not. The index has
+them; this bounds the time that a filter takes which selects few of them."""
+# How many a filter that selects many has to pass.
+_FIRST_PASSED: Final = 20_000
 HITS_MAX: Final = 50
 DOWNLOADED_MAX: Final = 10_000
 """How many entries one file has."""
@@ -206,8 +208,22 @@ def _plan(
 ) -> _Plan:
     """Plan the first entries after a cursor within these bounds. Only the index is read: whatever
     the filter, no row of another request is. Raises BadCursor."""
-    entries, edge = _after(entries, cursor), None
-    if among is not None and (edge := _edge_of(_after(among, cursor))):
+    entries = _after(entries, cursor)
+    if among is None:
+        return _plan_within(entries, None, count_max, bytes_max)
+    for passed in (_FIRST_PASSED, PASSED_MAX):
+        edge = _edge_of(_after(among, cursor), passed)
+        plan = _plan_within(entries, edge, count_max, bytes_max)
+        if edge is None or plan.edge != edge:
+            break
+    return plan
+
+
+def _plan_within(
+    entries: QuerySet[Entry], edge: Planned | None, count_max: int, bytes_max: int
+) -> _Plan:
+    """Plan the first entries, none of them behind an edge."""
+    if edge:
         # The scan of the index ends there. Of one instant, those behind the edge are left out.
         entries = entries.filter(created_at__gte=edge.created_at)
         entries = entries.exclude(condition(Entry, _ORDERS, boundary_of(edge, _ORDERS)))
@@ -221,11 +237,11 @@ def _plan(
     return _Plan(planned, edge)
 
 
-def _edge_of(among: QuerySet[Entry]) -> Planned | None:
-    """Return the last entry that one look may pass, None if there are not so many."""
-    rows = among.values_list(*Planned._fields)[PASSED_MAX - 1 : PASSED_MAX + 1]
-    passed = [Planned._make(row) for row in rows]
-    return passed[0] if len(passed) > 1 else None
+def _edge_of(among: QuerySet[Entry], passed: int) -> Planned | None:
+    """Return the last of so many entries, None if there are no more behind it."""
+    rows = among.values_list(*Planned._fields)[passed - 1 : passed + 1]
+    both = [Planned._make(row) for row in rows]
+    return both[0] if len(both) > 1 else None
 
 
 def _open_each(

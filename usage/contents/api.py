@@ -80,7 +80,7 @@ class ContentHits(Schema):
 @requires("content.read")
 def search_contents(actor: Actor, body: ContentSearch) -> ContentHits:
     """Opens the newest requests of the filter until it has looked at 2,000, at 64 MiB, or has 50
-    hits, or until the filters have left out 500,000. Each call is an event of the audit log. No
+    hits, or until it has passed 200,000 of the period. Each call is an event of the audit log. No
     built-in role may do this, only custom roles with `content.read`."""
     try:
         result = log.search(

@@ -69,8 +69,8 @@ SERVED: Final = {
     "kling": ("kling_text2video", "kling_image2video"), "jimeng": ("jimeng_videos",),
     "veo": ("predict_long_running",),
 }  # fmt: skip
-# Rows that take no text, or go on with a task that has begun; and the one whose text is kept because
-# it is given to be kept. `test_every_row_whose_request_fails` asks them too.
+# Rows that take no text, or go on with a task that has begun; and the one whose text is kept
+# because it is given to be kept. `test_every_row_whose_request_fails` asks them too.
 NO_TEXT: Final = (
     "midjourney_action", "midjourney_change", "midjourney_simple_change", "midjourney_modal",
     "midjourney_tasks", "suno_tasks", "midjourney_describe", "midjourney_blend", "feedback",
