@@ -6,7 +6,7 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-content-log bench-long bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
+.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-content-log bench-content-log-cpu bench-long bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
 
 # This list
 help:
@@ -100,10 +100,16 @@ bench-organisation: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.one_organisation $(ARGS)
 
-# CPU of a request with the content log on beside the same with it off; some minutes
+# What the content log takes on the disk, and how long readers of it wait; some minutes and 8 GB of
+# the disk
 bench-content-log: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.content_log $(ARGS)
+
+# CPU of a request with the content log on beside the same with it off; some minutes
+bench-content-log-cpu: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.content_log_cpu $(ARGS)
 
 # Memory and idle CPU of an installation, as its books grow; half an hour for each million requests
 bench-long: python

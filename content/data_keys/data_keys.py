@@ -4,6 +4,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, User
 from accounts.secrets.sealing import vault
 from content.data_keys.sealing import owner_of, place_of_key
@@ -21,8 +22,13 @@ def open_data_key(id: UUID) -> AESGCM:
 
 def destroy_data_keys(person: User, organisation: Organisation | None) -> int:
     """Destroy the data keys of a person in an organisation, or in all of them. Nothing that they
-    asked can be read again. Return their number."""
+    asked can be read again. Return their number.
+
+    Web processes have data keys in memory until the epoch changes. A person who is a member again
+    by then has another key from then on."""
     keys = DataKey.objects.filter(owner=owner_of(person.id, UUID(int=0)))
     if organisation is not None:
         keys = keys.filter(organisation=organisation)
-    return keys.delete()[0]
+    destroyed = keys.delete()[0]
+    bump_epoch()
+    return destroyed

@@ -33,6 +33,11 @@ from lib.vault import VaultError
 LOOKED_AT_MAX: Final = 2_000
 """How many entries one search opens."""
 LOOKED_AT_BYTES_MAX: Final = 64 * 2**20
+PASSED_MAX: Final = 200_000
+"""How many entries one search or file passes, whether a filter selects them or not. The index has
+them; this bounds the time that a filter takes which selects few of them."""
+# How many a filter that selects many has to pass.
+_FIRST_PASSED: Final = 20_000
 HITS_MAX: Final = 50
 DOWNLOADED_MAX: Final = 10_000
 """How many entries one file has."""
@@ -57,6 +62,14 @@ class Planned(NamedTuple):
     content_bytes: int
 
 
+class _Plan(NamedTuple):
+    """Entries to look at, newest first. `edge` is the last one that was passed if there are more:
+    how far it looked, and where the next look begins."""
+
+    rows: Sequence[Planned]
+    edge: Planned | None
+
+
 class Hit(NamedTuple):
     """An entry that contains the text, and the place."""
 
@@ -66,8 +79,7 @@ class Hit(NamedTuple):
 
 class Search(NamedTuple):
     """The result of a search: the entries that contain the text, newest first, how many entries it
-    looked at, when the last one of these was made, and the cursor to look further; None if there
-    are no more."""
+    looked at, how far back these go, and the cursor to look further; None if there are no more."""
 
     hits: list[Hit]
     looked_at: int
@@ -94,22 +106,30 @@ def read_entry(actor: Actor, request_id: UUID, reason: str) -> tuple[Entry, Kept
 
 
 def search(
-    actor: Actor, entries: QuerySet[Entry], text: str, reason: str, cursor: str = ""
+    actor: Actor,
+    entries: QuerySet[Entry],
+    text: str,
+    reason: str,
+    cursor: str = "",
+    *,
+    among: QuerySet[Entry] | None = None,
 ) -> Search:
-    """Search the newest `entries`, or those after a cursor, for a text, ignoring case. The event
-    names the requests of which the result shows a part. Raises AccessDenied, Refused without a
-    reason or a text, BadCursor (of tables), TextsAway."""
+    """Search the newest `entries`, or those after a cursor, for a text, ignoring case. `among` are
+    the entries that a filter selects them from. The event names the requests of which the result
+    shows a part. Raises AccessDenied, Refused without a reason or a text, BadCursor (of tables),
+    TextsAway."""
     require(actor, "content.read")
     why, wanted = check_reason(reason), _check_wanted(text)
     if not wanted:
         raise Refused("text", gettext("Enter a text to search for."))
-    planned, more = _plan(_after(entries, cursor), LOOKED_AT_MAX, LOOKED_AT_BYTES_MAX)
+    planned, edge = _plan(entries, among, cursor, LOOKED_AT_MAX, LOOKED_AT_BYTES_MAX)
     looked_at, hits = len(planned), list[Hit]()
     for number, opened in enumerate(_open_each(entries, planned), 1):
         if opened and (excerpt := excerpt_of(_text_of(*opened), wanted.casefold())):
             hits.append(Hit(opened[0], excerpt))
         if len(hits) == HITS_MAX:
-            looked_at, more = number, more or number < len(planned)
+            if number < len(planned):
+                looked_at, edge = number, planned[number - 1]
             break
     with transaction.atomic():
         audit.record(
@@ -117,28 +137,34 @@ def search(
             reason=why, text=wanted, looked_at=looked_at, hits=len(hits),
             requests=[id_text(hit.entry.request_id) for hit in hits],
         )  # fmt: skip
-    if not looked_at:
-        return Search([], 0, None, None)
-    last = planned[looked_at - 1]
-    return Search(hits, looked_at, last.created_at, _cursor_of(last) if more else None)
+    last = edge or (planned[-1] if planned else None)
+    back_to = last.created_at if last else None
+    return Search(hits, looked_at, back_to, _cursor_of(edge) if edge else None)
 
 
 def download(
-    actor: Actor, entries: QuerySet[Entry], reason: str, text: str = "", cursor: str = ""
+    actor: Actor,
+    entries: QuerySet[Entry],
+    reason: str,
+    text: str = "",
+    cursor: str = "",
+    *,
+    among: QuerySet[Entry] | None = None,
 ) -> Iterator[bytes]:
     """Return the newest `entries`, or those after a cursor, as JSON Lines: all, or those that
-    contain a text. It is recorded before the first line. The last line has only `next`: the cursor
-    of the next file, or null; or only `error`, if the object store stopped answering. Raises
-    AccessDenied, Refused without a reason, BadCursor (of tables)."""
+    contain a text. `among` are the entries that a filter selects them from. It is recorded before
+    the first line. The last line has only `next`: the cursor of the next file, or null; or only
+    `error`, if the object store stopped answering. Raises AccessDenied, Refused without a reason,
+    BadCursor (of tables)."""
     require(actor, "content.read")
     why, wanted = check_reason(reason), _check_wanted(text)
-    planned, more = _plan(_after(entries, cursor), DOWNLOADED_MAX, DOWNLOADED_BYTES_MAX)
+    planned, edge = _plan(entries, among, cursor, DOWNLOADED_MAX, DOWNLOADED_BYTES_MAX)
     with transaction.atomic():
         audit.record(
             actor, organisation_of(actor), "content.downloaded", organisation_of(actor),
             reason=why, entries=len(planned), **({"text": wanted} if wanted else {}),
         )  # fmt: skip
-    return _lines(entries, planned, wanted.casefold(), _cursor_of(planned[-1]) if more else None)
+    return _lines(entries, planned, wanted.casefold(), _cursor_of(edge) if edge else None)
 
 
 def _lines(
@@ -173,17 +199,49 @@ def _check_wanted(text: str) -> str:
     return check_text("text", text, REASON_MAX)
 
 
-def _plan(entries: QuerySet[Entry], count_max: int, bytes_max: int) -> tuple[list[Planned], bool]:
-    """Return the first entries within these bounds, and whether there are more. Only the index is
-    read: whatever the filter, no row of another request is."""
+def _plan(
+    entries: QuerySet[Entry],
+    among: QuerySet[Entry] | None,
+    cursor: str,
+    count_max: int,
+    bytes_max: int,
+) -> _Plan:
+    """Plan the first entries after a cursor within these bounds. Only the index is read: whatever
+    the filter, no row of another request is. Raises BadCursor."""
+    entries = _after(entries, cursor)
+    if among is None:
+        return _plan_within(entries, None, count_max, bytes_max)
+    for passed in (_FIRST_PASSED, PASSED_MAX):
+        edge = _edge_of(_after(among, cursor), passed)
+        plan = _plan_within(entries, edge, count_max, bytes_max)
+        if edge is None or plan.edge != edge:
+            break
+    return plan
+
+
+def _plan_within(
+    entries: QuerySet[Entry], edge: Planned | None, count_max: int, bytes_max: int
+) -> _Plan:
+    """Plan the first entries, none of them behind an edge."""
+    if edge:
+        # The scan of the index ends there. Of one instant, those behind the edge are left out.
+        entries = entries.filter(created_at__gte=edge.created_at)
+        entries = entries.exclude(condition(Entry, _ORDERS, boundary_of(edge, _ORDERS)))
     planned, size = list[Planned](), 0
     rows = entries.values_list(*Planned._fields)[: count_max + 1]
     for row in map(Planned._make, rows):
         size += row.content_bytes
         if len(planned) == count_max or (planned and size > bytes_max):
-            return planned, True
+            return _Plan(planned, planned[-1])
         planned.append(row)
-    return planned, False
+    return _Plan(planned, edge)
+
+
+def _edge_of(among: QuerySet[Entry], passed: int) -> Planned | None:
+    """Return the last of so many entries, None if there are no more behind it."""
+    rows = among.values_list(*Planned._fields)[passed - 1 : passed + 1]
+    both = [Planned._make(row) for row in rows]
+    return both[0] if len(both) > 1 else None
 
 
 def _open_each(

@@ -19,6 +19,8 @@ _KEY = re.compile(
 _ALREADY_MASKED = re.compile(r"(?:(?<![\w-])[\w-]++|)(?:\*{2,}|\u2026)[\w-]*")
 _ACCOUNT = re.compile(r"\b(org|proj|acct|user|team|cus)[-_](?=[\w-]*\d)[\w-]{6,}")
 _TAG = re.compile(r"<[^<>]{0,2000}>?")
+# A quoted name or number helps; a quoted sentence is the client's own text.
+_QUOTED = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
 
 
@@ -58,3 +60,8 @@ def clean_upstream(text: str) -> str:
     """Return an upstream's message, safe to show: masked, one line, without markup, truncated."""
     text = _TAG.sub(" ", text[:8_000])
     return mask_upstream(_CONTROL.sub(" ", text)).strip()[:WHAT_CHARACTERS_MAX]
+
+
+def without_sentences(text: str) -> str:
+    """Return a message without the sentences that it quotes: a provider may quote the request."""
+    return _QUOTED.sub(r"\1…\1", text)

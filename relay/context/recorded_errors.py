@@ -1,13 +1,10 @@
 """How much of an error's message, such as a provider's, the record of its request keeps."""
 
-import re
-from typing import Final, cast
+from typing import cast
 
 from dialects.errors.errors import ErrorKind, message_of
+from dialects.errors.masking import without_sentences
 from relay.credentials.keys import Principal
-
-# A quoted name or number helps; a quoted sentence is the client's own text.
-_QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
 
 
 def kept_message(principal: Principal, kind: str | None, message: str) -> str:
@@ -18,4 +15,4 @@ def kept_message(principal: Principal, kind: str | None, message: str) -> str:
         return message
     if not principal.retention_hours:
         return message_of(cast(ErrorKind, kind))
-    return _QUOTED.sub(r"\1…\1", message)
+    return without_sentences(message)

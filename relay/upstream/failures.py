@@ -6,6 +6,7 @@ from typing import Any
 
 from dialects.codec import Codec
 from dialects.errors.errors import KINDS, ErrorKind, message_of
+from dialects.errors.masking import without_sentences
 from gateway.breaker.faults import FAULTS
 from relay.errors import RelayError
 
@@ -33,7 +34,8 @@ class UpstreamFailed(RelayError):
         upstream_status: int = 0,
         expired: bool = False,
     ) -> None:
-        super().__init__(f"{fault} {detail or message}")
+        # What logs have of it (P31).
+        super().__init__(f"{fault} {without_sentences(detail or message)}")
         self.fault = fault
         self.kind = kind
         self.status = KINDS[kind].status if status is None else status

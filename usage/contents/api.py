@@ -17,7 +17,7 @@ from lib.api.openapi import RequestBody, Schema
 from lib.api.pagination import BadCursor
 from lib.ids import id_text
 from lib.tables import keyset
-from usage.contents.contents import entries_of
+from usage.contents.contents import entries_among, entries_of
 from usage.contents.views import content_file
 from usage.filters.filters import Scope, read_id
 from usage.filters.queries import Dated, Id, Model, period_of
@@ -72,7 +72,7 @@ class ContentHit(Schema):
 class ContentHits(Schema):
     items: list[ContentHit] = Field(description="Newest first.")
     looked_at: int = Field(description="How many requests were opened.")
-    back_to: dt.datetime | None = Field(description="When the last one of these was sent.")
+    back_to: dt.datetime | None = Field(description="How far back it looked.")
     next: str | None = Field(description="To look further; null if there are no more.")
 
 
@@ -80,10 +80,13 @@ class ContentHits(Schema):
 @requires("content.read")
 def search_contents(actor: Actor, body: ContentSearch) -> ContentHits:
     """Opens the newest requests of the filter until it has looked at 2,000, at 64 MiB, or has 50
-    hits. Each call is an event of the audit log. No built-in role may do this, only custom roles
-    with `content.read`."""
+    hits, or until it has passed 200,000 of the period. Each call is an event of the audit log. No
+    built-in role may do this, only custom roles with `content.read`."""
     try:
-        result = log.search(actor, _entries(actor, body), body.text, body.reason, body.cursor or "")
+        result = log.search(
+            actor, _entries(actor, body), body.text, body.reason, body.cursor or "",
+            among=entries_among(actor, period_of(body), _scope(body)),
+        )  # fmt: skip
     except keyset.BadCursor:
         raise BadCursor from None
     names = names_of(hit.entry for hit in result.hits)
@@ -122,15 +125,20 @@ def download_contents(
     out."""
     try:
         lines = log.download(
-            actor, _entries(actor, body), body.reason, body.text or "", body.cursor or ""
-        )
+            actor, _entries(actor, body), body.reason, body.text or "", body.cursor or "",
+            among=entries_among(actor, period_of(body), _scope(body)),
+        )  # fmt: skip
     except keyset.BadCursor:
         raise BadCursor from None
     return content_file(request, lines)
 
 
 def _entries(actor: Actor, body: ContentFilter) -> QuerySet[Entry]:
-    scope = Scope(
+    return entries_of(actor, period_of(body), _scope(body))
+
+
+def _scope(body: ContentFilter) -> Scope:
+    return Scope(
         models=tuple(body.model),
         keys=tuple(read_id(key) for key in body.key),
         users=tuple(email.lower() for email in body.user),
@@ -138,4 +146,3 @@ def _entries(actor: Actor, body: ContentFilter) -> QuerySet[Entry]:
         status=body.status,
         session_id=read_id(body.session) if body.session else None,
     )
-    return entries_of(actor, period_of(body), scope)

@@ -12,7 +12,7 @@ from content.models import Entry
 from lib import clock
 from usage.buckets.buckets import Span
 from usage.filters import filters
-from usage.filters.filters import Dropped, Scope, UsageFilter
+from usage.filters.filters import EVERYTHING, Dropped, Scope, UsageFilter
 from usage.filters.visibility import Period, picks_of_scope
 from usage.records.outcomes import CLIENT_STOPPED
 
@@ -42,15 +42,26 @@ def read_filter(query: Iterable[tuple[str, Sequence[str]]]) -> UsageFilter:
 def entries_of(actor: Actor, period: Period | Span, scope: Scope) -> QuerySet[Entry]:
     """Return the entries that the actor may read and the filter selects, newest first. Raises
     AccessDenied."""
-    entries = visible_entries(actor)
-    if period.start_at is not None:
-        # No entry is dropped before it is made: older partitions are not opened.
-        entries = entries.filter(created_at__gte=period.start_at, drop_at__gt=period.start_at)
-    if period.end_at is not None:
-        entries = entries.filter(created_at__lt=period.end_at)
+    entries = _entries_within(actor, period)
     for pick in picks_of_scope(organisation_of(actor).id, scope, records=False):
         if pick.values:
             entries = entries.filter(**{f"{pick.column}__in": list(pick.values)})
     if scope.session_id is not None:
         entries = entries.filter(session_id=scope.session_id)
     return entries.filter(_STATUSES.get(scope.status or "", Q()))
+
+
+def entries_among(actor: Actor, period: Period | Span, scope: Scope) -> QuerySet[Entry] | None:
+    """Return the entries that a filter selects from; None if it selects all of the period. Raises
+    AccessDenied."""
+    return None if scope == EVERYTHING else _entries_within(actor, period)
+
+
+def _entries_within(actor: Actor, period: Period | Span) -> QuerySet[Entry]:
+    entries = visible_entries(actor)
+    if period.start_at is not None:
+        # No entry is dropped before it is made: older partitions are not opened.
+        entries = entries.filter(created_at__gte=period.start_at, drop_at__gt=period.start_at)
+    if period.end_at is not None:
+        entries = entries.filter(created_at__lt=period.end_at)
+    return entries

@@ -25,7 +25,7 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.filter_bar import Field
 from lib.tables.keyset import BadCursor
-from usage.contents.contents import STATUSES, entries_of, read_filter
+from usage.contents.contents import STATUSES, entries_among, entries_of, read_filter
 from usage.filter_bar.filter_bar import STATUS_WORDS, usage_bar
 from usage.filters.filters import UsageFilter
 from usage.filters.visibility import sees_requests
@@ -97,14 +97,16 @@ def _search(
         return {}
     text, reason = form.cleaned_data["text"], form.cleaned_data["reason"]
     entries = entries_of(actor, usage_filter.span, usage_filter.scope)
+    among = entries_among(actor, usage_filter.span, usage_filter.scope)
     try:
-        result = search(actor, entries, text, reason, request.POST.get("cursor", ""))
+        cursor = request.POST.get("cursor", "")
+        result = search(actor, entries, text, reason, cursor, among=among)
     except Refused as refused:
         refused.add_to(form)
         return {}
     except BadCursor:
         # It is only ever sent by the page itself: begin again.
-        result = search(actor, entries, text, reason)
+        result = search(actor, entries, text, reason, among=among)
     request.session[_REASON] = reason
     return {"result": result, "hits": _hits(actor, result), "further": "cursor" in request.POST}
 
@@ -117,8 +119,9 @@ def _file(
         return None
     text, reason = form.cleaned_data["text"], form.cleaned_data["reason"]
     entries = entries_of(actor, usage_filter.span, usage_filter.scope)
+    among = entries_among(actor, usage_filter.span, usage_filter.scope)
     try:
-        lines = download(actor, entries, reason, text)
+        lines = download(actor, entries, reason, text, among=among)
     except Refused as refused:
         refused.add_to(form)
         return None

@@ -365,7 +365,7 @@ _TESTS: Final[Mapping[str, str]] = {
         "gateway.channels.channel_tests.channel_test.check_channel variant"
     ),
     "tests/content/log/test_log.py": (
-        "content.log.log.download text cursor;content.log.log.search cursor"
+        "content.log.log.download text cursor among;content.log.log.search cursor among"
     ),
     "tests/gateway/channels/test_channels.py": "gateway.channels.channels.change_channel seen",
     "tests/notify/deliveries/test_chats.py": (

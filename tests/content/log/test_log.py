@@ -144,6 +144,42 @@ def test_search_says_how_far_it_looked(people: Cast, monkeypatch: pytest.MonkeyP
     assert hits_of(further) == [second]
 
 
+def test_a_search_says_how_far_it_has_looked_if_a_filter_fits_little(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It passes only so many entries that the filter leaves out, and goes on behind them."""
+    bob = reader(people)
+    oldest, second, third, _ = kept(people.core, *["hello"] * 4)
+    monkeypatch.setattr(log, "_FIRST_PASSED", 1)
+    monkeypatch.setattr(log, "PASSED_MAX", 2)
+    among = visible_entries(bob)
+
+    def search(wanted: Entry, cursor: str = "") -> log.Search:
+        entries = among.filter(request_id=wanted.request_id)
+        return log.search(bob, entries, "hello", "why", cursor, among=among)
+
+    result = search(oldest)
+    assert (result.hits, result.looked_at, result.back_to) == ([], 0, third.created_at)
+    further = search(oldest, result.next or "")
+    assert (hits_of(further), further.back_to, further.next) == (
+        [oldest], oldest.created_at, None
+    )  # fmt: skip
+    # A hit on the way is one, and the next look begins behind all that were passed.
+    result = search(third)
+    assert (hits_of(result), result.looked_at, result.back_to) == ([third], 1, third.created_at)
+    assert search(third, result.next or "").hits == []
+    assert hits_of(search(second, result.next or "")) == [second]
+    lines = [*log.download(bob, among.filter(request_id=oldest.request_id), "why", among=among)]
+    (last,) = map(json.loads, lines)
+    assert last["next"]
+    lines = [
+        *log.download(
+            bob, among.filter(request_id=oldest.request_id), "why", cursor=last["next"], among=among
+        )
+    ]
+    assert [json.loads(line).get("next", "text") for line in lines] == ["text", None]
+
+
 def test_entries_of_one_instant_are_looked_at_once(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

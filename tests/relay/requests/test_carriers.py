@@ -86,7 +86,10 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
     return tenant
 
 
-def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
+def ask(
+    hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str, *, text: str = "x"
+) -> Answer:
+    """Ask for a row; where its body says anything, it is `text`."""
     path = (
         path.replace("{channel}/{path}", f"{PASSING}/x")
         .replace("{model}", model)
@@ -108,7 +111,8 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
         fields |= {"input": {"invokeModel": {"body": INVOKED}}}
     if row.family is not None:
         fields |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
-    raw = json.dumps({"model": model, "prompt": "x", "input": "x", **fields}).encode()
+    body = json.dumps({"model": model, "prompt": "x", "input": "x", **fields})
+    raw = body.replace('"x"', json.dumps(text)).encode()
     return hub.request(
         row.methods[0],
         path,
