@@ -224,8 +224,7 @@ class GuardedAnswer:
         if self._asks_about_texts:
             waiting.pieces.append(text)
         elif text and (text := waiting.restored.feed(text)):
-            # Most pieces go out as they came.
-            sent.append(event if text == event.text else waiting.kind(event.choice, text))
+            sent.append(waiting.kind(event.choice, text))
         if checked.refused_by is not None:
             self._refuse(GuardRefused(checked.refused_by, "answer"))
 
