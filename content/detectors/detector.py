@@ -1,6 +1,7 @@
 """What finds something in a text, and in a text that is still arriving."""
 
 import re
+import string
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,9 +17,11 @@ class Match(NamedTuple):
 
 
 # What stands between two words, then words as most sentences have them, and the last one.
-_BETWEEN: Final = r"(?:[\s,;?()]++|[.!'](?=\s))++"
+_BETWEEN: Final = r"(?:[\s,;?()`]++|[.!':*=>-]++(?=\s))++"
 WORDS: Final = re.compile(rf"{_BETWEEN}(?:[^\W\d_]{{1,15}}+{_BETWEEN})*+([^\W\d_]{{0,15}}+)")
 
+_LETTERS: Final = f"{string.ascii_letters}\u00e9\u0436\u05d0\u0639\u0915\u0e01\u4e2d\ud55c"
+"""Letters of some scripts: an expression knows those of ASCII, or all."""
 # Shorter texts are searched at once.
 _SEARCHED_MIN: Final = 200
 
@@ -29,13 +32,14 @@ class Detector(Protocol):
     For each text and each continuation of it: what `find` returns that starts before
     `open_from(text)` ends there too, and is the same with the continuation. A detector looks at two
     characters before a match and one after it, not further. No more than `characters_max` wait.
-    `reads_folded`: its texts are `folded`. `passes_words`: it finds nothing in what WORDS matches,
-    and nothing begins there but in the last word.
+    `reads_folded`: its texts are `folded`. `passes_words`: no match begins in what WORDS matches
+    but in the last word, whatever follows. `begins_words`: one may begin there, with a letter.
     """
 
     characters_max: int
     reads_folded: bool
     passes_words: bool
+    begins_words: bool
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
         """Return the matches that start at `begin` or later, in order, without overlaps."""
@@ -90,6 +94,7 @@ class Pattern:
         self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
         self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
         self._within = re2.compile(within(expression)) if compiled is re.compile else None
+        self.begins_words = any(self.open_from(letter) == 0 for letter in _LETTERS)
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         if len(text) - begin < self._characters_min or not self._may_match(text, begin):

@@ -165,9 +165,14 @@ def _is_telephone(candidate: str) -> bool:
     digits = "".join(one for one in candidate[begin:] if one.isdigit())
     # The zero of a number that is dialled within its country may stand there too.
     trunk = "(0)" in candidate
-    return 8 <= len(digits) - trunk <= 15 and any(
-        len(digits) - trunk - length in _telephone_lengths(int(digits[:length]))
-        for length in (1, 2, 3)
+    # No code begins with a zero; degrees of latitude do.
+    return (
+        8 <= len(digits) - trunk <= 15
+        and digits[0] != "0"
+        and any(
+            len(digits) - trunk - length in _telephone_lengths(int(digits[:length]))
+            for length in (1, 2, 3)
+        )
     )
 
 

@@ -71,6 +71,7 @@ class Expression:
     """A regular expression in RE2's linear time, whose longest match is bounded."""
 
     reads_folded = passes_words = False
+    begins_words = True
 
     def __init__(self, expression: str, ignore_case: bool = False) -> None:
         if not 0 < len(expression) <= EXPRESSION_CHARACTERS_MAX:

@@ -109,6 +109,7 @@ class PrivateKeys:
     characters_max = 16_000 + 2 * _LINE_MAX
     reads_folded = False
     passes_words = True
+    begins_words = False
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         return [Match(start, end, "PRIVATE_KEY") for start, end, _ in self._keys(text, begin)]

@@ -65,6 +65,8 @@ class Held:
         self._masks = masks
         self._skips_words = all(one.passes_words for _, one in self._detectors)
         self._folds = any(one.reads_folded for _, one in self._detectors)
+        self._in_all = [one for _, one in self._detectors]
+        self._in_words = [one for one in self._in_all if one.begins_words]
         self._text = ""  # from two characters before what waits
         self._folded = ""  # the same, as detectors of numbers read it
         self._begin = 0  # where in it what waits begins
@@ -74,15 +76,20 @@ class Held:
         if not self._detectors:
             return Checked(text, None, {}, ())
         self._add(text)
-        if self._skips_words and not self._refused_by:
-            behind = max(self._begin - 1, 0)
-            words = WORDS.fullmatch(self._text, behind) or WORDS.fullmatch(self._text, self._begin)
+        if self._refused_by:
+            return self._nothing()
+        begin = self._begin
+        if self._skips_words:
+            words = WORDS.match(self._text, max(begin - 1, 0)) or WORDS.match(self._text, begin)
             if words:
-                return self._pass_words(words.start(1))
-        return self._release(self._open_from(self._begin))
+                begin = words.start(1)
+                if words.end() == len(self._text):
+                    return self._pass(self._open_from(begin, self._in_words))
+        safe = self._open_from(begin, self._in_all)
+        return self._release(safe, begin) if safe > self._begin else self._nothing()
 
     def end(self) -> Checked:
-        return self._release(len(self._text))
+        return self._release(len(self._text), self._begin)
 
     def check(self, text: str) -> Checked:
         self._add(text)
@@ -96,29 +103,34 @@ class Held:
     def _read_by(self, detector: Detector) -> str:
         return self._folded if detector.reads_folded else self._text
 
-    def _open_from(self, begin: int) -> int:
+    def _open_from(self, begin: int, detectors: Sequence[Detector]) -> int:
         first = len(self._text)
-        for _, one in self._detectors:
+        for one in detectors:
             if first == begin:
                 break
             first = min(first, one.open_from(self._read_by(one), begin))
         return first
 
-    def _pass_words(self, last: int) -> Checked:
-        """Let out all but what begins in the last word."""
-        safe = self._open_from(last)
+    def _nothing(self) -> Checked:
+        return Checked("", self._refused_by, {}, ())
+
+    def _pass(self, safe: int) -> Checked:
+        """Let out what contains nothing."""
         text = self._text[self._begin : safe]
         self._keep_from(safe)
         return Checked(text, None, {}, ())
 
-    def _release(self, safe: int) -> Checked:
+    def _release(self, safe: int, begin: int) -> Checked:
+        """Let out what is safe; no match starts before `begin`."""
         if self._refused_by:
-            return Checked("", self._refused_by, {}, ())
+            return self._nothing()
         findings = [
             _Finding(*match, rule)
             for rule, one in self._detectors
-            for match in one.find(self._read_by(one), self._begin)
+            for match in one.find(self._read_by(one), begin)
         ]
+        if not findings:
+            return self._pass(safe)
         findings.sort(key=lambda one: (one.start, -one.end))
         parts: list[str] = []
         masked: dict[str, str] = {}

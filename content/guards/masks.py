@@ -97,6 +97,8 @@ class Restored:
         self._waiting = ""
 
     def feed(self, text: str) -> str:
+        if not self._masks.originals:
+            return text
         text = self._waiting + text
         begin = text.rfind("<")
         last = text[begin:] if begin >= 0 else ""

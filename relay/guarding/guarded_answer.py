@@ -97,6 +97,7 @@ class GuardedAnswer:
         self._arguments: dict[tuple[int, int], list[str]] = {}
         self._restored: dict[tuple[int, int], Restored] = {}
         self._refused: Refused | None = None
+        self._asks = self._asks_about_calls or self._asks_about_texts
         self._gate = ToolGate(guarding)
         # What waits for the answers of guards, from the first question on.
         self._queue: list[Event] = []
@@ -106,11 +107,15 @@ class GuardedAnswer:
         refuses, and none after it; with Asking behind them if guards have to be asked."""
         if self._refused is not None:
             return [], []
-        sent = self._queue
-        self._feed_all(events, sent)
-        ready = _before_question(sent)
-        self._queue = sent[len(ready) :]
-        ready = self._judged(ready)
+        ready = self._queue
+        self._feed_all(events, ready)
+        if self._asks:
+            waiting, ready = ready, _before_question(ready)
+            self._queue = waiting[len(ready) :]
+        else:
+            self._queue = []
+        if self._gate.judges:
+            ready = self._judged(ready)
         if self._refused is not None:
             self._queue = []
             return ready, [*events, self._refused]
@@ -213,10 +218,12 @@ class GuardedAnswer:
         if waiting is None:
             waiting = self._open[event.choice] = _Waiting(self, type(event), event.choice)
         checked = waiting.held.feed(event.text)
-        self.guarding.flag(checked.flags)
+        if checked.flags:
+            self.guarding.flag(checked.flags)
+        text = checked.text
         if self._asks_about_texts:
-            waiting.pieces.append(checked.text)
-        elif text := waiting.restored.feed(checked.text):
+            waiting.pieces.append(text)
+        elif text and (text := waiting.restored.feed(text)):
             sent.append(waiting.kind(event.choice, text))
         if checked.refused_by is not None:
             self._refuse(GuardRefused(checked.refused_by, "answer"))

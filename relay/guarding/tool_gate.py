@@ -32,17 +32,17 @@ class _Call:
 
 
 class ToolGate:
-    """Judges the calls of one answer."""
+    """Judges the calls of one answer, if a rule is about them."""
 
     def __init__(self, guarding: RequestGuards) -> None:
         self._guarding = guarding
-        self._judges = has_tool_rules(guarding.rules, "tool_call")
+        self.judges = has_tool_rules(guarding.rules, "tool_call")
         self._calls: dict[tuple[int, int], _Call] = {}
         self._waiting: list[Event] = []
 
     def pass_(self, events: Sequence[Event]) -> list[Event]:
         """Return the events that may go out. Raises ToolRefused."""
-        if not self._judges:
+        if not self.judges:
             return list(events)
         sent: list[Event] = []
         for event in events:

@@ -2,9 +2,12 @@
 
 /pass /refuse /flag      that action, /refuse/CODE and /flag/CODE with a code
 /change                  every text with omega for alpha
+/repeat                  every text with what stands for a masked one behind it: <EMAIL_1>
 /hang                    nothing until the service ends
 /dies                    half of an answer, then the connection is reset
-/html /list /unknown /fewer /wrong /stray /code     200, and an answer of no valid form
+/html /list /unknown /place /fewer /wrong /stray /code /latin       200, and an answer of no valid
+                         form
+/big                     10 MB of a valid answer
 /huge                    an answer that never ends
 /redirect                302 to 169.254.169.254
 /status/N                that status
@@ -30,10 +33,12 @@ LIES: dict[str, bytes] = {
     "html": b"<!doctype html><title>Welcome</title>",
     "list": b'["pass"]',
     "unknown": b'{"action": "pass", "reason": "because"}',
+    "place": b'{"action": "pass", "place": "tool_result"}',
     "fewer": b'{"action": "change", "texts": []}',
     "wrong": b'{"action": "change", "texts": [1]}',
     "stray": b'{"action": "pass", "texts": ["all"]}',
     "code": b'{"action": "refuse", "code": "No! Never"}',
+    "latin": b'{"action": "refuse", "code": "caf\xe9"}',
 }
 
 
@@ -56,6 +61,8 @@ def _verdict(path: list[str], body: dict[str, Any]) -> bytes:
     answer: dict[str, Any] = {"action": action}
     if action == "change":
         answer["texts"] = [text.replace("alpha", "omega") for text in body["texts"]]
+    elif action == "repeat":
+        answer = {"action": "change", "texts": [f"{text} <EMAIL_1>" for text in body["texts"]]}
     if len(path) > 1:
         answer["code"] = path[1]
     return json.dumps(answer).encode()
@@ -136,6 +143,8 @@ def guard_service() -> Iterator[GuardService]:
                 self._begin(200, 10**12)
                 while not ended.is_set():
                     self.wfile.write(b'{"action": "pass"}' + b" " * 65_536)
+            elif first == "big":
+                self._send(200, b'{"action": "pass"}' + b" " * 10_000_000)
             elif first == "trickle":
                 self._begin(200, 10**6)
                 while not ended.wait(0.05):

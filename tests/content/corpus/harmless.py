@@ -4,10 +4,12 @@ and pieces of what installed packages say of themselves."""
 import base64
 import datetime as dt
 import hashlib
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -206,3 +208,66 @@ def harmless() -> Iterator[tuple[str, str]]:
         yield kind, KINDS[kind](rng)
     for text in islice(_of_packages(), COUNT - MADE):
         yield "package", text
+
+
+LATER_SEED: Final = 2027
+
+
+def _parcel(rng: Random) -> str:
+    return f"parcel {some(rng, DIGITS, 14)}, tracking {rng.randint(10**19, 10**20 - 1)}"
+
+
+def _invoice(rng: Random) -> str:
+    return (
+        f"PO-{rng.randint(2000, 2030)}-{some(rng, DIGITS, 6)}, invoice {some(rng, DIGITS, 8)}, "
+        f"{rng.randint(1, 99)} items, total {rng.randint(1, 10**6) / 100:,.2f}"
+    )
+
+
+def _meter(rng: Random) -> str:
+    return f"meter no. {some(rng, DIGITS, 9)}, reading {some(rng, DIGITS, 6)}"
+
+
+def _account(rng: Random) -> str:
+    return f"customer {some(rng, DIGITS, 10)}, contract {some(rng, DIGITS, 12)}"
+
+
+def _trace(rng: Random) -> str:
+    return (
+        f"{rng.randint(10**17, 2 * 10**18)} "
+        f"00-{rng.randbytes(16).hex()}-{rng.randbytes(8).hex()}-01 "
+        f"v{rng.randint(0, 9)}.{rng.randint(0, 99)}.{rng.randint(0, 999)} "
+        f"{rng.randint(0, 255)}.{rng.randint(0, 255)}.1.1:{rng.randint(1, 65_000)}"
+    )
+
+
+def _place(rng: Random) -> str:
+    return (
+        f"+{some(rng, '0', 1)}{some(rng, DIGITS, 3)}-0{some(rng, DIGITS, 4)} "
+        f"{rng.uniform(-90, 90):.6f}, {rng.uniform(-180, 180):.7f}, ext. {rng.randint(10, 999)}, "
+        f"room +{rng.randint(1, 9)}, +{rng.randint(1, 99)} %"
+    )
+
+
+_LATER: Final = (_parcel, _invoice, _meter, _account, _trace, _place)
+
+
+def _of_the_library(rng: Random) -> Iterator[str]:
+    """Pieces of the standard library's own source."""
+    folder = Path(json.__file__).parents[1]
+    files = sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")])
+    files = [file for file in files if file.parent.name not in ("test", "site-packages")]
+    while True:
+        text = rng.choice(files).read_text("utf-8", "replace")
+        begin = rng.randrange(max(len(text) - 900, 1))
+        yield text[begin : begin + 900]
+
+
+def others() -> Iterator[tuple[str, str]]:
+    """Yield 2,000 more texts, on which no guard was ever mended: numbers made by code, and source
+    code."""
+    rng = Random(LATER_SEED)
+    for n in range(COUNT // 2):
+        yield "made", _LATER[n % len(_LATER)](rng)
+    for text in islice(_of_the_library(rng), COUNT // 2):
+        yield "source", text

@@ -102,7 +102,7 @@ def test_words_of_a_stream_pass_without_a_search() -> None:
 
     class Counted:
         characters_max = 10
-        reads_folded = passes_words = True
+        reads_folded = passes_words = begins_words = True
 
         def find(self, text: str, begin: int = 0) -> list[Any]:
             nonlocal searches
@@ -114,6 +114,7 @@ def test_words_of_a_stream_pass_without_a_search() -> None:
 
     held = Held([GuardRule("card", {}, ["answer"], "mask", "card")], "answer", Masks())
     held._detectors = [(rule, Counted()) for rule, _ in held._detectors]
+    held._in_all = held._in_words = [one for _, one in held._detectors]
     for delta in DELTAS:
         held.feed(delta)
     assert searches <= len(DELTAS) / 3

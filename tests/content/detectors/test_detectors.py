@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from content.detectors.detector import WORDS
+from content.detectors.folded import folded
 from content.detectors.registry import GUARDS, make_detectors
+from tests.content.corpus.planted import PLANTED
 
 NUMBERS = {
     "BR": "390.533.447-05",
@@ -120,3 +123,36 @@ def test_every_guard_has_true_and_false_examples() -> None:
         == {one[0] for one in FALSE}
         == {name for name, guard in GUARDS.items() if guard.detectors and guard.reads_texts}
     )
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "email": {}, "card": {}, "iban": {}, "telephone": {}, "secret": {}, "private_key": {},
+    "national_number": {"countries": list(NUMBERS)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guard", SHARED)
+def test_p40_what_no_letter_begins_is_begun_by_none(guard: str) -> None:
+    """Words of a stream pass such a detector unread."""
+    letters = [chr(number) for number in range(0x3000) if chr(number).isalpha()]
+    for one in make_detectors(guard, SHARED[guard]):
+        if not one.begins_words:
+            assert not [letter for letter in letters if one.open_from(letter) == 0]
+
+
+BETWEEN = [" ", "\n", ", ", "; ", "? ", "(", ") ", "`", ". ", "! ", "' ", ": ", "* ", "= ", "> ",
+           "- ", " - ", " ** "]  # fmt: skip
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_p40_no_match_begins_in_words_before_the_last(between: str) -> None:
+    """What `passes_words` says, of every text in which something is planted."""
+    detectors = [one for guard in SHARED for one in make_detectors(guard, SHARED[guard])]
+    for planted in PLANTED[::10]:
+        text = folded(f" one{between}two{between}three{between}{planted.text}")
+        words = WORDS.match(text)
+        assert words
+        for one in detectors:
+            assert all(match.start >= words.start(1) for match in one.find(text)), planted
+            for end in range(words.end(), len(text), 7):
+                assert one.open_from(text[:end]) >= words.start(1) or end == words.end()

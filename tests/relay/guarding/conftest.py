@@ -51,6 +51,14 @@ def rule(action: str, *places: str) -> dict[str, Any]:
     return {"guard": "email", "settings": {}, "places": places, "action": action, "code": "own"}
 
 
+def guards_of(*guards: str) -> list[dict[str, Any]]:
+    """Rules of pure guards that mask in answers."""
+    return [
+        {"guard": guard, "settings": {}, "places": ["answer"], "action": "mask", "code": guard}
+        for guard in guards
+    ]
+
+
 def hook(url: str, *places: str, **settings: Any) -> dict[str, Any]:
     """A rule that calls a hook."""
     return {

@@ -1,5 +1,5 @@
-"""P40: guards that call a service, and services that hang, die or lie: in each place, in each
-dialect, whole and streamed."""
+"""P40, G1 to G12: guards that call a service, and services that hang, die or lie: in each place, in
+each dialect, whole and streamed."""
 
 import json
 from typing import Any
@@ -164,8 +164,27 @@ def test_a_hook_is_signed_and_gets_masked_texts(
     assert len({headers["webhook-id"] for headers, _ in calls}) == 2
 
 
+def test_a_hook_that_repeats_what_was_masked_tells_the_model_nothing(
+    guarded_hub: GuardedHub, service: GuardService, fake: FakeUpstream, models: dict[str, str]
+) -> None:
+    """Its text gets the original again for the one who asked, and for nobody else."""
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(
+        hook(f"{service.url}/repeat", "request", deadline_ms=10_000), rule("mask", "request")
+    )
+    body = SPEAKERS["openai"].body(models["openai"], Wish(f"#echo #keep Write to {ADDRESS} and to"))
+    answer = hub.post(tenant, body)
+    assert SPEAKERS["openai"].read(answer).text.endswith(f"Write to {ADDRESS} and to {ADDRESS}")
+    (attempt,) = hub.records(answer.headers["x-request-id"])
+    row = str(fake.wait_for_row(id_text(attempt["id"])))
+    assert "Write to <EMAIL_1> and to <EMAIL_1>" in row
+    assert ADDRESS not in row
+    assert ADDRESS not in str(service.asked)
+
+
 FAILURES = {
     "/hang": "deadline", "/trickle": "deadline", "/dies": "connection", "/huge": "answer",
+    "/big": "answer",
     "/redirect": "answer", "/status/500": "answer", "/status/204": "answer",
     **{f"/{lie}": "answer" for lie in LIES},
 }  # fmt: skip

@@ -4,10 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from content.guards.guard import check
+from content.guards.masks import Masks
 from lib.ids import id_text
+from tests.content.corpus.planted import PLANTED
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub, rule
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, SpokenAnswer, Wish
@@ -112,6 +116,39 @@ def test_a_refused_answer_ends_in_its_dialect_and_is_charged(
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"]) == (400, "guard_refused")
     assert record["charge_nano"] > 0
+
+
+# One text of each guard that the fake upstream says again as it stands.
+SAID = {
+    one.guard: one
+    for one in reversed(PLANTED)
+    if one.place == "answer" and len(one.text) < 100 and re.fullmatch(r"[^#\n\t]+", one.text)
+}
+
+
+@by_dialect
+@pytest.mark.parametrize("action", ["mask", "refuse"])
+def test_p40_planted_texts_through_the_hub(
+    guarded_hub: GuardedHub, models: dict[str, str], dialect: str, action: Any
+) -> None:
+    """The whole corpus goes the same way without a hub, in `test_whole_corpus.py`."""
+    rules = [each for one in SAID.values() for each in one.rules(action)]
+    assert len(rules) == 6
+    tenant = guarded_hub.tenant(*(to_builtins(each) for each in rules))
+    for one in SAID.values():
+        text = f"#echo #chunk_bytes=7 It says: {one.text}"
+        answer = send(guarded_hub.hub, tenant, dialect, models[dialect], text, stream=True)
+        assert one.secret.encode() not in answer.body
+        if action == "mask":
+            said = SPEAKERS[dialect].read(answer).text
+            assert check(rules, "answer", one.text, Masks()).text in said
+            assert not one.leaks(said)
+        elif answer.status == 200:
+            spoken = SPEAKERS[dialect].read(answer)
+            assert spoken.error is not None
+            assert not one.leaks(spoken.text)
+        else:
+            assert answer.status == 400
 
 
 def test_a_flag_is_recorded(guarded_hub: GuardedHub, models: dict[str, str]) -> None:

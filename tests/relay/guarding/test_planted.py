@@ -10,28 +10,12 @@ from msgspec import structs
 
 from content.guards.guard import check
 from content.guards.masks import Masks
-from content.guards.rules import GuardRule
-from dialects.chat.events import (
-    Broken,
-    End,
-    Event,
-    Finish,
-    Start,
-    TextDelta,
-    ToolArgumentsDelta,
-    ToolCallEnd,
-    ToolCallStart,
-    Usage,
-)
-from dialects.codec import Target
-from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
-from dialects.translation import StreamTranslator
-from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
 from relay.guarding.refusals import GuardRefused
 from relay.guarding.request_texts import check_json
 from tests.content.corpus.planted import PLANTED, Planted
+from tests.relay.guarding.way import Way, answer_of, call_of, pieces_of, spoken
 from tests.relay.speakers import SPEAKERS, Wish
 
 SAMPLE = 40
@@ -39,73 +23,6 @@ ANSWERS = [one for one in PLANTED if one.place == "answer" and one.guard != "pri
 CALLS = [one for one in PLANTED if one.place == "tool_call"]
 SHORT = [one for one in ANSWERS if len(one.text) < 100]
 by_dialect = pytest.mark.parametrize("dialect", SPEAKERS)
-TARGET = Target("m", stream=True)
-
-
-class Way:
-    """A stream through the relay: an upstream's bytes in, the bytes for its client out."""
-
-    def __init__(self, dialect: str, rules: list[GuardRule]) -> None:
-        codec: Any = CODECS[dialect]  # type: ignore[index]
-        body = SPEAKERS[dialect].body("m", Wish("hello", stream=True, tools=True))
-        facts = codec.read(json.dumps(body).encode(), TARGET)
-        request = codec.decode(facts, TARGET, "r", 0)
-        self.encoder = codec.encoder(request, TARGET)
-        self._framing = codec.framing(lambda: 0)
-        self._translator = StreamTranslator(
-            codec.translating_decoder(request, ""),
-            codec.encoder(request, TARGET),
-            1,
-            change=GuardedAnswer(Guarding(rules)).change,
-        )
-        self.refused = self.broken = False
-
-    def upstream(self, events: list[Event]) -> bytes:
-        """The bytes of an upstream that answers these events."""
-        raw = b"".join(
-            self.encoder.end() if isinstance(event, End) else self.encoder.feed(event)
-            for event in events
-        )
-        return raw if self._framing is None else self._framing.feed(raw)
-
-    def feed(self, raw: bytes) -> bytes:
-        return self._sent(self._translator.feed(raw))
-
-    def end(self) -> bytes:
-        return self._sent(self._translator.end())
-
-    def _sent(self, steps: Any) -> bytes:
-        sent = b""
-        for step in steps:
-            sent += step.raw
-            last = step.events[-1] if step.events else None
-            if isinstance(last, Refused):
-                self.refused = True
-                sent += self._translator.fail("guard_refused", last.message)
-            self.broken = self.broken or isinstance(last, Broken)
-        return sent
-
-
-def said(dialect: str, sent: bytes) -> str:
-    """All that a client could read of these bytes: each text of each frame."""
-    codec: Any = CODECS[dialect]  # type: ignore[index]
-    framing = codec.framing(lambda: 0)
-    return SPEAKERS[dialect].streamed(sent if framing is None else framing.feed(sent)).text
-
-
-def answer_of(text: str, size: int) -> list[Event]:
-    deltas: list[Event] = [TextDelta(0, text[n : n + size]) for n in range(0, len(text), size)]
-    return [Start("a", "m"), *deltas, Finish(0, "stop"), Usage(b"{}"), End(marked=True)]
-
-
-def call_of(text: str, size: int) -> list[Event]:
-    deltas: list[Event] = [
-        ToolArgumentsDelta(0, 0, text[n : n + size]) for n in range(0, len(text), size)
-    ]
-    return [
-        Start("a", "m"), ToolCallStart(0, 0, "c1", "get_weather"), *deltas, ToolCallEnd(0, 0),
-        Finish(0, "tool_calls"), Usage(b"{}"), End(marked=True),
-    ]  # fmt: skip
 
 
 def run_of(one: Planted) -> bytes:
@@ -126,18 +43,18 @@ def test_p40_nothing_planted_gets_out_of_a_stream_in_single_bytes(
 ) -> None:
     for n, one in enumerate(ANSWERS[:: len(ANSWERS) // SAMPLE][:SAMPLE]):
         way = Way(dialect, one.rules(action))
-        raw = way.upstream(answer_of(one.text, n % 5 + 1))
+        raw = way.upstream(answer_of(pieces_of(one.text, n % 5 + 1)))
         sent = b"".join(way.feed(raw[at : at + 1]) for at in range(len(raw))) + way.end()
         assert_nothing_in(one, sent)
         assert not way.broken
         assert way.refused == (action == "refuse")
         whole = check(one.rules(action), "answer", one.text, Masks())
-        assert said(dialect, sent) == whole.text
+        assert spoken(dialect, sent).text == whole.text
         assert not one.leaks(whole.text)
 
 
 def assert_cut_at(dialect: str, one: Planted, step: int) -> None:
-    raw = Way(dialect, []).upstream(answer_of(one.text, 4))
+    raw = Way(dialect, []).upstream(answer_of(pieces_of(one.text, 4)))
     expected = None
     for cut in range(0, len(raw) + 1, step):
         way = Way(dialect, one.rules("mask"))
@@ -167,15 +84,12 @@ def test_p40_nothing_planted_gets_out_of_the_arguments_of_a_call(dialect: str, a
     objects = [one for one in CALLS if one.text.startswith("{")]
     for n, one in enumerate(objects[:: len(objects) // SAMPLE][:SAMPLE]):
         way = Way(dialect, one.rules(action))
-        raw = way.upstream(call_of(one.text, n % 5 + 1))
+        raw = way.upstream(call_of(pieces_of(one.text, n % 5 + 1)))
         sent = b"".join(way.feed(raw[at : at + 7]) for at in range(0, len(raw), 7)) + way.end()
         assert_nothing_in(one, sent)
         assert way.refused == (action == "refuse")
         if action == "mask":
-            codec: Any = CODECS[dialect]  # type: ignore[index]
-            framing = codec.framing(lambda: 0)
-            told = sent if framing is None else framing.feed(sent)
-            (call,) = SPEAKERS[dialect].streamed(told).calls
+            (call,) = spoken(dialect, sent).calls
             assert not one.leaks(json.dumps(call.arguments, ensure_ascii=False))
 
 

@@ -16,7 +16,7 @@ from relay.guarding.guarding import Guarding
 from relay.guarding.refusals import GuardRefused
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub
-from tests.relay.guarding.test_planted import Way, answer_of, call_of
+from tests.relay.guarding.way import Way, answer_of, call_of, pieces_of
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 
 by_dialect = pytest.mark.parametrize("dialect", SPEAKERS)
@@ -44,7 +44,7 @@ def test_a_refused_call_is_not_seen(dialect: str, decision: str) -> None:
     for size in (1, 5):
         text = '{"city": "Paris, rue X"}'
         sent, way = streamed(
-            dialect, [rule(decision, NAME, ("/city", "Paris"))], call_of(text, size)
+            dialect, [rule(decision, NAME, ("/city", "Paris"))], call_of(pieces_of(text, size))
         )
         assert way.refused
         assert b"Paris" not in sent
@@ -62,7 +62,7 @@ def test_a_refused_call_is_not_seen(dialect: str, decision: str) -> None:
 def test_an_allowed_call_is_the_same_as_without_a_firewall(dialect: str) -> None:
     for text in ('{"city": "Rome"}', "{}"):
         passing = [rule("refuse", NAME, ("/city", "Paris"))]
-        with_it, _ = streamed(dialect, passing, call_of(text, 3))
+        with_it, _ = streamed(dialect, passing, call_of(pieces_of(text, 3)))
         (call,) = SPEAKERS[dialect].streamed(with_it).calls
         assert (call.name, call.arguments) == (NAME, json.loads(text))
 
@@ -74,7 +74,7 @@ def test_calls_that_are_open_at_once_keep_their_order(dialect: str) -> None:
         ToolArgumentsDelta(0, 1, '{"b":2}'), ToolCallEnd(0, 1),
         ToolArgumentsDelta(0, 0, '{"a":1}'), ToolCallEnd(0, 0),
     ]  # fmt: skip
-    start, *_, finish, usage, end = call_of("", 1)
+    start, *_, finish, usage, end = call_of([])
     guarding = Guarding([rule("refuse", "three")])
     guarded = GuardedAnswer(guarding)
     events = [start, TextDelta(0, "hi"), *calls, finish, usage, end]
@@ -88,7 +88,7 @@ def test_calls_that_are_open_at_once_keep_their_order(dialect: str) -> None:
 
 
 async def test_a_whole_answer_is_refused_or_passes() -> None:
-    events = call_of('{"city": "Paris"}', 4)
+    events = call_of(pieces_of('{"city": "Paris"}', 4))
     with pytest.raises(GuardRefused) as refused:
         await GuardedAnswer(Guarding([rule("ask")])).whole(events)
     assert refused.value.code == "approval_required"
@@ -101,7 +101,7 @@ async def test_a_whole_answer_is_refused_or_passes() -> None:
 
 @by_dialect
 def test_texts_are_as_without_a_firewall(dialect: str) -> None:
-    sent, way = streamed(dialect, [rule("refuse", "*")], answer_of("Hello you", 2))
+    sent, way = streamed(dialect, [rule("refuse", "*")], answer_of(pieces_of("Hello you", 2)))
     assert not way.refused
     assert SPEAKERS[dialect].streamed(sent).text == "Hello you"
 
@@ -123,7 +123,7 @@ def test_a_declared_tool_is_refused(dialect: str) -> None:
 @by_dialect
 def test_calls_and_results_of_earlier_turns_are_judged(dialect: str) -> None:
     speaker = SPEAKERS[dialect]
-    sent, _ = streamed(dialect, [], call_of('{"city": "Paris"}', 5))
+    sent, _ = streamed(dialect, [], call_of(pieces_of('{"city": "Paris"}', 5)))
     body = speaker.body("m", Wish("hello", tools=True))
     body = speaker.follow(body, speaker.streamed(sent), ['{"name": "x", "input": 1}'])
     for place in ("tool_call", "tool_result"):
