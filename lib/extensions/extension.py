@@ -40,6 +40,9 @@ class Extension:
     usage_sink: str = ""
     """Where usage records are sent: a `usage.sinks.usage_sink.UsageSink`, or a `UsageCopy`."""
 
+    content_sink: str = ""
+    """Where what the content log keeps is sent too: a `content.sinks.sinks.ContentSink`."""
+
     service: str = ""
     """A service of media tasks: a `gateway.providers.task_service.TaskService`."""
 
