@@ -91,10 +91,10 @@ def _send_batch(receiver: Receiver, cursor: ContentSinkCursor) -> tuple[int, boo
     is_new = not cursor.target
     if is_new:
         rounds.begin_entries(cursor)
-    found = rounds.read_batch(cursor, _PLACE, receiver.records_max, rounds.ENTRIES)
-    places = [_place_of(row.text) for row in found]
+    waiting = rounds.read_batch(cursor, _PLACE, receiver.records_max, rounds.ENTRIES)
+    places = [_place_of(row.text) for row in waiting]
     fitting = _fitting(places, receiver.content_bytes_max)
-    rows, places = found[:fitting], places[:fitting]
+    rows, places = waiting[:fitting], places[:fitting]
     if rows and is_new:
         rounds.store_target(cursor)
     now = clock.now()
@@ -104,7 +104,7 @@ def _send_batch(receiver: Receiver, cursor: ContentSinkCursor) -> tuple[int, boo
     lines = list(_lines(live))
     if lines:
         receiver.put(stream.batch_of("contents", cursor, rows, b"".join(lines)))
-    more = len(rows) < len(found) or len(found) == receiver.records_max
+    more = len(rows) < len(waiting) or len(waiting) == receiver.records_max
     with transaction.atomic():
         # Who drops a partition counts what is unsent in it, under the same lock.
         ContentSinkCursor.objects.select_for_update().get()
