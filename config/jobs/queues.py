@@ -1,10 +1,12 @@
 """The amount of waiting work, and the age of the oldest."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from django.db import connection
 
+from content.sinks.sinks import used_content_sinks
 from lib import clock
 from usage.sinks.sinks import used_sinks
 
@@ -30,12 +32,19 @@ def read_queues() -> list[Queue]:
 
 
 def _sinks() -> Iterator[Queue]:
-    """Yield the records that wait for each sink of usage, counted from its mark on."""
+    """Yield what waits for each sink of usage and of the content log, counted from its mark on."""
     for sink in used_sinks():
-        state = sink.backlog()
-        since = state.complete_to if state.waiting else None
-        age_s = (clock.now() - since).total_seconds() if since else 0.0
-        yield Queue(sink.name, state.waiting, age_s, 0)
+        waiting, complete_to, _ = sink.backlog()
+        yield _queue_of(sink.name, waiting, complete_to)
+    for content_sink in used_content_sinks():
+        waiting, complete_to, *_ = content_sink.backlog()
+        yield _queue_of(content_sink.name, waiting, complete_to)
+
+
+def _queue_of(name: str, waiting: int, complete_to: dt.datetime | None) -> Queue:
+    since = complete_to if waiting else None
+    age_s = (clock.now() - since).total_seconds() if since else 0.0
+    return Queue(name, waiting, age_s, 0)
 
 
 # A delivery or an email that waits for its time is not late; only due ones count.

@@ -73,6 +73,16 @@ class UsageSinkOut(Schema):
     error: str = Field(description="Of the last run that sent usage; empty if it worked.")
 
 
+class ContentSinkOut(Schema):
+    name: str
+    waiting: int = Field(description="Kept requests that it does not have yet, at most 100,000.")
+    complete_to: dt.datetime | None = Field(
+        description="Up to when it has all that was kept; null while it is filled."
+    )
+    error: str = Field(description="Of the last run that sent texts; empty if it worked.")
+    expired: int = Field(description="Kept requests that expired before they were sent.")
+
+
 class SystemOut(Schema):
     """The state of the installation, as seen by the answering process."""
 
@@ -130,6 +140,9 @@ class SystemOut(Schema):
     )
     usage_sinks: list[UsageSinkOut] = Field(
         description="Where usage records are sent, such as `clickhouse` and `record_sink`."
+    )
+    content_sinks: list[ContentSinkOut] = Field(
+        description="Where what the content log keeps is sent, such as `content_sink`."
     )
     mail_server: bool = Field(description="Whether a mail server is set up.")
     emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")

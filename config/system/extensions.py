@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from lib.extensions.installed import Installed, installed
 
-# Where fields of `Extension` are read. Addresses, operations and sinks of usage are read when they
+# Where fields of `Extension` are read. Addresses, operations and sinks are read when they
 # are first needed, because their readers load the pages and operations of all rooms, or their parts
 # the reader.
 _READERS: Final[Mapping[str, str]] = {
@@ -40,6 +40,7 @@ def _load_parts(one: Installed) -> None:
     if one.state == "on" and one.extension.jobs:
         for job in resolve_name(one.extension.jobs):
             import_string(job.task)
-    for name in (one.extension.urls, one.extension.operations, one.extension.usage_sink):
+    parts = one.extension
+    for name in (parts.urls, parts.operations, parts.usage_sink, parts.content_sink):
         if one.state == "on" and name:
             resolve_name(name)

@@ -18,6 +18,7 @@ from config.jobs.queues import read_queues
 from config.jobs.runs import job_states
 from config.models import ProcessReport
 from config.processes.processes import read_processes
+from content.sinks.sinks import used_content_sinks
 from gateway.health.figures import ChannelFigures
 from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
@@ -206,6 +207,14 @@ def _queues() -> Iterator[Metric]:
         if queue.name == "holds":
             held.add_metric((), queue.nano / NANO_PER_USD)
     yield from (length, age, held)
+    expired = CounterMetricFamily(
+        "weir_content_sink_expired",
+        "Requests of the content log that expired before they were sent to the record sink.",
+        labels=("queue",),
+    )
+    for sink in used_content_sinks():
+        expired.add_metric((sink.name,), sink.backlog().expired)
+    yield expired
 
 
 def _findings() -> Iterator[Metric]:

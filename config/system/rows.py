@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from config.models import ProcessReport
 from config.processes.processes import is_busy
-from config.system.state import Backup, Checked, Emails, SinkState, SystemState
+from config.system.state import Backup, Checked, ContentSinkState, Emails, SinkState, SystemState
 from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.extensions.installed import Installed
@@ -20,7 +20,7 @@ from lib.sentences import named_text
 from notify.deliveries.results import result_text
 from usage.books import full_walk
 from usage.months.detaching import late_counts, month_states
-from usage.sinks.usage_sink import WAITING_MAX
+from usage.sinks.usage_sink import WAITING_MAX, Backlog
 
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
@@ -64,6 +64,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _authorities(state.authorities),
         _emails(state.emails),
         *(_sink(one) for one in state.sinks),
+        *(_content_sink(one) for one in state.content_sinks),
         *(_failed_extension(one) for one in state.extensions if one.state == "failed"),
     ]
 
@@ -133,7 +134,7 @@ class QueueRow(NamedTuple):
 def queue_rows(state: SystemState) -> Iterator[QueueRow]:
     """Yield the waiting work of each kind."""
     sinks = {one.name: gettext("Usage for %(name)s") % {"name": one.title} for one in state.sinks}
-    names = {**_QUEUES, **sinks}
+    names = {**_QUEUES, **sinks, **{one.name: one.title for one in state.content_sinks}}
     for queue in state.queues:
         oldest_ms = round(queue.oldest_s * 1000)
         length = group_digits(queue.length)
@@ -335,3 +336,15 @@ def _sink(sink: SinkState) -> SystemRow:
     elif backlog.complete_to is None:
         status, tone = gettext("Filling"), "warn"
     return SystemRow(sink.title, text, status, tone, backlog.complete_to)
+
+
+def _content_sink(sink: ContentSinkState) -> SystemRow:
+    backlog = sink.backlog
+    row = _sink(SinkState(sink.name, sink.title, Backlog(*backlog[:3])))
+    if not backlog.expired:
+        return row
+    expired = ngettext(
+        "%(n)s expired before it was sent", "%(n)s expired before they were sent", backlog.expired
+    ) % {"n": group_digits(backlog.expired)}
+    tone = "warn" if row.tone == "ok" else row.tone
+    return row._replace(value=f"{row.value}, {expired}", tone=tone)

@@ -20,6 +20,7 @@ from config.jobs.schedule import BACKUP_TASK
 from config.models import ProcessReport
 from config.processes.processes import is_busy, read_processes
 from config.version import VERSION, commit
+from content.sinks.sinks import ContentBacklog, used_content_sinks
 from gateway.settings.installation import backup_every_hours
 from lib import clock
 from lib.database.code_migrations import pending_migrations
@@ -103,6 +104,14 @@ class SinkState(NamedTuple):
     backlog: Backlog
 
 
+class ContentSinkState(NamedTuple):
+    """A sink of the content log by its name and title, and what is not sent to it yet."""
+
+    name: str
+    title: Any
+    backlog: ContentBacklog
+
+
 class SystemState(NamedTuple):
     """The whole state. `clock_skew` is how far the database's clock is ahead of this process's."""
 
@@ -122,6 +131,7 @@ class SystemState(NamedTuple):
     whole_at: dt.datetime | None
     open_findings: int
     sinks: list[SinkState]
+    content_sinks: list[ContentSinkState]
     emails: Emails
     authorities: Sequence[trust.Authority]
     processes: list[ProcessReport]
@@ -152,6 +162,9 @@ def system_state() -> SystemState:
         whole_at=full_walk.complete_at(),
         open_findings=findings.open_count(),
         sinks=[SinkState(sink.name, sink.title, sink.backlog()) for sink in used_sinks()],
+        content_sinks=[
+            ContentSinkState(sink.name, sink.title, sink.backlog()) for sink in used_content_sinks()
+        ],
         emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
         processes=read_processes(),
@@ -248,6 +261,9 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "clickhouse_complete_to": clickhouse.complete_to if clickhouse else None,
         "clickhouse_error": clickhouse.error if clickhouse else "",
         "usage_sinks": [{"name": one.name, **one.backlog._asdict()} for one in state.sinks],
+        "content_sinks": [
+            {"name": one.name, **one.backlog._asdict()} for one in state.content_sinks
+        ],
         "mail_server": state.emails.server,
         "emails_unsent": state.emails.unsent,
         "emails_error": state.emails.error,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 
 from content.data_keys.data_keys import open_data_key
@@ -92,9 +92,12 @@ def _add(end: FinalState) -> None:
     kept = msgspec.structs.replace(kept, final=final)
     place = place_of_entry(entry.organisation_id, entry.request_id)
     sealed = seal(open_data_key(entry.data_key_id), pack(kept), place)
-    Entry.objects.filter(drop_at=entry.drop_at, request_id=entry.request_id).update(
-        **place_sealed(entry, sealed, _STORE_S), content_bytes=F("content_bytes") + len(final)
-    )
+    placed = place_sealed(entry, sealed, _STORE_S)
+    with transaction.atomic(), connection.cursor() as cursor:
+        Entry.objects.filter(drop_at=entry.drop_at, request_id=entry.request_id).update(
+            **placed, content_bytes=F("content_bytes") + len(final)
+        )
+        cursor.execute(_MARK_CHANGED, [entry.drop_at, entry.request_id])
 
 
 def _masked(entry: Entry, *, failed: bool) -> tuple[GuardRule, ...] | None:
@@ -121,3 +124,8 @@ def _masked(entry: Entry, *, failed: bool) -> tuple[GuardRule, ...] | None:
     return redacting_rules(
         _guard_rules.decode(guards), list(dict.fromkeys((*REDACTED_BY_DEFAULT, *rule.redact)))
     )
+
+
+# Sinks find what they do not have by the transaction that wrote it.
+_MARK_CHANGED: Final = """
+    UPDATE content_entry SET xid = pg_current_xact_id() WHERE drop_at = %s AND request_id = %s"""

@@ -6,6 +6,7 @@ from django.db import OperationalError, connection, transaction
 
 from content.log.objects import drop_texts
 from content.log.sealed import content_store
+from content.sinks.sinks import used_content_sinks
 from lib import clock
 from lib.database.table_locks import LOCK_WAIT_MS
 
@@ -20,6 +21,8 @@ def drop_expired() -> int:
             try:
                 with transaction.atomic(), connection.cursor() as cursor:
                     cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+                    for sink in used_content_sinks():
+                        sink.count_expired(drop_at)
                     cursor.execute(f"DROP TABLE {name}")
                 dropped += 1
             except OperationalError:

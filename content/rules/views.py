@@ -19,6 +19,7 @@ from content.models import Keep, LogRule, LogScope
 from content.rules import log_rules
 from content.rules.forms import NewRuleForm, RuleForm
 from content.rules.words import KEEPS, SCOPES, time_text
+from content.sinks.sinks import used_content_sinks
 from lib.forms.picker import Choice, answer_choices, typed_text
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
@@ -66,6 +67,7 @@ def log_rule_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "audit_href": access.scope_of(actor, "audit.read") and reads,
         "sent_on": settings.TRACES and settings.TRACE_CONTENT,
+        "sinks": used_content_sinks(),
     }
     return answer_table(request, state, ListSource(rows), templates, context)
 

@@ -143,7 +143,7 @@ def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]
     if rows:
         there.insert(RECORDS, _NAMES, "\n".join(row.text for row in rows).encode())
         _mark(there, cursor.fill, cursor.batches + 1)
-    return len(rows), rounds.step(cursor, rows, BATCH)
+    return len(rows), rounds.step(cursor, rows, more=len(rows) == BATCH)
 
 
 def _mark(there: ClickHouse, fill: UUID, batch: int) -> None:

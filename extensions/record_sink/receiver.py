@@ -36,9 +36,11 @@ class Batch(NamedTuple):
 
 
 class Receiver(Protocol):
-    """Takes batches of at most `records_max` records."""
+    """Takes batches of at most `records_max` records, or of as many entries of the content log,
+    whose texts have together `content_bytes_max` bytes, or are those of one entry."""
 
     records_max: int
+    content_bytes_max: int
 
     def put(self, batch: Batch) -> None:
         """Deliver a batch. Raises SinkError unless it was acknowledged."""
@@ -62,6 +64,7 @@ class _HttpReceiver:
 
     # Half a megabyte: many servers accept no larger bodies than one.
     records_max = 500
+    content_bytes_max = 512 * 1024
 
     def __init__(self, url: str, secret: str, pool: egress.Pool) -> None:
         self._url = url
@@ -87,6 +90,7 @@ class _ObjectReceiver:
     """Keeps each batch as an object, compressed."""
 
     records_max = 10_000
+    content_bytes_max = 8 * 1024 * 1024
 
     def __init__(self, url: str) -> None:
         self._url = url

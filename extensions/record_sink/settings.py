@@ -1,4 +1,4 @@
-"""Where usage records are sent too (docs/operate/record-sink.md)."""
+"""Where usage records, and contents, are sent too (docs/operate/record-sink.md)."""
 
 import base64
 import binascii
@@ -9,6 +9,7 @@ from lib import env, extras
 from notify.endpoints.signing import SECRET_PREFIX
 
 RECORD_SINK_URL = env.text("RECORD_SINK_URL", "")
+RECORD_SINK_CONTENT = env.flag("RECORD_SINK_CONTENT", False)
 RECORD_SINK_SECRET = env.read_kept("RECORD_SINK_SECRET", settings.DATA_DIR / "secrets") or ""
 
 
@@ -31,6 +32,8 @@ if RECORD_SINK_URL and (
         "RECORD_SINK_URL must be https://host/path, http://host/path, s3://bucket/prefix,"
         " gs://bucket/prefix, az://container/prefix or file:///folder, without a login."
     )
+if RECORD_SINK_CONTENT and not RECORD_SINK_URL:
+    raise env.ConfigurationError("RECORD_SINK_CONTENT needs RECORD_SINK_URL.")
 # The scheduler gets no secrets.
 if RECORD_SINK_SECRET and not _is_secret(RECORD_SINK_SECRET):
     raise env.ConfigurationError(

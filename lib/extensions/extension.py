@@ -9,8 +9,7 @@ class Extension:
     it. So the module of this object imports nothing else of the extension."""
 
     app: str = ""
-    """A Django app, by its package: models, migrations, templates, static files, translations,
-    commands, and the tasks of `jobs` in its `tasks.py`."""
+    """A Django app, by its package: models, templates, static files, translations, tasks."""
 
     settings: str = ""
     """A module. Its names in capitals become settings; it reads them with `lib.env`."""
@@ -19,8 +18,7 @@ class Extension:
     """A list of URL patterns. Each view has an access class (`accounts/guards/guards.py`)."""
 
     pages: str = ""
-    """Tabs of the menu: a mapping from the URL name of an entry's first page to a list of
-    `config.shell.pages.NavigationPage`, which follow the tabs of that entry."""
+    """Tabs of the menu: lists of `NavigationPage`, by the URL name of its entry's first page."""
 
     operations: str = ""
     """Operations of the management API: an `accounts.access.operations.Router`."""
@@ -40,6 +38,9 @@ class Extension:
     usage_sink: str = ""
     """Where usage records are sent: a `usage.sinks.usage_sink.UsageSink`, or a `UsageCopy`."""
 
+    content_sink: str = ""
+    """Where what the content log keeps is sent too: a `content.sinks.sinks.ContentSink`."""
+
     service: str = ""
     """A service of media tasks: a `gateway.providers.task_service.TaskService`."""
 
@@ -56,5 +57,4 @@ class Extension:
     """Endpoints that keys can be limited to: a mapping from their names in records to a path."""
 
     endpoints: str = ""
-    """Paths of the model API: a mapping from a path, which may contain `{id}`, to its
-    `relay.front.request.Endpoint`. The relay uses no ORM and no templates."""
+    """Paths of the model API, with `{id}` or without: each one's `relay.front.request.Endpoint`."""

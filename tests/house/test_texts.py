@@ -389,6 +389,7 @@ PHRASES = (
     "Live 会话",
     "import_hubs",
     "record_sink",
+    "content_sink",
     "Open WebUI",
     "LibreChat",
     "Idempotency-Key",

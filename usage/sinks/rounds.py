@@ -1,4 +1,5 @@
-"""What a sink of usage is sent: rounds of batches. The records themselves are the queue.
+"""What a sink is sent: rounds of batches. The records themselves are the queue, and so are, for a
+sink of the content log, its entries.
 
 A round sends the records that a snapshot of the database sees and the previous round's snapshot did
 not. So each record is sent, in whatever order transactions commit. A round has batches. A batch
@@ -12,7 +13,7 @@ requests, rollups and the ledger.
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -21,6 +22,20 @@ from lib.database.open_transactions import OPEN_HERE
 from usage.filters.visibility import run
 from usage.sinks.cursor import SinkCursor
 from usage.sinks.usage_sink import WAITING_MAX, Backlog
+
+
+class Source(NamedTuple):
+    """A table whose rows are sent. They have the column `xid`, of the transaction that wrote them.
+    `id` is the column of their ids, `first_by` the one that comes before it in the order of the
+    first fill."""
+
+    table: str
+    id: str
+    first_by: Literal["organisation_id", "xid"]
+
+
+RECORDS: Final = Source("usage_usagerecord", "id", "organisation_id")
+ENTRIES: Final = Source("content_entry", "request_id", "xid")
 
 
 class Row(NamedTuple):
@@ -32,13 +47,29 @@ class Row(NamedTuple):
     text: str
 
 
-def backlog_of(cursor: SinkCursor | None) -> Backlog:
+def backlog_of(cursor: SinkCursor | None, source: Source = RECORDS) -> Backlog:
     """Return the state of the sink with this cursor; None: nothing was sent yet."""
     if cursor is None:
-        return Backlog(_count("true", {}), None, "")
+        return Backlog(_count(source, "true", {}), None, "")
     if not cursor.snapshot:
-        return Backlog(_count(*_after_start(cursor)), None, cursor.error)
-    return Backlog(_count(_NEW, {"before": cursor.snapshot}), cursor.complete_to, cursor.error)
+        return Backlog(_count(source, *_after_start(cursor, source)), None, cursor.error)
+    waiting = _count(source, _NEW, {"before": cursor.snapshot})
+    return Backlog(waiting, cursor.complete_to, cursor.error)
+
+
+def unsent(cursor: SinkCursor, source: Source) -> tuple[str, dict[str, Any]]:
+    """Return the condition on rows `r` that the sink does not have, and its parameters: those that
+    are new, except what its round has passed."""
+    texts, parameters = ["true"], dict[str, Any]()
+    if cursor.snapshot:
+        texts, parameters = [_NEW], {"before": cursor.snapshot}
+    if cursor.after_id is not None:
+        passed = f"(r.xid, r.{source.id}) <= (%(xid)s::text::xid8, %(id)s)"
+        texts.append(f"NOT ({passed} AND {_IN_ROUND})")
+        parameters |= {
+            "xid": str(cursor.after_xid), "id": cursor.after_id, "target": cursor.target,
+        }  # fmt: skip
+    return " AND ".join(texts), parameters
 
 
 @contextmanager
@@ -77,16 +108,28 @@ def begin(cursor: SinkCursor, settled_at: dt.datetime) -> None:
     cursor.target, cursor.target_to = run(_TARGET, {"settled_at": settled_at})[0]
 
 
-def read_batch(cursor: SinkCursor, text: str, most: int) -> list[Row]:
+def begin_entries(cursor: SinkCursor) -> None:
+    """Begin a round of entries, in memory. It has all that were written before."""
+    cursor.target, cursor.target_to = run(_TARGET_NOW, {})[0]
+
+
+def store_target(cursor: SinkCursor) -> None:
+    """Store the end of the round that begins."""
+    type(cursor)._default_manager.filter(id=1).update(
+        target=cursor.target, target_to=cursor.target_to
+    )
+
+
+def read_batch(cursor: SinkCursor, text: str, most: int, source: Source = RECORDS) -> list[Row]:
     """Return at most `most` records of the current round, as `text` writes a record `r`."""
-    where, order, parameters = _batch(cursor)
-    select = _SELECT.format(text=text, where=where, order=order)
+    where, order, parameters = _batch(cursor, source)
+    select = _SELECT.format(text=text, table=source.table, id=source.id, where=where, order=order)
     return [Row(*row) for row in run(select, {**parameters, "most": most})]
 
 
-def step(cursor: SinkCursor, rows: Sequence[Row], most: int) -> bool:
-    """Store that the sink has these records. Return whether more of the round are waiting."""
-    more = len(rows) == most
+def step(cursor: SinkCursor, rows: Sequence[Row], *, more: bool) -> bool:
+    """Store that the sink has these records, and whether more of the round may be waiting. Return
+    that."""
     batches = cursor.batches
     cursor.batches += bool(rows)
     if more:
@@ -100,29 +143,33 @@ def step(cursor: SinkCursor, rows: Sequence[Row], most: int) -> bool:
     return more
 
 
-def _batch(cursor: SinkCursor) -> tuple[str, str, dict[str, Any]]:
+def _batch(cursor: SinkCursor, source: Source) -> tuple[str, str, dict[str, Any]]:
     """Return the condition and the order of the next batch of a round, and the parameters."""
     if not cursor.snapshot:
-        where, parameters = _after_start(cursor)
-        return where, "r.organisation_id, r.id", parameters
+        where, parameters = _after_start(cursor, source)
+        return where, f"r.{source.first_by}, r.{source.id}", parameters
     where, parameters = _NEW, {"before": cursor.snapshot, "target": cursor.target}
-    where += " AND pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
+    where += f" AND {_IN_ROUND}"
     if cursor.after_id is not None:
-        where += _BEHIND
+        where += _BEHIND.format(id=source.id)
         parameters |= {"xid": str(cursor.after_xid), "id": cursor.after_id}
-    return where, "r.xid, r.id", parameters
+    return where, f"r.xid, r.{source.id}", parameters
 
 
-def _after_start(cursor: SinkCursor) -> tuple[str, dict[str, Any]]:
+def _after_start(cursor: SinkCursor, source: Source) -> tuple[str, dict[str, Any]]:
     """Return the condition on records that were not sent yet, during the first fill."""
     if cursor.after_id is None:
         return "true", {}
-    after = {"organisation": cursor.after_organisation, "id": cursor.after_id}
-    return "(r.organisation_id, r.id) > (%(organisation)s, %(id)s)", after
+    after: dict[str, Any] = {"id": cursor.after_id}
+    if source.first_by == "xid":
+        after["xid"] = str(cursor.after_xid)
+        return f"(r.xid, r.{source.id}) > (%(xid)s::text::xid8, %(id)s)", after
+    after["organisation"] = cursor.after_organisation
+    return f"(r.organisation_id, r.{source.id}) > (%(organisation)s, %(id)s)", after
 
 
-def _count(where: str, parameters: dict[str, Any]) -> int:
-    text = _COUNT.format(where=where, most=WAITING_MAX)
+def _count(source: Source, where: str, parameters: dict[str, Any]) -> int:
+    text = _COUNT.format(table=source.table, where=where, most=WAITING_MAX)
     return int(run(text, parameters)[0][0])
 
 
@@ -138,12 +185,15 @@ _IS_AHEAD: Final = """
 _TARGET: Final = f"""
     SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
+_TARGET_NOW: Final = f"SELECT {OPEN_HERE}::text, now()"
 _NEW: Final = """r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
         AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)"""
+_IN_ROUND: Final = "pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
 _BEHIND: Final = """
-        AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"""
+        AND r.xid >= %(xid)s::text::xid8
+        AND (r.xid > %(xid)s::text::xid8 OR r.{id} > %(id)s)"""
 _SELECT: Final = """
-    SELECT r.xid::text::bigint, r.organisation_id, r.id, {text}
-    FROM usage_usagerecord r WHERE {where} ORDER BY {order} LIMIT %(most)s"""
+    SELECT r.xid::text::bigint, r.organisation_id, r.{id}, {text}
+    FROM {table} r WHERE {where} ORDER BY {order} LIMIT %(most)s"""
 _COUNT: Final = """
-    SELECT count(*) FROM (SELECT FROM usage_usagerecord r WHERE {where} LIMIT {most}) counted"""
+    SELECT count(*) FROM (SELECT FROM {table} r WHERE {where} LIMIT {most}) counted"""

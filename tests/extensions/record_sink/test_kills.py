@@ -1,4 +1,4 @@
-"""The sink equals the ledger, however often who sends is killed (P16)."""
+"""The sink equals the ledger, and the content log, however often who sends is killed (P16)."""
 
 import os
 import random
@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from accounts.access.actors import SYSTEM
 from accounts.models import Key
+from content.log.final_states import FinalState, keep_final_states
+from content.models import Entry
+from content.rules import log_rules
 from tests.billing.racing import enter_database
 from tests.extensions.record_sink.sinks import (
     assert_equal_to_the_ledger,
     credit,
     records_in,
 )
+from tests.extensions.record_sink.texts import held, say, texts_at, texts_in
 from tests.fakes.record_receiver import SECRET, Fake, receiver
 from tests.support import cast
 from tests.support.beside import Beside
@@ -33,8 +39,12 @@ STEPS = ("before", "half", "acknowledged", "stored")
 
 
 @pytest.fixture
-def key(transactional_db: None) -> Key:
-    people = cast.assemble()
+def people(transactional_db: None) -> cast.Cast:
+    return cast.assemble()
+
+
+@pytest.fixture
+def key(people: cast.Cast) -> Key:
     created, _ = cast.make_key(people.core, "web-prod", user=people.bob)
     credit(created)
     return created
@@ -54,25 +64,30 @@ def sender(url: str) -> Beside:
 def use_sink(url: str) -> None:
     # What was imported before the fork has read the environment.
     settings.RECORD_SINK_URL, settings.RECORD_SINK_SECRET = url, SECRET
+    settings.RECORD_SINK_CONTENT = True
 
 
 def pid() -> int:
     return os.getpid()
 
 
-def send_all() -> int:
+def send_all(of: str = "sending") -> int:
+    """Records; of `contents`, texts."""
     _small_batches()
-    from extensions.record_sink.sending import send
-
-    return send()
+    return _send(of)
 
 
-def send_and_die(step: str, batch: int) -> int:
+def _send(of: str) -> int:
+    sent: int = import_module(f"extensions.record_sink.{of}").send()
+    return sent
+
+
+def send_and_die(step: str, batch: int, of: str = "sending") -> int:
     """Die at a step of a batch, as by `kill -9`; 0: there were too few."""
     _small_batches()
     import obstore
 
-    from extensions.record_sink import receiver, sending
+    from extensions.record_sink import receiver
     from usage.sinks import rounds
 
     seen = 0
@@ -100,7 +115,7 @@ def send_and_die(step: str, batch: int) -> int:
         dies(receiver._ObjectReceiver, "put", after=True)
     else:
         dies(rounds, "step", after=True)
-    return sending.send()
+    return _send(of)
 
 
 def _small_batches() -> None:
@@ -174,6 +189,72 @@ def test_receiver_equals_the_ledger_after_20_kills(key: Key) -> None:
         with closing(sender(fake.url)) as process:
             process.call(send_all)
         assert_equal_to_the_ledger(fake.records())
+        assert _sent_again(fake) >= KILLS // 2
+
+
+def sayings(people: cast.Cast, key: Key, rng: random.Random) -> Iterator[None]:
+    """Requests that are kept, and media tasks that end later."""
+    log_rules.add_rule(SYSTEM, people.acme, scope="organisation")
+    running: list[Entry] = []
+    while True:
+        entries = [say(key, f"text {rng.random()}") for _ in range(rng.randrange(1, 9))]
+        running.append(rng.choice(entries))
+        if len(running) > 3:
+            entry = running.pop(0)
+            state = {"status": "succeeded"}
+            keep_final_states([FinalState(entry.organisation_id, entry.request_id, state)])
+        yield
+
+
+@pytest.mark.slow
+def test_folder_equals_the_content_log_after_20_kills(
+    tmp_path: Path, people: cast.Cast, key: Key
+) -> None:
+    rng = random.Random(65)
+    url, kills = f"file://{tmp_path}/sink", 0
+    saying = sayings(people, key, rng)
+    for _ in range(TRIES_MAX):
+        if kills == KILLS:
+            break
+        next(saying)
+        with closing(sender(url)) as process, ThreadPoolExecutor(1) as pool:
+            step, batch = STEPS[kills % len(STEPS)], rng.randrange(1, 4)
+            sending = pool.submit(process.call, send_and_die, step, batch, "contents")
+            next(saying)
+            try:
+                sending.result()
+            except EOFError:
+                kills += 1
+    assert kills == KILLS
+    with closing(sender(url)) as process:
+        process.call(send_all, "contents")
+    assert texts_in(tmp_path / "sink") == held(people)
+
+
+@pytest.mark.slow
+def test_receiver_equals_the_content_log_after_20_kills(people: cast.Cast, key: Key) -> None:
+    rng = random.Random(66)
+    saying = sayings(people, key, rng)
+    kills = 0
+    with receiver() as fake:
+        for _ in range(TRIES_MAX):
+            if kills == KILLS:
+                break
+            next(saying)
+            with closing(sender(fake.url)) as process, ThreadPoolExecutor(1) as pool:
+                fake.misbehave = [204] * rng.randrange(3)
+                fake.misbehave.append(_killing(process.call(pid), stored=bool(kills % 2)))
+                sending = pool.submit(process.call, send_all, "contents")
+                next(saying)
+                try:
+                    sending.result()
+                except EOFError:
+                    kills += 1
+                fake.misbehave.clear()
+        assert kills == KILLS
+        with closing(sender(fake.url)) as process:
+            process.call(send_all, "contents")
+        assert texts_at(fake) == held(people)
         assert _sent_again(fake) >= KILLS // 2
 
 

@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from accounts.models import Key
 from config.system.metrics import metrics_text
-from extensions.record_sink import receiver, sending
+from extensions.record_sink import receiver, stream
 from extensions.record_sink.models import RecordSinkCursor
 from extensions.record_sink.sending import backlog, forget_person, send
 from lib.ids import id_text
@@ -144,8 +144,8 @@ def test_hanging_receiver_is_given_up(
 
 def test_endless_answer_is_given_up(fake: Fake, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that drips is never slow enough for a time between two bytes."""
-    monkeypatch.setattr(sending, "_RUN_S", 0.2)
-    monkeypatch.setattr(sending, "_DELIVER_S", 0.3)
+    monkeypatch.setattr(stream, "_RUN_S", 0.2)
+    monkeypatch.setattr(stream, "DELIVER_S", 0.3)
 
     def drip(handler: Any, stored: bool) -> bool:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")

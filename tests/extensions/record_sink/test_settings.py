@@ -62,3 +62,12 @@ def test_store_needs_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORD_SINK_URL", "s3://bucket/usage")
     with pytest.raises(ConfigurationError, match=r"pip install 'weir-hub\[objects\]'"):
         runpy.run_path(FILE)
+
+
+def test_contents_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runpy.run_path(FILE)["RECORD_SINK_CONTENT"] is False
+    monkeypatch.setenv("RECORD_SINK_CONTENT", "1")
+    with pytest.raises(ConfigurationError, match="RECORD_SINK_CONTENT needs RECORD_SINK_URL"):
+        runpy.run_path(FILE)
+    monkeypatch.setenv("RECORD_SINK_URL", "https://sink.example/usage")
+    assert runpy.run_path(FILE)["RECORD_SINK_CONTENT"] is True
