@@ -25,6 +25,7 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
+from usage.limits.budget_simulation import look_back
 from usage.policies.forms import PolicyForm, TryForm
 
 POLICIES: Final = Table(
@@ -94,9 +95,11 @@ def policy_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             policy = policies.create_policy(
                 actor,
                 organisation_of(actor),
+                look_back,
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                budgets=form.budgets() or (),
                 **form.limits(),
             )
         except Refused as refused:
@@ -120,9 +123,11 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             policies.change_policy(
                 actor,
                 row,
+                look_back,
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                budgets=form.budgets(),
                 **form.limits(),
             )
         except Refused as refused:
