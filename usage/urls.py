@@ -14,6 +14,7 @@ from usage.months import close_views
 from usage.organisations import member_views
 from usage.organisations import views as organisation_views
 from usage.overview import explore_views, panel_views, views
+from usage.policies import views as policy_views
 from usage.reviews import views as review_views
 from usage.saved_views import views as saved_view_views
 from usage.sessions import views as session_views
@@ -174,4 +175,9 @@ urlpatterns = [
         name="accepted_member_revoke",
     ),
     path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),
+    path("o/<slug:o>/policies", policy_views.policy_list, name="policies"),
+    path("o/<slug:o>/policies/new", policy_views.policy_create, name="policy_create"),
+    path("o/<slug:o>/policies/<str:id>", policy_views.policy, name="policy"),
+    path("o/<slug:o>/policies/<str:id>/try", policy_views.policy_try, name="policy_try"),
+    path("o/<slug:o>/policies/<str:id>/remove", policy_views.policy_remove, name="policy_remove"),
 ]

@@ -47,8 +47,8 @@ def send_budget_alerts() -> int:
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
     """Send a test alert to everybody who would receive alerts for this budget. Raises AccessDenied
-    if the actor may not change the budget, and BudgetRefused for a budget that sends no alerts."""
-    if not budgets.may_write(actor, budget):
+    if the actor may set no such budget, and BudgetRefused for a budget that sends no alerts."""
+    if not budgets.may_test_alerts(actor, budget):
         raise AccessDenied(gettext("You can only see this budget."))
     if budget.period == BudgetPeriod.SESSION:
         raise budgets.BudgetRefused("period", gettext("A budget per session sends no alerts."))

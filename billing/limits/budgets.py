@@ -62,6 +62,13 @@ class Past(NamedTuple):
     open_attempts: Sequence[UUID]
 
 
+class BudgetPolicy(NamedTuple):
+    """The policy that a budget comes from."""
+
+    id: UUID
+    name: str
+
+
 LookBack = Callable[[Budget, dt.datetime], Past]
 """Returns the past of a budget since an instant. The room usage implements it."""
 
@@ -117,6 +124,7 @@ def create_budget(
     period: rules.Period,
     anchor: int | None = None,
     timezone: str = "UTC",
+    policy: BudgetPolicy | None = None,
     **terms: Any,
 ) -> Budget:
     """Create a budget. Its window includes the past usage of its period. `terms` are TERMS.
@@ -125,13 +133,15 @@ def create_budget(
     budget for the same subject and period exists.
     """
     check_reach(actor, scope, subject, amount_nano)
-    _check_terms(terms)
+    check_terms(terms)
     _check_spends(scope, subject)
     anchor = rules.default_anchor(period) if anchor is None else anchor
     budget = Budget(
         organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
         period=period, anchor=anchor, timezone=timezone, **terms,
     )  # fmt: skip
+    if policy is not None:
+        budget.policy_id, budget.policy_name = policy
     check_budget(budget)
     with transaction.atomic():
         _lock(organisation.id)
@@ -149,16 +159,18 @@ def change_budget(
     look_back: LookBack,
     *,
     amount_nano: int | None = None,
+    by_policy: bool = False,
     **terms: Any,
 ) -> Budget:
-    """Set the amount or some of TERMS. Equal values change nothing.
+    """Set the amount or some of TERMS. Equal values change nothing. A policy's budget changes only
+    with its policy (`by_policy`).
 
     If the amount is below the present usage, no request is admitted until the window ends.
     """
     wanted_nano = budget.amount_nano if amount_nano is None else amount_nano
     check_reach(actor, budget.scope, budget.subject, wanted_nano)
-    _check_own(actor, budget)
-    _check_terms(terms)
+    _check_own(actor, budget, by_policy=by_policy)
+    check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
         locked = _living(budget)
@@ -242,17 +254,23 @@ def usage_of_end_user(budget: Budget, end_user: str) -> BudgetUsage:
     )  # fmt: skip
 
 
+def lock_budgets(organisation: Organisation) -> None:
+    """Admit no request of the organisation until the caller's transaction ends. Whoever changes
+    budgets takes this lock before others."""
+    open_and_lock([organisation.id], WALLET_KINDS)
+
+
 def lock_budget(budget: Budget) -> Budget:
     """Return the current budget. No request is admitted until the caller's transaction ends."""
     _lock(budget.organisation_id)
     return _living(budget)
 
 
-def remove_budget(actor: Actor, budget: Budget) -> None:
-    """Remove a budget; charges stay as they are. Raises BudgetRefused if the actor may only see
-    it."""
+def remove_budget(actor: Actor, budget: Budget, *, by_policy: bool = False) -> None:
+    """Remove a budget; charges stay as they are. A policy's budget ends only with its policy or its
+    assignment (`by_policy`). Raises BudgetRefused if the actor may only see it."""
     check_reach(actor, budget.scope, budget.subject, 0)
-    _check_own(actor, budget)
+    _check_own(actor, budget, by_policy=by_policy)
     with transaction.atomic():
         _lock(budget.organisation_id)
         rows = Budget.objects.filter(id=budget.id)
@@ -352,7 +370,18 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
 def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
     """Return the enabled budget of each of these keys, by the text of the key's id. The actor must
     have access to the keys. A key with several budgets gets the one with the longest period."""
+    return _longest_of_keys(actor, keys, Q())
+
+
+def own_budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
+    """Return what `budgets_of_keys` does without the budgets of policies, which do not change with
+    their keys."""
+    return _longest_of_keys(actor, keys, Q(policy_id=None))
+
+
+def _longest_of_keys(actor: Actor, keys: Iterable[Key], among: Q) -> dict[str, Budget]:
     rows = Budget.objects.filter(
+        among,
         organisation=actor.organisation,
         scope=BudgetScope.KEY,
         subject__in=[str(key.id) for key in keys],
@@ -431,7 +460,12 @@ def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> Non
 
 
 def writable_budgets(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
-    """Return the ids of those budgets, all of which the actor sees, that it may change."""
+    """Return the ids of those budgets, all of which the actor sees, that it may change. Those of
+    policies change with their policy."""
+    return _reached(actor, [budget for budget in budgets if budget.policy_id is None])
+
+
+def _reached(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
     scope = access.scope_of(actor, "budgets.write")
     if actor.installation:
         return {budget.id for budget in budgets}
@@ -457,6 +491,12 @@ def writable_budgets(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
 def may_write(actor: Actor, budget: Budget) -> bool:
     """Return whether the actor may change a budget that it sees."""
     return budget.id in writable_budgets(actor, [budget])
+
+
+def may_test_alerts(actor: Actor, budget: Budget) -> bool:
+    """Return whether the actor may send a test alert of a budget that it sees: one in its reach,
+    also a policy's."""
+    return budget.id in _reached(actor, [budget])
 
 
 def _teams_by_role(actor: Actor) -> Collection[UUID]:
@@ -604,8 +644,12 @@ def _check_spends(scope: str, subject: str) -> None:
         )
 
 
-def _check_own(actor: Actor, budget: Budget) -> None:
-    """Raise BudgetRefused for a subscription's limit, which only the subscription may change."""
+def _check_own(actor: Actor, budget: Budget, *, by_policy: bool = False) -> None:
+    """Raise BudgetRefused for a subscription's limit, which only the subscription may change, and
+    for a policy's budget unless it changes with its policy."""
+    if budget.policy_id is not None and not by_policy:
+        text = gettext("This budget belongs to the policy %(name)s. Change the policy instead.")
+        raise BudgetRefused("budget", text % {"name": budget.policy_name})
     if _is_of_subscription(budget) and (actor.user is not None or actor.key is not None):
         text = gettext("This limit belongs to the subscription. Change the plan instead.")
         raise BudgetRefused("budget", text)
@@ -615,7 +659,7 @@ def _is_of_subscription(budget: Budget) -> bool:
     return budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
 
 
-def _check_terms(terms: Mapping[str, Any]) -> None:
+def check_terms(terms: Mapping[str, Any]) -> None:
     unknown = terms.keys() - {*TERMS}
     if unknown:
         raise TypeError(f"not a term of a budget: {', '.join(sorted(unknown))}")
@@ -643,7 +687,7 @@ def _translate_duplicate(budget: Budget) -> Iterator[None]:
     except IntegrityError as error:
         same = Budget.objects.filter(
             organisation=budget.organisation, scope=budget.scope, subject=budget.subject,
-            period=budget.period,
+            period=budget.period, policy_id=budget.policy_id,
         ).first()  # fmt: skip
         if same is None:
             raise
@@ -731,6 +775,7 @@ def _audit_details(budget: Budget) -> dict[str, Any]:
         "at_limit": str(budget.action),
         "alert_percents": sorted(budget.alert_percents),
         "alert_forecast": budget.alert_forecast,
+        **({"policy": budget.policy_name} if budget.policy_id else {}),
     }
 
 

@@ -59,7 +59,8 @@ class Budget(models.Model):
     billing/limits/budget_rules.py) on the wall clock of `timezone`. A removed budget is disabled
     and kept with its alerts, so that it can be restored. `action` is what happens at the limit:
     block refuses, warn only notifies, slow lets one request through at a time. Until `raised_until`
-    the limit is higher by `raised_nano`.
+    the limit is higher by `raised_nano`. A budget that a policy gives has the policy's id and name
+    (see billing/limits/policy_budgets.py).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -88,6 +89,9 @@ class Budget(models.Model):
     )
     raised_nano = models.BigIntegerField(default=0, db_default=0)
     raised_until = models.DateTimeField(null=True)
+    # A plain id, because policies belong to a room above.
+    policy_id = models.UUIDField(null=True)
+    policy_name = models.CharField(max_length=60, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
     removed_at = models.DateTimeField(null=True)
 
@@ -97,8 +101,9 @@ class Budget(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organisation", "scope", "subject", "period"],
+                fields=["organisation", "scope", "subject", "period", "policy_id"],
                 condition=models.Q(removed_at=None),
+                nulls_distinct=False,
                 name="budget_once",
             ),
             models.CheckConstraint(
@@ -111,7 +116,12 @@ class Budget(models.Model):
                 fields=["raised_until"],
                 condition=models.Q(raised_until__isnull=False),
                 name="budgets_raised",
-            )
+            ),
+            models.Index(
+                fields=["policy_id"],
+                condition=models.Q(policy_id__isnull=False),
+                name="budgets_of_policies",
+            ),
         ]
 
     def __str__(self) -> str:

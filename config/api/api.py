@@ -55,7 +55,6 @@ from config.previews.api import router as preview_router
 from config.system.api import router as system_router
 from content.log.sealed import TextsAway
 from content.log.session_api import router as kept_session_router
-from content.policies.api import router as policy_router
 from content.rules.api import router as log_rule_router
 from gateway.catalogue.api import model_change_router
 from gateway.catalogue.api import router as catalogue_router
@@ -104,6 +103,7 @@ from usage.margin.api import router as margin_router
 from usage.months.detached import RequestDetached
 from usage.months.document_api import router as document_router
 from usage.overview.api import router as usage_router
+from usage.policies.api import router as policy_router
 from usage.reports.too_many_records import RECORDS_MAX, TooManyRecords
 from usage.reviews.api import router as review_router
 from usage.saved_views.api import router as saved_view_router

@@ -378,7 +378,9 @@ def policy_document(name: str, fields: Mapping[str, Value]) -> Document:
         for target in cast(Sequence[Mapping[str, str]], fields["assigned"])
     ]
     limits = unless_default(file_format.Policy, fields, POLICY_LIMITS)
-    return {"name": name, "assigned": assigned, **limits, "rules": rules}
+    listed = cast(Sequence[Any], fields["budgets"])
+    budgets = {"budgets": list(listed)} if listed else {}
+    return {"name": name, "assigned": assigned, **limits, **budgets, "rules": rules}
 
 
 def single_sign_on_document(fields: Mapping[str, Value]) -> Document:

@@ -335,17 +335,20 @@ class ModelRule(Part):
     shadow: Shadow | None = None
 
 
-class Budget(Part):
+class PolicyBudget(Part):
     amount: Annotated[Decimal, AfterValidator(_amount)]
     period: Literal["hour", "day", "week", "month", "total", "session"]
     timezone: str = "UTC"
     anchor: int | None = None
-    enabled: bool = True
     action: Literal["block", "warn", "slow"] = "block"
     alert_percents: Annotated[
         list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=ALERTS_MAX)
     ] = list(ALERT_PERCENTS)
     alert_forecast: bool = False
+
+
+class Budget(PolicyBudget):
+    enabled: bool = True
 
 
 class ScopedBudget(Budget):
@@ -513,6 +516,7 @@ class Policy(Part):
     models: list[ModelName] = []
     networks: list[Annotated[str, AfterValidator(_network)]] = []
     retention_hours: Annotated[int, Field(ge=0, le=CONTENT_HOURS_MAX)] | None = None
+    budgets: list[PolicyBudget] = []
     assigned: list[PolicyAssigned] = []
 
 

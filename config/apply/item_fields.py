@@ -1,11 +1,13 @@
 """Copy the fields of a part of a file to its item."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.db.models import Model
 from pydantic import BaseModel
 
+from billing.currency.money import format_usd
+from billing.limits.policy_budgets import PolicyBudget, in_order
 from config.apply.difference import Value
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
@@ -69,6 +71,22 @@ def defaults_of(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
     omitted."""
     fields = kind.model_fields
     return {name: fields[name].default for name in names if not fields[name].is_required()}
+
+
+def policy_budgets(listed: Sequence[PolicyBudget]) -> tuple[dict[str, Any], ...]:
+    """Return the budgets of a policy in one order and form, so that they can be compared."""
+    return tuple(
+        {
+            "amount": format_usd(one.amount_nano),
+            "period": one.period,
+            "timezone": one.timezone,
+            "anchor": one.anchor,
+            "action": one.action,
+            "alert_percents": list(one.alert_percents),
+            "alert_forecast": one.alert_forecast,
+        }
+        for one in in_order(listed)
+    )
 
 
 def fields_of(row: Model, names: Iterable[str]) -> dict[str, Value]:

@@ -5,7 +5,7 @@ Pure except for the caller's `resolve`, which reads the targets of `env:NAME` an
 
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -384,6 +384,10 @@ class _Checker:
         for n, policy in enumerate(organisation.policies):
             for k, assigned in enumerate(policy.assigned):
                 self._subject(assigned, (*at, "policies", n, "assigned", k))
+            budgets = [
+                (one, (*at, "policies", n, "budgets", b)) for b, one in enumerate(policy.budgets)
+            ]
+            self._budgets(budgets)
             for k, guard in enumerate(policy.rules):
                 secret = guard.settings.get("secret")
                 if isinstance(secret, str) and secret != file_format.KEEP:
@@ -398,18 +402,21 @@ class _Checker:
         places = [(budget, (*path, "budgets", b)) for b, budget in enumerate(limited.budgets)]
         if isinstance(limited, file_format.Key) and limited.budget is not None:
             places.append((limited.budget, (*path, "budget")))
+        self._budgets(places)
+
+    def _budgets(self, places: Sequence[tuple[file_format.PolicyBudget, Path]]) -> None:
         self._once(((budget.period, place) for budget, place in places), "a budget per")
         for budget, place in places:
             self._budget(budget, place)
 
-    def _budget(self, budget: file_format.Budget, path: Path) -> None:
+    def _budget(self, budget: file_format.PolicyBudget, path: Path) -> None:
         anchor = default_anchor(budget.period) if budget.anchor is None else budget.anchor
         try:
             check_budget(budget.period, anchor, budget.timezone)
             if isinstance(budget, file_format.ScopedBudget) and budget.scope == "end_user":
                 check_end_user_budget(budget.period)
             if budget.period == "session":
-                # Budgets of a team or a key have no scope field.
+                # Budgets of a team, a key or a policy have no scope field.
                 scope = budget.scope if isinstance(budget, file_format.ScopedBudget) else "key"
                 check_session_budget(scope, budget.action)
         except BudgetInvalid as error:

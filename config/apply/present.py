@@ -51,10 +51,12 @@ from config.apply.item_fields import (
     LOG_RULE_FIELDS,
     POLICY_LIMITS,
     fields_of,
+    policy_budgets,
     tuples,
 )
 from config.apply.wanted import assigned_targets, price_id
 from content.models import LogRule, Policy, PolicySecret
+from content.policies.policies import budgets_of
 from content.policies.rules import secret_place
 from gateway.aliases.aliases import all_aliases
 from gateway.channels.channels import parts_of, routes_of, secret_digest
@@ -251,7 +253,8 @@ def _budgets() -> Iterator[Item]:
             "organisation", "user", "user__email"
         )
     }
-    for budget in Budget.objects.select_related("organisation").order_by("id"):
+    own = Budget.objects.filter(policy_id=None)
+    for budget in own.select_related("organisation").order_by("id"):
         subject: str | None = budget.subject
         if budget.scope in ("team", "key"):
             subject = names.get((budget.scope, budget.subject))
@@ -298,6 +301,7 @@ def _policies() -> Iterator[Item]:
         fields: dict[str, Value] = {
             **tuples({name: getattr(policy, field) for name, field in POLICY_LIMITS.items()}),
             "rules": tuple(policy.rules),
+            "budgets": policy_budgets(budgets_of(policy)),
             "secrets": {one.guard: _guard_secret(one) for one in policy.secrets.all()},
             "assigned": assigned_targets(
                 (str(one.scope), names[one.scope, one.subject])

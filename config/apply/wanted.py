@@ -9,6 +9,7 @@ from django.utils.text import slugify
 
 from billing.currency.money import format_usd, parse_multiplier, parse_usd
 from billing.limits.budget_rules import default_anchor
+from billing.limits.policy_budgets import PolicyBudget
 from billing.prices.conditions import PriceKey
 from billing.prices.pricing import PPM
 from config.apply import file_format
@@ -28,6 +29,7 @@ from config.apply.item_fields import (
     SINGLE_SIGN_ON_FIELDS,
     TEAM_FIELDS,
     defaults_of,
+    policy_budgets,
     set_fields,
     tuples,
 )
@@ -316,8 +318,10 @@ class _Flattener:
             fields["assigned"] = assigned_targets(
                 (one.scope, one.subject) for one in policy.assigned
             )
+        if "budgets" in policy.model_fields_set:
+            fields["budgets"] = policy_budgets([_policy_budget(one) for one in policy.budgets])
         defaults = tuples(defaults_of(file_format.Policy, POLICY_LIMITS))
-        defaults |= {"rules": (), "secrets": {}, "assigned": ()}
+        defaults |= {"rules": (), "secrets": {}, "budgets": (), "assigned": ()}
         return Item(Id("policy", (slug, policy.name)), fields, defaults, path)
 
     def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:
@@ -332,6 +336,18 @@ class _Flattener:
         return Item(
             Id("key", (slug, key.name)), fields, tuples(defaults_of(file_format.Key, names)), path
         )
+
+
+def _policy_budget(budget: file_format.PolicyBudget) -> PolicyBudget:
+    return PolicyBudget(
+        amount_nano=parse_usd(budget.amount),
+        period=budget.period,
+        anchor=budget.anchor,
+        timezone=budget.timezone,
+        action=budget.action,
+        alert_percents=tuple(budget.alert_percents),
+        alert_forecast=budget.alert_forecast,
+    )
 
 
 def _budget(budget: file_format.Budget, name: tuple[str, str, str], path: Path) -> Item:

@@ -345,7 +345,7 @@ class _Writer:
         organisation = self._find(slug)
         subject = _subject(organisation, scope, name)
         there = Budget.objects.filter(
-            organisation=organisation, scope=scope, subject=subject, period=period
+            organisation=organisation, scope=scope, subject=subject, period=period, policy_id=None
         ).first()
         fields = cast(dict[str, Any], {"amount_nano": change.after.get("amount"), **change.after})
         fields.pop("amount", None)

@@ -4,10 +4,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+import msgspec
 from django.db.models import F
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation
+from billing.currency.money import parse_usd
+from billing.limits.policy_budgets import PolicyBudget
 from config.apply.difference import Change, Kind, Secret
 from config.apply.item_fields import LOG_RULE_FIELDS, POLICY_LIMITS
 from config.apply.writing_access import ChangeRefused, find_team
@@ -16,6 +19,7 @@ from content.models import LogRule, LogScope, Policy, PolicyAssignment, PolicySc
 from content.policies import policies
 from content.policies.policies import Assigned
 from content.rules import log_rules
+from usage.limits.budget_simulation import look_back
 
 
 def _log_rule(organisation: Organisation, change: Change) -> None:
@@ -40,9 +44,9 @@ def _policy(organisation: Organisation, change: Change) -> None:
         return
     fields = _policy_fields(organisation, change.after, policy)
     if policy is None:
-        policies.create_policy(SYSTEM, organisation, name=name, **fields)
+        policies.create_policy(SYSTEM, organisation, look_back, name=name, **fields)
     else:
-        policies.change_policy(SYSTEM, policy, **fields)
+        policies.change_policy(SYSTEM, policy, look_back, **fields)
 
 
 def _policy_fields(
@@ -57,6 +61,8 @@ def _policy_fields(
         secrets = cast(Mapping[str, Secret], after.get("secrets", {}))
         texts = {guard: secret.text for guard, secret in secrets.items() if secret.text}
         fields["rules"] = [_guard_rule(rule, texts.get(rule["guard"], "")) for rule in rules]
+    if "budgets" in after:
+        fields["budgets"] = [_policy_budget(one) for one in after["budgets"]]
     if "assigned" in after:
         fields["assigned"] = [
             Assigned(target["scope"], _subject(organisation, **target))
@@ -68,6 +74,11 @@ def _policy_fields(
 def _guard_rule(rule: dict[str, Any], secret: str) -> GuardRule:
     settings = rule["settings"] | ({"secret": secret} if secret else {})
     return GuardRule(**rule | {"settings": settings})
+
+
+def _policy_budget(written: Mapping[str, Any]) -> PolicyBudget:
+    terms = {name: value for name, value in written.items() if name != "amount"}
+    return msgspec.convert({"amount_nano": parse_usd(written["amount"]), **terms}, PolicyBudget)
 
 
 def _subject(organisation: Organisation, scope: str, subject: str, *, ended: bool = False) -> str:
@@ -98,6 +109,7 @@ def transfer_contents(ended: Key, key: Key) -> None:
         policies.change_policy(
             SYSTEM,
             policy,
+            look_back,
             assigned=[
                 Assigned(scope, str(key.id) if known == subject else known)
                 for scope, known in targets

@@ -17,8 +17,8 @@ class PolicyScope(models.TextChoices):
 
 
 class Policy(models.Model):
-    """What applies to requests, under one name: guards, and limits beside those of keys. `rules` is
-    a list of `content.guards.guard.GuardRule`."""
+    """What applies to requests, under one name: guards, limits beside those of keys, and budgets.
+    `rules` is a list of `content.guards.guard.GuardRule`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -44,6 +44,12 @@ class Policy(models.Model):
         null=True,
         blank=True,
         help_text="The longest time of the content log; 0 = nothing, none = as its rules.",
+    )
+    budgets = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="A list of billing.limits.policy_budgets.PolicyBudget.",
     )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")

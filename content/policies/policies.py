@@ -19,6 +19,15 @@ from accounts.limits.rules import LISTED_MAX, LimitInvalid, check_limits
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
 from accounts.secrets.sealing import open_sealed, seal
+from billing.limits.budgets import BudgetPolicy, LookBack, lock_budgets
+from billing.limits.policy_budgets import (
+    BudgetTarget,
+    PolicyBudget,
+    check_budgets,
+    describe,
+    give_budgets,
+    take_budgets,
+)
 from billing.prices.name_patterns import matches
 from content.guards.rules import GuardRule
 from content.models import Policy, PolicyAssignment, PolicyScope, PolicySecret
@@ -108,6 +117,12 @@ def rules_of(policy: Policy) -> list[GuardRule]:
     return msgspec.convert(policy.rules, list[GuardRule])
 
 
+def budgets_of(policy: Policy) -> list[PolicyBudget]:
+    """Return the budgets that a policy gives to each organisation, team and key that it is assigned
+    to."""
+    return msgspec.convert(policy.budgets, list[PolicyBudget])
+
+
 def sealed_rules(policy: Policy) -> list[GuardRule]:
     """Return the rules with their policy and the sealed secrets of their guards, as a relay has
     them."""
@@ -170,14 +185,16 @@ def permitted_models(key: Key) -> Callable[[str], bool]:
 def create_policy(
     actor: Actor,
     organisation: Organisation,
+    look_back: LookBack,
     *,
     name: str,
     rules: Sequence[GuardRule] = (),
     assigned: Sequence[Assigned] = (),
+    budgets: Sequence[PolicyBudget] = (),
     **limits: Any,
 ) -> Policy:
-    """Create a policy, with `limits` among LIMITS. Raises PolicyRefused, and Refused for its
-    name."""
+    """Create a policy, with `limits` among LIMITS. Raises PolicyRefused, BudgetRefused for its
+    budgets, AccessDenied if the actor may set none, and Refused for its name."""
     written = _check(rules)
     policy = Policy(
         organisation=organisation,
@@ -187,6 +204,9 @@ def create_policy(
     )
     with transaction.atomic():
         _set_limits(policy, limits)
+        _set_budgets(policy, budgets)
+        if policy.budgets:
+            _require_budgets(actor)
         if Policy.objects.filter(organisation=organisation).count() >= POLICIES_MAX:
             text = gettext("There are %(n)s policies. Delete some first.") % {"n": POLICIES_MAX}
             raise PolicyRefused("name", text)
@@ -194,6 +214,7 @@ def create_policy(
         _keep_secrets(policy, written.secrets)
         _assign(policy, assigned)
         audit.record(actor, organisation, "policy.created", policy, **_described(policy, assigned))
+        _give_budgets(actor, policy, assigned, look_back)
         bump_epoch()
     return policy
 
@@ -201,21 +222,29 @@ def create_policy(
 def change_policy(
     actor: Actor,
     policy: Policy,
+    look_back: LookBack,
     *,
     name: str | None = None,
     rules: Sequence[GuardRule] | None = None,
     assigned: Sequence[Assigned] | None = None,
+    budgets: Sequence[PolicyBudget] | None = None,
     **limits: Any,
 ) -> Policy:
     """Change a policy, and those of LIMITS that are given. What else is None stays, and so does the
-    secret of a guard whose rule gives none, unless its URL changes. Raises PolicyRefused, and
-    Refused for its name."""
+    secret of a guard whose rule gives none, unless its URL changes. Raises PolicyRefused,
+    BudgetRefused for its budgets, AccessDenied if those that it gives would change and the actor
+    may set none, and Refused for its name."""
     with transaction.atomic():
+        if policy.budgets or budgets:
+            # Before the policy, as all writes of budgets do: `apply` changes both.
+            lock_budgets(policy.organisation)
         locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
         before = _described(locked, _stored(locked))
         if name is not None:
             locked.name = check_name(name, NAME_MAX)
         _set_limits(locked, limits)
+        if budgets is not None:
+            _set_budgets(locked, budgets)
         written = None
         if rules is not None:
             written = _check(rules, locked)
@@ -224,6 +253,9 @@ def change_policy(
         if written is not None and written.renewed:
             before["secrets"], after["secrets"] = [], written.renewed
         changed = [one for one in after if before[one] != after[one]]
+        gives = "budgets" in changed or ("assigned" in changed and locked.budgets)
+        if gives:
+            _require_budgets(actor)
         if changed:
             _save(locked)
             if written is not None:
@@ -236,18 +268,26 @@ def change_policy(
                 before={one: before[one] for one in changed},
                 after={one: after[one] for one in changed},
             )  # fmt: skip
+            if gives or ("name" in changed and locked.budgets):
+                _give_budgets(actor, locked, _stored(locked), look_back)
             bump_epoch()
     return locked
 
 
 def remove_policy(actor: Actor, policy: Policy) -> None:
-    """Remove a policy. Its rules no longer apply to any request."""
+    """Remove a policy with the budgets that it gives. Its rules no longer apply to any request.
+    Raises AccessDenied if it gives budgets and the actor may set none."""
     with transaction.atomic():
+        if policy.budgets:
+            lock_budgets(policy.organisation)
         locked = Policy.objects.select_for_update(of=("self",)).filter(id=policy.id).first()
         if locked is None:
             return
+        if locked.budgets:
+            _require_budgets(actor)
         described = _described(locked, _stored(locked))
         audit.record(actor, locked.organisation, "policy.removed", locked, **described)
+        take_budgets(actor, BudgetPolicy(locked.id, locked.name))
         locked.delete()
         bump_epoch()
 
@@ -328,6 +368,25 @@ def _listed(policy: Policy, field: str) -> int:
     return sum(map(len, [getattr(policy, field), *others.values_list(field, flat=True)]))
 
 
+def _require_budgets(actor: Actor) -> None:
+    """Raise AccessDenied unless the actor may set budgets, as the installation may."""
+    if not actor.installation:
+        access.require(actor, "budgets.write")
+
+
+def _set_budgets(policy: Policy, listed: Sequence[PolicyBudget]) -> None:
+    policy.budgets = msgspec.to_builtins(check_budgets(policy.organisation, listed))
+
+
+def _give_budgets(
+    actor: Actor, policy: Policy, assigned: Sequence[Assigned], look_back: LookBack
+) -> None:
+    give_budgets(
+        actor, policy.organisation, look_back, policy=BudgetPolicy(policy.id, policy.name),
+        targets=[BudgetTarget(*one) for one in assigned], wanted=budgets_of(policy),
+    )  # fmt: skip
+
+
 def _keep_secrets(policy: Policy, secrets: Mapping[str, str]) -> None:
     if policy.secrets.exists():
         policy.secrets.all().delete()
@@ -374,5 +433,6 @@ def _described(policy: Policy, assigned: Sequence[Assigned]) -> dict[str, Any]:
         "models": policy.model_patterns,
         "networks": policy.networks,
         "retention_hours": policy.retention_hours,
+        "budgets": [describe(one) for one in budgets_of(policy)],
         "assigned": sorted(f"{one.scope} {one.subject}".strip() for one in assigned),
     }

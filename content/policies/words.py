@@ -185,4 +185,5 @@ LIMITS: Final = {
     "model_patterns": _("Models"),
     "networks": _("IP addresses"),
     "retention_hours": _("Content log"),
+    "budgets": _("Budgets"),
 }

@@ -142,7 +142,7 @@ def _first_model(actor: Actor, key: Key) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
-    budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
+    budget = budgets.own_budgets_of_keys(actor, [key]).get(str(key.id))
     may_budget = access.reaches_team(actor, "budgets.write", key.team_id)
     form = KeyEditForm.of(actor, key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":

@@ -53,6 +53,7 @@ from tests.support.invoicing import empty_invoice
 from tests.usage.rows import happen
 from usage.exports import exports
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.models import Finding, ProviderBill
 from usage.saved_views import saved_views, scheduled_reports
 
@@ -181,7 +182,7 @@ def furnish() -> dict[str, str]:
     )
     kept = log_rules.add_rule(actor, organisation, scope="model", subject=MODEL, keep="nothing")
     guards = GuardRule("words", {"words": [_LONG]}, ["request"], "flag", "word")
-    policy = policies.create_policy(actor, organisation, name=_LONG, rules=[guards])
+    policy = policies.create_policy(actor, organisation, look_back, name=_LONG, rules=[guards])
     top_up = topups.order_top_up(actor, organisation, 20 * 10**9, processor="manual")
     paid = topups.open_checkout(
         topups.order_top_up(actor, organisation, 10**10, processor="manual")

@@ -343,11 +343,11 @@ BOUNDS: Final[dict[str, Bound]] = {
         1,
         200,
     ),
-    "billing/limits/budgets.py:_check_terms:ALERTS_MAX": Bound(
-        lambda _, n: budgets._check_terms({"alert_percents": [50] * n}), None, 10
+    "billing/limits/budgets.py:check_terms:ALERTS_MAX": Bound(
+        lambda _, n: budgets.check_terms({"alert_percents": [50] * n}), None, 10
     ),
-    "billing/limits/budgets.py:_check_terms:percent": Bound(
-        lambda _, n: budgets._check_terms({"alert_percents": [n]}), 1, 100
+    "billing/limits/budgets.py:check_terms:percent": Bound(
+        lambda _, n: budgets.check_terms({"alert_percents": [n]}), 1, 100
     ),
     "billing/credits/codes.py:_begin_try:TRIES_MAX": Bound(try_codes, None, 5),
     "billing/credits/codes.py:create_batch:CODES_MAX": Bound(
@@ -438,6 +438,9 @@ ELSEWHERE: Final = {
     ),
     "billing/limits/budgets.py:set_own_amount:END_USERS_MAX": (
         "tests/usage/limits/test_end_users.py"
+    ),
+    "billing/limits/policy_budgets.py:give_budgets:GIVEN_MAX": (
+        "tests/usage/policies/test_policy_budgets.py"
     ),
     "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
         "tests/relay/credentials/test_client_secrets.py"

@@ -205,6 +205,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "END_USERS_KEPT": "90 days, 0:00:00",
         "_SECOND": "0:00:01",
     },
+    "billing.limits.policy_budgets": {
+        "GIVEN_MAX": "100",
+    },
     "billing.limits.charge_rule": {
         "DRAIN_SECONDS": "120",
         "DRAIN_SECONDS_MAX": "600",

@@ -46,6 +46,8 @@ NO_EVENT: Final = {
     "billing.idempotency.form_answered",
     "billing.idempotency.run_once",
     "billing.credits.promo.grant",
+    # The name of a policy, whose change has an event. Its budgets have events of their own.
+    "billing.limits.policy_budgets.give_budgets",
     # What it finds is proposed, and that has an event.
     "gateway.prices.upstream_prices.upstream_prices.check_prices",
     "playground.attachments.attachments.add_bytes",
@@ -234,7 +236,7 @@ BLANK: Final[Mapping[str, str]] = {
     "log_rule.changed": "subject",
     "log_rule.removed": "subject",
     "policy.created": "models networks retention_hours",
-    "policy.removed": "assigned models networks retention_hours rules",
+    "policy.removed": "models networks retention_hours rules",
     "key.brought": f"{_UNLIMITED} cache_seconds",
     "key.created": f"{_UNLIMITED} cache_seconds",
     "budget.created": "subject",

@@ -25,7 +25,9 @@ ASKED: Final = {
         "billing.limits.budget_increases.visible_raises"
     ),
     "budgets.read": "billing.limits.budgets.visible_budgets",
-    "budgets.write": "accounts.keys.limited_subjects.limited_subjects",
+    "budgets.write": """
+        accounts.keys.limited_subjects.limited_subjects content.policies.policies._require_budgets
+    """,
     "channels.read": """
         gateway.access.access_channel_key gateway.public_models.access.access_model
         gateway.access.every_channel gateway.access.visible_test_runs

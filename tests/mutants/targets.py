@@ -108,6 +108,7 @@ PATTERNS: Final = (
     "billing/ledger/funding.py",
     "billing/ledger/posting.py",
     "billing/limits/budget_rules.py",
+    "billing/limits/policy_budgets.py",
     "billing/limits/channel_limits.py",
     "billing/limits/charge_rule.py",
     "billing/periods/months.py",

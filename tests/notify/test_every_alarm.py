@@ -101,6 +101,7 @@ from tests.usage.rows import happen, price_version
 from usage.books.check import check_books
 from usage.exports import exports
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.margin import provider_bills
 from usage.models import BillMapping, BooksCheck, ReportSchedule
 from usage.months import close as month_close
@@ -496,7 +497,9 @@ def _failing(at: Installation) -> None:
         rule = GuardRule(
             "hook", {**settings, "passes_on": ["connection"]}, ["request"], "decide", "hook"
         )
-        policy = policies.create_policy(at.alice, at.people.acme, name="Guards", rules=[rule])
+        policy = policies.create_policy(
+            at.alice, at.people.acme, look_back, name="Guards", rules=[rule]
+        )
         asyncio.run(ask(rule, policy))
 
 

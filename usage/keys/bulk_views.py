@@ -113,7 +113,7 @@ def _change(
         return limits_change(actor, form.limits())
     if act == "expiry":
         return expiry_change(actor, data["on"])
-    own = budgets.budgets_of_keys(actor, chosen)
+    own = budgets.own_budgets_of_keys(actor, chosen)
     return budget_change(actor, own, data["budget"], data["period"])
 
 

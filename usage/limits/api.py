@@ -26,6 +26,7 @@ from billing.models import Budget, BudgetAlert, BudgetRaise
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema
+from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 from lib.tables.keyset import Order
 from usage.limits import budget_simulation
@@ -115,6 +116,10 @@ class BudgetOut(Schema):
     action: Action
     alert_percents: list[int]
     alert_forecast: bool
+    policy: str | None = Field(
+        description="ID of the policy that it comes from, and changes with; null for others."
+    )
+    policy_name: str
     limit: str = Field(description="The amount, including an active increase.")
     raised_until: dt.datetime | None = Field(description="When the increase ends automatically.")
     spent: str
@@ -423,6 +428,7 @@ def _serialize_budgets(usages: list[BudgetUsage]) -> list[BudgetOut]:
             subject=subjects[row.budget.id],
             subject_name=names[row.budget.id],
             alert_percents=sorted(row.budget.alert_percents),
+            policy=id_text(row.budget.policy_id) if row.budget.policy_id else None,
             limit=format_usd(row.limit_nano),
             raised_until=(
                 row.budget.raised_until if row.limit_nano > row.budget.amount_nano else None

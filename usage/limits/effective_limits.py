@@ -34,6 +34,7 @@ _LIMITS: Final[dict[str, Promise]] = {
     "tpm": gettext_lazy("Tokens per minute"),
     "parallel": gettext_lazy("Concurrent requests"),
 }
+_POLICY_LEVEL: Final = gettext_lazy("Policy %(name)s (%(scopes)s)")
 _PLAN_LEVELS: Final[dict[str, Promise]] = {
     "organisation": gettext_lazy("Organisation"),
     "team": gettext_lazy("Team"),
@@ -119,10 +120,13 @@ def _budgets(
         over |= Q(scope=scope, subject=str(subject)) if subject is not None else Q()
     rows = Budget.objects.filter(over, organisation=actor.organisation, enabled=True)
     none = True
-    for budget in rows.order_by("scope", "period"):
+    for budget in rows.order_by("scope", "period", "policy_name", "id"):
         none = False
         title = gettext("Budget, %(period)s") % {"period": str(PERIOD_NAMES[budget.period]).lower()}
-        yield Setting(title, SCOPE_NAMES[budget.scope], budget.amount_nano, "money")
+        level: Text = SCOPE_NAMES[budget.scope]
+        if budget.policy_id is not None:
+            level = _POLICY_LEVEL % {"name": budget.policy_name, "scopes": level}
+        yield Setting(title, level, budget.amount_nano, "money")
     if none:
         yield Setting(gettext("Budget"), "", gettext("No budget"))
 
@@ -159,9 +163,8 @@ def _policies(
     scopes: dict[Policy, list[str]] = {}
     for policy, scope in policies_of(organisation, team, key):
         scopes.setdefault(policy, []).append(str(POLICY_SCOPES[scope]))
-    text = gettext("Policy %(name)s (%(scopes)s)")
     return [
-        (policy, text % {"name": policy.name, "scopes": ", ".join(names)})
+        (policy, str(_POLICY_LEVEL % {"name": policy.name, "scopes": ", ".join(names)}))
         for policy, names in scopes.items()
     ]
 

@@ -27,6 +27,7 @@ from billing.limits.budgets import BudgetRefused, BudgetUsage
 from billing.models import Budget, BudgetPeriod, BudgetScope, RaiseState
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
+from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -157,7 +158,14 @@ def meter_of(usage: BudgetUsage) -> dict[str, Any]:
     }
 
 
-def active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any]]:
+def budgets_panel(actor: Actor, scope: str, subject: str) -> dict[str, Any]:
+    """Return the context of the panel of one subject's budgets. The button that sets one is offered
+    beside the budgets of policies."""
+    rows = _active_budgets(actor, scope, subject)
+    return {"budgets": rows, "own_budget": any(not row["policy_name"] for row in rows)}
+
+
+def _active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any]]:
     """Return the enabled budgets of one subject that the actor sees, each with its meter."""
     if access.scope_of(actor, "budgets.read") is None:
         return []
@@ -166,6 +174,7 @@ def active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any
         {
             "id": usage.budget.id,
             "period": PERIOD_NAMES[usage.budget.period],
+            "policy_name": usage.budget.policy_name,
             "meter": meter_of(usage),
         }
         for usage in budgets.current_usage(list(rows))
@@ -190,8 +199,18 @@ def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "action": ACTION_NAMES[budget.action],
         "alerts": _alerts(budget),
         "may_write": budgets.may_write(actor, budget),
+        "may_test": budgets.may_test_alerts(actor, budget),
+        "policy_href": _policy_href(actor, budget),
     }
     return render(request, "usage/limits/budget.html", context)
+
+
+def _policy_href(actor: Actor, budget: Budget) -> str:
+    """Return the page of the policy that a budget comes from, "" for others and for actors who may
+    not open it."""
+    if budget.policy_id is None or access.scope_of(actor, "organisation.write") is None:
+        return ""
+    return reverse("policy", args=[slug_of(actor), id_text(budget.policy_id)])
 
 
 def _subject(budget: Budget) -> str:
@@ -282,7 +301,7 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
     context = {
         "budget": budget,
         "alerts": _alerts(budget),
-        "may_write": budgets.may_write(actor, budget),
+        "may_test": budgets.may_test_alerts(actor, budget),
     }
     return render(request, "usage/limits/_budget_log.html", context)
 

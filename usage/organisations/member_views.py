@@ -30,7 +30,7 @@ from lib.tables.table import Badge, Choices, Column, Filter, Table
 from usage.filters import filters
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of
-from usage.limits.views import active_budgets
+from usage.limits.views import budgets_panel
 from usage.organisations.recent_use import NO_USE, MemberUse, use_of_members
 from usage.overview.recent import describe_last_days, last_days
 
@@ -201,7 +201,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
         "keys": keys,
         "living": [id_text(one["key"].id) for one in keys if not one["key"].disabled],
         "may_disable": access.scope_of(actor, "keys.write") is not None,
-        "budgets": active_budgets(actor, BudgetScope.USER, str(member.user_id)),
+        **budgets_panel(actor, BudgetScope.USER, str(member.user_id)),
         **_usage(actor, member),
         "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "may_see_limits": access.scope_of(actor, "budgets.read") == "all",

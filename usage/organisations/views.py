@@ -35,7 +35,7 @@ from usage.filters import filters
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of, owner_of
 from usage.limits.effective_limits import effective_settings
-from usage.limits.views import active_budgets
+from usage.limits.views import budgets_panel
 from usage.organisations.recent_use import month_spending, month_spending_of
 from usage.overview.recent import describe_last_days, last_days
 
@@ -127,7 +127,7 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
         "may_budget": active and _may_budget(actor, row),
         "may_create_key": active and access.scope_of(actor, "keys.write_own") is not None,
         "may_add": active and access.reaches_team(actor, "team_members.write", row.id),
-        "budgets": active_budgets(actor, BudgetScope.TEAM, str(row.id)),
+        **budgets_panel(actor, BudgetScope.TEAM, str(row.id)),
         "members": _members_of(actor, row),
         "projects": _projects(actor, row),
         "spent": month_spending(actor, "team_id").get(row.id, 0),

@@ -11,11 +11,14 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Key, Organisation
 from accounts.organisations import teams
 from accounts.secrets.sealing import open_sealed
+from billing.currency.money import format_usd
+from billing.models import Budget
 from content.models import LogRule, Policy, PolicySecret
 from content.policies import policies
 from content.policies.rules import secret_place
 from content.rules import log_rules
 from tests.config.applying import Installation, installation
+from usage.limits.budget_simulation import look_back
 
 pytestmark = pytest.mark.django_db
 __all__ = ["installation"]
@@ -29,7 +32,9 @@ organisations:
     teams:
       - name: Research lab
         keys:
-          - {{name: ci, secret: "a-brought-key-of-forty-characters-000001"}}
+          - name: ci
+            secret: "a-brought-key-of-forty-characters-000001"
+            budgets: [{{amount: "9", period: month}}]
     content_log:
       - {{retention_hours: 24, share_percent: 50}}
       - {{scope: team, subject: Research lab, keep: errors, redact: [email, secret]}}
@@ -48,6 +53,9 @@ organisations:
       - {{name: Narrow, models: ["gpt-*", o3], networks: [10.0.0.0/8], retention_hours: 0}}
       - name: Checked
         assigned: [{{scope: key, subject: ci}}, {{scope: team, subject: Research lab}}]
+        budgets:
+          - {{amount: "20", period: month}}
+          - {{amount: "1.5", period: day, timezone: Asia/Tokyo, anchor: 6, action: slow}}
         rules:
           - guard: hook
             action: decide
@@ -115,6 +123,56 @@ def test_the_same_file_and_an_export_change_nothing(installation: Installation) 
     assert stored_secret() == SECRET
 
 
+def given() -> list[tuple[str, str, str]]:
+    """The budgets that stand for policies, each with its amount."""
+    rows = Budget.objects.exclude(policy_id=None)
+    return sorted((row.scope, row.period, format_usd(row.amount_nano)) for row in rows)
+
+
+GIVEN = [
+    ("key", "day", "1.50"), ("key", "month", "20.00"),
+    ("team", "day", "1.50"), ("team", "month", "20.00"),
+]  # fmt: skip
+
+
+def test_budgets_of_policies_stand_beside_those_of_keys(installation: Installation) -> None:
+    """Neither takes the place of the other, and an export has each once, where it belongs."""
+    assert "    budgets: [{amount: 1.50" in installation.apply(WHOLE)
+    assert given() == GIVEN
+    own = Budget.objects.get(policy_id=None)
+    assert (own.scope, own.subject, format_usd(own.amount_nano)) == ("key", str(key().id), "9.00")
+    (acme,) = yaml.safe_load(installation.export())["organisations"]
+    (lab,) = (team for team in acme["teams"] if team["name"] == "Research lab")
+    assert [one["amount"] for one in lab["keys"][0]["budgets"]] == ["9.00"]
+    assert "budgets" not in lab
+    listed = [one.get("budgets") for one in acme["policies"]]
+    assert listed[:2] == [None, None]
+    assert [(one["period"], one["amount"]) for one in listed[2]] == [
+        ("day", "1.50"), ("month", "20.00"),
+    ]  # fmt: skip
+    without = edited(lambda o: o["teams"][0]["keys"][0].pop("budgets"))
+    assert installation.apply(without, "--prune").count("- budget") == 1
+    assert given() == GIVEN
+    installation.apply(edited(lambda o: o["policies"][2].update(budgets=[])))
+    assert given() == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ({"amount": "1", "period": "month"}, "a budget per 'month' is already defined"),
+        ({"amount": "1", "period": "hour", "anchor": 60}, "expected a whole number from 0 to 59"),
+        ({"amount": "1", "period": "hour", "enabled": True}, "enabled"),
+    ],
+)
+def test_a_budget_of_a_policy_that_cannot_be_is_refused(
+    installation: Installation, budget: dict[str, Any], words: str
+) -> None:
+    wrong = edited(lambda o: o["policies"][2]["budgets"].append(budget))
+    assert words in installation.refusal(wrong)
+    assert not Budget.objects.exists()
+
+
 def test_a_dry_run_writes_nothing(installation: Installation) -> None:
     assert "+ policy acme/Checked" in installation.apply(WHOLE, "--dry-run")
     assert not LogRule.objects.exists()
@@ -144,6 +202,10 @@ CHANGES: dict[str, tuple[Any, str]] = {
     ),
     "models": (lambda o: o["policies"][1].update(models=["o3"]), "policy acme/Narrow"),
     "a time": (lambda o: o["policies"][1].update(retention_hours=None), "policy acme/Narrow"),
+    "a budget": (
+        lambda o: o["policies"][2]["budgets"][1].update(amount="21"),
+        "policy acme/Checked",
+    ),
     "a secret": (
         lambda o: o["policies"][2]["rules"][0]["settings"].update(secret=OTHER),
         "policy acme/Checked",
@@ -210,11 +272,18 @@ def test_a_new_secret_of_a_key_keeps_its_rules_and_policies(installation: Instal
     """A key whose secret changes is another key: the guards must not end with the old one."""
     installation.apply(WHOLE)
     old = key()
+    of_old = Budget.objects.filter(scope="key", subject=str(old.id)).order_by("period", "id")
+    before = [one.id for one in of_old]
     changed = WHOLE.replace("000001", "000002")
     assert "~ key acme/ci" in installation.apply(changed)
     assert key().id != old.id
     applying = policies.policies_of(key().organisation, key().team, key())
     assert ("Checked", "key") in [(policy.name, scope) for policy, scope in applying]
+    moved = Budget.objects.filter(scope="key", subject=str(key().id)).order_by("period", "id")
+    assert [(one.period, one.policy_name) for one in moved] == [
+        ("day", "Checked"), ("month", ""), ("month", "Checked"),
+    ]  # fmt: skip
+    assert [one.id for one in moved] == before
     kept = log_rules.kept_by(key().organisation, key().team, key()).rule
     assert kept is not None
     assert kept.scope == "key"
@@ -285,7 +354,7 @@ def test_a_secret_never_follows_another_url(installation: Installation) -> None:
 def test_policies_of_pages_are_exported_too(installation: Installation) -> None:
     installation.apply(WHOLE)
     row = Policy.objects.get(name="No secrets")
-    policies.change_policy(SYSTEM, row, name="Secrets")
+    policies.change_policy(SYSTEM, row, look_back, name="Secrets")
     exported = installation.export()
     assert "name: Secrets" in exported
     assert installation.apply(exported, "--prune") == "nothing to change\n"

@@ -22,7 +22,7 @@ from gateway.settings.installation import save_settings
 from lib import clock
 from tests.support.cast import Cast, make_key
 from tests.usage.rows import credit, happen
-from usage.limits.budget_simulation import create_budget
+from usage.limits.budget_simulation import create_budget, look_back
 from usage.models import UsageRecord
 from usage.rollups.rollups import replace_all
 
@@ -79,7 +79,7 @@ def test_settings_and_prices_name_no_model_that_a_policy_forbids(people: Cast) -
         set_price(SYSTEM, model, clock.now(), rates, source="test")
     _, text = make_key(people.core, "Claude Code", user=people.bob)
     policies.create_policy(
-        SYSTEM, people.acme, name="Narrow", model_patterns=["river-*"],
+        SYSTEM, people.acme, look_back, name="Narrow", model_patterns=["river-*"],
         assigned=[Assigned("team", str(people.core.id))],
     )  # fmt: skip
     assert ask("/managed/settings", text).json()["settings"]["availableModels"] == ["river-9"]

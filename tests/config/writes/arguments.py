@@ -16,6 +16,7 @@ from billing.approvals import approvals
 from billing.credits import codes, credits
 from billing.invoices import billing_details
 from billing.limits import budget_increases, budgets
+from billing.limits.policy_budgets import PolicyBudget
 from billing.models import CreditKind
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
@@ -36,6 +37,7 @@ from lib import clock
 from notify.endpoints import endpoints
 from tests.config.writes.world import NANO, RATES, World
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.overview import chart_notes
 
 
@@ -107,14 +109,21 @@ def _rule(w: World, **given: Any) -> None:
     updates.change_ignore_rule(w.dora, rule, **given)
 
 
+_BUDGET: Final = PolicyBudget(amount_nano=5, period="week")
 _GUARD: Final = GuardRule("email", {}, ["request"], "mask", "no_email")
 
 
 def _policy(w: World, **given: Any) -> None:
     policy = policies.create_policy(
-        w.alice, w.people.acme, name="People", rules=[_GUARD], assigned=[Assigned("organisation")]
+        w.alice,
+        w.people.acme,
+        look_back,
+        name="People",
+        rules=[_GUARD],
+        assigned=[Assigned("organisation")],
+        budgets=[PolicyBudget(amount_nano=3, period="day")],
     )
-    policies.change_policy(w.alice, policy, **given)
+    policies.change_policy(w.alice, policy, look_back, **given)
 
 
 def _team(w: World) -> list[Assigned]:
@@ -265,13 +274,19 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
     ),
     "content.policies.policies.change_policy": Arguments(
         _policy,
-        {"name": ["Persons"], "rules": [[]], "assigned": lambda w: [[], _team(w)]},
+        {
+            "name": ["Persons"], "rules": [[]], "budgets": [[], [_BUDGET]],
+            "assigned": lambda w: [[], _team(w)],
+        },
     ),
     "content.policies.policies.create_policy": Arguments(
         lambda w, **given: policies.create_policy(
-            w.alice, w.people.acme, name="People", **given
+            w.alice, w.people.acme, look_back, name="People", **given
         ),
-        {"rules": [[_GUARD]], "assigned": lambda w: [[Assigned("organisation")], _team(w)]},
+        {
+            "rules": [[_GUARD]], "budgets": [[_BUDGET]],
+            "assigned": lambda w: [[Assigned("organisation")], _team(w)],
+        },
     ),
     "content.rules.log_rules.add_rule": Arguments(
         lambda w, **given: log_rules.add_rule(

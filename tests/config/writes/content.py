@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from billing.limits.policy_budgets import PolicyBudget
 from content.guards.rules import GuardRule
 from content.models import LogRule, Policy
 from content.policies import policies
@@ -9,6 +10,7 @@ from content.prompts import prompts
 from content.prompts.settings import Settings
 from content.rules import log_rules
 from tests.config.writes.world import World, Writes
+from usage.limits.budget_simulation import look_back
 
 
 def log_rule(w: World) -> LogRule:
@@ -17,13 +19,22 @@ def log_rule(w: World) -> LogRule:
     return known or log_rules.add_rule(w.alice, w.people.acme, scope="organisation")
 
 
+_BUDGET: Final = PolicyBudget(amount_nano=5, period="day")
 _RULE: Final = GuardRule("email", {}, ["request"], "mask", "no_email")
 
 
 def policy(w: World) -> Policy:
     """The policy that there is, or a new one."""
     known = Policy.objects.filter(organisation=w.people.acme).first()
-    return known or policies.create_policy(w.alice, w.people.acme, name="People", rules=[])
+    return known or policies.create_policy(
+        w.alice,
+        w.people.acme,
+        look_back,
+        name="People",
+        rules=[],
+        budgets=[_BUDGET],
+        assigned=[policies.Assigned("team", str(w.people.core.id))],
+    )
 
 
 BEFORE: Final[Writes] = {
@@ -36,15 +47,19 @@ WRITES: Final[Writes] = {
     "content.policies.policies.create_policy": lambda w: policies.create_policy(
         w.alice,
         w.people.acme,
+        look_back,
         name="People",
         rules=[_RULE],
+        budgets=[_BUDGET],
         assigned=[policies.Assigned("organisation")],
     ),
     "content.policies.policies.change_policy": lambda w: policies.change_policy(
         w.alice,
         policy(w),
+        look_back,
         name="Persons",
         rules=[_RULE],
+        budgets=[PolicyBudget(amount_nano=7, period="day")],
         assigned=[policies.Assigned("organisation")],
     ),
     "content.policies.policies.remove_policy": lambda w: policies.remove_policy(w.alice, policy(w)),

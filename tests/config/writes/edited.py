@@ -15,7 +15,9 @@ from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.invoices import billing_details
 from billing.limits import budgets, charge_rule_settings
+from billing.limits.budget_rules import PERIODS
 from billing.limits.charge_rule import ChargeRule
+from billing.limits.policy_budgets import PolicyBudget
 from billing.models import WalletSetting
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.safeguards import safeguards
@@ -45,6 +47,7 @@ from tests.usage.rows import happen
 from usage.feedback.feedback import give_feedback
 from usage.feedback.rules import Opinion
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.saved_views import saved_views, scheduled_reports
 
 LIMITS: Final[Mapping[str, int]] = {"rpm": 17, "tpm": 1_700, "parallel": 3}
@@ -300,7 +303,7 @@ EDITED: Final[Mapping[str, Edited]] = {
     "policy": Edited(
         "/o/acme/policies/{policy}", False,
         lambda w: policies.create_policy(
-            w.alice, w.people.acme, name="People & Co",
+            w.alice, w.people.acme, look_back, name="People & Co",
             rules=[
                 GuardRule(
                     name, _GUARD_SETTINGS.get(name, {}), ["tool_call"],
@@ -314,6 +317,14 @@ EDITED: Final[Mapping[str, Edited]] = {
                 policies.Assigned("key", str(w.key.id)),
             ],
             model_patterns=["gpt-*", "o3"], networks=["10.0.0.0/8"], retention_hours=0,
+            budgets=[
+                PolicyBudget(
+                    amount_nano=n * NANO, period=period, anchor=max(0, n - 2),
+                    timezone="Asia/Tokyo", action="block" if period == "session" else "slow",
+                    alert_percents=(30 + n, 70 + n), alert_forecast=period != "session",
+                )
+                for n, period in enumerate(reversed(PERIODS), 1)
+            ],
         ),
     ),
     "log_rule_edit": Edited(

@@ -24,6 +24,7 @@ from tests.content.log.test_log import kept, reader
 from tests.content.log.test_sealed import folder as folder
 from tests.content.log.test_sealed import take_away
 from tests.support.cast import Cast, actor
+from usage.limits.budget_simulation import look_back
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +67,7 @@ def forbid_by_rule(people: Cast, key: Key) -> None:
 
 def forbid_by_policy(people: Cast, key: Key) -> None:
     policies.create_policy(
-        actor(people.alice, people.acme), people.acme, name="Nothing", retention_hours=0,
+        actor(people.alice, people.acme), people.acme, look_back, name="Nothing", retention_hours=0,
         assigned=[Assigned("key", str(key.id))],
     )  # fmt: skip
 
@@ -109,7 +110,7 @@ def test_end_is_masked_by_default_and_by_rule_and_policies(
     log_rules.add_rule(SYSTEM, people.acme, scope="organisation", redact=redact)
     words = GuardRule("words", {"words": [WORD]}, ["request"], "mask", "word")
     policies.create_policy(
-        actor(people.alice, people.acme), people.acme, name="Words", rules=[words],
+        actor(people.alice, people.acme), people.acme, look_back, name="Words", rules=[words],
         assigned=[Assigned("organisation")],
     )  # fmt: skip
     [entry] = kept(people.core, "needle")

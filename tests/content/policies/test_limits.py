@@ -20,6 +20,7 @@ from content.policies.sql import LIMITS_OF_KEY
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.support.cast import Cast, actor, make_key, signed_in
+from usage.limits.budget_simulation import look_back
 
 CHATS = read_limits("Chats", ["gpt-*", "o3"], [], 48)
 OFFICE = read_limits("Office", [], ["10.0.0.0/8", "2001:db8::/32"], None)
@@ -108,7 +109,11 @@ def test_limits_that_cannot_be_are_rejected_for_every_caller(
 ) -> None:
     with pytest.raises(PolicyRefused):
         policies.create_policy(
-            actor(people.alice, people.acme), people.acme, name="Narrow", **{field: value}
+            actor(people.alice, people.acme),
+            people.acme,
+            look_back,
+            name="Narrow",
+            **{field: value},
         )
 
 
@@ -120,23 +125,25 @@ def test_policies_together_list_a_bounded_number(people: Cast, field: str, one: 
     whole: dict[str, Any] = {field: [one.format(n) for n in range(100)]}
     less: dict[str, Any] = {field: whole[field][:99]}
     single: dict[str, Any] = {field: whole[field][:1]}
-    made = [policies.create_policy(alice, people.acme, name=name, **whole) for name in "abc"]
+    made = [
+        policies.create_policy(alice, people.acme, look_back, name=name, **whole) for name in "abc"
+    ]
     with pytest.raises(PolicyRefused, match="up to 300"):
-        policies.create_policy(alice, people.acme, name="d", **single)
-    policies.change_policy(alice, made[0], **less)
-    policies.create_policy(alice, people.acme, name="d", **single)
+        policies.create_policy(alice, people.acme, look_back, name="d", **single)
+    policies.change_policy(alice, made[0], look_back, **less)
+    policies.create_policy(alice, people.acme, look_back, name="d", **single)
     with pytest.raises(PolicyRefused, match="up to 300"):
-        policies.change_policy(alice, made[0], **whole)
-    policies.create_policy(SYSTEM, people.stranger, name="theirs", **whole)
+        policies.change_policy(alice, made[0], look_back, **whole)
+    policies.create_policy(SYSTEM, people.stranger, look_back, name="theirs", **whole)
 
 
 def test_only_policies_with_limits_come_with_a_key(people: Cast) -> None:
     alice, key = actor(people.alice, people.acme), make_key(people.core)[0]
     everywhere = [Assigned("organisation"), Assigned("key", str(key.id))]
-    policies.create_policy(alice, people.acme, name="Plain", assigned=everywhere)
-    policies.create_policy(alice, people.acme, name="Unused", retention_hours=1)
+    policies.create_policy(alice, people.acme, look_back, name="Plain", assigned=everywhere)
+    policies.create_policy(alice, people.acme, look_back, name="Unused", retention_hours=1)
     policies.create_policy(
-        alice, people.acme, name="Narrow", assigned=everywhere, model_patterns=["o3"],
+        alice, people.acme, look_back, name="Narrow", assigned=everywhere, model_patterns=["o3"],
         retention_hours=0,
     )  # fmt: skip
     with connection.cursor() as cursor:

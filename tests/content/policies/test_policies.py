@@ -25,6 +25,7 @@ from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.relay.speakers import SPEAKERS
 from tests.support.cast import Cast, actor, make_key, signed_in
+from usage.limits.budget_simulation import look_back
 
 pytestmark = pytest.mark.django_db
 
@@ -49,10 +50,10 @@ def test_a_key_meets_the_rules_of_all_policies_that_apply(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
     for name, one in (("a", assigned[:1]), ("b", assigned), ("c", [])):
         rule = msgspec.structs.replace(EMAIL, code=name)
-        policies.create_policy(alice, people.acme, name=name, rules=[rule], assigned=one)
+        policies.create_policy(alice, people.acme, look_back, name=name, rules=[rule], assigned=one)
     by_key = Assigned("key", str(key.id))
     rule = msgspec.structs.replace(EMAIL, code="d")
-    policies.create_policy(alice, people.acme, name="d", rules=[rule], assigned=[by_key])
+    policies.create_policy(alice, people.acme, look_back, name="d", rules=[rule], assigned=[by_key])
     assert [one.code for one in rules_of_key(key)] == ["a", "b", "d"]
     assert rules_of_key(other) == []
     assert [
@@ -100,15 +101,15 @@ def test_rule_that_cannot_be_is_rejected(people: Cast, change: dict[str, object]
     rule = msgspec.convert({**RULE, **change}, GuardRule)
     with pytest.raises(PolicyRefused):
         policies.create_policy(
-            actor(people.alice, people.acme), people.acme, name="People", rules=[rule]
+            actor(people.alice, people.acme), people.acme, look_back, name="People", rules=[rule]
         )
 
 
 def test_name_is_taken_once(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
-    policies.create_policy(alice, people.acme, name="People", rules=[])
+    policies.create_policy(alice, people.acme, look_back, name="People", rules=[])
     with pytest.raises(PolicyRefused):
-        policies.create_policy(alice, people.acme, name="People", rules=[])
+        policies.create_policy(alice, people.acme, look_back, name="People", rules=[])
 
 
 def test_team_and_key_of_another_organisation_are_unknown(people: Cast) -> None:
@@ -189,7 +190,7 @@ def test_who_may_not_use_the_playground_spends_nothing_of_it(people: Cast, guard
     rule = msgspec.structs.replace(
         EMAIL, guard=guard, settings=known[guard], action="decide" if guard == "hook" else "refuse"
     )
-    policy = policies.create_policy(SYSTEM, people.acme, name="Judged", rules=[rule])
+    policy = policies.create_policy(SYSTEM, people.acme, look_back, name="Judged", rules=[rule])
     role = custom_roles.create_role(people.acme, "Settings", ["organisation.write"], actor=SYSTEM)
     members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
     id = id_text(policy.id)
@@ -261,7 +262,11 @@ def test_page_says_what_is_wrong_with_a_rule(people: Cast) -> None:
 def test_guard_stands_in_a_policy_once(people: Cast) -> None:
     with pytest.raises(PolicyRefused):
         policies.create_policy(
-            actor(people.alice, people.acme), people.acme, name="People", rules=[EMAIL, EMAIL]
+            actor(people.alice, people.acme),
+            people.acme,
+            look_back,
+            name="People",
+            rules=[EMAIL, EMAIL],
         )
 
 

@@ -13,6 +13,7 @@ from lib.ids import id_text, new_id
 from tests.content.log.entries import REQUEST, keep
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World
 from tests.usage.rows import happen
+from usage.limits.budget_simulation import look_back
 
 
 def _log_rule(world: World, at: Place) -> str:
@@ -21,7 +22,9 @@ def _log_rule(world: World, at: Place) -> str:
 
 
 def _policy(world: World, at: Place) -> str:
-    policy = policies.create_policy(SYSTEM, at.organisation, name=f"policy-{at.word}", rules=[])
+    policy = policies.create_policy(
+        SYSTEM, at.organisation, look_back, name=f"policy-{at.word}", rules=[]
+    )
     return id_text(policy.id)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.isolation.kinds.content import KEPT_SESSION, LOG_RULE, POLICY
+from tests.isolation.kinds.content import KEPT_SESSION, LOG_RULE
 from tests.isolation.table.route import Route, at, sends
 
 _NEW: Final = {"scope": "model", "subject": "made-*"}
@@ -16,11 +16,6 @@ PAGES: Final[dict[str, Route]] = {
     "log_rule_subject_choices": at("organisation.write"),
     "log_rule_edit": at("organisation.write", LOG_RULE),
     "log_rule_remove": at("organisation.write", LOG_RULE),
-    "policies": at("organisation.write"),
-    "policy_create": at("organisation.write", body=sends(name="Made")),
-    "policy": at("organisation.write", POLICY, body=sends(name="Made")),
-    "policy_try": at("organisation.write", POLICY, body=sends(text="a")),
-    "policy_remove": at("organisation.write", POLICY),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {
@@ -30,10 +25,4 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PATCH /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "DELETE /content-log/rules/{id}": at("organisation.write", LOG_RULE),
     "GET /content-log/sessions/{id}": at("content.read", KEPT_SESSION),
-    "GET /policies": at("organisation.write"),
-    "POST /policies": at("organisation.write", body=sends(name="Made", rules=[])),
-    "GET /policies/{id}": at("organisation.write", POLICY),
-    "PATCH /policies/{id}": at("organisation.write", POLICY),
-    "DELETE /policies/{id}": at("organisation.write", POLICY),
-    "POST /policies/{id}/try": at("organisation.write", POLICY, body=sends(text="a")),
 }

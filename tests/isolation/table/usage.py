@@ -12,6 +12,7 @@ from tests.isolation.kinds.billing import (
     RAISE,
     REMOVED_BUDGET,
 )
+from tests.isolation.kinds.content import POLICY
 from tests.isolation.kinds.usage import (
     ACCEPTED_MEMBER,
     ENDABLE_SESSION,
@@ -121,6 +122,12 @@ PAGES: Final[dict[str, Route]] = {
     "findings": at("channels.read"),
     "finding": at("channels.read", FINDING),
     "finding_acknowledge": at("channels.write", FINDING),
+    # Policies
+    "policies": at("organisation.write"),
+    "policy_create": at("organisation.write", body=sends(name="Made")),
+    "policy": at("organisation.write", POLICY, body=sends(name="Made")),
+    "policy_try": at("organisation.write", POLICY, body=sends(text="a")),
+    "policy_remove": at("organisation.write", POLICY),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {
@@ -218,4 +225,11 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /requests/{id}/review": at(
         "credits.write", REVIEW, body=sends(settle_as="free", reason="r")
     ),
+    # Policies
+    "GET /policies": at("organisation.write"),
+    "POST /policies": at("organisation.write", body=sends(name="Made", rules=[])),
+    "GET /policies/{id}": at("organisation.write", POLICY),
+    "PATCH /policies/{id}": at("organisation.write", POLICY),
+    "DELETE /policies/{id}": at("organisation.write", POLICY),
+    "POST /policies/{id}/try": at("organisation.write", POLICY, body=sends(text="a")),
 }  # fmt: skip

@@ -35,6 +35,7 @@ from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome,
 from tests.support import cast
 from tests.support.cast import Cast, signed_in
 from tests.support.markup import squeezed
+from usage.limits.budget_simulation import look_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
@@ -195,13 +196,17 @@ def test_only_models_that_policies_permit_are_offered(people: Cast) -> None:
     bob, key = cast.actor(people.bob, people.acme), playground_key(people.acme)
     assert [model.name for model in offered_models(bob)] == ["dear", "weir-1"]
     policy = policies.create_policy(
-        SYSTEM, people.acme, name="Narrow", model_patterns=["d*"],
+        SYSTEM, people.acme, look_back, name="Narrow", model_patterns=["d*"],
         assigned=[Assigned("key", str(key.id))],
     )  # fmt: skip
     assert [model.name for model in offered_models(bob)] == ["dear"]
     payer, _ = cast.make_key(people.core)
     policies.change_policy(
-        SYSTEM, policy, model_patterns=["weir-*"], assigned=[Assigned("key", str(payer.id))]
+        SYSTEM,
+        policy,
+        look_back,
+        model_patterns=["weir-*"],
+        assigned=[Assigned("key", str(payer.id))],
     )
     assert [model.name for model in offered_models(bob)] == ["dear", "weir-1"]
     assert title_model(bob, "dear", payer) == ""

@@ -35,7 +35,7 @@ def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -
         "enabled": True, "spent": "0.00", "held": "0.00",
         "left": "5.00", "starts_at": "", "resets_at": "", "action": "block", "limit": "5.00",
         "alert_percents": [50, 80, 100], "alert_forecast": False, "raised_until": None,
-        "forecast_at": None,
+        "forecast_at": None, "policy": None, "policy_name": "",
     }  # fmt: skip
     url = f"{URL}/{document['id']}"
     assert owner.get(url).json() == document

@@ -25,6 +25,7 @@ from tests.support.lists import file_of, rows_of
 from tests.support.markup import squeezed
 from tests.usage import rows
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -297,6 +298,7 @@ def test_a_new_key_comes_with_a_chat_of_a_model_it_may_call(
     policies.create_policy(
         SYSTEM,
         people.acme,
+        look_back,
         name="All",
         model_patterns=[policy],
         assigned=[Assigned("organisation")],

@@ -15,6 +15,7 @@ from content.rules import log_rules
 from lib.ids import id_text
 from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 from usage.limits import budget_simulation
+from usage.limits.budget_simulation import look_back
 from usage.limits.effective_limits import Setting, effective_settings
 
 
@@ -79,12 +80,14 @@ def test_each_rule_of_a_policy_is_listed_with_the_policy_and_its_scope(people: C
     secrets = GuardRule("secret", {}, ["request", "tool_result"], "mask", "secret")
     of_key = Assigned("key", str(key.id))
     policies.create_policy(
-        SYSTEM, people.acme, name="Strict", rules=[secrets], model_patterns=["o3", "gpt-5*"],
-        networks=["10.0.0.0/8"], retention_hours=6,
+        SYSTEM, people.acme, look_back, name="Strict", rules=[secrets],
+        model_patterns=["o3", "gpt-5*"], networks=["10.0.0.0/8"], retention_hours=6,
         assigned=[Assigned("organisation"), Assigned("team", str(people.core.id))],
     )  # fmt: skip
-    policies.create_policy(SYSTEM, people.acme, name="Loose", retention_hours=48, assigned=[of_key])
-    policies.create_policy(SYSTEM, people.acme, name="Unused", retention_hours=0)
+    policies.create_policy(
+        SYSTEM, people.acme, look_back, name="Loose", retention_hours=48, assigned=[of_key]
+    )
+    policies.create_policy(SYSTEM, people.acme, look_back, name="Unused", retention_hours=0)
     log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=24)
     rows = setting_values(effective_settings(actor(people.alice, people.acme), key=key))
     strict, loose = "Policy Strict (Organisation, Team)", "Policy Loose (API key)"

@@ -1,7 +1,7 @@
 """The management API of policies. Pages call the same functions."""
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from django.http import HttpRequest
 from ninja import Query, Status
@@ -10,6 +10,9 @@ from pydantic import Field
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
 from accounts.limits.rules import LISTED_MAX
+from billing.currency.money import format_usd, parse_usd
+from billing.limits.budget_rules import ALERT_PERCENTS, PERIODS, Period
+from billing.limits.policy_budgets import PolicyBudget
 from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
 from content.policies import policies, trying
@@ -21,6 +24,9 @@ from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
+from usage.limits.api import ACTION_HELP, Amount, Percents
+from usage.limits.api import Action as BudgetAction
+from usage.limits.budget_simulation import look_back
 
 router = Router(tags=["Policies"])
 
@@ -31,6 +37,10 @@ _NETWORKS: Final = "Networks that keys may be used from, beside their own list. 
 _RETENTION: Final = (
     "The longest time, in hours, for which the content log keeps texts. `0`: nothing is kept. "
     "`null`: as its rules say."
+)
+_BUDGETS: Final = (
+    "Needs the permission `budgets.write` too. Each organisation, team and key that the policy "
+    "applies to has a budget of its own for each. All budgets of a request must hold."
 )
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 Network = Annotated[str, Field(min_length=1, max_length=100)]
@@ -59,6 +69,20 @@ class PolicyAssigned(RequestBody):
     )
 
 
+class PolicyBudgetIn(RequestBody):
+    """A budget that the organisation, each team and each key gets that the policy applies to."""
+
+    amount: Amount = Field(description="Decimal string in USD.")
+    period: Period = Field(description="One budget for each period.")
+    anchor: Whole | None = Field(None, description="When the period starts, as budgets have it.")
+    timezone: str = Field("UTC", description="IANA name of the time zone in which periods start.")
+    action: BudgetAction = Field("block", description=ACTION_HELP)
+    alert_percents: Percents = Field(
+        list(ALERT_PERCENTS), description="Percentages at which people are notified."
+    )
+    alert_forecast: bool = Field(False, description="Notify when forecast to exceed the limit.")
+
+
 class PolicyIn(RequestBody):
     name: str = Field(min_length=1, max_length=policies.NAME_MAX)
     rules: list[PolicyRule] = Field(default=[], max_length=RULES_MAX)
@@ -70,6 +94,7 @@ class PolicyIn(RequestBody):
     retention_hours: Whole | None = Field(
         None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
     )
+    budgets: list[PolicyBudgetIn] = Field(default=[], max_length=len(PERIODS), description=_BUDGETS)
 
 
 class PolicyChange(RequestBody):
@@ -83,6 +108,9 @@ class PolicyChange(RequestBody):
     retention_hours: Whole | None = Field(
         None, ge=0, le=RETENTION_HOURS_MAX, description=_RETENTION
     )
+    budgets: list[PolicyBudgetIn] | None = Field(
+        None, max_length=len(PERIODS), description=_BUDGETS
+    )
 
 
 class PolicyOut(Schema):
@@ -93,6 +121,7 @@ class PolicyOut(Schema):
     models: list[str]
     networks: list[str]
     retention_hours: int | None = Field(description=_RETENTION)
+    budgets: list[PolicyBudgetIn]
     created_at: dt.datetime
 
 
@@ -143,12 +172,14 @@ def create_policy(actor: Actor, body: PolicyIn) -> Status[PolicyOut]:
     policy = policies.create_policy(
         actor,
         organisation_of(actor),
+        look_back,
         name=body.name,
         rules=_rules(body.rules),
         assigned=_find(actor, body.assigned),
         model_patterns=body.models,
         networks=body.networks,
         retention_hours=body.retention_hours,
+        budgets=_budgets(body.budgets),
     )
     return Status(201, _serialize(policies.access_policy(actor, id_text(policy.id))))
 
@@ -173,9 +204,11 @@ def change_policy(actor: Actor, id: str, body: PolicyChange) -> PolicyOut:
     policies.change_policy(
         actor,
         policies.access_policy(actor, id),
+        look_back,
         name=body.name,
         rules=None if body.rules is None else _rules(body.rules),
         assigned=None if body.assigned is None else _find(actor, body.assigned),
+        budgets=None if body.budgets is None else _budgets(body.budgets),
         **limits,
     )
     return _serialize(policies.access_policy(actor, id))
@@ -208,6 +241,17 @@ def _rules(listed: list[PolicyRule]) -> list[GuardRule]:
     return [GuardRule(**one.model_dump()) for one in listed]
 
 
+def _budgets(listed: list[PolicyBudgetIn]) -> list[PolicyBudget]:
+    return [
+        PolicyBudget(
+            amount_nano=parse_usd(one.amount),
+            alert_percents=tuple(one.alert_percents),
+            **one.model_dump(exclude={"amount", "alert_percents"}),
+        )
+        for one in listed
+    ]
+
+
 def _find(actor: Actor, listed: list[PolicyAssigned]) -> list[policies.Assigned]:
     return policies.find_assigned(actor, [(one.scope, one.subject) for one in listed])
 
@@ -224,5 +268,17 @@ def _serialize(policy: Policy) -> PolicyOut:
         models=policy.model_patterns,
         networks=policy.networks,
         retention_hours=policy.retention_hours,
+        budgets=[
+            PolicyBudgetIn(
+                amount=format_usd(one.amount_nano),
+                period=one.period,
+                anchor=one.anchor,
+                timezone=one.timezone,
+                action=cast(BudgetAction, one.action),
+                alert_percents=list(one.alert_percents),
+                alert_forecast=one.alert_forecast,
+            )
+            for one in policies.budgets_of(policy)
+        ],
         created_at=policy.created_at,
     )

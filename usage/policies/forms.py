@@ -3,30 +3,44 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.models import KeyKind
+from billing.currency.forms import MoneyField
+from billing.currency.money import format_usd
+from billing.limits.budget_rules import PERIODS, Period
+from billing.limits.policy_budgets import PolicyBudget
 from content.detectors.call import DEADLINE_MS_MAX, DEADLINE_MS_MIN
 from content.guards.rules import GuardRule
 from content.models import Policy
 from content.policies.guards import KNOWN
 from content.policies.limits import RETENTION_HOURS_MAX
-from content.policies.policies import NAME_MAX, TEXT_MAX, named_targets, rules_of
+from content.policies.policies import (
+    NAME_MAX,
+    TEXT_MAX,
+    budgets_of,
+    named_targets,
+    rules_of,
+)
 from content.policies.tool_lines import read_tool_line, write_tool_line
 from content.policies.words import ACTIONS, FAILURES, PLACES, Setting, guard_words
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
+from usage.limits.budget_forms import PERIOD_NAMES, TermsForm
 
 _SETTING_MAX: Final = 65_000
 _IN_LINES: Final = frozenset({"lines", "tools", "topics"})
 
 
 class PolicyForm(forms.Form):
-    """A policy, with each guard at most once."""
+    """A policy, with each guard and each period of its budgets at most once. Who may set no budgets
+    sees none, and leaves them as they are."""
 
     name = forms.CharField(label=_("Name"), max_length=NAME_MAX)
     organisation = forms.BooleanField(label=_("All requests of the organisation"), required=False)
@@ -57,11 +71,15 @@ class PolicyForm(forms.Form):
 
     def __init__(self, data: Any, *, actor: Actor, policy: Policy | None = None) -> None:
         self._known = {rule.guard: rule for rule in rules_of(policy)} if policy else {}
+        self._budgets = {one.period: one for one in budgets_of(policy)} if policy else {}
+        self.may_budget = access.scope_of(actor, "budgets.write") is not None
         super().__init__(data, initial=self._values(policy) if policy else {})
         teams = access.visible_teams(actor).filter(archived_at=None)
         self._field("teams").choices = [(team.slug, team.name) for team in teams]
         keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)
         self._field("keys").choices = [(id_text(key.id), key.name) for key in keys]
+        for period in PERIODS if self.may_budget else ():
+            self.fields |= _budget_fields(period)
         for guard, known in KNOWN.items():
             words = guard_words(guard)
             actions = [one for one in ACTIONS if not one or (one == "decide") == known.decides]
@@ -92,11 +110,54 @@ class PolicyForm(forms.Form):
             "networks": " ".join(policy.networks),
             "retention_hours": policy.retention_hours,
         }
+        for period, budget in self._budgets.items():
+            values |= {
+                f"amount_{period}": format_usd(budget.amount_nano),
+                f"action_at_{period}": budget.action,
+                f"alerts_{period}": ", ".join(map(str, budget.alert_percents)),
+                f"forecast_{period}": budget.alert_forecast,
+            }
         for guard, rule in self._known.items():
             values[f"action_{guard}"], values[f"places_{guard}"] = rule.action, rule.places
             for setting in guard_words(guard).settings:
                 values[_name(guard, setting)] = _value_of(setting, rule.settings)
         return values
+
+    @property
+    def budget_rows(self) -> Iterator[dict[str, Any]]:
+        """The fields of each period's budget. One per session only rejects."""
+        for period in PERIODS if self.may_budget else ():
+            row = {"amount": self[f"amount_{period}"]}
+            if period != "session":
+                row |= {
+                    "action": self[f"action_at_{period}"],
+                    "alerts": self[f"alerts_{period}"],
+                    "forecast": self[f"forecast_{period}"],
+                }
+            yield row
+
+    @property
+    def gives_budgets(self) -> bool:
+        """Whether the policy has budgets, or one was typed."""
+        return any(row["amount"].value() for row in self.budget_rows)
+
+    def budgets(self) -> list[PolicyBudget] | None:
+        """Return the budgets that have an amount; None if the form has no such fields. The start of
+        a period and its time zone stay."""
+        if not self.may_budget:
+            return None
+        data, listed = self.cleaned_data, []
+        for period in PERIODS:
+            if (amount_nano := data[f"amount_{period}"]) is None:
+                continue
+            known = self._budgets.get(period, PolicyBudget(amount_nano=0, period=period))
+            terms: dict[str, Any] = {"amount_nano": amount_nano}
+            if period != "session":
+                terms["action"] = data[f"action_at_{period}"] or "block"
+                terms["alert_percents"] = tuple(data[f"alerts_{period}"])
+                terms["alert_forecast"] = data[f"forecast_{period}"]
+            listed.append(msgspec.structs.replace(known, **terms))
+        return listed
 
     @property
     def guards(self) -> Iterator[dict[str, Any]]:
@@ -148,6 +209,21 @@ class PolicyForm(forms.Form):
             *(("team", slug) for slug in data["teams"]),
             *(("key", id) for id in data["keys"]),
         ]
+
+
+def _budget_fields(period: Period) -> dict[str, forms.Field]:
+    label = format_lazy("{}: {}", _("Budget (USD)"), PERIOD_NAMES[period])
+    fields: dict[str, forms.Field] = {f"amount_{period}": MoneyField(label=label, required=False)}
+    if period != "session":
+        terms = TermsForm().fields
+        terms["action"].required = False
+        terms["alert_percents"].help_text = ""
+        fields |= {
+            f"action_at_{period}": terms["action"],
+            f"alerts_{period}": terms["alert_percents"],
+            f"forecast_{period}": terms["alert_forecast"],
+        }
+    return fields
 
 
 def _name(guard: str, setting: Setting) -> str:

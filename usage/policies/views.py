@@ -16,7 +16,6 @@ from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from content.models import Policy
 from content.policies import policies
-from content.policies.forms import PolicyForm, TryForm
 from content.policies.trying import try_policy
 from content.policies.words import LIMITS, PLACES, SCOPES, guard_words
 from content.policies.written import DIALECTS, write_tried
@@ -26,6 +25,8 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
+from usage.limits.budget_simulation import look_back
+from usage.policies.forms import PolicyForm, TryForm
 
 POLICIES: Final = Table(
     "policies",
@@ -54,7 +55,7 @@ def policy_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         for policy in policies.visible_policies(actor)
         if state.value("q").casefold() in policy.name.casefold()
     ]
-    templates = ("content/policies/policies.html", "content/policies/_policies.html")
+    templates = ("usage/policies/policies.html", "usage/policies/_policies.html")
     return answer_table(request, state, ListSource(rows), templates, {})
 
 
@@ -94,9 +95,11 @@ def policy_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             policy = policies.create_policy(
                 actor,
                 organisation_of(actor),
+                look_back,
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                budgets=form.budgets() or (),
                 **form.limits(),
             )
         except Refused as refused:
@@ -106,7 +109,7 @@ def policy_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             return redirect_to(request, "policy", slug_of(actor), id_text(policy.id))
     context = {"form": form}
     return render(
-        request, "content/policies/policy.html", context, status=422 if form.errors else 200
+        request, "usage/policies/policy.html", context, status=422 if form.errors else 200
     )
 
 
@@ -120,9 +123,11 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             policies.change_policy(
                 actor,
                 row,
+                look_back,
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
                 assigned=policies.find_assigned(actor, form.assigned()),
+                budgets=form.budgets(),
                 **form.limits(),
             )
         except Refused as refused:
@@ -132,7 +137,7 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             return redirect_to(request, "policy", slug_of(actor), id_text(row.id))
     context = {"form": form, "policy": row, "id": id_text(row.id)}
     return render(
-        request, "content/policies/policy.html", context, status=422 if form.errors else 200
+        request, "usage/policies/policy.html", context, status=422 if form.errors else 200
     )
 
 
@@ -159,7 +164,7 @@ def policy_try(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         except Refused as refused:
             refused.add_to(form)
     context = {"form": form, "policy": row, "id": id_text(row.id), "tried": tried}
-    return render(request, "content/policies/try.html", context, status=422 if form.errors else 200)
+    return render(request, "usage/policies/try.html", context, status=422 if form.errors else 200)
 
 
 @organisation_page("organisation.write")
@@ -170,4 +175,4 @@ def policy_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         policies.remove_policy(actor, row)
         messages.success(request, gettext("Policy %(name)s deleted.") % {"name": row.name})
         return redirect_to(request, "policies", slug_of(actor))
-    return render_dialog(request, "content/policies/policy_remove.html", {"policy": row})
+    return render_dialog(request, "usage/policies/policy_remove.html", {"policy": row})
