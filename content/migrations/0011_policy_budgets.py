@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("content", "0009_policy_limits"),
+        ("content", "0010_entry_transaction"),
     ]
 
     operations = [
