@@ -50,6 +50,7 @@ from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from relay.answers import answer_cache
 from relay.answers import idempotency as relay_idempotency
+from relay.database.database import hex_of
 from relay.downstream.downstream import Head
 from relay.media_tasks import media_tasks
 from relay.states import state_store
@@ -123,7 +124,7 @@ class ProtocolState:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {column} FROM {table}")
             ((sealed,),) = cursor.fetchall()
-        return state_store.hex_of(bytes(sealed))
+        return hex_of(bytes(sealed))
 
     def _cache(self, states: state_store.StateStore) -> answer_cache.AnswerCache:
         context = SimpleNamespace(principal=self._principal, request_id=self._request_id)
