@@ -84,7 +84,7 @@ def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) ->
         ctx.exit()
 
 
-@click.group(cls=Verbs, help="Weir, a self-hosted LLM gateway. Without a verb: run.")
+@click.group(cls=Verbs, help="Weir, a self-hosted LLM hub. Without a verb: run.")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version,
     help="Show the version and exit.",

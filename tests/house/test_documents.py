@@ -98,6 +98,20 @@ def _is_address(path: str) -> bool:
     return False
 
 
+def test_a_path_of_the_management_api_has_its_prefix() -> None:
+    paths = [
+        (page.name, path)
+        for page in PAGES
+        for path in re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) (/[^\s`]+)", page.read_text())
+    ]
+    assert any(path.startswith("/api/v1/") for _, path in paths)
+    assert [
+        (name, path)
+        for name, path in paths
+        if not _is_address(path) and _is_address(f"/api/v1{path}")
+    ] == []
+
+
 def test_every_picture_is_shown_by_a_document() -> None:
     """`make screenshots` makes one of every page in a folder that git ignores."""
     shown = {name for page in PAGES for name in re.findall(r"images/([\w.-]+)", page.read_text())}

@@ -132,11 +132,14 @@ def test_the_platforms_with_packages_are_taken() -> None:
         install.check_platform("Darwin", machine, "")
 
 
-def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = SimpleNamespace(f_bavail=1000, f_frsize=1_000_000)
+@pytest.mark.parametrize(("lock", "free"), [(install.LOCK, 1_400), (install.DEV_LOCK, 2_400)])
+def test_a_full_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock: str, free: int
+) -> None:
+    full = SimpleNamespace(f_bavail=free, f_frsize=1_000_000)
     monkeypatch.setattr(os, "statvfs", lambda _path: full)
-    with pytest.raises(install.Refusal, match="1000 MB free") as refused:
-        install.check_space(tmp_path)
+    with pytest.raises(install.Refusal, match=f"{free} MB free") as refused:
+        install.check_space(tmp_path, lock)
     assert refused.value.code == install.NO_SPACE
 
 
