@@ -22,7 +22,8 @@ from gateway.listed_models.public_models import PublicModel, public_models
 from gateway.model_entries.facts import FIELDS, LIST_BYTES_MAX, PRICE, read_facts
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate
 from gateway.settings.installation import egress_policy_users
-from lib.network.egress import EgressError, fetch_url
+from lib.network.egress import EgressError
+from lib.network.fetching import fetch_url
 from lib.refusal import Refused
 
 _FETCH_S: Final = 30.0

@@ -3,8 +3,8 @@
 
 Resolved addresses are checked, never the text of a URL: `guarded_client` resolves a name once,
 checks every answer, connects to an address that it checked, and checks the socket's peer address
-again. It follows no redirect (`fetch_url` does, checking each), stores no cookies and does not read
-the environment.
+again. It follows no redirect (`fetching.fetch_url` does, checking each), stores no cookies and does
+not read the environment.
 
     EgressError
         EgressDenied    the address, the scheme or the form of the URL is not permitted
@@ -26,7 +26,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -62,10 +61,9 @@ _NEVER: Final = tuple(
 _ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
 AGENT: Final = "Weir"
-_REDIRECTS_MAX: Final = 3
 HTTPS_PORT: Final = 443
-# The library's exceptions; UnicodeError if a redirect leads to an invalid name.
-_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, httpcore.NetworkError)
+BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, httpcore.NetworkError)
+"""The library's exceptions; UnicodeError if a redirect leads to an invalid name."""
 
 
 class EgressError(Exception):
@@ -380,49 +378,12 @@ def translate_errors() -> Iterator[None]:
         # Do not keep the text, which quotes data that was sent, such as a header with its key, or
         # received.
         raise EgressFailed("broken", type(error).__name__) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise EgressFailed("broken", str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A fetched file. `content_type` is "" when the server does not send one."""
-
-    body: bytes
-    content_type: str
 
 
 class TooLarge(EgressError):
     """The file is larger than the permitted size."""
-
-
-async def fetch_url(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
-    """Fetch a file from an address that a user named. Each redirect is checked. `policy` is the
-    policy for users' addresses, without the networks that are listed for channels. The caller
-    limits the time. Raises EgressError: Unreachable, TooLarge, or EgressFailed for an unusable
-    response."""
-    async with guarded_async_client(policy, schemes=("https", "http")) as client:
-        for _ in range(_REDIRECTS_MAX + 1):
-            try:
-                await asyncio.to_thread(check_named_by_user, policy, url)
-                async with client.stream("GET", url) as response:
-                    if response.has_redirect_location:
-                        url = str(response.url.join(response.headers["location"]))
-                        continue
-                    return await read_response(response, bytes_max)
-            except (EgressDenied, Unresolved, *_BROKEN) as error:
-                raise Unreachable from error
-    raise EgressFailed("broken", f"The URL redirects more than {_REDIRECTS_MAX} times.")
-
-
-async def read_response(response: httpx.Response, bytes_max: int) -> Fetched:
-    """Return the body of an answer with status 200. Raises Unusable, TooLarge."""
-    if response.status_code != 200:
-        raise Unusable(f"The URL returned status {response.status_code}.")
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise Unusable("The response is compressed.")
-    body = await _read_at_most(response, bytes_max)
-    return Fetched(body, response.headers.get("content-type", ""))
 
 
 def check_named_by_user(policy: EgressPolicy, url: str) -> None:
@@ -449,17 +410,6 @@ def check_form_of_named(policy: EgressPolicy, url: str) -> None:
         listed = policy.lists_any if literal is None else policy.lists(literal)
         if not listed:
             raise EgressDenied("The URL does not use https on port 443.")
-
-
-async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in response.aiter_raw():
-        size += len(piece)
-        if size > bytes_max:
-            raise TooLarge(f"The answer has more than {bytes_max} bytes.")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def host_and_port(url: str) -> tuple[str, int]:

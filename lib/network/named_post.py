@@ -7,9 +7,9 @@ from lib.network.egress import (
     AsyncClient,
     EgressPolicy,
     check_named_by_user,
-    read_response,
     translate_errors,
 )
+from lib.network.fetching import read_response
 
 
 async def post_to_named(

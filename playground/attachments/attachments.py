@@ -14,6 +14,7 @@ from gateway.settings.installation import egress_policy_users
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.network import egress
+from lib.network.fetching import fetch_url
 from playground.attachments.rules import BYTES_MAX, Medium, UnsupportedFile, inspect_file
 from playground.models import Attachment, Message, Run
 
@@ -88,14 +89,14 @@ def drop_unsent(now: dt.datetime) -> None:
 async def fetch_file(url: str) -> tuple[str, bytes]:
     """Fetch the file at a user's URL. Return its name and bytes. Raises egress.EgressError."""
     policy = await run_in_database(egress_policy_users)
-    response = await egress.fetch_url(policy, url, bytes_max=BYTES_MAX)
+    response = await fetch_url(policy, url, bytes_max=BYTES_MAX)
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body
 
 
 async def fetch_made(url: str) -> bytes:
     """Download a provider's file from the URL in its answer. Only public addresses are allowed,
     whatever the operator lists. Raises egress.EgressError."""
-    return (await egress.fetch_url(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
+    return (await fetch_url(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
 
 
 def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from accounts.guards.guards import organisation_page
 from gateway.settings.installation import egress_policy_users
 from lib.database.async_database import run_in_database
 from lib.network import egress
+from lib.network.fetching import fetch_url
 from playground.attachments.attachments import FETCH_S
 from playground.panel.openapi_tools import BYTES_MAX, Operation, Unusable, read_openapi
 from playground.panel.parameters import InvalidSetting
@@ -60,7 +61,7 @@ async def _description(request: HttpRequest, url: str) -> bytes:
     policy = await run_in_database(egress_policy_users)
     try:
         async with asyncio.timeout(FETCH_S):
-            return (await egress.fetch_url(policy, url, bytes_max=BYTES_MAX)).body
+            return (await fetch_url(policy, url, bytes_max=BYTES_MAX)).body
     except egress.TooLarge as error:
         raise Unusable("too_big") from error
 

@@ -7,7 +7,8 @@ from typing import Final
 from dialects.chat.chat import Base64
 from dialects.chat.media import FILE_BYTES_MAX, type_of_name
 from dialects.errors.errors import RequestFault
-from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetch_url
+from lib.network.egress import EgressError, EgressPolicy, TooLarge
+from lib.network.fetching import fetch_url
 from lib.process.waiting import timeout
 from relay.config import MIB
 

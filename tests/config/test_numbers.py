@@ -366,8 +366,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SEGMENTS_MAX": "60",
     },
     "lib.network.egress": {
-        "_REDIRECTS_MAX": "3",
         "HTTPS_PORT": "443",
+    },
+    "lib.network.fetching": {
+        "_REDIRECTS_MAX": "3",
     },
     "lib.tables.exports": {
         "_NANO": "1000000000",

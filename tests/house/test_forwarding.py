@@ -71,6 +71,7 @@ LEFT_OUT: Final = {
     "explore -> _sums timed": "totals show no durations",
     "fail -> error_event code": "the code of the connection is no code of an error",
     "build_charge_rule -> ChargeRule seconds": "only a drained answer is read for some seconds",
+    "create_policy -> Policy budgets": "`_set_budgets` sets them",
     "count -> Bill unknown": "nothing of it is charged until it was reviewed",
     "fetch -> self._run limit": "it stands in the text already",
     "pace_of -> Pace days": "only a date is some days away",

@@ -94,7 +94,7 @@ _SAYS: Final = [
     ("docs/guides/budgets.md", f"at least {OUTPUT_CAP_MIN} tokens"),
     (
         "docs/guides/routing.md",
-        f"at least {breaker.SAMPLE_MIN} attempts in {_BREAKER.window:.0f} seconds",
+        f"half of at least {breaker.SAMPLE_MIN} attempts in {_BREAKER.window:.0f} seconds",
     ),
     (
         "docs/guides/routing.md",
@@ -126,8 +126,8 @@ _SAYS: Final = [
         f"A realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
     ),
     ("reference/operations/live_pages.py", f"last {CONNECTION_S / 60:.0f} minutes"),
-    ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
-    ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
+    ("docs/guides/realtime.md", f"the next minute {LEAD_MS // 1000} seconds before"),
+    ("docs/guides/realtime.md", f"closes the session {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"each further minute {LEAD_MS // 1000} s before"),
     ("docs/promises.md", f"or {SLACK_MS // 1000} s ahead"),
     ("docs/guides/usage.md", f"{RECORDS_MAX:,} requests"),
@@ -145,7 +145,7 @@ _SAYS: Final = [
     ("usage/exports/api.py", f"kept for {exports.KEPT.days} days"),
     ("usage/exports/api.py", f"At most {exports.WAITING_MAX} exports"),
     ("reference/operations/page.py", f"At most {FALLBACKS_MAX}."),
-    ("docs/guides/routing.md", f"at most {FALLBACKS_MAX} of them"),
+    ("docs/guides/routing.md", f"up to {FALLBACKS_MAX} fallback models"),
     ("accounts/keys/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
     (
         "accounts/keys/forms.py",

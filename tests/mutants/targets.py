@@ -82,6 +82,7 @@ PATTERNS: Final = (
     "playground/chats/sharing.py",
     "config/system/views.py",
     "lib/network/egress.py",
+    "lib/network/fetching.py",
     "lib/vault.py",
     # Money: prices, holds, settlement, caps, payments, documents.
     "billing/topups/automatic.py",

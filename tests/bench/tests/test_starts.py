@@ -13,6 +13,8 @@ STARTED = (
     "tests.bench.tool_calls",
     "tests.bench.interactions",
     "tests.bench.one_organisation",
+    "tests.bench.content_log",
+    "tests.bench.content_log_cpu",
     "tests.bench.rollups",
     "tests.bench.long_run",
 )

@@ -4,6 +4,7 @@ write does without it, and unlike each other. `None`, nothing and "unchanged" ar
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys, service_accounts
@@ -16,6 +17,7 @@ from billing.approvals import approvals
 from billing.credits import codes, credits
 from billing.invoices import billing_details
 from billing.limits import budget_increases, budgets
+from billing.limits.budgets import BudgetPolicy
 from billing.limits.policy_budgets import PolicyBudget
 from billing.models import CreditKind
 from billing.price_plans import price_plans
@@ -249,7 +251,10 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
             w.alice, w.people.acme, scope="organisation", subject="", amount_nano=5, period="week",
             **given,
         ),
-        {"anchor": [3, 4], "timezone": ["Asia/Tokyo"]},
+        {
+            "anchor": [3, 4], "timezone": ["Asia/Tokyo"],
+            "policy": [BudgetPolicy(UUID(int=1), "Thrift"), BudgetPolicy(UUID(int=1), "People")],
+        },
     ),
     "billing.limits.budgets.restore_budget": Arguments(_restored, {"enabled": [False]}),
     "billing.price_plans.price_plans.save_plan": Arguments(
@@ -402,6 +407,8 @@ TRIED_IN: Final[Mapping[str, str]] = {
 WITHIN: Final[Mapping[str, str]] = {
     "accounts.members.members.add_member custom_role": "as of set_member, which it calls",
     "accounts.members.members.add_member teams": "as of set_member, which it calls",
+    "billing.limits.budgets.change_budget by_policy": "tests/usage/policies/test_policy_budgets",
+    "billing.limits.budgets.remove_budget by_policy": "as above",
     "accounts.sessions.sessions.end actor": "who ends them is named in the audit log's tests",
     "accounts.sessions.sessions.end but": "tests/accounts/sessions: all other sessions end",
     "accounts.sessions.sessions.end_signed_in_by but": "as of `end`",

@@ -6,8 +6,9 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import cast
 
 import httpx
@@ -21,17 +22,16 @@ from lib.network.egress import (
     TooLarge,
     Unreachable,
     Unresolved,
-    _read_at_most,
     check_form_of_named,
     check_named_by_user,
     exchanged_briefly,
-    fetch_url,
     guarded_async_client,
     guarded_client,
     guarded_pool,
     host_and_port,
     permitted_addresses,
 )
+from lib.network.fetching import Fetched, fetch_url, read_response
 from tests.lib.inside import known_names, leading_on
 
 LOOPBACK = EgressPolicy(["127.0.0.1/32"])
@@ -544,6 +544,9 @@ def test_a_name_without_an_address_is_not_reached() -> None:
 class Pieces:
     """An answer that comes in pieces."""
 
+    status_code = 200
+    headers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
 
@@ -554,9 +557,9 @@ class Pieces:
 
 async def test_an_answer_is_read_up_to_its_bound() -> None:
     answer = cast(httpx.Response, Pieces(b"ab", b"", b"c"))
-    assert await _read_at_most(answer, 3) == b"abc"
+    assert await read_response(answer, 3) == Fetched(b"abc", "")
     with pytest.raises(TooLarge, match="more than 2 bytes"):
-        await _read_at_most(answer, 2)
+        await read_response(answer, 2)
 
 
 async def test_no_redirect_is_followed_asynchronously(server: Server) -> None:
