@@ -278,12 +278,12 @@ def permissions() -> str:
 roles, teams and leads.
 
 `all` means all objects in the organisation. `own` means only the person's own objects: their keys, the usage and requests of these keys,
-their chats and their teams. A role has no other permissions than those in the table.
+their chats and their teams. A role has only the permissions in the table.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
 A custom role is a list of permission names. Add `:own` to a name to limit the permission to the person's own objects. You can do this if the
 table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
-operators have. Only a custom role can contain `content.read`: no built-in role has it, and an owner decides who gets it. The column `operator` is not a role of an organisation, but of the installation.
+operators have. Only a custom role can contain `content.read`: no built-in role has it, and an owner decides who gets it. The column `operator` shows a role in the installation, not in an organisation.
 
 A member who is limited to teams has these permissions for objects of the teams: {teams}.
 For objects that belong to no team, the member has only permissions for their own objects, and
