@@ -128,6 +128,16 @@ def all_links(actor: Actor) -> list[Link]:
     return [_link(actor, page, entry) for page, entry in pages if _may_open(actor, page)]
 
 
+def first_url(actor: Actor) -> str:
+    """Return the URL of the first page of the organisation that the actor may open: Home, unless
+    the role does not include it. Home also says why nothing can be opened."""
+    pages = [
+        page for _heading, section in ORGANISATION for entry in section for page in pages_of(entry)
+    ]
+    openable = (page for page in pages if page.action is not None and _may_open(actor, page))
+    return _urls(actor, next(openable, HOME))[0]
+
+
 def _sections(actor: Actor | None, side: SideName) -> Sections:
     if side == "installation":
         return INSTALLATION if actor is not None and actor.operator else ()
@@ -153,7 +163,9 @@ def _may_open(actor: Actor | None, page: NavigationPage) -> bool:
     if page.action is None:
         return True
     scope = None if actor is None else scope_of(actor, page.action)
-    return scope is not None and not (page.beyond_own and scope == "own")
+    if actor is None or scope is None or (page.beyond_own and scope == "own"):
+        return False
+    return page.also is None or scope_of(actor, page.also) is not None
 
 
 def _open_page(

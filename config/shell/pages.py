@@ -22,18 +22,19 @@ Name = str | Promise
 class NavigationPage:
     """One page of the shell.
 
-    `address` is its URL name, `action` the required permission, and `own` is true for pages that
-    each organisation has. Pages at the addresses `beside` count as this page. With `beyond_own`,
-    the permission must reach beyond the person's own objects. With `counted`, the tab shows the
-    number of waiting items if the open page provides it. `help` is the section of the manual that
-    explains it: the name of a file of docs, without folder and suffix, and a heading's anchor.
-    `words` are other words by which the palette finds it, such as names in other products, which
-    are never shown.
+    `address` is its URL name, `action` the required permission, `also` a second one, and `own`
+    is true for pages that each organisation has. Pages at the addresses `beside` count as this
+    page. With `beyond_own`, the permission must reach beyond the person's own objects. With
+    `counted`, the tab shows the number of waiting items if the open page provides it. `help` is
+    the section of the manual that explains it: the name of a file of docs, without folder and
+    suffix, and a heading's anchor. `words` are other words by which the palette finds it, such
+    as names in other products, which are never shown.
     """
 
     address: str
     name: Name
     action: Action | None = None
+    also: Action | None = None
     own: bool = True
     beside: tuple[str, ...] = ()
     beyond_own: bool = False
@@ -64,6 +65,7 @@ def _entry(icon: str, page: NavigationPage, go: str = "") -> Entry:
 HOME: Final = NavigationPage(
     "home",
     _("Home"),
+    "models.read",
     help="usage",
     words=pgettext_lazy("search words", "dashboard overview start"),
 )
@@ -163,7 +165,7 @@ ORGANISATION: Final[Sections] = (
                 ),
             ),
             NavigationPage(
-                "service_accounts", _("Service accounts"), "keys.write",
+                "service_accounts", _("Service accounts"), "keys.write", "keys.read",
                 help="keys#types",
                 words=pgettext_lazy("search words", "bot machine robot app"),
             ),
@@ -186,7 +188,7 @@ ORGANISATION: Final[Sections] = (
         ),
         Entry("list", _("Requests"), (
             NavigationPage(
-                "requests", _("Requests"), "requests.read",
+                "requests", _("Requests"), "requests.read", "usage.read",
                 help="usage#what-is-recorded-for-a-request",
                 words=pgettext_lazy("search words", "logs calls history errors"),
             ),
@@ -222,12 +224,12 @@ ORGANISATION: Final[Sections] = (
         )),
         Entry("shield", _("Budgets"), (
             NavigationPage(
-                "budgets", _("Budgets"), "budgets.read",
+                "budgets", _("Budgets"), "budgets.read", "keys.read",
                 help="budgets",
                 words=pgettext_lazy("search words", "spending limit cap money"),
             ),
             NavigationPage(
-                "raises", _("Increase requests"), "budgets.ask", counted=True,
+                "raises", _("Increase requests"), "budgets.ask", "keys.read", counted=True,
                 help="budgets#an-increase",
                 words=pgettext_lazy("search words", "raise budget approve more"),
             ),
@@ -514,7 +516,7 @@ INSTALLATION: Final[Sections] = (
 APART: Final = (
     Entry("message-square", _("Playground"), (
         NavigationPage(
-            "compare", _("Compare"), "playground.use",
+            "compare", _("Compare"), "playground.use", "playground.read",
             help="playground",
             words=pgettext_lazy("search words", "models side by side arena"),
         ),
@@ -524,7 +526,7 @@ APART: Final = (
             words=pgettext_lazy("search words", "history old conversations"),
         ),
         NavigationPage(
-            "prompts", _("Prompts"), "playground.read",
+            "prompts", _("Prompts"), "prompts.read",
             help="playground",
             words=pgettext_lazy("search words", "templates saved"),
         ),
@@ -569,7 +571,7 @@ APART: Final = (
             words=pgettext_lazy("search words", "pictures media files"),
         ),
         NavigationPage(
-            "playground_preferences", _("Playground settings"), "playground.use",
+            "playground_preferences", _("Playground settings"), "playground.use", "keys.read",
             help="playground",
             words=pgettext_lazy("search words", "shortcuts preferences"),
         ),
@@ -661,7 +663,7 @@ APART: Final = (
             words=pgettext_lazy("search words", "new add set spending limit cap"),
         ),
         NavigationPage(
-            "policy_create", _("Create policy"), "organisation.write",
+            "policy_create", _("Create policy"), "organisation.write", "keys.read",
             help="guards",
             words=pgettext_lazy("search words", "new add guard guardrail mask pii"),
         ),

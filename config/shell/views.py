@@ -27,6 +27,7 @@ from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.shell import command_palette
 from config.shell.command_palette import Chosen
+from config.shell.navigation import first_url
 from config.system.folding import OPEN, fold
 from config.system.rows import (
     month_rows,
@@ -50,7 +51,8 @@ def root(request: HttpRequest) -> HttpResponseBase:
         return redirect(settings.LOGIN_URL if is_set_up() else "set_up_first")
     membership = actors.last_membership(request, request.user)
     if membership is not None:
-        return redirect("home", membership.organisation.slug)
+        member = actors.actor_of_member(request.user, membership.organisation, membership)
+        return redirect(first_url(member))
     if request.user.operator:
         return redirect("installation" if Organisation.objects.exists() else "set_up_steps")
     return no_organisation(request, request.user)

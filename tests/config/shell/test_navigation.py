@@ -5,8 +5,11 @@ import re
 import pytest
 from django.test import Client
 
-from accounts.access.actors import Actor
+from accounts.access.actors import SYSTEM, Actor
+from accounts.custom_roles import custom_roles
+from accounts.members import members
 from accounts.models import Role, User
+from accounts.roles.rules import PERMISSIONS
 from config.shell.navigation import all_links, menu
 from tests.support.cast import BUILT_IN, Cast, actor, member, signed_in
 from tests.support.markup import squeezed
@@ -82,3 +85,31 @@ def test_every_tab_opens_for_its_audience(people: Cast, role: Role | None) -> No
             answer = visitor.get(address)
             assert answer.status_code == 200, (name, address)
             assert f'href="{address}" aria-current="page"' in squeezed(answer.content.decode())
+
+
+@pytest.mark.django_db(transaction=True)  # a page asks from a thread of its own
+def test_every_role_begins_on_a_page_that_it_may_open(people: Cast) -> None:
+    """Signing in and *Go to Home* lead to `/`. Where a permission opens no page of the menu, Home
+    says so."""
+    role = custom_roles.create_role(people.acme, "Narrow", PERMISSIONS[:1], actor=SYSTEM)
+    members.add_member(
+        people.acme, "nora@acme.example", Role.CUSTOM, actor=SYSTEM, custom_role=role
+    )
+    nora = User.objects.get(email="nora@acme.example")
+    visitor = signed_in(nora)
+    opens, wrong = 0, set[tuple[str, str]]()
+    for permission in PERMISSIONS:
+        custom_roles.change_role(role, name="Narrow", permissions=[permission], actor=SYSTEM)
+        address = visitor.get("/")["Location"]
+        reader = actor(nora, people.acme)
+        sections = menu(reader, address).sections
+        offered = {link.url for _, links in sections for link in links if "/o/acme" in link.url}
+        assert (address in offered) == bool(offered), permission
+        offered |= {link.url for link in all_links(reader)}
+        wrong |= {(permission, url) for url in offered if visitor.get(url).status_code >= 400}
+        opens += bool(offered)
+    assert sorted(wrong) == []
+    assert opens > len(PERMISSIONS) // 3
+    both = ["usage.read", "requests.read"]
+    custom_roles.change_role(role, name="Narrow", permissions=both, actor=SYSTEM)
+    assert visitor.get("/")["Location"] == "/o/acme/usage"
