@@ -43,6 +43,13 @@ __all__ = ["another", "no_partitions"]
 HOUR = dt.timedelta(hours=1)
 
 
+@pytest.fixture(autouse=True)
+def _stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for an hour is in one partition, whenever the test runs."""
+    at = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: at)
+
+
 @pytest.fixture
 def people(transactional_db: None) -> cast.Cast:
     return cast.assemble()
