@@ -356,6 +356,9 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
 
 
 def _set(channel: Channel, fields: ChannelFields) -> None:
+    if fields.get("enabled") and not channel.enabled:
+        # What failed before counts no more, as when its rule turns it on again.
+        channel.taken_in_at = clock.now()
     for name, value in fields.items():
         if name in PLAIN:
             setattr(channel, name, value)

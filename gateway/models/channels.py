@@ -97,7 +97,7 @@ class Channel(models.Model):
     )
     next_models_check_at = models.DateTimeField(null=True, help_text="Null: now, if there is one.")
     taken_out = models.JSONField(null=True, help_text="Off by its rule: cause, what, at.")
-    taken_in_at = models.DateTimeField(null=True, help_text="When its rule turned it on again.")
+    taken_in_at = models.DateTimeField(null=True, help_text="When it was last turned on.")
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
 

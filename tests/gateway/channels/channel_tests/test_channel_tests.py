@@ -119,8 +119,9 @@ def test_without_a_rule_a_failed_test_changes_nothing(fake: FakeUpstream) -> Non
     assert actions() == []
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 def test_low_success_rate_disables_and_is_reset_on_return(
-    fake: FakeUpstream,
+    fake: FakeUpstream, by_hand: bool
 ) -> None:
     channel = channel_to(fake, success_percent=90)
     TrafficBucket.objects.create(
@@ -139,11 +140,15 @@ def test_low_success_rate_disables_and_is_reset_on_return(
     channel.refresh_from_db()
     assert channel.taken_out is not None
     assert (channel.taken_out["cause"], channel.taken_out["what"]) == ("success", "66%")
-    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    if by_hand:
+        change_channel(SYSTEM, channel, {"enabled": True})
+    else:
+        scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
     scheduled_tests.watch_traffic()
     channel.refresh_from_db()
     assert channel.enabled
-    assert actions() == ["channel.taken_out", "channel.taken_in"]
+    returned = [] if by_hand else ["channel.taken_in"]
+    assert actions() == ["channel.taken_out", *returned]
 
 
 def test_all_channels_are_tested_by_a_job_with_progress(fake: FakeUpstream) -> None:
