@@ -224,6 +224,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Team.keys": "API keys.",
     "Key.log_content": "Whether Weir may store requests and answers temporarily, for later requests that continue them.",
     "Key.end_user_networks": "The networks from which Weir accepts this header. Empty: any, if it is signed.",
+    "Key.end_user_header": "The header in which an application names its end users, in lower case, such as `x-openwebui-user-email`. Empty: none. With a header, the key needs `end_user_networks`, `end_users_signed` or both. To set a header, you need the permission to change the keys of others in the team.",
     "Key.ips": "Networks from which clients may use the key. Empty: all networks.",
     "Key.disabled": "Whether the key is disabled.",
     "Key.budget": "One budget; the same as `budgets` with one entry.",
@@ -315,7 +316,8 @@ def _type(value: Schema, parts: Schema) -> str:
         return f"`{value['const']}`"
     match value.get("type"):
         case "array":
-            return f"list of {_type(value['items'], parts)}"
+            items = _type(value["items"], parts)
+            return f"list of {items.replace('whole number', 'whole numbers')}"
         case "object":
             patterns = [*value.get("patternProperties", {}).values()]
             inner = patterns[0] if patterns else value.get("additionalProperties")
@@ -325,8 +327,8 @@ def _type(value: Schema, parts: Schema) -> str:
             high = value.get("maximum")
             what = "whole number" if number == "integer" else "number"
             if low is None or high is None or high > 1_000_000:
-                return what if low is None else f"{what}, {low} or more"
-            return f"{what}, {low} to {high:,}"
+                return what if low is None else f"{what}, {low:,} or more"
+            return f"{what}, {low:,} to {high:,}"
         case "boolean":
             return "`true`, `false`"
         case "null":

@@ -178,7 +178,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
             "Requests page. By default, the input and the text up to that point are charged. A "
             "charge rule can change that."
         ),
-        _("If it was intended, there is nothing to do."),
+        _("If the client disconnected on purpose, there is nothing to do."),
     ),
     "internal": ErrorHelp(_("The hub failed. You are not charged."), _OURS),
     "not_implemented": ErrorHelp(
