@@ -220,7 +220,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Team.cache_seconds": "For how many seconds Weir answers identical requests with a stored answer: 60 to 604,800. `0` or `null`: never.",
     "Key.cache_seconds": "For how many seconds Weir answers identical requests with a stored answer: 60 to 604,800. `0`: never. `null`: as in the team.",
     "Team.projects": "Projects of the team.",
-    "Team.service_accounts": "Programs of the team, which can own keys.",
+    "Team.service_accounts": "Programs that belong to the team, and can own keys.",
     "Team.keys": "API keys.",
     "Key.log_content": "Whether Weir may store requests and answers temporarily, for later requests that continue them.",
     "Key.end_user_networks": "The networks from which Weir accepts this header. Empty: any, if it is signed.",
