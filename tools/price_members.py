@@ -37,13 +37,13 @@ request has one of these roles:
 - **free**: the member changes no price, for the reason in the table
 - **review**: Weir cannot compute a price; if the member counts anything, the request is reviewed
 
-If usage contains a member that is in no table, the request is reviewed. Weir charges nothing and
-keeps the hold until an operator settles the request. The operator can make the member free for
-later requests.
+If usage contains a member that is in no table, an operator must review the request. Until then,
+Weir charges nothing and keeps the hold (the reserved amount). The operator can make the member free
+for later requests.
 
-At a listed price, Weir rejects a request with a member or tool of the role *review* before it sends
-the request. It also rejects a request with a tool that is in no table. A later version of a known
-tool counts as the known tool.
+If the model has a listed price, Weir rejects a request with a member or tool of the role *review*
+before it sends the request. Weir also rejects a request with a tool that is in no table. A later
+version of a known tool counts as the known tool.
 
 """
 

@@ -51,12 +51,12 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel speaks the client's API, or if an operator lists them
-([What providers get](../operate/data.md#what-providers-get)).
+Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has listed the
+header in the channel ([What providers get](../operate/data.md#what-providers-get)).
 
 ## Sessions
 
-Weir looks for these names in the order of the table. A request belongs to the session in the first one that it contains:
+Weir looks for these names in the order of the table. The first name that a request contains decides to which session the request belongs:
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -97,7 +97,7 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. *Requests* shows the kind of the error. Every response has the header `x-request-id`. The management API uses OpenAI's format.
+`error.status`. The page *Requests* shows the kind of the error. Every response has the header `x-request-id`. The management API uses OpenAI's format.
 
 [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
 found, and what is charged when a client disconnects.
@@ -112,7 +112,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "action": "what the budget does at its limit: `block`, `warn` or `slow`",
     "added": "names of new models; the list can be incomplete",
     "added_count": "how many models are new",
-    "amount": "money",
+    "amount": "an amount of money",
     "answer": "the text that the decider wrote; empty before the decision",
     "approval": "ID of the approval",
     "approved": "whether the increase was approved",
@@ -128,8 +128,8 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "channel_id": "ID of the channel",
     "count": "total number of findings or parts; the list can be incomplete",
     "credit": "ID of the correction",
-    "currency": "such as `USD`",
-    "days": "for how many days Weir tries the renewal",
+    "currency": "code of the currency, such as `USD`",
+    "days": "the number of days for which Weir tries the renewal again",
     "decided_by": "email address of the decider; empty before the decision",
     "differences": "how many lines differ",
     "document": "`invoice`, `credit_note` or `debit_note`",
@@ -153,7 +153,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "last_on": "last day of the bill",
     "limit": "money: the budget's limit, including increases; for `channel.balance_low`, the threshold",
     "model": "name of the model",
-    "month": "such as `2026-11`",
+    "month": "the month, such as `2026-11`",
     "name": "name of the organisation",
     "new": "how many new price proposals there are",
     "not_understood": "parts of the price list that Weir could not interpret; the list can be incomplete",
@@ -180,7 +180,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "resets_at": "when the period ends, or `null`",
     "role": "the role that the operator views as",
     "rows": "how many rows the file has",
-    "scope": "`organisation`, `team`, `user`, `key`, `model`, `project`, `tag` or `customer`",
+    "scope": "`organisation`, `team`, `user`, `key`, `model`, `project`, `tag`, `customer` or `end_user`",
     "seconds": "length of the video",
     "size": "size of the file in bytes; for a video, width and height in pixels",
     "slug": "slug of the organisation",
@@ -212,7 +212,7 @@ def events() -> str:
 
 `make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook or a chat.
 
-Weir sends a `POST` with this body to a webhook. The webhook must answer with a status from 200 to 299 within 10 seconds:
+Weir sends each event as a `POST` to the webhook, which must answer with a status from 200 to 299 within 10 seconds. The body looks like this:
 
 ```json
 {{
@@ -285,9 +285,9 @@ A custom role is a list of permission names. Add `:own` to a name to limit the p
 table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
 operators have. Only a custom role can contain `content.read`: no built-in role has it, and an owner decides who gets it. The column `operator` shows a role in the installation, not in an organisation.
 
-A member who is limited to teams has these permissions for objects of the teams: {teams}.
+If a member is limited to teams, these permissions of the member's role apply only to objects of the teams: {teams}.
 For objects that belong to no team, the member has only permissions for their own objects, and
-{", ".join(shared)} and {last}, each only if the role has it.
+{", ".join(shared)} and {last}, if the role contains them.
 
 The lead of a team has these permissions in the team, whatever the role: {leads}. A lead can set budgets only within the team's own budgets.
 """
@@ -383,8 +383,8 @@ def metrics() -> str:
 which alerts to set.
 
 `GET /metrics` returns the text format of Prometheus. Every web process answers for the whole installation, so one target is enough. The
-first 100 models and the first 100 channels in use have a label value of their own. All others share the value `other`. No label names a key,
-a person, a team or an organisation.
+first 100 models and the first 100 channels in use have a label value of their own. All others share the value `other`. `weir_channel_state` and
+`weir_channel_requests_in_flight` show only the first 100 enabled channels, by priority. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -401,11 +401,11 @@ def settings_page() -> str:
 
 *For operators.*
 
-`make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains each setting, and which ones
-compose sets.
+`make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains each setting, and which
+settings Docker Compose sets.
 
 Weir's processes read these environment variables. For every setting with a text value, `NAME_FILE` can name a file that contains the value
-([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means that there is no default, or that a page sets it.
+([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means that there is no default, or that a page sets the value.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

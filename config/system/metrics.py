@@ -95,7 +95,7 @@ PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float 
     (
         "weir_event_loop_lag_seconds",
         "How long a step of a request waits for its turn in a web process, in seconds, on average. "
-        "A process whose lag stays above 0.035 rejects requests.",
+        "A busy process whose lag stays above 0.035 s rejects requests.",
         lambda report: _seconds(report.loop_lag_us),
     ),
 )

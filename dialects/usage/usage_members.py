@@ -45,7 +45,7 @@ _SUM: Final = "the sum of counts that are priced separately"
 _INSIDE: Final = "included in a count that is priced"
 _TOLD_TWICE: Final = "repeats a count under another name"
 _COST: Final = "the provider's charge to its own customer"
-_TIME: Final = "describes the speed, which no provider charges for"
+_TIME: Final = "describes how the answer was generated, which no provider charges for"
 
 _DETAILS_IN: Final = {
     "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
@@ -143,7 +143,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "cached_tokens": _meter("in_cache_read", "Kimi"),
         "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free_member("the search strategy; all cost the same", "Qwen"),
+        "plugins.search.strategy": _free_member("names the strategy; all cost the same", "Qwen"),
         "input_tokens": _free_member(_TOLD_TWICE, "New API"),
         "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(
@@ -173,7 +173,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
         **_MISTRAL,
         "total_characters": _free_member("counts characters of tokens that are priced", "MiniMax"),
-        "search_context_size": Member("review", "Perplexity charges by it", "Perplexity"),
+        "search_context_size": Member("review", "the price depends on it", "Perplexity"),
         "citation_tokens": Member("review", "Perplexity charges for some of them", "Perplexity"),
         "num_search_queries": Member("review", "Perplexity charges for some of them", "Perplexity"),
         "server_tool_use.web_search_requests": Member(
@@ -199,11 +199,11 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
         ),
         **_prefix_names("output_tokens_details", _DETAILS_OUT),
         "x_details[].*": _free_member(_TOLD_TWICE, "Qwen"),
-        "tool_usage.web_search.num_requests": _free_member("counted by the calls of the answer"),
+        "tool_usage.web_search.num_requests": _free_member("Weir counts the calls in the answer"),
         "tool_calls_details.search_web.invocation": _meter("searches", "Perplexity"),
         "tool_calls_details.search_web.cost_usd": _free_member(_COST, "Perplexity"),
         "tool_calls_details.*": Member(
-            "review", "Perplexity charges for its tools by the call", "Perplexity"
+            "review", "Perplexity charges for each call of a tool", "Perplexity"
         ),
         "tool_usage.image_gen.*": Member("review", "the answer does not name its model"),
         **_HUBS,
@@ -265,7 +265,7 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "serviceTier": Member("condition", "service_tier"),
         "trafficType": Member("condition", "service_tier"),
         "webSearchCount": _meter("searches", "Weir"),
-        "responseTokenCount": Member("review", "only in live sessions, which have a table"),
+        "responseTokenCount": Member("review", "only in live sessions, which have their own table"),
         "responseTokensDetails[].modality": Member("review", "only in live sessions"),
         "responseTokensDetails[].tokenCount": Member("review", "only in live sessions"),
         "cost": _free_member(_COST, "Weir"),

@@ -49,8 +49,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "guard_refused": ErrorHelp(
         _(
-            "A guard of a policy of the key rejected a text. The code in the error is the guard's "
-            "own."
+            "A guard in a policy of the key rejected a text. The error contains the guard's own "
+            "code."
         ),
         _("Leave out what the guard looks for. The key's page lists its policies."),
     ),
@@ -178,7 +178,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
             "Requests page. By default, the input and the text up to that point are charged. A "
             "charge rule can change that."
         ),
-        _("If it was intended, there is nothing to do."),
+        _("If the client disconnected on purpose, there is nothing to do."),
     ),
     "internal": ErrorHelp(_("The hub failed. You are not charged."), _OURS),
     "not_implemented": ErrorHelp(
@@ -199,8 +199,11 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Try again later or use another model. If it keeps happening, contact the operator."),
     ),
     "guard_failed": ErrorHelp(
-        _("A guard of a policy of the key did not answer, and lets no text pass unchecked."),
-        _("Retry. If it lasts, tell the owners of the organisation."),
+        _(
+            "A guard in a policy of the key did not answer, and the policy lets no text pass "
+            "unchecked."
+        ),
+        _("Retry. If the problem lasts, contact the owners of the organisation."),
     ),
     "overloaded": ErrorHelp(
         _("The provider or the hub is overloaded. The Anthropic format returns 529."), _WAIT

@@ -15,8 +15,8 @@ SENT: Final[tuple[Field, ...]] = (
         "Authorization",
         "Bearer sk-weir-…",
         _(
-            "The API key. One of these three is enough; requests with two different keys are "
-            "rejected."
+            "The API key. Send it in one of the first three headers of this table. A request with "
+            "two different keys is rejected."
         ),
     ),
     Field("x-api-key", "sk-weir-…", _("The same, as sent by Anthropic clients.")),
@@ -52,8 +52,9 @@ SENT: Final[tuple[Field, ...]] = (
         "x-title, http-referer",
         "string",
         _(
-            "The name of your application, or else its address. Weir lists requests under it. "
-            "Without either, Weir lists them under the library in user-agent."
+            "The name of your application, or else its address. Weir lists requests under this "
+            "name or address. If you send neither header, Weir lists them under the library that "
+            "user-agent names."
         ),
     ),
     Field(
@@ -81,34 +82,37 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-data-policy",
         "JSON",
         _(
-            "Where the request may go: zero_retention (only providers that keep no data) and "
-            "regions (only these, such as eu). Added to the policies of the key and the "
-            "organisation; if no channel meets all of them, the request is rejected with 403."
+            "Where the request may go: zero_retention (only to providers that keep no data) and "
+            "regions (only to these regions, such as eu). The data policies of the key and the "
+            "organisation apply too. If no channel meets all of them, the request is rejected "
+            "with 403."
         ),
     ),
     Field(
         "x-weir-include-cost",
         "true, false",
         _(
-            "Includes the charge in the response, next to usage; also in chat completion "
-            "streams. An organisation can turn it on for all requests with include_cost."
+            "Includes the charge in the response, next to usage; also in chat completion streams. "
+            "With the setting include_cost, an organisation turns this on for all its requests."
         ),
     ),
     Field(
         "x-weir-store",
         "true, false",
         _(
-            "false: the content log does not keep this request, unless a rule of the organisation "
-            "forbids to leave requests out, and the cache stores no answer to it. Stored answers "
-            "follow the member store of the body."
+            "With false, the cache stores no answer to this request, and the content log does not "
+            "keep the request, unless a rule of the organisation keeps it anyway. For stored "
+            "responses, the member store of the body decides."
         ),
     ),
     Field(
         "cache-control",
         "no-cache, no-store, max-age=60",
         _(
-            "Leaves the cache of answers out (RFC 9111): no-cache gets a new answer, which is "
-            "stored; no-store gets a new one, which is not; max-age gets none that is older."
+            "Bypasses the cache of answers (RFC 9111). With no-cache, the request gets a new "
+            "answer, which Weir stores. With no-store, it gets a new answer, which Weir does not "
+            "store. With max-age, it gets no stored answer that is older than this number of "
+            "seconds."
         ),
     ),
 )
@@ -150,41 +154,41 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-cost",
         "USD",
         _(
-            "The charge for the request. For a stream it is known at the end and shown on "
-            "the request's page."
+            "The charge for the request. For a stream, the charge is known only at the end, and "
+            "the request's page shows it."
         ),
     ),
     Field(
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that applied instead of yours, because you sent none and the "
-            "balance, a budget, x-weir-max-cost or a token limit covers no more, or because yours "
-            "is above the model's limit."
+            "The output limit that Weir applied instead of yours. Either you sent none, and the "
+            "balance, a budget, x-weir-max-cost or a token limit covers no more, or your limit is "
+            "above the model's."
         ),
     ),
     Field(
         "x-weir-fallback",
         "budget",
         _(
-            "A budget was used up, so another model answered, which your operator chose for this "
-            "case. The response names the model."
+            "A budget was used up, so another model answered. Your operator chose this model for "
+            "such cases. The response names the model."
         ),
     ),
     Field(
         "x-weir-content-log",
         "kept, not-kept",
         _(
-            "Whether the organisation keeps the texts of this request and its answer; on a "
-            "WebSocket, of requests to some model. Absent if no rule of its content log applies, "
-            "and from error answers."
+            "Whether the organisation keeps the texts of this request and its answer. On a "
+            "WebSocket: whether it keeps the texts of requests to at least one model. Absent if "
+            "no rule of its content log applies, and from error answers."
         ),
     ),
     Field(
         "x-weir-end-user",
         "verified, missing, network, signature, expired, invalid",
         _(
-            "Whether the end user that the request names is believed, or why not. Absent if the "
+            "Whether Weir accepts the end user that the request names, or why not. Absent if the "
             "key names no end users."
         ),
     ),
@@ -192,10 +196,10 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "cache-status",
         "weir; hit; ttl=540",
         _(
-            "Whether a stored answer was served (RFC 9211): hit, with the seconds for which it "
-            "will be served yet; or fwd=miss, fwd=request (the request left the cache out) or "
-            "fwd=bypass (answers to such requests are not stored). Absent if the key has no rule "
-            "of the cache."
+            "Whether a stored answer was served (RFC 9211): hit, with the number of seconds for "
+            "which Weir can still serve it; or fwd=miss, fwd=request (the request bypassed the "
+            "cache) or fwd=bypass (answers to such requests are not stored). Absent if the key "
+            "has no cache rule."
         ),
     ),
     Field(

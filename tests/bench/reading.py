@@ -207,9 +207,10 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
     yield [
         f"The SQL statements of LiteLLM {peers.LITELLM} query LiteLLM's own tables for the same "
         "figures as our pages. LiteLLM's tables are in the same Postgres, and contain the requests "
-        "of the same organisation. Each cell contains three figures. The first two figures are "
-        "milliseconds of the database's process: for all statements of our page, and for LiteLLM's "
-        "statements. The third figure is the second figure divided by the first. LiteLLM's usage "
+        "of the same organisation. Each cell contains three figures. The first two figures are the "
+        "processor time of the database's process in milliseconds: first for all statements of our "
+        "page, then for LiteLLM's statements. The third figure is the second figure divided by the "
+        "first. LiteLLM's usage "
         "page shows sums by UTC day. If LiteLLM stores no sum for a figure, such as the spend of "
         "one customer, LiteLLM queries its log."
     ]

@@ -72,10 +72,10 @@ _METHOD = """\
 - *As public comparisons define it*: the requests per second at each limit of the latency come from
   one series of measurements with 1 to 256 connections. A stream counts as clean if at least 99 % of
   its chunks arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams
-  at once, and doubled the number each time. The memory of all processes of a fresh system was
-  measured three times: while the system was idle, at the highest point of a minute of load at 32
-  connections, and 20 seconds after the load. The memory for each minute of load is the growth after
-  the first third of the load.
+  at once, and doubled the number each time. The benchmark measured the memory of all processes of a
+  fresh system three times: while the system was idle, at the highest point of a minute of load at
+  32 connections, and 20 seconds after the load. The memory for each minute of load is the growth
+  after the first third of the load.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
   compares Weir's books with the books that the fake provider keeps. *With look-up*, Weir can ask

@@ -24,7 +24,9 @@ SENDERS: Final[Mapping[str, str | Promise]] = {
     "x-session-id": _("opencode and others"),
     "baggage": _("OpenTelemetry: gen_ai.conversation.id, or else session.id"),
     "metadata.session_id": _("Any client"),
-    "metadata.user_id": _("Claude Code: its session_id, or what follows _session_"),
+    "metadata.user_id": _(
+        "Claude Code: the session_id in this member, or the text after _session_"
+    ),
     "prompt_cache_key": _("Codex, opencode and others"),
     "previous_response_id": _("Clients of the Responses API: the session of the stored response"),
 }
