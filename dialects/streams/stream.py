@@ -75,9 +75,9 @@ class FrameDecoder(ABC):
 
     After each call `complete` tells whether a break would not be a fault; `usage` is the last raw
     usage object (F26) or None. `waits_for_usage` tells whether the end marker came before any
-    usage, which may follow. `skims`: reading a frame with text only changes nothing but the count
-    of text. `end_marker` is the frame that ends every stream of the dialect, for an upstream that
-    omits it (F14a).
+    usage, which may follow. `skims`: a frame that differs from the one before in its text alone is
+    not parsed, because reading it changes nothing but the count of text. `end_marker` is the frame
+    that ends every stream of the dialect, for an upstream that omits it (F14a).
     """
 
     end_marker: ClassVar[bytes] = b""
