@@ -27,7 +27,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
-from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.chat.events import Broken, End, Event, Finish, Start, Step, TextDelta, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.chat.tool_names import fit_names, restore_names
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target
@@ -222,14 +222,14 @@ class StreamTranslator:
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that a chunk completes."""
-        return [self._write(step) for step in self._source.feed(chunk)]
+        return list(map(self._write, self._source.feed(chunk)))
 
     def end(self) -> list[Step]:
         """Return the remaining steps after the upstream has closed the connection."""
         return [self._write(step) for step in self._source.end()]
 
     def write(self, events: Sequence[Event]) -> bytes:
-        """Return the bytes of events that `change` held back."""
+        """Return the bytes of events for the client."""
         return b"".join(map(self._encode, events))
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
@@ -250,10 +250,14 @@ class StreamTranslator:
         shown: Sequence[Event] = events
         if self._change is not None:
             shown, events = self._change(events)
-        pieces = [self._encode(event) for event in shown]
-        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
+        if len(shown) == 1 and type(shown[0]) is TextDelta:
+            # Nearly every step of a long answer.
+            return Step(self.encoder.feed(shown[0]), events)
+        return Step(self.write(shown), events)
 
     def _encode(self, event: Event) -> bytes:
+        if type(event) is TextDelta:
+            return self.encoder.feed(event)
         if isinstance(event, End):
             return self.encoder.end()
         if isinstance(event, UpstreamError):

@@ -18,10 +18,12 @@ class Match(NamedTuple):
 
 # What stands between two words, then words as most sentences have them, and the last one.
 _BETWEEN: Final = r"(?:[\s,;?()`]++|[.!':*=>-]++(?=\s))++"
-WORDS: Final = re.compile(rf"{_BETWEEN}(?:[^\W\d_]{{1,15}}+{_BETWEEN})*+([^\W\d_]{{0,15}}+)")
+WORD_CHARACTERS_MAX: Final = 15
+_WORD: Final = rf"[^\W\d_]{{1,{WORD_CHARACTERS_MAX}}}+"
+WORDS: Final = re.compile(rf"{_BETWEEN}(?:{_WORD}{_BETWEEN})*+((?:{_WORD})?+)")
 
-_LETTERS: Final = f"{string.ascii_letters}\u00e9\u0436\u05d0\u0639\u0915\u0e01\u4e2d\ud55c"
-"""Letters of some scripts: an expression knows those of ASCII, or all."""
+# Letters of some scripts: an expression knows those of ASCII, or all.
+LETTERS: Final = f"{string.ascii_letters}\u00e9\u0436\u05d0\u0639\u0915\u0e01\u4e2d\ud55c"
 # Shorter texts are searched at once.
 _SEARCHED_MIN: Final = 200
 
@@ -94,7 +96,7 @@ class Pattern:
         self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
         self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
         self._within = re2.compile(within(expression)) if compiled is re.compile else None
-        self.begins_words = any(self.open_from(letter) == 0 for letter in _LETTERS)
+        self.begins_words = any(self.open_from(letter) == 0 for letter in LETTERS)
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         if len(text) - begin < self._characters_min or not self._may_match(text, begin):

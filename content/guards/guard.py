@@ -6,26 +6,28 @@ overlap, the strictest acts on all that they cover: refuse, then mask, then flag
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from content.detectors.detector import WORDS, Detector
+from content.detectors.detector import LETTERS, WORD_CHARACTERS_MAX, WORDS, Detector
 from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
 from content.guards.rules import ACTIONS, GuardRule, Place
 
 _LOOKED_BACK = 2  # characters before a match at which a detector looks
+# Words of several scripts, short and long.
+_ANY_WORDS: Final = [one * n for one in LETTERS for n in (1, 2, 3, WORD_CHARACTERS_MAX)]
 
 
-class Checked(NamedTuple):
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """`text` may go out. After a refusal it ends before what was refused."""
 
     text: str
-    refused_by: GuardRule | None
-    masked: dict[str, str]  # text by placeholder
-    flags: tuple[str, ...]  # the codes of rules that flag
+    refused_by: GuardRule | None = None
+    masked: dict[str, str] = {}  # text by placeholder
+    flags: tuple[str, ...] = ()  # the codes of rules that flag
 
 
 class _Finding(NamedTuple):
@@ -37,12 +39,24 @@ class _Finding(NamedTuple):
 
 def detectors_of(rule: GuardRule) -> Sequence[Detector]:
     """Return what finds for `rule`; raise `ValueError` where its settings do not fit."""
-    return _detectors(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
+    return _looking_for(rule).detectors
+
+
+class _Looking(NamedTuple):
+    """The detectors of a rule. `begin_any_word`: a match of one of them may begin with any word."""
+
+    detectors: Sequence[Detector]
+    begin_any_word: bool
+
+
+def _looking_for(rule: GuardRule) -> _Looking:
+    return _looking(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
 
 
 @lru_cache(1_000)
-def _detectors(guard: str, settings: bytes) -> Sequence[Detector]:
-    return make_detectors(guard, msgspec.json.decode(settings))
+def _looking(guard: str, settings: bytes) -> _Looking:
+    detectors = make_detectors(guard, msgspec.json.decode(settings))
+    return _Looking(detectors, any(map(_begins_any_word, detectors)))
 
 
 def check(rules: Sequence[GuardRule], place: Place, text: str, masks: Masks) -> Checked:
@@ -59,46 +73,57 @@ class Held:
     """
 
     def __init__(self, rules: Sequence[GuardRule], place: Place, masks: Masks) -> None:
-        self._detectors = [
-            (rule, one) for rule in rules if place in rule.places for one in detectors_of(rule)
-        ]
+        looking = [(rule, _looking_for(rule)) for rule in rules if place in rule.places]
+        self._detectors = [(rule, one) for rule, its in looking for one in its.detectors]
         self._masks = masks
         self._skips_words = all(one.passes_words for _, one in self._detectors)
         self._folds = any(one.reads_folded for _, one in self._detectors)
         self._in_all = [one for _, one in self._detectors]
         self._in_words = [one for one in self._in_all if one.begins_words]
+        self._words_wait = any(its.begin_any_word for _, its in looking)
         self._text = ""  # from two characters before what waits
         self._folded = ""  # the same, as detectors of numbers read it
         self._begin = 0  # where in it what waits begins
+        # Whether all that waits is the last word of WORDS, or nothing behind it.
+        self._after_words = False
         self._refused_by: GuardRule | None = None
 
     def feed(self, text: str) -> Checked:
         if not self._detectors:
-            return Checked(text, None, {}, ())
-        self._add(text)
+            return Checked(text)
+        self._text += text
+        if self._folds:
+            self._folded += folded(text)
         if self._refused_by:
             return self._nothing()
+        # Most pieces of an answer are a space and a word.
+        if (
+            self._after_words
+            and text[:1] == " "
+            and len(text) <= WORD_CHARACTERS_MAX + 1
+            and text[1:].isalpha()
+        ):
+            return self._pass_words(len(self._text) - len(text) + 1)
         begin = self._begin
         if self._skips_words:
             words = WORDS.match(self._text, max(begin - 1, 0)) or WORDS.match(self._text, begin)
             if words:
                 begin = words.start(1)
                 if words.end() == len(self._text):
-                    return self._pass(self._open_from(begin, self._in_words))
+                    return self._pass_words(begin)
+        self._after_words = False
         safe = self._open_from(begin, self._in_all)
-        return self._release(safe, begin) if safe > self._begin else self._nothing()
+        # No match starts before `begin`.
+        return self._release(safe, begin) if safe > begin else self._pass(safe)
 
     def end(self) -> Checked:
         return self._release(len(self._text), self._begin)
 
     def check(self, text: str) -> Checked:
-        self._add(text)
-        return self.end()
-
-    def _add(self, text: str) -> None:
         self._text += text
         if self._folds:
             self._folded += folded(text)
+        return self.end()
 
     def _read_by(self, detector: Detector) -> str:
         return self._folded if detector.reads_folded else self._text
@@ -106,19 +131,30 @@ class Held:
     def _open_from(self, begin: int, detectors: Sequence[Detector]) -> int:
         first = len(self._text)
         for one in detectors:
-            if first == begin:
-                break
-            first = min(first, one.open_from(self._read_by(one), begin))
+            position = one.open_from(self._folded if one.reads_folded else self._text, begin)
+            if position < first:
+                if position == begin:
+                    return begin
+                first = position
         return first
 
     def _nothing(self) -> Checked:
-        return Checked("", self._refused_by, {}, ())
+        return Checked("", self._refused_by)
+
+    def _pass_words(self, last: int) -> Checked:
+        """Let out words, but the last one if a match could begin in it."""
+        if self._words_wait:
+            self._after_words = True
+            return self._pass(last)
+        safe = self._open_from(last, self._in_words)
+        self._after_words = safe == last or safe == len(self._text)
+        return self._pass(safe)
 
     def _pass(self, safe: int) -> Checked:
         """Let out what contains nothing."""
         text = self._text[self._begin : safe]
         self._keep_from(safe)
-        return Checked(text, None, {}, ())
+        return Checked(text)
 
     def _release(self, safe: int, begin: int) -> Checked:
         """Let out what is safe; no match starts before `begin`."""
@@ -159,9 +195,17 @@ class Held:
         return Checked("".join(parts), None, masked, tuple(flags))
 
     def _keep_from(self, safe: int) -> None:
-        keep_from = max(safe - _LOOKED_BACK, 0)
-        self._text, self._folded = self._text[keep_from:], self._folded[keep_from:]
-        self._begin = safe - keep_from
+        if safe <= _LOOKED_BACK:
+            self._begin = safe
+            return
+        self._begin, keep_from = _LOOKED_BACK, safe - _LOOKED_BACK
+        self._text = self._text[keep_from:]
+        if self._folds:
+            self._folded = self._folded[keep_from:]
+
+
+def _begins_any_word(detector: Detector) -> bool:
+    return all(detector.open_from(f" {word}", 1) == 1 for word in _ANY_WORDS)
 
 
 def _overlapping(findings: list[_Finding]) -> Iterator[tuple[int, int, list[_Finding]]]:

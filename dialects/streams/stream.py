@@ -75,21 +75,21 @@ class FrameDecoder(ABC):
 
     After each call `complete` tells whether a break would not be a fault; `usage` is the last raw
     usage object (F26) or None. `waits_for_usage` tells whether the end marker came before any
-    usage, which may follow. `forwarded`: the frames are forwarded unchanged, and reading a frame
-    with text only changes nothing but the count of text. `end_marker` is the frame that ends every
-    stream of the dialect, for an upstream that omits it (F14a).
+    usage, which may follow. `skims`: a frame that differs from the one before in its text alone is
+    not parsed, because reading it changes nothing but the count of text. `end_marker` is the frame
+    that ends every stream of the dialect, for an upstream that omits it (F14a).
     """
 
     end_marker: ClassVar[bytes] = b""
     _reader: Reader
 
-    def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
+    def __init__(self, frame_bytes_max: int, *, skims: bool = False) -> None:
         self._splitter: Splitter = FrameSplitter(frame_bytes_max)
         self._bytes_max = frame_bytes_max
         self._closed = False
         # While set, the splitter stands at the beginning of a frame.
         self._template: _Template | None = None
-        self._misses = 0 if forwarded else _MISSES_MAX
+        self._misses = 0 if skims else _MISSES_MAX
         # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
         # Reads the tier that the frames name, if set.

@@ -31,8 +31,14 @@ class Pairs:
     def join(self, events: Sequence[neutral.Event]) -> list[neutral.Event]:
         """Return the events without marks. A first half at the end of a text waits for the next
         piece of the same text."""
-        if not self._held and not any(map(_is_marked, events)):
-            return list(events)
+        if not self._held:
+            for event in events:
+                # Nearly every event is a text, and most texts are ASCII.
+                plain = type(event) is neutral.TextDelta and event.text.isascii()
+                if not plain and _is_marked(event):
+                    break
+            else:
+                return list(events)
         joined: list[neutral.Event] = []
         for event in events:
             if self._held:

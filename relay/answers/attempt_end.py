@@ -336,7 +336,9 @@ class AnswerState:
     def note(self, events: Sequence[Event]) -> None:
         """Collect the parts of the answer that a later request may refer to."""
         if self._remembers:
-            self._events += [event for event in events if isinstance(event, REMEMBERED)]
+            for event in events:
+                if isinstance(event, REMEMBERED):
+                    self._events.append(event)
 
     async def keep(self, response: bytes | None) -> None:
         """Store the state. Call this before the client can send a request that continues the

@@ -66,6 +66,8 @@ class GuardService(Protocol):
 class RequestGuards(Protocol):
     """See `relay.guarding.guarding.Guarding`."""
 
+    pure_s: float
+
     @property
     def rules(self) -> Sequence[GuardRule]: ...
     @property
@@ -79,7 +81,6 @@ class RequestGuards(Protocol):
     def checks(self, place: Place) -> bool: ...
     def calls_about(self, place: Place) -> bool: ...
     def flag(self, codes: Sequence[str]) -> None: ...
-    def took(self, seconds: float) -> None: ...
     async def ask(
         self,
         content: _C,

@@ -76,7 +76,8 @@ class _Waiting:
         self.kind = kind
         self.choice = choice
         self.held = Held(guarded.guarding.rules, "answer", guarded.masks)
-        self.restored = Restored(guarded.guarding.masks)
+        masks = guarded.guarding.masks
+        self.restored = Restored(masks) if masks.originals else None
         # For a guard that is asked at the end: the text, and the citations that follow it.
         self.pieces: list[str] = []
         self.citations: list[Citation] = []
@@ -109,11 +110,10 @@ class GuardedAnswer:
             return [], []
         ready = self._queue
         self._feed_all(events, ready)
+        self._queue = []
         if self._asks:
             waiting, ready = ready, _before_question(ready)
             self._queue = waiting[len(ready) :]
-        else:
-            self._queue = []
         if self._gate.judges:
             ready = self._judged(ready)
         if self._refused is not None:
@@ -170,17 +170,16 @@ class GuardedAnswer:
     def _feed_all(self, events: Sequence[Event], sent: list[Event]) -> None:
         began = perf_counter()
         for event in events:
-            self._feed(event, sent)
+            if isinstance(event, _TEXTS):
+                self._feed_text(event, sent)
+            else:
+                self._feed(event, sent)
             if self._refused is not None:
                 break
-        self.guarding.took(perf_counter() - began)
+        self.guarding.pure_s += perf_counter() - began
 
     def _feed(self, event: Event, sent: list[Event]) -> None:
-        if self._refused is not None:
-            return
-        if isinstance(event, _TEXTS):
-            self._feed_text(event, sent)
-        elif isinstance(event, ToolArgumentsDelta):
+        if isinstance(event, ToolArgumentsDelta):
             self._feed_arguments(event, sent)
         elif isinstance(event, LogprobsDelta):
             if not self._checks_texts:
@@ -211,20 +210,22 @@ class GuardedAnswer:
                     self._end_call(ToolCallEnd(*key), sent)
 
     def _feed_text(self, event: Any, sent: list[Event]) -> None:
-        waiting = self._open.get(event.choice)
-        if waiting is not None and waiting.kind is not type(event):
-            self._close(event.choice, sent)
-            waiting = None
-        if waiting is None:
-            waiting = self._open[event.choice] = _Waiting(self, type(event), event.choice)
+        choice, kind = event.choice, type(event)
+        waiting = self._open.get(choice)
+        if waiting is None or waiting.kind is not kind:
+            self._close(choice, sent)
+            waiting = self._open[choice] = _Waiting(self, kind, choice)
         checked = waiting.held.feed(event.text)
         if checked.flags:
             self.guarding.flag(checked.flags)
         text = checked.text
         if self._asks_about_texts:
             waiting.pieces.append(text)
-        elif text and (text := waiting.restored.feed(text)):
-            sent.append(waiting.kind(event.choice, text))
+        elif text:
+            if waiting.restored is not None:
+                text = waiting.restored.feed(text)
+            if text:
+                sent.append(kind(choice, text))
         if checked.refused_by is not None:
             self._refuse(GuardRefused(checked.refused_by, "answer"))
 
@@ -242,9 +243,11 @@ class GuardedAnswer:
             for citation in waiting.citations:
                 sent.append(_Question(citation, _visit_citation, self._write_citation))
             return
-        text = waiting.restored.feed(checked.text)
-        if checked.refused_by is None:
-            text += waiting.restored.end()
+        text = checked.text
+        if waiting.restored is not None:
+            text = waiting.restored.feed(text)
+            if checked.refused_by is None:
+                text += waiting.restored.end()
         if text:
             sent.append(waiting.kind(choice, text))
 

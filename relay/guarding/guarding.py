@@ -44,6 +44,7 @@ class Guarding:
         "_requests",
         "calling",
         "masks",
+        "pure_s",
         "rules",
     )
 
@@ -55,8 +56,9 @@ class Guarding:
         self.masks = Masks()
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
-        # The times of guards: "" for the pure ones, which check together. The ids of the requests
+        # How long pure guards took together. The times of the others, and the ids of the requests
         # of each.
+        self.pure_s = 0.0
         self._ms: dict[str, float] = {}
         self._asked: dict[str, list[str]] = {}
 
@@ -79,21 +81,21 @@ class Guarding:
         return any(place in rule.places for rule in self.calling)
 
     @property
+    def _checks_requests(self) -> bool:
+        """Whether a pure rule is about anything in a request."""
+        return any(place != "answer" for rule in self.rules for place in rule.places)
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """What rules flagged, and which guards checked: the names of pure ones and their time
         together; then each other one that was asked, with its time and its requests to models. A
         record's flags have at most 40 characters."""
         pure = dict.fromkeys(f"guard_pure:{rule.guard}" for rule in self.rules)
-        times = []
+        times = [f"guard_ms::{round(self.pure_s * 1000)}"] if self.rules and self.pure_s else []
         for guard, ms in self._ms.items():
             times.append(f"guard_ms:{guard}:{round(ms)}")
             times += (f"guard_request:{id}" for id in self._asked.get(guard, ()))
         return (*self._flags, *pure, *times)
-
-    def took(self, seconds: float) -> None:
-        """Note how long pure guards took."""
-        if self.rules:
-            self._ms[""] = self._ms.get("", 0) + seconds * 1000
 
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
@@ -115,9 +117,9 @@ class Guarding:
             self.masks.reserve(body.raw.decode())
             if any(rule.guard == TOOL for rule in self.rules):
                 judge_request(self.rules, body, self._decide)
-            return check_texts(body, self.check_text)
+            return check_texts(body, self.check_text) if self._checks_requests else body.raw
         finally:
-            self.took(time.perf_counter() - began)
+            self.pure_s += time.perf_counter() - began
 
     def _decide(self, judged: Judged, place: Place) -> None:
         self.flag(judged.flags)

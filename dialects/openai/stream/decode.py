@@ -42,7 +42,7 @@ class Decoder(FrameDecoder):
         translate: bool = False,
         audio_type: str = "audio/L16",
     ) -> None:
-        super().__init__(frame_bytes_max, forwarded=not translate)
+        super().__init__(frame_bytes_max, skims=True)
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices

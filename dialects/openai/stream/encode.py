@@ -25,6 +25,8 @@ from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
 
 _DONE = b"data: [DONE]\n\n"
+_NO_TEXT = b'"content":""'
+_encode = msgspec.json.Encoder().encode
 
 
 class Encoder:
@@ -45,6 +47,8 @@ class Encoder:
             "model": request.model,
         }
         self._started: set[int] = set()
+        # The bytes around the text of a choice, which all its chunks with text have in common.
+        self._around_text: dict[int, tuple[bytes, bytes]] = {}
         self._unargued: set[tuple[int, int]] = set()
         self._seals: dict[int, SealWriter] = {}
         self._counts: Counts | None = None
@@ -52,6 +56,9 @@ class Encoder:
     def feed(self, event: neutral.Event) -> bytes:
         """Return the frames of an event; b"" if it has none of its own."""
         match event:
+            case neutral.TextDelta(choice=at, text=text):
+                before, after = self._around_text.get(at) or self._open_text(at)
+                return before + _encode(text) + after
             case neutral.Start():
                 self._start(event)
                 return b""
@@ -86,6 +93,7 @@ class Encoder:
         return error_frame(kind, message, request_id=self._request_id)
 
     def _start(self, event: neutral.Start) -> None:
+        self._around_text.clear()
         self._head["model"] = event.model or self._head["model"]
         if event.service_tier:
             self._head["service_tier"] = event.service_tier
@@ -96,10 +104,9 @@ class Encoder:
         match event:
             case neutral.ReasoningDelta(choice=at, text=text):
                 self._seal_writer(at).add_reasoning(text)
+                # The next text closes the reasoning.
+                self._around_text.pop(at, None)
                 return {"reasoning_content": text}
-            case neutral.TextDelta(choice=at, text=text):
-                self._seal_writer(at).close()
-                return {"content": text}
             case neutral.RefusalDelta(text=text):
                 return {"refusal": text}
             case neutral.ToolCallStart():
@@ -125,6 +132,15 @@ class Encoder:
             case _:
                 return None
 
+    def _open_text(self, at: int) -> tuple[bytes, bytes]:
+        """Return the bytes around a text that no other text comes before."""
+        self._seal_writer(at).close()
+        opening = self._open_choice(at)
+        before, _, after = self._choice(at, {"content": ""}).partition(_NO_TEXT)
+        before += _NO_TEXT.removesuffix(b'""')
+        self._around_text[at] = before, after
+        return opening + before, after
+
     def _open_call(self, event: neutral.ToolCallStart) -> dict[str, Any] | None:
         function = {"name": event.name, "arguments": ""}
         extra = self._seal_writer(event.choice).next_extra_content()
@@ -148,13 +164,17 @@ class Encoder:
         return self._seals.setdefault(at, SealWriter())
 
     def _choice(self, at: int, delta: dict[str, Any], **more: Any) -> bytes:
-        head = b""
-        if at not in self._started:
-            self._started.add(at)
-            head = self._choice(at, {"role": "assistant", "content": ""})
+        opening = self._open_choice(at)
         choice = {"index": at, "delta": delta, "logprobs": None, "finish_reason": None} | more
         null = {"usage": None} if self._include_usage else {}
-        return head + self._chunk({"choices": [choice]} | null)
+        return opening + self._chunk({"choices": [choice]} | null)
+
+    def _open_choice(self, at: int) -> bytes:
+        """Return the chunk that begins a choice; b"" if it has begun."""
+        if at in self._started:
+            return b""
+        self._started.add(at)
+        return self._choice(at, {"role": "assistant", "content": ""})
 
     def _chunk(self, body: dict[str, Any]) -> bytes:
         return b"data: " + msgspec.json.encode(self._head | body) + b"\n\n"

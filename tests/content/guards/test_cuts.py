@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content.detectors.registry import make_detectors
-from content.guards.guard import check
+from content.guards.guard import Held, check
 from content.guards.masks import Masks
 from content.guards.rules import Action, GuardRule
 from tests.content.detectors.test_detectors import FALSE, NUMBERS, TRUE
@@ -79,6 +79,41 @@ def test_p40_a_drawn_text_cut_anywhere(
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[begin:end] for begin, end in itertools.pairwise(edges)]
     assert streamed(rules, pieces) == check(rules, "answer", text, Masks())
+
+
+PIECES = st.sampled_from(
+    [
+        *(f" {word}" for word in ("a", "to", "DE", "sk", "word", "x" * 14, "x" * 15, "x" * 16)),
+        *(" é", " 中", " ＤＥ", "ing", "89", " 89", "@x.com", ".com", ",", ". ", "", " ", "\n"),
+        *(" bob", "-", " 4111", " 1111", " AIza", " <b>", '"', " 3.14"),
+    ]
+)
+SETS: list[list[str]] = [
+    ["email", "card", "iban"],
+    ["card", "iban", "secret"],
+    ["card"],
+    ["telephone", "national_number", "private_key"],
+    [guard for guard, _ in EVERYTHING],
+]
+
+
+@given(st.lists(PIECES, max_size=30), st.sampled_from(SETS), st.sampled_from(ACTIONS))
+def test_p40_a_word_after_words_is_let_out_as_if_it_were_searched(
+    pieces: list[str], guards: list[str], actions: tuple[Action, ...]
+) -> None:
+    """Piece by piece: no more goes out than of a text of which each piece is searched, no less."""
+    rules = [rule for rule in rules_for(actions) if rule.guard in guards]
+    quick, plain = (Held(rules, "answer", Masks()) for _ in range(2))
+    for piece in pieces:
+        plain._after_words = plain._skips_words = plain._words_wait = False
+        assert quick.feed(piece) == plain.feed(piece), piece
+    assert quick.end() == plain.end()
+
+
+@pytest.mark.parametrize(("guard", "settings"), EVERYTHING)
+def test_only_an_address_may_begin_with_any_word(guard: str, settings: dict[str, Any]) -> None:
+    held = Held([GuardRule(guard, settings, ["answer"], "mask", guard)], "answer", Masks())
+    assert held._words_wait == (guard == "email")
 
 
 @pytest.mark.parametrize(("guard", "settings"), EVERYTHING)

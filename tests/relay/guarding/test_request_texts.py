@@ -5,9 +5,12 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from content.guards.rules import Place
+from content.guards.rules import GuardRule, Place
+from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
+from relay.guarding.guarding import Guarding
 from relay.guarding.request_texts import check_texts
 from tests.relay.speakers import PICTURE
 
@@ -94,3 +97,12 @@ def test_all_else_stays_as_it_came() -> None:
         ]}], "seed": 12345678901234567890, "top_p": 0.10,
     }).encode()  # fmt: skip
     assert check_texts(read_body(raw), lambda place, text: text.replace(A, "<E>")) == raw
+
+
+def test_a_request_is_read_only_if_a_rule_is_about_requests() -> None:
+    raw = b'{"messages": [{"role": "user", "content": "alice@example.com", "n": 1e999}]}'
+    answers = GuardRule("email", {}, ["answer"], "mask", "own")
+    assert Guarding([answers]).check_request(read_body(raw)) == raw
+    for place in ("request", "tool_call", "tool_result"):
+        with pytest.raises(RequestFault, match="a number that guards cannot read"):
+            Guarding([structs.replace(answers, places=[place])]).check_request(read_body(raw))

@@ -355,12 +355,14 @@ _PIECES = st.sampled_from(
     ),
     st.sampled_from(["as it is", "ascii", "ASCII"]),
     st.sampled_from(["", "word", "other"]),
+    st.booleans(),
     st.data(),
 )
 def test_frames_differing_only_in_text_read_like_any_other(
     frames: list[tuple[str, str, int, str]],
     letters: str,
     alias: str,
+    translate: bool,
     data: st.DataObject,
 ) -> None:
     """What is skipped of a frame that is like the one before changes nothing that is told."""
@@ -382,7 +384,7 @@ def test_frames_differing_only_in_text_read_like_any_other(
     if letters == "ASCII":
         raw = re.sub(rb"(?<=\\u)[0-9a-f]{4}", lambda digits: digits[0].upper(), raw)
     at = data.draw(st.integers(0, len(raw)))
-    quick, plain = Decoder(include_usage=True), Decoder(include_usage=True)
+    quick, plain = (Decoder(include_usage=True, translate=translate) for _ in range(2))
     plain._misses = 1_000_000
     tiers, plain_tiers = list[str](), list[str]()
     quick.report_tier(tiers.append)

@@ -4,6 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from dialects.chat.chat import ChatAnswer, ChatRequest, Part, Reasoning
 from dialects.chat.events import (
@@ -57,6 +58,32 @@ def deltas(raw: bytes) -> list[Any]:
 
 
 ROLE = {"role": "assistant", "content": ""}
+
+_TEXTS = st.sampled_from(["", "word", '"content":""', "é\n", "🦊", "\u2028"])
+_CHOICES = st.integers(0, 1)
+_EVENTS = st.one_of(
+    st.builds(TextDelta, _CHOICES, _TEXTS),
+    st.builds(TextDelta, _CHOICES, _TEXTS),
+    st.builds(ReasoningDelta, _CHOICES, _TEXTS),
+    st.builds(RefusalDelta, _CHOICES, _TEXTS),
+    st.builds(ReasoningSeal, _CHOICES, st.just(Seal("anthropic", "s"))),
+    st.builds(ToolCallStart, _CHOICES, st.integers(0, 3), st.just("c"), st.just("find")),
+    st.builds(Start, st.just("a"), st.sampled_from(["", '"content":""']), st.just(0), _TEXTS),
+    st.just(Usage(b"{}")),
+)
+
+
+@given(st.lists(_EVENTS, max_size=12), st.booleans())
+def test_a_text_is_written_the_same_whatever_came_before(
+    events: list[Event], include_usage: bool
+) -> None:
+    """What chunks with text have in common is as it would be without a memory of it."""
+    chat_request = request(stream=True, include_usage=include_usage)
+    quick, plain = Encoder(chat_request), Encoder(chat_request)
+    for event in events:
+        plain._around_text.clear()
+        assert quick.feed(event) == plain.feed(event)
+    assert quick.end() == plain.end()
 
 
 def test_a_stream_in_full() -> None:
