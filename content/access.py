@@ -1,5 +1,6 @@
 """Access to the texts that the content log keeps."""
 
+import datetime as dt
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -18,6 +19,15 @@ def visible_entries(actor: Actor) -> QuerySet[Entry]:
     if scope_of(actor, "content.read") == "teams":
         entries = entries.filter(team_id__in=actor.authority.teams_of("content.read"))
     return entries.order_by("-created_at", "-request_id")
+
+
+def kept_until(actor: Actor, request_id: UUID) -> dt.datetime | None:
+    """Return how long the texts of a request that the actor sees are kept; None if they are not."""
+    entries = Entry.objects.filter(organisation=actor.organisation, expires_at__gt=clock.now())
+    expiry: dt.datetime | None = (
+        entries.filter(request_id=request_id).values_list("expires_at", flat=True).first()
+    )
+    return expiry
 
 
 def access_entry(actor: Actor, request_id: UUID) -> Entry:

@@ -184,7 +184,7 @@ class Held:
                 return Checked("".join(parts), strictest.rule, masked, tuple(flags))
             original = self._text[start:end]
             if strictest.rule.action == "mask":
-                placeholder = self._masks.placeholder(strictest.kind, original)
+                placeholder = self._masks.placeholder(strictest.kind, original, strictest.rule)
                 masked[placeholder] = original
                 parts.append(placeholder)
             else:

@@ -3,17 +3,21 @@
 import re
 from collections.abc import Callable, Sequence
 
+from content.guards.rules import GuardRule
+
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{0,38}_[0-9]{1,9}>")
 
 
 class Masks:
     """The placeholders of one request, never stored: the same text has the same placeholder.
 
-    `originals` is what `restore` puts back, text by placeholder.
+    `originals` is what `restore` puts back, text by placeholder. `by_rule` has the placeholders of
+    each policy's guard, those of the answer too.
     """
 
     def __init__(self) -> None:
         self.originals: dict[str, str] = {}
+        self.by_rule: dict[tuple[str, str], set[str]] = {}
         self._placeholders: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._taken: set[str] = set()
@@ -23,17 +27,18 @@ class Masks:
         if "<" in text:
             self._taken.update(_PLACEHOLDER.findall(text))
 
-    def placeholder(self, kind: str, text: str) -> str:
+    def placeholder(self, kind: str, text: str, rule: GuardRule) -> str:
         known = self._placeholders.get(text)
         if known is None:
             known = self._next(kind)
             self._placeholders[text] = known
             self.originals[known] = text
+        self.by_rule.setdefault((rule.policy, rule.guard), set()).add(known)
         return known
 
-    def masked(self, text: str, matches: Sequence[tuple[int, int, str]]) -> str:
-        """Return a text with placeholders for matches: start, end and kind, in order, without
-        overlaps. A placeholder that stands in the text already is not cut."""
+    def masked(self, text: str, matches: Sequence[tuple[int, int, str]], rule: GuardRule) -> str:
+        """Return a text with placeholders for a rule's matches: start, end and kind, in order,
+        without overlaps. A placeholder that stands in the text already is not cut."""
         taken = set(self._placeholders.values())
         known = [one.span() for one in _PLACEHOLDER.finditer(text) if one[0] in taken]
         parts: list[str] = []
@@ -47,7 +52,7 @@ class Masks:
             start = max(start, position)
             if start < end:
                 parts.append(text[position:start])
-                parts.append(self.placeholder(kind, restore(self, text[start:end])))
+                parts.append(self.placeholder(kind, restore(self, text[start:end]), rule))
                 position = end
         return "".join(parts) + text[position:]
 
@@ -57,7 +62,7 @@ class Masks:
         """
         masks = Masks()
         masks._placeholders, masks._counts = self._placeholders.copy(), self._counts
-        masks._taken = self._taken
+        masks._taken, masks.by_rule = self._taken, self.by_rule
         return masks
 
     def _next(self, kind: str) -> str:

@@ -78,6 +78,14 @@ def access_policy(actor: Actor, id: str) -> Policy:
     return access.get_by_id(visible_policies(actor), id)
 
 
+def policy_names(actor: Actor, ids: Iterable[str]) -> dict[str, str]:
+    """Return the names of policies of the actor's organisation, by id. Everybody who sees a request
+    may know what its policies are called."""
+    wanted = {uuid: id for id in ids if (uuid := parse_id(id)) is not None}
+    rows = Policy.objects.filter(organisation=organisation_of(actor), id__in=[*wanted])
+    return {wanted[id]: name for id, name in rows.values_list("id", "name")}
+
+
 def find_assigned(actor: Actor, listed: Iterable[tuple[str, str]]) -> list[Assigned]:
     """Return whose requests a policy is to apply to, from a team's slug or a key's id. Raises
     PolicyRefused if the actor's organisation has no such team or key."""

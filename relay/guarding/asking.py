@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from content.detectors.call import CallFailed, Failure, ModelOperation, Verdict
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule, Place
+from relay.guarding.refusals import GuardRefused
 
 _C = TypeVar("_C")
 
@@ -81,6 +82,7 @@ class RequestGuards(Protocol):
     def checks(self, place: Place) -> bool: ...
     def calls_about(self, place: Place) -> bool: ...
     def flag(self, codes: Sequence[str]) -> None: ...
+    def refusal(self, rule: GuardRule, place: Place, code: str = "") -> GuardRefused: ...
     async def ask(
         self,
         content: _C,

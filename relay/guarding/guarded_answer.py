@@ -227,7 +227,7 @@ class GuardedAnswer:
             if text:
                 sent.append(kind(choice, text))
         if checked.refused_by is not None:
-            self._refuse(GuardRefused(checked.refused_by, "answer"))
+            self._refuse(self.guarding.refusal(checked.refused_by, "answer"))
 
     def _close(self, choice: int, sent: list[Event]) -> None:
         waiting = self._open.pop(choice, None)
@@ -236,7 +236,7 @@ class GuardedAnswer:
         checked = waiting.held.end()
         self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
-            self._refuse(GuardRefused(checked.refused_by, "answer"))
+            self._refuse(self.guarding.refusal(checked.refused_by, "answer"))
         if self._asks_about_texts:
             text = "".join(waiting.pieces) + checked.text
             sent.append(_Question(text, _visit_text, partial(self._write_text, waiting)))
@@ -292,7 +292,7 @@ class GuardedAnswer:
         checked = Held(self.guarding.rules, place, self.masks).check(text)
         self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
-            refusal = GuardRefused(checked.refused_by, place)
+            refusal = self.guarding.refusal(checked.refused_by, place)
             self._refuse(refusal)
             raise refusal
         return checked.text

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
+from uuid import UUID
 
 from content.detectors.call import CallFailed, Verdict
 from content.guards.guard import check
@@ -21,6 +22,7 @@ from content.guards.rules import GuardRule, Place
 from content.guards.tool_calls import TOOL, Judged
 from content.policies.guards import KNOWN
 from dialects.json.body import Body, read_body
+from lib.ids import id_text
 from relay.guarding.asking import Ask, CheckText, no_calls
 from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_texts
@@ -28,6 +30,8 @@ from relay.guarding.request_tools import judge_request
 
 _C = TypeVar("_C")
 
+MASKED: Final = "masked"
+"""The flag of a request in which something was masked."""
 _CHECK_HERE_MAX: Final = 64 * 1024
 
 
@@ -41,6 +45,7 @@ class Guarding:
         "_asked",
         "_flags",
         "_ms",
+        "_refused_by",
         "_requests",
         "calling",
         "masks",
@@ -56,6 +61,7 @@ class Guarding:
         self.masks = Masks()
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
+        self._refused_by: GuardRule | None = None
         # How long pure guards took together. The times of the others, and the ids of the requests
         # of each.
         self.pure_s = 0.0
@@ -87,15 +93,34 @@ class Guarding:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What rules flagged, and which guards checked: the names of pure ones and their time
-        together; then each other one that was asked, with its time and its requests to models. A
-        record's flags have at most 40 characters."""
+        """What rules flagged; what each policy's guards masked and refused; and which guards
+        checked: the names of pure ones and their time together, then each other one that was asked,
+        with its time and its requests to models. A record's flags have at most 40 characters."""
         pure = dict.fromkeys(f"guard_pure:{rule.guard}" for rule in self.rules)
         times = [f"guard_ms::{round(self.pure_s * 1000)}"] if self.rules and self.pure_s else []
         for guard, ms in self._ms.items():
             times.append(f"guard_ms:{guard}:{round(ms)}")
             times += (f"guard_request:{id}" for id in self._asked.get(guard, ()))
-        return (*self._flags, *pure, *times)
+        return (*self._flags, *self._effects(), *pure, *times)
+
+    def _effects(self) -> list[str]:
+        """A policy, and behind it what its guards did."""
+        of_policies: dict[str, list[str]] = {}
+        for (policy, guard), placeholders in self.masks.by_rule.items():
+            masked = f"guard_masked:{guard}:{len(placeholders)}"
+            of_policies.setdefault(policy, []).append(masked)
+        if (rule := self._refused_by) is not None:
+            of_policies.setdefault(rule.policy, []).append(f"guard_refused:{rule.guard}")
+        flags = [MASKED] if self.masks.by_rule else []
+        for policy, did in of_policies.items():
+            flags += [f"guard_policy:{id_text(UUID(policy))}"] if policy else []
+            flags += did
+        return flags
+
+    def refusal(self, rule: GuardRule, place: Place, code: str = "") -> GuardRefused:
+        """Note that a rule refuses, and return the error. `code` is as GuardRefused has it."""
+        self._refused_by = rule
+        return GuardRefused(rule, place, code)
 
     def flag(self, codes: Sequence[str]) -> None:
         """Note what rules flagged."""
@@ -124,14 +149,14 @@ class Guarding:
     def _decide(self, judged: Judged, place: Place) -> None:
         self.flag(judged.flags)
         if judged.by is not None:
-            raise GuardRefused(judged.by, place, judged.code)
+            raise self.refusal(judged.by, place, judged.code)
 
     def check_text(self, place: Place, text: str) -> str:
         """Return a whole text of the request. Raises GuardRefused."""
         checked = check(self.rules, place, text, self.masks)
         self.flag(checked.flags)
         if checked.refused_by is not None:
-            raise GuardRefused(checked.refused_by, place)
+            raise self.refusal(checked.refused_by, place)
         return checked.text
 
     async def ask(
@@ -203,7 +228,7 @@ class Guarding:
             return
         for _, verdict in answered:
             if verdict.action == "refuse" or (rule.action == "refuse" and any(verdict.matches)):
-                raise GuardRefused(rule, place, verdict.code)
+                raise self.refusal(rule, place, verdict.code)
         for some, verdict in answered:
             if verdict.action == "flag" or (rule.action == "flag" and any(verdict.matches)):
                 self.flag([verdict.code or rule.code])
@@ -220,7 +245,7 @@ def _changed(
         return verdict.texts
     if rule.action != "mask" or not verdict.matches:
         return texts
-    return [masks.masked(*one) for one in zip(texts, verdict.matches, strict=True)]
+    return [masks.masked(*one, rule) for one in zip(texts, verdict.matches, strict=True)]
 
 
 def _calls(rule: GuardRule) -> bool:

@@ -78,7 +78,8 @@ class ToolGate:
         judged = judge_call(self._guarding.rules, "tool_call", call.name, "".join(call.arguments))
         self._guarding.flag(judged.flags)
         if judged.by is not None:
-            raise ToolRefused(GuardRefused(judged.by, "tool_call", judged.code), sent)
+            refusal = self._guarding.refusal(judged.by, "tool_call", judged.code)
+            raise ToolRefused(refusal, sent)
 
 
 class ToolRefused(RelayError):

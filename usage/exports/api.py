@@ -32,7 +32,7 @@ class ExportIn(FocusQuery):
         description="`focus`: daily costs by key and model as CSV, in the columns of the FinOps "
         "Open Cost and Usage Specification; the others: requests.",
     )
-    status: Literal["ok", "error", "stopped", "review"] | None = None
+    status: Literal["ok", "error", "stopped", "review", "masked"] | None = None
     columns: list[str] = Field(
         default_factory=list,
         max_length=50,

@@ -84,6 +84,7 @@ STATUSES: Choices = (
     ("error", gettext_lazy("Failed")),
     ("stopped", gettext_lazy("Stopped")),
     ("review", gettext_lazy("Count under review")),
+    ("masked", gettext_lazy("Masked by a guard")),
 )
 STATUS_WORDS: Final = {value: word for value, word in STATUSES if value}
 

@@ -23,7 +23,7 @@ from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, e
 from usage.filters.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
 
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
-Status = Literal["ok", "error", "stopped", "review"]
+Status = Literal["ok", "error", "stopped", "review", "masked"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
 Compare = Literal["prev", "year"]
 

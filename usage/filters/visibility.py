@@ -236,6 +236,7 @@ _BY_STATUS = {
     "ok": outcomes.ANSWERED_SQL,
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
+    "masked": "'masked' = ANY (r.flags)",
     # Must equal the condition of the index of failed requests, or Postgres does not use the index.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",

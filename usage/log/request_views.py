@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.guards.guards import organisation_page
 from accounts.models import Organisation
@@ -39,7 +40,7 @@ from usage.models import SettleAs
 from usage.records.counted_meters import tokens_of
 from usage.requests import receipts, words
 from usage.requests.budget_refusals import budget_refusal
-from usage.requests.guard_uses import guard_uses
+from usage.requests.guard_uses import guard_effects, guard_uses
 from usage.requests.log import RequestRow
 from usage.reviews import reviews
 from usage.reviews.forms import ReviewForm, review_context
@@ -152,6 +153,8 @@ def _detail(
             and (flag != "quarantine" or not reviewed.get("decided"))
         ],
         "guards": guard_uses(actor, row.request_id, row.flags),
+        "guard_effects": guard_effects(actor, row.flags) if row.flags else [],
+        "may_see_policies": scope_of(actor, "organisation.write") is not None,
         **receipt_context(visible_detail),
         "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),

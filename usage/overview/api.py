@@ -368,10 +368,11 @@ class RequestList(Schema):
 
 
 class RequestQuery(PeriodQuery):
-    status: Literal["ok", "error", "stopped", "review"] | None = Field(
+    status: Literal["ok", "error", "stopped", "review", "masked"] | None = Field(
         None,
         description="`error`: ended with status 400 or above. `review`: the provider's count "
-        "was implausible or unpriced, and it is not settled yet.",
+        "was implausible or unpriced, and it is not settled yet. `masked`: a guard masked "
+        "something in the request or in the answer.",
     )
     session: Id | None = Field(None, description="ID of a session.")
 

@@ -1,14 +1,23 @@
-"""The guards that checked a request: how long they took, and what their requests to models cost."""
+"""The guards that checked a request: what they did, how long they took, and what their requests to
+models cost."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from accounts.access.actors import Actor
+from content.policies.policies import policy_names
 from content.policies.words import guard_words
 from lib.ids import ids_near, parse_id
 from usage.filters.visibility import run, visible
-from usage.requests.words import GUARD_PURE, GUARD_REQUEST, GUARD_TIME
+from usage.requests.words import (
+    GUARD_MASKED,
+    GUARD_POLICY,
+    GUARD_PURE,
+    GUARD_REFUSED,
+    GUARD_REQUEST,
+    GUARD_TIME,
+)
 
 
 class GuardRequest(NamedTuple):
@@ -25,6 +34,35 @@ class GuardUse(NamedTuple):
     names: tuple[str, ...]
     ms: int
     requests: tuple[GuardRequest, ...] = ()
+
+
+class GuardEffect(NamedTuple):
+    """What a guard did, for pages: how many different texts it masked; None if it rejected one.
+    Then the name and id of its policy, "" for one that was deleted since."""
+
+    name: str
+    masked: int | None
+    policy: str = ""
+    policy_id: str = ""
+
+
+def guard_effects(actor: Actor, flags: Sequence[str]) -> list[GuardEffect]:
+    """Return what guards did to a request, by the flags of its record: they follow their policy."""
+    pairs = [flag.partition(":") for flag in flags]
+    ids = {id for kind, _, id in pairs if kind == GUARD_POLICY}
+    names = policy_names(actor, ids) if ids else {}
+    policy = "", ""
+    effects = []
+    for kind, _, rest in pairs:
+        if kind == GUARD_POLICY:
+            policy = (names[rest], rest) if rest in names else ("", "")
+        elif kind == GUARD_REFUSED:
+            effects.append(GuardEffect(str(guard_words(rest).name), None, *policy))
+        elif kind == GUARD_MASKED:
+            guard, _, number = rest.partition(":")
+            masked = int(number) if number.isdecimal() else 0
+            effects.append(GuardEffect(str(guard_words(guard).name), masked, *policy))
+    return effects
 
 
 def guard_uses(actor: Actor, request_id: UUID, flags: Sequence[str]) -> list[GuardUse]:

@@ -217,10 +217,12 @@ _WORDS_OF_402: Final[Mapping[str, Promise]] = {
 
 def status_text(status: int, kind: str | None = None) -> str:
     """Return a status with its meaning: ``429 Rate limited``. 402 has one for each kind of
-    error."""
+    error, and so has what a guard rejected."""
     word = STATUS_WORDS.get(status, "")
     if status == 402:
         word = _WORDS_OF_402.get(kind or "", word)
+    elif kind == "guard_refused":
+        word = pgettext("status", "Rejected by a guard")
     return f"{status} {word}".rstrip()
 
 
@@ -228,6 +230,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "crash_cut": _("Interrupted by a crash"),
     "above_hold": _("Cost more than was reserved"),
     "unpriced": _("No price"),
+    "masked": _("Masked by a guard"),
     "quarantine": _("Count under review"),
     "unpriced_meter": _("Meter without a price"),
     "negative_quantity": _("Negative count"),
@@ -299,6 +302,12 @@ FLAGS: Final[Mapping[str, Promise]] = {
 GUARD_PURE: Final = "guard_pure"
 GUARD_TIME: Final = "guard_ms"
 GUARD_REQUEST: Final = "guard_request"
+GUARD_POLICY: Final = "guard_policy"
+GUARD_MASKED: Final = "guard_masked"
+GUARD_REFUSED: Final = "guard_refused"
+_OF_GUARDS: Final = frozenset(
+    {GUARD_PURE, GUARD_TIME, GUARD_REQUEST, GUARD_POLICY, GUARD_MASKED, GUARD_REFUSED}
+)
 
 POSTINGS: Final[Mapping[str, Promise]] = {
     "hold": pgettext_lazy("posting", "Hold"),
@@ -319,7 +328,7 @@ def meter_word(name: str) -> str:
 def is_guard_use(flag: str) -> bool:
     """Return whether a flag is about the work of a guard, which a request's page shows by itself
     (`guard_uses.py`)."""
-    return flag.partition(":")[0] in (GUARD_PURE, GUARD_TIME, GUARD_REQUEST)
+    return flag.partition(":")[0] in _OF_GUARDS
 
 
 def flag_word(name: str) -> str:

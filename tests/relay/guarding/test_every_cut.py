@@ -148,7 +148,7 @@ def test_arguments_of_a_call_are_guarded_for_every_cut(
 
 def test_an_original_is_escaped_in_arguments() -> None:
     guarding = Guarding(rules("mask", "request"))
-    guarding.masks.placeholder("KEY", 'a"b\nc')
+    guarding.masks.placeholder("KEY", 'a"b\nc', guarding.rules[0])
     text = '{"key":"<KEY_1>"}'
     for before, after in pairwise(range(len(text))):
         guarded = GuardedAnswer(guarding)

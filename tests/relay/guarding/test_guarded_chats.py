@@ -162,6 +162,47 @@ def test_a_flag_is_recorded(guarded_hub: GuardedHub, models: dict[str, str]) -> 
     assert re.fullmatch("guard_ms::[0-9]+", took)
 
 
+def effects(hub: Hub, tenant: Tenant, answer: Answer) -> list[str]:
+    """What guards did, by the flags of the record; the id of the policy without its digits."""
+    hub.settled(tenant)
+    flags = hub.record(answer.headers["x-request-id"])["flags"]
+    (row,) = hub.rows(
+        "SELECT id FROM content_policy WHERE organisation_id = %s", tenant.organisation_id
+    )
+    return [
+        flag.replace(id_text(row["id"]), "…")
+        for flag in flags
+        if not flag.startswith(("guard_pure:", "guard_ms:"))
+    ]
+
+
+@by_form
+def test_record_says_which_policy_masked_how_many_texts(
+    guarded_hub: GuardedHub, models: dict[str, str], stream: bool
+) -> None:
+    """In the request and in the answer; a text that is there twice counts once."""
+    tenant = guarded_hub.tenant(rule("mask", "request", "answer"))
+    text = f"#echo #keep Write to {ADDRESS}, {ADDRESS} and bob@example.com"
+    answer = send(guarded_hub.hub, tenant, "openai", models["openai"], text, stream=stream)
+    assert answer.status == 200, answer.body
+    assert effects(guarded_hub.hub, tenant, answer) == [
+        "masked", "guard_policy:…", "guard_masked:email:2",
+    ]  # fmt: skip
+
+
+@by_form
+@pytest.mark.parametrize("place", ["request", "answer"])
+def test_record_says_which_policy_rejected(
+    guarded_hub: GuardedHub, models: dict[str, str], place: str, stream: bool
+) -> None:
+    tenant = guarded_hub.tenant(rule("refuse", place))
+    text = f"#echo #chunk_bytes=64 {'many words come before it ' * 9} {ADDRESS} soon"
+    answer = send(guarded_hub.hub, tenant, "openai", models["openai"], text, stream=stream)
+    done = effects(guarded_hub.hub, tenant, answer)
+    assert done[-2:] == ["guard_policy:…", "guard_refused:email"]
+    assert "masked" not in done
+
+
 TRANSPORTS = ["/v1/realtime", "/v1/live/sessions", "/v1/responses"]
 
 

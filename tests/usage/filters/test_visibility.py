@@ -72,6 +72,7 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tag": ({"tags": ("eu", "us")}, {"tags": ["us", "x"]}),
     "failed": ({"status": "error"}, {"status": 500}),
     "stopped": ({"status": "stopped"}, {"status": 499}),
+    "masked": ({"status": "masked"}, {"flags": ["masked", "guard_masked:email:1"]}),
     "under review": ({"status": "review"}, {"flags": ["quarantine"]}),
     "cause": ({"causes": ("timeout",)}, {"status": 504, "kind": "timeout"}),
     "cost": ({"min_cost_nano": 8}, {"charge_nano": 8}),

@@ -7,13 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from accounts.models import Key, User
+from content.models import Policy
+from content.policies import policies
 from lib.ids import id_text, new_id
 from relay.attempts.guard_models import APPLICATION
+from tests.extensions.record_sink.texts import say
 from tests.support import cast
 from tests.support.markup import squeezed
 from tests.usage.overview.test_api import get, management
 from tests.usage.rows import NOON, happen
-from usage.requests.guard_uses import GuardRequest, GuardUse, guard_uses
+from usage.limits.budget_simulation import look_back
+from usage.requests.guard_uses import GuardEffect, GuardRequest, GuardUse, guard_effects, guard_uses
 
 pytestmark = pytest.mark.django_db
 
@@ -78,3 +82,71 @@ def test_usage_is_grouped_and_filtered_by_what_guards_asked(
     assert [(one["requests"], one["charge"]) for one in filtered] == [(1, "0.042")]
     (listed,) = get(client, f"requests?{day}&app=guard")["items"]
     assert (listed["id"], listed["app"]) == (id_text(judged.request_id), "guard")
+
+
+@pytest.fixture
+def privacy(people: cast.Cast) -> Policy:
+    return policies.create_policy(
+        cast.actor(people.alice, people.acme), people.acme, look_back, name="Privacy <1>"
+    )
+
+
+def test_page_says_what_guards_did_and_by_which_policy(
+    people: cast.Cast, key: Key, privacy: Policy
+) -> None:
+    """Everybody who sees the request; the policy's page is for those who may change it."""
+    id = id_text(privacy.id)
+    flags = [
+        "masked", f"guard_policy:{id}", "guard_masked:email:2", "guard_masked:card:1",
+        f"guard_policy:{id_text(new_id())}", "guard_refused:iban",
+        "guard_pure:email", "guard_ms::0",
+    ]  # fmt: skip
+    effects = guard_effects(cast.actor(people.alice, people.acme), flags)
+    assert effects == [
+        GuardEffect("Email addresses", 2, "Privacy <1>", id),
+        GuardEffect("Card numbers", 1, "Privacy <1>", id),
+        GuardEffect("Bank accounts (IBAN)", None),
+    ]
+    of_bob = happen(key, flags=flags, kind="guard_refused", status=400)
+    request_id = id_text(of_bob.request_id)
+    for person, is_link in ((people.alice, True), (people.bob, False)):
+        text = page_of(person, request_id)
+        panel = text[text.index('id="guards-title"') :]
+        assert panel.index("2 texts masked") < panel.index("1 text masked")
+        assert panel.count("Privacy <1>") == 2
+        assert (f'href="/o/acme/policies/{id}"' in panel) == is_link
+        assert "rejected" in panel
+        assert "400 Rejected by a guard" in text
+        assert "guard_masked" not in text
+    # A policy of another organisation has no name here.
+    stranger = cast.actor(people.dora, people.stranger)
+    assert [one.policy for one in guard_effects(stranger, flags)] == ["", "", ""]
+
+
+def test_page_says_that_guards_did_nothing(people: cast.Cast, key: Key) -> None:
+    record = happen(key, flags=["guard_pure:email", "guard_ms::0"])
+    assert "They masked and rejected nothing." in page_of(people.alice, id_text(record.request_id))
+
+
+def test_list_finds_what_was_masked(people: cast.Cast, key: Key) -> None:
+    masked = happen(key, flags=["masked", "guard_masked:email:1"])
+    other = happen(key)
+    page = cast.signed_in(people.alice).get("/o/acme/requests?status=masked").content.decode()
+    assert id_text(masked.request_id) in page
+    assert id_text(other.request_id) not in page
+
+
+def test_page_says_that_texts_are_kept_to_those_who_cannot_read_them(
+    people: cast.Cast, key: Key
+) -> None:
+    entry = say(key, "a needle")
+    kept, other = id_text(entry.request_id), id_text(happen(key).request_id)
+    text = page_of(people.alice, kept)
+    assert "you need a role with the permission “Read contents”" in text
+    assert 'href="/o/acme/audit?action=read"' in text
+    assert "needle" not in text
+    assert "Read contents" not in page_of(people.alice, other)
+    # Who sees the request, sees this too, but not who read it.
+    text = page_of(people.bob, kept)
+    assert "you need a role with the permission “Read contents”" in text
+    assert "action=read" not in text
