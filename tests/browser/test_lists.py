@@ -155,6 +155,25 @@ def test_columns_are_chosen_and_stay(site: Installation, owner: Visitor) -> None
     expect(heads.first).to_have_text("Time")
 
 
+def test_a_click_in_a_row_opens_what_its_name_opens(site: Installation, owner: Visitor) -> None:
+    """Not on a control of the row, and not while text in it is marked."""
+    page = owner.page
+    make_keys(site, "row-a")
+    page.goto(f"{site.organisation}/keys?q=row-a")
+    row = page.locator("#rows tbody tr")
+    row.get_by_role("checkbox").check()
+    expect(page).to_have_url(re.compile(r"/keys\?q=row-a$"))
+    row.get_by_role("checkbox").uncheck()
+    cell = row.locator("td.n").first
+    page.evaluate("cell => getSelection().selectAllChildren(cell)", cell.element_handle())
+    cell.dispatch_event("click")
+    expect(page).to_have_url(re.compile(r"/keys\?q=row-a$"))
+    page.evaluate("getSelection().removeAllRanges()")
+    cell.click()
+    expect(page).to_have_url(re.compile(r"/keys/[0-9A-Z]{26}"))
+    expect(page.locator("h1")).to_contain_text("row-a")
+
+
 @pytest.mark.slow
 def test_the_page_scrolls_and_the_head_stays(site: Installation, owner: Visitor) -> None:
     page = owner.page
