@@ -214,6 +214,8 @@ class GuardedAnswer:
         waiting = self._open.get(choice)
         if waiting is None or waiting.kind is not kind:
             self._close(choice, sent)
+            if self._refused is not None:
+                return
             waiting = self._open[choice] = _Waiting(self, kind, choice)
         checked = waiting.held.feed(event.text)
         if checked.flags:

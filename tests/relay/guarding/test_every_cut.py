@@ -157,3 +157,14 @@ def test_an_original_is_escaped_in_arguments() -> None:
         shown, _ = guarded.change([*deltas, ToolCallEnd(0, 0)])
         joined = "".join(one.text for one in shown if isinstance(one, ToolArgumentsDelta))
         assert joined == '{"key":"a\\"b\\nc"}'
+
+
+def test_nothing_follows_a_text_that_is_refused_at_its_end() -> None:
+    """What is refused may need its end to be found: text of another kind ends it."""
+    guarded = GuardedAnswer(Guarding(rules("refuse", "answer")))
+    shown, came = guarded.change(
+        [ReasoningDelta(0, f"Write to {ADDRESS}"), TextDelta(0, "The answer "), TextDelta(0, "is")]
+    )
+    assert isinstance(came[-1], Refused)
+    texts = [one.text for one in shown if isinstance(one, TextDelta | ReasoningDelta)]
+    assert "".join(texts) == "Write to "
