@@ -15,6 +15,7 @@ from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role, SingleSignOn, Team, User
+from accounts.organisations import teams
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_on_connections.connections import confirmed_domains, mark_own, provider_id
 from accounts.sign_up.sign_up import save_sign_up
@@ -437,6 +438,18 @@ def test_a_group_gives_its_role_in_its_teams(
     membership = Membership.objects.get(user__email="ada@acme.example")
     assert (membership.role, membership.all_teams) == expected
     assert membership.custom_role == (custom if role == "Auditor" else None)
+
+
+def test_a_group_whose_team_is_gone_gives_no_team(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    """And not all of them."""
+    teams.create_team(people.acme, "side", actor=SYSTEM)
+    change(row, group_rules=[{"group": "ml", "role": "developer", "teams": ["side"]}])
+    Team.objects.filter(slug="side").delete()
+    walk(Client(), provider, row)
+    membership = Membership.objects.get(user__email="ada@acme.example")
+    assert (membership.all_teams, list(membership.teams.all())) == (False, [])
 
 
 def test_groups_do_not_change_a_deactivated_person(

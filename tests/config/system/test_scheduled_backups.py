@@ -129,6 +129,16 @@ def test_oldest_backups_are_deleted_and_other_files_stay(folder: Path) -> None:
     assert scheduled_keep_days() == 2
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("every_hours", "keep", "days"), [(24, 2, 2), (6, 1, 1), (6, 5, 2), (12, 3, 2)]
+)
+def test_backups_are_kept_for_whole_days(every_hours: int, keep: int, days: int) -> None:
+    """The page of an erasure promises it: never too early."""
+    save_settings(SYSTEM, backup_every_hours=every_hours, backup_keep=keep)
+    assert scheduled_keep_days() == days
+
+
 @outside_transactions
 def test_failed_backup_is_reported_and_retried(people: Cast, folder: Path) -> None:
     folder.write_text("no folder")

@@ -227,3 +227,18 @@ def test_a_task_is_confirmed_while_it_is_open(task: MediaTask, state: str) -> No
     confirmed = run(relayed._CONFIRM, id=task.id, upstream_id="new", first_poll_s=5.0)
     assert len(confirmed) == (state in OPEN)
     assert MediaTask.objects.filter(upstream_id="new").count() == (state in OPEN)
+
+
+@pytest.mark.parametrize(("waits_s", "expected_s"), [(300, 20), (21, 20), (5, 5), (-5, -5)])
+def test_a_callback_hastens_a_poll_and_delays_none(
+    task: MediaTask, waits_s: int, expected_s: int
+) -> None:
+    """At the earliest when the provider may be asked again."""
+    at = clock.now()
+    MediaTask.objects.update(
+        callback_token="secret", polled_at=at, next_poll_at=at + dt.timedelta(seconds=waits_s)
+    )
+    assert not media_tasks.record_callback(task.public_id, "wrong")
+    assert media_tasks.record_callback(task.public_id, "secret")
+    task.refresh_from_db()
+    assert task.next_poll_at == at + dt.timedelta(seconds=expected_s)

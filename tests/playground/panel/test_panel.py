@@ -138,6 +138,9 @@ def test_expected_and_reserved_cost_are_shown_to_the_end(people: Cast) -> None:
     html = ask_bound(people.bob, relay, text="Hello")
     assert "≤ <b>$0.0421</b> reserved" in html
     assert "expected $0.0062" in html
+    assert "<dt>Reserved until the request ends</dt><dd>$0.0421</dd>" in squeezed(html)
+    expected = "<dt>Expected charge</dt><dd>$0.0062, for an answer of usual length</dd>"
+    assert expected in squeezed(html)
     send(people.bob, relay, text="One")
     frames = "".join(RunEvent.objects.order_by("seq").values_list("html", flat=True))
     assert " · expected $0.0062 · ≤ $0.0421 reserved</hx-partial>" in frames

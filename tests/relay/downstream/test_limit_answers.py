@@ -83,7 +83,7 @@ def test_budget_headers_are_what_claude_code_reads(
 @pytest.mark.parametrize(
     ("reset_ms", "raw"),
     [(0, b"0ms"), (999, b"999ms"), (1_000, b"1s"), (1_200, b"1.2s"), (59_999, b"59.999s"),
-     (60_000, b"1m0s")],
+     (60_000, b"1m0s"), (1_020, b"1.02s"), (1_005, b"1.005s"), (61_050, b"1m1.05s")],
 )  # fmt: skip
 def test_a_duration_is_written_to_the_millisecond(reset_ms: int, raw: bytes) -> None:
     assert headers("openai", reset_ms) == {

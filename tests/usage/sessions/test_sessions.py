@@ -284,3 +284,19 @@ def test_running_shows_beside_requests_without_a_session(people: cast.Cast, key:
         page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
         assert ("Running" in page) is runs
     assert page_of(cast.signed_in(people.alice)).count("Running") == 1
+
+
+@pytest.mark.parametrize(("statuses", "badge"), [((200, 502), "502 "), ((502, 200), ">Idle<")])
+def test_status_of_a_session_is_that_of_its_last_turn(
+    people: cast.Cast, key: Key, statuses: tuple[int, int], badge: str
+) -> None:
+    session = new_id()
+    for seconds, status in enumerate(statuses):
+        turn(key, session, seconds, status=status, kind="" if status == 200 else "upstream_error")
+    alice = cast.signed_in(people.alice)
+    (other,) = {"502 ", ">Idle<"} - {badge}
+    listed = page_of(alice).partition("<tbody>")[2].partition("</tbody>")[0]
+    head = page_of(alice, f"/{id_text(session)}").partition('class="stats"')[0]
+    for text in (listed, head):
+        assert badge in text
+        assert other not in text

@@ -5,6 +5,7 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -18,15 +19,16 @@ from accounts.models import Key, KeyKind, Organisation
 from billing.currency.money import format_usd
 from billing.ledger import ledger
 from billing.ledger.funding import adjust
-from billing.ledger.statement import close_days, statement
+from billing.ledger.statement import Line, close_days, statement
 from billing.ledger.statement_months import month_statement
+from billing.ledger.words import line_word
 from billing.models import StatementDay
 from billing.periods.months import month_span
 from lib import clock
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
-from usage.statements import statements
+from usage.statements import files, statements
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -219,6 +221,29 @@ def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key
         assert isinstance(cells[0].value, dt.datetime)
         assert Decimal(str(cells[3].value)) == Decimal(format_usd(line.amount_nano))
         assert all(cell.data_type in ("s", "n", "d") for cell in cells)
+
+
+def test_each_column_of_the_files_has_its_own_value(people: cast.Cast, books: Key) -> None:
+    """One line whose values all differ."""
+    whole = statements.tie_out(people.acme, last()).statement
+    cause = {"reason": "a reason", "document": "a document"}
+    line = Line(mid_month(), "adjust", 3 * USD, 7 * USD, 1, new_id(), "an actor", cause)
+    line_id = id_text(line.id or new_id())
+    statement = replace(whole, lines=[line])
+    _, row, _ = rows = [*files.csv_rows(statement)][1:]
+    assert len(rows) == 3
+    assert row[1:] == (
+        "adjust", "", "3.00", "7.00", "a reason", "a document", "an actor", line_id,
+    )  # fmt: skip
+    book: Any = openpyxl.load_workbook(io.BytesIO(files.workbook(statement, {})))
+    heads, cells = book["Ledger"].iter_rows(values_only=True)
+    shown = dict(zip(heads, cells, strict=True))
+    at = mid_month().replace(tzinfo=None)
+    assert abs(shown.pop("Time (UTC)") - at) < dt.timedelta(seconds=1)
+    assert shown == {
+        "Type": str(line_word("adjust")), "Charges": None, "Amount (USD)": 3, "Balance (USD)": 7,
+        "Reason": "a reason", "Document": "a document", "By": "an actor", "ID": line_id,
+    }  # fmt: skip
 
 
 def test_statements_of_no_usage(people: cast.Cast) -> None:
