@@ -88,6 +88,11 @@ class Held:
         safe = self._open_from(begin, self._in_all)
         return self._release(safe, begin) if safe > self._begin else self._nothing()
 
+    @property
+    def waiting(self) -> str:
+        """What waits for more text."""
+        return self._text[self._begin :]
+
     def end(self) -> Checked:
         return self._release(len(self._text), self._begin)
 
