@@ -34,7 +34,7 @@ _UNSETTLED_MAX: Final = 2
 _BLANK: Final = " "
 
 
-class _Told(NamedTuple):
+class _WholeItem(NamedTuple):
     """An item that came as a whole; `by_model`: it is part of an answer."""
 
     item: msgspec.Raw
@@ -80,9 +80,9 @@ class SpokenMinutes:
         self._over = set[RequestId]()
         # The present minute: its parts in their order, their size, the part that came last or was
         # added to, and what each side says now.
-        self._parts: list[_Told | _Run] = []
+        self._parts: list[_WholeItem | _Run] = []
         self._size = 0
-        self._latest: _Told | _Run | None = None
+        self._latest: _WholeItem | _Run | None = None
         self._speaking: dict[Side, _Run] = {}
         self._sound = Sound()
         # The end of all that each side said before this minute, and until now.
@@ -115,7 +115,7 @@ class SpokenMinutes:
         raw = msgspec.json.encode(item)
         self._size += len(raw)
         if self._size <= BYTES_MAX:
-            self._latest = _Told(msgspec.Raw(raw), by_model)
+            self._latest = _WholeItem(msgspec.Raw(raw), by_model)
             self._parts.append(self._latest)
 
     def say(self, side: Side, text: str, start_ms: int, end_ms: int) -> None:

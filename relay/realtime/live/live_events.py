@@ -62,9 +62,13 @@ def record_received(talk: SpokenMinutes, event: ServerEvent, raw: bytes) -> None
         start_ms = start if isinstance(start, int) else 0
         talk.say(side, as_text(members.get("delta")), start_ms, event.position_ms)
     elif kind == "session.delegation.created":
-        made = object_of(members_of(raw).get("delegation"))
-        arguments = msgspec.json.encode({"target": as_text(made.get("target"))}).decode()
-        call = {"call_id": as_text(made.get("id")), "name": _DELEGATION, "arguments": arguments}
+        delegation = object_of(members_of(raw).get("delegation"))
+        arguments = msgspec.json.encode({"target": as_text(delegation.get("target"))}).decode()
+        call = {
+            "call_id": as_text(delegation.get("id")),
+            "name": _DELEGATION,
+            "arguments": arguments,
+        }
         talk.tell({"type": "function_call", **call}, by_model=True)
 
 

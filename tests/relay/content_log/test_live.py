@@ -26,9 +26,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[FakeLive]:
+def provider(hub: Hub) -> Iterator[FakeLive]:
+    written = len(hub.log())
     with FakeLive() as provider:
         yield provider
+    text = hub.log()[written:]
+    assert "defect" not in text, text
+    assert "Exception in ASGI application" not in text, text
 
 
 @pytest.fixture
@@ -232,13 +236,17 @@ def test_work_of_the_client_is_kept_as_a_call(hub: Hub, provider: FakeLive, mode
     with live(hub, tenant.key) as talk:
         talk.start(model, delegation={"type": "client"})
         talk.ask("#delegate")
-        made = talk.hear("session.delegation.created").delegation
+        delegation = talk.hear("session.delegation.created").delegation
         talk.say(type="session.thinking.append", content="Still looking.", delegation_id=None)
-        talk.say(type="session.commentary.append", content=f"{CARD}", delegation_id=made.id)
+        talk.say(type="session.commentary.append", content=f"{CARD}", delegation_id=delegation.id)
         talk.close()
     ((_, content),) = all_kept(hub, tenant, 1)
     asked = json.loads(content.request)["input"]
-    assert asked[-1] == {"type": "function_call_output", "call_id": made.id, "output": "<CARD_1>"}
+    assert asked[-1] == {
+        "type": "function_call_output",
+        "call_id": delegation.id,
+        "output": "<CARD_1>",
+    }
     pieces = [piece for turn in turns_of(content, "responses", model) for piece in turn.pieces]
     (call,) = [piece for piece in pieces if piece.kind == "tool_call"]
     assert (call.name, json.loads(call.text)) == ("delegation", {"target": "client"})

@@ -201,7 +201,7 @@ def test_minute_that_is_too_large_takes_no_more_memory(part: str) -> None:
             session.say("user", "x" * 2**20, number * 4_000)
             session.say("assistant", "", number * 4_000 + 2_000)
     held = sum(
-        len(bytes(one.item)) if isinstance(one, spoken_minutes._Told) else len(one.text)
+        len(bytes(one.item)) if isinstance(one, spoken_minutes._WholeItem) else len(one.text)
         for one in session.talk._parts
     )
     session.close()
