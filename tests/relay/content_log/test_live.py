@@ -141,6 +141,25 @@ def test_each_minute_is_kept_as_it_was_said(hub: Hub, provider: FakeLive, model:
     assert (where(hub, planted), entries(hub, without)) == ([], [])
 
 
+def test_minute_begins_before_its_time_is_reported(
+    hub: Hub, provider: FakeLive, model: str
+) -> None:
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    with live(hub, tenant.key) as talk:
+        talk.start(model)
+        converse(talk, provider, ("input", "One.", 100, 500))
+        for ms in (14_000, 14_000, 14_000, 14_000, 6_000):
+            talk.speak(ms)
+        converse(talk, provider, ("input", "Two.", 60_500, 61_500))
+        talk.close()
+    spoken = [
+        [text for role, text in texts(content, model) if role == "user"]
+        for _, content in all_kept(hub, tenant, 2)
+    ]
+    assert spoken == [["One."], ["Two."]]
+
+
 def test_sound_is_counted(hub: Hub, provider: FakeLive, model: str) -> None:
     tenant = hub.tenant()
     add_rule(hub, tenant)
