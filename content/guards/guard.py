@@ -116,6 +116,11 @@ class Held:
         # No match starts before `begin`.
         return self._release(safe, begin) if safe > begin else self._pass(safe)
 
+    @property
+    def waiting(self) -> str:
+        """What waits for more text."""
+        return self._text[self._begin :]
+
     def end(self) -> Checked:
         return self._release(len(self._text), self._begin)
 

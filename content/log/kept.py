@@ -1,13 +1,16 @@
 """What an entry of the content log contains."""
 
 import zlib
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 _PACKING: Final = 1
 
 Body = Literal["request", "answer"]
+BEFORE_CHARACTERS: Final = 16 * 1024
+"""How much is looked at of what a text goes on from, for what begins in it."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -27,6 +30,15 @@ class Kept(msgspec.Struct, frozen=True):
     left_out: tuple[Body, ...] = ()
     failures: tuple[str, ...] = ()
     final: bytes = b""
+
+
+class Pieces(NamedTuple):
+    """Texts of an entry, in their order, that are one text which was cut. `before` is the text of
+    an earlier entry that they go on from, "" for none; `ends`: nothing follows them."""
+
+    texts: Sequence[str]
+    before: str = ""
+    ends: bool = False
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Kept)

@@ -7,22 +7,37 @@ read as a conversation whatever words a rule forbids.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from content.guards.guard import Held, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
+from content.log.kept import BEFORE_CHARACTERS, Pieces
 from content.log.media import describe_binary, is_digest, media_of, text_of_media
 
-_CheckText = Callable[[str, str | None], str]
-"""Takes a text, and for one that was cut the text that it goes on from, "" for none."""
 
-_UNCUT: Final[Mapping[str, str]] = MappingProxyType({})
+class _Piece(NamedTuple):
+    """What is looked at in place of a text that was cut. `before` is the text that it goes on from,
+    None if nothing that is masked goes on in it; `ends`: nothing of it waits for more."""
+
+    text: str
+    before: str | None = None
+    ends: bool = True
+
+
+CutTexts = Mapping[str, deque[_Piece]]
+"""The texts that were cut, each with what is looked at in place of it: once for each time that the
+text occurs."""
+_CheckText = Callable[[_Piece], str]
+
+_UNCUT: Final[CutTexts] = MappingProxyType({})
 # What separates texts that are looked at together. No guard finds a text that contains it.
 _SEPARATOR: Final = "\0"
 _LONG_NUMBER: Final = 10**6
@@ -86,10 +101,41 @@ class Redaction:
         """Use no placeholder again that is in this text."""
         self._masks.reserve(text)
 
-    def body(self, raw: bytes, content_type: str, cut: Mapping[str, str] = _UNCUT) -> bytes:
-        """Return a body to store. `cut` are those of its texts that broke off, each with the text
-        of an earlier body that it goes on from, "" for none: what that one ended with and did not
-        store is stored with this one. Raises Unredactable."""
+    def cut_texts(self, cut: Iterable[Pieces]) -> CutTexts:
+        """Return the texts that were cut, for the bodies of an entry in their order."""
+        texts = dict[str, deque[_Piece]]()
+        for pieces in cut:
+            for text, piece in zip(pieces.texts, self._pieces(pieces), strict=True):
+                texts.setdefault(text, deque()).append(piece)
+        return texts
+
+    def _pieces(self, cut: Pieces) -> list[_Piece]:
+        """Return the pieces of a text, the first with what an earlier entry did not store of it,
+        the last without what waits. Where something to mask goes on from one piece to the next,
+        they are looked at one after the other, and what waits is stored with a later one."""
+        masks, rules, whole = Masks(), self._rules, "".join(cut.texts)
+        masks.reserve(whole)
+        held = Held(rules, "request", masks)
+        held.feed(cut.before)
+        texts = [held.waiting + cut.texts[0], *cut.texts[1:]]
+        stored = "".join([held.feed(text).text for text in cut.texts])
+        if cut.ends:
+            stored += held.end().text
+        if waits := len(held.waiting):
+            texts[-1] = texts[-1][:-waits]
+        apart = "".join(check(rules, "request", text, masks).text for text in texts)
+        # An escape hides what is next to it.
+        if stored == apart and "\\" not in whole:
+            return [_Piece(text) for text in texts]
+        last, befores = len(cut.texts) - 1, accumulate(cut.texts, initial=cut.before)
+        return [
+            _Piece(text, before[-BEFORE_CHARACTERS:], ends=cut.ends and at == last)
+            for at, (text, before) in enumerate(zip(cut.texts, befores, strict=False))
+        ]
+
+    def body(self, raw: bytes, content_type: str, cut: CutTexts = _UNCUT) -> bytes:
+        """Return a body to store. `cut` are those of its texts that were cut (`cut_texts`). Raises
+        Unredactable."""
         if not raw:
             return raw
         try:
@@ -111,18 +157,19 @@ class Redaction:
         redacted = self._redacted(text)
         return redacted if isinstance(redacted, str) else text
 
-    def _redacted(self, value: Any, cut: Mapping[str, str] = _UNCUT) -> Any:
+    def _redacted(self, value: Any, cut: CutTexts = _UNCUT) -> Any:
         """Most bodies contain nothing to mask: all their texts are looked at together first."""
         texts = list[str]()
 
-        def collect(text: str, before: str | None) -> str:
-            texts.append(text)
-            return text
+        def collect(piece: _Piece) -> str:
+            texts.append(piece.text)
+            return piece.text
 
         try:
-            plain = _Walk(collect, cut).value("", value, {})
-            if not cut and not self._finds(_SEPARATOR.join(texts)):
-                return plain
+            if not cut:
+                plain = _Walk(collect, cut).value("", value, {})
+                if not self._finds(_SEPARATOR.join(texts)):
+                    return plain
             return _Walk(self._check, cut).value("", value, {})
         except RecursionError:
             raise Unredactable("it is nested too deeply") from None
@@ -132,21 +179,23 @@ class Redaction:
             return True
         return bool(check(self._rules, "request", text, Masks()).masked)
 
-    def _check(self, text: str, before: str | None) -> str:
+    def _check(self, piece: _Piece) -> str:
+        text = piece.text
         for known, placeholder in self._known.items():
             text = text.replace(known, placeholder)
-        if before is not None:
+        if piece.before is not None:
             # What waits for more text is not stored.
             held = Held(self._rules, "request", self._masks)
-            held.feed(before)
-            return held.feed(text).text
+            held.feed(piece.before)
+            stored = held.feed(text).text
+            return stored + held.end().text if piece.ends else stored
         return check(self._rules, "request", text, self._masks).text
 
 
 class _Walk:
     """One pass over a value."""
 
-    def __init__(self, check: _CheckText, cut: Mapping[str, str]) -> None:
+    def __init__(self, check: _CheckText, cut: CutTexts) -> None:
         self._check = check
         self._cut = cut
 
@@ -177,21 +226,28 @@ class _Walk:
         return media.reference() if inside is None else media.with_text(self._text(inside))
 
     def _text(self, text: str) -> str:
-        before = self._cut.get(text)
+        piece = self._piece(text)
+        text = piece.text
         if text.lstrip()[:1] in _OPENING:
             text = self._json(text)
-        result = checked = self._check(text, before)
-        again = None if before is None else ""
+        result = checked = self._check(piece._replace(text=text))
+        again = piece._replace(before=None if piece.before is None else "")
         # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
         # hides what is next to it.
         for _ in range(_QUOTED_MAX):
             if "\\" not in checked:
                 break
             unescaped = _ESCAPE.sub(_unescape, checked)
-            checked = self._check(unescaped, again)
+            checked = self._check(again._replace(text=unescaped))
             if checked != unescaped:
                 result = checked
         return result
+
+    def _piece(self, text: str) -> _Piece:
+        pieces = self._cut.get(text)
+        if pieces is None:
+            return _Piece(text)
+        return pieces.popleft() if len(pieces) > 1 else pieces[0]
 
     def _json(self, text: str) -> str:
         """Return JSON inside a string. It stays as it is written if nothing in it changes."""
@@ -206,7 +262,7 @@ class _Walk:
         if not _LONG_NUMBER <= abs(number) < float("inf"):
             return number
         text = str(abs(int(number)))
-        checked = self._check(text, None)
+        checked = self._check(_Piece(text))
         return number if checked == text else checked
 
 

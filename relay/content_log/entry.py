@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from content.guards.rules import GuardRule
-from content.log.kept import Kept
+from content.log.kept import Kept, Pieces
 
 _LENGTH_BYTES: Final = 4
 
@@ -50,7 +50,7 @@ class NewEntry(msgspec.Struct, frozen=True, array_like=True):
     redact: Sequence[str]
     masked: Mapping[str, str]
     kept: Kept
-    cut: Mapping[str, str] = msgspec.field(default_factory=dict)
+    cut: Sequence[Pieces] = ()
 
     @property
     def size(self) -> int:

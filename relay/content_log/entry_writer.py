@@ -334,4 +334,4 @@ def _redacted(entry: NewEntry) -> NewEntry:
     )
     rules = redacting_rules(entry.caller.guard_rules, entry.redact)
     kept = to_store(entry.kept, fold, Redaction(rules, entry.masked), entry.cut)
-    return msgspec.structs.replace(entry, kept=kept, masked={}, cut={})
+    return msgspec.structs.replace(entry, kept=kept, masked={}, cut=())

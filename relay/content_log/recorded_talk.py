@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from content.log.kept import Kept
+from content.log.kept import BEFORE_CHARACTERS, Kept, Pieces
 from content.rules.rules import keeps, rule_for
 from dialects.chat.turns import derive_id
 from dialects.json.raw_json import as_text, dicts, members_of
@@ -32,8 +32,6 @@ _JSON: Final = "application/json"
 _DIALECT: Final = "responses"
 _OPERATION: Final = "realtime"
 _UNWRITTEN_MAX: Final = 64
-# How much is looked at of what was heard before, for what begins in it.
-_HEARD_CHARACTERS: Final = 16 * 1024
 
 
 class _Answer:
@@ -45,12 +43,12 @@ class _Answer:
         request: Item,
         asked: list[Item | msgspec.Raw],
         size: int,
-        cut: dict[str, str],
+        cut: list[Pieces],
     ) -> None:
         self.id = id
         self.request = request
         self.asked = asked
-        # Its texts that were cut, each with the text that it goes on from.
+        # Its texts that were cut.
         self.cut = cut
         # The words of each item, and the items that are complete, as JSON: a value takes many times
         # its size.
@@ -66,14 +64,13 @@ class _Answer:
             last = members_of(self.items[-1])
             texts = [as_text(part.get("text")) for part in dicts(last.get("content"))]
             texts.append(as_text(last.get("arguments")))
-        self.cut |= dict.fromkeys(texts, "")
+        self.cut += [Pieces((text,)) for text in texts]
 
     def output(self) -> list[Item | msgspec.Raw]:
         turns = (message("assistant", one.getvalue()) for one in self.words.values())
         items: list[Item | msgspec.Raw] = [*self.items, *turns]
         if self.sound.size:
-            part = {"type": "output_audio", "data": self.sound.reference, "format": "pcm16"}
-            items.append({"type": "message", "role": "assistant", "content": [part]})
+            items.append(self.sound.answer())
         return items
 
 
@@ -103,7 +100,7 @@ class RecordedTalk:
         self._sound, self._written = Sound(), ""
         # The end of all transcripts that came in pieces. A response may begin between two pieces.
         self._heard = ""
-        self._cut: dict[str, str] = {}
+        self._cut: list[Pieces] = []
         # The contents of sounds that have no transcript yet, by their id.
         self._unwritten: dict[str, list[Item]] = {}
         self._answers: dict[str, _Answer] = {}
@@ -111,9 +108,13 @@ class RecordedTalk:
         # An entry that waits for a transcript.
         self._waiting: Callable[[], None] | None = None
 
+    def beside(self) -> "RecordedTalk":
+        """Return the record of another conversation on the same connection."""
+        return RecordedTalk(self._context, self._log, self._newest, stores=self._stores)
+
     # ---- the client
 
-    def ask(self, item: Item) -> None:
+    def ask(self, item: Item | msgspec.Raw) -> None:
         """Record an item of the client."""
         raw = msgspec.json.encode(item)
         self._ask(msgspec.Raw(raw), len(raw))
@@ -136,8 +137,8 @@ class RecordedTalk:
         content = [self._sound.part()] if self._sound.size else []
         if self._written:
             content.append({"type": "input_text", "text": self._written})
-            self._cut = {self._written: self._heard}
-            self._heard = (self._heard + self._written)[-_HEARD_CHARACTERS:]
+            self._cut = [Pieces((self._written,), self._heard)]
+            self._heard = (self._heard + self._written)[-BEFORE_CHARACTERS:]
         elif content and id:
             self._unwritten[id] = content
             if len(self._unwritten) > _UNWRITTEN_MAX:
@@ -155,6 +156,22 @@ class RecordedTalk:
         elif len(self._written) <= BYTES_MAX:
             self._written += text
 
+    def cut(self, pieces: Pieces) -> None:
+        """Record which texts of the next response, and of what it answers, are one text."""
+        self._cut.append(pieces)
+
+    def drop(self) -> None:
+        """Record that what no response has answered yet is too large to be kept."""
+        self._size = BYTES_MAX + 1
+
+    def take_back(self) -> list[Item | msgspec.Raw]:
+        """Return what no response has answered, and forget it."""
+        if self._size > BYTES_MAX:
+            self._log.count_dropped(1)
+            self._asked = []
+        asked, self._asked, self._size = self._asked, [], 0
+        return asked
+
     # ---- the provider
 
     def begin(self, key: str, request_id: RequestId) -> None:
@@ -165,7 +182,7 @@ class RecordedTalk:
             request["previous_response_id"] = self._last_id
         size = self._size + len(self.instructions)
         self._answers[key] = _Answer(id, request, self._asked, size, self._cut)
-        self._asked, self._size, self._cut, self._last_id = [], 0, {}, id
+        self._asked, self._size, self._cut, self._last_id = [], 0, [], id
 
     def say(self, key: str, item: str, text: str) -> None:
         """Record words of a response."""
@@ -179,7 +196,7 @@ class RecordedTalk:
         if (answer := self._answers.get(key)) is not None:
             answer.sound.add(data)
 
-    def complete(self, key: str, item: str, whole: Item) -> None:
+    def complete(self, key: str, item: str, whole: Item | msgspec.Raw) -> None:
         """Record an item of a response in place of its words."""
         if (answer := self._answers.get(key)) is not None:
             answer.words.pop(item, None)
@@ -248,7 +265,8 @@ class RecordedTalk:
 
 
 def _kept(answer: _Answer, model: str, outcome: Outcome, *, broken: bool) -> Kept:
-    request = {"model": model, **answer.request, "input": answer.asked}
+    # A chat without any item could not be read as one.
+    request = {"model": model, **answer.request, "input": answer.asked or ""}
     failed = outcome.status >= 400
     response = {
         "id": answer.id,

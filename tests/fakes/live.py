@@ -5,7 +5,8 @@ The time of a session is that of the sound that it hears; it is told every 15 s 
 `session.commentary.append` says what happens next: `#say=2000` so many ms are said, `#report` the
 time is told, `#delegate` work is delegated as the session was set up, `#call` the delegated
 response asks for a function first, `#decide` a decision is made, `#tokens=20` the length of a
-response, `#searches=2` its web searches, `#fault=close` what goes wrong:
+response, `#searches=2` its web searches, `#talk` what is in `transcripts` is said, `#fault=close`
+what goes wrong:
 
     close     the connection ends without a word      bye      it ends in order, unfinished
     garbage   an event that is no JSON                big      an event that is too large
@@ -66,6 +67,8 @@ class FakeLive:
         self.refuses_handshake: int | None = None
         self.tells: dict[str, Any] | None = None
         self.script = ""
+        # Instead of what it hears: the kind of what is said, the text, and its place in time.
+        self.transcripts: list[tuple[str, str, int, int]] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -173,9 +176,10 @@ class _Talk:
             sound = base64.b64decode(event["audio"])
             self._session.heard_ms += len(sound) // BYTES_MS
             if self._session.heard_ms - self._told_ms >= REPORT_MS:
-                said = {"type": "session.input_transcript.delta", "delta": "well heard"}
-                place = {"start_ms": self._told_ms, "end_ms": self._session.heard_ms}
-                await self.send({**said, **place})
+                if not self._books.transcripts:
+                    said = {"type": "session.input_transcript.delta", "delta": "well heard"}
+                    place = {"start_ms": self._told_ms, "end_ms": self._session.heard_ms}
+                    await self.send({**said, **place})
                 await self._report()
         elif kind == "session.commentary.append":
             at = self._session.heard_ms
@@ -223,6 +227,11 @@ class _Talk:
             await self.send({"type": "session.output_audio.delta", "delta": sound})
             at = {"start_ms": self._session.heard_ms, "end_ms": self._session.heard_ms}
             await self.send({"type": "session.output_transcript.delta", "delta": "well", **at})
+        if "talk" in wishes:
+            for kind, text, start_ms, end_ms in self._books.transcripts:
+                place = {"start_ms": start_ms, "end_ms": end_ms}
+                event = {"type": f"session.{kind}_transcript.delta", "delta": text}
+                await self.send({**event, **place})
         if "report" in wishes:
             await self._report()
         if "delegate" in wishes:

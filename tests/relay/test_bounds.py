@@ -425,7 +425,19 @@ ELSEWHERE: Final = {
         f"relay/content_log/recorded_talk.py:{name}:BYTES_MAX": (
             "tests/relay/content_log/test_recorded_talk.py"
         )
-        for name in ("_ask", "say", "complete", "end")
+        for name in ("_ask", "say", "complete", "end", "take_back")
+    },
+    **{
+        f"relay/content_log/spoken_minutes.py:{bound}": (
+            "tests/relay/content_log/test_spoken_minutes.py"
+        )
+        for bound in (
+            "tell:BYTES_MAX",
+            "say:BYTES_MAX",
+            "_finish:BYTES_MAX",
+            "say:_RUNS_MAX",
+            "reach:_UNSETTLED_MAX",
+        )
     },
     "relay/load/load.py:enter:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",

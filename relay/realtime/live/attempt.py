@@ -10,6 +10,7 @@ from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from dialects.realtime.live import Settings
 from relay.catalogue.snapshot import Snapshot
+from relay.content_log.spoken_minutes import SpokenMinutes
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import INTERNAL, answer_to
@@ -20,6 +21,7 @@ from relay.realtime.attempt import ConnectionAttempt
 from relay.realtime.connection_holds import ConnectionHolds, RealtimeOver
 from relay.realtime.live.connection import LiveConnection, LiveParts
 from relay.realtime.live.delegations import Delegations
+from relay.realtime.live.live_events import record_start
 from relay.realtime.live.operation import Live
 from relay.realtime.live.stretches import FULL_STRETCH, MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
@@ -50,7 +52,9 @@ class LiveAttempt(ConnectionAttempt):
         self._start = start
         self._settings = settings
         self._holds = ConnectionHolds(context, admitted, probe.key, newest, Live)
-        self._delegations = Delegations(context, self._holds, settings)
+        self._talk = None if sink.talk is None else SpokenMinutes(sink.talk)
+        delegated = None if self._talk is None else self._talk.delegated
+        self._delegations = Delegations(context, self._holds, settings, delegated)
 
     async def _begin(self, socket: UpstreamSocket) -> SocketConnection:
         raw = live.name_models(
@@ -67,7 +71,16 @@ class LiveAttempt(ConnectionAttempt):
         finally:
             if not started:
                 self._delegations.release(None, "", INTERNAL)
-        parts = LiveParts(self._first, self._holds, self._delegations, self._settings, started)
+        if self._talk is not None:
+            record_start(self._talk, self._start)
+        parts = LiveParts(
+            first=self._first,
+            holds=self._holds,
+            delegations=self._delegations,
+            settings=self._settings,
+            started=started,
+            talk=self._talk,
+        )
         return LiveConnection(
             context=self._context,
             admitted=self._admitted,

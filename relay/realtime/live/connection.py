@@ -17,6 +17,7 @@ from dialects.errors.masking import quote_value
 from dialects.realtime import live
 from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout
+from relay.content_log.spoken_minutes import SpokenMinutes
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
@@ -26,6 +27,7 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
 from relay.realtime.live.connection_time import ConnectionTime
 from relay.realtime.live.delegations import Delegations
+from relay.realtime.live.live_events import record_received, record_sent
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS, MeteredStretch, Stretches
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketConnection
@@ -46,7 +48,8 @@ _CONTEXT_EVENTS: Final = frozenset(
 
 class LiveParts:
     """What a connection has at its start: the stretch whose hold was placed with the request, the
-    delegated responses, the channel's name for the model that they use, and the settings."""
+    delegated responses, the channel's name for the model that they use, the settings, and what is
+    said, for the content log: None if nothing is kept."""
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class LiveParts:
         delegations: Delegations,
         settings: Settings,
         started: bytes,
+        talk: SpokenMinutes | None,
     ) -> None:
         self.first = first
         self.holds = holds
         self.delegations = delegations
         self.settings = settings
         self.started = started
+        self.talk = talk
 
 
 class LiveConnection(SocketConnection):
@@ -82,7 +87,10 @@ class LiveConnection(SocketConnection):
         self._bytes_ms = parts.settings.bytes_ms
         self._delegations = parts.delegations
         self._time = ConnectionTime(context.time())
-        self._stretches = Stretches(parts.first, parts.holds, admitted.facts.model, self._time)
+        self._talk = parts.talk
+        self._stretches = Stretches(
+            parts.first, parts.holds, admitted.facts.model, self._time, parts.talk
+        )
         # The provider has closed the connection, and its last report can be used.
         self._closed = self._is_final = False
 
@@ -108,6 +116,8 @@ class LiveConnection(SocketConnection):
             await self._sink.send_error(limited.error, event.event_id)
             return
         await self._send(raw)
+        if self._talk is not None:
+            record_sent(self._talk, event, raw)
         self._touch()
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
@@ -139,18 +149,21 @@ class LiveConnection(SocketConnection):
 
     async def _read(self, raw: bytes) -> str:
         event = live.read_server_event(raw)
-        await self._count(event)
+        await self._count(event, raw)
         if event.type != "session.usage.updated":
             self._touch()
         return (self._show_names(raw) if bytes(event.session) else raw).decode()
 
-    async def _count(self, event: ServerEvent) -> None:
+    async def _count(self, event: ServerEvent, raw: bytes) -> None:
         """Count an event before the client receives it. Raises ValueError for an unreadable one,
         RealtimeOver if what it reports cannot be held."""
         kind = event.type
         if event.position_ms > self._time.position_ms:
             self._time.reach(min(event.position_ms, self._time.most_ms(self._now)))
             self._stretches.note_least()
+        if self._talk is not None:
+            self._talk.reach(self._time.least_ms)
+            record_received(self._talk, event, raw)
         if kind == "session.usage.updated":
             self._stretches.book(live.read_time(event.usage), self._now)
         elif kind == live.CLOSED:
@@ -218,7 +231,8 @@ class LiveConnection(SocketConnection):
             async with timeout(_CLOSES_S):
                 await self._socket.send(live.CLOSE)
                 while not self._closed:
-                    await self._count(live.read_server_event(await self._socket.receive()))
+                    raw = await self._socket.receive()
+                    await self._count(live.read_server_event(raw), raw)
 
     def _settle(self, over: RealtimeOver, fault: str) -> Outcome:
         self._delegations.settle(over.error, fault)

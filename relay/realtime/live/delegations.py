@@ -26,6 +26,7 @@ from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS
 from dialects.usage.usage import Quantities
 from relay.answers.attempt_end import AttemptEnd
+from relay.content_log.talk import Talk
 from relay.context.context import RequestContext
 from relay.counting.estimates import estimate_tokens
 from relay.counting.own_count import NO_USAGE, UsageEvidence
@@ -44,9 +45,11 @@ from relay.realtime.connection_holds import (
 )
 from relay.realtime.conversation import Conversation
 from relay.realtime.hold_sizes import Used
+from relay.realtime.live.live_events import record_decision, record_delegated
 from relay.realtime.live.operation import BackendBound, Live, backend_bound, backend_invocation
 from relay.realtime.next_hold import Kind, NextHold
 from relay.realtime.response import NOT_USED, MeteredRequest
+from relay.requests.outcome import Outcome
 
 # The input that may follow a hold before its response begins.
 _ROOM_TOKENS: Final = 8_192
@@ -98,12 +101,20 @@ DelegatedResponse = MeteredRequest[DelegatedMeter, BackendBound]
 
 
 class Delegations:
-    """The delegated responses of one connection, by the settings of its start."""
+    """The delegated responses of one connection, by the settings of its start. `talk` keeps what
+    they say, None if nothing is kept."""
 
-    __slots__ = ("_holds", "_input", "_invocation", "_next", "_running", "_settings")
+    __slots__ = ("_holds", "_input", "_invocation", "_next", "_running", "_settings", "_talk")
 
-    def __init__(self, context: RequestContext, holds: ConnectionHolds, settings: Settings) -> None:
+    def __init__(
+        self,
+        context: RequestContext,
+        holds: ConnectionHolds,
+        settings: Settings,
+        talk: Talk | None,
+    ) -> None:
         self._holds = holds
+        self._talk = talk
         self._settings = settings
         self._input = Conversation()
         self._invocation = backend_invocation(context.invocation)
@@ -174,16 +185,22 @@ class Delegations:
         response = self._running.get(id)
         if response is None:
             return
+        if self._talk is not None:
+            record_delegated(self._talk, id, event.event)
         response.meter.answer.feed(bytes(event.event))
         if response.meter.answer.begun and response.end.ttft_ms is None:
             response.end.ttft_ms = response.elapsed_ms()
         if nested.type in ENDS:
-            self._finish(self._running.pop(id), failed=nested.type == "response.failed")
+            response = self._running.pop(id)
+            outcome = self._finish(response, failed=nested.type == "response.failed")
+            if self._talk is not None:
+                self._talk.end(id, response.model, outcome)
             await self.prepare()
 
     async def charge_decision(self, event: ServerEvent) -> None:
         """Settle a delegated decision. Raises RealtimeOver, ValueError."""
-        decision = live.read_decision(live.read_delegated(event.event))
+        nested = live.read_delegated(event.event)
+        decision = live.read_decision(nested)
         if self._settings.delegate != "decisions":
             raise ValueError("a decision that nobody delegated")
         usage = bytes(decision.usage) or None
@@ -197,7 +214,12 @@ class Delegations:
         decided.start("")
         evidence = UsageEvidence(0, reported, usage, here=lambda: dict(unit.meters))
         price = decided.meter.prices.price
-        decided.settle(None, count(evidence, price, decided.hold_nano, "measured"))
+        outcome = decided.settle(None, count(evidence, price, decided.hold_nano, "measured"))
+        if self._talk is not None:
+            id = str(decided.request_id)
+            self._talk.begin(id, decided.request_id)
+            record_decision(self._talk, id, nested.decision)
+            self._talk.end(id, decided.model, outcome)
 
     def release(self, error: ErrorAnswer | None, fault: str, unheard: ErrorAnswer) -> None:
         """Release the hold of the next response; end running ones with `unheard`."""
@@ -207,8 +229,10 @@ class Delegations:
 
     def settle(self, error: ErrorAnswer | None, fault: str) -> None:
         """Settle running responses by our own count."""
-        for response in self._running.values():
-            response.settle(error, response.end.bill_so_far(), fault)
+        for id, response in self._running.items():
+            outcome = response.settle(error, response.end.bill_so_far(), fault)
+            if self._talk is not None:
+                self._talk.end(id, response.model, outcome, broken=True)
         self._running.clear()
 
     async def _begin(self, id: str) -> None:
@@ -219,18 +243,20 @@ class Delegations:
         response.meter.answer.input_tokens = self._input.tokens_max
         self._input.begin()
         response.start(id)
+        if self._talk is not None:
+            self._talk.begin(id, response.request_id)
 
-    def _finish(self, response: DelegatedResponse, *, failed: bool) -> None:
+    def _finish(self, response: DelegatedResponse, *, failed: bool) -> Outcome:
         answer = response.meter.answer
         if failed:
             told_nothing = answer.usage is None and not answer.begun
             error = ErrorAnswer("upstream_error", 502, clean_upstream("the response failed"))
             bill = NOT_USED if told_nothing else response.end.bill_so_far()
-            response.settle(error, bill, "F23")
-            return
+            return response.settle(error, bill, "F23")
         outcome = response.settle(None, response.end.bill_so_far())
         if outcome.basis in ("measured", "drained"):
             self._input.end(outcome.meters)
+        return outcome
 
     def _bound(self, needed: int) -> BackendBound:
         config = msgspec.json.decode(self._settings.config)

@@ -13,6 +13,7 @@ from typing import Final
 from dialects.realtime.live import TimeReading
 from dialects.usage.session_time import session_minutes
 from relay.answers.attempt_end import AttemptEnd
+from relay.content_log.spoken_minutes import SpokenMinutes
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.holds.admitted_attempt import AdmittedAttempt
@@ -83,10 +84,15 @@ class Stretches:
     """The stretches of one connection of `model` that are not settled. The hold of `first` was
     placed with the connection's request."""
 
-    __slots__ = ("_holds", "_model", "_open", "_placing", "_time", "covered_ms")
+    __slots__ = ("_holds", "_model", "_open", "_placing", "_talk", "_time", "covered_ms")
 
     def __init__(
-        self, first: MeteredStretch, holds: ConnectionHolds, model: str, time: ConnectionTime
+        self,
+        first: MeteredStretch,
+        holds: ConnectionHolds,
+        model: str,
+        time: ConnectionTime,
+        talk: SpokenMinutes | None,
     ) -> None:
         self._holds = holds
         self._model = model
@@ -95,6 +101,10 @@ class Stretches:
         self._placing = asyncio.Lock()
         # The time of the connection for which holds were placed.
         self.covered_ms = first.bound.ms
+        # What is said, for the content log; None if nothing is kept.
+        self._talk = talk
+        if talk is not None:
+            talk.open(first.request_id, self.covered_ms)
 
     async def cover(self, ms: int) -> None:
         """Place the holds for `ms` of the connection. Raises RealtimeOver, EventRefused."""
@@ -106,6 +116,8 @@ class Stretches:
                 stretch.start("")
                 self._open.append(stretch)
                 self.covered_ms += stretch.bound.ms
+                if self._talk is not None:
+                    self._talk.open(stretch.request_id, self.covered_ms)
 
     def note_least(self) -> None:
         """Record in each stretch the time that has certainly passed, for the high-water marks."""
@@ -129,7 +141,9 @@ class Stretches:
             self._open[0].bound.ms
         ):
             full = self._open.popleft()
-            full.settle(None, full.end.bill_so_far())
+            outcome = full.settle(None, full.end.bill_so_far())
+            if self._talk is not None:
+                self._talk.end(full.request_id, self._model, outcome)
         return True
 
     def finish(
@@ -139,6 +153,7 @@ class Stretches:
         count. Return the outcome of the earliest."""
         own_ms = self._time.reported_ms if is_final else self._time.own_ms(now)
         first: Outcome | None = None
+        ended: list[tuple[MeteredStretch, Outcome, bool]] = []
         while self._open:
             stretch = self._open.popleft()
             known = stretch.stretch
@@ -147,12 +162,20 @@ class Stretches:
                 known.used_ms = None
             opens = is_final and stretch.from_ms == 0
             if known.own_ms or known.flags or known.unknown or opens:
-                outcome = stretch.settle(error, stretch.end.bill_so_far(), fault)
+                outcome, is_used = stretch.settle(error, stretch.end.bill_so_far(), fault), True
             else:
-                outcome = stretch.release(error, fault)
+                outcome, is_used = stretch.release(error, fault), False
+            if self._talk is not None:
+                ended.append((stretch, outcome, is_used))
             first = first or outcome
         if first is None:
             raise AssertionError("a session has a stretch until its end")
+        if self._talk is not None:
+            broken = error is not None
+            self._talk.close(ends=not broken)
+            for stretch, outcome, is_used in ended:
+                id = stretch.request_id
+                self._talk.end(id, self._model, outcome, broken=broken, used=is_used)
         return first
 
     def _fill(self, total_ms: int) -> None:

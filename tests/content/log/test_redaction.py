@@ -2,11 +2,12 @@
 
 import json
 from base64 import b64encode
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from content.guards.rules import GuardRule
+from content.log.kept import Pieces
 from content.log.redaction import Redaction, Unredactable, redacting_rules
 from content.rules.rules import REDACTED, REDACTED_BY_DEFAULT
 
@@ -155,3 +156,43 @@ def test_body_that_is_nested_too_deeply_is_left_out(depth: int) -> None:
 def test_body_that_is_no_text_is_kept_by_reference() -> None:
     stored = json.loads(redaction().body(b"\xff\xfb sound", "audio/mpeg"))
     assert (stored["type"], stored["bytes"], len(stored["sha256"])) == ("audio/mpeg", 8, 64)
+
+
+# ---- a text that came in pieces
+
+
+def pieces(*texts: str, before: str = "", ends: bool = False) -> list[str]:
+    """What is stored of each piece."""
+    one = Redaction(redacting_rules((), REDACTED_BY_DEFAULT), {})
+    body = json.dumps({"input": texts}).encode()
+    stored = one.body(body, "", one.cut_texts([Pieces(texts, before, ends)]))
+    return cast(list[str], json.loads(stored)["input"])
+
+
+def test_pieces_without_anything_to_mask_stay_as_they_came() -> None:
+    assert pieces("Room 12", "4", "4", "4, please.") == ["Room 12", "4", "4", "4, please."]
+
+
+def test_number_is_stored_with_the_piece_that_ends_it() -> None:
+    assert pieces("No. 4111 11", "11 1111", " 1111, ", "12.") == ["No. ", "", "<CARD_1>, ", "12."]
+
+
+def test_equal_pieces_are_told_apart() -> None:
+    texts = ("Yes,", " 1111.", " No, 4111 1111 1111", " 1111.")
+    assert pieces(*texts) == ["Yes,", " 1111.", " No, ", "<CARD_1>."]
+
+
+@pytest.mark.parametrize(("ends", "last"), [(True, "It is 12"), (False, "It is ")])
+def test_last_piece_waits_unless_nothing_follows(ends: bool, last: str) -> None:
+    assert pieces("One.", "It is 12", ends=ends) == ["One.", last]
+
+
+def test_first_piece_has_what_an_earlier_entry_did_not_store() -> None:
+    assert pieces(" of it.", "Room 7", "Yes.", before="I want 12") == [
+        "12 of it.", "Room 7", "Yes.",
+    ]  # fmt: skip
+    assert pieces("11 1111 1111.", before="My card is 4111 11") == ["<CARD_1>."]
+
+
+def test_escaped_end_of_a_piece_waits() -> None:
+    assert "4111" not in pieces('{"of": "\\u0034111 1111 11')[0]

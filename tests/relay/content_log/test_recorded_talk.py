@@ -50,8 +50,8 @@ def talk_of(log: Log) -> RecordedTalk:
     )
 
 
-def outcome(status: int = 200) -> Outcome:
-    return Outcome(RequestId(new_id()), status, None, "", "", {}, 0, "measured", 0, None, 1)
+def outcome(status: int = 200, id: RequestId | None = None) -> Outcome:
+    return Outcome(id or RequestId(new_id()), status, None, "", "", {}, 0, "measured", 0, None, 1)
 
 
 def respond(talk: RecordedTalk, text: str) -> None:
