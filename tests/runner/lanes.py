@@ -40,8 +40,8 @@ ONE_TIMES: Final = 2.0
 ALWAYS_S: Final = 0.02
 # What decides about money, authority and isolation.
 DECIDING: Final = (
-    "tests/accounts/", "tests/billing/", "tests/gateway/own_keys/", "tests/isolation/",
-    "tests/lib/network/", "tests/playground/payers/", "tests/relay/attempts/",
+    "tests/accounts/", "tests/billing/", "tests/content/", "tests/gateway/own_keys/",
+    "tests/isolation/", "tests/lib/network/", "tests/playground/payers/", "tests/relay/attempts/",
     "tests/relay/counting/", "tests/relay/credentials/", "tests/relay/hold_sizes/",
     "tests/relay/holds/", "tests/relay/ledger/", "tests/relay/metering/", "tests/relay/own_keys/",
     "tests/usage/books/", "tests/usage/months/",

@@ -61,6 +61,24 @@ def test_feedback_is_stored_with_what_it_is_about(hub: Hub, tenant: Tenant, mode
     assert row["author_key_id"] == tenant.key_id
 
 
+def test_feedback_is_about_the_model_that_answered(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, tenant: Tenant
+) -> None:
+    """Not about the one that failed before it; whether or not the record is written yet."""
+    failing, model = hub.model(fake), hub.model(other_fake)
+    messages = [{"role": "user", "content": "Hello #a.fault=F5"}]
+    body = {"model": failing, "models": [model], "messages": messages}
+    answer = hub.post(tenant, body)
+    assert (answer.status, answer.json()["model"]) == (200, model), answer.body
+    id = answer.headers["x-request-id"]
+    for settled in (False, True):
+        if settled:
+            hub.settled(tenant)
+        assert give(hub, tenant, id, {"score": 1}).status == 200
+        (row,) = [row for row in stored(hub, tenant) if id_text(row["request_id"]) == id]
+        assert row["model"] == model
+
+
 def test_a_second_one_of_the_same_key_replaces_the_first(
     hub: Hub, tenant: Tenant, model: str
 ) -> None:

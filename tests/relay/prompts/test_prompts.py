@@ -102,6 +102,32 @@ def test_responses_get_the_prompt_in_their_form(
     assert used(hub, answer) == [("bot", 1)]
 
 
+def tool_of(name: str) -> dict[str, Any]:
+    return {"name": name, "description": "", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_tools_of_the_body_replace_all_that_the_prompt_says_of_tools(
+    hub: Hub, fake: FakeUpstream, path: str
+) -> None:
+    """A choice of a tool that is not there would be refused by the provider."""
+    upstream = "responses" if path == RESPONSES else "openai"
+    tenant, model = hub.tenant(), hub.model(fake, **UPSTREAMS[upstream])
+    settings = {"tools": [tool_of("look")], "tool_choice": "look", "serial": True}
+    save(hub, tenant, settings, model=model)
+    members = {"tools", "tool_choice", "parallel_tool_calls"}
+    messages = [{"role": "user", "content": "Hi"}]
+    asked: dict[str, Any] = {"prompt": {"id": "bot"}}
+    asked |= {"input": "Hi"} if path == RESPONSES else {"messages": messages}
+    whole = sent(hub, fake, hub.post(tenant, asked, path=path))
+    assert members <= whole.keys()
+    own = tool_of("own")
+    tool = {"type": "function", **(own if path == RESPONSES else {"function": own})}
+    body = sent(hub, fake, hub.post(tenant, {**asked, "tools": [tool]}, path=path))
+    assert members & body.keys() == {"tools"}
+    assert "look" not in json.dumps(body)
+
+
 def test_version_is_a_number_or_a_label(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     labels = {"production": [2, 1], "staging": [3]}
