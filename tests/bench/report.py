@@ -159,7 +159,7 @@ def _about(results: Results, about: About) -> str:
         f"{about.others}.",
         f"- The machine has {about.machine}. Writing a page to disk takes {about.sync_us:,.0f} µs.",
         f"- The versions are {about.versions}.",
-        f"- Afterwards, the books contained {about.books}.",
+        f"- Afterwards, Weir's accounting contained {about.books}.",
     ]
     lines += [f"- {name} was not measured: {why}." for name, why in results.missing.items()]
     lines += [f"- Measured on the second try: {what}" for what in results.repeated]

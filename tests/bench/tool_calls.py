@@ -172,7 +172,7 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             "section.",
             "",
             f"- {about}",
-            f"- Afterwards, the books contained {books}.",
+            f"- Afterwards, Weir's accounting contained {books}.",
             "",
             "| Bytes of a result | Client | seconds | ms per call | relative to SSE |",
             "| --- | --- | --- | --- | --- |",
