@@ -286,12 +286,11 @@ on("keydown", (event) => {
   else target.click();
 });
 
-// A click anywhere in a row opens what its name opens, unless it is on a control or marks text
-on("click", (event) => {
-  const row = event.target.closest(".tbl tbody tr"), link = row && $("th > a:not(.btn)", row);
-  const own = event.target.closest("a, button, input, label, select, textarea, summary, [popover]");
-  if (!link || own || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || String(getSelection())) return;
-  link.click();
+// A row opens what its name opens
+on("click", ({ target, ctrlKey, metaKey }) => {
+  const row = target.closest(".tbl tbody tr");
+  if (!row || target.closest("a,button,input,label,select") || ctrlKey || metaKey) return;
+  if (getSelection().isCollapsed) $("th > a:not(.btn)", row)?.click();
 });
 
 // A form comes back to the filters of now
