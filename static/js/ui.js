@@ -286,13 +286,6 @@ on("keydown", (event) => {
   else target.click();
 });
 
-// A row opens what its name opens
-on("click", ({ target, ctrlKey, metaKey }) => {
-  const row = target.closest(".tbl tbody tr");
-  if (!row || target.closest("a,button,input,label,select") || ctrlKey || metaKey) return;
-  if (getSelection().isCollapsed) $("th > a:not(.btn)", row)?.click();
-});
-
 // A form comes back to the filters of now
 on("submit", ({ target }) => {
   for (const field of $$("[data-here]", target)) field.value = location.pathname + location.search;

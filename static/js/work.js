@@ -131,3 +131,9 @@ function ready(root) {
 }
 on("htmx:after:process", ({ target }) => ready(target));
 ready(document);
+
+// A row opens what its name opens.
+on("click", ({ target }) => {
+  const row = target.closest("tbody tr");
+  if (row && !target.closest("a, button, input, label, select") && getSelection().isCollapsed) $("th > a:not(.btn)", row)?.click();
+});
