@@ -305,9 +305,6 @@ GUARD_REQUEST: Final = "guard_request"
 GUARD_POLICY: Final = "guard_policy"
 GUARD_MASKED: Final = "guard_masked"
 GUARD_REFUSED: Final = "guard_refused"
-_OF_GUARDS: Final = frozenset(
-    {GUARD_PURE, GUARD_TIME, GUARD_REQUEST, GUARD_POLICY, GUARD_MASKED, GUARD_REFUSED}
-)
 
 POSTINGS: Final[Mapping[str, Promise]] = {
     "hold": pgettext_lazy("posting", "Hold"),
@@ -328,7 +325,7 @@ def meter_word(name: str) -> str:
 def is_guard_use(flag: str) -> bool:
     """Return whether a flag is about the work of a guard, which a request's page shows by itself
     (`guard_uses.py`)."""
-    return flag.partition(":")[0] in _OF_GUARDS
+    return flag.startswith("guard_")
 
 
 def flag_word(name: str) -> str:
