@@ -31,15 +31,8 @@ RANGE: Final[Range] = "30d"
 CHARTED: Final = tuple(name for name in GROUPINGS if name not in OVERLAPPING | {"status"})
 """The groupings of a chart, in which the parts add up to the whole bar."""
 _EMPTY: Final[tuple[GroupBy, ...]] = (
-    "model",
-    "user",
-    "project",
-    "customer",
-    "end_user",
-    "tag",
-    "app",
-    "channel",
-)
+    "model", "user", "project", "customer", "end_user", "tag", "app", "channel",
+)  # fmt: skip
 """The groupings in which a row may have no group. Channels are the last, because only operators
 know them."""
 OF_SUMS: Final = ("group_by", "then_by", "metric", "compare")
