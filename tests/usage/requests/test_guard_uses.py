@@ -123,11 +123,6 @@ def test_page_says_what_guards_did_and_by_which_policy(
     assert [one.policy for one in guard_effects(stranger, flags)] == ["", "", ""]
 
 
-def test_page_says_that_guards_did_nothing(people: cast.Cast, key: Key) -> None:
-    record = happen(key, flags=["guard_pure:email", "guard_ms::0"])
-    assert "They masked and rejected nothing." in page_of(people.alice, id_text(record.request_id))
-
-
 def test_list_finds_what_was_masked(people: cast.Cast, key: Key) -> None:
     masked = happen(key, flags=["masked", "guard_masked:email:1"])
     other = happen(key)
