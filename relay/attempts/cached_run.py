@@ -36,6 +36,9 @@ from usage.records.sql import Ending
 
 STATUS_HEADER: Final = "cache-status"
 
+# The flags of what guards did with an answer: a stored one is as they left it.
+_OF_ANSWERS: Final = ("guard:", "masked", "guard_policy:", "guard_masked:")
+
 
 class CachedRun(Run):
     """Answers one request from the cache, or as every other."""
@@ -68,7 +71,7 @@ class CachedRun(Run):
         guarding = self._context.guarding
         # What its guards did holds for the answer; their time and requests are of this request.
         noted = () if guarding is None else guarding.flags
-        flags = tuple(flag for flag in noted if flag.startswith("guard:"))
+        flags = tuple(flag for flag in noted if flag.startswith(_OF_ANSWERS))
         answer = self._copy.stored(self._digest, outcome, flags)
         if answer is not None:
             await self._cache.store(answer)
@@ -193,7 +196,7 @@ class CachedRun(Run):
             basis=CACHED,
             ttft_ms=outcome.ttft_ms,
             total_ms=outcome.total_ms,
-            flags=tuple(dict.fromkeys((*flags, *hit.answer.flags))),
+            flags=(*flags, *(flag for flag in hit.answer.flags if flag not in flags)),
             cost_nano=0,
             dropped=dropped_text(hit.answer.dropped),
             address=context.options.address,

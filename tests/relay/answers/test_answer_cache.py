@@ -446,6 +446,24 @@ def test_what_a_guard_puts_back_is_never_stored(hub: Hub, model: str) -> None:
     assert len(rows_of(hub, tenant)) == 1
 
 
+def test_record_of_a_hit_says_what_was_masked_in_its_answer(hub: Hub, model: str) -> None:
+    tenant = caching(hub, GuardedHub(hub).tenant(rule("mask", "answer")))
+    body = chat(model, f"#echo alpha {question()} a@example.com")
+    one = warm(hub, tenant, body)
+    two = hub.post(tenant, body)
+    assert is_hit(two)
+    first, second = (
+        [
+            flag
+            for flag in hub.record(each.headers["x-request-id"])["flags"]
+            if flag.startswith(("masked", "guard_policy:", "guard_masked:"))
+        ]
+        for each in (one, two)
+    )
+    assert first == second
+    assert (first[0], first[2]) == ("masked", "guard_masked:email:1")
+
+
 def test_receipt_of_a_hit_shows_its_own_guards(hub: Hub, model: str) -> None:
     """What guards did with the stored answer stays. What they cost is another request's."""
     body = chat(model, f"#echo alpha {question()} a@example.com")
