@@ -19,7 +19,9 @@ from dialects.streams.sse import Frame, FrameSplitter
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 
 # Matches the characters of a JSON text; UTF-8 and surrogate pairs are checked elsewhere.
-_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')
+_TEXT: Final = re.compile(
+    rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u' + 4 * rb"[0-9A-Fa-f]" + rb")++"
+)
 _MISSES_MAX: Final = 4
 
 
