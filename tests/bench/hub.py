@@ -132,7 +132,7 @@ def books_line(hub: Web) -> str:
     )
     return (
         f"{row['requests']} usage records, of which {row['failed']} belonged to failed requests, "
-        "and no open hold (reserved amount). Every [invariant](../promises.md#invariants) held. The "
-        f"settings of Postgres were `fsync = {row['fsync']}` and "
+        "and no open hold (reserved amount). Every [invariant](../promises.md#invariants) held. "
+        f"The settings of Postgres were `fsync = {row['fsync']}` and "
         f"`synchronous_commit = {row['commit']}`"
     )

@@ -49,11 +49,11 @@ _METHOD = """\
   system. The count begins with the first request of a slot, and ends a quarter of a second after
   the last answer. A busy machine raises all figures. Compare figures only with figures of the same
   run.
-- Weir runs as one web process with the production command. Postgres runs with fsync on this
-  machine's disk. The figures include the CPU time of the web process and of Postgres. The client's
-  key belongs to an organisation with a balance. For each request, Weir writes a hold (reserved
-  amount), an attempt, a posting in the ledger and a usage record. The worker and the scheduler,
-  which aggregate usage, do not run.
+- Weir runs as one web process with the production command. Postgres writes each commit to this
+  machine's disk (`fsync`). The figures include the CPU time of the web process and of Postgres. The
+  client's key belongs to an organisation with a balance. For each request, Weir writes a hold
+  (reserved amount), an attempt, a posting in the ledger and a usage record. The worker and the
+  scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: a web process, Postgres, a
   worker with the scheduler, and the local model, which gets no requests. The figure for CPU per
   request is the CPU time that all these processes use until Weir has summed up the usage of all
@@ -75,8 +75,8 @@ _METHOD = """\
   provider writes all chunks at once.
 - The memory for a stream is measured on a fresh system. The client opens all streams and waits for
   the first chunk of each stream. The figure is the increase of the system's memory (proportional
-  set size), divided by the number of streams. Socket buffers belong to the kernel and are not
-  included.
+  set size, in which memory that processes share counts once), divided by the number of streams.
+  Socket buffers belong to the kernel and are not included.
 - *As public comparisons define it*: the requests per second at each limit of the 99th percentile
   come from one series of measurements with 1 to 256 connections. A stream counts as clean if at
   least 99 % of its chunks arrive before the provider writes the next chunk. The benchmark tried 8
