@@ -289,9 +289,9 @@ def apply_file() -> str:
 `make reference` generates this page from `config/apply/file_format.py`. [Configuration as code](../guides/configuration.md) explains how to
 use such a file, with an example.
 
-The file describes objects of the installation, such as channels, and has a key for each setting of an object. If the file omits a key, the
-setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply` rejects a file
-with a key that is not on this page. Write amounts as decimals in quotes, in USD, and times like `2026-01-01T00:00:00Z`.
+The file describes objects of the installation, such as channels, and has a key for each setting of an object. If the file omits a key,
+the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
+rejects a file with a key that is not on this page. Write amounts as decimals in quotes, in USD, and times like `2026-01-01T00:00:00Z`.
 {text}"""
 
 

@@ -51,13 +51,13 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has listed the
-header in the channel ([What providers get](../operate/data.md#what-providers-get)).
+Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has
+listed the header in the channel ([What providers get](../operate/data.md#what-providers-get)).
 
 ## Sessions
 
-A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the order of the
-table. The first name that a request contains decides to which session the request belongs:
+A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
+order of the table. The first name that a request contains decides to which session the request belongs:
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -214,8 +214,8 @@ def events() -> str:
 
 `make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook or a chat.
 
-Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10 seconds. The
-following body is an example:
+Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10
+seconds. The following body is an example:
 
 ```json
 {{
@@ -229,9 +229,10 @@ following body is an example:
 ```
 
 `organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` follow the
-specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for Standard Webhooks and the webhook's
-secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each event with both the new and the old secret. The same event may arrive
-twice, with the same `webhook-id`. Ignore members of the body that you do not know, because later versions of Weir can add members.
+specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for Standard Webhooks and the
+webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each
+event with both the new and the old secret. The same event may arrive twice, with the same `webhook-id`. Ignore members of the body that
+you do not know, because later versions of Weir can add members.
 
 In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.
 
@@ -280,14 +281,14 @@ def permissions() -> str:
 `make reference` generates this page from `accounts/roles/rules.py`. [Members, teams and roles](../guides/members.md) explains how to use
 roles, teams and leads.
 
-In the table, `all` means all objects in the organisation, and `own` means only the person's own objects: their keys, the usage and requests of
-these keys, their chats and their teams. `–` means that the role does not have the permission.
+In the table, `all` means all objects in the organisation, and `own` means only the person's own objects: their keys, the usage and
+requests of these keys, their chats and their teams. `–` means that the role does not have the permission.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
-A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to its name. This is possible if the
-table shows `own` for one of the built-in roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
-operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it. The column `operator` shows a role in the
-installation, not in an organisation.
+A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to its name. This is possible
+if the table shows `own` for one of the built-in roles. A custom role cannot contain `sign_in.write`, which only owners have, or
+permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it. The
+column `operator` shows a role in the installation, not in an organisation.
 
 If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
 For objects that belong to no team, the member has only the permissions for their own objects. In addition, the permissions
@@ -387,9 +388,9 @@ def metrics() -> str:
 which alerts to set.
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
-Prometheus needs only one target. The first 100 models and the first 100 channels that were used each have a label value of their own. All other
-models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show only the first 100 enabled channels,
-by priority. No label names a key, a person, a team or an organisation.
+Prometheus needs only one target. The first 100 models and the first 100 channels that were used each have a label value of their own.
+All other models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show only the first
+100 enabled channels, by priority. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -409,9 +410,9 @@ def settings_page() -> str:
 `make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains each setting, and which
 settings Docker Compose sets.
 
-Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set `NAME_FILE` to
-the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). The default – means that there is no
-default, or that the default is a value that people set on a page.
+Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
+`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). The default –
+means that there is no default, or that the default is a value that people set on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 
