@@ -123,7 +123,7 @@ _SAYS: Final = [
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     (
         "docs/promises.md",
-        f"A realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
+        f"the duration of a realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
     ),
     ("reference/operations/live_pages.py", f"last {CONNECTION_S / 60:.0f} minutes"),
     ("docs/guides/realtime.md", f"the next minute {LEAD_MS // 1000} seconds before"),
