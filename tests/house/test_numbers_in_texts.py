@@ -135,7 +135,7 @@ _SAYS: Final = [
     ("docs/guides/usage.md", f"within {ERROR_PER_CENT} %"),
     ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/guides/usage.md", f"first {END_USER_LENGTH} characters"),
-    ("docs/guides/guards.md", f"up to {LISTED_TOGETHER_MAX} of each"),
+    ("docs/guides/guards.md", f"up to {LISTED_TOGETHER_MAX} models"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/organisations/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/guides/usage.md", f"{SHEET_ROWS:,} rows"),
