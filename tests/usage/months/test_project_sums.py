@@ -14,6 +14,7 @@ from accounts.access.actors import Actor
 from accounts.models import Key, Project
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
+from billing.invoices.document import describe_document
 from billing.invoices.invoices import lines_of
 from billing.models import Invoice
 from tests.support import cast
@@ -93,6 +94,16 @@ def test_invoice_report_and_export_agree_on_each_project(
     assert of_invoice(draft) == expected
     assert of_report(client, days) == expected
     assert of_export(client, days) == expected
+    rows = describe_document(draft, "en").rows
+    rounding = "Rounding per request, and amounts above a hold not charged"
+    assert [
+        (row.what, bool(row.detail), row.amount) for row in rows if row.what.startswith(rounding)
+    ] == [
+        (f"{rounding} · web", True, "0.000000009"),
+        (f"{rounding} · {people.core.name}", False, "-0.000209993"),
+        (f"{rounding} · search", False, "-0.000009997"),
+        (f"{rounding} · web", False, "0.000210000"),
+    ]
     late = [line.amount_nano for line in lines_of(draft) if line.origin]
     assert (sum(late), len(late)) == (210_009, 3)
     assert closed(draft, dora, cast.actor(cast.person("erik", operator=True))).number
