@@ -90,7 +90,7 @@ class FrameDecoder(ABC):
         self._bytes_max = frame_bytes_max
         self._closed = False
         # While set, the splitter stands at the beginning of a frame.
-        self._template: _Template | None = None
+        self._template: Template | None = None
         self._misses = 0 if skims else _MISSES_MAX
         # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
@@ -180,7 +180,7 @@ class FrameDecoder(ABC):
             self._template = _template(frame, step, rewritten.raw)
             self._misses += self._template is not None
 
-    def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
+    def _skip_alike(self, template: "Template", chunk: bytes, at: int, steps: list[Step]) -> int:
         """Return the position of the first frame from `at` on that differs in more than its
         text."""
         choice, before, after, shown_before, shown_after = template
@@ -282,7 +282,7 @@ class FrameDecoder(ABC):
         return Step(step.raw, [Usage(usage), *step.events])
 
 
-class _Template(NamedTuple):
+class Template(NamedTuple):
     """The bytes around the text of a frame, as received and as rewritten."""
 
     choice: int
@@ -292,7 +292,7 @@ class _Template(NamedTuple):
     shown_after: bytes
 
 
-def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
+def _template(frame: Frame, step: Step, rewritten: bytes) -> Template | None:
     """Return the template of the next frame, if this frame holds a text delta and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. If the text appears once
@@ -314,7 +314,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
     around = shown_around = _split_around(raw, text)
     if rewritten is not raw:
         shown_around = _split_around(rewritten, text)
-    return _Template(events[0].choice, *around, *shown_around)
+    return Template(events[0].choice, *around, *shown_around)
 
 
 def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:

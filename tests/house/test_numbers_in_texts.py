@@ -46,6 +46,7 @@ from relay.upstream.websocket import EVENT_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
+from usage.months import invoice_lines
 from usage.reports.too_many_records import RECORDS_MAX
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.saved_views import scheduled_reports
@@ -104,6 +105,7 @@ _SAYS: Final = [
     ("docs/guides/usage.md", f"first {scheduled_reports.ROWS_SHOWN} groups"),
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/guides/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
+    ("docs/guides/invoices.md", f"up to {invoice_lines.PROJECTS_MAX} projects"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
     ("docs/operate/data.md", f"{RETENTION_HOURS} hours by default"),
     ("docs/operate/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
