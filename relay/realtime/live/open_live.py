@@ -43,9 +43,7 @@ async def open_live(request: Request) -> None:
         return
     raw = text.encode()
     settings = live.read_start(raw)
-    # The key may have ended, or got guards, while the client waited.
     await request.refresh()
-    request.check_use()
     options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     invocation = live_invocation(request.invocation, settings.model, FULL_STRETCH)
     context = request.make_context(invocation, options)
