@@ -47,18 +47,18 @@ _METHOD = """\
 - CPU per request is the processor time that the kernel counted for all processes and threads of a
   system, divided by the number of answers. A slot is the time in which one workload runs on one
   system. The count begins with the first request of a slot, and ends a quarter of a second after
-  the last answer. A busy machine raises all figures. Compare figures only with figures of the same
-  run.
+  the last answer. A busy machine raises these figures. Compare figures only with figures of
+  the same run.
 - Weir runs as one web process with the production command. Postgres writes each commit to this
   machine's disk (`fsync`). The figures include the CPU time of the web process and of Postgres. The
   client's key belongs to an organisation with a balance. For each request, Weir writes a hold
   (reserved amount), an attempt, a posting in the ledger and a usage record. The worker and the
   scheduler, which aggregate usage, do not run.
 - *{installed}* is all that `make run` starts, on its own database: a web process, Postgres, a
-  worker with the scheduler, and the local model, which gets no requests. The figure for CPU per
-  request is the CPU time that all these processes use until Weir has summed up the usage of all
-  requests, minus the CPU time that they use in the same time without requests, divided by the
-  number of requests.
+  worker with the scheduler, and the local model, which gets no requests. To get the CPU per
+  request, we take the CPU time that all these processes use until Weir has summed up the usage of
+  all requests. We subtract the CPU time that they use in the same time without requests, and divide
+  the difference by the number of requests.
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
@@ -333,7 +333,7 @@ def _growth(results: Results) -> str:
                 cells.append("–" if result is None else _number(result[number]))
             rows.append((f"µs per {unit}, {step}", *cells))
         steep = [_cell(steepening(results, name, works)) for name in _COLUMNS]
-        rows.append((f"per {unit}: last step divided by first", *steep))
+        rows.append((f"per {unit}: larger sizes divided by smaller sizes", *steep))
     return _table(("", *_COLUMNS), rows)
 
 
