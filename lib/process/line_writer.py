@@ -69,10 +69,13 @@ class LineWriter:
         if not self.waiting_bytes and self._is_file():
             self.dropped += not self._write(raw)
             return
-        if self.waiting_bytes + len(raw) > self._waiting_bytes_max or not self._thread_runs():
+        # Python runs signal handlers after a call. A call within the addition below would lose what
+        # a handler adds.
+        size = len(raw)
+        if self.waiting_bytes + size > self._waiting_bytes_max or not self._thread_runs():
             self.dropped += 1
             return
-        self._put_bytes += len(raw)
+        self._put_bytes += size
         self._queue.put(raw)
         if self._close_at is not None:
             self._wait_until(self._close_at)
@@ -96,13 +99,15 @@ class LineWriter:
 
     def _thread_runs(self) -> bool:
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="log", daemon=True)
+            # Set before the start, during which a signal handler may need it: two threads would
+            # change the order of lines.
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             try:
-                thread.start()
+                self._thread.start()
             except RuntimeError:
                 # The interpreter is ending.
+                self._thread = None
                 return False
-            self._thread = thread
         return True
 
     def _run(self) -> None:

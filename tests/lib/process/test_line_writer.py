@@ -147,6 +147,26 @@ def test_line_logged_while_logging_is_written_too(pipe: tuple[int, int]) -> None
         signal.signal(signal.SIGALRM, before)
     writer.put("end")
     assert b"signal\n" in read_until(pipe[0], b"end\n")
+    writer.close(WAIT_S)
+    assert writer.waiting_bytes == 0
+
+
+def test_line_logged_while_the_thread_starts_starts_no_other(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two would change the order of lines."""
+    writer, start, started = LineWriter(pipe[1], notice), threading.Thread.start, []
+
+    def interrupted(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == 1:
+            writer.put("signal")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    writer.put("line")
+    assert read_until(pipe[0], b"line\n") == b"signal\nline\n"
+    assert len(started) == 1
 
 
 ENDING = """
