@@ -384,7 +384,7 @@ which alerts to set.
 
 `GET /metrics` returns the text format of Prometheus. Every web process answers for the whole installation, so one target is enough. The
 first 100 models and the first 100 channels in use have a label value of their own. All others share the value `other`. `weir_channel_state` and
-`weir_channel_requests_in_flight` show only the first 100 enabled channels, by priority. No label names a key, a person, a team or an organisation.
+`weir_channel_requests_in_flight` show all enabled channels. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
