@@ -99,13 +99,13 @@ class ModelTimeoutsIn(Part):
     """Seconds of one model; null means the channel's."""
 
     first_content: Seconds | None = Field(
-        None, description="Seconds until the first content; null for the channel's."
+        default=None, description="Seconds until the first content; null for the channel's."
     )
     idle: Seconds | None = Field(
-        None, description="Seconds between two parts of an answer; null for the channel's."
+        default=None, description="Seconds between two parts of an answer; null for the channel's."
     )
     total: Seconds | None = Field(
-        None, description="Seconds for the whole answer; null for the channel's."
+        default=None, description="Seconds for the whole answer; null for the channel's."
     )
 
 
@@ -153,18 +153,22 @@ def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
 class TimeoutsIn(Part):
     """Timeouts in seconds."""
 
-    connect: Seconds = Field(_TIMEOUTS.connect, description="Seconds until the connection is open.")
-    first_content: Seconds = Field(
-        _TIMEOUTS.first_content, description="Seconds until the first content."
+    connect: Seconds = Field(
+        default=_TIMEOUTS.connect, description="Seconds until the connection is open."
     )
-    idle: Seconds = Field(_TIMEOUTS.idle, description="Seconds between two parts of an answer.")
-    total: Seconds = Field(_TIMEOUTS.total, description="Seconds for the whole answer.")
+    first_content: Seconds = Field(
+        default=_TIMEOUTS.first_content, description="Seconds until the first content."
+    )
+    idle: Seconds = Field(
+        default=_TIMEOUTS.idle, description="Seconds between two parts of an answer."
+    )
+    total: Seconds = Field(default=_TIMEOUTS.total, description="Seconds for the whole answer.")
 
 
 class BreakerIn(Part):
     """When a failing channel is paused."""
 
-    enabled: Switch = Field(True, description="Whether failures pause the channel.")
+    enabled: Switch = Field(default=True, description="Whether failures pause the channel.")
     failures: Annotated[
         Failures | None,
         Field(
@@ -280,7 +284,7 @@ class OverridesIn(Part):
         default_factory=dict, description="Parameters for each API that the provider may use."
     )
     system_prompt: SystemPromptIn | None = Field(
-        None,
+        default=None,
         description="A text for the system prompt of every chat. Its tokens are charged as input.",
     )
     headers: dict[HeaderName, HeaderValue] = Field(
@@ -352,7 +356,7 @@ class TestingIn(Part):
         max_length=bounds.MODEL_MAX,
         description="The model to test. Empty: the first model.",
     )
-    variant: Variant = Field("streamed", description="What kind of request the test sends.")
+    variant: Variant = Field(default="streamed", description="What kind of request the test sends.")
     on_key: Switch = Field(
         default=False,
         description="Weir turns off the channel if the provider rejects the key in a scheduled "
@@ -474,7 +478,7 @@ class TestIn(RequestBody):
     """The model and variant of a test."""
 
     model: ModelName
-    variant: Variant = Field("streamed", description="What is asked of the model.")
+    variant: Variant = Field(default="streamed", description="What is asked of the model.")
 
 
 class TargetIn(RequestBody):
