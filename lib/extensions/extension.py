@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """Each part is named as "package.module:attribute", and is loaded only by processes that need
-    it. So the module of this object imports nothing else of the extension."""
+    """Each part is named as "package.module:attribute". Every Django process loads the parts at its
+    start, or when it first needs them; this object it reads before, so its module imports none."""
 
     app: str = ""
     """A Django app, by its package: models, templates, static files, translations, tasks."""
