@@ -32,10 +32,10 @@ class AddIndexAgain(AddIndexConcurrently):
     ) -> None:
         with schema_editor.connection.cursor() as cursor, _waiting(cursor):
             cursor.execute(_IS_VALID, [self.index.name])
-            found = cursor.fetchone()
-            if found == (True,):
+            state = cursor.fetchone()
+            if state == (True,):
                 return
-            if found:
+            if state:
                 cursor.execute(f"DROP INDEX CONCURRENTLY {self.index.name}")
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
