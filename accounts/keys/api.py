@@ -100,8 +100,8 @@ class KeyIn(RequestBody):
     )
     end_user_networks: list[Word] = Field(
         default_factory=list,
-        description="The networks from which Weir accepts this header. Empty: any, if it is "
-        "signed.",
+        description="The networks from which Weir accepts the header `end_user_header`. Empty: any "
+        "network, if the header is signed.",
     )
     end_users_signed: bool = Field(
         False,

@@ -172,9 +172,9 @@ class BreakerIn(Part):
     failures: Annotated[
         Failures | None,
         Field(
-            description="The channel is paused if this many attempts fail, and at least half of "
-            f"all. Null: if at least half of {SAMPLE_MIN} or more attempts fail. In both cases, "
-            f"also if {CONNECTS_MAX} connections in a row fail."
+            description="Weir pauses the channel if this many attempts fail within the `window`, "
+            f"and at least half of all attempts fail. Null: if at least half of {SAMPLE_MIN} or "
+            f"more attempts fail. In both cases, also if {CONNECTS_MAX} connections in a row fail."
         ),
     ] = None
     window: Annotated[Seconds, Field(description="Seconds in which attempts count.")] = (
@@ -214,10 +214,10 @@ class ConditionsIn(Part):
         description="The highest number of tokens in the prompt, as Weir estimates it.",
     )
     requires: list[Feature] = Field(
-        default_factory=list, description="What the request must contain."
+        default_factory=list, description="The request must contain all of these."
     )
     excludes: list[Feature] = Field(
-        default_factory=list, description="What the request must not contain."
+        default_factory=list, description="The request must contain none of these."
     )
 
 
@@ -285,7 +285,8 @@ class OverridesIn(Part):
     )
     system_prompt: SystemPromptIn | None = Field(
         default=None,
-        description="A text for the system prompt of every chat. Its tokens are charged as input.",
+        description="A text for the system prompt of every chat. The tokens of the text are "
+        "charged as input.",
     )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict,
@@ -372,7 +373,7 @@ class TestingIn(Part):
         default="",
         max_length=TEXT_MAX,
         description="Weir turns off the channel if a scheduled test fails with an error that "
-        "contains one of these words. Separate them by commas.",
+        "contains one of these words. Separate the words by commas.",
     )
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None,
