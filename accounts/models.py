@@ -400,7 +400,7 @@ class Key(Limited, Caching):
         default=list,
         db_default=[],
         blank=True,
-        help_text="The networks whose header is believed; none = any, if it is signed.",
+        help_text="The networks whose header is accepted; none = any, if it is signed.",
     )
     end_users_signed = models.BooleanField(
         default=False,

@@ -128,7 +128,7 @@ def restore(data: Path, backup: Path) -> None:
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
 @click.option(
     "--proxies", default="127.0.0.1", show_default=True,
-    help="Networks whose word on who asks is believed: those of the proxy in front.",
+    help="Networks of the proxy in front, which are trusted to report the client's address.",
 )  # fmt: skip
 def web(data: Path, host: str, port: int, proxies: str) -> None:
     """Serve the API and the pages behind a proxy, with an external database."""

@@ -11,7 +11,7 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
 from accounts.keys import keys, limited_subjects, service_accounts
-from accounts.limits.answer_cache import SECONDS_MAX
+from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.rules import LIMIT_MAX
 from accounts.members.access import find_role, role_name
 from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount
@@ -85,21 +85,23 @@ class KeyIn(RequestBody):
     )
     cache_seconds: CacheSeconds | None = Field(
         None,
-        description="How long an answer is served again to identical requests: 0 (never), or 60 to "
-        "604,800. Null: as the team has it.",
+        description=f"For how many seconds identical requests get a stored answer: {SECONDS_MIN} "
+        f"to {SECONDS_MAX:,}. 0: never. Null: as in the team.",
     )
     cache_price_percent: Percent = Field(
         0, description="What such an answer is charged, as a share of the first request's charge."
     )
     end_user_header: HeaderName = Field(
         "",
-        description="The header by which an application names its end users, in lower case, such "
-        "as `x-openwebui-user-email`. Empty: none. It needs networks, a signature or both, and the "
-        "permission to change the keys of others in the team.",
+        description="The header in which an application names its end users, in lower case, such "
+        "as `x-openwebui-user-email`. Empty: none. With a header, the key needs "
+        "`end_user_networks`, `end_users_signed` or both. To set a header, you need the permission "
+        "to change the keys of others in the team.",
     )
     end_user_networks: list[Word] = Field(
         default_factory=list,
-        description="The networks from which this header is believed. Empty: any, if it is signed.",
+        description="The networks from which Weir accepts the header `end_user_header`. Empty: any "
+        "network, if the header is signed.",
     )
     end_users_signed: bool = Field(
         False,

@@ -1,5 +1,5 @@
 """The end users of an application that shares one key: the header by which the application names
-them, and what a name may be. A name is believed if the request comes from a network that the key
+them, and what a name may be. A name is accepted if the request comes from a network that the key
 lists, or if the key's own secret signed it (`relay/credentials/end_users.py`)."""
 
 import re
@@ -9,12 +9,12 @@ from unicodedata import normalize
 END_USER_LENGTH: Final = 256
 
 EndUserState = Literal["verified", "missing", "network", "signature", "expired", "invalid"]
-"""What a request says about its end user: a name that is believed; no name; or one that is ignored,
+"""What a request says about its end user: a name that is accepted; no name; or one that is ignored,
 because of the network it comes from, its signature, the end of that, or the name itself."""
 
 VERIFIED_FLAG: Final = "end_user_verified"
 IGNORED_FLAG: Final = "end_user_ignored"
-"""What the record of a request says of a name that is believed, and of one that is not."""
+"""What the record of a request says of a name that is accepted, and of one that is not."""
 
 _HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 # Their values are secrets, or say nothing about a person.

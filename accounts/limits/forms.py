@@ -127,7 +127,7 @@ class EndUsersForm(forms.Form):
     )
     end_user_networks = _words_field(
         gettext_lazy("Networks of the application"),
-        gettext_lazy("The header is only believed from these. Empty: any, if it is signed."),
+        gettext_lazy("Weir accepts the header only from these. Empty: any, if it is signed."),
     )
     end_users_signed = forms.BooleanField(
         label=gettext_lazy("The header must be signed"),

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from lib.database.concurrent_indexes import AddIndexAgain
 
 
 class Migration(migrations.Migration):
@@ -8,11 +9,11 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0028_erasure_in_an_organisation")]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="auditevent",
             index=models.Index(fields=["at"], name="audit_by_time"),
         ),
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="erasure",
             index=models.Index(
                 condition=models.Q(("done_at", None)), fields=["id"], name="unfinished_erasures"

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default=[],
                 default=list,
-                help_text="The networks whose header is believed; none = any, if it is signed.",
+                help_text="The networks whose header is accepted; none = any, if it is signed.",
                 size=None,
             ),
         ),

@@ -11,7 +11,7 @@ from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
 from accounts.keys import keys
-from accounts.limits.answer_cache import SECONDS_MAX
+from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.data_policy import (
     CLIENT_ADDRESS_DAYS_MAX,
     REGION_MAX,
@@ -101,8 +101,8 @@ class TeamChange(RequestBody):
     archived: bool | None = Field(None, description="Keys of an archived team do not work.")
     cache_seconds: CacheSeconds | None = Field(
         None,
-        description="How long an answer is served again to identical requests of the team's keys: "
-        "60 to 604,800; 0 or null: never.",
+        description="For how many seconds identical requests of the team's keys get a stored "
+        f"answer: {SECONDS_MIN} to {SECONDS_MAX:,}. 0 or null: never.",
     )
     cache_price_percent: Percent | None = Field(
         None,

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from lib.database.concurrent_indexes import AddIndexAgain
 
 
 class Migration(migrations.Migration):
@@ -8,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0058_price_region")]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="promogrant",
             index=models.Index(
                 condition=models.Q(

@@ -1,4 +1,4 @@
-"""Whether every part of each extension can be loaded."""
+"""Whether the parts of each extension can be loaded."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -22,8 +22,13 @@ _READERS: Final[Mapping[str, str]] = {
 
 
 class ExtensionsConfig(AppConfig):
-    """Loads every part of each extension, so that one of which a part fails is switched off before
-    anything of it is used. It is the first app: others look into all apps when they are ready."""
+    """Loads the parts of each extension in every Django process, so that one of which a part fails
+    is switched off before anything of it is used. It is the first app: others look into all apps
+    when they are ready.
+
+    Left out are `importers` and `service_pages`: only `weir import` and the API reference read
+    them, when they are first needed.
+    """
 
     name = "extensions"
 

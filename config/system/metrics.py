@@ -21,7 +21,7 @@ from config.processes.processes import read_processes
 from content.sinks.sinks import used_content_sinks
 from gateway.health.figures import ChannelFigures
 from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
-from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
+from gateway.health.metric_labels import Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
 from gateway.health.traffic import (
     content_dropped,
@@ -165,8 +165,9 @@ def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
 
 
 def _channels() -> Iterator[Metric]:
-    """Yield the state and the running requests of the enabled channels with the highest priority,
-    at most LABELS_MAX of them."""
+    """Yield the state and the running requests of every enabled channel: an alert on a channel
+    that has no state here would never fire. Only operators create channels, and one that is deleted
+    is left out, so the number of labels cannot grow by requests."""
     state = GaugeMetricFamily(
         "weir_channel_state",
         "1 for the state of a channel, 0 for all other states: good, half_open, models_out, "
@@ -179,14 +180,14 @@ def _channels() -> Iterator[Metric]:
         "Requests that a channel is answering, over all processes.",
         labels=("channel",),
     )
-    troubles, figures = ChannelTroubles(), ChannelFigures()
+    troubles, in_flight = ChannelTroubles(), ChannelFigures().in_flight_by_channel()
     enabled = Channel.objects.filter(enabled=True).order_by("priority", "name")
-    for channel in enabled[:LABELS_MAX]:
+    for channel in enabled.only("name", "enabled"):
         status = troubles.of(channel).status
         condition = status.condition if status else "good"
         for name in CONDITIONS:
             state.add_metric((channel.name, name), name == condition)
-        running.add_metric((channel.name,), figures.of_channel(channel.id).in_flight)
+        running.add_metric((channel.name,), in_flight[channel.id])
     yield from (state, running)
 
 

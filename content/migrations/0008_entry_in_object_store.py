@@ -25,8 +25,15 @@ class Migration(migrations.Migration):
     dependencies = [("content", "0007_policy_secrets")]
 
     operations = [
-        migrations.AlterField(
-            model_name="entry", name="sealed", field=models.BinaryField(null=True)
+        # Django would ask for the same; as SQL it is plain that no row is rewritten.
+        migrations.RunSQL(
+            "ALTER TABLE content_entry ALTER COLUMN sealed DROP NOT NULL",
+            "ALTER TABLE content_entry ALTER COLUMN sealed SET NOT NULL",
+            state_operations=[
+                migrations.AlterField(
+                    model_name="entry", name="sealed", field=models.BinaryField(null=True)
+                ),
+            ],
         ),
         migrations.AddField(
             model_name="entry", name="object_id", field=models.UUIDField(null=True)

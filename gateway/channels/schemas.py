@@ -15,9 +15,16 @@ from pydantic_core import PydanticCustomError
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
-from gateway.breaker.breaker import BreakerRule
+from gateway.breaker.breaker import CONNECTS_MAX, LONGEST_FACTOR, SAMPLE_MIN, BreakerRule
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
+from gateway.channels.channel_tests.rules import (
+    ATTEMPTS_MIN,
+    EVERY_MIN_MAX,
+    TEXT_MAX,
+    WINDOW_MIN,
+    Cause,
+    is_status_list,
+)
 from gateway.channels.channel_tests.variants import Variant
 from gateway.channels.fields import (
     ChannelFields,
@@ -91,9 +98,15 @@ HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
 class ModelTimeoutsIn(Part):
     """Seconds of one model; null means the channel's."""
 
-    first_content: Seconds | None = None
-    idle: Seconds | None = None
-    total: Seconds | None = None
+    first_content: Seconds | None = Field(
+        default=None, description="Seconds until the first content; null for the channel's."
+    )
+    idle: Seconds | None = Field(
+        default=None, description="Seconds between two parts of an answer; null for the channel's."
+    )
+    total: Seconds | None = Field(
+        default=None, description="Seconds for the whole answer; null for the channel's."
+    )
 
 
 class RouteIn(Part):
@@ -110,7 +123,9 @@ class RouteIn(Part):
     )
     priority: Priority | None = Field(None, description="Null: the channel's priority.")
     weight: Weight | None = Field(None, description="Null: the channel's weight.")
-    timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
+    timeouts: ModelTimeoutsIn = Field(
+        default_factory=ModelTimeoutsIn, description="Timeouts for this model."
+    )
 
 
 def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
@@ -138,24 +153,41 @@ def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
 class TimeoutsIn(Part):
     """Timeouts in seconds."""
 
-    connect: Seconds = _TIMEOUTS.connect
-    first_content: Seconds = _TIMEOUTS.first_content
-    idle: Seconds = _TIMEOUTS.idle
-    total: Seconds = _TIMEOUTS.total
+    connect: Seconds = Field(
+        default=_TIMEOUTS.connect, description="Seconds until the connection is open."
+    )
+    first_content: Seconds = Field(
+        default=_TIMEOUTS.first_content, description="Seconds until the first content."
+    )
+    idle: Seconds = Field(
+        default=_TIMEOUTS.idle, description="Seconds between two parts of an answer."
+    )
+    total: Seconds = Field(default=_TIMEOUTS.total, description="Seconds for the whole answer.")
 
 
 class BreakerIn(Part):
     """When a failing channel is paused."""
 
-    enabled: Switch = True
+    enabled: Switch = Field(default=True, description="Whether failures pause the channel.")
     failures: Annotated[
         Failures | None,
-        Field(description="Failures that pause the channel. Null: when most requests fail."),
+        Field(
+            description="Weir pauses the channel if this many attempts fail within the `window`, "
+            f"and at least half of all attempts fail. Null: if at least half of {SAMPLE_MIN} or "
+            f"more attempts fail. In both cases, also if {CONNECTS_MAX} connections in a row fail."
+        ),
     ] = None
-    window: Annotated[Seconds, Field(description="Seconds in which failures count.")] = (
+    window: Annotated[Seconds, Field(description="Seconds in which attempts count.")] = (
         _BREAKER.window
     )
-    open_for: Annotated[Seconds, Field(description="Seconds of the pause.")] = _BREAKER.open_for
+    open_for: Annotated[
+        Seconds,
+        Field(
+            description="Seconds of the first pause. A pause is twice as long as the one before if "
+            f"the channel has not recovered in between, and at most {LONGEST_FACTOR} times as long "
+            "as the first."
+        ),
+    ] = _BREAKER.open_for
 
 
 class ConditionsIn(Part):
@@ -170,17 +202,22 @@ class ConditionsIn(Part):
     projects: Values = Field(
         default_factory=list, description="Projects of the request or its key."
     )
-    tags: Values = []
-    customers: Values = []
-    prompt_min: Tokens | None = Field(
-        default=None, description="The fewest tokens of the prompt, as estimated."
+    tags: Values = Field(default_factory=list, description="Tags of the request or its key.")
+    customers: Values = Field(
+        default_factory=list, description="End customers that the request names."
     )
-    prompt_max: Tokens | None = None
+    prompt_min: Tokens | None = Field(
+        default=None, description="The lowest number of tokens in the prompt, as Weir estimates it."
+    )
+    prompt_max: Tokens | None = Field(
+        default=None,
+        description="The highest number of tokens in the prompt, as Weir estimates it.",
+    )
     requires: list[Feature] = Field(
-        default_factory=list, description="What the request must contain."
+        default_factory=list, description="The request must contain all of these."
     )
     excludes: list[Feature] = Field(
-        default_factory=list, description="What the request must not contain."
+        default_factory=list, description="The request must contain none of these."
     )
 
 
@@ -189,19 +226,28 @@ class ParametersIn(Part):
     `generationConfig.topK`. Members that determine the price or the form of the answer are
     refused."""
 
-    set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
+    set: dict[Parameter, Any] = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_MAX,
+        description="Members of the body to set, with the names that the request's API uses. Dots "
+        "separate the names of nested objects.",
+    )
     default: dict[Parameter, Any] = Field(
         default_factory=dict,
         max_length=PARAMETERS_MAX,
         description="Members to set if the request does not name them.",
     )
-    remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
+    remove: list[Parameter] = Field(
+        default_factory=list,
+        max_length=PARAMETERS_MAX,
+        description="Members of the body to remove.",
+    )
 
 
 class SystemPromptIn(Part):
     """A text for the system prompt of every chat. Its tokens are charged as input."""
 
-    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
+    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX, description="The text.")
     mode: PromptMode = Field(
         "prepend", description="Before or after the client's system prompt, or in its place."
     )
@@ -220,8 +266,15 @@ class OverrideRuleIn(Part):
         default_factory=list,
         description="Slugs: `acme` for an organisation, `acme/core` for a team.",
     )
-    parameters: dict[Dialect, ParametersIn] = {}
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=HEADERS_MAX)
+    parameters: dict[Dialect, ParametersIn] = Field(
+        default_factory=dict,
+        description="As `parameters` of `overrides`, but only for these requests.",
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=HEADERS_MAX,
+        description="As `headers` of `overrides`, but only for these requests.",
+    )
 
 
 class OverridesIn(Part):
@@ -230,7 +283,11 @@ class OverridesIn(Part):
     parameters: dict[Dialect, ParametersIn] = Field(
         default_factory=dict, description="Parameters for each API that the provider may use."
     )
-    system_prompt: SystemPromptIn | None = None
+    system_prompt: SystemPromptIn | None = Field(
+        default=None,
+        description="A text for the system prompt of every chat. The tokens of the text are "
+        "charged as input.",
+    )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict,
         max_length=HEADERS_MAX,
@@ -244,8 +301,9 @@ class OverridesIn(Part):
     )
     fields: dict[FieldName, FieldRule] = Field(
         default_factory=dict,
-        description="Fields that cost money or affect data: `drop` removes a field, `refuse` "
-        "answers 400.",
+        description="Fields that cost money or affect data: `drop` removes a field. With `refuse`, "
+        "only other channels serve requests that have the field; if there is none, the answer is "
+        "400.",
     )
     when: list[OverrideRuleIn] = Field(
         default_factory=list,
@@ -288,7 +346,7 @@ class PassThroughIn(Part):
 
 
 class TestingIn(Part):
-    """When the channel is tested automatically, and what disables it. A passed test enables it
+    """When the channel is tested automatically, and what turns it off. A passed test turns it on
     again."""
 
     every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
@@ -299,18 +357,28 @@ class TestingIn(Part):
         max_length=bounds.MODEL_MAX,
         description="The model to test. Empty: the first model.",
     )
-    variant: Variant = "streamed"
-    on_key: Switch = Field(default=False, description="Turn off when the provider rejects the key.")
+    variant: Variant = Field(default="streamed", description="What kind of request the test sends.")
+    on_key: Switch = Field(
+        default=False,
+        description="Weir turns off the channel if the provider rejects the key in a scheduled "
+        "test.",
+    )
     statuses: Annotated[str, AfterValidator(_statuses)] = Field(
-        default="", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
+        default="",
+        max_length=TEXT_MAX,
+        description="Weir turns off the channel if a scheduled test fails with one of these "
+        "statuses, such as `403, 5xx`.",
     )
     words: str = Field(
-        default="", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
+        default="",
+        max_length=TEXT_MAX,
+        description="Weir turns off the channel if a scheduled test fails with an error that "
+        "contains one of these words. Separate the words by commas.",
     )
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None,
-        description="Turn off when less than this percentage of the requests of 15 minutes "
-        "succeeds.",
+        description="Weir turns off the channel if less than this percentage of the attempts of "
+        f"{WINDOW_MIN} minutes succeeds. With fewer than {ATTEMPTS_MIN} attempts, it does not.",
     )
 
 
@@ -411,7 +479,7 @@ class TestIn(RequestBody):
     """The model and variant of a test."""
 
     model: ModelName
-    variant: Variant = Field("streamed", description="What is asked of the model.")
+    variant: Variant = Field(default="streamed", description="What is asked of the model.")
 
 
 class TargetIn(RequestBody):

@@ -81,6 +81,13 @@ class ChannelFigures:
         """The running requests of all channels."""
         return sum(self._under_way.values())
 
+    def in_flight_by_channel(self) -> Counter[UUID]:
+        """Return the running requests of each channel that has some."""
+        running: Counter[UUID] = Counter()
+        for (id, _, _), n in self._under_way.items():
+            running[id] += n
+        return running
+
     def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
         """Return the figures of each name or pattern that the channel serves."""
         patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))

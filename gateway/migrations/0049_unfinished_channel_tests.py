@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from lib.database.concurrent_indexes import AddIndexAgain
 
 
 class Migration(migrations.Migration):
@@ -8,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [("gateway", "0048_channel_rest")]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="channeltestrun",
             index=models.Index(
                 condition=models.Q(("ended_at", None)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
-Names = Literal["key", "method", "host", "path", "account", "hop", "message"]
+Names = Literal["key", "method", "host", "path", "account", "caller", "hop", "message"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -36,18 +36,26 @@ NAMED: Final[Mapping[Names, frozenset[str]]] = MappingProxyType(
             anthropic-organization-id
             """
         ),
+        "caller": _words(
+            """
+            x-forwarded-for x-forwarded forwarded-for x-real-ip client-ip x-client-ip
+            x-cluster-client-ip true-client-ip fastly-client-ip fly-client-ip x-azure-clientip
+            x-azure-socketip x-appengine-user-ip x-appengine-remote-addr cf-connecting-ip
+            cf-connecting-ipv6 cf-pseudo-ipv4 do-connecting-ip x-envoy-external-address
+            cloudfront-viewer-address x-remote-ip x-remote-addr remote-addr wl-proxy-client-ip
+            """
+        ),
         "hop": _words(
             """
             connection keep-alive proxy-connection te trailer transfer-encoding upgrade
-            http2-settings via x-forwarded-for x-forwarded-proto x-forwarded-port x-real-ip
-            x-client-ip x-cluster-client-ip true-client-ip cf-connecting-ip
+            http2-settings via x-forwarded-proto x-forwarded-port
             """
         ),
         "message": _words("content-length expect accept-encoding x-client-request-id"),
     }
 )
-"""By what they name: a key or session, the method, host, path or account of a request, a hop on its
-way, or the framing of its message."""
+"""By what they name: a key or session, the method, host, path or account of a request, the caller's
+network address, a hop on its way, or the framing of its message."""
 GUARDED_NAMES: Final = frozenset[str]().union(*NAMED.values())
 _GUARDED_PREFIXES: Final = (
     "x-weir-",
@@ -57,10 +65,39 @@ _GUARDED_PREFIXES: Final = (
     "proxy-",
     "sec-",
 )
+# How proxies and content delivery networks name the header with the caller's network address.
+_ADDRESS_ENDINGS: Final = (
+    "client-ip",
+    "clientip",
+    "connecting-ip",
+    "connection-ip",
+    "real-ip",
+    "remote-ip",
+    "remote-addr",
+    "source-ip",
+    "user-ip",
+    "forwarded-for",
+    "viewer-address",
+)
 
 
 def is_guarded(name: str) -> bool:
     """Return whether a header, by its name in lower case, may never be passed on from a client.
     Servers that read headers as variables cannot tell an underscore from a hyphen."""
     hyphened = name.replace("_", "-")
-    return hyphened in GUARDED_NAMES or hyphened.startswith(_GUARDED_PREFIXES)
+    return (
+        hyphened in GUARDED_NAMES
+        or hyphened.startswith(_GUARDED_PREFIXES)
+        or names_caller(hyphened)
+    )
+
+
+def names_caller(name: str) -> bool:
+    """Return whether a header, by its name in lower case, can contain the caller's network
+    address."""
+    hyphened = name.replace("_", "-")
+    return (
+        hyphened in NAMED["caller"]
+        or hyphened == "forwarded"
+        or hyphened.endswith(_ADDRESS_ENDINGS)
+    )

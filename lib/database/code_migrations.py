@@ -61,6 +61,18 @@ def newer_migrations() -> list[str]:
     return _newer(MigrationRecorder(connection).applied_migrations())
 
 
+def newer_version() -> str:
+    """Describe the migrations that the database has from a newer version; "" if it has none. This
+    version must then not prepare the database: it would put back older policies and prices."""
+    newer = newer_migrations()
+    if not newer:
+        return ""
+    return (
+        f"The database was written by a newer Weir: it has {len(newer)} changes that this version "
+        f"does not know, such as {newer[0]}. Nothing was changed."
+    )
+
+
 def _newer(applied: Collection[tuple[str, str]]) -> list[str]:
     ours = set(code_migrations())
     loaded = {app for app, _ in ours}

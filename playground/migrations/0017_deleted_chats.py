@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from lib.database.concurrent_indexes import AddIndexAgain
 
 
 class Migration(migrations.Migration):
@@ -8,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [("playground", "0016_where_a_stopped_answer_ends")]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="conversation",
             index=models.Index(
                 condition=models.Q(("deleted_at", None), _negated=True),

@@ -151,7 +151,7 @@ class Principal:
 
     def budget_ids_for(self, model: str, labels: Labels, end_user: str = "") -> tuple[int, ...]:
         """Return the budgets of a request for a model with these labels, by this end user, "" if
-        the name is not believed."""
+        the name is not accepted."""
         return tuple(
             budget.id
             for budget in self.budgets

@@ -17,7 +17,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     classify the request, and `data_policy` restricts where its data may go; it may ask for the
     charge in the answer's usage. Also recorded are its application, its address ("" if addresses
     are not recorded), the session that its headers or its realtime connection name, and the most
-    that the session may cost. `end_user` is the name of the end user, "" unless it is believed;
+    that the session may cost. `end_user` is the name of the end user, "" unless it is accepted;
     `flags` are what the record says of it (`relay/credentials/end_users.py`)."""
 
     max_cost_nano: int | None = None

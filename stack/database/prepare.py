@@ -92,14 +92,10 @@ def refuse_newer() -> None:
     """Exit if a newer version has changed the database, because this version must not write to
     it."""
     # Models can be imported only after Django's setup.
-    from lib.database.code_migrations import newer_migrations
+    from lib.database.code_migrations import newer_version
 
-    if newer := newer_migrations():
-        sys.exit(
-            f"The database was written by a newer Weir: it has {len(newer)} changes that this "
-            f"version does not know, such as {newer[0]}. Nothing was changed. Update Weir, or "
-            "start fresh with another data folder."
-        )
+    if problem := newer_version():
+        sys.exit(f"{problem} Update Weir, or start fresh with another data folder.")
 
 
 def compare_secrets() -> None:

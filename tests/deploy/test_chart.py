@@ -5,12 +5,14 @@ import copy
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
 
 from config.version import VERSION
+from gateway.providers.cloud_credentials import amazon, google
 from relay.endpoints.table import ENDPOINTS, is_claimed
 from tests.deploy import chart, files
 from tests.deploy.chart import EVERYTHING, REQUIRED, pod_of, workloads
@@ -66,6 +68,8 @@ def test_the_database_and_redis_of_the_trial_are_valid() -> None:
         ("beat.replicas=2", "'replicas' not allowed"),
         ("backup.hour=24", "/backup/hour"),
         (r"apply.files.a\.yml=x", "'a.yml' not allowed"),
+        ("networkPolicy.instanceCredentials={169.254.0.0/16}", "/instanceCredentials/0"),
+        ("networkPolicy.instanceCredentials={10.0.0.1/32}", "/instanceCredentials/0"),
     ],
 )
 def test_a_wrong_value_is_named(value: str, message: str) -> None:
@@ -238,6 +242,32 @@ def test_pod_networks_match_compose() -> None:
         for one in chart.render((*REQUIRED, "networkPolicy.enabled=false"))
         if one["kind"] == "NetworkPolicy"
     ]
+
+
+def test_instance_credentials_are_reached_where_a_value_names_them() -> None:
+    values = (*REQUIRED, "networkPolicy.instanceCredentials={169.254.169.254/32,169.254.170.23/32}")
+    chosen = chart.render(values)
+    for document in chosen:
+        if document["kind"] not in FOREIGN:
+            kubernetes_validate.validate(document, NEWEST, strict=True)
+    [rule] = chart.find("NetworkPolicy", "weir-outside", values)["spec"]["egress"]
+    *everywhere, metadata, pods = [one["ipBlock"] for one in rule["to"]]
+    assert (metadata, pods) == ({"cidr": "169.254.169.254/32"}, {"cidr": "169.254.170.23/32"})
+    # Nothing else differs, so that no other pod reaches them.
+    rule["to"] = [{"ipBlock": one} for one in everywhere]
+    plain = {(one["kind"], one["metadata"]["name"]): one for one in chart.render()}
+    policy = chart.find("NetworkPolicy", "weir-outside", values)
+    policy["spec"]["egress"] = [rule]
+    assert policy == plain["NetworkPolicy", "weir-outside"]
+    assert [one for one in chosen if one["metadata"]["name"] != "weir-outside"] == [
+        one for one in plain.values() if one["metadata"]["name"] != "weir-outside"
+    ]
+
+
+def test_the_page_names_the_metadata_that_keys_ask() -> None:
+    page = (files.ROOT / "docs/operate/kubernetes.md").read_text()
+    for address in (amazon.METADATA, google.METADATA):
+        assert f"`{urlsplit(address).hostname}/32`" in page
 
 
 def test_metrics_are_scraped_once_under_an_accepted_name() -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from stack.command import weir
 from tests.deploy import units
+from tests.deploy.files import ROOT
 from tests.runner.programs import need
 
 WEIR = "/opt/weir/current/bin/weir"
@@ -61,6 +62,28 @@ def test_unit_has_minimal_rights(name: str, installed: Path) -> None:
     result = analyze(installed, "security", "--offline=true", started(name))
     [level] = re.findall(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
     assert float(level) < EXPOSURE_MAX
+
+
+def test_the_page_allows_the_metadata_to_units_that_send(tmp_path: Path, installed: Path) -> None:
+    """The commands of the page, on a machine whose systemd only notes that it is called."""
+    page = (ROOT / "docs/operate/systemd.md").read_text()
+    [script] = re.findall(r"```sh\n(for unit in .*?)```", page, re.DOTALL)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "systemctl").write_text("#!/bin/sh\n")
+    (programs / "systemctl").chmod(0o755)
+    command = ["/bin/sh", "-euc", script.replace("/etc/systemd/system", str(installed))]
+    subprocess.run(command, env={"PATH": f"{programs}:/usr/bin:/bin"}, check=True)
+    allowed = {path.parent.name for path in installed.rglob("credentials.conf")}
+    assert allowed == {"weir-web@.service.d", "weir-worker.service.d"}
+    for name in (started("web@"), started("worker")):
+        verified = analyze(installed, "verify", "--man=no", name)
+        assert (verified.returncode, verified.stderr) == (0, "")
+    drop_in = installed / "weir-worker.service.d/credentials.conf"
+    drop_in.write_text(drop_in.read_text().replace("/32", "/33"))
+    assert (
+        "169.254.169.254/33" in analyze(installed, "verify", "--man=no", started("worker")).stderr
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

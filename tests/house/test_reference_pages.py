@@ -4,7 +4,14 @@ import re
 
 import pytest
 
+from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
+from config.api.api import api
+from config.apply.file_format import Installation
 from config.system.metrics import metrics_text
+from gateway.breaker.breaker import CONNECTS_MAX, LONGEST_FACTOR, SAMPLE_MIN
+from gateway.channels import schemas
+from gateway.channels.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
+from tools import apply_file
 from tools.reference_pages import PAGES, metric_families, path_of
 
 
@@ -18,3 +25,36 @@ def test_metrics_page_lists_the_scraped_metrics() -> None:
     """With its types: the generator reads the source, and not what is sent."""
     scraped = re.findall(r"^# TYPE (\w+) (\w+)$", metrics_text().decode(), re.MULTILINE)
     assert sorted(scraped) == [(family.name, family.kind) for family in metric_families()]
+
+
+def test_the_file_has_the_texts_of_the_api_for_what_both_share() -> None:
+    """A text of its own would hide a wrong one of the API."""
+    parts = Installation.model_json_schema()["$defs"]
+    shared = {
+        name for name, one in vars(schemas).items()
+        if name in parts and one.__module__ == schemas.__name__
+    }  # fmt: skip
+    assert shared >= {"BreakerIn", "TestingIn", "TimeoutsIn", "ConditionsIn", "OverridesIn"}
+    meanings = apply_file._MEANINGS
+    assert not [key for key in meanings if key.partition(".")[0] in shared]
+    assert not {"Team.cache_seconds", "Key.cache_seconds"} & meanings.keys()
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "words"),
+    [
+        ("BreakerIn", "failures", f"at least half of {SAMPLE_MIN} or more attempts"),
+        ("BreakerIn", "failures", f"{CONNECTS_MAX} connections in a row"),
+        ("BreakerIn", "open_for", f"{LONGEST_FACTOR} times as long as the first"),
+        ("TestingIn", "on_key", "in a scheduled test"),
+        ("TestingIn", "statuses", "if a scheduled test fails"),
+        ("TestingIn", "words", "if a scheduled test fails"),
+        ("TestingIn", "success_percent", f"of the attempts of {WINDOW_MIN} minutes"),
+        ("TestingIn", "success_percent", f"fewer than {ATTEMPTS_MIN} attempts"),
+        ("KeyIn", "cache_seconds", f"{SECONDS_MIN} to {SECONDS_MAX:,}. 0: never. Null: as in the"),
+        ("TeamChange", "cache_seconds", f"{SECONDS_MIN} to {SECONDS_MAX:,}. 0 or null: never"),
+    ],
+)
+def test_the_api_says_what_the_rule_does(part: str, key: str, words: str) -> None:
+    described = api.get_openapi_schema()["components"]["schemas"]
+    assert words in described[part]["properties"][key]["description"]

@@ -186,7 +186,7 @@ def labels(scope: Scope) -> list[Pick]:
 
 
 def _spellings(end_users: Sequence[str]) -> Sequence[str]:
-    """Return the names as they are written, for those of bodies, and as believed ones are kept."""
+    """Return the names as they are written, for those of bodies, and as accepted ones are kept."""
     return list(dict.fromkeys(one for name in end_users for one in (name, normal_end_user(name))))
 
 

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from lib.database.concurrent_indexes import AddIndexAgain
 
 
 class Migration(migrations.Migration):
@@ -10,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAgain(
             model_name="latetruth",
             index=models.Index(
                 condition=models.Q(("own_change_nano__isnull", False)),

@@ -164,10 +164,10 @@ class RequestOut(Schema):
     tags: list[str] = Field(description="Its labels and the tags of its key.")
     customer: str | None = Field(description="Its label.")
     end_user: str | None = Field(
-        description="The end user that a header names, if the key believes it, else the `user` "
-        "that the body names."
+        description="The end user that a header names, if Weir accepts it, else the `user` that "
+        "the body names."
     )
-    end_user_verified: bool = Field(description="Whether a believed header names the end user.")
+    end_user_verified: bool = Field(description="Whether an accepted header names the end user.")
     prompt: str | None = Field(description="The slug of the saved prompt that it used.")
     prompt_version: int | None
     app: str | None = Field(

@@ -254,7 +254,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "absorb_by_model": _("Model's rule: not charged"),
     "drain_limit": _("Charged up to the rule's limit"),
     "end_user_verified": _("End user verified"),
-    "end_user_ignored": _("End user not believed"),
+    "end_user_ignored": _("End user not accepted"),
     "hold_replaced": _("Another hold took its place"),
     # What went wrong with an attempt, by its row in the table of faults.
     "F1": _("Connection refused"),

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from accounts.access.actors import SYSTEM
 from billing.prices.catalogue.shipped import load_shipped_catalogue
+from config.management.commands.migrate import OLDER_VERSION
+from lib.database.code_migrations import newer_version
 
 
 class Command(BaseCommand):
@@ -16,6 +18,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # Its proposals would replace those of the newer version's list.
+        if problem := newer_version():
+            raise CommandError(f"{problem} {OLDER_VERSION}")
         brought = load_shipped_catalogue(SYSTEM)
         if not options["verbosity"]:
             return

@@ -14,10 +14,15 @@ from django.db import OperationalError, connections
 from django.db.migrations.state import ProjectState
 from psycopg.errors import LockNotAvailable
 
-from lib.database.code_migrations import half_applied
+from lib.database.code_migrations import half_applied, newer_version
 from lib.database.table_locks import LOCK_WAIT_MS
 
 TRIES: Final = 30
+OLDER_VERSION: Final = (
+    "Web processes, workers and schedulers of this version work with the database as it is: start "
+    "them without this step, or update Weir."
+)
+"""What to do if a newer version has migrated the database."""
 
 ModelKey = tuple[str, str]
 
@@ -28,6 +33,8 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         if problem := half_applied():
             raise CommandError(problem)
+        if problem := newer_version():
+            raise CommandError(f"{problem} {OLDER_VERSION}")
         _render_less()
         connection = connections[options["database"]]
         for attempt in range(1, TRIES + 1):

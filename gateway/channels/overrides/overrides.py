@@ -30,6 +30,7 @@ from gateway.channels.overrides.condition_rules import VALUES_MAX
 from gateway.channels.overrides.conditions import check_teams
 from gateway.channels.overrides.rules import OverrideRule, Parameters, RequestOverrides
 from gateway.channels.refusals import ChannelRefused
+from gateway.providers.header_names import names_caller
 from gateway.providers.provider import Provider
 
 _DEPTH_MAX: Final = 20
@@ -57,6 +58,7 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
             raise ChannelRefused(
                 "overrides.system_prompt", text % {"n": rules.PROMPT_CHARACTERS_MAX}
             )
+    _check_no_address(overrides.client_headers)
     reserved = {spoken.auth.header for spoken in provider.dialects.values()}
     for field, names, may_have in (
         ("overrides.headers", overrides.headers, rules.is_header),
@@ -139,6 +141,16 @@ def _check_value(field: str, name: str, value: Any) -> None:
     if not all(map(_is_storable, _scalars(value))):
         text = gettext("The value of %(name)s contains what cannot be stored.") % {"name": name}
         raise ChannelRefused(field, text)
+
+
+def _check_no_address(client_headers: Iterable[str]) -> None:
+    for name in client_headers:
+        if names_caller(name.lower()):
+            text = gettext(
+                "The header %(name)s cannot be forwarded: it can contain the caller's network "
+                "address. You can set the header to a fixed value instead."
+            )
+            raise ChannelRefused("overrides.client_headers", text % {"name": name[:60]})
 
 
 def _check_header_names(field: str, names: Iterable[str], may_have: Callable[[str], bool]) -> None:

@@ -197,8 +197,9 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     @cached_property
     def passed(self) -> frozenset[bytes]:
-        """The names of the client's headers that are passed on."""
-        return frozenset(name.encode() for name in self.client_headers)
+        """The names of the client's headers that are passed on. A name that was stored before it
+        became guarded is left out."""
+        return frozenset(name.encode() for name in self.client_headers if not is_guarded(name))
 
     @property
     def drops_tier(self) -> bool:
@@ -334,7 +335,7 @@ def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
 
 def is_client_header(name: str, reserved: Iterable[str] = ()) -> bool:
     """Return whether a header may be passed on from a client: one that an operator may set, and
-    that names no key, method, host, path or account."""
+    that names no key, method, host, path, account or network address."""
     return is_header(name, reserved) and not is_guarded(name.lower())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from config.system.extensions import ExtensionsConfig
 from lib.extensions.extension import Extension
 from tests.runner.databases import own_database
 from tests.support.extensions import ROOT, SETTINGS, FreshHub, ask, install
@@ -289,6 +290,29 @@ def test_pages_and_operations_show_extensions(registered: dict[str, Any]) -> Non
     }
     assert states["whole"] == ("on", "")
     assert states["quits"] == ("failed", "SystemExit: 3")
+
+
+LOADED = """
+import json, sys
+from dataclasses import fields
+from lib.extensions.installed import installed
+parts = {(one.name, field.name): getattr(one.extension, field.name).partition(":")[0]
+         for one in installed() if one.state == "on" for field in fields(one.extension)}
+print(json.dumps([[field, module in sys.modules]
+                  for (_, field), module in parts.items() if module]))
+"""
+
+
+def test_a_process_loads_all_parts_at_its_start_but_two(folder: Path) -> None:
+    """As the guide says, and the docstring of their reader."""
+    answer = json.loads(ask(folder, LOADED, CLICKHOUSE_URL="http://127.0.0.1:9"))
+    assert {field for field, _ in answer} == set(Extension.__dataclass_fields__)
+    assert {field for field, loaded in answer if not loaded} == {"importers", "service_pages"}
+    reader = ExtensionsConfig.__doc__ or ""
+    assert "Left out are `importers` and `service_pages`" in reader
+    guide = (ROOT / "docs/guides/writing-an-extension.md").read_text()
+    assert "every Django process" in guide
+    assert "Every Django process loads the parts at its" in (Extension.__doc__ or "")
 
 
 def test_class_fits_on_a_screen() -> None:

@@ -13,6 +13,7 @@ import yaml
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.access.actors import SYSTEM
@@ -223,6 +224,35 @@ def test_channels_report_their_state_and_answers(key: Key) -> None:
     assert {state for (name, state), on in states.items() if on} == {"keys_out"}
     assert result["weir_channel_requests_in_flight"] == {("main",): 1}
     assert result["weir_queue_length"][("holds",)] == 1
+
+
+def test_every_enabled_channel_reports_its_state_and_answers(key: Key) -> None:
+    """Also one beyond the labels of counters, and in a fixed number of statements."""
+    with CaptureQueriesContext(connection) as of_one:
+        metrics_text()
+    many = Channel.objects.bulk_create(
+        Channel(name=f"later-{n:03}", provider="openai", base_url="https://a.example", priority=9)
+        for n in range(3 * LABELS_MAX)
+    )
+    Channel.objects.filter(name="later-000").update(enabled=False)
+    last = many[-1]
+    admit(key, clock.now(), channel_id=last.id)
+    status = {"status": ["open", 50, "upstream_5xx"], "keys": []}
+    ChannelReport.objects.create(
+        process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(last.id): status}
+    )
+    with CaptureQueriesContext(connection) as of_many:
+        result = read(metrics_text())
+    enabled = set(Channel.objects.filter(enabled=True).values_list("name", flat=True))
+    assert len(enabled) == 3 * LABELS_MAX
+    assert {name for name, _ in result["weir_channel_state"]} == enabled
+    states = {name: state for (name, state), on in result["weir_channel_state"].items() if on}
+    assert states.pop(last.name) == "open"
+    assert set(states.values()) == {"good"}
+    running = result["weir_channel_requests_in_flight"]
+    assert {name for (name,) in running} == enabled
+    assert {name: n for (name,), n in running.items() if n} == {last.name: 1}
+    assert len(of_many) <= len(of_one)
 
 
 def test_rejections_of_busy_processes_are_summed(key: Key) -> None:

@@ -29,9 +29,10 @@ _LISTENING = """
 
 
 class Times(NamedTuple):
-    """Seconds from the change, by process."""
+    """Seconds from the change, by process: to the last request that is let in, and to the end of
+    the open stream."""
 
-    refused: list[float]
+    let_in: list[float]
     ended: list[float]
 
 
@@ -60,17 +61,17 @@ def test_every_process_rejects_the_key_and_ends_its_requests(
             measured[cause] = Times([], [])
             for _ in range(rounds):
                 times = _end(cause, hubs, model, clients, pool)
-                measured[cause].refused.extend(times.refused)
+                measured[cause].let_in.extend(times.let_in)
                 measured[cause].ended.extend(times.ended)
         own_hub.assert_books_balance()
     measured["all"] = Times(
-        [seconds for times in measured.values() for seconds in times.refused],
+        [seconds for times in measured.values() for seconds in times.let_in],
         [seconds for times in measured.values() for seconds in times.ended],
     )
     for cause, times in measured.items():
-        line = f"{cause:26} refused {_summary(times.refused)}   ended {_summary(times.ended)}"
+        line = f"{cause:26} let in {_summary(times.let_in)}   ended {_summary(times.ended)}"
         print(line)  # noqa: T201 - the table is what a reader of the measurement wants
-    assert _p99(measured["all"].refused) <= 1
+    assert _p99(measured["all"].let_in) <= 1
     assert max(measured["all"].ended) <= 5
 
 
@@ -87,8 +88,8 @@ def _end(
     ENDS[cause](first, tenant)
     first.bump()
     ended = [pool.submit(_ended_after, stream, began) for stream in streams]
-    refused = [pool.submit(_refused_after, hub, tenant, model, began) for hub in hubs]
-    times = Times([each.result() for each in refused], [each.result() for each in ended])
+    let_in = [pool.submit(_last_let_in, hub, tenant, model, began) for hub in hubs]
+    times = Times([each.result() for each in let_in], [each.result() for each in ended])
     for stream in streams:
         record = first.record(stream.request_id)
         assert (record["status"], record["kind"]) == (401, "authentication"), cause
@@ -105,14 +106,18 @@ def _ended_after(stream: Client, began: float) -> float:
     return after
 
 
-def _refused_after(hub: Hub, tenant: Tenant, model: str, began: float) -> float:
-    """When the first refusal has come; nothing is let in after it."""
-    body = ask(model, "#tokens=2")
-    while hub.post(tenant, body).status == 200:
-        assert time.monotonic() - began < 10
-    after = time.monotonic() - began
+def _last_let_in(hub: Hub, tenant: Tenant, model: str, began: float) -> float:
+    """When the last request was sent that was let in; 0 if none was. How long its answer took, or
+    the first refusal, says how busy the machine is. Nothing is let in after a refusal."""
+    body, last = ask(model, "#tokens=2"), 0.0
+    while True:
+        sent = time.monotonic() - began
+        if hub.post(tenant, body).status != 200:
+            break
+        last = sent
+        assert last < 10
     assert hub.post(tenant, body).status == 401
-    return after
+    return last
 
 
 def _p99(seconds: list[float]) -> float:

@@ -111,6 +111,20 @@ async def test_provider_receives_what_the_preview_shows(
     assert message == got
 
 
+@pytest.mark.parametrize("client", SPEAKERS)
+def test_addresses_that_an_older_version_forwarded_stay_here(
+    hub: Hub, fake: FakeUpstream, client: str
+) -> None:
+    speaker, tenant = SPEAKERS[client], hub.tenant()
+    named = ["x-trace", "x-forwarded-for", "fastly-client-ip", "x-envoy-external-address"]
+    model = hub.model(fake, rates=RATES, overrides={"client_headers": named}, **UPSTREAMS["openai"])
+    body, path = speaker.body(model, Wish(f"{model} #tokens=3")), speaker.path(model, stream=False)
+    answer = hub.post(tenant, body, path=path, headers=dict.fromkeys(named, "192.0.2.9"))
+    assert answer.status == 200, answer.body
+    told = [name for name, value in sent_to(fake, model)["headers"].items() if value == "192.0.2.9"]
+    assert told == ["x-trace"]
+
+
 async def test_channel_without_overrides_has_no_overhead(
     relay: Any, hub: Hub, fake: FakeUpstream
 ) -> None:

@@ -174,6 +174,35 @@ def test_connection_and_identity_headers_are_never_set(name: str) -> None:
             check_overrides(OPENAI, part)
 
 
+# How proxies, load balancers and content delivery networks tell who asks.
+OF_CALLERS = """
+x-forwarded-for X-Forwarded-For x_forwarded_for x-forwarded forwarded Forwarded forwarded-for
+x-original-forwarded-for x-vercel-forwarded-for x-real-ip X_Real_IP x-ali-cdn-real-ip client-ip
+x-client-ip x-cluster-client-ip true-client-ip fastly-client-ip fly-client-ip incap-client-ip
+x-sucuri-clientip x-arr-clientip x-azure-clientip x-azure-socketip cf-connecting-ip
+CF-Connecting-IPv6 cf-pseudo-ipv4 do-connecting-ip x-nf-client-connection-ip x-appengine-user-ip
+x-appengine-remote-addr x-envoy-external-address cloudfront-viewer-address x-remote-ip
+x-remote-addr remote-addr wl-proxy-client-ip proxy-client-ip x-source-ip
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("name", OF_CALLERS)
+def test_a_callers_network_address_is_never_forwarded(name: str) -> None:
+    with pytest.raises(ChannelRefused, match=r"cannot be forwarded: .* network address"):
+        check_overrides(OPENAI, {"client_headers": ["x-session", name]})
+    # Stored by an older version, which allowed it.
+    stored = read_overrides({"client_headers": ["x-session", name.lower()]})
+    assert stored is not None
+    assert stored.passed == {b"x-session"}
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_an_operator_may_set_a_fixed_address(name: str) -> None:
+    """As a provider behind a proxy of one's own may need it: it says nothing about a caller."""
+    stored = check_overrides(OPENAI, {"headers": {name: "192.0.2.1"}})
+    assert stored == {"headers": {name: "192.0.2.1"}}
+
+
 def test_provider_authentication_header_is_never_set() -> None:
     azure = PROVIDERS["azure_openai"]
     (header,) = {spoken.auth.header for spoken in azure.dialects.values()}
