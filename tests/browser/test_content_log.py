@@ -1,8 +1,10 @@
 """The content log on its pages: an owner switches it on, also on a telephone and by keyboard."""
 
+import openai
+import pytest
 from playwright.sync_api import ViewportSize, expect
 
-from tests.browser.installation import Installation
+from tests.browser.installation import DEAD, Installation
 from tests.browser.visitor import Visitor, too_wide
 
 TELEPHONE: ViewportSize = {"width": 360, "height": 740}
@@ -64,8 +66,12 @@ def test_timeline_of_a_request_is_seen_without_scrolling(
     site: Installation, owner: Visitor
 ) -> None:
     page = owner.page
-    page.goto(f"{site.organisation}/requests")
-    page.locator("tbody th a").first.click()
+    asks = [{"role": "user", "content": "Is anybody there?"}]
+    with site.client() as client:
+        site.hub.wait(lambda: bool(client.models.list().data), "the models are not heard of")
+        with pytest.raises(openai.APIStatusError) as failed:
+            client.chat.completions.create(model=DEAD, messages=asks)  # type: ignore[arg-type]
+    page.goto(f"{site.organisation}/requests/{failed.value.response.headers['x-request-id']}")
     timeline = page.get_by_role("group", name="Timeline")
     expect(timeline.get_by_role("columnheader", name="Duration")).to_be_visible()
     assert timeline.evaluate("(table) => table.scrollWidth - table.clientWidth") == 0
