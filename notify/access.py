@@ -23,6 +23,15 @@ def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
     return rows.select_related("key", "created_by").order_by("-id")
 
 
+def endpoints_with_last_delivery(
+    actor: Actor,
+) -> list[tuple[WebhookEndpoint, Delivery | None]]:
+    """Return the operators' webhooks and chats with the last delivery to each, newest first."""
+    rows = [(row, row.last_delivery_id) for row in operator_endpoints(actor)]  # type: ignore[attr-defined]
+    last = Delivery.objects.in_bulk([id for _, id in rows if id is not None])
+    return [(row, last.get(id)) for row, id in rows]
+
+
 def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
     """Return one webhook of the operators. Raises Http404."""
     return get_by_id(operator_endpoints(actor), id)

@@ -27,23 +27,25 @@ _HEAD = """# What changes a price
 *For operators, and for contributors who change how usage is read.*
 
 This page is generated from `dialects/usage/usage_members.py` and
-`dialects/json/request_members.py`. A test compares both files with the types of the vendors'
-clients. [Prices](../guides/prices.md) explains how to set prices. Each member of usage or of a
-request has one of these roles:
+`dialects/json/request_members.py`. A test compares both files with the types in the providers' own
+client libraries. [Prices](../guides/prices.md) explains how to set prices. A *member* is a field of
+a request, or of the usage that a provider reports. Each member has one of these roles:
 
-- **meter**: Weir counts the member on the named meters
-- **condition**: the member decides which prices apply to the other members
-- **part**: the member counts usage of another model or step, which has a price of its own
-- **free**: the member changes no price, for the reason in the table
-- **review**: Weir cannot compute a price; if the member counts anything, the request is reviewed
+- **meter**: Weir counts a member of usage on the
+  named [meters](../reference/glossary.md). A member of a request affects what is counted.
+- **condition**: the member decides which prices apply to the other members.
+- **part**: the member concerns another model or step, which has a price of its own.
+- **free**: the member changes no price. For members of usage, the table gives the reason.
+- **review**: Weir cannot compute a price. If a member of usage with this role counts anything, an
+  operator must review the request.
 
-If usage contains a member that is in no table, an operator must review the request. Until then,
-Weir charges nothing and keeps the hold (the reserved amount). The operator can make the member free
-for later requests.
+If usage contains a member that is in no table, an operator must also review the request. Until the
+review, Weir charges nothing and keeps the hold (the reserved amount). The operator can make the
+member free for later requests.
 
-If the model has a listed price, Weir rejects a request with a member or tool of the role *review*
-before it sends the request. Weir also rejects a request with a tool that is in no table. A later
-version of a known tool counts as the known tool.
+If the model has a listed price, Weir rejects a request that contains a member or tool with the role
+*review*, before it sends the request. Weir also rejects a request with a tool that is in no table.
+A later version of a known tool counts as the known tool.
 
 """
 

@@ -51,12 +51,13 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has listed the
-header in the channel ([What providers get](../operate/data.md#what-providers-get)).
+Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has
+listed the header in the channel ([What providers get](../operate/data.md#what-providers-get)).
 
 ## Sessions
 
-Weir looks for these names in the order of the table. The first name that a request contains decides to which session the request belongs:
+A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
+order of the table. The first name that a request contains decides to which session the request belongs:
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -97,7 +98,8 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the kind of the error. Every response has the header `x-request-id`. The management API uses OpenAI's format.
+`error.status`. The page *Requests* shows the kind of the error, from the column *Kind*. Every response has the header `x-request-id`. The
+management API always uses OpenAI's format.
 
 [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
 found, and what is charged when a client disconnects.
@@ -109,7 +111,7 @@ found, and what is charged when a client disconnects.
 
 _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "about": "name of the object that would change",
-    "action": "what the budget does at its limit: `block`, `warn` or `slow`",
+    "action": "what the budget does with requests at its limit: `block`, `warn` or `slow`",
     "added": "names of new models; the list can be incomplete",
     "added_count": "how many models are new",
     "amount": "an amount of money",
@@ -126,10 +128,10 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "changes": "the values that would change, each with `name`, `before` and `after`",
     "channel": "name of the channel",
     "channel_id": "ID of the channel",
-    "count": "total number of findings or parts; the list can be incomplete",
+    "count": "how many findings or checks there are; the lists `findings` and `parts` can be incomplete",
     "credit": "ID of the correction",
     "currency": "code of the currency, such as `USD`",
-    "days": "the number of days for which Weir tries the renewal again",
+    "days": "for how many days Weir repeats the attempt to renew the subscription",
     "decided_by": "email address of the decider; empty before the decision",
     "differences": "how many lines differ",
     "document": "`invoice`, `credit_note` or `debit_note`",
@@ -148,7 +150,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "id": "ID of the export",
     "included": "money: the value of the usage that is included each month",
     "jobs": "the jobs, each with `task`",
-    "key": "name of the organisation's own key, or the last characters of the provider's key",
+    "key": "for `own_key.refused`, the name of the organisation's own key; for `channel.balance_low`, the last characters of the provider's key",
     "last": "whether the key was the channel's last working key",
     "last_on": "last day of the bill",
     "limit": "money: the budget's limit, including increases; for `channel.balance_low`, the threshold",
@@ -188,8 +190,8 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "spent_percent": "`spent` as a percentage of `limit`",
     "subject": "name of the object that the budget limits; empty for the organisation",
     "task": "ID of the media task",
-    "team": "ID of the team; for `own_key.refused`, the slug of the team, or empty",
-    "threshold": "the percentage that was reached, or `null`; for `balance.low`, the threshold as money",
+    "team": "ID of the team; for `own_key.refused`, the slug of the team, or an empty text if the key belongs to the organisation",
+    "threshold": "the percentage of the budget that was reached, or `null`; for `balance.low`, an amount of money",
     "top_up": "ID of the top-up",
     "total": "money: the total of the document",
     "type": "kind of change, such as `correction`",
@@ -212,7 +214,8 @@ def events() -> str:
 
 `make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook or a chat.
 
-Weir sends each event as a `POST` to the webhook, which must answer with a status from 200 to 299 within 10 seconds. The body looks like this:
+Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10
+seconds. The following body is an example:
 
 ```json
 {{
@@ -225,12 +228,13 @@ Weir sends each event as a `POST` to the webhook, which must answer with a statu
 }}
 ```
 
-`organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of
-[Standard Webhooks](https://www.standardwebhooks.com): verify each event with one of its libraries and the webhook's secret
-(`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after a rotation, Weir also signs with the old secret. The same event may arrive twice, with the same `webhook-id`.
-Ignore members that you do not know, because later versions can add some.
+`organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` follow the
+specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for Standard Webhooks and the
+webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each
+event with both the new and the old secret. The same event may arrive twice, with the same `webhook-id`. Ignore members of the body that
+you do not know, because later versions of Weir can add members.
 
-In `data`, money is a decimal string, and times have the format of ISO 8601.
+In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.
 
 ## Events of an organisation
 
@@ -277,19 +281,20 @@ def permissions() -> str:
 `make reference` generates this page from `accounts/roles/rules.py`. [Members, teams and roles](../guides/members.md) explains how to use
 roles, teams and leads.
 
-`all` means all objects in the organisation. `own` means only the person's own objects: their keys, the usage and requests of these keys,
-their chats and their teams. A role has only the permissions in the table.
+In the table, `all` means all objects in the organisation, and `own` means only the person's own objects: their keys, the usage and
+requests of these keys, their chats and their teams. `–` means that the role does not have the permission.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
-A custom role is a list of permission names. Add `:own` to a name to limit the permission to the person's own objects. You can do this if the
-table has `own` for one of the roles. A custom role cannot contain `sign_in.write`, which only owners have, or permissions that only
-operators have. Only a custom role can contain `content.read`: no built-in role has it, and an owner decides who gets it. The column `operator` shows a role in the installation, not in an organisation.
+A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to its name. This is possible
+if the table shows `own` for one of the built-in roles. A custom role cannot contain `sign_in.write`, which only owners have, or
+permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it. The
+column `operator` shows a role in the installation, not in an organisation.
 
-If a member is limited to teams, these permissions of the member's role apply only to objects of the teams: {teams}.
-For objects that belong to no team, the member has only permissions for their own objects, and
-{", ".join(shared)} and {last}, if the role contains them.
+If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
+For objects that belong to no team, the member has only the permissions for their own objects. In addition, the permissions
+{", ".join(shared)} and {last} apply to the whole organisation, if the role contains them.
 
-The lead of a team has these permissions in the team, whatever the role: {leads}. A lead can set budgets only within the team's own budgets.
+The lead of a team has the following permissions in the team, even if the lead's role does not contain them: {leads}. A lead can set budgets only within the team's own budgets.
 """
 
 
@@ -382,9 +387,10 @@ def metrics() -> str:
 `make reference` generates this page from `config/system/metrics.py`. [Watch](../operate/watch.md) explains how to scrape the metrics and
 which alerts to set.
 
-`GET /metrics` returns the text format of Prometheus. Every web process answers for the whole installation, so one target is enough. The
-first 100 models and the first 100 channels in use have a label value of their own. All others share the value `other`. `weir_channel_state` and
-`weir_channel_requests_in_flight` show only the first 100 enabled channels, by priority. No label names a key, a person, a team or an organisation.
+`GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
+Prometheus needs only one target. The first 100 models and the first 100 channels that were used each have a label value of their own.
+All other models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show only the first
+100 enabled channels, by priority. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -404,8 +410,9 @@ def settings_page() -> str:
 `make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains each setting, and which
 settings Docker Compose sets.
 
-Weir's processes read these environment variables. For every setting with a text value, `NAME_FILE` can name a file that contains the value
-([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means that there is no default, or that a page sets the value.
+Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
+`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). The default –
+means that there is no default, or that the default is a value that people set on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

@@ -15,7 +15,7 @@ from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import AuditFilter
 from accounts.audit_log.words import ACTS, INSTALLATION_OBJECTS, OBJECTS, object_word
 from accounts.guards.guards import operator_page, organisation_page
-from accounts.models import AuditEvent, Organisation
+from accounts.models import AuditEvent
 from accounts.preferences.table_preferences import read_table
 from lib import clock
 from lib.files.csv_file import stream
@@ -95,7 +95,7 @@ def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "actor": _actors(request, every, Q(operator=True)),
         "object": _objects(request, frozenset()),
         "request": _requests(request),
-        "organisation": _organisations(request),
+        "organisation": _organisations(request, actor),
     }
     state = read_table(ALL_AUDIT, request, actor, choices=choices)
     events = audit_log.filter_events(every, _read_filter(state, state.value("organisation")))
@@ -181,8 +181,8 @@ def _requests(request: HttpRequest) -> Choices:
     return [("", _("Any request")), *_with_requested_value(request, "request", {})]
 
 
-def _organisations(request: HttpRequest) -> Choices:
-    rows = Organisation.objects.order_by("name", "slug")[:_ORGANISATIONS_MAX]
+def _organisations(request: HttpRequest, actor: Actor) -> Choices:
+    rows = access.all_organisations(actor)[:_ORGANISATIONS_MAX]
     known = {row.slug: row.name for row in rows}
     return [("", _("Any organisation")), *_with_requested_value(request, "organisation", known)]
 

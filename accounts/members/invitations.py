@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from allauth.account.models import EmailAddress
 from django.core import signing
 from django.db import transaction
 from django.http import HttpRequest
@@ -108,6 +109,11 @@ def opened_invitation(request: HttpRequest) -> Invitation | None:
 def is_invited(request: HttpRequest) -> bool:
     """Return whether this visitor has opened an invitation that can still be accepted."""
     return opened_invitation(request) is not None
+
+
+def has_account(invitation: Invitation) -> bool:
+    """Return whether somebody has an account with the invited address."""
+    return User.objects.filter(email__iexact=invitation.email).exists()
 
 
 def offered_authority(invitation: Invitation) -> Authority:
@@ -227,11 +233,12 @@ def accept_as_new(invitation: Invitation, name: str, hashed_password: str) -> Me
     Raises as `accept` does, and Refused if a person with that address exists by now."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=invitation.organisation_id)
-        if User.objects.filter(email__iexact=invitation.email).exists():
+        if has_account(invitation):
             raise Refused("password", gettext("This address has an account. Sign in to accept."))
         user = User.objects.create_user(invitation.email, name=name)
         user.password = hashed_password
         user.save(update_fields=["password"])
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         audit.record(
             Actor(user, None, None, None, operator=False), None, "user.created", user,
             email=user.email, operator=False,

@@ -253,6 +253,12 @@ def member_counts(organisation_ids: Iterable[UUID]) -> dict[UUID, int]:
     return dict(rows.values_list("organisation").annotate(n=Count("id")))
 
 
+def erased_people(user_ids: Iterable[int]) -> set[int]:
+    """Return which of these people are erased, or are being erased."""
+    rows = Erasure.objects.filter(user__in=user_ids)
+    return set(rows.values_list("user", flat=True))
+
+
 def active_owners(organisation: Organisation) -> QuerySet[Membership]:
     """Return the memberships of owners who can sign in."""
     return Membership.objects.filter(

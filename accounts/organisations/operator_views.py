@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext, pgettext_lazy
@@ -20,7 +19,7 @@ from accounts.access.entry_requirements import people_with_factor
 from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.members import members
-from accounts.models import Erasure, Membership, Role, User
+from accounts.models import Role, User
 from accounts.organisations import organisations
 from accounts.organisations.forms import NewMemberForm, NewOrganisationForm, SuspensionForm
 from accounts.preferences.table_preferences import read_table
@@ -89,8 +88,7 @@ def people_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "operator": {"operator": True},
     }
     rows = rows.filter(**states.get(state.value("state"), {}))
-    belongs = Membership.objects.select_related("organisation").order_by("organisation__name")
-    rows = rows.prefetch_related(Prefetch("memberships", belongs))
+    rows = rows.prefetch_related("memberships__organisation")
     templates = ("accounts/organisations/people.html", "accounts/organisations/_people.html")
     return answer_table(request, state, QuerySource(rows), templates, {}, partial(_people, actor))
 
@@ -98,7 +96,7 @@ def people_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _people(actor: Actor, page: Sequence[User]) -> list[dict[str, Any]]:
     secured = people_with_factor(user.pk for user in page)
     ids = [user.pk for user in page]
-    erased = set(Erasure.objects.filter(user__in=ids).values_list("user", flat=True))
+    erased = members.erased_people(ids)
     return [
         _person(actor, user, secured=user.pk in secured, erased=user.pk in erased) for user in page
     ]
@@ -119,7 +117,7 @@ def _person(actor: Actor, user: User, *, secured: bool, erased: bool) -> dict[st
         "second_factor": factor_badge(secured),
         "secured": secured,
         "organisations": ", ".join(
-            membership.organisation.name for membership in user.memberships.all()
+            sorted(membership.organisation.name for membership in user.memberships.all())
         ),
         "last_login": user.last_login,
         "created_at": user.created_at,

@@ -1,10 +1,13 @@
 """An operator looks at an organisation as one of its members (W75)."""
 
+from typing import Any
+
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.access.access import all_organisations
 from accounts.access.actors import Actor
 from accounts.audit.audit import REASON_MAX
 from accounts.guards.guards import operator_page, viewing_page
@@ -17,7 +20,7 @@ from lib.htmx import redirect_to, render_dialog, see_other
 
 class ViewForm(forms.Form):
     organisation = forms.ModelChoiceField(
-        Organisation.objects.order_by("name"),
+        Organisation.objects.none(),
         to_field_name="slug",
         label=_("Organisation"),
         widget=pick_organisation(),
@@ -33,12 +36,16 @@ class ViewForm(forms.Form):
         help_text=_("The owners of the organisation get an email with this reason."),
     )
 
+    def __init__(self, actor: Actor, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["organisation"].queryset = all_organisations(actor)  # type: ignore[attr-defined]
+
 
 @operator_page("view_as.begin")
 @require_http_methods(["GET", "HEAD", "POST"])
 def view_as(request: HttpRequest, actor: Actor) -> HttpResponse:
     initial = {"organisation": request.GET.get("organisation", "")}
-    form = ViewForm(request.POST or None, initial=initial)
+    form = ViewForm(actor, request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         begin_view(actor, request.session, data["organisation"], Role(data["role"]), data["reason"])

@@ -37,6 +37,11 @@ def is_set_up() -> bool:
     return User.objects.filter(operator=True).exists()
 
 
+def has_organisations() -> bool:
+    """Return whether the installation has an organisation."""
+    return Organisation.objects.exists()
+
+
 def make_set_up_link() -> str:
     """Create a one-time link that creates the first operator, and return its path. Earlier links
     end. Raises Refused if an operator exists."""

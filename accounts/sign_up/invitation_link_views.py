@@ -4,7 +4,7 @@ from typing import cast
 
 from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.internal.flows.login import perform_login
-from allauth.account.models import EmailAddress, Login
+from allauth.account.models import Login
 from django.contrib import messages
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -44,8 +44,7 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
     if state != "pending":
         return _show_ended_invitation(request, state)
     user = request.user if isinstance(request.user, User) else None
-    known = User.objects.filter(email__iexact=offered.email).exists()
-    new = mailed and not known and current_mode() != SignUpMode.OFF
+    new = mailed and not invitations.has_account(offered) and current_mode() != SignUpMode.OFF
     form = NewPersonForm(request.POST or None) if new and user is None else None
     wrong = ""
     if request.method == "POST":
@@ -76,9 +75,6 @@ def _signed_up(request: HttpRequest, offered: Invitation, form: NewPersonForm) -
     # Hash the password before the transaction, because it takes long.
     hashed = make_password(data["password"])
     member = invitations.accept_as_new(offered, data["name"], hashed)
-    EmailAddress.objects.create(
-        user=member.user, email=member.user.email, verified=True, primary=True
-    )
     request.session[LAST_ORGANISATION] = member.organisation.slug
     login = Login(
         user=member.user,

@@ -200,13 +200,15 @@ def _rate(line: Line) -> str:
 
 
 def _line_text(line: Line) -> str:
+    place = line.project or line.team
     if line.kind == "correction":
-        place = _join_texts(line.project or line.team, line.model)
-        return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
+        return _join_texts(gettext("Correction"), place, line.model)
     if line.kind == "subscription":
         return gettext("Subscription: %(plan)s") % {"plan": line.text}
     words = {
-        "remainder": gettext("Rounding per request, and amounts above a hold not charged"),
+        "remainder": _join_texts(
+            gettext("Rounding per request, and amounts above a hold not charged"), place
+        ),
         "credit": gettext("Promotional credit used"),
         "included": gettext("Included usage used"),
         "rounding": gettext("Rounding of the total"),

@@ -5,12 +5,14 @@ posted decides its period. Usage that was admitted before the period and posted 
 has lines of its own that name its month. So have corrections of usage that was posted before.
 
 The amount of a usage line is quantity x rate, rounded to the nano. Requests are charged one by one,
-each rounded to the nano and never above its hold. The difference between these charges and the
-lines is one line, the `remainder`. The total is rounded once, half-even, to the minor unit of the
-currency; this difference is a line, too. So the total is the sum of the lines (I19).
+each rounded to the nano and never above its hold. For each project or team, the difference between
+these charges and the lines is a line, the `remainder`. The total is rounded once, half-even, to the
+minor unit of the currency; this difference is a line, too. So the total is the sum of the lines
+(I19).
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -36,7 +38,8 @@ _LINE_DENOMINATOR: Final = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `project` and `team` are names; a usage line has both.
+    """One line. What belongs to a project has its label as `project`, what belongs to none the name
+    of its team as `team`.
 
     `rate_nano_per_million` is the list rate of `meter`, before the plan's `multiplier_ppm`.
     `rate_ppm` is the rate of a tax line. `origin` is the first day of the month of late usage and
@@ -56,6 +59,15 @@ class Line:
     origin: dt.date | None = None
     rate_ppm: int = 0
     text: str = ""
+
+
+class Charge(NamedTuple):
+    """What the requests of a project, or else of a team, were charged. `origin` as in a line."""
+
+    project: str
+    team: str
+    origin: dt.date | None
+    amount_nano: int
 
 
 PAYMENT_DAYS: Final = 14
@@ -95,17 +107,25 @@ def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int)
     return round_half_even(quantity * rate_nano_per_million * multiplier_ppm, _LINE_DENOMINATOR)
 
 
-def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
+def usage_lines(lines: Iterable[Line], charges: Iterable[Charge]) -> list[Line]:
     """Return the usage lines with their amounts in the order of an invoice. Equal lines are added
-    up. The last line is the part of `charged_nano` that the other lines do not cover."""
+    up. The last lines are the parts of the charges that the other lines do not cover."""
     quantities: dict[Line, int] = {}
     for line in lines:
         head = _strip_quantity(line)
         quantities[head] = quantities.get(head, 0) + line.quantity
     usage = [_priced_line(head, quantity) for head, quantity in quantities.items() if quantity]
-    usage.sort(key=_order)
-    remainder_nano = charged_nano - sum(line.amount_nano for line in usage)
-    return [*usage, Line("remainder", remainder_nano)] if remainder_nano else usage
+    left: Counter[tuple[str, str, dt.date | None]] = Counter()
+    for project, team, origin, nano in charges:
+        left[project, team, origin] += nano
+    for line in usage:
+        left[line.project, line.team, line.origin] -= line.amount_nano
+    remainders = [
+        Line("remainder", nano, project, team, origin=origin)
+        for (project, team, origin), nano in left.items()
+        if nano
+    ]
+    return [*sorted(usage, key=_order), *sorted(remainders, key=_order)]
 
 
 def taxes_of(

@@ -57,6 +57,12 @@ def askable_budget(actor: Actor, id: str) -> Budget:
     return access.get_by_id(askable_budgets(actor), parse_number(id))
 
 
+def linked_budget(id: str) -> Budget:
+    """Return the budget of a link without an organisation. The caller must check the person's
+    access to its organisation. Raises Http404."""
+    return access.get_by_id(Budget.objects.all(), parse_number(id))
+
+
 def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     """Return the organisation's requests for an actor who decides on them, else the actor's own;
     newest first."""

@@ -635,6 +635,7 @@ _PLACE_GUARDED_HOLDS = f"""
                             SELECT email FROM accounts_user WHERE id = budget.subject::bigint)
                         WHEN 'end_user' THEN stands.end_user
                         ELSE budget.subject END,
+                    'policy', budget.policy_name,
                     'period', coalesce(budget.period, 'session'), 'limit', judged.most,
                     'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',
                     judged.used + judged.room - judged.left_over - stands.spent_nano,

@@ -138,13 +138,13 @@ def take_budgets(actor: Actor, policy: BudgetPolicy) -> None:
 
 
 def describe(one: PolicyBudget) -> dict[str, Any]:
-    """Return a budget of a policy as the audit log shows it."""
+    """Return a budget of a policy as the API, a file of `apply` and the audit log have it."""
     return {
         "amount": format_usd(one.amount_nano),
         "period": one.period,
         "anchor": one.anchor,
         "timezone": one.timezone,
-        "at_limit": one.action,
+        "action": one.action,
         "alert_percents": list(one.alert_percents),
         "alert_forecast": one.alert_forecast,
     }

@@ -391,6 +391,11 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
             raise PriceRefused(text % {**named, "other": min(deeper)})
 
 
+def count_proposals() -> int:
+    """Count the drafts and proposals that wait for an operator."""
+    return PriceProposal.objects.filter(state=ProposalState.OPEN).count()
+
+
 def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     """Return the waiting proposals, by price. `drafts` True returns only drafts, False only the
     others."""

@@ -5,9 +5,9 @@ import logging
 import re
 from collections.abc import Iterator
 from typing import Final
-from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -86,15 +86,15 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         messages.error(request, str(refused))
         return see_other("invoices", slug_of(actor))
     name = f"invoices-{year}-{language}.zip"
-    pieces = stream_zip(_files(list(closed.values_list("id", flat=True)), language))
+    pieces = stream_zip(_files(closed, language))
     response = stream(request, name, "application/zip", pieces)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _files(ids: list[UUID], language: str) -> Iterator[tuple[str, bytes]]:
-    for id in ids:
-        receipt = Invoice.objects.select_related("organisation", "corrects").get(id=id)
+def _files(closed: QuerySet[Invoice], language: str) -> Iterator[tuple[str, bytes]]:
+    for id in list(closed.values_list("id", flat=True)):
+        receipt = closed.select_related("organisation", "corrects").get(id=id)
         yield f"{receipt.number}-{language}.pdf", invoice_pdf(receipt, language)
 
 

@@ -6,8 +6,7 @@ from typing import Any, Final
 from django.db.models import Model
 from pydantic import BaseModel
 
-from billing.currency.money import format_usd
-from billing.limits.policy_budgets import PolicyBudget, in_order
+from billing.limits.policy_budgets import PolicyBudget, describe, in_order
 from config.apply.difference import Value
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
@@ -75,18 +74,7 @@ def defaults_of(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
 
 def policy_budgets(listed: Sequence[PolicyBudget]) -> tuple[dict[str, Any], ...]:
     """Return the budgets of a policy in one order and form, so that they can be compared."""
-    return tuple(
-        {
-            "amount": format_usd(one.amount_nano),
-            "period": one.period,
-            "timezone": one.timezone,
-            "anchor": one.anchor,
-            "action": one.action,
-            "alert_percents": list(one.alert_percents),
-            "alert_forecast": one.alert_forecast,
-        }
-        for one in in_order(listed)
-    )
+    return tuple(describe(one) for one in in_order(listed))
 
 
 def fields_of(row: Model, names: Iterable[str]) -> dict[str, Value]:

@@ -46,7 +46,7 @@ from playground.erasure.erasure_requests import (
 )
 from playground.erasure.erasure_steps import STEPS
 from playground.erasure.personal_data import personal_data, record_download
-from usage.models import DetachedMonth
+from usage.months.detached import count_detached
 
 
 class Copies(NamedTuple):
@@ -253,7 +253,7 @@ def remaining_copies() -> Copies:
     """Return the copies of a person's data that remain after the erasure."""
     with use_tenant(None):
         run = last_backup()
-        months = DetachedMonth.objects.count()
+        months = count_detached()
     keep_days = settings.BACKUP_KEEP_DAYS or scheduled_keep_days()
     return Copies(run.good_at if run else None, keep_days, months)
 

@@ -30,10 +30,10 @@ from accounts.roles.rules import HAS_KEYS
 from accounts.sign_up.first_run import create_first_organisation
 from config.home.overview import OVERVIEW
 from config.home.panels import PANELS, Panel, panels_for
+from gateway.access import every_channel
 from gateway.code_examples.example_models import MODEL
 from gateway.code_examples.examples import codes_with_key, example_models, first_call, is_text_model
 from gateway.listed_models.shown_models import models_for
-from gateway.models import Channel
 from lib import clock
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
@@ -234,7 +234,7 @@ def step_of(request: HttpRequest, actor: Actor) -> int:
         return ORGANISATION
     if actor.authority.scope_of(HAS_KEYS) is None or has_called(actor):
         return LIVE
-    if not Channel.objects.exists() and not request.session.get(SKIPPED):
+    if not every_channel(actor).exists() and not request.session.get(SKIPPED):
         return CHANNEL
     own = access.living_keys(actor).filter(user=actor.user, kind=KeyKind.RELAY)
     return REQUEST if own.exists() else KEY
@@ -309,7 +309,7 @@ def _page(request: HttpRequest, actor: Actor, form: OrganisationForm) -> HttpRes
         "step": step,
         "live": step == LIVE,
         "form": form,
-        "channels": list(Channel.objects.order_by("name")[:3]),
+        "channels": list(every_channel(actor).order_by("name")[:3]),
         "slug": actor.organisation.slug if actor.organisation else "",
     }
     status = 422 if form.is_bound else 200

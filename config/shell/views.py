@@ -16,10 +16,10 @@ from accounts.access import actors
 from accounts.access.actors import Actor
 from accounts.guards import guards
 from accounts.guards.guards import operator_page, organisation_page, public
-from accounts.models import Organisation, User
+from accounts.models import User
 from accounts.preferences.appearance import set_appearance
 from accounts.sign_in.sign_in import is_own_path
-from accounts.sign_up.first_run import is_set_up
+from accounts.sign_up.first_run import has_organisations, is_set_up
 from billing.trials.views import no_organisation
 from config.api.errors import error_response
 from config.jobs.runs import JobState, job_states
@@ -54,7 +54,7 @@ def root(request: HttpRequest) -> HttpResponseBase:
         member = actors.actor_of_member(request.user, membership.organisation, membership)
         return redirect(first_url(member))
     if request.user.operator:
-        return redirect("installation" if Organisation.objects.exists() else "set_up_steps")
+        return redirect("installation" if has_organisations() else "set_up_steps")
     return no_organisation(request, request.user)
 
 

@@ -65,7 +65,7 @@ COUNTERS: Final = {
 HISTOGRAMS: Final = {
     "first_token": (
         "weir_time_to_first_token_seconds",
-        "Time to the first content, of answers that have content.",
+        "Time from a request to the first content of its answer, if it has content.",
         FIRST_TOKEN_MS,
     ),
     "duration": ("weir_request_duration_seconds", "How long requests took.", DURATION_MS),
@@ -79,7 +79,7 @@ PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float 
     ("process_max_fds", "The limit of open file descriptors.", lambda report: report.max_fds),
     (
         "process_start_time_seconds",
-        "When the process started, since the epoch.",
+        "When the process started, in seconds since 1 January 1970 (UTC).",
         lambda report: report.started_at.timestamp() if report.started_at else None,
     ),
     (
@@ -124,12 +124,12 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "weir_content_log_dropped",
-            "Requests and bodies that the content log could not write in time, or not redact.",
+            "Requests and bodies that the content log could not redact, or not write in time.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(
             "weir_guards_passed",
-            "Failures of guards after which texts passed unchecked, as the policy says.",
+            "Failures of guards after which texts passed unchecked, because a policy allows it.",
             value=guards_passed(),
         )
         yield CounterMetricFamily(
@@ -169,9 +169,9 @@ def _channels() -> Iterator[Metric]:
     at most LABELS_MAX of them."""
     state = GaugeMetricFamily(
         "weir_channel_state",
-        "1 for the state of a channel in the process that reports the worst state: good, "
-        "half_open, models_out, keys_out, limited (by a limit or spend cap of the channel), open "
-        "(the breaker).",
+        "1 for the state of a channel, 0 for all other states: good, half_open, models_out, "
+        "keys_out, limited (by a limit or spend cap of the channel), open (the breaker). If "
+        "processes report different states, the worst counts.",
         labels=("channel", "state"),
     )
     running = GaugeMetricFamily(
@@ -193,8 +193,8 @@ def _channels() -> Iterator[Metric]:
 def _queues() -> Iterator[Metric]:
     length = GaugeMetricFamily(
         "weir_queue_length",
-        "The number of waiting items: open holds, holds to decide on, due events and deliveries, "
-        "price previews, late usage.",
+        "How many items wait in a queue, such as open holds, holds to decide on, due events and "
+        "deliveries, price previews, or late usage.",
         labels=("queue",),
     )
     age = GaugeMetricFamily(

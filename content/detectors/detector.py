@@ -17,10 +17,10 @@ class Match(NamedTuple):
 
 
 # What stands between two words, then words as most sentences have them, and the last one.
-_BETWEEN: Final = r"(?:[\s,;?()`]++|[.!':*=>-]++(?=\s))++"
+_BETWEEN: Final = r"(?:[\s,;?()`]++|[.!':*=>-]++(?=\s))+"
 WORD_CHARACTERS_MAX: Final = 15
 _WORD: Final = rf"[^\W\d_]{{1,{WORD_CHARACTERS_MAX}}}+"
-WORDS: Final = re.compile(rf"{_BETWEEN}(?:{_WORD}{_BETWEEN})*+((?:{_WORD})?+)")
+WORDS: Final = re.compile(rf"{_BETWEEN}(?:{_WORD}{_BETWEEN})*((?:{_WORD})?)")
 
 # Letters of some scripts: an expression knows those of ASCII, or all.
 LETTERS: Final = f"{string.ascii_letters}\u00e9\u0436\u05d0\u0639\u0915\u0e01\u4e2d\ud55c"

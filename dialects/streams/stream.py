@@ -19,7 +19,9 @@ from dialects.streams.sse import Frame, FrameSplitter
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 
 # Matches the characters of a JSON text; UTF-8 and surrogate pairs are checked elsewhere.
-_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')
+_TEXT: Final = re.compile(
+    rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u' + 4 * rb"[0-9A-Fa-f]" + rb")++"
+)
 _MISSES_MAX: Final = 4
 
 
@@ -88,7 +90,7 @@ class FrameDecoder(ABC):
         self._bytes_max = frame_bytes_max
         self._closed = False
         # While set, the splitter stands at the beginning of a frame.
-        self._template: _Template | None = None
+        self._template: Template | None = None
         self._misses = 0 if skims else _MISSES_MAX
         # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
@@ -178,7 +180,7 @@ class FrameDecoder(ABC):
             self._template = _template(frame, step, rewritten.raw)
             self._misses += self._template is not None
 
-    def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
+    def _skip_alike(self, template: "Template", chunk: bytes, at: int, steps: list[Step]) -> int:
         """Return the position of the first frame from `at` on that differs in more than its
         text."""
         choice, before, after, shown_before, shown_after = template
@@ -280,7 +282,7 @@ class FrameDecoder(ABC):
         return Step(step.raw, [Usage(usage), *step.events])
 
 
-class _Template(NamedTuple):
+class Template(NamedTuple):
     """The bytes around the text of a frame, as received and as rewritten."""
 
     choice: int
@@ -290,7 +292,7 @@ class _Template(NamedTuple):
     shown_after: bytes
 
 
-def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
+def _template(frame: Frame, step: Step, rewritten: bytes) -> Template | None:
     """Return the template of the next frame, if this frame holds a text delta and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. If the text appears once
@@ -312,7 +314,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
     around = shown_around = _split_around(raw, text)
     if rewritten is not raw:
         shown_around = _split_around(rewritten, text)
-    return _Template(events[0].choice, *around, *shown_around)
+    return Template(events[0].choice, *around, *shown_around)
 
 
 def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:

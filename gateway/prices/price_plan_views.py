@@ -32,11 +32,11 @@ from billing.price_plans.price_plans import (
 )
 from billing.prices.forms import markup_error
 from billing.prices.pricing import PPM
+from billing.prices.proposals import count_proposals
 from billing.prices.words import marked_up, markup_words
 from gateway.access import access_price_plan, visible_price_plans
 from gateway.listed_models.model_fields import ModelsField
 from gateway.prices.forms import PricePlanForm, PricePlanHolderForm
-from gateway.prices.price_views import count_waiting
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -65,7 +65,7 @@ _TEMPLATES: Final = ("gateway/prices/plans.html", "gateway/prices/_plans.html")
 @require_safe
 def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PLANS, request, actor)
-    context = {"waiting": count_waiting(), "may_write": _may_write(actor)}
+    context = {"waiting": count_proposals(), "may_write": _may_write(actor)}
     return answer_table(request, state, _source(actor, state), _TEMPLATES, context)
 
 
@@ -143,7 +143,7 @@ def _dialog(
 def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     stored = access_price_plan(actor, id)
     context = {
-        "waiting": count_waiting(),
+        "waiting": count_proposals(),
         "plan": stored,
         "markup": markup_words(stored.multiplier_ppm),
         "may_write": _may_write(actor),

@@ -21,7 +21,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.approvals.approvals import waiting
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
-from billing.models import PriceProposal, ProposalState
+from billing.models import ProposalState
 from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
 from billing.prices.meter_words import meter_name
@@ -31,6 +31,7 @@ from billing.prices.proposals import (
     PRICE,
     ListedProposal,
     accept,
+    count_proposals,
     draft_price,
     ignore,
     list_proposal,
@@ -126,7 +127,7 @@ PRICES: Final = Table(
 def prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PRICES, request, actor)
     rows = [row for row in _book_rows(state.value("kind")) if _matches_filters(row, state)]
-    context = {"waiting": count_waiting(), "kind": state.value("kind")}
+    context = {"waiting": count_proposals(), "kind": state.value("kind")}
     templates = ("gateway/prices/prices.html", "gateway/prices/_prices.html")
     return answer_table(request, state, ListSource(rows), templates, context, _book_page)
 
@@ -223,7 +224,7 @@ def _price_page(
         for version in reversed(versions)
     ]
     context = {
-        "waiting": count_waiting(),
+        "waiting": count_proposals(),
         "key": key,
         "condition": condition_text(key),
         "history": history,
@@ -328,7 +329,7 @@ def proposals(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROPOSALS, request, actor)
     rows = [proposal_words(proposal) for proposal in _proposals_of(state)]
     context = {
-        "waiting": count_waiting(),
+        "waiting": count_proposals(),
         "previews": [_preview_row(proposal) for proposal in visible_previews(actor)[:10]],
         "bulk_url": reverse("price_decide"),
         "everything": state.query() or "all",
@@ -400,7 +401,7 @@ def _proposal_page(
     proposal = list_proposal(access_proposal(actor, id))
     waits = proposal.row.state == ProposalState.OPEN
     context = {
-        "waiting": count_waiting(),
+        "waiting": count_proposals(),
         **_proposal_row(proposal),
         "rates": display_rates(proposal.row.rates) + display_conditions(proposal.row.rates)
         if proposal.row.rates
@@ -546,7 +547,7 @@ def _percent(permille: int | None) -> str:
 @require_safe
 def preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     stored = access_preview(actor, id)
-    context = {"waiting": count_waiting(), **_preview_row(stored), **_preview_result(stored)}
+    context = {"waiting": count_proposals(), **_preview_row(stored), **_preview_result(stored)}
     return render_part(
         request, "gateway/prices/preview.html", "gateway/prices/_preview.html", context
     )
@@ -634,11 +635,3 @@ def _preview_line(line: Sequence[Any], places: int) -> dict[str, Any]:
         "margin_now": now - cost_now,
         "margin": draft - cost_draft,
     }
-
-
-# Shared ------------------------------------------------------------------------------------------
-
-
-def count_waiting() -> int:
-    """Count the drafts and proposals that wait for an operator."""
-    return PriceProposal.objects.filter(state=ProposalState.OPEN).count()

@@ -26,8 +26,8 @@ from lib.tables.table import Badge, Column, Filter, Table, status_filter
 from notify.access import (
     access_delivery,
     access_endpoint,
+    endpoints_with_last_delivery,
     operator_endpoint,
-    operator_endpoints,
     visible_deliveries,
     visible_endpoints,
 )
@@ -296,9 +296,7 @@ ALERTS = Table(
 def operator_alerts(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(ALERTS, request, actor)
     text = state.value("q").casefold()
-    stored = [(row, row.last_delivery_id) for row in operator_endpoints(actor)]  # type: ignore[attr-defined]
-    last = Delivery.objects.in_bulk([id for _, id in stored if id is not None])
-    rows = [_endpoint_row(endpoint, last.get(id)) for endpoint, id in stored]
+    rows = [_endpoint_row(*row) for row in endpoints_with_last_delivery(actor)]
     rows = [
         row for row in rows if text in f"{row['title']} {row['url']} {row['events']}".casefold()
     ]

@@ -118,7 +118,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Check the name against GET /v1/models. If the name is right, ask an operator."),
     ),
     "model_retired": ErrorHelp(
-        _("The model has been retired. Earlier answers announced the day in Sunset."),
+        _("The model has been retired. Earlier answers announced the day in the header Sunset."),
         _("Use the model that the message names."),
     ),
     "task_not_found": ErrorHelp(
@@ -129,8 +129,11 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Check the base URL. It ends in /v1 only for clients of OpenAI's API."),
     ),
     "method_not_allowed": ErrorHelp(
-        _("The URL does not support this method. Allow lists the methods it supports."),
-        _("Use one of those."),
+        _(
+            "The URL does not support this method. The header Allow lists the methods that it "
+            "supports."
+        ),
+        _("Use one of these methods."),
     ),
     "request_timeout": ErrorHelp(
         _("The request was not received within the time given in the message."),
@@ -160,23 +163,23 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "rate_limited": ErrorHelp(
         _(
-            "A limit of the key, its team, its person or the organisation was reached, or a budget "
-            "that slows requests down. The message says which one."
+            "The request reached a limit of the key, its team, its person or the organisation, or "
+            "a budget is used up and slows requests down. The message names the limit or budget."
         ),
         _WAIT,
     ),
     "upstream_rate_limited": ErrorHelp(
         _(
             "Every channel of the model is at its provider's limit, or at a limit that an operator "
-            "has set for the channel. The message says which one."
+            "has set for the channel. The message names the limit."
         ),
         _WAIT,
     ),
     "client_closed": ErrorHelp(
         _(
-            "The client disconnected before the answer was complete. Only shown on the "
-            "Requests page. By default, the input and the text up to that point are charged. A "
-            "charge rule can change that."
+            "The client disconnected before the answer was complete. This status appears only on "
+            "the Requests page. By default, the input and the text up to the disconnect are "
+            "charged. A charge rule can change this."
         ),
         _("If the client disconnected on purpose, there is nothing to do."),
     ),

@@ -19,25 +19,33 @@ SENT: Final[tuple[Field, ...]] = (
             "two different keys is rejected."
         ),
     ),
-    Field("x-api-key", "sk-weir-…", _("The same, as sent by Anthropic clients.")),
+    Field("x-api-key", "sk-weir-…", _("The API key, as sent by Anthropic clients.")),
     Field(
         "x-goog-api-key",
         "sk-weir-…",
-        _("The same, as sent by Google clients. They can also send ?key=."),
+        _(
+            "The API key, as sent by Google clients. Google clients can also send the key in the "
+            "URL, as ?key=."
+        ),
     ),
     Field(
         "Idempotency-Key",
         "string",
-        _("The same key and body within 24 hours return the same answer, charged once."),
+        _(
+            "A text of your choice that identifies the request. If you send the same text and the "
+            "same body again within 24 hours, you get the same answer, and the request is charged "
+            "once."
+        ),
         limits="≤ 128",
     ),
     Field(
         "x-weir-max-cost",
         "USD",
         _(
-            "The most this request may cost, in USD. If it could cost more, an answer without an "
-            "output limit is shortened. With an output limit, or if even a short answer costs "
-            "more, the request is rejected with 402 before anything is sent."
+            "The most that this request may cost, in USD. If the request could cost more and has "
+            "no output limit, its answer is shortened. If the request could cost more and has an "
+            "output limit, or if even a short answer would cost more, the request is rejected with "
+            "402 before anything is sent."
         ),
     ),
     Field(
@@ -52,9 +60,9 @@ SENT: Final[tuple[Field, ...]] = (
         "x-title, http-referer",
         "string",
         _(
-            "The name of your application, or else its address. Weir lists requests under this "
-            "name or address. If you send neither header, Weir lists them under the library that "
-            "user-agent names."
+            "x-title is the name of your application, and http-referer is its address. Weir lists "
+            "requests under the name, or without a name under the address. If you send neither "
+            "header, Weir lists requests under the library that user-agent names."
         ),
     ),
     Field(
@@ -162,9 +170,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that Weir applied instead of yours. Either you sent none, and the "
-            "balance, a budget, x-weir-max-cost or a token limit covers no more, or your limit is "
-            "above the model's."
+            "The output limit that Weir set for this request. Weir sets one if you sent none and "
+            "the balance, a budget, x-weir-max-cost or a token limit covers no more, or if your "
+            "limit is above the model's limit."
         ),
     ),
     Field(
@@ -180,8 +188,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "kept, not-kept",
         _(
             "Whether the organisation keeps the texts of this request and its answer. On a "
-            "WebSocket: whether it keeps the texts of requests to at least one model. Absent if "
-            "no rule of its content log applies, and from error answers."
+            "WebSocket: whether the organisation keeps the texts of requests to at least one "
+            "model. Absent if no rule of the organisation's content log applies, and absent from "
+            "error answers."
         ),
     ),
     Field(

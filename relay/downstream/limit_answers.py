@@ -176,9 +176,11 @@ def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> 
     # If something is left, only this request does not fit, and a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     state = "is used up" if fits_none else "has too little left"
+    policy = f", set by the policy {quote_value(budget['policy'])}" if budget["policy"] else ""
     return (
         f"{scope} budget{named} {state}: {format_usd(budget['spent'])} USD spent and "
         f"{format_usd(budget['held'])} USD reserved of {format_usd(budget['limit'])} USD{per}"
+        f"{policy}"
     )
 
 

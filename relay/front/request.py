@@ -180,13 +180,14 @@ class Request:
 
     async def refresh(self) -> None:
         """Use the newest catalogue. If it changed while the request waited, authenticate again,
-        because the key may have ended. Raises RequestFault, DatabaseAway.
+        because the key may have ended, or got guards or limits. Raises RequestFault, DatabaseAway.
         """
         snapshot = self.life.refresher.snapshot
         if snapshot.epoch != self.snapshot.epoch:
             self.snapshot = snapshot
             if self.caller is not None:
                 await self._find_principal()
+                self.check_use()
 
     async def _find_principal(self) -> None:
         authenticator, now = self.life.authenticator, self.snapshot.now()

@@ -131,7 +131,8 @@ def books_line(hub: Web) -> str:
         "AS commit FROM usage_usagerecord"
     )
     return (
-        f"{row['requests']} usage records, {row['failed']} of them of failed requests, and no open "
-        "hold (reserved amount). Every [invariant](../promises.md#invariants) held. In Postgres, "
-        f"fsync was {row['fsync']} and synchronous_commit was {row['commit']}"
+        f"{row['requests']} usage records, of which {row['failed']} belonged to failed requests, "
+        "and no open hold (reserved amount). Every [invariant](../promises.md#invariants) held. "
+        f"The settings of Postgres were `fsync = {row['fsync']}` and "
+        f"`synchronous_commit = {row['commit']}`"
     )

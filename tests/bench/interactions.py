@@ -177,7 +177,7 @@ STEPS: Final[Mapping[str, tuple[str, Step]]] = {
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    return f"Measured on {today}, on {machine.machine_line()}; {others.line()}."
+    return f"We measured on {today}, on {machine.machine_line()}; {others.line()}."
 
 
 def render(taken: Mapping[str, Sequence[float]], about: str) -> str:

@@ -25,7 +25,7 @@ def machine_line() -> str:
     memory_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     name = names[0] if names else platform.machine()
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {name}, {memory_gb:.0f} GB, Linux {platform.release()}"
+    return f"{cores} cores of {name}, {memory_gb:.0f} GB of memory, and Linux {platform.release()}"
 
 
 class Others:

@@ -102,7 +102,7 @@ def about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
     return (
-        f"Measured on {today}, on {machine.machine_line()}; {others.line()}. "
+        f"We measured on {today}, on {machine.machine_line()}; {others.line()}. "
         "The sign – stands for a figure that we did not measure. Processor time is the time of the "
         "web process and of its database process together."
     )
@@ -117,16 +117,19 @@ def table(values: Mapping[int, Measured], about: str) -> str:
         [HEADING],
         [
             "`make bench-usage` writes this section. Each column shows the figures for one number "
-            "of requests in the books. `weir demo_data` generates these requests, spread over 90 "
-            "days, 3 organisations, 50 keys and 20 models. Half of the requests belong to the "
-            "largest organisation.",
+            "of requests in the books (Weir's records of usage and money). `weir demo_data` "
+            "generates these requests, spread over 90 days, 3 organisations, 50 keys and 20 "
+            "models. Half of the requests belong to the largest organisation.",
             about,
         ],
         ["### The books"],
         [
-            "In this measurement, 32 requests arrive at the same time, and the relay's own code "
-            "writes them. The table shows how many microseconds the database's process needs for "
-            "one of them. Each figure is the smallest of many thousands of measurements."
+            "In this measurement, 32 requests arrive at the same time, and the code of the relay "
+            "(the part of Weir that answers requests to models) writes them to the database. "
+            "*Admission* writes the hold and the attempt of a request. *Settlement* writes the "
+            "posting and the usage record. The table shows the processor time of the database's "
+            "process for one request, in microseconds. Each figure is the lowest mean of several "
+            "series of 1,000 requests."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
         ["### Without requests"],
@@ -143,7 +146,8 @@ def table(values: Mapping[int, Measured], about: str) -> str:
         ["### Jobs"],
         [
             "The table shows the processor time of each job in milliseconds. A figure is the mean "
-            "of five runs."
+            "of five runs. A roll-up sums up usage for pages, a seal protects rows of the ledger "
+            "against unnoticed edits, and a check compares the rows of the ledger."
         ],
         _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
         ["### Pages"],
@@ -155,9 +159,10 @@ def table(values: Mapping[int, Measured], about: str) -> str:
         _rows(values, _pages),
         ["### Files"],
         [
-            "The worker exports the organisation's latest million requests, or all of them if "
-            "there are fewer. Each cell shows the number of rows that the worker writes per second "
-            "of processor time, and the highest memory of the worker's process."
+            "The worker exports the latest million requests of the largest organisation, or all "
+            "its requests if there are fewer. Each cell shows the number of rows that the "
+            "worker writes per second of processor time, and the highest memory of the worker's "
+            "process. The last row shows the number of exported rows."
         ],
         _rows(values, _files),
         *_beside(values),
@@ -205,14 +210,14 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
         return
     yield ["### Beside LiteLLM's spend logs"]
     yield [
-        f"The SQL statements of LiteLLM {peers.LITELLM} query LiteLLM's own tables for the same "
-        "figures as our pages. LiteLLM's tables are in the same Postgres, and contain the requests "
-        "of the same organisation. Each cell contains three figures. The first two figures are the "
-        "processor time of the database's process in milliseconds: first for all statements of our "
-        "page, then for LiteLLM's statements. The third figure is the second figure divided by the "
-        "first. LiteLLM's usage "
-        "page shows sums by UTC day. If LiteLLM stores no sum for a figure, such as the spend of "
-        "one customer, LiteLLM queries its log."
+        f"This table compares Weir's pages with LiteLLM {peers.LITELLM}, whose SQL statements "
+        "query LiteLLM's own tables for the same figures. LiteLLM's tables are in the "
+        "same Postgres, and contain the requests of the same organisation. Each cell contains "
+        "three figures. The first two figures are the processor time of the database's process in "
+        "milliseconds: first for all statements of Weir's page, then for LiteLLM's statements. The "
+        "third figure is the second figure divided by the first. LiteLLM's usage page shows sums "
+        "by UTC day. If LiteLLM stores no sum for a figure, such as the spend of one customer, "
+        "LiteLLM queries its log."
     ]
     yield _rows(values, _compared)
 

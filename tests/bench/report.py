@@ -33,30 +33,38 @@ from tests.bench.works import (
 _COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
 
 _METHOD = """\
-- The load client, a fake provider and every measured system share one machine and its loopback.
-  The client keeps its connections open. The CPU of the client and of the provider is not counted.
-- Each round runs every workload on every system, one after the other. The order of the systems
-  changes from round to round. Ratios and differences compare figures of the same round. A figure is
-  the median of the rounds, and the brackets contain the lowest and the highest round.
+- The load client, a fake provider and the measured system run on one machine, and communicate over
+  its loopback interface. The client keeps its connections open. The CPU time of the client and of
+  the provider is not counted.
+- In each round, the benchmark measures the workloads on the systems, one after the other. The order
+  of the systems changes from round to round. Ratios and differences compare figures of the same
+  round. A figure is the median of the rounds, and the brackets contain the figures of the lowest
+  and of the highest round.
+- The answers to *plain* requests, and to those with a *body* of a certain size, are not streamed.
+  The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
+  4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct* means
+  that the client sends its requests to the provider without a system in between.
 - CPU per request is the processor time that the kernel counted for all processes and threads of a
   system, divided by the number of answers. A slot is the time in which one workload runs on one
   system. The count begins with the first request of a slot, and ends a quarter of a second after
-  the last answer. A busy machine raises all figures. Compare figures only with figures of the same
-  run.
-- Weir runs as one web process with the production command. Postgres runs with fsync on this
-  machine's disk. The figures include the CPU of the web process and of Postgres. The client's key
-  belongs to an organisation with a balance. Each request writes its hold, attempt, posting and
-  usage record. The worker and the scheduler, which aggregate usage, do not run.
-- *{installed}* is all that `make run` starts, on its own database: web process, Postgres,
-  worker with the scheduler, and the local model, which gets no requests. The figure is the CPU of
-  all these processes until Weir has summed up the usage of all requests, minus the CPU that they
-  use in the same time without requests.
+  the last answer. A busy machine raises these figures. Compare figures only with figures of
+  the same run.
+- Weir runs as one web process with the production command. Postgres writes each commit to this
+  machine's disk (`fsync`). The figures include the CPU time of the web process and of Postgres. The
+  client's key belongs to an organisation with a balance. For each request, Weir writes a hold
+  (reserved amount), an attempt, a posting in the ledger and a usage record. The worker and the
+  scheduler, which aggregate usage, do not run.
+- *{installed}* is all that `make run` starts, on its own database: a web process, Postgres, a
+  worker with the scheduler, and the local model, which gets no requests. To get the CPU per
+  request, we take the CPU time that all these processes use until Weir has summed up the usage of
+  all requests. We subtract the CPU time that they use in the same time without requests, and divide
+  the difference by the number of requests.
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
-- *{bare}* is Weir's web process without its accounting. Only the benchmark can start
-  the process in this way. The difference between *{weir}* and *{bare}* is the cost of
-  accounting in the web process.
-- nginx runs with one worker and without buffering, as in deploy/nginx. LiteLLM's proxy runs with
+- *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
+  this way. The difference between *{weir}* and *{bare}* is the cost of accounting in the web
+  process.
+- nginx runs with one worker and without buffering, as in `deploy/nginx`. LiteLLM's proxy runs with
   its documented production settings, one worker, a master key and no database. LiteLLM's limit of
   500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
   in production mode. None of these three systems does accounting.
@@ -67,27 +75,27 @@ _METHOD = """\
   provider writes all chunks at once.
 - The memory for a stream is measured on a fresh system. The client opens all streams and waits for
   the first chunk of each stream. The figure is the increase of the system's memory (proportional
-  set size), divided by the number of streams. Socket buffers belong to the kernel and are not
-  included.
-- *As public comparisons define it*: the requests per second at each limit of the latency come from
-  one series of measurements with 1 to 256 connections. A stream counts as clean if at least 99 % of
-  its chunks arrive before the provider writes the next chunk. The benchmark tried 8 to 256 streams
-  at once, and doubled the number each time. The benchmark measured the memory of all processes of a
-  fresh system three times: while the system was idle, at the highest point of a minute of load at
-  32 connections, and 20 seconds after the load. The memory for each minute of load is the growth
-  after the first third of the load.
+  set size, in which memory that processes share counts once), divided by the number of streams.
+  Socket buffers belong to the kernel and are not included.
+- *As public comparisons define it*: the requests per second at each limit of the 99th percentile
+  come from one series of measurements with 1 to 256 connections. A stream counts as clean if at
+  least 99 % of its chunks arrive before the provider writes the next chunk. The benchmark tried 8
+  to 256 streams at once, and doubled the number each time. The benchmark measured the memory of all
+  processes of a fresh system three times: while the system was idle, at the highest point of a
+  minute of load at 32 connections, and 20 seconds after the load. The memory for each minute of
+  load is the growth after the first third of the load, per minute.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
-  compares Weir's books with the books that the fake provider keeps. *With look-up*, Weir can ask
-  the provider for the cost of a request that a kill interrupted. *Without look-up*, Weir charges
-  what it had counted at the last mark (when it last saved the progress of the stream). The other
-  systems have no figures. nginx and Portkey's gateway do not record spend. LiteLLM records spend
-  only in a database, and downloads the engine for this database from a place that the benchmark
-  cannot reach.
+  compares Weir's records with the records of the fake provider. An attempt is one request that Weir
+  sends to the provider. *With look-up*, Weir can ask the provider for the cost of a request that a
+  kill interrupted. *Without look-up*, Weir charges what it had counted at the last mark (when it
+  last saved the progress of the stream). The table has no figures for the other systems. nginx and
+  Portkey's gateway do not record spend. LiteLLM records spend only in a database, and downloads the
+  engine for this database from a place that the benchmark cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
   benchmark measures the slot again. If the slot fails twice, the table shows no figure for it.
-- The client, the provider and the system share two cores, which limits the requests per second. The
-  figures compare the systems, and do not promise a speed."""
+- The client, the provider and the system share the cores of the machine, which limits the requests
+  per second. The figures compare the systems, and do not promise a speed."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +120,13 @@ def render(results: Results, about: About) -> str:
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
                 "`make bench` writes the sections up to *Method* in about half an hour. Each later "
-                "section names the command that writes it, or says that we measured its figures by "
-                "hand.",
+                "section states how we measured its figures.",
                 _about(results, about),
                 "## CPU per request, µs",
                 "Each figure is the CPU time of all processes of a system together, divided by the "
-                "number of requests.",
+                "number of requests. A figure is the median of the rounds, and the brackets "
+                "contain the lowest and the highest round. The sign – stands for a figure that was "
+                "not measured. [Method](#method) explains the rows and the columns.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -125,7 +134,8 @@ def render(results: Results, about: About) -> str:
                 _installed(results),
                 "## Requests per second and latency",
                 _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
-                "The next table shows the median and the 99th percentile of the latency, in ms:",
+                "The next table shows the latency in ms: first its median, and after the slash its "
+                "99th percentile.",
                 _latencies(results, PLAIN.values()),
                 "## Delay of a chunk, µs",
                 _delays(results),
@@ -136,8 +146,8 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The table shows the CPU time for one more chunk of an answer, or for one more KB "
-                "of a request, at different sizes.",
+                "The table shows how much CPU time one more chunk of an answer takes, or one more "
+                "KB of a request's body, between the sizes in the first column.",
                 _growth(results),
                 "## Method",
                 _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
@@ -155,9 +165,10 @@ def summary(results: Results) -> str:
 
 def _about(results: Results, about: About) -> str:
     lines = [
-        f"- Measured on {about.date}, in {about.rounds} rounds and {about.minutes:.0f} minutes; "
-        f"{about.others}.",
-        f"- The machine has {about.machine}. Writing a page to disk takes {about.sync_us:,.0f} µs.",
+        f"- We measured on {about.date}, in {about.rounds} rounds, which took "
+        f"{about.minutes:.0f} minutes; {about.others}.",
+        f"- The machine has {about.machine}. Writing a page of 8 KB to the disk takes "
+        f"{about.sync_us:,.0f} µs.",
         f"- The versions are {about.versions}.",
         f"- Afterwards, Weir's accounting contained {about.books}.",
     ]
@@ -322,7 +333,7 @@ def _growth(results: Results) -> str:
                 cells.append("–" if result is None else _number(result[number]))
             rows.append((f"µs per {unit}, {step}", *cells))
         steep = [_cell(steepening(results, name, works)) for name in _COLUMNS]
-        rows.append((f"per {unit}: last step divided by first", *steep))
+        rows.append((f"per {unit}: larger sizes divided by smaller sizes", *steep))
     return _table(("", *_COLUMNS), rows)
 
 

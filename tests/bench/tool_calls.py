@@ -100,7 +100,7 @@ def measure(
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    return f"Measured on {today}, on {machine.machine_line()}; {others.line()}."
+    return f"We measured on {today}, on {machine.machine_line()}; {others.line()}."
 
 
 def run_over_sse(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:
@@ -162,9 +162,12 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             "",
             f"In each run, an agent makes {CALLS} tool calls. The table shows how long a run "
             "takes, for two sizes of a call's result. A round trip to the provider takes "
-            f"{ROUND_TRIP_S * 1000:.0f} ms, and the provider answers at once. Over SSE, each turn "
-            "of the Responses API sends the whole conversation on a connection that stays open. "
-            "Over a WebSocket of the Responses API, each turn sends only its new input. The time "
+            f"{ROUND_TRIP_S * 1000:.0f} ms, and the provider answers at once. Over SSE (a stream "
+            "over HTTP), each turn of the Responses API sends the whole conversation on a "
+            "connection that stays open. Over a WebSocket of the Responses API, each turn sends "
+            "only its new input. In the rows *to the provider over SSE*, the client uses a "
+            "WebSocket to Weir, and Weir uses SSE to the provider. In the rows *all the way*, Weir "
+            "also uses a WebSocket to the provider. The time "
             "of a run includes the handshakes of its connections. The table does not show the time "
             "that a real provider saves when it need not read the conversation again. A figure is "
             f"the median of {ROUNDS} rounds, and the brackets contain the lowest and the highest "

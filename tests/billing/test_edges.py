@@ -18,6 +18,7 @@ from billing.currency.money import (
     parse_multiplier,
 )
 from billing.invoices.rules import (
+    Charge,
     Line,
     Tax,
     TaxRow,
@@ -130,8 +131,8 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (last_month, (dt.datetime(2026, 10, 31, 22, 59, 59, tzinfo=dt.UTC), BERLIN),
      dt.date(2026, 9, 1)),
     (last_month, (dt.datetime(2026, 10, 31, 23, 0, tzinfo=dt.UTC), BERLIN), dt.date(2026, 10, 1)),
-    (usage_lines, ([Line("usage", 0, quantity=0)], 0), []),
-    (usage_lines, ([], 5), [Line("remainder", 5)]),
+    (usage_lines, ([Line("usage", 0, quantity=0)], []), []),
+    (usage_lines, ([], [Charge("a", "", None, 5)]), [Line("remainder", 5, "a")]),
     # The latest row of a name, of the country's own rows, from its first day on.
     (taxes_of, ([TaxRow("VAT", "", 1, DAY)], "DE", False, DAY), [Tax("VAT", 1)]),
     (taxes_of, ([TaxRow("VAT", "", 1, DAY)], "DE", False, DAY - dt.timedelta(days=1)), []),

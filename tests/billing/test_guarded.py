@@ -115,7 +115,7 @@ def test_the_most_limiting_budget_is_named_with_its_numbers(key: Key) -> None:
     assert (word, available) == ("insufficient", 50)
     assert message == {
         "gate": "budget", "budget": small.budget_id, "window": small.id, "wait_ms": None,
-        "scope": "model", "subject": "gpt-*", "period": "total", "limit": 300,
+        "scope": "model", "subject": "gpt-*", "policy": "", "period": "total", "limit": 300,
         "spent": 0, "held": 250, "reset": int(FOREVER.end_at.timestamp()),
     }  # fmt: skip
     ((word, _, message),) = place(asked(key, 5_000))

@@ -522,6 +522,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_TRIES": "60",
     },
     "usage.months.invoice_lines": {
+        "PROJECTS_MAX": "500",
         "_ADMITTED_BEFORE": "31 days, 0:00:00",
         "_ROWS": "2000",
     },

@@ -46,6 +46,7 @@ from relay.upstream.websocket import EVENT_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage.exports import exports
 from usage.limits import budget_simulation
+from usage.months import invoice_lines
 from usage.reports.too_many_records import RECORDS_MAX
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.saved_views import scheduled_reports
@@ -104,6 +105,7 @@ _SAYS: Final = [
     ("docs/guides/usage.md", f"first {scheduled_reports.ROWS_SHOWN} groups"),
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/guides/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
+    ("docs/guides/invoices.md", f"up to {invoice_lines.PROJECTS_MAX} projects"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
     ("docs/operate/data.md", f"{RETENTION_HOURS} hours by default"),
     ("docs/operate/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
@@ -123,19 +125,19 @@ _SAYS: Final = [
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     (
         "docs/promises.md",
-        f"A realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
+        f"the duration of a realtime connection or Live session | {CONNECTION_S / 60:.0f} min",
     ),
     ("reference/operations/live_pages.py", f"last {CONNECTION_S / 60:.0f} minutes"),
     ("docs/guides/realtime.md", f"the next minute {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closes the session {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"each further minute {LEAD_MS // 1000} s before"),
-    ("docs/promises.md", f"or {SLACK_MS // 1000} s ahead"),
+    ("docs/promises.md", f"or that is more than {SLACK_MS // 1000} s above"),
     ("docs/guides/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/overview/api.py", f"more than {RECORDS_MAX:,}"),
     ("docs/guides/usage.md", f"within {ERROR_PER_CENT} %"),
     ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/guides/usage.md", f"first {END_USER_LENGTH} characters"),
-    ("docs/guides/guards.md", f"up to {LISTED_TOGETHER_MAX} of each"),
+    ("docs/guides/guards.md", f"up to {LISTED_TOGETHER_MAX} models"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/organisations/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/guides/usage.md", f"{SHEET_ROWS:,} rows"),

@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access, actors
-from accounts.access.actors import Actor, slug_of
+from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page, signed_in_view
-from accounts.models import Membership, Role
+from accounts.members.members import active_owners
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import INCREASE_REASON_MAX, RaiseRefused
@@ -26,7 +26,7 @@ from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, RaiseState
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other
-from lib.ids import id_text, parse_number
+from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
@@ -187,7 +187,7 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """Redirect the link of an error or an email: to the budget for readers of all budgets, else to
     the form for an increase."""
-    budget = access.get_by_id(Budget.objects.all(), parse_number(id))
+    budget = budget_increases.linked_budget(id)
     actor = actors.linked_actor(request, budget.organisation)
     slug = slug_of(actor)
     if access.scope_of(actor, "budgets.read") == "all":
@@ -198,7 +198,7 @@ def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
 def _who_may_raise(actor: Actor) -> str:
     """Return the name of the people whom to ask for an increase of a budget, if the actor may not
     request it."""
-    owners = Membership.objects.filter(organisation=actor.organisation, role=Role.OWNER)
+    owners = active_owners(organisation_of(actor))
     return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
 
 

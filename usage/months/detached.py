@@ -29,6 +29,11 @@ def refuse_detached(request_id: UUID) -> None:
         raise RequestDetached(notice_text([month]))
 
 
+def count_detached() -> int:
+    """Count the months whose records are in files."""
+    return DetachedMonth.objects.count()
+
+
 def detached_within(period: Period | Span) -> list[DetachedMonth]:
     """Return the detached months with requests in a period, oldest first."""
     months = DetachedMonth.objects.order_by("month")

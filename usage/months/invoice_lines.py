@@ -3,19 +3,23 @@
 One transaction writes a record and the posting of its charge, with the same time. So the records of
 a period are those that ended in it. A request that was admitted before the period is late, and its
 line names its month. Corrections are postings of their own, whatever the month of their request.
+
+The project of a line is that of the record, as in reports and exports: the request's label, or else
+its key's project at that time. So an invoice and a report of usage by project agree to the nano.
 """
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
-from accounts.models import Organisation, Project, Team
-from billing.invoices.rules import Line, LineKind, usage_lines
+from accounts.models import Organisation, Team
+from billing.invoices.rules import Charge, Line, LineKind, usage_lines
 from billing.ledger.movements import Movement, moved_nano, movement_of
 from billing.models import PriceVersion as StoredVersion
 from billing.periods.period_starts import Span
@@ -31,6 +35,8 @@ _SOLD: Final = ("revenue", FEES)
 # How long before its period a request that was charged in it may have been admitted.
 _ADMITTED_BEFORE: Final = dt.timedelta(days=31)
 _ROWS: Final = 2_000
+PROJECTS_MAX: Final = 500
+"""The most projects that an invoice names. Clients choose labels, so there can be any number."""
 
 
 class Gathered(NamedTuple):
@@ -41,9 +47,9 @@ class Gathered(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """The project or team of the usage, the model, and the month if the usage is late."""
+    """The project and team of the usage, the model, and the month if the usage is late."""
 
-    project_id: UUID | None
+    project: str
     team_id: UUID
     model: str
     origin: dt.date | None
@@ -68,11 +74,17 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
     with transaction.atomic():
         used = [*_flat(parameters), *_read_tiered(parameters)]
     corrections = _corrections(parameters)
-    ((charged_nano,),) = _query_rows(_CHARGED, parameters)
-    names = _Names(organisation)
-    lines = usage_lines((names.line(*one) for one in used), int(charged_nano))
+    charged = [
+        (_Place(project, team, "", origin), int(nano))
+        for project, team, origin, nano in _query_rows(_CHARGED, parameters)
+    ]
+    names = _Names(organisation, _largest_projects([*charged, *corrections]))
+    lines = usage_lines(
+        (names.line(*one) for one in used),
+        (Charge(*names.of(place), place.origin, nano) for place, nano in charged),
+    )
     lines += [
-        Line("correction", int(nano), *names.of(place), place.model, origin=place.origin)
+        Line("correction", nano, *names.of(place), place.model, origin=place.origin)
         for place, nano in corrections
     ]
     lines += [
@@ -91,20 +103,26 @@ def used_nano(movement: Movement) -> dict[LineKind, int]:
     }
 
 
-class _Names:
-    """The current names of projects and teams."""
+def _largest_projects(sums: Iterable[tuple[_Place, int]]) -> set[str]:
+    """Return the projects that an invoice names: those with the largest sums."""
+    totals: Counter[str] = Counter()
+    for place, nano in sums:
+        totals[place.project] += abs(nano)
+    del totals[""]
+    return set(sorted(totals, key=lambda project: (-totals[project], project))[:PROJECTS_MAX])
 
-    def __init__(self, organisation: Organisation) -> None:
-        self._projects = dict(
-            Project.objects.filter(organisation=organisation).values_list("id", "name")
-        )
+
+class _Names:
+    """What a line names: one of these projects, or else the team by its current name."""
+
+    def __init__(self, organisation: Organisation, projects: Container[str]) -> None:
+        self._projects = projects
         self._teams = dict(Team.objects.filter(organisation=organisation).values_list("id", "name"))
 
     def of(self, place: _Place) -> tuple[str, str]:
-        """Return the names of the project and the team of a line; only one of them is set, the
-        project's first."""
-        if place.project_id is not None:
-            return self._projects.get(place.project_id, ""), ""
+        """Return the project and the name of the team of a line; only one of them is set."""
+        if place.project in self._projects:
+            return place.project, ""
         return "", self._teams.get(place.team_id, "")
 
     def line(
@@ -156,7 +174,7 @@ def _read_tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int,
 
 def _corrections(parameters: dict[str, Any]) -> list[tuple[_Place, int]]:
     return [
-        (_Place(project, team, model or "", origin), nano)
+        (_Place(project or "", team, model or "", origin), int(nano))
         for project, team, model, origin, nano in _query_rows(_CORRECTED, parameters)
         if nano
     ]
@@ -181,26 +199,25 @@ _LATE_OF: Final = """
     CASE WHEN record.admitted_at < %(from)s
     THEN date_trunc('month', record.admitted_at AT TIME ZONE %(zone)s)::date END"""
 _PRICED: Final = f"""
-    SELECT key.project_id, record.team_id, record.model, {_LATE_OF} AS origin,
+    SELECT record.project, record.team_id, record.model, {_LATE_OF} AS origin,
            record.price_version_id, record.multiplier_ppm, record.meters
     FROM usage_usagerecord record
-    LEFT JOIN accounts_key key ON key.id = record.key_id
     JOIN billing_priceversion version ON version.id = record.price_version_id
     WHERE {_OF_PERIOD} AND version.rates #> '{{tiers,0}}'"""  # noqa: S608
 
 _FLAT: Final = f"""
-    SELECT project_id, team_id, model, origin, price_version_id, multiplier_ppm, meter.key,
+    SELECT project, team_id, model, origin, price_version_id, multiplier_ppm, meter.key,
            sum(meter.value::bigint)
     FROM ({_PRICED} IS NULL) priced, jsonb_each_text(priced.meters) meter
     GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - made of constants
 _TIERED: Final = f"""
-    SELECT project_id, team_id, model, origin, price_version_id, multiplier_ppm, meters, count(*)
+    SELECT project, team_id, model, origin, price_version_id, multiplier_ppm, meters, count(*)
     FROM ({_PRICED} IS NOT NULL) priced GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608
 _CHARGED: Final = f"""
-    SELECT coalesce(sum(record.charge_nano), 0) FROM usage_usagerecord record
-    WHERE {_OF_PERIOD}"""  # noqa: S608
+    SELECT record.project, record.team_id, {_LATE_OF}, sum(record.charge_nano)
+    FROM usage_usagerecord record WHERE {_OF_PERIOD} GROUP BY 1, 2, 3"""  # noqa: S608
 _CORRECTED: Final = """
-    SELECT key.project_id, record.team_id, record.model,
+    SELECT record.project, record.team_id, record.model,
            date_trunc('month', record.admitted_at AT TIME ZONE %(zone)s)::date,
            sum(entry.amount_nano)
     FROM billing_posting posting
@@ -208,7 +225,6 @@ _CORRECTED: Final = """
     JOIN billing_account account ON account.id = entry.account_id AND account.kind = 'revenue'
     LEFT JOIN usage_usagerecord record ON record.organisation_id = posting.organisation_id
         AND record.id = split_part(posting.idempotency_id, ':', 2)::uuid
-    LEFT JOIN accounts_key key ON key.id = record.key_id
     WHERE posting.organisation_id = %(organisation)s AND posting.kind = 'correct'
     AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
     AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s

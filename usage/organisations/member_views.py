@@ -18,7 +18,7 @@ from accounts.members import access as member_access
 from accounts.members.forms import role_label
 from accounts.members.invitation_views import teams_text
 from accounts.members.members import authority_of
-from accounts.models import Membership, Role, Team
+from accounts.models import Membership, Role
 from accounts.organisations.operator_views import factor_badge
 from accounts.preferences.table_preferences import read_table
 from accounts.roles.words import permission_groups
@@ -197,7 +197,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     context = {
         **_member_row(actor, member, use, len(keys)),
         "groups": permission_groups(replace(authority_of(member), leads=frozenset())),
-        "leads": Team.objects.filter(id__in=member.leads).order_by("name"),
+        "leads": access.visible_teams(actor).filter(id__in=member.leads).order_by("name"),
         "keys": keys,
         "living": [id_text(one["key"].id) for one in keys if not one["key"].disabled],
         "may_disable": access.scope_of(actor, "keys.write") is not None,

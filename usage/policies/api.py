@@ -1,7 +1,7 @@
 """The management API of policies. Pages call the same functions."""
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Status
@@ -10,9 +10,9 @@ from pydantic import Field
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
 from accounts.limits.rules import LISTED_MAX
-from billing.currency.money import format_usd, parse_usd
+from billing.currency.money import parse_usd
 from billing.limits.budget_rules import ALERT_PERCENTS, PERIODS, Period
-from billing.limits.policy_budgets import PolicyBudget
+from billing.limits.policy_budgets import PolicyBudget, describe
 from content.guards.rules import Action, GuardRule, Place
 from content.models import Policy
 from content.policies import policies, trying
@@ -268,17 +268,6 @@ def _serialize(policy: Policy) -> PolicyOut:
         models=policy.model_patterns,
         networks=policy.networks,
         retention_hours=policy.retention_hours,
-        budgets=[
-            PolicyBudgetIn(
-                amount=format_usd(one.amount_nano),
-                period=one.period,
-                anchor=one.anchor,
-                timezone=one.timezone,
-                action=cast(BudgetAction, one.action),
-                alert_percents=list(one.alert_percents),
-                alert_forecast=one.alert_forecast,
-            )
-            for one in policies.budgets_of(policy)
-        ],
+        budgets=[PolicyBudgetIn(**describe(one)) for one in policies.budgets_of(policy)],
         created_at=policy.created_at,
     )

@@ -53,14 +53,15 @@ class BlockReader:
     """Converts blocks to events, one after the other. With `translate`, the events include
     everything that an encoder needs. `answer_tool` is the name of the tool whose input is the
     answer's text, "" without one. After each call `text_bytes` and `reasoning_bytes` count the
-    UTF-8 bytes up to now, and `seen` tells whether there was a block."""
+    UTF-8 bytes up to now, `characters` those of the text, and `seen` tells whether there was a
+    block."""
 
     def __init__(self, *, translate: bool, answer_tool: str = "") -> None:
         self._translate = translate
         self._answer_tool = answer_tool
         self._open: dict[int, _Open] = {}
         self._calls = 0
-        self._characters = 0
+        self.characters = 0
         self.finished = False
         self.seen = False
         self.text_bytes = 0
@@ -71,7 +72,7 @@ class BlockReader:
         self.close(index, events)
         self.seen = True
         kind = block.type or ("text" if block.text else "")
-        self._open[index] = opened = _Open(kind, self._characters)
+        self._open[index] = opened = _Open(kind, self.characters)
         if kind == "text":
             opened.citations += _list(block.citations)
         elif kind == "thinking":
@@ -123,7 +124,7 @@ class BlockReader:
         elif opened.signature:
             events.append(neutral.ReasoningSeal(0, neutral.Seal("anthropic", opened.signature)))
         for citation in opened.citations:
-            source = read_source(citation, opened.start, self._characters)
+            source = read_source(citation, opened.start, self.characters)
             if source is not None:
                 events.append(neutral.Citation(0, source))
 
@@ -157,7 +158,7 @@ class BlockReader:
     def _read_text(self, text: str, events: list[neutral.Event]) -> None:
         events.append(neutral.TextDelta(0, text))
         self.text_bytes += size(text)
-        self._characters += len(text)
+        self.characters += len(text)
 
     def _read_thinking(self, text: str, events: list[neutral.Event]) -> None:
         events.append(neutral.ReasoningDelta(0, text))
@@ -181,7 +182,7 @@ class BlockReader:
             events.append(neutral.ToolArgumentsDelta(0, opened.call, text))
         else:
             events.append(neutral.TextDelta(0, text))
-            self._characters += len(text)
+            self.characters += len(text)
 
 
 def _read_image(block: Block, events: list[neutral.Event]) -> None:

@@ -20,10 +20,10 @@ from dialects.anthropic.answer.events import BlockReader
 from dialects.anthropic.answer.wire import Message, StreamEvent, read_event
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.usage import merge, quantities
-from dialects.chat.events import Event, Start, Step, Usage
+from dialects.chat.events import Event, Start, Step, TextDelta, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes, value_of
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
-from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.streams.stream import FrameDecoder, Template, is_utf8, mask_frame, write_data
 from dialects.usage.usage import Counts
 
 # The service tiers in an answer, by openai's names.
@@ -51,7 +51,7 @@ class Decoder(FrameDecoder):
         answer_tool: str = "",
         frame_bytes_max: int = FRAME_BYTES_MAX,
     ) -> None:
-        super().__init__(frame_bytes_max)
+        super().__init__(frame_bytes_max, skims=True)
         self._reader = BlockReader(translate=translate, answer_tool=answer_tool)
         self._translate = translate
         self._started = False
@@ -85,6 +85,16 @@ class Decoder(FrameDecoder):
         events: list[Event] = []
         self._read_event(kind, event, data, events)
         return Step(raw, events)
+
+    def _skip_alike(self, template: Template, chunk: bytes, at: int, steps: list[Step]) -> int:
+        read = len(steps)
+        at = super()._skip_alike(template, chunk, at, steps)
+        for step in steps[read:]:
+            for event in step.events:
+                if isinstance(event, TextDelta):
+                    # Citations tell their place in the text.
+                    self._reader.characters += len(event.text)
+        return at
 
     @property
     def _seen(self) -> bool:

@@ -43,9 +43,7 @@ async def open_live_connection(request: Request) -> None:
         await sink.refuse(STOPPING)
         return
     order = _read_order(request, raw.encode())
-    # The key may have ended while the client waited.
     await request.refresh()
-    request.check_use()
     if (secret := request.client_secret) is not None:
         options = options_within(secret, options)
         await _count_use(request, secret, order)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from billing.invoices.document import party
 from billing.invoices.rules import (
     MINOR_NANO,
+    Charge,
     Line,
     Tax,
     TaxRow,
@@ -68,28 +69,37 @@ def test_months_tile_time(zone_name: str, day: dt.date) -> None:
 
 def test_equal_lines_are_merged_and_the_remainder_is_stated() -> None:
     """Two requests of half a nano each were charged 0 and 1: the line says 1, and nothing is left;
-    what was above its hold is."""
+    what was above its hold is, and for whom."""
     asked = [
         Line("usage", 0, "web", "", "m", "in_text", 150_000_000, 1_070_000, 1_000),
         Line("usage", 0, "web", "", "m", "in_text", 150_000_000, 1_070_000, 2_000),
         Line("usage", 0, "", "core", "m", "out_text", 600_000_000, 1_000_000, 100),
         Line("usage", 0, "", "core", "m", "in_text", 150_000_000, 1_000_000, 0),
     ]
-    created = usage_lines(asked, 541_490)
+    charges = [
+        Charge("web", "", None, 400_000), Charge("web", "", None, 81_500),
+        Charge("", "core", None, 59_990), Charge("chat", "", None, 7),
+    ]  # fmt: skip
+    created = usage_lines(asked, charges)
     assert [(line.team or line.project, line.quantity, line.amount_nano) for line in created] == [
         ("core", 100, 60_000),
         ("web", 3_000, 481_500),
-        ("", 0, -10),
+        ("core", 0, -10),
+        ("chat", 0, 7),
     ]
-    assert created[2].kind == "remainder"
+    assert [line.kind for line in created] == ["usage", "usage", "remainder", "remainder"]
 
 
 def test_late_usage_is_listed_separately_and_first() -> None:
     october = dt.date(2026, 10, 1)
     own = Line("usage", 0, "", "a", "m", "in_text", 1_000_000, 1_000_000, 5)
     late = Line("usage", 0, "", "z", "m", "in_text", 1_000_000, 1_000_000, 7, october)
-    created = usage_lines([own, late, late], 19)
-    assert [(line.origin, line.quantity) for line in created] == [(october, 14), (None, 5)]
+    charges = [Charge("", "a", None, 6), Charge("", "z", october, 14), Charge("", "a", october, 1)]
+    created = usage_lines([own, late, late], charges)
+    assert [(line.kind, line.origin, line.quantity, line.amount_nano) for line in created] == [
+        ("usage", october, 14, 14), ("usage", None, 5, 5),
+        ("remainder", october, 0, 1), ("remainder", None, 0, 1),
+    ]  # fmt: skip
 
 
 VAT = TaxRow("VAT", "DE", 190_000, dt.date(2024, 1, 1), "The buyer owes the tax.")
@@ -137,18 +147,33 @@ def test_the_total_is_the_sum_of_the_lines(amounts: list[int], rates: list[int])
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("ab"), st.integers(0, 10**9), st.integers(0, 10**10)), max_size=9
+        st.tuples(
+            st.sampled_from(["web", ""]), st.sampled_from("ab"),
+            st.integers(0, 10**9), st.integers(0, 10**10),
+        ),
+        max_size=9,
     ),
-    st.integers(-(10**12), 10**15),
-)
-def test_usage_lines_sum_to_what_was_charged(
-    used: list[tuple[str, int, int]], charged_nano: int
+    st.dictionaries(st.sampled_from(["web", "chat", ""]), st.integers(-(10**12), 10**15)),
+)  # fmt: skip
+def test_usage_lines_sum_to_what_each_project_was_charged(
+    used: list[tuple[str, str, int, int]], charged: dict[str, int]
 ) -> None:
     """I19: whatever the requests were charged, in whatever order they come."""
-    lines = [Line("usage", 0, "", "t", m, "in_text", rate, 1_000_000, n) for m, n, rate in used]
-    created = usage_lines(lines, charged_nano)
-    assert sum(line.amount_nano for line in created) == charged_nano
-    assert usage_lines(reversed(lines), charged_nano) == created
+
+    def team(project: str) -> str:
+        return "" if project else "t"
+
+    lines = [
+        Line("usage", 0, project, team(project), model, "in_text", rate, 1_000_000, n)
+        for project, model, n, rate in used
+    ]
+    charges = [Charge(project, team(project), None, nano) for project, nano in charged.items()]
+    created = usage_lines(lines, charges)
+    for project in ("web", "chat", ""):
+        of_project = [line for line in created if line.project == project]
+        assert {line.team for line in of_project} <= {team(project)}
+        assert sum(line.amount_nano for line in of_project) == charged.get(project, 0)
+    assert usage_lines(reversed(lines), charges) == created
 
 
 def test_words_of_figures() -> None:

@@ -15,6 +15,7 @@ from lib.ids import id_text
 from tests.fakes.live import FakeLive
 from tests.relay.content_log.test_background_and_sockets import CARD, all_kept
 from tests.relay.content_log.test_content_log import add_rule, entries, turns_of, where
+from tests.relay.guarding.policies import add_policy
 from tests.relay.realtime.live.test_delegations import backend_of, delegating
 from tests.relay.realtime.live.test_live import RATES, Talk, live, records
 from tests.support.hub import Hub
@@ -322,3 +323,121 @@ def test_rule_of_a_model_applies_to_its_requests_alone(
     ((row, content),) = all_kept(hub, tenant, 1)
     assert row["model"] == model
     assert b"w0 w1" not in content.request + content.answer
+
+
+def test_rule_of_a_key_applies_to_its_sessions_alone(
+    hub: Hub, provider: FakeLive, model: str
+) -> None:
+    tenant, backend = hub.tenant(), backend_of(hub, model)
+    other = hub.key(tenant)
+    add_rule(hub, tenant, scope="key")
+    for key, notice in ((other.key, None), (tenant.key, "kept")):
+        with live(hub, key) as talk:
+            talk.start(model, delegation=delegating(backend))
+            assert announced(talk) == notice
+            talk.ask("#delegate #tokens=2")
+            responses(talk)
+            talk.close()
+    used = records(hub, tenant, 4)
+    kept = all_kept(hub, tenant, 2)
+    assert {row["key_id"] for row, _ in kept} == {tenant.key_id}
+    assert ids([row for row, _ in kept]) == ids(
+        [row for row in used if row["key_id"] == tenant.key_id]
+    )
+
+
+def test_key_that_keeps_nothing_is_left_out(hub: Hub, provider: FakeLive, model: str) -> None:
+    tenant = hub.tenant()
+    other = hub.key(tenant)
+    add_rule(hub, tenant)
+    add_rule(hub, tenant, scope="key", keep="nothing")
+    for key, notice in ((tenant.key, "not-kept"), (other.key, "kept")):
+        with live(hub, key) as talk:
+            talk.start(model)
+            assert announced(talk) == notice
+            converse(talk, provider, ("input", "Hello.", 100, 500))
+            talk.close()
+    records(hub, tenant, 2)
+    ((row, _),) = all_kept(hub, tenant, 1)
+    assert row["key_id"] == other.key_id
+
+
+@pytest.mark.parametrize("share", [1, 50, 99])
+def test_share_is_drawn_for_each_minute_and_each_delegated_response(
+    hub: Hub, provider: FakeLive, model: str, share: int
+) -> None:
+    """The number that is drawn is in the id of the request. What was said in a minute that is not
+    kept is in none that is."""
+    tenant, all_of_it, backend = hub.tenant(), hub.tenant(), backend_of(hub, model)
+    add_rule(hub, tenant, share_percent=share)
+    add_rule(hub, all_of_it)
+    with live(hub, tenant.key) as talk:
+        talk.start(model, delegation=delegating(backend))
+        assert announced(talk) == "kept"
+        for minute in range(6):
+            start_ms = 60_000 * minute
+            converse(
+                talk,
+                provider,
+                ("input", f"Question {minute}. ", start_ms + 1, start_ms + 100),
+                ("output", f"Answer {minute}. ", start_ms + 200, start_ms + 300),
+            )
+            talk.ask("#delegate #tokens=2")
+            responses(talk)
+            for _ in range(4 if minute < 5 else 1):
+                talk.speak(15_000)
+        talk.close()
+    used = records(hub, tenant, 12)
+    drawn = [row for row in used if row["request_id"].int % 100 < share]
+    # What ends later is kept later.
+    with live(hub, all_of_it.key) as talk:
+        talk.start(model)
+        converse(talk, provider, ("input", "Hello.", 100, 500))
+        talk.close()
+    all_kept(hub, all_of_it, 1)
+    kept = {row["request_id"]: content for row, content in all_kept(hub, tenant, len(drawn))}
+    assert kept.keys() == {row["request_id"] for row in drawn}
+    minutes = [row["request_id"] for row in used if row["model"] == model]
+    for minute, id in enumerate(minutes):
+        if id in kept:
+            spoken = [turn for turn in texts(kept[id], model) if turn[0] != "developer"]
+            assert spoken == [("user", f"Question {minute}. "), ("assistant", f"Answer {minute}. ")]
+
+
+@pytest.mark.parametrize(("hours", "expected"), [((48, 6), 6), ((None, 3), 3), ((48,), 24)])
+def test_policy_shortens_the_time_of_a_session(
+    hub: Hub, provider: FakeLive, model: str, hours: tuple[int | None, ...], expected: int
+) -> None:
+    tenant, backend = hub.tenant(), backend_of(hub, model)
+    add_rule(hub, tenant)
+    for n, one in enumerate(hours):
+        add_policy(hub, tenant, f"P{n}", retention_hours=one)
+    with live(hub, tenant.key) as talk:
+        talk.start(model, delegation=delegating(backend))
+        talk.ask("#delegate #tokens=2")
+        responses(talk)
+        talk.close()
+    times = {
+        row["model"]: (row["expires_at"] - row["created_at"]).total_seconds() / 3600
+        for row, _ in all_kept(hub, tenant, 2)
+    }
+    assert times == {model: expected, backend: expected}
+
+
+@pytest.mark.parametrize("scope", ["key", "team", "organisation"])
+def test_policy_keeps_a_session_from_being_kept(
+    hub: Hub, provider: FakeLive, model: str, scope: str
+) -> None:
+    tenant, other = hub.tenant(), hub.tenant()
+    for one in (tenant, other):
+        add_rule(hub, one, callers_may_opt_out=False)
+    add_policy(hub, tenant, "Nothing", scope, retention_hours=0)
+    for key, notice in ((tenant.key, "not-kept"), (other.key, "kept")):
+        with live(hub, key) as talk:
+            talk.start(model)
+            assert announced(talk) == notice
+            converse(talk, provider, ("input", "Hello.", 100, 500))
+            talk.close()
+    all_kept(hub, other, 1)
+    records(hub, tenant, 1)
+    assert entries(hub, tenant) == []

@@ -9,6 +9,7 @@ import pytest
 from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.masking import quote_value
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
@@ -118,7 +119,7 @@ def test_budget_rejection_names_the_budget() -> None:
     """Pages lead from it to the form; what refuses for another reason has none."""
     budget = {
         "gate": "budget", "budget": 12, "window": 7, "scope": "key", "subject": "", "spent": 5,
-        "held": 0, "limit": 5, "period": "total", "wait_ms": 1000,
+        "held": 0, "limit": 5, "period": "total", "wait_ms": 1000, "policy": "",
     }  # fmt: skip
     wallet = {"gate": "wallet", "owed": 0}
     assert answer_to(UsedUp(budget, 1, 0, "http://hub.example")).budget_id == 12
@@ -236,7 +237,7 @@ def test_never_fitting_channel_is_not_awaited(need: int, waits: bool) -> None:
 
 BUDGET: dict[str, object] = {
     "gate": "budget", "budget": 12, "window": 7, "scope": "team", "subject": "s", "period": "month",
-    "reset": 1_795_262_400, "spent": 3 * 10**9, "held": 10**9, "limit": 4 * 10**9,
+    "reset": 1_795_262_400, "spent": 3 * 10**9, "held": 10**9, "limit": 4 * 10**9, "policy": "",
 }  # fmt: skip
 
 
@@ -252,6 +253,26 @@ def test_budget_is_named_by_its_scope(scope: str) -> None:
         "2026-11-21T12:00:00Z. Request more: http://hub.example/b/12"
     )
     assert (fault.kind, fault.budget_id, fault.window_id) == ("insufficient_balance", 12, 7)
+
+
+@pytest.mark.parametrize("policy", ["Thrift", "Research & Co"])
+@pytest.mark.parametrize("dialect", sorted(CODECS))
+def test_policy_that_gave_the_budget_is_named(dialect: Dialect, policy: str) -> None:
+    """In every dialect; a budget of its own names none, and the rest of the message is equal."""
+    own = UsedUp(BUDGET, 10**9, 0, "")
+    given = UsedUp(BUDGET | {"policy": policy}, 10**9, 0, "")
+    named = f", set by the policy {quote_value(policy)}"
+    assert given.message == own.message.replace("USD per month", f"USD per month{named}")
+    assert "policy" not in own.message
+    plain, answer = (
+        error_response(answer_to(fault), Invocation(CODECS[dialect], "messages"), "r")
+        for fault in (own, given)
+    )
+    assert (answer.status, answer.fields) == (plain.status, plain.fields)
+    whole = plain.body.decode().replace("USD per month", f"USD per month{named}")
+    assert json.loads(answer.body) == json.loads(whole)
+    slow = LimitReached(BUDGET | {"policy": policy, "gate": "slow", "wait_ms": 1}, "")
+    assert f"per month{named}, so its requests run" in slow.message
 
 
 def test_unending_budget_never_resets_and_one_with_room_says_so() -> None:

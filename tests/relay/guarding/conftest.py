@@ -21,6 +21,11 @@ class GuardedHub:
 
     def tenant(self, *rules: dict[str, Any]) -> Tenant:
         tenant = self.hub.tenant("10.00")
+        self.guard(tenant, *rules)
+        return tenant
+
+    def guard(self, tenant: Tenant, *rules: dict[str, Any]) -> None:
+        """Assign a policy with these rules to a tenant's key. `bump` lets the hub know."""
         id = new_id()
         self.hub.connection.execute(
             "WITH policy AS (INSERT INTO content_policy (id, organisation_id, name, rules) "
@@ -38,7 +43,6 @@ class GuardedHub:
                 [new_id(), tenant.organisation_id, id, guard,
                  vault.seal(SECRET, f"content_policysecret|{id}|{guard}")],
             )  # fmt: skip
-        return tenant
 
 
 @pytest.fixture(scope="module")

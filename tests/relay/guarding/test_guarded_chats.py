@@ -1,6 +1,7 @@
 """P40: guards on chats in every dialect, in requests, whole answers and streams."""
 
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -238,6 +239,26 @@ def test_passing_through_is_refused_and_recorded(guarded_hub: GuardedHub) -> Non
     assert "its guards cannot check them" in answer.error["message"]
     hub.settled(tenant)
     assert hub.record(answer.headers["x-request-id"])["kind"] == "permission"
+
+
+def test_guards_that_are_assigned_while_a_body_arrives_apply(guarded_hub: GuardedHub) -> None:
+    hub, path, body = guarded_hub.hub, "/v1/realtime/client_secrets", b"{}"
+    tenant = hub.tenant()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {tenant.key}\r\n"
+        f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as client:
+        client.sendall(head.encode())
+        # The key has been checked, and the body is asked for.
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        guarded_hub.guard(tenant, rule("flag", "request"))
+        hub.bump()
+        hub.wait(lambda: hub.post(tenant, {}, path=path).status == 403, "it does not hear of them")
+        client.sendall(body)
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 403 "), answer
+    assert b"its guards cannot check them" in answer
 
 
 def test_texts_of_other_operations_are_guarded(

@@ -71,6 +71,7 @@ def test_a_policys_budget_refuses_with_402(
     refused = send(hub, tenant, model)
     assert (refused.status, refused.error["code"]) == (402, "insufficient_quota")
     assert "team budget core is used up" in refused.error["message"]
+    assert "of 2.00 USD per month, set by the policy Thrift; " in refused.error["message"]
     assert sorted(spent(hub, tenant)) == [("Thrift", "team", 2 * 10**9, 0)] * 2
 
 

@@ -18,7 +18,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.request_costs.costs import Counts
 from tests.relay.request_costs.in_step import InStep
-from tests.relay.speakers import UPSTREAMS
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 from tests.support.hub import Hub
 
 ROUNDS: Final = 16
@@ -72,7 +72,7 @@ class Connection:
         while size := int(self._until(b"\r\n"), 16):
             piece = self._take(size)
             self._take(2)
-            if b'"content":"' in piece.replace(b" ", b""):
+            if b"word " in piece:
                 yield piece
         self._take(2)
 
@@ -130,8 +130,17 @@ class CountedHub:
         self.chat = hub.model(fake)
         self._claude = hub.model(fake, **UPSTREAMS["anthropic"])
         self._responses = hub.model(fake, **UPSTREAMS["responses"])
-        self._in_step = until.enter_context(InStep())
-        self._streamed = hub.model(self._in_step)
+        self.stream_in("openai")
+
+    def stream_in(self, dialect: str) -> None:
+        """Stream from a provider of this dialect to a client of the same."""
+        self._in_step = self._until.enter_context(InStep(dialect))
+        channel = {} if dialect == "openai" else UPSTREAMS[dialect]
+        model, speaker = self.hub.model(self._in_step, **channel), SPEAKERS[dialect]
+        self._path_of_streams = speaker.path(model, stream=True)
+        self._streams = ask(model, stream=True)
+        if dialect != "openai":
+            self._streams = speaker.body(model, Wish(stream=True))
 
     def measure(self, work: str, part: str) -> Counts:
         """What one request, chunk or turn of this kind takes: a part of PARTS."""
@@ -159,11 +168,11 @@ class CountedHub:
 
     def _stream_of(self, chunks: int) -> Counts:
         connection = self._connection()
-        body = json.dumps(ask(self._streamed, stream=True)).encode()
+        path, body = self._path_of_streams, json.dumps(self._streams).encode()
         self._in_step.pieces = chunks
 
         def stream() -> None:
-            connection.send("/v1/chat/completions", body, self.tenant.key)
+            connection.send(path, body, self.tenant.key)
             self._in_step.step()
             for _ in connection.pieces():
                 self._in_step.step()

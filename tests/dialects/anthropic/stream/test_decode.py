@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.anthropic.answer.wire import StreamEvent, read_event
+from dialects.anthropic.stream import decode
 from dialects.anthropic.stream.decode import Decoder
 from dialects.chat.events import (
     Broken,
@@ -27,6 +29,7 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
+from dialects.streams.model_alias import FrameNaming
 from dialects.usage.usage import Counts
 from tests.dialects.anthropic.golden import (
     EXPECTED,
@@ -501,3 +504,110 @@ def test_no_json_crashes_the_decoder_and_cuts_change_nothing(
     at = data.draw(st.integers(0, len(raw)))
     whole = run(raw, translate=translate, answer_tool="a")
     assert run(raw[:at], raw[at:], translate=translate, answer_tool="a") == whole
+
+
+_PIECES = st.sampled_from(
+    [
+        "word",
+        " word",
+        "",
+        '"',
+        "\\",
+        "é",
+        "你",
+        "🦊",
+        "\ud83d",
+        "text",
+        "text_delta",
+        "}",
+        "a\nb",
+        "\x00",
+    ]
+) | st.text(max_size=4)
+_FRAMES = st.one_of(
+    # Mostly texts, of which some follow each other.
+    *[st.builds(lambda text: ("text_delta", 0, {"text": text}), _PIECES)] * 3,
+    st.builds(lambda text, n: ("text_delta", n, {"text": text}), _PIECES, st.integers(0, 2)),
+    st.builds(lambda text: ("input_json_delta", 1, {"partial_json": text}), _PIECES),
+    st.builds(lambda text: ("thinking_delta", 2, {"thinking": text}), _PIECES),
+    st.builds(
+        lambda quote, url: ("citations_delta", 0, {"citation": {"url": url, "cited_text": quote}}),
+        _PIECES,
+        st.just("https://example.org"),
+    ),
+    st.builds(lambda n: ("stop", n, {}), st.integers(0, 2)),
+    st.builds(lambda n: ("start", n, {"type": "text", "text": ""}), st.integers(0, 2)),
+    st.builds(
+        lambda name: ("start", 1, {"type": "tool_use", "id": "c", "name": name, "input": {}}),
+        st.sampled_from(["answer", "find"]),
+    ),
+)
+
+
+@given(
+    st.lists(_FRAMES, max_size=12),
+    st.sampled_from(["as it is", "ascii"]),
+    st.sampled_from(["", "word", "other"]),
+    st.booleans(),
+    st.sampled_from(["", "answer"]),
+    st.data(),
+)
+def test_frames_differing_only_in_text_read_like_any_other(
+    frames: list[tuple[str, int, dict[str, object]]],
+    letters: str,
+    alias: str,
+    translate: bool,
+    answer_tool: str,
+    data: st.DataObject,
+) -> None:
+    """What is skipped of a frame that is like the one before changes nothing that is told, nor the
+    places of citations that are told later."""
+
+    def write(kind: str, **members: object) -> bytes:
+        text = json.dumps({"type": kind, **members}, ensure_ascii=letters == "ascii")
+        return f"event: {kind}\ndata: {text}\n\n".encode(errors="surrogatepass")
+
+    raw = START + opened(0, type="text", text="")
+    for kind, index, members in frames:
+        if kind == "stop":
+            raw += closed(index)
+        elif kind == "start":
+            raw += opened(index, **members)
+        else:
+            delta = {"type": kind, **members}
+            raw += write("content_block_delta", index=index, delta=delta)
+    raw += data.draw(st.sampled_from([b"", stopped("end_turn") + STOP]))
+    at = data.draw(st.integers(0, len(raw)))
+    quick, plain = (Decoder(translate=translate, answer_tool=answer_tool) for _ in range(2))
+    plain._misses = 1_000_000
+    if alias:
+        naming = FrameNaming(("message", "model"), alias)
+        quick.show(naming.rename)
+        plain.show(FrameNaming(("message", "model"), alias).rename)
+    steps = [*quick.feed(raw[:at]), *quick.feed(raw[at:]), *quick.end()]
+    expected = [*plain.feed(raw), *plain.end()]
+    assert raw_of(steps) == raw_of(expected)
+    assert events_of(steps) == events_of(expected)
+    assert quick.text_bytes == plain.text_bytes
+    assert quick.reasoning_bytes == plain.reasoning_bytes
+    assert (quick.complete, quick.usage) == (plain.complete, plain.usage)
+    assert quick.length_notice() == plain.length_notice()
+
+
+def test_frames_differing_only_in_text_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would compare one way with itself. Citations count them."""
+    parsed: list[bytes] = []
+
+    def parse(data: bytes) -> StreamEvent:
+        parsed.append(data)
+        return read_event(data)
+
+    monkeypatch.setattr(decode, "read_event", parse)
+    words = [added(0, type="text_delta", text=f"w{n}") for n in range(9)]
+    citation = {"url": "https://example.org", "cited_text": "w"}
+    cited = added(0, type="citations_delta", citation=citation)
+    events = events_of(run(START, opened(0, type="text", text=""), *words, cited, closed(0)))
+    assert events[1:10] == [TextDelta(0, f"w{n}") for n in range(9)]
+    assert len(parsed) == 5
+    source = Source(url="https://example.org", title="", start=0, end=18, quote="w")
+    assert events[10] == Citation(0, source)
