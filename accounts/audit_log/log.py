@@ -27,13 +27,16 @@ _BATCH: Final = 1000
 _RECENT: Final = 2000
 _CHOICES_MAX: Final = 500
 _NOTHING: Final = "–"
+# Other objects have another kind of request in their details.
+_ABOUT_REQUESTS: Final = frozenset({"entry", "feedback", "review"})
 
 
 @dataclass(frozen=True)
 class AuditFilter:
     """The wanted events. `actor` is a part of an email address or of a key's name, or a key's id.
     `action` is a prefix, `act` is what was done. `object` is an id or the prefix of a type;
-    `objects` are types."""
+    `objects` are types. `request` is the id of the request that caused the event, or of one that it
+    is about."""
 
     actor: str = ""
     action: str = ""
@@ -43,6 +46,7 @@ class AuditFilter:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     organisation: str = ""
+    request: str = ""
 
 
 class Change(NamedTuple):
@@ -91,6 +95,12 @@ class EventDisplay:
         if self.key is not None:
             return gettext("API key %(name)s") % {"name": self.key.name}
         return pgettext("actor", "System")
+
+    @property
+    def about_request(self) -> str:
+        """The id of the request of a model that the event is about, "" if there is none."""
+        about = self.event.object_type in _ABOUT_REQUESTS
+        return str(self.event.detail.get("request", "")) if about else ""
 
     @property
     def _own(self) -> bool:
@@ -172,6 +182,12 @@ def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet
         events = events.filter(at__lt=wanted.until)
     if wanted.organisation:
         events = events.filter(organisation__slug=wanted.organisation)
+    if wanted.request:
+        events = events.filter(
+            Q(request_id=wanted.request)
+            | Q(detail__request=wanted.request)
+            | Q(detail__requests__contains=[wanted.request])
+        )
     return events
 
 

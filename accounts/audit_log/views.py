@@ -42,6 +42,7 @@ _COLUMNS = (
 _FILTERS = (
     Filter("actor", _("Person or key")),
     Filter("object", _("Object")),
+    Filter("request", _("Request ID")),
     Filter("action", _("Action"), choices=(("", _("Any action")), *ACTS.items())),
     Filter("since", _("From"), "date"),
     Filter("until", _("To"), "date"),
@@ -69,6 +70,7 @@ def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     choices = {
         "actor": _actors(request, visible, _members(actor)),
         "object": _objects(request, INSTALLATION_OBJECTS),
+        "request": _requests(request),
     }
     state = read_table(AUDIT, request, actor, choices=choices)
     events = audit_log.filter_events(visible, _read_filter(state))
@@ -92,6 +94,7 @@ def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     choices = {
         "actor": _actors(request, every, Q(operator=True)),
         "object": _objects(request, frozenset()),
+        "request": _requests(request),
         "organisation": _organisations(request, actor),
     }
     state = read_table(ALL_AUDIT, request, actor, choices=choices)
@@ -112,8 +115,10 @@ def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("audit.read")
 @require_safe
 def event_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    back = reverse("audit", args=[slug_of(actor)])
-    return _event(request, audit_log.visible_events(actor), id, back)
+    slug = slug_of(actor)
+    sees_requests = access.scope_of(actor, "requests.read") is not None
+    events = audit_log.visible_events(actor)
+    return _event(request, events, id, reverse("audit", args=[slug]), slug if sees_requests else "")
 
 
 @operator_page("audit.read")
@@ -123,10 +128,17 @@ def all_event_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 
 
 def _event(
-    request: HttpRequest, events: QuerySet[AuditEvent], id: str, back: str
+    request: HttpRequest, events: QuerySet[AuditEvent], id: str, back: str, slug: str = ""
 ) -> HttpResponseBase:
+    """`slug` is that of the organisation whose requests may be opened, "" for none."""
     (one,) = audit_log.describe_events([audit_log.access_event(events, id)])
-    context = {"one": one, "id": id_text(one.event.id), "back": back}
+    about = one.about_request if slug else ""
+    context = {
+        "one": one,
+        "id": id_text(one.event.id),
+        "back": back,
+        "request_url": about and reverse("request", args=[slug, about]),
+    }
     return render_dialog(request, "accounts/audit_log/audit_event.html", context)
 
 
@@ -162,6 +174,11 @@ def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
         if kind not in hidden and object_word(kind) not in known.values():
             known[kind] = object_word(kind)
     return [("", _("Any object")), *_with_requested_value(request, "object", known)]
+
+
+def _requests(request: HttpRequest) -> Choices:
+    """Return the address's request to choose, if it has one: the pages of requests link here."""
+    return [("", _("Any request")), *_with_requested_value(request, "request", {})]
 
 
 def _organisations(request: HttpRequest, actor: Actor) -> Choices:
@@ -204,6 +221,7 @@ def _read_filter(state: State, organisation: str = "") -> AuditFilter:
         since=since,
         until=until,
         organisation=organisation,
+        request=state.value("request"),
     )
 
 

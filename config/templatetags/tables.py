@@ -204,11 +204,12 @@ def _badge(value: Badge) -> str:
     """Return the badge of a state as lists show it, for a page that draws the cell itself."""
     name = value.icon or _TONE_ICONS.get(value.tone, "")
     return format_html(
-        '<span class="badge" data-tone="{}"{}>{}{}</span>',
+        '<span class="badge" data-tone="{}"{}>{}{}</span>{}',
         value.tone,
         format_html(' title="{}"', value.hint) if value.hint else "",
         icon(name) if name else "",
         value.text,
+        format_html(" {}", _badge(value.beside)) if value.beside else "",
     )
 
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from content.guards.rules import GuardRule
 
+Side = Literal["request", "answer"]
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{0,38}_[0-9]{1,9}>")
 
 
@@ -12,12 +14,13 @@ class Masks:
     """The placeholders of one request, never stored: the same text has the same placeholder.
 
     `originals` is what `restore` puts back, text by placeholder. `by_rule` has the placeholders of
-    each policy's guard, those of the answer too.
+    each policy's guard, in the request and in the answer.
     """
 
     def __init__(self) -> None:
         self.originals: dict[str, str] = {}
-        self.by_rule: dict[tuple[str, str], set[str]] = {}
+        self.by_rule: dict[tuple[str, str, Side], set[str]] = {}
+        self._side: Side = "request"
         self._placeholders: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._taken: set[str] = set()
@@ -33,7 +36,7 @@ class Masks:
             known = self._next(kind)
             self._placeholders[text] = known
             self.originals[known] = text
-        self.by_rule.setdefault((rule.policy, rule.guard), set()).add(known)
+        self.by_rule.setdefault((rule.policy, rule.guard, self._side), set()).add(known)
         return known
 
     def masked(self, text: str, matches: Sequence[tuple[int, int, str]], rule: GuardRule) -> str:
@@ -61,6 +64,7 @@ class Masks:
         what is masked in the answer is not put back.
         """
         masks = Masks()
+        masks._side = "answer"
         masks._placeholders, masks._counts = self._placeholders.copy(), self._counts
         masks._taken, masks.by_rule = self._taken, self.by_rule
         return masks

@@ -46,8 +46,8 @@ def session_entries(actor: Actor, session_id: UUID) -> QuerySet[Entry]:
 
 def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
     """Return what is kept of a session, at most ENTRIES_MAX requests and BYTES_MAX, and record who
-    read it and why. Raises AccessDenied, Http404 if nothing is kept, Refused without a reason,
-    TextsAway."""
+    read it, of which requests, and why. Raises AccessDenied, Http404 if nothing is kept, Refused
+    without a reason, TextsAway."""
     entries, older = _newest(session_entries(actor, session_id))
     if not entries:
         raise Http404
@@ -57,6 +57,7 @@ def read_session_log(actor: Actor, session_id: UUID, reason: str) -> SessionLog:
         audit.record(
             actor, organisation_of(actor), "content.session_read", entries[0],
             reason=why, session=id_text(session_id), entries=len(entries),
+            requests=[id_text(entry.request_id) for entry in entries],
         )  # fmt: skip
         opened = (try_open(entry, sealed, data_keys) for entry in reversed(entries))
         read = [one for one in opened if one]

@@ -31,8 +31,11 @@ class Setting(NamedTuple):
 
 
 class GuardWords(NamedTuple):
+    """The name of a guard, its settings, and what it looks for if that is not its name."""
+
     name: Any
     settings: tuple[Setting, ...] = ()
+    looks_for: Any = ""
 
 
 FAILURES: Final = {
@@ -69,7 +72,9 @@ _GUARDS: Final = {
     "secret": GuardWords(_("Secrets of known vendors")),
     "private_key": GuardWords(_("Private keys")),
     "words": GuardWords(
-        _("Words"), (Setting("words", "lines", _("Words and phrases"), _("One per line.")),)
+        _("Words"),
+        (Setting("words", "lines", _("Words and phrases"), _("One per line.")),),
+        _("words and phrases that the policy lists"),
     ),
     "expressions": GuardWords(
         _("Regular expressions"),
@@ -81,6 +86,7 @@ _GUARDS: Final = {
                 _("One per line, with a longest match: a{1,100} instead of a+."),
             ),
         ),
+        _("what the policy's regular expressions match"),
     ),
     "hook": GuardWords(
         _("Own service (HTTP hook)"),
@@ -94,6 +100,7 @@ _GUARDS: Final = {
             ),
             *_CALL,
         ),
+        _("what the policy's own service rejects"),
     ),
     "moderation": GuardWords(
         _("Moderation by a model"),
@@ -108,6 +115,7 @@ _GUARDS: Final = {
             Setting("threshold", "share", _("Lowest score of a category, from 0 to 1")),
             *_CALL,
         ),
+        _("content that a moderation model flags"),
     ),
     "topics": GuardWords(
         _("Topics judged by a chat model"),
@@ -124,6 +132,7 @@ _GUARDS: Final = {
             ),
             *_CALL,
         ),
+        _("topics that the policy lists, as a chat model judges them"),
     ),
     "presidio": GuardWords(
         _("Personal data (Presidio)"),
@@ -139,6 +148,7 @@ _GUARDS: Final = {
             Setting("score_threshold", "share", _("Lowest score, from 0 to 1")),
             *_CALL,
         ),
+        _("personal data, as Presidio finds it"),
     ),
     "tool": GuardWords(
         _("Tools of agents"),
@@ -154,6 +164,7 @@ _GUARDS: Final = {
                 ),
             ),
         ),
+        _("tool calls that the policy's rules reject"),
     ),
 }
 

@@ -12,7 +12,7 @@ from content.models import Keep, LogRule, LogScope
 from content.policies.words import guard_words
 from content.rules.log_rules import FIELDS, RETENTION_HOURS, SUBJECT_MAX
 from content.rules.rules import REDACTED, REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX
-from content.rules.words import KEEPS, SCOPES, SUBJECT_HINTS
+from content.rules.words import KEEPS, SCOPES, SUBJECT_HINTS, split_time
 from lib.forms.picker import Choice, PickText
 from lib.numbers.whole_numbers import WholeNumberField
 
@@ -54,10 +54,9 @@ class RuleForm(forms.Form):
     @classmethod
     def of(cls, rule: LogRule, data: Any) -> "RuleForm":
         """Return the form with a rule's current values."""
-        hours = rule.retention_hours
-        unit = _HOURS_IN_DAY if hours % _HOURS_IN_DAY == 0 else 1
+        n, unit = split_time(rule.retention_hours)
         initial = {name: getattr(rule, name) for name in FIELDS}
-        return cls(data, initial={**initial, "retention": hours // unit, "unit": str(unit)})
+        return cls(data, initial={**initial, "retention": n, "unit": str(unit)})
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}

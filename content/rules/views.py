@@ -21,7 +21,7 @@ from content.rules.forms import NewRuleForm, RuleForm
 from content.rules.words import KEEPS, SCOPES, time_text
 from content.sinks.sinks import used_content_sinks
 from lib.forms.picker import Choice, answer_choices, typed_text
-from lib.htmx import redirect_to, render_dialog
+from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -111,7 +111,8 @@ def log_rule_subject_choices(request: HttpRequest, actor: Actor) -> HttpResponse
 @organisation_page("organisation.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def log_rule_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """`scope` and `subject` in the address begin the form, for links from other pages."""
+    """`scope` and `subject` in the address begin the form, for links from other pages, to which
+    `next` leads back."""
     initial = {name: request.GET[name] for name in ("scope", "subject") if name in request.GET}
     form = NewRuleForm(request.POST or None, initial=initial, actor=actor)
     if request.method == "POST" and form.is_valid():
@@ -128,8 +129,11 @@ def log_rule_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.add_to(form)
         else:
             messages.success(request, gettext("Rule added. It applies from now on."))
-            return redirect_to(request, "log_rules", slug_of(actor))
-    return _dialog(request, "content/rules/log_rule_new.html", {"form": form}, form)
+            return redirect_to(
+                request, back_to(request, reverse("log_rules", args=[slug_of(actor)]))
+            )
+    context = {"form": form, "next": sent_next(request)}
+    return _dialog(request, "content/rules/log_rule_new.html", context, form)
 
 
 @organisation_page("organisation.write")

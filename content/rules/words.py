@@ -16,8 +16,8 @@ SCOPES: Final[Mapping[str, Promise]] = {
     LogScope.MODEL: gettext_lazy("Model"),
 }
 SUBJECT_HINTS: Final[Mapping[str, Promise]] = {
-    LogScope.TEAM: gettext_lazy("Choose a team."),
-    LogScope.KEY: gettext_lazy("Choose an API key."),
+    LogScope.TEAM: gettext_lazy("The rule applies to all keys of the team."),
+    LogScope.KEY: gettext_lazy("The rule applies to this key alone."),
     LogScope.MODEL: gettext_lazy("A model, or a pattern such as gpt-5*."),
 }
 KEEPS: Final[Mapping[str, Promise]] = {
@@ -27,12 +27,19 @@ KEEPS: Final[Mapping[str, Promise]] = {
 }
 
 
-def time_text(hours: int) -> str:
-    """Return a time in days if it is a whole number of days, else in hours."""
+def split_time(hours: int) -> tuple[int, int]:
+    """Return a time in the unit that pages and forms show, and the hours of the unit: days if it is
+    two whole days or more, else hours."""
     days, rest = divmod(hours, 24)
-    if rest:
-        return ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": hours}
-    return ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
+    return (hours, 1) if rest or days < 2 else (days, 24)
+
+
+def time_text(hours: int) -> str:
+    """Return a time as pages show it: `24 hours`, `7 days`."""
+    n, unit = split_time(hours)
+    if unit == 1:
+        return ngettext("%(n)s hour", "%(n)s hours", n) % {"n": n}
+    return ngettext("%(n)s day", "%(n)s days", n) % {"n": n}
 
 
 def hours_max_text(hours: int) -> str:
@@ -45,7 +52,7 @@ def hours_max_text(hours: int) -> str:
 def rule_text(rule: Rule | None) -> str:
     """Return in a sentence what a rule says about its requests' texts."""
     if rule is None or rule.keep == "nothing":
-        return gettext("Prompts and answers are not kept.")
+        return gettext("Prompts and answers are not logged.")
     values = {"time": time_text(rule.retention_hours), "percent": rule.share_percent}
     if rule.keep == "errors" and rule.share_percent < 100:
         text = gettext("Prompts of %(percent)s %% of the requests that fail are kept for %(time)s.")

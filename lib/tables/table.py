@@ -49,12 +49,13 @@ REGISTERED: Final[dict[str, "Table"]] = {}
 
 class Badge(NamedTuple):
     """A value of a badge column. `tone` is ok, warn, bad, info or neutral; `hint` is shown on
-    hover."""
+    hover. Another badge may stand `beside` it; files have only the first."""
 
     text: Label
     tone: str = "neutral"
     icon: str = ""
     hint: Label = ""
+    beside: "Badge | None" = None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from usage.records.sql import Ending
 STATUS_HEADER: Final = "cache-status"
 
 # The flags of what guards did with an answer: a stored one is as they left it.
-_OF_ANSWERS: Final = ("guard:", "masked", "guard_policy:", "guard_masked:")
+_OF_ANSWERS: Final = ("guard:", "masked", "guard_policy:", "guard_in:", "guard_masked:")
 
 
 class CachedRun(Run):

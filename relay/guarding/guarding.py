@@ -45,7 +45,7 @@ class Guarding:
         "_asked",
         "_flags",
         "_ms",
-        "_refused_by",
+        "_refused",
         "_requests",
         "calling",
         "masks",
@@ -61,7 +61,7 @@ class Guarding:
         self.masks = Masks()
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
-        self._refused_by: GuardRule | None = None
+        self._refused: tuple[GuardRule, Place] | None = None
         # How long pure guards took together. The times of the others, and the ids of the requests
         # of each.
         self.pure_s = 0.0
@@ -93,9 +93,10 @@ class Guarding:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What rules flagged; what each policy's guards masked and refused; and which guards
-        checked: the names of pure ones and their time together, then each other one that was asked,
-        with its time and its requests to models. A record's flags have at most 40 characters."""
+        """What rules flagged; what each policy's guards masked and refused, and where; and which
+        guards checked: the names of pure ones and their time together, then each other one that was
+        asked, with its time and its requests to models. A record's flags have at most 40
+        characters."""
         pure = dict.fromkeys(f"guard_pure:{rule.guard}" for rule in self.rules)
         times = [f"guard_ms::{round(self.pure_s * 1000)}"] if self.rules and self.pure_s else []
         for guard, ms in self._ms.items():
@@ -104,22 +105,25 @@ class Guarding:
         return (*self._flags, *self._effects(), *pure, *times)
 
     def _effects(self) -> list[str]:
-        """A policy, and behind it what its guards did."""
-        of_policies: dict[str, list[str]] = {}
-        for (policy, guard), placeholders in self.masks.by_rule.items():
+        """A policy, behind it a place, and behind that what the policy's guards did there."""
+        of_policies: dict[str, dict[str, list[str]]] = {}
+        for (policy, guard, side), placeholders in self.masks.by_rule.items():
             masked = f"guard_masked:{guard}:{len(placeholders)}"
-            of_policies.setdefault(policy, []).append(masked)
-        if (rule := self._refused_by) is not None:
-            of_policies.setdefault(rule.policy, []).append(f"guard_refused:{rule.guard}")
+            of_policies.setdefault(policy, {}).setdefault(side, []).append(masked)
+        if self._refused is not None:
+            rule, place = self._refused
+            of_place = of_policies.setdefault(rule.policy, {}).setdefault(place, [])
+            of_place.append(f"guard_refused:{rule.guard}")
         flags = [MASKED] if self.masks.by_rule else []
-        for policy, did in of_policies.items():
+        for policy, places in of_policies.items():
             flags += [f"guard_policy:{id_text(UUID(policy))}"] if policy else []
-            flags += did
+            for where, did in places.items():
+                flags += [f"guard_in:{where}", *did]
         return flags
 
     def refusal(self, rule: GuardRule, place: Place, code: str = "") -> GuardRefused:
         """Note that a rule refuses, and return the error. `code` is as GuardRefused has it."""
-        self._refused_by = rule
+        self._refused = rule, place
         return GuardRefused(rule, place, code)
 
     def flag(self, codes: Sequence[str]) -> None:

@@ -84,7 +84,11 @@ STATUSES: Choices = (
     ("error", gettext_lazy("Failed")),
     ("stopped", gettext_lazy("Stopped")),
     ("review", gettext_lazy("Count under review")),
+)
+GUARDS: Choices = (
+    ("", gettext_lazy("Any guards")),
     ("masked", gettext_lazy("Masked by a guard")),
+    ("rejected", gettext_lazy("Rejected by a guard")),
 )
 STATUS_WORDS: Final = {value: word for value, word in STATUSES if value}
 
@@ -134,7 +138,8 @@ def usage_bar(
     chips = [_chip(usage_filter, kept, *part) for part in _parts(fields, usage_filter)]
     cleared: dict[str, Any] = dict.fromkeys(
         (
-            *("model", "key", "user", "channel", "status", "cause", "q", "session", "min_cost"),
+            *("model", "key", "user", "channel", "status", "guards", "cause", "q", "session"),
+            "min_cost",
             *LABELLED,
         )
     )
@@ -209,6 +214,7 @@ def _log_fields(usage_filter: UsageFilter) -> list[Field]:
     causes = sorted(((kind, str(text)) for kind, text in KINDS.items()), key=itemgetter(1))
     return [
         Field("status", gettext("Status"), value=scope.status or "", choices=STATUSES),
+        Field("guards", gettext("Guards"), value=scope.guards or "", choices=GUARDS),
         _choice("cause", gettext("Cause"), gettext("Any cause"), causes, scope.causes),
         Field(
             "min_cost",
@@ -243,7 +249,7 @@ def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, 
         "team": list(scope.teams),
         **{name: list(values) for name, values in _labels_by_name(scope).items()},
     }
-    single = {"status", "min_cost", "q", "session"}
+    single = {"status", "guards", "min_cost", "q", "session"}
     return [
         (field, value, [other for other in values if other != value])
         for field in fields

@@ -71,8 +71,8 @@ class Dropped(NamedTuple):
 class Scope:
     """Which rows of a report are wanted; empty means all. `teams` are slugs, `request_id` selects
     one request, `session_id` one session, `min_cost_nano` is the minimum charge, `causes` are the
-    reasons for failures. `without` are groupings in which a row has no group, such as a key without
-    a person."""
+    reasons for failures, `guards` is what a guard did. `without` are groupings in which a row has
+    no group, such as a key without a person."""
 
     models: tuple[str, ...] = ()
     keys: tuple[UUID, ...] = ()
@@ -90,6 +90,7 @@ class Scope:
     session_id: UUID | None = None
     min_cost_nano: int | None = None
     causes: tuple[str, ...] = ()
+    guards: Literal["masked", "rejected"] | None = None
 
     @property
     def picks_records(self) -> bool:
@@ -211,6 +212,7 @@ class UsageFilter:
             "status": self.scope.status,
             "min_cost": format_usd(self.scope.min_cost_nano) if self.scope.min_cost_nano else None,
             "cause": self.scope.causes,
+            "guards": self.scope.guards,
             "q": id_text(self.scope.request_id) if self.scope.request_id else None,
             "session": id_text(self.scope.session_id) if self.scope.session_id else None,
             "group_by": self.group_by if self.group_by != "model" else None,
@@ -278,7 +280,11 @@ def from_query(
         session_id=reader.single("session", read_id) if log else None,
         min_cost_nano=reader.single("min_cost", _amount) if log else None,
         causes=reader.many("cause", _choose_among(get_args(ErrorKind))) if log else (),
+        guards=reader.single("guards", _choose_among(("masked", "rejected"))) if log else None,
     )
+    # Addresses had it as a status.
+    if scope.status == "masked":
+        scope = replace(scope, status=None, guards="masked")
     if log:
         return replace(usage_filter, scope=scope, dropped=reader.dropped(ignored))
     wanted = GROUPINGS if explored else CHARTED

@@ -145,8 +145,8 @@ def where_of(
     if requests and scope.tags:
         texts.append("r.tags ?| %(tags)s")
         parameters["tags"] = list(scope.tags)
-    if requests and scope.status:
-        texts.append(_BY_STATUS[scope.status])
+    if requests:
+        texts += [_BY_STATUS[one] for one in (scope.status, scope.guards) if one]
     if requests and scope.causes:
         texts += [_BY_STATUS["error"], "r.kind = ANY (%(causes)s)"]
         parameters["causes"] = list(scope.causes)
@@ -237,6 +237,7 @@ _BY_STATUS = {
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
     "masked": "'masked' = ANY (r.flags)",
+    "rejected": f"{outcomes.FAILED_SQL} AND r.kind = 'guard_refused'",
     # Must equal the condition of the index of failed requests, or Postgres does not use the index.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",

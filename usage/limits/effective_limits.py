@@ -23,7 +23,7 @@ from content.policies.words import ACTIONS, PLACES, guard_words
 from content.policies.words import SCOPES as POLICY_SCOPES
 from content.rules.log_rules import kept_by
 from content.rules.rules import limit_rule
-from content.rules.words import SCOPES, hours_max_text, rule_text
+from content.rules.words import SCOPES, hours_max_text, rule_text, time_text
 from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
@@ -197,12 +197,13 @@ def _guards(policies: Iterable[tuple[Policy, str]]) -> Iterator[Setting]:
 
 
 def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
-    title = gettext("Answers kept for")
+    title = gettext("Answers stored to continue or repeat requests")
     if key is not None and not key.log_content:
-        yield Setting(title, gettext("API key"), gettext("Not kept"))
+        yield Setting(title, gettext("API key"), gettext("Not stored"))
         return
-    hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
-    yield Setting(title, gettext("Organisation"), hours)
+    hours = organisation.retention_hours
+    value = time_text(hours) if hours else gettext("Not stored")
+    yield Setting(title, gettext("Organisation"), value)
 
 
 def _cache(team: Team | None, key: Key | None) -> Iterator[Setting]:
@@ -236,7 +237,7 @@ def _content_log(
     key: Key | None,
     policies: Iterable[tuple[Policy, str]],
 ) -> Iterator[Setting]:
-    title, kept = gettext("Content log"), kept_by(organisation, team, key)
+    title, kept = gettext("Content log, for people to read"), kept_by(organisation, team, key)
     if kept.rule is None:
         yield Setting(title, "", rule_text(None))
     for rule in ([kept.rule] if kept.rule else []) + kept.of_models:

@@ -1,7 +1,8 @@
 """The log of requests (W32)."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -42,6 +43,7 @@ from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
 
 _DAY = dt.timedelta(hours=23)
+MASKED: Final = Badge(_("Masked"), "info", "shield", hint=_("Masked by a guard"))
 
 
 @organisation_page("requests.read")
@@ -161,7 +163,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,
         "id": id,
         "time": row.admitted_at,
-        "status": status_badge(row.status, row.display_kind),
+        "status": status_badge(row.status, row.display_kind, row.flags),
         "model": row.model,
         "key": _key_text(row),
         "person": row.user,
@@ -197,13 +199,15 @@ def _key_text(row: RequestRow) -> str:
     return f"{name} · {words.app_name(row.app)}" if row.app in words.SIDE_REQUESTS else name
 
 
-def status_badge(status: int | None, kind: str | None) -> Badge:
-    """Return a badge with the outcome of a request; one without a status is running."""
+def status_badge(status: int | None, kind: str | None, flags: Sequence[str] = ()) -> Badge:
+    """Return a badge with the outcome of a request, and beside it whether a guard masked something;
+    one without a status is running."""
     if status is None:
         return Badge(_("Running"), "info", "circle-dashed")
+    beside = MASKED if "masked" in flags else None
     if status == CLIENT_STOPPED:
-        return Badge(_("Stopped"))
+        return Badge(_("Stopped"), beside=beside)
     text = words.status_text(status, kind)
     if has_failed(status):
-        return Badge(text, "bad", hint=words.kind_text(kind or ""))
-    return Badge(text, "ok")
+        return Badge(text, "bad", hint=words.kind_text(kind or ""), beside=beside)
+    return Badge(text, "ok", beside=beside)

@@ -30,7 +30,7 @@ def conversation_context(actor: Actor, rid: str) -> dict[str, Any]:
     request_id = parse_id(rid)
     if request_id is None or actor.organisation is None:
         return {}
-    audit_href = reverse("audit", args=[actor.organisation.slug]) + "?action=read"
+    audit_href = f"{reverse('audit', args=[actor.organisation.slug])}?action=read&request={rid}"
     context = {"audit_href": scope_of(actor, "audit.read") and audit_href}
     if scope_of(actor, "content.read") is None:
         until = kept_until(actor, request_id)

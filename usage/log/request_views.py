@@ -40,7 +40,7 @@ from usage.models import SettleAs
 from usage.records.counted_meters import tokens_of
 from usage.requests import receipts, words
 from usage.requests.budget_refusals import budget_refusal
-from usage.requests.guard_uses import guard_effects, guard_uses
+from usage.requests.guard_uses import guard_effects, guard_refusal, guard_uses
 from usage.requests.log import RequestRow
 from usage.reviews import reviews
 from usage.reviews.forms import ReviewForm, review_context
@@ -130,6 +130,7 @@ def _detail(
     visible_detail = detail if actor.operator else receipts.hide_channel_names(detail)
     zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
     row = visible_detail.row
+    effects = guard_effects(actor, row.flags) if row.flags else []
     doubted = "quarantine" in row.flags
     reviewed = review_context(actor, row.request_id, form) if doubted else {}
     context = {
@@ -150,10 +151,12 @@ def _detail(
             words.flag_word(flag)
             for flag in row.flags
             if not words.is_guard_use(flag)
+            and flag != "masked"
             and (flag != "quarantine" or not reviewed.get("decided"))
         ],
         "guards": guard_uses(actor, row.request_id, row.flags),
-        "guard_effects": guard_effects(actor, row.flags) if row.flags else [],
+        "guard_effects": effects,
+        "refusal": guard_refusal(effects, detail.message) if row.failed else None,
         "may_see_policies": scope_of(actor, "organisation.write") is not None,
         **receipt_context(visible_detail),
         "raw_usage": _pretty(visible_detail.raw_usage),

@@ -1,9 +1,13 @@
 """The guards that checked a request: what they did, how long they took, and what their requests to
 models cost."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from accounts.access.actors import Actor
 from content.policies.policies import policy_names
@@ -11,6 +15,7 @@ from content.policies.words import guard_words
 from lib.ids import ids_near, parse_id
 from usage.filters.visibility import run, visible
 from usage.requests.words import (
+    GUARD_IN,
     GUARD_MASKED,
     GUARD_POLICY,
     GUARD_PURE,
@@ -18,6 +23,15 @@ from usage.requests.words import (
     GUARD_REQUEST,
     GUARD_TIME,
 )
+
+# The last word of a refusal's message, unless it is the guard's name.
+_CODE: Final = re.compile(r" \(([^()]+)\)$")
+_PLACES: Final[Mapping[str, Promise]] = {
+    "request": _("the request"),
+    "answer": _("the answer"),
+    "tool_call": _("a tool call"),
+    "tool_result": _("a tool result"),
+}
 
 
 class GuardRequest(NamedTuple):
@@ -37,31 +51,64 @@ class GuardUse(NamedTuple):
 
 
 class GuardEffect(NamedTuple):
-    """What a guard did, for pages: how many different texts it masked; None if it rejected one.
-    Then the name and id of its policy, "" for one that was deleted since."""
+    """What a guard did, for pages: how many different texts it masked, None if it rejected one, and
+    in what, "" if that is not recorded. Then the name and id of its policy, "" for one that was
+    deleted since."""
 
-    name: str
+    guard: str
     masked: int | None
+    place: str = ""
     policy: str = ""
     policy_id: str = ""
 
+    @property
+    def name(self) -> str:
+        return str(guard_words(self.guard).name)
+
+    @property
+    def where(self) -> str:
+        return str(_PLACES.get(self.place, ""))
+
+    @property
+    def looks_for(self) -> str:
+        return str(guard_words(self.guard).looks_for) or self.name
+
+
+class GuardRefusal(NamedTuple):
+    """Why a guard rejected a request, and the code of the error that its client got."""
+
+    effect: GuardEffect
+    code: str
+
+
+def guard_refusal(effects: Sequence[GuardEffect], message: str) -> GuardRefusal | None:
+    """Return the refusal among what guards did, None if there is none."""
+    effect = next((one for one in effects if one.masked is None), None)
+    if effect is None:
+        return None
+    code = _CODE.search(message)
+    return GuardRefusal(effect, code[1] if code else effect.guard)
+
 
 def guard_effects(actor: Actor, flags: Sequence[str]) -> list[GuardEffect]:
-    """Return what guards did to a request, by the flags of its record: they follow their policy."""
+    """Return what guards did to a request, by the flags of its record: they follow their policy,
+    and their place."""
     pairs = [flag.partition(":") for flag in flags]
-    ids = {id for kind, _, id in pairs if kind == GUARD_POLICY}
+    ids = {id for kind, _colon, id in pairs if kind == GUARD_POLICY}
     names = policy_names(actor, ids) if ids else {}
-    policy = "", ""
+    policy, place = ("", ""), ""
     effects = []
-    for kind, _, rest in pairs:
+    for kind, _colon, rest in pairs:
         if kind == GUARD_POLICY:
-            policy = (names[rest], rest) if rest in names else ("", "")
+            policy, place = (names[rest], rest) if rest in names else ("", ""), ""
+        elif kind == GUARD_IN:
+            place = rest
         elif kind == GUARD_REFUSED:
-            effects.append(GuardEffect(str(guard_words(rest).name), None, *policy))
+            effects.append(GuardEffect(rest, None, place, *policy))
         elif kind == GUARD_MASKED:
-            guard, _, number = rest.partition(":")
+            guard, _colon, number = rest.partition(":")
             masked = int(number) if number.isdecimal() else 0
-            effects.append(GuardEffect(str(guard_words(guard).name), masked, *policy))
+            effects.append(GuardEffect(guard, masked, place, *policy))
     return effects
 
 
@@ -69,16 +116,16 @@ def guard_uses(actor: Actor, request_id: UUID, flags: Sequence[str]) -> list[Gua
     """Return the guards that checked a request, by the flags of its record: a guard's requests
     follow its time."""
     pairs = (flag.partition(":") for flag in flags)
-    asked = [id for kind, _, id in pairs if kind == GUARD_REQUEST]
+    asked = [id for kind, _colon, id in pairs if kind == GUARD_REQUEST]
     charges = _charges(actor, request_id, asked)
     pure: list[str] = []
     uses: list[GuardUse] = []
     for flag in flags:
-        kind, _, rest = flag.partition(":")
+        kind, _colon, rest = flag.partition(":")
         if kind == GUARD_PURE:
             pure.append(str(guard_words(rest).name))
         elif kind == GUARD_TIME:
-            guard, _, ms = rest.partition(":")
+            guard, _colon, ms = rest.partition(":")
             names = (str(guard_words(guard).name),) if guard else tuple(pure)
             uses.append(GuardUse(names, int(ms) if ms.isdecimal() else 0))
         elif kind == GUARD_REQUEST and uses:

@@ -17,7 +17,7 @@ from usage.records.counted_meters import ordered_meters, read_json
 from usage.records.outcomes import CLIENT_STOPPED, has_failed
 from usage.reports.reports import Totals, usage_totals
 from usage.requests.log_position import Place, place_of
-from usage.requests.narrowing import narrow_rows
+from usage.requests.narrowing import finds_failed, narrow_rows
 from usage.requests.refusals import IS_BY_BUDGET, display_kind
 
 
@@ -190,7 +190,7 @@ class RequestSource:
     def _sorted_by(self, path: str) -> str:
         # Failed requests cost nothing: they are at the far end of the index by charge, and few.
         # With this condition, which the index lacks, they are read from their own index and sorted.
-        if path == "charge_nano" and (self._scope.status == "error" or self._scope.causes):
+        if path == "charge_nano" and finds_failed(self._scope):
             return "(r.charge_nano + 0)"
         return _SORTED_BY[path]
 
@@ -283,7 +283,7 @@ def _admission_at_end(
 
 
 def _running(actor: Actor, period: Period | Span, scope: Scope) -> list[RequestRow]:
-    if scope.status or scope.min_cost_nano or scope.causes:
+    if scope.status or scope.min_cost_nano or scope.causes or scope.guards:
         return []
     where = where_of(actor, "requests.read", scope, period)
     return [_request_row(row) for row in run(_RUNNING.format(where=where.text), where.parameters)]

@@ -21,6 +21,11 @@ _ANY: Final = "r.requests > 0"
 _EVERYBODYS: Final = "r.organisation_id = %(organisation)s"
 
 
+def finds_failed(scope: Scope) -> bool:
+    """Return whether a filter selects failed requests alone."""
+    return scope.status == "error" or bool(scope.causes) or scope.guards == "rejected"
+
+
 def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
     """Return the condition on records `r` from `where_of`, with a condition on their ids if that
     excludes many."""
@@ -53,7 +58,7 @@ def _narrow_sums(actor: Actor, scope: Scope) -> Where | None:
         actor, "requests.read", scope.summed_part, Period(), of="sums"
     )
     parameters: dict[str, Any] = dict(where_parameters)
-    wanted = _SUMMED_AS.get("error" if scope.causes else scope.status or "", _ANY)
+    wanted = _SUMMED_AS.get("error" if finds_failed(scope) else scope.status or "", _ANY)
     if scope.min_cost_nano:
         wanted += " AND r.charge_nano >= %(min_cost)s"
         parameters["min_cost"] = scope.min_cost_nano

@@ -303,6 +303,7 @@ GUARD_PURE: Final = "guard_pure"
 GUARD_TIME: Final = "guard_ms"
 GUARD_REQUEST: Final = "guard_request"
 GUARD_POLICY: Final = "guard_policy"
+GUARD_IN: Final = "guard_in"
 GUARD_MASKED: Final = "guard_masked"
 GUARD_REFUSED: Final = "guard_refused"
 

@@ -79,6 +79,7 @@ class Turn:
     charge_nano: int
     total_ms: int
     own_nano: int | None
+    flags: Sequence[str]
 
     @property
     def tokens(self) -> Tokens:
@@ -312,7 +313,7 @@ _TOTAL: Final = f"""
 
 _TURNS: Final = """
     SELECT r.id, r.request_id, r.admitted_at, r.model, coalesce(r.session->>'agent', '') AS agent,
-           r.status, r.kind, r.meters, r.charge_nano, r.total_ms, r.own_nano
+           r.status, r.kind, r.meters, r.charge_nano, r.total_ms, r.own_nano, r.flags
     FROM usage_usagerecord r WHERE {where} AND r.final"""
 
 _AGENTS: Final = f"""

@@ -302,7 +302,7 @@ def _turn_cells(log: str, turn: Turn) -> dict[str, Any]:
         "id": turn.id,
         "rid": id,
         "admitted_at": turn.admitted_at,
-        "status": status_badge(turn.status, turn.kind),
+        "status": status_badge(turn.status, turn.kind, turn.flags),
         "agent": turn.agent or None,
         "model": turn.model,
         "total_ms": turn.total_ms,

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +14,16 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
+from accounts.audit.origin import ORIGIN, Origin
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import changes_of
 from accounts.custom_roles import custom_roles
 from accounts.keys import keys
 from accounts.models import AuditCheck, AuditEvent, Role
 from accounts.organisations import teams
+from content.models import Entry
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 
 ACTIONS = ("key.created", "key.changed", "budget.created")
@@ -66,6 +69,48 @@ def test_foreign_events_are_not_found(
     assert alice.get("/o/stranger/audit").status_code == 404
     for address in ("/admin/audit", f"/admin/audit/{foreign}"):
         assert alice.get(address).status_code == 404
+
+
+def test_events_are_found_by_their_request(people: Cast, alice: Client) -> None:
+    """By that which caused an event, and by those that it is about."""
+    by, read, found, other = actor(people.alice, people.acme), *(id_text(new_id()) for _ in "123")
+    audit.record(
+        by, people.acme, "content.read", Entry(request_id=new_id()), reason="one", request=read
+    )
+    hits = {"requests": [found, read]}
+    audit.record(by, people.acme, "content.searched", people.acme, reason="two", **hits)
+    audit.record(
+        by, people.acme, "content.read", Entry(request_id=new_id()), reason="three", request=other
+    )
+    token = ORIGIN.set(lambda: Origin(request_id=read))
+    audit.record(by, people.acme, "key.created", people.core, reason="four")
+    ORIGIN.reset(token)
+
+    def reasons(query: str) -> set[str]:
+        lines: Any = alice.get(f"/o/acme/audit?export=jsonl&{query}")
+        return set(re.findall(r'"reason": "(\w+)"', b"".join(lines).decode()))
+
+    assert reasons(f"request={read}") == {"one", "two", "four"}
+    assert reasons(f"action=read&request={read}") == {"one", "two"}
+    assert reasons(f"request={found}") == {"two"}
+    page = text(alice, f"/o/acme/audit?request={read}")
+    assert re.search(rf'<option\s+value="{read}"\s+selected', page)
+    assert 'name="request"' not in text(alice, "/o/acme/audit")
+
+
+def test_reading_names_its_request_once_as_a_link(people: Cast, alice: Client) -> None:
+    by, rid = actor(people.alice, people.acme), id_text(new_id())
+    audit.record(
+        by, people.acme, "content.read", Entry(request_id=new_id()), reason="why", request=rid
+    )
+    id = id_text(AuditEvent.objects.latest("id").id)
+    page = text(alice, f"/o/acme/audit/{id}")
+    assert page.count("Request ID") == 1
+    assert f'<a class="mono" href="/o/acme/requests/{rid}">{rid}</a>' in page
+    # The log of the installation is read by people of no organisation.
+    page = text(signed_in(people.dora), f"/admin/audit/{id}")
+    assert f'<span class="mono">{rid}</span>' in page
+    assert f"requests/{rid}" not in page
 
 
 def test_unpermitted_reader_is_rejected(people: Cast) -> None:

@@ -40,7 +40,8 @@ def test_session_is_read_in_order_with_one_event(people: Cast, session: UUID) ->
     assert (read.older, read.unreadable) == (False, 0)
     event = AuditEvent.objects.get(action__startswith="content.")
     assert (event.action, event.reason) == ("content.session_read", "a complaint")
-    assert event.detail == {"session": id_text(session), "entries": 3}
+    requests = [id_text(entry.request_id) for entry, _ in reversed(read.entries)]
+    assert event.detail == {"session": id_text(session), "entries": 3, "requests": requests}
     assert event.object_id == id_text(read.entries[-1][0].request_id)
 
 

@@ -1,5 +1,7 @@
 """Rules of the content log: who writes them, by page and API, and what is recorded (P12)."""
 
+import html
+
 import pytest
 from django.test import override_settings
 
@@ -8,6 +10,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, Epoch, Role
 from content.models import LogRule
 from content.rules import log_rules
+from content.rules.forms import RuleForm
 from content.rules.log_rules import RuleRefused
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
@@ -169,7 +172,7 @@ def test_key_and_connect_say_what_is_kept(people: Cast) -> None:
     page = f"/o/acme/keys/{id_text(key.id)}"
     connect = "/o/acme/connect"
     alice, bob = signed_in(people.alice), signed_in(people.bob)
-    assert "Prompts and answers are not kept." in bob.get(page).content.decode()
+    assert "Prompts and answers are not logged." in bob.get(page).content.decode()
     assert "are kept for" not in bob.get(connect).content.decode()
     log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=30)
     assert "Prompts and answers are kept for 30 hours." in bob.get(page).content.decode()
@@ -180,6 +183,37 @@ def test_key_and_connect_say_what_is_kept(people: Cast) -> None:
     form = alice.get(f"{PAGE}/new?scope=key&subject={id_text(key.id)}").content.decode()
     assert id_text(key.id) in form
     assert ">ci<" in form
+
+
+def test_rule_from_a_key_leads_back_to_the_key(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    page, alice = f"/o/acme/keys/{id_text(key.id)}", signed_in(people.alice)
+    link = f"/o/acme/content-log/new?scope=key&amp;subject={id_text(key.id)}&amp;next={page}"
+    assert link in alice.get(page).content.decode()
+    form = alice.get(html.unescape(link)).content.decode()
+    assert f'<input type="hidden" name="next" value="{page}">' in form
+    sent = {
+        "scope": "key", "subject": id_text(key.id), "keep": "everything", "retention": 24,
+        "unit": "1", "share_percent": 100,
+    }  # fmt: skip
+    assert alice.post(f"{PAGE}/new", {**sent, "next": page}).headers["location"] == page
+    elsewhere = {**sent, "scope": "team", "subject": people.core.slug, "next": "//evil.example/"}
+    assert alice.post(f"{PAGE}/new", elsewhere).headers["location"] == PAGE
+
+
+@pytest.mark.parametrize(
+    ("hours", "text", "n", "unit"),
+    [(1, "1 hour", 1, 1), (24, "24 hours", 24, 1), (47, "47 hours", 47, 1), (48, "2 days", 2, 24),
+     (49, "49 hours", 49, 1), (168, "7 days", 7, 24)],
+)  # fmt: skip
+def test_pages_and_the_form_have_one_unit_for_a_time(
+    people: Cast, hours: int, text: str, n: int, unit: int
+) -> None:
+    rule = log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=hours)
+    alice = signed_in(people.alice)
+    assert f">{text}<" in alice.get(PAGE).content.decode()
+    form = RuleForm.of(rule, None)
+    assert (form["retention"].value(), form["unit"].value()) == (n, str(unit))
 
 
 def test_page_says_if_texts_are_sent_on(people: Cast) -> None:

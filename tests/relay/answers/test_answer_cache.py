@@ -456,12 +456,12 @@ def test_record_of_a_hit_says_what_was_masked_in_its_answer(hub: Hub, model: str
         [
             flag
             for flag in hub.record(each.headers["x-request-id"])["flags"]
-            if flag.startswith(("masked", "guard_policy:", "guard_masked:"))
+            if flag.startswith(("masked", "guard_policy:", "guard_in:", "guard_masked:"))
         ]
         for each in (one, two)
     )
     assert first == second
-    assert (first[0], first[2]) == ("masked", "guard_masked:email:1")
+    assert (first[0], *first[2:]) == ("masked", "guard_in:answer", "guard_masked:email:1")
 
 
 def test_receipt_of_a_hit_shows_its_own_guards(hub: Hub, model: str) -> None:

@@ -178,16 +178,29 @@ def effects(hub: Hub, tenant: Tenant, answer: Answer) -> list[str]:
 
 
 @by_form
-def test_record_says_which_policy_masked_how_many_texts(
-    guarded_hub: GuardedHub, models: dict[str, str], stream: bool
+@pytest.mark.parametrize("place", ["request", "answer"])
+def test_record_says_which_policy_masked_how_many_texts_where(
+    guarded_hub: GuardedHub, models: dict[str, str], place: str, stream: bool
 ) -> None:
-    """In the request and in the answer; a text that is there twice counts once."""
-    tenant = guarded_hub.tenant(rule("mask", "request", "answer"))
+    """A text that is there twice counts once."""
+    tenant = guarded_hub.tenant(rule("mask", place))
     text = f"#echo #keep Write to {ADDRESS}, {ADDRESS} and bob@example.com"
     answer = send(guarded_hub.hub, tenant, "openai", models["openai"], text, stream=stream)
     assert answer.status == 200, answer.body
     assert effects(guarded_hub.hub, tenant, answer) == [
-        "masked", "guard_policy:…", "guard_masked:email:2",
+        "masked", "guard_policy:…", f"guard_in:{place}", "guard_masked:email:2",
+    ]  # fmt: skip
+
+
+@by_form
+def test_what_is_put_back_is_not_masked_in_the_answer(
+    guarded_hub: GuardedHub, models: dict[str, str], stream: bool
+) -> None:
+    tenant = guarded_hub.tenant(rule("mask", "request", "answer"))
+    text = f"#echo #keep Write to {ADDRESS}"
+    answer = send(guarded_hub.hub, tenant, "openai", models["openai"], text, stream=stream)
+    assert effects(guarded_hub.hub, tenant, answer) == [
+        "masked", "guard_policy:…", "guard_in:request", "guard_masked:email:1",
     ]  # fmt: skip
 
 
@@ -200,7 +213,7 @@ def test_record_says_which_policy_rejected(
     text = f"#echo #chunk_bytes=64 {'many words come before it ' * 9} {ADDRESS} soon"
     answer = send(guarded_hub.hub, tenant, "openai", models["openai"], text, stream=stream)
     done = effects(guarded_hub.hub, tenant, answer)
-    assert done[-2:] == ["guard_policy:…", "guard_refused:email"]
+    assert done[-3:] == ["guard_policy:…", f"guard_in:{place}", "guard_refused:email"]
     assert "masked" not in done
 
 

@@ -136,6 +136,14 @@ def test_values_of_the_log() -> None:
     assert {part.name for part in asked("status=500&q=hello", log=True).dropped} == {"status", "q"}
 
 
+def test_what_was_masked_was_a_status() -> None:
+    """An address from then has the filter of guards, and keeps it in its links."""
+    result = asked("status=masked", log=True)
+    assert (result.scope.status, result.scope.guards) == (None, "masked")
+    assert result.query() == "guards=masked"
+    assert asked("status=ok&guards=rejected", log=True).scope.guards == "rejected"
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -145,6 +153,7 @@ def test_values_of_the_log() -> None:
         "key=1",
         "user=bob",
         "status=500",
+        "guards=asleep",
         "q=hello",
         "group_by=channel",
         "group_by=r.user_id",

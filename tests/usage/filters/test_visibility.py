@@ -73,6 +73,8 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "failed": ({"status": "error"}, {"status": 500}),
     "stopped": ({"status": "stopped"}, {"status": 499}),
     "masked": ({"status": "masked"}, {"flags": ["masked", "guard_masked:email:1"]}),
+    "guard that masks": ({"guards": "masked"}, {"flags": ["masked", "guard_masked:email:1"]}),
+    "guard that rejects": ({"guards": "rejected"}, {"status": 400, "kind": "guard_refused"}),
     "under review": ({"status": "review"}, {"flags": ["quarantine"]}),
     "cause": ({"causes": ("timeout",)}, {"status": 504, "kind": "timeout"}),
     "cost": ({"min_cost_nano": 8}, {"charge_nano": 8}),

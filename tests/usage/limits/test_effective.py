@@ -49,10 +49,10 @@ def test_every_level_of_a_limit_is_shown_and_the_lowest_applies(people: Cast) ->
         ("Models", "API key", "gpt-*", True),
         ("Endpoints", "", "All", True),
         ("IP addresses", "", "All", True),
-        ("Answers kept for", "Organisation", "24 hours", True),
+        ("Answers stored to continue or repeat requests", "Organisation", "24 hours", True),
         ("Answers served from cache", "", "No", True),
         ("End users", "", "Not named", True),
-        ("Content log", "", "Prompts and answers are not kept.", True),
+        ("Content log, for people to read", "", "Prompts and answers are not logged.", True),
         ("Data policy", "", "None", True),
         ("Abandoned requests", "", "As set for the model or channel", True),
     ]
@@ -91,14 +91,14 @@ def test_each_rule_of_a_policy_is_listed_with_the_policy_and_its_scope(people: C
     log_rules.add_rule(SYSTEM, people.acme, scope="organisation", retention_hours=24)
     rows = setting_values(effective_settings(actor(people.alice, people.acme), key=key))
     strict, loose = "Policy Strict (Organisation, Team)", "Policy Loose (API key)"
-    kept = "Prompts and answers are kept for 1 day."
-    assert [row for row in rows if row[0] in ("Models", "IP addresses", "Content log")] == [
+    kept, log = "Prompts and answers are kept for 24 hours.", "Content log, for people to read"
+    assert [row for row in rows if row[0] in ("Models", "IP addresses", log)] == [
         ("Models", "API key", "gpt-*", True),
         ("Models", strict, "o3, gpt-5*", True),
         ("IP addresses", strict, "10.0.0.0/8", True),
-        ("Content log", "Organisation", kept, False),
-        ("Content log", loose, "Texts are kept for at most 2 days.", False),
-        ("Content log", strict, "Texts are kept for at most 6 hours.", True),
+        (log, "Organisation", kept, False),
+        (log, loose, "Texts are kept for at most 2 days.", False),
+        (log, strict, "Texts are kept for at most 6 hours.", True),
     ]
     guard = ("Guard: Secrets of known vendors", strict, "Mask: Requests, Tool results", True)
     assert guard in rows

@@ -3,12 +3,17 @@
 import html
 import re
 from collections.abc import Callable
+from typing import Final
 
 import pytest
+from django.utils.html import strip_tags
 
 from accounts.models import Key, User
+from content.guards.rules import GuardRule, Place, refusal_text
 from content.models import Policy
 from content.policies import policies
+from content.policies.guards import KNOWN
+from content.policies.words import guard_words
 from lib.ids import id_text, new_id
 from relay.attempts.guard_models import APPLICATION
 from tests.extensions.record_sink.texts import say
@@ -17,9 +22,27 @@ from tests.support.markup import squeezed
 from tests.usage.overview.test_api import get, management
 from tests.usage.rows import NOON, happen
 from usage.limits.budget_simulation import look_back
-from usage.requests.guard_uses import GuardEffect, GuardRequest, GuardUse, guard_effects, guard_uses
+from usage.requests.guard_uses import (
+    GuardEffect,
+    GuardRefusal,
+    GuardRequest,
+    GuardUse,
+    guard_effects,
+    guard_refusal,
+    guard_uses,
+)
 
 pytestmark = pytest.mark.django_db
+
+DETECTORS: Final = frozenset(
+    {"email", "card", "iban", "telephone", "national_number", "secret", "private_key"}
+)
+
+
+def words_of(person: User, request_id: str) -> str:
+    """What somebody reads on the page of a request."""
+    page = cast.signed_in(person).get(f"/o/acme/requests/{request_id}").content.decode()
+    return " ".join(html.unescape(strip_tags(page)).split())
 
 
 def page_of(person: User, request_id: str) -> str:
@@ -94,41 +117,109 @@ def privacy(people: cast.Cast) -> Policy:
 def test_page_says_what_guards_did_and_by_which_policy(
     people: cast.Cast, key: Key, privacy: Policy
 ) -> None:
-    """Everybody who sees the request; the policy's page is for those who may change it."""
+    """Everybody who sees the request; the policy's page is for those who may change it. Records
+    from before have no places."""
     id = id_text(privacy.id)
     flags = [
-        "masked", f"guard_policy:{id}", "guard_masked:email:2", "guard_masked:card:1",
+        "masked", f"guard_policy:{id}", "guard_masked:secret:3", "guard_in:request",
+        "guard_masked:email:2", "guard_in:answer", "guard_masked:card:1",
         f"guard_policy:{id_text(new_id())}", "guard_refused:iban",
         "guard_pure:email", "guard_ms::0",
     ]  # fmt: skip
     effects = guard_effects(cast.actor(people.alice, people.acme), flags)
     assert effects == [
-        GuardEffect("Email addresses", 2, "Privacy <1>", id),
-        GuardEffect("Card numbers", 1, "Privacy <1>", id),
-        GuardEffect("Bank accounts (IBAN)", None),
+        GuardEffect("secret", 3, "", "Privacy <1>", id),
+        GuardEffect("email", 2, "request", "Privacy <1>", id),
+        GuardEffect("card", 1, "answer", "Privacy <1>", id),
+        GuardEffect("iban", None),
     ]
     of_bob = happen(key, flags=flags, kind="guard_refused", status=400)
     request_id = id_text(of_bob.request_id)
     for person, is_link in ((people.alice, True), (people.bob, False)):
         text = page_of(person, request_id)
         panel = text[text.index('id="guards-title"') :]
-        assert panel.index("2 texts masked") < panel.index("1 text masked")
-        assert panel.count("Privacy <1>") == 2
+        texts = words_of(person, request_id)
+        assert "Secrets of known vendors 3 texts masked by the policy" in texts
+        assert "Email addresses 2 texts masked in the request by the policy" in texts
+        assert "Card numbers 1 text masked in the answer by the policy" in texts
+        assert panel.count("Privacy <1>") == 3
         assert (f'href="/o/acme/policies/{id}"' in panel) == is_link
         assert "rejected" in panel
         assert "400 Rejected by a guard" in text
+        assert "A guard rejected the content. It looks for: Bank accounts (IBAN)." in texts
         assert "guard_masked" not in text
+        assert "guard_in" not in text
     # A policy of another organisation has no name here.
     stranger = cast.actor(people.dora, people.stranger)
-    assert [one.policy for one in guard_effects(stranger, flags)] == ["", "", ""]
+    assert [one.policy for one in guard_effects(stranger, flags)] == [""] * 4
 
 
-def test_list_finds_what_was_masked(people: cast.Cast, key: Key) -> None:
+@pytest.mark.parametrize("place", ["request", "answer", "tool_call", "tool_result"])
+def test_page_says_why_a_request_was_rejected(
+    people: cast.Cast, key: Key, privacy: Policy, place: Place
+) -> None:
+    id = id_text(privacy.id)
+    rule = GuardRule("words", {}, [place], "refuse", "own_words")
+    flags = [f"guard_policy:{id}", f"guard_in:{place}", "guard_refused:words"]
+    record = happen(
+        key, charge_nano=0, flags=flags, kind="guard_refused", status=400,
+        message=f"API request failed: {refusal_text(rule, place, rule.code)}",
+    )  # fmt: skip
+    where = {
+        "request": "the request", "answer": "the answer",
+        "tool_call": "a tool call", "tool_result": "a tool result",
+    }  # fmt: skip
+    link = f'<a href="/o/acme/policies/{id}">View policy</a>'
+    for person, is_link in ((people.alice, True), (people.bob, False)):
+        text = page_of(person, id_text(record.request_id))
+        assert (
+            f"A guard of policy Privacy <1> rejected {where[place]}. It looks for: words and "
+            "phrases that the policy lists. Code of the error: own_words. You were not charged."
+        ) in words_of(person, id_text(record.request_id))
+        assert (link in text) == is_link
+        assert "the guard words" not in text
+
+
+def test_a_rule_without_a_code_has_the_name_of_its_guard() -> None:
+    rule = GuardRule("card", {}, ["request"], "refuse", "card")
+    message = refusal_text(rule, "request", rule.code)
+    refusal = guard_refusal([GuardEffect("email", 1), GuardEffect("card", None)], message)
+    assert refusal == GuardRefusal(GuardEffect("card", None), "card")
+    assert guard_refusal([GuardEffect("email", 1)], message) is None
+
+
+def test_each_guard_says_what_it_looks_for() -> None:
+    """A detector's name is what it finds; the others judge by what the policy says."""
+    for guard in KNOWN:
+        found = GuardEffect(guard, None).looks_for
+        name = str(guard_words(guard).name)
+        assert (found == name) == (guard in DETECTORS), guard
+    assert GuardEffect("gone", None).looks_for == "gone"
+
+
+@pytest.mark.parametrize("query", ["guards=masked", "status=masked"])
+def test_list_finds_what_was_masked(people: cast.Cast, key: Key, query: str) -> None:
+    """Also by an address from before guards had a filter of their own."""
     masked = happen(key, flags=["masked", "guard_masked:email:1"])
     other = happen(key)
-    page = cast.signed_in(people.alice).get("/o/acme/requests?status=masked").content.decode()
+    page = cast.signed_in(people.alice).get(f"/o/acme/requests?{query}").content.decode()
     assert id_text(masked.request_id) in page
     assert id_text(other.request_id) not in page
+    assert '<option value="masked" selected>Masked by a guard</option>' in squeezed(page)
+
+
+def test_each_list_says_which_requests_were_masked(people: cast.Cast, key: Key) -> None:
+    session = new_id()
+    happen(key, flags=["masked", "guard_masked:email:1"], session_id=session)
+    happen(key, status=400, kind="guard_refused", flags=["masked"], session_id=session)
+    happen(key, status=499, flags=["masked"], session_id=session)
+    happen(key, session_id=session)
+    alice = cast.signed_in(people.alice)
+    for path in (
+        "requests", f"keys/{id_text(key.id)}", f"sessions/{id_text(session)}", "_f/home/latest",
+    ):  # fmt: skip
+        page = squeezed(alice.get(f"/o/acme/{path}").content.decode())
+        assert len(re.findall(r"#shield[^<]*</use></svg> ?Masked ?</span>", page)) == 3, path
 
 
 def test_page_says_that_texts_are_kept_to_those_who_cannot_read_them(
@@ -138,7 +229,7 @@ def test_page_says_that_texts_are_kept_to_those_who_cannot_read_them(
     kept, other = id_text(entry.request_id), id_text(happen(key).request_id)
     text = page_of(people.alice, kept)
     assert "you need a role with the permission “Read contents”" in text
-    assert 'href="/o/acme/audit?action=read"' in text
+    assert f'href="/o/acme/audit?action=read&request={kept}"' in text
     assert "needle" not in text
     assert "Read contents" not in page_of(people.alice, other)
     # Who sees the request, sees this too, but not who read it.
