@@ -62,8 +62,8 @@ _METHOD = """\
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
-  this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is the
-  cost of accounting in the web process.
+  this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is
+  the cost of accounting in the web process.
 - nginx runs with one worker and without buffering, as in `deploy/nginx`. LiteLLM's proxy runs with
   its documented production settings, one worker, a master key and no database. LiteLLM's limit of
   500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
@@ -151,7 +151,7 @@ def render(results: Results, about: About) -> str:
                 "a request's body, between the sizes in the first column.",
                 _growth(results),
                 "## Method",
-                _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
+                _METHOD.format(bare=BARE, installed=INSTALLED),
                 "",
             ]
         ).rstrip("\n")
