@@ -119,7 +119,7 @@ def table(values: Mapping[int, Measured], about: str) -> str:
             "`make bench-usage` writes this section. Each column shows the figures for one number "
             "of requests in the books (Weir's records of usage and money). `weir demo_data` "
             "generates these requests, spread over 90 days, 3 organisations, 50 keys and 20 "
-            "models. Half of the requests belong to the largest organisation.",
+            "models. More than a third of the requests belong to the largest organisation.",
             about,
         ],
         ["### The books"],

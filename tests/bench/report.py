@@ -62,8 +62,8 @@ _METHOD = """\
 - *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
-  this way. The difference between *{weir}* and *{bare}* is the cost of accounting in the web
-  process.
+  this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is
+  the cost of accounting in the web process.
 - nginx runs with one worker and without buffering, as in `deploy/nginx`. LiteLLM's proxy runs with
   its documented production settings, one worker, a master key and no database. LiteLLM's limit of
   500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
@@ -126,7 +126,8 @@ def render(results: Results, about: About) -> str:
                 "Each figure is the CPU time of all processes of a system together, divided by the "
                 "number of requests. A figure is the median of the rounds, and the brackets "
                 "contain the lowest and the highest round. The sign – stands for a figure that was "
-                "not measured. [Method](#method) explains the rows and the columns.",
+                "not measured, or for a limit that the system always exceeded. [Method](#method) "
+                "explains the rows and the columns.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -146,11 +147,11 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The table shows how much CPU time one more chunk of an answer takes, or one more "
-                "KB of a request's body, between the sizes in the first column.",
+                "The table shows the CPU time of one more chunk of an answer, or of one more KB of "
+                "a request's body, between the sizes in the first column.",
                 _growth(results),
                 "## Method",
-                _METHOD.format(bare=BARE, installed=INSTALLED, weir=WEIR),
+                _METHOD.format(bare=BARE, installed=INSTALLED),
                 "",
             ]
         ).rstrip("\n")
