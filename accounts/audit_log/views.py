@@ -178,7 +178,9 @@ def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
 
 def _requests(request: HttpRequest) -> Choices:
     """Return the address's request to choose, if it has one: the pages of requests link here."""
-    return [("", _("Any request")), *_with_requested_value(request, "request", {})]
+    asked = _requested_value(request, "request")
+    known = {asked: f"{asked[:4]}…{asked[-6:]}"} if asked else {}
+    return [("", _("Any request")), *known.items()]
 
 
 def _organisations(request: HttpRequest, actor: Actor) -> Choices:
@@ -189,10 +191,14 @@ def _organisations(request: HttpRequest, actor: Actor) -> Choices:
 
 def _with_requested_value(request: HttpRequest, name: str, known: dict[str, str]) -> Choices:
     """Return the choices by their labels, plus the address's value if it is not among them."""
-    asked = request.GET.get(name, "").strip()[:200]
+    asked = _requested_value(request, name)
     if asked and asked not in known:
         known[asked] = asked
     return sorted(known.items(), key=lambda one: one[1].casefold())
+
+
+def _requested_value(request: HttpRequest, name: str) -> str:
+    return request.GET.get(name, "").strip()[:200]
 
 
 def _event_row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:

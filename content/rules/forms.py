@@ -30,7 +30,10 @@ class RuleForm(forms.Form):
         help_text=_("“Nothing” always applies, whatever other rules say."),
     )
     retention = WholeNumberField(
-        label=_("Keep each text for"), min_value=1, initial=RETENTION_HOURS // _HOURS_IN_DAY
+        label=_("Keep each text for"),
+        min_value=1,
+        initial=RETENTION_HOURS // _HOURS_IN_DAY,
+        help_text=_("Then the text is deleted. The rule itself applies until you remove it."),
     )
     unit = forms.ChoiceField(label=_("Unit"), choices=_UNITS)
     share_percent = WholeNumberField(

@@ -139,9 +139,9 @@ def test_page_says_what_guards_did_and_by_which_policy(
         text = page_of(person, request_id)
         panel = text[text.index('id="guards-title"') :]
         texts = words_of(person, request_id)
-        assert "Secrets of known vendors 3 texts masked by the policy" in texts
-        assert "Email addresses 2 texts masked in the request by the policy" in texts
-        assert "Card numbers 1 text masked in the answer by the policy" in texts
+        assert "Secrets of known vendors 3 different values masked by the policy" in texts
+        assert "Email addresses 2 different values masked in the request by the policy" in texts
+        assert "Card numbers 1 value masked in the answer by the policy" in texts
         assert panel.count("Privacy <1>") == 3
         assert (f'href="/o/acme/policies/{id}"' in panel) == is_link
         assert "rejected" in panel
