@@ -411,8 +411,8 @@ def settings_page() -> str:
 settings Docker Compose sets.
 
 Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
-`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). The default –
-means that there is no default, or that the default is a value that people set on a page.
+`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
+*Default*, a dash (–) means that there is no default, or that people set the default on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 
