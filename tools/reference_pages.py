@@ -98,7 +98,7 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the kind of the error, from the column *Kind*. Every response has the header `x-request-id`. The
+`error.status`. The page *Requests* shows the *Kind* of an error (see the table below). Every response has the header `x-request-id`. The
 management API always uses OpenAI's format.
 
 [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
