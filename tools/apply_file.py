@@ -151,6 +151,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Budget.amount": "The limit.",
     "PolicyBudget.amount": "The limit.",
     "Policy.budgets": "Limits on spending. For each entry, the organisation, each team and each key to which the policy is assigned gets a budget of its own.",
+    "Model.replacement": "The model to use instead. Empty: none.",
     "Plan.models": "Models that the plan shows, by name or pattern. Empty: all models.",
     "Role.permissions": "Names of permissions, from the page *Permissions by role*.",
     "*.period": "The period after which the budget starts again. `session`: each session of an agent has the whole budget.",

@@ -44,8 +44,8 @@ review, Weir charges nothing and keeps the hold (the reserved amount). The opera
 member free for later requests.
 
 If the model has a listed price, Weir rejects a request that contains a member or tool with the role
-*review*, before it sends the request. Weir also rejects a request with a tool that is in no table.
-A later version of a known tool counts as the known tool.
+*review*, before it sends the request. For such a model, Weir also rejects a request with a tool that
+is in no table. A later version of a known tool counts as the known tool.
 
 """
 

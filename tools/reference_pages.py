@@ -98,7 +98,7 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the kind of the error, from the column *Kind*. Every response has the header `x-request-id`. The
+`error.status`. The page *Requests* shows the *Kind* of an error (see the table below). Every response has the header `x-request-id`. The
 management API always uses OpenAI's format.
 
 [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
@@ -411,8 +411,8 @@ def settings_page() -> str:
 settings Docker Compose sets.
 
 Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
-`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). The default –
-means that there is no default, or that the default is a value that people set on a page.
+`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
+*Default*, a dash (–) means that there is no default, or that people set the default on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

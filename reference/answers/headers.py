@@ -198,7 +198,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "verified, missing, network, signature, expired, invalid",
         _(
             "Whether Weir accepts the end user that the request names, or why not. Absent if the "
-            "key names no end users."
+            "key has no header for end users."
         ),
     ),
     Field(
@@ -207,8 +207,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         _(
             "Whether a stored answer was served (RFC 9211): hit, with the number of seconds for "
             "which Weir can still serve it; or fwd=miss, fwd=request (the request bypassed the "
-            "cache) or fwd=bypass (answers to such requests are not stored). Absent if the key "
-            "has no cache rule."
+            "cache) or fwd=bypass (Weir stores no answers to requests of this kind). Absent if "
+            "the key has no cache rule."
         ),
     ),
     Field(
