@@ -144,7 +144,7 @@ def _senders(start_at: dt.datetime) -> list[_Sender]:
     senders: list[_Sender] = []
     places = [_organisation(n, start_at) for n in range(_ORGANISATIONS)]
     for n in range(_KEYS):
-        # The first organisation has half of the keys.
+        # The third organisation has half of the keys.
         organisation, people, accounts = places[min(n % 4, 2) if n % 4 else 0]
         team = organisation.teams.order_by("name")[n % 2]
         user = people[n % len(people)] if n % 5 else None
