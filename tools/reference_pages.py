@@ -408,7 +408,7 @@ def settings_page() -> str:
 *For operators.*
 
 `make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains most settings, and which settings
-Docker Compose sets. [The `weir` command](command.md) explains `DATA_DIR` and `PORT`.
+Docker Compose sets. [The `weir` command](../reference/command.md) explains `DATA_DIR` and `PORT`.
 
 Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
 `NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
