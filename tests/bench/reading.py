@@ -103,8 +103,8 @@ def about(others: machine.Others) -> str:
     today = dt.datetime.now(dt.UTC).date()
     return (
         f"We measured on {today}, on {machine.machine_line()}; {others.line()}. "
-        "The sign – stands for a figure that we did not measure. Processor time is the time of the "
-        "web process and of its database process together."
+        "The sign – stands for a figure that we did not measure. In *Jobs* and *Pages*, processor "
+        "time is the time of Weir's process and of its database process together."
     )
 
 
@@ -147,7 +147,8 @@ def table(values: Mapping[int, Measured], about: str) -> str:
         [
             "The table shows the processor time of each job in milliseconds. A figure is the mean "
             "of five runs. A roll-up sums up usage for pages, a seal protects rows of the ledger "
-            "against unnoticed edits, and a check compares the rows of the ledger."
+            "against unnoticed edits, and a check compares the rows of the ledger with "
+            "each other."
         ],
         _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
         ["### Pages"],
@@ -212,7 +213,8 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
     yield [
         f"This table compares Weir's pages with LiteLLM {peers.LITELLM}, whose SQL statements "
         "query LiteLLM's own tables for the same figures. LiteLLM's tables are in the "
-        "same Postgres, and contain the requests of the same organisation. Each cell contains "
+        "same database as Weir's, and contain the requests of the largest organisation. Each cell "
+        "contains "
         "three figures. The first two figures are the processor time of the database's process in "
         "milliseconds: first for all statements of Weir's page, then for LiteLLM's statements. The "
         "third figure is the second figure divided by the first. LiteLLM's usage page shows sums "

@@ -38,8 +38,8 @@ _METHOD = """\
   the provider is not counted.
 - In each round, the benchmark measures the workloads on the systems, one after the other. The order
   of the systems changes from round to round. Ratios and differences compare figures of the same
-  round. A figure is the median of the rounds, and the brackets contain the figures of the lowest
-  and of the highest round.
+  round. A figure is the median of the rounds, and the brackets contain the lowest and the highest
+  figure of these rounds.
 - The answers to *plain* requests, and to those with a *body* of a certain size, are not streamed.
   The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
   4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct* means
@@ -52,14 +52,14 @@ _METHOD = """\
 - Weir runs as one web process with the production command. Postgres writes each commit to this
   machine's disk (`fsync`). The figures include the CPU time of the web process and of Postgres. The
   client's key belongs to an organisation with a balance. For each request, Weir writes a hold
-  (reserved amount), an attempt, a posting in the ledger and a usage record. The worker and the
-  scheduler, which aggregate usage, do not run.
-- *{installed}* is all that `make run` starts, on its own database: a web process, Postgres, a
-  worker with the scheduler, and the local model, which gets no requests. To get the CPU per
-  request, we take the CPU time that all these processes use until Weir has summed up the usage of
-  all requests. We subtract the CPU time that they use in the same time without requests, and divide
-  the difference by the number of requests.
-- *In the background*, Postgres makes checkpoints, writes its log and vacuums. Postgres does this
+  (reserved amount), an attempt (one request to the provider), a posting in the ledger and a usage
+  record. The worker and the scheduler, which aggregate usage, do not run.
+- *{installed}* means everything that `make run` starts, with a separate database for this
+  measurement: a web process, Postgres, a worker with the scheduler, and the local model, which gets
+  no requests. To get the CPU per request, we take the CPU time that all these processes use until
+  Weir has summed up the usage of all requests. We subtract the CPU time that they use in the same
+  time without requests, and divide the difference by the number of requests.
+- *In the background*, Postgres makes checkpoints, vacuums, and writes its log. Postgres does this
   work in bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
   this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is
@@ -86,12 +86,12 @@ _METHOD = """\
   load is the growth after the first third of the load, per minute.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
-  compares Weir's records with the records of the fake provider. An attempt is one request that Weir
-  sends to the provider. *With look-up*, Weir can ask the provider for the cost of a request that a
-  kill interrupted. *Without look-up*, Weir charges what it had counted at the last mark (when it
-  last saved the progress of the stream). The table has no figures for the other systems. nginx and
-  Portkey's gateway do not record spend. LiteLLM records spend only in a database, and downloads the
-  engine for this database from a place that the benchmark cannot reach.
+  compares Weir's records with the records of the fake provider. *With look-up*, Weir can ask the
+  provider for the cost of a request that a kill interrupted. *Without look-up*, Weir charges what
+  it had counted at the last mark (when it last saved the progress of the stream). The table has no
+  figures for the other systems. nginx and Portkey's gateway do not record spend. LiteLLM records
+  spend only in a database, and downloads the engine for this database from a place that the
+  benchmark cannot reach.
 - The benchmark counts only correct answers. If a slot contains a rejected or incomplete answer, the
   benchmark measures the slot again. If the slot fails twice, the table shows no figure for it.
 - The client, the provider and the system share the cores of the machine, which limits the requests
@@ -125,9 +125,9 @@ def render(results: Results, about: About) -> str:
                 "## CPU per request, µs",
                 "Each figure is the CPU time of all processes of a system together, divided by the "
                 "number of requests. A figure is the median of the rounds, and the brackets "
-                "contain the lowest and the highest round. The sign – stands for a figure that was "
-                "not measured, or for a limit that the system always exceeded. [Method](#method) "
-                "explains the rows and the columns.",
+                "contain the lowest and the highest figure of these rounds. The sign – stands for "
+                "a figure that was not measured. In a row with a limit, it means that the system "
+                "always exceeded this limit. [Method](#method) explains the rows and the columns.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),

@@ -171,8 +171,8 @@ def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, boo
             "of a run includes the handshakes of its connections. The table does not show the time "
             "that a real provider saves when it need not read the conversation again. A figure is "
             f"the median of {ROUNDS} rounds, and the brackets contain the lowest and the highest "
-            "round. Ratios compare runs of the same round. `make bench-tool-calls` writes this "
-            "section.",
+            "figure of these rounds. Ratios compare runs of the same round. "
+            "`make bench-tool-calls` writes this section.",
             "",
             f"- {about}",
             f"- Afterwards, Weir's accounting contained {books}.",
