@@ -388,9 +388,9 @@ def metrics() -> str:
 which alerts to set.
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
-Prometheus needs only one target. The first 100 models and the first 100 channels that were used each have a label value of their own. All
-other models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show all enabled channels. No
-label names a key, a person, a team or an organisation.
+Prometheus needs only one target. Each of the first 100 models and the first 100 channels that were used has its own label value. All other
+models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show all enabled channels. No label
+names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 

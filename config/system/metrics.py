@@ -124,7 +124,7 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "weir_content_log_dropped",
-            "Requests and bodies that the content log could not redact, or not write in time.",
+            "Requests and bodies that the content log could not mask, or could not write in time.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(
@@ -170,9 +170,10 @@ def _channels() -> Iterator[Metric]:
     is left out, so the number of labels cannot grow by requests."""
     state = GaugeMetricFamily(
         "weir_channel_state",
-        "1 for the state of a channel, 0 for all other states: good, half_open, models_out, "
-        "keys_out, limited (by a limit or spend cap of the channel), open (the breaker). If "
-        "processes report different states, the worst counts.",
+        "1 for the state of a channel, 0 for all other states: good, half_open (few requests test "
+        "the channel after a pause), models_out (models are paused), keys_out (all keys are "
+        "paused), limited (by a limit or spend cap of the channel), open (the breaker pauses the "
+        "channel). If processes report different states, the worst counts.",
         labels=("channel", "state"),
     )
     running = GaugeMetricFamily(
@@ -194,8 +195,8 @@ def _channels() -> Iterator[Metric]:
 def _queues() -> Iterator[Metric]:
     length = GaugeMetricFamily(
         "weir_queue_length",
-        "How many items wait in a queue, such as open holds, holds to decide on, due events and "
-        "deliveries, price previews, or late usage.",
+        "How many items wait in a queue, such as open holds, holds that wait for a review, due "
+        "events and deliveries, price previews, or late usage.",
         labels=("queue",),
     )
     age = GaugeMetricFamily(
