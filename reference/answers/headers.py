@@ -118,8 +118,8 @@ SENT: Final[tuple[Field, ...]] = (
         "no-cache, no-store, max-age=60",
         _(
             "Limits the use of the cache of answers (RFC 9111). With no-cache, the request gets a "
-            "new answer, which Weir stores. With no-store, it gets a new answer, which Weir does not "
-            "store. With max-age, it gets no stored answer that is older than this number of "
+            "new answer, which Weir stores. With no-store, it gets a new answer, which Weir does "
+            "not store. With max-age, it gets no stored answer that is older than this number of "
             "seconds."
         ),
     ),
