@@ -281,7 +281,8 @@ class OverridesIn(Part):
     """The channel's changes to requests. Replaces all stored overrides."""
 
     parameters: dict[Dialect, ParametersIn] = Field(
-        default_factory=dict, description="Changes to parameters, for each API that Weir uses with the provider."
+        default_factory=dict,
+        description="Changes to parameters, for each API that Weir uses with the provider.",
     )
     system_prompt: SystemPromptIn | None = Field(
         default=None,
