@@ -64,7 +64,7 @@ _PARTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 _SECRET: Final = "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one."
 _SLUG: Final = (
-    "Weir makes it from the name. If the object was renamed, set it to the original slug."
+    "By default, Weir makes it from the name. If the object was renamed, enter the original slug."
 )
 _ARCHIVED: Final = "Whether the object is archived."
 _WEEKDAYS: Final = (
@@ -125,7 +125,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Price.channel": "Name of the channel, only for costs. Empty: any channel.",
     "Price.valid_from": "When the price takes effect.",
     "Price.valid_to": "When the price ends. `null`: no end.",
-    "Price.tiers": "Other rates for requests with more than a number of input tokens.",
+    "Price.tiers": "Other rates for requests with more input tokens than a limit.",
     "Price.conditions": "Conditions under which the rates are multiplied or replaced.",
     "Tier.mode": "`whole`: the rates apply to all tokens of the request. `marginal`: the rates apply only to the tokens above the limit.",
     "Condition.tiers": "Tiers that replace those of the price.",
@@ -144,9 +144,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Settings.backup_hour": "The hour (UTC) of the first backup of a day.",
     "GroupRule.role": "A built-in role or the name of a custom role.",
     "SingleSignOn.group_claim": "The claim that lists a person's groups.",
-    "ScopedBudget.alert_forecast": "Whether people are notified if the budget is forecast to exceed its limit.",
-    "Budget.alert_forecast": "Whether people are notified if the budget is forecast to exceed its limit.",
-    "PolicyBudget.alert_forecast": "Whether people are notified if the budget is forecast to exceed its limit.",
+    "ScopedBudget.alert_forecast": "Whether people are notified if spending is forecast to exceed the limit.",
+    "Budget.alert_forecast": "Whether people are notified if spending is forecast to exceed the limit.",
+    "PolicyBudget.alert_forecast": "Whether people are notified if spending is forecast to exceed the limit.",
     "ScopedBudget.amount": "The limit.",
     "Budget.amount": "The limit.",
     "PolicyBudget.amount": "The limit.",
@@ -211,7 +211,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Tier.input_over": "The tier applies if the request has more input tokens than this number.",
     "Condition.date": "When someone read the rate at the `source`.",
     "Model.can": "Capabilities of the model, in place of those in the catalogue. The map in the file replaces the stored map.",
-    "LogRule.share_percent": "The percentage of these requests that the content log keeps.",
+    "LogRule.share_percent": "Of the requests that `keep` selects, the percentage that the content log keeps.",
     "Policy.models": "Models that keys may use, by name or pattern (`gpt-*`). A key's own list of models also applies. Empty: all models.",
     "Policy.networks": "Networks from which clients may use keys. A key's own list of networks also applies. Empty: all networks.",
     "Policy.retention_hours": "The longest time, in hours, for which the content log keeps texts. `0`: the content log keeps nothing. `null`: the time in the rules of the content log.",

@@ -57,7 +57,8 @@ listed the header in the channel ([What providers get](../operate/data.md#what-p
 ## Sessions
 
 A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
-order of the table. The first name that a request contains decides to which session the request belongs:
+order of the table. The first name that a request contains decides to which session the request belongs. The rows about sub-agents are
+outside this order: Weir reads them in addition to the session's name.
 
 {_fields(SESSIONS)}
 ## Sent by Weir

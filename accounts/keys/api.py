@@ -105,8 +105,8 @@ class KeyIn(RequestBody):
     )
     end_users_signed: bool = Field(
         False,
-        description="The header must be a JWT (HS256) that the key's end-user secret signs, with "
-        "an `exp`. Its `email`, else its `sub`, is the end user.",
+        description="The header must be a JWT (HS256) with an `exp`, signed with the key's "
+        "end-user secret. Its `email`, else its `sub`, is the end user.",
     )
 
 

@@ -20,7 +20,7 @@ router = Router(tags=["Content log"])
 
 _KEEP: Final = "`everything`, only `errors`, or `nothing`, which always applies."
 _REDACT: Final = (
-    "What is masked before a text is kept, beside what the policies of the key mask or reject."
+    "What is masked before a text is kept, besides what the policies of the key mask or reject."
 )
 
 

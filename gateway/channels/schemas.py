@@ -281,7 +281,8 @@ class OverridesIn(Part):
     """The channel's changes to requests. Replaces all stored overrides."""
 
     parameters: dict[Dialect, ParametersIn] = Field(
-        default_factory=dict, description="Parameters for each API that the provider may use."
+        default_factory=dict,
+        description="Changes to parameters, for each API that Weir uses with the provider.",
     )
     system_prompt: SystemPromptIn | None = Field(
         default=None,
@@ -378,7 +379,7 @@ class TestingIn(Part):
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None,
         description="Weir turns off the channel if less than this percentage of the attempts of "
-        f"{WINDOW_MIN} minutes succeeds. With fewer than {ATTEMPTS_MIN} attempts, it does not.",
+        f"{WINDOW_MIN} minutes succeeds, but never after fewer than {ATTEMPTS_MIN} attempts.",
     )
 
 

@@ -61,7 +61,7 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "x-title is the name of your application, and http-referer is its address. Weir lists "
-            "requests under the name, or without a name under the address. If you send neither "
+            "requests under the name, or, without a name, under the address. If you send neither "
             "header, Weir lists requests under the library that user-agent names."
         ),
     ),
@@ -117,9 +117,9 @@ SENT: Final[tuple[Field, ...]] = (
         "cache-control",
         "no-cache, no-store, max-age=60",
         _(
-            "Bypasses the cache of answers (RFC 9111). With no-cache, the request gets a new "
-            "answer, which Weir stores. With no-store, it gets a new answer, which Weir does not "
-            "store. With max-age, it gets no stored answer that is older than this number of "
+            "Limits the use of the cache of answers (RFC 9111). With no-cache, the request gets a "
+            "new answer, which Weir stores. With no-store, it gets a new answer, which Weir does "
+            "not store. With max-age, it gets no stored answer that is older than this number of "
             "seconds."
         ),
     ),
@@ -171,8 +171,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "integer",
         _(
             "The output limit that Weir set for this request. Weir sets one if you sent none and "
-            "the balance, a budget, x-weir-max-cost or a token limit covers no more, or if your "
-            "limit is above the model's limit."
+            "the balance, a budget, x-weir-max-cost or a token limit does not cover the longest "
+            "possible answer, or if your limit is above the model's limit."
         ),
     ),
     Field(
