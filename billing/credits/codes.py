@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Sum
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
@@ -51,7 +51,13 @@ class TooManyTries(Exception):
     """Five wrong codes in ten minutes. Further codes are refused for `wait_s` seconds."""
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__(gettext("Too many incorrect codes. Try again in 10 minutes."))
+        minutes = -(-wait_s // 60)
+        text = ngettext(
+            "Too many incorrect codes. Try again in %(n)s minute.",
+            "Too many incorrect codes. Try again in %(n)s minutes.",
+            minutes,
+        )
+        super().__init__(text % {"n": minutes})
         self.wait_s = wait_s
 
 

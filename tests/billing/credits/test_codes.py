@@ -138,6 +138,8 @@ def test_five_wrong_codes_in_ten_minutes_by_a_person_or_a_network(
         codes.try_code(alice, people.acme, text, "10.9.9.9")
     assert 590 <= refused.value.wait_s <= 600
     assert str(refused.value) == "Too many incorrect codes. Try again in 10 minutes."
+    assert str(TooManyTries(61)).endswith(" Try again in 2 minutes.")
+    assert str(TooManyTries(60)).endswith(" Try again in 1 minute.")
     for n in range(4):
         with pytest.raises(CodeRefused):
             codes.try_code(charlie, people.stranger, "0" * 28, f"2001:db8::{n}")
