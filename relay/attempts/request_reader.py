@@ -163,11 +163,13 @@ class RequestReader:
         return msgspec.structs.replace(model, name=served, alias=requested)
 
     def _check_labels(self) -> None:
-        # A page cannot send a tag or a customer; its records have the person.
-        missing = self._context.principal.missing_label(self._context.options.labels)
-        if missing is None or (self._context.source == "playground" and missing != "project"):
+        missing = self._context.principal.missing_labels(self._context.options.labels)
+        if self._context.source == "playground":
+            # A page cannot send a tag or a customer; its records have the person.
+            missing = [name for name in missing if name == "project"]
+        if not missing:
             return
-        what = f"{missing} in {LABELS_HEADER} is required by your organisation, team or key"
+        what = f"{missing[0]} in {LABELS_HEADER} is required by your organisation, team or key"
         raise RequestFault("missing_parameter", LABELS_HEADER, what)
 
 

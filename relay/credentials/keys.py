@@ -179,16 +179,14 @@ class Principal:
             return subject == (labels.project or self.project)
         return subject == labels.customer if scope == "customer" else True
 
-    def missing_label(self, labels: Labels) -> str | None:
-        """Return the first required label that neither the request nor the key sets."""
-        if not self.required_labels:
-            return None
+    def missing_labels(self, labels: Labels) -> list[str]:
+        """Return the required labels that neither the request nor the key sets."""
         has = {
             "project": labels.project or self.project,
             "tags": labels.tags or self.tags,
             "customer": labels.customer,
         }
-        return next((name for name in self.required_labels if not has[name]), None)
+        return [name for name in self.required_labels if not has[name]]
 
     def attribution(self, labels: Labels, client_app: str) -> Attribution:
         """Return the labels that the request's usage and budgets are recorded under: the request's

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.django_db
 __all__ = ["key"]
 
 
-def correct(hold: HoldRequest, source: str, *, customer: int, platform: int = 0) -> None:
+def correct(
+    hold: HoldRequest, source: str, *, customer: int, platform: int = 0, own_change: int = 0
+) -> None:
     with transaction.atomic():
         usage_corrections.lock_wallet(hold.organisation_id)
         usage_corrections.correct(
@@ -23,6 +25,7 @@ def correct(hold: HoldRequest, source: str, *, customer: int, platform: int = 0)
             usage_corrections.read_borne_cost(hold.attempt_id),
             Borne(customer, platform, customer + platform),
             {},
+            own_change_nano=own_change,
         )
 
 
@@ -52,3 +55,25 @@ def test_repeated_correction_moves_nothing(key: Key) -> None:
     for _ in range(2):
         correct(hold, "late", customer=300)
     assert window_state(one) == (0, 300, 500)
+
+
+@pytest.mark.parametrize(
+    ("charge", "own_change", "spent"),
+    [
+        # What it pays its provider itself changes alone, also beyond a cap (I12).
+        (300, 50, 350), (300, -70, 230), (300, 200, 500),
+        # The charge of the installation changes too, also as much the other way.
+        (330, 20, 350), (280, -10, 270), (350, -60, 290), (280, 20, 300),
+        (300, 0, 300),
+    ],
+)  # fmt: skip
+def test_budgets_count_what_an_organisation_pays_its_provider_itself(
+    key: Key, charge: int, own_change: int, spent: int
+) -> None:
+    wide, narrow = window(key, "key"), window(key, "team", 400)
+    hold = held(key, 400, wide, narrow)
+    resolve(settled(hold, 300))
+    correct(hold, "late", customer=charge, own_change=own_change)
+    assert usage_corrections.read_borne_cost(hold.attempt_id) == Borne(charge, 0, charge)
+    assert window_state(wide) == (0, spent, 500)
+    assert window_state(narrow) == (0, spent, max(spent, 400))

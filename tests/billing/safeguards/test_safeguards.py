@@ -82,6 +82,39 @@ def test_an_organisation_has_a_limit_of_its_own(people: Cast, dora: Actor, otto:
         set_safeguard(dora, "audit_retention", 0, people.acme)
 
 
+@pytest.mark.parametrize(
+    ("own", "for_all", "asked", "alone"),
+    [
+        # Without a value of its own, the value for all is in force.
+        (None, 100, 101, False),
+        (None, 100, 99, True),
+        # A stricter one of its own is relaxed by two, even as far as the value for all.
+        (50, 100, 51, False),
+        (50, 100, 100, False),
+        (50, 100, 49, True),
+        (0, 100, 1, False),
+        # A higher one of its own is made stricter by one, even above the value for all.
+        (900, 100, 500, True),
+        (900, 100, 901, False),
+        # So is it if the environment sets the value for all.
+        (50, "300", 51, False),
+        (50, "20", 49, True),
+    ],
+)
+def test_a_value_is_relaxed_from_the_one_in_force(
+    people: Cast, dora: Actor, settings: Any, own: int | None, for_all: int | str, asked: int,
+    alone: bool,
+) -> None:  # fmt: skip
+    if isinstance(for_all, str):
+        settings.CREDIT_LIMIT_USD = for_all
+    if own is not None:
+        Safeguard.objects.create(name="credit_limit", organisation=people.acme, value=own * USD)
+    before = credit_limit_nano(people.acme)
+    set_safeguard(dora, "credit_limit", asked * USD, people.acme)
+    assert credit_limit_nano(people.acme) == (asked * USD if alone else before)
+    assert Approval.objects.filter(state="waiting").exists() is not alone
+
+
 def test_only_the_displayed_value_is_approved(people: Cast, dora: Actor, otto: Actor) -> None:
     seen = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 200 * USD))
     set_safeguard(dora, "credit_limit", 999 * USD)

@@ -53,6 +53,41 @@ def test_measures_match_their_names() -> None:
     )
 
 
+IN, CACHED, OUT = {"in_text": 120}, {"in_cache_read": 12}, {"out_text": 480}
+
+
+@pytest.mark.parametrize(
+    ("rates", "cost"),
+    [
+        (IN | CACHED | OUT, 120 / 10 + 12 * 9 / 10 + 480 / 2),
+        (IN | OUT, 120 + 480 / 2),
+        (IN | CACHED, 120 / 10 + 12 * 9 / 10),
+        (IN, 120),
+        (CACHED | OUT, 12 * 9 / 10 + 480 / 2),
+        (CACHED, 12 * 9 / 10),
+        (OUT, 480 / 2),
+        ({}, 0),
+        # A rate of 0 is a rate.
+        (IN | {"in_cache_read": 0}, 120 / 10),
+    ],
+    ids=lambda one: "+".join(one) or "free" if isinstance(one, dict) else None,
+)
+def test_a_missing_rate_is_free_but_cache_reads_then_cost_what_other_input_does(
+    rates: dict[str, int], cost: float
+) -> None:
+    """Of 10 tokens of input, 9 come from a cache and 5 of output follow."""
+    measured = Measured(input_tokens=1_000, cached_tokens=900, output_tokens=500)
+    assert figures_of("price", {"a": measured}, {"a": rates}) == pytest.approx({"a": cost})
+
+
+def test_a_channel_without_a_rate_of_cache_reads_does_not_win_by_it() -> None:
+    figures = figures_of(
+        "price", {"plain": FAST, "cached": FAST}, {"plain": IN | OUT, "cached": IN | CACHED | OUT}
+    )
+    routes = [Route("plain", "m", weight=9), Route("cached", "m")]
+    assert ids(routes, Ordering("price", figures)) == ["cached", "plain"]
+
+
 @pytest.mark.parametrize("some", [Measured(output_tokens=5), Measured(writing_ms=5)])
 def test_tokens_and_time_are_no_measure_without_each_other(some: Measured) -> None:
     assert figures_of("throughput", {"a": some}, {}) == {}

@@ -75,7 +75,7 @@ def test_key_without_restrictions_may_call_all_and_is_no_operator() -> None:
     assert PLAIN.may_come_from("203.0.113.7")
     assert PLAIN.may_call("embeddings")
     assert PLAIN.may_use("any")
-    assert PLAIN.missing_label(NO_LABELS) is None
+    assert PLAIN.missing_labels(NO_LABELS) == []
     flags = (PLAIN.operator, PLAIN.include_cost, PLAIN.postpaid, PLAIN.limited,
              PLAIN.keeps_addresses, PLAIN.disabled)  # fmt: skip
     assert not any(flags)
@@ -95,10 +95,10 @@ LABELS: Final = {
 def test_required_label_may_come_from_request_or_key(required: str, given: str) -> None:
     asking = principal_with(required_labels=(required,))
     has = given == required
-    assert asking.missing_label(LABELS[given]) == (None if has else required)
+    assert asking.missing_labels(LABELS[given]) == ([] if has else [required])
     own = principal_with(required_labels=(required,), project="own", tags=("own",))
-    assert own.missing_label(LABELS[given]) == (
-        "customer" if required == "customer" and not has else None
+    assert own.missing_labels(LABELS[given]) == (
+        ["customer"] if required == "customer" and not has else []
     )
 
 

@@ -7,16 +7,27 @@ from typing import Any
 import pytest
 
 from content.guards.rules import GuardRule
-from dialects.chat.events import Event, TextDelta, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.chat.events import (
+    Broken,
+    Event,
+    Finish,
+    Start,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    UpstreamError,
+)
 from dialects.chat.fold import fold
 from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from relay.guarding.guarded_answer import GuardedAnswer
 from relay.guarding.guarding import Guarding
 from relay.guarding.refusals import GuardRefused
+from relay.guarding.tool_gate import ToolGate
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub
-from tests.relay.guarding.way import Way, answer_of, call_of, pieces_of
+from tests.relay.guarding.way import Way, answer_of, call_of, pieces_of, spoken
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 
 by_dialect = pytest.mark.parametrize("dialect", SPEAKERS)
@@ -85,6 +96,54 @@ def test_calls_that_are_open_at_once_keep_their_order(dialect: str) -> None:
     refusing = GuardedAnswer(Guarding([rule("refuse", "one")]))
     shown = [one for event in events for one in refusing.change([event])[0]]
     assert shown == [start, TextDelta(0, "hi")]
+
+
+# A whole call, and then two that are open at once; and after how many of the events none is open.
+ANSWER: list[Event] = [
+    Start("a", "m"), TextDelta(0, "hi"),
+    ToolCallStart(0, 0, "c1", "one"), ToolArgumentsDelta(0, 0, "{}"), ToolCallEnd(0, 0),
+    TextDelta(0, "you"),
+    ToolCallStart(0, 1, "c2", "two"), ToolCallStart(1, 0, "c3", "three"),
+    ToolArgumentsDelta(0, 1, '{"a":'), ToolArgumentsDelta(1, 0, "{}"), ToolCallEnd(1, 0),
+    TextDelta(1, "all"), ToolArgumentsDelta(0, 1, "1}"), ToolCallEnd(0, 1),
+    Finish(0, "tool_calls"), Finish(1, "tool_calls"),
+]  # fmt: skip
+NONE_OPEN = {0, 1, 2, 5, 6, 14, 15, 16}
+
+
+@pytest.mark.parametrize(
+    "last", [Broken("F14"), UpstreamError("upstream_error", "x", None)], ids=["broken", "error"]
+)
+@pytest.mark.parametrize("size", [1, len(ANSWER) + 1], ids=["alone", "together"])
+@pytest.mark.parametrize(
+    ("name", "before_verdict"), [("other", 16), ("one", 4), ("two", 13), ("three", 10)]
+)
+def test_a_call_that_breaks_off_is_not_seen(
+    last: Event, size: int, name: str, before_verdict: int
+) -> None:
+    """Nor what came while it was open: no rule has judged it, whether it would pass or not."""
+    for cut in range(before_verdict + 1):
+        gate = ToolGate(Guarding([rule("refuse", name)]))
+        events = [*ANSWER[:cut], last]
+        sent: list[Event] = []
+        for at in range(0, len(events), size):
+            sent += gate.pass_(events[at : at + size])
+        whole = max(count for count in NONE_OPEN if count <= cut)
+        assert sent == [*ANSWER[:whole], last]
+        assert gate.pass_([]) == []
+
+
+@by_dialect
+def test_a_client_sees_no_call_that_its_provider_broke_off(dialect: str) -> None:
+    way = Way(dialect, [rule("refuse", NAME, ("/city", "Paris"))])
+    start, call, *pieces, _, _, _, _ = call_of(pieces_of('{"city": "Paris"}', 4))
+    text = TextDelta(0, "hello")
+    sent = way.feed(way.upstream([start, text, call, *pieces[:-1]])) + way.end()
+    assert way.broken
+    shown = spoken(dialect, sent)
+    assert (shown.text, shown.calls) == ("hello", [])
+    assert b"c1" not in sent
+    assert b"Paris" not in sent
 
 
 async def test_a_whole_answer_is_refused_or_passes() -> None:

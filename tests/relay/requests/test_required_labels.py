@@ -1,10 +1,22 @@
 """W57: a label that an organisation, a team or a key requires of each request."""
 
+import asyncio
 import json
-from typing import Any
+from itertools import chain, combinations
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
+from dialects.errors.errors import RequestFault
+from lib.id_types import KeyId, OrganisationId, TeamId
+from relay.attempts.guard_models import ask_model
+from relay.attempts.request_reader import RequestReader
+from relay.context.context import RequestContext
+from relay.credentials.keys import Principal
+from relay.requests.labels import Labels
+from relay.requests.options import RequestOptions
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.support.hub import Hub, Tenant
@@ -15,6 +27,61 @@ LEVELS = {
     "team": "UPDATE accounts_team SET required_labels = %s WHERE organisation_id = %s",
     "key": "UPDATE accounts_key SET required_labels = %s WHERE organisation_id = %s",
 }
+
+SETS = list(chain.from_iterable(combinations(sorted(LABELS), n) for n in range(len(LABELS) + 1)))
+
+
+def request_of(source: str, required: tuple[str, ...], given: tuple[str, ...]) -> RequestContext:
+    """A request with these labels, of what the relay needs to check them."""
+    sets: dict[str, Any] = {"project": "search", "tags": ("beta",), "customer": "c-42"}
+    ids = KeyId(UUID(int=1)), OrganisationId(UUID(int=2)), TeamId(UUID(int=3))
+    one = SimpleNamespace(
+        principal=Principal(
+            *ids, None, "relay", (), None, False, required_labels=required
+        ),
+        options=RequestOptions(labels=Labels(**{name: sets[name] for name in given})),
+        source=source, snapshot=None,
+        invocation=SimpleNamespace(target=SimpleNamespace(model="m", stream=False)),
+    )  # fmt: skip
+    return cast(RequestContext, one)
+
+
+@pytest.mark.parametrize(
+    ("source", "exempt"), [("api", set[str]()), ("playground", {"tags", "customer"})]
+)
+@pytest.mark.parametrize("required", SETS, ids="+".join)
+def test_only_a_page_may_leave_out_what_it_cannot_send(
+    source: str, exempt: set[str], required: tuple[str, ...]
+) -> None:
+    """A page sends the project of a chat, and neither tags nor a customer."""
+    for given in SETS:
+        reader = RequestReader(request_of(source, required, given))
+        missing = [name for name in required if name not in {*given, *exempt}]
+        if not missing:
+            reader.check_labels()
+            continue
+        with pytest.raises(RequestFault, match=f"{missing[0]} in x-weir-labels") as refused:
+            reader.check_labels()
+        assert (refused.value.kind, refused.value.param) == ("missing_parameter", "x-weir-labels")
+
+
+@pytest.mark.parametrize("source", ["api", "playground"])
+async def test_a_guards_request_to_a_model_needs_no_labels(source: str) -> None:
+    """The policy asks, and what it asks about has been checked."""
+    asking: Any = request_of(source, tuple(sorted(LABELS)), ())
+    asking.parts = SimpleNamespace(loop=asyncio.get_running_loop())
+    asked = list[RequestContext]()
+
+    class Asked:
+        def __init__(self, context: RequestContext) -> None:
+            asked.append(context)
+
+        async def answer(self, raw: bytes) -> Any:
+            RequestReader(asked[0]).check_labels()
+            return SimpleNamespace(status=200)
+
+    await ask_model(asking, cast(Any, Asked), [], "moderations", b"{}")
+    assert [one.source for one in asked] == [source]
 
 
 def require(hub: Hub, tenant: Tenant, level: str, labels: list[str]) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -202,12 +203,6 @@ async def test_cancelled_waiter_gives_up_its_place(monkeypatch: pytest.MonkeyPat
         leaving.cancel()
         assert await staying is held
         held.cut()
-        for _ in range(3):
-            # One that cannot be opened takes no place either.
-            with pytest.raises(Failed):
-                await ConnectionPool(
-                    "http://127.0.0.1:1", EgressPolicy(), Failed, **WAITS, reuse=True
-                )._open_reserved()
         assert not (await asked(origin)).closed
 
 
@@ -227,6 +222,116 @@ async def test_cancelled_waiter_passes_its_place_on(
             await leaving
         assert origin._places_taken == 0
         (await asked(origin)).cut()
+
+
+async def returned(origin: ConnectionPool) -> Connection:
+    """A connection that has carried one exchange."""
+    connection = await asked(origin)
+    assert await whole(connection) == b"{}"
+    connection.release()
+    return connection
+
+
+@contextlib.contextmanager
+def dialling(origin: ConnectionPool, dial: Callable[[], Awaitable[Connection]]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(origin._dialer, "dial", dial)
+        yield
+
+
+async def fail() -> Connection:
+    raise Failed("refused", "no way")
+
+
+async def hang() -> Connection:
+    never: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+    return await never
+
+
+async def is_refused(origin: ConnectionPool, *, fresh: bool = False) -> None:
+    with dialling(origin, fail), pytest.raises(Failed, match="no way"):
+        await origin.connection(fresh=fresh)
+
+
+async def is_cancelled(origin: ConnectionPool) -> None:
+    with dialling(origin, hang):
+        opening = asyncio.create_task(origin.connection(fresh=False))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+
+async def is_closed_at_once(origin: ConnectionPool) -> None:
+    async def dial() -> Connection:
+        return Connection(origin, asyncio.get_running_loop())
+
+    with dialling(origin, dial):
+        assert (await origin.connection(fresh=False)).closed
+
+
+async def fails_in_place_of_an_old_one(origin: ConnectionPool) -> None:
+    await returned(origin)
+    await is_refused(origin, fresh=True)
+
+
+async def is_cut(origin: ConnectionPool) -> None:
+    (await asked(origin)).cut()
+
+
+async def is_cut_while_idle(origin: ConnectionPool) -> None:
+    (await returned(origin)).cut()
+
+
+async def is_swept(origin: ConnectionPool) -> None:
+    (await returned(origin))._idle_since = -inf
+    origin._drop_old()
+
+
+async def is_too_old(origin: ConnectionPool) -> None:
+    (await returned(origin))._idle_since = -inf
+
+
+async def is_not_reused(origin: ConnectionPool) -> None:
+    origin._reuse = False
+    await returned(origin)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        is_refused, is_cancelled, is_closed_at_once, fails_in_place_of_an_old_one, is_cut,
+        is_cut_while_idle, is_swept, is_too_old, is_not_reused,
+    ],
+)  # fmt: skip
+async def test_a_connection_gives_its_place_back_once(
+    monkeypatch: pytest.MonkeyPatch, way: Callable[[ConnectionPool], Awaitable[None]]
+) -> None:
+    """Else a provider is out of reach after an outage, or takes more sockets than it may."""
+    monkeypatch.setattr(connection_pool, "_CONNECTIONS_MAX", 1)
+    async with served(says(PLAIN)) as (_, origin):
+        for _ in range(2):
+            await way(origin)
+        (await returned(origin)).cut()
+        kept = await asked(origin)
+        assert not kept.closed
+        assert (origin._places_taken, origin._open) == (1, {kept})
+        kept.cut()
+
+
+async def test_one_that_cannot_be_opened_passes_its_place_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_pool, "_CONNECTIONS_MAX", 1)
+    async with served(says(PLAIN)) as (_, origin):
+        with dialling(origin, hang):
+            leaving = asyncio.create_task(origin.connection(fresh=False))
+            await asyncio.sleep(0)
+        staying = asyncio.create_task(origin.connection(fresh=False))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert not (await staying).closed
+        assert origin._places_taken == 1
 
 
 # ---- several addresses

@@ -17,6 +17,7 @@ from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
 from billing.balances.balances import add_opening_credit
 from billing.limits import budget_alerts, budget_increases, budgets
+from billing.limits.budget_rules import ALERT_PERCENTS
 from billing.limits.budgets import BudgetRefused, Past
 from billing.limits.policy_budgets import GIVEN_MAX, PolicyBudget
 from billing.models import Budget, BudgetWindow
@@ -211,6 +212,29 @@ def test_the_name_of_the_policy_follows(people: Cast) -> None:
     policy = create(people, Assigned("organisation"))
     change(people, policy, name="Saving")
     assert Budget.objects.get(policy_id=policy.id).policy_name == "Saving"
+
+
+def test_a_renamed_policy_changes_all_that_is_changed_with_its_name(people: Cast) -> None:
+    """The budgets that stay get the new terms, and a new one begins, all by the new name."""
+    key = make_key(people.core)[0]
+    policy = create(people, of_key(key), listed=[MONTH, DAY])
+    less = PolicyBudget(
+        amount_nano=6 * NANO, period="month", alert_percents=(50,), alert_forecast=True
+    )
+    firm = PolicyBudget(amount_nano=3 * NANO, period="day", action="block")
+    week = PolicyBudget(amount_nano=2 * NANO, period="week")
+    change(people, policy, name="Saving", budgets=[less, firm, week])
+    assert {
+        row.period: (
+            row.policy_name, row.action, window(row).cap_nano, row.alert_percents,
+            row.alert_forecast,
+        )
+        for row in Budget.objects.filter(policy_id=policy.id)
+    } == {
+        "week": ("Saving", "block", 2 * NANO, list(ALERT_PERCENTS), False),
+        "day": ("Saving", "block", 3 * NANO, list(ALERT_PERCENTS), False),
+        "month": ("Saving", "block", 6 * NANO, [50], True),
+    }  # fmt: skip
 
 
 def test_it_stays_with_a_rotated_key_and_an_archived_team(people: Cast) -> None:
