@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """Each part is named as "package.module:attribute", but `app` and `settings` are named
-    otherwise. Every Django process loads the parts at its start, or when it first needs them. A
-    process reads this object before it loads the parts, so the module of this object must not
-    import them."""
+    """Each part is named as "package.module:attribute". Every Django process loads the parts after
+    this object, at its start or when it first needs them; the module of this object imports none."""
 
     app: str = ""
     """A Django app, by its package: models, templates, static files, translations, tasks."""

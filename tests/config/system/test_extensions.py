@@ -311,8 +311,8 @@ def test_a_process_loads_all_parts_at_its_start_but_two(folder: Path) -> None:
     reader = ExtensionsConfig.__doc__ or ""
     assert "Left out are `importers` and `service_pages`" in reader
     guide = (ROOT / "docs/guides/writing-an-extension.md").read_text()
-    assert "every Django process" in guide
-    assert "Every Django process loads the parts at its" in (Extension.__doc__ or "")
+    assert "Every Django process" in guide
+    assert "Every Django process loads the parts" in (Extension.__doc__ or "")
 
 
 def test_class_fits_on_a_screen() -> None:
