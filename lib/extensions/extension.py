@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class Extension:
     """Each part is named as "package.module:attribute". Every Django process loads the parts after
-    this object, at its start or when it first needs them; the module of this object imports none."""
+    this object, at its start or when it first needs them; this object's module imports none."""
 
     app: str = ""
     """A Django app, by its package: models, templates, static files, translations, tasks."""

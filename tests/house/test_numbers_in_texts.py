@@ -13,7 +13,6 @@ from accounts.names import labels
 from accounts.sign_in import rules as sign_in_rules
 from accounts.sign_up.first_run import SET_UP_LINK
 from billing import idempotency
-from billing.credits import codes
 from billing.safeguards.rules import TOGETHER
 from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.wallets import pace
@@ -173,7 +172,6 @@ _SAYS: Final = [
     ("docs/operate/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
     ("docs/operate/start.md", f"once, within {_hours(SET_UP_LINK)}"),
     ("templates/accounts/sign_up/set_up.html", _hours(SET_UP_LINK)),
-    ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
     ("templates/billing/credits/credits.html", _hours(TOGETHER)),
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
