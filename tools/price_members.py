@@ -43,9 +43,10 @@ If usage contains a member that is in no table, an operator must also review the
 review, Weir charges nothing and keeps the hold (the reserved amount). The operator can make the
 member free for later requests.
 
-If the price of a model comes from a price list, Weir rejects a request that contains a member or
-tool with the role *review*, before it sends the request. For such a model, Weir also rejects a
-request with a tool that is in no table. A later version of a known tool counts as the known tool.
+If the price of a model comes from the built-in price list, Weir rejects a request that contains a
+member or tool with the role *review*, and does not send the request to the provider. For such a
+model, Weir also rejects a request with a tool that is in no table. A later version of a known tool
+counts as the known tool.
 
 """
 

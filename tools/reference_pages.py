@@ -141,7 +141,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "expires_at": "expiry time, or `null` for never",
     "failure": "`deadline`: no answer in time; `connection`: no connection; `answer`: no valid answer",
     "file": "name of the file",
-    "findings": "the findings, each with `check`, `object` and `found`",
+    "findings": "the findings, each with `invariant`, `object`, `expected` and `found`",
     "first_on": "first day of the bill",
     "flags": "the reasons why the usage is implausible",
     "forecast_at": "when the budget is expected to be used up",
@@ -150,7 +150,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "guard": "the guard, such as `hook`",
     "id": "ID of the export",
     "included": "money: the value of the usage that is included each month",
-    "jobs": "the jobs, each with `task`",
+    "jobs": "the jobs, each with `task` (the name of the job), `title`, `since` and `error`",
     "key": "for `own_key.refused`, the name of the organisation's own key; for `channel.balance_low`, the last characters of the provider's key",
     "last": "whether the key was the channel's last working key",
     "last_on": "last day of the bill",
@@ -287,9 +287,9 @@ requests of these keys, their chats and their teams. `–` means that the role d
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
 A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to its name. This is possible
-if the table shows `own` for one of the built-in roles. A custom role cannot contain `sign_in.write`, which only owners have, or
-permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it. The
-column `operator` shows a role in the installation, not in an organisation.
+if the table shows `all` for the role `owner` and `own` for another role. A custom role cannot contain `sign_in.write`, which only owners
+have, or permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it.
+The column `operator` shows a role in the installation, not in an organisation.
 
 If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
 For objects that belong to no team, the member has only the permissions for their own objects. In addition, the permissions
