@@ -22,9 +22,11 @@ fi
 ln -sfn "$home" /opt/weir/current
 
 if [ -z "$back" ]; then
-    # The web processes of the version before serve meanwhile.
-    systemctl restart weir-prepare.service
-    systemctl restart weir-worker.service weir-beat.service
+    # The web processes of the version before serve meanwhile. A second machine has no weir-prepare and
+    # no weir-beat.
+    for unit in weir-prepare weir-worker weir-beat; do
+        if systemctl cat "$unit.service" >/dev/null 2>&1; then systemctl restart "$unit.service"; fi
+    done
 fi
 # One after the other: each lets its streams end, and the next one waits until it is ready.
 for unit in $(systemctl list-units --plain --no-legend 'weir-web@*.service' | cut -d ' ' -f 1); do

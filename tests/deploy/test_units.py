@@ -111,12 +111,14 @@ if [ "$(basename "$0") $1" = "systemctl list-units" ]; then
     echo "weir-web@8000.service loaded active running"
     echo "weir-web@8001.service loaded active running"
 fi
+if [ "$1 $2" = "cat ${MISSING:-}" ]; then exit 1; fi
 if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3/bin/weir"; fi
 """
 
 
-def update(folder: Path, *arguments: str) -> list[str]:
-    """What the script calls on a machine whose programs only note that."""
+def update(folder: Path, *arguments: str, missing: str = "") -> list[str]:
+    """What the script calls on a machine whose programs only note that, and that has no unit of the
+    name `missing`."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     for name in ("python3", "systemctl"):
@@ -130,7 +132,7 @@ def update(folder: Path, *arguments: str) -> list[str]:
     text = (units.FOLDER / "update.sh").read_text()
     script.write_text(text.replace("/opt/weir", str(folder / "weir")))
     (folder / "weir").mkdir(exist_ok=True)
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls)}
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls), "MISSING": missing}
     subprocess.run(["/bin/sh", str(script), *arguments], env=environment, check=True)
     return calls.read_text().splitlines()
 
@@ -146,12 +148,25 @@ def test_update_migrates_first_and_replaces_web_processes_in_turn(tmp_path: Path
         f"pip install --quiet {tmp_path}/tree",
     ]
     assert calls[2:] == [
+        "systemctl cat weir-prepare.service",
         "systemctl restart weir-prepare.service",
-        "systemctl restart weir-worker.service weir-beat.service",
+        "systemctl cat weir-worker.service",
+        "systemctl restart weir-worker.service",
+        "systemctl cat weir-beat.service",
+        "systemctl restart weir-beat.service",
         LISTED,
         *WEBS,
     ]
     assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"
+
+
+@pytest.mark.parametrize("missing", ["weir-prepare.service", "weir-beat.service"])
+def test_update_restarts_the_units_that_a_machine_has(tmp_path: Path, missing: str) -> None:
+    """A second machine has not all of them (docs/operate/systemd.md)."""
+    calls = update(tmp_path, "1.1.0", missing=missing)
+    units = ("weir-prepare.service", "weir-worker.service", "weir-beat.service")
+    restarted = [f"systemctl restart {unit}" for unit in units if unit != missing]
+    assert [call for call in calls if " restart " in call] == [*restarted, *WEBS]
 
 
 def test_update_installs_only_the_named_version(tmp_path: Path) -> None:
