@@ -73,7 +73,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("The key is missing, unknown, revoked, disabled or expired."),
         _("Check the key, or create a new one on the API keys page."),
     ),
-    "key_conflict": ErrorHelp(_("Two headers contain two different keys."), _("Send only one.")),
+    "key_conflict": ErrorHelp(_("The request contains two different keys."), _("Send only one.")),
     "insufficient_balance": ErrorHelp(
         _(
             "The balance or a budget does not cover the maximum cost of the request. Nothing "
@@ -94,10 +94,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "permission": ErrorHelp(
         _(
-            "The key's own list does not include this model, endpoint or network, or the key is a "
-            "management key."
+            "The key or one of its policies does not permit this model, endpoint or network, or "
+            "the key is a management key."
         ),
-        _("Use another key, or edit this key on the API keys page."),
+        _("Use another key, or change the key or the policy that the message names."),
     ),
     "data_policy": ErrorHelp(
         _(
@@ -144,7 +144,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
             "Another request with the same Idempotency-Key is still running, or the video is not "
             "completed yet."
         ),
-        _("Wait for it to finish, or retry in a second."),
+        _("Wait until the request or the video has finished, then retry."),
     ),
     "body_too_large": ErrorHelp(
         _("The body is larger than the limit in the message, which cannot be changed."),
@@ -203,8 +203,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "guard_failed": ErrorHelp(
         _(
-            "A guard in a policy of the key did not answer, and the policy lets no text pass "
-            "unchecked."
+            "A guard in a policy of the key got no valid answer in time, and the policy lets no "
+            "text pass unchecked."
         ),
         _("Retry. If the problem lasts, contact the owners of the organisation."),
     ),
