@@ -72,6 +72,11 @@ def test_filters_apply_immediately_and_chips_remove_them(
     expect(search).to_be_focused()
     expect(search).to_have_value("filter-o")
     expect(page).to_have_url(re.compile("q=filter-o&sort=name"))
+    # A key that is changed renews the rows of this search, not of the page as it was opened.
+    with page.expect_response(re.compile("q=filter-o")):
+        page.evaluate("document.body.dispatchEvent(new Event('keys-changed'))")
+    expect(page.locator("#rows tbody tr")).to_have_count(1)
+    expect(search).to_have_value("filter-o")
     page.get_by_role("combobox", name="Status").select_option("disabled")
     expect(page.get_by_text("Nothing matches these filters")).to_be_visible()
     page.get_by_role("link", name="Remove filter: Status").click()

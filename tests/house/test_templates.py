@@ -72,3 +72,22 @@ def test_every_template_that_a_template_names_exists() -> None:
     named = list(named_in_templates())
     assert len(named) > 500
     assert [(where, name) for where, name in named if not exists(name)] == []
+
+
+# What is now comes first in each change that a page shows, so that more is shown as more.
+_CHANGE: Final = re.compile(r"\{% delta(?:_of)? (\S+) (\S+)")
+_NAMED_OTHERWISE: Final = {
+    ("line.draft", "line.now"): "what a draft would charge, beside what was charged",
+    ("saved.0", "saved.1"): "of now and of before (usage.overview.panel_views)",
+}
+
+
+def test_each_change_compares_now_with_before() -> None:
+    changes = {change for _, text in templates() for change in _CHANGE.findall(text)}
+    assert changes >= set(_NAMED_OTHERWISE)
+    assert ("now", "before") in changes
+    for now, before in changes - set(_NAMED_OTHERWISE):
+        assert "before" in before.split("."), f"{now} {before}"
+        # The same figure of both.
+        assert now == before.replace("before", "now") or now.split(".")[-1] == before.split(".")[-1]
+        assert "before" not in now.split("."), f"{now} {before}"

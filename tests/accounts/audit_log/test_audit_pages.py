@@ -198,6 +198,18 @@ def test_long_log_is_read_to_its_end(people: Cast, alice: Client) -> None:
     assert "after=" in first
 
 
+def test_the_file_has_each_event_once_however_many_are_read_at_once(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(4):
+        audit.record(SYSTEM, people.acme, "team.changed", people.core, n=n)
+    written = AuditEvent.objects.filter(action="team.changed").order_by("-id")
+    for at_once in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(audit_log, "_BATCH", at_once)
+        lines = "".join(audit_log.json_lines(written)).splitlines()
+        assert [json.loads(line)["detail"]["n"] for line in lines] == [3, 2, 1, 0], at_once
+
+
 def test_change_shows_old_and_new_values(people: Cast, alice: Client) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     keys.change_key(actor(people.alice, people.acme), key, name="deploy", disabled=True)

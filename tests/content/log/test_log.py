@@ -276,6 +276,22 @@ def test_file_has_the_hits_and_says_where_the_next_begins(
     assert (hit["request_id"], last) == (id_text(first.request_id), {"next": None})
 
 
+def test_file_has_each_entry_once_however_many_are_opened_at_once(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = reader(people)
+    newest_first = [id_text(entry.request_id) for entry in kept(people.core, *"abcd")[::-1]]
+    size = Entry.objects.all()[0].content_bytes
+    many = 10 * size
+    batches = [(1, many), (2, many), (3, many), (4, many), (5, many)]
+    # By their number, or by their size.
+    for at_once, at_once_bytes in (*batches, (9, size - 1), (9, 2 * size), (9, 4 * size)):
+        monkeypatch.setattr(log, "_BATCH", at_once)
+        monkeypatch.setattr(log, "_BATCH_BYTES", at_once_bytes)
+        *lines, _end = lines_of(log.download(bob, visible_entries(bob), "why"))
+        assert [line["request_id"] for line in lines] == newest_first, (at_once, at_once_bytes)
+
+
 def test_file_of_nothing_is_recorded_too(people: Cast) -> None:
     bob = reader(people)
     assert lines_of(log.download(bob, visible_entries(bob), "why")) == [{"next": None}]

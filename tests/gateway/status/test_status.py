@@ -9,13 +9,18 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, User
 from billing.prices.prices import set_price
 from gateway.channels.channels import change_channel, create_channel
 from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.models import Announcement, Channel, ChannelReport, TrafficBucket
 from gateway.settings.installation import save_settings
-from gateway.status.announcements import announcements_for, publish_announcement
+from gateway.status.announcements import (
+    SHOWN_MAX,
+    announcements_for,
+    dismiss_announcement,
+    publish_announcement,
+)
 from gateway.status.model_status import model_statuses
 from lib import clock
 from lib.ids import new_id
@@ -159,6 +164,22 @@ def test_announcement_is_shown_only_in_its_time(people: Cast) -> None:
     tell(title="over", starts_at=now - dt.timedelta(hours=2), ends_at=now - dt.timedelta(hours=1))
     tell(title="now", ends_at=now + dt.timedelta(hours=1))
     assert [announcement.title for announcement in announcements_for(people.bob)] == ["now"]
+
+
+def test_the_latest_are_shown_of_those_that_a_person_has_not_dismissed(people: Cast) -> None:
+    """An older one that goes on takes the place of a dismissed one, for this person alone."""
+    now = clock.now()
+    told = [tell(title=str(n), starts_at=now - dt.timedelta(hours=n)) for n in range(SHOWN_MAX + 2)]
+
+    def shown_to(user: User) -> list[str]:
+        return [announcement.title for announcement in announcements_for(user)]
+
+    every = [str(n) for n in range(SHOWN_MAX + 2)]
+    for n, announcement in enumerate(told):
+        assert shown_to(people.bob) == every[n : n + SHOWN_MAX]
+        dismiss_announcement(people.bob, announcement)
+    assert shown_to(people.bob) == []
+    assert shown_to(people.alice) == every[:SHOWN_MAX]
 
 
 def test_an_operator_publishes_changes_and_ends_it(people: Cast) -> None:

@@ -2,11 +2,19 @@
 
 from dataclasses import replace
 
+import pytest
+
+from accounts.models import Key
 from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
+from lib.ids import new_id
+from playground.payers.paying import Payer
+from playground.turns import summaries
 from playground.turns.context_window import apply_summary, context_of
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
+from playground.turns.summaries import excerpt_to_summarise
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
+from playground.turns.turns import Column, TurnForm
 
 PATH = [
     ChatMessage("user", "Hello", {"files": [{"name": "plan.pdf", "kind": "file", "size": 9,
@@ -61,3 +69,25 @@ def test_text_after_a_summary_may_be_omitted_too() -> None:
     assert left_out(path, Settings(), small) == 4
     assert left_out(path, Settings(trim=True), small) == 6
     assert context_for(path, Settings(trim=True), small)[-2:] == (1, 1)
+
+
+def test_each_summary_goes_on_where_the_one_before_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat grows beyond its context three times: each time, the summary covers further turns."""
+    can, chat, ends = replace(UNKNOWN, context_max=4_000), list[ChatMessage](), [0]
+    monkeypatch.setattr(summaries, "capabilities_of_model", lambda _model: can)
+    monkeypatch.setattr(summaries, "draft_of", lambda form: [*chat, ChatMessage("user", form.text)])
+    form = TurnForm((Column("m"),), "Go on", new_id(), Payer(Key()))
+    while len(ends) < 4:
+        excerpt = excerpt_to_summarise(form)
+        assert excerpt.begin == ends[-1]
+        if excerpt.end == excerpt.begin:
+            chat += [ChatMessage("user", "abcd" * 150), ChatMessage("assistant", "abcd" * 150)]
+            continue
+        # Whole turns, as many as it takes for the rest to fit.
+        assert excerpt.path[excerpt.end].role == "user"
+        assert excerpt.before == ("" if len(ends) == 1 else f"Summary {len(ends) - 1}")
+        summary = {"summary": [{"text": f"Summary {len(ends)}"}]}
+        chat[excerpt.end - 1] = chat[excerpt.end - 1]._replace(parts=summary)
+        ends.append(excerpt.end)
+        assert excerpt_to_summarise(form)[2:4] == (ends[-1], ends[-1]), "the rest fits"
+    assert ends == sorted(set(ends))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.template.loader import render_to_string
 
 from accounts.models import Key, User
 from lib import clock
@@ -117,3 +118,34 @@ def test_changes_panel_and_explorer_agree(people: cast.Cast) -> None:
 def test_changes_in_times(now: int | None, before: int | None, text: str) -> None:
     assert moved_text(now, before, duration_text) == text
     assert speed_text(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "tone"), [("duration", "ttft", "bad"), ("speed", "speed", "ok")]
+)
+def test_more_than_before_is_shown_as_more_everywhere(kind: str, name: str, tone: str) -> None:
+    """In each figure of the panel, the table of its chart, and the panel of what changed. A longer
+    time is worse, a higher speed better."""
+    days = (dt.date(2026, 11, 16), dt.date(2026, 11, 18))
+    more = {"now": 3000, "before": 1000}
+    context = {
+        "stats": [{"name": name, "more": (1, 1), "series": [], **more}],
+        "saved": (3 * 10**9, 10**9),
+        "chart": {"kind": kind, "title": "Times", "heads": ["p50", "p95"]},
+        "feet": [more, more],
+        "compared": days,
+    }
+    times = render_to_string("usage/breakdowns/_times.html", context)
+    assert re.findall('<span class="delta" data-tone="(.*?)">', times) == [tone, "", tone, tone]
+    text = moved_text(3000, 1000, speed_text if kind == "speed" else duration_text)
+    assert text.startswith("+")
+    assert times.count(text) == 3
+    # What is saved is neither.
+    assert times.count("\N{BLACK UP-POINTING TRIANGLE}") == 1
+    line = {"word": "Times", "kind": kind, **more}
+    changes = render_to_string(
+        "usage/breakdowns/_changes.html",
+        {"times": [line], "change": 1, "now": 3, "before": 1, "lines": []},
+    )
+    assert f'data-tone="{tone}">{text}<' in changes
+    assert "\N{BLACK UP-POINTING TRIANGLE}" in changes

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 from collections.abc import Callable
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -13,8 +14,9 @@ from accounts.models import Key
 from lib.ids import id_text
 from tests.support import cast
 from tests.usage.overview.test_api import management
-from tests.usage.rows import NOON, happen
+from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports, focus
+from usage.filters.filters import between
 from usage.models import Export
 from usage.reports import too_many_records
 
@@ -90,6 +92,25 @@ def test_export_contains_only_visible_rows(
     assert len(rows_of(cast.signed_in(people.alice), path)) == 2
     (row,) = rows_of(cast.signed_in(people.bob), path)
     assert row["ResourceId"] == id_text(key.id)
+
+
+def test_the_file_has_every_key_however_many_are_read_at_once(
+    people: cast.Cast, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four keys of one day: some reads end with a full batch, some with a part of one."""
+    keys = [cast.make_key(people.core, f"key-{n}", user=people.alice)[0] for n in range(4)]
+    for n, key in enumerate(keys):
+        refuse(key, NOON, charge_nano=10**n)
+    sum_up()
+    alice = cast.actor(people.alice, people.acme)
+    asked = between(NOON, NOON + dt.timedelta(hours=1), ZoneInfo("UTC"), NOON)
+    charges = [Decimal(10**n).scaleb(-9) for n in range(4)]
+    for at_once in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(focus, "_KEYS_AT_ONCE", at_once)
+        found = [
+            Decimal(cost) for columns in focus.focus_batches(alice, asked) for cost in columns[0]
+        ]
+        assert sorted(found) == charges, at_once
 
 
 def test_slow_export_is_made_by_a_worker(

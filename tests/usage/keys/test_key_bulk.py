@@ -17,6 +17,7 @@ from lib import clock
 from lib.ids import id_text
 from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.markup import squeezed
+from usage.keys.bulk import apply_planned, budget_change, plan_change
 
 pytestmark = pytest.mark.django_db
 
@@ -150,6 +151,32 @@ def test_budgets_are_made_changed_and_removed(people: Cast, alice: Client) -> No
     assert Budget.objects.get(enabled=True).amount_nano == 60 * 10**9
     assert apply(alice, chosen, "budget", budget="", period="month") == 303
     assert not Budget.objects.filter(enabled=True, removed_at=None).exists()
+
+
+def test_a_budget_is_what_the_preview_says(people: Cast) -> None:
+    """Its amount changes, its period, both, or it is removed and made again."""
+    (key,) = several(people, "one")
+    alice = actor(people.alice, people.acme)
+    for amount_nano, period in (
+        (5 * 10**9, "month"),
+        (5 * 10**9, "day"),
+        (6 * 10**9, "day"),
+        (7 * 10**9, "month"),
+        (None, "month"),
+        (7 * 10**9, "week"),
+    ):
+        own = {row.subject: row for row in Budget.objects.filter(removed_at=None)}
+        change = budget_change(alice, own, amount_nano, period)
+        (planned,) = plan_change(alice, [key], change)
+        assert apply_planned([planned], change) == 1
+        rows = Budget.objects.filter(removed_at=None)
+        assert [(row.amount_nano, row.period, row.enabled) for row in rows] == (
+            [] if amount_nano is None else [(amount_nano, period, True)]
+        )
+        # What a second preview finds is what the first one promised.
+        own = {row.subject: row for row in rows}
+        (again,) = plan_change(alice, [key], budget_change(alice, own, amount_nano, period))
+        assert (again.reason, again.changes) == (planned.after, False)
 
 
 def test_a_developer_changes_own_keys_alone_and_sets_no_budget(people: Cast) -> None:

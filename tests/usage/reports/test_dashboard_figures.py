@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,16 @@ from accounts.models import Key
 from billing.limits import budgets
 from billing.models import BudgetScope
 from lib import clock
+from lib.ids import id_text, new_id
 from tests.support import cast
-from tests.usage.rows import happen
+from tests.usage.rows import happen, refuse
 from usage.breakdowns.failures import failure_series, failures_by_cause
 from usage.filters.filters import UsageFilter, from_query
 from usage.limits import budget_simulation
 from usage.limits.budget_chart import budget_chart
+from usage.reports.reports import Totals
 from usage.requests.histogram import histogram
+from usage.requests.log import request_page
 
 
 def today(**over: str) -> UsageFilter:
@@ -71,6 +75,36 @@ def test_bars_over_the_log(
     assert sum(bar.requests for bar in bars) == requests
     assert sum(bar.failed for bar in bars) == failed
     assert all(one.span.end_at == other.span.start_at for one, other in itertools.pairwise(bars))
+
+
+def test_bars_add_up_to_the_rows_of_the_log(people: cast.Cast, key: Key) -> None:
+    """Each request counts once, and not the failed attempts that another replaced."""
+    now, alice = clock.now(), cast.actor(people.alice, people.acme)
+    asked, session = new_id(), new_id()
+    ok: dict[str, Any] = {"status": 200, "kind": "", "charge_nano": 10**9}
+    failed: dict[str, Any] = {"status": 502, "kind": "upstream_error", "charge_nano": 0}
+    stopped: dict[str, Any] = {"status": 499, "kind": "", "charge_nano": 10**9}
+    labels = {"tags": ["blue"], "session_id": session, "flags": ["masked"]}
+    for id, end in ((asked, ok), (new_id(), failed), (new_id(), stopped)):
+        for _replaced in range(2):
+            refuse(key, now, request_id=id, final=False, **labels, **failed)
+        refuse(key, now, request_id=id, **labels, **end)
+    for over, expected in (
+        ({"status": "error"}, (1, 1)),
+        ({"status": "stopped"}, (1, 0)),
+        ({"cause": "upstream_error"}, (1, 1)),
+        ({"min_cost": "0.5"}, (2, 0)),
+        ({"tag": "blue"}, (3, 1)),
+        ({"session": id_text(session)}, (3, 1)),
+        ({"q": id_text(asked)}, (1, 0)),
+        ({"guards": "masked"}, (3, 1)),
+    ):
+        picked = today(**over)
+        # The sums of all three come from the rollups, which know no filter of single requests.
+        bars = histogram(alice, picked, [Totals(requests=3)])
+        assert (sum(bar.requests for bar in bars), sum(bar.failed for bar in bars)) == expected
+        rows = request_page(alice, picked.span, picked.scope, limit=9).rows
+        assert len(rows) == expected[0], over
 
 
 def test_a_budget_is_drawn_up_to_what_it_has_spent(
