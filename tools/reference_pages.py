@@ -386,7 +386,7 @@ def metrics() -> str:
 *For operators.*
 
 `make reference` generates this page from `config/system/metrics.py`. [Watch](../operate/watch.md) explains how to scrape the metrics and
-which alerts to set. The [glossary](glossary.md) explains terms such as attempt, hold, spool, journal and meter.
+which alerts to set. The [glossary](../reference/glossary.md) explains terms such as attempt, hold, spool, journal and meter.
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
 Prometheus needs only one target. Each of the first 100 models and the first 100 channels that were used has its own label value. All other
