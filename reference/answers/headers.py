@@ -233,8 +233,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-dropped-params",
         "list",
         _(
-            "Parameters that were dropped because the model or its provider does not support them, or "
-            "because an operator chose to drop them."
+            "Parameters that were dropped because the model or its provider does not support them, "
+            "or because an operator chose to drop them."
         ),
     ),
     Field(
