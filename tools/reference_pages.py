@@ -58,7 +58,7 @@ listed the header in the channel ([What providers get](../operate/data.md#what-p
 
 A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
 order of the table. The first name that a request contains decides to which session the request belongs. The rows about sub-agents are
-outside this order: Weir reads them in addition to the session's name.
+outside this order: Weir reads their headers in addition to the session's name.
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -386,7 +386,7 @@ def metrics() -> str:
 *For operators.*
 
 `make reference` generates this page from `config/system/metrics.py`. [Watch](../operate/watch.md) explains how to scrape the metrics and
-which alerts to set.
+which alerts to set. The [glossary](../reference/glossary.md) explains terms such as attempt, hold, spool, journal and meter.
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
 Prometheus needs only one target. Each of the first 100 models and the first 100 channels that were used has its own label value. All other

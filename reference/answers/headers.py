@@ -232,7 +232,10 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-weir-dropped-params",
         "list",
-        _("Parameters that were dropped because the model does not support them."),
+        _(
+            "Parameters that were dropped because the model or its provider does not support them, "
+            "or because an operator chose to drop them."
+        ),
     ),
     Field(
         "x-weir-channel, x-weir-attempts",
@@ -254,7 +257,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "integer, integer, duration",
         _(
             "The key's limit of requests per minute. Headers with -tokens instead of -requests "
-            "show its limit of tokens."
+            "show the key's limit of tokens."
         ),
     ),
 )
