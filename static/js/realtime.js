@@ -47,8 +47,8 @@ class Speaker {
 const FAULTS = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "missing" };
 async function openMicrophone(context, rate, heard) {
   const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+  await context.audioWorklet.addModule(root.dataset.worklet); // before what must be closed if it fails
   const stream = await navigator.mediaDevices.getUserMedia({ audio });
-  await context.audioWorklet.addModule(root.dataset.worklet);
   const ear = new AudioWorkletNode(context, "microphone", { numberOfOutputs: 0, processorOptions: { rate } });
   ear.port.onmessage = ({ data }) => heard(data);
   const source = context.createMediaStreamSource(stream);

@@ -37,17 +37,21 @@ function showLevel(stream) {
   };
 }
 const MICROPHONE_FAULTS = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "missing" };
-let recorder;
+let recorder, asking = false;
 async function recordSound(button) {
   if (recorder) { recorder.stop(); return; }
+  if (asking) return; // a second stream would have no one who closes it
   let stream;
   try {
+    asking = true;
     stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   } catch (fault) {
     const cause = navigator.mediaDevices ? MICROPHONE_FAULTS[fault.name] ?? "busy" : "insecure";
     const text = button.dataset[cause];
     document.dispatchEvent(new CustomEvent("toast", { detail: { text, tone: "bad" } }));
     return;
+  } finally {
+    asking = false;
   }
   const pieces = [], hide = showLevel(stream);
   recorder = new MediaRecorder(stream);

@@ -4,6 +4,7 @@ that notes what is opened and closed."""
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.runner.programs import need
 
@@ -50,7 +51,7 @@ runInNewContext(readFileSync(process.argv[1], "utf8"), {
 });
 const seen = [];
 for (let n = 0; n < 4; n += 1) {
-  press();
+  for (let i = 0; i < Number(process.argv[2]); i += 1) press();
   await new Promise((done) => setImmediate(done));
   seen.push([...open].sort());
 }
@@ -58,18 +59,30 @@ console.log(JSON.stringify({ seen, files, hidden: strip.hidden }));
 """
 
 
-def test_microphone_is_off_after_each_recording() -> None:
-    """The browser shows its sign as long as any track of the microphone is open."""
-    command = [need("node"), "--input-type=module", "-e", _PAGE, str(SCRIPTS / "recorder.js")]
+def _press(times: int) -> dict[str, Any]:
+    """What is open after each of four presses, or after so many presses each time."""
+    script = str(SCRIPTS / "recorder.js")
+    command = [need("node"), "--input-type=module", "-e", _PAGE, script, str(times)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_microphone_is_off_after_each_recording() -> None:
+    """The browser shows its sign as long as any track of the microphone is open."""
+    told = _press(1)
     first, second = (
         ["frame", f"microphone {n}", "recorder", f"second track {n}", "sound"] for n in (1, 2)
     )
     assert told["seen"] == [first, [], second, []]
     assert told["files"] == ["recording.webm"] * 2
     assert told["hidden"]
+
+
+def test_presses_while_the_browser_asks_open_one_stream() -> None:
+    first = _press(3)["seen"][0]
+    assert first == ["frame", "microphone 1", "recorder", "second track 1", "sound"]
 
 
 def test_each_script_that_opens_the_microphone_closes_it() -> None:
