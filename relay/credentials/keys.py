@@ -181,6 +181,8 @@ class Principal:
 
     def missing_labels(self, labels: Labels) -> list[str]:
         """Return the required labels that neither the request nor the key sets."""
+        if not self.required_labels:
+            return []
         has = {
             "project": labels.project or self.project,
             "tags": labels.tags or self.tags,
