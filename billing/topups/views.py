@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator
 from typing import Final
+from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -86,14 +87,17 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         messages.error(request, str(refused))
         return see_other("invoices", slug_of(actor))
     name = f"invoices-{year}-{language}.zip"
-    pieces = stream_zip(_files(closed, language))
+    ids = list(closed.values_list("id", flat=True))
+    pieces = stream_zip(_files(closed, ids, language))
     response = stream(request, name, "application/zip", pieces)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _files(closed: QuerySet[Invoice], language: str) -> Iterator[tuple[str, bytes]]:
-    for id in list(closed.values_list("id", flat=True)):
+def _files(
+    closed: QuerySet[Invoice], ids: list[UUID], language: str
+) -> Iterator[tuple[str, bytes]]:
+    for id in ids:
         receipt = closed.select_related("organisation", "corrects").get(id=id)
         yield f"{receipt.number}-{language}.pdf", invoice_pdf(receipt, language)
 

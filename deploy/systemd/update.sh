@@ -25,7 +25,11 @@ if [ -z "$back" ]; then
     # The web processes of the version before serve meanwhile. A second machine has no weir-prepare and
     # no weir-beat.
     for unit in weir-prepare weir-worker weir-beat; do
-        if systemctl cat "$unit.service" >/dev/null 2>&1; then systemctl restart "$unit.service"; fi
+        if systemctl cat "$unit.service" >/dev/null 2>&1; then
+            systemctl restart "$unit.service"
+        else
+            echo "This machine has no $unit.service."
+        fi
     done
 fi
 # One after the other: each lets its streams end, and the next one waits until it is ready.

@@ -133,7 +133,9 @@ def update(folder: Path, *arguments: str, missing: str = "") -> list[str]:
     script.write_text(text.replace("/opt/weir", str(folder / "weir")))
     (folder / "weir").mkdir(exist_ok=True)
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls), "MISSING": missing}
-    subprocess.run(["/bin/sh", str(script), *arguments], env=environment, check=True)
+    command = ["/bin/sh", str(script), *arguments]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == (f"This machine has no {missing}.\n" if missing else "")
     return calls.read_text().splitlines()
 
 
