@@ -42,6 +42,16 @@ def model(hub: Hub, provider: FakeLive) -> Iterator[str]:
         yield hub.model(provider, rates=RATES, upstream_model="gpt-live-1", retries=0)
 
 
+def greet(hub: Hub, provider: FakeLive, model: str, notices: dict[str, str]) -> None:
+    """A session with each key, which is told whether its texts are kept."""
+    for key, notice in notices.items():
+        with live(hub, key) as talk:
+            talk.start(model)
+            assert announced(talk) == notice
+            converse(talk, provider, ("input", "Hello.", 100, 500))
+            talk.close()
+
+
 def announced(talk: Talk) -> str | None:
     response = talk.connection._connection.response
     assert response is not None
@@ -351,12 +361,7 @@ def test_key_that_keeps_nothing_is_left_out(hub: Hub, provider: FakeLive, model:
     other = hub.key(tenant)
     add_rule(hub, tenant)
     add_rule(hub, tenant, scope="key", keep="nothing")
-    for key, notice in ((tenant.key, "not-kept"), (other.key, "kept")):
-        with live(hub, key) as talk:
-            talk.start(model)
-            assert announced(talk) == notice
-            converse(talk, provider, ("input", "Hello.", 100, 500))
-            talk.close()
+    greet(hub, provider, model, {tenant.key: "not-kept", other.key: "kept"})
     records(hub, tenant, 2)
     ((row, _),) = all_kept(hub, tenant, 1)
     assert row["key_id"] == other.key_id
@@ -432,12 +437,7 @@ def test_policy_keeps_a_session_from_being_kept(
     for one in (tenant, other):
         add_rule(hub, one, callers_may_opt_out=False)
     add_policy(hub, tenant, "Nothing", scope, retention_hours=0)
-    for key, notice in ((tenant.key, "not-kept"), (other.key, "kept")):
-        with live(hub, key) as talk:
-            talk.start(model)
-            assert announced(talk) == notice
-            converse(talk, provider, ("input", "Hello.", 100, 500))
-            talk.close()
+    greet(hub, provider, model, {tenant.key: "not-kept", other.key: "kept"})
     all_kept(hub, other, 1)
     records(hub, tenant, 1)
     assert entries(hub, tenant) == []
