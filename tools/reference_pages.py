@@ -390,8 +390,8 @@ which alerts to set. The [glossary](../reference/glossary.md) explains terms suc
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
 Prometheus needs only one target. Each of the first 100 models and the first 100 channels that were used has its own label value. All other
-models and channels share the value `other`. `weir_channel_state` and `weir_channel_requests_in_flight` show all enabled channels. No label
-names a key, a person, a team or an organisation.
+models and channels share the value `other`. Two metrics are exceptions: `weir_channel_state` and `weir_channel_requests_in_flight` show
+each enabled channel by its name. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -413,7 +413,7 @@ Docker Compose sets. [The `weir` command](../reference/command.md) explains `DAT
 
 Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
 `NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
-*Default*, a dash (–) means that there is no default, or that people set the default on a page.
+*Default*, a dash (–) means that the default is empty, depends on the installation, or is the value that an operator sets on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

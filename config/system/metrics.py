@@ -65,7 +65,7 @@ COUNTERS: Final = {
 HISTOGRAMS: Final = {
     "first_token": (
         "weir_time_to_first_token_seconds",
-        "Time from a request to the first content of its answer, if it has content.",
+        "Time from a request to the first content of its answer, if the answer has content.",
         FIRST_TOKEN_MS,
     ),
     "duration": ("weir_request_duration_seconds", "How long requests took.", DURATION_MS),
