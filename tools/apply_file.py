@@ -101,7 +101,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Installation.sign_up": "Who can create an account.",
     "Installation.trial_credit": "Credit for an organisation that a new person creates.",
     "SingleSignOn.client_id": "The client ID that the identity provider gave to Weir.",
-    "Settings.unpriced_models": "Models without a price: `reject` requests, serve them `free`, or serve them and `alert` operators.",
+    "Settings.unpriced_models": "What happens to requests for models without a price: `reject` rejects them, `free` serves them without a charge, and `alert` also notifies operators.",
+    "*.tpm": "Input and output tokens over any 60 seconds, counted together.",
+    "RouteIn.upstream": "The provider's name of the model. Empty: the public name.",
     "Settings.public_models": "Show models and prices without sign-in.",
     "Settings.public_status": "Show the status page without sign-in.",
     "MailServer.host": "The host name.",
@@ -150,7 +152,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ScopedBudget.amount": "The limit.",
     "Budget.amount": "The limit.",
     "PolicyBudget.amount": "The limit.",
-    "Policy.budgets": "Limits on spending. For each entry, the organisation, each team and each key to which the policy is assigned gets a budget of its own.",
+    "Policy.budgets": "Limits on spending. For each entry, each organisation, team or key to which the policy is assigned gets a budget of its own.",
     "Model.replacement": "The model to use instead. Empty: none.",
     "Plan.models": "Models that the plan shows, by name or pattern. Empty: all models.",
     "Role.permissions": "Names of permissions, from the page *Permissions by role*.",
@@ -210,6 +212,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "PassThrough.max_charge": "The most that a request may cost if `pointer` is set. Weir reserves this amount for each request.",
     "Tier.input_over": "The tier applies if the request has more input tokens than this number.",
     "Condition.date": "When someone read the rate at the `source`.",
+    "Model.sunset_at": "The time from which the model is retired. The header `Sunset` (RFC 8594) announces this time. If the model is not deprecated yet, it becomes deprecated when you apply the file.",
+    "Organisation.low_balance": "Weir sends a notification when the balance drops below this amount. `null`: never.",
     "Model.can": "Capabilities of the model, in place of those in the catalogue. The map in the file replaces the stored map.",
     "LogRule.share_percent": "Of the requests that `keep` selects, the percentage that the content log keeps.",
     "Policy.models": "Models that keys may use, by name or pattern (`gpt-*`). A key's own list of models also applies. Empty: all models.",
@@ -258,8 +262,8 @@ def apply_file() -> str:
 `make reference` generates this page from `config/apply/file_format.py`. [Configuration as code](../guides/configuration.md) explains how to
 use such a file, with an example.
 
-The file describes objects of the installation, such as channels, and has a key for each setting of an object. If the file omits a key,
-the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
+The file describes objects of the installation, such as channels. Each setting of an object has a key, such as `name`. If the file omits a
+key, the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
 rejects a file with a key that is not on this page. Write amounts as decimals in quotes, in USD, and times like `2026-01-01T00:00:00Z`.
 {text}"""
 
