@@ -64,7 +64,8 @@ _PARTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 _SECRET: Final = "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one."
 _SLUG: Final = (
-    "By default, Weir makes it from the name. If the object was renamed, enter the original slug."
+    "The short name in URLs and labels. By default, Weir derives the slug from the name. If the object "
+    "was renamed, enter the original slug."
 )
 _ARCHIVED: Final = "Whether the object is archived."
 _WEEKDAYS: Final = (
@@ -137,6 +138,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ChargeRule.kind": "`measured`: Weir disconnects from the provider at once, and charges what it measured. `drain`: Weir reads the rest of the answer, and charges its usage. `absorb`: Weir disconnects from the provider at once, and the operator bears the cost.",
     "OwnKeyOffer.title": "What organisations see instead of the channel's name.",
     "Shadow.channel": "Name of the channel.",
+    "Shadow.model": "The model's name on the channel. Empty: the provider's name in the channel's settings, or else the name of the requested model.",
     "Shadow.cap": "The highest cost per day.",
     "Condition.kind": "Which property of the request the condition tests.",
     "Channel.spend_cap_day": "The most that the channel may cost in a day (UTC).",
@@ -231,7 +233,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Model.forwards": "Whether the replacement answers requests for the retired model, at the price of the replacement. `false`: Weir rejects these requests with `model_retired`.",
     "ModelRule.pick": "How Weir chooses among channels of equal priority. `weight`: by their weight, and the same channel for all requests of a session. `latency`: the channel with the lowest latency of the last minutes. `ttft`: the channel with the shortest time to first token of the last minutes. `throughput`: the channel with the highest throughput of the last minutes. `price`: the channel with the lowest price. `in_flight`: the channel with the fewest running requests. `conversation`, `user`: always the same channel for a conversation or a user.",
     "Channel.retries": "Further attempts after this channel fails: on other channels, or on this channel if there is no other. A request has three attempts at most. `0` turns fail-over off.",
-    "Channel.weight": "The share of requests that this channel gets among channels of equal priority.",
+    "Channel.weight": "The relative share of requests that this channel gets among channels of equal priority.",
+    "ChargeRule.seconds": "`drain`: the maximum time, in seconds, for which Weir reads the rest. Default: 120.",
     "ChargeRule.cost": "`drain`: the highest amount that is charged for the time after the disconnect. Exact decimal.",
     "SignUp.captcha": "Whether browsers must do a [proof of work](../operate/secure.md#signing-in) before a sign-up in the mode `open`, and before a password reset after three resets from the same network within an hour.",
     "SignUp.domains": "Email domains, each with the organisation that people of this domain join. The list in the file replaces the stored list.",
