@@ -64,7 +64,8 @@ _PARTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 _SECRET: Final = "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one."
 _SLUG: Final = (
-    "By default, Weir makes it from the name. If the object was renamed, enter the original slug."
+    "The short name in URLs and labels. By default, Weir derives the slug from the name. If the object "
+    "was renamed, enter the original slug."
 )
 _ARCHIVED: Final = "Whether the object is archived."
 _WEEKDAYS: Final = (
@@ -101,7 +102,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Installation.sign_up": "Who can create an account.",
     "Installation.trial_credit": "Credit for an organisation that a new person creates.",
     "SingleSignOn.client_id": "The client ID that the identity provider gave to Weir.",
-    "Settings.unpriced_models": "Models without a price: `reject` requests, serve them `free`, or serve them and `alert` operators.",
+    "Settings.unpriced_models": "What happens to requests for models without a price: `reject` rejects them, `free` serves them without a charge, and `alert` also notifies operators.",
+    "*.tpm": "Input and output tokens over any 60 seconds, counted together.",
     "Settings.public_models": "Show models and prices without sign-in.",
     "Settings.public_status": "Show the status page without sign-in.",
     "MailServer.host": "The host name.",
@@ -118,7 +120,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Channel.breaker": "When Weir pauses a failing channel.",
     "Channel.testing": "Scheduled tests, and when Weir turns off the channel.",
     "Channel.conditions": "Which requests the channel serves. A request must meet each condition that is set. In a list of plans, teams, projects, tags or customers, one value must match.",
-    "Channel.overrides": "Changes to requests before Weir sends them.",
+    "Channel.overrides": "Changes that Weir makes to requests before it sends them.",
     "Channel.pass_through": "Paths of the provider that clients may call directly.",
     "PassThrough.methods": "Methods that clients may use.",
     "Price.kind": "`charge`: what customers pay. `cost`: what you pay the provider.",
@@ -135,6 +137,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ChargeRule.kind": "`measured`: Weir disconnects from the provider at once, and charges what it measured. `drain`: Weir reads the rest of the answer, and charges its usage. `absorb`: Weir disconnects from the provider at once, and the operator bears the cost.",
     "OwnKeyOffer.title": "What organisations see instead of the channel's name.",
     "Shadow.channel": "Name of the channel.",
+    "Shadow.model": "The model's name on the channel. Empty: the provider's name in the channel's settings, or else the name of the requested model.",
     "Shadow.cap": "The highest cost per day.",
     "Condition.kind": "Which property of the request the condition tests.",
     "Channel.spend_cap_day": "The most that the channel may cost in a day (UTC).",
@@ -150,7 +153,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ScopedBudget.amount": "The limit.",
     "Budget.amount": "The limit.",
     "PolicyBudget.amount": "The limit.",
-    "Policy.budgets": "Limits on spending. For each entry, the organisation, each team and each key to which the policy is assigned gets a budget of its own.",
+    "Policy.budgets": "Limits on spending. For each entry, each organisation, team or key to which the policy is assigned gets a budget of its own.",
     "Model.replacement": "The model to use instead. Empty: none.",
     "Plan.models": "Models that the plan shows, by name or pattern. Empty: all models.",
     "Role.permissions": "Names of permissions, from the page *Permissions by role*.",
@@ -210,6 +213,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "PassThrough.max_charge": "The most that a request may cost if `pointer` is set. Weir reserves this amount for each request.",
     "Tier.input_over": "The tier applies if the request has more input tokens than this number.",
     "Condition.date": "When someone read the rate at the `source`.",
+    "Model.sunset_at": "The time from which the model is retired. The header `Sunset` (RFC 8594) announces this time. If the model is not deprecated yet, it becomes deprecated when you apply the file.",
+    "Organisation.low_balance": "Weir sends a notification when the balance drops below this amount. `null`: never.",
     "Model.can": "Capabilities of the model, in place of those in the catalogue. The map in the file replaces the stored map.",
     "LogRule.share_percent": "Of the requests that `keep` selects, the percentage that the content log keeps.",
     "Policy.models": "Models that keys may use, by name or pattern (`gpt-*`). A key's own list of models also applies. Empty: all models.",
@@ -227,7 +232,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Model.forwards": "Whether the replacement answers requests for the retired model, at the price of the replacement. `false`: Weir rejects these requests with `model_retired`.",
     "ModelRule.pick": "How Weir chooses among channels of equal priority. `weight`: by their weight, and the same channel for all requests of a session. `latency`: the channel with the lowest latency of the last minutes. `ttft`: the channel with the shortest time to first token of the last minutes. `throughput`: the channel with the highest throughput of the last minutes. `price`: the channel with the lowest price. `in_flight`: the channel with the fewest running requests. `conversation`, `user`: always the same channel for a conversation or a user.",
     "Channel.retries": "Further attempts after this channel fails: on other channels, or on this channel if there is no other. A request has three attempts at most. `0` turns fail-over off.",
-    "Channel.weight": "The share of requests that this channel gets among channels of equal priority.",
+    "Channel.weight": "The relative share of requests that this channel gets among channels of equal priority.",
+    "ChargeRule.seconds": "`drain`: the maximum time, in seconds, for which Weir reads the rest. Default: 120.",
     "ChargeRule.cost": "`drain`: the highest amount that is charged for the time after the disconnect. Exact decimal.",
     "SignUp.captcha": "Whether browsers must do a [proof of work](../operate/secure.md#signing-in) before a sign-up in the mode `open`, and before a password reset after three resets from the same network within an hour.",
     "SignUp.domains": "Email domains, each with the organisation that people of this domain join. The list in the file replaces the stored list.",
@@ -258,8 +264,8 @@ def apply_file() -> str:
 `make reference` generates this page from `config/apply/file_format.py`. [Configuration as code](../guides/configuration.md) explains how to
 use such a file, with an example.
 
-The file describes objects of the installation, such as channels, and has a key for each setting of an object. If the file omits a key,
-the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
+The file describes objects of the installation, such as channels. Each setting of an object has a key, such as `name`. If the file omits a
+key, the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
 rejects a file with a key that is not on this page. Write amounts as decimals in quotes, in USD, and times like `2026-01-01T00:00:00Z`.
 {text}"""
 

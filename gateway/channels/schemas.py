@@ -116,7 +116,7 @@ class RouteIn(Part):
         "",
         max_length=bounds.MODEL_MAX,
         pattern=r"^[^\s\x00]*$",
-        description="The provider's model name. Empty: the same.",
+        description="The provider's name of the model. Empty: the public name.",
     )
     can: dict[Capability, bool] = Field(
         default_factory=dict, description="Capabilities of the model, where the catalogue is wrong."

@@ -63,8 +63,8 @@ def test_the_readme_starts_with_commands_that_work() -> None:
 def test_the_readme_quotes_the_benchmark() -> None:
     """Ratios of the medians, rounded down, for the workload that the sentence names."""
     claim = re.search(
-        r"Plain requests over (\d+) connections take (\d+) times less CPU than LiteLLM's proxy and "
-        r"(\d\.\d) times less than Portkey's",
+        r"plain requests over (\d+) connections, Weir uses (\d+) times less CPU than LiteLLM's "
+        r"proxy and (\d\.\d) times less than Portkey's",
         " ".join(README.split()),
     )
     assert claim is not None
