@@ -57,9 +57,9 @@ _METHOD = """\
   no requests. To get the CPU per request, we take the CPU time that all these processes use until
   Weir has summed up the usage of all requests. We subtract the CPU time that they use in a period
   of equal length without requests, and divide the difference by the number of requests.
-- *Postgres, in the background* is the part of Postgres's CPU time that its background processes use,
-  for example for checkpoints, vacuuming and the write-ahead log. These processes work in bursts,
-  and not for each request.
+- *Postgres, in the background* is the part of Postgres's CPU time that its background processes
+  use, for example for checkpoints, vacuuming and the write-ahead log. These processes work in
+  bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
   this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is
   the cost of accounting in the web process.
@@ -118,8 +118,8 @@ def render(results: Results, about: About) -> str:
             [
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
-                "`make bench` writes the sections up to *Method* in about half an hour. The figures "
-                "of the later sections come from other measurements, which these sections "
+                "`make bench` writes the sections up to *Method* in about half an hour. The "
+                "figures of the later sections come from other measurements, which these sections "
                 "describe.",
                 _about(results, about),
                 "## CPU per request, µs",
