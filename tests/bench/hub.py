@@ -131,8 +131,9 @@ def books_line(hub: Web) -> str:
         "AS commit FROM usage_usagerecord"
     )
     return (
-        f"{row['requests']} usage records, of which {row['failed']} belonged to failed requests, "
-        "and no open hold (reserved amount). Every [invariant](../promises.md#invariants) held. "
+        f"no open hold (reserved amount), and {row['requests']} usage records, of which "
+        f"{row['failed']} belonged to failed requests. Every "
+        "[invariant](../promises.md#invariants) held. "
         f"The settings of Postgres were `fsync = {row['fsync']}` and "
         f"`synchronous_commit = {row['commit']}`"
     )

@@ -36,10 +36,8 @@ _METHOD = """\
 - The load client, a fake provider and the measured system run on one machine, and communicate over
   its loopback interface. The client keeps its connections open. The CPU time of the client and of
   the provider is not counted.
-- In each round, the benchmark measures the workloads on the systems, one after the other. The order
-  of the systems changes from round to round. Ratios and differences compare figures of the same
-  round. A figure is the median of the rounds, and the brackets contain the lowest and the highest
-  figure of these rounds.
+- In each round, the benchmark measures one workload on one system at a time. The order of the
+  systems changes from round to round. Ratios and differences compare figures of the same round.
 - The answers to *plain* requests, and to those with a *body* of a certain size, are not streamed.
   The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
   4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct* means
@@ -49,7 +47,7 @@ _METHOD = """\
   system. The count begins with the first request of a slot, and ends a quarter of a second after
   the last answer. A busy machine raises these figures. Compare figures only with figures of
   the same run.
-- Weir runs as one web process with the production command. Postgres writes each commit to this
+- Weir runs as one web process, started as in production. Postgres writes each commit to this
   machine's disk (`fsync`). The figures include the CPU time of the web process and of Postgres. The
   client's key belongs to an organisation with a balance. For each request, Weir writes a hold
   (reserved amount), an attempt (one request to the provider), a posting in the ledger and a usage
@@ -57,14 +55,15 @@ _METHOD = """\
 - *{installed}* means everything that `make run` starts, with a separate database for this
   measurement: a web process, Postgres, a worker with the scheduler, and the local model, which gets
   no requests. To get the CPU per request, we take the CPU time that all these processes use until
-  Weir has summed up the usage of all requests. We subtract the CPU time that they use in the same
-  time without requests, and divide the difference by the number of requests.
-- *In the background*, Postgres makes checkpoints, vacuums, and writes its log. Postgres does this
-  work in bursts, and not for each request.
+  Weir has summed up the usage of all requests. We subtract the CPU time that they use in a period
+  of equal length without requests, and divide the difference by the number of requests.
+- *Postgres, in the background* is the part of Postgres's CPU time that its background processes
+  use, for example for checkpoints, vacuuming and the write-ahead log. These processes work in
+  bursts, and not for each request.
 - *{bare}* is Weir's web process without its accounting. Only the benchmark can start the process in
   this way. In *Weir by process*, the difference between the columns *web process* and *{bare}* is
   the cost of accounting in the web process.
-- nginx runs with one worker and without buffering, as in `deploy/nginx`. LiteLLM's proxy runs with
+- nginx runs with one worker. As in `deploy/nginx`, it does not buffer. LiteLLM's proxy runs with
   its documented production settings, one worker, a master key and no database. LiteLLM's limit of
   500 concurrent requests to one provider is raised to 4,000. Portkey's gateway runs its own server
   in production mode. None of these three systems does accounting.
@@ -119,15 +118,17 @@ def render(results: Results, about: About) -> str:
             [
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
-                "`make bench` writes the sections up to *Method* in about half an hour. Each later "
-                "section states how we measured its figures.",
+                "`make bench` writes the sections up to *Method* in about half an hour. The "
+                "figures of the later sections come from other measurements, which these sections "
+                "describe.",
                 _about(results, about),
                 "## CPU per request, µs",
                 "Each figure is the CPU time of all processes of a system together, divided by the "
                 "number of requests. A figure is the median of the rounds, and the brackets "
                 "contain the lowest and the highest figure of these rounds. The sign – stands for "
-                "a figure that was not measured. In a row with a limit, it means that the system "
-                "always exceeded this limit. [Method](#method) explains the rows and the columns.",
+                "a figure that was not measured. In a row with a limit (*at most 1 ms*), the sign "
+                "means that the system always exceeded this limit. [Method](#method) explains the "
+                "rows and the columns.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
