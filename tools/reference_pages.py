@@ -51,8 +51,9 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-Weir forwards other headers, such as `anthropic-beta`, to a provider only if the channel uses the client's API, or if an operator has
-listed the header in the channel ([What providers get](../operate/data.md#what-providers-get)).
+Weir forwards other headers to a provider only in two cases ([What providers get](../operate/data.md#what-providers-get)). If the channel
+(the connection to the provider) uses the client's API, Weir forwards the headers that this API needs, such as `anthropic-beta`, and usually
+the user agent. Weir also forwards the headers that an operator has listed for the channel.
 
 ## Sessions
 

@@ -52,8 +52,8 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-labels",
         "JSON",
         _(
-            "Labels for grouping and budgets: project, tags (20 at most), customer. As for a key's "
-            "tags, each label has 1 to 100 visible characters and no space at the start or end."
+            "Labels for grouping and budgets: project, tags (20 at most), customer. Like the tags of "
+            "a key, each label has 1 to 100 visible characters and no space at the start or end."
         ),
     ),
     Field(
@@ -70,8 +70,8 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "The session that the request is part of, such as one task of a coding agent. The "
-            "requests of a session are listed together. Most agents name it by themselves: see "
-            "Sessions below."
+            "requests of a session are listed together. Most agents name their session by "
+            "themselves: see Sessions below."
         ),
         limits=f"≤ {NAME_LENGTH}",
     ),
@@ -108,9 +108,9 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-store",
         "true, false",
         _(
-            "With false, the cache stores no answer to this request, and the content log does not "
-            "keep the request, unless a rule of the organisation keeps it anyway. For stored "
-            "responses, the member store of the body decides."
+            "With false, the cache stores no answer to this request. The content log does not keep "
+            "the request either, unless a rule of the organisation keeps it anyway. The member "
+            "store of the body determines whether Weir stores a response for later requests."
         ),
     ),
     Field(
