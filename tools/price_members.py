@@ -32,7 +32,7 @@ client libraries. [Prices](../guides/prices.md) explains how to set prices. A *m
 a request, or of the usage that a provider reports. Each member has one of these roles:
 
 - **meter**: Weir counts a member of usage on the
-  named [meters](../reference/glossary.md). A member of a request affects what is counted.
+  [meters](../reference/glossary.md) in the table. A member of a request affects what is counted.
 - **condition**: the member decides which prices apply to the other members.
 - **part**: the member concerns another model or step, which has a price of its own.
 - **free**: the member changes no price. For members of usage, the table gives the reason.
@@ -46,7 +46,8 @@ member free for later requests.
 If the price of a model comes from the built-in price list, Weir rejects a request that contains a
 member or tool with the role *review*, and does not send the request to the provider. For such a
 model, Weir also rejects a request with a tool that is in no table. A later version of a known tool
-counts as the known tool.
+counts as the known tool. If Weir translates the request for a provider with another API, the rules
+for [tools of one API](../guides/agents.md#tools-of-one-api) apply instead.
 
 """
 

@@ -153,7 +153,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "included": "money: the value of the usage that is included each month",
     "jobs": "the jobs, each with `task` (the name of the job), `title`, `since` and `error`",
     "key": "for `own_key.refused`, the name of the organisation's own key; for `channel.balance_low`, the last characters of the provider's key",
-    "last": "whether the key was the channel's last working key",
+    "last": "whether the channel has no working key left",
     "last_on": "last day of the bill",
     "limit": "money: the budget's limit, including increases; for `channel.balance_low`, the threshold",
     "model": "name of the model",
@@ -201,7 +201,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "unpaid": "whether the subscription ended because the renewal was not paid",
     "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "the model, status or word that caused the event",
+    "what": "the provider key or the model, or why the rule turned the channel off: a status, a word, the share of successes or the balance; empty for the whole channel",
 }
 
 
@@ -214,7 +214,7 @@ def events() -> str:
 
 *For developers who receive webhooks.*
 
-`make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook or a chat.
+`make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook.
 
 Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10
 seconds. The following body is an example:
@@ -233,8 +233,8 @@ seconds. The following body is an example:
 `organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` follow the
 specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for Standard Webhooks and the
 webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each
-event with both the new and the old secret. The same event may arrive twice, with the same `webhook-id`. Ignore members of the body that
-you do not know, because later versions of Weir can add members.
+event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
+body that you do not know, because later versions of Weir can add members.
 
 In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.
 
