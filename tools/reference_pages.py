@@ -100,8 +100,8 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the *Kind* of an error (see the table below). Every response has the header `x-request-id`. The
-management API always uses OpenAI's format.
+`error.status`. The page *Requests* shows the *Kind* of an error (see the table below). In this table, *param* means `error.param` of
+OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
 
 [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
 found, and what is charged when a client disconnects.
