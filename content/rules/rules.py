@@ -7,7 +7,7 @@ each rule.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from billing.prices.name_patterns import matches
@@ -46,17 +46,21 @@ class Rule(NamedTuple):
 def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule | None:
     """Return the rule that applies to a request, one that keeps nothing included."""
     subjects = {"organisation": "", "team": team, "key": key}
-    fitting = [
-        rule
-        for rule in rules
-        if (
-            matches(rule.subject, model)
-            if rule.scope == "model"
-            else rule.subject == subjects[rule.scope]
-        )
-    ]
-    fitting.sort(key=lambda rule: (rule.keep != "nothing", *_specificity(rule)))
-    return fitting[0] if fitting else None
+    own = [rule for rule in rules if rule.scope == "model" or rule.subject == subjects[rule.scope]]
+    return first_rule(in_order(own), model)
+
+
+def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return the rules of a key so that the first one that fits a model applies."""
+    return tuple(sorted(rules, key=_order))
+
+
+def first_rule(rules: Iterable[Rule], model: str) -> Rule | None:
+    """Return the rule that applies to a model, of the rules of a key, which are in order."""
+    for rule in rules:
+        if rule.scope != "model" or matches(rule.subject, model):
+            return rule
+    return None
 
 
 def limit_rule(rule: Rule, hours_max: int | None) -> Rule:
@@ -69,8 +73,9 @@ def limit_rule(rule: Rule, hours_max: int | None) -> Rule:
     return rule._replace(retention_hours=hours_max)
 
 
-def _specificity(rule: Rule) -> tuple[int, bool, int]:
-    return _ORDER.index(rule.scope), "*" in rule.subject, -len(rule.subject)
+def _order(rule: Rule) -> tuple[bool, int, bool, int]:
+    specificity = _ORDER.index(rule.scope), "*" in rule.subject, -len(rule.subject)
+    return rule.keep != "nothing", *specificity
 
 
 def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
@@ -80,15 +85,12 @@ def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
     return (failed or rule.keep == "everything") and drawn < rule.share_percent
 
 
-def may_keep(
-    rules: Iterable[Rule], *, team: str, key: str, opted_out: bool, failed: bool = False
-) -> bool:
-    """Return whether a request to any model may be kept, of those that fail or of the others."""
-    subjects = {"organisation": "", "team": team, "key": key}
-    fitting = [one for one in rules if one.scope == "model" or one.subject == subjects[one.scope]]
-    if any(one.keep == "nothing" and one.scope != "model" for one in fitting):
+def may_keep(rules: Sequence[Rule], *, opted_out: bool, failed: bool = False) -> bool:
+    """Return whether a request of a key to any model may be kept, of those that fail or of the
+    others. `rules` are those of the key."""
+    if any(one.keep == "nothing" and one.scope != "model" for one in rules):
         return False
-    return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in fitting)
+    return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in rules)
 
 
 def drop_at(created_at: dt.datetime, retention_hours: int) -> dt.datetime:

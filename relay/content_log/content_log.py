@@ -73,12 +73,9 @@ class _Waiting(msgspec.Struct):
     """An entry until it is over, as it is sent, and how often it was."""
 
     frame: bytes
+    size: int
     span: UUID | None
     sendings: int = 0
-
-    @property
-    def size(self) -> int:
-        return _ENTRY_BYTES + len(self.frame)
 
 
 class ContentLog:
@@ -105,14 +102,17 @@ class ContentLog:
 
     def add(self, entry: NewEntry) -> bool:
         """Keep a request, unless too much waits already. Return whether it is kept."""
-        waiting = _Waiting(frame(Submitted(entry)), None)
-        if self._bytes + waiting.size > WAITING_BYTES_MAX or self._stopping.is_set():
+        framed = frame(Submitted(entry))
+        size = _ENTRY_BYTES + len(framed)
+        if self._bytes + size > WAITING_BYTES_MAX or self._stopping.is_set():
             self.count_dropped(1)
             return False
+        span = None
         if self._spans is not None and self._spans.wait_for_content(entry.request_id):
-            waiting = _Waiting(frame(Submitted(entry, described=True)), entry.request_id)
-        self._waiting.append(waiting)
-        self._bytes += waiting.size
+            # It has the same length.
+            framed, span = frame(Submitted(entry, described=True)), entry.request_id
+        self._waiting.append(_Waiting(framed, size, span))
+        self._bytes += size
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_writer(), context=Context())
         elif self._is_ready:

@@ -9,7 +9,7 @@ import msgspec
 
 from content.log.kept import Kept
 from content.log.media import describe_binary, is_text_type, reference_of
-from content.rules.rules import Rule, keeps, may_keep, rule_for
+from content.rules.rules import Rule, first_rule, keeps, may_keep
 from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import MEDIA_CODECS
 from lib.id_types import RequestId
@@ -52,20 +52,14 @@ def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes
     rule says so. `stores` is False if a header asks that they are left out."""
     if not principal.log_rules:
         return ()
-    team, key = str(principal.team_id), str(principal.key_id)
-    kept = may_keep(principal.log_rules, team=team, key=key, opted_out=not stores)
+    kept = may_keep(principal.log_rules, opted_out=not stores)
     return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
 
 
 def could_keep(principal: Principal, model: str, *, opted_out: bool) -> bool:
     """Return whether a rule keeps requests to this model, at least some of them."""
-    rule = _rule_of(principal, model)
+    rule = first_rule(principal.log_rules, model)
     return rule is not None and keeps(rule, failed=True, opted_out=opted_out, drawn=0)
-
-
-def _rule_of(principal: Principal, model: str) -> Rule | None:
-    team, key = str(principal.team_id), str(principal.key_id)
-    return rule_for(principal.log_rules, team=team, key=key, model=model)
 
 
 class RecordedAnswer:
@@ -94,8 +88,6 @@ class RecordedAnswer:
         self._pieces: list[bytes] = []
         self._size = len(raw)
         self._content_type = ""
-        # The rule of a model, which is asked for more than once.
-        self._found: tuple[str, Rule | None] | None = None
         self._is_media = context.invocation.operation in MEDIA_CODECS
         # An answer that is no text is counted and not kept.
         self._is_text = True
@@ -108,13 +100,13 @@ class RecordedAnswer:
     async def end(self, outcome: Outcome, form: Form | None = None) -> None:
         """Hand over what was kept, after the request was settled. The files of its form are
         described, not kept."""
-        rule = self._rule()
+        context, model = self._context, self._run.model_name
+        rule = first_rule(context.principal.log_rules, model)
         if rule is None or self._replayed or not self._keeps(rule, failed=outcome.status >= 400):
             return
         if self._size > BYTES_MAX:
             self._log.count_dropped(1)
             return
-        context = self._context
         raw, answer, kind = self._raw, b"".join(self._pieces), self._content_type
         if form is not None and self._is_media:
             raw = _with_files(raw, form.files, await form.digests())
@@ -131,7 +123,7 @@ class RecordedAnswer:
                 request_id=context.request_id,
                 caller=caller_of(context.principal),
                 session_id=self._run.session_id,
-                model=self._run.model_name,
+                model=model,
                 dialect=context.invocation.codec.name,
                 operation=context.invocation.operation,
                 status=outcome.status,
@@ -144,12 +136,6 @@ class RecordedAnswer:
             )
         )
 
-    def _rule(self) -> Rule | None:
-        model = self._run.model_name
-        if self._found is None or self._found[0] != model:
-            self._found = model, _rule_of(self._context.principal, model)
-        return self._found[1]
-
     @property
     def could_be_kept(self) -> bool:
         """Whether a rule keeps requests like this, at least some of them."""
@@ -161,7 +147,7 @@ class RecordedAnswer:
 
     def announced(self, head: Head) -> Head:
         """Return the head with a header that says whether the content is kept."""
-        rule = self._rule()
+        rule = first_rule(self._context.principal.log_rules, self._run.model_name)
         kept = rule is not None and not self._replayed and self._keeps(rule, failed=False)
         notice = (HEADER, "kept" if kept else "not-kept")
         return msgspec.structs.replace(head, notices=(*head.notices, notice))

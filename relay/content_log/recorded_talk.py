@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from content.log.kept import BEFORE_CHARACTERS, Kept, Pieces
-from content.rules.rules import keeps, rule_for
+from content.rules.rules import first_rule, keeps
 from dialects.chat.turns import derive_id
 from dialects.json.raw_json import as_text, dicts, members_of
 from lib.id_types import RequestId
@@ -216,8 +216,7 @@ class RecordedTalk:
         """Hand over a response that was settled."""
         self._flush()
         answer, principal = self._answers.pop(key, None), self._context.principal
-        team, key_id = str(principal.team_id), str(principal.key_id)
-        rule = rule_for(principal.log_rules, team=team, key=key_id, model=model)
+        rule = first_rule(principal.log_rules, model)
         failed, drawn = outcome.status >= 400, outcome.request_id.int % 100
         if answer is None or rule is None:
             return

@@ -39,7 +39,7 @@ from content.policies.limits import (
     retention_max,
 )
 from content.policies.sql import LIMITS_OF_KEY, RULES_OF_KEY
-from content.rules.rules import Rule, limit_rule
+from content.rules.rules import Rule, in_order, limit_rule
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
@@ -89,9 +89,9 @@ class Principal:
     organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests,
-    as its policies limit them. `guard_rules` are those of all policies that apply to it, and
-    `policies` what these permit beside the key's own models and networks. `cache` is the rule by
-    which answers are served again, and `end_users` the rule by which they name their end users,
+    as its policies limit them, in order. `guard_rules` are those of all policies that apply to it,
+    and `policies` what these permit beside the key's own models and networks. `cache` is the rule
+    by which answers are served again, and `end_users` the rule by which they name their end users,
     each None without one. `payer` is its organisation and its key, by the numbers of their ids: a
     UUID's hash is computed in Python each time.
     """
@@ -503,7 +503,7 @@ def _principal(row: Row, digest: bytes = b"", pepper: str = "") -> Principal:
         digest=digest,
         keeps_addresses=decoded.keeps_addresses,
         multipliers=tuple(decoded.multipliers),
-        log_rules=tuple(limit_rule(rule, hours_max) for rule in decoded.log_rules),
+        log_rules=in_order(limit_rule(rule, hours_max) for rule in decoded.log_rules),
         guard_rules=tuple(decoded.guard_rules),
         policies=policies,
         cache=decoded.cache,

@@ -54,9 +54,7 @@ def record_talk(
 ) -> None:
     """Record what is said on a connection, if something of it may be kept. `stores` is False if a
     header asks to leave it out."""
-    principal = context.principal
-    team, key = str(principal.team_id), str(principal.key_id)
-    if not may_keep(principal.log_rules, team=team, key=key, opted_out=not stores, failed=True):
+    if not may_keep(context.principal.log_rules, opted_out=not stores, failed=True):
         return
     sink.talk = RecordedTalk(
         context, life.content_log, lambda: life.refresher.snapshot, stores=stores
