@@ -137,9 +137,9 @@ def _wait_for_tables(**_: Any) -> None:
             if time.monotonic() - said_at >= _SAY_EACH_S:
                 said_at = time.monotonic()
                 log.warning(
-                    "waiting: the database lacks %d migrations of this version; run "
-                    "`manage.py migrate`",
+                    "waiting: the database lacks %d migrations of this version; run `%s migrate`",
                     len(pending),
+                    settings.COMMAND,
                 )
             time.sleep(_LOOK_EACH_S)
     except DatabaseError as error:

@@ -167,7 +167,7 @@ def check_secrets(kek: str, pepper: str, kept: bytes, needed: Collection[str] = 
     if lacking:
         raise WrongSecret(
             f"WEIR_KEK lacks key {lacking[0]}, which something in this database is sealed with. "
-            "Add that key behind the first one, and take it out once `manage.py rotate_secrets` "
+            "Add that key behind the first one, and take it out once `weir rotate_secrets` "
             "says that nothing needs it."
         )
     if not hmac.compare_digest(digest, _digest(pepper)):

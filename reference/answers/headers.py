@@ -52,8 +52,8 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-labels",
         "JSON",
         _(
-            "Labels for grouping and budgets: project, tags (20 at most), customer. Like the tags of "
-            "a key, each label has 1 to 100 visible characters and no space at the start or end."
+            "Labels for grouping and budgets: project, tags (20 at most), customer. Like the tags "
+            "of a key, each label has 1 to 100 visible characters and no space at the start or end."
         ),
     ),
     Field(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.http import Http404
 from django.utils.formats import date_format
 from django.utils.translation import gettext
@@ -14,7 +15,7 @@ from usage.buckets.buckets import Span
 from usage.filters.visibility import Period
 from usage.models import DetachedMonth
 
-ATTACH: Final = "manage.py month attach"
+ATTACH: Final = f"{settings.COMMAND} month attach"
 
 
 class RequestDetached(Http404):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
@@ -118,7 +119,7 @@ def obstacles(month: dt.date) -> list[str]:
     if DetachedMonth.objects.filter(month=month).exists():
         return ["It is kept in a file already."]
     if not has_own(month):
-        return ["It has no partitions of its own. See manage.py month list."]
+        return [f"It has no partitions of its own. See {settings.COMMAND} month list."]
     if clock.now() < month_end + RESTS:
         return [f"It can be detached from {(month_end + RESTS).date().isoformat()} on."]
     contents = _read_contents(month)

@@ -37,7 +37,6 @@ from usage.requests.refusals import display_kind, is_by_budget
 _EXACT_DIGITS: Final = 27
 _EXACT_PER_NANO: Final = 10**18
 RECEIPT_FORMAT: Final = "weir-receipt-1"
-# These bases are never charged, whatever was counted.
 # How many units a written rate is for.
 _UNITS_PER: Final[Mapping[Scale, int]] = {"per_million": 10**6, "per_one": 1, "per_billion": 10**9}
 

@@ -16,5 +16,5 @@ class Command(BaseCommand):
         try:
             self.stdout.write(settings.PUBLIC_URL + make_set_up_link())
         except Refused as refused:
-            text = f"{refused.message} To sign in as one: manage.py sign_in_link EMAIL"
+            text = f"{refused.message} To sign in as one: {settings.COMMAND} sign_in_link EMAIL"
             raise CommandError(text) from refused
