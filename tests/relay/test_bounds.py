@@ -141,7 +141,7 @@ def logs_entry(size: int) -> bool:
         new_id(), Caller(new_id(), new_id(), new_id(), None), None, "m", "openai", "chat", 200, 1.0,
         1, 24, (), {}, Kept(b"x"),
     )  # fmt: skip
-    own = content_log._Waiting(frame(Submitted(entry)), None).size
+    own = content_log._ENTRY_BYTES + len(frame(Submitted(entry)))
     around = it(
         _bytes=size - own, _waiting=it(append=taken), count_dropped=lambda number: None,
         _stopping=it(is_set=lambda: False), _spans=None,
@@ -151,14 +151,16 @@ def logs_entry(size: int) -> bool:
 
 def logs_answer(size: int) -> bool:
     """Whether a request of that length with its answer goes into the content log."""
-    caller = it(organisation_id=1, team_id=1, key_id=1, user_id=1, guard_rules=())
+    rule = it(scope="organisation", retention_hours=1, redact=())
+    caller = it(
+        organisation_id=1, team_id=1, key_id=1, user_id=1, guard_rules=(), log_rules=(rule,)
+    )
     context = it(
         principal=caller, request_id=None, invocation=it(codec=it(name="openai"), operation="chat"),
         snapshot=it(now=lambda: 0.0, epoch=0), guarding=None,
     )  # fmt: skip
-    rule = it(retention_hours=1, redact=())
     recorded = it(
-        _rule=lambda: rule, _keeps=lambda rule, *, failed: True, _replayed=False,
+        _keeps=lambda rule, *, failed: True, _replayed=False,
         _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
         _raw=b"", _pieces=[], _content_type="", _stream=False, _error="", _broken=False,
         _is_text=True, _is_media=False, _run=it(session_id=None, model_name="m", failures=()),
