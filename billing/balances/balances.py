@@ -73,10 +73,13 @@ def locked_setting(organisation: Organisation) -> WalletSetting:
 
 
 def watched_settings() -> QuerySet[Any]:
-    """Return settings annotated with `available`, the organisation's available amount minus its
-    debt (I12); None before the first posting."""
+    """Return the settings of active organisations, annotated with `available`, the organisation's
+    available amount minus its debt (I12); None before the first posting."""
     accounts = Account.objects.filter(
         organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
     )
     available = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
-    return WalletSetting.objects.annotate(available=Subquery(available.values("nano")))
+    active = WalletSetting.objects.filter(
+        organisation__archived_at=None, organisation__suspended_at=None
+    )
+    return active.annotate(available=Subquery(available.values("nano")))

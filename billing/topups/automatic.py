@@ -2,7 +2,7 @@
 
 The available balances are checked every few seconds. An automatic top-up is an order like any
 other, one at a time per organisation. The processor's event credits it, not its response to the
-charge.
+charge. A suspended or archived organisation's card is not charged.
 """
 
 import datetime as dt
@@ -108,8 +108,12 @@ def _order(setting: WalletSetting) -> None:
 
 
 def _charge(top_up: TopUp) -> bool:
-    setting = WalletSetting.objects.get(organisation=top_up.organisation_id)
-    if not setting.auto_enabled:
+    setting = WalletSetting.objects.select_related("organisation").get(
+        organisation=top_up.organisation_id
+    )
+    organisation = setting.organisation
+    stopped = organisation.suspended_at is not None or organisation.archived_at is not None
+    if stopped or not setting.auto_enabled:
         unasked = TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED, checkout_id="")
         unasked.update(state=TopUpState.EXPIRED)
         return False

@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 
 from accounts.access.actors import Actor
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Organisation
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.ledger.funding import dispute
@@ -18,6 +18,7 @@ from billing.topups import topups
 from billing.topups.automatic import AUTOMATIC_A_DAY
 from billing.topups.topups import TopUpRefused
 from billing.wallets import low_balance
+from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
 from tests.fakes.processor import FakeProcessor
@@ -204,6 +205,29 @@ def test_disabled_automatic_top_up_charges_no_pending_order(
     assert Fact.objects.filter(kind="payment.unmatched").count() == 1
     assert balance(people.acme).available_nano == 25 * USD
     assert_books_balance()
+
+
+@pytest.mark.parametrize("state", ["archived_at", "suspended_at"])
+def test_card_of_an_inactive_organisation_is_not_charged(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor, state: str
+) -> None:
+    """Neither for a balance that falls afterwards, nor for an order from before. Nobody is told
+    that the balance is low."""
+    switched_on(people, bank, alice)
+    low_balance.set_low_balance(alice, people.acme, 50 * USD)
+    bank.down = True
+    automatic_topups.fill_balances()
+    bank.down = False
+    taken_minor = bank.taken_minor
+    Organisation.objects.filter(id=people.acme.id).update(**{state: clock.now()})
+    assert [automatic_topups.fill_balances() for _ in range(2)] == [0, 0]
+    assert low_balance.send_low_balance_alerts() == 0
+    assert TopUp.objects.get(automatic=True).state == "expired"
+    assert bank.taken_minor == taken_minor
+    # It works again as it did before.
+    Organisation.objects.filter(id=people.acme.id).update(**{state: None})
+    assert low_balance.send_low_balance_alerts() == 1
+    assert automatic_topups.fill_balances() == 1
 
 
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
