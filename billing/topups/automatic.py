@@ -22,7 +22,7 @@ from billing.models import TopUp, TopUpState, WalletSetting
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.topups.rules import NANO_PER_MINOR
-from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
+from billing.topups.topups import UNPAID, TopUpRefused, check_amount, end_order, keep_checkout
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
@@ -80,18 +80,19 @@ def fill_balances() -> int:
 
 
 def _order(setting: WalletSetting) -> None:
-    day = clock.now() - dt.timedelta(days=1)
-    recent = TopUp.objects.filter(
-        organisation=setting.organisation_id, automatic=True, created_at__gt=day
-    )
-    if recent.count() >= AUTOMATIC_A_DAY:
-        text = gettext("The card was charged %(n)s times within 24 hours.")
-        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
-        return
     try:
         live = processor_named(setting.processor).live
     except UnknownProcessor:
         _stop(setting.organisation_id, gettext("This payment method is not available."))
+        return
+    orders = TopUp.objects.filter(organisation=setting.organisation_id, automatic=True)
+    if orders.filter(state__in=UNPAID).exists():
+        return  # its money may be on its way
+    day = clock.now() - dt.timedelta(days=1)
+    charged = orders.filter(created_at__gt=day).exclude(checkout_id="")
+    if charged.count() >= AUTOMATIC_A_DAY:
+        text = gettext("The card was charged %(n)s times within 24 hours.")
+        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
         return
     try:
         with transaction.atomic():
@@ -104,7 +105,7 @@ def _order(setting: WalletSetting) -> None:
                 amount=format_usd(top_up.amount_nano), automatic=True,
             )  # fmt: skip
     except IntegrityError:
-        return  # an order is under way
+        return  # another process was faster
 
 
 def _charge(top_up: TopUp) -> bool:
@@ -114,8 +115,7 @@ def _charge(top_up: TopUp) -> bool:
     organisation = setting.organisation
     stopped = organisation.suspended_at is not None or organisation.archived_at is not None
     if stopped or not setting.auto_enabled:
-        unasked = TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED, checkout_id="")
-        unasked.update(state=TopUpState.EXPIRED)
+        end_order(top_up, TopUpState.EXPIRED)
         return False
     try:
         # No transaction is open here (I9). If asked again, the processor charges only once.
@@ -131,7 +131,7 @@ def _charge(top_up: TopUp) -> bool:
     except (ProcessorUnavailable, UnknownProcessor):
         return False  # the next round tries again
     except ProcessorDeclined as declined:
-        TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED).update(state=TopUpState.FAILED)
+        end_order(top_up, TopUpState.FAILED)
         _stop(top_up.organisation_id, str(declined))
         return False
     keep_checkout(top_up, payment_id, "")

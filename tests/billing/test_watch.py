@@ -12,7 +12,7 @@ from billing.credits import promo
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.ledger.posting import Entry, Posting
-from billing.models import TopUp, WalletSetting
+from billing.models import LedgerEntry, TopUp, WalletSetting
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.topups.automatic import AUTOMATIC_A_DAY
@@ -230,12 +230,85 @@ def test_card_of_an_inactive_organisation_is_not_charged(
     assert automatic_topups.fill_balances() == 1
 
 
+def test_answer_applies_a_refund_that_came_before_its_payment(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    """Its event names no order, so the tenant does not see it."""
+    switched_on(people, bank, alice)
+    automatic_topups.fill_balances()
+    payment = TopUp.objects.get(automatic=True).checkout_id
+    TopUp.objects.filter(automatic=True).update(checkout_id="")  # its answer was lost
+    assert deliver(bank, bank.refund(payment, 5000)) == "waiting"
+    event = bank.event("payment_intent.succeeded", bank.payments[payment])
+    assert deliver(bank, event) == "waiting"
+    assert automatic_topups.fill_balances() == 1
+    assert balance(people.acme).available_nano == 25 * USD
+    assert TopUp.objects.get(automatic=True).refunded_nano == 50 * USD
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("ends", ["disabled", "declined"])
+def test_ended_order_reports_an_early_event(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor, ends: str
+) -> None:
+    """The event came between the charge, whose answer was lost, and the end of the order."""
+    switched_on(people, bank, alice)
+    automatic_topups.fill_balances()
+    payment = TopUp.objects.get(automatic=True).checkout_id
+    TopUp.objects.filter(automatic=True).update(checkout_id="")  # its answer was lost
+    event = bank.event("payment_intent.succeeded", bank.payments[payment])
+    assert deliver(bank, event) == "waiting"
+    if ends == "disabled":
+        automatic_topups.set_automatic(
+            alice, people.acme, enabled=False, below_nano=30 * USD, amount_nano=50 * USD
+        )
+    else:
+        bank.cards = dict.fromkeys(bank.cards, "")
+    assert automatic_topups.fill_balances() == 0
+    assert (
+        TopUp.objects.get(automatic=True).state
+        == {
+            "disabled": "expired",
+            "declined": "failed",
+        }[ends]
+    )
+    assert deliver(bank, event) == "refused"
+    assert Fact.objects.filter(kind="payment.unmatched").count() == 1
+    received = LedgerEntry.objects.filter(posting__kind="receive", amount_nano__gt=0)
+    assert [entry.amount_nano for entry in received] == [50 * USD]  # I24
+    assert balance(people.acme).available_nano == 25 * USD
+    assert_books_balance()
+
+
+def test_open_order_does_not_disable_automatic_top_ups(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    """The fifth of a day is paid some rounds after it was charged. Orders that charged nothing do
+    not count."""
+    switched_on(people, bank, alice)
+    for _ in range(AUTOMATIC_A_DAY):
+        TopUp.objects.create(
+            organisation=people.acme, processor="stripe", live=False, amount_nano=50 * USD,
+            automatic=True, state="expired",
+        )  # fmt: skip
+    for _ in range(AUTOMATIC_A_DAY):
+        assert [automatic_topups.fill_balances() for _ in range(3)] == [1, 0, 0]
+        assert WalletSetting.objects.get().auto_enabled
+        pay_automatic(bank)
+        move(people, -50)
+
+
+def pay_automatic(bank: FakeProcessor) -> None:
+    top_up = TopUp.objects.filter(automatic=True).latest("id")
+    event = bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id])
+    assert deliver(bank, event) == "applied"
+
+
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     switched_on(people, bank, alice)
     for _ in range(AUTOMATIC_A_DAY):
         automatic_topups.fill_balances()
-        top_up = TopUp.objects.filter(automatic=True).latest("id")
-        deliver(bank, bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id]))
+        pay_automatic(bank)
         move(people, -50)
     assert automatic_topups.fill_balances() == 0
     assert not WalletSetting.objects.get().auto_enabled
