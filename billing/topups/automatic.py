@@ -6,6 +6,7 @@ charge. A suspended or archived organisation's card is not charged.
 """
 
 import datetime as dt
+import logging
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from outbox.facts import put
+
+log = logging.getLogger(__name__)
 
 AUTOMATIC_A_DAY: Final = 5
 """The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
@@ -128,8 +131,10 @@ def _charge(top_up: TopUp) -> bool:
                 customer=setting.customer_ref,
             )
         )
-    except (ProcessorUnavailable, UnknownProcessor):
-        return False  # the next round tries again
+    except (ProcessorUnavailable, UnknownProcessor) as error:
+        # The next round tries again.
+        log.warning("the saved card of %s was not charged: %r", organisation.slug, error)
+        return False
     except ProcessorDeclined as declined:
         end_order(top_up, TopUpState.FAILED)
         _stop(top_up.organisation_id, str(declined))

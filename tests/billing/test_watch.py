@@ -162,6 +162,31 @@ def test_declined_card_disables_it_with_a_notification(
     assert automatic_topups.fill_balances() == 0
 
 
+@pytest.mark.parametrize(
+    ("what", "reason"), [("customer", "resource_missing"), ("card", "IdempotencyError")]
+)
+def test_card_that_stripe_refuses_for_good_disables_it_with_a_notification(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor, what: str, reason: str
+) -> None:
+    """The customer is of the test mode, or was deleted; another card was saved after a charge whose
+    answer was lost."""
+    switched_on(people, bank, alice)
+    if what == "customer":
+        bank.cards.clear()
+    else:
+        automatic_topups.fill_balances()
+        TopUp.objects.filter(automatic=True).update(checkout_id="")
+        bank.cards = dict.fromkeys(bank.cards, "pm_other")
+    assert automatic_topups.fill_balances() == 0
+    assert not WalletSetting.objects.get().auto_enabled
+    assert TopUp.objects.get(automatic=True).state == "failed"
+    stopped = Fact.objects.get(kind="autotopup.stopped")
+    assert stopped.body["reason"] == f"Stripe refused the saved card ({reason})."
+    asked = len(bank.requests)
+    assert automatic_topups.fill_balances() == 0
+    assert len(bank.requests) == asked
+
+
 def test_missing_payment_method_disables_it_with_a_notification(
     people: cast.Cast, bank: FakeProcessor, alice: Actor, settings: Any
 ) -> None:
@@ -175,11 +200,12 @@ def test_missing_payment_method_disables_it_with_a_notification(
 
 
 def test_unavailable_processor_is_asked_again(
-    people: cast.Cast, bank: FakeProcessor, alice: Actor
+    people: cast.Cast, bank: FakeProcessor, alice: Actor, caplog: pytest.LogCaptureFixture
 ) -> None:
     switched_on(people, bank, alice)
     bank.down = True
     assert automatic_topups.fill_balances() == 0
+    assert "the saved card of acme was not charged" in caplog.text
     bank.down = False
     assert automatic_topups.fill_balances() == 1
     assert TopUp.objects.filter(automatic=True).count() == 1

@@ -149,7 +149,14 @@ class StripeProcessor:
                 created = client.v1.payment_methods.list(arguments)
         except stripe.CardError as error:
             raise ProcessorDeclined(error.user_message or "The card was declined.") from error
-        except (stripe.InvalidRequestError, stripe.AuthenticationError) as error:
+        except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+            if what == "checkout":
+                raise ProcessorUnavailable(f"Stripe refused the request: {error.code}") from error
+            # Asking again does not help: Stripe does not know the customer or the card, or the card
+            # is another than in the first request for this order.
+            reason = error.code or type(error).__name__
+            raise ProcessorDeclined(f"Stripe refused the saved card ({reason}).") from error
+        except stripe.AuthenticationError as error:
             raise ProcessorUnavailable(f"Stripe refused the request: {error.code}") from error
         except stripe.StripeError as error:
             raise ProcessorUnavailable(type(error).__name__) from error
