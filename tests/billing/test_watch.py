@@ -9,10 +9,13 @@ from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Organisation
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
+from billing.holds.resolve_holds import HoldResolved, resolve_holds
+from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.funding import dispute
-from billing.ledger.ledger import lock_wallet, post
+from billing.ledger.ledger import execute, lock_wallet, post
 from billing.ledger.posting import Entry, Posting
-from billing.models import LedgerEntry, TopUp, WalletSetting
+from billing.limits.enforcement import HoldRequest
+from billing.models import LedgerEntry, TopUp, TopUpState, WalletSetting
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.topups.automatic import AUTOMATIC_A_DAY
@@ -21,6 +24,7 @@ from billing.wallets import low_balance
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
+from tests.billing.test_guarded import asked, place
 from tests.fakes.processor import FakeProcessor
 from tests.support import cast
 from tests.support.books import assert_books_balance
@@ -57,6 +61,33 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
     assert (body["available"], body["threshold"]) == ("49.00", "50.00")
     low_balance.set_low_balance(alice, people.acme, None)
     assert low_balance.send_low_balance_alerts() == 0
+
+
+def test_reserved_money_crosses_no_threshold(people: cast.Cast, alice: Actor) -> None:
+    """Requests near the threshold send no alert each, only the one whose cost crosses it."""
+    key, _ = cast.make_key(people.core, "ci", user=people.alice)
+    add_opening_credit(people.acme, 60 * USD)
+    execute(open_accounts([people.acme.id], WALLET_KINDS))
+    low_balance.set_low_balance(alice, people.acme, 50 * USD)
+    told = []
+    for _ in range(4):
+        hold = asked(key, 20 * USD)
+        place(hold)
+        told.append(low_balance.send_low_balance_alerts())
+        end(hold, 4 * USD)
+        told.append(low_balance.send_low_balance_alerts())
+    assert balance(people.acme).available_nano == 44 * USD
+    assert told == [0, 0, 0, 0, 0, 1, 0, 0]
+
+
+def end(hold: HoldRequest, charge_nano: int) -> None:
+    ended = HoldResolved(
+        attempt_id=hold.attempt_id, posting_id=new_id(), organisation_id=hold.organisation_id,
+        state="settled", charge_nano=charge_nano,
+    )  # fmt: skip
+    with transaction.atomic():
+        execute(lock_accounts([hold.organisation_id]))
+        execute(resolve_holds([ended]))
 
 
 def test_wallet_without_movements_is_low(people: cast.Cast, alice: Actor) -> None:
@@ -304,6 +335,24 @@ def test_ended_order_reports_an_early_event(
     assert [entry.amount_nano for entry in received] == [50 * USD]  # I24
     assert balance(people.acme).available_nano == 25 * USD
     assert_books_balance()
+
+
+def test_order_with_a_checkout_is_not_ended(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    """Another process charged it meanwhile."""
+    switched_on(people, bank, alice)
+    top_up = TopUp.objects.create(
+        organisation=people.acme, processor="stripe", live=False, amount_nano=50 * USD,
+        automatic=True,
+    )  # fmt: skip
+    automatic_topups._charge(top_up)
+    topups.end_order(top_up, TopUpState.EXPIRED)
+    assert TopUp.objects.get(automatic=True).state == "ordered"
+    pay_automatic(bank)
+    TopUp.objects.filter(automatic=True).update(checkout_id="")
+    topups.end_order(top_up, TopUpState.EXPIRED)
+    assert TopUp.objects.get(automatic=True).state == "paid"
 
 
 def test_open_order_does_not_disable_automatic_top_ups(
