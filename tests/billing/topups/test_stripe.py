@@ -1,12 +1,16 @@
 """What Stripe says, read to the last state and the last cent."""
 
+import re
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from billing.topups.processors import stripe
 from billing.topups.processors.processor import ChargeOrder, EventInvalid, ProcessorDeclined
 from billing.topups.processors.stripe import StripeProcessor, _read
 
+CONFIGURE: Final = Path(__file__).parents[3] / "docs/operate/configure.md"
 ORDER: Final = ChargeOrder("order", "owner", 100, "USD", "customer")
 
 
@@ -48,6 +52,15 @@ def test_charge_not_in_progress_is_declined(
 ) -> None:
     with pytest.raises(ProcessorDeclined):
         answering(monkeypatch, cards, status).charge_kept_card(ORDER)
+
+
+def test_operators_select_every_event_that_is_read() -> None:
+    """Stripe sends a webhook only the events that are selected for it (docs/operate/configure.md):
+    without its own, a failed refund would not be reported."""
+    part = CONFIGURE.read_text().split("## Payments by card\n")[1].split("\n## ")[0]
+    tables = (stripe._CHECKOUT, stripe._PAYMENT, stripe._UNREFUNDED, stripe._DISPUTE)
+    read = {"charge.refunded", *(kind for table in tables for kind in table)}
+    assert sorted(re.findall(r"^- `(.+)`$", part, re.M)) == sorted(read)
 
 
 def refunded(amount: object) -> dict[str, Any]:
