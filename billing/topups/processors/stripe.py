@@ -187,7 +187,10 @@ def _read(event: dict[str, Any]) -> PaymentEvent | None:
         event_kind = _CHECKOUT[kind]
         if event_kind == "paid" and thing["payment_status"] != "paid":
             event_kind = "pending"
-        if metadata.get("weir_top_up") != thing.get("client_reference_id"):
+        order_id = metadata.get("weir_top_up")
+        if not order_id and event_kind != "paid":
+            return None  # a checkout of another application of this Stripe account
+        if order_id and order_id != thing.get("client_reference_id"):
             raise EventInvalid("two orders are named")
         object_id, payment_id = thing["id"], thing.get("payment_intent")
         amount, customer = thing["amount_total"], thing.get("customer") or ""
