@@ -73,10 +73,19 @@ def locked_setting(organisation: Organisation) -> WalletSetting:
 
 
 def watched_settings() -> QuerySet[Any]:
-    """Return settings annotated with `available`, the organisation's available amount minus its
-    debt (I12); None before the first posting."""
-    accounts = Account.objects.filter(
-        organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
+    """Return the settings of active organisations, annotated with `available`, the organisation's
+    available amount minus its debt (I12), and `unspent`, which also includes what running requests
+    reserve; None before the first posting."""
+    active = WalletSetting.objects.filter(
+        organisation__archived_at=None, organisation__suspended_at=None
     )
-    available = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
-    return WalletSetting.objects.annotate(available=Subquery(available.values("nano")))
+    spendable = (AccountKind.AVAILABLE, AccountKind.DEBT)
+    return active.annotate(
+        available=_total(*spendable), unspent=_total(*spendable, AccountKind.HELD)
+    )
+
+
+def _total(*kinds: AccountKind) -> Subquery:
+    accounts = Account.objects.filter(organisation=OuterRef("organisation"), kind__in=kinds)
+    totals = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
+    return Subquery(totals.values("nano"))

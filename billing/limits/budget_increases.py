@@ -19,7 +19,7 @@ from accounts.models import Organisation, User
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
 from billing.limits.budget_alerts import alert_facts, people_of
-from billing.limits.budget_rules import BUDGET_MAX_NANO
+from billing.limits.budget_rules import BUDGET_MAX_NANO, OF_SUBSCRIPTION
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
@@ -37,10 +37,11 @@ class RaiseRefused(BudgetRefused):
 
 
 def askable_budgets(actor: Actor) -> QuerySet[Budget]:
-    """Return the budgets that may limit the actor's requests. A refused request names each of
-    them."""
+    """Return the budgets that may limit the actor's requests, without a subscription's limit. A
+    refused request names each of them."""
     access.require(actor, "budgets.ask")
-    rows = Budget.objects.filter(organisation=actor.organisation, enabled=True).order_by("id")
+    own = Budget.objects.filter(organisation=actor.organisation, enabled=True).order_by("id")
+    rows = own.exclude(scope=BudgetScope.ORGANISATION, subject=OF_SUBSCRIPTION)
     if access.scope_of(actor, "budgets.read") == "all":
         return rows
     keys = list(access.visible_keys(actor))
@@ -145,9 +146,11 @@ def ask_for_more(
 def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> BudgetRaise:
     """Raise the limit from now until the requested instant. Raises RaiseRefused.
 
-    A budget has one increase at a time: an earlier one ends.
+    A budget has one increase at a time: an earlier one ends. A policy's budget can be increased, a
+    subscription's limit cannot.
     """
     budget = budget_raise.budget
+    budgets.check_own(actor, budget, by_policy=True)
     raised_nano = budget.amount_nano + budget_raise.amount_nano
     budgets.check_reach(actor, budget.scope, budget.subject, raised_nano)
     with transaction.atomic():

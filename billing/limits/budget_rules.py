@@ -47,6 +47,8 @@ ALERT_PERCENTS: Final = (50, 80, 100)
 """The default percentages of a budget at which alerts are sent."""
 ALERTS_MAX: Final = 10
 """The maximum number of alert percentages of one budget."""
+OF_SUBSCRIPTION: Final = "subscription"
+"""The subject of the organisation's budget that enforces its subscription's limit."""
 SUBJECT_LENGTH: Final = 200
 
 _ANCHORS: Final[dict[Period, range]] = {

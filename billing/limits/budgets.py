@@ -49,8 +49,6 @@ TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 END_USERS_KEPT: Final = dt.timedelta(days=90)
 """How long the name of an end user stays in an ended period of a budget."""
 
-OF_SUBSCRIPTION: Final = "subscription"
-"""The subject of the organisation's budget that enforces its subscription's limit."""
 _SECOND: Final = dt.timedelta(seconds=1)
 
 
@@ -169,7 +167,7 @@ def change_budget(
     """
     wanted_nano = budget.amount_nano if amount_nano is None else amount_nano
     check_reach(actor, budget.scope, budget.subject, wanted_nano)
-    _check_own(actor, budget, by_policy=by_policy)
+    check_own(actor, budget, by_policy=by_policy)
     check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -270,7 +268,7 @@ def remove_budget(actor: Actor, budget: Budget, *, by_policy: bool = False) -> N
     """Remove a budget; charges stay as they are. A policy's budget ends only with its policy or its
     assignment (`by_policy`). Raises BudgetRefused if the actor may only see it."""
     check_reach(actor, budget.scope, budget.subject, 0)
-    _check_own(actor, budget, by_policy=by_policy)
+    check_own(actor, budget, by_policy=by_policy)
     with transaction.atomic():
         _lock(budget.organisation_id)
         rows = Budget.objects.filter(id=budget.id)
@@ -289,7 +287,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
     budget = access.get_by_id(_seen_by(actor, removed), parse_number(id))
     check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
-    _check_own(actor, budget)
+    check_own(actor, budget)
     with transaction.atomic():
         _lock(budget.organisation_id)
         budget = Budget.with_removed.get(id=budget.id)
@@ -644,7 +642,7 @@ def _check_spends(scope: str, subject: str) -> None:
         )
 
 
-def _check_own(actor: Actor, budget: Budget, *, by_policy: bool = False) -> None:
+def check_own(actor: Actor, budget: Budget, *, by_policy: bool = False) -> None:
     """Raise BudgetRefused for a subscription's limit, which only the subscription may change, and
     for a policy's budget unless it changes with its policy."""
     if budget.policy_id is not None and not by_policy:
@@ -656,7 +654,7 @@ def _check_own(actor: Actor, budget: Budget, *, by_policy: bool = False) -> None
 
 
 def _is_of_subscription(budget: Budget) -> bool:
-    return budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
+    return budget.subject == rules.OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
 
 
 def check_terms(terms: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from billing.invoices.billing_details import zone_of
 from billing.ledger.funding import subscription_fee
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budgets
+from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.models import (
     Budget,
     BudgetScope,
@@ -426,7 +427,7 @@ def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:
     budget = Budget.objects.filter(
         organisation=organisation,
         scope=BudgetScope.ORGANISATION,
-        subject=budgets.OF_SUBSCRIPTION,
+        subject=OF_SUBSCRIPTION,
     ).first()
     living = subscription.state != SubscriptionState.ENDED
     if not living or subscription.plan.overage != Overage.REFUSE:
@@ -436,7 +437,7 @@ def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:
     if budget is None:
         budget = budgets.create_budget(
             SYSTEM, organisation, _past_from_now, scope=BudgetScope.ORGANISATION,
-            subject=budgets.OF_SUBSCRIPTION, amount_nano=0, period="total", alert_percents=[],
+            subject=OF_SUBSCRIPTION, amount_nano=0, period="total", alert_percents=[],
         )  # fmt: skip
     [usage] = budgets.current_usage([budget])
     unpaid = subscription.state == SubscriptionState.UNPAID

@@ -2,10 +2,11 @@
 
 The available balances are checked every few seconds. An automatic top-up is an order like any
 other, one at a time per organisation. The processor's event credits it, not its response to the
-charge.
+charge. A suspended or archived organisation's card is not charged.
 """
 
 import datetime as dt
+import logging
 from typing import Final
 from uuid import UUID
 
@@ -22,11 +23,13 @@ from billing.models import TopUp, TopUpState, WalletSetting
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.topups.rules import NANO_PER_MINOR
-from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
+from billing.topups.topups import UNPAID, TopUpRefused, check_amount, end_order, keep_checkout
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from outbox.facts import put
+
+log = logging.getLogger(__name__)
 
 AUTOMATIC_A_DAY: Final = 5
 """The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
@@ -80,18 +83,19 @@ def fill_balances() -> int:
 
 
 def _order(setting: WalletSetting) -> None:
-    day = clock.now() - dt.timedelta(days=1)
-    recent = TopUp.objects.filter(
-        organisation=setting.organisation_id, automatic=True, created_at__gt=day
-    )
-    if recent.count() >= AUTOMATIC_A_DAY:
-        text = gettext("The card was charged %(n)s times within 24 hours.")
-        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
-        return
     try:
         live = processor_named(setting.processor).live
     except UnknownProcessor:
         _stop(setting.organisation_id, gettext("This payment method is not available."))
+        return
+    orders = TopUp.objects.filter(organisation=setting.organisation_id, automatic=True)
+    if orders.filter(state__in=UNPAID).exists():
+        return  # its money may be on its way
+    day = clock.now() - dt.timedelta(days=1)
+    charged = orders.filter(created_at__gt=day).exclude(checkout_id="")
+    if charged.count() >= AUTOMATIC_A_DAY:
+        text = gettext("The card was charged %(n)s times within 24 hours.")
+        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
         return
     try:
         with transaction.atomic():
@@ -104,14 +108,17 @@ def _order(setting: WalletSetting) -> None:
                 amount=format_usd(top_up.amount_nano), automatic=True,
             )  # fmt: skip
     except IntegrityError:
-        return  # an order is under way
+        return  # another process was faster
 
 
 def _charge(top_up: TopUp) -> bool:
-    setting = WalletSetting.objects.get(organisation=top_up.organisation_id)
-    if not setting.auto_enabled:
-        unasked = TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED, checkout_id="")
-        unasked.update(state=TopUpState.EXPIRED)
+    setting = WalletSetting.objects.select_related("organisation").get(
+        organisation=top_up.organisation_id
+    )
+    organisation = setting.organisation
+    stopped = organisation.suspended_at is not None or organisation.archived_at is not None
+    if stopped or not setting.auto_enabled:
+        end_order(top_up, TopUpState.EXPIRED)
         return False
     try:
         # No transaction is open here (I9). If asked again, the processor charges only once.
@@ -124,10 +131,12 @@ def _charge(top_up: TopUp) -> bool:
                 customer=setting.customer_ref,
             )
         )
-    except (ProcessorUnavailable, UnknownProcessor):
-        return False  # the next round tries again
+    except (ProcessorUnavailable, UnknownProcessor) as error:
+        # The next round tries again.
+        log.warning("the saved card of %s was not charged: %r", organisation.slug, error)
+        return False
     except ProcessorDeclined as declined:
-        TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED).update(state=TopUpState.FAILED)
+        end_order(top_up, TopUpState.FAILED)
         _stop(top_up.organisation_id, str(declined))
         return False
     keep_checkout(top_up, payment_id, "")

@@ -56,11 +56,12 @@ from billing.topups.rules import (
 )
 from billing.topups.words import show_transfer
 from lib import clock
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from outbox.facts import put
 
-_UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
+UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
 TOP_UP: Final = "top_up"
 """The kind of its approvals."""
 
@@ -147,6 +148,20 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
     return locked
 
 
+def end_order(top_up: TopUp, state: TopUpState) -> None:
+    """End an order that has no checkout, and judge its events that have arrived already. If the
+    processor's response to a charge was lost, one of them may report the payment: it matches no
+    order now, so operators hear of it."""
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _lock_top_up(top_up.id)
+        if locked.state != TopUpState.ORDERED or locked.checkout_id:
+            return
+        locked.state = state
+        locked.save(update_fields=["state"])
+        _apply_waiting(locked)
+
+
 def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     """Confirm as an operator that a transfer has arrived. Above the limit, a second operator must
     approve it; all amounts that one operator confirms alone for one organisation within 24 hours
@@ -161,7 +176,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
         locked = _lock_top_up(top_up.id)
-        if locked.processor != "manual" or locked.state not in _UNPAID:
+        if locked.processor != "manual" or locked.state not in UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to confirm."))
         if actor.user is None:
             raise TopUpRefused("top_up", gettext("Only a person can confirm a transfer."))
@@ -217,7 +232,7 @@ def _changes(top_up: TopUp) -> list[Change]:
 def _transfer_of(approval: Approval) -> TopUp:
     """Lock and return the transfer of an approval. Raises Refused if it is not to be confirmed."""
     locked = _lock_top_up(id_of(approval))
-    if locked.state not in _UNPAID:
+    if locked.state not in UNPAID:
         raise Refused("approval", gettext("There is no transfer to confirm."))
     return locked
 
@@ -257,7 +272,7 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
         locked = _lock_top_up(top_up.id)
-        if locked.processor != "manual" or locked.state not in _UNPAID:
+        if locked.processor != "manual" or locked.state not in UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to cancel."))
         if locked.payment_id and not by_operator:
             text = gettext("An operator has already confirmed this transfer.")
@@ -376,7 +391,7 @@ def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str
 def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     if top_up is None:
         return EventVerdict.REFUSED, "There is no such order."
-    if not top_up.checkout_id and top_up.state in _UNPAID:
+    if not top_up.checkout_id and top_up.state in UNPAID:
         # The event arrived before the processor's response to our request.
         return EventVerdict.WAITING, ""
     if top_up.state == TopUpState.PAID and top_up.payment_id == event.payment_id:
@@ -432,7 +447,7 @@ def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, st
     if top_up is None:
         return EventVerdict.REFUSED, "There is no such order."
     known = event.object_id == top_up.checkout_id and not _foreign(event, top_up)
-    if top_up.state in _UNPAID and known:
+    if top_up.state in UNPAID and known:
         top_up.state = TopUpState(event.kind)
         top_up.save(update_fields=["state"])
         if event.kind == "failed":
@@ -496,18 +511,26 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
 
 def _apply_waiting(top_up: TopUp) -> None:
     """Apply the waiting events of a top-up until none can be applied."""
-    moved = True
-    while moved:
-        moved = False
-        about = Q(top_up=top_up)
-        if top_up.payment_id:
-            about |= Q(payment_id=top_up.payment_id)
-        waiting = ProcessorEvent.objects.filter(
-            about, processor=top_up.processor, verdict=EventVerdict.WAITING
-        ).order_by("created_at", "id")
-        for row in waiting:
-            _judge(row, PaymentEvent(**row.told), top_up)
-            moved = moved or row.verdict != EventVerdict.WAITING
+    # Like an event that arrives, for the installation: the tenant sees no event without an order,
+    # and cannot report to operators.
+    with use_tenant(None):
+        while _apply_waiting_once(top_up):
+            pass
+
+
+def _apply_waiting_once(top_up: TopUp) -> bool:
+    """Apply the waiting events of a top-up. Return whether one could be applied."""
+    about = Q(top_up=top_up)
+    if top_up.payment_id:
+        about |= Q(payment_id=top_up.payment_id)
+    waiting = ProcessorEvent.objects.filter(
+        about, processor=top_up.processor, verdict=EventVerdict.WAITING
+    ).order_by("created_at", "id")
+    moved = False
+    for row in waiting:
+        _judge(row, PaymentEvent(**row.told), top_up)
+        moved = moved or row.verdict != EventVerdict.WAITING
+    return moved
 
 
 def _foreign(event: PaymentEvent, top_up: TopUp) -> str:

@@ -34,12 +34,16 @@ def _amount(nano: int | None) -> str | None:
 
 
 def send_low_balance_alerts() -> int:
-    """Send an alert for each balance that has fallen below its threshold. Return how many."""
-    above = watched_settings().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
+    """Send an alert for each balance that has fallen below its threshold. Return how many.
+
+    Reserved money counts as unspent. Otherwise each request near the threshold would cross it
+    twice: when it reserves its maximum cost, and when it ends.
+    """
+    above = watched_settings().filter(unspent__gte=F("low_nano")).exclude(low_told_at=None)
     WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)
     count = 0
     for setting in watched_settings().filter(
-        Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
+        Q(unspent__lt=F("low_nano")) | Q(unspent=None, low_nano__gt=0), low_told_at=None
     ):
         with transaction.atomic():
             # The conditional update sends one alert per crossing, even with several workers.

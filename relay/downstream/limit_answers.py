@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any, Final, NamedTuple
 
 from billing.currency.money import format_usd
-from billing.limits.budget_rules import WITHOUT_END
+from billing.limits.budget_rules import OF_SUBSCRIPTION, WITHOUT_END
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, retry_after_s
 from dialects.errors.masking import quote_value
@@ -185,6 +185,8 @@ def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> 
 
 
 def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
+    if budget["scope"] == "organisation" and budget["subject"] == OF_SUBSCRIPTION:
+        return ". The subscription plan sets this limit"
     return f". Request more: {public_url}/b/{budget['budget']}" if public_url else ""
 
 

@@ -179,6 +179,7 @@ ELSEWHERE: Final = {
     "usage.saved_views.scheduled_reports.end_schedule": "report.ended",
     "usage.saved_views.scheduled_reports.leave": "report.left",
     "usage.saved_views.scheduled_reports.set_schedule": "report.scheduled",
+    "billing.topups.topups.end_order": "payment.paid",
     "billing.topups.topups.keep_checkout": "payment.paid",
     "billing.topups.topups.open_checkout": "payment.paid",
     "billing.topups.topups.take_event": "payment.paid",

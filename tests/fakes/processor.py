@@ -27,6 +27,11 @@ WEBHOOK_SECRET = "whsec_fake_of_the_tests"
 Json = dict[str, Any]
 
 
+def refusal(type: str, code: str | None = None) -> Json:
+    error = {"type": type, "message": "Refused."}
+    return {"error": error | {"code": code} if code else error}
+
+
 @dataclass
 class FakeProcessor:
     """`decline` is the reason for which the next charges of kept cards are refused."""
@@ -39,6 +44,7 @@ class FakeProcessor:
     payments: dict[str, Json] = field(default_factory=dict)
     cards: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Json] = field(default_factory=dict)
+    asked: dict[str, Json] = field(default_factory=dict)
     requests: list[tuple[str, str, Json]] = field(default_factory=list)
 
     @property
@@ -122,11 +128,15 @@ class FakeProcessor:
         if self.down:
             return 503, {"error": {"type": "api_error", "message": "Down."}}
         if key and key in self.answers:
+            if self.asked[key] != form:
+                return 400, refusal("idempotency_error")
             return 200, self.answers[key]
         if (method, path) == ("POST", "/v1/checkout/sessions"):
             created = self._session(form)
         elif (method, path) == ("GET", "/v1/payment_methods"):
             card = self.cards.get(form["customer"])
+            if card is None:
+                return 404, refusal("invalid_request_error", "resource_missing")
             rows = [{"id": card, "object": "payment_method", "type": "card"}] if card else []
             return 200, {"object": "list", "data": rows, "has_more": False, "url": path}
         elif (method, path) == ("POST", "/v1/payment_intents"):
@@ -138,7 +148,7 @@ class FakeProcessor:
         else:
             return 404, {"error": {"type": "invalid_request_error", "message": "No such path."}}
         if key:
-            self.answers[key] = created
+            self.answers[key], self.asked[key] = created, form
         return 200, created
 
     def _session(self, form: Json) -> Json:

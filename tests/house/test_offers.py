@@ -15,7 +15,7 @@ from accounts.members import invitations, members, team_members
 from accounts.members.invitations import Offer
 from accounts.models import KeyKind, Membership, Role
 from accounts.organisations import projects, teams
-from billing.limits.budgets import OF_SUBSCRIPTION
+from billing.limits.budget_rules import OF_SUBSCRIPTION
 from notify.endpoints import endpoints
 from tests.house.offers import (
     OFFERING,

@@ -2,7 +2,7 @@
 
 ProcessorError
     ProcessorUnavailable    no answer, or none that can be read: try again, nothing is known
-    ProcessorDeclined       the card was not charged, and will not be without its holder
+    ProcessorDeclined       the card was not charged, and another request would not charge it
     EventInvalid            not signed by the processor, or no event at all
 """
 

@@ -149,7 +149,14 @@ class StripeProcessor:
                 created = client.v1.payment_methods.list(arguments)
         except stripe.CardError as error:
             raise ProcessorDeclined(error.user_message or "The card was declined.") from error
-        except (stripe.InvalidRequestError, stripe.AuthenticationError) as error:
+        except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+            if what == "checkout":
+                raise ProcessorUnavailable(f"Stripe refused the request: {error.code}") from error
+            # Asking again does not help: Stripe does not know the customer or the card, or the card
+            # is another than in the first request for this order.
+            reason = error.code or type(error).__name__
+            raise ProcessorDeclined(f"Stripe refused the saved card ({reason}).") from error
+        except stripe.AuthenticationError as error:
             raise ProcessorUnavailable(f"Stripe refused the request: {error.code}") from error
         except stripe.StripeError as error:
             raise ProcessorUnavailable(type(error).__name__) from error
@@ -180,7 +187,10 @@ def _read(event: dict[str, Any]) -> PaymentEvent | None:
         event_kind = _CHECKOUT[kind]
         if event_kind == "paid" and thing["payment_status"] != "paid":
             event_kind = "pending"
-        if metadata.get("weir_top_up") != thing.get("client_reference_id"):
+        order_id = metadata.get("weir_top_up")
+        if not order_id and event_kind != "paid":
+            return None  # a checkout of another application of this Stripe account
+        if order_id and order_id != thing.get("client_reference_id"):
             raise EventInvalid("two orders are named")
         object_id, payment_id = thing["id"], thing.get("payment_intent")
         amount, customer = thing["amount_total"], thing.get("customer") or ""

@@ -14,6 +14,7 @@ from accounts.organisations import teams
 from billing.ledger.ledger import execute
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
+from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.limits.budget_windows import WindowOpened, open_windows
 from billing.models import Account, Budget, BudgetRaise, BudgetWindow
 from lib import clock
@@ -184,6 +185,20 @@ def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> 
     one = want(bob, mine)
     assert [*budget_increases.visible_raises(charlie)] == []
     assert [*budget_increases.visible_raises(bob)] == [one]
+
+
+def test_limit_of_a_subscription_is_never_increased(key: Key, bob: Actor, alice: Actor) -> None:
+    """Not by its owners either, and not by a request from before. Only the plan sets it."""
+    budget = make(key, 500, scope="organisation", subject=OF_SUBSCRIPTION)
+    with pytest.raises(Http404):
+        budget_increases.askable_budget(alice, str(budget.id))
+    one = want(bob, budget)
+    with pytest.raises(budgets.BudgetRefused, match="belongs to the subscription"):
+        budget_increases.approve(alice, one)
+    budget.refresh_from_db()
+    assert (budget.raised_nano, budget.raised_until) == (0, None)
+    assert word(key, 501, budget) == "insufficient"
+    budget_increases.deny(alice, one, "The plan has this limit.")
 
 
 def test_requests_each_person_sees(people: Cast, key: Key, bob: Actor, alice: Actor) -> None:

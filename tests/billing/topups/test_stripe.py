@@ -1,12 +1,16 @@
 """What Stripe says, read to the last state and the last cent."""
 
+import re
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from billing.topups.processors import stripe
 from billing.topups.processors.processor import ChargeOrder, EventInvalid, ProcessorDeclined
 from billing.topups.processors.stripe import StripeProcessor, _read
 
+CONFIGURE: Final = Path(__file__).parents[3] / "docs/operate/configure.md"
 ORDER: Final = ChargeOrder("order", "owner", 100, "USD", "customer")
 
 
@@ -48,6 +52,41 @@ def test_charge_not_in_progress_is_declined(
 ) -> None:
     with pytest.raises(ProcessorDeclined):
         answering(monkeypatch, cards, status).charge_kept_card(ORDER)
+
+
+def test_operators_select_every_event_that_is_read() -> None:
+    """Stripe sends a webhook only the events that are selected for it (docs/operate/configure.md):
+    without its own, a failed refund would not be reported."""
+    part = CONFIGURE.read_text().split("## Payments by card\n")[1].split("\n## ")[0]
+    tables = (stripe._CHECKOUT, stripe._PAYMENT, stripe._UNREFUNDED, stripe._DISPUTE)
+    read = {"charge.refunded", *(kind for table in tables for kind in table)}
+    assert sorted(re.findall(r"^- `(.+)`$", part, re.M)) == sorted(read)
+
+
+def checkout(kind: str, **over: object) -> dict[str, Any]:
+    session = {
+        "id": "cs_1", "payment_intent": "pi_1", "payment_status": "paid", "currency": "usd",
+        "amount_total": 100, "client_reference_id": "order 7 of a shop", "metadata": {},
+    }  # fmt: skip
+    return {
+        "id": "evt_1", "type": f"checkout.session.{kind}", "livemode": False, "created": 1,
+        "data": {"object": session | over},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("reference", ["order 7 of a shop", None])
+def test_payment_of_another_application_belongs_to_no_order(reference: str | None) -> None:
+    """It is listed for operators, not refused as unsigned. Without money, there is nothing to
+    list."""
+    event = _read(checkout("completed", client_reference_id=reference))
+    assert event is not None
+    assert (event.kind, event.order_id, event.payment_id) == ("paid", "", "pi_1")
+    for kind in ("expired", "async_payment_failed"):
+        assert _read(checkout(kind, client_reference_id=reference)) is None
+    unpaid = checkout("completed", client_reference_id=reference, payment_status="unpaid")
+    assert _read(unpaid) is None
+    with pytest.raises(EventInvalid):
+        _read(checkout("completed", metadata={"weir_top_up": "another"}))
 
 
 def refunded(amount: object) -> dict[str, Any]:

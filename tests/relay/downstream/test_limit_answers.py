@@ -122,6 +122,12 @@ def test_budget_rejection_names_the_budget() -> None:
         "held": 0, "limit": 5, "period": "total", "wait_ms": 1000, "policy": "",
     }  # fmt: skip
     wallet = {"gate": "wallet", "owed": 0}
+    assert (
+        "Request more: http://hub.example/b/12"
+        in UsedUp(budget, 1, 0, "http://hub.example").message
+    )
+    plan = budget | {"scope": "organisation", "subject": "subscription"}
+    assert "Request more" not in UsedUp(plan, 1, 0, "http://hub.example").message
     assert answer_to(UsedUp(budget, 1, 0, "http://hub.example")).budget_id == 12
     assert answer_to(LimitReached(budget | {"gate": "slow"}, "")).budget_id == 12
     assert answer_to(UsedUp(wallet, 1, 0, "")).budget_id is None
