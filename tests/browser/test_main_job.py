@@ -296,6 +296,18 @@ def test_keyboard_goes_from_sign_in_to_the_receipt(site: Installation, visit: Vi
     tab_to(page, "Recompute", at_most=40)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Match", exact=True)).to_be_visible()
+    # The keys of pages wait for the end of a dialog.
+    page.keyboard.press("Control+k")
+    palette = page.locator("dialog.palette")
+    palette.get_by_role("button").first.focus()
+    page.keyboard.press("g")
+    page.keyboard.press("k")
+    page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"/requests/"))
+    page.keyboard.press("g")
+    page.keyboard.press("k")
+    page.wait_for_url("**/keys")
 
 
 def tab_to(page: Page, name: str, *, at_most: int) -> None:

@@ -164,6 +164,8 @@ ONE_ROW: Final[Mapping[str, str]] = {
         "money in a file"
     ),
     "tests/playground/turns/test_summaries.py::test_no_one_else_summarises_a_chat": "P12",
+    "tests/playground/chats/test_sharing.py"
+    "::test_link_ends_by_time_with_its_chat_or_by_its_maker": "P12, of links",
     "tests/relay/previews/test_bound_covers.py::test_bound_covers_the_charge": "what is held",
     "tests/relay/routing/test_session_affinity.py"
     "::test_requests_without_a_session_rotate_keys": "sessions and keys",

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.custom_roles import custom_roles
-from accounts.members import invitations, members
+from accounts.members import access, invitations, members
 from accounts.members.invitations import InvitationEnded, Offer, Sendable
 from accounts.models import AuditEvent, Invitation, KeyKind, Membership, Role, User
 from accounts.organisations import teams
@@ -130,6 +130,22 @@ def test_team_admin_invites_only_to_that_team(people: Cast) -> None:
     (created,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
     membership = invitations.accept(created.invitation, person("ivy"))
     assert list(membership.teams.all()) == [people.core]
+
+
+def test_team_admin_sees_only_invitations_to_their_teams_alone(people: Cast) -> None:
+    """P12: one to another team too is for those who manage both."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
+    bob, alice = actor(people.bob, people.acme), actor(people.alice, people.acme)
+    for email, there in (
+        ("core@example.org", [people.core]),
+        ("both@example.org", [people.core, second]),
+        ("second@example.org", [second]),
+        ("all@example.org", None),
+    ):
+        invitations.invite(people.acme, [email], Offer(Role.VIEWER, teams=there), actor=alice)
+    assert [one.email for one in access.visible_invitations(bob)] == ["core@example.org"]
+    assert access.visible_invitations(alice).count() == 4
 
 
 def lower(people: Cast) -> None:

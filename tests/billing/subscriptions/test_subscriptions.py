@@ -445,6 +445,19 @@ def test_cancelled_it_lasts_to_the_end_of_the_month(
         resume_subscription(alice, people.acme)
 
 
+def test_another_plan_takes_a_cancellation_back(people: cast.Cast, key: Key, at: NextAt) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    choose_plan(alice, people.acme, plan(people, "Small", 10, 10))
+    cancel_subscription(alice, people.acme)
+    large = plan(people, "Large", 20, 20)
+    assert choose_plan(alice, people.acme, large).cancelled_at is None
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    current = subscription_of(people.acme)
+    assert current is not None
+    assert (current.plan, current.month) == (large, dt.date(2099, 7, 1))
+
+
 def test_author_of_a_free_plan_does_not_offer_it_alone(people: cast.Cast, settings: Any) -> None:
     settings.CREDIT_LIMIT_USD = "100"
     dora, eve = cast.actor(people.dora), cast.actor(cast.person("eve", operator=True))

@@ -94,6 +94,10 @@ def test_schedule_finds_changes_and_reports_them_once(channel: Channel, fake: Fa
     assert work_off_schedule() == 1
     assert events()[1]["added"] == ["newer"]
     assert events()[1]["gone_count"] == 0
+    # Neither is told again.
+    due(channel)
+    assert work_off_schedule() == 1
+    assert len(events()) == 2
     # Nothing is changed for requests by any of it.
     assert {route.model for route in channel.routes.all()} == {"fake", "own", "plain"}
     _letters_name_it(channel)

@@ -469,6 +469,19 @@ def test_client_leaving_at_acceptance_finds_the_video_in_the_list(
     assert spent(hub, tenant) == PER_MS * provider.billed_ms("left #hold")
 
 
+def test_deleted_videos_are_in_no_list(hub: Hub, provider: FakeVideos, model: str) -> None:
+    tenant = hub.tenant()
+    ids = [accepted(hub, tenant, model, f"listed {n}")["id"] for n in range(3)]
+    hub.connection.execute(
+        "UPDATE gateway_mediatask SET deleted_at = now() WHERE public_id = %s", [ids[1]]
+    )
+    for order_, left in (("asc", [ids[0], ids[2]]), ("desc", [ids[2], ids[0]])):
+        listed = hub.get(f"/v1/videos?order={order_}", tenant).json()["data"]
+        assert [one["id"] for one in listed] == left
+        after = hub.get(f"/v1/videos?order={order_}&after={left[0]}", tenant).json()["data"]
+        assert [one["id"] for one in after] == left[1:]
+
+
 def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     """Also of one that is dearer by its size than by its resolution."""
     rates = {"video_ms[720p]": PER_MS * 10**6, "video_ms[1280x720]": 2 * PER_MS * 10**6}

@@ -508,6 +508,21 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
     assert fake.totals()["requests"] == asked
 
 
+def test_each_prompt_leaves_the_others_what_it_did_not_cost(hub: Hub, fake: FakeUpstream) -> None:
+    """P2: the maximum of the request is for what prompts cost, not for what was held for them."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS["chat-only that thinks"])
+    body: dict[str, Any] = {"model": model, "max_tokens": 1000, "prompt": ["#tokens=3 a"]}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["hold_nano"] > 3 * record["charge_nano"]
+    # Enough for what both cost and one may hold.
+    most = record["hold_nano"] + 2 * record["charge_nano"]
+    body |= {"prompt": ["#tokens=3 a", "#tokens=3 a"], "max_cost": f"{most / 10**9:.9f}"}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert answer.status == 200, answer.body
+    assert len(answer.json()["choices"]) == 2
+
+
 def test_failed_completion_goes_to_another_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
