@@ -19,10 +19,11 @@ from accounts.organisations import teams
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_on_connections.connections import confirmed_domains, mark_own, provider_id
 from accounts.sign_up.sign_up import save_sign_up
-from accounts.single_sign_on import single_sign_on
+from accounts.single_sign_on import oidc, single_sign_on
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
+from tests.lib.network.test_guarded_pool import dripping
 from tests.support.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
 
 ADA = {
@@ -83,6 +84,26 @@ def walk(browser: Client, provider: IdentityProvider, row: SingleSignOn, **query
 
 def is_in(browser: Client) -> bool:
     return browser.get("/o/acme/").status_code == 200
+
+
+def test_call_of_a_slow_provider_ends_in_time(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: a provider that sends byte by byte does not hold the threads of pages."""
+    settings.SSO_EGRESS_ALLOW = ["127.0.0.1/32"]
+    monkeypatch.setattr(oidc, "_ANSWER_S", 0.2)
+    for begun in (b"HTTP/1.1 200 OK\r\na: ", b"HTTP/1.1 200 OK\r\n\r\n{"):
+        with dripping(begun) as url, pytest.raises(oidc.ProviderFailed):
+            oidc.discover_provider(url)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_call_of_a_provider_takes_no_database_connection(provider: IdentityProvider) -> None:
+    """P9: providers that do not answer do not empty the pool of connections of all others."""
+    assert User.objects.count() == 0
+    assert connection.connection is not None
+    oidc.discover_provider(provider.url)
+    assert connection.connection is None
 
 
 def test_a_new_person_joins_with_the_role_and_teams_of_the_group(
