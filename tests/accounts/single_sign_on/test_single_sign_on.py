@@ -495,6 +495,45 @@ def test_groups_never_lower_an_owner(
     assert Membership.objects.get(user=people.alice).role == "owner"
 
 
+def test_group_keeps_its_role_under_another_name(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    role = custom_roles.create_role(people.acme, "Finance", ["audit.read"], actor=SYSTEM)
+    rule = {"group": "ml", "role": "Finance", "teams": ["core"]}
+    change(row, group_rules=[rule, rule | {"role": "viewer"}], default_role="Finance")
+    custom_roles.change_role(role, name="Money", permissions=["audit.read"], actor=SYSTEM)
+    row.refresh_from_db()
+    assert [rule["role"] for rule in row.group_rules] == ["Money", "viewer"]
+    assert row.default_role == "Money"
+    walk(Client(), provider, row)
+    assert Membership.objects.get(user__email="ada@acme.example").custom_role == role
+
+
+def test_role_that_a_group_gets_is_not_removed(people: Cast, row: SingleSignOn) -> None:
+    role = custom_roles.create_role(people.acme, "Finance", ["audit.read"], actor=SYSTEM)
+    rules = [{"group": "ml", "role": "Finance", "teams": []}]
+    for named in ({"default_role": "Finance"}, {"default_role": "", "group_rules": rules}):
+        change(row, **named)
+        with pytest.raises(Refused, match="Single sign-on gives this role"):
+            custom_roles.remove_role(role, actor=SYSTEM)
+    change(row, group_rules=[])
+    custom_roles.remove_role(role, actor=SYSTEM)
+
+
+def test_role_that_does_not_exist_is_refused_and_shown(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    """An older installation may have removed it: nobody meets an error, and an owner sees it."""
+    rules = [{"group": "ml", "role": "Gone", "teams": []}]
+    SingleSignOn.objects.filter(pk=row.pk).update(group_rules=rules)
+    refused = walk(Client(), provider, row)
+    assert refused.status_code == 403
+    assert "Your groups give no access here" in refused.content.decode()
+    owner, page = signed_in(people.alice), "/o/acme/settings/sso"
+    come_back(owner, provider, owner.get(f"{page}/test"))
+    assert "There is no role named Gone." in owner.get(page).content.decode()
+
+
 # Settings ---------------------------------------------------------------------------------------
 
 
