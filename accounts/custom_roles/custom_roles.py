@@ -11,7 +11,15 @@ from accounts.audit import audit
 from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.members.members import check_change, check_grant
-from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, ServiceAccount
+from accounts.models import (
+    CustomRole,
+    Invitation,
+    Membership,
+    Organisation,
+    Role,
+    ServiceAccount,
+    SingleSignOn,
+)
 from accounts.names.names import check_name
 from accounts.roles.rules import PERMISSIONS, Permission
 from lib.refusal import Refused
@@ -43,7 +51,8 @@ def change_role(
     role: CustomRole, *, name: str, permissions: Collection[Permission], actor: Actor
 ) -> CustomRole:
     """Change the name and the permissions of a role, with immediate effect for everybody who has
-    it. Raises Refused as `create_role` does, and for a role that is not below the actor's own."""
+    it. Single sign-on names roles, so its settings follow the new name. Raises Refused as
+    `create_role` does, and for a role that is not below the actor's own."""
     check_change(
         actor,
         None,
@@ -52,19 +61,40 @@ def change_role(
     )
     checked = _check_role_name(name)
     with _unique_name(checked):
-        return change_row(
+        before = CustomRole.objects.select_for_update().get(id=role.id).name
+        changed = change_row(
             role, "role.changed", actor, name=checked, permissions=_check_permissions(permissions)
         )
+        if before != checked:
+            _rename_in_single_sign_on(role.organisation, before, checked)
+    return changed
+
+
+def _rename_in_single_sign_on(organisation: Organisation, before: str, after: str) -> None:
+    row = SingleSignOn.objects.select_for_update().filter(organisation=organisation).first()
+    if row is None or before not in _roles_named_by(row):
+        return
+    row.group_rules = [
+        {**rule, "role": after if rule["role"] == before else rule["role"]}
+        for rule in row.group_rules
+    ]
+    if row.default_role == before:
+        row.default_role = after
+    row.save(update_fields=["group_rules", "default_role"])
+
+
+def _roles_named_by(row: SingleSignOn) -> set[str]:
+    return {row.default_role, *(rule["role"] for rule in row.group_rules)}
 
 
 def remove_role(role: CustomRole, *, actor: Actor) -> None:
-    """Remove a role. Raises Refused while a member, a service account or an open invitation has
-    it."""
+    """Remove a role. Raises Refused while a member, a service account, an open invitation or the
+    settings of single sign-on have it."""
     check_change(
         actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
     )  # fmt: skip
     with transaction.atomic():
-        CustomRole.objects.select_for_update().get(id=role.id)
+        name = CustomRole.objects.select_for_update().get(id=role.id).name
         open_invitations = Invitation.objects.filter(accepted_at=None, withdrawn_at=None)
         if (
             Membership.objects.filter(custom_role=role).exists()
@@ -72,6 +102,10 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
             or open_invitations.filter(custom_role=role).exists()
         ):
             text = gettext("Members still have this role. Give them another role first.")
+            raise Refused("role", text)
+        row = SingleSignOn.objects.filter(organisation=role.organisation).first()
+        if row is not None and name in _roles_named_by(row):
+            text = gettext("Single sign-on gives this role. Change the settings there first.")
             raise Refused("role", text)
         # An expired invitation does not keep its role in use.
         Invitation.objects.filter(custom_role=role).delete()

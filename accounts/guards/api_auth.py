@@ -15,7 +15,7 @@ from accounts.access.actors import (
     Actor,
     actor_in_organisation,
     key_actor,
-    last_membership,
+    memberships,
     session_actor,
 )
 from accounts.audit.origin import origin_of
@@ -66,7 +66,6 @@ class ApiAuth(AuthBase):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
             refuse_while_viewing(request)
             actor = session_actor(request, request.user)
-            _check_entry(request, request.user)
         else:
             actor = None
         if actor is None:
@@ -76,6 +75,8 @@ class ApiAuth(AuthBase):
         slug = request.headers.get(ORGANISATION_HEADER)
         if slug is not None:
             actor = actor_in_organisation(actor, slug)
+        if not texts:
+            _check_entry(request, actor)
         act_as(request, actor)
         if not self._confined:
             tenancy.enter(None)
@@ -87,13 +88,14 @@ installation_auth = ApiAuth(confined=False)
 """For the operations of operators, which cover all organisations."""
 
 
-def _check_entry(request: HttpRequest, user: User) -> None:
-    """Raise AccessDenied if the session does not meet the organisation's requirements."""
-    membership = last_membership(request, user)
-    if membership is None:
+def _check_entry(request: HttpRequest, actor: Actor) -> None:
+    """Raise AccessDenied if the session does not meet the requirements of the organisation that the
+    actor acts in."""
+    if actor.user is None or actor.organisation is None:
         return
+    membership = memberships().filter(user=actor.user, organisation=actor.organisation).first()
     try:
-        entry_requirements.check(request, user, membership.organisation, membership)
+        entry_requirements.check(request, actor.user, actor.organisation, membership)
     except entry_requirements.EntryRefused as refused:
         raise AccessDenied(refused.text) from refused
 

@@ -172,7 +172,7 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
         locked = rows.pop(user.id)
         if locked.is_active == active:
             return
-        if active and Erasure.objects.filter(user=locked).exists():
+        if active and Erasure.objects.filter(user=locked, organisation=None).exists():
             text = gettext("An erased person cannot come back. Invite the address again instead.")
             raise Refused("active", text)
         if not active:
@@ -254,8 +254,9 @@ def member_counts(organisation_ids: Iterable[UUID]) -> dict[UUID, int]:
 
 
 def erased_people(user_ids: Iterable[int]) -> set[int]:
-    """Return which of these people are erased, or are being erased."""
-    rows = Erasure.objects.filter(user__in=user_ids)
+    """Return which of these people's accounts are erased, or are being erased. A person who was
+    erased in one organisation keeps the account."""
+    rows = Erasure.objects.filter(user__in=user_ids, organisation=None)
     return set(rows.values_list("user", flat=True))
 
 

@@ -4,6 +4,7 @@ It extends allauth's provider with checks: the issuer must be the configured one
 an ID token is always verified, and internal addresses are refused.
 """
 
+import time
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,10 +20,12 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.secrets.password_hashing import release_connection
 from accounts.single_sign_on import rules
 from lib.network import egress
 
 _BYTES_MAX: Final = 1024 * 1024
+_ANSWER_S: Final = 10.0
 _LEEWAY_S: Final = 30
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -71,8 +74,11 @@ class GuardedSession:
 def _send_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> egress.Answer:
     policy = egress.EgressPolicy(settings.SSO_EGRESS_ALLOW)
     try:
+        # The provider may be slow, so release the database connection first.
+        release_connection()
         egress.check_named_by_user(policy, url)
-        with egress.guarded_client(policy, schemes=("https", "http")) as client:
+        until = time.monotonic() + _ANSWER_S
+        with egress.guarded_client(policy, until=until, schemes=("https", "http")) as client:
             return egress.exchanged_at_most(
                 client, method, url, headers, body, bytes_max=_BYTES_MAX
             )

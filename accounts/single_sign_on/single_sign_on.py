@@ -432,11 +432,13 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
     """Apply the role that the groups give. An owner stays an owner, so that a provider cannot lock
-    out everybody."""
+    out everybody. Raises rules.ClaimsRefused for a role that does not exist."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
         return
     custom = CustomRole.objects.filter(organisation=organisation, name=grant.role).first()
+    if custom is None and grant.role not in Role.values:
+        raise rules.ClaimsRefused("no_role")
     role = Role.CUSTOM if custom else Role(grant.role)
     teams = list(Team.objects.filter(organisation=organisation, slug__in=grant.teams))
     members.set_member(

@@ -174,8 +174,10 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
         grant = single_sign_on.granted_by(row, claims)
     except ClaimsRefused:
         return gettext("No role matches these claims.")
-    teams = ", ".join(grant.teams) or gettext("all teams")
     names = dict(single_sign_on.role_choices(row.organisation))
+    if grant.role not in names:
+        return gettext("There is no role named %(name)s.") % {"name": grant.role}
+    teams = ", ".join(grant.teams) or gettext("all teams")
     text = gettext("These claims give the role %(role)s in %(teams)s.")
     return text % {"role": names[grant.role], "teams": teams}
 

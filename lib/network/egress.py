@@ -62,6 +62,7 @@ _ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IG
 _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
 AGENT: Final = "Weir"
 HTTPS_PORT: Final = 443
+_WRITTEN_BYTES: Final = 16 * 1024
 BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, httpcore.NetworkError)
 """The library's exceptions; UnicodeError if a redirect leads to an invalid name."""
 
@@ -201,17 +202,19 @@ def guarded_client(
     *,
     connect_s: float = 3.0,
     read_s: float = 10.0,
+    until: float | None = None,
     schemes: Sequence[str] = ("https",),
     resolver: Resolver = resolve,
     outbound: Outbound = DIRECT,
 ) -> httpx.Client:
     """Return a client that can only connect to what the policy permits.
 
-    Requests raise EgressError. An invalid TLS configuration raises BadPem. `schemes` may include
-    http when an operator wrote the address. With a proxy, the addresses of both the host and the
-    proxy are checked.
+    Requests raise EgressError. An invalid TLS configuration raises BadPem. `read_s` limits each
+    single read, `until` (`time.monotonic`) all of them: without it, a host that sends byte by byte
+    holds the caller as long as it likes. `schemes` may include http when an operator wrote the
+    address. With a proxy, the addresses of both the host and the proxy are checked.
     """
-    network = GuardedNetwork(policy, resolver, outbound.proxy)
+    network = GuardedNetwork(policy, resolver, outbound.proxy, until)
     trust = tls_context(outbound) if outbound.own_tls else system_trust()
     transport = _GuardedTransport(network, schemes, trust)
     return httpx.Client(
@@ -517,8 +520,9 @@ class GuardedNetwork(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         last = len(addresses) - 1
         for n, address in enumerate(addresses):
+            limit = timeout if self._until is None else _left_s(self._until, timeout)
             try:
-                stream = self._inner.connect_tcp(address, port, timeout)
+                stream = self._inner.connect_tcp(address, port, limit)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if n == last:
                     raise
@@ -563,10 +567,13 @@ class _TimedStream(httpcore.NetworkStream):
         self._inner, self._until = inner, until
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._left_s(timeout))
+        return self._inner.read(max_bytes, _left_s(self._until, timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._left_s(timeout))
+        # The inner stream gives each part that the host accepts the full time.
+        for start in range(0, len(buffer), _WRITTEN_BYTES):
+            piece = buffer[start : start + _WRITTEN_BYTES]
+            self._inner.write(piece, _left_s(self._until, timeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -577,18 +584,20 @@ class _TimedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left_s = self._left_s(timeout)
+        left_s = _left_s(self._until, timeout)
         inner = self._inner.start_tls(ssl_context, server_hostname, left_s)
         return _TimedStream(inner, self._until)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
 
-    def _left_s(self, timeout: float | None) -> float:
-        left_s = self._until - time.monotonic()
-        if left_s <= 0:
-            raise httpcore.ReadTimeout
-        return left_s if timeout is None else min(timeout, left_s)
+
+def _left_s(until: float, timeout: float | None) -> float:
+    """Return the time that one operation has. Raises ReadTimeout after `until`."""
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise httpcore.ReadTimeout
+    return left_s if timeout is None else min(timeout, left_s)
 
 
 class _AsyncNetwork(httpcore.AsyncNetworkBackend):

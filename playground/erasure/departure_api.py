@@ -33,7 +33,8 @@ class RemovalIn(RequestBody):
         "service account of the key's team.",
     )
     chats: Literal["delete", "transfer"] = Field(
-        description="What happens to the member's chats, private prompts and presets."
+        description="What happens to the member's chats, media requests with their files, private "
+        "prompts and presets."
     )
     chats_to: str | None = Field(
         None, max_length=254, description="With `transfer`: the email address of another member."

@@ -30,16 +30,16 @@ class DepartureForm(forms.Form):
         for name, key in self._keys.items():
             self.fields[name] = self._key_field(actor, key)
         self._heirs = {str(heir.pk): heir for heir in chat_receivers(actor, member)}
-        if left.chats or left.prompts:
+        if left.chats or left.prompts or left.media:
             self.fields["chats_to"] = forms.ChoiceField(
-                label=gettext("Chats and private prompts"),
+                label=gettext("Chats, media and private prompts"),
                 choices=[
                     ("", gettext("Choose…")),
                     ("delete", gettext("Delete")),
                     *((pk, gettext("Transfer to %(name)s") % {"name": heir.user.email})
                       for pk, heir in self._heirs.items()),
                 ],
-                error_messages={"required": gettext("Choose what happens to the chats.")},
+                error_messages={"required": gettext("Choose whether to delete or transfer them.")},
             )  # fmt: skip
 
     def _key_field(self, actor: Actor, key: Key) -> forms.ChoiceField:

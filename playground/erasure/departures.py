@@ -1,5 +1,5 @@
 """What happens to everything that a leaving member owns, in all rooms: keys (accounts), budget
-requests (billing), and chats, private prompts and presets (here). What they shared with the
+requests (billing), and chats, media, private prompts and presets (here). What they shared with the
 organisation stays."""
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ from playground.panel.presets import NAME_MAX as _PRESET_NAME_MAX
 @dataclass(frozen=True)
 class Departure:
     """What happens to a leaving member's property. `keys` decides for each key, else `other_keys`.
-    Chats, private prompts and presets go to `chats_to`, or are deleted if it is None."""
+    Chats, media, private prompts and presets go to `chats_to`, or are deleted if it is None."""
 
     keys: Mapping[UUID, KeyFate] = field(default_factory=dict)
     other_keys: KeyFate = DISABLE
@@ -53,6 +53,7 @@ class Left(NamedTuple):
     keys: list[Key]
     chats: int
     prompts: int
+    media: int
     requests: int
     invitations: int
 
@@ -67,6 +68,7 @@ def left_by(member: Membership) -> Left:
         departures.keys_left_by(member),
         _chats(member).count(),
         _prompts(member).count() + _presets(member).count(),
+        _media(member).count(),
         budget_increases.waiting_of(user, organisation).count(),
         invited.count(),
     )
@@ -93,12 +95,17 @@ def depart(actor: Actor, member: Membership, departure: Departure) -> None:
 
 
 def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None:
-    """Transfer the chats, private prompts and presets of a member to another one, or delete them. A
-    temporary chat is deleted in any case. Raises Refused if the receiver cannot have them."""
+    """Transfer the chats, media, private prompts and presets of a member to another one, or delete
+    them. A temporary chat is deleted in any case. Raises Refused if the receiver cannot have
+    them."""
     if to is not None and (to.pk == member.pk or to.organisation_id != member.organisation_id):
         raise Refused("chats_to", gettext("Choose another member of this organisation."))
     with transaction.atomic():
-        counts = {"chats": _chats(member).count(), "prompts": _prompts(member).count()}
+        counts = {
+            "chats": _chats(member).count(),
+            "prompts": _prompts(member).count(),
+            "media": _media(member).count(),
+        }
         if to is None:
             _delete(member)
         else:

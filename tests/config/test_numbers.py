@@ -367,6 +367,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "lib.network.egress": {
         "HTTPS_PORT": "443",
+        "_WRITTEN_BYTES": "16384",
     },
     "lib.network.fetching": {
         "_REDIRECTS_MAX": "3",

@@ -9,6 +9,7 @@ Source: https://docs.stripe.com/api (checkout sessions, payment intents, events,
 """
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ _DISPUTE: Final[dict[str, EventKind]] = {
 }
 _UNREFUNDED: Final = ("refund.failed", "charge.refund.updated")
 _TOLERANCE_S: Final = 300
+_ANSWER_S: Final = 30.0
 _LIVE_KEYS: Final = ("sk_live_", "rk_live_")
 
 
@@ -245,7 +247,10 @@ def _guarded_client() -> Any:
             body = post_data.encode() if isinstance(post_data, str) else post_data or b""
             try:
                 with egress.guarded_client(
-                    _policy(), read_s=30.0, schemes=(urlsplit(settings.STRIPE_API_BASE).scheme,)
+                    _policy(),
+                    read_s=_ANSWER_S,
+                    until=time.monotonic() + _ANSWER_S,
+                    schemes=(urlsplit(settings.STRIPE_API_BASE).scheme,),
                 ) as client:
                     answer = egress.send_request(client, method.upper(), url, headers or {}, body)
             except egress.EgressError as error:

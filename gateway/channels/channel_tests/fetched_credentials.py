@@ -51,7 +51,7 @@ def _fetch(ask: Ask, policy: EgressPolicy, outbound: Outbound, until: float) -> 
     own = DIRECT if ask.near else replace(outbound, cert_pem="", key_pem="")
     headers = {"accept": "application/json", **ask.headers}
     with guarded_client(
-        policy, connect_s=min(3.0, left_s), read_s=left_s, schemes=("http", "https"), outbound=own
+        policy, read_s=left_s, until=until, schemes=("http", "https"), outbound=own
     ) as client:
         answer = exchanged_at_most(
             client, ask.method, ask.url, headers, ask.body, bytes_max=ANSWER_BYTES_MAX

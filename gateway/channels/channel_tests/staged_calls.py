@@ -201,6 +201,7 @@ class StagedCall:
                 self._policy,
                 connect_s=timeouts.connect,
                 read_s=min(timeouts.first_content, CALL_S_MAX),
+                until=self.deadline,
                 schemes=("http", "https"),
                 # Resolve once, for both the stage and the connection.
                 resolver=lambda name, port: addresses if name == host else resolve(name, port),

@@ -105,12 +105,12 @@ def _query_batch(until: float) -> int:
             if time.monotonic() > until:
                 break
             channel = channels[attempt.channel_id]
-            client = clients.get(channel.id) or _client(policy, channel)
+            client = clients.get(channel.id) or _client(policy, channel, until)
             if client is None:
                 continue
             if channel.id not in clients:
                 clients[channel.id] = opened.enter_context(client)
-            usage = _query_usage(client, attempt, channel, until)
+            usage = _query_usage(client, attempt, channel)
             if usage is not None:
                 answers.append((attempt, *usage))
     for attempt, meters, raw_usage in answers:
@@ -118,18 +118,20 @@ def _query_batch(until: float) -> int:
     return len(unsure)
 
 
-def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
+def _client(policy: EgressPolicy, channel: Channel, until: float) -> httpx.Client | None:
     """Return a client for a channel, or None if its secrets cannot be opened."""
     try:
         outbound = outbound_of(channel)
-        return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
+        return guarded_client(
+            policy, read_s=_READ_S, until=until, schemes=("http", "https"), outbound=outbound
+        )
     except (VaultError, BadPem) as error:
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
         return None
 
 
 def _query_usage(
-    client: httpx.Client, attempt: Unsure, channel: Channel, until: float
+    client: httpx.Client, attempt: Unsure, channel: Channel
 ) -> tuple[Mapping[str, int], str | None] | None:
     """Return the meters and the raw usage that the provider reports, or None if it cannot answer
     yet."""
@@ -139,7 +141,7 @@ def _query_usage(
         headers = provider.headers(open_secret(key) if key else None)
         url = provider.look_up_url(channel.base_url, id_text(attempt.attempt_id))
         with client.stream("GET", url, headers=headers) as answer:
-            body = _whole(answer, until)
+            body = _whole(answer)
     except (EgressError, BadAddress, VaultError, httpx.HTTPError, httpx.InvalidURL) as error:
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
         return None
@@ -152,12 +154,12 @@ def _query_usage(
     return _read(body)
 
 
-def _whole(answer: httpx.Response, until: float) -> bytes | None:
-    """Return the body, or None if it is too large or too slow."""
+def _whole(answer: httpx.Response) -> bytes | None:
+    """Return the body, or None if it is too large."""
     body = b""
     for piece in answer.iter_raw():
         body += piece
-        if len(body) > _BYTES_MAX or time.monotonic() > until:
+        if len(body) > _BYTES_MAX:
             return None
     return body
 

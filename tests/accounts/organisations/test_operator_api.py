@@ -5,7 +5,8 @@ from typing import Any
 from django.test import Client
 
 from accounts.access.actors import SYSTEM, key_actor
-from accounts.models import AuditEvent, Role
+from accounts.members import members
+from accounts.models import AuditEvent, Role, SingleSignOn
 from accounts.organisations import organisations
 from lib import clock
 from tests.accounts.factors import with_app
@@ -84,6 +85,26 @@ def test_only_operators_manage_organisations(people: Cast) -> None:
         for path in ("end-sessions", "reset-second-factor"):
             answer = send(client, "post", f"/people/{people.charlie.pk}/{path}")
             assert answer.status_code == 403, path
+
+
+def test_operator_meets_the_requirements_of_the_organisation_named(people: Cast) -> None:
+    """F13: the organisation that the header names, not the one that the session visited last."""
+    dora, there = operator(people), {"X-Weir-Organisation": "stranger"}
+    for organisation in (people.acme, people.stranger):
+        members.set_member(organisation, people.dora.email, Role.ADMIN, actor=SYSTEM)
+    for organisation, expected in ((people.stranger, (403, 200)), (people.acme, (200, 403))):
+        organisation.second_factor_roles = [Role.ADMIN]
+        organisation.save(update_fields=["second_factor_roles"])
+        named, last = dora.get(f"{API}/keys", headers=there), dora.get(f"{API}/keys")
+        assert (named.status_code, last.status_code) == expected
+        organisation.second_factor_roles = []
+        organisation.save(update_fields=["second_factor_roles"])
+    SingleSignOn.objects.create(
+        organisation=people.stranger, issuer="https://login.example", client_id="c", required=True
+    )
+    refused = dora.get(f"{API}/keys", headers=there)
+    assert refused.status_code == 403
+    assert "requires single sign-on" in refused.json()["error"]["message"]
 
 
 def test_an_operator_adds_members_where_they_own_or_nobody_does(people: Cast) -> None:

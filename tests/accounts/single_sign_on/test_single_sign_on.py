@@ -19,10 +19,11 @@ from accounts.organisations import teams
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_on_connections.connections import confirmed_domains, mark_own, provider_id
 from accounts.sign_up.sign_up import save_sign_up
-from accounts.single_sign_on import single_sign_on
+from accounts.single_sign_on import oidc, single_sign_on
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
+from tests.lib.network.test_guarded_pool import dripping
 from tests.support.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
 
 ADA = {
@@ -83,6 +84,26 @@ def walk(browser: Client, provider: IdentityProvider, row: SingleSignOn, **query
 
 def is_in(browser: Client) -> bool:
     return browser.get("/o/acme/").status_code == 200
+
+
+def test_call_of_a_slow_provider_ends_in_time(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: a provider that sends byte by byte does not hold the threads of pages."""
+    settings.SSO_EGRESS_ALLOW = ["127.0.0.1/32"]
+    monkeypatch.setattr(oidc, "_ANSWER_S", 0.2)
+    for begun in (b"HTTP/1.1 200 OK\r\na: ", b"HTTP/1.1 200 OK\r\n\r\n{"):
+        with dripping(begun) as url, pytest.raises(oidc.ProviderFailed):
+            oidc.discover_provider(url)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_call_of_a_provider_takes_no_database_connection(provider: IdentityProvider) -> None:
+    """P9: providers that do not answer do not empty the pool of connections of all others."""
+    assert User.objects.count() == 0
+    assert connection.connection is not None
+    oidc.discover_provider(provider.url)
+    assert connection.connection is None
 
 
 def test_a_new_person_joins_with_the_role_and_teams_of_the_group(
@@ -472,6 +493,45 @@ def test_groups_never_lower_an_owner(
     browser = Client()
     walk(browser, provider, row)
     assert Membership.objects.get(user=people.alice).role == "owner"
+
+
+def test_group_keeps_its_role_under_another_name(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    role = custom_roles.create_role(people.acme, "Finance", ["audit.read"], actor=SYSTEM)
+    rule = {"group": "ml", "role": "Finance", "teams": ["core"]}
+    change(row, group_rules=[rule, rule | {"role": "viewer"}], default_role="Finance")
+    custom_roles.change_role(role, name="Money", permissions=["audit.read"], actor=SYSTEM)
+    row.refresh_from_db()
+    assert [rule["role"] for rule in row.group_rules] == ["Money", "viewer"]
+    assert row.default_role == "Money"
+    walk(Client(), provider, row)
+    assert Membership.objects.get(user__email="ada@acme.example").custom_role == role
+
+
+def test_role_that_a_group_gets_is_not_removed(people: Cast, row: SingleSignOn) -> None:
+    role = custom_roles.create_role(people.acme, "Finance", ["audit.read"], actor=SYSTEM)
+    rules = [{"group": "ml", "role": "Finance", "teams": []}]
+    for named in ({"default_role": "Finance"}, {"default_role": "", "group_rules": rules}):
+        change(row, **named)
+        with pytest.raises(Refused, match="Single sign-on gives this role"):
+            custom_roles.remove_role(role, actor=SYSTEM)
+    change(row, group_rules=[])
+    custom_roles.remove_role(role, actor=SYSTEM)
+
+
+def test_role_that_does_not_exist_is_refused_and_shown(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    """An older installation may have removed it: nobody meets an error, and an owner sees it."""
+    rules = [{"group": "ml", "role": "Gone", "teams": []}]
+    SingleSignOn.objects.filter(pk=row.pk).update(group_rules=rules)
+    refused = walk(Client(), provider, row)
+    assert refused.status_code == 403
+    assert "Your groups give no access here" in refused.content.decode()
+    owner, page = signed_in(people.alice), "/o/acme/settings/sso"
+    come_back(owner, provider, owner.get(f"{page}/test"))
+    assert "There is no role named Gone." in owner.get(page).content.decode()
 
 
 # Settings ---------------------------------------------------------------------------------------

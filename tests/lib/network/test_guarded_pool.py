@@ -7,17 +7,23 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import httpcore
 import pytest
 
+from lib.network import egress
 from lib.network.egress import (
     BriefAnswer,
     EgressDenied,
     EgressError,
     EgressFailed,
     EgressPolicy,
+    GuardedNetwork,
     Pool,
+    exchanged_at_most,
     exchanged_briefly,
+    guarded_client,
     guarded_pool,
 )
 from lib.network.outbound import DIRECT, Outbound
@@ -136,7 +142,7 @@ def test_broken_answer(answer: bytes, reason: str) -> None:
 
 def test_oversized_late_and_missing_answers() -> None:
     large = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 101
-    with host([large], [OK], [OK]) as (there, client):
+    with host([large], [OK]) as (there, client):
         assert ask(there, client)[::2] == (200, None)
         assert ask(there, client).body == b"{}"
         with (
@@ -171,26 +177,85 @@ def test_oversized_late_and_missing_answers() -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n",
     ],
 )
-def test_an_answer_that_comes_byte_by_byte_ends_in_time(begun: bytes) -> None:
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_answer_that_comes_byte_by_byte_ends_in_time(begun: bytes, pooled: bool) -> None:
     """Whatever it is in the middle of: who asks has others to ask."""
+    ask = fetch_pooled if pooled else fetch
+    with dripping(begun) as url, pytest.raises(EgressFailed) as failed:
+        ask(url, time.monotonic() + 0.2)
+    assert failed.value.reason == "timeout"
+
+
+def fetch_pooled(url: str, until: float) -> None:
+    with guarded_pool(LOOPBACK, until=until) as pool:
+        get(pool, url)
+
+
+def fetch(url: str, until: float) -> None:
+    with guarded_client(LOOPBACK, until=until, schemes=("http",)) as client:
+        exchanged_at_most(client, "GET", url, {}, b"", bytes_max=10_000)
+
+
+class SlowHost(httpcore.SyncBackend):
+    """Connects after `connect_s`, and takes a second for each piece of a request."""
+
+    def __init__(self, connect_s: float) -> None:
+        self.now = 0.0
+        self._connect_s = connect_s
+
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        timeout = args[2]
+        self.now += min(self._connect_s, timeout)
+        if timeout < self._connect_s:
+            raise httpcore.ConnectTimeout
+        return SlowStream(self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class SlowStream(httpcore.NetworkStream):
+    def __init__(self, host: SlowHost) -> None:
+        self._host = host
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._host.now += 1
+
+    def get_extra_info(self, info: str) -> Any:
+        return ("127.0.0.1", 443)
+
+
+@pytest.mark.parametrize("connect_s", [9.0, 0.0])
+def test_connecting_and_sending_end_in_time(
+    monkeypatch: pytest.MonkeyPatch, connect_s: float
+) -> None:
+    """Neither a name with many silent addresses nor a host that reads slowly takes more time."""
+    slow = SlowHost(connect_s)
+    monkeypatch.setattr(egress, "time", slow)
+    network = GuardedNetwork(LOOPBACK, lambda host, port: ["127.0.0.1"] * 100, None, until=10.0)
+    monkeypatch.setattr(network, "_inner", slow)
+    with pytest.raises(httpcore.TimeoutException):
+        network.connect_tcp("many.example", 443, 3.0).write(b"x" * 1_000_000, 10.0)
+    assert slow.now == 10
+
+
+@contextmanager
+def dripping(begun: bytes) -> Iterator[str]:
+    """Yield the address of a host that answers with `begun`, and then byte by byte."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         drips = threading.Thread(target=drip, args=(listener, begun))
         drips.start()
-        with (
-            guarded_pool(LOOPBACK, until=time.monotonic() + 0.2) as client,
-            pytest.raises(EgressFailed) as failed,
-        ):
-            get(client, url)
-        assert failed.value.reason == "timeout"
-        drips.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            drips.join()
 
 
 def drip(listener: socket.socket, begun: bytes) -> None:
     """Send a byte again and again, for five seconds or until nobody reads them."""
-    connection, _ = listener.accept()
+    listener.settimeout(5)
     pause = threading.Event()
-    with connection, suppress(OSError):
+    with suppress(OSError), listener.accept()[0] as connection:
         connection.sendall(begun)
         for _ in range(500):
             connection.sendall(b"1")

@@ -13,12 +13,13 @@ from accounts.models import Key
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
-from notify.deliveries import deliveries, sending
+from notify.deliveries import deliveries, results, sending
 from notify.deliveries.deliveries import HookCall, call_hook
 from notify.deliveries.retries import HOOK_TRIES_MAX
 from notify.endpoints.signing import key_secret
 from notify.models import Delivery
 from outbox.facts import put
+from tests.lib.network.test_guarded_pool import dripping
 from tests.notify.deliveries.test_telling import let_time_pass
 from tests.notify.receiver import Receiver, signed
 from tests.support import cast
@@ -43,6 +44,21 @@ def tell() -> int:
     for delivery_id in due:
         sending.send(delivery_id)
     return len(due)
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\na: ", b"HTTP/1.1 302 Found\r\na: "])
+def test_attempt_ends_however_slowly_the_receiver_answers(
+    people: cast.Cast, server: Receiver, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """P9: a receiver that sends byte by byte does not hold the worker's threads."""
+    assert sending._ATTEMPT_S < deliveries.LEASE_S / 2
+    monkeypatch.setattr(sending, "_ATTEMPT_S", 0.2)
+    with dripping(begun) as url:
+        ordered(people, server, url=url)
+        assert tell() == 1
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries[0]["status"]) == ("pending", None)
+    assert delivery.tries[0]["error"] == results.BROKEN_OFF["timeout"]
 
 
 def test_hook_gets_the_body_signed_for_the_key_holder(people: cast.Cast, server: Receiver) -> None:

@@ -18,10 +18,10 @@ from content.models import Prompt
 from content.prompts import prompts
 from content.prompts.settings import Settings
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart, left_by
-from playground.models import Conversation, Preset
+from playground.models import Conversation, MediaRun, Preset
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
 
@@ -106,7 +106,8 @@ def test_chats_and_private_prompts_are_given_away_or_deleted(people: Cast) -> No
     ]  # fmt: skip
     event = AuditEvent.objects.get(action="chats.left")
     assert event.detail == {
-        "email": "bob@example.org", "after": "alice@example.org", "chats": 1, "prompts": 1,
+        "email": "bob@example.org", "after": "alice@example.org", "chats": 1, "media": 0,
+        "prompts": 1,
     }  # fmt: skip
 
 
@@ -166,16 +167,33 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
     browser = signed_in(people.alice)
     dialog = text_of(browser.get(page))
-    for words in ("Key ci", "Transfer to alice@example.org", "Chats and private prompts"):
+    for words in ("Key ci", "Transfer to alice@example.org", "Chats, media and private prompts"):
         assert words in dialog
     name = f"key-{id_text(key.id)}"
     asked = browser.post(page, {name: "disable"})
     assert asked.status_code == 422
-    assert "Choose what happens to the chats" in text_of(asked)
+    assert "Choose whether to delete or transfer them" in text_of(asked)
     removed = browser.post(page, {name: "disable", "chats_to": "delete"})
     assert (removed.status_code, removed["Location"]) == (303, "/o/acme/team")
     assert with_key(text).get("/api/v1/keys").status_code == 401
     assert signed_in(people.bob).get("/o/acme/").status_code == 404
+
+
+def test_the_dialog_asks_about_media_alone(people: Cast) -> None:
+    """W51: pictures, recordings and videos are not deleted unasked and untold."""
+    MediaRun.objects.create(
+        organisation=people.acme, user=people.bob, kind="image", operation="image_edits",
+        model="m", token=new_id(),
+    )  # fmt: skip
+    page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
+    browser = signed_in(people.alice)
+    assert "1 media request with its files." in text_of(browser.get(page))
+    assert browser.post(page, {"chats_to": ""}).status_code == 422
+    assert MediaRun.objects.get().user == people.bob
+    assert browser.post(page, {"chats_to": "delete"}).status_code == 303
+    assert not MediaRun.objects.exists()
+    event = AuditEvent.objects.get(action="chats.left")
+    assert (event.detail["after"], event.detail["media"]) == ("deleted", 1)
 
 
 def test_departing_person_gives_no_key_away(people: Cast) -> None:

@@ -468,6 +468,19 @@ def test_same_address_is_a_new_person_afterwards(people: Cast, zaphod: User) -> 
         members.set_active(zaphod, True, actor=SYSTEM)
 
 
+def test_account_outlives_an_erasure_in_one_organisation(people: Cast, zaphod: User) -> None:
+    """P36: "The member's account remains": it can be activated again, and erased."""
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    erase_people()
+    assert members.erased_people([zaphod.pk]) == set()
+    for active in (False, True):
+        members.set_active(zaphod, active, actor=SYSTEM)
+    zaphod.refresh_from_db()
+    assert zaphod.is_active
+    request_erasure(actor(people.dora), zaphod, reason="r")
+    assert members.erased_people([zaphod.pk]) == {zaphod.pk}
+
+
 def test_erasure_waits_for_running_requests(people: Cast, zaphod: User) -> None:
     """Their records are written when they end, with what the client called its user."""
     id = attempt(people, zaphod)
