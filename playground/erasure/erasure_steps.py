@@ -214,16 +214,21 @@ def _delete_usage(erasure: Erasure) -> Counts:
     notes = _delete_rows(_own(erasure, ChartNote))
     # The score stays in the sums, without its author.
     feedback = _own(erasure, Feedback, by="author").update(author=None, label="", comment="")
-    exports = _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
     addresses = _replace_in_rows(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
     ends = _replace_in_rows(_END_USERS_OF_ATTEMPTS, erasure)
     ends += _replace_in_rows(_TEXTS_OF_RECORDS, erasure)
     _replace_in_rows(_LATE_END_USERS, erasure)
     return {
-        "views": views, "notes": notes, "feedback": feedback, "exports": _delete_rows(exports),
+        "views": views, "notes": notes, "feedback": feedback, "exports": _delete_exports(erasure),
         "addresses": addresses, "end_users": ends,
     }  # fmt: skip
+
+
+def _delete_exports(erasure: Erasure) -> int:
+    return _delete_rows(
+        _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
+    )
 
 
 def _forget_in_sinks(erasure: Erasure) -> Counts:
@@ -304,8 +309,14 @@ def _rewrite_sealed(erasure: Erasure) -> Counts:
 
 
 def _erase_person(erasure: Erasure) -> Counts:
-    if erasure.organisation is not None:
-        return {}
+    if erasure.organisation is None:
+        _rename_person(erasure)
+    # Until now, a new export named the person. One that starts after the rename does not.
+    return {"exports": erasure.counts.get("exports", 0) + _delete_exports(erasure)}
+
+
+@transaction.atomic
+def _rename_person(erasure: Erasure) -> None:
     user = User.objects.select_for_update().get(pk=erasure.user_id)
     user.email, user.name = erasure.pseudonym, ""
     user.language = user.theme = ""
@@ -314,7 +325,6 @@ def _erase_person(erasure: Erasure) -> Counts:
     user.set_unusable_password()
     user.save()
     erasure.user = user
-    return {}
 
 
 _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
@@ -330,12 +340,12 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     # A transaction for each organisation, because its requests wait for its budgets.
     "end_users": (_rename_end_users, True),
     "texts": (_sweep, False),
-    # After the sweep, new exports do not contain the person. Rows store this step's name, which is
-    # that of the first sink.
+    # Rows store this step's name, which is that of the first sink.
     "clickhouse": (_forget_in_sinks, True),
     # If the worker is killed here, the next one repeats the rest.
     "sealed": (_rewrite_sealed, True),
-    "person": (_erase_person, False),
+    # The rename is committed before the last exports are deleted.
+    "person": (_erase_person, True),
 }
 STEPS: Final = tuple(_STEPS)
 
