@@ -152,12 +152,14 @@ def _finish(erasure: Erasure) -> None:
 def _end_requests(erasure: Erasure) -> Counts:
     """Stop the person's running requests and wait for them, because they write the person's texts
     when they end."""
-    now = clock.now()
-    for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun)):
-        running = rows.filter(ended_at=None)
-        running.filter(stop_at=None).update(stop_at=now)
-        if running.exists():
-            raise Waits("requests")
+    running = [
+        rows.filter(ended_at=None)
+        for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun))
+    ]
+    for rows in running:
+        rows.filter(stop_at=None).update(stop_at=clock.now())
+    if any(rows.exists() for rows in running):
+        raise Waits("requests")
     if _execute(_OPEN_HOLDS, erasure):
         raise Waits("requests")
     return {}
@@ -328,7 +330,8 @@ def _rename_person(erasure: Erasure) -> None:
 
 
 _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
-    FIRST_STEP: (_end_requests, False),
+    # While it waits for the requests, their stops are committed.
+    FIRST_STEP: (_end_requests, True),
     "chats": (_delete_chats, False),
     "files": (_delete_files, False),
     "prompts": (_delete_prompts, False),

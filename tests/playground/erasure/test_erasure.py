@@ -42,7 +42,7 @@ from outbox.models import Fact
 from playground.erasure import erasure_steps
 from playground.erasure.erasure_requests import preview, request_erasure
 from playground.erasure.erasure_steps import STEPS, erase_people
-from playground.models import Attachment, Conversation, Message, Preset, ShareLink
+from playground.models import Attachment, Conversation, Message, Preset, Run, ShareLink
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
@@ -495,7 +495,16 @@ def test_same_address_is_a_new_person_afterwards(people: Cast, zaphod: User) -> 
 def test_erasure_waits_for_running_requests(people: Cast, zaphod: User) -> None:
     """Their records are written when they end, with what the client called its user."""
     id = attempt(people, zaphod)
+    question = Message.objects.get(content=f"{WORD} asks")
+    run = Run.objects.create(
+        conversation=question.conversation, user_message=question, assistant_message=question,
+        user=zaphod, model="m", token=new_id(), request_id=new_id(), process="p",
+    )  # fmt: skip
     request_erasure(actor(people.dora), zaphod, reason="r")
+    assert erase_people() == 0
+    run.refresh_from_db()
+    assert run.stop_at is not None
+    Run.objects.update(ended_at=clock.now())
     assert erase_people() == 0
     assert (Erasure.objects.get().step, Erasure.objects.get().waits_for) == (STEPS[0], "requests")
     Hold.objects.filter(id=id).update(state="voided", resolved_at=clock.now())
