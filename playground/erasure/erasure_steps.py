@@ -152,15 +152,12 @@ def _finish(erasure: Erasure) -> None:
 def _end_requests(erasure: Erasure) -> Counts:
     """Stop the person's running requests and wait for them, because they write the person's texts
     when they end."""
-    running = [
-        rows.filter(ended_at=None)
-        for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun))
-    ]
-    for rows in running:
-        rows.filter(stop_at=None).update(stop_at=clock.now())
-    if any(rows.exists() for rows in running):
-        raise Waits("requests")
-    if _execute(_OPEN_HOLDS, erasure):
+    now, some_run = clock.now(), False
+    for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun)):
+        running = rows.filter(ended_at=None)
+        running.filter(stop_at=None).update(stop_at=now)
+        some_run |= running.exists()
+    if some_run or _execute(_OPEN_HOLDS, erasure):
         raise Waits("requests")
     return {}
 
