@@ -162,6 +162,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Person.name": "The name. Weir uses this name only for people who have no name yet.",
     "Person.active": "Whether the person can sign in and the person's keys work.",
     "Organisation.currency": "The currency of the ledger.",
+    "Organisation.display_currency": "A currency, such as `EUR`, in which pages also show amounts. Empty: only in `currency`.",
+    "Organisation.client_address_days": "For how many days Weir keeps the client IP address of each request. `0`: not kept.",
     "Organisation.credit": "Opening credit, which Weir posts once.",
     "Organisation.credit_line": "How far below 0 the available balance may go.",
     "Organisation.payer_rules": "For each role: the keys with which members of this role may pay for chats in the playground.",

@@ -1,8 +1,8 @@
 """What happens to the keys of a member who leaves: one function per write.
 
 A model key that is transferred to another member or to a service account of its team keeps working.
-A management key is never transferred: it would act with its new owner's role for whoever has its
-text.
+A management key is not transferred: it would act with its new owner's role for whoever has its
+text. It is disabled instead when a member leaves, and revoked when a person is erased.
 """
 
 from collections.abc import Mapping

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from babel.numbers import list_currencies
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.text import slugify
 from django.utils.translation import gettext
 
@@ -170,12 +172,22 @@ def _create_organisation(name: str, slug: str) -> Organisation:
 
 
 def slug_of_name(name: str) -> str:
-    """Return the slug for the name of a team or project, for addresses and labels. It is never
-    `new`, the address of the form that creates one."""
-    slug = slugify(name)[:SLUG_LENGTH]
-    if slug == "new":
-        return f"new-{random_ending()}"
-    return slug or random_ending()
+    """Return the plain slug for the name of a team or project, for addresses and labels. It is
+    empty for a name without Latin letters and digits."""
+    return slugify(name)[:SLUG_LENGTH]
+
+
+def choose_slug(others: QuerySet[Any], name: str) -> str:
+    """Return the slug of a new team or project, or "" if one of the others has its name. The plain
+    slug gets a random ending if another one has it ("研发 A" and "市场 A"), or if it is `new`, the
+    address of the form that creates one."""
+    plain = slug_of_name(name)
+    if plain not in ("", "new") and not others.filter(slug=plain).exists():
+        return plain
+    if others.filter(name__iexact=name).exists():
+        return ""
+    ending = random_ending()
+    return f"{plain[: SLUG_LENGTH - len(ending) - 1]}-{ending}" if plain else ending
 
 
 def random_ending() -> str:

@@ -13,19 +13,20 @@ from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Project, Team
 from accounts.names.names import check_name
-from accounts.organisations.organisations import slug_of_name
+from accounts.organisations.organisations import choose_slug
 from lib import clock
 from lib.refusal import Refused
 
 
 def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Project:
     """Create a project. Its label is derived from the name unless one is given. Raises Refused for
-    an invalid name, and for a label that another project of the organisation has."""
+    an invalid name, and if another project of the organisation has the name or the given label."""
     checked = check_name(name)
-    slug = slug or slug_of_name(checked)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
-        if Project.objects.filter(organisation=team.organisation, slug=slug).exists():
+        others = Project.objects.filter(organisation=team.organisation)
+        slug = slug or choose_slug(others, checked)
+        if not slug or others.filter(slug=slug).exists():
             taken = gettext("Another project is already named %(name)s.") % {"name": checked}
             raise Refused("name", taken, already_exists=True)
         project = Project.objects.create(

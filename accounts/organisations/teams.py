@@ -9,22 +9,22 @@ from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
 from accounts.names.names import check_name
-from accounts.organisations.organisations import slug_of_name
+from accounts.organisations.organisations import choose_slug
 from lib import clock
 from lib.refusal import Refused
 
 
 def create_team(organisation: Organisation, name: str, *, slug: str = "", actor: Actor) -> Team:
     """Create a team. Actors who are limited to teams do not join it. Its slug is derived from the
-    name unless one is given. Raises Refused for an invalid name, and for a slug that another team
-    has."""
+    name unless one is given. Raises Refused for an invalid name, and if another team has the name
+    or the given slug."""
     checked = check_name(name)
-    slug = slug or slug_of_name(checked)
     with transaction.atomic():
         # The lock on the organisation's row serialises this: the second of two teams with one name
         # is refused.
         Organisation.objects.select_for_update().get(id=organisation.id)
-        if organisation.teams.filter(slug=slug).exists():
+        slug = slug or choose_slug(organisation.teams.all(), checked)
+        if not slug or organisation.teams.filter(slug=slug).exists():
             taken = gettext("Another team is already named %(name)s.") % {"name": checked}
             raise Refused("name", taken, already_exists=True)
         team = Team.objects.create(organisation=organisation, name=checked, slug=slug)

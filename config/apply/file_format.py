@@ -8,6 +8,7 @@ import datetime as dt
 import ipaddress
 from typing import Annotated, Any, Final, Literal
 
+from babel.numbers import list_currencies
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -23,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from accounts.limits.answer_cache import SECONDS_MAX
 from accounts.limits.data_policy import (
+    CLIENT_ADDRESS_DAYS_MAX,
     REGION_MAX,
     REGION_PATTERN,
     RETENTION_HOURS,
@@ -82,6 +84,12 @@ def _network(text: str) -> str:
         raise wrong(
             f'expected a network such as "10.0.0.0/8" or "127.0.0.1/32": {error}'
         ) from error
+
+
+def _display_currency(code: str) -> str:
+    if code and code not in list_currencies() - {"USD"}:
+        raise wrong("expected the three letters of another currency than USD, such as EUR")
+    return code
 
 
 def _credit(text: str) -> str:
@@ -524,7 +532,9 @@ class Organisation(WithRateLimits):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
+    display_currency: Annotated[str, AfterValidator(_display_currency)] = ""
     retention_hours: Annotated[int, Field(ge=0, le=RETENTION_HOURS_MAX)] = RETENTION_HOURS
+    client_address_days: Annotated[int, Field(ge=0, le=CLIENT_ADDRESS_DAYS_MAX)] = 0
     include_cost: bool = False
     zero_retention: bool = False
     data_regions: list[Region] = []

@@ -29,6 +29,7 @@ KEY_FIELDS: Final = {
 ORGANISATION_STATES: Final = (
     *DATA_POLICY,
     *("required_labels", "second_factor_roles", "suspended", "archived"),
+    *("client_address_days", "display_currency"),
 )
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS, *CACHING)
 MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)

@@ -214,6 +214,7 @@ def _organisations() -> Iterator[Item]:
             **fields_of(organisation, ("name", "currency", "retention_hours", "include_cost")),
             **fields_of(organisation, (*DATA_POLICY, *LIMITS)),
             **fields_of(organisation, ("required_labels", "second_factor_roles")),
+            **fields_of(organisation, ("client_address_days", "display_currency")),
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),

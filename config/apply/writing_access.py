@@ -59,8 +59,8 @@ def write_person(change: Change) -> None:
 
 
 def write_states(organisation: Organisation, after: Mapping[str, Any]) -> None:
-    """Set an organisation's requirements for members and requests, and whether it is suspended or
-    archived."""
+    """Set an organisation's requirements for members and requests, what it stores and shows, and
+    whether it is suspended or archived."""
     if "required_labels" in after:
         organisations.require_labels(organisation, after["required_labels"], actor=SYSTEM)
     if "zero_retention" in after or "data_regions" in after:
@@ -73,6 +73,12 @@ def write_states(organisation: Organisation, after: Mapping[str, Any]) -> None:
     if "second_factor_roles" in after:
         roles = after["second_factor_roles"]
         organisations.force_second_factor(organisation, roles, actor=SYSTEM)
+    if "client_address_days" in after:
+        days = after["client_address_days"]
+        organisations.set_client_address_days(organisation, days, actor=SYSTEM)
+    if "display_currency" in after:
+        code = after["display_currency"]
+        organisations.set_display_currency(organisation, code, actor=SYSTEM)
     if after.get("suspended") is not None:
         organisations.suspend_organisation(organisation, after["suspended"], actor=SYSTEM)
     elif "suspended" in after:

@@ -8,7 +8,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,8 @@ _LOCK: Final = 8113072028
 # Weeks are counted from this Monday.
 _FIRST: Final = dt.datetime(1970, 1, 5, tzinfo=dt.UTC)
 _NAME: Final = re.compile(r"weir-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.zip")
+_PART: Final = re.compile(rf"\.{_NAME.pattern}\.\d+\.part")
+_SILENT: Final = dt.timedelta(minutes=10)
 
 
 class BackupFailed(Exception):
@@ -85,8 +87,20 @@ def _make(schedule: InstallationSetting) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise BackupError(f"{folder} cannot be made: {error.strerror}.") from error
+        _drop_remains(folder)
         back_up(folder / file_name(clock.now()))
     _drop_oldest(folder, schedule.backup_keep)
+
+
+def _drop_remains(folder: Path) -> None:
+    """Delete what backups left that were killed. One that an operator makes in this folder at the
+    same time still grows, so it stays."""
+    silent_since = (clock.now() - _SILENT).timestamp()
+    for file in folder.iterdir():
+        if _PART.fullmatch(file.name):
+            with suppress(FileNotFoundError):
+                if file.stat().st_mtime < silent_since:
+                    file.unlink()
 
 
 def _drop_oldest(folder: Path, keep: int) -> None:

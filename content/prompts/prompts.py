@@ -1,5 +1,7 @@
 """Saved prompts: a name, and versions that never change."""
 
+from hashlib import sha256
+
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
@@ -9,6 +11,7 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
+from accounts.models import Organisation
 from content.models import Prompt, PromptVersion
 from content.prompts.label_rules import (
     LABELS_MAX,
@@ -20,7 +23,6 @@ from content.prompts.label_rules import (
 )
 from content.prompts.rules import NAME_MAX, NOTE_MAX, OPENAI_ID, SLUG_MAX
 from content.prompts.settings import Settings
-from lib.ids import new_id
 from lib.refusal import Refused, check_text
 
 _FOUND_MAX = 50
@@ -101,46 +103,73 @@ def save_prompt(
     note = check_text("prompt_note", note, NOTE_MAX)
     if not name:
         raise PromptRefused(gettext("Enter a name for the prompt."))
-    slug = _slug_of(name) or f"prompt-{new_id().hex[-8:]}"
     try:
         with transaction.atomic():
-            prompt, created = Prompt.objects.select_for_update().get_or_create(
+            prompt = _prompt_named(actor, name) or Prompt.objects.create(
                 organisation=organisation_of(actor),
-                slug=slug,
-                defaults={"name": name, "user": person_of(actor), "shared": shared},
-            )
-            if not created and not prompt.shared and prompt.user_id != person_of(actor).id:
-                raise PromptRefused(gettext("Someone else already has a prompt with this name."))
-            last = prompt.versions.aggregate(last=Max("number"))["last"] or 0
-            version = PromptVersion.objects.create(
-                prompt=prompt,
-                number=last + 1,
+                slug=_free_slug(organisation_of(actor), name),
+                name=name,
                 user=person_of(actor),
-                model=model,
-                settings=settings.stored(),
-                note=note,
+                shared=shared,
             )
-            audit.record(
-                actor, organisation_of(actor), "prompt.saved", prompt, slug=slug, version=last + 1
-            )
+            return save_version(actor, prompt, model, settings, note=note)
     except IntegrityError as error:
         raise PromptRefused(gettext("Someone saved it at the same time. Save again.")) from error
+
+
+def save_version(
+    actor: Actor, prompt: Prompt, model: str, settings: Settings, *, note: str
+) -> PromptVersion:
+    """Save a new version of this prompt. Raises PromptRefused if it became another person's own,
+    and Refused for an invalid note."""
+    require(actor, "playground.use")
+    note = check_text("prompt_note", note, NOTE_MAX)
+    with transaction.atomic():
+        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        if not locked.shared and locked.user_id != person_of(actor).id:
+            raise PromptRefused(gettext("Someone else already has a prompt with this name."))
+        number = (locked.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+        version = PromptVersion.objects.create(
+            prompt=locked,
+            number=number,
+            user=person_of(actor),
+            model=model,
+            settings=settings.stored(),
+            note=note,
+        )
+        audit.record(
+            actor, locked.organisation, "prompt.saved", locked, slug=locked.slug, version=number
+        )
     return version
 
 
 def check_free(actor: Actor, name: str) -> None:
     """Raise Refused if a prompt with that name exists, even one that the actor cannot see."""
     require_person(actor)
-    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=_slug_of(name))
-    if same.exists():
+    if _prompt_named(actor, check_text("name", name, NAME_MAX)):
         text = gettext("There is already a prompt named %(name)s.")
         raise Refused("name", text % {"name": name}, already_exists=True)
 
 
-def _slug_of(name: str) -> str:
-    """Return the slug of a prompt, which differs from every id of OpenAI's prompts."""
+def _prompt_named(actor: Actor, name: str) -> Prompt | None:
+    """Return the prompt with that name, without regard to case. One that the actor sees comes
+    first."""
+    same = Prompt.objects.filter(organisation=organisation_of(actor), name__iexact=name)
+    oldest = same.order_by("created_at", "id")
+    return oldest.filter(Q(shared=True) | Q(user=person_of(actor))).first() or oldest.first()
+
+
+def _free_slug(organisation: Organisation, name: str) -> str:
+    """Return the slug of a new prompt, which differs from every id of OpenAI's prompts. Several
+    names have the same plain slug ("客服 GPT" and "翻译 GPT"), and some have none: such a name gets
+    its hash appended. The hash is always the same, so that of two people who create the same
+    prompt at once, the second one is refused by the unique constraint."""
     slug = slugify(name)[:SLUG_MAX]
-    return slug.replace("_", "-") if slug.startswith(OPENAI_ID) else slug
+    slug = slug.replace("_", "-") if slug.startswith(OPENAI_ID) else slug
+    if slug and not Prompt.objects.filter(organisation=organisation, slug=slug).exists():
+        return slug
+    ending = "-" + sha256(name.encode()).hexdigest()[:8]
+    return (slug or "prompt")[: SLUG_MAX - len(ending)] + ending
 
 
 def require_person(actor: Actor) -> None:

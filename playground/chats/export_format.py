@@ -19,8 +19,15 @@ CHATS_MAX: Final = 5_000
 IMPORT_BYTES_MAX: Final = 64 * 1024 * 1024
 _ROLES: Final = ("user", "assistant", "tool")
 _COUNTS: Final = (
-    "charge_nano", "hold_nano", "expected_nano", "ttft_ms", "total_ms", "thought_ms"
+    "status", "charge_nano", "hold_nano", "expected_nano", "ttft_ms", "total_ms", "thought_ms"
 )  # fmt: skip
+_WORDS: Final = ("kind", "finish_reason", "basis")
+# The texts that each item of a part has, and those that are texts wherever they stand.
+_PART_TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "calls": ("id", "name", "arguments"),
+    "results": ("call_id", "name", "content"),
+}
+_PART_LINKS: Final = frozenset({"id", "url"})
 _STATES: Final = ("done", "stopped", "failed", "interrupted", "refused")
 
 
@@ -135,7 +142,7 @@ def read_file(raw: Any) -> ExportedConversation:
         title=_text(raw, "title", "", 120) or turns[0].content[:80] or "–",
         model=_text(raw, "model", "", 200),
         settings=_object(raw, "settings", ""),
-        leaf=leaf if leaf in ids else None,
+        leaf=leaf if isinstance(leaf, str) and leaf in ids else None,
         turns=tuple(turns),
         files={id: _file(file, f"/files/{id}") for id, file in _object(raw, "files", "").items()},
         columns=tuple(columns),
@@ -165,7 +172,7 @@ def _read_message(raw: Any, path: str, ids: set[str]) -> ExportedMessage:
     id, parent = _text(raw, "id", path, 64), raw.get("parent")
     if not id or id in ids:
         raise Unusable(f"{path}/id", "expected an id of its own")
-    if parent is not None and parent not in ids:
+    if parent is not None and not (isinstance(parent, str) and parent in ids):
         raise Unusable(f"{path}/parent", "expected a message before it")
     role, state = raw.get("role"), raw.get("state", "done")
     if role not in _ROLES:
@@ -189,20 +196,35 @@ def _read_message(raw: Any, path: str, ids: set[str]) -> ExportedMessage:
 
 
 def _parts(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Validate the parts that are not text: lists of objects, by name."""
+    """Validate the parts that are not text: lists of objects, by name, with the texts that pages
+    need."""
     parts = _object(raw, "parts", path)
     for name, value in parts.items():
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise Unusable(f"{path}/parts/{name}", "expected a list of objects")
+        for number, item in enumerate(value):
+            texts = [*_PART_TEXTS.get(name, ()), *(_PART_LINKS & item.keys())]
+            wrong = [text for text in texts if not isinstance(item.get(text), str)]
+            if wrong:
+                raise Unusable(f"{path}/parts/{name}/{number}/{wrong[0]}", "expected a text")
     return parts
 
 
 def _outcome(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Validate the usage and cost: counts and amounts are integers."""
-    outcome = _object(raw, "outcome", path)
+    written = _object(raw, "outcome", path)
+    unknown = sorted(written.keys() - {"meters", *_COUNTS, *_WORDS})
+    if unknown:
+        raise Unusable(f"{path}/outcome/{unknown[0]}", "is not known")
+    outcome = {
+        name: value for name, value in written.items() if value is not None or name == "kind"
+    }
+    for name in _WORDS:
+        if outcome.get(name) is not None:
+            _text(outcome, name, f"{path}/outcome", 200)
     meters = _object(outcome, "meters", f"{path}/outcome")
     counts = {f"meters/{name}": value for name, value in meters.items()}
-    counts |= {name: outcome[name] for name in _COUNTS if outcome.get(name) is not None}
+    counts |= {name: outcome[name] for name in _COUNTS if name in outcome}
     for name, value in counts.items():
         if type(value) is not int or not 0 <= value < 2**63:
             raise Unusable(f"{path}/outcome/{name}", "expected a whole number")

@@ -152,13 +152,12 @@ def _finish(erasure: Erasure) -> None:
 def _end_requests(erasure: Erasure) -> Counts:
     """Stop the person's running requests and wait for them, because they write the person's texts
     when they end."""
-    now = clock.now()
+    now, some_run = clock.now(), False
     for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun)):
         running = rows.filter(ended_at=None)
         running.filter(stop_at=None).update(stop_at=now)
-        if running.exists():
-            raise Waits("requests")
-    if _execute(_OPEN_HOLDS, erasure):
+        some_run |= running.exists()
+    if some_run or _execute(_OPEN_HOLDS, erasure):
         raise Waits("requests")
     return {}
 
@@ -214,16 +213,21 @@ def _delete_usage(erasure: Erasure) -> Counts:
     notes = _delete_rows(_own(erasure, ChartNote))
     # The score stays in the sums, without its author.
     feedback = _own(erasure, Feedback, by="author").update(author=None, label="", comment="")
-    exports = _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
     addresses = _replace_in_rows(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
     ends = _replace_in_rows(_END_USERS_OF_ATTEMPTS, erasure)
     ends += _replace_in_rows(_TEXTS_OF_RECORDS, erasure)
     _replace_in_rows(_LATE_END_USERS, erasure)
     return {
-        "views": views, "notes": notes, "feedback": feedback, "exports": _delete_rows(exports),
+        "views": views, "notes": notes, "feedback": feedback, "exports": _delete_exports(erasure),
         "addresses": addresses, "end_users": ends,
     }  # fmt: skip
+
+
+def _delete_exports(erasure: Erasure) -> int:
+    return _delete_rows(
+        _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
+    )
 
 
 def _forget_in_sinks(erasure: Erasure) -> Counts:
@@ -304,8 +308,14 @@ def _rewrite_sealed(erasure: Erasure) -> Counts:
 
 
 def _erase_person(erasure: Erasure) -> Counts:
-    if erasure.organisation is not None:
-        return {}
+    if erasure.organisation is None:
+        _rename_person(erasure)
+    # Until now, a new export named the person. One that starts after the rename does not.
+    return {"exports": erasure.counts.get("exports", 0) + _delete_exports(erasure)}
+
+
+@transaction.atomic
+def _rename_person(erasure: Erasure) -> None:
     user = User.objects.select_for_update().get(pk=erasure.user_id)
     user.email, user.name = erasure.pseudonym, ""
     user.language = user.theme = ""
@@ -314,11 +324,11 @@ def _erase_person(erasure: Erasure) -> Counts:
     user.set_unusable_password()
     user.save()
     erasure.user = user
-    return {}
 
 
 _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
-    FIRST_STEP: (_end_requests, False),
+    # While it waits for the requests, their stops are committed.
+    FIRST_STEP: (_end_requests, True),
     "chats": (_delete_chats, False),
     "files": (_delete_files, False),
     "prompts": (_delete_prompts, False),
@@ -330,12 +340,12 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     # A transaction for each organisation, because its requests wait for its budgets.
     "end_users": (_rename_end_users, True),
     "texts": (_sweep, False),
-    # After the sweep, new exports do not contain the person. Rows store this step's name, which is
-    # that of the first sink.
+    # Rows store this step's name, which is that of the first sink.
     "clickhouse": (_forget_in_sinks, True),
     # If the worker is killed here, the next one repeats the rest.
     "sealed": (_rewrite_sealed, True),
-    "person": (_erase_person, False),
+    # The rename is committed before the last exports are deleted.
+    "person": (_erase_person, True),
 }
 STEPS: Final = tuple(_STEPS)
 

@@ -1,9 +1,12 @@
 """Strict parsing of JSON that people write, with the place of an error."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 DEPTH_MAX = 64
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escaped surrogate, which may lack its other half."""
 
 
 class InvalidJson(ValueError):
@@ -30,6 +33,11 @@ def parse_json(text: str) -> Any:
     if "\\u0000" in text:
         # Postgres cannot store this character, and providers refuse it.
         raise InvalidJson(1, 1, "\\u0000 cannot be kept")
+    if _HALF.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidJson(1, 1, "half a surrogate pair cannot be kept") from error
     _measure(value, DEPTH_MAX)
     return value
 

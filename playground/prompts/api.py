@@ -184,7 +184,14 @@ def list_prompt_versions(
 def create_prompt(actor: Actor, body: PromptIn) -> Status[PromptOut]:
     """Saves a prompt with its first version."""
     prompts.check_free(actor, body.name)
-    return Status(201, PromptOut(**_out(_save(actor, body.name, body, shared=body.shared))))
+    settings = body.settings.read(body.model)
+    try:
+        version = prompts.save_prompt(
+            actor, body.name, body.model, settings, note=body.note, shared=body.shared
+        )
+    except prompts.PromptRefused as refused:
+        raise Refused("name", str(refused)) from refused
+    return Status(201, PromptOut(**_out(version)))
 
 
 @router.post(
@@ -194,7 +201,12 @@ def create_version(actor: Actor, slug: str, body: VersionIn) -> Status[PromptOut
     """Adds a version. Callers get it once it is in production, or if none is."""
     prompts.require_person(actor)
     prompt = prompts.access_prompt(actor, slug)
-    return Status(201, PromptOut(**_out(_save(actor, prompt.name, body, shared=prompt.shared))))
+    settings = body.settings.read(body.model)
+    try:
+        version = prompts.save_version(actor, prompt, body.model, settings, note=body.note)
+    except prompts.PromptRefused as refused:
+        raise Refused("name", str(refused)) from refused
+    return Status(201, PromptOut(**_out(version)))
 
 
 @router.patch("/prompts/{slug}", response=PromptOut, summary="Change a prompt")
@@ -281,14 +293,6 @@ def _chat_request(
     capabilities = capabilities_of_model(version.model)
     body = build_request(version.model, path, settings, capabilities, {})
     return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-
-
-def _save(actor: Actor, name: str, body: VersionIn, *, shared: bool) -> PromptVersion:
-    settings = body.settings.read(body.model)
-    try:
-        return prompts.save_prompt(actor, name, body.model, settings, note=body.note, shared=shared)
-    except prompts.PromptRefused as refused:
-        raise Refused("name", str(refused)) from refused
 
 
 def _out(version: PromptVersion) -> dict[str, Any]:

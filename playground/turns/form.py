@@ -44,7 +44,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
     return TurnForm(
         columns=_columns(actor, form, models, answered),
         # A form sends a newline as two characters; the model gets what was typed.
-        text=form.get("edited", form.get("text", "")).replace("\r\n", "\n"),
+        text=form.get("edited", form.get("text", "")).replace("\r\n", "\n").replace("\x00", ""),
         token=parse_id(form.get("token", "")) or new_id(),
         payer=read_form_payer(actor, form, conversation),
         conversation=conversation,
@@ -104,13 +104,20 @@ def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
     if "instead" in form:
         # A new version keeps the files of the old one. Those in the composer stay for the next
         # message.
-        kept_ids = [UUID(text) for text in form.getlist("kept_file") if len(text) == 36]
-        ids = [id_text(id) for id in kept_ids]
+        ids = [_short_id(text) for text in form.getlist("kept_file")]
     else:
         ids = [] if {"retry", "answered"} & set(form) else form.getlist("file")
     if len(ids) > FILES_MAX:
         raise TurnRefused("file", gettext("You can attach up to %(n)s files.") % {"n": FILES_MAX})
     return [access_attachment(actor, id) for id in ids]
+
+
+def _short_id(text: str) -> str:
+    """Return the id of a stored file as pages write it, or "" for an invalid one."""
+    try:
+        return id_text(UUID(text))
+    except ValueError:
+        return ""
 
 
 def _columns(

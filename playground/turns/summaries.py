@@ -5,6 +5,8 @@ the chat and can be sent again."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from django.db import transaction
+
 from accounts.access.actors import Actor
 from content.prompts.settings import Settings
 from gateway.providers.capabilities import Capabilities
@@ -19,18 +21,20 @@ from playground.side_requests.side_requests import ask_aside
 from playground.turns.context_window import apply_summary, messages_left_out
 from playground.turns.request import ChatMessage, fixed_tokens
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
-from playground.turns.turns import TurnForm, draft_of, messages_before
+from playground.turns.turns import TurnForm, draft_after, messages_before
 from usage.requests.words import CHAT_SUMMARY
 
 
 class Excerpt(NamedTuple):
     """What to summarise of the path that a form continues: its messages from `begin` to `end`,
-    equal if everything fits. `before` is the existing summary."""
+    equal if everything fits. `last` is the last of these messages. `before` is the existing
+    summary."""
 
     model: str
     path: Sequence[ChatMessage]
     begin: int
     end: int
+    last: Message | None
     before: str
     can: Capabilities
     payer: Payer
@@ -45,7 +49,8 @@ class Summarised(NamedTuple):
 
 def excerpt_to_summarise(form: TurnForm) -> Excerpt:
     """Return what must be summarised so that the form's turn fits."""
-    column, path = form.columns[0], draft_of(form)
+    column, stored = form.columns[0], messages_before(form)
+    path = draft_after(stored, form)
     settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
     begin, before = apply_summary(path)
     end = begin
@@ -58,6 +63,7 @@ def excerpt_to_summarise(form: TurnForm) -> Excerpt:
         path=path,
         begin=begin,
         end=end,
+        last=stored[end - 1] if end > begin else None,
         before=before,
         can=can,
         payer=form.payer,
@@ -93,16 +99,20 @@ async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarise
         text, charge_nano = answered.text.strip(), charge_nano + answered.charge_nano
         if not text:
             raise LookupError("an empty summary")
-    if excerpt.end > excerpt.begin:
-        await run_in_database(_keep, form, excerpt.end, text)
+    if excerpt.last is not None:
+        await run_in_database(_keep, excerpt.last, text)
     turns = sum(message.role == "user" for message in excerpt.path[excerpt.begin : excerpt.end])
     return Summarised(turns, charge_nano)
 
 
-def _keep(form: TurnForm, end: int, text: str) -> None:
-    message = messages_before(form)[end - 1]
-    message.parts = {**message.parts, "summary": [{"text": text}]}
-    message.save(update_fields=["parts"])
+def _keep(last: Message, text: str) -> None:
+    """Store the summary with the last message that it covers. The path may have changed since, but
+    not what comes before this message."""
+    with transaction.atomic():
+        message = Message.objects.select_for_update().filter(id=last.id).first()
+        if message is not None:
+            message.parts = {**message.parts, "summary": [{"text": text}]}
+            message.save(update_fields=["parts"])
 
 
 def drop_summary(message: Message) -> None:

@@ -146,7 +146,11 @@ def _without_refused(path: Iterable[Message]) -> list[Message]:
 
 def draft_of(form: TurnForm, column: int = 0) -> list[ChatMessage]:
     """Return what would be sent to a column if the form were sent now. Nothing is written."""
-    path = messages_before(form, column)
+    return draft_after(messages_before(form, column), form)
+
+
+def draft_after(path: Iterable[Message], form: TurnForm) -> list[ChatMessage]:
+    """Return what would be sent if the form continued this path."""
     messages = [
         ChatMessage(message.role, message.content, message.parts, message.reasoning)
         for message in path
@@ -324,7 +328,7 @@ def _write_question(
         conversation=conversation,
         parent=parent,
         role=MessageRole.TOOL if tool else MessageRole.USER,
-        content="" if tool else form.text.replace("\x00", ""),
+        content="" if tool else form.text,
         parts=parts,
         column=column,
     )

@@ -42,8 +42,8 @@ on("click", ({ target }) => {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
-// A draft is kept per conversation until it is sent
-const key = (box) => `draft:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
+// A draft is kept per person and conversation until it is sent, or until the person signs out
+const key = (box) => `draft:${document.body.dataset.person}:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;
 function keep(text) {
   clearTimeout(saving);

@@ -157,7 +157,8 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     },
     "content.prompts.prompts": {
         "prompts.read": "visible_prompts",
-        "playground.use": "save_prompt require_person move_label roll_back_label remove_label",
+        "playground.use": "save_prompt save_version require_person move_label roll_back_label"
+        " remove_label",
     },
     "playground.turns.turns": {
         "playground.use": "begin_turns add_column",

@@ -109,7 +109,8 @@ ASKED: Final = {
         playground.preferences.preferences.toggle_favourite playground.panel.presets.save_preset
         content.prompts.prompts.move_label content.prompts.prompts.remove_label
         content.prompts.prompts.require_person content.prompts.prompts.roll_back_label
-        content.prompts.prompts.save_prompt playground.media.realtime.charges_of
+        content.prompts.prompts.save_prompt content.prompts.prompts.save_version
+        playground.media.realtime.charges_of
         playground.media.realtime.issue_ticket playground.chats.sharing.revoke_link
         playground.chats.sharing.share_branch playground.content_log.opening.open_in_playground
         playground.turns.turns.add_column

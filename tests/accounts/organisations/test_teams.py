@@ -5,7 +5,7 @@ from accounts.access.actors import SYSTEM, key_actor
 from accounts.keys import keys
 from accounts.members import members
 from accounts.models import AuditEvent, Role
-from accounts.organisations import teams
+from accounts.organisations import projects, teams
 from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key
 
@@ -19,6 +19,23 @@ def test_a_further_team(people: Cast) -> None:
 def test_two_teams_of_one_address(people: Cast) -> None:
     with pytest.raises(Refused, match="Another team is already named CORE"):
         teams.create_team(people.acme, "CORE", actor=SYSTEM)
+
+
+@pytest.mark.parametrize("names", [("研发 A", "市场 A"), ("研发", "市场"), ("C++", "C#")])
+def test_names_of_one_slug_are_different_teams_and_projects(
+    people: Cast, names: tuple[str, str]
+) -> None:
+    """Only a team or project that has the name itself is in the way of a new one."""
+    ours = [teams.create_team(people.acme, name, actor=SYSTEM) for name in names]
+    theirs = [projects.create_project(people.core, name, actor=SYSTEM) for name in names]
+    for made in (ours, theirs):
+        assert [one.name for one in made] == list(names)
+        assert len({one.slug for one in made}) == 2
+    for name in names:
+        with pytest.raises(Refused, match="Another team is already named"):
+            teams.create_team(people.acme, name, actor=SYSTEM)
+        with pytest.raises(Refused, match="Another project is already named"):
+            projects.create_project(people.core, name, actor=SYSTEM)
 
 
 def test_an_archived_team_stops_its_keys_and_not_the_playground(people: Cast) -> None:

@@ -114,6 +114,8 @@ def furnished() -> Cast:
     organisations.require_labels(acme, ["project"], actor=SYSTEM)
     organisations.require_labels(lab, ["tags"], actor=SYSTEM)
     organisations.force_second_factor(acme, ["owner", "custom"], actor=SYSTEM)
+    organisations.set_client_address_days(acme, 30, actor=SYSTEM)
+    organisations.set_display_currency(acme, "EUR", actor=SYSTEM)
     organisations.suspend_organisation(people.stranger, "Did not pay", actor=SYSTEM)
     single_sign_on.save_single_sign_on(
         alice,
@@ -203,6 +205,8 @@ def test_export_applied_to_an_empty_installation_recreates_it(
     assert not User.objects.get(email="gone@example.org").is_active
     assert Organisation.objects.get(slug="stranger").suspended_reason == "Did not pay"
     assert Budget.objects.get().subject == str(User.objects.get(email="bob@example.org").id)
+    acme = Organisation.objects.get(slug="acme")
+    assert (acme.client_address_days, acme.display_currency) == (30, "EUR")
     # An operator's file is not the word of an operator for what nobody had confirmed.
     assert not SingleSignOn.objects.get().confirmed_domains
     assert single_sign_on.secret_of(SingleSignOn.objects.get()) == SECRET

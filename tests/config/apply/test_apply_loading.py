@@ -171,6 +171,14 @@ WRONG = [
         "credit: 100.00",
         "f.yaml:22: organisations[0].credit: expected a decimal in quotes",
     ),
+    *(
+        (
+            'credit: "100.00"',
+            f"display_currency: {code}",
+            "f.yaml:22: organisations[0].display_currency: expected the three letters",
+        )
+        for code in ("USD", "EURO", "XXQ", "eur")
+    ),
     ('credit: "100.00"', 'credit: "-5"', "f.yaml:22: organisations[0].credit: expected an amount"),
     (
         "role: owner",

@@ -2,6 +2,7 @@
 they fail."""
 
 import datetime as dt
+import os
 import threading
 from itertools import product
 from pathlib import Path
@@ -92,6 +93,29 @@ def test_a_backup_is_due_until_one_has_ended_well(
                 scheduled_backups._is_due(schedule)
         else:
             assert scheduled_backups._is_due(schedule) is not made
+
+
+@outside_transactions
+def test_remains_of_a_killed_backup_are_deleted(people: Cast, folder: Path) -> None:
+    """P36: they are dumps with personal data that no page lists. One that grows stays."""
+    folder.mkdir()
+    killed, growing, other = (
+        folder / name
+        for name in (
+            ".weir-2026-11-24T03-00-00Z.zip.17.part",
+            ".weir-2026-11-25T03-00-00Z.zip.18.part",
+            ".mine.zip.19.part",
+        )
+    )
+    for file in (killed, growing, other):
+        file.write_bytes(b"PK")
+    for file in (killed, other):
+        long_ago = clock.now().timestamp() - 3600
+        os.utime(file, (long_ago, long_ago))
+    save_settings(SYSTEM, backup_every_hours=24)
+    back_up_when_due()
+    (made,) = folder.glob("weir-*.zip")
+    assert set(folder.iterdir()) == {made, growing, other}
 
 
 @outside_transactions

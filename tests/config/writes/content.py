@@ -88,4 +88,7 @@ WRITES: Final[Writes] = {
     "content.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
         w.alice, "bye", "m-1", Settings(), note="", shared=False
     ),
+    "content.prompts.prompts.save_version": lambda w: prompts.save_version(
+        w.alice, w.prompt.prompt, "m-1", Settings(), note=""
+    ),
 }

@@ -48,6 +48,28 @@ def test_written_export_reads_the_same() -> None:
         ({"messages": [{"id": "1", "role": "king", "content": ""}]}, "/messages/0/role"),
         ({"messages": [{"id": "1", "parent": "2", "role": "user"}]}, "/messages/0/parent"),
         ({"messages": [{"id": "1", "role": "user", "owner": 1}]}, "/messages/0/owner"),
+        ({"messages": [{"id": "1", "role": "user", "parent": {}}]}, "/messages/0/parent"),
+        *(
+            (
+                {"messages": [{"id": "1", "role": "assistant", "parts": {name: [item]}}]},
+                f"/messages/0/parts/{name}/0/{place}",
+            )
+            for name, item, place in (
+                ("calls", {"id": "c", "arguments": "{}"}, "name"),
+                ("calls", {"id": "c", "name": "f", "arguments": {}}, "arguments"),
+                ("results", {"call_id": "c", "name": "f"}, "content"),
+                ("sources", {"url": 5}, "url"),
+                ("files", {"id": []}, "id"),
+            )
+        ),
+        (
+            {"messages": [{"id": "1", "role": "user", "outcome": {"basis": []}}]},
+            "/messages/0/outcome/basis",
+        ),
+        (
+            {"messages": [{"id": "1", "role": "user", "outcome": {"head": 5}}]},
+            "/messages/0/outcome/head",
+        ),
         ({"files": {"f": {"name": "x", "data": "!"}}}, "/files/f/data"),
         ({"columns": [{"model": 1}]}, "/columns"),
         (
@@ -68,6 +90,10 @@ def test_invalid_export_is_rejected_by_its_place(change: dict[str, Any], path: s
     with pytest.raises(Unusable) as unusable:
         read_file(write_file(CHAT) | change)
     assert unusable.value.path == path
+
+
+def test_unreadable_leaf_is_none() -> None:
+    assert read_file(write_file(CHAT) | {"leaf": []}).leaf is None
 
 
 def test_markdown_is_the_branch_to_be_read() -> None:

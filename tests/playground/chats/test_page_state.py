@@ -49,6 +49,31 @@ def test_a_draft_is_of_one_organisation_until_it_is_sent(stage: Stage, alice: Wa
     expect(page.locator("#chat-text")).to_have_value("")
 
 
+def test_a_draft_is_of_one_person_until_they_sign_out(stage: Stage, alice: Watched) -> None:
+    """Who uses the same browser next reads nothing of it, even if the session just ended."""
+    model, page = stage.echo_model(), alice.page
+
+    def become(who: str) -> None:
+        (cookie,) = stage.cookies(who)
+        page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "url": cookie["url"]}]
+        )
+
+    page.goto(f"{stage.playground}?m={model}")
+    page.locator("#chat-text").press_sequentially("for nobody else")
+    kept(page, "for nobody else")
+    become("bob")
+    page.goto(f"{stage.playground}?m={model}")
+    expect(page.locator("#chat-text")).to_have_value("")
+    become("alice")
+    page.goto(f"{stage.playground}?m={model}")
+    expect(page.locator("#chat-text")).to_have_value("for nobody else")
+    # Answered here, so that the session of the other tests goes on.
+    page.route("**/logout", lambda route: route.fulfill(status=204))
+    page.evaluate("document.querySelector('#sign-out').requestSubmit()")
+    page.wait_for_function("!Object.keys(localStorage).some((key) => key.startsWith('draft:'))")
+
+
 def test_sent_draft_and_deleted_chat_are_gone_after_a_reload(stage: Stage, alice: Watched) -> None:
     """Who sends a draft finds an empty composer again, and who deletes the open chat leaves it."""
     model, page = stage.echo_model(), alice.page

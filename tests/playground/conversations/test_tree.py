@@ -352,9 +352,17 @@ def test_a_refused_turn_keeps_its_file_for_the_next_version(people: Cast) -> Non
     drop_unsent(clock.now() + 2 * UNSENT_KEPT)
     question = Message.objects.get(role="user")
     again = {"conversation": conversation_id(), "instead": question.text_id, "edited": "And so"}
+    for invalid in ("x", "x" * 36):
+        assert send(people.bob, answers("x"), **again, kept_file=invalid).status_code == 404
     answering = answers("x")
     send(people.bob, answering, **again, kept_file=str(file.id))
     assert b"read.txt:\\n\\nwords" in answering.requests[0][1]
+
+
+def test_zero_bytes_of_a_message_are_left_out(people: Cast) -> None:
+    send(people.bob, answers("x"), text="a\x00b")
+    assert Conversation.objects.get().title == "ab"
+    assert Message.objects.get(role="user").content == "ab"
 
 
 def later() -> None:

@@ -42,11 +42,11 @@ from outbox.models import Fact
 from playground.erasure import erasure_steps
 from playground.erasure.erasure_requests import preview, request_erasure
 from playground.erasure.erasure_steps import STEPS, erase_people
-from playground.models import Attachment, Conversation, Message, Preset, ShareLink
+from playground.models import Attachment, Conversation, Message, Preset, Run, ShareLink
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
-from usage.models import ChartNote, Export, Feedback, SavedView
+from usage.models import ChartNote, Export, ExportPiece, Feedback, SavedView
 
 pytestmark = pytest.mark.django_db
 
@@ -222,6 +222,30 @@ def test_every_step_resumes_after_a_kill(
     assert AuditEvent.objects.get(action="user.erased").object_id == str(zaphod.pk)
     assert rows_with(WORD) == {}
     assert broken() == []
+
+
+def test_export_made_while_an_erasure_waits_is_deleted(
+    people: Cast, zaphod: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P36: until the person is renamed, a colleague's export has the address."""
+
+    def waits(erasure: Erasure) -> Any:
+        raise erasure_steps.Waits("clickhouse")
+
+    erasure = request_erasure(actor(people.dora), zaphod, reason="left")
+    with monkeypatch.context() as patched:
+        patched.setitem(erasure_steps._STEPS, "clickhouse", (waits, True))
+        assert erase_people() == 0
+    zaphod.refresh_from_db()
+    assert zaphod.email == ADDRESS
+    made = Export.objects.create(
+        organisation=people.acme, user=people.alice, form="csv", query="", language="en"
+    )
+    ExportPiece.objects.create(export=made, take=1, n=0, data=ADDRESS.encode())
+    assert erase_people() == 1
+    assert not ExportPiece.objects.exists()
+    erasure.refresh_from_db()
+    assert erasure.counts["exports"] == 1
 
 
 def test_earlier_tampering_is_still_found_afterwards(people: Cast, zaphod: User) -> None:
@@ -484,7 +508,16 @@ def test_account_outlives_an_erasure_in_one_organisation(people: Cast, zaphod: U
 def test_erasure_waits_for_running_requests(people: Cast, zaphod: User) -> None:
     """Their records are written when they end, with what the client called its user."""
     id = attempt(people, zaphod)
+    question = Message.objects.get(content=f"{WORD} asks")
+    run = Run.objects.create(
+        conversation=question.conversation, user_message=question, assistant_message=question,
+        user=zaphod, model="m", token=new_id(), request_id=new_id(), process="p",
+    )  # fmt: skip
     request_erasure(actor(people.dora), zaphod, reason="r")
+    assert erase_people() == 0
+    run.refresh_from_db()
+    assert run.stop_at is not None
+    Run.objects.update(ended_at=clock.now())
     assert erase_people() == 0
     assert (Erasure.objects.get().step, Erasure.objects.get().waits_for) == (STEPS[0], "requests")
     Hold.objects.filter(id=id).update(state="voided", resolved_at=clock.now())

@@ -96,9 +96,13 @@ def test_written_json_has_one_reading_and_a_place_for_its_faults() -> None:
     with pytest.raises(InvalidJson) as unreadable:
         parse_json('{\n  "a": }')
     assert (unreadable.value.line, unreadable.value.column) == (2, 8)
-    for text in ('{"a": NaN}', '{"a": "\\u0000"}', "[" * 100 + "]" * 100, '{"a": 1, "a": 1}'):
+    for text in (
+        '{"a": NaN}', '{"a": "\\u0000"}', "[" * 100 + "]" * 100, '{"a": 1, "a": 1}',
+        '{"a": "\\ud83d"}', '{"\\uDC00": 1}',
+    ):  # fmt: skip
         with pytest.raises(InvalidJson):
             parse_json(text)
+    assert parse_json('"\\ud83d\\ude00"') == "😀"
 
 
 def test_variables_are_replaced_once() -> None:

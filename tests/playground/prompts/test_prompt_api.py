@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import service_accounts
 from accounts.models import AuditEvent, KeyKind, Role
-from tests.support.cast import Cast, make_key, member, signed_in, with_key
+from content.prompts.prompts import PromptRefused, save_prompt
+from content.prompts.settings import Settings
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 
 URL = "/api/v1/prompts"
 PROMPT = {
@@ -106,3 +109,30 @@ def test_prompt_is_deleted_by_its_person_or_a_manager(people: Cast) -> None:
     _, text = make_key(people.core, "robot", service_account=account, kind=KeyKind.MANAGEMENT)
     assert send(with_key(text), "POST", URL, {**PROMPT, "name": "x"}).status_code == 403
     assert send(signed_in(people.alice), "DELETE", one).status_code == 204
+
+
+def test_names_with_the_same_slug_are_different_prompts(people: Cast) -> None:
+    """A version goes to the prompt of that name, however little of the name its slug keeps."""
+    bob = signed_in(people.bob)
+    slugs = {}
+    for name in ("客服 GPT", "翻译 GPT", "C++ review", "C# review", "客服助手", "翻译助手"):
+        first = send(bob, "POST", URL, {**PROMPT, "name": name})
+        assert (first.status_code, first.json()["version"]) == (201, 1), name
+        slugs[name] = first.json()["slug"]
+        assert send(bob, "POST", URL, {**PROMPT, "name": name}).status_code == 409, name
+    assert len(set(slugs.values())) == len(slugs)
+    assert (slugs["客服 GPT"], slugs["C++ review"]) == ("gpt", "c-review")
+    for name, slug in slugs.items():
+        second = send(bob, "POST", f"{URL}/{slug}/versions", {"model": "weir-1"}).json()
+        assert (second["name"], second["slug"], second["version"]) == (name, slug, 2)
+
+
+def test_panel_saves_a_version_of_the_prompt_with_that_name(people: Cast) -> None:
+    bob, carl = actor(people.bob, people.acme), member(people.acme, "carl", Role.DEVELOPER)
+    for name, slug in (("Refund GPT", "refund-gpt"), ("客服助手", None)):
+        first = save_prompt(bob, name, "weir-1", Settings(), note="", shared=False)
+        assert slug in (first.prompt.slug, None)
+        again = save_prompt(bob, name.lower(), "weir-1", Settings(), note="", shared=False)
+        assert (again.prompt, again.number) == (first.prompt, 2)
+        with pytest.raises(PromptRefused, match="Someone else already has"):
+            save_prompt(actor(carl, people.acme), name, "weir-1", Settings(), note="", shared=True)

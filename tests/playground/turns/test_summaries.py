@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.urls import reverse
 
 from accounts.models import User
 from gateway.models import Route
-from playground.models import Message
+from lib import clock
+from playground.models import Conversation, Message
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import ask_bound
 from tests.playground.preferences.test_preferences import NamingRelay
@@ -82,6 +83,32 @@ def test_oldest_turns_become_a_summary_until_undone(long_chat: Cast) -> None:
     relay = answers("y")
     send(bob, relay, text="And?", conversation=id)
     assert len(json.loads(relay.requests[0][1])["messages"]) == 5
+
+
+class BranchingRelay(NamingRelay):
+    """Before it answers, another tab puts a new turn in place of the chat's first one."""
+
+    async def chat(self, principal: Any, body: bytes, **over: Any) -> Any:
+        await sync_to_async(self._branch)()
+        async for item in super().chat(principal, body, **over):
+            yield item
+
+    def _branch(self) -> None:
+        chat = Conversation.objects.get()
+        chat.messages.update(deleted_at=clock.now())
+        parent = None
+        for role in ("user", "assistant", "user", "assistant"):
+            parent = Message.objects.create(
+                conversation=chat, parent=parent, role=role, content="elsewhere", state="done"
+            )
+        Conversation.objects.update(leaf=parent and parent.id)
+
+
+def test_a_summary_stays_with_the_turns_that_it_covers(long_chat: Cast) -> None:
+    covered = Message.objects.get(role="assistant")
+    relay = BranchingRelay("They said words.")
+    summarise(long_chat.bob, relay, conversation=conversation_id())
+    assert Message.objects.get(parts__has_key="summary") == covered
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from accounts.models import Key
 from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
 from lib.ids import new_id
+from playground.models import Message
 from playground.payers.paying import Payer
 from playground.turns import summaries
 from playground.turns.context_window import apply_summary, context_of
@@ -73,21 +74,21 @@ def test_text_after_a_summary_may_be_omitted_too() -> None:
 
 def test_each_summary_goes_on_where_the_one_before_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chat grows beyond its context three times: each time, the summary covers further turns."""
-    can, chat, ends = replace(UNKNOWN, context_max=4_000), list[ChatMessage](), [0]
+    can, chat, ends = replace(UNKNOWN, context_max=4_000), list[Message](), [0]
     monkeypatch.setattr(summaries, "capabilities_of_model", lambda _model: can)
-    monkeypatch.setattr(summaries, "draft_of", lambda form: [*chat, ChatMessage("user", form.text)])
+    monkeypatch.setattr(summaries, "messages_before", lambda form: chat)
     form = TurnForm((Column("m"),), "Go on", new_id(), Payer(Key()))
     while len(ends) < 4:
         excerpt = excerpt_to_summarise(form)
         assert excerpt.begin == ends[-1]
         if excerpt.end == excerpt.begin:
-            chat += [ChatMessage("user", "abcd" * 150), ChatMessage("assistant", "abcd" * 150)]
+            chat += [Message(role=role, content="abcd" * 150) for role in ("user", "assistant")]
             continue
         # Whole turns, as many as it takes for the rest to fit.
         assert excerpt.path[excerpt.end].role == "user"
         assert excerpt.before == ("" if len(ends) == 1 else f"Summary {len(ends) - 1}")
-        summary = {"summary": [{"text": f"Summary {len(ends)}"}]}
-        chat[excerpt.end - 1] = chat[excerpt.end - 1]._replace(parts=summary)
+        assert excerpt.last is chat[excerpt.end - 1]
+        excerpt.last.parts = {"summary": [{"text": f"Summary {len(ends)}"}]}
         ends.append(excerpt.end)
         assert excerpt_to_summarise(form)[2:4] == (ends[-1], ends[-1]), "the rest fits"
     assert ends == sorted(set(ends))
