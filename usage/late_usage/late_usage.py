@@ -157,12 +157,13 @@ def own_change_of(late: LateUsage) -> int | None:
     return late.own_nano - (record.own_nano or 0)
 
 
-def mark_posted(late: LateUsage, own_change_nano: int | None = None) -> None:
-    """Mark late usage as posted. Call this in the transaction of the posting, so that both have the
-    same time."""
-    LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
-        posted_at=TransactionNow(), own_change_nano=own_change_nano
-    )
+def mark_posted(late: LateUsage, own_change_nano: int | None = None) -> bool:
+    """Mark late usage as posted, unless it is. Return whether this call did: only then the books
+    may follow, in the same transaction, so that both have the same time."""
+    marked = LateTruth.objects.filter(
+        attempt_id=late.attempt_id, source=late.source, posted_at=None
+    ).update(posted_at=TransactionNow(), own_change_nano=own_change_nano)
+    return marked == 1
 
 
 _UNSURE = """
