@@ -26,11 +26,9 @@ def status_badge(status: int | None, kind: str | None, flags: Sequence[str] = ()
         return Badge(_("Stopped"), beside=beside)
     text = words.status_text(status, kind)
     if is_rejected(status, kind):
-        guard = ", ".join(guards_that(words.GUARD_REFUSED, flags))
-        if guard:
-            beside = Badge(
-                guard, icon="shield", hint=_("The guard that rejected it"), beside=beside
-            )
+        guards = ", ".join(guards_that(words.GUARD_REFUSED, flags))
+        if guards:
+            text = gettext("%(status)s Rejected: %(guard)s") % {"status": status, "guard": guards}
         return Badge(text, "warn", "shield", hint=words.kind_text(kind or ""), beside=beside)
     if is_unanswered(status):
         return Badge(text, "bad", hint=words.kind_text(kind or ""), beside=beside)

@@ -144,9 +144,12 @@ def test_page_says_what_guards_did_and_by_which_policy(
         assert "Email addresses 2 different values masked in the request by the policy" in texts
         assert "Card numbers 1 value masked in the answer by the policy" in texts
         assert panel.count("Privacy <1>") == 3
-        assert (f'href="/o/acme/policies/{id}"' in panel) == is_link
+        leads = re.findall(rf'href="/o/acme/policies/{id}#guard-(\w+)"', panel)
+        assert leads == (["secret", "email", "card"] if is_link else [])
+        policy = cast.signed_in(people.alice).get(f"/o/acme/policies/{id}").content.decode()
+        assert all(policy.count(f'id="guard-{guard}"') == 1 for guard in leads)
         assert "rejected" in panel
-        assert "400 Rejected by a guard" in text
+        assert "400 Rejected: Bank accounts (IBAN)" in text
         assert "A guard rejected the content. It looks for: Bank accounts (IBAN)." in texts
         assert "guard_masked" not in text
         assert "guard_in" not in text
@@ -170,7 +173,7 @@ def test_page_says_why_a_request_was_rejected(
         "request": "the request", "answer": "the answer",
         "tool_call": "a tool call", "tool_result": "a tool result",
     }  # fmt: skip
-    link = f'<a href="/o/acme/policies/{id}">View policy</a>'
+    link = f'<a href="/o/acme/policies/{id}#guard-words">View policy</a>'
     for person, is_link in ((people.alice, True), (people.bob, False)):
         text = page_of(person, id_text(record.request_id))
         assert (
@@ -226,11 +229,10 @@ def test_each_list_names_the_guards_that_masked_or_rejected(people: cast.Cast, k
             r'(?: title="([^"]*)")?><svg[^>]*><use href="[^"]*#shield[^<]*</use></svg> ?([^<]*)<'
         )
         assert sorted(one for one in re.findall(shields, page) if one[1]) == [
-            ("A guard rejected the content", "400 Rejected by a guard"),
+            ("A guard rejected the content", "400 Rejected: Bank accounts (IBAN)"),
             ("Email addresses", "Masked: Email addresses"),
             ("Email addresses, Card numbers", "Masked: Email addresses +1"),
             ("Masked by a guard", "Masked"),
-            ("The guard that rejected it", "Bank accounts (IBAN)"),
         ], path
 
 
