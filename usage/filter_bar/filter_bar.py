@@ -76,7 +76,7 @@ GROUPS_SHOWN: Final[Mapping[str, Any]] = {
 }
 # Filters that are used less often.
 _REST: Final = frozenset(
-    {"compare", "team", "user", "channel", "cause", "min_cost", "tz", *LABELLED}
+    {"compare", "team", "user", "channel", "guards", "cause", "min_cost", "tz", *LABELLED}
 )
 STATUSES: Choices = (
     ("", gettext_lazy("Any status")),
