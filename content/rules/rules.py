@@ -2,8 +2,8 @@
 
 A rule *Keep nothing* that fits always applies. Otherwise the most specific rule does: the key's,
 then the model's, the team's, the organisation's. Of several patterns that fit a model, an exact
-name comes first, then the longest. Without a rule nothing is kept. A policy can shorten the time of
-each rule.
+name comes first, then the longest. Without a rule nothing is kept. A rule that has ended does not
+apply. A policy can shorten the time of each rule.
 """
 
 import datetime as dt
@@ -32,7 +32,7 @@ _ORDER: Final[tuple[Scope, ...]] = ("key", "model", "team", "organisation")
 class Rule(NamedTuple):
     """What is kept of the requests in a scope. `subject` is the id of the team or key, or the name
     or pattern of the model. `redact` are the guards whose findings are masked before a text is
-    kept, beside those of the key's policies."""
+    kept, beside those of the key's policies. `until` is when the rule ends, in Unix seconds."""
 
     scope: Scope
     subject: str
@@ -41,15 +41,18 @@ class Rule(NamedTuple):
     retention_hours: int
     callers_may_opt_out: bool
     redact: tuple[Redacted, ...] = REDACTED_BY_DEFAULT
+    until: float | None = None
 
 
-def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule | None:
-    """Return the rule that applies to a request, one that keeps nothing included."""
+def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str, at: float) -> Rule | None:
+    """Return the rule that applies to a request at that time, in Unix seconds; one that keeps
+    nothing included."""
     subjects = {"organisation": "", "team": team, "key": key}
     fitting = [
         rule
         for rule in rules
-        if (
+        if (rule.until is None or at < rule.until)
+        and (
             matches(rule.subject, model)
             if rule.scope == "model"
             else rule.subject == subjects[rule.scope]
@@ -81,11 +84,16 @@ def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
 
 
 def may_keep(
-    rules: Iterable[Rule], *, team: str, key: str, opted_out: bool, failed: bool = False
+    rules: Iterable[Rule], *, team: str, key: str, opted_out: bool, at: float, failed: bool = False
 ) -> bool:
     """Return whether a request to any model may be kept, of those that fail or of the others."""
     subjects = {"organisation": "", "team": team, "key": key}
-    fitting = [one for one in rules if one.scope == "model" or one.subject == subjects[one.scope]]
+    fitting = [
+        one
+        for one in rules
+        if (one.until is None or at < one.until)
+        and (one.scope == "model" or one.subject == subjects[one.scope])
+    ]
     if any(one.keep == "nothing" and one.scope != "model" for one in fitting):
         return False
     return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in fitting)

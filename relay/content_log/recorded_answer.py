@@ -47,25 +47,27 @@ _store = msgspec.json.Decoder(_Store)
 _NO_DIGEST: Final = sha256()
 
 
-def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the header of a WebSocket that says whether requests on it may be kept, nothing if no
-    rule says so. `stores` is False if a header asks that they are left out."""
+def handshake_notice(
+    principal: Principal, at: float, *, stores: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header of a WebSocket that says whether requests on it may be kept `at` that time,
+    nothing if no rule says so. `stores` is False if a header asks that they are left out."""
     if not principal.log_rules:
         return ()
     team, key = str(principal.team_id), str(principal.key_id)
-    kept = may_keep(principal.log_rules, team=team, key=key, opted_out=not stores)
+    kept = may_keep(principal.log_rules, team=team, key=key, opted_out=not stores, at=at)
     return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
 
 
-def could_keep(principal: Principal, model: str, *, opted_out: bool) -> bool:
-    """Return whether a rule keeps requests to this model, at least some of them."""
-    rule = _rule_of(principal, model)
+def could_keep(principal: Principal, model: str, at: float, *, opted_out: bool) -> bool:
+    """Return whether a rule keeps requests to this model `at` that time, at least some of them."""
+    rule = _rule_of(principal, model, at)
     return rule is not None and keeps(rule, failed=True, opted_out=opted_out, drawn=0)
 
 
-def _rule_of(principal: Principal, model: str) -> Rule | None:
+def _rule_of(principal: Principal, model: str, at: float) -> Rule | None:
     team, key = str(principal.team_id), str(principal.key_id)
-    return rule_for(principal.log_rules, team=team, key=key, model=model)
+    return rule_for(principal.log_rules, team=team, key=key, model=model, at=at)
 
 
 class RecordedAnswer:
@@ -147,14 +149,16 @@ class RecordedAnswer:
     def _rule(self) -> Rule | None:
         model = self._run.model_name
         if self._found is None or self._found[0] != model:
-            self._found = model, _rule_of(self._context.principal, model)
+            context = self._context
+            self._found = model, _rule_of(context.principal, model, context.snapshot.now())
         return self._found[1]
 
     @property
     def could_be_kept(self) -> bool:
         """Whether a rule keeps requests like this, at least some of them."""
-        principal, model = self._context.principal, self._run.model_name
-        return could_keep(principal, model, opted_out=self._opted_out)
+        context, model = self._context, self._run.model_name
+        at = context.snapshot.now()
+        return could_keep(context.principal, model, at, opted_out=self._opted_out)
 
     def _keeps(self, rule: Rule, *, failed: bool) -> bool:
         return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)

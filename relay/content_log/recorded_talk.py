@@ -217,7 +217,8 @@ class RecordedTalk:
         self._flush()
         answer, principal = self._answers.pop(key, None), self._context.principal
         team, key_id = str(principal.team_id), str(principal.key_id)
-        rule = rule_for(principal.log_rules, team=team, key=key_id, model=model)
+        at = self._newest().now()
+        rule = rule_for(principal.log_rules, team=team, key=key_id, model=model, at=at)
         failed, drawn = outcome.status >= 400, outcome.request_id.int % 100
         if answer is None or rule is None:
             return

@@ -44,7 +44,8 @@ async def open_connection(request: Request) -> None:
     sink.listen(request.receive)
     context = request.make_context(invocation, options)
     if request.principal.log_rules:
-        sink.notice = handshake_notice(request.principal, stores=headers.stores)
+        at = request.snapshot.now()
+        sink.notice = handshake_notice(request.principal, at, stores=headers.stores)
         record_talk(request.life, context, sink, stores=headers.stores)
     await run_connection(request.life, context, sink, request.scope, fixed)
 
@@ -56,7 +57,10 @@ def record_talk(
     header asks to leave it out."""
     principal = context.principal
     team, key = str(principal.team_id), str(principal.key_id)
-    if not may_keep(principal.log_rules, team=team, key=key, opted_out=not stores, failed=True):
+    opted_out, at = not stores, context.snapshot.now()
+    if not may_keep(
+        principal.log_rules, team=team, key=key, opted_out=opted_out, at=at, failed=True
+    ):
         return
     sink.talk = RecordedTalk(
         context, life.content_log, lambda: life.refresher.snapshot, stores=stores
