@@ -102,7 +102,7 @@ def test_events_are_found_by_their_request(people: Cast, alice: Client) -> None:
 
 def test_the_list_shows_the_reason_and_that_nobody_has_read(people: Cast, alice: Client) -> None:
     by, rid, other = actor(people.alice, people.acme), id_text(new_id()), id_text(new_id())
-    of_both = "Nobody has read contents yet", "View all events"
+    of_both = "No one has read contents yet", "View all events"
     assert all(one in text(alice, "/o/acme/audit?action=read") for one in of_both)
     audit.record(
         by, people.acme, "content.read", Entry(request_id=new_id()), reason="<b>" + "w" * 400,
@@ -111,15 +111,15 @@ def test_the_list_shows_the_reason_and_that_nobody_has_read(people: Cast, alice:
     for query in ("action=read", f"action=read&request={rid}"):
         page = squeezed(alice.get(f"/o/acme/audit?{query}").content.decode())
         assert f"Reason: &lt;b&gt;{'w' * 156}…" in page
-        assert "Nobody has read" not in page
-    assert "Nobody has read this request" in text(
+        assert "No one has read" not in page
+    assert "No one has read this request" in text(
         alice, f"/o/acme/audit?action=read&request={other}"
     )
     # With a filter of the reader's own it is about the filters.
     for query in (f"request={other}", f"action=read&request={other}&since=2026-01-01"):
         page = text(alice, f"/o/acme/audit?{query}")
         assert "Nothing matches these filters" in page
-        assert "Nobody has read" not in page
+        assert "No one has read" not in page
     link = re.search(r'href="([^"]*export=csv)"', text(alice, "/o/acme/audit"))
     assert link is not None
     file: Any = alice.get(f"/o/acme/audit{html.unescape(link[1])}")

@@ -150,6 +150,8 @@ def test_page_says_what_guards_did_and_by_which_policy(
         assert all(policy.count(f'id="guard-{guard}"') == 1 for guard in leads)
         assert "rejected" in panel
         assert "400 Rejected: Bank accounts (IBAN)" in text
+        # No red: nothing has failed.
+        assert 'data-tone="bad"' not in text
         assert "A guard rejected the content. It looks for: Bank accounts (IBAN)." in texts
         assert "guard_masked" not in text
         assert "guard_in" not in text
