@@ -35,7 +35,7 @@ _COLUMNS = (
     Column("action", _("Action"), "code", value="event.action", chosen=False, in_files=True),
     Column("object", _("Object"), chosen=False, in_files=True),
     Column("client", _("Client"), value="event.client", chosen=False),
-    Column("reason", _("Reason"), value="event.reason", chosen=False),
+    Column("reason", _("Reason"), value="event.reason", chosen=False, in_files=True),
     Column("request", _("Request ID"), "code", value="event.request_id", chosen=False),
     Column("id", _("ID"), "code", value="id", chosen=False),
 )
@@ -143,7 +143,11 @@ def _event(
 
 
 def _context(state: State) -> dict[str, Any]:
+    # Links ask who read contents, or one request's: the answer may be nobody.
+    asked = {one.filter.name for one in state.filters if one.active}
     return {
+        "blank_anyway": state.value("action") == "read" and asked <= {"action", "request"},
+        "read_request": state.value("request"),
         "check": audit_log.last_check(),
         "json_href": f"?{state.query(export='jsonl')}",
         "for_all": state.table is ALL_AUDIT,

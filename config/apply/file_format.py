@@ -501,6 +501,7 @@ class LogRule(Part):
     retention_hours: Annotated[int, Field(ge=1, le=CONTENT_HOURS_MAX)] = CONTENT_HOURS
     callers_may_opt_out: bool = True
     redact: list[Redacted] = list(REDACTED_BY_DEFAULT)
+    ends_at: Instant | None = None
 
 
 class PolicyRule(Part):

@@ -36,7 +36,7 @@ MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)
 OFFER_AMOUNTS: Final = ("fee_per_request", "fee_per_million_tokens")
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
 LOG_RULE_FIELDS: Final = (
-    *("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact"),
+    *("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact", "ends_at"),
 )
 POLICY_LIMITS: Final = {
     "models": "model_patterns",

@@ -27,7 +27,7 @@ from gateway.health.uptime import uptime_by_channel
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
-from usage.breakdowns.failures import failures_by_cause
+from usage.breakdowns.failures import failures_by_cause, rejections
 from usage.breakdowns.first_token_times import first_token_times
 from usage.filters.filters import UsageFilter, from_query
 from usage.filters.groupings import GroupBy
@@ -184,6 +184,8 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
         "most": causes[0].requests if causes else 0,
         "rest": sum(cause.requests for cause in causes[_TOP:]),
         "rows_url": rows_url(actor, month, status="error"),
+        "rejected": rejections(actor, month.span),
+        "rejected_url": rows_url(actor, month, guards="rejected"),
     }
 
 

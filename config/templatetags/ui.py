@@ -21,9 +21,11 @@ from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text
 from lib.sentences import close_up, join_words
 from usage.requests import words
+from usage.requests.badges import outcome_badge
 
 register = template.Library()
 register.filter(words.status_text)
+register.filter(outcome_badge)
 
 _HEADING = re.compile(r'<h2 id="([\w-]+)"[^>]*>(.*?)</h2>', re.DOTALL)
 _PARTS_MIN = 3

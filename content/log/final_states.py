@@ -115,6 +115,7 @@ def _masked(entry: Entry, *, failed: bool) -> tuple[GuardRule, ...] | None:
         team=str(entry.team_id),
         key=str(entry.key_id),
         model=entry.model,
+        at=clock.now().timestamp(),
     )
     hours_max = retention_max(read_limits(*each) for each in limits)
     if rule is None or not keeps(

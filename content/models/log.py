@@ -60,6 +60,7 @@ class LogRule(models.Model):
         db_default=list(REDACTED_BY_DEFAULT),
         help_text="The guards whose findings are masked before a text is kept.",
     )
+    ends_at = models.DateTimeField(null=True, help_text="From then on it does not apply.")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
 

@@ -22,6 +22,7 @@ _KEEP: Final = "`everything`, only `errors`, or `nothing`, which always applies.
 _REDACT: Final = (
     "What is masked before a text is kept, besides what the policies of the key mask or reject."
 )
+_ENDS: Final = "From then on the rule does not apply; null: until it is deleted."
 
 
 class LogRuleIn(RequestBody):
@@ -46,6 +47,7 @@ class LogRuleIn(RequestBody):
         True, description="Whether a request can ask not to be kept (`x-weir-store: false`)."
     )
     redact: list[Redacted] = Field(list(REDACTED_BY_DEFAULT), description=_REDACT)
+    ends_at: dt.datetime | None = Field(None, description=_ENDS)
 
 
 class LogRuleChange(RequestBody):
@@ -56,6 +58,7 @@ class LogRuleChange(RequestBody):
     retention_hours: Whole | None = Field(None, ge=1, le=RETENTION_HOURS_MAX)
     callers_may_opt_out: bool | None = None
     redact: list[Redacted] | None = Field(None, description=_REDACT)
+    ends_at: dt.datetime | None = Field(None, description=_ENDS)
 
 
 class LogRuleOut(Schema):
@@ -68,6 +71,7 @@ class LogRuleOut(Schema):
     retention_hours: int
     callers_may_opt_out: bool
     redact: list[Redacted] = Field(description=_REDACT)
+    ends_at: dt.datetime | None = Field(description=_ENDS)
     created_at: dt.datetime
 
 
@@ -116,6 +120,8 @@ def change_log_rule(actor: Actor, id: str, body: LogRuleChange) -> LogRuleOut:
     """Applies to requests that begin from now on. What was kept stays until its own end."""
     sent = {name: getattr(body, name) for name in log_rules.FIELDS}
     values = {name: value for name, value in sent.items() if value is not None}
+    if "ends_at" in body.model_fields_set:
+        values["ends_at"] = body.ends_at
     rule = log_rules.change_rule(actor, log_rules.access_rule(actor, id), **values)
     return _stored(actor, rule)
 

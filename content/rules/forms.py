@@ -13,6 +13,8 @@ from content.policies.words import guard_words
 from content.rules.log_rules import FIELDS, RETENTION_HOURS, SUBJECT_MAX
 from content.rules.rules import REDACTED, REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX
 from content.rules.words import KEEPS, SCOPES, SUBJECT_HINTS, split_time
+from lib import clock
+from lib.forms.date_and_file_fields import MomentInput
 from lib.forms.picker import Choice, PickText
 from lib.numbers.whole_numbers import WholeNumberField
 
@@ -33,7 +35,7 @@ class RuleForm(forms.Form):
         label=_("Keep each text for"),
         min_value=1,
         initial=RETENTION_HOURS // _HOURS_IN_DAY,
-        help_text=_("Then the text is deleted. The rule itself applies until you remove it."),
+        help_text=_("Then the text is deleted."),
     )
     unit = forms.ChoiceField(label=_("Unit"), choices=_UNITS)
     share_percent = WholeNumberField(
@@ -53,6 +55,12 @@ class RuleForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Always masked too: what the policies of the key mask or reject."),
     )
+    ends_at = forms.DateTimeField(
+        label=_("Rule ends (UTC)"),
+        required=False,
+        help_text=_("From then on, the rule keeps no more texts. Empty: until you delete it."),
+        widget=MomentInput(),
+    )
 
     @classmethod
     def of(cls, rule: LogRule, data: Any) -> "RuleForm":
@@ -69,6 +77,11 @@ class RuleForm(forms.Form):
                 days = RETENTION_HOURS_MAX // _HOURS_IN_DAY
                 self.add_error("retention", _("The longest time is %(n)s days.") % {"n": days})
             data["retention_hours"] = hours
+        ends_at, stored = data.get("ends_at"), self.initial.get("ends_at")
+        if stored is not None and ends_at == stored.replace(second=0, microsecond=0):
+            data["ends_at"] = stored  # the form shows no seconds
+        elif ends_at is not None and ends_at <= clock.now():
+            self.add_error("ends_at", _("This is in the past."))
         return data
 
     def terms(self) -> dict[str, Any]:

@@ -4,12 +4,13 @@ Relays apply a change at once. It changes what is kept from then on: what was ke
 until its own retention ends.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts.access import access
@@ -28,6 +29,7 @@ from content.rules.rules import (
     limit_rule,
     rule_for,
 )
+from lib import clock
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 
@@ -35,7 +37,9 @@ RULES_MAX: Final = 500
 SUBJECT_MAX: Final = 200
 RETENTION_HOURS: Final = 168
 """The retention of a new rule, if none is given."""
-FIELDS: Final = ("keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact")
+FIELDS: Final = (
+    "keep", "share_percent", "retention_hours", "callers_may_opt_out", "redact", "ends_at",
+)  # fmt: skip
 """What a rule says, and what can be changed of it."""
 
 
@@ -94,9 +98,11 @@ def add_rule(
     retention_hours: int = RETENTION_HOURS,
     callers_may_opt_out: bool = True,
     redact: Sequence[str] = REDACTED_BY_DEFAULT,
+    ends_at: dt.datetime | None = None,
 ) -> LogRule:
-    """Add a rule. `subject` is as `find_subject` returns it. Raises RuleRefused, also if the
-    subject has a rule, and for a model that is neither a name nor a pattern."""
+    """Add a rule. `subject` is as `find_subject` returns it; from `ends_at` on, the rule does not
+    apply. Raises RuleRefused, also if the subject has a rule, and for a model that is neither a
+    name nor a pattern."""
     if scope == LogScope.MODEL and not is_model_pattern(subject):
         raise RuleRefused("subject", _missing(scope))
     rule = LogRule(
@@ -108,6 +114,7 @@ def add_rule(
         retention_hours=retention_hours,
         callers_may_opt_out=callers_may_opt_out,
         redact=list(redact),
+        ends_at=ends_at,
         created_by=actor.user,
     )
     _check(rule)
@@ -127,7 +134,8 @@ def add_rule(
             text = gettext("There is already a rule for this: %(id)s. Change that one.")
             named = text % {"id": id_text(same.id)}
             raise RuleRefused("subject", named, already_exists=True) from error
-        audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **_terms(rule))
+        terms = _as_json(_terms(rule))
+        audit.record(actor, organisation, "log_rule.added", rule, **_named(rule), **terms)
         bump_epoch()
     return rule
 
@@ -146,8 +154,8 @@ def change_rule(actor: Actor, rule: LogRule, **values: Any) -> LogRule:
             changed = [name for name in FIELDS if before[name] != after[name]]
             audit.record(
                 actor, locked.organisation, "log_rule.changed", locked, **_named(locked),
-                before={name: before[name] for name in changed},
-                after={name: after[name] for name in changed},
+                before=_as_json({name: before[name] for name in changed}),
+                after=_as_json({name: after[name] for name in changed}),
             )  # fmt: skip
             bump_epoch()
     return locked
@@ -159,7 +167,7 @@ def remove_rule(actor: Actor, rule: LogRule) -> None:
         locked = LogRule.objects.select_for_update().filter(id=rule.id).first()
         if locked is None:
             return
-        terms = {**_named(locked), **_terms(locked)}
+        terms = {**_named(locked), **_as_json(_terms(locked))}
         audit.record(actor, locked.organisation, "log_rule.removed", locked, **terms)
         locked.delete()
         bump_epoch()
@@ -183,6 +191,13 @@ def _named(rule: LogRule) -> dict[str, object]:
 
 def _terms(rule: LogRule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in FIELDS}
+
+
+def _as_json(terms: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, dt.datetime) else value
+        for name, value in terms.items()
+    }
 
 
 class KeptBy(NamedTuple):
@@ -211,8 +226,10 @@ def kept_by(organisation: Organisation, team: Team | None = None, key: Key | Non
 
 
 def stored_rules(organisation: Organisation) -> list[Rule]:
-    """Return the rules of an organisation."""
-    return [_value(row) for row in LogRule.objects.filter(organisation=organisation).order_by("id")]
+    """Return the rules of an organisation that have not ended."""
+    applying = Q(ends_at=None) | Q(ends_at__gt=clock.now())
+    rows = LogRule.objects.filter(applying, organisation=organisation)
+    return [_value(row) for row in rows.order_by("id")]
 
 
 def rule_of_model(organisation: Organisation, team: Team | None, model: str) -> Rule | None:
@@ -224,7 +241,7 @@ def rule_of_model(organisation: Organisation, team: Team | None, model: str) -> 
 
 def _applying(rules: list[Rule], team: Team | None, key: Key | None, model: str) -> Rule | None:
     ids = [str(row.id) if row else "" for row in (team, key)]
-    return rule_for(rules, team=ids[0], key=ids[1], model=model)
+    return rule_for(rules, team=ids[0], key=ids[1], model=model, at=clock.now().timestamp())
 
 
 def _value(row: LogRule) -> Rule:
@@ -236,6 +253,7 @@ def _value(row: LogRule) -> Rule:
         retention_hours=row.retention_hours,
         callers_may_opt_out=row.callers_may_opt_out,
         redact=tuple(row.redact),  # type: ignore[arg-type]
+        until=row.ends_at.timestamp() if row.ends_at else None,
     )
 
 

@@ -2,12 +2,12 @@
 
 A rule *Keep nothing* that fits always applies. Otherwise the most specific rule does: the key's,
 then the model's, the team's, the organisation's. Of several patterns that fit a model, an exact
-name comes first, then the longest. Without a rule nothing is kept. A policy can shorten the time of
-each rule.
+name comes first, then the longest. Without a rule nothing is kept. A rule that has ended does not
+apply. A policy can shorten the time of each rule.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from billing.prices.name_patterns import matches
@@ -32,7 +32,7 @@ _ORDER: Final[tuple[Scope, ...]] = ("key", "model", "team", "organisation")
 class Rule(NamedTuple):
     """What is kept of the requests in a scope. `subject` is the id of the team or key, or the name
     or pattern of the model. `redact` are the guards whose findings are masked before a text is
-    kept, beside those of the key's policies."""
+    kept, beside those of the key's policies. `until` is when the rule ends, in Unix seconds."""
 
     scope: Scope
     subject: str
@@ -41,13 +41,15 @@ class Rule(NamedTuple):
     retention_hours: int
     callers_may_opt_out: bool
     redact: tuple[Redacted, ...] = REDACTED_BY_DEFAULT
+    until: float | None = None
 
 
-def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str) -> Rule | None:
-    """Return the rule that applies to a request, one that keeps nothing included."""
+def rule_for(rules: Iterable[Rule], *, team: str, key: str, model: str, at: float) -> Rule | None:
+    """Return the rule that applies to a request at that time, in Unix seconds; one that keeps
+    nothing included."""
     subjects = {"organisation": "", "team": team, "key": key}
     own = [rule for rule in rules if rule.scope == "model" or rule.subject == subjects[rule.scope]]
-    return first_rule(in_order(own), model)
+    return first_rule(in_order(own), model, at)
 
 
 def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -55,10 +57,13 @@ def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=_order))
 
 
-def first_rule(rules: Iterable[Rule], model: str) -> Rule | None:
-    """Return the rule that applies to a model, of the rules of a key, which are in order."""
+def first_rule(rules: Iterable[Rule], model: str, at: float) -> Rule | None:
+    """Return the rule that applies to a model at that time, of the rules of a key, which are in
+    order."""
     for rule in rules:
-        if rule.scope != "model" or matches(rule.subject, model):
+        if (rule.until is None or at < rule.until) and (
+            rule.scope != "model" or matches(rule.subject, model)
+        ):
             return rule
     return None
 
@@ -85,12 +90,13 @@ def keeps(rule: Rule, *, failed: bool, opted_out: bool, drawn: int) -> bool:
     return (failed or rule.keep == "everything") and drawn < rule.share_percent
 
 
-def may_keep(rules: Sequence[Rule], *, opted_out: bool, failed: bool = False) -> bool:
-    """Return whether a request of a key to any model may be kept, of those that fail or of the
-    others. `rules` are those of the key."""
-    if any(one.keep == "nothing" and one.scope != "model" for one in rules):
+def may_keep(rules: Iterable[Rule], *, opted_out: bool, at: float, failed: bool = False) -> bool:
+    """Return whether a request of a key to any model may be kept at that time, of those that fail
+    or of the others. `rules` are those of the key."""
+    present = [one for one in rules if one.until is None or at < one.until]
+    if any(one.keep == "nothing" and one.scope != "model" for one in present):
         return False
-    return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in rules)
+    return any(keeps(one, failed=failed, opted_out=opted_out, drawn=0) for one in present)
 
 
 def drop_at(created_at: dt.datetime, retention_hours: int) -> dt.datetime:

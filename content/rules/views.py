@@ -20,6 +20,7 @@ from content.rules import log_rules
 from content.rules.forms import NewRuleForm, RuleForm
 from content.rules.words import KEEPS, SCOPES, time_text
 from content.sinks.sinks import used_content_sinks
+from lib import clock
 from lib.forms.picker import Choice, answer_choices, typed_text
 from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from lib.ids import id_text
@@ -36,6 +37,7 @@ LOG_RULES: Final = Table(
         Column("scope", _("Scope"), sort="n", card="second"),
         Column("keeps", _("Keep"), sort=True, card="first"),
         Column("time", _("Keep for"), sort="hours", card="last"),
+        Column("ends", _("Rule ends"), "time", value="rule.ends_at", sort=True, priority=2),
         Column("share", _("Share of requests"), sort="percent", priority=2),
         Column("leaving", _("Requests can ask not to be kept"), priority=3),
         Column("by", _("Added by"), sort=True, chosen=False),
@@ -73,6 +75,7 @@ def log_rule_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _row(actor: Actor, rule: LogRule, name: str) -> dict[str, Any]:
+    ended = rule.ends_at is not None and rule.ends_at <= clock.now()
     kept = rule.keep != Keep.NOTHING
     args = [slug_of(actor), id_text(rule.id)]
     return {
@@ -80,7 +83,7 @@ def _row(actor: Actor, rule: LogRule, name: str) -> dict[str, Any]:
         "n": list(SCOPES).index(rule.scope),
         "subject": name,
         "scope": str(SCOPES[rule.scope]),
-        "keeps": str(KEEPS[rule.keep]),
+        "keeps": gettext("Nothing: it has ended") if ended else str(KEEPS[rule.keep]),
         "hours": rule.retention_hours if kept else 0,
         "time": time_text(rule.retention_hours) if kept else None,
         "percent": rule.share_percent if kept else 0,

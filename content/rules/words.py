@@ -1,8 +1,10 @@
 """What the content log's rules are called on pages."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Final
 
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
@@ -53,7 +55,10 @@ def rule_text(rule: Rule | None) -> str:
     """Return in a sentence what a rule says about its requests' texts."""
     if rule is None or rule.keep == "nothing":
         return gettext("Prompts and answers are not logged.")
-    values = {"time": time_text(rule.retention_hours), "percent": rule.share_percent}
+    values: dict[str, object] = {
+        "time": time_text(rule.retention_hours),
+        "percent": rule.share_percent,
+    }
     if rule.keep == "errors" and rule.share_percent < 100:
         text = gettext("Prompts of %(percent)s %% of the requests that fail are kept for %(time)s.")
     elif rule.keep == "errors":
@@ -64,4 +69,8 @@ def rule_text(rule: Rule | None) -> str:
         )
     else:
         text = gettext("Prompts and answers are kept for %(time)s.")
+    if rule.until is not None:
+        end = dt.datetime.fromtimestamp(rule.until, dt.UTC)
+        text += " " + gettext("The rule ends on %(end)s UTC.")
+        values["end"] = date_format(end, "DATETIME_FORMAT")
     return text % values

@@ -209,7 +209,7 @@ def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
     if scope.status:
         yield _BY_STATUS[scope.status], "", ""
     if scope.causes:
-        yield f"({outcomes.FAILED_SQL})", "", ""
+        yield f"({outcomes.UNANSWERED_SQL})", "", ""
         yield "has({causes:Array(String)}, r.kind)", "causes", list(scope.causes)
     if scope.min_cost_nano:
         yield "r.charge_nano >= {min_cost:Int64}", "min_cost", scope.min_cost_nano

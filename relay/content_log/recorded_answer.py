@@ -47,18 +47,20 @@ _store = msgspec.json.Decoder(_Store)
 _NO_DIGEST: Final = sha256()
 
 
-def handshake_notice(principal: Principal, *, stores: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the header of a WebSocket that says whether requests on it may be kept, nothing if no
-    rule says so. `stores` is False if a header asks that they are left out."""
+def handshake_notice(
+    principal: Principal, at: float, *, stores: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header of a WebSocket that says whether requests on it may be kept `at` that time,
+    nothing if no rule says so. `stores` is False if a header asks that they are left out."""
     if not principal.log_rules:
         return ()
-    kept = may_keep(principal.log_rules, opted_out=not stores)
+    kept = may_keep(principal.log_rules, opted_out=not stores, at=at)
     return ((HEADER.encode(), b"kept" if kept else b"not-kept"),)
 
 
-def could_keep(principal: Principal, model: str, *, opted_out: bool) -> bool:
-    """Return whether a rule keeps requests to this model, at least some of them."""
-    rule = first_rule(principal.log_rules, model)
+def could_keep(principal: Principal, model: str, at: float, *, opted_out: bool) -> bool:
+    """Return whether a rule keeps requests to this model `at` that time, at least some of them."""
+    rule = first_rule(principal.log_rules, model, at)
     return rule is not None and keeps(rule, failed=True, opted_out=opted_out, drawn=0)
 
 
@@ -84,6 +86,8 @@ class RecordedAnswer:
         # One that is too large is not kept, so its memory is not either.
         self._raw = raw if len(raw) <= BYTES_MAX else b""
         self._opted_out = not stores or not _may_store(raw)
+        # The rules of this time apply, also if one ends while the request runs.
+        self._began = context.snapshot.now()
         self._drawn = context.request_id.int % 100
         self._pieces: list[bytes] = []
         self._size = len(raw)
@@ -101,7 +105,7 @@ class RecordedAnswer:
         """Hand over what was kept, after the request was settled. The files of its form are
         described, not kept."""
         context, model = self._context, self._run.model_name
-        rule = first_rule(context.principal.log_rules, model)
+        rule = first_rule(context.principal.log_rules, model, self._began)
         if rule is None or self._replayed or not self._keeps(rule, failed=outcome.status >= 400):
             return
         if self._size > BYTES_MAX:
@@ -140,14 +144,15 @@ class RecordedAnswer:
     def could_be_kept(self) -> bool:
         """Whether a rule keeps requests like this, at least some of them."""
         principal, model = self._context.principal, self._run.model_name
-        return could_keep(principal, model, opted_out=self._opted_out)
+        return could_keep(principal, model, self._began, opted_out=self._opted_out)
 
     def _keeps(self, rule: Rule, *, failed: bool) -> bool:
         return keeps(rule, failed=failed, opted_out=self._opted_out, drawn=self._drawn)
 
     def announced(self, head: Head) -> Head:
         """Return the head with a header that says whether the content is kept."""
-        rule = first_rule(self._context.principal.log_rules, self._run.model_name)
+        rules, model = self._context.principal.log_rules, self._run.model_name
+        rule = first_rule(rules, model, self._began)
         kept = rule is not None and not self._replayed and self._keeps(rule, failed=False)
         notice = (HEADER, "kept" if kept else "not-kept")
         return msgspec.structs.replace(head, notices=(*head.notices, notice))

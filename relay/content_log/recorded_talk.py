@@ -216,7 +216,7 @@ class RecordedTalk:
         """Hand over a response that was settled."""
         self._flush()
         answer, principal = self._answers.pop(key, None), self._context.principal
-        rule = first_rule(principal.log_rules, model)
+        rule = first_rule(principal.log_rules, model, self._newest().now())
         failed, drawn = outcome.status >= 400, outcome.request_id.int % 100
         if answer is None or rule is None:
             return

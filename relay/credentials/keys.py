@@ -602,9 +602,11 @@ _COLUMNS = f"""
                'log_rules', coalesce((
                    SELECT json_agg(json_build_array(
                        rule.scope, rule.subject, rule.keep, rule.share_percent,
-                       rule.retention_hours, rule.callers_may_opt_out, rule.redact))
+                       rule.retention_hours, rule.callers_may_opt_out, rule.redact,
+                       extract(epoch FROM rule.ends_at)))
                    FROM content_logrule rule
-                   WHERE rule.organisation_id = key.organisation_id AND (
+                   WHERE rule.organisation_id = key.organisation_id
+                     AND (rule.ends_at IS NULL OR rule.ends_at > now()) AND (
                        rule.scope IN ('organisation', 'model')
                        OR rule.scope = 'team' AND rule.subject = key.team_id::text
                        OR rule.scope = 'key' AND rule.subject = key.id::text)), '[]'::json),

@@ -44,7 +44,8 @@ async def open_connection(request: Request) -> None:
     sink.listen(request.receive)
     context = request.make_context(invocation, options)
     if request.principal.log_rules:
-        sink.notice = handshake_notice(request.principal, stores=headers.stores)
+        at = request.snapshot.now()
+        sink.notice = handshake_notice(request.principal, at, stores=headers.stores)
         record_talk(request.life, context, sink, stores=headers.stores)
     await run_connection(request.life, context, sink, request.scope, fixed)
 
@@ -54,7 +55,8 @@ def record_talk(
 ) -> None:
     """Record what is said on a connection, if something of it may be kept. `stores` is False if a
     header asks to leave it out."""
-    if not may_keep(context.principal.log_rules, opted_out=not stores, failed=True):
+    at = context.snapshot.now()
+    if not may_keep(context.principal.log_rules, opted_out=not stores, at=at, failed=True):
         return
     sink.talk = RecordedTalk(
         context, life.content_log, lambda: life.refresher.snapshot, stores=stores

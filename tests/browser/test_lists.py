@@ -85,6 +85,28 @@ def test_filters_apply_immediately_and_chips_remove_them(
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
+def test_filters_of_requests_stay_in_one_row(site: Installation, owner: Visitor) -> None:
+    """Beside the buttons of the list, in a window of a common laptop; the rest is behind one."""
+    page = owner.page
+    for language in ("zh-hans", "en"):
+        owner.speak(language)
+        for width in (1280, 1440):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.goto(f"{site.organisation}/requests")
+            tops = page.locator(
+                ".filters > :not([hidden]), .filters-more > *, .table-tools .btn"
+            ).evaluate_all(
+                "(all) => all.filter((one) => one.checkVisibility()).map("
+                "(one) => Math.round(one.getBoundingClientRect().top))"
+            )
+            assert len(tops) > 8, tops
+            assert len(set(tops)) == 1, (language, width, tops)
+    for label in ("Columns", "Export"):
+        expect(page.locator(".table-tools").get_by_text(label, exact=True)).to_be_visible()
+    page.get_by_role("button", name="More filters").click()
+    expect(page.locator("#filters-rest").get_by_label("Guards")).to_be_visible()
+
+
 def test_keyboard_walk_through_a_filter_requests_once(site: Installation, owner: Visitor) -> None:
     """Each answer replaces the page's list, and would be in the way of the next key."""
     page = owner.page

@@ -235,7 +235,8 @@ BLANK: Final[Mapping[str, str]] = {
     ),
     # A key, a price or a rule that is for everything.
     "log_rule.changed": "subject",
-    "log_rule.removed": "subject",
+    "log_rule.added": "ends_at",
+    "log_rule.removed": "ends_at subject",
     "policy.created": "models networks retention_hours",
     "policy.removed": "models networks retention_hours rules",
     "key.brought": f"{_UNLIMITED} cache_seconds",

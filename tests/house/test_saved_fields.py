@@ -124,7 +124,7 @@ def differences() -> dict[str, str]:
 _ELSEWHERE: Final[Mapping[str, str]] = {
     # `update_fields` is the list of these.
     "content/rules/log_rules.py:change_rule locked": (
-        "+callers_may_opt_out +keep +redact +retention_hours +share_percent"
+        "+callers_may_opt_out +ends_at +keep +redact +retention_hours +share_percent"
     ),
     "accounts/keys/keys.py:rotate_key locked": "+digest +last4 +prefix",  # set by `_give`
     # Set by `sign_on_connections.confirm`.

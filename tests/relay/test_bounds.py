@@ -151,7 +151,7 @@ def logs_entry(size: int) -> bool:
 
 def logs_answer(size: int) -> bool:
     """Whether a request of that length with its answer goes into the content log."""
-    rule = it(scope="organisation", retention_hours=1, redact=())
+    rule = it(scope="organisation", until=None, retention_hours=1, redact=())
     caller = it(
         organisation_id=1, team_id=1, key_id=1, user_id=1, guard_rules=(), log_rules=(rule,)
     )
@@ -160,7 +160,7 @@ def logs_answer(size: int) -> bool:
         snapshot=it(now=lambda: 0.0, epoch=0), guarding=None,
     )  # fmt: skip
     recorded = it(
-        _keeps=lambda rule, *, failed: True, _replayed=False,
+        _keeps=lambda rule, *, failed: True, _replayed=False, _began=0.0,
         _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
         _raw=b"", _pieces=[], _content_type="", _stream=False, _error="", _broken=False,
         _is_text=True, _is_media=False, _run=it(session_id=None, model_name="m", failures=()),

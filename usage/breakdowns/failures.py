@@ -1,12 +1,13 @@
-"""Failed requests by their cause, counted from an index that contains only these."""
+"""Failed requests by their cause, and how many guards rejected, counted from an index that contains
+only these."""
 
 from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor
 from usage.buckets.buckets import Span
-from usage.filters.filters import EVERYTHING, UsageFilter
+from usage.filters.filters import EVERYTHING, Scope, UsageFilter
 from usage.filters.visibility import run, where_of
-from usage.records.outcomes import FAILED_SQL
+from usage.records.outcomes import FAILED_SQL, REJECTED_SQL
 from usage.reports.reports import SERIES_MAX, Series, series_of
 
 
@@ -38,6 +39,15 @@ def failure_series(actor: Actor, usage_filter: UsageFilter) -> Series:
     return series_of(usage_filter, rows)
 
 
+def rejections(actor: Actor, span: Span, scope: Scope = EVERYTHING) -> int:
+    """Return how many requests of a span guards rejected."""
+    where = where_of(actor, "requests.read", scope, span)
+    ((requests,),) = run(_REJECTED.format(where=where.text), where.parameters)
+    return int(requests)
+
+
+_REJECTED: Final = f"""
+    SELECT count(*) FROM usage_usagerecord r WHERE {{where}} AND r.final AND {REJECTED_SQL}"""  # noqa: S608 - own names only
 _FAILED: Final = f"{{where}} AND r.final AND {FAILED_SQL}"
 _BY_CAUSE: Final = f"""
     SELECT coalesce(r.kind, ''), count(*) FROM usage_usagerecord r WHERE {_FAILED}

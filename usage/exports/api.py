@@ -16,6 +16,7 @@ from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
 from usage.exports import exports
 from usage.exports.views import file_answer
+from usage.filters import filters
 from usage.filters.queries import FocusQuery, usage_filter_of
 from usage.models import Export
 from usage.requests.columns import REQUESTS
@@ -32,7 +33,7 @@ class ExportIn(FocusQuery):
         description="`focus`: daily costs by key and model as CSV, in the columns of the FinOps "
         "Open Cost and Usage Specification; the others: requests.",
     )
-    status: Literal["ok", "error", "stopped", "review", "masked"] | None = None
+    status: filters.Status | None = None
     columns: list[str] = Field(
         default_factory=list,
         max_length=50,

@@ -76,7 +76,7 @@ GROUPS_SHOWN: Final[Mapping[str, Any]] = {
 }
 # Filters that are used less often.
 _REST: Final = frozenset(
-    {"compare", "team", "user", "channel", "cause", "min_cost", "tz", *LABELLED}
+    {"compare", "team", "user", "channel", "guards", "cause", "min_cost", "tz", *LABELLED}
 )
 STATUSES: Choices = (
     ("", gettext_lazy("Any status")),
@@ -90,7 +90,10 @@ GUARDS: Choices = (
     ("masked", gettext_lazy("Masked by a guard")),
     ("rejected", gettext_lazy("Rejected by a guard")),
 )
-STATUS_WORDS: Final = {value: word for value, word in STATUSES if value}
+STATUS_WORDS: Final = {
+    value: word for value, word in (*STATUSES, *GUARDS) if value and value != "masked"
+}
+"""Also of `used_rows.STATUS`."""
 
 
 def group_label(by: GroupBy, label: str) -> str:

@@ -23,7 +23,7 @@ from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, e
 from usage.filters.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
 
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
-Status = Literal["ok", "error", "stopped", "review", "masked"]
+Status = Literal["ok", "error", "stopped", "review", "masked", "rejected"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
 Compare = Literal["prev", "year"]
 
@@ -282,9 +282,9 @@ def from_query(
         causes=reader.many("cause", _choose_among(get_args(ErrorKind))) if log else (),
         guards=reader.single("guards", _choose_among(("masked", "rejected"))) if log else None,
     )
-    # Addresses had it as a status.
-    if scope.status == "masked":
-        scope = replace(scope, status=None, guards="masked")
+    # Addresses had the first as a status, and the groups of a report by status have the second.
+    if scope.status in ("masked", "rejected"):
+        scope = replace(scope, status=None, guards=scope.status)
     if log:
         return replace(usage_filter, scope=scope, dropped=reader.dropped(ignored))
     wanted = GROUPINGS if explored else CHARTED

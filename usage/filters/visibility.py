@@ -148,7 +148,7 @@ def where_of(
     if requests:
         texts += [_BY_STATUS[one] for one in (scope.status, scope.guards) if one]
     if requests and scope.causes:
-        texts += [_BY_STATUS["error"], "r.kind = ANY (%(causes)s)"]
+        texts += [outcomes.UNANSWERED_SQL, "r.kind = ANY (%(causes)s)"]
         parameters["causes"] = list(scope.causes)
     if requests and scope.min_cost_nano:
         texts.append("r.charge_nano >= %(min_cost)s")
@@ -237,8 +237,7 @@ _BY_STATUS = {
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
     "masked": "'masked' = ANY (r.flags)",
-    "rejected": f"{outcomes.FAILED_SQL} AND r.kind = 'guard_refused'",
-    # Must equal the condition of the index of failed requests, or Postgres does not use the index.
+    "rejected": outcomes.REJECTED_SQL,
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
 }

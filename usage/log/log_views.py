@@ -1,8 +1,7 @@
 """The log of requests (W32)."""
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -10,7 +9,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access import access
@@ -22,7 +20,7 @@ from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
-from lib.tables.table import OWN_PARAMETERS, Badge, State
+from lib.tables.table import OWN_PARAMETERS, State
 from usage.buckets.buckets import Span
 from usage.exports.exports import DIRECT_ROWS
 from usage.filter_bar.filter_bar import usage_bar
@@ -31,11 +29,11 @@ from usage.filters.filters import UsageFilter
 from usage.months.detached import detached_within, notice_text
 from usage.overview.views import dropped_of
 from usage.records.counted_meters import tokens_of
-from usage.records.outcomes import CLIENT_STOPPED, has_failed
 from usage.reports import reports
 from usage.reports.reports import Totals
 from usage.requests import log as request_log
 from usage.requests import words
+from usage.requests.badges import outcome_badge
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.requests.histogram import Bar, histogram, sums_of_bars
 from usage.requests.log import RequestRow
@@ -43,7 +41,6 @@ from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
 
 _DAY = dt.timedelta(hours=23)
-MASKED: Final = Badge(_("Masked"), "info", "shield", hint=_("Masked by a guard"))
 
 
 @organisation_page("requests.read")
@@ -163,7 +160,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,
         "id": id,
         "time": row.admitted_at,
-        "status": status_badge(row.status, row.display_kind, row.flags),
+        "status": outcome_badge(row),
         "model": row.model,
         "key": _key_text(row),
         "person": row.user,
@@ -197,17 +194,3 @@ def _key_text(row: RequestRow) -> str:
     """Return the key, and what a request of the playground was for if it was no turn of a chat."""
     name = words.key_name(row.key_name)
     return f"{name} · {words.app_name(row.app)}" if row.app in words.SIDE_REQUESTS else name
-
-
-def status_badge(status: int | None, kind: str | None, flags: Sequence[str] = ()) -> Badge:
-    """Return a badge with the outcome of a request, and beside it whether a guard masked something;
-    one without a status is running."""
-    if status is None:
-        return Badge(_("Running"), "info", "circle-dashed")
-    beside = MASKED if "masked" in flags else None
-    if status == CLIENT_STOPPED:
-        return Badge(_("Stopped"), beside=beside)
-    text = words.status_text(status, kind)
-    if has_failed(status):
-        return Badge(text, "bad", hint=words.kind_text(kind or ""), beside=beside)
-    return Badge(text, "ok", beside=beside)

@@ -112,7 +112,9 @@ def _outcome(row: RequestRow) -> Badge | None:
         return None
     if row.stopped:
         return Badge(gettext("Stopped"))
-    if row.failed:
+    if row.rejected:
+        return Badge(words.kind_text(row.display_kind), "warn", "shield")
+    if row.unanswered:
         return Badge(words.kind_text(row.display_kind) or str(row.status), "bad", "x")
     return Badge(gettext("Completed"), "ok", "check")
 
@@ -156,7 +158,7 @@ def _detail(
         ],
         "guards": guard_uses(actor, row.request_id, row.flags),
         "guard_effects": effects,
-        "refusal": guard_refusal(effects, detail.message) if row.failed else None,
+        "refusal": guard_refusal(effects, detail.message) if row.rejected else None,
         "may_see_policies": scope_of(actor, "organisation.write") is not None,
         **receipt_context(visible_detail),
         "raw_usage": _pretty(visible_detail.raw_usage),

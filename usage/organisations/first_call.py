@@ -32,7 +32,7 @@ def sees_traffic(actor: Actor) -> bool:
     if not sees_requests(actor):
         return False
     page = request_page(actor, Period(start_at=clock.now() - _LATEST), limit=_ROWS)
-    return any(not row.failed for row in page.rows)
+    return any(not row.unanswered for row in page.rows)
 
 
 def has_called(actor: Actor) -> bool:
@@ -51,7 +51,7 @@ def has_called(actor: Actor) -> bool:
     if run(_SUMMED.format(rows=rows.text), rows.parameters):
         return True
     latest = latest_call(actor)
-    return latest is not None and not latest.running and not latest.failed
+    return latest is not None and not latest.running and not latest.unanswered
 
 
 def latest_call(actor: Actor, begun_at: dt.datetime | None = None) -> RequestRow | None:
@@ -64,7 +64,7 @@ def latest_call(actor: Actor, begun_at: dt.datetime | None = None) -> RequestRow
     period = Period(start_at=max(start_at, begun_at) if begun_at else start_at)
     page = request_page(actor, period, limit=_ROWS, running=True)
     rows = [row for row in (*page.running, *page.rows) if row.key_id in ids]
-    return min(rows, key=lambda row: row.running or row.failed, default=None)
+    return min(rows, key=lambda row: row.running or row.unanswered, default=None)
 
 
 def last_used_model(actor: Actor) -> str | None:

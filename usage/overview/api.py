@@ -25,7 +25,7 @@ from lib.tables.pages import iterate_in_locale
 from usage.breakdowns.explorer import DAY, Cell, Quantiles, Times, explore
 from usage.exports.focus import focus_csv
 from usage.filters import filters
-from usage.filters.filters import UsageFilter
+from usage.filters.filters import Status, UsageFilter
 from usage.filters.groupings import GROUPINGS, read_groupings
 from usage.filters.queries import FocusQuery, Id, PeriodQuery, period_of, scope_of, usage_filter_of
 from usage.months.detached import detached_within, names_of
@@ -83,12 +83,14 @@ class TimesOut(Schema):
 class UsageItem(Schema):
     group: str = Field(
         description="Model name, ID of the key or channel, email address, slug of the team, label, "
-        "application, status (`ok`, `error`, `stopped`) or date; empty if there is none."
+        "application, status (`ok`, `error`, `rejected`, `stopped`) or date; empty if there is "
+        "none."
     )
     subgroup: str | None = Field(None, description="The same of the second grouping.")
     requests: int
     errors: int = Field(
-        description="Failed requests: status 400 or above, except 499 (the client disconnected)."
+        description="Failed requests: status 400 or above, except 499 (the client disconnected) "
+        "and requests that a guard rejected."
     )
     meters: Meters
     charge: str = Field(description="USD, exact.")
@@ -368,11 +370,12 @@ class RequestList(Schema):
 
 
 class RequestQuery(PeriodQuery):
-    status: Literal["ok", "error", "stopped", "review", "masked"] | None = Field(
+    status: Status | None = Field(
         None,
-        description="`error`: ended with status 400 or above. `review`: the provider's count "
+        description="`error`: failed, as `errors` of usage counts. `review`: the provider's count "
         "was implausible or unpriced, and it is not settled yet. `masked`: a guard masked "
-        "something in the request or in the answer.",
+        "something in the request or in the answer. `rejected`: a guard rejected the request or "
+        "the answer.",
     )
     session: Id | None = Field(None, description="ID of a session.")
 

@@ -28,7 +28,7 @@ from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
-from usage.breakdowns.failures import failure_series
+from usage.breakdowns.failures import failure_series, rejections
 from usage.buckets.buckets import Span
 from usage.filter_bar.filter_bar import GROUPS_SHOWN, dates_of, group_label, usage_bar
 from usage.filters import filters
@@ -131,6 +131,9 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             "top": _top(usage_filter, seen, total),
             "meters": _meters(total),
         }
+        if tab == "errors":
+            context["rejected"] = rejections(actor, usage_filter.span, usage_filter.scope)
+            context["rejected_url"] = rows_url(actor, usage_filter, guards="rejected")
         if tab == "errors" and total.errors:
             context["failures"] = {
                 "chart": _failure_chart(usage_filter, actor),

@@ -164,6 +164,7 @@ class PolicyForm(forms.Form):
         """The fields of each guard."""
         for guard in KNOWN:
             yield {
+                "name": guard,
                 "action": self[f"action_{guard}"],
                 "places": self[f"places_{guard}"],
                 "settings": [self[_name(guard, one)] for one in guard_words(guard).settings],

@@ -34,10 +34,10 @@ By = GroupBy | Literal["bucket", "all"]
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over some requests. `errors` counts failed requests; a stopped request has not failed.
-    `saved_nano` is the saving by cached input, or None if it is not known for every request.
-    `own_nano` is what the organisation paid its providers itself, in addition to the charge; None
-    if that is nothing."""
+    """Sums over some requests. `errors` counts failed requests; one that was stopped, or that a
+    guard rejected, has not failed. `saved_nano` is the saving by cached input, or None if it is not
+    known for every request. `own_nano` is what the organisation paid its providers itself, in
+    addition to the charge; None if that is nothing."""
 
     requests: int = 0
     errors: int = 0

@@ -90,6 +90,13 @@ def guard_refusal(effects: Sequence[GuardEffect], message: str) -> GuardRefusal 
     return GuardRefusal(effect, code[1] if code else effect.guard)
 
 
+def guards_that(did: str, flags: Sequence[str]) -> list[str]:
+    """Return the names of the guards that masked or rejected something, by the flags of a
+    record."""
+    guards = [flag.split(":")[1] for flag in flags if flag.startswith(f"{did}:")]
+    return [str(guard_words(guard).name) for guard in dict.fromkeys(guards)]
+
+
 def guard_effects(actor: Actor, flags: Sequence[str]) -> list[GuardEffect]:
     """Return what guards did to a request, by the flags of its record: they follow their policy,
     and their place."""

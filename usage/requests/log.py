@@ -14,10 +14,10 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, run, where_of
 from usage.records.counted_meters import ordered_meters, read_json
-from usage.records.outcomes import CLIENT_STOPPED, has_failed
+from usage.records.outcomes import CLIENT_STOPPED, is_rejected, is_unanswered
 from usage.reports.reports import Totals, usage_totals
 from usage.requests.log_position import Place, place_of
-from usage.requests.narrowing import finds_failed, narrow_rows
+from usage.requests.narrowing import finds_unanswered, narrow_rows
 from usage.requests.refusals import IS_BY_BUDGET, display_kind
 
 
@@ -90,8 +90,14 @@ class RequestRow:
         return self.status is None
 
     @property
-    def failed(self) -> bool:
-        return has_failed(self.status)
+    def unanswered(self) -> bool:
+        """Whether the request failed or was rejected."""
+        return is_unanswered(self.status)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a guard rejected the request, so that it neither succeeded nor failed."""
+        return is_rejected(self.status, self.kind)
 
     @property
     def stopped(self) -> bool:
@@ -190,7 +196,7 @@ class RequestSource:
     def _sorted_by(self, path: str) -> str:
         # Failed requests cost nothing: they are at the far end of the index by charge, and few.
         # With this condition, which the index lacks, they are read from their own index and sorted.
-        if path == "charge_nano" and finds_failed(self._scope):
+        if path == "charge_nano" and finds_unanswered(self._scope):
             return "(r.charge_nano + 0)"
         return _SORTED_BY[path]
 

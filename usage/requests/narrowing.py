@@ -11,19 +11,20 @@ from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.visibility import Period, Where, run, where_of
+from usage.records.outcomes import GUARD_REFUSED
 from usage.rollups.level_rules import WIDTHS
 from usage.rollups.levels import ALWAYS, read_freshness, summed
 
-# The condition on a sum that contains a request with that status. Stopped requests are not counted
-# separately.
+# The condition on a sum that contains a request with that status. Requests that were stopped, or
+# rejected by a guard, are not counted separately.
 _SUMMED_AS: Final = {"ok": "r.requests > r.errors", "error": "r.errors > 0"}
 _ANY: Final = "r.requests > 0"
 _EVERYBODYS: Final = "r.organisation_id = %(organisation)s"
 
 
-def finds_failed(scope: Scope) -> bool:
-    """Return whether a filter selects failed requests alone."""
-    return scope.status == "error" or bool(scope.causes) or scope.guards == "rejected"
+def finds_unanswered(scope: Scope) -> bool:
+    """Return whether a filter selects failed or rejected requests alone."""
+    return scope.status in ("error", "rejected") or bool(scope.causes) or scope.guards == "rejected"
 
 
 def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
@@ -58,7 +59,8 @@ def _narrow_sums(actor: Actor, scope: Scope) -> Where | None:
         actor, "requests.read", scope.summed_part, Period(), of="sums"
     )
     parameters: dict[str, Any] = dict(where_parameters)
-    wanted = _SUMMED_AS.get("error" if finds_failed(scope) else scope.status or "", _ANY)
+    failed = scope.causes and GUARD_REFUSED not in scope.causes
+    wanted = _SUMMED_AS.get("error" if failed else scope.status or "", _ANY)
     if scope.min_cost_nano:
         wanted += " AND r.charge_nano >= %(min_cost)s"
         parameters["min_cost"] = scope.min_cost_nano

@@ -28,7 +28,7 @@ from lib.ids import id_text, ids_near, parse_id
 from usage.filters.visibility import run, visible
 from usage.months.detached import refuse_detached
 from usage.records.counted_meters import ordered_meters, read_json
-from usage.records.outcomes import UNCHARGED
+from usage.records.outcomes import UNCHARGED, is_rejected
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.refusals import display_kind, is_by_budget
@@ -101,6 +101,10 @@ class AttemptDisplay:
     def display_kind(self) -> str:
         """The kind that pages show."""
         return display_kind(self.kind, by_budget=is_by_budget(self.kind, self.message))
+
+    @property
+    def rejected(self) -> bool:
+        return is_rejected(self.status, self.kind)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class SessionOut(Schema):
     app: str | None = Field(description="The agent, or another application.")
     models: list[str]
     turns: int = Field(description="Requests.")
-    failed: int = Field(description="Turns with status 400 or above.")
+    failed: int = Field(description="Failed turns, without those that a guard rejected.")
     sub_agents: int
     running: bool = Field(description="Whether a turn of it runs now.")
     started_at: dt.datetime

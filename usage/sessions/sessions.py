@@ -26,9 +26,9 @@ AGENTS_MAX: Final = 200
 @dataclass(frozen=True)
 class SessionRow:
     """One session, restricted to the wanted requests. `name` and `source` are as in
-    `relay/requests/sessions.py`. `agents` counts sub-agents, `failed` failed turns. `status` is the
-    status of the last turn. `ended_at` is when a person ended the session. `own_nano` is what the
-    organisation paid its providers itself, None if that is nothing."""
+    `relay/requests/sessions.py`. `agents` counts sub-agents, `failed` failed turns. `status` and
+    `kind` are those of the last turn. `ended_at` is when a person ended the session. `own_nano` is
+    what the organisation paid its providers itself, None if that is nothing."""
 
     id: UUID
     last_at: dt.datetime
@@ -45,6 +45,7 @@ class SessionRow:
     agents: int
     failed: int
     status: int
+    kind: str | None
     meters: Mapping[str, int]
     running: bool
     ended_at: dt.datetime | None
@@ -91,7 +92,7 @@ class Turn:
 
     @property
     def failed(self) -> bool:
-        return has_failed(self.status)
+        return has_failed(self.status, self.kind)
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,8 @@ def _turn(*row: Any) -> Turn:
 # In the order of the statement's columns.
 _COLUMNS: Final = (
     "id", "last_at", "turns", "charge_nano", "first_at", "session", "app", "key_id", "key_name",
-    "user", "models", "agents", "failed", "status", "meters", "running", "ended_at", "own_nano",
+    "user", "models", "agents", "failed", "status", "kind", "meters", "running", "ended_at",
+    "own_nano",
 )  # fmt: skip
 _OWN: Final = "r.final AND r.session_id IS NOT NULL"
 _LISTED: Final = "count(*) > 1 OR coalesce(max(r.session->>'source'), '-') <> %(unlisted)s"
@@ -277,7 +279,7 @@ _SESSIONS: Final = f"""
     )
     SELECT page.id, page.last_at, page.turns, page.charge_nano, whole.first_at, whole.session,
            whole.client_app, whole.key_id, k.name, u.email, whole.models, whole.agents,
-           whole.failed, whole.status, {_METERS.format(of="r.session_id = page.id")},
+           whole.failed, whole.status, whole.kind, {_METERS.format(of="r.session_id = page.id")},
            EXISTS (SELECT FROM running WHERE running.session_id = page.id), ended.ended_at,
            page.own_nano
     FROM page
@@ -290,7 +292,8 @@ _SESSIONS: Final = f"""
                array_agg(DISTINCT r.model) FILTER (WHERE r.model <> '') AS models,
                count(DISTINCT r.session->>'agent') AS agents,
                count(*) FILTER (WHERE {outcomes.FAILED_SQL}) AS failed,
-               (array_agg(r.status ORDER BY r.id DESC))[1] AS status
+               (array_agg(r.status ORDER BY r.id DESC))[1] AS status,
+               (array_agg(r.kind ORDER BY r.id DESC))[1] AS kind
         FROM usage_usagerecord r WHERE {{where}} AND r.final AND r.session_id = page.id
     ) whole
     LEFT JOIN accounts_key k ON k.id = whole.key_id

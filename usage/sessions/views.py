@@ -31,11 +31,11 @@ from lib.tables.table import OWN_PARAMETERS, Badge, Column, Table
 from usage.filter_bar.filter_bar import usage_bar
 from usage.filters import filters
 from usage.limits.budget_forms import SCOPE_NAMES
-from usage.log.log_views import status_badge
 from usage.months.detached import detached_within, notice_text
 from usage.overview.views import dropped_of, usage_tabs
 from usage.records.counted_meters import Tokens
 from usage.requests import words
+from usage.requests.badges import status_badge
 from usage.rollups.levels import read_freshness
 from usage.sessions import endings
 from usage.sessions.cache_use import read_cache_use
@@ -256,8 +256,10 @@ def state_badge(row: SessionRow) -> Badge:
         return Badge(pgettext_lazy("state of a session", "Ended"), icon="ban")
     if row.running:
         return Badge(_("Running"), "info", "circle-dashed")
-    last = status_badge(row.status, None)
-    return last if last.tone == "bad" else Badge(pgettext_lazy("state of a session", "Idle"))
+    last = status_badge(row.status, row.kind)
+    return (
+        last if last.tone in ("bad", "warn") else Badge(pgettext_lazy("state of a session", "Idle"))
+    )
 
 
 def _log_query(row: SessionRow) -> str:

@@ -139,7 +139,8 @@ class _Connection:
         # added later keeps nothing of this connection.
         self._stores = headers.stores
         if request.principal.log_rules:
-            sink.notice = handshake_notice(request.principal, stores=headers.stores)
+            at = request.snapshot.now()
+            sink.notice = handshake_notice(request.principal, at, stores=headers.stores)
         self._outbox = Outbox(sink, request.life.config.write_stall_s)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
@@ -508,7 +509,8 @@ class _Connection:
         conversation = [*before, *event.input_items()]
         request, opted_out = self._request, not (self._stores and event.stores)
         model = request.snapshot.served_name(event.model)
-        left_out = left_out or not could_keep(request.principal, model, opted_out=opted_out)
+        at = request.snapshot.now()
+        left_out = left_out or not could_keep(request.principal, model, at, opted_out=opted_out)
         self._keep(event.stream_id, Remembered(response_id, conversation, left_out=left_out))
         turn.begin(response_id)
         for message in websocket.prepared_messages(response_id, int(time.time()), event):

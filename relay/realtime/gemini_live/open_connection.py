@@ -36,7 +36,8 @@ async def open_live_connection(request: Request) -> None:
     sink.listen(request.receive)
     stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     if request.principal.log_rules:
-        sink.notice = handshake_notice(request.principal, stores=headers.stores)
+        at = request.snapshot.now()
+        sink.notice = handshake_notice(request.principal, at, stores=headers.stores)
     await sink.open()
     raw = await first_message(request, sink, stopping, "the setup")
     if raw is None:

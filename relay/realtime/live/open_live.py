@@ -35,7 +35,8 @@ async def open_live(request: Request) -> None:
     sink.listen(request.receive)
     stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     if request.principal.log_rules:
-        sink.notice = handshake_notice(request.principal, stores=headers.stores)
+        at = request.snapshot.now()
+        sink.notice = handshake_notice(request.principal, at, stores=headers.stores)
     await sink.open()
     text = await first_message(request, sink, stopping, live.START)
     if text is None:

@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import html
 import io
 import json
 import re
@@ -25,6 +26,7 @@ from content.models import Entry
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.support.cast import Cast, actor, make_key, signed_in, with_key
+from tests.support.markup import squeezed
 
 ACTIONS = ("key.created", "key.changed", "budget.created")
 
@@ -96,6 +98,32 @@ def test_events_are_found_by_their_request(people: Cast, alice: Client) -> None:
     page = text(alice, f"/o/acme/audit?request={read}")
     assert re.search(rf'<option\s+value="{read}"\s+selected', page)
     assert 'name="request"' not in text(alice, "/o/acme/audit")
+
+
+def test_the_list_shows_the_reason_and_that_nobody_has_read(people: Cast, alice: Client) -> None:
+    by, rid, other = actor(people.alice, people.acme), id_text(new_id()), id_text(new_id())
+    of_both = "No one has read contents yet", "View all events"
+    assert all(one in text(alice, "/o/acme/audit?action=read") for one in of_both)
+    audit.record(
+        by, people.acme, "content.read", Entry(request_id=new_id()), reason="<b>" + "w" * 400,
+        request=rid,
+    )  # fmt: skip
+    for query in ("action=read", f"action=read&request={rid}"):
+        page = squeezed(alice.get(f"/o/acme/audit?{query}").content.decode())
+        assert f"Reason: &lt;b&gt;{'w' * 156}…" in page
+        assert "No one has read" not in page
+    assert "No one has read this request" in text(
+        alice, f"/o/acme/audit?action=read&request={other}"
+    )
+    # With a filter of the reader's own it is about the filters.
+    for query in (f"request={other}", f"action=read&request={other}&since=2026-01-01"):
+        page = text(alice, f"/o/acme/audit?{query}")
+        assert "Nothing matches these filters" in page
+        assert "No one has read" not in page
+    link = re.search(r'href="([^"]*export=csv)"', text(alice, "/o/acme/audit"))
+    assert link is not None
+    file: Any = alice.get(f"/o/acme/audit{html.unescape(link[1])}")
+    assert "w" * 400 in b"".join(file).decode()
 
 
 def test_reading_names_its_request_once_as_a_link(people: Cast, alice: Client) -> None:

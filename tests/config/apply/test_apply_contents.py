@@ -1,5 +1,6 @@
 """`apply` and `export` of the content log's rules and of policies: what comes out goes in again."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -36,7 +37,7 @@ organisations:
             secret: "a-brought-key-of-forty-characters-000001"
             budgets: [{{amount: "9", period: month}}]
     content_log:
-      - {{retention_hours: 24, share_percent: 50}}
+      - {{retention_hours: 24, share_percent: 50, ends_at: 2026-12-01T12:00:00Z}}
       - {{scope: team, subject: Research lab, keep: errors, redact: [email, secret]}}
       - {{scope: key, subject: ci, callers_may_opt_out: false}}
       - {{scope: model, subject: "gpt-5*", keep: nothing}}
@@ -94,6 +95,8 @@ def test_a_file_sets_up_rules_and_policies(installation: Installation) -> None:
     assert SECRET not in message
     rules = {rule.scope: rule for rule in LogRule.objects.all()}
     assert (rules["organisation"].retention_hours, rules["organisation"].share_percent) == (24, 50)
+    assert rules["organisation"].ends_at == dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
+    assert rules["team"].ends_at is None
     assert rules["team"].subject == str(key().team_id)
     assert (rules["team"].keep, rules["team"].redact) == ("errors", ["secret", "email"])
     assert (rules["key"].subject, rules["key"].callers_may_opt_out) == (str(key().id), False)

@@ -302,6 +302,7 @@ ARGUMENTS: Final[Mapping[str, Arguments]] = {
             "subject": ["m-*", "n-*"], "keep": ["errors", "nothing"], "share_percent": [1, 50],
             "retention_hours": [1, 720], "callers_may_opt_out": [False],
             "redact": [[], ["email"]],
+            "ends_at": [dt.datetime(2030, 1, day, tzinfo=dt.UTC) for day in (1, 2)],
         },
     ),
     "gateway.catalogue.updates.change_ignore_rule": Arguments(

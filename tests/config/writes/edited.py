@@ -332,6 +332,7 @@ EDITED: Final[Mapping[str, Edited]] = {
         lambda w: log_rules.add_rule(
             w.alice, w.people.acme, scope="model", subject="m-*", keep="errors",
             share_percent=33, retention_hours=7, redact=["card", "telephone"],
+            ends_at=dt.datetime(2031, 2, 3, 4, 5, 6, tzinfo=dt.UTC),
         ),
     ),
     "limit": Edited("/o/acme/limits/team/core", False, lambda w: _update(w.people.core, **LIMITS)),

@@ -1,5 +1,6 @@
 """Rules of the content log: who writes them, by page and API, and what is recorded (P12)."""
 
+import datetime as dt
 import html
 
 import pytest
@@ -12,10 +13,12 @@ from content.models import LogRule
 from content.rules import log_rules
 from content.rules.forms import RuleForm
 from content.rules.log_rules import RuleRefused
+from lib import clock
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.lists import rows_of
+from tests.usage.rows import NOON
 
 pytestmark = pytest.mark.django_db
 
@@ -40,14 +43,14 @@ def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     assert (rule.keep, rule.retention_hours, rule.share_percent) == ("everything", 168, 100)
     assert rule.callers_may_opt_out
     assert rule.redact == ["card", "iban"]
-    assert rows_of(browser, PAGE) == ["Acme Organisation Every request 7 days 100 % Yes"]
+    assert rows_of(browser, PAGE) == ["Acme Organisation Every request 7 days – 100 % Yes"]
     edit = f"{PAGE}/{id_text(rule.id)}/edit"
     changed = {"keep": "errors", "retention": "6", "unit": "1", "share_percent": "20",
                "redact": ["telephone"]}  # fmt: skip
     before = epoch()
     assert browser.post(edit, changed).status_code == 303
     assert epoch() > before
-    assert rows_of(browser, PAGE) == ["Acme Organisation Only requests that fail 6 hours 20 % No"]
+    assert rows_of(browser, PAGE) == ["Acme Organisation Only requests that fail 6 hours – 20 % No"]
     assert 'value="6"' in browser.get(edit).content.decode()
     assert browser.post(f"{PAGE}/{id_text(rule.id)}/remove").status_code == 303
     assert not LogRule.objects.exists()
@@ -130,6 +133,58 @@ def test_api_changes_and_deletes_a_rule(people: Cast) -> None:
     assert api.get(path).json()["keep"] == "nothing"
     assert api.delete(path).status_code == 204
     assert api.get(path).status_code == 404
+
+
+def test_rule_has_an_end(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the pages name it; from then on the rule keeps nothing and is shown as ended."""
+    monkeypatch.setattr(clock, "now", lambda: NOON)
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    alice = signed_in(people.alice)
+    for at in ("2026-11-18T12:00", "2025-01-01T00:00"):
+        refused = alice.post(f"{PAGE}/new", FORM | {"ends_at": at})
+        assert "This is in the past." in refused.content.decode()
+    assert alice.post(f"{PAGE}/new", FORM | {"ends_at": "2026-11-19T12:00"}).status_code == 303
+    rule = LogRule.objects.get()
+    assert rule.ends_at == NOON + dt.timedelta(days=1)
+    page, edit = f"/o/acme/keys/{id_text(key.id)}", f"{PAGE}/{id_text(rule.id)}/edit"
+    told = "Prompts and answers are kept for 7 days. The rule ends on 19 Nov 2026, 12:00 UTC."
+    assert told in alice.get(page).content.decode()
+    assert 'value="2026-11-19T12:00"' in alice.get(edit).content.decode()
+    assert "Every request" in rows_of(alice, PAGE)[0]
+
+    monkeypatch.setattr(clock, "now", lambda: NOON + dt.timedelta(days=1))
+    assert "Prompts and answers are not logged." in alice.get(page).content.decode()
+    assert log_rules.kept_by(people.acme).rule is None
+    assert "Nothing: it has ended" in rows_of(alice, PAGE)[0]
+    # What it says besides can be changed. An end that is not changed may be past.
+    changed = {**FORM, "ends_at": "2026-11-19T12:00", "share_percent": "50"}
+    assert alice.post(edit, changed).status_code == 303
+    assert LogRule.objects.get().share_percent == 50
+    assert alice.post(edit, {**FORM, "ends_at": ""}).status_code == 303
+    assert LogRule.objects.get().ends_at is None
+    assert "Every request" in rows_of(alice, PAGE)[0]
+    events = AuditEvent.objects.filter(action__startswith="log_rule.").order_by("id")
+    added, _, changed_last = (event.detail for event in events)
+    assert added["ends_at"] == changed_last["before"]["ends_at"] == "2026-11-19T12:00:00+00:00"
+    assert changed_last["after"]["ends_at"] is None
+
+
+def test_api_gives_a_rule_an_end_and_takes_it(people: Cast) -> None:
+    api, end = api_of(people, "alice"), "2999-01-01T00:00:30Z"
+    added = post(api, "/content-log/rules", {"scope": "organisation", "ends_at": end}).json()
+    assert added["ends_at"] == end
+    path = f"/api/v1/content-log/rules/{added['id']}"
+
+    def change(**fields: object) -> object:
+        return api.patch(path, fields, content_type="application/json").json()["ends_at"]
+
+    assert change(keep="errors") == end
+    # The form has no seconds, and changes none.
+    edit = f"{PAGE}/{added['id']}/edit"
+    sent = {**FORM, "ends_at": "2999-01-01T00:00", "keep": "everything"}
+    assert signed_in(people.alice).post(edit, sent).status_code == 303
+    assert api.get(path).json()["ends_at"] == end
+    assert change(ends_at=None) is None
 
 
 def test_only_owners_see_and_write_rules(people: Cast) -> None:

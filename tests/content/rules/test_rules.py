@@ -40,8 +40,24 @@ NO_TEAM = _rule("team", "t2", "nothing")
 def test_rule_for(
     rules: tuple[Rule, ...], team: str, key: str, model: str, applies: Rule | None
 ) -> None:
-    assert rule_for(rules, team=team, key=key, model=model) == applies
-    assert rule_for(reversed(rules), team=team, key=key, model=model) == applies
+    assert rule_for(rules, team=team, key=key, model=model, at=0) == applies
+    assert rule_for(reversed(rules), team=team, key=key, model=model, at=0) == applies
+
+
+@pytest.mark.parametrize(
+    ("until", "at", "applies"),
+    [(None, 9e9, True), (100.5, 100.4, True), (100.5, 100.5, False), (100.5, 101, False)],
+)
+def test_rule_that_has_ended_does_not_apply(until: float | None, at: float, applies: bool) -> None:
+    """Neither one that keeps something nor one that keeps nothing: then the others apply."""
+    of = {"team": "t1", "key": "k1"}
+    key, nothing = KEY._replace(until=until), NO_TEAM._replace(subject="t1", until=until)
+    found = rule_for([ORGANISATION, key], **of, model="m", at=at)
+    assert found == (key if applies else ORGANISATION)
+    assert may_keep([key], opted_out=False, at=at) is applies
+    found = rule_for([ORGANISATION, nothing], **of, model="m", at=at)
+    assert found == (nothing if applies else ORGANISATION)
+    assert may_keep([ORGANISATION, nothing], opted_out=False, at=at) is not applies
 
 
 @pytest.mark.parametrize(
@@ -93,4 +109,4 @@ def test_dropped_after_the_retention_and_within_a_day(
     ],
 )
 def test_requests_to_some_model_may_be_kept(rules: list[Rule], opted_out: bool, kept: bool) -> None:
-    assert may_keep(rules, opted_out=opted_out) is kept
+    assert may_keep(rules, opted_out=opted_out, at=0) is kept

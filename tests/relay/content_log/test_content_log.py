@@ -1,5 +1,6 @@
 """P31: what a rule keeps is kept, sealed; what none keeps is nowhere."""
 
+import datetime as dt
 import json
 import os
 import secrets
@@ -32,12 +33,12 @@ def add_rule(hub: Hub, tenant: Tenant, scope: str = "organisation", **over: Any)
     row = {
         "subject": str(ids.get(scope, "")), "keep": "everything", "share_percent": 100,
         "retention_hours": RETENTION_HOURS, "callers_may_opt_out": True,
-        "redact": ["secret", "private_key", "card", "iban"],
+        "redact": ["secret", "private_key", "card", "iban"], "ends_at": None,
     } | over  # fmt: skip
     hub.connection.execute(
         "INSERT INTO content_logrule (id, organisation_id, scope, subject, keep, share_percent, "
-        "retention_hours, callers_may_opt_out, redact) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "retention_hours, callers_may_opt_out, redact, ends_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [new_id(), tenant.organisation_id, scope, *row.values()],
     )
     hub.bump()
@@ -190,6 +191,29 @@ def test_rule_and_caller_decide(
     hub.wait(is_known, "the hub does not hear of the rule")
     kept(hub, tenant, last[-1])
     assert len(entries(hub, tenant)) == 1 + is_kept
+
+
+def test_rule_ends_by_itself(hub: Hub, model: str) -> None:
+    """Without a change that the hub would hear of, and not before its time."""
+    tenant, now = hub.tenant(), dt.datetime.now(dt.UTC)
+    add_rule(hub, tenant, "key", ends_at=now + dt.timedelta(days=1))
+    path, body = asked("openai", model, "Hello", stream=False)
+
+    def is_kept() -> bool:
+        return hub.post(tenant, body, path=path).headers.get("x-weir-content-log") == "kept"
+
+    hub.wait(is_kept, "the hub does not hear of the rule")
+    ends_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
+    hub.connection.execute(
+        "UPDATE content_logrule SET ends_at = %s WHERE subject = %s",
+        [ends_at, str(tenant.key_id)],
+    )
+    hub.bump()
+    hub.wait(lambda: not is_kept(), "the rule does not end")
+    assert dt.datetime.now(dt.UTC) >= ends_at - dt.timedelta(milliseconds=100)
+    # Those that still begin are in no log, and another rule applies again.
+    add_rule(hub, tenant, "organisation", ends_at=None)
+    hub.wait(is_kept, "the hub does not hear of the other rule")
 
 
 def test_escaped_store_leaves_a_request_out(hub: Hub, model: str) -> None:

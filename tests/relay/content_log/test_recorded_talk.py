@@ -158,10 +158,28 @@ def test_talk_of_which_nothing_can_be_kept_is_not_recorded(
     rule = Rule("organisation", "", keep, 100, 24, callers_may_opt_out=may_opt_out)
     principal = SimpleNamespace(**CALLER, log_rules=(rule,))
     life: Any = SimpleNamespace(content_log=Log())
-    context: Any = SimpleNamespace(principal=principal)
+    snapshot = SimpleNamespace(now=lambda: 1.0)
+    context: Any = SimpleNamespace(principal=principal, snapshot=snapshot)
     sink: Any = SimpleNamespace(talk=None)
     record_talk(life, context, sink, stores=stores)
     assert (sink.talk is not None) == records
+
+
+def test_response_after_the_end_of_its_rule_is_not_kept() -> None:
+    """Also on a connection that began before."""
+    log, at = Log(), [1.0]
+    rule = Rule("organisation", "", "everything", 100, 24, callers_may_opt_out=True, until=2.0)
+    context: Any = SimpleNamespace(
+        principal=SimpleNamespace(**CALLER, log_rules=(rule,)), session=None
+    )
+    snapshot = SimpleNamespace(now=lambda: at[0], epoch=1)
+    talk = RecordedTalk(context, cast(Any, log), cast(Any, lambda: snapshot), stores=True)
+    for time, text in ((1.9, "Before."), (2.0, "After.")):
+        at[0] = time
+        talk.ask(message("user", text))
+        respond(talk, "Yes.")
+    talk.close()
+    assert [asked(entry) for entry in log.entries] == [[["Before."]]]
 
 
 def test_too_large_response_is_dropped_and_counted() -> None:

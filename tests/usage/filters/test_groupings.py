@@ -61,7 +61,8 @@ def busy(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> random.Rand
             "model": rng.choice(("gpt-5", "claude")),
         }
         if rng.random() < 0.1:
-            refuse(owner, at, status=429, kind="rate_limited", **fields)
+            status, kind = rng.choice(((429, "rate_limited"), (400, "guard_refused")))
+            refuse(owner, at, status=status, kind=kind, **fields)
             continue
         status = rng.choice(STATUSES)
         charge = rng.randrange(1, 10**9)
@@ -96,7 +97,7 @@ def test_every_cell_opens_rows_that_sum_to_it(people: cast.Cast, busy: random.Ra
             )
             assert len(rows) == cell.totals.requests, (by, cell, opened)
             assert sum(row.charge_nano for row in rows) == cell.totals.charge_nano
-            assert sum(row.failed for row in rows) == cell.totals.errors
+            assert sum(row.unanswered and not row.rejected for row in rows) == cell.totals.errors
             seen += 1
 
 
@@ -163,7 +164,9 @@ def test_the_api_groups_by_two(people: cast.Cast, busy: random.Random) -> None:
     response = get(client, f"usage?{days}&group_by=team,status&tag=beta")
     assert response["group_by"] == "team,status"
     assert {item["group"] for item in response["items"]} == {"core", "second"}
-    assert {item["subgroup"] for item in response["items"]} <= {"ok", "error", "stopped"}
+    assert {item["subgroup"] for item in response["items"]} <= {
+        "ok", "error", "rejected", "stopped",
+    }  # fmt: skip
     assert sum(item["requests"] for item in response["items"]) == response["total"]["requests"]
     listed = get(client, f"requests?{days}&tag=beta&team=second&limit=200")["items"]
     second = [item["requests"] for item in response["items"] if item["group"] == "second"]

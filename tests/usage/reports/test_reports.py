@@ -68,7 +68,7 @@ def test_the_latest_requests(people: cast.Cast, key: Key) -> None:
     result = request_log.latest_requests(cast.actor(people.alice, people.acme), 3)
     assert [row.request_id for row in result[:2]] == [running.request_id, refused.request_id]
     assert [row.running for row in result] == [True, False, False]
-    assert [row.failed for row in result] == [False, True, False]
+    assert [row.unanswered for row in result] == [False, True, False]
 
 
 def chart(people: cast.Cast, asked: UsageFilter) -> Series:

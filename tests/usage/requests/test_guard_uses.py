@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from django.utils.html import strip_tags
@@ -14,6 +14,7 @@ from content.models import Policy
 from content.policies import policies
 from content.policies.guards import KNOWN
 from content.policies.words import guard_words
+from lib import clock
 from lib.ids import id_text, new_id
 from relay.attempts.guard_models import APPLICATION
 from tests.extensions.record_sink.texts import say
@@ -143,9 +144,14 @@ def test_page_says_what_guards_did_and_by_which_policy(
         assert "Email addresses 2 different values masked in the request by the policy" in texts
         assert "Card numbers 1 value masked in the answer by the policy" in texts
         assert panel.count("Privacy <1>") == 3
-        assert (f'href="/o/acme/policies/{id}"' in panel) == is_link
+        leads = re.findall(rf'href="/o/acme/policies/{id}#guard-(\w+)"', panel)
+        assert leads == (["secret", "email", "card"] if is_link else [])
+        policy = cast.signed_in(people.alice).get(f"/o/acme/policies/{id}").content.decode()
+        assert all(policy.count(f'id="guard-{guard}"') == 1 for guard in leads)
         assert "rejected" in panel
-        assert "400 Rejected by a guard" in text
+        assert "400 Rejected: Bank accounts (IBAN)" in text
+        # No red: nothing has failed.
+        assert 'data-tone="bad"' not in text
         assert "A guard rejected the content. It looks for: Bank accounts (IBAN)." in texts
         assert "guard_masked" not in text
         assert "guard_in" not in text
@@ -169,7 +175,7 @@ def test_page_says_why_a_request_was_rejected(
         "request": "the request", "answer": "the answer",
         "tool_call": "a tool call", "tool_result": "a tool result",
     }  # fmt: skip
-    link = f'<a href="/o/acme/policies/{id}">View policy</a>'
+    link = f'<a href="/o/acme/policies/{id}#guard-words">View policy</a>'
     for person, is_link in ((people.alice, True), (people.bob, False)):
         text = page_of(person, id_text(record.request_id))
         assert (
@@ -208,10 +214,12 @@ def test_list_finds_what_was_masked(people: cast.Cast, key: Key, query: str) -> 
     assert '<option value="masked" selected>Masked by a guard</option>' in squeezed(page)
 
 
-def test_each_list_says_which_requests_were_masked(people: cast.Cast, key: Key) -> None:
-    session = new_id()
-    happen(key, flags=["masked", "guard_masked:email:1"], session_id=session)
-    happen(key, status=400, kind="guard_refused", flags=["masked"], session_id=session)
+def test_each_list_names_the_guards_that_masked_or_rejected(people: cast.Cast, key: Key) -> None:
+    """Records from before have no names."""
+    session, guards = new_id(), ["guard_masked:email:1", "guard_masked:card:2"]
+    happen(key, flags=["masked", *guards, "guard_masked:email:3"], session_id=session)
+    rejected = ["masked", *guards[:1], "guard_refused:iban"]
+    happen(key, status=400, kind="guard_refused", flags=rejected, session_id=session)
     happen(key, status=499, flags=["masked"], session_id=session)
     happen(key, session_id=session)
     alice = cast.signed_in(people.alice)
@@ -219,7 +227,65 @@ def test_each_list_says_which_requests_were_masked(people: cast.Cast, key: Key) 
         "requests", f"keys/{id_text(key.id)}", f"sessions/{id_text(session)}", "_f/home/latest",
     ):  # fmt: skip
         page = squeezed(alice.get(f"/o/acme/{path}").content.decode())
-        assert len(re.findall(r"#shield[^<]*</use></svg> ?Masked ?</span>", page)) == 3, path
+        shields = (
+            r'(?: title="([^"]*)")?><svg[^>]*><use href="[^"]*#shield[^<]*</use></svg> ?([^<]*)<'
+        )
+        assert sorted(one for one in re.findall(shields, page) if one[1]) == [
+            ("A guard rejected the content", "400 Rejected: Bank accounts (IBAN)"),
+            ("Email addresses", "Masked: Email addresses"),
+            ("Email addresses, Card numbers", "Masked: Email addresses +1"),
+            ("Masked by a guard", "Masked"),
+        ], path
+
+
+def test_what_a_guard_rejected_is_no_error(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    """Neither in the sums nor in the lists; it is shown beside the errors. A guard that does not
+    answer is an error."""
+    session, rejected = new_id(), {"status": 400, "kind": "guard_refused"}
+    ends: list[dict[str, Any]] = [
+        {}, {}, {"status": 503, "kind": "guard_failed"}, {**rejected}, {**rejected},
+    ]  # fmt: skip
+    for end in ends:
+        happen(key, clock.now(), session_id=session, **end)
+    sum_up()
+    client = management(people)
+    usage = get(client, "usage?group_by=status")
+    assert (usage["total"]["requests"], usage["total"]["errors"]) == (5, 1)
+    assert {one["group"]: (one["requests"], one["errors"]) for one in usage["items"]} == {
+        "ok": (2, 0), "error": (1, 1), "rejected": (2, 0),
+    }  # fmt: skip
+    assert get(client, "usage?group_by=model")["items"][0]["errors"] == 1
+    for status, kinds in (("error", ["guard_failed"]), ("rejected", ["guard_refused"] * 2)):
+        listed = get(client, f"requests?status={status}")["items"]
+        assert [one["kind"] for one in listed] == kinds
+    (session_row,) = get(client, "sessions")["items"]
+    assert (session_row["turns"], session_row["failed"]) == (5, 1)
+
+    alice = cast.signed_in(people.alice)
+
+    def text_of(path: str) -> str:
+        response = alice.get(f"/o/acme/{path}")
+        assert response.status_code == 200
+        return squeezed(response.content.decode())
+
+    assert "1 failed" in text_of("_f/home/summary")
+    beside = "2 requests rejected by guards</a>"
+    for path in ("_f/home/errors", "usage?tab=errors&range=24h"):
+        page = text_of(path)
+        assert "A guard did not answer" in page, path
+        assert "A guard rejected the content" not in page, path
+        assert beside in page, path
+    link = re.search(rf'href="([^"]*)"> ?{beside}', text_of("_f/home/errors"))
+    assert link is not None
+    assert "guards=rejected" in html.unescape(link[1])
+    explored = text_of("usage/explore?range=24h&group_by=status")
+    assert "Rejected by a guard" in explored
+    assert "status=rejected" in explored
+    # An address with it as a status has the filter of guards.
+    assert '<option value="rejected" selected>' in text_of("requests?status=rejected")
+    assert re.search(r'title="[^"]*: 5 requests, 1 failed[,"]', text_of("requests?range=24h"))
 
 
 def test_page_says_that_texts_are_kept_to_those_who_cannot_read_them(

@@ -42,6 +42,7 @@ FIGURES: Final[dict[str, Any]] = {
     "agents": lambda turns: 2,
     "failed": lambda turns: 1,
     "status": lambda turns: turns[-1]["status"],
+    "kind": lambda turns: turns[-1].get("kind"),
     "meters": lambda turns: {
         "in_text": 1_000, "out_text": 3, "in_cache_read": 20_000, "out_reasoning": 50,
     },
