@@ -160,6 +160,11 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
     "usage/limits/budget_simulation.py: billing_account": (
         "lines of other accounts than what is earned", "a.kind = 'revenue'",
     ),
+    "usage/limits/budget_simulation.py: no usage_detachedmonth": (
+        "months before the period, and corrections of months that are in the database",
+        "away.from_at >= %(since)s",
+        "corrected.attempt_id >= away.first_id", "corrected.attempt_id < away.end_id",
+    ),
     "usage/limits/budget_simulation.py: usage_usagerecord": (
         "records before the period, and those of other subjects",
         "r.id >= %(first_id)s", "r.admitted_at >= %(since)s", "{part}",

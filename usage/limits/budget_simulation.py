@@ -13,12 +13,13 @@ from accounts.models import Organisation
 from billing.limits import budget_rules as rules
 from billing.limits import budgets
 from billing.limits.budgets import Past
-from billing.models import Budget
+from billing.models import Budget, BudgetScope
 from lib import clock
 from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.visibility import Where
-from usage.rollups.levels import summed
+from usage.models import DetachedMonth, RollupWatermark
+from usage.rollups.levels import Freshness, summed
 
 PREVIEW = dt.timedelta(days=30)
 
@@ -62,14 +63,50 @@ def restore_budget(actor: Actor, id: str, *, enabled: bool = True) -> Budget:
 
 def look_back(budget: Budget, since: dt.datetime) -> Past:
     """Return what requests admitted since `since` were charged under a budget, and what is held for
-    running ones."""
-    parameters = _parameters(budget, since)
+    running ones.
+
+    The records of detached months are in files, but their sums stay. The corrections of these
+    months count only for the organisation's own budget: what else they belong to is in the file."""
+    away = _detached_spans(since)
+    parameters = _parameters(budget, since) | {
+        "away_starts": [span.start_at for span in away],
+        "away_ends": [span.end_at for span in away],
+        "whole": budget.scope == BudgetScope.ORGANISATION,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SPENT.format(part=_PARTS[budget.scope]), parameters)
         charged_nano, corrected_nano = cursor.fetchone()
         cursor.execute(_OPEN.format(part=_PARTS[budget.scope]), parameters)
         running: list[UUID] = [id for (id,) in cursor.fetchall()]
-    return Past(charged_nano + corrected_nano, running)
+    spent_nano = charged_nano + corrected_nano
+    return Past(spent_nano + _spent_away_nano(budget, since, away), running)
+
+
+def _detached_spans(since: dt.datetime) -> list[Span]:
+    """Return the days of detached months since an instant, each of them once."""
+    spans: list[Span] = []
+    for month in DetachedMonth.objects.filter(to_at__gt=since).order_by("from_at"):
+        start_at = max(month.from_at, spans[-1].end_at if spans else since)
+        if start_at < month.to_at:
+            spans.append(Span(start_at, month.to_at))
+    return spans
+
+
+def _spent_away_nano(budget: Budget, since: dt.datetime, away: Sequence[Span]) -> int:
+    """Return what was spent under a budget on the days of detached months."""
+    if not away:
+        return 0
+    where = Where(
+        f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
+        _parameters(budget, since),
+    )
+    # Reading how far the sinks are could take long, and the caller holds the wallet's lock.
+    mark = RollupWatermark.objects.first()
+    rows = summed(where, away, Freshness(levels_to=mark.levels_to if mark else None))
+    with connection.cursor() as cursor:
+        cursor.execute(_SUMMED.format(rows=rows.text), rows.parameters)
+        ((spent_nano,),) = cursor.fetchall()
+    return int(spent_nano)
 
 
 def would_have(budget: Budget) -> WouldHave:
@@ -175,8 +212,9 @@ _SPENT = """
             JOIN billing_ledgerentry e ON e.posting_id = p.id
             JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
             WHERE p.idempotency_id IN (
-                'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up',
-                'adjust:' || r.id || ':review'))), 0)::bigint
+                'adjust:' || corrected.attempt_id || ':late',
+                'adjust:' || corrected.attempt_id || ':look_up',
+                'adjust:' || corrected.attempt_id || ':review'))), 0)::bigint
             + coalesce(sum(corrected.own_change_nano), 0)::bigint
         FROM (
             SELECT attempt_id, sum(own_change_nano) AS own_change_nano FROM (
@@ -187,13 +225,22 @@ _SPENT = """
                 WHERE organisation_id = %(organisation)s
             ) known GROUP BY attempt_id
         ) corrected
-        JOIN usage_usagerecord r
+        LEFT JOIN usage_usagerecord r
             ON r.organisation_id = %(organisation)s AND r.id = corrected.attempt_id
             AND r.id >= %(first_id)s
-            AND r.admitted_at >= %(since)s AND {part})
+            AND r.admitted_at >= %(since)s AND {part}
+        WHERE r.id IS NOT NULL OR %(whole)s AND EXISTS (
+               SELECT FROM usage_detachedmonth away WHERE away.from_at >= %(since)s
+                 AND corrected.attempt_id >= away.first_id AND corrected.attempt_id < away.end_id))
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
-      AND r.admitted_at >= %(since)s AND {part}"""
+      AND r.admitted_at >= %(since)s AND {part} AND NOT EXISTS (
+          SELECT FROM unnest(%(away_starts)s::timestamptz[], %(away_ends)s::timestamptz[])
+              AS away (start_at, end_at)
+          WHERE r.admitted_at >= away.start_at AND r.admitted_at < away.end_at)"""
+
+_SUMMED = """
+    SELECT coalesce(sum(r.charge_nano + coalesce(r.own_nano, 0)), 0)::bigint FROM {rows} r"""
 
 _OPEN = """
     SELECT r.id FROM billing_hold hold

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
@@ -13,7 +14,8 @@ from tests.support.cast import Cast, actor, make_key
 from tests.usage import rows
 from usage.buckets.buckets import Span, bucket_of
 from usage.limits import budget_simulation
-from usage.models import SettleAs
+from usage.models import DetachedMonth, SettleAs, UsageRecord
+from usage.records.partitions import ids_of
 from usage.reviews import reviews
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +113,47 @@ def test_unending_budget_starts_with_everything(key: Key) -> None:
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=100, period="total"
     )
     assert new_budget.windows.get().spent_nano == 70
+
+
+def test_unending_budget_starts_with_detached_months(
+    people: Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    """A budget that is switched off and on keeps what was spent in a month that is in a file."""
+    at = clock.now().replace(day=1, hour=12, minute=0) - dt.timedelta(days=70)
+    first, end = ids_of(at.date().replace(day=1))
+    first_record = rows.happen(key, at, 950, model="gpt-5")
+    record = rows.happen(
+        key, at, 210_000, flags=["quarantine"], basis="estimated", model="claude-4"
+    )
+    reviews.settle_review(
+        actor(people.dora), record.request_id, SettleAs("amount"), amount_nano=50_000, reason="x"
+    )
+    rows.happen(key, clock.now() - dt.timedelta(hours=1), 7, model="gpt-5")
+    sum_up()
+    subjects = {
+        "organisation": ("", 50_957), "key": (key.id, 210_957), "model": ("gpt-*", 957),
+        "team": (people.core.id, 210_957), "user": (people.alice.id, 0),
+    }  # fmt: skip
+    made = [
+        budget_simulation.create_budget(
+            SYSTEM, key.organisation, scope=scope, subject=str(subject), amount_nano=10**6,
+            period="total",
+        )
+        for scope, (subject, _) in subjects.items()
+    ]  # fmt: skip
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    DetachedMonth.objects.create(
+        month=at.date().replace(day=1), first_id=first, end_id=end, from_at=day,
+        to_at=day + dt.timedelta(days=1), price_version_ids=[],
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        UsageRecord.objects.filter(id__in=[first_record.id, record.id]).delete()
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    for budget, (_, spent) in zip(made, subjects.values(), strict=True):
+        for enabled in (False, True):
+            budget_simulation.change_budget(SYSTEM, budget, enabled=enabled)
+        assert budget.windows.get().spent_nano == spent
 
 
 def test_requests_a_budget_would_have_rejected(key: Key) -> None:
