@@ -2,11 +2,12 @@
 refused."""
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.access.actors import Actor
 from accounts.models import Organisation
@@ -22,14 +23,23 @@ from usage.models import DetachedMonth, RollupWatermark
 from usage.rollups.levels import Freshness, summed
 
 PREVIEW = dt.timedelta(days=30)
+SIMULATED_MAX: Final = 500_000
+"""The maximum number of charged requests for which a budget is simulated, as for a report."""
+_ROWS: Final = 5_000
+
+
+_Charge = tuple[dt.datetime, int, UUID | None]
+"""When a request was admitted, what it was charged, and its session."""
 
 
 class WouldHave(NamedTuple):
-    """What a budget would have refused in the last thirty days."""
+    """What a budget would have refused in the last thirty days. `too_many` requests are not
+    simulated."""
 
     refused: int
     of: int
     first_at: dt.datetime | None
+    too_many: bool = False
 
 
 def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Budget:
@@ -113,11 +123,22 @@ def would_have(budget: Budget) -> WouldHave:
     """Simulate the last thirty days under a budget, saved or not. A request is refused when its
     charge does not fit the rest of its window."""
     since = clock.now() - PREVIEW
-    with connection.cursor() as cursor:
-        cursor.execute(_CHARGES.format(part=_PARTS[budget.scope]), _parameters(budget, since))
-        rows: list[tuple[dt.datetime, int, UUID | None]] = cursor.fetchall()
-    if budget.period == "session":
-        return _would_have_by_session(budget.amount_nano, rows)
+    parameters = _parameters(budget, since) | {"most": SIMULATED_MAX + 1}
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNTED.format(part=_PARTS[budget.scope]), parameters)
+            ((count,),) = cursor.fetchall()
+        if count > SIMULATED_MAX:
+            return WouldHave(0, SIMULATED_MAX, None, too_many=True)
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(_CHARGES.format(part=_PARTS[budget.scope]), parameters)
+            rows = chain.from_iterable(iter(lambda: cursor.fetchmany(_ROWS), []))
+            if budget.period == "session":
+                return _would_have_by_session(budget, rows, count)
+            return _would_have_by_period(budget, rows, count)
+
+
+def _would_have_by_period(budget: Budget, rows: Iterable[_Charge], count: int) -> WouldHave:
     refused, spent_nano, first_at = 0, 0, None
     ends_at = None
     for at, charge_nano, _ in rows:
@@ -134,23 +155,21 @@ def would_have(budget: Budget) -> WouldHave:
         else:
             refused += 1
             first_at = first_at or at
-    return WouldHave(refused, len(rows), first_at)
+    return WouldHave(refused, count, first_at)
 
 
-def _would_have_by_session(
-    amount_nano: int, rows: Sequence[tuple[dt.datetime, int, UUID | None]]
-) -> WouldHave:
+def _would_have_by_session(budget: Budget, rows: Iterable[_Charge], count: int) -> WouldHave:
     refused, first_at = 0, None
     spent: dict[UUID, int] = {}
     for at, charge_nano, session_id in rows:
         if session_id is None:
             continue
-        if spent.get(session_id, 0) + charge_nano <= amount_nano:
+        if spent.get(session_id, 0) + charge_nano <= budget.amount_nano:
             spent[session_id] = spent.get(session_id, 0) + charge_nano
         else:
             refused += 1
             first_at = first_at or at
-    return WouldHave(refused, len(rows), first_at)
+    return WouldHave(refused, count, first_at)
 
 
 def spent_by_bucket(budget: Budget, spans: Sequence[Span]) -> list[int]:
@@ -248,11 +267,13 @@ _OPEN = """
     WHERE hold.organisation_id = %(organisation)s AND (hold.state = 'open' OR hold.state = 'kept')
       AND hold.opened_at >= %(since)s AND {part}"""
 
-_CHARGES = """
-    SELECT r.admitted_at, r.charge_nano + coalesce(r.own_nano, 0), r.session_id
+_CHARGED = """
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
-      AND r.admitted_at >= %(since)s AND r.charge_nano + coalesce(r.own_nano, 0) > 0 AND {part}
+      AND r.admitted_at >= %(since)s AND r.charge_nano + coalesce(r.own_nano, 0) > 0 AND {part}"""
+_COUNTED = f"SELECT count(*) FROM (SELECT {_CHARGED} LIMIT %(most)s) counted"  # noqa: S608
+_CHARGES = f"""
+    SELECT r.admitted_at, r.charge_nano + coalesce(r.own_nano, 0), r.session_id {_CHARGED}
     ORDER BY r.admitted_at"""
 
 _BY_BUCKET = """

@@ -10,7 +10,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock
-from tests.support.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.usage import rows
 from usage.buckets.buckets import Span, bucket_of
 from usage.limits import budget_simulation
@@ -168,3 +168,25 @@ def test_requests_a_budget_would_have_rejected(key: Key) -> None:
     assert message.first_at is not None
     assert (now - message.first_at).days in (2, 3)
     assert budget_simulation.would_have(budget(key, "key", key.id, amount_nano=10**9)).refused == 0
+
+
+def test_too_many_requests_are_not_simulated(
+    people: Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P35: what one page reads is bounded. Those that are simulated are read piece by piece."""
+    made = budget_simulation.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10, period="day"
+    )
+    for n in range(4):
+        rows.happen(key, clock.now() - dt.timedelta(days=1, minutes=n), 20)
+    monkeypatch.setattr(budget_simulation, "SIMULATED_MAX", 4)
+    monkeypatch.setattr(budget_simulation, "_ROWS", 3)
+    assert budget_simulation.would_have(made)[:2] == (4, 4)
+    monkeypatch.setattr(budget_simulation, "SIMULATED_MAX", 3)
+    assert budget_simulation.would_have(made) == (0, 3, None, True)
+    alice = signed_in(people.alice)
+    page = alice.get(f"/o/acme/budgets/{made.id}").content.decode()
+    assert "More than 3 requests were charged in the last 30 days" in page
+    budget_simulation.change_budget(SYSTEM, made, action="warn")
+    monkeypatch.setattr(budget_simulation, "would_have", None)
+    assert alice.get(f"/o/acme/budgets/{made.id}").status_code == 200
