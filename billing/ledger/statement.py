@@ -28,6 +28,7 @@ LISTED: Final = LISTED_KINDS
 _SETTLED_AFTER: Final = dt.timedelta(minutes=10)
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
+_BEGIN: Final = dt.date(2000, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,11 @@ def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
 
 
 def close_days(limit_days: int) -> int:
-    """Sum and store the usage of up to `limit_days` past days. Return the number of days."""
+    """Sum and store the usage of up to `limit_days` past days. Return the number of days. A day
+    without usage leaves no row, so the first day is one with usage, however long none was used."""
     last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
     kept = _newest_day()
-    first = kept + dt.timedelta(days=1) if kept else _first_day()
+    first = _first_day(kept + dt.timedelta(days=1) if kept else _BEGIN)
     closed = 0
     while first is not None and first <= last and closed < limit_days:
         parameters: dict[str, Any] = {"day": first, "listed": list(LISTED)}
@@ -212,9 +214,12 @@ def _newest_day() -> dt.date | None:
     return newest
 
 
-def _first_day() -> dt.date | None:
-    rows = execute(("SELECT created_at FROM billing_posting ORDER BY id LIMIT 1", {}))
-    return rows[0][0].astimezone(dt.UTC).date() if rows else None
+def _first_day(since: dt.date) -> dt.date | None:
+    """Return the first day from a day on that may have usage."""
+    parameters: dict[str, Any] = {"listed": list(LISTED), **_span("next", since, dt.date.max)}
+    rows = execute((_NEXT, parameters))
+    # An earlier posting may have a later id.
+    return max(since, (rows[0][0].astimezone(dt.UTC) - _SLACK).date()) if rows else None
 
 
 def _span(name: str, first: dt.date, until: dt.date) -> dict[str, Any]:
@@ -271,6 +276,10 @@ _STATEMENT: Final = f"""
            {_CHARGED}, sum(entry.amount_nano)::bigint
     {_wallet_rows_sql("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
     GROUP BY 3"""  # noqa: S608 - made of constants
+
+_NEXT: Final = f"""
+    SELECT posting.created_at {_wallet_rows_sql("next")} AND {_USAGE_POSTINGS}
+    ORDER BY posting.id LIMIT 1"""
 
 _CLOSE: Final = f"""
     INSERT INTO billing_statementday (organisation_id, day, requests, amount_nano)
