@@ -239,16 +239,21 @@ def _midnight(day: dt.date) -> dt.datetime:
 
 
 _WALLET: Final = "('customer:available', 'customer:held', 'customer:debt')"
+_OF_DAY: Final = "('customer:available', 'customer:held', 'customer:debt', 'revenue')"
 _USAGE_POSTINGS: Final = """
     NOT posting.kind = ANY (%(listed)s) AND posting.kind NOT IN ('hold', 'void')"""
-_CHARGED: Final = "count(DISTINCT posting.id) FILTER (WHERE posting.kind IN ('settle', 'expire'))"
+# Rows of a day also have the entries of revenue: only a charge has one, what was free has none.
+_CHARGED: Final = """
+    count(*) FILTER (WHERE account.kind = 'revenue' AND posting.kind IN ('settle', 'expire'))"""
+_MOVED: Final = """
+    coalesce(sum(entry.amount_nano) FILTER (WHERE account.kind <> 'revenue'), 0)::bigint"""
 
 
-def _wallet_rows_sql(name: str) -> str:
+def _wallet_rows_sql(name: str, accounts: str = _WALLET) -> str:
     return f"""
     FROM billing_posting posting
     JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
-    JOIN billing_account account ON account.id = entry.account_id AND account.kind IN {_WALLET}
+    JOIN billing_account account ON account.id = entry.account_id AND account.kind IN {accounts}
     WHERE posting.created_at >= %({name}_first)s AND posting.created_at < %({name}_until)s
     AND posting.id >= %({name}_first_id)s AND posting.id < %({name}_until_id)s"""
 
@@ -273,8 +278,9 @@ _STATEMENT: Final = f"""
     GROUP BY posting.id
     UNION ALL
     SELECT 'day', NULL, date_trunc('day', posting.created_at AT TIME ZONE 'UTC'), '', '', NULL,
-           {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_wallet_rows_sql("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
+           {_CHARGED}, {_MOVED}
+    {_wallet_rows_sql("live", _OF_DAY)} AND posting.organisation_id = %(organisation)s
+    AND {_USAGE_POSTINGS}
     GROUP BY 3"""  # noqa: S608 - made of constants
 
 _NEXT: Final = f"""
@@ -283,7 +289,7 @@ _NEXT: Final = f"""
 
 _CLOSE: Final = f"""
     INSERT INTO billing_statementday (organisation_id, day, requests, amount_nano)
-    SELECT posting.organisation_id, %(day)s, {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_wallet_rows_sql("day")} AND {_USAGE_POSTINGS}
+    SELECT posting.organisation_id, %(day)s, {_CHARGED}, {_MOVED}
+    {_wallet_rows_sql("day", _OF_DAY)} AND {_USAGE_POSTINGS}
     GROUP BY posting.organisation_id
     ON CONFLICT DO NOTHING"""

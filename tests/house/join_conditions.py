@@ -78,7 +78,7 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
         "hold.state = 'open'", "hold.process_id = process.id",
     ),
     "billing/ledger/statement.py: billing_account": (
-        "accounts that are no part of a wallet", "account.kind IN {_WALLET}",
+        "accounts that are no part of a wallet", "account.kind IN {accounts}",
     ),
     "billing/limits/budget_alerts.py: no billing_budgetalert": (
         "another budget, window, limit, kind or share is reported besides",

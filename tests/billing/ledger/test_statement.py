@@ -122,13 +122,12 @@ def test_days_are_closed_after_any_time_without_usage(people: cast.Cast) -> None
     assert statement.close_days(31) == 0
 
 
-def test_a_day_of_free_requests_is_a_line(people: cast.Cast) -> None:
+def test_a_day_of_free_requests_is_no_line(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core)
     add_opening_credit(people.acme, 5 * USD)
     happen(key, clock.now(), 0)
     lines = statement.statement(people.acme, month_of(None)).lines
     assert {(line.kind, line.count, line.amount_nano) for line in lines} == {
-        ("usage", 1, 0),
         ("opening", 1, 5 * USD),
     }
 

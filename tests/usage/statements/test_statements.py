@@ -67,7 +67,8 @@ def old(organisation: Organisation) -> None:
 def test_month_in_any_zone_contains_its_postings(
     people: cast.Cast, key: Key, zone: str, kept: bool
 ) -> None:
-    """I17, I19: one charge beside each edge of the month, on both sides."""
+    """I17, I19: one charge beside each edge of the month, on both sides; and one that is free,
+    which counts as none."""
     old(people.acme)
     span = month_span(last(), ZoneInfo(zone))
     minute = dt.timedelta(minutes=1)
@@ -80,6 +81,7 @@ def test_month_in_any_zone_contains_its_postings(
     }
     for at, usd in amounts.items():
         charged(key, at, usd * USD)
+        charged(key, at, 0)
     if kept:
         close_days(400)
         assert StatementDay.objects.exists()
@@ -87,7 +89,9 @@ def test_month_in_any_zone_contains_its_postings(
     assert -expected.moved()["usage"] == 50_320 * USD
     assert expected.opening_nano + sum(expected.moved().values()) == expected.closing_nano
     assert expected.lines[0].balance_nano == expected.closing_nano
-    assert sum(line.count for line in expected.lines) == 3
+    assert [(line.count, line.amount_nano // -USD) for line in expected.lines] == [
+        (1, 300), (1, 50_000), (1, 20),
+    ]  # fmt: skip
     assert expected.opening_nano == 10**15 - 1 * USD
     following = month_statement(people.acme, clock.now().date().replace(day=1), ZoneInfo(zone))
     assert following.opening_nano == expected.closing_nano
