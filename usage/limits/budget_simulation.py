@@ -107,7 +107,7 @@ def _spent_away_nano(budget: Budget, since: dt.datetime, away: Sequence[Span]) -
     if not away:
         return 0
     where = Where(
-        f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
+        f"r.organisation_id = %(organisation)s AND {_PARTS_OF_SUMS[budget.scope]}",
         _parameters(budget, since),
     )
     # Reading how far the sinks are could take long, and the caller holds the wallet's lock.
@@ -176,7 +176,7 @@ def spent_by_bucket(budget: Budget, spans: Sequence[Span]) -> list[int]:
     """Return the charges under a budget in each of these spans, in nano. Each span consists of
     whole buckets."""
     where = Where(
-        f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
+        f"r.organisation_id = %(organisation)s AND {_PARTS_OF_SUMS[budget.scope]}",
         _parameters(budget, spans[0].start_at),
     )
     rows = summed(where, spans)
@@ -207,19 +207,24 @@ def _like_pattern(pattern: str) -> str:
     return escaped.replace("*", "%")
 
 
-# The condition for rows `r` under a budget. Labels of requests are not stored with them: a budget
-# for a project, a customer or each end user starts empty, one for a tag with the keys that have it.
+# The condition for attempts and records `r` under a budget. A budget of each end user starts empty.
 _PARTS = {
     "organisation": "true",
     "team": "r.team_id = %(subject)s::uuid",
     "key": "r.key_id = %(subject)s::uuid",
     "user": "r.user_id = %(subject)s::bigint",
     "model": "r.model LIKE %(pattern)s",
+    "tag": "r.tags ? %(subject)s",
+    "project": "r.project = %(subject)s",
+    "customer": "r.customer = %(subject)s",
+    "end_user": "false",
+}
+# The condition for sums, which have no labels of requests: a tag is that of a key.
+_PARTS_OF_SUMS = _PARTS | {
     "tag": "r.key_id IN (SELECT id FROM accounts_key WHERE organisation_id = %(organisation)s"
     " AND %(subject)s = ANY (tags))",
     "project": "false",
     "customer": "false",
-    "end_user": "false",
 }
 
 # Under row-level security, a join on a concatenated text uses no index, but a look-up for each row

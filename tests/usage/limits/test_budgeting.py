@@ -38,16 +38,17 @@ def test_past_spending_counts_charges_and_running_requests(people: Cast, key: Ke
     at = rows.NOON
     rows.happen(key, at, 100, model="gpt-5")
     rows.happen(key, at - dt.timedelta(hours=13), 10, model="gpt-5")
-    rows.happen(other, at, 200, model="claude-4")
-    running = rows.admit(other, at, model="gpt-5-mini")
+    labels = {"project": "x", "customer": "c", "tags": ["alpha", "beta"]}
+    rows.happen(other, at, 200, model="claude-4", **labels)
+    running = rows.admit(other, at, model="gpt-5-mini", **labels)
     since = at.replace(hour=0)
     past = {
         (scope, str(subject)): budget_simulation.look_back(budget(key, scope, subject), since)
         for scope, subject in (
             ("organisation", ""), ("team", people.core.id), ("key", key.id), ("key", other.id),
             ("user", people.bob.id), ("user", people.alice.id), ("model", "gpt-5"),
-            ("model", "gpt-*"), ("model", "gpt_5"), ("tag", "beta"), ("project", "x"),
-            ("customer", "c"),
+            ("model", "gpt-*"), ("model", "gpt_5"), ("tag", "beta"), ("tag", "bet"),
+            ("project", "x"), ("project", "c"), ("customer", "c"), ("customer", ""),
         )
     }  # fmt: skip
     body = {scope: (spent, list(ids)) for scope, (spent, ids) in past.items()}
@@ -62,8 +63,11 @@ def test_past_spending_counts_charges_and_running_requests(people: Cast, key: Ke
         ("model", "gpt-*"): (100, [running.id]),
         ("model", "gpt_5"): (0, []),
         ("tag", "beta"): (200, [running.id]),
-        ("project", "x"): (0, []),
-        ("customer", "c"): (0, []),
+        ("tag", "bet"): (0, []),
+        ("project", "x"): (200, [running.id]),
+        ("project", "c"): (0, []),
+        ("customer", "c"): (200, [running.id]),
+        ("customer", ""): (100, []),
     }
 
 
@@ -88,7 +92,8 @@ def test_every_reading_of_a_budget_counts_the_same(
     span = Span(bucket_of(clock.now() - dt.timedelta(hours=2)), bucket_of(clock.now()))
     for n, over in enumerate(({}, {"own_nano": 0}, {"own_nano": 30}, {"own_nano": 50})):
         at = span.start_at + dt.timedelta(minutes=n)
-        rows.happen(key, at, (100, 7, 0, 5)[n], model="gpt-5", **over)
+        labels = {"project": "x", "customer": "c", "tags": ["beta"]}
+        rows.happen(key, at, (100, 7, 0, 5)[n], model="gpt-5", **labels, **over)
     sum_up()
     subjects = {
         "organisation": "", "team": people.core.id, "key": key.id, "user": people.bob.id,
@@ -97,11 +102,12 @@ def test_every_reading_of_a_budget_counts_the_same(
     }  # fmt: skip
     assert subjects.keys() == budget_simulation._PARTS.keys()
     for scope, subject in subjects.items():
-        total = 0 if scope in ("project", "customer", "end_user") else 192
+        total = 0 if scope == "end_user" else 192
+        charted = 0 if scope in ("project", "customer") else total
         fields = {"period": "total", "amount_nano": total}
         whole = budget(key, scope, subject, **fields)
         assert budget_simulation.look_back(whole, span.start_at).spent_nano == total
-        assert budget_simulation.spent_by_bucket(whole, [span]) == [total]
+        assert budget_simulation.spent_by_bucket(whole, [span]) == [charted]
         assert budget_simulation.would_have(whole).refused == 0
         less = budget(key, scope, subject, **{**fields, "amount_nano": total - 1})
         assert budget_simulation.would_have(less).refused == bool(total)
