@@ -18,6 +18,7 @@ from django.db.models import Sum
 
 from accounts.models import Organisation
 from billing.invoices.billing_details import zone_of
+from billing.invoices.rules import SETTLED_LINES
 from billing.ledger.movements import Movement, movement_of
 from billing.ledger.statement import month_before
 from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
@@ -33,7 +34,7 @@ from usage.rollups.levels import read_freshness, summed
 
 # A request ends at most this long after its admission, because its hold expires earlier.
 _REQUEST_MAX: Final = dt.timedelta(days=1)
-_OF_LINES: Final = ("usage", "remainder", "correction")
+_OF_LINES: Final = (*SETTLED_LINES, "correction")
 
 
 class Check(NamedTuple):
