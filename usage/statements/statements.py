@@ -96,8 +96,8 @@ class Proof(NamedTuple):
     @property
     def detached(self) -> list[DetachedMonth]:
         """Return the detached months because of which statements are not compared with usage."""
-        found = {one.month: one for month in self.months for one in month.detached}
-        return [found[month] for month in sorted(found)]
+        by_month = {one.month: one for month in self.months for one in month.detached}
+        return [by_month[month] for month in sorted(by_month)]
 
 
 def months_of(organisation: Organisation) -> list[MonthEntry]:
