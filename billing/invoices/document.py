@@ -206,6 +206,8 @@ def _line_text(line: Line) -> str:
     if line.kind == "subscription":
         return gettext("Subscription: %(plan)s") % {"plan": line.text}
     words = {
+        "own_key": _join_texts(gettext("Fee for your own key"), place, line.model),
+        "cached": _join_texts(gettext("Served from cache"), place, line.model),
         "remainder": _join_texts(
             gettext("Rounding per request, and amounts above a hold not charged"), place
         ),

@@ -5,22 +5,25 @@ posted decides its period. Usage that was admitted before the period and posted 
 has lines of its own that name its month. So have corrections of usage that was posted before.
 
 The amount of a usage line is quantity x rate, rounded to the nano. Requests are charged one by one,
-each rounded to the nano and never above its hold. For each project or team, the difference between
-these charges and the lines is a line, the `remainder`. The total is rounded once, half-even, to the
-minor unit of the currency; this difference is a line, too. So the total is the sum of the lines
-(I19).
+each rounded to the nano and never above its hold. Fees for an organisation's own keys, and answers
+that were served from the cache, have no quantities: lines of their own add up their charges. For
+each project or team, the difference between the charges and these lines is a line, the `remainder`.
+The total is rounded once, half-even, to the minor unit of the currency; this difference is a line,
+too. So the total is the sum of the lines (I19).
 """
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from billing.currency.money import NANO_PER_USD, format_scaled, round_half_even
 
 LineKind = Literal[
     "usage",
+    "own_key",
+    "cached",
     "remainder",
     "correction",
     "subscription",
@@ -31,6 +34,8 @@ LineKind = Literal[
     "rounding",
 ]
 
+SETTLED_LINES: Final[tuple[LineKind, ...]] = ("usage", "own_key", "cached", "remainder")
+"""The kinds whose sum is what requests were charged at their end."""
 PPM: Final = 1_000_000
 MINOR_NANO: Final = NANO_PER_USD // 100
 _LINE_DENOMINATOR: Final = 10**12
@@ -107,25 +112,36 @@ def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int)
     return round_half_even(quantity * rate_nano_per_million * multiplier_ppm, _LINE_DENOMINATOR)
 
 
-def usage_lines(lines: Iterable[Line], charges: Iterable[Charge]) -> list[Line]:
+def usage_lines(
+    lines: Iterable[Line], charges: Iterable[Charge], unpriced: Iterable[Line] = ()
+) -> list[Line]:
     """Return the usage lines with their amounts in the order of an invoice. Equal lines are added
-    up. The last lines are the parts of the charges that the other lines do not cover."""
+    up. The lines of `unpriced` charges, which have an amount and no quantity, follow them. The last
+    lines are the parts of the charges that the other lines do not cover."""
     quantities: dict[Line, int] = {}
     for line in lines:
         head = _strip_quantity(line)
         quantities[head] = quantities.get(head, 0) + line.quantity
     usage = [_priced_line(head, quantity) for head, quantity in quantities.items() if quantity]
+    amounts: Counter[Line] = Counter()
+    for line in unpriced:
+        amounts[replace(line, amount_nano=0)] += line.amount_nano
+    whole = [replace(head, amount_nano=nano) for head, nano in amounts.items()]
     left: Counter[tuple[str, str, dt.date | None]] = Counter()
     for project, team, origin, nano in charges:
         left[project, team, origin] += nano
-    for line in usage:
+    for line in (*usage, *whole):
         left[line.project, line.team, line.origin] -= line.amount_nano
     remainders = [
         Line("remainder", nano, project, team, origin=origin)
         for (project, team, origin), nano in left.items()
         if nano
     ]
-    return [*sorted(usage, key=_order), *sorted(remainders, key=_order)]
+    return [
+        *sorted(usage, key=_order),
+        *sorted(whole, key=lambda line: (SETTLED_LINES.index(line.kind), *_order(line))),
+        *sorted(remainders, key=_order),
+    ]
 
 
 def taxes_of(

@@ -28,6 +28,7 @@ LISTED: Final = LISTED_KINDS
 _SETTLED_AFTER: Final = dt.timedelta(minutes=10)
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
+_BEGIN: Final = dt.date(2000, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,11 @@ def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
 
 
 def close_days(limit_days: int) -> int:
-    """Sum and store the usage of up to `limit_days` past days. Return the number of days."""
+    """Sum and store the usage of up to `limit_days` past days. Return the number of days. A day
+    without usage leaves no row, so the first day is one with usage, however long none was used."""
     last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
     kept = _newest_day()
-    first = kept + dt.timedelta(days=1) if kept else _first_day()
+    first = _first_day(kept + dt.timedelta(days=1) if kept else _BEGIN)
     closed = 0
     while first is not None and first <= last and closed < limit_days:
         parameters: dict[str, Any] = {"day": first, "listed": list(LISTED)}
@@ -212,9 +214,12 @@ def _newest_day() -> dt.date | None:
     return newest
 
 
-def _first_day() -> dt.date | None:
-    rows = execute(("SELECT created_at FROM billing_posting ORDER BY id LIMIT 1", {}))
-    return rows[0][0].astimezone(dt.UTC).date() if rows else None
+def _first_day(since: dt.date) -> dt.date | None:
+    """Return the first day from a day on that may have usage."""
+    parameters: dict[str, Any] = {"listed": list(LISTED), **_span("next", since, dt.date.max)}
+    rows = execute((_NEXT, parameters))
+    # An earlier posting may have a later id.
+    return max(since, (rows[0][0].astimezone(dt.UTC) - _SLACK).date()) if rows else None
 
 
 def _span(name: str, first: dt.date, until: dt.date) -> dict[str, Any]:
@@ -234,16 +239,21 @@ def _midnight(day: dt.date) -> dt.datetime:
 
 
 _WALLET: Final = "('customer:available', 'customer:held', 'customer:debt')"
+_OF_DAY: Final = "('customer:available', 'customer:held', 'customer:debt', 'revenue')"
 _USAGE_POSTINGS: Final = """
     NOT posting.kind = ANY (%(listed)s) AND posting.kind NOT IN ('hold', 'void')"""
-_CHARGED: Final = "count(DISTINCT posting.id) FILTER (WHERE posting.kind IN ('settle', 'expire'))"
+# Rows of a day also have the entries of revenue: only a charge has one, what was free has none.
+_CHARGED: Final = """
+    count(*) FILTER (WHERE account.kind = 'revenue' AND posting.kind IN ('settle', 'expire'))"""
+_MOVED: Final = """
+    coalesce(sum(entry.amount_nano) FILTER (WHERE account.kind <> 'revenue'), 0)::bigint"""
 
 
-def _wallet_rows_sql(name: str) -> str:
+def _wallet_rows_sql(name: str, accounts: str = _WALLET) -> str:
     return f"""
     FROM billing_posting posting
     JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
-    JOIN billing_account account ON account.id = entry.account_id AND account.kind IN {_WALLET}
+    JOIN billing_account account ON account.id = entry.account_id AND account.kind IN {accounts}
     WHERE posting.created_at >= %({name}_first)s AND posting.created_at < %({name}_until)s
     AND posting.id >= %({name}_first_id)s AND posting.id < %({name}_until_id)s"""
 
@@ -268,13 +278,18 @@ _STATEMENT: Final = f"""
     GROUP BY posting.id
     UNION ALL
     SELECT 'day', NULL, date_trunc('day', posting.created_at AT TIME ZONE 'UTC'), '', '', NULL,
-           {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_wallet_rows_sql("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
+           {_CHARGED}, {_MOVED}
+    {_wallet_rows_sql("live", _OF_DAY)} AND posting.organisation_id = %(organisation)s
+    AND {_USAGE_POSTINGS}
     GROUP BY 3"""  # noqa: S608 - made of constants
+
+_NEXT: Final = f"""
+    SELECT posting.created_at {_wallet_rows_sql("next")} AND {_USAGE_POSTINGS}
+    ORDER BY posting.id LIMIT 1"""
 
 _CLOSE: Final = f"""
     INSERT INTO billing_statementday (organisation_id, day, requests, amount_nano)
-    SELECT posting.organisation_id, %(day)s, {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_wallet_rows_sql("day")} AND {_USAGE_POSTINGS}
+    SELECT posting.organisation_id, %(day)s, {_CHARGED}, {_MOVED}
+    {_wallet_rows_sql("day", _OF_DAY)} AND {_USAGE_POSTINGS}
     GROUP BY posting.organisation_id
     ON CONFLICT DO NOTHING"""

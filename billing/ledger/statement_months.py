@@ -112,7 +112,7 @@ def _part(organisation: Organisation, span: Span) -> list[Line]:
     movement = movement_of(organisation.id, span)
     used_nano = wallet_nano(movement) - wallet_nano(movement, LISTED)
     charges = sum(
-        n for kind, account, n, _ in movement if kind in _CHARGED and account == "customer:held"
+        n for kind, account, n, _ in movement if kind in _CHARGED and account == "revenue"
     )
     at = span.end_at - dt.timedelta(microseconds=1)
     usage = [Line(at, USAGE, used_nano, 0, charges)] if charges or used_nano else []

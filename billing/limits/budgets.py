@@ -749,9 +749,9 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
 
 def _drop_window(budget: Budget) -> None:
     """Delete the present window of a budget that is switched off, because it misses later usage,
-    which is read again when the budget is switched on. The window of a label, or of an end user,
-    stays: its usage is stored nowhere else (see `usage.limits.budget_simulation`), so switching off
-    and on would reset it."""
+    which is read again when the budget is switched on. The window of an end user stays, because it
+    would start empty. The window of a label stays, because detached months are read from sums,
+    which have no labels (see `usage.limits.budget_simulation`)."""
     if budget.scope not in (*rules.LABEL_SCOPES, BudgetScope.END_USER):
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 

@@ -175,6 +175,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLACK": "1:00:00",
     },
     "billing.ledger.statement": {
+        "_BEGIN": "2000-01-01",
         "_SETTLED_AFTER": "0:10:00",
         "_SLACK": "1:00:00",
     },

@@ -78,7 +78,7 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
         "hold.state = 'open'", "hold.process_id = process.id",
     ),
     "billing/ledger/statement.py: billing_account": (
-        "accounts that are no part of a wallet", "account.kind IN {_WALLET}",
+        "accounts that are no part of a wallet", "account.kind IN {accounts}",
     ),
     "billing/limits/budget_alerts.py: no billing_budgetalert": (
         "another budget, window, limit, kind or share is reported besides",
@@ -159,6 +159,11 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
     ),
     "usage/limits/budget_simulation.py: billing_account": (
         "lines of other accounts than what is earned", "a.kind = 'revenue'",
+    ),
+    "usage/limits/budget_simulation.py: no usage_detachedmonth": (
+        "months before the period, and corrections of months that are in the database",
+        "away.from_at >= %(since)s",
+        "corrected.attempt_id >= away.first_id", "corrected.attempt_id < away.end_id",
     ),
     "usage/limits/budget_simulation.py: usage_usagerecord": (
         "records before the period, and those of other subjects",

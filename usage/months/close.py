@@ -34,6 +34,7 @@ from billing.invoices.billing_details import seller, zone_of
 from billing.invoices.document import KINDS, month_word
 from billing.invoices.invoices import InvoiceRefused
 from billing.invoices.payments import note_closed
+from billing.invoices.rules import SETTLED_LINES
 from billing.ledger.ledger import lock_wallet
 from billing.ledger.movements import moved_nano
 from billing.models import (
@@ -234,7 +235,7 @@ def _ties(invoice: Invoice) -> Check:
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {
-            "settled": ("usage", "remainder"), "corrected": ("correction",),
+            "settled": SETTLED_LINES, "corrected": ("correction",),
             "given": ("credit", "included"), "fees": ("subscription",),
         }.items()
     }  # fmt: skip

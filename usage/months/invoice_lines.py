@@ -19,11 +19,20 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from accounts.models import Organisation, Team
-from billing.invoices.rules import Charge, Line, LineKind, usage_lines
+from billing.currency.money import round_half_even
+from billing.invoices.rules import PPM, Charge, Line, LineKind, usage_lines
 from billing.ledger.movements import Movement, moved_nano, movement_of
 from billing.models import PriceVersion as StoredVersion
 from billing.periods.period_starts import Span
-from billing.prices.pricing import CostLines, PriceVersion, price
+from billing.prices.meters import MeterUnknown
+from billing.prices.pricing import (
+    CostLine,
+    CostLines,
+    PriceInvalid,
+    PriceVersion,
+    price,
+    stored_parts,
+)
 from lib.ids import first_id_at
 
 SETTLED: Final = ("settle", "expire")
@@ -72,16 +81,24 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         return Gathered([], movement)
     # A server-side cursor requires a transaction.
     with transaction.atomic():
-        used = [*_flat(parameters), *_read_tiered(parameters)]
+        used = [*_flat(parameters), *_read_one_by_one(parameters)]
     corrections = _corrections(parameters)
     charged = [
         (_Place(project, team, "", origin), int(nano))
         for project, team, origin, nano in _query_rows(_CHARGED, parameters)
     ]
+    unpriced = [
+        (kind, _Place(project, team, model, origin), int(nano))
+        for project, team, model, origin, kind, nano in _query_rows(_UNPRICED, parameters)
+    ]
     names = _Names(organisation, _largest_projects([*charged, *corrections]))
     lines = usage_lines(
         (names.line(*one) for one in used),
         (Charge(*names.of(place), place.origin, nano) for place, nano in charged),
+        (
+            Line(kind, nano, *names.of(place), place.model, origin=place.origin)
+            for kind, place, nano in unpriced
+        ),
     )
     lines += [
         Line("correction", nano, *names.of(place), place.model, origin=place.origin)
@@ -144,8 +161,8 @@ class _Names:
 
 
 def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Yield lines of prices without tiers. The database sums them, because each meter has one
-    rate."""
+    """Yield lines of prices without tiers, of requests without parts. The database sums them,
+    because each meter has one rate."""
     rows = _query_rows(_FLAT, parameters)
     versions = _versions(row[4] for row in rows)
     for project, team, model, origin, version, multiplier_ppm, meter, quantity in rows:
@@ -155,21 +172,39 @@ def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, i
             yield place, meter, rate, multiplier_ppm, int(quantity)
 
 
-def _read_tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Yield lines of prices with tiers, where the rate depends on all meters of a request."""
+def _read_one_by_one(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
+    """Yield lines of prices with tiers, where the rate depends on all meters of a request, and of
+    requests that were charged in parts: under conditions, or for the answers of other models."""
     versions: dict[int, PriceVersion] = {}
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_TIERED, parameters)
+        cursor.execute(_ONE_BY_ONE, parameters)
         while rows := cursor.fetchmany(_ROWS):
             versions |= _versions({row[4] for row in rows} - versions.keys())
-            for project, team, model, origin, version, multiplier_ppm, meters, count in rows:
-                stored = json.loads(meters) if isinstance(meters, str) else meters
-                cost = price(stored, versions[version].multiplied(multiplier_ppm))
-                if isinstance(cost, CostLines):
-                    place = _Place(project, team, model, origin)
-                    for line in cost.lines:
-                        rate, ppm = line.rate_nano_per_million, line.multiplier_ppm
-                        yield place, line.meter, rate, ppm, line.quantity * count
+            for project, team, model, origin, id, multiplier_ppm, meters, parts, count in rows:
+                version = versions[id].multiplied(multiplier_ppm)
+                for named, line in _lines_of(_decode(meters), _decode(parts), version):
+                    place = _Place(project, team, named or model, origin)
+                    ppm = round_half_even(line.multiplier_ppm * line.condition_ppm, PPM)
+                    yield place, line.meter, line.rate_nano_per_million, ppm, line.quantity * count
+
+
+def _lines_of(
+    meters: dict[str, int], parts: Any, version: PriceVersion
+) -> Iterator[tuple[str, CostLine]]:
+    """Yield the lines of a request, each with the model that answered; "" for the requested one.
+    What has no price has no line: its charge is in the remainder."""
+    try:
+        charged = stored_parts({"parts": parts}, meters, version)
+    except (PriceInvalid, MeterUnknown):
+        return
+    for part in charged:
+        cost = price(part.meters, part.version)
+        if isinstance(cost, CostLines):
+            yield from ((part.model, line) for line in cost.lines)
+
+
+def _decode(stored: Any) -> Any:
+    return json.loads(stored) if isinstance(stored, str) else stored
 
 
 def _corrections(parameters: dict[str, Any]) -> list[tuple[_Place, int]]:
@@ -198,21 +233,32 @@ _OF_PERIOD: Final = """
 _LATE_OF: Final = """
     CASE WHEN record.admitted_at < %(from)s
     THEN date_trunc('month', record.admitted_at AT TIME ZONE %(zone)s)::date END"""
+# Its charge follows from a fee, or from the charge of another request: not from its meters.
+_IS_UNPRICED: Final = "(record.own_nano IS NOT NULL OR record.pricing ? 'cached')"
+_UNPRICED: Final = f"""
+    SELECT record.project, record.team_id, record.model, {_LATE_OF},
+           CASE WHEN record.pricing ? 'cached' THEN 'cached' ELSE 'own_key' END,
+           sum(record.charge_nano)
+    FROM usage_usagerecord record WHERE {_OF_PERIOD} AND {_IS_UNPRICED}
+    GROUP BY 1, 2, 3, 4, 5"""  # noqa: S608
 _PRICED: Final = f"""
     SELECT record.project, record.team_id, record.model, {_LATE_OF} AS origin,
-           record.price_version_id, record.multiplier_ppm, record.meters
+           record.price_version_id, record.multiplier_ppm, record.meters,
+           record.pricing -> 'parts' AS parts
     FROM usage_usagerecord record
     JOIN billing_priceversion version ON version.id = record.price_version_id
-    WHERE {_OF_PERIOD} AND version.rates #> '{{tiers,0}}'"""  # noqa: S608
+    WHERE {_OF_PERIOD} AND {_IS_UNPRICED} IS NOT TRUE
+    AND coalesce(version.rates #> '{{tiers,0}}', record.pricing #> '{{parts,0}}')"""  # noqa: S608
 
 _FLAT: Final = f"""
     SELECT project, team_id, model, origin, price_version_id, multiplier_ppm, meter.key,
            sum(meter.value::bigint)
     FROM ({_PRICED} IS NULL) priced, jsonb_each_text(priced.meters) meter
     GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - made of constants
-_TIERED: Final = f"""
-    SELECT project, team_id, model, origin, price_version_id, multiplier_ppm, meters, count(*)
-    FROM ({_PRICED} IS NOT NULL) priced GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608
+_ONE_BY_ONE: Final = f"""
+    SELECT project, team_id, model, origin, price_version_id, multiplier_ppm, meters, parts,
+           count(*)
+    FROM ({_PRICED} IS NOT NULL) priced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""  # noqa: S608
 _CHARGED: Final = f"""
     SELECT record.project, record.team_id, {_LATE_OF}, sum(record.charge_nano)
     FROM usage_usagerecord record WHERE {_OF_PERIOD} GROUP BY 1, 2, 3"""  # noqa: S608

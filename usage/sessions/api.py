@@ -110,7 +110,7 @@ class CacheUseOut(Schema):
 
 
 class SessionDetailOut(SessionOut):
-    cache: CacheUseOut
+    cache: CacheUseOut | None = Field(description="None for a session of more than 100,000 turns.")
     agents: list[AgentOut] = Field(
         description=f"Each behind the one above it; empty without sub-agents. At most {AGENTS_MAX}."
     )
@@ -151,7 +151,7 @@ def show_session(actor: Actor, id: str) -> dict[str, Any]:
     limits = read_limits([row.id]).get(row.id, ())
     return {
         **_serialize(row, limits),
-        "cache": _cache_use(read_cache_use(actor, row.id)),
+        "cache": _cache_use(read_cache_use(actor, row.id, row.turns)),
         "agents": _agents(actor, row),
         "limits": [_limit(limit) for limit in limits],
     }
@@ -197,7 +197,9 @@ def _limit(limit: SessionLimit) -> dict[str, Any]:
     }
 
 
-def _cache_use(use: CacheUse) -> dict[str, Any]:
+def _cache_use(use: CacheUse | None) -> dict[str, Any] | None:
+    if use is None:
+        return None
     values = use._asdict()
     return {**values, "saved": format_usd(values.pop("saved_nano"))}
 

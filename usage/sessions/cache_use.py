@@ -2,14 +2,20 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.db import connection, transaction
+
 from accounts.access.actors import Actor
 from usage.filters.filters import Scope
-from usage.filters.visibility import Period, run, where_of
+from usage.filters.visibility import Period, where_of
 from usage.records.counted_meters import Tokens, read_json, tokens_of
 
+TURNS_MAX: Final = 100_000
+"""The maximum number of turns of a session that are read."""
+_ROWS: Final = 2_000
 LIFETIME: Final = dt.timedelta(minutes=5)
 """Providers keep what they have cached for at least this long after its last use: Anthropic's
 default, and the lowest that OpenAI and Bedrock name."""
@@ -60,12 +66,16 @@ def sum_cache_use(turns: Iterable[CachedTurn]) -> CacheUse:
     return CacheUse(read, cached, reachable, saved_nano)
 
 
-def read_cache_use(actor: Actor, id: UUID) -> CacheUse:
-    """Return the sums over all turns of a session that the actor may see."""
+def read_cache_use(actor: Actor, id: UUID, turns: int) -> CacheUse | None:
+    """Return the sums over all `turns` of a session that the actor may see; None for more than
+    TURNS_MAX."""
+    if turns > TURNS_MAX:
+        return None
     where = where_of(actor, "requests.read", Scope(session_id=id), Period())
-    return sum_cache_use(
-        _turn(*row) for row in run(_TURNS.format(where=where.text), where.parameters)
-    )
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute(_TURNS.format(where=where.text), where.parameters)
+        rows = chain.from_iterable(iter(lambda: cursor.fetchmany(_ROWS), []))
+        return sum_cache_use(_turn(*row) for row in rows)
 
 
 def _lifetime(turn: CachedTurn) -> dt.timedelta:

@@ -182,7 +182,7 @@ def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         "key": words.key_name(row.key_name),
         "key_id": id_text(row.key_id) if row.key_name else "",
         "tokens": sum(row.tokens),
-        "cache": read_cache_use(actor, session_id),
+        "cache": read_cache_use(actor, session_id, row.turns),
         "log_query": _log_query(row),
         "agents": [_agent(one) for one in agents],
         "may_end": _may_end(actor, session_id),

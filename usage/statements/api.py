@@ -77,7 +77,10 @@ class StatementOut(StatementMonthOut):
         description="For requests of the month with your own provider keys, at the models' prices; "
         "paid to the providers and not part of the balance."
     )
-    checks: list[CheckOut] = Field(description="None until a day after the month's end.")
+    checks: list[CheckOut] = Field(
+        description="None until a day after the month's end. `usage` is left out if requests at the"
+        " start or the end of the month are in the file of a detached month."
+    )
     items: list[StatementLineOut]
 
 

@@ -18,6 +18,7 @@ from django.db.models import Sum
 
 from accounts.models import Organisation
 from billing.invoices.billing_details import zone_of
+from billing.invoices.rules import SETTLED_LINES
 from billing.ledger.movements import Movement, movement_of
 from billing.ledger.statement import month_before
 from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
@@ -27,12 +28,13 @@ from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.filters.visibility import Where, run
-from usage.models import LateTruth
+from usage.models import DetachedMonth, LateTruth
+from usage.months.detached import detached_within
 from usage.rollups.levels import read_freshness, summed
 
 # A request ends at most this long after its admission, because its hold expires earlier.
 _REQUEST_MAX: Final = dt.timedelta(days=1)
-_OF_LINES: Final = ("usage", "remainder", "correction")
+_OF_LINES: Final = (*SETTLED_LINES, "correction")
 
 
 class Check(NamedTuple):
@@ -56,12 +58,14 @@ class Check(NamedTuple):
 @dataclass(frozen=True)
 class TieOut:
     """A statement and its checks. There are no checks while the month is running, or while its
-    requests are not summed yet."""
+    requests are not summed yet. It is not compared with the page of usage if requests that began
+    before an edge of the month and ended after it may be in the files of `detached` months."""
 
     statement: MonthStatement
     state: str
     invoice: Invoice | None
     checks: tuple[Check, ...]
+    detached: tuple[DetachedMonth, ...] = ()
 
     @property
     def ties(self) -> bool:
@@ -88,6 +92,12 @@ class Proof(NamedTuple):
     @property
     def ties(self) -> bool:
         return self.chained and all(month.ties for month in self.months)
+
+    @property
+    def detached(self) -> list[DetachedMonth]:
+        """Return the detached months because of which statements are not compared with usage."""
+        by_month = {one.month: one for month in self.months for one in month.detached}
+        return [by_month[month] for month in sorted(by_month)]
 
 
 def months_of(organisation: Organisation) -> list[MonthEntry]:
@@ -131,13 +141,22 @@ def _tie_out(organisation: Organisation, month: dt.date, invoice: Invoice | None
     same = invoice is not None and (invoice.from_at, invoice.until_at) == statement.span
     summed_to = read_freshness().complete_to
     checks: tuple[Check, ...] = ()
+    detached = _detached_at_edges(statement.span)
     if summed_to is not None and statement.span.end_at + _REQUEST_MAX <= summed_to:
-        checks = tuple(_checks(organisation, statement, invoice if same else None))
-    return TieOut(statement, _state(invoice, statement.span), invoice, checks)
+        compared = _checks(organisation, statement, invoice if same else None, used=not detached)
+        checks = tuple(compared)
+    return TieOut(statement, _state(invoice, statement.span), invoice, checks, detached)
+
+
+def _detached_at_edges(span: Span) -> tuple[DetachedMonth, ...]:
+    """Return the detached months that may have requests which began before an edge of the span and
+    ended after it."""
+    months = [one for at in span for one in detached_within(Span(at - _REQUEST_MAX, at))]
+    return tuple({one.month: one for one in months}.values())
 
 
 def _checks(
-    organisation: Organisation, statement: MonthStatement, invoice: Invoice | None
+    organisation: Organisation, statement: MonthStatement, invoice: Invoice | None, *, used: bool
 ) -> Iterator[Check]:
     used_nano = -statement.moved()["usage"]
     movement: Movement = (
@@ -147,6 +166,8 @@ def _checks(
     if invoice is not None:
         of_lines = [row.amount_nano for row in invoice.lines.filter(kind__in=_OF_LINES)]
         yield Check("invoice", sum(of_lines), used_nano)
+    if not used:
+        return
     shown_nano = _reported_nano(organisation, statement.span)
     began_before = _crossed_nano(organisation, statement.span.start_at)
     ended_after = _crossed_nano(organisation, statement.span.end_at)

@@ -24,6 +24,7 @@ from lib.files.csv_file import csv_file
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Table
+from usage.months.detached import notice_text
 from usage.reports.reports import Group, usage_by
 from usage.statements import statements
 from usage.statements.files import csv_rows, workbook
@@ -95,6 +96,7 @@ def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
         ],
         "own_nano": statements.paid_to_providers_nano(organisation, comparison.statement.span),
         "checks": [_check(check) for check in comparison.checks],
+        "detached": notice_text(comparison.detached),
         "tabs": TABS.items() if may_group else [],
         "tab": tab if may_group and tab in TABS else "",
         "groups": groups,
@@ -133,6 +135,7 @@ def proof(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "whole": whole,
         "months": [_comparison_context(month) for month in whole.months],
+        "detached": notice_text(whole.detached),
         **_rights(actor),
     }
     return render(request, "usage/statements/proof.html", context)

@@ -4,16 +4,18 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock
-from tests.support.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.usage import rows
 from usage.buckets.buckets import Span, bucket_of
 from usage.limits import budget_simulation
-from usage.models import SettleAs
+from usage.models import DetachedMonth, SettleAs, UsageRecord
+from usage.records.partitions import ids_of
 from usage.reviews import reviews
 
 pytestmark = pytest.mark.django_db
@@ -36,16 +38,17 @@ def test_past_spending_counts_charges_and_running_requests(people: Cast, key: Ke
     at = rows.NOON
     rows.happen(key, at, 100, model="gpt-5")
     rows.happen(key, at - dt.timedelta(hours=13), 10, model="gpt-5")
-    rows.happen(other, at, 200, model="claude-4")
-    running = rows.admit(other, at, model="gpt-5-mini")
+    labels = {"project": "x", "customer": "c", "tags": ["alpha", "beta"]}
+    rows.happen(other, at, 200, model="claude-4", **labels)
+    running = rows.admit(other, at, model="gpt-5-mini", **labels)
     since = at.replace(hour=0)
     past = {
         (scope, str(subject)): budget_simulation.look_back(budget(key, scope, subject), since)
         for scope, subject in (
             ("organisation", ""), ("team", people.core.id), ("key", key.id), ("key", other.id),
             ("user", people.bob.id), ("user", people.alice.id), ("model", "gpt-5"),
-            ("model", "gpt-*"), ("model", "gpt_5"), ("tag", "beta"), ("project", "x"),
-            ("customer", "c"),
+            ("model", "gpt-*"), ("model", "gpt_5"), ("tag", "beta"), ("tag", "bet"),
+            ("project", "x"), ("project", "c"), ("customer", "c"), ("customer", ""),
         )
     }  # fmt: skip
     body = {scope: (spent, list(ids)) for scope, (spent, ids) in past.items()}
@@ -60,8 +63,11 @@ def test_past_spending_counts_charges_and_running_requests(people: Cast, key: Ke
         ("model", "gpt-*"): (100, [running.id]),
         ("model", "gpt_5"): (0, []),
         ("tag", "beta"): (200, [running.id]),
-        ("project", "x"): (0, []),
-        ("customer", "c"): (0, []),
+        ("tag", "bet"): (0, []),
+        ("project", "x"): (200, [running.id]),
+        ("project", "c"): (0, []),
+        ("customer", "c"): (200, [running.id]),
+        ("customer", ""): (100, []),
     }
 
 
@@ -86,7 +92,8 @@ def test_every_reading_of_a_budget_counts_the_same(
     span = Span(bucket_of(clock.now() - dt.timedelta(hours=2)), bucket_of(clock.now()))
     for n, over in enumerate(({}, {"own_nano": 0}, {"own_nano": 30}, {"own_nano": 50})):
         at = span.start_at + dt.timedelta(minutes=n)
-        rows.happen(key, at, (100, 7, 0, 5)[n], model="gpt-5", **over)
+        labels = {"project": "x", "customer": "c", "tags": ["beta"]}
+        rows.happen(key, at, (100, 7, 0, 5)[n], model="gpt-5", **labels, **over)
     sum_up()
     subjects = {
         "organisation": "", "team": people.core.id, "key": key.id, "user": people.bob.id,
@@ -95,11 +102,12 @@ def test_every_reading_of_a_budget_counts_the_same(
     }  # fmt: skip
     assert subjects.keys() == budget_simulation._PARTS.keys()
     for scope, subject in subjects.items():
-        total = 0 if scope in ("project", "customer", "end_user") else 192
+        total = 0 if scope == "end_user" else 192
+        charted = 0 if scope in ("project", "customer") else total
         fields = {"period": "total", "amount_nano": total}
         whole = budget(key, scope, subject, **fields)
         assert budget_simulation.look_back(whole, span.start_at).spent_nano == total
-        assert budget_simulation.spent_by_bucket(whole, [span]) == [total]
+        assert budget_simulation.spent_by_bucket(whole, [span]) == [charted]
         assert budget_simulation.would_have(whole).refused == 0
         less = budget(key, scope, subject, **{**fields, "amount_nano": total - 1})
         assert budget_simulation.would_have(less).refused == bool(total)
@@ -111,6 +119,47 @@ def test_unending_budget_starts_with_everything(key: Key) -> None:
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=100, period="total"
     )
     assert new_budget.windows.get().spent_nano == 70
+
+
+def test_unending_budget_starts_with_detached_months(
+    people: Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    """A budget that is switched off and on keeps what was spent in a month that is in a file."""
+    at = clock.now().replace(day=1, hour=12, minute=0) - dt.timedelta(days=70)
+    first, end = ids_of(at.date().replace(day=1))
+    first_record = rows.happen(key, at, 950, model="gpt-5")
+    record = rows.happen(
+        key, at, 210_000, flags=["quarantine"], basis="estimated", model="claude-4"
+    )
+    reviews.settle_review(
+        actor(people.dora), record.request_id, SettleAs("amount"), amount_nano=50_000, reason="x"
+    )
+    rows.happen(key, clock.now() - dt.timedelta(hours=1), 7, model="gpt-5")
+    sum_up()
+    subjects = {
+        "organisation": ("", 50_957), "key": (key.id, 210_957), "model": ("gpt-*", 957),
+        "team": (people.core.id, 210_957), "user": (people.alice.id, 0),
+    }  # fmt: skip
+    made = [
+        budget_simulation.create_budget(
+            SYSTEM, key.organisation, scope=scope, subject=str(subject), amount_nano=10**6,
+            period="total",
+        )
+        for scope, (subject, _) in subjects.items()
+    ]  # fmt: skip
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    DetachedMonth.objects.create(
+        month=at.date().replace(day=1), first_id=first, end_id=end, from_at=day,
+        to_at=day + dt.timedelta(days=1), price_version_ids=[],
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        UsageRecord.objects.filter(id__in=[first_record.id, record.id]).delete()
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    for budget, (_, spent) in zip(made, subjects.values(), strict=True):
+        for enabled in (False, True):
+            budget_simulation.change_budget(SYSTEM, budget, enabled=enabled)
+        assert budget.windows.get().spent_nano == spent
 
 
 def test_requests_a_budget_would_have_rejected(key: Key) -> None:
@@ -125,3 +174,25 @@ def test_requests_a_budget_would_have_rejected(key: Key) -> None:
     assert message.first_at is not None
     assert (now - message.first_at).days in (2, 3)
     assert budget_simulation.would_have(budget(key, "key", key.id, amount_nano=10**9)).refused == 0
+
+
+def test_too_many_requests_are_not_simulated(
+    people: Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P35: what one page reads is bounded. Those that are simulated are read piece by piece."""
+    made = budget_simulation.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10, period="day"
+    )
+    for n in range(4):
+        rows.happen(key, clock.now() - dt.timedelta(days=1, minutes=n), 20)
+    monkeypatch.setattr(budget_simulation, "SIMULATED_MAX", 4)
+    monkeypatch.setattr(budget_simulation, "_ROWS", 3)
+    assert budget_simulation.would_have(made)[:2] == (4, 4)
+    monkeypatch.setattr(budget_simulation, "SIMULATED_MAX", 3)
+    assert budget_simulation.would_have(made) == (0, 3, None, True)
+    alice = signed_in(people.alice)
+    page = alice.get(f"/o/acme/budgets/{made.id}").content.decode()
+    assert "More than 3 requests were charged in the last 30 days" in page
+    budget_simulation.change_budget(SYSTEM, made, action="warn")
+    monkeypatch.setattr(budget_simulation, "would_have", None)
+    assert alice.get(f"/o/acme/budgets/{made.id}").status_code == 200

@@ -17,6 +17,7 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.invoices import invoices
 from billing.invoices.billing_details import add_tax_rate, set_buyer, set_seller
+from billing.invoices.document import describe_document
 from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of
 from billing.ledger.movements import moved_nano
 from billing.models import Account, BuyerDetail, Invoice, InvoiceKind, Posting
@@ -29,7 +30,7 @@ from tests.support import cast
 from tests.support.approving import approve, reject
 from tests.support.books import assert_books_balance
 from tests.support.invoicing import charged, closed, complete_books, drafted, mid_month, post_at
-from tests.usage.rows import admit, happen, price_version
+from tests.usage.rows import RATES, admit, happen, price_version
 from usage.months import close as month_close
 from usage.months.invoice_lines import FEES, SETTLED, used_nano
 
@@ -124,6 +125,50 @@ def test_lines_match_the_ledgers_movements(
         "invoice.drafted", "approval.asked", "invoice.closed", "tax_rate.added",
         "billing_details.changed", "seller.changed",
     }  # fmt: skip
+
+
+def test_own_keys_cached_answers_and_conditions_have_honest_lines(
+    people: cast.Cast, key: Key, dora: Actor, erik: Actor
+) -> None:
+    """I19: a request with an own key is charged its fee, a stored answer its share, and parts at
+    their own prices: no line shows a price that nobody charged."""
+    fast = {"kind": "speed", "value": "fast", "multiplier_ppm": 2_000_000, "source": "test"}
+    version = price_version("gpt-5", {**RATES, "conditions": [fast]})
+    at = mid_month()
+    of_version = {"model": "gpt-5", "price_version_id": version.id}
+    charged(key, at, 210_000, **of_version)
+    charged(key, at, 7_000_000, own_nano=9 * USD, **of_version)
+    charged(key, at, 3_000_000, own_nano=9 * USD, project="web", **of_version)
+    cached = {"cached": {"request": "x", "charge_nano": 210_000, "price_percent": 50}}
+    charged(key, at, 105_000, basis="cached", pricing=cached, model="gpt-5")
+    parts = [
+        {"meters": {"in_text": 1_000}, "conditions": {"speed": "fast"}},
+        {
+            "meters": {"out_text": 100}, "model": "gpt-mini",
+            "rates": {"meters": {"out_text": 10**9}},
+        },
+    ]  # fmt: skip
+    charged(key, at, 300_000 + 100_000, pricing={"parts": parts}, **of_version)
+    draft = drafted(people.acme, dora)
+    team = people.core.name
+    assert [
+        (line.kind, line.project or line.team, line.model, line.meter, line.multiplier_ppm,
+         line.amount_nano)
+        for line in lines_of(draft)
+        if line.kind != "rounding"
+    ] == [
+        ("usage", team, "gpt-5", "in_text", 1_000_000, 150_000),
+        ("usage", team, "gpt-5", "in_text", 2_000_000, 300_000),
+        ("usage", team, "gpt-5", "out_text", 1_000_000, 60_000),
+        ("usage", team, "gpt-mini", "out_text", 1_000_000, 100_000),
+        ("own_key", team, "gpt-5", "", 1_000_000, 7_000_000),
+        ("own_key", "web", "gpt-5", "", 1_000_000, 3_000_000),
+        ("cached", team, "gpt-5", "", 1_000_000, 105_000),
+    ]  # fmt: skip
+    texts = [row.what for row in describe_document(draft, "en").rows]
+    assert f"Fee for your own key · {team} · gpt-5" in texts
+    assert f"Served from cache · {team} · gpt-5" in texts
+    assert closed(draft, dora, erik).net_nano == 10_715_000
 
 
 def test_grants_are_deducted_and_a_plan_is_paid(

@@ -338,8 +338,11 @@ def figures_of_month() -> Any:
     from zoneinfo import ZoneInfo
 
     from accounts.models import Organisation, User
+    from billing.limits.budget_rules import FOREVER
+    from billing.models import Budget
     from tests.support import cast
     from usage.filters.filters import between
+    from usage.limits.budget_simulation import look_back
     from usage.overview.overview import overview
     from usage.rollups.levels import read_freshness
 
@@ -354,7 +357,10 @@ def figures_of_month() -> Any:
         for zone in ("UTC", "Europe/Berlin")
     ]
     assert sum(bucket.requests for bucket in seen[0].buckets) > 20
-    return seen
+    budget = Budget.objects.get(organisation=acme, period="total")
+    spent_nano = look_back(budget, FOREVER.start_at).spent_nano
+    assert spent_nano > 20 * 210_000
+    return seen, spent_nano
 
 
 def requests_of_month() -> list[str]:

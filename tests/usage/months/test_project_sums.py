@@ -16,6 +16,7 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.invoices.document import describe_document
 from billing.invoices.invoices import lines_of
+from billing.invoices.rules import SETTLED_LINES
 from billing.models import Invoice
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
@@ -35,7 +36,7 @@ def of_invoice(invoice: Invoice) -> dict[str, int]:
     """What an invoice charges each project for requests of its own month; "" = without one."""
     sums: Counter[str] = Counter()
     for line in lines_of(invoice):
-        if line.kind in ("usage", "remainder") and line.origin is None:
+        if line.kind in SETTLED_LINES and line.origin is None:
             sums[line.project] += line.amount_nano
     return dict(sums)
 

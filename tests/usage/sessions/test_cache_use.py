@@ -12,6 +12,7 @@ from tests.support import cast
 from tests.usage.rows import NOON
 from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
 from usage.records.counted_meters import Tokens
+from usage.sessions import cache_use
 from usage.sessions.cache_use import CachedTurn, CacheUse, sum_cache_use
 
 MAIN, SUB = ("", "m"), ("reader", "m")
@@ -71,6 +72,23 @@ def test_page_and_api_show_the_share_and_the_saving(people: cast.Cast, key: Key)
     assert "$0.004 saved" in page
     detail = api(people).get(f"/api/v1/sessions/{id_text(session)}").json()
     assert detail["cache"] == {"read": 2500, "cached": 900, "reachable": 1100, "saved": "0.004"}
+
+
+def test_cache_use_of_too_many_turns_is_not_read(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P35: a client that names one session for all its requests makes no page without bounds."""
+    session = new_id()
+    for seconds in range(3):
+        turn(key, session, seconds, meters={"in_text": 10, "in_cache_read": 90})
+    monkeypatch.setattr(cache_use, "_ROWS", 2)
+    path, client = f"/{id_text(session)}", api(people)
+    assert client.get(f"/api/v1/sessions{path}").json()["cache"]["read"] == 300
+    monkeypatch.setattr(cache_use, "TURNS_MAX", 2)
+    assert client.get(f"/api/v1/sessions{path}").json()["cache"] is None
+    page = page_of(cast.signed_in(people.alice), path)
+    assert "Too many turns to sum up their input" in page
+    assert "Input from cache" not in page
 
 
 def test_cache_writes_sum_the_receipts(people: cast.Cast, key: Key) -> None:

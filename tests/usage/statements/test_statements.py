@@ -25,9 +25,10 @@ from billing.ledger.words import line_word
 from billing.models import StatementDay
 from billing.periods.months import month_span
 from lib import clock
-from lib.ids import id_text, new_id
+from lib.ids import first_id_at, id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
+from usage.models import DetachedMonth
 from usage.statements import files, statements
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,8 @@ def old(organisation: Organisation) -> None:
 def test_month_in_any_zone_contains_its_postings(
     people: cast.Cast, key: Key, zone: str, kept: bool
 ) -> None:
-    """I17, I19: one charge beside each edge of the month, on both sides."""
+    """I17, I19: one charge beside each edge of the month, on both sides; and one that is free,
+    which counts as none."""
     old(people.acme)
     span = month_span(last(), ZoneInfo(zone))
     minute = dt.timedelta(minutes=1)
@@ -79,6 +81,7 @@ def test_month_in_any_zone_contains_its_postings(
     }
     for at, usd in amounts.items():
         charged(key, at, usd * USD)
+        charged(key, at, 0)
     if kept:
         close_days(400)
         assert StatementDay.objects.exists()
@@ -86,7 +89,9 @@ def test_month_in_any_zone_contains_its_postings(
     assert -expected.moved()["usage"] == 50_320 * USD
     assert expected.opening_nano + sum(expected.moved().values()) == expected.closing_nano
     assert expected.lines[0].balance_nano == expected.closing_nano
-    assert sum(line.count for line in expected.lines) == 3
+    assert [(line.count, line.amount_nano // -USD) for line in expected.lines] == [
+        (1, 300), (1, 50_000), (1, 20),
+    ]  # fmt: skip
     assert expected.opening_nano == 10**15 - 1 * USD
     following = month_statement(people.acme, clock.now().date().replace(day=1), ZoneInfo(zone))
     assert following.opening_nano == expected.closing_nano
@@ -127,6 +132,37 @@ def test_everything_matches_or_states_the_difference(
         "ledger": 1 * USD, "invoice": -1 * USD, "usage": -1 * USD,
     }  # fmt: skip
     assert not statements.proof(people.acme).chained
+
+
+@pytest.mark.usefixtures("month_is_summed")
+@pytest.mark.parametrize(("months", "compared"), [(0, False), (1, True), (-1, False)])
+def test_month_beside_requests_in_a_file_is_not_compared_with_usage(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], months: int, compared: bool
+) -> None:
+    """W43, W44: a request over the edge of a month is in the file of the month in which it began,
+    so the month and the one after it cannot be compared with the page of usage; others can."""
+    old(people.acme)
+    span = month_span(last(), ZoneInfo("UTC"))
+    charged(key, mid_month(), 11 * USD)
+    sum_up()
+    day = dt.timedelta(days=1)
+    away = {0: span.start_at, 1: span.end_at, -1: (span.start_at - day).replace(day=1)}[months]
+    end_at = (away + 31 * day).replace(day=1)
+    detached = DetachedMonth.objects.create(
+        month=away.date(), first_id=first_id_at(away), end_id=first_id_at(end_at), from_at=away,
+        to_at=end_at, price_version_ids=[],
+    )  # fmt: skip
+    result = statements.tie_out(people.acme, last())
+    assert [check.name for check in result.checks] == ["ledger", *["usage"] * compared]
+    alice = cast.signed_in(people.alice)
+    page = alice.get(f"/o/acme/billing/statements/{last():%Y-%m}").content.decode()
+    assert ("The usage page is not compared. The requests of" in page) is not compared
+    assert "Differs" not in page
+    proof = statements.proof(people.acme)
+    assert proof.ties
+    assert proof.detached == [detached]
+    page = alice.get("/o/acme/billing/proof").content.decode()
+    assert "are in a file, the usage page is not compared." in page
 
 
 def test_running_month_is_not_compared(
