@@ -334,7 +334,8 @@ class RealtimeTicket(models.Model):
 
 
 class Preset(models.Model):
-    """Named settings, a person's own or shared with the organisation."""
+    """Named settings, a person's own or shared with the organisation. A person has one of each
+    name."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -346,6 +347,11 @@ class Preset(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "user", "name"], name="preset_named_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

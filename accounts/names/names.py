@@ -27,18 +27,20 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
     return checked
 
 
-def number_names(name: str, joint: str = " ") -> Iterator[str]:
+def number_names(name: str, joint: str = " ", length_max: int = NAME_MAX) -> Iterator[str]:
     """Yield the names for things that we name ourselves: the name, then the name with 2, 3, ….
-    Each has at most NAME_MAX characters."""
-    yield name[:NAME_MAX]
+    Each has at most `length_max` characters."""
+    yield name[:length_max]
     for n in count(2):
         tail = f"{joint}{n}"
-        yield name[: NAME_MAX - len(tail)] + tail
+        yield name[: length_max - len(tail)] + tail
 
 
-def first_free_name(name: str, taken: Container[str], joint: str = " ") -> str:
+def first_free_name(
+    name: str, taken: Container[str], joint: str = " ", length_max: int = NAME_MAX
+) -> str:
     """Return the first of the `number_names` that is not taken."""
-    return next(free for free in number_names(name, joint) if free not in taken)
+    return next(free for free in number_names(name, joint, length_max) if free not in taken)
 
 
 def check_email(field: str, email: str) -> str:

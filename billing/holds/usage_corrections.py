@@ -72,8 +72,10 @@ def correct(
     `lock_wallet` began.
 
     The customer's budgets are corrected too, even above their cap (I12). They also count
-    `own_change_nano` more (below 0: less) that the organisation pays its provider itself. Raises
-    PostingConflict if the same source has reported something else before (I8).
+    `own_change_nano` more (below 0: less) that the organisation pays its provider itself. A
+    correction that was posted before moves nothing; one of `own_change_nano` alone is in no
+    posting, so whoever has it marks it as posted first (`usage/late_usage`). Raises PostingConflict
+    if the same source has reported something else before (I8).
     """
     charge_nano = wanted.customer_nano - stand.customer_nano
     posting = adjust_attempt(
@@ -87,8 +89,8 @@ def correct(
         available_nano=_available(organisation_id),
     )
     with transaction.atomic():
-        if posting is not None:
-            post(posting, actor=actor, cause=cause)
+        if posting is not None and not post(posting, actor=actor, cause=cause):
+            return  # This correction was made before, and the budgets followed it.
         if counted_nano := charge_nano + own_change_nano:
             execute(correct_windows({attempt_id: counted_nano}))
 

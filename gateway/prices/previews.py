@@ -135,10 +135,10 @@ def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
 
 def _step(preview: PricePreview, book: "Book") -> None:
     """Price one more batch, in the caller's transaction."""
-    if preview.state == PreviewState.QUEUED:
+    if preview.state == PreviewState.QUEUED or not Sums.can_resume(preview.sums):
         counts = _counts(preview)
         preview.state, preview.started_at = PreviewState.RUNNING, clock.now()
-        preview.total = sum(counts.values())
+        preview.total, preview.done, preview.sums = sum(counts.values()), 0, {}
         preview.place = {"left": list(counts), "after": None}
     else:
         _price_some(preview, book)

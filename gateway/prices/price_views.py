@@ -564,11 +564,13 @@ def preview_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_safe
 def preview_csv(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     stored = access_preview(actor, id)
-    head = ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
+    result = stored.result or {}
+    summed = [name for name in result.get("columns", ()) if name.endswith("_nano")]
+    head = ("group", "name", "rows", *(f"{name.removesuffix('_nano')}_usd" for name in summed))
     rows = (
-        (group, name, count, *(format_usd(figure) for figure in nano[:4]))
+        (group, name, count, *(format_usd(figure) for figure in figures[: len(summed)]))
         for group in ("models", "organisations")
-        for name, count, *nano in (stored.result or {}).get(group, ())
+        for name, count, *figures in result.get(group, ())
     )
     return csv_file(f"preview-{id_text(stored.id)}.csv", (head, *rows))
 
@@ -593,45 +595,63 @@ def _preview_row(preview: PricePreview) -> dict[str, Any]:
 
 
 def _preview_result(preview: PricePreview) -> dict[str, Any]:
-    if preview.result is None:
+    result = preview.result
+    if result is None:
         return {"result": None}
-    total = ("", *preview.result["total"])
+    columns = result["columns"]
+    total = dict(zip(columns, result["total"], strict=True))
     # A draft applied to little usage changes fractions of a cent.
-    places = TOTAL_PLACES if max(total[2:4]) >= NANO_PER_USD else 6
+    places = TOTAL_PLACES if max(total["now_nano"], total["draft_nano"]) >= NANO_PER_USD else 6
+
+    def make(group: str) -> list[dict[str, Any]]:
+        return [
+            _preview_line(name, dict(zip(columns, figures, strict=True)), places)
+            for name, *figures in result[group][:100]
+        ]
+
     return {
-        "result": preview.result,
-        "total": _preview_line(total, places),
-        "unknown": preview.result["total"][-1],
+        "result": result,
+        "total": _preview_line("", total, places),
+        "unknown_now": total.get("cost_unknown_now", 0),
+        "unknown_draft": total.get("cost_unknown_draft", 0),
         "budgets": [
             {
                 **crossed,
                 "scope": SCOPE_NAMES[crossed["scope"]],
                 "begins": dt.datetime.fromisoformat(crossed["begins"]),
             }
-            for crossed in preview.result.get("budgets", ())
+            for crossed in result.get("budgets", ())
         ],
-        "models": [_preview_line(line, places) for line in preview.result["models"][:100]],
-        "organisations": [
-            _preview_line(line, places) for line in preview.result["organisations"][:100]
-        ],
+        "models": make("models"),
+        "organisations": make("organisations"),
         "places": places,
     }
 
 
-def _preview_line(line: Sequence[Any], places: int) -> dict[str, Any]:
+def _preview_line(name: str, figures: Mapping[str, int], places: int) -> dict[str, Any]:
     """Return the figures of a line. Differences are of rounded ones, so that the displayed ones
     add up."""
-    name, rows, *nano, _ = line
-    step_nano = NANO_PER_USD // 10**places
-    now, draft, cost_now, cost_draft = (
-        round_half_even(amount, step_nano) * step_nano for amount in nano
-    )
+    step_nano: int = NANO_PER_USD // 10**places
+
+    def shown(nano: int) -> int:
+        return round_half_even(nano, step_nano) * step_nano
+
+    def margin(side: str) -> int | None:
+        # As in usage/margin: the charges whose cost is known, less this cost. Results of earlier
+        # versions do not tell them apart.
+        unknown = figures.get(f"cost_unknown_{side}")
+        if unknown is None or unknown == figures["rows"]:
+            return None
+        charged_nano = figures[f"{side}_nano"] - figures[f"unpriced_{side}_nano"]
+        return shown(charged_nano) - shown(figures[f"cost_{side}_nano"])
+
+    now, draft = figures["now_nano"], figures["draft_nano"]
     return {
         "name": name,
-        "rows": rows,
-        "now": nano[0],
-        "draft": nano[1],
-        "difference": draft - now,
-        "margin_now": now - cost_now,
-        "margin": draft - cost_draft,
+        "rows": figures["rows"],
+        "now": now,
+        "draft": draft,
+        "difference": shown(draft) - shown(now),
+        "margin_now": margin("now"),
+        "margin": margin("draft"),
     }

@@ -11,7 +11,10 @@ COLUMNS: Final = (
     "draft_nano",
     "cost_now_nano",
     "cost_draft_nano",
-    "cost_unknown",
+    "unpriced_now_nano",
+    "unpriced_draft_nano",
+    "cost_unknown_now",
+    "cost_unknown_draft",
 )
 
 
@@ -32,7 +35,9 @@ class RowPriced(NamedTuple):
 
 @dataclass
 class Sums:
-    """The sums up to now. Each list follows COLUMNS."""
+    """The sums up to now. Each list follows COLUMNS: `unpriced_*` is the part of the charges whose
+    cost is unknown, `cost_unknown_*` the number of their records. A draft can make costs known that
+    are unknown now, so each side has its own."""
 
     total: list[int] = field(default_factory=lambda: [0] * len(COLUMNS))
     repriced: int = 0
@@ -50,14 +55,17 @@ class Sums:
 
     def add(self, row: RowPriced) -> None:
         """Add one row to the sums."""
-        known = row.cost_now_nano is not None or row.cost_draft_nano is not None
+        now_unknown, draft_unknown = row.cost_now_nano is None, row.cost_draft_nano is None
         figures = (
             1,
             row.now_nano,
             row.draft_nano,
             row.cost_now_nano or 0,
             row.cost_draft_nano or 0,
-            0 if known else 1,
+            row.now_nano if now_unknown else 0,
+            row.draft_nano if draft_unknown else 0,
+            int(now_unknown),
+            int(draft_unknown),
         )
         for sums in (
             self.total,
@@ -78,6 +86,11 @@ class Sums:
     def of(cls, stored: Mapping[str, Any]) -> "Sums":
         """Restore sums from `stored`; {} gives empty ones."""
         return cls(**stored)
+
+    @staticmethod
+    def can_resume(stored: Mapping[str, Any]) -> bool:
+        """Return whether `stored` are sums of these columns, and not of an earlier version's."""
+        return not stored or len(stored["total"]) == len(COLUMNS)
 
 
 def _sums_of(groups: dict[str, list[int]], name: str) -> list[int]:

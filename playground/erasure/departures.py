@@ -18,6 +18,7 @@ from accounts.keys import departures
 from accounts.keys.departures import DISABLE, KeyFate
 from accounts.members import access as member_access
 from accounts.models import Invitation, Key, Membership, Organisation, User
+from accounts.names.names import first_free_name
 from billing.limits import budget_increases
 from content.models import Prompt
 from lib import clock
@@ -135,9 +136,13 @@ def _transfer_work(member: Membership, user: User) -> None:
     Attachment.objects.filter(id__in=named, user=member.user).update(user=user)
     _media(member).update(user=user, key=None)
     _prompts(member).update(user=user)
+    theirs = Preset.objects.filter(organisation=member.organisation, user=user)
+    taken = set(theirs.values_list("name", flat=True))
     for preset in _presets(member):
-        if Preset.objects.filter(organisation=member.organisation, user=user, name=preset.name):
-            preset.name = f"{preset.name} ({member.user.email})"[:_PRESET_NAME_MAX]
+        if preset.name in taken:
+            whose = f"{preset.name} ({member.user.email})"
+            preset.name = first_free_name(whose, taken, length_max=_PRESET_NAME_MAX)
+        taken.add(preset.name)
         preset.user = user
         preset.save(update_fields=["user", "name"])
     _temporary(member).update(ends_at=clock.now())

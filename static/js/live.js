@@ -1,5 +1,6 @@
 // "Live": puts the requests that end while the page is open on top of the log. The server names a
-// place with each message; whoever comes back with it misses nothing and sees nothing twice.
+// place with each message; whoever comes back with it sees nothing twice. What is too much for one
+// message, as after a pause, is counted beside a link to the list.
 const ROWS_MAX = 200;
 const SAY_MS = 5000; // so often is it said how many came
 const RETRIES_MAX = 8;
@@ -15,6 +16,7 @@ let query = "";
 let retries = 0;
 let timer = 0;
 let came = 0;
+let missed = 0; // since the list was read
 let saying = 0;
 let lost = 0;
 
@@ -27,6 +29,14 @@ function sayHowMany() {
   const said = came;
   say($("[data-live-said]")?.dataset.new.replace("%(n)s", said) ?? "");
   saying = setTimeout(() => { saying = 0; if (wanted && came !== said) sayHowMany(); }, SAY_MS);
+}
+function sayMissed() {
+  const line = $("[data-live-missed]");
+  if (!line) return;
+  line.hidden = false;
+  const link = line.firstElementChild;
+  link.href = location.href; // by the filter that holds
+  link.textContent = line.dataset.liveMissed.replace("%(n)s", missed);
 }
 function press(button) { button?.setAttribute("aria-pressed", wanted); }
 
@@ -48,7 +58,7 @@ function follow() {
   const button = $("[data-live]");
   if (!wanted || !button || document.hidden) { close(); return; }
   if (source && button === shown && query === location.search) return;
-  if (button !== shown) { shown = button; ({ place, decimals } = button.dataset); }
+  if (button !== shown) { shown = button; missed = 0; ({ place, decimals } = button.dataset); }
   press(button);
   close();
   open(button.dataset.live);
@@ -93,6 +103,8 @@ function put(html) {
   if (!body) { close(); readAnew(); return; } // the first of all
   const holder = document.createElement("template");
   holder.innerHTML = html;
+  const more = holder.content.querySelector("[data-missed]");
+  if (more) { missed += Number(more.dataset.missed); more.remove(); sayMissed(); }
   const there = new Map([...body.rows].map((row) => [addressOf(row), row]));
   const fresh = [];
   for (const row of [...holder.content.children]) {
@@ -113,12 +125,17 @@ function put(html) {
 const ACTS = {
   rows: put,
   place() {},
-  skipped: say,
   behind: readAnew,
   ended: turnOff,
 };
 
-document.addEventListener("click", ({ target }) => {
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  if (wanted && target.closest?.("[data-live-missed]") && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault(); // and it goes on from the list as it is now
+    readAnew();
+    return;
+  }
   const button = target.closest?.("[data-live]");
   if (!button) return;
   if (wanted) {

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor, findings, too_wide
+from usage.log.live_log import ROWS_MAX
 
 pytestmark = pytest.mark.browser
 
@@ -98,3 +99,36 @@ def test_page_continues_when_its_process_is_replaced(site: Installation, owner: 
     assert len(set(page_text)) == len(page_text)
     # The browser tells of the connection that was lost.
     owner.complaints[:] = [line for line in owner.complaints if "net::ERR_" not in line]
+
+
+def test_page_says_how_many_requests_it_left_out(site: Installation, owner: Visitor) -> None:
+    """After a pause there may be more than one message has; the list has them all."""
+    page = owner.page
+    ask_and_wait(site)
+    page.goto(f"{site.organisation}/requests")
+    live, rows = page.get_by_role("button", name="Live"), page.locator("#rows tbody tr")
+    before = rows.count()
+    live.click()
+    expect(page.locator("[data-live-said]")).to_have_text("New: 0")
+    page.evaluate(_HIDE, True)
+    ended = "SELECT count(*) AS n FROM usage_usagerecord WHERE final"
+    (earlier,) = site.hub.rows(ended)
+    ask(site, ROWS_MAX + 3)
+    site.hub.wait(
+        lambda: site.hub.rows(ended)[0]["n"] == earlier["n"] + ROWS_MAX + 3,
+        "records are missing",
+    )
+    page.evaluate(_HIDE, False)
+    expect(rows).to_have_count(before + ROWS_MAX)
+    missed = page.get_by_role("link", name="Not shown: 3")
+    expect(missed).to_be_visible()
+    assert findings(page, "color-contrast", "link-name") == []
+    page.set_viewport_size(TELEPHONE)
+    assert too_wide(page) == ""
+    missed.click()
+    expect(page.locator("[data-live-missed]")).to_be_hidden()
+    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+    listed = addresses(page)
+    ask(site)
+    expect(rows).to_have_count(len(listed) + 1)
+    assert addresses(page)[1:] == listed

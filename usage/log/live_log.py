@@ -1,7 +1,7 @@
 """The live log: the requests that end while its page is open, as server-sent events.
 
-    event: rows      the new rows of the list, newest first, rendered as in the list
-    event: skipped   a text: there were more rows than are shown
+    event: rows      the new rows of the list, newest first, rendered as in the list, after the
+                     number of those that are left out
     event: place     nothing new up to this place
     event: behind    too much has happened since the page's place; it must reload the list
     event: ended     a text: the stream will not continue
@@ -100,18 +100,22 @@ class LiveLog:
         # What ends now may have begun at any time in the filter, and clocks differ.
         until = asked.end_at if asked.range == "custom" else clock.now() + ID_SLACK
         period = Period(asked.start_at, until)
-        rows = request_log.requests_since(self.actor, period, asked.scope, place, now, ROWS_MAX + 1)
+        between = (self.actor, period, asked.scope, place, now)
+        rows, missed = request_log.requests_since(*between, ROWS_MAX + 1), 0
+        if len(rows) > ROWS_MAX:
+            count = request_log.count_since(*between)
+            if not count.exact:
+                return Update(now, behind=True)
+            rows, missed = rows[:ROWS_MAX], count.n - ROWS_MAX
         with translation.override(self.language), timezone.override(asked.zone):
-            html = self._html(rows[:ROWS_MAX]) if rows else ""
-            skipped = _skipped_text() if len(rows) > ROWS_MAX else ""
-        return Update(now, html, skipped)
+            return Update(now, self._html(rows, missed) if rows else "")
 
-    def _html(self, rows: list[request_log.RequestRow]) -> str:
+    def _html(self, rows: list[request_log.RequestRow], missed: int) -> str:
         log = reverse("requests", args=[slug_of(self.actor)])
         cells = [cells_of(log, self.usage_filter, row) for row in rows]
         return render_to_string(
             "usage/requests/_live_rows.html",
-            {"state": self.state, "rows": cells, "places": self.places},
+            {"state": self.state, "rows": cells, "places": self.places, "missed": missed},
         )
 
     def in_language(self, make: Callable[[], str]) -> str:
@@ -125,7 +129,6 @@ class Update(NamedTuple):
 
     place: Place
     html: str = ""
-    skipped: str = ""
     behind: bool = False
 
 
@@ -168,8 +171,6 @@ async def _messages(
             said_at = time()
             event = "behind" if update.behind else "rows" if update.html else "place"
             yield server_sent(update.html, id=update.place.name, event=event)
-        if update.skipped:
-            yield server_sent(update.skipped, event="skipped")
         place = update.place
         await asyncio.sleep(LOOK_S)
 
@@ -196,10 +197,6 @@ def _sight(actor: Actor) -> tuple[object, ...]:
         (pick.column, frozenset(pick.values)) for both in picks for pick in both if pick is not None
     ]
     return *seen, *hidden_columns(actor)
-
-
-def _skipped_text() -> str:
-    return gettext("More than %(n)s requests a second: some are not shown.") % {"n": ROWS_MAX}
 
 
 def _ended_text() -> str:

@@ -217,8 +217,8 @@ def publish_doubted(written: Sequence[RecordWritten]) -> Statement:
 
 
 def publish_unknown(written: Sequence[RecordWritten]) -> Statement:
-    """Notify the operators of unclassified usage (P28): one fact ever for each provider and unknown
-    member."""
+    """Notify the operators of unclassified usage (P28): one fact ever for each kind, as
+    `usage/reviews` lists them."""
     return _PUBLISH_UNKNOWN, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
@@ -364,8 +364,9 @@ _PUBLISH_DOUBTED = """
 
 _PUBLISH_UNKNOWN = """
     INSERT INTO outbox_fact (id, kind, body)
-    SELECT DISTINCT ON (r.pricing->>'provider', r.pricing->'unknown')
-           md5('usage.unknown:' || (r.pricing->>'provider') || (r.pricing->>'unknown'))::uuid,
+    SELECT DISTINCT ON (r.pricing->>'provider', r.pricing->>'wire', r.pricing->'unknown')
+           md5('usage.unknown:' || (r.pricing->>'provider')
+               || coalesce(':' || (r.pricing->>'wire'), '') || (r.pricing->>'unknown'))::uuid,
            'usage.unknown',
            jsonb_build_object(
                'provider', r.pricing->>'provider', 'channel', r.channel_name, 'model', r.model,

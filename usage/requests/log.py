@@ -9,7 +9,7 @@ from uuid import UUID
 
 from accounts.access.actors import Actor
 from lib.tables.keyset import Order, Values
-from lib.tables.sources import COUNTED_MAX, Count
+from lib.tables.sources import COUNTED_MAX, Count, count_text
 from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, run, where_of
@@ -207,12 +207,7 @@ class RequestSource:
         rollups, unless the filter needs single records."""
         if self._sums.requests > COUNTED_MAX:
             return Count(self._sums.requests, exact=False) if self._summed else None
-        text = f"""
-            SELECT count(*) FROM (
-                SELECT FROM usage_usagerecord r WHERE {self._where.text} AND r.final LIMIT %(most)s
-            ) counted"""  # noqa: S608 - only this file's own names are put in
-        n = run(text, {**self._where.parameters, "most": COUNTED_MAX + 1})[0][0]
-        return Count(min(n, COUNTED_MAX), exact=n <= COUNTED_MAX, at_least=n > COUNTED_MAX)
+        return _counted(self._where.text, self._where.parameters)
 
     @cached_property
     def _sums(self) -> Totals:
@@ -236,19 +231,39 @@ def requests_since(
     """Return the requests that ended between two places, newest first: those that the later
     snapshot sees and the earlier one does not. Ids are in the order of starts, while transactions
     end in any order, so only snapshots neither miss nor repeat a request."""
+    text, parameters = _since(actor, period, scope, place, now)
+    parameters["limit"] = limit
+    statement = _requests([text], "r.id DESC", parameters)
+    return [_request_row(row) for row in run(statement, parameters)]
+
+
+def count_since(
+    actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place
+) -> Count:
+    """Return the number of requests that ended between two places, COUNTED_MAX at most."""
+    text, parameters = _since(actor, period, scope, place, now)
+    return _counted(text, parameters)
+
+
+def _since(
+    actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place
+) -> tuple[str, dict[str, Any]]:
     where = where_of(actor, "requests.read", scope, period)
-    parameters = {
+    return f"{where.text} AND {_SINCE}", {
         **where.parameters,
-        "limit": limit,
         "now": now.text,
         "first": str(place.end),
         "end": str(now.end),
         "open": [str(xid) for xid in place.open],
     }
-    return [
-        _request_row(row)
-        for row in run(_requests([where.text, _SINCE], "r.id DESC", parameters), parameters)
-    ]
+
+
+def _counted(where: str, parameters: Mapping[str, Any]) -> Count:
+    text = f"""
+        SELECT count(*) FROM (
+            SELECT FROM usage_usagerecord r WHERE {where} AND r.final LIMIT %(most)s
+        ) counted"""  # noqa: S608 - only this file's own names are put in
+    return count_text(run(text, {**parameters, "most": COUNTED_MAX + 1})[0][0])
 
 
 def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:

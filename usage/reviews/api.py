@@ -91,7 +91,10 @@ class KindIn(RequestBody):
         "rest of their usage.",
     )
     dialect: str = Field(
-        "", max_length=12, description="The dialect of the usage. Required with `accept`."
+        "",
+        max_length=12,
+        description="The dialect of the usage, as listed: empty for old requests. Required with "
+        "`accept`.",
     )
 
 
@@ -131,7 +134,8 @@ def list_reviews(actor: Actor, query: Query[pagination.PageQuery]) -> dict[str, 
 
 @router.get("/review-kinds", response=UnknownKinds, summary="List unknown kinds of usage")
 def list_kinds(actor: Actor) -> dict[str, Any]:
-    """What of the usage that providers report is not classified, by provider, latest first."""
+    """What of the usage that providers report is not classified, by provider and dialect, latest
+    first."""
     kinds = reviews.unknown_kinds(actor)
     return {
         "items": [
@@ -157,17 +161,18 @@ def list_kinds(actor: Actor) -> dict[str, Any]:
     openapi_extra=also_answers(404),
 )
 def settle_kind(actor: Actor, body: KindIn) -> dict[str, Any]:
-    """Settles every request under review for the same unknown usage of a provider, up to 1,000 at
-    once. A request that was settled before is left as it is."""
+    """Settles every request under review for the same unknown usage of a provider in one dialect,
+    up to 1,000 at once. A request that was settled before is left as it is."""
     if body.accept and not body.dialect:
         raise ReviewRefused("dialect", gettext("Enter the dialect of the usage to accept it."))
     settled = reviews.settle_kind(
         actor,
         body.provider,
+        body.dialect,
         body.unknown,
         SettleAs(body.settle_as),
         reason=body.reason,
-        accept_in=body.dialect if body.accept else "",
+        accept=body.accept,
     )
     return settled._asdict()
 

@@ -73,9 +73,9 @@ class UnderReview(NamedTuple):
 
 
 class UnknownKind(NamedTuple):
-    """Requests of a provider that are under review for the same unclassified members or values.
-    `wire` is the table that lacks them, "" if it is not stored. `waiting` of the `requests` are
-    undecided, and hold `held_nano`."""
+    """Requests of a provider that are under review for the same unclassified members or values in
+    the same table, `wire` ("" if it is not stored). `waiting` of the `requests` are undecided, and
+    hold `held_nano`."""
 
     provider: str
     wire: str
@@ -121,14 +121,15 @@ def unknown_kinds(actor: Actor) -> list[UnknownKind]:
 def settle_kind(
     actor: Actor,
     provider: str,
+    wire: str,
     unknown: Sequence[str],
     settle_as: SettleAs,
     *,
     reason: str = "",
-    accept_in: str = "",
+    accept: bool = False,
 ) -> KindSettled:
     """End the review of all requests of a kind in the same way, KIND_BATCH of them at most. With
-    `accept_in`, the table that lacks their members, these are free from now on.
+    `accept`, its members are free from now on.
 
     Raises ReviewRefused, Refused if they cannot be accepted, and Http404 if no request is waiting
     and no member is accepted.
@@ -137,11 +138,16 @@ def settle_kind(
     if settle_as == SettleAs.AMOUNT:
         text = gettext("Requests of a kind have no amount in common. Choose another settlement.")
         raise ReviewRefused("settle_as", text)
-    named = {"provider": provider, "unknown": json.dumps(list(unknown)), "limit": KIND_BATCH}
-    if accept_in:
-        accept_members(actor, provider, accept_in, unknown, reason=reason)
+    named = {
+        "provider": provider,
+        "wire": wire,
+        "unknown": json.dumps(list(unknown)),
+        "limit": KIND_BATCH,
+    }
+    if accept:
+        accept_members(actor, provider, wire, unknown, reason=reason)
     ids = [row[0] for row in run(_OF_KIND, named)]
-    if not ids and not accept_in:
+    if not ids and not accept:
         raise Http404
     reason = reason.strip() or gettext("Settled with all requests of its kind: %(unknown)s") % {
         "unknown": ", ".join(unknown)[:400]
@@ -313,17 +319,22 @@ _COUNT: Final = f"""
     SELECT count(*) FROM (
         SELECT FROM usage_usagerecord r WHERE {_UNDECIDED} LIMIT %(limit)s) found"""  # noqa: S608
 
+_PROVIDER: Final = "r.pricing->>'provider'"
+_WIRE: Final = "coalesce(r.pricing->>'wire', '')"
+_MEMBERS: Final = "r.pricing->'unknown'"
+
 _KINDS: Final = f"""
-    SELECT r.pricing->>'provider', coalesce(r.pricing->>'wire', ''), r.pricing->'unknown',
+    SELECT {_PROVIDER}, {_WIRE}, {_MEMBERS},
            min(r.admitted_at), max(r.admitted_at),
            count(*), count(*) FILTER (WHERE v.attempt_id IS NULL),
            coalesce(sum(r.hold_nano) FILTER (WHERE v.attempt_id IS NULL), 0)::bigint
     FROM usage_usagerecord r LEFT JOIN usage_review v ON v.attempt_id = r.id
-    WHERE {_DOUBTED} AND r.pricing->'unknown' IS NOT NULL
+    WHERE {_DOUBTED} AND {_MEMBERS} IS NOT NULL
     GROUP BY 1, 2, 3 ORDER BY 5 DESC LIMIT %(limit)s"""  # noqa: S608
 
-_ONE_KIND: Final = f"""{_UNDECIDED} AND r.pricing->>'provider' = %(provider)s
-    AND r.pricing->'unknown' = %(unknown)s::jsonb"""
+# By all that tells one kind from another in the list.
+_ONE_KIND: Final = f"""{_UNDECIDED} AND {_PROVIDER} = %(provider)s AND {_WIRE} = %(wire)s
+    AND {_MEMBERS} = %(unknown)s::jsonb"""
 
 _OF_KIND: Final = f"""
     SELECT r.request_id FROM usage_usagerecord r WHERE {_ONE_KIND}

@@ -112,10 +112,11 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
         settled = reviews.settle_kind(
             actor,
             cleaned["provider"],
+            cleaned["wire"],
             cleaned["unknown"],
             SettleAs(cleaned["settle_as"]),
             reason=cleaned["reason"],
-            accept_in=cleaned["wire"] if cleaned["accept"] else "",
+            accept=cleaned["accept"],
         )
     except Refused as refused:
         messages.error(request, str(refused))

@@ -202,6 +202,8 @@ def _post(late: LateUsage) -> None:
     customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano
     customer_nano = min(customer_nano, total_nano)
     own_change_nano = late_usage.own_change_of(late)
+    if not late_usage.mark_posted(late, own_change_nano):
+        return
     usage_corrections.correct(
         late.attempt_id,
         late.organisation_id,
@@ -215,4 +217,3 @@ def _post(late: LateUsage) -> None:
         cause={"attempt": id_text(late.attempt_id), "meters": dict(late.meters)},
         own_change_nano=own_change_nano or 0,
     )
-    late_usage.mark_posted(late, own_change_nano)

@@ -57,6 +57,24 @@ def test_repeated_correction_moves_nothing(key: Key) -> None:
     assert window_state(one) == (0, 300, 500)
 
 
+@pytest.mark.parametrize("own_change", [0, 50])
+def test_a_correction_that_the_ledger_has_moves_no_budget(key: Key, own_change: int) -> None:
+    """I8: also for a caller that read the books before the first one."""
+    one = window(key, "key")
+    hold = held(key, 450, one)
+    resolve(settled(hold, 400))
+    before = usage_corrections.read_borne_cost(hold.attempt_id)
+    for _ in range(2):
+        with transaction.atomic():
+            usage_corrections.lock_wallet(hold.organisation_id)
+            usage_corrections.correct(
+                hold.attempt_id, hold.organisation_id, "late", before, Borne(300, 0, 300), {},
+                own_change_nano=own_change,
+            )  # fmt: skip
+    assert usage_corrections.read_borne_cost(hold.attempt_id) == Borne(300, 0, 300)
+    assert window_state(one) == (0, 300 + own_change, 500)
+
+
 @pytest.mark.parametrize(
     ("charge", "own_change", "spent"),
     [

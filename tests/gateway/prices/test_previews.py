@@ -1,12 +1,15 @@
 """Previews: exact sums, in pieces, cancelable; nothing is counted twice whatever dies."""
 
+import csv
 import datetime as dt
 import random
+import re
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
@@ -170,7 +173,69 @@ def test_margin_uses_the_known_costs(people: Cast, key: Key, version: PriceVersi
     columns = dict(zip(result_of(preview)["columns"], result_of(preview)["total"], strict=True))
     assert columns["now_nano"] == columns["draft_nano"] == 630_000
     assert (columns["cost_now_nano"], columns["cost_draft_nano"]) == (190_000, 210_000)
-    assert columns["cost_unknown"] == 1
+    assert (columns["cost_unknown_now"], columns["cost_unknown_draft"]) == (1, 1)
+    assert (columns["unpriced_now_nano"], columns["unpriced_draft_nano"]) == (210_000, 210_000)
+
+
+def test_a_margin_leaves_out_what_has_no_known_cost(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    """W79, as in the margin report: on both sides, and a draft can make a cost known."""
+    record(key, version, channel_name="west", cost_nano=90_000)
+    record(key, version, cost_nano=None)
+    record(key, version, channel_name="north", model="n", charge_nano=70_000, cost_nano=None)
+    draft = (PriceKey("m", "cost", "east"), {"meters": {"in_text": 120_000_000, "out_text": 0}})
+    preview = previewed(people, draft)
+    work_off()
+    dora, path = signed_in(people.dora), reverse("price_preview", args=[id_text(preview.id)])
+    text = squeezed(dora.get(path).content.decode())
+    # West has 210,000 - 90,000. The draft adds east's 210,000 - 120,000. North has no cost at all.
+    assert (">$0.00021<" in text, "now $0.00012" in squeezed(strip_tags(text))) == (True, True)
+    assert "The cost of 1 record is unknown. The margin leaves it out." in text
+    assert "Without the draft, the cost of 2 records is unknown" in text
+    # By organisation, then by model.
+    margins = re.findall(r'"New margin" data-span="3">([^<]+)<', text)
+    assert margins == ["$0.00021", "$0.00021", "\N{EN DASH}"]
+    rows = list(csv.DictReader(dora.get(f"{path}/csv").content.decode().splitlines()))
+    figures = {
+        row["name"]: (row["cost_draft_usd"], row["unpriced_now_usd"], row["unpriced_draft_usd"])
+        for row in rows if row["group"] == "models"
+    }  # fmt: skip
+    assert figures == {
+        "m": ("0.00021", "0.00021", "0.00"), "n": ("0.00", "0.00007", "0.00007"),
+    }  # fmt: skip
+
+
+def test_preview_that_an_earlier_version_began_starts_again(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    """What it has summed lacks columns of this version."""
+    record(key, version)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    PricePreview.objects.update(
+        state="running", done=1, total=1, place={"left": [], "after": None},
+        sums={"total": [1, 7, 7, 0, 0, 1]},
+    )  # fmt: skip
+    assert work_off() == 1
+    preview.refresh_from_db()
+    assert (preview.state, preview.done) == (PreviewState.DONE, 1)
+    assert result_of(preview)["total"][:3] == [1, 210_000, 239_000]
+
+
+def test_result_of_an_earlier_version_shows_no_margin(people: Cast) -> None:
+    """Its sums counted an unknown cost as zero."""
+    line = [1, 210_000, 210_000, 0, 120_000, 0]
+    columns = ["rows", "now_nano", "draft_nano", "cost_now_nano", "cost_draft_nano", "cost_unknown"]
+    now = clock.now()
+    preview = PricePreview.objects.create(
+        drafts=[], start_at=now - dt.timedelta(days=7), end_at=now, state="done",
+        result={"columns": columns, "total": line, "models": [["m", *line]], "organisations": [],
+                "repriced": 1, "moved": 0, "unpriced": 0},
+    )  # fmt: skip
+    page = signed_in(people.dora).get(reverse("price_preview", args=[id_text(preview.id)]))
+    text = squeezed(strip_tags(page.content.decode()))
+    assert "now \N{EN DASH}" in text
+    assert "$0.00009" not in text
 
 
 def test_service_tiers_and_hours_meet_their_own_draft(

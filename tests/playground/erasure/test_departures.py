@@ -22,6 +22,7 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart, left_by
 from playground.models import Conversation, Preset
+from playground.panel.presets import NAME_MAX as PRESET_NAME_MAX
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
 
@@ -108,6 +109,25 @@ def test_chats_and_private_prompts_are_given_away_or_deleted(people: Cast) -> No
     assert event.detail == {
         "email": "bob@example.org", "after": "alice@example.org", "chats": 1, "prompts": 1,
     }  # fmt: skip
+
+
+def test_presets_that_are_given_away_get_free_names(people: Cast) -> None:
+    """Also those of somebody who leaves a second time, and those whose name has no room left."""
+    long = "n" * PRESET_NAME_MAX
+    for user in (people.bob, people.alice):
+        for name in ("p", long):
+            Preset.objects.create(organisation=people.acme, user=user, name=name, settings={})
+    alice = actor(people.alice, people.acme)
+    to_alice = Departure(chats_to=of(people, people.alice))
+    depart(alice, of(people, people.bob), to_alice)
+    members.set_member(people.acme, people.bob.email, Role.DEVELOPER, actor=SYSTEM)
+    Preset.objects.create(organisation=people.acme, user=people.bob, name="p", settings={})
+    depart(alice, of(people, people.bob), to_alice)
+    names = Preset.objects.filter(user=people.alice).values_list("name", flat=True)
+    assert sorted(names) == [
+        "n" * (PRESET_NAME_MAX - 2) + " 2", long, "p", "p (bob@example.org)",
+        "p (bob@example.org) 2",
+    ]  # fmt: skip
 
 
 def test_private_objects_are_deleted_and_shared_ones_stay(people: Cast) -> None:

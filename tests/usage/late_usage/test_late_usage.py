@@ -3,6 +3,8 @@
 import pytest
 
 from accounts.models import Key
+from billing.holds import usage_corrections
+from gateway.provider_accounts.reconciliation import usage_reconciliation
 from tests.support import cast
 from tests.usage.rows import admit, credit, happen, price_version
 from usage.late_usage import late_usage
@@ -37,6 +39,35 @@ def test_providers_count_wins_unless_it_has_none(
             meters=meters,
         )  # fmt: skip
     assert [dict(one.meters) for one in late_usage.list_unposted(10)] == [posted, posted]
+
+
+def test_late_usage_is_corrected_once_whoever_asks_again(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I8: what an organisation pays its provider itself is in no posting, so the mark refuses."""
+    record = happen(key, own_nano=100)
+    corrected: list[int] = []
+    monkeypatch.setattr(
+        usage_corrections, "correct",
+        lambda *_, own_change_nano, **__: corrected.append(own_change_nano),
+    )  # fmt: skip
+    row = LateTruth.objects.create(
+        organisation_id=record.organisation_id, attempt_id=record.id, source=TruthSource.LATE,
+        meters={}, charge_nano=record.charge_nano, own_nano=150,
+    )  # fmt: skip
+    late = late_usage.LateUsage(
+        attempt_id=record.id, organisation_id=record.organisation_id, source=TruthSource.LATE,
+        meters={}, charge_nano=record.charge_nano, total_nano=record.charge_nano, cost_nano=0,
+        own_nano=150,
+    )  # fmt: skip
+    usage_reconciliation._post_all([late])
+    row.refresh_from_db()
+    posted_at = row.posted_at
+    # A second process read the row as unposted.
+    monkeypatch.setattr(late_usage, "can_be_posted", lambda _: True)
+    usage_reconciliation._post_all([late])
+    row.refresh_from_db()
+    assert (corrected, row.own_change_nano, row.posted_at) == ([50], 50, posted_at)
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,23 @@ from django.test import Client
 from accounts.access.access import AccessDenied
 from accounts.models import AuditEvent, Key
 from billing.balances.balances import balance
+from billing.ledger.ledger import execute
 from billing.limits import budgets
 from billing.models import BudgetWindow, Hold, Posting, PriceVersion
 from billing.prices import pricing
 from lib import clock
+from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from lib.tables.exports import usd
+from outbox.models import Fact
 from tests.support import cast
 from tests.support.books import assert_books_balance
 from tests.support.lists import file_of, rows_of
 from tests.support.markup import squeezed
 from tests.usage.rows import admit, end, happen, price_version
 from usage.models import AcceptedMember, Review, SettleAs, UsageRecord
+from usage.records.sql import Ending, RecordWritten, publish_unknown
 from usage.reviews import accepted_members, reviews
 from usage.reviews.reviews import ReviewRefused
 
@@ -284,21 +288,58 @@ def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
     kind = kinds["openai", "holo_tokens"]
     assert (kind.requests, kind.waiting, kind.held_nano) == (2, 2, 2 * HOLD)
     assert (kind.first_at, kind.last_at) == (first.admitted_at, second.admitted_at)
-    settled = reviews.settle_kind(dora, "openai", ["holo_tokens"], SettleAs.COUNT)
+    settled = reviews.settle_kind(dora, "openai", "", ["holo_tokens"], SettleAs.COUNT)
     assert settled == (2, 0)
     decided = {review.request_id: review.charge_nano for review in Review.objects.all()}
     # 1,000 tokens at 150 nano and 100 at 600: what is known of the count.
     assert decided == {first.request_id: 210_000, second.request_id: 210_000}
     assert {kind.waiting for kind in reviews.unknown_kinds(dora)} == {0, 1}
     with pytest.raises(Http404):
-        reviews.settle_kind(dora, "openai", ["holo_tokens"], SettleAs.COUNT)
+        reviews.settle_kind(dora, "openai", "", ["holo_tokens"], SettleAs.COUNT)
     with pytest.raises(ReviewRefused):
-        reviews.settle_kind(dora, "xai", ["holo_tokens"], SettleAs.AMOUNT)
-    reviews.settle_kind(dora, "xai", ["holo_tokens"], SettleAs.FREE)
-    reviews.settle_kind(dora, "openai", ["service_tier=ultra"], SettleAs.BOUND)
+        reviews.settle_kind(dora, "xai", "", ["holo_tokens"], SettleAs.AMOUNT)
+    reviews.settle_kind(dora, "xai", "", ["holo_tokens"], SettleAs.FREE)
+    reviews.settle_kind(dora, "openai", "", ["service_tier=ultra"], SettleAs.BOUND)
     after = {review.request_id: review.charge_nano for review in Review.objects.all()}
     assert (after[other.request_id], after[tier.request_id]) == (0, HOLD)
     assert_books_balance()
+
+
+def test_a_kind_of_one_dialect_is_settled_without_the_other(people: cast.Cast, key: Key) -> None:
+    """P28: what the dialects call the same may differ in meaning, so each has its own decision."""
+    from tests.billing.credits.test_operator_api import api_of, post
+
+    client, dora = cast.signed_in(people.dora), api_of(people, "dora")
+    rows = {wire: unknown(key, "holo_tokens", wire=wire) for wire in ("chat", "responses", "")}
+    page = client.get("/admin/reviews").content.decode()
+    assert sorted(re.findall(r'name="wire" value="(\w*)"', page)) == ["", "chat", "responses"]
+    sent = {"provider": "openai", "unknown": '["holo_tokens"]', "settle_as": "free"}
+    assert client.post("/admin/reviews/kinds", sent | {"wire": "chat"}).status_code == 303
+    assert [review.request_id for review in Review.objects.all()] == [rows["chat"].request_id]
+    waiting = {kind.wire: kind.waiting for kind in reviews.unknown_kinds(cast.actor(people.dora))}
+    assert waiting == {"chat": 0, "responses": 1, "": 1}
+    body = {"provider": "openai", "unknown": ["holo_tokens"], "settle_as": "bound"}
+    assert post(dora, "/review-kinds/settle", body | {"dialect": "chat"}).status_code == 404
+    for wire in ("responses", ""):
+        settled = post(dora, "/review-kinds/settle", body | {"dialect": wire})
+        assert settled.json() == {"settled": 1, "waiting": 0}
+    assert_books_balance()
+
+
+def test_operators_get_one_email_about_each_kind(people: cast.Cast, key: Key) -> None:
+    """P28: whoever has settled a kind of one dialect learns that the other dialect's waits."""
+    records = [unknown(key, "holo_tokens", wire=wire) for wire in ("chat", "responses", "chat")]
+    written = [
+        RecordWritten(
+            organisation_id=OrganisationId(record.organisation_id),
+            attempt_id=AttemptId(record.id),
+            ending=Ending(final=True, status=200),
+        )
+        for record in records
+    ]
+    for some in (written[:1], written):
+        execute(publish_unknown(some))
+    assert Fact.objects.filter(kind="usage.unknown").count() == 2
 
 
 def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> None:
@@ -311,7 +352,7 @@ def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> 
 
     def accept(members: list[str] = names, reason: str = "Told for statistics") -> None:
         reviews.settle_kind(
-            dora, "openai", members, SettleAs.COUNT, reason=reason, accept_in="chat"
+            dora, "openai", "chat", members, SettleAs.COUNT, reason=reason, accept=True
         )
 
     for members, reason in (
@@ -369,7 +410,7 @@ def test_only_operators_settle_a_kind(people: cast.Cast, key: Key) -> None:
     unknown(key, "holo_tokens")
     with pytest.raises(AccessDenied):
         reviews.settle_kind(
-            cast.actor(people.alice, people.acme), "openai", ["holo_tokens"], SettleAs.FREE
+            cast.actor(people.alice, people.acme), "openai", "", ["holo_tokens"], SettleAs.FREE
         )
 
 
