@@ -212,6 +212,15 @@ def test_decimal_comma_is_never_read_as_another_amount(dora: Actor, amount: str)
         compare(dora, csv_of(rows, ";"), **BY_DAY)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1960-01-01", "9999-12-31"])
+def test_bill_of_another_age_is_refused(dora: Actor, day: str) -> None:
+    mapping = BillMapping(provider="openai", **BY_REQUEST)
+    file, on = csv_of([("Request ID", "Cost"), (id_text(CHANNEL), "1")]), dt.date.fromisoformat(day)
+    with pytest.raises(BillRefused, match="from 2000 to 2199") as refused:
+        provider_bills.reconcile(dora, mapping, [CHANNEL], on, on, file, "bill.csv")
+    assert refused.value.field == "first_on"
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'"', b"PK\x03\x04broken", b"a" * 200_000])
 def test_malformed_table_is_rejected(dora: Actor, content: bytes) -> None:
     with pytest.raises(BillRefused):
