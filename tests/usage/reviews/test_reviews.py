@@ -324,7 +324,9 @@ def test_a_request_that_cannot_be_settled_with_its_kind_delays_no_other(
     }  # fmt: skip
     said = squeezed(client.post("/admin/reviews/kinds", sent, follow=True).content.decode())
     assert "2 requests settled." in said
-    assert f"2 requests cannot be settled like this. The first is {id_text(bare.request_id)}" in said
+    assert (
+        f"2 requests cannot be settled like this. The first is {id_text(bare.request_id)}" in said
+    )
     assert "Settle them again" not in said
     assert {review.request_id for review in Review.objects.all()} == {
         first.request_id, last.request_id,
