@@ -20,8 +20,8 @@ COLUMNS: Final = (
 
 class RowPriced(NamedTuple):
     """A usage record, priced twice. `cost_*` is None if unknown. `moved` means that it falls into
-    another tier, `unpriced` that the draft has no rate for it; its charge is then unchanged. `own_*`
-    is what the organisation pays its provider itself, which only its budgets count."""
+    another tier, `unpriced` that the draft has no rate for it; its charge is then unchanged.
+    `own_*` is what the organisation pays its provider itself, which only its budgets count."""
 
     organisation: str
     model: str
