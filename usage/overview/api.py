@@ -116,9 +116,11 @@ class UsageOut(Schema):
     )
     group_by: str
     items: list[UsageItem] = Field(
-        description="A request with several tags is in the groups of all of them."
+        description="A request with several tags is in the groups of all of them. At most 10,000, "
+        "those with the highest charges."
     )
-    total: UsageTotal = Field(description="Each request once.")
+    more: bool = Field(description="There are more groups than `items` has.")
+    total: UsageTotal = Field(description="Each request once, also those of groups left out.")
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, that are not included: labels, applications and "
         "statuses are read from single requests, and an operator detached these into a file."
@@ -407,6 +409,7 @@ def show_usage(actor: Actor, query: Query[UsageQuery]) -> dict[str, Any]:
         "complete_to": at.complete_until(usage_filter.spans),
         "group_by": ",".join(by),
         "items": items,
+        "more": explored.more,
         "total": _totals(explored.total),
         "detached_months": names_of(
             missing_months(usage_filter, [axis for axis in by if axis != DAY], at)
