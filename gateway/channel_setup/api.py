@@ -113,6 +113,8 @@ def change_channels(actor: Actor, body: ChannelsChange) -> ChannelDifferences:
         text = gettext("This can only be changed of one channel at a time.")
         raise ChannelRefused(f"change.{min(refused)}", text)
     with transaction.atomic():
+        # Labels are added to those of now, not to those before another change.
+        channels.lock_channels(access_channels(actor, body.ids))
         before = access_channels(actor, body.ids)
         changes = [
             channels.FieldsOfChannel(channel, _fields_of_several(body, channel), seen=None)
