@@ -633,7 +633,7 @@ def _preview_line(name: str, figures: Mapping[str, int], places: int) -> dict[st
     add up."""
     step_nano: int = NANO_PER_USD // 10**places
 
-    def shown(nano: int) -> int:
+    def rounded(nano: int) -> int:
         return round_half_even(nano, step_nano) * step_nano
 
     def margin(side: str) -> int | None:
@@ -643,7 +643,7 @@ def _preview_line(name: str, figures: Mapping[str, int], places: int) -> dict[st
         if unknown is None or unknown == figures["rows"]:
             return None
         charged_nano = figures[f"{side}_nano"] - figures[f"unpriced_{side}_nano"]
-        return shown(charged_nano) - shown(figures[f"cost_{side}_nano"])
+        return rounded(charged_nano) - rounded(figures[f"cost_{side}_nano"])
 
     now, draft = figures["now_nano"], figures["draft_nano"]
     return {
@@ -651,7 +651,7 @@ def _preview_line(name: str, figures: Mapping[str, int], places: int) -> dict[st
         "rows": figures["rows"],
         "now": now,
         "draft": draft,
-        "difference": shown(draft) - shown(now),
+        "difference": rounded(draft) - rounded(now),
         "margin_now": margin("now"),
         "margin": margin("draft"),
     }

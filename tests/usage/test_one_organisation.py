@@ -35,7 +35,7 @@ BY_ID = {
     "billing/limits/budgets.py:_fill",
     "usage/late_usage/late_usage.py:_NOTE",
     "usage/late_usage/late_usage.py:can_be_posted",
-    "usage/late_usage/late_usage.py:_unposted",
+    "usage/late_usage/late_usage.py:mark_posted",
     # Of an id that the guard compares with the organisation of who asks.
     "billing/access.py:access_posting",
     "usage/reviews/reviews.py:review_of",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.postgres.functions import TransactionNow
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from billing.models import Hold
 from billing.prices.pricing import total_of
@@ -142,7 +142,10 @@ def _own_late(
 def can_be_posted(late: LateUsage) -> bool:
     """Return whether the attempt is in the database and this usage is not posted yet. Both are
     locked until the end of this transaction, which has locked the wallet."""
-    return _unposted(late).exists() and Hold.objects.filter(id=late.attempt_id).exists()
+    unposted = LateTruth.objects.filter(
+        attempt_id=late.attempt_id, source=late.source, posted_at=None
+    )
+    return unposted.exists() and Hold.objects.filter(id=late.attempt_id).exists()
 
 
 def own_change_of(late: LateUsage) -> int | None:
@@ -157,12 +160,10 @@ def own_change_of(late: LateUsage) -> int | None:
 def mark_posted(late: LateUsage, own_change_nano: int | None = None) -> bool:
     """Mark late usage as posted, unless it is. Return whether this call did: only then the books
     may follow, in the same transaction, so that both have the same time."""
-    marked = _unposted(late).update(posted_at=TransactionNow(), own_change_nano=own_change_nano)
+    marked = LateTruth.objects.filter(
+        attempt_id=late.attempt_id, source=late.source, posted_at=None
+    ).update(posted_at=TransactionNow(), own_change_nano=own_change_nano)
     return marked == 1
-
-
-def _unposted(late: LateUsage) -> QuerySet[LateTruth]:
-    return LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source, posted_at=None)
 
 
 _UNSURE = """

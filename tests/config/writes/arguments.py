@@ -394,7 +394,7 @@ _TESTS: Final[Mapping[str, str]] = {
     "tests/playground/erasure/test_erasure.py": (
         "playground.erasure.erasure_requests.request_erasure fates"
     ),
-    "tests/usage/reviews/test_reviews.py": "usage.reviews.reviews.settle_kind reason accept_in",
+    "tests/usage/reviews/test_reviews.py": "usage.reviews.reviews.settle_kind reason accept",
 }
 """The tests that name the other arguments, with what these need around them."""
 TRIED_IN: Final[Mapping[str, str]] = {
