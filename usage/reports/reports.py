@@ -164,13 +164,13 @@ def usage_by(
     groups = _sums(actor, [span], EVERYTHING, by, limit=more, metered=metered)
     if limit is None or len(groups) <= limit:
         return groups
-    whole, shown = usage_totals(actor, span, metered=False), groups[:limit]
+    whole, largest = usage_totals(actor, span, metered=False), groups[:limit]
     rest = Totals(
-        whole.requests - sum(group.totals.requests for group in shown),
-        whole.errors - sum(group.totals.errors for group in shown),
-        whole.charge_nano - sum(group.totals.charge_nano for group in shown),
+        whole.requests - sum(group.totals.requests for group in largest),
+        whole.errors - sum(group.totals.errors for group in largest),
+        whole.charge_nano - sum(group.totals.charge_nano for group in largest),
     )
-    return [*shown, Group("", gettext("Others"), rest)]
+    return [*largest, Group("", gettext("Others"), rest)]
 
 
 def usage_by_bucket(

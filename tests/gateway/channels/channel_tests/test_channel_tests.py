@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from gateway.channels.channel_tests import channel_test, scheduled_tests
-from gateway.channels.channel_tests.calls import ChannelCheck
+from gateway.channels.channel_tests.calls import ChannelCheck, call
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import change_channel, create_channel
 from gateway.health.histogram_bounds import FIRST_TOKEN_MS
@@ -125,11 +125,10 @@ def test_a_test_of_the_old_key_says_nothing_about_the_new_one(
     if passes:
         out = {"cause": "key", "what": "401", "at": clock.now().isoformat()}
         Channel.objects.update(enabled=False, taken_out=out)
-    ask = channel_test.call
 
     def replace_key(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
         change_channel(SYSTEM, Channel.objects.get(), {"keys": [new]})
-        ask(target, policy, result)
+        call(target, policy, result)
 
     monkeypatch.setattr(channel_test, "call", replace_key)
     dora, path = signed_in(people.dora), f"/api/v1/channels/{id_text(channel.id)}/test"
