@@ -26,7 +26,7 @@ from gateway.access import (
     visible_test_runs,
 )
 from gateway.channels import channels
-from gateway.channels.channel_tests.channel_test import target_of, upstream_name
+from gateway.channels.channel_tests.channel_test import stored_form, target_of, upstream_name
 from gateway.channels.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channel_tests.words import words_of
@@ -113,6 +113,8 @@ def change_channels(actor: Actor, body: ChannelsChange) -> ChannelDifferences:
         text = gettext("This can only be changed of one channel at a time.")
         raise ChannelRefused(f"change.{min(refused)}", text)
     with transaction.atomic():
+        # Labels are added to those of now, not to those before another change.
+        channels.lock_channels(access_channels(actor, body.ids))
         before = access_channels(actor, body.ids)
         changes = [
             channels.FieldsOfChannel(channel, _fields_of_several(body, channel), seen=None)
@@ -201,9 +203,7 @@ def test_channel(actor: Actor, id: str, body: TestIn) -> ChannelTestOut:
     channel = access_channel(actor, id)
     if upstream_name(channel, body.model) is None:
         raise ChannelRefused("model", f"The channel does not serve {body.model}.")
-    check_by_rule(actor, channel, body.model, body.variant)
-    channel.refresh_from_db()
-    return _test(channel.last_test or {})
+    return _test(stored_form(check_by_rule(actor, channel, body.model, body.variant)))
 
 
 @router.post("/channels/{id}/balance", response=ChannelOut, summary="Ask for a balance")

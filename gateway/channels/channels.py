@@ -117,6 +117,13 @@ def change_channels(actor: Actor, changes: Sequence[FieldsOfChannel]) -> None:
                 raise type(refused)(refused.field, text) from refused
 
 
+def lock_channels(channels: Sequence[Channel]) -> None:
+    """Lock channels in the caller's transaction, which reads afterwards what it changes."""
+    ids = [channel.id for channel in channels]
+    # In the order of `change_channels`.
+    list(Channel.objects.select_for_update().filter(id__in=ids).order_by("id").values_list("id"))
+
+
 def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
     """Create a disabled copy of a channel with another name, with its keys and models. Raises
     ChannelRefused."""

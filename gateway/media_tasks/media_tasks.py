@@ -153,8 +153,9 @@ class _PollKey(NamedTuple):
 
 
 class _PollTarget(NamedTuple):
-    """A channel to poll: its keys by id, and `otherwise` for tasks without a known key. The key of
-    an organisation is the only one of its target."""
+    """A channel to poll: its keys by id, also the disabled ones, whose tasks another account does
+    not know. `otherwise` is an active key, for tasks whose key is removed. The key of an
+    organisation is the only one of its target."""
 
     channel: Channel
     form: TaskForm
@@ -230,12 +231,17 @@ def _target_of(
         if group.own_key_id is not None:
             return _own_target(channel, provider, form, own_keys.get(group.own_key_id))
         url = provider.url(form.tasks_operation, channel.base_url)
-        rows = [key for key in channel.keys.all() if key.disabled_at is None]
-        keys: dict[UUID | None, _PollKey] = {
-            row.id: _poll_key(provider, form, open_secret(row)) for row in rows
-        }
-        otherwise = next(iter(keys.values()), None) or _poll_key(provider, form, None)
-        return _PollTarget(channel, form, url, keys, otherwise)
+        active: dict[UUID | None, _PollKey] = {}
+        disabled: dict[UUID | None, _PollKey] = {}
+        for row in channel.keys.all():
+            if row.disabled_at is None:
+                active[row.id] = _poll_key(provider, form, open_secret(row))
+                continue
+            # One that cannot be decrypted any more concerns no task of another.
+            with suppress(VaultError):
+                disabled[row.id] = _poll_key(provider, form, open_secret(row))
+        otherwise = next(iter(active.values()), None) or _poll_key(provider, form, None)
+        return _PollTarget(channel, form, url, active | disabled, otherwise)
     except (BadAddress, VaultError) as error:
         log.warning("%s cannot be asked for its tasks: %s", channel.name, error)
         return None

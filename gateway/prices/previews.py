@@ -182,6 +182,7 @@ class _Row(NamedTuple):
     key_id: UUID
     user_id: int | None
     pricing: dict[str, Any] | None
+    own_nano: int | None
 
     def subjects(self) -> dict[str, str]:
         """Return the possible subjects of a budget, by scope."""
@@ -219,11 +220,15 @@ class Book:
         tier = before[1] if before is not None else ""
         region = before[2] if before is not None else ""
         draft_nano, repriced, moved, unpriced = row.charge_nano, False, False, False
+        own_draft_nano = row.own_nano or 0
         price = self._find(row, tier, region)
         if price is not None and price.id < 0 and row.basis not in _UNCHARGED:
             version = price.version.multiplied(row.multiplier_ppm)
             charge = _charge(row, version)
-            if isinstance(charge, int):
+            if row.own_nano is not None:
+                # The organisation pays this to its provider; the fee and the cost stay.
+                own_draft_nano = charge if isinstance(charge, int) else row.own_nano
+            elif isinstance(charge, int):
                 draft_nano, repriced = charge, True
                 moved = before is not None and (
                     reached_tier(row.meters, before[0]) != reached_tier(row.meters, version)
@@ -236,10 +241,14 @@ class Book:
             now_nano=row.charge_nano,
             draft_nano=draft_nano,
             cost_now_nano=row.cost_nano,
-            cost_draft_nano=self._cost(row, tier, region),
+            cost_draft_nano=(
+                self._cost(row, tier, region) if row.own_nano is None else row.cost_nano
+            ),
             repriced=repriced,
             moved=moved,
             unpriced=unpriced,
+            own_now_nano=row.own_nano or 0,
+            own_draft_nano=own_draft_nano,
         )
 
     def _find(self, row: _Row, tier: str, region: str) -> Price | None:
@@ -383,7 +392,7 @@ _READ: Final = f"""
     SELECT r.id, r.organisation_id, r.model, r.channel_name,
            extract(epoch FROM r.admitted_at)::bigint, r.meters, r.charge_nano, r.cost_nano,
            r.basis, r.price_version_id, r.multiplier_ppm, r.team_id, r.key_id, r.user_id,
-           r.pricing
+           r.pricing, r.own_nano
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id > %(after)s AND {_IN_TIME}
     ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608 - only this file's own condition is put in

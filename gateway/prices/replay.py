@@ -20,7 +20,8 @@ COLUMNS: Final = (
 
 class RowPriced(NamedTuple):
     """A usage record, priced twice. `cost_*` is None if unknown. `moved` means that it falls into
-    another tier, `unpriced` that the draft has no rate for it; its charge is then unchanged."""
+    another tier, `unpriced` that the draft has no rate for it; its charge is then unchanged.
+    `own_*` is what the organisation pays its provider itself, which only its budgets count."""
 
     organisation: str
     model: str
@@ -31,6 +32,8 @@ class RowPriced(NamedTuple):
     repriced: bool
     moved: bool
     unpriced: bool
+    own_now_nano: int
+    own_draft_nano: int
 
 
 @dataclass
@@ -50,8 +53,8 @@ class Sums:
     def add_to_window(self, window: str, row: RowPriced) -> None:
         """Add one row to a budget's window, as [now, draft] in nano."""
         sums = self.windows.setdefault(window, [0, 0])
-        sums[0] += row.now_nano
-        sums[1] += row.draft_nano
+        sums[0] += row.now_nano + row.own_now_nano
+        sums[1] += row.draft_nano + row.own_draft_nano
 
     def add(self, row: RowPriced) -> None:
         """Add one row to the sums."""

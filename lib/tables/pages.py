@@ -126,16 +126,17 @@ def answer_table(
     make: Make = list,
     bar: FilterBar | None = None,
     files: str = "",
+    suffix: str = "",
 ) -> HttpResponseBase:
     """Answer a list: a page, its part for htmx, or a file.
 
     `templates` are the page and the part; the part contains `{% table page %}`. `make` converts
     source rows to the rows that columns read, one page or batch at a time. `bar` replaces the bar
     of the table's own filters. `files` is the prefix of the export addresses, if exports are not
-    sent immediately.
+    sent immediately. `suffix` ends the name of a file that lacks something.
     """
     if state.export:
-        return export_table(request, state, source, make)
+        return export_table(request, state, source, make, suffix)
     page = page_of(request.path, state, source, make, bar, files)
     response = render_part(request, *templates, {"page": page, **context})
     if is_htmx(request) and page_address(request) != page.here:
@@ -174,11 +175,11 @@ def page_of(
 
 
 def export_table(
-    request: HttpRequest, state: State, source: Source[Any], make: Make
+    request: HttpRequest, state: State, source: Source[Any], make: Make, suffix: str = ""
 ) -> HttpResponseBase:
     """Export all rows of the filter as a file, with the visible columns and order."""
     form = FORMATS[state.export]
-    name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
+    name = f"{state.table.name}-{clock.now():%Y-%m-%d}{suffix}.{state.export}"
     try:
         pieces = form.write(state.columns, batches_of(state, source, make))
     except Refused as refused:

@@ -41,14 +41,12 @@ from lib.tables.exports import FORMATS, Batches, Format
 from lib.tables.pages import batches_of
 from lib.tables.table import OWN_PARAMETERS, Column, Label, State
 from outbox.facts import put
-from usage.exports.focus import COLUMNS, focus_batches
+from usage.exports.focus import COLUMNS, focus_batches, focus_lacks
 from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.models import DetachedMonth, Export, ExportPiece, ExportState
-from usage.months.detached import detached_within, names_of
-from usage.reports.missing_months import missing_months
+from usage.months.detached import detached_within, file_suffix, names_of
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
-from usage.rollups.levels import read_freshness
 
 log = logging.getLogger(__name__)
 
@@ -183,24 +181,17 @@ def has_file(export: Export) -> bool:
 
 def file_name(export: Export) -> str:
     """Return the name of the file."""
-    lacking = _missing_months(export)
+    lacking = file_suffix(export.detached_months or [])
     if export.form == FOCUS:
         return f"focus-{export.created_at:%Y-%m-%d}{lacking}.csv"
     return f"requests-{export.created_at:%Y-%m-%d}{lacking}.{export.form}"
-
-
-def _missing_months(export: Export) -> str:
-    months: list[str] = export.detached_months or []
-    if len(months) > 1:
-        return f"-without-{len(months)}-months"
-    return "".join(f"-without-{month}" for month in months)
 
 
 def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
     """Return the detached months whose requests the export lacks."""
     usage_filter = filter_of(actor, export)
     if export.form == FOCUS:
-        return missing_months(usage_filter, (), read_freshness())
+        return focus_lacks(usage_filter)
     return detached_within(usage_filter.span)
 
 

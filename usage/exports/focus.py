@@ -26,8 +26,10 @@ from usage.breakdowns.explorer import Cell, explore
 from usage.buckets.buckets import Span
 from usage.filters.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
 from usage.filters.visibility import NIL, run
+from usage.models import DetachedMonth
+from usage.months.detached import detached_within
 from usage.records.counted_meters import TOKEN_METERS
-from usage.reports.used_rows import used_rows
+from usage.reports.used_rows import are_summed, used_rows
 from usage.rollups.level_rules import WIDTHS, start_of
 from usage.rollups.levels import Freshness, read_freshness
 
@@ -95,6 +97,13 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
     return narrow_filter(
         between(start_at, end_at, UTC_ZONE, usage_filter.now, grain="day"), usage_filter.scope
     )
+
+
+def focus_lacks(usage_filter: UsageFilter) -> list[DetachedMonth]:
+    """Return the detached months that the file lacks. It reads the keys of each day from the
+    records, also where a sink has a copy of them."""
+    days = days_of(usage_filter)
+    return [] if are_summed(days.scope, _GROUPS) else detached_within(days.span)
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:

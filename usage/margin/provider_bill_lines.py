@@ -6,6 +6,7 @@ USD.
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,8 @@ BILL_BYTES_MAX: Final = 32 * 1024 * 1024
 # More than any request costs. A larger amount has lost its decimal point.
 _NANO_MAX: Final = 10**9 * NANO_PER_USD
 _MODEL_MAX: Final = 200
+# Commas that can only separate thousands. `1,234` could be a bit more than 1 as well.
+_GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+\.[0-9]+|(?:,[0-9]{3}){2,})")
 
 
 class BillRefused(Refused):
@@ -109,8 +112,11 @@ def _cell_text(cell: object) -> str:
 
 
 def _amount(cell: object) -> int | None:
-    """Parse an amount as nano USD, rounded half to even. Return None for anything else."""
-    text = _cell_text(cell).removeprefix("$").replace(",", "")
+    """Parse an amount as nano USD, rounded half to even. Return None for anything else, also for a
+    decimal comma."""
+    text = _cell_text(cell).removeprefix("$")
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
     try:
         nano = Decimal(text) * NANO_PER_USD
         whole = (

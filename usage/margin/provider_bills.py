@@ -32,6 +32,8 @@ from usage.months.detached import detached_on
 DIFFERENCES_MAX: Final = 10_000
 DAYS_MAX: Final = 100
 NOTE_MAX: Final = 500
+# No record is of another year, and such days may be outside of the ids and the calendar.
+_YEARS: Final = (2000, 2199)
 # Ids come from the processes' clocks, times from the database's. They differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
@@ -87,6 +89,9 @@ def reconcile(
     if not first_on <= last_on or (last_on - first_on).days >= DAYS_MAX:
         text = gettext("A bill covers from 1 to %(n)s days.") % {"n": DAYS_MAX}
         raise BillRefused("last_on", text)
+    if not _YEARS[0] <= first_on.year <= last_on.year <= _YEARS[1]:
+        text = gettext("Enter days from %(first)s to %(last)s.")
+        raise BillRefused("first_on", text % {"first": _YEARS[0], "last": _YEARS[1]})
     _refuse_detached(first_on, last_on)
     columns = Columns(
         mapping.match,  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
-from usage.months.detached import detached_on, notice_text
+from usage.months.detached import detached_on, file_suffix, names_of, notice_text
 
 # Requests that were refused before a model or a channel was known.
 _NAMELESS = _("Refused beforehand")
@@ -62,16 +62,22 @@ def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         rows = margin(actor, by, since, until)
     except Refused as error:
         rows, refused = [], error.message
+    detached = detached_on(since, until)
     context = {
         "sum": total(rows),
         "since": since,
         "until": until,
         "refused": refused,
-        "detached": notice_text(detached_on(since, until)),
+        "detached": notice_text(detached),
     }
     templates = ("usage/margin/margin.html", "usage/margin/_margin.html")
     return answer_table(
-        request, state, ListSource([_margin_row(row) for row in rows]), templates, context
+        request=request,
+        state=state,
+        source=ListSource([_margin_row(row) for row in rows]),
+        templates=templates,
+        context=context,
+        suffix=file_suffix(names_of(detached)),
     )
 
 

@@ -54,6 +54,13 @@ def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
     return detached_within(Span(begin.replace(tzinfo=dt.UTC), end.replace(tzinfo=dt.UTC)))
 
 
+def file_suffix(names: Sequence[str]) -> str:
+    """Return what the name of a file says about the detached months that the file lacks."""
+    if len(names) > 1:
+        return f"-without-{len(names)}-months"
+    return "".join(f"-without-{name}" for name in names)
+
+
 def names_of(months: Sequence[DetachedMonth]) -> list[str]:
     """Return the months as in the API."""
     return [str(month) for month in months]

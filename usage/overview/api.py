@@ -23,12 +23,12 @@ from lib.files.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
 from lib.tables.pages import iterate_in_locale
 from usage.breakdowns.explorer import DAY, Cell, Quantiles, Times, explore
-from usage.exports.focus import focus_csv
+from usage.exports.focus import focus_csv, focus_lacks
 from usage.filters import filters
 from usage.filters.filters import Status, UsageFilter
 from usage.filters.groupings import GROUPINGS, read_groupings
 from usage.filters.queries import FocusQuery, Id, PeriodQuery, period_of, scope_of, usage_filter_of
-from usage.months.detached import detached_within, names_of
+from usage.months.detached import detached_within, file_suffix, names_of
 from usage.reports.missing_months import missing_months
 from usage.reports.reports import Totals
 from usage.requests import log as request_log
@@ -118,9 +118,11 @@ class UsageOut(Schema):
     )
     group_by: str
     items: list[UsageItem] = Field(
-        description="A request with several tags is in the groups of all of them."
+        description="A request with several tags is in the groups of all of them. At most 10,000, "
+        "those with the highest charges."
     )
-    total: UsageTotal = Field(description="Each request once.")
+    more: bool = Field(description="There are more groups than `items` has.")
+    total: UsageTotal = Field(description="Each request once, also those of groups left out.")
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, that are not included: labels, applications and "
         "statuses are read from single requests, and an operator detached these into a file."
@@ -410,6 +412,7 @@ def show_usage(actor: Actor, query: Query[UsageQuery]) -> dict[str, Any]:
         "complete_to": at.complete_until(usage_filter.spans),
         "group_by": ",".join(by),
         "items": items,
+        "more": explored.more,
         "total": _totals(explored.total),
         "detached_months": names_of(
             missing_months(usage_filter, [axis for axis in by if axis != DAY], at)
@@ -437,9 +440,12 @@ def _day(usage_filter: UsageFilter, number: str) -> str:
 )
 def export_focus(request: HttpRequest, actor: Actor, query: Query[FocusQuery]) -> HttpResponseBase:
     """Daily costs by key and model as CSV, in the columns of the FinOps Open Cost and Usage
-    Specification 1.2. Days are of UTC; the default is the last 30."""
-    pieces = focus_csv(actor, usage_filter_of(query))
-    return stream(request, "focus.csv", CSV_TYPE, iterate_in_locale(pieces))
+    Specification 1.2. Days are of UTC; the default is the last 30. If the file lacks months that an
+    operator detached, its name says so."""
+    usage_filter = usage_filter_of(query)
+    pieces = focus_csv(actor, usage_filter)
+    suffix = file_suffix(names_of(focus_lacks(usage_filter)))
+    return stream(request, f"focus{suffix}.csv", CSV_TYPE, iterate_in_locale(pieces))
 
 
 @router.get("/requests", response=RequestList, summary="List requests")

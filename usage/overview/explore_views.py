@@ -27,12 +27,12 @@ from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage.breakdowns.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.exports import exports
-from usage.exports.focus import focus_csv
+from usage.exports.focus import focus_csv, focus_lacks
 from usage.filter_bar.filter_bar import STATUS_WORDS, group_label, usage_bar
 from usage.filters import filters
 from usage.filters.filters import UsageFilter
 from usage.filters.groupings import GroupBy
-from usage.months.detached import notice_text
+from usage.months.detached import file_suffix, names_of, notice_text
 from usage.overview.views import (
     all_groups,
     dropped_of,
@@ -134,10 +134,11 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         _cell_row(actor, usage_filter, by, n, cell, whole) | _compare_cell(cell, before)
         for n, cell in enumerate(explored.cells)
     ]
+    detached = missing_months(usage_filter, by, at)
     context = {
         "asked": usage_filter,
         "too_many": too_many,
-        "detached": notice_text(missing_months(usage_filter, by, at)),
+        "detached": notice_text(detached),
         "cut_off": group_digits(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),
@@ -153,7 +154,15 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     )
     templates = ("usage/breakdowns/explore.html", "usage/breakdowns/_explore.html")
     with timezone.override(usage_filter.zone):
-        return answer_table(request, state, ListSource(rows), templates, context, bar=bar)
+        return answer_table(
+            request=request,
+            state=state,
+            source=ListSource(rows),
+            templates=templates,
+            context=context,
+            bar=bar,
+            suffix=file_suffix(names_of(detached)),
+        )
 
 
 def _cells_before(
@@ -280,4 +289,6 @@ def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             start = reverse("export_start", args=[slug_of(actor)])
             return redirect(f"{start}?{usage_filter.query(export=exports.FOCUS)}")
         return HttpResponse(too_many_text(error), status=400, content_type="text/plain")
-    return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, iterate_in_locale(pieces))
+    suffix = file_suffix(names_of(focus_lacks(usage_filter)))
+    name = f"focus-{clock.now():%Y-%m-%d}{suffix}.csv"
+    return stream(request, name, CSV_TYPE, iterate_in_locale(pieces))

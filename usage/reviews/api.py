@@ -113,9 +113,18 @@ class AcceptedMembers(Schema):
     next: str | None
 
 
+class KindRefusalOut(Schema):
+    request: str
+    why: str
+
+
 class KindSettledOut(Schema):
     settled: int
-    waiting: int = Field(description="How many still wait: send the same again.")
+    waiting: int = Field(
+        description="How many still wait. If there are more than `refused`, send the same again."
+    )
+    refused: int = Field(description="How many cannot be settled in this way, and still wait.")
+    first_refusal: KindRefusalOut | None = Field(description="The oldest of these, and the reason.")
 
 
 class ReviewPage(Schema):
@@ -162,7 +171,8 @@ def list_kinds(actor: Actor) -> dict[str, Any]:
 )
 def settle_kind(actor: Actor, body: KindIn) -> dict[str, Any]:
     """Settles every request under review for the same unknown usage of a provider in one dialect,
-    up to 1,000 at once. A request that was settled before is left as it is."""
+    up to 1,000 at once. A request that was settled before is left as it is. 422 if all that wait
+    cannot be settled in this way."""
     if body.accept and not body.dialect:
         raise ReviewRefused("dialect", gettext("Enter the dialect of the usage to accept it."))
     settled = reviews.settle_kind(
@@ -174,7 +184,10 @@ def settle_kind(actor: Actor, body: KindIn) -> dict[str, Any]:
         reason=body.reason,
         accept=body.accept,
     )
-    return settled._asdict()
+    first = settled.first_refusal
+    return settled._asdict() | {
+        "first_refusal": first and {"request": id_text(first.request_id), "why": str(first.why)}
+    }
 
 
 @router.get("/accepted-members", response=AcceptedMembers, summary="List accepted usage members")

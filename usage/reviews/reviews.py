@@ -101,11 +101,21 @@ class UnknownKind(NamedTuple):
         return json.dumps(list(self.unknown))
 
 
+class KindRefusal(NamedTuple):
+    """Why a request of a kind was not settled like the others."""
+
+    request_id: UUID
+    why: ReviewRefused
+
+
 class KindSettled(NamedTuple):
-    """How many requests of a kind were settled, and how many are still waiting."""
+    """How many requests of a kind were settled, how many cannot be settled in this way, with the
+    first of them, and how many are still waiting, with those that cannot."""
 
     settled: int
     waiting: int
+    refused: int
+    first_refusal: KindRefusal | None
 
 
 def unknown_kinds(actor: Actor) -> list[UnknownKind]:
@@ -129,12 +139,15 @@ def settle_kind(
     accept: bool = False,
 ) -> KindSettled:
     """End the review of all requests of a kind in the same way, KIND_BATCH of them at most. With
-    `accept`, its members are free from now on.
+    `accept`, its members are free from now on. A request that cannot be settled in this way keeps
+    waiting, and delays no other.
 
-    Raises ReviewRefused, Refused if they cannot be accepted, and Http404 if no request is waiting
-    and no member is accepted.
+    Raises ReviewRefused if nothing can be settled or accepted, Refused if the members cannot be
+    accepted, and Http404 if no request is waiting and no member is accepted.
     """
     access.require(actor, "credits.write")
+    if actor.user is None:
+        raise ReviewRefused("reason", gettext("Only a person can make this decision."))
     if settle_as == SettleAs.AMOUNT:
         text = gettext("Requests of a kind have no amount in common. Choose another settlement.")
         raise ReviewRefused("settle_as", text)
@@ -152,10 +165,20 @@ def settle_kind(
     reason = reason.strip() or gettext("Settled with all requests of its kind: %(unknown)s") % {
         "unknown": ", ".join(unknown)[:400]
     }
+    settled, refusals = 0, list[KindRefusal]()
     for request_id in ids:
-        settle_review(actor, request_id, settle_as, amount_nano=None, reason=reason)
+        try:
+            settle_review(actor, request_id, settle_as, amount_nano=None, reason=reason)
+            settled += 1
+        except ReviewRefused as why:
+            # One that was settled meanwhile is left as it is.
+            if not why.already_exists:
+                refusals.append(KindRefusal(request_id, why))
+    if refusals and not settled and not accept:
+        raise refusals[0].why
     ((waiting,),) = run(_COUNT_OF_KIND, named)
-    return KindSettled(len(ids), int(waiting))
+    first = refusals[0] if refusals else None
+    return KindSettled(settled, int(waiting), len(refusals), first)
 
 
 def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
@@ -283,7 +306,10 @@ def _known_price_nano(under_review: UnderReview) -> int:
         raise ReviewRefused("settle_as", gettext("There is no count with a price."))
     version = pricing_rules.PriceVersion.from_stored(stored.rates)
     version = version.multiplied(under_review.multiplier_ppm)
-    parts = pricing_rules.stored_parts(pricing, meters, version)
+    try:
+        parts = pricing_rules.stored_parts(pricing, meters, version)
+    except pricing_rules.PriceInvalid as error:
+        raise ReviewRefused("settle_as", gettext("There is no count with a price.")) from error
     total = pricing_rules.total_of_parts([(part.meters, part.version) for part in parts])
     if not isinstance(total, int):
         text = gettext("The count has no price: %(meters)s. Set one, or choose another settlement.")

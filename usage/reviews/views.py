@@ -128,7 +128,18 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
         if cleaned["accept"]:
             free = gettext("%(members)s costs nothing from now on.")
             messages.success(request, free % {"members": ", ".join(cleaned["unknown"])})
-        if settled.waiting:
+        if settled.first_refusal is not None:
+            text = ngettext(
+                "%(n)s request cannot be settled like this: %(request)s. %(why)s",
+                "%(n)s requests cannot be settled like this. The first is %(request)s: %(why)s",
+                settled.refused,
+            )
+            request_id, why = settled.first_refusal
+            refused_text = text % {
+                "n": settled.refused, "request": id_text(request_id), "why": why,
+            }  # fmt: skip
+            messages.error(request, refused_text)
+        if settled.waiting > settled.refused:
             more = gettext("More of the same kind wait. Settle them again.")
             messages.info(request, more)
     return see_other("reviews")

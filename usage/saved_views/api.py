@@ -92,8 +92,8 @@ def list_saved_views(actor: Actor, query: Query[pagination.NamedPageQuery]) -> S
 @router.post("/saved-views", response={201: SavedViewOut}, summary="Save a view")
 def create_saved_view(actor: Actor, body: SavedViewIn) -> Status[SavedViewOut]:
     """Keeps the filters of a page."""
-    saved_views.check_free(actor, body.page, body.name)
-    return Status(201, _view(saved_views.save_view(actor, **body.model_dump())))
+    view = saved_views.save_view(actor, **body.model_dump(), replace=False)
+    return Status(201, _view(view))
 
 
 @router.get("/saved-views/{id}", response=SavedViewOut, summary="Show a saved view")

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied, get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
+from accounts.models import User
 from lib.refusal import Refused, check_text
 from usage.models import ReportSchedule, SavedView, ViewPage
 
@@ -54,34 +55,37 @@ def own_view(actor: Actor, id: str) -> SavedView:
     return get_by_id(visible_views(actor).filter(user=actor.user), id)
 
 
-def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -> SavedView:
-    """Save the filters of a page. The actor's own view with that name is replaced. Raises
-    Refused."""
+def save_view(
+    actor: Actor, page: str, name: str, query: str, *, shared: bool, replace: bool = True
+) -> SavedView:
+    """Save the filters of a page. The actor's own view with that page and name is replaced, or
+    refused without `replace`. Raises Refused."""
     require_person(actor)
     if page not in ViewPage.values:
         raise Refused("page", gettext("Choose one of: %s") % ", ".join(ViewPage.values))
-    organisation, person = organisation_of(actor), person_of(actor)
+    organisation, person, name = organisation_of(actor), person_of(actor), _name(name)
     own = SavedView.objects.filter(organisation=organisation, user=person)
     with transaction.atomic():
-        if own.count() >= VIEWS_MAX:
-            raise Refused("name", gettext("You have %d views. Delete one first.") % VIEWS_MAX)
+        _lock_views(person.pk)
+        if not own.filter(page=page, name=name).exists():
+            if own.count() >= VIEWS_MAX:
+                raise Refused("name", gettext("You have %d views. Delete one first.") % VIEWS_MAX)
+        elif not replace:
+            raise _name_taken(name)
         view, _ = SavedView.objects.update_or_create(
             organisation=organisation,
             user=person,
             page=page,
-            name=_name(name),
+            name=name,
             defaults={"query": _lasting(query), "shared": shared},
         )
         audit.record(actor, organisation, "view.saved", view, name=view.name, shared=shared)
     return view
 
 
-def check_free(actor: Actor, page: str, name: str) -> None:
-    """Raise Refused if the actor has a view with that page and name."""
-    require_person(actor)
-    own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
-    if own.filter(name=_name(name)).exists():
-        raise _name_taken(_name(name))
+def _lock_views(user_id: int) -> None:
+    """Lock a person's row, so that nobody else counts or names their views at the same time."""
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
 
 
 def _name_taken(name: str) -> Refused:
@@ -100,16 +104,16 @@ def change_view(
     same = SavedView.objects.filter(
         organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
     )
-    if same.exclude(id=view.id).exists():
-        raise _name_taken(view.name)
     after = _audit_details(view)
-    if before == after:
-        return view
     with transaction.atomic():
-        view.save(update_fields=["name", "shared", "query"])
-        audit.record(
-            actor, organisation_of(actor), "view.changed", view, before=before, after=after
-        )
+        _lock_views(view.user_id)
+        if same.exclude(id=view.id).exists():
+            raise _name_taken(view.name)
+        if before != after:
+            view.save(update_fields=["name", "shared", "query"])
+            audit.record(
+                actor, organisation_of(actor), "view.changed", view, before=before, after=after
+            )
     return view
 
 

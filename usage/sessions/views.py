@@ -31,7 +31,7 @@ from lib.tables.table import OWN_PARAMETERS, Badge, Column, Table
 from usage.filter_bar.filter_bar import usage_bar
 from usage.filters import filters
 from usage.limits.budget_forms import SCOPE_NAMES
-from usage.months.detached import detached_within, notice_text
+from usage.months.detached import detached_within, file_suffix, names_of, notice_text
 from usage.overview.views import dropped_of, usage_tabs
 from usage.records.counted_meters import Tokens
 from usage.requests import words
@@ -143,6 +143,7 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         limits = read_limits([row.id for row in rows])
         return [_cells(path, row, limits.get(row.id, ())) for row in rows]
 
+    detached = detached_within(usage_filter.span)
     context = {
         "tabs": usage_tabs(actor, usage_filter, "sessions"),
         "dropped": dropped_of(actor, usage_filter),
@@ -150,14 +151,23 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         # page.
         "may_end": access.scope_of(actor, "sessions.write")
         == access.scope_of(actor, "requests.read"),
-        "detached": notice_text(detached_within(usage_filter.span)),
+        "detached": notice_text(detached),
         "total_nano": None if state.export else source.charged_nano(),
     }
     at = read_freshness()
     bar = usage_bar(actor, usage_filter, log=True, single=False, kept=tuple(state.kept), at=at)
     templates = ("usage/sessions/sessions.html", "usage/sessions/_sessions.html")
     with timezone.override(usage_filter.zone):
-        return answer_table(request, state, source, templates, context, make=make, bar=bar)
+        return answer_table(
+            request=request,
+            state=state,
+            source=source,
+            templates=templates,
+            context=context,
+            make=make,
+            bar=bar,
+            suffix=file_suffix(names_of(detached)),
+        )
 
 
 @organisation_page("requests.read")

@@ -22,7 +22,7 @@ from gateway.channels.channel_tests.calls import ChannelCheck, call
 from gateway.channels.channel_tests.connections import CONNECTION_VARIANTS
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channel_tests.variants import STAGES, Variant
-from gateway.channels.egress import outbound_of
+from gateway.channels.egress import address_of, outbound_of
 from gateway.channels.overrides.rules import NO_OVERRIDES, read_overrides
 from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel, ChannelKey
@@ -56,12 +56,13 @@ def usual_variant(upstream_model: str, wanted: Variant) -> Variant:
 def check_channel(
     actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
 ) -> ChannelCheck:
-    """Test `model` at a channel, enabled or not, and store the result. Takes as long as the
-    channel's timeouts allow, at most a minute. The channel must serve the model (ValueError)."""
+    """Test `model` at a channel, enabled or not, and store the result, unless the channel has
+    another address or key by then. Takes as long as the channel's timeouts allow, at most a minute.
+    The channel must serve the model (ValueError)."""
     name = upstream_name(channel, model)
     if name is None:
         raise ValueError(f"{channel.name} does not serve {model}")
-    policy = egress_policy()
+    policy, way = egress_policy(), way_of(channel)
     result = new_result(model, name, variant)
     try:
         target = target_of(channel)
@@ -76,13 +77,33 @@ def check_channel(
     regions = served_regions(channel.provider, channel.base_url, channel.region, name)
     result.cost_nano = cost_of(channel.name, regions, result)
     with transaction.atomic():
-        Channel.objects.filter(id=channel.id).update(last_test=stored_form(result))
+        locked = lock_if_tested(channel, way)
+        if locked is not None:
+            locked.last_test = stored_form(result)
+            locked.save(update_fields=["last_test"])
         audit.record(
             actor, None, "channel.tested", channel,
             model=model, variant=variant, ok=result.ok, fault=result.fault,
         )  # fmt: skip
     channel.last_test = stored_form(result)
     return result
+
+
+def way_of(channel: Channel) -> tuple[object, ...]:
+    """Return what a test reaches: the channel's address, with its first active key."""
+    key = _first_key(channel)
+    return (*address_of(channel), None if key is None else bytes(key.digest))
+
+
+def lock_if_tested(channel: Channel, way: tuple[object, ...]) -> Channel | None:
+    """Lock and return a channel in the caller's transaction; None if it is deleted, or if a test of
+    this `way` says nothing about it any more."""
+    locked = Channel.objects.select_for_update().filter(id=channel.id).first()
+    return locked if locked is not None and way_of(locked) == way else None
+
+
+def _first_key(channel: Channel) -> ChannelKey | None:
+    return channel.keys.filter(disabled_at=None).first()
 
 
 def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
@@ -146,7 +167,7 @@ def stored_form(result: ChannelCheck) -> dict[str, Any]:
 def target_of(channel: Channel, key: ChannelKey | None = None) -> Target:
     """Return the target for calls to a channel, with one of its keys; by default the first active
     one. Raises VaultError."""
-    key = key or channel.keys.filter(disabled_at=None).first()
+    key = key or _first_key(channel)
     secret = open_secret(key) if key else ""
     overrides = read_overrides(channel.overrides) or NO_OVERRIDES
     return Target(

@@ -13,7 +13,13 @@ from django.db.models import Q
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from gateway.channels.channel_tests.calls import ChannelCheck
-from gateway.channels.channel_tests.channel_test import check_channel, upstream_name, usual_variant
+from gateway.channels.channel_tests.channel_test import (
+    check_channel,
+    lock_if_tested,
+    upstream_name,
+    usual_variant,
+    way_of,
+)
 from gateway.channels.channel_tests.rules import (
     TEST_CAUSES,
     WINDOW_MIN,
@@ -36,15 +42,20 @@ _CLAIM: Final = dt.timedelta(seconds=120)
 def check_by_rule(
     actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
 ) -> ChannelCheck:
-    """Test a channel, and apply its rule to the result."""
+    """Test a channel, and apply its rule to the result, unless the channel has another address or
+    key by then."""
+    way = way_of(channel)
     result = check_channel(actor, channel, model, variant)
-    rule = CheckRule(**channel.testing)
-    if result.ok:
-        take_in(channel, TEST_CAUSES)
-    elif why := removal_by_test(
-        rule, result.fault, result.status, f"{result.detail} {result.body}"
-    ):
-        take_out(channel, why)
+    text = f"{result.detail} {result.body}"
+    with transaction.atomic():
+        locked = lock_if_tested(channel, way)
+        if locked is None:
+            return result
+        rule = CheckRule(**locked.testing)
+        if result.ok:
+            take_in(locked, TEST_CAUSES)
+        elif why := removal_by_test(rule, result.fault, result.status, text):
+            take_out(locked, why)
     return result
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch
+from gateway.channels import channels as rules
 from gateway.channels.channels import (
     FieldsOfChannel,
     archive_channel,
@@ -235,6 +236,25 @@ def test_api_rejects_fields_of_a_single_channel(
     before = list(Channel.objects.values())
     assert change(api_of(people, "dora"), channels, **over).status_code == status
     assert list(Channel.objects.values()) == before
+
+
+def test_two_programs_that_label_the_same_channels_both_succeed(
+    people: Cast, channels: list[Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one waits for the first, and adds its label to what the first has stored."""
+    lock = rules.lock_channels
+
+    def wait(waiting: list[Channel]) -> None:
+        for one in Channel.objects.all():
+            change_channel(SYSTEM, one, {"labels": [*one.labels, "first"]})
+        lock(waiting)
+
+    monkeypatch.setattr(rules, "lock_channels", wait)
+    done = change(api_of(people, "dora"), channels, add_labels=["second"], remove_labels=["old"])
+    assert done.status_code == 200
+    labels = {one.name: sorted(one.labels) for one in Channel.objects.all()}
+    both = ["first", "second"]
+    assert labels == {"a": both, "b": both, "c": ["eu", *both]}
 
 
 def test_labels_are_part_of_a_channel(people: Cast) -> None:

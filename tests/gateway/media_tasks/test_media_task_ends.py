@@ -2,20 +2,26 @@
 
 import datetime as dt
 import json
+import time
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from accounts.secrets.sealing import vault
 from billing.models import Account, Hold
 from dialects.media.videos import TaskError, VideoStatus
+from gateway.channels.channels import create_channel, switch_key
+from gateway.channels.fields import ChannelFields
 from gateway.media_tasks import media_tasks
 from gateway.media_tasks.media_tasks import Poll
 from gateway.media_tasks.rules import LIMIT_S, OPEN
-from gateway.models import MediaTask
+from gateway.models import ChannelKey, MediaTask
 from lib import clock
+from lib.ids import new_id
+from lib.network.egress import BriefAnswer
 from outbox.models import Fact
 from relay.media_tasks import media_tasks as relayed
 from tests.support.cast import Cast, make_key
@@ -181,6 +187,36 @@ def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
     record = UsageRecord.objects.get()
     assert (record.status, record.kind, record.message) == (502, "upstream_error", "Blocked.")
     assert (record.charge_nano, revenue(task)) == (0, 0)
+
+
+def test_a_task_is_polled_with_the_key_that_started_it_while_that_is_stored(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disabled key starts nothing, but the account of another key does not know its tasks."""
+    secrets = {"lost": "sk-lost-00000001", "off": "sk-off-000000001", "on": "sk-on-0000000001"}
+    fields: ChannelFields = {
+        "provider": "openai_compatible", "base_url": "https://studio.example/v1",
+        "keys": list(secrets.values()),
+    }  # fmt: skip
+    channel = create_channel(SYSTEM, "studio", fields)
+    keys = dict(zip(secrets, channel.keys.all(), strict=True))
+    for name in ("lost", "off"):
+        switch_key(SYSTEM, channel, keys[name], enabled=False)
+    ChannelKey.objects.filter(id=keys["lost"].id).update(sealed=b"?")
+    asked: list[str] = []
+
+    def answer(
+        _pool: object, _method: str, _url: str, headers: dict[str, str], *_: Any, **__: Any
+    ) -> BriefAnswer:
+        asked.append(headers["authorization"])
+        return BriefAnswer(404, {}, None)
+
+    monkeypatch.setattr(media_tasks, "exchanged_briefly", answer)
+    task.channel_id = channel.id
+    for task.channel_key_id in (keys["off"].id, keys["on"].id, keys["lost"].id, new_id()):
+        list(media_tasks._poll_all([task], time.monotonic() + 60))
+    off, on = (f"Bearer {secrets[name]}" for name in ("off", "on"))
+    assert asked == [off, on, on, on]
 
 
 @pytest.mark.parametrize(("early_us", "taken"), [(1, 0), (0, 1), (-1, 1)])

@@ -162,6 +162,30 @@ def test_unrated_meter_keeps_its_charge_and_is_counted(
     assert result_of(preview)["unpriced"] == 1
 
 
+def test_own_keys_cost_their_fee_whatever_the_price_is(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    """The organisation pays its provider itself: only its budgets count that price."""
+    noon = clock.now().replace(hour=12, minute=0, second=0, microsecond=0) - dt.timedelta(days=2)
+    for n in range(3):
+        at = noon + dt.timedelta(minutes=n)
+        record(key, version, at=at, charge_nano=1_000, own_nano=210_000, cost_nano=0)
+    Budget.objects.create(
+        id=9_999_999, organisation=people.acme, scope="organisation", amount_nano=700_000,
+        period="day", anchor=0, timezone="UTC",
+    )  # fmt: skip
+    cost = {"meters": {"in_text": 120_000_000, "out_text": 0}}
+    drafts = (PriceKey("m"), DRAFT_RATES), (PriceKey("m", "cost", "east"), cost)
+    preview = previewed(people, *drafts)
+    work_off()
+    preview.refresh_from_db()
+    result = result_of(preview)
+    assert result["total"] == [3, 3_000, 3_000, 0, 0, 0, 0, 0, 0]
+    assert (result["repriced"], result["moved"], result["unpriced"]) == (0, 0, 0)
+    (budget,) = result["budgets"]
+    assert (budget["now_nano"], budget["draft_nano"]) == (3 * 211_000, 3 * 240_000)
+
+
 def test_margin_uses_the_known_costs(people: Cast, key: Key, version: PriceVersion) -> None:
     record(key, version, cost_nano=100_000)
     record(key, version, channel_name="west", cost_nano=90_000)

@@ -196,10 +196,29 @@ def test_unreadable_file_names_row_and_column(row: tuple[str, ...], says: str) -
 
 
 def test_amounts_are_exact_to_the_nano() -> None:
-    texts = ("0.000000001", "-2", "$1,234.5", "0.0000000005", "1e-3", 0.1)
+    texts = ("0.000000001", "-2", "$1,234.5", "1,234,567", "0.0000000005", "1e-3", 0.1)
     lines = list(bill_lines([HEADS, *(("2026-11-03", "m", text) for text in texts)], COLUMNS))
     amounts = [line.amount_nano for line in lines]
-    assert amounts == [1, -2 * USD, 1_234_500_000_000, 0, 1_000_000, 100_000_000]
+    assert amounts == [
+        1, -2 * USD, 1_234_500_000_000, 1_234_567 * USD, 0, 1_000_000, 100_000_000,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", ["12,34", "0,000123", "1.234,56", "1,234", "0,123", "1,2,3.4"])
+def test_decimal_comma_is_never_read_as_another_amount(dora: Actor, amount: str) -> None:
+    """A spreadsheet of another language saves decimal commas, and columns between semicolons."""
+    rows = [("Date", "Model", "Cost"), ("2026-11-03", "m", amount)]
+    with pytest.raises(BillRefused, match=f"Row 2, column Cost cannot be read: {amount}"):
+        compare(dora, csv_of(rows, ";"), **BY_DAY)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1960-01-01", "9999-12-31"])
+def test_bill_of_another_age_is_refused(dora: Actor, day: str) -> None:
+    mapping = BillMapping(provider="openai", **BY_REQUEST)
+    file, on = csv_of([("Request ID", "Cost"), (id_text(CHANNEL), "1")]), dt.date.fromisoformat(day)
+    with pytest.raises(BillRefused, match="from 2000 to 2199") as refused:
+        provider_bills.reconcile(dora, mapping, [CHANNEL], on, on, file, "bill.csv")
+    assert refused.value.field == "first_on"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'"', b"PK\x03\x04broken", b"a" * 200_000])

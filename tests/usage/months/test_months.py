@@ -426,6 +426,22 @@ def assert_told(ids: list[str]) -> None:
     export = Export.objects.get()
     assert export.state == "done"
     assert exports.file_name(export).endswith(f"-without-{name}.csv")
+    # A file made at once says it too; one that reads sums lacks nothing.
+    dora = cast.signed_in(User.objects.get(email="dora@example.org"))
+    api_days = f"from={days['from']}&to={days['to']}"
+    for who, path, lacking in (
+        (client, f"/o/acme/usage/explore?{query}&group_by=project&export=csv", True),
+        (client, f"/o/acme/usage/explore?{query}&export=csv", False),
+        (client, f"/o/acme/usage/focus.csv?{query}&project=search", True),
+        (client, f"/o/acme/usage/focus.csv?{query}", False),
+        (client, f"/api/v1/usage/focus?{api_days}&project=search", True),
+        (client, f"/api/v1/usage/focus?{api_days}", False),
+        (client, f"/o/acme/sessions?{query}&export=csv", True),
+        (dora, f"/admin/margin?since={days['from']}&until={days['to']}&export=csv", True),
+    ):
+        file = who.get(path)
+        named = file.headers.get("Content-Disposition", "")
+        assert (file.status_code, f'-without-{name}.csv"' in named) == (200, lacking), path
     asked = {"from": days["from"], "to": days["to"]}
     listed = client.get("/api/v1/requests", asked).json()
     assert (listed["items"], listed["detached_months"]) == ([], [name])
@@ -441,7 +457,6 @@ def assert_told(ids: list[str]) -> None:
     anew = client.get(f"/o/acme/requests?{query}", headers={"HX-Request": "true"}).content.decode()
     assert anew.lstrip().startswith('<div id="results"')
     assert anew.count(away) == 1
-    dora = cast.signed_in(User.objects.get(email="dora@example.org"))
     margin = dora.get("/admin/margin", {"since": days["from"], "until": days["to"]})
     assert away in margin.content.decode()
     assert dora.get("/api/v1/margin", asked).json()["detached_months"] == [name]

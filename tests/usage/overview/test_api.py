@@ -17,6 +17,7 @@ from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.support.books import assert_books_balance
 from tests.usage.rows import CHANNEL, NOON, admit, credit, happen, price_version, refuse
+from usage.overview import api
 
 DAY = "from=2026-11-18&to=2026-11-18"
 REQUEST_FIELDS = {
@@ -217,7 +218,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     sum_up()
     response = get(management(people), f"usage?{DAY}")
     assert set(response) == {
-        "from", "to", "complete_to", "group_by", "items", "total", "detached_months",
+        "from", "to", "complete_to", "group_by", "items", "more", "total", "detached_months",
     }  # fmt: skip
     assert response["detached_months"] == []
     assert (response["from"], response["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
@@ -304,6 +305,22 @@ def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], 
     _, text = cast.make_key(people.core, "ops", user=people.dora, kind=KeyKind.MANAGEMENT)
     members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
     assert groups("channel", cast.with_key(text)) == {id_text(CHANNEL): 3, "": 1}
+
+
+def test_usage_says_that_groups_are_left_out(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever adds up the items would otherwise have a wrong sum."""
+    for model, nano in (("a", 3), ("b", 2), ("c", 1)):
+        happen(key, model=model, charge_nano=nano)
+    sum_up()
+    client = management(people)
+    for most, more in ((2, True), (3, False)):
+        monkeypatch.setattr(api, "_ITEMS_MAX", most)
+        usage = get(client, f"usage?{DAY}")
+        groups = [item["group"] for item in usage["items"]]
+        assert (groups, usage["more"]) == (["a", "b", "c"][:most], more)
+        assert (usage["total"]["requests"], usage["total"]["charge"]) == (3, "0.000000006")
 
 
 def test_figures_tie_to_the_books(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:

@@ -270,8 +270,9 @@ def unknown(
     attempt = admit(key, clock.now(), hold_nano=HOLD, price_version_id=version.id)
     flags = ["unknown_member", "quarantine"]
     pricing = {"unknown": list(members), "provider": provider, "wire": wire}
-    meters = {"in_text": 1000, "out_text": 100}
-    return end(attempt, 0, basis="held", meters=meters, flags=flags, pricing=pricing, **over)
+    pricing |= over.pop("pricing", {})
+    over = {"meters": {"in_text": 1000, "out_text": 100}, **over}
+    return end(attempt, 0, basis="held", flags=flags, pricing=pricing, **over)
 
 
 def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
@@ -289,7 +290,7 @@ def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
     assert (kind.requests, kind.waiting, kind.held_nano) == (2, 2, 2 * HOLD)
     assert (kind.first_at, kind.last_at) == (first.admitted_at, second.admitted_at)
     settled = reviews.settle_kind(dora, "openai", "", ["holo_tokens"], SettleAs.COUNT)
-    assert settled == (2, 0)
+    assert settled == (2, 0, 0, None)
     decided = {review.request_id: review.charge_nano for review in Review.objects.all()}
     # 1,000 tokens at 150 nano and 100 at 600: what is known of the count.
     assert decided == {first.request_id: 210_000, second.request_id: 210_000}
@@ -302,6 +303,44 @@ def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
     reviews.settle_kind(dora, "openai", "", ["service_tier=ultra"], SettleAs.BOUND)
     after = {review.request_id: review.charge_nano for review in Review.objects.all()}
     assert (after[other.request_id], after[tier.request_id]) == (0, HOLD)
+    assert_books_balance()
+
+
+def test_a_request_that_cannot_be_settled_with_its_kind_delays_no_other(
+    people: cast.Cast, key: Key
+) -> None:
+    """P28: it is named with the reason, and waits for a decision of its own."""
+    from tests.billing.credits.test_operator_api import api_of, post
+
+    client, dora = cast.signed_in(people.dora), api_of(people, "dora")
+    first = unknown(key, "holo_tokens")
+    # Only the unknown member was counted, or the stored price of a part cannot be read.
+    bare = unknown(key, "holo_tokens", meters={})
+    part = {"meters": {"in_text": 5}, "rates": {"meters": {"in_text": "?"}}}
+    unknown(key, "holo_tokens", pricing={"parts": [part]})
+    last = unknown(key, "holo_tokens")
+    sent = {
+        "provider": "openai", "wire": "", "unknown": '["holo_tokens"]', "settle_as": "count",
+    }  # fmt: skip
+    said = squeezed(client.post("/admin/reviews/kinds", sent, follow=True).content.decode())
+    assert "2 requests settled." in said
+    assert (
+        f"2 requests cannot be settled like this. The first is {id_text(bare.request_id)}" in said
+    )
+    assert "Settle them again" not in said
+    assert {review.request_id for review in Review.objects.all()} == {
+        first.request_id, last.request_id,
+    }  # fmt: skip
+    # Nothing else waits, so the reason is the answer.
+    body = {"provider": "openai", "unknown": ["holo_tokens"], "settle_as": "count"}
+    refused = post(dora, "/review-kinds/settle", body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "settle_as")
+    unknown(key, "holo_tokens")
+    answer = post(dora, "/review-kinds/settle", body).json()
+    assert (answer["settled"], answer["waiting"], answer["refused"]) == (1, 2, 2)
+    assert answer["first_refusal"] == {
+        "request": id_text(bare.request_id), "why": "There is no count with a price.",
+    }  # fmt: skip
     assert_books_balance()
 
 
@@ -322,7 +361,9 @@ def test_a_kind_of_one_dialect_is_settled_without_the_other(people: cast.Cast, k
     assert post(dora, "/review-kinds/settle", body | {"dialect": "chat"}).status_code == 404
     for wire in ("responses", ""):
         settled = post(dora, "/review-kinds/settle", body | {"dialect": wire})
-        assert settled.json() == {"settled": 1, "waiting": 0}
+        assert settled.json() == {
+            "settled": 1, "waiting": 0, "refused": 0, "first_refusal": None,
+        }  # fmt: skip
     assert_books_balance()
 
 

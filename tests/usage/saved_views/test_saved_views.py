@@ -8,6 +8,7 @@ import pytest
 from accounts.models import AuditEvent
 from tests.support import cast, hostile
 from usage.models import SavedView
+from usage.saved_views import saved_views
 
 VIEWS = "/o/acme/views"
 pytestmark = pytest.mark.django_db
@@ -62,6 +63,18 @@ def test_the_same_name_is_the_same_view(people: cast.Cast) -> None:
     refused = alice.post(f"{VIEWS}/{view_id(other)}", {"name": "Zebra"})
     assert refused.status_code == 422
     assert "You already have a view named Zebra." in html.unescape(refused.content.decode())
+
+
+def test_a_full_list_of_views_refuses_new_names_alone(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_views, "VIEWS_MAX", 2)
+    alice = cast.signed_in(people.alice)
+    assert [save(alice, name=name).status_code for name in ("Zebra", "Other")] == [303, 303]
+    assert save(alice, query="group_by=key").status_code == 303
+    assert SavedView.objects.get(name="Zebra").query == "group_by=key"
+    assert save(alice, name="Third").status_code == 422
+    assert SavedView.objects.count() == 2
 
 
 def test_invalid_views(people: cast.Cast) -> None:

@@ -4,6 +4,7 @@ zone; as page, CSV, XLSX and by the API; and the proof finds what was tampered w
 import csv
 import datetime as dt
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
+from django.utils.html import strip_tags
 
 from accounts.access.actors import Actor
 from accounts.models import Key, KeyKind, Organisation
@@ -28,8 +30,9 @@ from lib import clock
 from lib.ids import first_id_at, id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
+from tests.support.markup import squeezed
 from usage.models import DetachedMonth
-from usage.statements import files, statements
+from usage.statements import files, statements, views
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -257,6 +260,22 @@ def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key
         assert isinstance(cells[0].value, dt.datetime)
         assert Decimal(str(cells[3].value)) == Decimal(format_usd(line.amount_nano))
         assert all(cell.data_type in ("s", "n", "d") for cell in cells)
+
+
+def test_groups_beyond_the_largest_are_one_row_of_the_statement(
+    people: cast.Cast, books: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W43: the total of a grouping is that of the month, however many groups there are."""
+    monkeypatch.setattr(views, "_GROUPS_MAX", 1)
+    alice, address = cast.signed_in(people.alice), f"/o/acme/billing/statements/{last():%Y-%m}"
+    page = squeezed(strip_tags(alice.get(f"{address}?tab=model").content.decode()))
+    assert re.search(r"=1\+1 1 0 \$11\.00\S* Others 1 0 \$2\.00", page)
+    assert re.search(r"Requests that began this month \$13\.00", page)
+    book = openpyxl.load_workbook(io.BytesIO(alice.get(f"{address}.xlsx").content))
+    model: Any = book["Model"]
+    assert [row[0].value for row in model.iter_rows(min_row=2)] == ["=1+1", "Others", "Total"]
+    assert (model["D3"].value, model["D4"].value) == (2, "=SUM(D2:D3)")
+    assert [cell.value for cell in book["Key"]["A"]][2:] == ["Total"]
 
 
 def test_each_column_of_the_files_has_its_own_value(people: cast.Cast, books: Key) -> None:

@@ -10,13 +10,16 @@ from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.channels.channel_tests import scheduled_tests
+from gateway.channels.channel_tests import channel_test, scheduled_tests
+from gateway.channels.channel_tests.calls import ChannelCheck, call
+from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import change_channel, create_channel
 from gateway.health.histogram_bounds import FIRST_TOKEN_MS
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text
+from lib.network.egress import EgressPolicy
 from outbox.models import Fact
 from tests.fakes.upstream import FakeUpstream
 from tests.support.cast import Cast, signed_in
@@ -108,6 +111,35 @@ def test_manual_disabling_after_its_rule_wins(fake: FakeUpstream) -> None:
     scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
     channel.refresh_from_db()
     assert (channel.enabled, channel.taken_out) == (False, None)
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_a_test_of_the_old_key_says_nothing_about_the_new_one(
+    fake: FakeUpstream, people: Cast, monkeypatch: pytest.MonkeyPatch, passes: bool
+) -> None:
+    """An operator replaces the key while a test waits for the provider."""
+    wrong = "sk-wrong-provider-key-000000"
+    old, new = (KEY, wrong) if passes else (wrong, KEY)
+    channel = channel_to(fake, on_key=True)
+    change_channel(SYSTEM, channel, {"keys": [old]})
+    if passes:
+        out = {"cause": "key", "what": "401", "at": clock.now().isoformat()}
+        Channel.objects.update(enabled=False, taken_out=out)
+
+    def replace_key(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+        change_channel(SYSTEM, Channel.objects.get(), {"keys": [new]})
+        call(target, policy, result)
+
+    monkeypatch.setattr(channel_test, "call", replace_key)
+    dora, path = signed_in(people.dora), f"/api/v1/channels/{id_text(channel.id)}/test"
+    tested = dora.post(path, {"model": "fake"}, content_type="application/json").json()
+    assert (tested["ok"], tested["fault"]) == ((True, None) if passes else (False, "key"))
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.last_test, actions()) == (not passes, None, [])
+    monkeypatch.undo()
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    channel.refresh_from_db()
+    assert (channel.last_test or {})["ok"] is not passes
 
 
 def test_without_a_rule_a_failed_test_changes_nothing(fake: FakeUpstream) -> None:
