@@ -111,13 +111,13 @@ _TELL: Final = """
     -- In one order in all processes, so that none deadlocks.
     refused AS MATERIALIZED (
         SELECT own.id FROM gateway_ownkey own
-        WHERE own.id IN (SELECT channel_id::uuid FROM alert WHERE cause LIKE 'own!_%' ESCAPE '!')
+        WHERE own.id IN (SELECT channel_id::uuid FROM alert WHERE starts_with(cause, 'own_'))
         ORDER BY own.id FOR UPDATE
     ),
     own AS (
         UPDATE gateway_ownkey own SET refused_at = now(), refusal = substr(alert.cause, 5)
         FROM refused JOIN alert ON alert.channel_id = refused.id::text
-        WHERE alert.cause LIKE 'own!_%' ESCAPE '!' AND own.id = refused.id
+        WHERE starts_with(alert.cause, 'own_') AND own.id = refused.id
         RETURNING own.id, own.organisation_id, own.name, alert.cause, own.team_id, own.created_by_id
     ),
     told AS (
@@ -148,5 +148,5 @@ _TELL: Final = """
            'channel.troubled',
            jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
                               'cause', t.cause, 'what', t.what, 'last', t.last)
-    FROM alert t WHERE cause <> 'unpriced' AND cause NOT LIKE 'own!_%' ESCAPE '!')
+    FROM alert t WHERE cause <> 'unpriced' AND NOT starts_with(cause, 'own_'))
     ON CONFLICT (id) DO NOTHING"""

@@ -63,6 +63,18 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
     assert low_balance.send_low_balance_alerts() == 0
 
 
+def test_each_new_threshold_sends_its_own_alert(people: cast.Cast, alice: Actor) -> None:
+    add_opening_credit(people.acme, 60 * USD)
+    told = []
+    # Raised, the same again, below the balance, and above it anew.
+    for usd in (70, 80, 80, 50, 70):
+        low_balance.set_low_balance(alice, people.acme, usd * USD)
+        told.append([low_balance.send_low_balance_alerts() for _ in range(2)])
+    assert told == [[1, 0], [1, 0], [0, 0], [0, 0], [1, 0]]
+    thresholds = Fact.objects.filter(kind="balance.low").order_by("id")
+    assert [fact.body["threshold"] for fact in thresholds] == ["70.00", "80.00", "70.00"]
+
+
 def test_reserved_money_crosses_no_threshold(people: cast.Cast, alice: Actor) -> None:
     """Requests near the threshold send no alert each, only the one whose cost crosses it."""
     key, _ = cast.make_key(people.core, "ci", user=people.alice)

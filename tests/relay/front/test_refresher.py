@@ -6,6 +6,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
+from relay.errors import DatabaseAway
 from relay.front import refresher
 from relay.front.refresher import Refresher
 from tests.support.hub import Hub
@@ -65,3 +66,43 @@ async def test_lost_connection_is_reopened_and_receives(
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
     assert listening.cancelled()
+
+
+class Requests:
+    """Running requests that are looked through, unless the database fails."""
+
+    def __init__(self) -> None:
+        self.database_fails = False
+        self.looked = self.expiries = 0
+
+    def end_expired(self, now: float) -> None:
+        self.expiries += 1
+
+    async def end_revoked(self) -> None:
+        self.looked += 1
+        if self.database_fails:
+            raise DatabaseAway
+
+
+@pytest.mark.parametrize(
+    ("epochs", "fails", "looked"),
+    [
+        # Once for each change.
+        ([1, 1, 2, 2], (), 2),
+        # If the database failed meanwhile, again for the same change until it answers.
+        ([1, 1, 1, 1], (0, 1), 3),
+        ([1, 2, 2, 2], (1,), 3),
+        # While the epoch itself cannot be read, there is nobody to ask.
+        ([None, None, 1, None], (), 1),
+    ],
+)
+async def test_running_requests_are_looked_through_at_each_change_until_that_succeeds(
+    epochs: list[int | None], fails: tuple[int, ...], looked: int
+) -> None:
+    """P11"""
+    requests, nothing = Requests(), cast(Any, None)
+    under_test = Refresher(nothing, nothing, nothing, nothing, cast(Any, requests), nothing)
+    for n, epoch in enumerate(epochs):
+        requests.database_fails = n in fails
+        await under_test._end_revoked(epoch)
+    assert (requests.looked, requests.expiries) == (looked, len(epochs))

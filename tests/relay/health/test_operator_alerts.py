@@ -3,8 +3,12 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+from django.db import connection
+
+from outbox.models import Fact
 from relay.health.channel_health import Health
-from relay.health.operator_alerts import Alert, Alerts
+from relay.health.operator_alerts import Alert, Alerts, statement
 from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
@@ -26,6 +30,24 @@ def test_each_cause_is_alerted_once_an_hour() -> None:
     alerts.report(one)
     alerts.put_back([other])
     assert alerts.take() == [other, one]
+
+
+@pytest.mark.django_db
+def test_each_different_alert_is_a_fact_of_its_own() -> None:
+    """Several processes report the same ones: together they make one fact of each."""
+    one = Alert(str(uuid4()), "east", "key_refused", "key 1")
+    others = [
+        one._replace(channel_id=str(uuid4())),
+        one._replace(cause="no_credit"),
+        one._replace(what="key 2"),
+        one._replace(last=True),
+    ]
+    written: Any = statement([one, *others])
+    with connection.cursor() as cursor:
+        for _ in range(2):
+            cursor.execute(*written)
+    told = [Alert(**body) for body in Fact.objects.values_list("body", flat=True)]
+    assert sorted(told) == sorted([one, *others])
 
 
 def test_channel_out_for_long_alerts_operators() -> None:

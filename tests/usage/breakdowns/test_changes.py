@@ -22,6 +22,17 @@ from usage.breakdowns.changes import Part, parts_of
             {"c": 4, "e": 1},
             [Part("b", 20, 0), Part("a", 10, 0), Part(None, -2, 0)],
         ),
+        # What fell much is named before what rose a little.
+        (
+            {"a": 9, "b": 2, "c": 1},
+            {"a": 1, "d": 7},
+            [Part("a", 9, 1), Part("d", 0, 7), Part(None, 3, 0)],
+        ),
+        (
+            {"a": 1, "b": 2, "c": 3},
+            {"a": 9, "b": 8},
+            [Part("a", 1, 9), Part("b", 2, 8), Part(None, 3, 0)],
+        ),
         # The others cancel each other out: there is nothing to tell of them.
         ({"a": 10, "b": 9, "c": 1}, {"d": 1}, [Part("a", 10, 0), Part("b", 9, 0)]),
         # A group without a name is one.

@@ -1,4 +1,5 @@
-"""Asking providers what they counted keeps nobody from sweeping, whatever they answer (I24)."""
+"""Asking providers what they counted keeps nobody from sweeping, whatever they answer (I24). No
+customer pays for what their counts exceed ours by (I7)."""
 
 import threading
 from collections.abc import Iterator
@@ -9,14 +10,16 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
+from billing.holds.usage_corrections import Borne, read_borne_cost
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.provider_accounts.reconciliation import usage_reconciliation
 from gateway.settings.installation import save_settings
 from lib import clock
+from tests.support.books import assert_books_balance
 from tests.support.cast import Cast, make_key
 from tests.usage import rows
-from usage.models import LateTruth
+from usage.models import LateTruth, TruthSource
 
 pytestmark = pytest.mark.django_db
 
@@ -123,3 +126,36 @@ def test_unknown_usage_member_moves_no_money(provider: Provider, more: bytes, le
     usage_reconciliation.reconcile()
     assert provider.asked == 3
     assert LateTruth.objects.filter(meters__isnull=False).count() == learnt
+
+
+def test_customer_pays_what_was_settled_and_at_most_what_the_provider_counted(
+    people: Cast,
+) -> None:
+    """I7: attempts of dead processes were settled with 600 nano, as 4 tokens."""
+    cases = [
+        # The tokens that the provider counted, what the process charges after all, who pays.
+        (10, None, Borne(600, 900, 1500)),
+        (2, None, Borne(300, 0, 300)),
+        (10, 750, Borne(750, 750, 1500)),
+        (4, 750, Borne(600, 0, 600)),
+    ]
+    key, _ = make_key(people.core, user=people.bob)
+    rows.credit(key)
+    settled = {"basis": "estimated", "price_version_id": rows.price_version().id}
+    attempts = [rows.happen(key, clock.now(), 600, **settled).id for _ in cases]
+    LateTruth.objects.bulk_create(
+        LateTruth(
+            organisation_id=key.organisation_id, attempt_id=attempt, source=source,
+            meters={"in_text": count}, charge_nano=charge_nano,
+        )
+        for attempt, (counted, late_nano, _) in zip(attempts, cases, strict=True)
+        for source, count, charge_nano in (
+            (TruthSource.LATE, 5, late_nano), (TruthSource.LOOK_UP, counted, None),
+        )
+        if source == TruthSource.LOOK_UP or late_nano is not None
+    )  # fmt: skip
+    assert usage_reconciliation.reconcile() == 6
+    assert [read_borne_cost(attempt) for attempt in attempts] == [
+        expected for *_, expected in cases
+    ]
+    assert_books_balance()
