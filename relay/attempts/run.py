@@ -204,7 +204,7 @@ class Run:
             except ChannelsOut:
                 # No channel may be used, so the tokens are counted here.
                 candidates = []
-            await count_tokens(context, counter, facts, candidates)
+            await count_tokens(context, counter, facts, model, candidates)
         except RequestFault as fault:
             await context.downstream.refuse(answer_to(fault))
         finally:

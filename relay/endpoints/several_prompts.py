@@ -34,6 +34,7 @@ from gateway.providers.models import capabilities_of
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
+from relay.attempts.request_reader import RequestReader
 from relay.attempts.run import Run
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
@@ -126,12 +127,12 @@ class Prompts:
 
     def _has_completions(self, facts: CompletionFacts) -> bool:
         """Return whether a channel of the model has the completions endpoint, so that the request
-        can be sent whole."""
+        can be sent whole. Raises RequestFault."""
         snapshot = self._context.snapshot
-        for route in snapshot.routes_of(facts.model):
+        model = RequestReader(self._context).find_model(facts.model).name
+        for route in snapshot.routes_of(model):
             channel = snapshot.channels[route.channel_id]
-            name = route.upstream_model or facts.model
-            known = capabilities_of(name, channel.provider, facts.model)
+            known = capabilities_of(route.upstream_model or model, channel.provider, model)
             if has_operation(channel, _NATIVE, known):
                 return True
         return False
@@ -239,6 +240,11 @@ class _OnePrompt(CompletionsCodec):
     def __init__(self, joined: _Joined, place: int) -> None:
         self._joined = joined
         self._place = place
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        """Return None: an answer is decoded to be joined, so no prompt is forwarded, although a
+        fallback model may have the endpoint."""
+        return None
 
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         self._joined.answers.append(answer)

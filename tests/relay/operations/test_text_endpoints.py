@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 import struct
 import warnings
 from typing import Any
@@ -506,6 +507,44 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
         answer = hub.post(tenant, body | {"model": chat} | over, path="/v1/completions")
         check(answer, 400, "unsupported_parameter", param)
     assert fake.totals()["requests"] == asked
+
+
+def texts_of(answer: Answer, *, stream: bool) -> list[str]:
+    """The text of each choice of a completions answer, by its index."""
+    assert answer.status == 200, answer.body
+    chunks = chunks_of(answer) if stream else [answer.json()]
+    texts: dict[int, str] = {}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        texts[choice["index"]] = texts.get(choice["index"], "") + choice["text"]
+    assert not stream or answer.body.count(b"[DONE]") == 1
+    return [texts[index] for index in sorted(texts)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("asked", ["chatty alias", "alias", "fallback"])
+def test_each_paid_prompt_is_answered_by_an_alias_and_by_a_fallback(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, asked: str, stream: bool
+) -> None:
+    """P1: what is charged is delivered. Whether a model only chats is asked of the model that a
+    name stands for, and a fallback model with the endpoint answers a chat all the same."""
+    tenant = hub.tenant()
+    rates: dict[str, Any] = {"rates": TALK, "retries": 0}
+    if asked == "fallback":
+        failing = hub.model(other_fake, **rates, **CHANNELS["anthropic"])
+        names: dict[str, Any] = {"model": failing, "models": [hub.model(fake, **rates)]}
+    else:
+        # A name that begins like this is one of a model that only chats.
+        chatty, other = f"gpt-4o-{secrets.token_hex(6)}", f"mine-{secrets.token_hex(6)}"
+        target = hub.model(fake, **rates) if asked == "chatty alias" else chatty
+        if target == chatty:
+            hub.price(target, TALK)
+            hub.channel(target, fake.url, fake.key, provider="openai", upstream_model="")
+        names = {"model": other if target == chatty else chatty}
+        hub.alias(names["model"], target)
+    prompts = ["#b.fault=F10 #tokens=3 one", "#b.fault=F10 #tokens=3 two"]
+    body = names | {"prompt": prompts, "stream": stream}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert [len(text.split()) for text in texts_of(answer, stream=stream)] == [3, 3]
 
 
 def test_failed_completion_goes_to_another_channel(
