@@ -1,6 +1,6 @@
 """Keeps what is asked and answered while it passes, if a rule of the content log may keep it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -36,6 +36,8 @@ class RunningRequest(Protocol):
     def session_id(self) -> UUID | None: ...
     @property
     def failures(self) -> tuple[str, ...]: ...
+    @property
+    def masked(self) -> Mapping[str, str]: ...
 
 
 class _Store(msgspec.Struct):
@@ -131,7 +133,7 @@ class RecordedAnswer:
                 epoch=context.snapshot.epoch,
                 retention_hours=rule.retention_hours,
                 redact=rule.redact,
-                masked={} if context.guarding is None else context.guarding.masks.originals,
+                masked=self._run.masked,
                 kept=kept,
             )
         )

@@ -10,12 +10,13 @@ whole answer becomes an error with the number of paid prompts.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from content.guards.masks import Masks
 from dialects.chat.chat import ChatAnswer, ChatRequest
 from dialects.chat.events import Event
 from dialects.chat.operation import Operation
@@ -55,6 +56,8 @@ class Prompts:
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
+        # What guards masked in all prompts: no placeholder stands for two texts.
+        self._masks = Masks()
         self._model_name = ""
         self._left = False
         self._revoked: EndReason | None = None
@@ -80,6 +83,11 @@ class Prompts:
         """The errors of the current prompt's attempts that failed."""
         return () if self._run is None else self._run.failures
 
+    @property
+    def masked(self) -> Mapping[str, str]:
+        """The texts that guards masked in the prompts, by placeholder."""
+        return self._masks.originals
+
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Stop the current run because the key or session has ended, and admit no further
         prompt."""
@@ -95,8 +103,9 @@ class Prompts:
             # The run refuses the body like any other request.
             bodies = []
         if len(bodies) < 2:
-            self._run = Run(self._context)
+            self._run = Run(self._context, masks=self._masks)
             return await self._run.answer(raw)
+        self._masks.reserve(raw.decode(errors="replace"))
         return await self._answer_each(_Joined(self._context, plan), bodies)
 
     def bodies(self, raw: bytes) -> list[bytes]:
@@ -139,7 +148,7 @@ class Prompts:
 
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
         for place, body in enumerate(bodies):
-            self._run = Run(self._context_of(joined, place))
+            self._run = Run(self._context_of(joined, place), masks=self._masks.of_prompt())
             if self._revoked is not None:
                 self._run.revoke(self._revoked)
             outcome = await self._run.answer(body)
