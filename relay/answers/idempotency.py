@@ -417,6 +417,9 @@ class Replayer(Sink, Protocol):
     def replay(self, request_id: RequestId) -> None:
         """Announce that the answer which follows is the stored answer of this earlier request."""
 
+    def without_client(self) -> Sink:
+        """Return the sink of what follows after the client has left."""
+
 
 def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
     """Return the digest of every byte of a request. Two requests with one key must have the same
@@ -477,6 +480,8 @@ class IdempotentRequest:
         )
         self._requests = requests
         self._client = client
+        # Receives what the run makes.
+        self._sink: Sink = client
         self._answer = IdempotentAnswer(requests.states, principal, key, context.request_id, digest)
         self._streams = invocation.target.stream or body.value("stream") == b"true"
         self._keeps = may_keep(principal, body)
@@ -551,38 +556,34 @@ class IdempotentRequest:
         """Record that the client disconnected. The request continues, because the client may come
         back."""
         self.gone = True
+        self._sink = self._client.without_client()
 
     async def refuse(self, error: ErrorAnswer) -> None:
         """Release the key for a request with the same body, because nothing was spent."""
         await self._keeper.release()
-        if not self.gone:
-            await self._client.refuse(error)
+        await self._sink.refuse(error)
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        if not self.gone:
-            await self._client.answer(head, raw)
+        await self._sink.answer(head, raw)
 
     async def begin(self, head: Head) -> None:
         await self._keeper.begin(head)
-        if not self.gone:
-            await self._client.begin(head)
+        await self._sink.begin(head)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         if last:
             await self._keeper.end(raw)
         else:
             self._keeper.piece(raw)
-        if not self.gone:
-            await self._client.write(raw, last=last)
+        await self._sink.write(raw, last=last)
 
     async def cut(self) -> None:
         await self._keeper.spoil()
-        if not self.gone:
-            await self._client.cut()
+        await self._sink.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         self._keeper.piece(raw)
-        return None if self.gone else self._client.write_now(raw)
+        return self._sink.write_now(raw)
 
     # ---- Recorder of the answer
 

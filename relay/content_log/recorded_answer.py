@@ -206,13 +206,29 @@ class RecordedAnswer:
 class RepeatableAnswer(RecordedAnswer):
     """The answer of a request that may have an Idempotency-Key."""
 
-    _client: Replayer
+    def __init__(
+        self,
+        client: Replayer,
+        context: RequestContext,
+        log: ContentLog,
+        raw: bytes,
+        run: RunningRequest,
+        *,
+        stores: bool,
+    ) -> None:
+        super().__init__(client, context, log, raw, run, stores=stores)
+        self._http = client
 
     def replay(self, request_id: RequestId) -> None:
         """Announce that the answer which follows is that of an earlier request, which is not kept
         again."""
         self._replayed = True
-        self._client.replay(request_id)
+        self._http.replay(request_id)
+
+    def without_client(self) -> Sink:
+        """Return the sink of what follows after the client has left: it is kept all the same."""
+        self._client = self._http.without_client()
+        return self
 
 
 def _with_files(raw: bytes, files: Sequence[UploadedFile], digests: Sequence[bytes]) -> bytes:
