@@ -3,6 +3,7 @@ once (P5).
 
     free --claim--> RUNNING --answered--> ENDED --24 h--> free
       RUNNING --refused, nothing was spent--> free for the same body
+      RUNNING --refused, something was spent--> only the use is stored
       RUNNING --its process dies before the answer began--> free for the same body
       RUNNING --its process dies later--> what was stored, then an error, for every repetition
 
@@ -21,7 +22,8 @@ If the content may not be stored (`store: false`, retention 0), only the use of 
 repetition is refused, not run again. All content is sealed for its row:
 
     RUNNING --head and pieces--> ENDED       sent to every repetition
-    RUNNING --end--> NOT_KEPT                content may not be stored: only the use is
+    RUNNING --end--> NOT_KEPT                content may not be stored, or was refused after it was
+                                             charged: only the use is
     RUNNING --release--> free                nothing was spent
 """
 
@@ -241,7 +243,7 @@ class AnswerKeeper:
     def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
         self._answer = answer
         self._content = content
-        self._begun = self._over = False
+        self._begun = self._over = self._spoiled = False
         # The pieces that are not written yet, and their number.
         self._pieces: list[bytes] = []
         self._n = 0
@@ -281,13 +283,14 @@ class AnswerKeeper:
     async def spoil(self) -> None:
         """Mark the stored answer as incomplete, so that it is never replayed. Its key is not
         released either."""
-        self._begun, self._content = True, False
+        self._begun = self._spoiled = True
+        self._content = False
         self._pieces.clear()
         await self._flush([], over=True)
 
     async def release(self) -> None:
         """Release the key, because nothing was spent."""
-        if not self._over:
+        if not self._over and not self._spoiled:
             self._over = True
             await self._answer.write(self._answer.release())
 
@@ -351,7 +354,7 @@ _CLAIM = f"""
         AND NOT EXISTS (
             SELECT 1 FROM usage_usagerecord r
             WHERE r.organisation_id = a.organisation_id AND r.request_id = a.request_id
-              AND r.charge_nano > 0)
+              AND (r.charge_nano > 0 OR r.own_nano > 0))
         AND NOT EXISTS (
             SELECT 1 FROM usage_attempt t JOIN billing_hold h ON h.id = t.id
             WHERE t.organisation_id = a.organisation_id AND t.request_id = a.request_id
@@ -559,7 +562,8 @@ class IdempotentRequest:
         self._sink = self._client.without_client()
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Release the key for a request with the same body, because nothing was spent."""
+        """Release the key for a request with the same body, because nothing was spent, unless it is
+        used up."""
         await self._keeper.release()
         await self._sink.refuse(error)
 
@@ -592,6 +596,9 @@ class IdempotentRequest:
 
     async def keep_end(self, raw: bytes) -> None:
         await self._keeper.end(raw)
+
+    async def use_up(self) -> None:
+        await self._keeper.spoil()
 
     async def close(self) -> None:
         """End the claim after the run, so that no repetition keeps waiting."""

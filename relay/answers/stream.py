@@ -460,7 +460,7 @@ class StreamRelay:
             frame = self._reader.fail(error.kind, error.message)
             await self._write([*chunks.pieces, frame], last=True)
         elif not downstream.client_gone:
-            await downstream.refuse(error)
+            await downstream.refuse(error, charged=outcome.is_charged)
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:

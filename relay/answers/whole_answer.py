@@ -243,7 +243,7 @@ class WholeRelay:
         outcome = self._end.settle(error, bill)
         self._probe.good()
         if not context.downstream.client_gone:
-            await context.downstream.refuse(error)
+            await context.downstream.refuse(error, charged=outcome.is_charged)
         return outcome
 
     async def _deliver(

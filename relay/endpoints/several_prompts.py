@@ -147,6 +147,7 @@ class Prompts:
         return False
 
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
+        charged = False
         for place, body in enumerate(bodies):
             self._run = Run(self._context_of(joined, place), masks=self._masks.of_prompt())
             if self._revoked is not None:
@@ -154,10 +155,11 @@ class Prompts:
             outcome = await self._run.answer(body)
             self._model_name = self._run.model_name
             self._run = None
+            charged = charged or outcome.is_charged
             if self._max_cost_nano is not None:
                 self._max_cost_nano -= outcome.charge_nano + outcome.own_nano
             if outcome.kind is not None or self._left:
-                await joined.stop(place)
+                await joined.stop(place, charged=charged)
                 return outcome
             joined.charge_nano += outcome.charge_nano
         await joined.end()
@@ -211,8 +213,9 @@ class _Joined:
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         return self._context.downstream.sink.write_now(raw)
 
-    async def stop(self, place: int) -> None:
-        """Stop the joined answer, because prompt number `place` failed or the client has left."""
+    async def stop(self, place: int, *, charged: bool) -> None:
+        """Stop the joined answer, because prompt number `place` failed or the client has left.
+        `charged`: it or an earlier one was charged."""
         downstream, error = self._context.downstream, self._error
         if downstream.begun and error is None:
             await downstream.sink.write(b"", last=True)
@@ -220,7 +223,7 @@ class _Joined:
             if place:
                 what = f"prompt[{place}] failed, those before it were answered and charged"
                 error = error._replace(message=f"{error.message} ({what})")
-            await downstream.refuse(error)
+            await downstream.refuse(error, charged=charged)
 
     async def end(self) -> None:
         """End the joined answer after all prompts were answered."""

@@ -547,6 +547,22 @@ def test_each_paid_prompt_is_answered_by_an_alias_and_by_a_fallback(
     assert [len(text.split()) for text in texts_of(answer, stream=stream)] == [3, 3]
 
 
+def test_prompt_that_fails_behind_a_paid_one_uses_up_the_idempotency_key(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """P5: a repetition would pay the first prompt again."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, retries=0, **CHANNELS["anthropic"])
+    body = {"model": model, "prompt": ["#tokens=3 one", "#a.fault=F10 two"]}
+    headers = {"idempotency-key": "1"}
+    answer = hub.post(tenant, body, path="/v1/completions", headers=headers)
+    assert "prompt[1] failed" in answer.error["message"]
+    answer = hub.post(tenant, body, path="/v1/completions", headers=headers)
+    assert (answer.status, answer.error["param"]) == (400, "idempotency-key"), answer.body
+    hub.settled(tenant)
+    query = "SELECT 1 FROM usage_usagerecord WHERE organisation_id = %s AND meters <> '{}'"
+    assert len(hub.rows(query, tenant.organisation_id)) == 1
+
+
 def test_failed_completion_goes_to_another_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
