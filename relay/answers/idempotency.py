@@ -243,7 +243,7 @@ class AnswerKeeper:
     def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
         self._answer = answer
         self._content = content
-        self._begun = self._over = self._spoiled = False
+        self._begun = self._ended = self._over = self._spoiled = False
         # The pieces that are not written yet, and their number.
         self._pieces: list[bytes] = []
         self._n = 0
@@ -264,11 +264,13 @@ class AnswerKeeper:
                 self._gathering = asyncio.create_task(self._gather())
 
     async def end(self, raw: bytes) -> None:
-        """Store the end of a stream; only the first call counts."""
+        """Store the end of a stream; only the first call counts, also if the database takes it at
+        a later one."""
         if self._over:
             return
-        if self._content:
+        if self._content and not self._ended:
             self._pieces.append(raw)
+        self._ended = True
         await self._flush([], over=True)
 
     async def whole(self, head: Head, raw: bytes) -> None:

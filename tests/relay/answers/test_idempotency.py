@@ -453,6 +453,30 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
     assert written == [["not kept"], ["not kept"]]
 
 
+async def test_end_that_the_database_takes_late_is_stored_once() -> None:
+    """P5: the last bytes are stored before the request is settled, and again when they are sent."""
+    taken: list[bytes] = []
+
+    class Answer:
+        tries = 0
+
+        def end(self, *, kept: bool) -> bytes:
+            return b"end"
+
+        async def pieces(self, raw: bytes, n: int) -> list[bytes]:
+            return [raw]
+
+        async def write(self, statements: list[bytes]) -> bool:
+            self.tries += 1
+            taken.extend(statements if self.tries > 1 else [])
+            return self.tries > 1
+
+    keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
+    for _ in range(3):
+        await keeper.end(b"last")
+    assert taken == [b"last", b"end"]
+
+
 async def test_repetition_that_reads_nothing_is_dropped() -> None:
     """As the client of any stream: its request does not wait for it for ever."""
 
