@@ -69,6 +69,14 @@ class Masks:
         masks._taken, masks.by_rule = self._taken, self.by_rule
         return masks
 
+    def of_prompt(self) -> "Masks":
+        """Return masks for one of several prompts: the placeholders and originals are those of the
+        whole request, and `by_rule` has those of the prompt alone."""
+        masks = Masks()
+        masks.originals, masks._placeholders = self.originals, self._placeholders
+        masks._counts, masks._taken = self._counts, self._taken
+        return masks
+
     def _next(self, kind: str) -> str:
         while True:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1

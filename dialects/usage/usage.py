@@ -275,6 +275,11 @@ def storable(raw: bytes) -> bytes:
     larger than 16 KiB is replaced by one that holds only its size."""
     if len(raw) > RAW_BYTES_MAX:
         return b'{"dropped_bytes":%d}' % len(raw)
+    return without_nul(raw)
+
+
+def without_nul(raw: bytes) -> bytes:
+    """Return JSON in which an escaped NUL became U+FFFD, because no jsonb column accepts it."""
     return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw
 
 

@@ -347,7 +347,6 @@ class AnswerState:
         if context.response_id and context.downstream.client_gone:
             # It ran in the background, and was cancelled or deleted: it is not continued.
             return
-        context.await_client()
         states: list[State] = []
         if admitted.continuation is not None and response is not None:
             stored_at = admitted.channel.id if prepared.request is None else ""

@@ -357,6 +357,9 @@ class BackgroundSink:
     async def keep_end(self, raw: bytes) -> None:
         await self.write(raw, last=True)
 
+    async def use_up(self) -> None:
+        """Do nothing: the error is stored as the end of the response."""
+
     async def close(self, error: ErrorAnswer) -> None:
         """End a response that has no end after its run, with this error. Return once its end is
         stored."""
@@ -511,7 +514,7 @@ _FIND = f"""
 _CHARGED = """
     SELECT meters FROM usage_usagerecord
     WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
-      AND final AND charge_nano > 0"""
+      AND final AND (charge_nano > 0 OR own_nano > 0)"""
 _RUNNING = """
     SELECT id FROM gateway_idempotentanswer
     WHERE (organisation_id, id) IN (

@@ -3,6 +3,7 @@ once (P5).
 
     free --claim--> RUNNING --answered--> ENDED --24 h--> free
       RUNNING --refused, nothing was spent--> free for the same body
+      RUNNING --refused, something was spent--> only the use is stored
       RUNNING --its process dies before the answer began--> free for the same body
       RUNNING --its process dies later--> what was stored, then an error, for every repetition
 
@@ -21,7 +22,8 @@ If the content may not be stored (`store: false`, retention 0), only the use of 
 repetition is refused, not run again. All content is sealed for its row:
 
     RUNNING --head and pieces--> ENDED       sent to every repetition
-    RUNNING --end--> NOT_KEPT                content may not be stored: only the use is
+    RUNNING --end--> NOT_KEPT                content may not be stored, or was refused after it was
+                                             charged: only the use is
     RUNNING --release--> free                nothing was spent
 """
 
@@ -241,7 +243,7 @@ class AnswerKeeper:
     def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
         self._answer = answer
         self._content = content
-        self._begun = self._over = False
+        self._begun = self._ended = self._over = self._spoiled = False
         # The pieces that are not written yet, and their number.
         self._pieces: list[bytes] = []
         self._n = 0
@@ -262,11 +264,13 @@ class AnswerKeeper:
                 self._gathering = asyncio.create_task(self._gather())
 
     async def end(self, raw: bytes) -> None:
-        """Store the end of a stream; only the first call counts."""
+        """Store the end of a stream; only the first call counts, also if the database takes it at
+        a later one."""
         if self._over:
             return
-        if self._content:
+        if self._content and not self._ended:
             self._pieces.append(raw)
+        self._ended = True
         await self._flush([], over=True)
 
     async def whole(self, head: Head, raw: bytes) -> None:
@@ -281,13 +285,14 @@ class AnswerKeeper:
     async def spoil(self) -> None:
         """Mark the stored answer as incomplete, so that it is never replayed. Its key is not
         released either."""
-        self._begun, self._content = True, False
+        self._begun = self._spoiled = True
+        self._content = False
         self._pieces.clear()
         await self._flush([], over=True)
 
     async def release(self) -> None:
         """Release the key, because nothing was spent."""
-        if not self._over:
+        if not self._over and not self._spoiled:
             self._over = True
             await self._answer.write(self._answer.release())
 
@@ -351,7 +356,7 @@ _CLAIM = f"""
         AND NOT EXISTS (
             SELECT 1 FROM usage_usagerecord r
             WHERE r.organisation_id = a.organisation_id AND r.request_id = a.request_id
-              AND r.charge_nano > 0)
+              AND (r.charge_nano > 0 OR r.own_nano > 0))
         AND NOT EXISTS (
             SELECT 1 FROM usage_attempt t JOIN billing_hold h ON h.id = t.id
             WHERE t.organisation_id = a.organisation_id AND t.request_id = a.request_id
@@ -417,6 +422,9 @@ class Replayer(Sink, Protocol):
     def replay(self, request_id: RequestId) -> None:
         """Announce that the answer which follows is the stored answer of this earlier request."""
 
+    def without_client(self) -> Sink:
+        """Return the sink of what follows after the client has left."""
+
 
 def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
     """Return the digest of every byte of a request. Two requests with one key must have the same
@@ -477,6 +485,8 @@ class IdempotentRequest:
         )
         self._requests = requests
         self._client = client
+        # Receives what the run makes.
+        self._sink: Sink = client
         self._answer = IdempotentAnswer(requests.states, principal, key, context.request_id, digest)
         self._streams = invocation.target.stream or body.value("stream") == b"true"
         self._keeps = may_keep(principal, body)
@@ -551,38 +561,35 @@ class IdempotentRequest:
         """Record that the client disconnected. The request continues, because the client may come
         back."""
         self.gone = True
+        self._sink = self._client.without_client()
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Release the key for a request with the same body, because nothing was spent."""
+        """Release the key for a request with the same body, because nothing was spent, unless it is
+        used up."""
         await self._keeper.release()
-        if not self.gone:
-            await self._client.refuse(error)
+        await self._sink.refuse(error)
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        if not self.gone:
-            await self._client.answer(head, raw)
+        await self._sink.answer(head, raw)
 
     async def begin(self, head: Head) -> None:
         await self._keeper.begin(head)
-        if not self.gone:
-            await self._client.begin(head)
+        await self._sink.begin(head)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         if last:
             await self._keeper.end(raw)
         else:
             self._keeper.piece(raw)
-        if not self.gone:
-            await self._client.write(raw, last=last)
+        await self._sink.write(raw, last=last)
 
     async def cut(self) -> None:
         await self._keeper.spoil()
-        if not self.gone:
-            await self._client.cut()
+        await self._sink.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         self._keeper.piece(raw)
-        return None if self.gone else self._client.write_now(raw)
+        return self._sink.write_now(raw)
 
     # ---- Recorder of the answer
 
@@ -591,6 +598,9 @@ class IdempotentRequest:
 
     async def keep_end(self, raw: bytes) -> None:
         await self._keeper.end(raw)
+
+    async def use_up(self) -> None:
+        await self._keeper.spoil()
 
     async def close(self) -> None:
         """End the claim after the run, so that no repetition keeps waiting."""

@@ -422,13 +422,9 @@ class StreamRelay:
     async def _end_whole(self) -> Outcome:
         """Settle a stream that the upstream reports as complete, and send its last bytes."""
         self._chunks.note(self._chunks.events)
-        if self._state is not None:
-            await self._state.keep(self._response())
         bill = self._end.bill_so_far()
         raw = self._with_cost(self._chunks.pieces, bill)
-        recorder = self._context.downstream.recorder
-        if recorder is not None:
-            await recorder.keep_end(raw)
+        await self._keep_end(raw)
         outcome = self._end.settle(None, bill)
         self._probe.good()
         await self._write([raw], last=True)
@@ -460,7 +456,7 @@ class StreamRelay:
             frame = self._reader.fail(error.kind, error.message)
             await self._write([*chunks.pieces, frame], last=True)
         elif not downstream.client_gone:
-            await downstream.refuse(error)
+            await downstream.refuse(error, charged=outcome.is_charged)
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:
@@ -471,20 +467,41 @@ class StreamRelay:
                 return await self._end_refused(last)
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
+        raw = self._with_cost([*self._chunks.pieces, self._reader.cut()], bill)
+        await self._keep_end(raw)
         outcome = self._end.settle(None, bill, "F18")
         self._probe.good()
-        pieces = [*self._chunks.pieces, self._reader.cut()]
-        await self._write([self._with_cost(pieces, bill)], last=True)
+        await self._write([raw], last=True)
         return outcome
 
     async def _end_early(self) -> Outcome:
         """Handle a failure after every choice has finished, which does not damage the answer."""
         bill = self._end.bill_so_far()
-        outcome = self._end.settle(None, bill)
-        self._probe.good()
         rest = [step.raw for step in self._reader.end()]
-        await self._send_last(self._with_cost([*self._chunks.pieces, *rest], bill))
+        raw = self._with_cost([*self._chunks.pieces, *rest], bill)
+        # A limit of the request may be over already, and must not interrupt its end once more.
+        self._context.deadline.stop()
+        try:
+            async with timeout(_LAST_WORDS_S):
+                await self._keep_end(raw, limited=False)
+        except TimeoutError:
+            pass
+        finally:
+            outcome = self._end.settle(None, bill)
+            self._probe.good()
+        await self._send_last(raw)
         return outcome
+
+    async def _keep_end(self, raw: bytes, *, limited: bool = True) -> None:
+        """Store the end of a successful stream, before it is settled: what a later request may
+        continue, and the last bytes for a repetition. `limited`: by the limits of the request."""
+        if self._state is not None:
+            if limited:
+                self._context.await_client()
+            await self._state.keep(self._response())
+        recorder = self._context.downstream.recorder
+        if recorder is not None:
+            await recorder.keep_end(raw)
 
     def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
         """Return the last bytes of a successful stream, with its cost if requested."""

@@ -243,7 +243,7 @@ class WholeRelay:
         outcome = self._end.settle(error, bill)
         self._probe.good()
         if not context.downstream.client_gone:
-            await context.downstream.refuse(error)
+            await context.downstream.refuse(error, charged=outcome.is_charged)
         return outcome
 
     async def _deliver(
@@ -261,6 +261,7 @@ class WholeRelay:
         if prepared.traits.requested_model and prepared.request is None:
             raw = name_answer(raw, codec.model_in_answer, prepared.traits.requested_model)
         if self._state is not None:
+            context.await_client()
             await self._state.keep(raw)
         if context.options.include_cost and content_type == JSON:
             raw = with_cost(raw, bill.charge_nano)

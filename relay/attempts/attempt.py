@@ -354,7 +354,7 @@ class Attempt:
             return self._end.outcome
         outcome = self._end.settle(error, bill)
         if not self._context.downstream.client_gone:
-            await self._context.downstream.refuse(error)
+            await self._context.downstream.refuse(error, charged=outcome.is_charged)
         return outcome
 
     def _bill_so_far(self) -> Bill:

@@ -95,13 +95,18 @@ COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
 
 
 async def count_tokens(
-    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+    context: RequestContext,
+    counter: Counter,
+    facts: CountFacts,
+    model: str,
+    candidates: list[Candidate],
 ) -> None:
-    """Answer with the count of the first candidate that returns one, or with an estimate."""
+    """Answer with the count of the first candidate that returns one, or with an estimate. `model`
+    is the name in the catalogue."""
     raw: bytes | None = None
     context.deadline.limit("total", _COUNT_S)
     try:
-        raw = await _request_count(context, counter, facts, candidates)
+        raw = await _request_count(context, counter, facts, model, candidates)
     except UpstreamFailed as failure:
         await context.downstream.refuse(
             ErrorAnswer(failure.kind, failure.status, failure.message, failure.param, failure.code)
@@ -111,16 +116,18 @@ async def count_tokens(
         if context.deadline.caught() is None:
             raise
     if raw is None:
-        raw = counter.write_answer(_estimate(context, facts, candidates))
+        raw = counter.write_answer(_estimate(context, facts, model, candidates))
     if not context.downstream.client_gone:
         head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
         answer = context.invocation.codec.write_count(raw)
         await context.downstream.sink.answer(head, answer)
 
 
-def _estimate(context: RequestContext, facts: CountFacts, candidates: list[Candidate]) -> int:
+def _estimate(
+    context: RequestContext, facts: CountFacts, model: str, candidates: list[Candidate]
+) -> int:
     """Return our own count, by the rules of the first candidate's model."""
-    family = family_of(facts.model)
+    family = family_of(model)
     if candidates:
         provider = context.snapshot.channels[candidates[0].channel_id].provider
         family = family_of(candidates[0].upstream_model, provider.chat_template)
@@ -132,7 +139,11 @@ def _estimate(context: RequestContext, facts: CountFacts, candidates: list[Candi
 
 
 async def _request_count(
-    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+    context: RequestContext,
+    counter: Counter,
+    facts: CountFacts,
+    model: str,
+    candidates: list[Candidate],
 ) -> bytes | None:
     """Return an upstream's answer, or None if no upstream can count. Raises UpstreamFailed for an
     error in the client's own request."""
@@ -140,12 +151,12 @@ async def _request_count(
     tries = 0
     for candidate in candidates:
         channel = snapshot.channels[candidate.channel_id]
-        model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
-        owner = capabilities_of(model, channel.provider, facts.model).owner
+        upstream = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        owner = capabilities_of(upstream, channel.provider, model).owner
         if tries == _TRIES_MAX or not channel.provider.speaks(client.name, owner):
             continue
         codec = codec_for(channel.provider, client.name)
-        counted = codec.count_model(model)
+        counted = codec.count_model(upstream)
         if counted is None:
             continue
         try:
@@ -157,9 +168,9 @@ async def _request_count(
         if isinstance(codec, Codec):
             client_headers = codec.forwarded_headers(client_headers)
         if channel.overrides is not None:
-            headers = overridden_headers(context, channel.overrides, facts.model)
+            headers = overridden_headers(context, channel.overrides, model)
             client_headers = tuple((dict(client_headers) | headers).items())
-        body = codec.count_request(counter.edit(facts, model))
+        body = codec.count_request(counter.edit(facts, upstream))
         request = OutgoingRequest(codec, url, body, JSON, client_headers)
         key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
         try:

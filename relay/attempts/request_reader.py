@@ -14,6 +14,7 @@ from gateway.providers.suffixes import RequestedModel, has_ending, read_requeste
 from gateway.routing.model_rule_bounds import FAILURES
 from lib.id_types import ModelName
 from relay.attempts.next_attempts import NO_FALLBACKS, Fallbacks
+from relay.catalogue.snapshot import Snapshot
 from relay.context.context import RequestContext
 from relay.operations.unary import UnaryFacts
 from relay.requests.invocation import MODEL_LENGTH_MAX, Invocation
@@ -131,12 +132,7 @@ class RequestReader:
 
     def _look_up_exact(self, name: str, param: str) -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
-        model = RequestedModel(ModelName(name))
-        if has_ending(name):
-            exact, aliases = snapshot.exact_routes, snapshot.aliases
-            model = read_requested_model(
-                name, lambda known: known in exact or known in aliases or is_listed(known)
-            )
+        model = read_name(snapshot, name)
         # Patterns match names that are longer than any in a catalogue, and than a column.
         known = len(model.name) <= MODEL_LENGTH_MAX and (
             snapshot.routes_of(model.name)
@@ -171,6 +167,16 @@ class RequestReader:
             return
         what = f"{missing[0]} in {LABELS_HEADER} is required by your organisation, team or key"
         raise RequestFault("missing_parameter", LABELS_HEADER, what)
+
+
+def read_name(snapshot: Snapshot, name: str) -> RequestedModel:
+    """Return the model of a client's name, without the suffix that sets the thinking effort."""
+    if not has_ending(name):
+        return RequestedModel(ModelName(name))
+    exact, aliases = snapshot.exact_routes, snapshot.aliases
+    return read_requested_model(
+        name, lambda known: known in exact or known in aliases or is_listed(known)
+    )
 
 
 def _read_model_name(invocation: Invocation, raw: bytes) -> str:

@@ -14,11 +14,12 @@ Another attempt is only possible before the commit point (P7).
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from content.guards.masks import Masks
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, check_nested_names
@@ -95,6 +96,7 @@ class Run:
     __slots__ = (
         "_attempt",
         "_context",
+        "_masks",
         "_new_attempt",
         "_next",
         "_reader",
@@ -102,8 +104,15 @@ class Run:
         "_settles_at_once",
     )
 
-    def __init__(self, context: RequestContext, new_attempt: NewAttempt = Attempt) -> None:
+    def __init__(
+        self,
+        context: RequestContext,
+        new_attempt: NewAttempt = Attempt,
+        masks: Masks | None = None,
+    ) -> None:
+        """`masks` are those of the request that this one is a part of, None for its own."""
         self._context = context
+        self._masks = masks
         self._new_attempt = new_attempt
         self._reader = RequestReader(context)
         # The routed request, once it is known.
@@ -142,6 +151,12 @@ class Run:
         """The errors of the attempts that failed before content, in order."""
         failed = self._next.failed if hasattr(self, "_next") else []
         return tuple(one.failure.message for one in failed)
+
+    @property
+    def masked(self) -> Mapping[str, str]:
+        """The texts that guards masked in the request, by placeholder."""
+        guarding = self._context.guarding
+        return {} if guarding is None else guarding.masks.originals
 
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Handle a key or a session that has ended: stop the current answer, and admit no further
@@ -204,7 +219,7 @@ class Run:
             except ChannelsOut:
                 # No channel may be used, so the tokens are counted here.
                 candidates = []
-            await count_tokens(context, counter, facts, candidates)
+            await count_tokens(context, counter, facts, model, candidates)
         except RequestFault as fault:
             await context.downstream.refuse(answer_to(fault))
         finally:
@@ -285,7 +300,7 @@ class Run:
         ask = partial(
             context.parts.guard_calls.ask, caller, partial(ask_model, context, Run, requests)
         )
-        return Guarding(principal.guard_rules, ask, requests)
+        return Guarding(principal.guard_rules, ask, requests, self._masks)
 
     async def _check(self, guarding: Guarding, body: Body) -> bytes:
         """Return the body that guards let through. Raises RequestFault."""

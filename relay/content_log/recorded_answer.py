@@ -1,6 +1,6 @@
 """Keeps what is asked and answered while it passes, if a rule of the content log may keep it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -36,6 +36,8 @@ class RunningRequest(Protocol):
     def session_id(self) -> UUID | None: ...
     @property
     def failures(self) -> tuple[str, ...]: ...
+    @property
+    def masked(self) -> Mapping[str, str]: ...
 
 
 class _Store(msgspec.Struct):
@@ -135,7 +137,7 @@ class RecordedAnswer:
                 epoch=context.snapshot.epoch,
                 retention_hours=rule.retention_hours,
                 redact=rule.redact,
-                masked={} if context.guarding is None else context.guarding.masks.originals,
+                masked=self._run.masked,
                 kept=kept,
             )
         )
@@ -209,13 +211,29 @@ class RecordedAnswer:
 class RepeatableAnswer(RecordedAnswer):
     """The answer of a request that may have an Idempotency-Key."""
 
-    _client: Replayer
+    def __init__(
+        self,
+        client: Replayer,
+        context: RequestContext,
+        log: ContentLog,
+        raw: bytes,
+        run: RunningRequest,
+        *,
+        stores: bool,
+    ) -> None:
+        super().__init__(client, context, log, raw, run, stores=stores)
+        self._http = client
 
     def replay(self, request_id: RequestId) -> None:
         """Announce that the answer which follows is that of an earlier request, which is not kept
         again."""
         self._replayed = True
-        self._client.replay(request_id)
+        self._http.replay(request_id)
+
+    def without_client(self) -> Sink:
+        """Return the sink of what follows after the client has left: it is kept all the same."""
+        self._client = self._http.without_client()
+        return self
 
 
 def _with_files(raw: bytes, files: Sequence[UploadedFile], digests: Sequence[bytes]) -> bytes:

@@ -55,6 +55,9 @@ class AnswerRecorder(Protocol):
     async def keep_end(self, raw: bytes) -> None:
         """Store the rest of a stream."""
 
+    async def use_up(self) -> None:
+        """Keep the request from running again: it was charged, and has no answer."""
+
 
 class Sink(Protocol):
     """The receiver of an answer: an HTTP client, or one of our pages."""
@@ -78,6 +81,17 @@ class Sink(Protocol):
         """Write more of the stream from outside a task. Return what must be awaited before more is
         written, or None.
         """
+
+
+class NobodySink:
+    """Takes the place of a client that left."""
+
+    async def refuse(self, error: ErrorAnswer) -> None: ...
+    async def answer(self, head: Head, raw: bytes) -> None: ...
+    async def begin(self, head: Head) -> None: ...
+    async def write(self, raw: bytes, *, last: bool) -> None: ...
+    async def cut(self) -> None: ...
+    def write_now(self, raw: bytes) -> None: ...
 
 
 class RecordingSink(Sink, AnswerRecorder, Protocol):
@@ -139,9 +153,12 @@ class Downstream:
         self.stop_keep_alive()
         await self.sink.cut()
 
-    async def refuse(self, error: ErrorAnswer) -> None:
-        """Answer with an error, inside the stream if one was begun."""
+    async def refuse(self, error: ErrorAnswer, *, charged: bool = False) -> None:
+        """Answer with an error, inside the stream if one was begun. `charged`: the request may not
+        run again, because something was spent on it."""
         self.stop_keep_alive()
+        if charged and self.recorder is not None:
+            await self.recorder.use_up()
         await self.sink.refuse(error)
 
     def stop_keep_alive(self) -> None:

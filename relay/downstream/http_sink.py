@@ -19,7 +19,7 @@ from dialects.errors.masking import quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.asgi import RESPOND, WRITE_PIECE, Fields, Respond, Scope, Send, WritePiece
-from relay.downstream.downstream import ErrorAnswer, Head
+from relay.downstream.downstream import ErrorAnswer, Head, NobodySink, Sink
 from relay.downstream.error_answers import OVERLOADED, answer_to, error_response
 from relay.downstream.limit_answers import limit_headers
 from relay.health.channels_out import ChannelsOut
@@ -122,6 +122,10 @@ class HttpSink:
         use that request's id."""
         self.request_id = request_id
         self._replayed = True
+
+    def without_client(self) -> Sink:
+        """Return the sink of what follows after the client has left."""
+        return NobodySink()
 
     async def answer(self, head: Head, raw: bytes) -> None:
         raw = self.invocation.codec.add_time(raw, self._elapsed_ms())

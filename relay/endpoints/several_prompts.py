@@ -10,12 +10,13 @@ whole answer becomes an error with the number of paid prompts.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from content.guards.masks import Masks
 from dialects.chat.chat import ChatAnswer, ChatRequest
 from dialects.chat.events import Event
 from dialects.chat.operation import Operation
@@ -34,6 +35,7 @@ from gateway.providers.models import capabilities_of
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
+from relay.attempts.request_reader import RequestReader
 from relay.attempts.run import Run
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
@@ -54,6 +56,8 @@ class Prompts:
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
+        # What guards masked in all prompts: no placeholder stands for two texts.
+        self._masks = Masks()
         self._model_name = ""
         self._left = False
         self._revoked: EndReason | None = None
@@ -79,6 +83,11 @@ class Prompts:
         """The errors of the current prompt's attempts that failed."""
         return () if self._run is None else self._run.failures
 
+    @property
+    def masked(self) -> Mapping[str, str]:
+        """The texts that guards masked in the prompts, by placeholder."""
+        return self._masks.originals
+
     def revoke(self, reason: EndReason = "revoked") -> None:
         """Stop the current run because the key or session has ended, and admit no further
         prompt."""
@@ -94,8 +103,9 @@ class Prompts:
             # The run refuses the body like any other request.
             bodies = []
         if len(bodies) < 2:
-            self._run = Run(self._context)
+            self._run = Run(self._context, masks=self._masks)
             return await self._run.answer(raw)
+        self._masks.reserve(raw.decode(errors="replace"))
         return await self._answer_each(_Joined(self._context, plan), bodies)
 
     def bodies(self, raw: bytes) -> list[bytes]:
@@ -126,28 +136,30 @@ class Prompts:
 
     def _has_completions(self, facts: CompletionFacts) -> bool:
         """Return whether a channel of the model has the completions endpoint, so that the request
-        can be sent whole."""
+        can be sent whole. Raises RequestFault."""
         snapshot = self._context.snapshot
-        for route in snapshot.routes_of(facts.model):
+        model = RequestReader(self._context).find_model(facts.model).name
+        for route in snapshot.routes_of(model):
             channel = snapshot.channels[route.channel_id]
-            name = route.upstream_model or facts.model
-            known = capabilities_of(name, channel.provider, facts.model)
+            known = capabilities_of(route.upstream_model or model, channel.provider, model)
             if has_operation(channel, _NATIVE, known):
                 return True
         return False
 
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
+        charged = False
         for place, body in enumerate(bodies):
-            self._run = Run(self._context_of(joined, place))
+            self._run = Run(self._context_of(joined, place), masks=self._masks.of_prompt())
             if self._revoked is not None:
                 self._run.revoke(self._revoked)
             outcome = await self._run.answer(body)
             self._model_name = self._run.model_name
             self._run = None
+            charged = charged or outcome.is_charged
             if self._max_cost_nano is not None:
                 self._max_cost_nano -= outcome.charge_nano + outcome.own_nano
             if outcome.kind is not None or self._left:
-                await joined.stop(place)
+                await joined.stop(place, charged=charged)
                 return outcome
             joined.charge_nano += outcome.charge_nano
         await joined.end()
@@ -201,8 +213,9 @@ class _Joined:
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         return self._context.downstream.sink.write_now(raw)
 
-    async def stop(self, place: int) -> None:
-        """Stop the joined answer, because prompt number `place` failed or the client has left."""
+    async def stop(self, place: int, *, charged: bool) -> None:
+        """Stop the joined answer, because prompt number `place` failed or the client has left.
+        `charged`: it or an earlier one was charged."""
         downstream, error = self._context.downstream, self._error
         if downstream.begun and error is None:
             await downstream.sink.write(b"", last=True)
@@ -210,7 +223,7 @@ class _Joined:
             if place:
                 what = f"prompt[{place}] failed, those before it were answered and charged"
                 error = error._replace(message=f"{error.message} ({what})")
-            await downstream.refuse(error)
+            await downstream.refuse(error, charged=charged)
 
     async def end(self) -> None:
         """End the joined answer after all prompts were answered."""
@@ -239,6 +252,11 @@ class _OnePrompt(CompletionsCodec):
     def __init__(self, joined: _Joined, place: int) -> None:
         self._joined = joined
         self._place = place
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        """Return None: an answer is decoded to be joined, so no prompt is forwarded, although a
+        fallback model may have the endpoint."""
+        return None
 
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         self._joined.answers.append(answer)

@@ -37,7 +37,8 @@ _CHECK_HERE_MAX: Final = 64 * 1024
 
 class Guarding:
     """The guards of one request, with what they masked and flagged so far. `rules` are the pure
-    ones; `calling` make a call by `ask`, which notes the ids of `requests` to models.
+    ones; `calling` make a call by `ask`, which notes the ids of `requests` to models. `masks` are
+    those that other prompts share, None for masks of its own.
     """
 
     __slots__ = (
@@ -54,11 +55,15 @@ class Guarding:
     )
 
     def __init__(
-        self, rules: Sequence[GuardRule], ask: Ask = no_calls, requests: Sequence[str] = ()
+        self,
+        rules: Sequence[GuardRule],
+        ask: Ask = no_calls,
+        requests: Sequence[str] = (),
+        masks: Masks | None = None,
     ) -> None:
         self.rules = [rule for rule in rules if not _calls(rule)]
         self.calling = [rule for rule in rules if _calls(rule)]
-        self.masks = Masks()
+        self.masks = Masks() if masks is None else masks
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
         self._refused: tuple[GuardRule, Place] | None = None

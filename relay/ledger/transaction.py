@@ -268,7 +268,7 @@ def _group_by_organisation(batch: Batch) -> Sequence[Batch]:
 def _strip_texts(item: AnySettlement) -> AnySettlement:
     flags = (*item.ending.flags, "unstorable")
     ending = msgspec.structs.replace(
-        item.ending, message="", raw_usage=None, dropped=None, flags=flags
+        item.ending, message="", raw_usage=None, dropped=None, pricing=None, flags=flags
     )
     return msgspec.structs.replace(item, ending=ending)
 

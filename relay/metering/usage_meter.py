@@ -27,7 +27,7 @@ from dialects.codec import Counting, Decoder, WholeAnswer
 from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
-from dialects.usage.usage import Quantities, UsagePart, storable
+from dialects.usage.usage import Quantities, UsagePart, storable, without_nul
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.providers.models import find_row
 from relay.counting.estimates import input_tokens_min
@@ -118,7 +118,8 @@ class Bill(msgspec.Struct, frozen=True):
             pricing |= {"unknown": self.unknown, "provider": provider, "wire": self.wire}
         if self.accepted:
             pricing["accepted"] = self.accepted
-        return msgspec.json.encode(pricing).decode() if pricing else None
+        # A condition is in the upstream's words.
+        return without_nul(msgspec.json.encode(pricing)).decode() if pricing else None
 
     @property
     def saved_nano(self) -> int:

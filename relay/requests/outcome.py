@@ -25,3 +25,8 @@ class Outcome(msgspec.Struct, frozen=True):
     total_ms: int
     budget_id: int | None = None
     own_nano: int = 0
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether anybody pays for the request: the organisation us, or its provider."""
+        return self.charge_nano > 0 or self.own_nano > 0

@@ -132,7 +132,7 @@ FURTHER: Final[Mapping[str, tuple[str, *tuple[str, ...]]]] = {
     "relay/answers/idempotency.py: no usage_usagerecord": (
         "another organisation or request, and what was free, may be repeated",
         "r.organisation_id = a.organisation_id", "r.request_id = a.request_id",
-        "r.charge_nano > 0",
+        "(r.charge_nano > 0 OR r.own_nano > 0)",
     ),
     "relay/catalogue/snapshot_sql.py: no django_migrations": (
         "another application has migrations of the same name",

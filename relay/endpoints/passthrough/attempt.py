@@ -237,7 +237,17 @@ class PassThroughAttempt(Attempt):
 class PassedRelay:
     """Forwards one answer of a pass-through."""
 
-    __slots__ = ("_ahead", "_asked", "_mask", "_meter", "_parts", "_secrets", "_sink", "committed")
+    __slots__ = (
+        "_ahead",
+        "_asked",
+        "_mask",
+        "_meter",
+        "_parts",
+        "_secrets",
+        "_sink",
+        "_value_reader",
+        "committed",
+    )
 
     def __init__(
         self,
@@ -256,6 +266,9 @@ class PassedRelay:
         self._sink = sink
         self._secrets = secrets
         self._mask = SecretMask(secrets)
+        # Has read all that has arrived, also if `relay` goes on without the client; None for an
+        # answer without a value.
+        self._value_reader: ValueReader | None = None
         # Whether the client has received part of the answer.
         self.committed = False
 
@@ -266,9 +279,8 @@ class PassedRelay:
             await self._begin(answer)
             context.deadline.allow("idle", self._parts.admitted.timeouts.idle)
         has_body = _has_body(self._asked.method, status)
-        reader = self._reader(answer)
+        reader = self._value_reader
         if reader is None:
-            # Such an answer has no value.
             self._meter.value = Value()
         while has_body and (piece := await self._next_piece(answer)):
             if reader is not None:
@@ -329,6 +341,7 @@ class PassedRelay:
         fields += limit_headers(context.invocation.codec.name, hold.headroom, time.time())
         # A proxy in front must not collect it.
         fields.append((b"x-accel-buffering", b"no"))
+        self._value_reader = self._reader(answer)
         self.committed = True
         parts.end.ttft_ms = context.elapsed_ms()
         if not context.downstream.client_gone:

@@ -34,6 +34,7 @@ from lib.ids import id_text, new_id
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
+from relay.attempts.request_reader import read_name
 from relay.attempts.run import Run
 from relay.content_log.recorded_answer import RecordedAnswer, could_keep, handshake_notice
 from relay.context.context import context_of_task
@@ -508,8 +509,8 @@ class _Connection:
         response_id = ID_PREFIX + id_text(new_id())
         conversation = [*before, *event.input_items()]
         request, opted_out = self._request, not (self._stores and event.stores)
-        model = request.snapshot.served_name(event.model)
-        at = request.snapshot.now()
+        snapshot = request.snapshot
+        model, at = snapshot.served_name(read_name(snapshot, event.model).name), snapshot.now()
         left_out = left_out or not could_keep(request.principal, model, at, opted_out=opted_out)
         self._keep(event.stream_id, Remembered(response_id, conversation, left_out=left_out))
         turn.begin(response_id)

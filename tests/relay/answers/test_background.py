@@ -20,6 +20,7 @@ from relay.answers.background import _PUT
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentAnswer
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
+from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -417,6 +418,18 @@ def test_failing_provider_fails_the_response(
         assert usage["input_tokens"] == meters["in_text"] > 0
         assert usage["output_tokens"] == meters["out_text"] > 0
         assert usage["total_tokens"] == meters["in_text"] + meters["out_text"]
+
+
+def test_failed_response_shows_what_an_own_key_paid(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, retries=0, **WAYS["own"])
+    hub.own_key(tenant, channel_of(hub, model), fake.key)
+    knows(hub)
+    response = started(hub, tenant, model, "one #tokens=9 #fault=F14@3")
+    assert ended(hub, tenant, response["id"])["status"] == "failed"
+    record = one_record(hub, tenant)
+    assert (record["charge_nano"], record["own_nano"] > 0) == (0, True)
+    usage = hub.get(f"{PATH}/{response['id']}", tenant).json()["usage"]
+    assert usage["output_tokens"] == record["meters"]["out_text"] > 0
 
 
 def test_other_keys_response_is_not_found(hub: Hub, fake: FakeUpstream) -> None:

@@ -28,6 +28,7 @@ from relay.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.clients import Clients
+from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.support.hub import Answer, Hub, Tenant
 
 KEPT = "SELECT * FROM gateway_idempotentanswer WHERE organisation_id = %s"
@@ -257,6 +258,25 @@ def test_different_body_under_a_used_key_is_rejected(
     hub.settled(tenant)
 
 
+def test_what_an_own_key_paid_is_not_run_again(hub: Hub, fake: FakeUpstream) -> None:
+    """P5: its organisation pays its provider, also if it pays no fee to us."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    hub.own_key(tenant, channel_of(hub, model), fake.key)
+    knows(hub)
+    body, headers = ask(model, "#tokens=4"), named()
+    first = hub.post(tenant, body, headers=headers)
+    record = hub.record(first.headers["x-request-id"])
+    assert (record["charge_nano"], record["own_nano"] > 0) == (0, True)
+    # As if its process had died before the answer was kept.
+    hub.connection.execute(
+        "UPDATE gateway_idempotentanswer SET head = NULL, state = 'running', alive_until = now(), "
+        "suspected_at = now() - interval '10 seconds' WHERE organisation_id = %s",
+        [tenant.organisation_id],
+    )
+    answer = hub.post(tenant, body, headers=headers)
+    assert (answer.status, answer.error["param"]) == (400, "idempotency-key")
+
+
 def test_failed_stream_replays_as_it_was(hub: Hub, fake: FakeUpstream) -> None:
     """What was delivered is paid, and so it is the answer."""
     tenant, model = hub.tenant(), hub.model(fake)
@@ -428,8 +448,33 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
 
     keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
     await keeper.spoil()
+    await keeper.release()
     await keeper.close()
     assert written == [["not kept"], ["not kept"]]
+
+
+async def test_end_that_the_database_takes_late_is_stored_once() -> None:
+    """P5: the last bytes are stored before the request is settled, and again when they are sent."""
+    taken: list[bytes] = []
+
+    class Answer:
+        tries = 0
+
+        def end(self, *, kept: bool) -> bytes:
+            return b"end"
+
+        async def pieces(self, raw: bytes, n: int) -> list[bytes]:
+            return [raw]
+
+        async def write(self, statements: list[bytes]) -> bool:
+            self.tries += 1
+            taken.extend(statements if self.tries > 1 else [])
+            return self.tries > 1
+
+    keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
+    for _ in range(3):
+        await keeper.end(b"last")
+    assert taken == [b"last", b"end"]
 
 
 async def test_repetition_that_reads_nothing_is_dropped() -> None:

@@ -72,6 +72,28 @@ def test_response_id_continues_a_conversation(
     assert third.status == 200, third.body
 
 
+@pytest.mark.parametrize(
+    ("directives", "status"),
+    [("#tokens=3 #usage=open", "completed"), ("#fault=F18 #uncapped", "incomplete")],
+    ids=["without its usage", "cut at its cap"],
+)
+def test_response_that_the_relay_ends_can_be_continued(
+    hub: Hub, fake: FakeUpstream, directives: str, status: str
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = {"model": model, "input": f"one {directives}", "stream": True, "max_output_tokens": 20}
+    headers = {"idempotency-key": "1"}
+    first, again = (hub.post(tenant, body, path=PATH, headers=headers) for _ in range(2))
+    assert again.body == first.body
+    last = first.body.strip().split(b"\n\n")[-1]
+    response = json.loads(last.partition(b"data: ")[2])["response"]
+    assert response["status"] == status
+    answer = hub.get(f"{PATH}/{response['id']}", tenant)
+    assert (answer.status, answer.json()) == (200, response)
+    more = {"model": model, "input": "on", "previous_response_id": response["id"]}
+    assert hub.post(tenant, more, path=PATH).status == 200
+
+
 def test_failover_keeps_the_whole_conversation(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

@@ -91,10 +91,10 @@ class One:
         self.calls.append(("abandon",))
         return self.rule
 
-    def _settle(self, error: Any, bill: Any) -> str:
+    def _settle(self, error: Any, bill: Any) -> Any:
         self.calls.append(("settle", error, bill))
-        self.end.outcome = "outcome"
-        return "outcome"
+        self.end.outcome = SimpleNamespace(is_charged=bill == "bill")
+        return self.end.outcome
 
 
 LEFT: Final = ("interrupt", "left")
@@ -179,19 +179,20 @@ def test_stream_billed_anyway_is_drained(
     ("state", "calls"),
     [
         # The process stops: nobody pays.
-        ({}, [("settle", STOPPING, module._NOBODY_PAYS), ("told", STOPPING)]),
+        ({}, [("settle", STOPPING, module._NOBODY_PAYS), ("told", STOPPING, False)]),
         ({"gone": True}, [("settle", STOPPING, module._NOBODY_PAYS)]),
         ({"committed": True}, [("stopped", STOPPING)]),
         (
-            {"committed": False}, [("settle", STOPPING, module._NOBODY_PAYS), ("told", STOPPING)]
+            {"committed": False},
+            [("settle", STOPPING, module._NOBODY_PAYS), ("told", STOPPING, False)],
         ),
         ({"outcome": "over"}, []),
         # The key or the session has ended: what was sent is charged.
-        ({"reason": "revoked"}, [("settle", "end", "bill"), ("told", "end")]),
-        ({"reason": "session_ended"}, [("settle", "end", "bill"), ("told", "end")]),
+        ({"reason": "revoked"}, [("settle", "end", "bill"), ("told", "end", True)]),
+        ({"reason": "session_ended"}, [("settle", "end", "bill"), ("told", "end", True)]),
         (
             {"reason": "revoked", "sent": False},
-            [("settle", "end", module._NOT_SENT), ("told", "end")],
+            [("settle", "end", module._NOT_SENT), ("told", "end", False)],
         ),
         ({"reason": "revoked", "outcome": "over"}, [("settle", "unheard", "bill")]),
         # The client has left.

@@ -18,7 +18,7 @@ from tests.relay.content_log.test_content_log import (
     where,
 )
 from tests.relay.endpoints.test_responses_socket import Client, connected
-from tests.support.hub import Hub, Tenant
+from tests.support.hub import RATES, Hub, Tenant
 
 CARD = "4111 1111 1111 1111"
 FAILS = "#a.fault=F10:500"
@@ -141,6 +141,22 @@ def test_conversation_that_only_the_connection_remembers_is_kept(hub: Hub, model
     ((_, content),) = all_kept(hub, tenant, 1)
     turns = turns_of(content, "responses", model)
     assert [text_of(one) for one in turns[:-1]] == ["First", "Second"]
+
+
+def test_prepared_input_is_kept_by_the_rule_of_its_model(hub: Hub, fake: FakeUpstream) -> None:
+    """Also if the name of the model sets the effort."""
+    tenant, name = hub.tenant(), f"o4-mini-{secrets.token_hex(6)}"
+    with hub.forgetful():
+        hub.price(name, RATES)
+        hub.channel(name, fake.url, fake.key)
+        hub.know(name)
+        add_rule(hub, tenant, "model", subject=name)
+        with connected(hub, tenant.key) as client:
+            ask = {"type": "response.create", "model": f"{name}-high", "generate": False}
+            client.send(input="First", **ask)
+            turn(client, name, "Second", previous_response_id=client.response()["id"])
+    ((_, content),) = all_kept(hub, tenant, 1)
+    assert text_of(turns_of(content, "responses", name)[0]) == "First"
 
 
 @pytest.mark.parametrize("begins", ["opted out", "prepared", "not kept", "stored"])

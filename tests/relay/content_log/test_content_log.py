@@ -16,6 +16,7 @@ from content.log.kept import Kept, unpack
 from lib.ids import new_id, parse_id
 from lib.vault import Vault
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.clients import Clients
 from tests.support.hub import Answer, Hub, Tenant
 
 RETENTION_HOURS = 24
@@ -256,6 +257,35 @@ def test_wrong_store_header_is_refused(hub: Hub, model: str) -> None:
     answer = hub.post(hub.tenant(), body, path=path, headers={"x-weir-store": "maybe"})
     assert answer.status == 422
     assert "x-weir-store must be true or false" in answer.error["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_answer_is_kept_whole_if_its_client_may_come_back(
+    hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
+) -> None:
+    """P31: with an Idempotency-Key the answer is made to its end without the client."""
+    tenant = hub.tenant()
+    add_rule(hub, tenant)
+    with hub.forgetful():
+        folded = hub.model(fake, provider="qwen", upstream_model="qwen3-omni-flash")
+        path, body = asked("openai", folded, "#tokens=9 #hold=4", stream=stream)
+        headers = {"idempotency-key": secrets.token_hex(8), "authorization": f"Bearer {tenant.key}"}
+        connection = clients.connect(hub)
+        connection.request("POST", path, json.dumps(body), headers)
+        fake.wait_for(lambda totals: totals["holding"] == 1)
+        connection.close()
+        # The hub has noticed that it left once it answers what came later.
+        for _ in range(3):
+            hub.get("/v1/models", tenant)
+        fake.release()
+        hub.wait(lambda: bool(entries(hub, tenant)), "the request is not in the content log")
+        (row,) = entries(hub, tenant)
+        again = hub.post(tenant, body, path=path, headers=headers)
+    assert again.headers["idempotent-replayed"] == "true"
+    content = open_entry(hub, row)
+    assert (row["status"], content.broken, content.error) == (200, False, "")
+    assert len(text_of(turns_of(content, "openai", folded)[-1]).split()) == 9
+    assert stream or content.answer == again.body
 
 
 def test_a_repetition_is_kept_once(hub: Hub, model: str) -> None:

@@ -11,6 +11,7 @@ from tests.fakes.guard_service import LIES, GuardService
 from tests.fakes.listeners import refused_port
 from tests.fakes.upstream import FakeUpstream
 from tests.notify.receiver import signed
+from tests.relay.content_log.test_content_log import add_rule, kept
 from tests.relay.guarding.conftest import SECRET, GuardedHub, hook, presidio, rule
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 from tests.support.hub import Answer, Hub, Tenant
@@ -290,6 +291,41 @@ def test_presidio_masks_and_the_answer_has_the_text_again(
     row = str(fake.wait_for_row(id_text(attempt["id"])))
     assert "<PERSON_1>, <PERSON_1>" in row
     assert "alpha" not in row
+
+
+@by_form
+def test_what_presidio_masks_in_several_prompts_is_not_in_the_content_log(
+    guarded_hub: GuardedHub,
+    service: GuardService,
+    fake: FakeUpstream,
+    models: dict[str, str],
+    stream: bool,
+) -> None:
+    """P31: no rule finds it again. A placeholder that is in another prompt stands for nothing."""
+    hub = guarded_hub.hub
+    tenant = guarded_hub.tenant(presidio(f"{service.url}/presidio", "mask", "request"))
+    add_rule(hub, tenant, redact=[])
+    prompts = ["#echo #keep Say alpha", "#echo #keep Say no name", "#echo #keep Say <PERSON_1>"]
+    asked = [*prompts, prompts[0]]
+    body = {"model": models["anthropic"], "prompt": asked, "stream": stream, "max_tokens": 99}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert answer.status == 200, answer.body
+    assert (answer.body.count(b"alpha"), answer.body.count(b"<PERSON_1>")) == (2, 1)
+    _, content = kept(hub, tenant, answer)
+    assert json.loads(content.request)["prompt"] == [
+        text.replace("alpha", "<PERSON_2>") for text in asked
+    ]
+    assert (content.answer.count(b"alpha"), content.answer.count(b"<PERSON_2>")) == (0, 2)
+    # What was masked is in the record of its own prompt.
+    hub.settled(tenant)
+    flags = [
+        one["flags"]
+        for one in hub.rows(
+            "SELECT flags FROM usage_usagerecord WHERE organisation_id = %s ORDER BY request_id",
+            tenant.organisation_id,
+        )
+    ]
+    assert ["masked" in of_one for of_one in flags] == [True, False, False, True]
 
 
 def test_presidio_refuses_flags_and_fails(

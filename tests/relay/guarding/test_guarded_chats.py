@@ -14,7 +14,9 @@ from content.guards.masks import Masks
 from lib.ids import id_text
 from tests.content.corpus.planted import PLANTED
 from tests.fakes.upstream import FakeUpstream
+from tests.relay.asking import ask
 from tests.relay.guarding.conftest import GuardedHub, rule
+from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, SpokenAnswer, Wish
 from tests.support.hub import Answer, Hub, Tenant
 
@@ -117,6 +119,26 @@ def test_a_refused_answer_ends_in_its_dialect_and_is_charged(
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"]) == (400, "guard_refused")
     assert record["charge_nano"] > 0
+
+
+@by_form
+@pytest.mark.parametrize("own", [False, True], ids=["the hub's key", "an own key"])
+def test_a_refused_answer_uses_up_its_idempotency_key(
+    guarded_hub: GuardedHub, fake: FakeUpstream, stream: bool, own: bool
+) -> None:
+    """P5: the answer was paid, so a repetition is refused however soon it comes."""
+    hub = guarded_hub.hub
+    model, tenant = hub.model(fake), guarded_hub.tenant(rule("refuse", "answer"))
+    if own:
+        hub.own_key(tenant, channel_of(hub, model), fake.key)
+        knows(hub)
+    body, headers = ask(model, f"#echo {ADDRESS}", stream=stream), {"idempotency-key": "1"}
+    first, again = (hub.post(tenant, body, headers=headers) for _ in range(2))
+    assert "rejects" in first.error["message"]
+    assert (again.status, again.error["param"]) == (400, "idempotency-key"), again.body
+    records = hub.records(first.headers["x-request-id"])
+    assert [one["own_nano"] is not None for one in records] == [own]
+    assert records[0]["own_nano" if own else "charge_nano"] > 0
 
 
 # One text of each guard that the fake upstream says again as it stands.

@@ -35,6 +35,7 @@ from relay.ledger.journal import Journal
 from relay.ledger.settlement import Settlement
 from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
+from relay.metering.usage_meter import Bill
 from tests.support.hub import Hub, Tenant
 from usage.records.sql import AttemptOpened, Ending
 
@@ -155,6 +156,27 @@ async def test_unstorable_ending_harms_no_other(hub: Hub, connection: PipelinedC
     assert record_of(hub, good)["raw_usage"] == {"a": '\\ " }{'}
     assert record_of(hub, bad)["raw_usage"] is None
     assert record_of(hub, bad)["flags"] == ["unstorable"]
+    assert record_of(hub, bad)["charge_nano"] == 10
+    hub.assert_books_balance()
+
+
+async def test_condition_with_a_nul_is_kept_for_its_review(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    """P28: in the words of an upstream, whatever they contain. What the database refuses all the
+    same is left out, and nothing else of the end is."""
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    attempts = good, bad = asked(tenant), asked(tenant)
+    await asyncio.gather(*map(ledger.admit, attempts))
+    bill = Bill({}, 0, "held", (), None, unknown=("service_tier=a\0b",))
+    for attempt, pricing in zip(attempts, (bill.pricing_text("p"), '"\\u0000"'), strict=True):
+        ledger.settle(ended(attempt, pricing=pricing))
+    await ledger.join()
+    assert record_of(hub, good)["pricing"] == {
+        "unknown": ["service_tier=a\ufffdb"], "provider": "p", "wire": "",
+    }  # fmt: skip
+    assert record_of(hub, good)["flags"] == []
+    assert record_of(hub, bad)["pricing"] is None
     assert record_of(hub, bad)["charge_nano"] == 10
     hub.assert_books_balance()
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 import struct
 import warnings
 from typing import Any
@@ -521,6 +522,60 @@ def test_each_prompt_leaves_the_others_what_it_did_not_cost(hub: Hub, fake: Fake
     answer = hub.post(tenant, body, path="/v1/completions")
     assert answer.status == 200, answer.body
     assert len(answer.json()["choices"]) == 2
+
+
+def texts_of(answer: Answer, *, stream: bool) -> list[str]:
+    """The text of each choice of a completions answer, by its index."""
+    assert answer.status == 200, answer.body
+    chunks = chunks_of(answer) if stream else [answer.json()]
+    texts: dict[int, str] = {}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        texts[choice["index"]] = texts.get(choice["index"], "") + choice["text"]
+    assert not stream or answer.body.count(b"[DONE]") == 1
+    return [texts[index] for index in sorted(texts)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("asked", ["chatty alias", "alias", "fallback"])
+def test_each_paid_prompt_is_answered_by_an_alias_and_by_a_fallback(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, asked: str, stream: bool
+) -> None:
+    """P1: what is charged is delivered. Whether a model only chats is asked of the model that a
+    name stands for, and a fallback model with the endpoint answers a chat all the same."""
+    tenant = hub.tenant()
+    rates: dict[str, Any] = {"rates": TALK, "retries": 0}
+    if asked == "fallback":
+        failing = hub.model(other_fake, **rates, **CHANNELS["anthropic"])
+        names: dict[str, Any] = {"model": failing, "models": [hub.model(fake, **rates)]}
+    else:
+        # A name that begins like this is one of a model that only chats.
+        chatty, other = f"gpt-4o-{secrets.token_hex(6)}", f"mine-{secrets.token_hex(6)}"
+        target = hub.model(fake, **rates) if asked == "chatty alias" else chatty
+        if target == chatty:
+            hub.price(target, TALK)
+            hub.channel(target, fake.url, fake.key, provider="openai", upstream_model="")
+        names = {"model": other if target == chatty else chatty}
+        hub.alias(names["model"], target)
+    prompts = ["#b.fault=F10 #tokens=3 one", "#b.fault=F10 #tokens=3 two"]
+    body = names | {"prompt": prompts, "stream": stream}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert [len(text.split()) for text in texts_of(answer, stream=stream)] == [3, 3]
+
+
+def test_prompt_that_fails_behind_a_paid_one_uses_up_the_idempotency_key(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """P5: a repetition would pay the first prompt again."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, retries=0, **CHANNELS["anthropic"])
+    body = {"model": model, "prompt": ["#tokens=3 one", "#a.fault=F10 two"]}
+    headers = {"idempotency-key": "1"}
+    answer = hub.post(tenant, body, path="/v1/completions", headers=headers)
+    assert "prompt[1] failed" in answer.error["message"]
+    answer = hub.post(tenant, body, path="/v1/completions", headers=headers)
+    assert (answer.status, answer.error["param"]) == (400, "idempotency-key"), answer.body
+    hub.settled(tenant)
+    query = "SELECT 1 FROM usage_usagerecord WHERE organisation_id = %s AND meters <> '{}'"
+    assert len(hub.rows(query, tenant.organisation_id)) == 1
 
 
 def test_failed_completion_goes_to_another_channel(

@@ -282,6 +282,25 @@ def test_rule_applies_to_the_requested_model(hub: Hub, fake: FakeUpstream) -> No
     hub.settled(tenant)
 
 
+def test_tokens_are_counted_with_the_rule_of_the_requested_model(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """As the request itself would be sent, also where an alias was asked."""
+    tenant = hub.tenant()
+    model = hub.model(fake, **UPSTREAMS["anthropic"])
+    when = [{"models": [model], "headers": {"x-tier": "{model}"}}]
+    hub.connection.execute(
+        "UPDATE gateway_channel c SET overrides = %s FROM gateway_route r "
+        "WHERE r.channel_id = c.id AND r.model = %s",
+        [json.dumps({"when": when}), model],
+    )
+    hub.alias(f"alias-{model}", model)
+    asked = {"model": f"alias-{model}", "messages": [{"role": "user", "content": model}]}
+    answer = hub.post(tenant, asked, path="/v1/messages/count_tokens")
+    assert answer.status == 200, answer.body
+    assert sent_to(fake, model)["headers"].get("x-tier") == model
+
+
 async def test_the_preview_shows_the_request_of_a_team(
     relay: Any, hub: Hub, fake: FakeUpstream
 ) -> None:

@@ -1,6 +1,7 @@
 """The steps of one pass-through: what is billed, which times apply, what of an answer goes on, and
 what is reported of it (I14, F21, F32)."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, Final, cast
 from uuid import UUID
@@ -335,6 +336,32 @@ async def test_answer_is_read_to_its_end_after_the_client_left(gone: bool, begun
     assert (one.downstream.begun, "await" in [call[0] for call in one.calls]) == (begun, begun)
     assert ({"begin", "write"} <= {call[0] for call in one.calls}) is begun
     assert one.left == []
+
+
+@pytest.mark.parametrize(
+    ("pieces", "content_type"),
+    [((b'{"n": ', b"2}"), "application/json"),
+     ((b'data: {"n": 2}\n\nda', b"ta: {}\n\n"), "text/event-stream")],
+)  # fmt: skip
+async def test_value_of_a_drained_answer_is_read_from_all_of_it(
+    pieces: tuple[bytes, ...], content_type: str
+) -> None:
+    """The key ends behind the first piece."""
+    one = Relayed(200, pieces, most=10**9, content_type=content_type)
+    next_bytes, steps = one.answer.next_bytes, iter([False, True, False, False])
+
+    async def ended_once() -> bytes:
+        if next(steps):
+            raise asyncio.CancelledError
+        piece: bytes = await next_bytes()
+        return piece
+
+    one.answer.next_bytes = ended_once
+    with pytest.raises(asyncio.CancelledError):
+        await one.relay.relay(one.answer)
+    await one.relay.dismiss(ErrorAnswer("session_ended", 401, "gone"))
+    await one.relay.relay(one.answer)
+    assert one.meter.value == Value(2_000_000, "2")
 
 
 async def test_answer_being_drained_is_not_started_again() -> None:
