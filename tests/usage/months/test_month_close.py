@@ -135,7 +135,7 @@ def test_own_keys_cached_answers_and_conditions_have_honest_lines(
     fast = {"kind": "speed", "value": "fast", "multiplier_ppm": 2_000_000, "source": "test"}
     version = price_version("gpt-5", {**RATES, "conditions": [fast]})
     at = mid_month()
-    of_version = {"model": "gpt-5", "price_version_id": version.id}
+    of_version: dict[str, Any] = {"model": "gpt-5", "price_version_id": version.id}
     charged(key, at, 210_000, **of_version)
     charged(key, at, 7_000_000, own_nano=9 * USD, **of_version)
     charged(key, at, 3_000_000, own_nano=9 * USD, project="web", **of_version)
