@@ -20,8 +20,8 @@ from lib import clock
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text
 from lib.sentences import close_up, join_words
+from usage.log.log_views import outcome_badge
 from usage.requests import words
-from usage.requests.badges import outcome_badge
 
 register = template.Library()
 register.filter(words.status_text)

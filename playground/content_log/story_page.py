@@ -15,7 +15,7 @@ from content.log.session_log import BYTES_MAX, ENTRIES_MAX, SessionLog
 from content.log.story import Step, fold_story
 from lib.ids import id_text
 from playground.content_log.articles import Articles, bodies_of, instructions_of, remarks_of
-from usage.requests.badges import status_badge
+from usage.log.log_views import status_badge
 from usage.sessions.sessions import Turn, read_turns
 
 

@@ -33,10 +33,10 @@ from playground.content_log.curl import curl_command
 from playground.content_log.opening import last_question, open_in_playground
 from playground.content_log.story_page import story_context
 from playground.messages.page import conversation_url
+from usage.log.log_views import status_badge
 from usage.log.reading_form import ReasonForm
 from usage.log.receipt_context import receipt_context
 from usage.requests import receipts
-from usage.requests.badges import status_badge
 from usage.sessions.sessions import SessionRow, read_session
 
 _JSON_LINES: Final = "application/x-ndjson"

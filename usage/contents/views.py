@@ -29,9 +29,9 @@ from usage.contents.contents import STATUSES, entries_among, entries_of, read_fi
 from usage.filter_bar.filter_bar import STATUS_WORDS, usage_bar
 from usage.filters.filters import UsageFilter
 from usage.filters.visibility import sees_requests
+from usage.log.log_views import status_badge
 from usage.overview.views import dropped_of
 from usage.requests import words
-from usage.requests.badges import status_badge
 
 _REASON: Final = "content_reason"
 """The name in the session under which the reason of the last search is kept, to fill the form."""

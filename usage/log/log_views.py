@@ -1,6 +1,7 @@
 """The log of requests (W32)."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access import access
@@ -20,7 +22,7 @@ from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
-from lib.tables.table import OWN_PARAMETERS, State
+from lib.tables.table import OWN_PARAMETERS, Badge, State
 from usage.buckets.buckets import Span
 from usage.exports.exports import DIRECT_ROWS
 from usage.filter_bar.filter_bar import usage_bar
@@ -29,14 +31,16 @@ from usage.filters.filters import UsageFilter
 from usage.months.detached import detached_within, notice_text
 from usage.overview.views import dropped_of
 from usage.records.counted_meters import tokens_of
+from usage.records.outcomes import CLIENT_STOPPED
 from usage.reports import reports
 from usage.reports.reports import Totals
 from usage.requests import log as request_log
 from usage.requests import words
-from usage.requests.badges import outcome_badge
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
+from usage.requests.guard_uses import guards_that
 from usage.requests.histogram import Bar, histogram, sums_of_bars
 from usage.requests.log import RequestRow
+from usage.requests.refusals import is_rejected, is_unanswered
 from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
 
@@ -194,3 +198,38 @@ def _key_text(row: RequestRow) -> str:
     """Return the key, and what a request of the playground was for if it was no turn of a chat."""
     name = words.key_name(row.key_name)
     return f"{name} · {words.app_name(row.app)}" if row.app in words.SIDE_REQUESTS else name
+
+
+def outcome_badge(row: RequestRow) -> Badge:
+    return status_badge(row.status, row.display_kind, row.flags)
+
+
+def status_badge(status: int | None, kind: str | None, flags: Sequence[str] = ()) -> Badge:
+    """Return a badge with the outcome of a request, and beside it what guards did; one without a
+    status is running."""
+    if status is None:
+        return Badge(_("Running"), "info", "circle-dashed")
+    beside = _masked_badge(flags) if "masked" in flags else None
+    if status == CLIENT_STOPPED:
+        return Badge(_("Stopped"), beside=beside)
+    text = words.status_text(status, kind)
+    if is_rejected(status, kind):
+        guards = ", ".join(guards_that(words.GUARD_REFUSED, flags))
+        if guards:
+            text = gettext("%(status)s Rejected: %(guard)s") % {"status": status, "guard": guards}
+        return Badge(text, "warn", "shield", hint=words.kind_text(kind or ""), beside=beside)
+    if is_unanswered(status):
+        return Badge(text, "bad", hint=words.kind_text(kind or ""), beside=beside)
+    return Badge(text, "ok", beside=beside)
+
+
+def _masked_badge(flags: Sequence[str]) -> Badge:
+    """Return the badge of a masked request. It names the guards, those after the first as a
+    number."""
+    guards = guards_that(words.GUARD_MASKED, flags)
+    if not guards:
+        return Badge(_("Masked"), "info", "shield", hint=_("Masked by a guard"))
+    text = gettext("Masked: %(guard)s") % {"guard": guards[0]}
+    if len(guards) > 1:
+        text += f" +{len(guards) - 1}"
+    return Badge(text, "info", "shield", hint=", ".join(guards))

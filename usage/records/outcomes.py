@@ -6,13 +6,11 @@ from typing import Final
 CLIENT_STOPPED: Final = 499
 """The status of a request whose client disconnected."""
 ANSWERED_SQL: Final = "r.status < 400"
-GUARD_REFUSED: Final = "guard_refused"
-"""The kind of a request that a guard rejected."""
 UNANSWERED_SQL: Final = f"r.status >= 400 AND r.status <> {CLIENT_STOPPED}"
 """Failed and rejected requests. Must equal the condition of their index, or Postgres does not use
 it."""
-FAILED_SQL: Final = f"{UNANSWERED_SQL} AND coalesce(r.kind, '') <> '{GUARD_REFUSED}'"
-REJECTED_SQL: Final = f"{UNANSWERED_SQL} AND r.kind = '{GUARD_REFUSED}'"
+FAILED_SQL: Final = f"{UNANSWERED_SQL} AND coalesce(r.kind, '') <> 'guard_refused'"
+REJECTED_SQL: Final = f"{UNANSWERED_SQL} AND r.kind = 'guard_refused'"
 STOPPED_SQL: Final = f"r.status = {CLIENT_STOPPED}"
 TIMED_SQL: Final = f"r.final AND {ANSWERED_SQL}"
 """Requests whose duration counts. The duration of a failure has other causes."""
@@ -22,18 +20,3 @@ STREAMED_SQL: Final = f"{TIMED_SQL} AND r.ttft_ms < r.total_ms"
 
 UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 """The bases of records that are never charged, whatever they used."""
-
-
-def is_unanswered(status: int | None) -> bool:
-    """Return whether the status is that of a failed or rejected request; a running request has
-    none."""
-    return status is not None and status >= 400 and status != CLIENT_STOPPED
-
-
-def is_rejected(status: int | None, kind: str | None) -> bool:
-    """Return whether a guard rejected the request."""
-    return is_unanswered(status) and kind == GUARD_REFUSED
-
-
-def has_failed(status: int | None, kind: str | None) -> bool:
-    return is_unanswered(status) and kind != GUARD_REFUSED

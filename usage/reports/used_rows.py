@@ -14,13 +14,7 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.groupings import SUMMED
 from usage.filters.visibility import NIL, Period, Where, run, where_of
-from usage.records.outcomes import (
-    FAILED_SQL,
-    REJECTED_SQL,
-    STOPPED_SQL,
-    STREAMED_SQL,
-    TIMED_SQL,
-)
+from usage.records.outcomes import ANSWERED_SQL, FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
 from usage.reports.too_many_records import check_records
 from usage.rollups.histograms import histogram_sql
 from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_by_span
@@ -124,7 +118,5 @@ _TIMES: Final = f"""
                    THEN {histogram_sql("r.ttft_ms")} ELSE 0 END AS ttft_histogram,
                CASE WHEN {STREAMED_SQL} THEN {written_sql("r.meters")} END AS timed_tokens,
                CASE WHEN {STREAMED_SQL} THEN r.total_ms - r.ttft_ms END AS timed_ms"""
-STATUS: Final = (
-    f"CASE WHEN {FAILED_SQL} THEN 'error' WHEN {REJECTED_SQL} THEN 'rejected'"
-    f" WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'ok' END"
-)
+STATUS: Final = f"""CASE WHEN {ANSWERED_SQL} THEN 'ok' WHEN {FAILED_SQL} THEN 'error'
+               WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'rejected' END"""

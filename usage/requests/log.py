@@ -14,11 +14,11 @@ from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, run, where_of
 from usage.records.counted_meters import ordered_meters, read_json
-from usage.records.outcomes import CLIENT_STOPPED, is_rejected, is_unanswered
+from usage.records.outcomes import CLIENT_STOPPED
 from usage.reports.reports import Totals, usage_totals
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import finds_unanswered, narrow_rows
-from usage.requests.refusals import IS_BY_BUDGET, display_kind
+from usage.requests.refusals import IS_BY_BUDGET, display_kind, is_rejected, is_unanswered
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope
 from usage.filters.visibility import Period, Where, run, where_of
-from usage.records.outcomes import GUARD_REFUSED
+from usage.requests.refusals import GUARD_REFUSED
 from usage.rollups.level_rules import WIDTHS
 from usage.rollups.levels import ALWAYS, read_freshness, summed
 

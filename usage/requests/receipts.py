@@ -28,10 +28,10 @@ from lib.ids import id_text, ids_near, parse_id
 from usage.filters.visibility import run, visible
 from usage.months.detached import refuse_detached
 from usage.records.counted_meters import ordered_meters, read_json
-from usage.records.outcomes import UNCHARGED, is_rejected
+from usage.records.outcomes import UNCHARGED
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
-from usage.requests.refusals import display_kind, is_by_budget
+from usage.requests.refusals import display_kind, is_by_budget, is_rejected
 
 # Quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
 _EXACT_DIGITS: Final = 27

@@ -16,7 +16,6 @@ from usage.filters.filters import EVERYTHING, Scope
 from usage.filters.visibility import Period, Where, run, where_of
 from usage.records import outcomes
 from usage.records.counted_meters import Tokens, cache_writes_of, read_json, tokens_of
-from usage.records.outcomes import has_failed
 from usage.rollups.sums import SHOWN_OWN
 from usage.sessions.sources import FIRST_RESPONSE
 
@@ -89,10 +88,6 @@ class Turn:
     @property
     def cache_written(self) -> int:
         return cache_writes_of(self.meters)
-
-    @property
-    def failed(self) -> bool:
-        return has_failed(self.status, self.kind)
 
 
 @dataclass(frozen=True)

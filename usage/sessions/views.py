@@ -31,11 +31,11 @@ from lib.tables.table import OWN_PARAMETERS, Badge, Column, Table
 from usage.filter_bar.filter_bar import usage_bar
 from usage.filters import filters
 from usage.limits.budget_forms import SCOPE_NAMES
+from usage.log.log_views import status_badge
 from usage.months.detached import detached_within, file_suffix, names_of, notice_text
 from usage.overview.views import dropped_of, usage_tabs
 from usage.records.counted_meters import Tokens
 from usage.requests import words
-from usage.requests.badges import status_badge
 from usage.rollups.levels import read_freshness
 from usage.sessions import endings
 from usage.sessions.cache_use import read_cache_use

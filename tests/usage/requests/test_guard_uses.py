@@ -1,5 +1,6 @@
 """The guards on a request's page: their time, and what their requests to models cost."""
 
+import datetime as dt
 import html
 import re
 from collections.abc import Callable
@@ -221,7 +222,8 @@ def test_each_list_names_the_guards_that_masked_or_rejected(people: cast.Cast, k
     rejected = ["masked", *guards[:1], "guard_refused:iban"]
     happen(key, status=400, kind="guard_refused", flags=rejected, session_id=session)
     happen(key, status=499, flags=["masked"], session_id=session)
-    happen(key, session_id=session)
+    # The last one, which the state of a session follows.
+    happen(key, NOON + dt.timedelta(minutes=1), session_id=session)
     alice = cast.signed_in(people.alice)
     for path in (
         "requests", f"keys/{id_text(key.id)}", f"sessions/{id_text(session)}", "_f/home/latest",
