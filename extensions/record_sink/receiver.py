@@ -14,7 +14,7 @@ from django.conf import settings
 
 from lib import clock
 from lib.ids import id_text
-from lib.network import egress
+from lib.network import egress, guarded_pool
 from lib.network.object_store import open_store
 from notify.endpoints.signing import signature_headers
 from usage.sinks.usage_sink import SinkError
@@ -55,7 +55,7 @@ def open_receiver(deliver_s: float) -> Iterator[Receiver]:
         return
     if not secret:
         raise SinkError("RECORD_SINK_SECRET is not set")
-    with egress.guarded_pool(_ANYWHERE, until=time.monotonic() + deliver_s) as pool:
+    with guarded_pool.guarded_pool(_ANYWHERE, until=time.monotonic() + deliver_s) as pool:
         yield _HttpReceiver(url, secret, pool)
 
 
@@ -66,7 +66,7 @@ class _HttpReceiver:
     records_max = 500
     content_bytes_max = 512 * 1024
 
-    def __init__(self, url: str, secret: str, pool: egress.Pool) -> None:
+    def __init__(self, url: str, secret: str, pool: guarded_pool.Pool) -> None:
         self._url = url
         self._secret = secret
         self._pool = pool
@@ -76,7 +76,7 @@ class _HttpReceiver:
         headers = signature_headers([self._secret], id_text(batch.id), stamp, batch.lines)
         headers["content-type"] = "application/x-ndjson"
         try:
-            answer = egress.exchanged_briefly(
+            answer = guarded_pool.exchanged_briefly(
                 self._pool, "POST", self._url, headers, batch.lines,
                 schemes=("http", "https"), read_s=_READ_S, bytes_max=_ANSWER_MAX,
             )  # fmt: skip

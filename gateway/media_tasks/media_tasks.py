@@ -51,7 +51,8 @@ from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
 from lib.network.credential_sources import FileDenied
-from lib.network.egress import EgressError, EgressPolicy, Pool, exchanged_briefly, guarded_pool
+from lib.network.egress import EgressError, EgressPolicy
+from lib.network.guarded_pool import Pool, exchanged_briefly, guarded_pool
 from lib.network.outbound import BadPem
 from lib.vault import VaultError
 from outbox.facts import put

@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
 import httpx
@@ -39,7 +39,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answer: TypeAlias = httpx.Response
 AsyncClient: TypeAlias = httpx.AsyncClient
-Pool: TypeAlias = httpcore.ConnectionPool
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """Returns the addresses of a host. Raises OSError."""
 
@@ -243,22 +242,6 @@ def guarded_async_client(
     )
 
 
-def guarded_pool(
-    policy: EgressPolicy,
-    *,
-    until: float,
-    resolver: Resolver = resolve,
-    outbound: Outbound = DIRECT,
-) -> Pool:
-    """Return a pool of connections like those of `guarded_client`, for many brief requests of
-    several threads: it takes a third of the CPU time. No answer is read beyond `until`
-    (`time.monotonic`), however slowly it arrives. Raises BadPem.
-    """
-    trust = tls_context(outbound) if outbound.own_tls else system_trust()
-    network = GuardedNetwork(policy, resolver, outbound.proxy, until)
-    return Pool(trust, max_connections=None, network_backend=network)
-
-
 @contextmanager
 def stream_request(
     client: httpx.Client,
@@ -316,57 +299,6 @@ def exchanged_at_most(
         return httpx.Response(response.status_code, headers=response.headers, content=content)
 
 
-class BriefAnswer(NamedTuple):
-    """An answer of a few bytes; `body` is None if it exceeds the limit. Header names are
-    lower-case.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes | None
-
-
-def exchanged_briefly(
-    pool: Pool,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    schemes: Sequence[str] = ("https",),
-    read_s: float = 10.0,
-    bytes_max: int,
-) -> BriefAnswer:
-    """Return the answer to a request on the connections of `guarded_pool`. Raises EgressError."""
-    parsed = _parse_url(url)
-    check_url(parsed, schemes)
-    target = httpcore.URL(
-        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
-    )
-    named = {"user-agent": AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
-    times = {"connect": 3.0, "read": read_s, "write": read_s}
-    with (
-        translate_errors(),
-        pool.stream(
-            method,
-            target,
-            headers=[
-                (name.encode("ascii"), value.encode("ascii")) for name, value in named.items()
-            ],
-            content=body or None,
-            extensions={"timeout": times},
-        ) as answer,
-    ):
-        names = {name.decode("latin-1").lower(): value for name, value in answer.headers}
-        answer_headers = {name: value.decode("latin-1") for name, value in names.items()}
-        content = b""
-        for piece in answer.iter_stream():
-            content += piece
-            if len(content) > bytes_max:
-                return BriefAnswer(answer.status, answer_headers, None)
-        return BriefAnswer(answer.status, answer_headers, content)
-
-
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Raise EgressError for the client library's errors."""
@@ -404,7 +336,7 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
 def check_form_of_named(policy: EgressPolicy, url: str) -> None:
     """Refuse an address whose text already shows that `check_named_by_user` or the connector would
     refuse it. Resolves no name. Raises EgressDenied."""
-    check_url(_parse_url(url), ("https", "http"))
+    check_url(parse_url(url), ("https", "http"))
     host, port = host_and_port(url)
     literal = literal_address(host)
     if literal is not None:
@@ -417,7 +349,7 @@ def check_form_of_named(policy: EgressPolicy, url: str) -> None:
 
 def host_and_port(url: str) -> tuple[str, int]:
     """Return the host and port of an http or https URL. Raises EgressDenied."""
-    parsed = _parse_url(url)
+    parsed = parse_url(url)
     host = parsed.host
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
     if port is None or not host:
@@ -425,7 +357,7 @@ def host_and_port(url: str) -> tuple[str, int]:
     return host, port
 
 
-def _parse_url(url: str) -> httpx.URL:
+def parse_url(url: str) -> httpx.URL:
     """Return the parsed URL. Raises EgressDenied."""
     try:
         parsed = httpx.URL(url)

@@ -42,7 +42,7 @@ on("click", ({ target }) => {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
-// A draft is kept per person and conversation until it is sent, or until the person signs out
+// Drafts, of a person and conversation, until they are sent
 const key = (box) => `draft:${document.body.dataset.person}:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;
 function keep(text) {

@@ -180,10 +180,8 @@ on("click", ({ target }) => {
   const others = before.filter((one) => one[0] !== url).slice(0, 4);
   stored.recent = JSON.stringify([[url, $(".cut", link).textContent], ...others]);
 });
-// The next person at this browser finds neither choices nor drafts.
 on("submit", ({ target }) => {
-  if (!target.matches("[data-signs-out]")) return;
-  for (const key of Object.keys(stored)) if (key === "recent" || key.startsWith("draft:")) delete stored[key];
+  if ("signsOut" in target.dataset) for (const key of Object.keys(stored)) if (/^(recent|draft:)/.test(key)) delete stored[key];
 });
 if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) for (const one of $$(".search kbd")) one.textContent = "⌘ K";
 const look = (root) => { const form = $("form[role=search]", root); if (form) window.htmx.trigger(form, "pick"); };

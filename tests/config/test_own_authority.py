@@ -28,7 +28,7 @@ from config.system.state import serialize_state, system_state
 from extensions.clickhouse import client as clickhouse
 from extensions.clickhouse.client import ClickHouse
 from extensions.record_sink.receiver import Batch, open_receiver
-from lib.network import egress, trust
+from lib.network import egress, guarded_pool, trust
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
 from relay.preparation import file_fetching
@@ -135,8 +135,8 @@ def send_records(url: str) -> None:
 
 
 def poll_task(url: str) -> None:
-    with egress.guarded_pool(LOOPBACK, until=time.monotonic() + 5) as pool:
-        egress.exchanged_briefly(pool, "GET", url, {}, b"", bytes_max=9)
+    with guarded_pool.guarded_pool(LOOPBACK, until=time.monotonic() + 5) as pool:
+        guarded_pool.exchanged_briefly(pool, "GET", url, {}, b"", bytes_max=9)
 
 
 def ask_staged(url: str) -> None:

@@ -13,8 +13,6 @@ from functools import reduce
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from django.utils.translation import gettext
-
 from accounts.access.actors import Actor
 from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Metric, Scope, UsageFilter
@@ -155,22 +153,11 @@ def usage_by(
     limit: int | None = None,
     metered: bool = True,
 ) -> list[Group]:
-    """Return the sums by model, key, person or channel, the most expensive first. Those beyond the
-    limit are one last group, without meters.
+    """Return the sums by model, key, person or channel, the most expensive first.
 
     Without `metered` the meters are left out, which is several times faster.
     """
-    more = None if limit is None else limit + 1
-    groups = _sums(actor, [span], EVERYTHING, by, limit=more, metered=metered)
-    if limit is None or len(groups) <= limit:
-        return groups
-    whole, largest = usage_totals(actor, span, metered=False), groups[:limit]
-    rest = Totals(
-        whole.requests - sum(group.totals.requests for group in largest),
-        whole.errors - sum(group.totals.errors for group in largest),
-        whole.charge_nano - sum(group.totals.charge_nano for group in largest),
-    )
-    return [*largest, Group("", gettext("Others"), rest)]
+    return _sums(actor, [span], EVERYTHING, by, limit=limit, metered=metered)
 
 
 def usage_by_bucket(

@@ -25,7 +25,8 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Table
 from usage.months.detached import notice_text
-from usage.reports.reports import Group, usage_by
+from usage.reports.largest_groups import largest_groups
+from usage.reports.reports import Group
 from usage.statements import statements
 from usage.statements.files import csv_rows, workbook
 from usage.statements.statements import Check, TieOut
@@ -159,7 +160,7 @@ def _read_statement(organisation: Organisation, period: str) -> MonthStatement:
 
 
 def _groups(actor: Actor, statement: MonthStatement, tab: str) -> list[Group]:
-    return usage_by(actor, statement.span, tab, limit=_GROUPS_MAX, metered=False)  # type: ignore[arg-type]
+    return largest_groups(actor, statement.span, tab, _GROUPS_MAX)  # type: ignore[arg-type]
 
 
 def _may_group(actor: Actor) -> bool:

@@ -11,7 +11,7 @@ from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
 from lib import clock
 from tests.config.home.test_home import alices, panel, sum_up
-from tests.support.cast import Cast, signed_in
+from tests.support.cast import Cast, make_key, signed_in
 from tests.support.markup import squeezed
 from tests.usage.rows import admit, happen
 
@@ -30,6 +30,17 @@ def test_ranking_leads_to_usage_grouped_alike(
     assert match is not None
     whole = squeezed(alice.get(html.unescape(match[1])).content.decode())
     assert f'id="group-{group}" aria-current="true"' in whole
+
+
+@pytest.mark.parametrize(("name", "group"), [("keys", "key"), ("models", "model")])
+def test_ranking_shows_the_largest_alone(people: Cast, alices: Key, name: str, group: str) -> None:
+    for n in range(7):
+        key, _ = make_key(people.core, f"own-{n}", user=people.alice)
+        happen(key, clock.now(), (n + 1) * 10**9, model=f"own-{n}")
+    sum_up()
+    shown = panel(signed_in(people.alice), name)
+    names = re.findall(r"\bown-\d\b", squeezed(shown))
+    assert list(dict.fromkeys(names)) == [f"own-{n}" for n in (6, 5, 4, 3, 2)]
 
 
 def test_running_request_is_shown_with_its_hold(people: Cast, alices: Key) -> None:

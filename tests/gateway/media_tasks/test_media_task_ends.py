@@ -21,7 +21,7 @@ from gateway.media_tasks.rules import LIMIT_S, OPEN
 from gateway.models import ChannelKey, MediaTask
 from lib import clock
 from lib.ids import new_id
-from lib.network.egress import BriefAnswer
+from lib.network.guarded_pool import BriefAnswer
 from outbox.models import Fact
 from relay.media_tasks import media_tasks as relayed
 from tests.support.cast import Cast, make_key

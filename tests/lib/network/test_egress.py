@@ -24,14 +24,13 @@ from lib.network.egress import (
     Unresolved,
     check_form_of_named,
     check_named_by_user,
-    exchanged_briefly,
     guarded_async_client,
     guarded_client,
-    guarded_pool,
     host_and_port,
     permitted_addresses,
 )
 from lib.network.fetching import Fetched, fetch_url, read_response
+from lib.network.guarded_pool import exchanged_briefly, guarded_pool
 from tests.lib.inside import known_names, leading_on
 
 LOOPBACK = EgressPolicy(["127.0.0.1/32"])

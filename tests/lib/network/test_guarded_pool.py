@@ -14,18 +14,15 @@ import pytest
 
 from lib.network import egress
 from lib.network.egress import (
-    BriefAnswer,
     EgressDenied,
     EgressError,
     EgressFailed,
     EgressPolicy,
     GuardedNetwork,
-    Pool,
     exchanged_at_most,
-    exchanged_briefly,
     guarded_client,
-    guarded_pool,
 )
+from lib.network.guarded_pool import BriefAnswer, Pool, exchanged_briefly, guarded_pool
 from lib.network.outbound import DIRECT, Outbound
 from tests.fakes.listeners import Authority
 

@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.network.egress import (
-    EgressError,
-    EgressPolicy,
-    exchanged_briefly,
-    guarded_client,
-    guarded_pool,
-    send_request,
-)
+from lib.network.egress import EgressError, EgressPolicy, guarded_client, send_request
+from lib.network.guarded_pool import exchanged_briefly, guarded_pool
 from lib.network.outbound import (
     BadPem,
     BadProxy,
