@@ -75,7 +75,7 @@ class ApiAuth(AuthBase):
         slug = request.headers.get(ORGANISATION_HEADER)
         if slug is not None:
             actor = actor_in_organisation(actor, slug)
-        if not texts:
+        if actor.key is None:
             _check_entry(request, actor)
         act_as(request, actor)
         if not self._confined:

@@ -58,6 +58,18 @@ def askable_budget(actor: Actor, id: str) -> Budget:
     return access.get_by_id(askable_budgets(actor), parse_number(id))
 
 
+def is_plan_limit(actor: Actor, id: str) -> bool:
+    """Return whether the budget is the limit of the organisation's subscription, which nobody can
+    increase."""
+    access.require(actor, "budgets.ask")
+    return Budget.objects.filter(
+        organisation=actor.organisation,
+        id=parse_number(id),
+        scope=BudgetScope.ORGANISATION,
+        subject=OF_SUBSCRIPTION,
+    ).exists()
+
+
 def linked_budget(id: str) -> Budget:
     """Return the budget of a link without an organisation. The caller must check the person's
     access to its organisation. Raises Http404."""
@@ -144,7 +156,7 @@ def ask_for_more(
 
 
 def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> BudgetRaise:
-    """Raise the limit from now until the requested instant. Raises RaiseRefused.
+    """Raise the limit from now until the requested instant. Raises BudgetRefused.
 
     A budget has one increase at a time: an earlier one ends. A policy's budget can be increased, a
     subscription's limit cannot.

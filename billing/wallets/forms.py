@@ -13,8 +13,8 @@ class WalletForm(forms.Form):
         label=gettext_lazy("Low-balance alert (USD)"),
         required=False,
         help_text=gettext_lazy(
-            "Owners and billing members get an email when the available balance drops below "
-            "this. Leave empty for no alert."
+            "Owners and billing members get an email when the balance, including what running "
+            "requests reserve, drops below this. Leave empty for no alert."
         ),
     )
     enabled = forms.BooleanField(label=gettext_lazy("Top up automatically"), required=False)

@@ -1,5 +1,4 @@
-"""Low-balance alerts, sent once per crossing. The available balances are checked every few
-seconds."""
+"""Low-balance alerts, sent once per crossing. The balances are checked every few seconds."""
 
 from django.db import transaction
 from django.db.models import F, Q

@@ -106,7 +106,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
         text = gettext("The balance is used up")
         detail = gettext("Top up to send paid requests.")
         yield Matter("bad", "wallet", text, detail, href)
-    elif low_nano is not None and balance.available_nano < low_nano:
+    elif low_nano is not None and balance.free_nano + balance.held_nano < low_nano:
         detail = gettext("%(amount)s available") % {"amount": total_text(balance.available_nano)}
         yield Matter("warn", "wallet", gettext("The balance is low"), detail, href)
 

@@ -12,6 +12,7 @@ from content.models import LogRule
 from content.rules import log_rules
 from content.rules.rules import REDACTED_BY_DEFAULT, RETENTION_HOURS_MAX, Kept, Redacted, Scope
 from lib.api import pagination
+from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
@@ -47,7 +48,7 @@ class LogRuleIn(RequestBody):
         True, description="Whether a request can ask not to be kept (`x-weir-store: false`)."
     )
     redact: list[Redacted] = Field(list(REDACTED_BY_DEFAULT), description=_REDACT)
-    ends_at: dt.datetime | None = Field(None, description=_ENDS)
+    ends_at: Instant | None = Field(None, description=_ENDS)
 
 
 class LogRuleChange(RequestBody):
@@ -58,7 +59,7 @@ class LogRuleChange(RequestBody):
     retention_hours: Whole | None = Field(None, ge=1, le=RETENTION_HOURS_MAX)
     callers_may_opt_out: bool | None = None
     redact: list[Redacted] | None = Field(None, description=_REDACT)
-    ends_at: dt.datetime | None = Field(None, description=_ENDS)
+    ends_at: Instant | None = Field(None, description=_ENDS)
 
 
 class LogRuleOut(Schema):

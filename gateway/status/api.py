@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from ninja import Query, Status
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
@@ -138,7 +138,7 @@ class AnnotationQuery(pagination.PageQuery, FocusQuery):
 
 
 class AnnotationIn(RequestBody):
-    at: AwareDatetime
+    at: Instant
     text: str = Field(min_length=1, max_length=chart_notes.TEXT_MAX)
     team: str | None = Field(None, max_length=200, description="Slug. Default: for everyone.")
 
@@ -146,7 +146,7 @@ class AnnotationIn(RequestBody):
 class AnnotationChange(RequestBody):
     """Changes to a note. Omitted fields stay as they are."""
 
-    at: AwareDatetime | None = None
+    at: Instant | None = None
     text: str | None = Field(None, min_length=1, max_length=chart_notes.TEXT_MAX)
 
 

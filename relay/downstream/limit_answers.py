@@ -185,9 +185,10 @@ def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> 
 
 
 def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
+    link = f": {public_url}/b/{budget['budget']}" if public_url else ""
     if budget["scope"] == "organisation" and budget["subject"] == OF_SUBSCRIPTION:
-        return ". The subscription plan sets this limit"
-    return f". Request more: {public_url}/b/{budget['budget']}" if public_url else ""
+        return f". The subscription plan sets this limit{link}"
+    return f". Request more{link}" if link else ""
 
 
 def limit_headers(

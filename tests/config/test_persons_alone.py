@@ -44,6 +44,9 @@ ASKED: Final[dict[str, Callable[[Cast], object]]] = {
     "billing/limits/budget_increases.py:ask_for_more": lambda _: budget_increases.ask_for_more(
         SYSTEM, Budget(), amount_nano=1, until=clock.now() + dt.timedelta(days=1), reason="r"
     ),
+    "usage/reviews/reviews.py:settle_kind": lambda _: reviews.settle_kind(
+        SYSTEM, "openai", "", ["x"], SettleAs.BOUND
+    ),
     "usage/reviews/reviews.py:settle_review": lambda _: reviews.settle_review(
         SYSTEM, uuid.uuid4(), SettleAs.BOUND, amount_nano=None, reason="r"
     ),

@@ -163,7 +163,8 @@ def logs_answer(size: int) -> bool:
         _keeps=lambda rule, *, failed: True, _replayed=False, _began=0.0,
         _size=size, _log=it(count_dropped=lambda number: None, add=taken), _context=context,
         _raw=b"", _pieces=[], _content_type="", _stream=False, _error="", _broken=False,
-        _is_text=True, _is_media=False, _run=it(session_id=None, model_name="m", failures=()),
+        _is_text=True, _is_media=False,
+        _run=it(session_id=None, model_name="m", failures=(), masked={}),
     )  # fmt: skip
     return reaches(RecordedAnswer.end(recorded, it(status=200)))
 

@@ -100,6 +100,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "waiting": count_waiting(actor),
         "who": _who_may_raise(actor) if linked else "",
+        "is_plan_limit": bool(linked) and budget_increases.is_plan_limit(actor, linked),
         "may_ask": bool(askable),
         "may_write": budget_increases.may_decide(actor),
     }

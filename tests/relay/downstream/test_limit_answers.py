@@ -28,6 +28,7 @@ from relay.health.channels_out import none_ready
 from relay.requests.invocation import Invocation
 from relay.upstream.failures import UpstreamFailed
 from tests.relay.health.test_health import CHANNEL, WHO
+from usage.requests.budget_refusals import budget_id_of
 
 NOW = 1_795_262_400.0
 
@@ -127,7 +128,10 @@ def test_budget_rejection_names_the_budget() -> None:
         in UsedUp(budget, 1, 0, "http://hub.example").message
     )
     plan = budget | {"scope": "organisation", "subject": "subscription"}
-    assert "Request more" not in UsedUp(plan, 1, 0, "http://hub.example").message
+    message = UsedUp(plan, 1, 0, "http://hub.example").message
+    assert "Request more" not in message
+    # Pages learn from the link which budget it was.
+    assert budget_id_of(message) == 12
     assert answer_to(UsedUp(budget, 1, 0, "http://hub.example")).budget_id == 12
     assert answer_to(LimitReached(budget | {"gate": "slow"}, "")).budget_id == 12
     assert answer_to(UsedUp(wallet, 1, 0, "")).budget_id is None

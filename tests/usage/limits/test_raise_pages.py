@@ -8,6 +8,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Organisation, Role, Team
+from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.models import Budget, BudgetRaise
 from lib import clock
 from lib.ids import id_text
@@ -113,6 +114,17 @@ def test_link_for_anothers_budget_says_whom_to_ask(
         '<option value="" selected>', ""
     )
     assert "tiny" not in page
+
+
+def test_link_for_a_plans_limit_says_that_the_plan_sets_it(people: Cast, bob: Client) -> None:
+    limit = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="organisation", subject=OF_SUBSCRIPTION, amount_nano=USD,
+        period="total",
+    )  # fmt: skip
+    page = squeezed(bob.get(f"/b/{limit.id}", follow=True).content.decode())
+    assert "The subscription plan sets this limit." in page
+    assert "To change the plan, ask alice@example.org." in page
+    assert "does not belong to your own keys" not in page
 
 
 def test_people_without_a_budget_see_the_shared_ones_that_apply(
