@@ -64,7 +64,7 @@ def is_plan_limit(actor: Actor, id: str) -> bool:
     access.require(actor, "budgets.ask")
     return Budget.objects.filter(
         organisation=actor.organisation,
-        id=parse_number(id),
+        id=parse_number(id) or 0,
         scope=BudgetScope.ORGANISATION,
         subject=OF_SUBSCRIPTION,
     ).exists()

@@ -59,7 +59,6 @@ EVERYWHERE = {
     "billing/seals/seals.py": "a job: one chain over the postings of all",
     "billing/seals/spans.py": "a job: how far the books of all go",
     "billing/holds/sweep_holds.py": "a job: holds of processes that are dead",
-    "billing/ledger/statement.py:_first_day": "a job: days of all, from the first",
     "billing/ledger/statement.py:_NEXT": "a job: the next day of all with usage",
     "billing/ledger/statement.py:_wallet_rows_sql": (
         "a job: days of all; a page adds its organisation"
