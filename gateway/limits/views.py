@@ -18,7 +18,7 @@ from accounts.keys import keys
 from accounts.models import Key, KeyKind
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
-from billing.models import Budget
+from billing.models import Budget, BudgetAction
 from content.policies.policies import permitted_models
 from gateway.code_examples.example_models import MODEL
 from gateway.code_examples.examples import example_models, is_text_model
@@ -75,7 +75,8 @@ def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
     context: dict[str, Any] = {}
     if form.is_valid():
         try:
-            context["told"] = budget_simulation.would_have(_budget_of_form(actor, form))
+            budget = context["budget"] = _budget_of_form(actor, form)
+            context["told"] = budget_simulation.would_have(budget)
         except BudgetRefused as refused:
             context["wrong"] = refused.message
     return render(request, "usage/limits/_budget_preview.html", context)
@@ -92,6 +93,7 @@ def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
         period=data["period"],
         anchor=data["anchor"],
         timezone=data["timezone"],
+        action=data["action"] or BudgetAction.BLOCK,
     )
     budgets.check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
     budgets.check_budget(budget)

@@ -42,6 +42,11 @@ def test_increase_is_requested_approved_on_a_phone_and_expires(
     page.get_by_label("Applies to", exact=True).select_option("customer")
     page.get_by_label("End customer").fill("phone-1")
     page.get_by_label("Amount (USD)").fill("0.0001")
+    at_limit = page.get_by_label("When the limit is reached")
+    at_limit.select_option("warn")
+    expect(page.get_by_text("Past requests are shown only for a budget that")).to_be_visible()
+    at_limit.select_option("block")
+    expect(page.get_by_text("Would have blocked 0 of 0 requests")).to_be_visible()
     page.get_by_role("button", name="Create budget").click()
     expect(page.get_by_role("link", name="phone-1")).to_be_visible()
     with pytest.raises(openai.APIStatusError) as refused:

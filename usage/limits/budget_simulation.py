@@ -14,7 +14,7 @@ from accounts.models import Organisation
 from billing.limits import budget_rules as rules
 from billing.limits import budgets
 from billing.limits.budgets import Past
-from billing.models import Budget, BudgetScope
+from billing.models import Budget, BudgetAction, BudgetScope
 from lib import clock
 from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
@@ -119,9 +119,12 @@ def _spent_away_nano(budget: Budget, since: dt.datetime, away: Sequence[Span]) -
     return int(spent_nano)
 
 
-def would_have(budget: Budget) -> WouldHave:
+def would_have(budget: Budget) -> WouldHave | None:
     """Simulate the last thirty days under a budget, saved or not. A request is refused when its
-    charge does not fit the rest of its window."""
+    charge does not fit the rest of its window. None for a budget that blocks nothing, or of each
+    end user, whose past is not known."""
+    if budget.action != BudgetAction.BLOCK or budget.scope == BudgetScope.END_USER:
+        return None
     since = clock.now() - PREVIEW
     parameters = _parameters(budget, since) | {"most": SIMULATED_MAX + 1}
     with transaction.atomic():

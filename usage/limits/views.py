@@ -24,7 +24,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused, BudgetUsage
-from billing.models import Budget, BudgetAction, BudgetPeriod, BudgetScope, RaiseState
+from billing.models import Budget, BudgetPeriod, BudgetScope, RaiseState
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
 from lib.ids import id_text
@@ -195,7 +195,7 @@ def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "per_end_user": budget.scope == BudgetScope.END_USER,
         "meter": meter_of(usage),
         "chart": budget_chart(usage),
-        "told": _simulation(budget),
+        "told": budget_simulation.would_have(budget),
         "action": ACTION_NAMES[budget.action],
         "alerts": _alerts(budget),
         "may_write": budgets.may_write(actor, budget),
@@ -203,14 +203,6 @@ def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "policy_href": _policy_href(actor, budget),
     }
     return render(request, "usage/limits/budget.html", context)
-
-
-def _simulation(budget: Budget) -> budget_simulation.WouldHave | None:
-    """Return what a budget would have rejected; None for one that rejects nothing, or of each end
-    user, whose past is not known."""
-    if budget.action != BudgetAction.BLOCK or budget.scope == BudgetScope.END_USER:
-        return None
-    return budget_simulation.would_have(budget)
 
 
 def _policy_href(actor: Actor, budget: Budget) -> str:

@@ -8,7 +8,7 @@ was (I7).
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from dialects.usage.usage_members import may_be_accepted
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.sources import StatementSource
-from usage.filters.visibility import run
+from usage.filters.visibility import NIL, run
 from usage.models import Review, SettleAs
 from usage.records.counted_meters import read_json
 from usage.reviews.accepted_members import accept_members
@@ -140,7 +140,7 @@ def settle_kind(
 ) -> KindSettled:
     """End the review of all requests of a kind in the same way, KIND_BATCH of them at most. With
     `accept`, its members are free from now on. A request that cannot be settled in this way keeps
-    waiting, and delays no other.
+    waiting, and delays no other: it is not one of these.
 
     Raises ReviewRefused if nothing can be settled or accepted, Refused if the members cannot be
     accepted, and Http404 if no request is waiting and no member is accepted.
@@ -155,30 +155,37 @@ def settle_kind(
         "provider": provider,
         "wire": wire,
         "unknown": json.dumps(list(unknown)),
-        "limit": KIND_BATCH,
     }
     if accept:
         accept_members(actor, provider, wire, unknown, reason=reason)
-    ids = [row[0] for row in run(_OF_KIND, named)]
-    if not ids and not accept:
-        raise Http404
     reason = reason.strip() or gettext("Settled with all requests of its kind: %(unknown)s") % {
         "unknown": ", ".join(unknown)[:400]
     }
-    settled, refusals = 0, list[KindRefusal]()
-    for request_id in ids:
+    settled, refused, first = 0, 0, None
+    for request_id in _waiting_of_kind(named):
         try:
             settle_review(actor, request_id, settle_as, amount_nano=None, reason=reason)
             settled += 1
         except ReviewRefused as why:
             # One that was settled meanwhile is left as it is.
             if not why.already_exists:
-                refusals.append(KindRefusal(request_id, why))
-    if refusals and not settled and not accept:
-        raise refusals[0].why
-    ((waiting,),) = run(_COUNT_OF_KIND, named)
-    first = refusals[0] if refusals else None
-    return KindSettled(settled, int(waiting), len(refusals), first)
+                refused += 1
+                first = first or KindRefusal(request_id, why)
+        if settled == KIND_BATCH:
+            break
+    if not settled and not accept:
+        raise first.why if first else Http404
+    # More than could not be settled, if another call may settle some.
+    ((waiting,),) = run(_COUNT_OF_KIND, named | {"limit": refused + KIND_BATCH})
+    return KindSettled(settled, int(waiting), refused, first)
+
+
+def _waiting_of_kind(named: dict[str, Any]) -> Iterator[UUID]:
+    """Read the waiting requests of a kind, oldest first, KIND_BATCH at a time."""
+    after = NIL
+    while rows := run(_OF_KIND, named | {"after": after, "limit": KIND_BATCH}):
+        yield from (request_id for _, request_id in rows)
+        after = rows[-1][0]
 
 
 def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
@@ -363,7 +370,8 @@ _ONE_KIND: Final = f"""{_UNDECIDED} AND {_PROVIDER} = %(provider)s AND {_WIRE} =
     AND {_MEMBERS} = %(unknown)s::jsonb"""
 
 _OF_KIND: Final = f"""
-    SELECT r.request_id FROM usage_usagerecord r WHERE {_ONE_KIND}
+    SELECT r.id, r.request_id FROM usage_usagerecord r
+    WHERE {_ONE_KIND} AND r.id > %(after)s
     ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608
 
 _COUNT_OF_KIND: Final = f"""

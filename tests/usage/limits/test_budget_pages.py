@@ -211,6 +211,13 @@ def test_preview_shows_past_rejections(alice: Client, key: Key) -> None:
     response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
     assert "Would have blocked 1 of 3 requests" in response.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
+    for action in ("warn", "slow"):
+        asked = FORM | {"amount": "2", "period": "total", "action": action}
+        shown = alice.get(f"{URL}/_f/preview", asked).content.decode()
+        assert "Past requests are shown only for a budget that rejects" in shown
+    asked = FORM | {"amount": "2", "scope": "end_user", "subject": ""}
+    shown = alice.get(f"{URL}/_f/preview", asked).content.decode()
+    assert "What it would have blocked is not known" in shown
     refused = alice.get(f"{URL}/_f/preview", FORM | {"amount": "-1"}).content.decode()
     assert "would have" not in refused
     assert "A budget must be between 0" in refused

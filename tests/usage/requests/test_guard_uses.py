@@ -187,6 +187,22 @@ def test_page_says_why_a_request_was_rejected(
         assert "the guard words" not in text
 
 
+def test_page_of_a_rejected_request_without_stored_effects_is_not_red(
+    people: cast.Cast, key: Key
+) -> None:
+    """Nothing has failed, although old records, and those of very many guards, do not name the one
+    that rejected."""
+    rejected, failed = (
+        happen(key, charge_nano=0, flags=[], kind=kind, status=400, message="No.")
+        for kind in ("guard_refused", "guard_failed")
+    )
+    text = page_of(people.bob, id_text(rejected.request_id))
+    assert 'class="banner" data-tone="warn"' in text
+    assert 'data-tone="bad"' not in text
+    failed_text = page_of(people.bob, id_text(failed.request_id))
+    assert 'class="banner" data-tone="bad"' in failed_text
+
+
 def test_a_rule_without_a_code_has_the_name_of_its_guard() -> None:
     rule = GuardRule("card", {}, ["request"], "refuse", "card")
     message = refusal_text(rule, "request", rule.code)

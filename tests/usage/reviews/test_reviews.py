@@ -344,6 +344,30 @@ def test_a_request_that_cannot_be_settled_with_its_kind_delays_no_other(
     assert_books_balance()
 
 
+def test_more_requests_that_cannot_be_settled_than_one_call_ends_delay_no_other(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P28: the same sent again reaches all that can be settled, although the oldest cannot."""
+    monkeypatch.setattr(reviews, "KIND_BATCH", 2)
+    dora = cast.actor(people.dora)
+    bare = [unknown(key, "holo_tokens", meters={}) for _ in range(5)]
+    priced = [unknown(key, "holo_tokens") for _ in range(3)]
+
+    def settle() -> tuple[int, bool, int]:
+        settled = reviews.settle_kind(dora, "openai", "", ["holo_tokens"], SettleAs.COUNT)
+        assert settled.first_refusal is not None
+        assert settled.first_refusal.request_id == bare[0].request_id
+        return settled.settled, settled.waiting > settled.refused, settled.refused
+
+    assert settle() == (2, True, 5)
+    assert settle() == (1, False, 5)
+    decided = {review.request_id for review in Review.objects.all()}
+    assert decided == {record.request_id for record in priced}
+    with pytest.raises(ReviewRefused):
+        settle()
+    assert_books_balance()
+
+
 def test_a_kind_of_one_dialect_is_settled_without_the_other(people: cast.Cast, key: Key) -> None:
     """P28: what the dialects call the same may differ in meaning, so each has its own decision."""
     from tests.billing.credits.test_operator_api import api_of, post

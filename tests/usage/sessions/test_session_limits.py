@@ -92,6 +92,7 @@ def test_a_session_budget_shows_the_session_that_used_most(people: cast.Cast, ke
     told = budget_simulation.would_have(Budget(
         organisation=people.acme, scope="organisation", amount_nano=2 * NANO, period="session",
     ))  # fmt: skip
+    assert told is not None
     assert told.of == 3
     page = cast.signed_in(people.alice).get(f"/o/acme/budgets/{budget.id}").content.decode()
     assert "Of the session that has used the most." in page
