@@ -66,7 +66,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "credits.write": "_person",
     },
     "billing.limits.budget_increases": {
-        "budgets.ask": "askable_budgets visible_raises",
+        "budgets.ask": "askable_budgets is_plan_limit visible_raises",
     },
     "billing.limits.budgets": {
         "budgets.read": "visible_budgets",

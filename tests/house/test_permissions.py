@@ -22,6 +22,7 @@ ASKED: Final = {
     "audit.read": "accounts.audit_log.log.all_events accounts.audit_log.log.visible_events",
     "budgets.ask": (
         "billing.limits.budget_increases.askable_budgets "
+        "billing.limits.budget_increases.is_plan_limit "
         "billing.limits.budget_increases.visible_raises"
     ),
     "budgets.read": "billing.limits.budgets.visible_budgets",
