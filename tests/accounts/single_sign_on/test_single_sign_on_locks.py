@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from accounts.access.actors import SYSTEM
 from accounts.audit.epoch import bump_epoch
 from accounts.custom_roles import custom_roles
-from accounts.models import CustomRole, SingleSignOn
+from accounts.keys import service_accounts
+from accounts.models import CustomRole, Role, SingleSignOn
 from accounts.single_sign_on import single_sign_on
 from lib.refusal import Refused
 from tests.support.cast import Cast, assemble
@@ -72,7 +73,7 @@ def test_a_changing_role_waits_for_a_sign_in_and_not_the_reverse(
             thread.start()
             await_waiting()
             # These raise OperationalError if the thread has locked the row.
-            assert CustomRole.objects.select_for_update(nowait=True).get(pk=role.pk)
+            CustomRole.objects.select_for_update(nowait=True).get(pk=role.pk)
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '1s'")
             bump_epoch()
@@ -101,3 +102,25 @@ def test_saved_settings_name_no_role_that_was_renamed_meanwhile(
     assert isinstance(refused, Refused)
     assert str(refused) == "There is no such role."
     assert [row.default_role for row in SingleSignOn.objects.all()] == ["observer"] * exists
+
+
+def test_a_changing_role_and_the_one_who_gets_it_do_not_wait_for_each_other(
+    people: Cast, role: CustomRole
+) -> None:
+    """A reference to a row, checked at the commit, is possible while the row changes."""
+    robot = service_accounts.create_service_account(people.core, "robot", actor=SYSTEM)
+    failed: list[BaseException] = []
+    thread = beside(lambda: rename(role), failed)
+    try:
+        with transaction.atomic():
+            service_accounts.change_service_account(
+                robot, role=Role.CUSTOM, custom_role=role, disabled=False, actor=SYSTEM
+            )
+            thread.start()
+            await_waiting()
+    finally:
+        thread.join()
+    assert failed == []
+    robot.refresh_from_db()
+    assert robot.custom_role is not None
+    assert robot.custom_role.name == "observer"
