@@ -21,7 +21,9 @@ def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
     nothing is left, nothing is written.
     """
     with transaction.atomic():
-        rows: QuerySet[Any] = type(row)._default_manager.select_for_update(of=("self",))
+        manager = type(row)._default_manager
+        # Other rows may refer to this one meanwhile: its key does not change.
+        rows: QuerySet[Any] = manager.select_for_update(of=("self",), no_key=True)
         locked: Any = rows.get(pk=row.pk)
         before = {name: getattr(locked, name) for name in values}
         changed = {

@@ -22,6 +22,7 @@ from accounts.models import (
 )
 from accounts.names.names import check_name
 from accounts.roles.rules import PERMISSIONS, Permission
+from accounts.sign_on_connections.connections import lock_single_sign_on
 from lib.refusal import Refused
 
 _NAME_MAX = 60
@@ -61,18 +62,18 @@ def change_role(
     )
     checked = _check_role_name(name)
     with _unique_name(checked):
-        before = CustomRole.objects.select_for_update().get(id=role.id).name
+        row = lock_single_sign_on(role.organisation)
+        before = CustomRole.objects.get(id=role.id).name
         changed = change_row(
             role, "role.changed", actor, name=checked, permissions=_check_permissions(permissions)
         )
-        if before != checked:
-            _rename_in_single_sign_on(role.organisation, before, checked)
+        if row is not None and before != checked:
+            _rename_in_single_sign_on(row, before, checked)
     return changed
 
 
-def _rename_in_single_sign_on(organisation: Organisation, before: str, after: str) -> None:
-    row = SingleSignOn.objects.select_for_update().filter(organisation=organisation).first()
-    if row is None or before not in _roles_named_by(row):
+def _rename_in_single_sign_on(row: SingleSignOn, before: str, after: str) -> None:
+    if before not in _roles_named_by(row):
         return
     row.group_rules = [
         {**rule, "role": after if rule["role"] == before else rule["role"]}
@@ -94,6 +95,7 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
     )  # fmt: skip
     with transaction.atomic():
+        row = lock_single_sign_on(role.organisation)
         name = CustomRole.objects.select_for_update().get(id=role.id).name
         open_invitations = Invitation.objects.filter(accepted_at=None, withdrawn_at=None)
         if (
@@ -103,7 +105,6 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         ):
             text = gettext("Members still have this role. Give them another role first.")
             raise Refused("role", text)
-        row = SingleSignOn.objects.filter(organisation=role.organisation).first()
         if row is not None and name in _roles_named_by(row):
             text = gettext("Single sign-on gives this role. Change the settings there first.")
             raise Refused("role", text)

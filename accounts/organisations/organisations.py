@@ -181,11 +181,11 @@ def choose_slug(others: QuerySet[Any], name: str) -> str:
     """Return the slug of a new team or project, or "" if one of the others has its name. The plain
     slug gets a random ending if another one has it ("研发 A" and "市场 A"), or if it is `new`, the
     address of the form that creates one."""
+    if others.filter(name__iexact=name).exists():
+        return ""
     plain = slug_of_name(name)
     if plain not in ("", "new") and not others.filter(slug=plain).exists():
         return plain
-    if others.filter(name__iexact=name).exists():
-        return ""
     ending = random_ending()
     return f"{plain[: SLUG_LENGTH - len(ending) - 1]}-{ending}" if plain else ending
 

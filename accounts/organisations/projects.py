@@ -19,8 +19,9 @@ from lib.refusal import Refused
 
 
 def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Project:
-    """Create a project. Its label is derived from the name unless one is given. Raises Refused for
-    an invalid name, and if another project of the organisation has the name or the given label."""
+    """Create a project. Raises Refused for an invalid name, and if another project of the
+    organisation has the given label. Without a label, derive one from the name, and raise Refused
+    if another project has the name."""
     checked = check_name(name)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)

@@ -15,9 +15,9 @@ from lib.refusal import Refused
 
 
 def create_team(organisation: Organisation, name: str, *, slug: str = "", actor: Actor) -> Team:
-    """Create a team. Actors who are limited to teams do not join it. Its slug is derived from the
-    name unless one is given. Raises Refused for an invalid name, and if another team has the name
-    or the given slug."""
+    """Create a team. Actors who are limited to teams do not join it. Raises Refused for an invalid
+    name, and if another team has the given slug. Without a slug, derive one from the name, and
+    raise Refused if another team has the name."""
     checked = check_name(name)
     with transaction.atomic():
         # The lock on the organisation's row serialises this: the second of two teams with one name
@@ -34,7 +34,8 @@ def create_team(organisation: Organisation, name: str, *, slug: str = "", actor:
 
 
 def rename_team(team: Team, name: str, *, actor: Actor) -> Team:
-    """Change the name; the slug stays. Raises Refused for an invalid name."""
+    """Change the name, also to that of another team; the slug stays. Raises Refused for an invalid
+    name."""
     return change_row(team, "team.renamed", actor, name=check_name(name))
 
 

@@ -21,7 +21,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
-from accounts.models import Membership, OwnConnection, SingleSignOn, User
+from accounts.models import Membership, Organisation, OwnConnection, SingleSignOn, User
 from accounts.names.email_domains import domain_of
 from accounts.sessions import sessions
 from lib.database.tenancy import use_tenant
@@ -34,6 +34,16 @@ _METHOD: Final = "socialaccount"
 def provider_id(row: SingleSignOn) -> str:
     """Return the identifier of the provider in addresses, connections and session records."""
     return id_text(row.pk)
+
+
+def lock_single_sign_on(organisation: Organisation) -> SingleSignOn | None:
+    """Lock and return the organisation's single sign-on, and lock the organisation, in the order of
+    a sign-in. Whatever reads or changes the roles that it names takes these locks first."""
+    rows = SingleSignOn.objects.filter(organisation=organisation)
+    rows.select_for_update().first()
+    Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
+    # The lock on the organisation serialises what creates the first one.
+    return rows.first()
 
 
 # Confirmed domains ------------------------------------------------------------------------------

@@ -98,10 +98,10 @@ def save_single_sign_on(
     an operator saves is confirmed. Raises Refused.
     """
     fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
-    _check(organisation, fields)
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
-        row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
+        row = sign_on_connections.lock_single_sign_on(organisation)
+        row = row or SingleSignOn(organisation=organisation)
+        _check(organisation, fields)
         before, confirmed = describe_settings(row), confirmed_domains(row)
         created = row._state.adding
         moved = _is_moved(row, fields)
@@ -380,10 +380,11 @@ def _come_in(
     if login.state.get("process") == "connect":
         _connect_own(request, login, row)
         return
-    grant = granted_by(row, claims)
     with transaction.atomic():
-        # The lock makes changes of issuer, client, domains or confirmation wait.
+        # The lock makes changes of issuer, client, domains or confirmation wait, and new names of
+        # roles.
         row = SingleSignOn.objects.select_for_update().get(pk=row.pk)
+        grant = granted_by(row, claims)
         if not login.is_existing:
             email = rules.email_of_domain(claims, row.domains, confirmed_domains(row))
             person = members.add_person(email, actor=SYSTEM)

@@ -109,6 +109,12 @@ def organisation_names() -> dict[str, str]:
     return dict(Organisation.objects.values_list("slug", "name"))
 
 
+def project_names() -> dict[tuple[str, str], str]:
+    """Return the names of projects by the slug of the organisation and their own."""
+    rows = Project.objects.values_list("organisation__slug", "slug", "name")
+    return {(organisation, slug): name for organisation, slug, name in rows}
+
+
 def _settings() -> Item:
     return Item(Id("settings"), tuples(current_values()), lasting=True)
 
@@ -343,6 +349,7 @@ def present_access() -> Iterator[Item]:
     for project in Project.objects.select_related("organisation", "team").order_by("id"):
         fields = {
             "name": project.name,
+            "slug": project.slug,
             "team": project.team.name,
             "archived": project.archived_at is not None,
         }

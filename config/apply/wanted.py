@@ -57,15 +57,17 @@ def wanted_items(
     loaded: Loaded,
     *,
     organisations: Mapping[str, str],
+    projects: Mapping[tuple[str, str], str],
     key_digest: Digest,
     channel_key_digest: Digest,
 ) -> list[Item]:
     """Return every item of the file, in the order of writing.
 
-    `organisations` are the present organisations, slug -> name. The file identifies an organisation
-    by its slug if it states one, else by its name.
+    `organisations` are the present organisations, slug -> name, and `projects` the present
+    projects, (slug of the organisation, slug) -> name. The file identifies both by the slug if it
+    states one, else by the name.
     """
-    flattener = _Flattener(loaded, key_digest, channel_key_digest)
+    flattener = _Flattener(loaded, projects, key_digest, channel_key_digest)
     return list(flattener.items(organisations))
 
 
@@ -77,9 +79,16 @@ def _charge_rule(part: file_format.ModelRule | file_format.Organisation) -> dict
 
 
 class _Flattener:
-    def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        projects: Mapping[tuple[str, str], str],
+        key_digest: Digest,
+        channel_key_digest: Digest,
+    ) -> None:
         self._loaded = loaded
         self._file = loaded.installation
+        self._projects = projects
         self._key_digest = key_digest
         self._channel_key_digest = channel_key_digest
 
@@ -251,7 +260,9 @@ class _Flattener:
             defaults = tuples(defaults_of(file_format.Member, MEMBER_FIELDS))
             id = Id("member", (slug, member.email.lower()))
             yield Item(id, fields, defaults, (*path, "members", n))
-        yield from wanted_access(organisation, slug, path, self._client_secret(organisation, path))
+        present = {own: name for (of, own), name in self._projects.items() if of == slug}
+        secret = self._client_secret(organisation, path)
+        yield from wanted_access(organisation, slug, path, present, secret)
         for n, team in enumerate(organisation.teams):
             for k, key in enumerate(team.keys):
                 yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
@@ -420,9 +431,14 @@ def _trial_credit(trial: file_format.TrialCredit) -> Item:
 
 
 def wanted_access(
-    organisation: file_format.Organisation, slug: str, path: Path, client_secret: Secret | Kept
+    organisation: file_format.Organisation,
+    slug: str,
+    path: Path,
+    projects: Mapping[str, str],
+    client_secret: Secret | Kept,
 ) -> Iterator[Item]:
-    """Yield all items except members and keys."""
+    """Yield all items except members and keys. `projects` are the present ones of the organisation,
+    slug -> name."""
     for n, role in enumerate(organisation.roles):
         fields = tuples(set_fields(role, ("permissions",)))
         id = Id("role", (slug, role.name))
@@ -430,7 +446,8 @@ def wanted_access(
     for n, team in enumerate(organisation.teams):
         at = (*path, "teams", n)
         for k, project in enumerate(team.projects):
-            yield _project(project, slug, team.name, (*at, "projects", k))
+            id = Id("project", (slug, _slug_of_project(project, projects)))
+            yield _project(project, id, team.name, (*at, "projects", k))
         for k, account in enumerate(team.service_accounts):
             yield _service_account(account, slug, team.name, (*at, "service_accounts", k))
     for n, invitation in enumerate(organisation.invitations):
@@ -443,11 +460,23 @@ def wanted_access(
         yield _single_sign_on(organisation.single_sign_on, slug, client_secret, sso_path)
 
 
-def _project(project: file_format.Project, slug: str, team: str, path: Path) -> Item:
+def _project(project: file_format.Project, id: Id, team: str, path: Path) -> Item:
     fields: dict[str, Value] = {"name": project.name, "team": team}
     fields |= set_fields(project, ("archived",))
-    id = Id("project", (slug, project.slug or slugify(project.name)))
+    if project.slug:
+        fields["slug"] = project.slug
     return Item(id, fields, {"archived": False}, path)
+
+
+def _slug_of_project(project: file_format.Project, present: Mapping[str, str]) -> str:
+    if project.slug:
+        return project.slug
+    lowered = project.name.lower()
+    named = [slug for slug, name in present.items() if name.lower() == lowered]
+    # A new project gets its slug when it is written.
+    return min(named, key=lambda slug: (present[slug] != project.name, slug), default="") or (
+        f"{project.name} (new)"
+    )
 
 
 def _service_account(account: file_format.ServiceAccount, slug: str, team: str, path: Path) -> Item:

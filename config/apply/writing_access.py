@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Final, cast
 
 from django.db import transaction
-from django.utils.text import slugify
 
 from accounts.access.actors import SYSTEM, actor_of_member
 from accounts.custom_roles import custom_roles
@@ -129,14 +128,12 @@ def _create_team(organisation: Organisation, name: str, slug: str) -> Team:
 
 
 def _project(organisation: Organisation, change: Change) -> None:
-    slug = change.id.name[1]
     after = cast(dict[str, Any], change.after)
-    project = organisation.projects.filter(slug=slug).first()
-    if project is None:
-        team = find_team(organisation, after["team"])
-        own_slug = "" if slug == slugify(after["name"]) else slug
-        project = projects.create_project(team, after["name"], slug=own_slug, actor=SYSTEM)
+    if change.action == "create":
+        team, slug = find_team(organisation, after["team"]), after.get("slug", "")
+        project = projects.create_project(team, after["name"], slug=slug, actor=SYSTEM)
     else:
+        project = organisation.projects.get(slug=change.id.name[1])
         name = after.get("name", project.name)
         team = find_team(organisation, after["team"]) if "team" in after else project.team
         project = projects.change_project(project, name=name, team=team, actor=SYSTEM)

@@ -14,7 +14,12 @@ from django.db import OperationalError, transaction
 from accounts.secrets.key_lookup import digest_of
 from config.apply.difference import Difference, compare, serialize_difference, summary
 from config.apply.loading import Loaded, Unresolved, load
-from config.apply.present import lock_installation, organisation_names, present_items
+from config.apply.present import (
+    lock_installation,
+    organisation_names,
+    present_items,
+    project_names,
+)
 from config.apply.wanted import wanted_items
 from config.apply.writing import write
 from config.apply.yaml_source import FileInvalid, Problem, path_text
@@ -87,6 +92,7 @@ def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
         wanted = wanted_items(
             loaded,
             organisations=organisation_names(),
+            projects=project_names(),
             key_digest=digest_of,
             channel_key_digest=secret_digest,
         )

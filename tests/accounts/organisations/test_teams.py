@@ -38,6 +38,21 @@ def test_names_of_one_slug_are_different_teams_and_projects(
             projects.create_project(people.core, name, actor=SYSTEM)
 
 
+def test_a_new_team_or_project_has_no_name_that_another_was_given(people: Cast) -> None:
+    """The slug of the new name is free, because the renamed one keeps its own."""
+    team = teams.create_team(people.acme, "Search", actor=SYSTEM)
+    teams.rename_team(team, "Find", actor=SYSTEM)
+    project = projects.create_project(team, "Search", actor=SYSTEM)
+    projects.change_project(project, name="Find", team=team, actor=SYSTEM)
+    with pytest.raises(Refused, match=r"Another team is already named find\."):
+        teams.create_team(people.acme, "find", actor=SYSTEM)
+    with pytest.raises(Refused, match=r"Another project is already named find\."):
+        projects.create_project(team, "find", actor=SYSTEM)
+    # The former name is free again, the slug is not.
+    assert teams.create_team(people.acme, "Search", actor=SYSTEM).slug.startswith("search-")
+    assert projects.create_project(team, "Search", actor=SYSTEM).slug.startswith("search-")
+
+
 def test_an_archived_team_stops_its_keys_and_not_the_playground(people: Cast) -> None:
     """P11: its keys end; the playground's key goes on in another team."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)

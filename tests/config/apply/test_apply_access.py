@@ -297,6 +297,46 @@ def test_changed_file_changes_the_installation_once(
     assert installation.apply(installation.export(), "--prune") == "nothing to change\n"
 
 
+NAMES = ("研发", "市场", "研发 A", "市场 A", "New", "Search")
+
+
+def test_a_file_without_slugs_identifies_projects_by_name(
+    installation: Installation, people: Cast
+) -> None:
+    """Two names of one slug, and names without any, stay the projects that they are."""
+    listed = ", ".join(f"{{name: {name}}}" for name in NAMES)
+    file = f"""version: 1
+organisations: [{{name: Acme, teams: [{{name: core, projects: [{listed}]}}]}}]
+"""
+    assert installation.apply(file).count("+ project acme/") == len(NAMES)
+    made = dict(Project.objects.values_list("name", "slug"))
+    assert set(made) == set(NAMES)
+    assert (made["研发 A"], made["Search"]) == ("a", "search")
+    assert installation.apply(file) == "nothing to change\n"
+    # A name in other letters is the same name.
+    assert installation.apply(file.replace("Search", "SEARCH")).startswith(
+        "~ project acme/search\n"
+    )
+    # The exported slug identifies the project too, under any name.
+    exported = installation.export()
+    changed = exported.replace("name: 市场 A", "name: 销售")
+    assert installation.apply(changed).startswith(f"~ project acme/{made['市场 A']}\n")
+    assert Project.objects.get(slug=made["市场 A"]).name == "销售"
+    assert Project.objects.count() == len(NAMES)
+
+
+def test_new_project_does_not_take_the_slug_of_another_in_the_file(
+    installation: Installation, people: Cast
+) -> None:
+    file = """version: 1
+organisations:
+  - name: Acme
+    teams: [{name: core, projects: [{name: 研发 A}, {name: 市场, slug: a}]}]
+"""
+    assert "Another project is already named 市场." in installation.refusal(file)
+    assert not Project.objects.exists()
+
+
 WRONG = {
     "role: viewer": ("role: boss", "there is no role named 'boss'"),
     "invited_by: alice@": ("invited_by: nobody@", "nobody@example.org is not a member"),
