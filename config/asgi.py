@@ -152,6 +152,7 @@ async def _live(receive: Receive, send: Send) -> None:
     try:
         await asyncio.to_thread(_refuse_replica)
         await relay.start()
+        await watch.open()
     except (WrongSecret, ReadReplica) as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return

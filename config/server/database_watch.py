@@ -4,7 +4,7 @@ A thread that waits for a frozen Postgres cannot be interrupted, and the pool wa
 a Postgres that refuses connections. So a page that takes longer than `LOOK_AFTER_S` triggers a
 check here, on a separate connection:
 
-    answers --no answer within _WAIT_S, or refused--> away --a new connection answers--> answers
+    answers --no answer in half a second, or refused--> away --a new connection answers--> answers
 
 While Postgres is away, pages are refused immediately, and a new connection is tried every
 `_LOOK_EACH_S`. While pages are quick, nothing is checked.
@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 
 LOOK_AFTER_S: Final = 0.3
 """A page that takes this long triggers a check of the database, and again each time."""
-_WAIT_S: Final = 0.5
+# The wait for an answer, in steps: a step that this busy process itself prolongs counts as one. The
+# last ones take no time: an answer that arrived while the event loop was busy is read within them.
+_STEPS_S: Final = (*[0.05] * 10, 0, 0, 0)
 _LOOK_EACH_S: Final = 0.25
 _CONNECT_S: Final = 2
-# An answer that arrived while the event loop was busy is read within this many turns.
-_TURNS: Final = 3
 
 
 class DatabaseWatch:
     """Whether one process can reach its database."""
 
     def __init__(self, dsn: str) -> None:
-        # libpq reads whole seconds; `_WAIT_S` ends the wait before.
+        # libpq reads whole seconds; `_STEPS_S` ends the wait before.
         self._dsn = make_conninfo(dsn, connect_timeout=_CONNECT_S, application_name="weir watch")
         self._connection: psycopg.AsyncConnection[object] | None = None
         self._asking: asyncio.Task[bool] | None = None
@@ -45,6 +45,12 @@ class DatabaseWatch:
     def away(self) -> bool:
         """Return whether the last check failed and no connection has succeeded since."""
         return self._looking is not None
+
+    async def open(self) -> None:
+        """Connect before the first check: on a busy machine, that takes longer than a statement.
+        If it fails, the first check tries again."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection = await self._connect()
 
     async def answers(self) -> bool:
         """Check now. Concurrent callers share the result."""
@@ -83,10 +89,9 @@ class DatabaseWatch:
         closed in the meantime is replaced once."""
         for _ in range(1 if self._connection is None else 2):
             asked = asyncio.create_task(self._select())
-            await asyncio.wait({asked}, timeout=_WAIT_S)
-            for _ in range(_TURNS):
+            for step_s in _STEPS_S:
                 if not asked.done():
-                    await asyncio.sleep(0)
+                    await asyncio.wait({asked}, timeout=step_s)
             if asked.done() and not asked.exception():
                 return True
             timed_out = not asked.done()
@@ -99,8 +104,11 @@ class DatabaseWatch:
 
     async def _select(self) -> None:
         if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+            self._connection = await self._connect()
         await self._connection.execute("SELECT 1")
+
+    async def _connect(self) -> psycopg.AsyncConnection[object]:
+        return await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
