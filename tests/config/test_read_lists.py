@@ -422,7 +422,8 @@ def _places(client: Client, path: str) -> list[str]:
 
 
 def _items(client: Client, path: str, limit: int) -> list[Any]:
-    """All items, read so many at a time; none if there is no such list."""
+    """All items, read so many at a time; none if there is no such list. Of what has an id, that: a
+    figure such as a forecast changes between two reads."""
     items: list[Any] = []
     query = {"limit": str(limit)}
     while len(items) <= 1_000:
@@ -430,7 +431,7 @@ def _items(client: Client, path: str, limit: int) -> list[Any]:
         if answer.status_code != 200:
             return []
         page = json.loads(answer.content)
-        items += page["items"]
+        items += [one.get("id") or one for one in page["items"]]
         if page["next"] is None:
             return items
         query["cursor"] = page["next"]
