@@ -42,7 +42,7 @@ _NEVER_NULL: Final = (
 
 
 class KeyIn(RequestBody):
-    """A new key. It belongs to the person who creates it."""
+    """A new key. It belongs to the person or service account that creates it."""
 
     name: str = Field(min_length=1, max_length=120, description="Unique among active keys.")
     kind: Literal["relay", "management"] = Field(
@@ -278,6 +278,7 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
         account = access.writable_service_account(actor, body.service_account)
     else:
         access.require(actor, "keys.write_own")
+        account = access.account_of(actor)
     key, text = keys.mint_key(
         actor,
         access.access_team(actor, body.team),
