@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
+from django.db import transaction
 from django.http import Http404
 from ninja import Query, Status
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.audit.changes import lock_row
 from accounts.keys import keys, limited_subjects, service_accounts
 from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.rules import LIMIT_MAX
@@ -482,13 +484,15 @@ def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
     """Its keys are rejected from now on. The account stays, because records name it; it can be
     enabled again."""
     account = access.writable_service_account(actor, id)
-    changed = service_accounts.change_service_account(
-        account,
-        role=Role(account.role),
-        custom_role=account.custom_role,
-        disabled=True,
-        actor=actor,
-    )
+    with transaction.atomic():
+        account = lock_row(account)
+        changed = service_accounts.change_service_account(
+            account,
+            role=Role(account.role),
+            custom_role=account.custom_role,
+            disabled=True,
+            actor=actor,
+        )
     return _serialize_account(changed)
 
 
@@ -498,16 +502,17 @@ def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
 def change_service_account(actor: Actor, id: str, body: ServiceAccountChange) -> ServiceAccountOut:
     """Changes its role, disables or enables it."""
     account = access.writable_service_account(actor, id)
-    role, custom_role = Role(account.role), account.custom_role
-    if body.role is not None:
-        role, custom_role = _role(actor, body.role)
-    changed = service_accounts.change_service_account(
-        account,
-        role=role,
-        custom_role=custom_role,
-        disabled=account.disabled if body.disabled is None else body.disabled,
-        actor=actor,
-    )
+    given = _role(actor, body.role) if body.role is not None else None
+    with transaction.atomic():
+        account = lock_row(account)
+        role, custom_role = given or (Role(account.role), account.custom_role)
+        changed = service_accounts.change_service_account(
+            account,
+            role=role,
+            custom_role=custom_role,
+            disabled=account.disabled if body.disabled is None else body.disabled,
+            actor=actor,
+        )
     return _serialize_account(changed)
 
 
