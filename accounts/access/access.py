@@ -149,13 +149,27 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
         return keys.filter(id=actor.model_key.id)
     scope = scope_of(actor, "keys.read")
     if scope == "own":
-        return keys.filter(user=actor.user)
+        return keys.filter(own_keys(actor))
     if scope != "teams":
         return keys
     reached = Q(team__in=actor.authority.teams_of("keys.read"))
     if sees_own_besides(actor, "keys.read"):
-        reached |= Q(user=actor.user)
+        reached |= own_keys(actor)
     return keys.filter(reached)
+
+
+def own_keys(actor: Actor) -> Q:
+    """Select the actor's own keys: those of the person, or of the service account whose key
+    calls. A key without a holder belongs to no actor."""
+    if actor.user is not None:
+        return Q(user=actor.user)
+    account = account_of(actor)
+    return Q(pk__in=[]) if account is None else Q(service_account=account)
+
+
+def account_of(actor: Actor) -> ServiceAccount | None:
+    """Return the service account whose key calls."""
+    return actor.key.service_account if actor.key else None
 
 
 def living_keys(actor: Actor) -> QuerySet[Key]:
@@ -194,7 +208,11 @@ def may_write_key(actor: Actor, key: Key) -> bool:
     """Return whether the actor may change or revoke a key that it sees: its own, or all of them."""
     if reaches_team(actor, "keys.write", key.team_id):
         return True
-    own = actor.user is not None and key.user_id == actor.user.id
+    if actor.user is not None:
+        own = key.user_id == actor.user.id
+    else:
+        account = account_of(actor)
+        own = account is not None and key.service_account_id == account.id
     return own and scope_of(actor, "keys.write_own") is not None
 
 

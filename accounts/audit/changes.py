@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Model, QuerySet
+from django.shortcuts import get_object_or_404
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
@@ -44,6 +45,14 @@ def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
         )
         bump_epoch()
     return locked  # type: ignore[no-any-return]
+
+
+def lock_row(row: Row) -> Row:
+    """Return the row as it is now, locked until the transaction ends: for a change that keeps what
+    its caller leaves out. Raises Http404 if it was deleted in the meantime."""
+    rows: QuerySet[Any] = type(row)._default_manager.select_for_update(of=("self",), no_key=True)
+    locked: Row = get_object_or_404(rows, pk=row.pk)
+    return locked
 
 
 def _is_equal(before: object, value: object) -> bool:

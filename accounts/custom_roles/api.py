@@ -95,10 +95,7 @@ def change_role(actor: Actor, id: str, body: RoleChange) -> RoleOut:
     """Changes a custom role for all members who have it, within a second."""
     role = member_access.access_role(actor, id)
     changed = custom_roles.change_role(
-        role,
-        name=role.name if body.name is None else body.name,
-        permissions=role.permissions if body.permissions is None else body.permissions,
-        actor=actor,
+        role, name=body.name, permissions=body.permissions, actor=actor
     )
     return _serialize_role(changed)
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of
 from accounts.audit import audit
-from accounts.audit.changes import change_row
+from accounts.audit.changes import change_row, lock_row
 from accounts.audit.epoch import bump_epoch
 from accounts.members.members import check_change, check_grant
 from accounts.models import (
@@ -49,26 +49,29 @@ def create_role(
 
 
 def change_role(
-    role: CustomRole, *, name: str, permissions: Collection[Permission], actor: Actor
+    role: CustomRole,
+    *,
+    name: str | None,
+    permissions: Collection[Permission] | None,
+    actor: Actor,
 ) -> CustomRole:
-    """Change the name and the permissions of a role, with immediate effect for everybody who has
-    it. Single sign-on names roles, so its settings follow the new name. Raises Refused as
+    """Change the name and the permissions of a role, if given, with immediate effect for everybody
+    who has it. Single sign-on names roles, so its settings follow the new name. Raises Refused as
     `create_role` does, and for a role that is not below the actor's own."""
-    check_change(
-        actor,
-        None,
-        authority_of(Role.CUSTOM, role.permissions),
-        authority_of(Role.CUSTOM, _check_permissions(permissions)),
-    )
-    checked = _check_role_name(name)
-    with _unique_name(checked):
+    with _unique_name(name or role.name):
         row = lock_single_sign_on(role.organisation)
-        before = CustomRole.objects.get(id=role.id).name
-        changed = change_row(
-            role, "role.changed", actor, name=checked, permissions=_check_permissions(permissions)
+        before = lock_row(role)
+        checked = before.name if name is None else _check_role_name(name)
+        allowed = _check_permissions(before.permissions if permissions is None else permissions)
+        check_change(
+            actor,
+            None,
+            authority_of(Role.CUSTOM, before.permissions),
+            authority_of(Role.CUSTOM, allowed),
         )
-        if row is not None and before != checked:
-            _rename_in_single_sign_on(row, before, checked)
+        changed = change_row(role, "role.changed", actor, name=checked, permissions=allowed)
+        if row is not None and before.name != checked:
+            _rename_in_single_sign_on(row, before.name, checked)
     return changed
 
 

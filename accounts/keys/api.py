@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
+from django.db import transaction
 from django.http import Http404
 from ninja import Query, Status
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.audit.changes import lock_row
 from accounts.keys import keys, limited_subjects, service_accounts
 from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.rules import LIMIT_MAX
@@ -42,7 +44,7 @@ _NEVER_NULL: Final = (
 
 
 class KeyIn(RequestBody):
-    """A new key. It belongs to the person who creates it."""
+    """A new key. It belongs to the person or service account that creates it."""
 
     name: str = Field(min_length=1, max_length=120, description="Unique among active keys.")
     kind: Literal["relay", "management"] = Field(
@@ -278,6 +280,7 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
         account = access.writable_service_account(actor, body.service_account)
     else:
         access.require(actor, "keys.write_own")
+        account = access.account_of(actor)
     key, text = keys.mint_key(
         actor,
         access.access_team(actor, body.team),
@@ -481,13 +484,15 @@ def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
     """Its keys are rejected from now on. The account stays, because records name it; it can be
     enabled again."""
     account = access.writable_service_account(actor, id)
-    changed = service_accounts.change_service_account(
-        account,
-        role=Role(account.role),
-        custom_role=account.custom_role,
-        disabled=True,
-        actor=actor,
-    )
+    with transaction.atomic():
+        account = lock_row(account)
+        changed = service_accounts.change_service_account(
+            account,
+            role=Role(account.role),
+            custom_role=account.custom_role,
+            disabled=True,
+            actor=actor,
+        )
     return _serialize_account(changed)
 
 
@@ -497,16 +502,17 @@ def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
 def change_service_account(actor: Actor, id: str, body: ServiceAccountChange) -> ServiceAccountOut:
     """Changes its role, disables or enables it."""
     account = access.writable_service_account(actor, id)
-    role, custom_role = Role(account.role), account.custom_role
-    if body.role is not None:
-        role, custom_role = _role(actor, body.role)
-    changed = service_accounts.change_service_account(
-        account,
-        role=role,
-        custom_role=custom_role,
-        disabled=account.disabled if body.disabled is None else body.disabled,
-        actor=actor,
-    )
+    given = _role(actor, body.role) if body.role is not None else None
+    with transaction.atomic():
+        account = lock_row(account)
+        role, custom_role = given or (Role(account.role), account.custom_role)
+        changed = service_accounts.change_service_account(
+            account,
+            role=role,
+            custom_role=custom_role,
+            disabled=account.disabled if body.disabled is None else body.disabled,
+            actor=actor,
+        )
     return _serialize_account(changed)
 
 

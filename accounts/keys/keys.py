@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access.access import reaches_team
+from accounts.access.access import account_of, reaches_team
 from accounts.access.actors import Actor, authority_of_member
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
@@ -93,7 +93,7 @@ def mint_key(
         raise KeyRefused("user", text)
     if service_account is not None:
         _check_service_account(actor, service_account, team, kind)
-    if service_account is not None or user != actor.user:
+    if user != actor.user or service_account != account_of(actor):
         _check_manages(actor, team)
     if user is not None and user != actor.user and not actor.installation:
         _check_colleague(user, team, kind)

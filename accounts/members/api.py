@@ -217,7 +217,7 @@ def change_member(actor: Actor, id: str, body: MemberChange) -> MemberOut:
     fields = body.dict(exclude_unset=True)
     if "role" in fields and body.role is None:
         raise Refused("role", "role cannot be null: leave it out, or state a role.")
-    role, custom = _role(actor, body.role) if body.role else (Role(member.role), member.custom_role)
+    role, custom = _role(actor, body.role) if body.role else (..., None)
     changed = members.set_member(
         member.organisation,
         member.user.email,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
+from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
@@ -45,16 +46,16 @@ class LastOperator(Refused):
 def set_member(
     organisation: Organisation,
     email: str,
-    role: Role,
+    role: Role | EllipsisType,
     *,
     actor: Actor,
     custom_role: CustomRole | None = None,
     teams: Sequence[Team] | EllipsisType | None = ...,
 ) -> Membership:
-    """Give a person a role in teams; None means all teams. Without `teams` the person's teams stay;
-    a new member gets all. A new person signs in with a link or a password reset. Raises Refused for
-    authority that the actor may not grant, or not to this member, and LastOwner for the only
-    owner."""
+    """Give a person a role in teams; None means all teams. With `...`, a member keeps their role;
+    Http404 for anybody else. Without `teams` the person's teams stay; a new member gets all. A new
+    person signs in with a link or a password reset. Raises Refused for authority that the actor may
+    not grant, or not to this member, and LastOwner for the only owner."""
     with transaction.atomic():
         user = add_person(email, actor=actor)
         # The lock on the organisation's row serialises two owners who demote each other.
@@ -67,6 +68,10 @@ def set_member(
         adds_first_owner = actor.operator and not active_owners(organisation).exists()
         before = role_and_teams(membership) if membership else {}
         held = authority_of(membership) if membership else None
+        if role is ...:
+            if membership is None:
+                raise Http404
+            role, custom_role = Role(membership.role), membership.custom_role
         if membership is None:
             membership = Membership(user=user, organisation=organisation)
         elif membership.role == Role.OWNER and role != Role.OWNER:

@@ -10,6 +10,7 @@ from pydantic import Field
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.audit.changes import lock_row
 from accounts.keys import keys
 from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.data_policy import (
@@ -168,8 +169,8 @@ def read_organisation(actor: Actor) -> OrganisationOut:
 @requires("organisation.write")
 def change_organisation(actor: Actor, body: OrganisationChange) -> OrganisationOut:
     """Changes the given settings."""
-    organisation = organisation_of(actor)
     with transaction.atomic():
+        organisation = lock_row(organisation_of(actor))
         if body.name is not None:
             organisations.rename_organisation(organisation, body.name, actor=actor)
         if body.display_currency is not None:
@@ -275,8 +276,10 @@ def read_project(actor: Actor, project: str) -> ProjectOut:
 def change_project(actor: Actor, project: str, body: ProjectChange) -> ProjectOut:
     """Renames, moves, archives or restores a project."""
     row = access.writable_project(actor, project)
-    team = access.access_team(actor, body.team) if body.team is not None else row.team
+    given = access.access_team(actor, body.team) if body.team is not None else None
     with transaction.atomic():
+        row = lock_row(row)
+        team = given or row.team
         projects.change_project(row, name=body.name or row.name, team=team, actor=actor)
         if body.archived is not None:
             write = projects.archive_project if body.archived else projects.restore_project

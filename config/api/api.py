@@ -111,10 +111,16 @@ from usage.sessions.api import router as session_router
 from usage.statements.api import router as statement_router
 
 _DEPTH_MAX = 64
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
-class ZeroByte(ValueError):
-    """A field of the query or the body contains a zero byte, which the database cannot store."""
+class TextUnstorable(ValueError):
+    """A field of the query or the body contains what the database cannot store."""
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(field, what)
+        self.field = field
+        self.what = what
 
 
 class BodyUnreadable(ValueError):
@@ -123,13 +129,13 @@ class BodyUnreadable(ValueError):
 
 class StrictParser(Parser):
     """Parses only JSON with one reading: no duplicate key in an object, no NaN, no excessive
-    nesting, and no zero byte in a text, which the database cannot store."""
+    nesting, and no text that the database cannot store."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         try:
             parsed = strict_json(request.body)
             _check(parsed, ())
-        except ZeroByte:
+        except TextUnstorable:
             raise
         except ValueError as error:
             raise BodyUnreadable(str(error)) from error
@@ -139,8 +145,8 @@ class StrictParser(Parser):
 def _check(value: Any, path: tuple[str, ...]) -> None:
     if len(path) >= _DEPTH_MAX:
         raise ValueError("nested too deeply")
-    if isinstance(value, str) and "\x00" in value:
-        raise ZeroByte(".".join(path))
+    if isinstance(value, str):
+        _check_text(value, ".".join(path))
     if isinstance(value, dict):
         for name, inner in value.items():
             _check(name, path)
@@ -148,6 +154,14 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
     if isinstance(value, list):
         for number, inner in enumerate(value):
             _check(inner, (*path, str(number)))
+
+
+def _check_text(text: str, field: str) -> None:
+    if "\x00" in text:
+        raise TextUnstorable(field, "a zero byte")
+    if not text.isascii() and _SURROGATE.search(text):
+        # JSON may escape one half of a pair, such as a cut emoji.
+        raise TextUnstorable(field, "half of a surrogate pair, such as a cut emoji")
 
 
 class ManagementAPI(NinjaAPI):
@@ -264,8 +278,8 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
         if unknown:
             raise UnknownQuery(unknown[0])
         for name, values in request.GET.lists():
-            if any("\x00" in value for value in values):
-                raise ZeroByte(name)
+            for value in values:
+                _check_text(value, name)
         if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
             raise Http404  # none of our addresses has one
         return view(request, *args, **kwargs)
@@ -413,8 +427,8 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         return response
     if error.status_code == 403:
         return _answer_denied(request, error.message)
-    if isinstance(error.__cause__, ZeroByte):
-        return _zero_byte(request, error.__cause__)
+    if isinstance(error.__cause__, TextUnstorable):
+        return _text_unstorable(request, error.__cause__)
     if isinstance(error.__cause__, BodyUnreadable):
         return error_response(request, error.status_code, f"{error.message}: {error.__cause__}.")
     if error.status_code == 409:
@@ -457,10 +471,11 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
     )
 
 
-@api.exception_handler(ZeroByte)
-def _zero_byte(request: HttpRequest, error: ZeroByte) -> HttpResponse:
-    message = f"Invalid value for {str(error) or 'the body'}: a string cannot contain a zero byte."
-    return error_response(request, 422, message, code="invalid_value", param=str(error) or None)
+@api.exception_handler(TextUnstorable)
+def _text_unstorable(request: HttpRequest, error: TextUnstorable) -> HttpResponse:
+    field = error.field or "the body"
+    message = f"Invalid value for {field}: a string cannot contain {error.what}."
+    return error_response(request, 422, message, code="invalid_value", param=error.field or None)
 
 
 @api.exception_handler(RangeRefused)

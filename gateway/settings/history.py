@@ -15,9 +15,10 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import Change, EventDisplay
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, SignUpSetting
 from accounts.roles.rules import Action
 from accounts.sign_up import sign_up
+from gateway.models import InstallationSetting
 from gateway.settings.installation import current_values, save_settings
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -26,6 +27,11 @@ from lib.refusal import Refused
 _PERMISSIONS: Final[Mapping[str, Action]] = {
     "settings.changed": "channels.write",
     "sign_up.changed": "organisations.write",
+}
+# The row that each change locks.
+_LOCKED: Final[Mapping[str, type[InstallationSetting] | type[SignUpSetting]]] = {
+    "settings.changed": InstallationSetting,
+    "sign_up.changed": SignUpSetting,
 }
 SHOWN_MAX: Final = 50
 
@@ -64,6 +70,7 @@ def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
     """Restore the values that a change replaced, as a new change. Raises Refused, AccessDenied."""
     access.require(actor, _PERMISSIONS[event.action])
     with transaction.atomic():
+        _LOCKED[event.action].objects.select_for_update().get(id=1)
         if not _is_in_force(event, _current(event.action)):
             text = gettext("These settings were changed again since. Undo the later change first.")
             raise Refused("id", text)

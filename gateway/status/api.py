@@ -4,11 +4,13 @@ call the same functions."""
 import datetime as dt
 from typing import Any, Literal
 
+from django.db import transaction
 from ninja import Query, Status
 from pydantic import Field
 
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.audit.changes import lock_row
 from accounts.guards import api_auth
 from gateway.models import Announcement
 from gateway.status.access import access_announcement, visible_announcements
@@ -91,15 +93,16 @@ def show_announcement(actor: Actor, id: str) -> AnnouncementOut:
 @requires("channels.write")
 def edit_announcement(actor: Actor, id: str, body: AnnouncementChange) -> AnnouncementOut:
     """Whoever had closed it sees it again."""
-    stored = access_announcement(actor, id)
     changes = body.model_dump(exclude_unset=True)
-    fields = {
-        name: getattr(stored, name)
-        if changes.get(name) is None and (name != "ends_at" or name not in changes)
-        else changes[name]
-        for name in AnnouncementIn.model_fields
-    }
-    change_announcement(actor, stored, **fields)
+    with transaction.atomic():
+        stored = lock_row(access_announcement(actor, id))
+        fields = {
+            name: getattr(stored, name)
+            if changes.get(name) is None and (name != "ends_at" or name not in changes)
+            else changes[name]
+            for name in AnnouncementIn.model_fields
+        }
+        change_announcement(actor, stored, **fields)
     return _serialize_announcement(access_announcement(actor, id))
 
 

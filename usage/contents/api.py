@@ -20,7 +20,7 @@ from lib.tables import keyset
 from usage.contents.contents import entries_among, entries_of
 from usage.contents.views import content_file
 from usage.filters.filters import Scope, read_id
-from usage.filters.queries import Dated, Id, Model, period_of
+from usage.filters.queries import Dated, Email, Id, Model, period_of
 
 router = Router(tags=["Content log"])
 
@@ -33,7 +33,7 @@ class ContentFilter(RequestBody, Dated):
     )
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
     key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
-    user: list[Model] = Field(default_factory=list, max_length=20, description="Email addresses.")
+    user: list[Email] = Field(default_factory=list, max_length=20, description="Email addresses.")
     team: list[Model] = Field(default_factory=list, max_length=20, description="Slugs of teams.")
     status: Literal["ok", "error", "stopped"] | None = None
     session: Id | None = Field(None, description="ID of the session.")
@@ -141,7 +141,7 @@ def _scope(body: ContentFilter) -> Scope:
     return Scope(
         models=tuple(body.model),
         keys=tuple(read_id(key) for key in body.key),
-        users=tuple(email.lower() for email in body.user),
+        users=tuple(body.user),
         teams=tuple(body.team),
         status=body.status,
         session_id=read_id(body.session) if body.session else None,

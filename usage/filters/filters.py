@@ -266,7 +266,7 @@ def from_query(
     scope = Scope(
         models=reader.many("model", read_model),
         keys=reader.many("key", read_id),
-        users=reader.many("user", _email),
+        users=reader.many("user", read_email),
         channels=reader.many("channel", read_id) if channels else (),
         teams=reader.many("team", read_model),
         projects=reader.many("project", read_model),
@@ -378,6 +378,13 @@ def read_model(text: str) -> str:
     if len(text) > 200 or "\x00" in text:
         raise ValueError("expected the name of a model")
     return text
+
+
+def read_email(text: str) -> str:
+    """Validate a possible email address, and return it in lower case. Raises ValueError."""
+    if "@" not in text or len(text) > 254 or "\x00" in text:
+        raise ValueError("expected an email address")
+    return text.lower()
 
 
 def read_end_user(text: str) -> str:
@@ -501,12 +508,6 @@ def _choose_among(values: Iterable[T]) -> Callable[[str], T]:
         return allowed[text]
 
     return read
-
-
-def _email(text: str) -> str:
-    if "@" not in text or len(text) > 254 or "\x00" in text:
-        raise ValueError(text)
-    return text.lower()
 
 
 def _amount(text: str) -> int:

@@ -29,6 +29,7 @@ def _id(text: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
+Email = Annotated[str, AfterValidator(filters.read_email)]
 EndUser = Annotated[
     str, Field(min_length=1, max_length=END_USER_LENGTH), AfterValidator(filters.read_end_user)
 ]
@@ -40,7 +41,7 @@ class Wanted(Input):
 
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
     key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
-    user: list[Model] = Field(default_factory=list, max_length=20, description="Email addresses.")
+    user: list[Email] = Field(default_factory=list, max_length=20, description="Email addresses.")
     team: list[Model] = Field(default_factory=list, max_length=20, description="Slugs of teams.")
     project: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
     customer: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
@@ -114,7 +115,7 @@ def scope_of(query: Wanted) -> Scope:
     return Scope(
         models=tuple(query.model),
         keys=tuple(filters.read_id(key) for key in query.key),
-        users=tuple(email.lower() for email in query.user),
+        users=tuple(query.user),
         teams=tuple(query.team),
         projects=tuple(query.project),
         customers=tuple(query.customer),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from accounts.access.access import (
     access_team,
     get_by_id,
+    own_keys,
     require,
     scope_of,
     sees_own_besides,
@@ -36,7 +37,7 @@ def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
     scope = scope_of(actor, "usage.read")
     if scope == "all":
         return notes
-    own = Key.objects.filter(organisation=actor.organisation, user=actor.user)
+    own = Key.objects.filter(own_keys(actor), organisation=actor.organisation)
     of_own_keys = Q(team=None) | Q(team__in=own.values("team_id"))
     if scope == "own":
         return notes.filter(of_own_keys)

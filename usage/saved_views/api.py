@@ -106,13 +106,7 @@ def show_saved_view(actor: Actor, id: str) -> SavedViewOut:
 def change_saved_view(actor: Actor, id: str, body: SavedViewChange) -> SavedViewOut:
     """Only the person it belongs to can change it."""
     view = saved_views.own_view(actor, id)
-    changed = saved_views.change_view(
-        actor,
-        view,
-        view.name if body.name is None else body.name,
-        shared=view.shared if body.shared is None else body.shared,
-        query=body.query,
-    )
+    changed = saved_views.change_view(actor, view, body.name, shared=body.shared, query=body.query)
     return _view(changed)
 
 

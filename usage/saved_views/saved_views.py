@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied, get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
+from accounts.audit.changes import lock_row
 from accounts.models import User
 from lib.refusal import Refused, check_text
 from usage.models import ReportSchedule, SavedView, ViewPage
@@ -94,19 +95,29 @@ def _name_taken(name: str) -> Refused:
 
 
 def change_view(
-    actor: Actor, view: SavedView, name: str, *, shared: bool, query: str | None = None
+    actor: Actor,
+    view: SavedView,
+    name: str | None,
+    *,
+    shared: bool | None,
+    query: str | None = None,
 ) -> SavedView:
-    """Change the name, the sharing or the query of a view. Raises Refused."""
-    before = _audit_details(view)
-    view.name, view.shared = _name(name), shared
-    if query is not None:
-        view.query = _lasting(query)
-    same = SavedView.objects.filter(
-        organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
-    )
-    after = _audit_details(view)
+    """Change the name, the sharing or the query of a view, if given. Raises Refused, Http404 if it
+    was deleted in the meantime."""
     with transaction.atomic():
         _lock_views(view.user_id)
+        view = lock_row(view)
+        before = _audit_details(view)
+        if name is not None:
+            view.name = _name(name)
+        if shared is not None:
+            view.shared = shared
+        if query is not None:
+            view.query = _lasting(query)
+        after = _audit_details(view)
+        same = SavedView.objects.filter(
+            organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
+        )
         if same.exclude(id=view.id).exists():
             raise _name_taken(view.name)
         if before != after:

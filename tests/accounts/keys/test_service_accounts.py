@@ -36,6 +36,36 @@ def test_service_keys_work_until_the_account_is_disabled(people: Cast) -> None:
     assert key_actor(text) is not None
 
 
+def test_own_keys_of_an_account_are_those_that_it_holds(people: Cast) -> None:
+    """P12: not those that belong to nobody, or to another account. And P11: what it creates for
+    itself ends with it."""
+    account, second = deployer(people), teams.create_team(people.acme, "second", actor=SYSTEM)
+    other = service_accounts.create_service_account(people.core, "other", actor=SYSTEM)
+    _, text = make_key(people.core, "manages", service_account=account, kind=KeyKind.MANAGEMENT)
+    make_key(people.core, "other's", service_account=other)
+    for team in (people.core, second):
+        make_key(team, f"nobody's in {team.slug}")
+    client = with_key(text)
+
+    def listed() -> list[str]:
+        return [row["name"] for row in client.get("/api/v1/keys").json()["items"]]
+
+    assert listed() == ["manages"]
+    made = [
+        client.post("/api/v1/keys", {"name": name}, content_type="application/json")
+        for name in ("one", "two")
+    ]
+    assert [answer.status_code for answer in made] == [201, 201]
+    assert listed() == ["two", "one", "manages"]
+    one, two = (answer.json() for answer in made)
+    assert client.delete(f"/api/v1/keys/{one['id']}").status_code in (200, 204)
+    assert key_actor(two["secret"]) is not None
+    service_accounts.change_service_account(
+        account, role=Role.DEVELOPER, disabled=True, actor=SYSTEM
+    )
+    assert key_actor(two["secret"]) is None
+
+
 def test_its_management_key_follows_its_role_in_its_team(people: Cast) -> None:
     """P12"""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)

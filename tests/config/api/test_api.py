@@ -73,6 +73,13 @@ def test_unknown_method_is_rejected(client: Client) -> None:
             None,
             "Invalid value for the body: a string cannot contain a zero byte.",
         ),
+        (
+            '{"project": "a\\ud83d"}',
+            422,
+            "project",
+            "half of a surrogate pair, such as a cut emoji.",
+        ),
+        ('{"tags": [{"\\udc00": 1}]}', 422, "tags.0", "half of a surrogate pair"),
         ('{"name": "a", "name": "b"}', 400, None, "body: a key appears twice."),
         ('{"name": NaN}', 400, None, "body: NaN is not JSON."),
         ("[" * 65 + "]" * 65, 400, None, "body: nested too deeply."),

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
@@ -24,9 +25,11 @@ from tests.support import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports
 from usage.exports import views as export_views
+from usage.exports.api import ExportIn
 from usage.exports.exports import FOCUS
 from usage.filters import filters
 from usage.filters.filters import Range
+from usage.filters.queries import Wanted, scope_of, usage_filter_of
 from usage.log import log_views
 from usage.log.log_views import cells_of
 from usage.models import Export, ExportPiece
@@ -279,3 +282,28 @@ def test_api_does_the_same(people: cast.Cast, requests: list[str]) -> None:
     assert client.get(url).json()["items"] == [state]
     assert client.delete(at).status_code == 204
     assert client.get(at).status_code == 404
+
+
+@pytest.mark.parametrize("name", Wanted.model_fields)
+def test_file_has_the_requests_that_the_api_was_asked_for(people: cast.Cast, name: str) -> None:
+    """A value that the worker cannot read is refused: without it, the file had all requests."""
+    person = cast.actor(people.alice, people.acme)
+    accepted = 0
+    for text in (
+        *hostile.STORABLE,
+        hostile.NUL,
+        hostile.LONG,
+        "ana",
+        "Ana@Example.org",
+        id_text(new_id()),
+        "x" * 200,
+    ):
+        try:
+            asked = ExportIn.model_validate({name: [text]})
+        except ValidationError:
+            continue
+        query = usage_filter_of(asked).query(status=asked.status, sort=asked.sort)
+        export = Export(form="csv", query=query, created_at=clock.now())
+        assert exports.filter_of(person, export).scope == scope_of(asked), text
+        accepted += 1
+    assert accepted
