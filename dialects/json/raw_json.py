@@ -51,10 +51,10 @@ def value_bytes(raw: msgspec.Raw) -> bytes | None:
 
 
 def value_of(raw: msgspec.Raw | bytes | None) -> Any:
-    """Return a raw member decoded; None if it is absent, or has numbers out of every range."""
+    """Return a raw member decoded; None if it is absent or cannot be decoded."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
 

@@ -10,7 +10,7 @@ forms are converted to the same `VideoRequest`.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -41,7 +41,8 @@ PROMPT_CHARACTERS_MAX: Final = 32_000
 SECONDS_MAX: Final = 600
 
 VideoState = Literal["queued", "running", "succeeded", "failed"]
-_INSTANT_MAX: Final = 2**40
+# The year 10000: no later time is a date.
+_INSTANT_MAX: Final = 253_402_300_800
 _NUMBER_MAX: Final = 10**15
 _DIGITS_MAX: Final = 40
 _SIZE: Final = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
@@ -305,7 +306,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     state."""
     try:
         answer = _status.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     state = _STATES.get(answer.status)
     if state is None or answer.id != upstream_id:
@@ -334,7 +335,7 @@ def _read_whole_number(raw: msgspec.Raw) -> int | None:
     try:
         number = Decimal(str(value)[:_DIGITS_MAX])
         return int(number) if number.is_finite() and abs(number) < _NUMBER_MAX else None
-    except InvalidOperation:
+    except DecimalException:
         return None
 
 

@@ -12,7 +12,14 @@ from uuid import UUID
 
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
-from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
+from extensions.clickhouse.server import (
+    BATCH_LOCK,
+    FORMER_TABLES,
+    MARKS,
+    RECORDS,
+    SCHEMA,
+    server,
+)
 from lib.ids import ID_SLACK, new_id
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
@@ -80,7 +87,8 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
                 _begin(there)
             more = True
             while more and (until is None or time.monotonic() < until):
-                rows, more = _send_batch(there, ClickHouseCursor.objects.get())
+                with rounds.try_lock(BATCH_LOCK, wait=True):
+                    rows, more = _send_batch(there, ClickHouseCursor.objects.get())
                 sent += rows
         except ClickHouseError as error:
             ClickHouseCursor.objects.update(error=str(error)[:200])

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 
 from extensions.clickhouse.client import ClickHouse, write_literal
+from usage.sinks import rounds
 
 # mypy knows only the settings of config/settings.py.
 _SETTINGS: Final[Any] = settings
@@ -16,6 +17,9 @@ SCHEMA: Final = 3
 start."""
 RECORDS: Final = f"weir_usage_{SCHEMA}"
 MARKS: Final = f"weir_usage_marks_{SCHEMA}"
+BATCH_LOCK: Final = 8113072045
+"""The lock that is held while a batch is read and sent, and while a person is erased. Each waits
+for at most one of the others."""
 FORMER_TABLES: Final = tuple(
     f"{table}_{n}" for n in range(1, SCHEMA) for table in ("weir_usage", "weir_usage_marks")
 )
@@ -50,11 +54,14 @@ def forget_person(
         f"if(has({known}, lower(end_user)), {new}, end_user))"
     )
     here = write_literal(list(organisations))
-    # ClickHouse answers after the change is complete.
-    there.run(
-        f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"
-        f" WHERE has({here}, toString(organisation_id)) SETTINGS mutations_sync = 1"
-    )
+    # The change does not apply to what is inserted later, and a batch that is being sent may have
+    # been read before the person was erased in Postgres.
+    with rounds.try_lock(BATCH_LOCK, wait=True):
+        # ClickHouse answers after the change is complete.
+        there.run(
+            f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"
+            f" WHERE has({here}, toString(organisation_id)) SETTINGS mutations_sync = 1"
+        )
 
 
 _LABELS: Final = ("project", "customer")

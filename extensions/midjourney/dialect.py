@@ -333,7 +333,7 @@ def read_submission(raw: bytes) -> Submission:
     """Read a submission. Raises AnswerFault for any other answer."""
     try:
         answer = _submitted.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     id_ = "" if answer.result is None else str(answer.result)
     if answer.code in ACCEPTED and not _ID.fullmatch(id_):
@@ -382,7 +382,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """Read the status of a task. Raises AnswerFault if the answer has none."""
     try:
         answer = _status.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     word = answer.status or "NOT_START"
     state = _STATES.get(word)

@@ -183,7 +183,7 @@ _id = msgspec.json.Decoder(str)
 def _parse_envelope(raw: bytes) -> _Envelope:
     try:
         return _envelope.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 
@@ -195,7 +195,7 @@ def read_submission(raw: bytes) -> Submission:
         return Submission(clean_upstream(str(answer.code))[:64], message, "")
     try:
         id_ = _id.decode(answer.data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     if not _ID.fullmatch(id_):
         raise answer_fault("F15")
@@ -228,7 +228,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     answer = _parse_envelope(raw)
     try:
         task = _task.decode(answer.data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.task_id != upstream_id:
@@ -245,7 +245,7 @@ def _read_results(raw: bytes) -> Any:
     """Return the clips of a song, or its lyrics. Raises AnswerFault if it has neither."""
     try:
         return _clips.decode(raw) if raw.startswith(b"[") else _lyrics.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 

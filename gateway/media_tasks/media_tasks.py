@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 
 from accounts.secrets.sealing import vault
@@ -309,6 +309,10 @@ def _poll_channel(
         except (EgressError, CredentialsFailed, FileDenied) as error:
             log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
             status, silent = None, True
+        except Exception:
+            # An answer that cannot be read must not delay the tasks of others.
+            log.exception("task %s cannot be polled", id_text(task.id))
+            status = None
         polls.append(Poll(task, status, wait_s))
     return polls
 
@@ -364,15 +368,17 @@ class _Waiting(NamedTuple):
 
 def _write(polls: Iterable[Poll], ends: list[FinalState]) -> int:
     """Store the results: each end in its own transaction, all others in one statement. Return how
-    many. The ends are added to `ends`."""
+    many. The ends are added to `ends`. An end that cannot be stored counts as a failed poll."""
     count, waiting = 0, list[_Waiting]()
     for poll in polls:
         count += 1
         task, status = poll.task, poll.status
         if status is not None and next_state(_state(task), status.state) not in OPEN:
-            ends += _end(task, status)
-        elif _is_late(task):
-            ends += _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
+            if _try_end(task, status, ends):
+                continue
+            poll = poll._replace(status=None)
+        if _is_late(task):
+            _try_end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT), ends)
         elif (form := TASK_FORMS.get(task.form)) is not None:
             waiting.append(_going_on(poll, form))
     if waiting:
@@ -380,6 +386,20 @@ def _write(polls: Iterable[Poll], ends: list[FinalState]) -> int:
         with connection.cursor() as cursor:
             cursor.execute(_GO_ON, columns)
     return count
+
+
+def _try_end(task: MediaTask, status: VideoStatus, ends: list[FinalState]) -> bool:
+    """Store the end of a task, unless it is one that cannot be stored. Return whether it could."""
+    try:
+        ends += _end(task, status)
+    except (InterfaceError, OperationalError):
+        # The database is away, which says nothing about the task.
+        raise
+    except Exception:
+        # What a provider reports of one task must not delay the tasks of others.
+        log.exception("the end of task %s cannot be stored", id_text(task.id))
+        return False
+    return True
 
 
 def _going_on(poll: Poll, form: TaskForm) -> _Waiting:

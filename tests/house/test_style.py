@@ -300,6 +300,8 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "config/jobs/runs.py",  # the class of whatever ends a job is recorded, and raised again
         # a round that fails is said, as in a worker, and the next one comes
         "config/jobs/sweeping.py",
+        # a task whose poll or end fails keeps no other back, and is polled again
+        "gateway/media_tasks/media_tasks.py",
         # a bug ends the preview with its name, instead of being tried again
         "gateway/prices/previews.py",
         "usage/exports/exports.py",  # as a preview: a bug ends the export with its name

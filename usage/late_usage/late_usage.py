@@ -24,12 +24,14 @@ _TRIES_MAX = _PATIENT_TRIES + 14
 
 
 class Unsure(NamedTuple):
-    """A settled attempt about whose usage the provider may know more."""
+    """A settled attempt about whose usage the provider may know more. `channel_key_id` is the key
+    with which it was sent, None if the channel had no keys."""
 
     attempt_id: UUID
     organisation_id: UUID
     channel_id: UUID
     charge_nano: int
+    channel_key_id: UUID | None
 
 
 class LateUsage(NamedTuple):
@@ -191,7 +193,13 @@ _UNSURE = """
         WHERE late.meters IS NULL AND late.ask_at < now()
         RETURNING attempt_id
     )
-    SELECT unsure.* FROM unsure JOIN taken ON taken.attempt_id = unsure.id"""
+    SELECT unsure.*, attempt.channel_key_id
+    FROM unsure JOIN taken ON taken.attempt_id = unsure.id
+    LEFT JOIN LATERAL (
+        SELECT channel_key_id FROM usage_attempt
+        WHERE organisation_id = unsure.organisation_id AND id = unsure.id
+          AND id >= %(first_id)s AND id < %(end_id)s LIMIT 1
+    ) attempt ON true"""
 
 _NOTE = """
     UPDATE usage_latetruth

@@ -74,8 +74,8 @@ def unsent(cursor: SinkCursor, source: Source) -> tuple[str, dict[str, Any]]:
 
 @contextmanager
 def try_lock(number: int, *, wait: bool) -> Iterator[bool]:
-    """Hold a sink's lock, with which only one process sends at a time. No transaction is open while
-    the sink is awaited, because rollups wait for every open one."""
+    """Hold a sink's lock, such as that with which only one process sends at a time. No transaction
+    is open while the sink is awaited, because rollups wait for every open one."""
     with connection.cursor() as cursor:
         if wait:
             cursor.execute("SELECT pg_advisory_lock(%s)", [number])

@@ -166,7 +166,8 @@ def check_prices(actor: Actor, channel: Channel) -> UpstreamPriceList | None:
         if locked is None or address_of(locked) != address_of(channel):
             return None
         kept = UpstreamPriceList.objects.select_for_update().filter(channel=locked).first()
-        if kept is not None:
+        # These are no prices of another group, which may have been chosen meanwhile.
+        if kept is not None and kept.group == followed.group:
             _keep(actor, locked, kept, reading)
     return kept
 

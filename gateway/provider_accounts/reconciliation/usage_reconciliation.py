@@ -26,7 +26,7 @@ from dialects.openai import usage as openai_usage
 from dialects.usage.usage import storable
 from gateway.channels.egress import outbound_of
 from gateway.channels.sealed_keys import open_secret
-from gateway.models import Channel
+from gateway.models import Channel, ChannelKey
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress
 from gateway.settings.installation import egress_policy
@@ -136,8 +136,8 @@ def _query_usage(
     """Return the meters and the raw usage that the provider reports, or None if it cannot answer
     yet."""
     provider = PROVIDERS[channel.provider]
+    key, used = _key_of(attempt, channel)
     try:
-        key = channel.keys.filter(disabled_at=None).first()
         headers = provider.headers(open_secret(key) if key else None)
         url = provider.look_up_url(channel.base_url, id_text(attempt.attempt_id))
         with client.stream("GET", url, headers=headers) as answer:
@@ -145,13 +145,23 @@ def _query_usage(
     except (EgressError, BadAddress, VaultError, httpx.HTTPError, httpx.InvalidURL) as error:
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
         return None
-    if answer.status_code == 404 and attempt.charge_nano == 0:
+    if answer.status_code == 404 and attempt.charge_nano == 0 and used:
         # The provider says that the request never arrived. That is not believed if somebody paid
-        # for it.
+        # for it, or if another account may know it.
         return {}, None
     if answer.status_code != 200 or body is None:
         return None
     return _read(body)
+
+
+def _key_of(attempt: Unsure, channel: Channel) -> tuple[ChannelKey | None, bool]:
+    """Return the key to ask with, and whether the attempt was sent with it: that key, also if it is
+    disabled, because another account does not know the attempt. If it is removed, an active one."""
+    keys = {key.id: key for key in channel.keys.all()}
+    if attempt.channel_key_id in keys:
+        return keys[attempt.channel_key_id], True
+    active = (key for key in keys.values() if key.disabled_at is None)
+    return next(active, None), attempt.channel_key_id is None and not keys
 
 
 def _whole(answer: httpx.Response) -> bytes | None:

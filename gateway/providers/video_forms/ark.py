@@ -80,7 +80,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """Return the status of a task. Raises AnswerFault."""
     try:
         task = _task.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.id != upstream_id:

@@ -92,7 +92,7 @@ _operation = msgspec.json.Decoder(_Operation)
 def _read(raw: bytes) -> _Operation:
     try:
         return _operation.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 

@@ -74,7 +74,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _read(raw: bytes) -> _Output:
     try:
         return _answer.decode(raw).output
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 

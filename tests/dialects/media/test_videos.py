@@ -113,16 +113,28 @@ def test_failure_reason_contains_nothing_a_page_could_run() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"[]", b"{}", b"<html>", b'{"id": "' + ID.encode(), raw(TOLD | {"id": "other"}),
-     raw(TOLD | {"status": "nearly"}), raw(TOLD | {"status": None}), b"[" * 100_000],
+     raw(TOLD | {"status": "nearly"}), raw(TOLD | {"status": None}), b"[" * 100_000,
+     raw(TOLD).replace(b"queued", b"\xff")],
 )  # fmt: skip
 def test_report_without_content_is_no_state(body: bytes) -> None:
     with pytest.raises(AnswerFault):
         videos.read_status(body, ID)
 
 
-@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-8", "", "x", 1e300, "8" * 400])
+@pytest.mark.parametrize(
+    "seconds", ["NaN", "Infinity", "-8", "", "x", 1e300, "8" * 400, "1e99999999999999"]
+)
 def test_impossible_length_is_none(seconds: Any) -> None:
     assert videos.read_status(raw(TOLD | {"seconds": seconds}), ID).seconds is None
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [(253402300799, 253402300799), (253402300800, None), (999999999999, None), (0, None)],
+)
+def test_impossible_expiry_is_none(told: int, read: int | None) -> None:
+    """No date is later than the year 9999."""
+    assert videos.read_status(raw(TOLD | {"expires_at": told}), ID).expires_at == read
 
 
 @pytest.mark.parametrize(

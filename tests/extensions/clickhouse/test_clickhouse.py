@@ -26,7 +26,7 @@ from extensions.clickhouse.backlog import backlog
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.sending import rebuild, send
-from extensions.clickhouse.server import MARKS, RECORDS
+from extensions.clickhouse.server import BATCH_LOCK, MARKS, RECORDS
 from lib import clock
 from lib.ids import new_id
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
@@ -43,7 +43,7 @@ from usage.overview.overview import overview
 from usage.reports import too_many_records
 from usage.rollups.levels import LAG_MAX, read_freshness
 from usage.rollups.rollups import roll_up
-from usage.sinks import sinks
+from usage.sinks import rounds, sinks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -553,3 +553,48 @@ def test_erased_person_is_in_no_record(there: ClickHouse, key: Key, people: cast
         [str(people.stranger.id), "Bob@example.org", "launch", "bobs-laptop", 5],
         [str(people.acme.id), "erased-1@erased.invalid", "launch", "", 5],
     ]
+
+
+def test_a_person_is_erased_before_or_after_a_batch(
+    there: ClickHouse,
+    key: Key,
+    people: cast.Cast,
+    another: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P36: texts that were read before the erasure are not inserted after it. A refill of hours
+    delays it by one batch only."""
+    steps = list[tuple[str, bool]]()
+    another.autocommit = True
+
+    def watch(owner: Any, name: str) -> None:
+        work = getattr(owner, name)
+
+        def watched(*args: Any) -> Any:
+            ((free,),) = another.execute(f"SELECT pg_try_advisory_lock({BATCH_LOCK})").fetchall()
+            if free:
+                another.execute(f"SELECT pg_advisory_unlock({BATCH_LOCK})")
+            steps.append((name, not free))
+            return work(*args)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    assert send() == 0
+    happen(key, NOON, end_user="bobs-laptop")
+    for owner, name in (
+        (sending, "_intact"),
+        (rounds, "read_batch"),
+        (ClickHouse, "insert"),
+        (ClickHouse, "run"),
+    ):
+        watch(owner, name)
+    assert send() == 1
+    server.forget_person(people.bob.pk, [], "erased-1@erased.invalid", [people.acme.id])
+    assert steps == [
+        ("_intact", False),
+        ("read_batch", True),
+        ("insert", True),
+        ("insert", True),
+        ("run", True),
+    ]
+    assert there.rows(f"SELECT end_user FROM {RECORDS} FINAL") == [[""]]

@@ -3,10 +3,11 @@
 import datetime as dt
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
@@ -19,6 +20,7 @@ from gateway.media_tasks import media_tasks
 from gateway.media_tasks.media_tasks import Poll
 from gateway.media_tasks.rules import LIMIT_S, OPEN
 from gateway.models import ChannelKey, MediaTask
+from gateway.providers.task_forms import TASK_FORMS
 from lib import clock
 from lib.ids import new_id
 from lib.network.guarded_pool import BriefAnswer
@@ -217,6 +219,72 @@ def test_a_task_is_polled_with_the_key_that_started_it_while_that_is_stored(
         list(media_tasks._poll_all([task], time.monotonic() + 60))
     off, on = (f"Bearer {secrets[name]}" for name in ("off", "on"))
     assert asked == [off, on, on, on]
+
+
+def test_an_end_that_cannot_be_stored_delays_no_other_task(people: Cast) -> None:
+    """P14: what a provider reports of one task counts as a failed poll of that task alone."""
+    key, _ = make_key(people.core)
+    credit(key)
+    odd, running, done = (accepted(key, number) for number in range(3))
+    report_of = {odd: DONE._replace(expires_at=2**40), running: VideoStatus("running", 7)}
+    ends = list[Any]()
+    polls = [Poll(task, report_of.get(task, DONE)) for task in (odd, running, done)]
+    assert media_tasks._write(polls, ends) == 3
+    assert [end.request_id for end in ends] == [done.request_id]
+    tasks = [MediaTask.objects.get(id=task.id) for task in (odd, running, done)]
+    states = [(task.state, task.polls, task.failures) for task in tasks]
+    assert states == [("queued", 1, 1), ("running", 1, 0), ("succeeded", 1, 0)]
+    assert Hold.objects.get(id=odd.id).state == "open"
+
+
+def test_an_end_that_cannot_be_stored_times_out_like_none(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = task.created_at + dt.timedelta(seconds=LIMIT_S)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    report(task, DONE._replace(expires_at=2**40))
+    task.refresh_from_db()
+    assert (task.state, revenue(task)) == ("failed", 0)
+
+
+def test_an_unavailable_database_fails_no_task(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that its provider finished is not given up because of our own database."""
+    at = task.created_at + dt.timedelta(seconds=LIMIT_S)
+    monkeypatch.setattr(clock, "now", lambda: at)
+
+    def unavailable(*_: Any) -> None:
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(media_tasks, "_write_end", unavailable)
+        with pytest.raises(OperationalError):
+            report(task, DONE)
+    report(task, DONE)
+    task.refresh_from_db()
+    assert task.state == "succeeded"
+
+
+def test_an_answer_that_breaks_its_reader_delays_no_other_task(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields: ChannelFields = {"provider": "openai_compatible", "base_url": "https://v.example/v1"}
+    task.channel_id = create_channel(SYSTEM, "studio", fields).id
+    broken = [True, False]
+
+    def read(_raw: bytes, _id: str) -> VideoStatus:
+        if broken.pop(0):
+            raise ArithmeticError
+        return DONE
+
+    form = replace(TASK_FORMS["videos"], read_status=read)
+    monkeypatch.setattr(media_tasks, "TASK_FORMS", {"videos": form})
+    monkeypatch.setattr(
+        media_tasks, "exchanged_briefly", lambda *_, **__: BriefAnswer(200, {}, b"{}")
+    )
+    polls = media_tasks._poll_all([task, task], time.monotonic() + 60)
+    assert [(poll.status, poll.asked) for poll in polls] == [(None, True), (DONE, True)]
 
 
 @pytest.mark.parametrize(("early_us", "taken"), [(1, 0), (0, 1), (-1, 1)])

@@ -111,7 +111,17 @@ def test_an_id_leads_nowhere_else(operation: str, id_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"[]", b"null", b"{", b"<html>", b'{"code":"x"}', b"[" * 9999]
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{",
+        b"<html>",
+        b'{"code":"x"}',
+        b"[" * 9999,
+        b'{"id":"\xff","name":"\xff","status":"\xff","output":{"task_id":"\xff"}}',
+    ],
 )
 @pytest.mark.parametrize("form", VIDEO_FORMS.values(), ids=lambda form: form.operation)
 def test_unreadable_report_is_a_fault_and_no_state(form: VideoForm, raw: bytes) -> None:

@@ -16,9 +16,12 @@ from billing.prices.conditions import PriceKey
 from billing.prices.prices import list_prices, set_price
 from billing.prices.proposals import accept, ignore, list_proposals
 from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import change_channel, create_channel
 from gateway.models import Channel, UpstreamPriceList
+from gateway.prices.upstream_prices import upstream_prices
 from gateway.prices.upstream_prices.upstream_prices import (
+    PriceReading,
     check_prices,
     follow_prices,
     pricing_address,
@@ -224,6 +227,37 @@ def test_a_new_api_is_asked_for_its_ratios_without_the_key(
     publish(fake, slow=("0.000001", "0.000001"))
     followed = follow_prices(dora, channel, group="vip")
     assert (followed.fault, followed.result["form"]) == ("", "models")
+
+
+def test_prices_of_a_group_that_was_left_meanwhile_are_not_proposed(
+    channel: Channel, fake: FakePrices, people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W73: what waits is at the prices of the group that the page shows."""
+    dora = cast.actor(people.dora)
+    fake.answers["/api/pricing"] = (200, json.dumps(NEW_API).encode())
+    of_provider(channel, "openai_compatible")
+    follow_prices(dora, channel, group="default")
+    assert {model for _, model in proposals()} == {"slow"}
+    started = list[str]()
+
+    def read_slowly(target: Target, group: str) -> PriceReading:
+        reading = read_prices(target, group)
+        started.append(group)
+        if len(started) == 1:
+            follow_prices(dora, channel, group="vip")
+        return reading
+
+    monkeypatch.setattr(upstream_prices, "read_prices", read_slowly)
+    due()
+    assert work_off_schedule() == 1
+    assert started == ["default", "vip"]
+    followed = UpstreamPriceList.objects.get()
+    assert followed.group == "vip"
+    assert followed.result["not_understood"] == {"vendor/slow": ["other_group", "", "vip"]}
+    assert proposals() == {
+        ("cost", "fast"): {"meters": {"in_text": 10**9, "out_text": 2 * 10**9}, "tiers": []}
+    }
+    assert not Fact.objects.filter(kind="channel.prices_changed").exists()
 
 
 def test_the_address_of_a_new_api() -> None:

@@ -11,8 +11,9 @@ from django.db import connection
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.holds.usage_corrections import Borne, read_borne_cost
-from gateway.channels.channels import create_channel
+from gateway.channels.channels import add_key, create_channel, remove_key, switch_key
 from gateway.channels.fields import ChannelFields
+from gateway.models import Channel
 from gateway.provider_accounts.reconciliation import usage_reconciliation
 from gateway.settings.installation import save_settings
 from lib import clock
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.django_db
 
 
 class Provider(ThreadingHTTPServer):
-    """It answers the look-up of usage with `body`, or for ever when there is none."""
+    """It answers the look-up of usage with `body`, or for ever when there is none. A key that is
+    not `known` is of another account."""
 
     daemon_threads = True
 
@@ -33,6 +35,7 @@ class Provider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.body: bytes | None = None
         self.asked = 0
+        self.known: str | None = None
         self.over = threading.Event()
 
 
@@ -41,7 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked += 1
-        self.send_response(200)
+        known = self.server.known in (None, self.headers["authorization"])
+        self.send_response(200 if known else 404)
         self.end_headers()
         if self.server.body is not None:
             self.wfile.write(self.server.body)
@@ -116,6 +120,76 @@ def test_no_provider_answer_is_an_internal_error(provider: Provider, body: bytes
     assert provider.asked == 3
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("charge_nano", [0, 1000])
+@pytest.mark.parametrize(
+    ("first", "removed", "known", "meters"),
+    [
+        ("b", False, "b", {"in_text": 1, "out_text": 1}),
+        # Another key is before it now, and it may be disabled.
+        ("a", False, "b", {"in_text": 1, "out_text": 1}),
+        # The account that was used does not know the attempt. That is believed if nobody paid.
+        ("a", False, "a", {}),
+        # An active key of the same account may answer, but no other account may deny it.
+        ("a", True, "a", {"in_text": 1, "out_text": 1}),
+        ("a", True, "b", None),
+    ],
+)
+def test_a_provider_is_asked_with_the_key_of_the_attempt(
+    people: Cast,
+    provider: Provider,
+    first: str,
+    removed: bool,
+    known: str,
+    meters: dict[str, int] | None,
+    charge_nano: int,
+) -> None:
+    """I7, I15: another account does not know the attempt, which did not cost nothing for that."""
+    save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
+    secrets = {"a": "sk-account-a-00001", "b": "sk-account-b-00001"}
+    ordered = [secrets[first], *(secret for name, secret in secrets.items() if name != first)]
+    fields = ChannelFields(
+        provider="openai_metered",
+        base_url=f"http://127.0.0.1:{provider.server_port}/v1",
+        keys=ordered,
+        models={"gpt-5": ""},
+    )
+    channel = create_channel(SYSTEM, "metered", fields)
+    used = channel.keys.get(position=ordered.index(secrets["b"]))
+    if first != "b":
+        switch_key(SYSTEM, channel, used, enabled=False)
+    provider.known = f"Bearer {secrets[known]}"
+    provider.body = b'{"usage":{"prompt_tokens":1,"completion_tokens":1},"final":true}'
+    key, _ = make_key(people.core, user=people.bob)
+    rows.credit(key)
+    rows.happen(
+        key, clock.now(), charge_nano, basis="estimated",
+        channel_id=channel.id, channel_key_id=used.id,
+    )  # fmt: skip
+    if removed:
+        remove_key(SYSTEM, channel, used)
+    if meters == {} and charge_nano:
+        meters = None
+    usage_reconciliation.reconcile()
+    assert provider.asked == 1
+    assert LateTruth.objects.get().meters == meters
+
+
+def test_another_account_denies_no_attempt_of_a_channel_that_had_no_keys(
+    people: Cast, provider: Provider, unsure: list[Key]
+) -> None:
+    """I15: without keys, its own address is what the attempt was sent to."""
+    LateTruth.objects.all().delete()
+    channel = Channel.objects.get(name="metered")
+    provider.body, provider.known = b"", "Bearer nobody"
+    record = rows.happen(unsure[0], clock.now(), 0, basis="absorbed", channel_id=channel.id)
+    usage_reconciliation.reconcile()
+    assert LateTruth.objects.get(attempt_id=record.id).meters == {}
+    record = rows.happen(unsure[0], clock.now(), 0, basis="absorbed", channel_id=channel.id)
+    add_key(SYSTEM, channel, "sk-account-a-00001")
+    usage_reconciliation.reconcile()
+    assert LateTruth.objects.get(attempt_id=record.id).meters is None
 
 
 @pytest.mark.usefixtures("unsure")
