@@ -26,6 +26,7 @@ _WORDS: Final = ("kind", "finish_reason", "basis")
 _PART_TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "calls": ("id", "name", "arguments"),
     "results": ("call_id", "name", "content"),
+    "summary": ("text",),
 }
 _PART_LINKS: Final = frozenset({"id", "url"})
 _STATES: Final = ("done", "stopped", "failed", "interrupted", "refused")
@@ -126,8 +127,9 @@ def read_file(raw: Any) -> ExportedConversation:
     if not isinstance(raw, dict) or raw.get("weir_chat") != VERSION:
         raise Unusable("/weir_chat", f"expected {VERSION}")
     messages = raw.get("messages")
-    if not isinstance(messages, list) or not 0 < len(messages) <= MESSAGES_MAX:
-        raise Unusable("/messages", f"expected 1 to {MESSAGES_MAX} messages")
+    # A chat whose messages were all deleted has none.
+    if not isinstance(messages, list) or len(messages) > MESSAGES_MAX:
+        raise Unusable("/messages", f"expected at most {MESSAGES_MAX} messages")
     ids: set[str] = set()
     turns = []
     for number, message in enumerate(messages):
@@ -139,7 +141,7 @@ def read_file(raw: Any) -> ExportedConversation:
     if not isinstance(columns, list) or len(columns) > 4 or not all(map(_is_column, columns)):
         raise Unusable("/columns", "expected at most 4 models")
     return ExportedConversation(
-        title=_text(raw, "title", "", 120) or turns[0].content[:80] or "–",
+        title=_text(raw, "title", "", 120) or (turns[0].content[:80] if turns else "") or "–",
         model=_text(raw, "model", "", 200),
         settings=_object(raw, "settings", ""),
         leaf=leaf if isinstance(leaf, str) and leaf in ids else None,

@@ -215,7 +215,7 @@ def _add_file(actor: Actor, id: str, name: str, data: bytes) -> dict[str, Any]:
 
 
 def _message_parts(turn: ExportedMessage, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    parts = {name: turn.parts[name] for name in ("calls", "results", "sources")
+    parts = {name: turn.parts[name] for name in ("calls", "results", "sources", "summary")
              if name in turn.parts}  # fmt: skip
     for name in _WITH_FILES:
         attached = [

@@ -62,10 +62,12 @@ class Ranking(NamedTuple):
 
 
 def rank_models(votes: Iterable[tuple[Sequence[str], str]]) -> list[Ranking]:
-    """Rank the models by wins, best first. A vote is (the models, the winner or "")."""
+    """Rank the models by wins, best first. A vote is (the models, the winner or ""); one on a
+    model beside itself does not count."""
     counts: dict[str, list[int]] = {}
     for models, winner in votes:
-        for model in set(models):
+        compared = set(models)
+        for model in compared if len(compared) > 1 else ():
             count = counts.setdefault(model, [0, 0])
             count[0] += model == winner
             count[1] += 1

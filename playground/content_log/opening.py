@@ -3,6 +3,7 @@ anything. The chat is temporary, so that no text outlives its retention in it.""
 
 from uuid import UUID
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts.access.access import require
@@ -26,14 +27,15 @@ def open_in_playground(actor: Actor, request_id: UUID, reason: str) -> Conversat
     if request is None:
         raise Refused("reason", gettext("The playground cannot open this request: it is no chat."))
     try:
-        (conversation,) = import_conversations(
-            actor, write_file(exported_chat(entry.model, request))
-        )
+        with transaction.atomic():
+            (conversation,) = import_conversations(
+                actor, write_file(exported_chat(entry.model, request))
+            )
+            conversation.refresh_from_db()
+            visit_temporary(conversation)
     except Unusable as fault:
         text = gettext("The playground cannot open this request: %(fault)s.") % {"fault": fault}
         raise Refused("reason", text) from fault
-    conversation.refresh_from_db()
-    visit_temporary(conversation)
     return conversation
 
 

@@ -197,8 +197,7 @@ def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
         with transaction.atomic():
             return _write_turns(actor, form)
     except IntegrityError as error:
-        if "one_run_at_a_time" in str(error):
-            raise ConversationBusy from error
+        _refuse_if_busy(error)
         # The same form was sent twice concurrently, and the other request was first.
         before = _turns_of_token(actor, form.token)
         if not before:
@@ -210,12 +209,28 @@ def add_column(
     actor: Actor, conversation: Conversation, column: Column, token: UUID, payer: Payer
 ) -> Turn:
     """Send a further model the last question of a comparison. It becomes the next column, and its
-    answer a version after the turns of the first column. Raises TurnRefused."""
+    answer a version after the turns of the first column. Raises TurnRefused, ConversationBusy."""
     require(actor, "playground.use")
-    if before := _turns_of_token(actor, token):
-        return before[0]
+    try:
+        return _add_column_once(actor, conversation, column, token, payer)
+    except IntegrityError as error:
+        _refuse_if_busy(error)
+        raise
+
+
+def _refuse_if_busy(error: IntegrityError) -> None:
+    if "one_run_at_a_time" in str(error):
+        raise ConversationBusy from error
+
+
+def _add_column_once(
+    actor: Actor, conversation: Conversation, column: Column, token: UUID, payer: Payer
+) -> Turn:
     with transaction.atomic():
         locked = Conversation.objects.select_for_update().get(id=conversation.id)
+        # The same form may be sent twice concurrently; the lock puts one after the other.
+        if before := _turns_of_token(actor, token):
+            return before[0]
         number = len(locked.columns)
         last = locked.runs.order_by("-id").first()
         if last is None or not 0 < number < COLUMNS_MAX:

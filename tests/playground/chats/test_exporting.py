@@ -44,7 +44,7 @@ def test_written_export_reads_the_same() -> None:
     ("change", "path"),
     [
         ({"weir_chat": 2}, "/weir_chat"),
-        ({"messages": []}, "/messages"),
+        ({"messages": {}}, "/messages"),
         ({"messages": [{"id": "1", "role": "king", "content": ""}]}, "/messages/0/role"),
         ({"messages": [{"id": "1", "parent": "2", "role": "user"}]}, "/messages/0/parent"),
         ({"messages": [{"id": "1", "role": "user", "owner": 1}]}, "/messages/0/owner"),
@@ -59,6 +59,7 @@ def test_written_export_reads_the_same() -> None:
                 ("calls", {"id": "c", "name": "f", "arguments": {}}, "arguments"),
                 ("results", {"call_id": "c", "name": "f"}, "content"),
                 ("sources", {"url": 5}, "url"),
+                ("summary", {}, "text"),
                 ("files", {"id": []}, "id"),
             )
         ),
@@ -90,6 +91,12 @@ def test_invalid_export_is_rejected_by_its_place(change: dict[str, Any], path: s
     with pytest.raises(Unusable) as unusable:
         read_file(write_file(CHAT) | change)
     assert unusable.value.path == path
+
+
+def test_chat_whose_messages_were_all_deleted_can_be_imported() -> None:
+    """In a file of all chats, it made the others unreadable too."""
+    chat = read_file(write_file(CHAT) | {"messages": [], "leaf": None, "title": ""})
+    assert (chat.turns, chat.title) == ((), "–")
 
 
 def test_unreadable_leaf_is_none() -> None:

@@ -31,7 +31,8 @@ def test_rates_have_their_interval_and_the_best_stands_first() -> None:
     assert a.low < a.rate < a.high
     assert (b.model, b.wins, b.votes, b.rate) == ("b", 2, 10, 20)
     assert (c.model, c.wins, c.votes) == ("c", 0, 1)
-    assert rank_models([]) == []
+    # A model beside itself wins against nobody.
+    assert rank_models([(("a", "a"), "a")]) == rank_models([]) == []
 
 
 def test_best_is_named_if_one_is_better() -> None:

@@ -11,10 +11,11 @@ from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import AuditEvent, Role
 from content.log.kept import Kept
+from playground.content_log import opening
 from playground.models import Attachment, Conversation, Message, Run
 from tests.content.log.entries import keep
 from tests.playground.content_log.test_conversation import READS, asked, page_of, reader
-from tests.support.cast import Cast, signed_in
+from tests.support.cast import Cast, actor, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -90,6 +91,23 @@ def test_request_opens_as_a_temporary_chat_of_its_reader(people: Cast) -> None:
     assert "And &lt;b&gt;this&lt;/b&gt;?" in page
     event = AuditEvent.objects.get(action="content.read")
     assert event.reason == "a complaint"
+
+
+def test_a_crash_while_it_opens_keeps_nothing(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P31: a chat that is not temporary yet would keep the text for ever."""
+    player(people)
+    record = asked(people)
+    keep(record, Kept(json.dumps(_ASKED).encode()))
+
+    def end(chat: Conversation) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(opening, "visit_temporary", end)
+    with pytest.raises(SystemExit):
+        opening.open_in_playground(actor(people.bob, people.acme), record.request_id, "why")
+    assert not Conversation.objects.exists()
 
 
 def test_only_who_may_use_the_playground_opens_it(people: Cast) -> None:
