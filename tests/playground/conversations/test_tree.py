@@ -286,13 +286,21 @@ def shape(chat: dict[str, Any]) -> Any:
 
 
 def test_invalid_export_is_rejected_with_a_message(people: Cast) -> None:
-    for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": []}'):
+    for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": {}}'):
         upload = SimpleUploadedFile("chat.json", content)
         response = signed_in(people.bob).post(
             reverse("chat_import", args=["acme"]), {"chat": upload}, headers=HTMX
         )
         assert "could not be imported" in json.loads(response["HX-Trigger"])["toast"]["text"]
     assert Conversation.objects.count() == 0
+
+
+def test_chat_without_messages_is_imported_and_opens(people: Cast) -> None:
+    upload = SimpleUploadedFile("chat.json", b'{"weir_chat": 1, "title": "Empty", "messages": []}')
+    client = signed_in(people.bob)
+    client.post(reverse("chat_import", args=["acme"]), {"chat": upload}, headers=HTMX)
+    page_of = client.get(reverse("conversation", args=["acme", conversation_id()]))
+    assert (page_of.status_code, b"Empty" in page_of.content) == (200, True)
 
 
 def test_only_its_author_may_change_a_chat(people: Cast) -> None:
