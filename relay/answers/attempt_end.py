@@ -178,6 +178,7 @@ class AttemptEnd:
     def entrust(self) -> Outcome:
         """Leave the settlement of an accepted media task to the end of the task."""
         self.outcome = self._outcome(None, _NOTHING_YET)
+        self._context.parts.ledger.entrust(self._admitted.hold.attempt_id)
         return self.outcome
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:

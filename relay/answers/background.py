@@ -38,6 +38,7 @@ from relay.answers.idempotency import (
     IdempotentAnswer,
     IdempotentRequests,
     RunnerDied,
+    one_write,
 )
 from relay.credentials.keys import Principal
 from relay.database.database import Row, Statement
@@ -52,9 +53,6 @@ _KIND: Final = "background"
 _FIRST_INPUT_PIECE: Final = 2 * FIRST_BACKGROUND_PIECE
 _encode = msgspec.json.encode
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-# How much of what the database has not taken goes into one transaction, whose time is limited.
-_WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
-_WRITE_STATEMENTS_MAX: Final = 256
 # How many bytes of events wait before their provider does, and how many a response may have.
 _WAITING_BYTES_MAX: Final = 1024 * 1024
 _EVENTS_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -98,7 +96,7 @@ class BackgroundAnswer:
         pieces = await self.answer.pieces(_encode(items), _FIRST_INPUT_PIECE)
         unwritten = [(_PUT_INPUT, row) for _, row in pieces]
         while unwritten:
-            statements = _one_write(unwritten)
+            statements = one_write(unwritten)
             if not await self.answer.write(statements):
                 return
             del unwritten[: len(statements)]
@@ -118,7 +116,7 @@ class BackgroundAnswer:
             self._unwritten.append((_CHANGE, self.answer.row | {"head": head}))
         await self._put(events)
         while self._unwritten:
-            statements = _one_write(self._unwritten)
+            statements = one_write(self._unwritten)
             if not await self.answer.write(statements):
                 break
             del self._unwritten[: len(statements)]
@@ -133,7 +131,7 @@ class BackgroundAnswer:
     async def end(self, ending: Statement) -> bool:
         """Store the end of a response. Return False if it had ended otherwise already. Raises
         DatabaseFailed."""
-        while len(statements := _one_write(self._unwritten)) < len(self._unwritten):
+        while len(statements := one_write(self._unwritten)) < len(self._unwritten):
             await self._run(statements)
             del self._unwritten[: len(statements)]
         *_, ended = await self._run([*self._unwritten, ending])
@@ -153,17 +151,6 @@ class BackgroundAnswer:
         pieces = await self.answer.pieces(events, self._n)
         self._n += len(pieces)
         self._unwritten += [(_PUT, row) for _, row in pieces]
-
-
-def _one_write(statements: Sequence[Statement]) -> Sequence[Statement]:
-    """Return the first of these statements, as many as one transaction may take."""
-    characters = 0
-    for count, (_, parameters) in enumerate(statements[:_WRITE_STATEMENTS_MAX]):
-        # What is large is sealed, as hexadecimal text.
-        characters += len(str(parameters.get("sealed", parameters.get("head"))))
-        if count and characters > 2 * _WRITE_BYTES_MAX:
-            return statements[:count]
-    return statements[:_WRITE_STATEMENTS_MAX]
 
 
 async def find_background(

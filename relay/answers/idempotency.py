@@ -65,6 +65,13 @@ _SILENCE_S: Final = 10
 # How long a piece of a stream waits for more before it is stored.
 _GATHER_S: Final = 0.1
 _PIECE_BYTES_MAX: Final = 1024 * 1024
+# How much of what the database has not taken goes into one transaction, whose time is limited.
+_WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
+_WRITE_STATEMENTS_MAX: Final = 256
+# After how many bytes of a stream its provider waits for the database, each time, and how many may
+# wait for it.
+_WAIT_BYTES: Final = 1024 * 1024
+_WAITING_BYTES_MAX: Final = 16 * 1024 * 1024
 _PAGE: Final = 16
 FIRST_BACKGROUND_PIECE: Final = 1_000_000
 """The number of the first piece of a response that runs in the background. The numbers below are
@@ -172,7 +179,7 @@ class IdempotentAnswer:
             if last:
                 return
             if not more:
-                if alive != "t":
+                if alive != "t" or state != "running":
                     raise RunnerDied
                 await asyncio.sleep(LOOK_S)
 
@@ -236,6 +243,17 @@ class IdempotentAnswer:
         return f"gateway_answerpiece|{self._organisation}/{request_id}/{n}|sealed"
 
 
+def one_write(statements: Sequence[Statement]) -> Sequence[Statement]:
+    """Return the first of these statements, as many as one transaction may take."""
+    characters = 0
+    for count, (_, parameters) in enumerate(statements[:_WRITE_STATEMENTS_MAX]):
+        # What is large is sealed, as hexadecimal text.
+        characters += len(str(parameters.get("sealed", parameters.get("head"))))
+        if count and characters > 2 * _WRITE_BYTES_MAX:
+            return statements[:count]
+    return statements[:_WRITE_STATEMENTS_MAX]
+
+
 class AnswerKeeper:
     """Stores the answer of a running request. If the content may not be stored, only the use of the
     key is."""
@@ -244,9 +262,14 @@ class AnswerKeeper:
         self._answer = answer
         self._content = content
         self._begun = self._ended = self._over = self._spoiled = False
-        # The pieces that are not written yet, and their number.
+        # What has come of the stream and is not sealed yet, its size, and the size at which the
+        # provider waits next.
         self._pieces: list[bytes] = []
+        self._waiting_bytes, self._wait_at = 0, _WAIT_BYTES
+        # The number of the next piece, and what the database has not confirmed yet. It is the same
+        # each time it is written: the database may have taken it, although no answer came.
         self._n = 0
+        self._unwritten: list[Statement] = []
         self._writing = asyncio.Lock()
         self._gathering: asyncio.Task[None] | None = None
 
@@ -254,14 +277,26 @@ class AnswerKeeper:
         """Store the head at the start of a stream."""
         self._begun = True
         if self._content:
-            await self._answer.write([await self._answer.head(head, stream=True)])
+            self._unwritten.append(await self._answer.head(head, stream=True))
+            await self._flush()
 
-    def piece(self, raw: bytes) -> None:
-        """Store the next piece of a stream."""
-        if self._content:
-            self._pieces.append(raw)
-            if self._gathering is None:
-                self._gathering = asyncio.create_task(self._gather())
+    def piece(self, raw: bytes) -> Awaitable[None] | None:
+        """Store the next piece of a stream. Return what must be awaited before the next one, or
+        None."""
+        if not self._content:
+            return None
+        self._pieces.append(raw)
+        self._waiting_bytes += len(raw)
+        if self._waiting_bytes > _WAITING_BYTES_MAX:
+            # The database has been away for long. The client gets its answer all the same.
+            log.warning("an answer is not kept: too much of it waits for the database")
+            self._forget()
+        elif self._waiting_bytes > self._wait_at:
+            self._wait_at += _WAIT_BYTES
+            return asyncio.shield(asyncio.ensure_future(self._flush()))
+        elif self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather())
+        return None
 
     async def end(self, raw: bytes) -> None:
         """Store the end of a stream; only the first call counts, also if the database takes it at
@@ -271,24 +306,23 @@ class AnswerKeeper:
         if self._content and not self._ended:
             self._pieces.append(raw)
         self._ended = True
-        await self._flush([], over=True)
+        await self._flush(over=True)
 
     async def whole(self, head: Head, raw: bytes) -> None:
         """Store a whole answer."""
         self._begun = True
-        statements: list[Statement] = []
         if self._content:
-            statements.append(await self._answer.head(head, stream=False))
-            self._pieces.append(raw)
-        await self._flush(statements, over=True)
+            # The head comes last: until the answer is stored as a whole, it has not begun.
+            pieces = await self._answer.pieces(raw, self._n)
+            self._unwritten += [*pieces, await self._answer.head(head, stream=False)]
+        await self._flush(over=True)
 
     async def spoil(self) -> None:
         """Mark the stored answer as incomplete, so that it is never replayed. Its key is not
         released either."""
         self._begun = self._spoiled = True
-        self._content = False
-        self._pieces.clear()
-        await self._flush([], over=True)
+        self._forget()
+        await self._flush(over=True)
 
     async def release(self) -> None:
         """Release the key, because nothing was spent."""
@@ -301,26 +335,45 @@ class AnswerKeeper:
         if self._gathering is not None:
             self._gathering.cancel()
         if self._begun:
-            await self._flush([], over=True)
+            await self._flush(over=True)
         else:
             await self.release()
+
+    def _forget(self) -> None:
+        """Store no content any more, only the use of the key."""
+        self._content = False
+        self._pieces.clear()
+        self._unwritten.clear()
 
     async def _gather(self) -> None:
         await asyncio.sleep(_GATHER_S)
         self._gathering = None
-        await self._flush([])
+        await self._flush()
 
-    async def _flush(self, statements: list[Statement], *, over: bool = False) -> None:
+    async def _flush(self, *, over: bool = False) -> None:
+        """Write what waits, in transactions of limited size. What the database does not take waits
+        for the next call."""
         async with self._writing:
-            if self._over:
-                return
-            taken = len(self._pieces)
-            pieces = await self._answer.pieces(b"".join(self._pieces), self._n)
-            end = [self._answer.end(kept=self._content)] if over else []
-            if await self._answer.write([*statements, *pieces, *end]):
-                del self._pieces[:taken]
-                self._n += len(pieces)
-                self._over = over
+            while not self._over:
+                if not self._unwritten:
+                    await self._seal()
+                end = [self._answer.end(kept=self._content)] if over and not self._pieces else []
+                waiting = [*self._unwritten, *end]
+                statements = one_write(waiting)
+                if not statements or not await self._answer.write(statements):
+                    return
+                del self._unwritten[: len(statements)]
+                if end and len(statements) == len(waiting):
+                    self._over = True
+
+    async def _seal(self) -> None:
+        taken, raw = len(self._pieces), b"".join(self._pieces)
+        pieces = await self._answer.pieces(raw, self._n)
+        # Only now, so that a caller that is cancelled loses nothing.
+        del self._pieces[:taken]
+        self._waiting_bytes, self._wait_at = sum(map(len, self._pieces)), _WAIT_BYTES
+        self._n += len(pieces)
+        self._unwritten += pieces
 
 
 def _key_use(row: Sequence[str | None]) -> KeyUse:
@@ -519,7 +572,7 @@ class IdempotentRequest:
             what = "the Idempotency-Key was used with another body: use a new key for a new request"
             raise RequestFault("idempotency_mismatch", IDEMPOTENCY_KEY, what)
         running = use.state == "running"
-        if use.state == "not_kept" or (running and not use.alive and use.head is None):
+        if use.state == "not_kept" or (use.head is None and not (running and use.alive)):
             what = (
                 f"the answer to this Idempotency-Key was not kept; request "
                 f"{id_text(use.request_id)} is in the log"
@@ -579,8 +632,8 @@ class IdempotentRequest:
     async def write(self, raw: bytes, *, last: bool) -> None:
         if last:
             await self._keeper.end(raw)
-        else:
-            self._keeper.piece(raw)
+        elif (room := self._keeper.piece(raw)) is not None:
+            await room
         await self._sink.write(raw, last=last)
 
     async def cut(self) -> None:
@@ -588,8 +641,9 @@ class IdempotentRequest:
         await self._sink.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
-        self._keeper.piece(raw)
-        return self._sink.write_now(raw)
+        room = self._keeper.piece(raw)
+        written = self._sink.write_now(raw)
+        return written if room is None else _wait_for_both(written, room)
 
     # ---- Recorder of the answer
 
@@ -607,3 +661,9 @@ class IdempotentRequest:
         if self._claimed:
             await self._keeper.close()
             self._requests.leave(self._answer)
+
+
+async def _wait_for_both(written: Awaitable[None] | None, room: Awaitable[None]) -> None:
+    if written is not None:
+        await written
+    await room

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from dialects.codec import Facts
-from lib.id_types import RequestId
+from lib.id_types import AttemptId, RequestId
 from relay.catalogue.snapshot import Snapshot
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
@@ -70,6 +70,7 @@ class Ledger(Protocol):
     def marks(self) -> Marks: ...
     async def admit(self, request: Any) -> Any: ...
     def settle(self, item: Any, *, at_once: bool = False) -> None: ...
+    def entrust(self, attempt_id: AttemptId) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

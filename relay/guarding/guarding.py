@@ -83,6 +83,12 @@ class Guarding:
         """Whether a rule is about answers."""
         return self.checks("answer") or self.checks("tool_call")
 
+    @property
+    def checks_request_texts(self) -> bool:
+        """Whether a rule is about the texts of requests, not only about their tools."""
+        rules = (*self.rules, *self.calling)
+        return any("request" in rule.places and rule.guard != TOOL for rule in rules)
+
     def checks(self, place: Place) -> bool:
         """Return whether a rule is about this place."""
         return any(place in rule.places for rule in (*self.rules, *self.calling))

@@ -37,6 +37,7 @@ from contextvars import Context
 from typing import Final
 from uuid import UUID
 
+from lib.id_types import AttemptId
 from relay.database.database import PipelinedConnection
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.admission import AdmissionRequest, Verdict
@@ -150,6 +151,9 @@ class LedgerWriter:
             return
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
+
+    def entrust(self, attempt_id: AttemptId) -> None:
+        """Leave an attempt to its media task, whose end settles it in another process."""
 
     def serve_apart(self, few: AbstractSet[int]) -> None:
         """Write for these organisations (`UUID.int`) without waiting for what the others write."""

@@ -40,6 +40,7 @@ from opentelemetry.util.types import AttributeValue
 
 from billing.prices.meters import METERS
 from gateway.providers.provider import Provider
+from lib.id_types import AttemptId
 from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
@@ -358,16 +359,20 @@ class _Spans:
         begun.answer = observed
         return cast(Answer, observed)
 
-    def end_attempt(self, ended: Settlement, *, last: bool = False) -> Context:
-        """End the span of an attempt; return the context of its request. The `last` one may wait
-        for its content."""
-        begun = self._attempts.pop(ended.attempt_id, None)
+    def end_attempt(
+        self, attempt_id: UUID, ending: Ending | None, *, last: bool = False
+    ) -> Context:
+        """End the span of an attempt; return the context of its request. Without an `ending`, its
+        media task goes on. The `last` one may wait for its content."""
+        begun = self._attempts.pop(attempt_id, None)
         if begun is None:
             return Context()
         if begun.answer is not None:
             begun.answer.identify()
             begun.name_model()
-        _set_ending(begun, ended.ending)
+        _set_answer(begun, ending)
+        if ending is not None:
+            _set_ending(begun.span, ending)
         # The first response of a session has the id of the whole session.
         waits = last and begun.request_id in self._open and begun.operation not in _SESSIONS
         if waits and begun.span.is_recording():
@@ -375,7 +380,7 @@ class _Spans:
         else:
             begun.span.end()
         if self._metrics is not None:
-            _measure(self._metrics, begun, ended.ending)
+            _measure(self._metrics, begun, ending)
         return begun.context
 
     def begin_settlement(self, item: AnySettlement) -> None:
@@ -384,7 +389,7 @@ class _Spans:
             return
         context = get_current()
         if isinstance(item, Settlement):
-            context = self.end_attempt(item, last=True)
+            context = self.end_attempt(item.attempt_id, item.ending, last=True)
         span = self.tracer.start_span("settlement", context=context)
         span.set_attribute("weir.basis", item.ending.basis)
         span.set_attribute("weir.charge_nano", item.ending.charge_nano)
@@ -467,13 +472,16 @@ class _TracedLedger(LedgerWriter):
     async def admit(self, request: AdmissionRequest) -> Verdict:
         if request.replaces is not None:
             # The admission of the next attempt settles it.
-            self._spans.end_attempt(request.replaces)
+            self._spans.end_attempt(request.replaces.attempt_id, request.replaces.ending)
         with self._spans.tracer.start_as_current_span("admission") as span:
             verdict = await super().admit(request)
             span.set_attribute("weir.verdict", verdict.word)
         if verdict.word == "admitted":
             self._spans.begin_attempt(request.attempt)
         return verdict
+
+    def entrust(self, attempt_id: AttemptId) -> None:
+        self._spans.end_attempt(attempt_id, None, last=True)
 
 
 class _TracedOpenRequests(OpenRequests):
@@ -602,15 +610,10 @@ def _set_error(span: Span, kind: str) -> None:
     span.set_status(Status(StatusCode.ERROR))
 
 
-def _set_ending(begun: _Begun, ending: Ending) -> None:
-    span, answer = begun.span, begun.answer
-    meters: dict[str, int] = msgspec.json.decode(ending.meters)
-    attributes: dict[str, AttributeValue] = {"weir.basis": ending.basis}
-    if meters:
-        attributes |= _usage(meters)
-    if ending.finish_reason:
-        attributes["gen_ai.response.finish_reasons"] = [ending.finish_reason]
-    if begun.operation in _SESSIONS and ending.upstream_request_id:
+def _set_answer(begun: _Begun, ending: Ending | None) -> None:
+    attributes: dict[str, AttributeValue] = {}
+    answer = begun.answer
+    if begun.operation in _SESSIONS and ending is not None and ending.upstream_request_id:
         # The id of the response, or of the Live session.
         attributes["gen_ai.response.id"] = ending.upstream_request_id
     elif answer is not None:
@@ -620,6 +623,16 @@ def _set_ending(begun: _Begun, ending: Ending) -> None:
             attributes["gen_ai.response.model"] = answer.model
         if answer.streamed and answer.first_chunk_s is not None:
             attributes["gen_ai.response.time_to_first_chunk"] = answer.first_chunk_s
+    begun.span.set_attributes(attributes)
+
+
+def _set_ending(span: Span, ending: Ending) -> None:
+    meters: dict[str, int] = msgspec.json.decode(ending.meters)
+    attributes: dict[str, AttributeValue] = {"weir.basis": ending.basis}
+    if meters:
+        attributes |= _usage(meters)
+    if ending.finish_reason:
+        attributes["gen_ai.response.finish_reasons"] = [ending.finish_reason]
     if ending.flags:
         attributes["weir.flags"] = list(ending.flags)
     span.set_attributes(attributes)
@@ -627,11 +640,14 @@ def _set_ending(begun: _Begun, ending: Ending) -> None:
         _set_error(span, ending.kind)
 
 
-def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending) -> None:
+def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending | None) -> None:
     attributes, answer = begun.attributes, begun.answer
-    metrics.record_duration(time.perf_counter() - begun.began_at, attributes, ending.kind)
+    kind = None if ending is None else ending.kind
+    metrics.record_duration(time.perf_counter() - begun.began_at, attributes, kind)
     if answer is not None and answer.streamed and answer.first_chunk_s is not None:
         metrics.record_first_chunk(answer.first_chunk_s, attributes)
+    if ending is None:
+        return
     tokens_in, tokens_out = _token_sums(msgspec.json.decode(ending.meters))
     if tokens_in or tokens_out:
         metrics.record_tokens(tokens_in, tokens_out, attributes)

@@ -421,6 +421,9 @@ ELSEWHERE: Final = {
     "relay/answers/background.py:_gather:_EVENTS_BYTES_MAX": (
         "tests/relay/answers/test_background_parts.py"
     ),
+    "relay/answers/idempotency.py:piece:_WAITING_BYTES_MAX": (
+        "tests/relay/answers/test_idempotency.py"
+    ),
     "relay/attempts/shadow_traffic.py:_has_room:IN_FLIGHT_MAX": (
         "tests/relay/attempts/test_shadow_traffic.py"
     ),

@@ -1,18 +1,23 @@
 """Idempotency-Key on the relay (P5): one request, however often it is sent, and one charge."""
 
 import asyncio
+import base64
 import http.client
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.errors.errors import RequestFault
 from lib.id_types import RequestId
+from lib.vault import Vault
 from relay.answers import idempotency
 from relay.answers.idempotency import (
     AnswerKeeper,
@@ -21,10 +26,13 @@ from relay.answers.idempotency import (
     IdempotentRequests,
     KeptHead,
     KeyUse,
+    RunnerDied,
     body_digest,
 )
+from relay.database.database import PipelinedConnection, Row, Statement
 from relay.downstream.downstream import Head
 from relay.errors import DatabaseAway
+from relay.states.state_store import StateStore
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.clients import Clients
@@ -33,6 +41,7 @@ from tests.support.hub import Answer, Hub, Tenant
 
 KEPT = "SELECT * FROM gateway_idempotentanswer WHERE organisation_id = %s"
 RECORDS = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s"
+MIB = 1024 * 1024
 
 
 # Its answers are always streamed, and held in the middle where the client waits for the whole.
@@ -433,17 +442,17 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
     written: list[list[str]] = []
 
     class Answer:
-        def end(self, *, kept: bool) -> str:
-            return "kept" if kept else "not kept"
+        def end(self, *, kept: bool) -> Statement:
+            return "kept" if kept else "not kept", {}
 
-        def release(self) -> list[str]:
-            return ["released"]
+        def release(self) -> list[Statement]:
+            return [("released", {})]
 
-        async def pieces(self, raw: bytes, n: int) -> list[str]:
+        async def pieces(self, raw: bytes, n: int) -> list[Statement]:
             return []
 
-        async def write(self, statements: list[str]) -> bool:
-            written.append(statements)
+        async def write(self, statements: list[Statement]) -> bool:
+            written.append([text for text, _ in statements])
             return len(written) > 1
 
     keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
@@ -455,26 +464,175 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
 
 async def test_end_that_the_database_takes_late_is_stored_once() -> None:
     """P5: the last bytes are stored before the request is settled, and again when they are sent."""
-    taken: list[bytes] = []
+    taken: list[str] = []
 
     class Answer:
         tries = 0
 
-        def end(self, *, kept: bool) -> bytes:
-            return b"end"
+        def end(self, *, kept: bool) -> Statement:
+            return "end", {}
 
-        async def pieces(self, raw: bytes, n: int) -> list[bytes]:
-            return [raw]
+        async def pieces(self, raw: bytes, n: int) -> list[Statement]:
+            return [(raw.decode(), {})] if raw else []
 
-        async def write(self, statements: list[bytes]) -> bool:
+        async def write(self, statements: list[Statement]) -> bool:
             self.tries += 1
-            taken.extend(statements if self.tries > 1 else [])
+            taken.extend([text for text, _ in statements] if self.tries > 1 else [])
             return self.tries > 1
 
     keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
     for _ in range(3):
         await keeper.end(b"last")
-    assert taken == [b"last", b"end"]
+    assert taken == ["last", "end"]
+
+
+class Failing:
+    """The states of Postgres, which fail at some writes: the database has not taken one (`away`),
+    or has taken it, and its answer does not come (`silent`)."""
+
+    def __init__(self, states: StateStore) -> None:
+        self.states = states
+        self.seal, self.open = states.seal, states.open
+        self.fails: list[str] = []
+        self.sizes: list[int] = []
+
+    async def run(self, statements: list[Statement]) -> list[list[Row]]:
+        fails = self.fails.pop(0) if self.fails else ""
+        self.sizes.append(sum(len(str(row.get("sealed", ""))) for _, row in statements))
+        rows = [] if fails == "away" else await self.states.run(statements)
+        if fails:
+            raise DatabaseAway(fails)
+        return rows
+
+
+class Stored:
+    """A key that is claimed in Postgres, whose states fail at will."""
+
+    def __init__(self, states: StateStore) -> None:
+        self.states = Failing(states)
+        principal = SimpleNamespace(
+            organisation_id=uuid.uuid4(), key_id=uuid.uuid4(), retention_hours=24
+        )
+        self.request_id = RequestId(uuid.uuid4())
+        self.answer = IdempotentAnswer(
+            cast(Any, self.states), cast(Any, principal), "key", self.request_id, b"body"
+        )
+        self.keeper = AnswerKeeper(self.answer, content=True)
+
+    async def replay(self) -> tuple[KeptHead | None, bytes]:
+        """What a repetition gets."""
+        async with asyncio.timeout(30):
+            claimed, use = await self.answer.claim()
+            assert not claimed
+            assert use is not None
+            assert use.state == "ended"
+            pieces = [
+                raw async for raw, _ in self.answer.read_pieces(self.request_id, lambda: True)
+            ]
+            return await self.answer.read_head(use) if use.head else None, b"".join(pieces)
+
+
+@pytest_asyncio.fixture
+async def stored(hub: Hub) -> AsyncIterator[Stored]:
+    connection = PipelinedConnection(hub.dsn, 20.0)
+    await connection.open()
+    stored = Stored(StateStore(connection, Vault(base64.b64encode(bytes(32)).decode())))
+    claimed, _ = await stored.answer.claim()
+    assert claimed
+    yield stored
+    await connection.close()
+
+
+HEAD = Head("text/event-stream", 0, None, None, headroom={}, notices=[])
+
+
+@pytest.mark.parametrize("fails", ["away", "silent"])
+@pytest.mark.parametrize("at", range(4))
+async def test_failed_writes_lose_nothing_of_a_stream(stored: Stored, fails: str, at: int) -> None:
+    """P5: whichever write of a stream fails, its head included, and whether or not the database has
+    taken it, a repetition gets the whole answer."""
+    stored.states.fails = [""] * at + [fails]
+    keeper = stored.keeper
+    await keeper.begin(HEAD)
+    for piece in (b"one ", b"two ", b"three "):
+        keeper.piece(piece)
+        await keeper._flush()
+        # It comes while nobody knows whether the former one is stored.
+        keeper.piece(b"and ")
+    await keeper.end(b"four")
+    await keeper.close()
+    assert not stored.states.fails
+    head, raw = await stored.replay()
+    assert (head, raw) == (KeptHead(HEAD, True), b"one and two and three and four")
+
+
+@pytest.mark.parametrize("fails", ["away", "silent"])
+@pytest.mark.parametrize("at", range(3))
+async def test_failed_writes_lose_nothing_of_a_whole_answer(
+    stored: Stored, fails: str, at: int
+) -> None:
+    """P5: it is stored in transactions of limited size; one that fails is written again."""
+    stored.states.fails = [""] * at + [fails]
+    raw = bytes(range(256)) * 4096 * 9
+    await stored.keeper.whole(HEAD, raw)
+    await stored.keeper.close()
+    head, whole = await stored.replay()
+    assert head == KeptHead(HEAD, False)
+    assert whole == raw
+    assert max(stored.states.sizes) < 9 * MIB
+
+
+async def test_provider_waits_for_the_database(stored: Stored) -> None:
+    """P9: what is not stored yet is held back at its provider, and stored in parts. Nothing is lost
+    when whoever waits is cancelled."""
+    keeper = stored.keeper
+    await keeper.begin(HEAD)
+    assert keeper.piece(bytes(MIB)) is None
+    room = keeper.piece(b"1")
+    assert room is not None
+    waiting = asyncio.ensure_future(room)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    room = keeper.piece(bytes(MIB))
+    assert room is not None
+    await room
+    assert keeper._waiting_bytes == 0
+    assert keeper.piece(bytes(MIB)) is None
+    await keeper.end(b"end")
+    _, raw = await stored.replay()
+    assert raw == bytes(MIB) + b"1" + bytes(2 * MIB) + b"end"
+
+
+async def test_too_large_a_backlog_is_given_up(stored: Stored) -> None:
+    """P9: while the database is away, at most 16 MiB of an answer wait for it. Beyond that only the
+    use of the key is stored."""
+    keeper, limit = stored.keeper, idempotency._WAITING_BYTES_MAX
+    stored.states.fails = ["away"] * 100
+    await keeper.begin(HEAD)
+    assert keeper.piece(bytes(limit)) is not None
+    assert keeper._waiting_bytes == limit
+    assert keeper.piece(b"1") is None
+    assert not keeper._pieces
+    assert not keeper._unwritten
+    stored.states.fails = []
+    await keeper.end(b"end")
+    claimed, use = await stored.answer.claim()
+    assert not claimed
+    assert use is not None
+    assert use.state == "not_kept"
+    async with asyncio.timeout(30):
+        with pytest.raises(RunnerDied):
+            [one async for one in stored.answer.read_pieces(stored.request_id, lambda: True)]
+
+
+async def test_stored_answer_without_its_head_is_refused() -> None:
+    """P5: it was stored by an earlier version, and nobody could ever get it: a repetition hears so
+    at once."""
+    repetition = object.__new__(IdempotentRequest)
+    repetition._streams = repetition._keeps = True
+    use = KeyUse(RequestId(uuid.uuid4()), True, "ended", None, True)
+    with pytest.raises(RequestFault, match="was not kept"):
+        await repetition._answer_again(use)
 
 
 async def test_repetition_that_reads_nothing_is_dropped() -> None:

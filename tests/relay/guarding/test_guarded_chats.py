@@ -304,6 +304,28 @@ def test_texts_of_other_operations_are_guarded(
     assert unread.status == 403, unread.body
 
 
+TOKEN_IDS: dict[str, Any] = {"ids": [15339, 1917], "lists": [[15339], [1917]], "mixed": [["a", 1]]}
+
+
+@pytest.mark.parametrize("ids", TOKEN_IDS)
+@pytest.mark.parametrize(
+    ("path", "member"), [("/v1/embeddings", "input"), ("/v1/completions", "prompt")]
+)
+def test_token_ids_are_refused(
+    guarded_hub: GuardedHub, models: dict[str, str], path: str, member: str, ids: str
+) -> None:
+    """P40: they stand for a text that guards cannot read."""
+    hub = guarded_hub.hub
+    body = {"model": models["openai"], member: TOKEN_IDS[ids]}
+    refused = hub.post(guarded_hub.tenant(rule("flag", "request")), body, path=path)
+    unread = ids == "mixed" and path == "/v1/embeddings"
+    assert refused.status == (400 if unread else 403), refused.body
+    assert unread or "token ids: its guards cannot check them" in refused.error["message"]
+    if ids != "mixed":
+        asked = hub.post(guarded_hub.tenant(rule("flag", "tool_result")), body, path=path)
+        assert asked.status == 200, asked.body
+
+
 def test_results_of_tools_are_guarded(guarded_hub: GuardedHub, models: dict[str, str]) -> None:
     hub = guarded_hub.hub
     tenant = guarded_hub.tenant(rule("refuse", "tool_result"))

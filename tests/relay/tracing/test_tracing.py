@@ -15,7 +15,9 @@ from lib.ids import id_text
 from tests.fakes.collector import Collector, ReceivedSpan
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.videos import FakeVideos
 from tests.relay.asking import ask
+from tests.relay.media.test_videos import video_model
 from tests.relay.realtime.test_realtime import RATES as REALTIME_RATES
 from tests.relay.realtime.test_realtime import Talk, records
 from tests.support.hub import RATES, ROOT, Hub, running_hub
@@ -129,6 +131,32 @@ def test_realtime_session_is_one_trace_with_a_span_per_response() -> None:
             assert responses[0].attributes["server.address"] == "127.0.0.1"
             sent = f"00-{TRACE}-{responses[0].id}-01"
             assert provider.sessions[-1].headers["traceparent"] == sent
+        assert SECRET_WORDS.encode() not in collector.raw
+
+
+def test_accepted_video_ends_the_span_of_its_attempt() -> None:
+    """The worker settles it much later, in another process."""
+    with Collector() as collector, FakeVideos() as provider:
+        environment = {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "20",
+        }
+        with running_hub(environment) as hub:
+            tenant, model = hub.tenant(), video_model(hub, provider)
+            answer = hub.post(
+                tenant,
+                {"model": model, "prompt": SECRET_WORDS, "seconds": "8", "size": "1280x720"},
+                path="/v1/videos",
+                headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
+            )
+            assert answer.status == 200, answer.body
+            request, admission, attempt = spans_of(hub, collector, TRACE, 3)
+            assert (request.parent, admission.name) == (PARENT, "admission")
+            assert (attempt.name, attempt.parent) == ("videos sora-2", request.id)
+            assert attempt.attributes["server.address"] == "127.0.0.1"
+            assert "weir.basis" not in attempt.attributes
+            assert not attempt.failed
         assert SECRET_WORDS.encode() not in collector.raw
 
 
