@@ -4,8 +4,8 @@
       NotOffered      the provider has no such operation or dialect
       BadModelName    the model name cannot be part of a path
 
-A secret is only sent in a header. A model name is only put into a URL if the provider requires it,
-and only as one segment of the path.
+A secret is only sent in a header, and to a cloud's sign-in service in the body. A model name is
+only put into a URL if the provider requires it, and only as one segment of the path.
 """
 
 import re
