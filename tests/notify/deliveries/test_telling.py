@@ -1,6 +1,7 @@
 """Told at least once, signed, to whom it is for, and to nobody inside (outbox, egress, P14)."""
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import re
@@ -261,7 +262,7 @@ def test_a_webhook_ends_with_the_key_that_made_it(
     owner = cast.signed_in(people.alice)
     assert "Key no longer valid" in owner.get("/o/acme/webhooks").content.decode()
     page = owner.get(f"/o/acme/webhooks/{endpoint['id']}").content.decode()
-    assert "the key m that created this webhook" in page
+    assert "the key m, which set the URL of this webhook, was revoked" in page
 
 
 def test_former_secret_creates_no_webhook(people: cast.Cast) -> None:
@@ -272,6 +273,54 @@ def test_former_secret_creates_no_webhook(people: cast.Cast) -> None:
     answer = cast.with_key(former).post("/api/v1/webhooks", body, "application/json")
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, "key")
     assert not WebhookEndpoint.objects.exists()
+
+
+def test_redirected_webhook_ends_with_the_key_that_redirected_it(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """P23: who points a person's webhook at their own server reads nothing once the key ended."""
+    endpoint, _ = make_endpoint(people, server)
+    path = f"/api/v1/webhooks/{id_text(endpoint.id)}"
+    key, text = key_of(people)
+    client = cast.with_key(text)
+    client.patch(path, {"name": "Ours"}, "application/json")
+    assert WebhookEndpoint.objects.get().key is None
+    body = {"url": server.url + "/mine"}
+    assert client.patch(path, body, "application/json").json()["state"] == "active"
+    happen(people)
+    deliveries.spread_facts(10)
+    Key.objects.filter(id=key.id).update(revoked_at=clock.now())
+    assert tell() == 1
+    happen(people)
+    assert tell() == 0
+    assert server.got == []
+    # A person who sets the address again has the webhook as before.
+    actor = cast.actor(people.alice, people.acme)
+    endpoints.change_endpoint(actor, endpoint, url=server.url + "/hook")
+    happen(people)
+    assert tell() == 1
+    assert len(server.got) == 1
+
+
+@pytest.mark.parametrize("operators", [False, True])
+def test_former_secret_redirects_no_webhook(people: cast.Cast, operators: bool) -> None:
+    """P23: nor learns the secret of one, nor adds events to it."""
+    actor = cast.actor(people.dora if operators else people.alice, people.acme)
+    organisation = None if operators else people.acme
+    kinds = ["jobs.stopped"] if operators else ["topup.paid"]
+    endpoint, _ = endpoints.create_endpoint(actor, organisation, "https://example.com/h", kinds)
+    former = dataclasses.replace(actor, ends_at=clock.now() + dt.timedelta(hours=1))
+    for call in (
+        lambda: endpoints.change_endpoint(former, endpoint, url="https://example.com/mine"),
+        lambda: endpoints.change_endpoint(former, endpoint, kinds=[]),
+        lambda: endpoints.rotate_secret(former, endpoint),
+    ):
+        with pytest.raises(endpoints.WebhookRefused) as refused:
+            call()
+        assert refused.value.field == "key"
+    kept = WebhookEndpoint.objects.get()
+    assert (kept.url, kept.kinds, kept.sealed_before) == (endpoint.url, kinds, None)
+    endpoints.change_endpoint(former, endpoint, name="Ours", url=endpoint.url, kinds=kinds)
 
 
 def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
