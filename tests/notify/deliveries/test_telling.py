@@ -16,14 +16,18 @@ from django.db import connection, transaction
 
 from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
+from config.celery import app
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.deliveries import deliveries, sending
+from notify import tasks
+from notify.deliveries import deliveries, sending, slow_receivers
 from notify.deliveries.retries import TRIES_MAX
+from notify.deliveries.slow_receivers import Attempts
 from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from outbox.models import Fact
+from tests.lib.network.test_guarded_pool import dripping
 from tests.notify.receiver import Receiver, signed
 from tests.support import cast
 
@@ -50,6 +54,53 @@ def make_endpoint(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[Web
     return endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
     )
+
+
+def test_slow_receiver_leaves_the_threads_to_the_others(
+    people: cast.Cast, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: of a receiver that does not answer, two attempts at a time go on in a process."""
+    monkeypatch.setattr(sending, "ATTEMPTS", attempts := Attempts())
+    with dripping(b"HTTP/1.1 200 OK\r\na: ") as url, monkeypatch.context() as patched:
+        patched.setattr(sending, "_ATTEMPT_S", 0.2)
+        patched.setattr(slow_receivers, "_SLOW_S", 0.1)
+        alice = cast.actor(people.alice, people.acme)
+        slow, _ = endpoints.create_endpoint(alice, people.acme, url)
+        happen(people)
+        assert tell() == 1
+    make_endpoint(people, server)
+    with attempts.attempt(slow.id) as one, attempts.attempt(slow.id) as two:
+        assert (one, two) == (True, True)
+        let_time_pass()
+        happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+        assert tell() == 4
+        waiting = Delivery.objects.filter(endpoint=slow)
+        assert sorted(len(one.tries) for one in waiting) == [0, 1]
+        assert {one.state for one in waiting} == {"pending"}
+        assert (len(server.got), len(mail.outbox)) == (1, 1)
+    # Both were answered soon, so it is like any other.
+    with attempts.attempt(slow.id), attempts.attempt(slow.id), attempts.attempt(slow.id) as third:
+        assert third
+
+
+def test_message_that_waited_for_a_thread_beyond_its_lease_sends_nothing(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """Another message was sent for the delivery: it would be tried twice within seconds."""
+    make_endpoint(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    (leased,) = deliveries.lease_due(10)
+    for expires_in, sent in ((-1, 0), (deliveries.LEASE_S, 1)):
+        message = app.amqp.create_task_message(
+            "1", tasks.deliver.name, args=[str(leased)], expires=expires_in
+        )
+        tasks.deliver.push_request(expires=message.headers["expires"])
+        try:
+            tasks.deliver.run(str(leased))
+        finally:
+            tasks.deliver.pop_request()
+        assert len(server.got) == sent
 
 
 def test_event_taken_twice_is_delivered_once(people: cast.Cast, server: Receiver) -> None:
