@@ -13,12 +13,14 @@ import pytest
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.models import AuditEvent, Key, KeyKind, Role, User
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from lib.tables.exports import values_of
 from lib.tables.pages import batches_of
+from notify.deliveries.deliveries import spread_facts
+from notify.models import Delivery
 from outbox.models import Fact
 from tests.support import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
@@ -164,6 +166,22 @@ def test_long_list_is_exported_in_the_background(
     times.append(dt.timedelta(days=40))
     exports.drop_old()
     assert not Export.objects.exists()
+
+
+def test_operator_is_emailed_about_an_export_of_a_customers_log(people: cast.Cast) -> None:
+    """As the page says: also one who is no member, and once if they are one."""
+    exporters = [people.dora, cast.person("otto"), cast.person("gone")]
+    for person in exporters[1:]:
+        User.objects.filter(id=person.id).update(operator=True)
+        person.refresh_from_db()
+    members.set_member(people.acme, "otto@example.org", Role.DEVELOPER, actor=SYSTEM)
+    for person in exporters:
+        exports.start_export(cast.actor(person, people.acme), "csv", "cols=id", "en")
+        assert exports.make_next()
+    User.objects.filter(id=exporters[2].id).update(operator=False)
+    assert spread_facts(100) == 3
+    told = Delivery.objects.filter(fact__kind="export.ready").values_list("user__email", flat=True)
+    assert sorted(told) == ["dora@example.org", "otto@example.org"]
 
 
 @pytest.mark.usefixtures("requests")
