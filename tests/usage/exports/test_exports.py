@@ -3,8 +3,9 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from accounts.models import AuditEvent, Key, KeyKind, Role, User
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
+from lib.tables import exports as table_exports
 from lib.tables.exports import values_of
 from lib.tables.pages import batches_of
 from notify.deliveries.deliveries import spread_facts
@@ -221,6 +223,27 @@ def test_a_worker_that_dies_leaves_no_second_file(
     with pytest.raises(exports._Lost):
         renew(first, 1)
     assert Fact.objects.filter(kind="export.ready").count() == 1
+
+
+@pytest.mark.usefixtures("requests")
+def test_workbook_keeps_its_lease_while_it_is_packed(
+    people: cast.Cast, times: list[dt.timedelta], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Millions of rows are packed for longer than a minute: no other worker starts beside it."""
+    export = start(people, "xlsx")
+    monkeypatch.setattr(exports, "_PACKED_IN", dt.timedelta(seconds=100))
+    taken = []
+
+    def packed_long(path: Path) -> Iterator[bytes]:
+        times.append(dt.timedelta(seconds=350))
+        taken.append(exports._take())
+        yield path.read_bytes()
+
+    monkeypatch.setattr(table_exports, "_read_pieces", packed_long)
+    assert exports.make_next()
+    assert taken == [None]
+    assert file_of(people, export).startswith(b"PK")
+    assert export.takes == 1
 
 
 @pytest.mark.usefixtures("requests")
