@@ -24,8 +24,8 @@ class WebhookEndpoint(models.Model):
     belongs to the operators and gets their alerts.
 
     The secret is sealed for its row and shown once. After a rotation the previous secret also signs
-    until `before_until`, so that a receiver can change over. A webhook that a management key
-    created gets events as long as that key works.
+    until `before_until`, so that a receiver can change over. If a management key created the
+    webhook or set its address, it gets events as long as that key works.
 
     For a chat, `sealed` holds the whole address with the signing secret
     (`notify/endpoints/endpoints.py`), because anyone with the address can post; `url` then only has

@@ -1,9 +1,11 @@
 """Deliver the outbox. Each task may run twice, late, or in several processes concurrently."""
 
+import datetime as dt
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 
+from lib import clock
 from notify.deliveries import deliveries, sending
 
 _BATCH = 200
@@ -20,8 +22,12 @@ def tell() -> None:
         deliver.apply_async([str(delivery_id)], expires=deliveries.LEASE_S)
 
 
-@shared_task  # type: ignore[untyped-decorator]
-def deliver(delivery_id: str) -> None:
+@shared_task(bind=True)  # type: ignore[untyped-decorator]
+def deliver(self: Task, delivery_id: str) -> None:
+    # Celery lets a message expire only until a thread is to run it, and that may take a while.
+    expires = self.request.expires
+    if expires is not None and dt.datetime.fromisoformat(expires) <= clock.now():
+        return
     sending.send(UUID(delivery_id))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
@@ -123,6 +123,9 @@ def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
                 return True, True
             if time.monotonic_ns() >= until:
                 return True, False
+    except (OperationalError, InterfaceError):
+        # The connection was lost, or a deadlock ended. The next run resumes.
+        raise
     except Exception as error:
         # End the preview, because a defect must not be tried for ever, and the page needs an error
         # to show.

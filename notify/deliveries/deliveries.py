@@ -192,7 +192,11 @@ def _readers(fact: Fact) -> list[User]:
         organisation=fact.organisation_id,
         user__is_active=True,
     )
-    return [member.user for member in members]
+    readers = [member.user for member in members]
+    if kind.to_visitors:
+        visitors = User.objects.filter(id__in=fact.people, operator=True, is_active=True)
+        readers += visitors.exclude(id__in=[user.pk for user in readers])
+    return readers
 
 
 def _tries_since_repeat(delivery: Delivery) -> int:

@@ -23,6 +23,7 @@ from lib.network.mail import NoMailServer, render_letter
 from lib.vault import VaultError
 from notify.deliveries import results
 from notify.deliveries.deliveries import end_try, open_hook
+from notify.deliveries.slow_receivers import ATTEMPTS
 from notify.endpoints.chat_services import chat_request, refusal
 from notify.endpoints.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
 from notify.endpoints.signing import signature_headers
@@ -48,7 +49,8 @@ class Outcome(NamedTuple):
 
 
 def send(delivery_id: UUID) -> None:
-    """Attempt one pending delivery and record the result."""
+    """Attempt one pending delivery and record the result. If too many slow receivers are tried
+    already, one to a slow receiver waits until its lease ends."""
     delivery = (
         Delivery.objects.select_related("fact", "endpoint__key", "user")
         .filter(id=delivery_id, state=DeliveryState.PENDING)
@@ -56,6 +58,20 @@ def send(delivery_id: UUID) -> None:
     )
     if delivery is None:
         return
+    with ATTEMPTS.attempt(_receiver(delivery)) as may_begin:
+        if may_begin:
+            _attempt(delivery)
+
+
+def _receiver(delivery: Delivery) -> UUID | str | None:
+    """Return what one slow attempt says something about: a webhook, the mail server, or all
+    callback addresses of an organisation."""
+    if delivery.hook is not None:
+        return delivery.fact.organisation_id
+    return delivery.endpoint_id or "mail"
+
+
+def _attempt(delivery: Delivery) -> None:
     begun = time.monotonic_ns()
     with use_tenant(delivery.fact.organisation_id):
         if delivery.hook is not None:

@@ -60,9 +60,7 @@ def create_endpoint(
     A webhook that a key creates ends with the key (P23), so that a revoked key no longer gives
     access to events.
     """
-    if actor.ends_at is not None:
-        text = gettext("The secret of this key was replaced. Create webhooks with its new secret.")
-        raise WebhookRefused("key", text)
+    _refuse_replaced_secret(actor)
     _check_url(url)
     _check_kinds(organisation, kinds)
     _check_language(language)
@@ -110,7 +108,10 @@ def change_endpoint(
     kinds: Sequence[str] | None = None,
 ) -> WebhookEndpoint:
     """Change the given fields. A chat's address belongs to its secret and cannot be changed. Raises
-    WebhookRefused."""
+    WebhookRefused.
+
+    A webhook whose address a key changes ends with this key, like one that the key created.
+    """
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update(of=("self",)).get(id=endpoint.id)
         before = _audit_details(locked)
@@ -120,17 +121,19 @@ def change_endpoint(
             if locked.service != Service.WEBHOOK:
                 text = gettext("The address of a chat cannot be changed. Add the chat again.")
                 raise WebhookRefused("url", text)
+            _refuse_replaced_secret(actor)
             _check_url(url)
-            locked.url = url
+            locked.url, locked.key = url, actor.key
         if language is not None:
             _check_language(language)
             locked.language = language
-        if kinds is not None:
+        if kinds is not None and list(kinds) != locked.kinds:
+            _refuse_replaced_secret(actor)
             _check_kinds(locked.organisation, kinds)
             locked.kinds = list(kinds)
         after = _audit_details(locked)
         if before != after:
-            locked.save(update_fields=["name", "url", "language", "kinds"])
+            locked.save(update_fields=["name", "url", "key", "language", "kinds"])
             audit.record(
                 actor, locked.organisation, "webhook.changed", locked, before=before, after=after
             )
@@ -139,6 +142,13 @@ def change_endpoint(
 
 def _audit_details(endpoint: WebhookEndpoint) -> dict[str, object]:
     return {name: getattr(endpoint, name) for name in ("name", "url", "language", "kinds")}
+
+
+def _refuse_replaced_secret(actor: Actor) -> None:
+    """Refuse what would give access to events for longer than the secret of a key works (P23)."""
+    if actor.ends_at is not None:
+        text = gettext("The secret of this key was replaced. Use its new secret for webhooks.")
+        raise WebhookRefused("key", text)
 
 
 def _check_kinds(organisation: Organisation | None, kinds: Sequence[str]) -> None:
@@ -157,6 +167,7 @@ def _check_language(language: str) -> None:
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
     """Create a new secret and return it; it is shown once. The previous secret also signs
     for PREVIOUS_SIGNS_FOR. Raises WebhookRefused for a chat, whose service creates the secret."""
+    _refuse_replaced_secret(actor)
     if endpoint.service != Service.WEBHOOK:
         text = gettext("Make a new address in the chat service, and add it here again.")
         raise WebhookRefused("service", text)

@@ -21,6 +21,8 @@ _DECIDING: Final = (Role.OWNER, Role.ADMIN)
 class Kind:
     """One kind of fact. Members with one of `roles` in the organisation get an email; with
     `operators`, the operators do. A `personal` kind goes only to the people whom the fact names.
+    Other kinds go to those of them who are members, and with `to_visitors` to operators too, who
+    may work in an organisation without being members.
 
     `title` is its name on the page of webhooks. `data` names the fields of its payload, separated
     by spaces; docs/reference/events.md says what they are.
@@ -31,6 +33,7 @@ class Kind:
     roles: tuple[Role, ...] = ()
     operators: bool = False
     personal: bool = False
+    to_visitors: bool = False
     data: str = ""
 
 
@@ -106,7 +109,12 @@ KINDS: Final = {
             _MONEY,
             data="amount currency",
         ),
-        Kind("export.ready", gettext_lazy("Export ready"), data="id file rows size expires_at"),
+        Kind(
+            "export.ready",
+            gettext_lazy("Export ready"),
+            to_visitors=True,
+            data="id file rows size expires_at",
+        ),
         Kind(
             "own_key.refused",
             gettext_lazy("Own provider key rejected"),

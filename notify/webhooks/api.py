@@ -77,8 +77,8 @@ class WebhookOut(Schema):
     kinds: list[str]
     created_at: dt.datetime
     state: Literal["active", "ended"] = Field(
-        description="`ended`: the management key that created it was revoked or has expired, "
-        "so no more events are sent."
+        description="`ended`: the management key that created it or last changed its URL was "
+        "revoked or has expired, so no more events are sent."
     )
 
 

@@ -5,22 +5,24 @@ import logging
 from contextlib import suppress
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core import mail
 from django.core.management import call_command
 from django.utils import translation
 
-from accounts.models import KeyKind
+from accounts.models import KeyKind, User
 from config.celery import app
 from config.jobs.job_alarms import BETWEEN, GATHER, watch
 from config.jobs.runs import job_states, record_run
 from config.jobs.schedule import BACKUP_TASK, JOBS, SCHEDULE, WATCH
 from config.models import JobRun
 from lib import clock
+from notify.deliveries.sending import send
 from notify.models import Delivery
 from outbox.models import Fact
-from tests.support.cast import Cast, make_key, signed_in, with_key
+from tests.support.cast import Cast, make_key, person, signed_in, with_key
 from tests.support.pairwise import slow_unless
 
 pytestmark = pytest.mark.django_db
@@ -224,6 +226,33 @@ def test_email_rejected_by_the_mail_server_is_sent_again(
     Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
     look()
     assert len(mail.outbox) == 1
+
+
+def test_slow_mail_server_doubles_no_email_and_excuses_no_job(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process takes nothing over that is still to be sent, and a slow round is no pause."""
+    for name in ("otto", "olga"):
+        User.objects.filter(id=person(name).id).update(operator=True)
+    leased = []
+
+    def send_slowly(delivery_id: UUID) -> None:
+        leased.append(Delivery.objects.filter(due_at__gt=clock.now(), state="pending").count())
+        long_ago = clock.now() - dt.timedelta(seconds=40)
+        JobRun.objects.filter(task=WATCH.task).update(good_at=long_ago)
+        send(delivery_id)
+
+    monkeypatch.setattr("config.jobs.job_alarms.send", send_slowly)
+    monkeypatch.setattr("config.jobs.job_alarms._SENDING_S", 0.0)
+    stop("notify.tasks.tell", 160)
+    look()
+    assert len(mail.outbox) == 1
+    watch()
+    assert "notify.tasks.tell" in {state.job.task for state in job_states() if state.late}
+    monkeypatch.setattr("config.jobs.job_alarms._SENDING_S", 60.0)
+    look()
+    assert leased == [1, 1, 1]
+    assert len({letter.to[0] for letter in mail.outbox}) == len(mail.outbox) == 3
 
 
 @pytest.mark.parametrize("seconds", [100, 8 * 3600])

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.urls import reverse
 from django.utils.html import strip_tags
 
@@ -302,6 +303,26 @@ def test_failing_preview_ends_with_a_message(
     work_off()
     preview.refresh_from_db()
     assert (preview.state, preview.message) == (PreviewState.FAILED, "ZeroDivisionError")
+
+
+@pytest.mark.parametrize("state", ["40P01", "57P01"])
+def test_preview_resumes_after_a_deadlock_or_a_restart_of_the_database(
+    people: Cast, key: Key, version: PriceVersion, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    record(key, version)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+
+    def fail(*_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(previews, "_price_some", fail)
+        with pytest.raises(OperationalError):
+            work_off()
+    assert work_off() == 1
+    preview.refresh_from_db()
+    assert (preview.state, preview.done) == (PreviewState.DONE, 1)
 
 
 def test_empty_preview_says_so(people: Cast) -> None:

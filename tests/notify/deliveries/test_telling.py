@@ -1,6 +1,7 @@
 """Told at least once, signed, to whom it is for, and to nobody inside (outbox, egress, P14)."""
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import re
@@ -15,14 +16,18 @@ from django.db import connection, transaction
 
 from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
+from config.celery import app
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.deliveries import deliveries, sending
+from notify import tasks
+from notify.deliveries import deliveries, sending, slow_receivers
 from notify.deliveries.retries import TRIES_MAX
+from notify.deliveries.slow_receivers import Attempts
 from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from outbox.models import Fact
+from tests.lib.network.test_guarded_pool import dripping
 from tests.notify.receiver import Receiver, signed
 from tests.support import cast
 
@@ -49,6 +54,53 @@ def make_endpoint(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[Web
     return endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
     )
+
+
+def test_slow_receiver_leaves_the_threads_to_the_others(
+    people: cast.Cast, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: of a receiver that does not answer, two attempts at a time go on in a process."""
+    monkeypatch.setattr(sending, "ATTEMPTS", attempts := Attempts())
+    with dripping(b"HTTP/1.1 200 OK\r\na: ") as url, monkeypatch.context() as patched:
+        patched.setattr(sending, "_ATTEMPT_S", 0.2)
+        patched.setattr(slow_receivers, "_SLOW_S", 0.1)
+        alice = cast.actor(people.alice, people.acme)
+        slow, _ = endpoints.create_endpoint(alice, people.acme, url)
+        happen(people)
+        assert tell() == 1
+    make_endpoint(people, server)
+    with attempts.attempt(slow.id) as one, attempts.attempt(slow.id) as two:
+        assert (one, two) == (True, True)
+        let_time_pass()
+        happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+        assert tell() == 4
+        waiting = Delivery.objects.filter(endpoint=slow)
+        assert sorted(len(one.tries) for one in waiting) == [0, 1]
+        assert {one.state for one in waiting} == {"pending"}
+        assert (len(server.got), len(mail.outbox)) == (1, 1)
+    # Both were answered soon, so it is like any other.
+    with attempts.attempt(slow.id), attempts.attempt(slow.id), attempts.attempt(slow.id) as third:
+        assert third
+
+
+def test_message_that_waited_for_a_thread_beyond_its_lease_sends_nothing(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """Another message was sent for the delivery: it would be tried twice within seconds."""
+    make_endpoint(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    (leased,) = deliveries.lease_due(10)
+    for expires_in, sent in ((-1, 0), (deliveries.LEASE_S, 1)):
+        message = app.amqp.create_task_message(
+            "1", tasks.deliver.name, args=[str(leased)], expires=expires_in
+        )
+        tasks.deliver.push_request(expires=message.headers["expires"])
+        try:
+            tasks.deliver.run(str(leased))
+        finally:
+            tasks.deliver.pop_request()
+        assert len(server.got) == sent
 
 
 def test_event_taken_twice_is_delivered_once(people: cast.Cast, server: Receiver) -> None:
@@ -261,7 +313,7 @@ def test_a_webhook_ends_with_the_key_that_made_it(
     owner = cast.signed_in(people.alice)
     assert "Key no longer valid" in owner.get("/o/acme/webhooks").content.decode()
     page = owner.get(f"/o/acme/webhooks/{endpoint['id']}").content.decode()
-    assert "the key m that created this webhook" in page
+    assert "the key m, which set the URL of this webhook, was revoked" in page
 
 
 def test_former_secret_creates_no_webhook(people: cast.Cast) -> None:
@@ -272,6 +324,54 @@ def test_former_secret_creates_no_webhook(people: cast.Cast) -> None:
     answer = cast.with_key(former).post("/api/v1/webhooks", body, "application/json")
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, "key")
     assert not WebhookEndpoint.objects.exists()
+
+
+def test_redirected_webhook_ends_with_the_key_that_redirected_it(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """P23: who points a person's webhook at their own server reads nothing once the key ended."""
+    endpoint, _ = make_endpoint(people, server)
+    path = f"/api/v1/webhooks/{id_text(endpoint.id)}"
+    key, text = key_of(people)
+    client = cast.with_key(text)
+    client.patch(path, {"name": "Ours"}, "application/json")
+    assert WebhookEndpoint.objects.get().key is None
+    body = {"url": server.url + "/mine"}
+    assert client.patch(path, body, "application/json").json()["state"] == "active"
+    happen(people)
+    deliveries.spread_facts(10)
+    Key.objects.filter(id=key.id).update(revoked_at=clock.now())
+    assert tell() == 1
+    happen(people)
+    assert tell() == 0
+    assert server.got == []
+    # A person who sets the address again has the webhook as before.
+    actor = cast.actor(people.alice, people.acme)
+    endpoints.change_endpoint(actor, endpoint, url=server.url + "/hook")
+    happen(people)
+    assert tell() == 1
+    assert len(server.got) == 1
+
+
+@pytest.mark.parametrize("operators", [False, True])
+def test_former_secret_redirects_no_webhook(people: cast.Cast, operators: bool) -> None:
+    """P23: nor learns the secret of one, nor adds events to it."""
+    actor = cast.actor(people.dora if operators else people.alice, people.acme)
+    organisation = None if operators else people.acme
+    kinds = ["jobs.stopped"] if operators else ["topup.paid"]
+    endpoint, _ = endpoints.create_endpoint(actor, organisation, "https://example.com/h", kinds)
+    former = dataclasses.replace(actor, ends_at=clock.now() + dt.timedelta(hours=1))
+    for call in (
+        lambda: endpoints.change_endpoint(former, endpoint, url="https://example.com/mine"),
+        lambda: endpoints.change_endpoint(former, endpoint, kinds=[]),
+        lambda: endpoints.rotate_secret(former, endpoint),
+    ):
+        with pytest.raises(endpoints.WebhookRefused) as refused:
+            call()
+        assert refused.value.field == "key"
+    kept = WebhookEndpoint.objects.get()
+    assert (kept.url, kept.kinds, kept.sealed_before) == (endpoint.url, kinds, None)
+    endpoints.change_endpoint(former, endpoint, name="Ours", url=endpoint.url, kinds=kinds)
 
 
 def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:

@@ -3,8 +3,9 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -14,12 +15,15 @@ from pydantic import ValidationError
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.models import AuditEvent, Key, KeyKind, Role, User
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
+from lib.tables import exports as table_exports
 from lib.tables.exports import values_of
 from lib.tables.pages import batches_of
+from notify.deliveries.deliveries import spread_facts
+from notify.models import Delivery
 from outbox.models import Fact
 from tests.support import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
@@ -169,6 +173,22 @@ def test_long_list_is_exported_in_the_background(
     assert not Export.objects.exists()
 
 
+def test_operator_is_emailed_about_an_export_of_a_customers_log(people: cast.Cast) -> None:
+    """As the page says: also one who is no member, and once if they are one."""
+    exporters = [people.dora, cast.person("otto"), cast.person("gone")]
+    for person in exporters[1:]:
+        User.objects.filter(id=person.id).update(operator=True)
+        person.refresh_from_db()
+    members.set_member(people.acme, "otto@example.org", Role.DEVELOPER, actor=SYSTEM)
+    for person in exporters:
+        exports.start_export(cast.actor(person, people.acme), "csv", "cols=id", "en")
+        assert exports.make_next()
+    User.objects.filter(id=exporters[2].id).update(operator=False)
+    assert spread_facts(100) == 3
+    told = Delivery.objects.filter(fact__kind="export.ready").values_list("user__email", flat=True)
+    assert sorted(told) == ["dora@example.org", "otto@example.org"]
+
+
 @pytest.mark.usefixtures("requests")
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_worker_that_dies_leaves_no_second_file(
@@ -206,6 +226,27 @@ def test_a_worker_that_dies_leaves_no_second_file(
     with pytest.raises(exports._Lost):
         renew(first, 1)
     assert Fact.objects.filter(kind="export.ready").count() == 1
+
+
+@pytest.mark.usefixtures("requests")
+def test_workbook_keeps_its_lease_while_it_is_packed(
+    people: cast.Cast, times: list[dt.timedelta], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Millions of rows are packed for longer than a minute: no other worker starts beside it."""
+    export = start(people, "xlsx")
+    monkeypatch.setattr(exports, "_PACKED_IN", dt.timedelta(seconds=100))
+    taken = []
+
+    def packed_long(path: Path) -> Iterator[bytes]:
+        times.append(dt.timedelta(seconds=350))
+        taken.append(exports._take())
+        yield path.read_bytes()
+
+    monkeypatch.setattr(table_exports, "_read_pieces", packed_long)
+    assert exports.make_next()
+    assert taken == [None]
+    assert file_of(people, export).startswith(b"PK")
+    assert export.takes == 1
 
 
 @pytest.mark.usefixtures("requests")
