@@ -20,7 +20,11 @@ router = Router(tags=["Audit"])
 class AuditQuery(pagination.PageQuery):
     """Which events to list."""
 
-    actor: str = Field("", max_length=254, description="Part of an email address or key name.")
+    actor: str = Field(
+        "",
+        max_length=254,
+        description="Part of an email address or key name. A whole address: only this person.",
+    )
     action: str = Field("", max_length=60, description="Prefix of the action, such as `key.`.")
     object: str = Field("", max_length=60, description="ID of the object, or its type.")
     since: Instant | None = Field(None, description="Events at this time or later.")

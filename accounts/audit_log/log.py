@@ -18,11 +18,12 @@ from accounts.audit_log.facts import NAMES, Names, facts_of, names_of
 from accounts.audit_log.sentences import kinds_of, sentence_html, sentence_text
 from accounts.audit_log.words import object_word
 from accounts.models import AuditCheck, AuditEvent, Key, User
+from accounts.names.names import check_email
 from lib import clock
 from lib.ids import id_text, parse_id
+from lib.refusal import Refused
 from lib.sentences import join_words, named_text
 
-_PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
 _RECENT: Final = 2000
 _CHOICES_MAX: Final = 500
@@ -33,7 +34,8 @@ _ABOUT_REQUESTS: Final = frozenset({"entry", "feedback", "review"})
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """The wanted events. `actor` is a part of an email address or of a key's name, or a key's id.
+    """The wanted events. `actor` is a part of an email address or of a key's name, or a key's id; a
+    whole address stands for this person alone.
     `action` is a prefix, `act` is what was done. `object` is an id or the prefix of a type;
     `objects` are types. `request` is the id of the request that caused the event, or of one that it
     is about."""
@@ -290,11 +292,20 @@ def _team_query(teams: frozenset[UUID]) -> Q:
 
 
 def _actor_query(text: str) -> Q:
-    users = User.objects.filter(email__icontains=text).values_list("id", flat=True)
-    keys = Key.objects.filter(name__icontains=text).values_list("id", flat=True)
-    query = Q(actor_user__in=list(users[:_PEOPLE_MAX])) | Q(actor_key__in=list(keys[:_PEOPLE_MAX]))
+    """Build the condition for the events of an actor. A whole address is not a part of another."""
+    way = "iexact" if _is_address(text) else "icontains"
+    users = User.objects.filter(**{f"email__{way}": text})
+    keys = Key.objects.filter(**{f"name__{way}": text})
+    query = Q(actor_user__in=users.values("id")) | Q(actor_key__in=keys.values("id"))
     id = parse_id(text)
     return query | Q(actor_key=id) if id else query
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(check_email("actor", text))
+    except Refused:
+        return False
 
 
 def _text(value: object) -> str:

@@ -23,6 +23,7 @@ from accounts.models import (
 from accounts.names.names import check_name
 from accounts.roles.rules import PERMISSIONS, Permission
 from accounts.sign_on_connections.connections import lock_single_sign_on
+from lib import clock
 from lib.refusal import Refused
 
 _NAME_MAX = 60
@@ -100,13 +101,17 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
     with transaction.atomic():
         row = lock_single_sign_on(role.organisation)
         name = CustomRole.objects.select_for_update().get(id=role.id).name
-        open_invitations = Invitation.objects.filter(accepted_at=None, withdrawn_at=None)
         if (
             Membership.objects.filter(custom_role=role).exists()
             or ServiceAccount.objects.filter(custom_role=role).exists()
-            or open_invitations.filter(custom_role=role).exists()
         ):
             text = gettext("Members still have this role. Give them another role first.")
+            raise Refused("role", text)
+        open_invitations = Invitation.objects.filter(
+            accepted_at=None, withdrawn_at=None, expires_at__gt=clock.now()
+        )
+        if open_invitations.filter(custom_role=role).exists():
+            text = gettext("Open invitations offer this role. Withdraw them first.")
             raise Refused("role", text)
         if row is not None and name in _roles_named_by(row):
             text = gettext("Single sign-on gives this role. Change the settings there first.")

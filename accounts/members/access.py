@@ -128,9 +128,11 @@ def role_name(row: HasRole) -> str:
     return row.custom_role.name if row.custom_role else str(row.role)
 
 
-def assignable_teams(actor: Actor) -> QuerySet[Team]:
-    """Return the active teams to which the actor may add others."""
-    return visible_teams(actor).filter(archived_at=None)
+def assignable_teams(actor: Actor, member: Membership | None = None) -> QuerySet[Team]:
+    """Return the active teams to which the actor may add others, and the archived ones that the
+    member is in already."""
+    kept = [team.pk for team in member.teams.all()] if member else []
+    return visible_teams(actor).filter(Q(archived_at=None) | Q(id__in=kept))
 
 
 # Invitations ------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ def change_member(actor: Actor, id: str, body: MemberChange) -> MemberOut:
         role,
         actor=actor,
         custom_role=custom,
-        teams=_teams(actor, body.teams) if "teams" in fields else ...,
+        teams=_teams(actor, body.teams, member) if "teams" in fields else ...,
     )
     return _members(actor, [changed])[0]
 
@@ -303,10 +303,12 @@ def _role(actor: Actor, name: str) -> tuple[Role, CustomRole | None]:
     return role
 
 
-def _teams(actor: Actor, slugs: list[str] | None) -> list[Team] | None:
+def _teams(
+    actor: Actor, slugs: list[str] | None, member: Membership | None = None
+) -> list[Team] | None:
     if slugs is None:
         return None
-    teams = {team.slug: team for team in member_access.assignable_teams(actor)}
+    teams = {team.slug: team for team in member_access.assignable_teams(actor, member)}
     for slug in slugs:
         if slug not in teams:
             raise Refused("teams", f"There is no team {slug} that you can use.")

@@ -13,6 +13,7 @@ from accounts.access.actors import Actor
 from accounts.members.access import assignable_roles, assignable_teams
 from accounts.members.invitations import INVITATION_DAYS, MESSAGE_MAX, Offer
 from accounts.models import CustomRole, HasRole, Membership, Role, Team
+from accounts.names.names import label_of_choice
 from accounts.roles.words import GROUPS
 from lib.ids import id_text
 
@@ -32,23 +33,28 @@ def role_label(row: HasRole | CustomRole | Role) -> str:
 
 class RoleAndTeamsForm(forms.Form):
     """A role and the teams in which it applies. Choices that the actor may not grant are left
-    out."""
+    out. A member's archived teams are choices too, so that the member keeps them."""
 
     role = forms.ChoiceField(label=gettext_lazy("Role"))
     teams = forms.MultipleChoiceField(
         label=gettext_lazy("Teams"), required=False, widget=forms.CheckboxSelectMultiple
     )
 
-    def __init__(self, actor: Actor, data: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, actor: Actor, data: Any = None, *, member: Membership | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data, **kwargs)
         self._limited = actor.teams is not None
         self._roles = {_value(*pair): pair for pair in assignable_roles(actor)}
-        self._teams = {team.slug: team for team in assignable_teams(actor)}
+        self._teams = {team.slug: team for team in assignable_teams(actor, member)}
         self._choice("role").choices = [
             (value, role_label(custom or role)) for value, (role, custom) in self._roles.items()
         ]
         teams = self._choice("teams")
-        teams.choices = [(slug, team.name) for slug, team in self._teams.items()]
+        teams.choices = [
+            (slug, label_of_choice(team.name, archived=team.archived_at is not None))
+            for slug, team in self._teams.items()
+        ]
         if self._limited:
             teams.help_text = gettext("Choose at least one.")
             self.initial.setdefault("teams", list(self._teams))
@@ -87,7 +93,7 @@ class MemberForm(RoleAndTeamsForm):
         initial: dict[str, Any] = {"role": _value(role, member.custom_role)}
         if not member.all_teams:
             initial["teams"] = [team.slug for team in member.teams.all()]
-        super().__init__(actor, data, initial=initial)
+        super().__init__(actor, data, member=member, initial=initial)
 
 
 class InviteForm(RoleAndTeamsForm):

@@ -77,11 +77,13 @@ def set_member(
         elif membership.role == Role.OWNER and role != Role.OWNER:
             _check_owner_stays(organisation, user)
         membership.role, membership.custom_role = role, custom_role
-        if teams is not ... or role == Role.OWNER:
-            membership.all_teams = teams is None or teams is ... or role == Role.OWNER
+        if role == Role.OWNER:
+            teams = None
+        if teams is not ...:
+            membership.all_teams = teams is None
         membership.save()
         if teams is not ...:
-            membership.teams.set(() if membership.all_teams else teams or ())
+            membership.teams.set(teams or ())
             drop_strange_leads(membership)
         if not adds_first_owner:
             check_change(actor, user, held, authority_of(membership))

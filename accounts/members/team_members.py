@@ -30,7 +30,8 @@ from lib.refusal import Refused
 
 def members_of(team: Team) -> QuerySet[Membership]:
     """Return the active people of a team by address, including those who are in every team."""
-    return _active(team).filter(Q(all_teams=True) | Q(teams=team)).order_by("user__email")
+    people = _active(team).filter(Q(all_teams=True) | Q(teams=team))
+    return people.distinct().order_by("user__email")
 
 
 def members_led_by(actor: Actor) -> QuerySet[Membership]:

@@ -27,6 +27,11 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
     return checked
 
 
+def label_of_choice(name: str, *, archived: bool) -> str:
+    """Return how a choice shows the name of a team, which may be archived."""
+    return gettext("%(name)s (archived)") % {"name": name} if archived else name
+
+
 def number_names(name: str, joint: str = " ", length_max: int = NAME_MAX) -> Iterator[str]:
     """Yield the names for things that we name ourselves: the name, then the name with 2, 3, ….
     Each has at most `length_max` characters."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,6 +19,7 @@ from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import Organisation, Project, Role, Team
+from accounts.names.names import label_of_choice
 from accounts.organisations import organisations, projects, teams
 from accounts.organisations.forms import OrganisationForm, ProjectForm, TeamForm
 from lib.htmx import redirect_to, render_dialog, see_other
@@ -193,10 +195,10 @@ def project_create(request: HttpRequest, actor: Actor, team: str) -> HttpRespons
 def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
     row = access.writable_project(actor, project)
     initial = {"name": row.name, "team": row.team.slug}
-    form = ProjectForm(request.POST or None, teams=_choices(actor), initial=initial)
+    form = ProjectForm(request.POST or None, teams=_choices(actor, row.team), initial=initial)
     if request.method == "POST" and form.is_valid():
-        chosen = access.access_team(actor, form.cleaned_data["team"])
-        name = form.cleaned_data["name"]
+        slug, name = form.cleaned_data["team"], form.cleaned_data["name"]
+        chosen = row.team if slug == row.team.slug else access.access_team(actor, slug)
         try:
             projects.change_project(row, name=name, team=chosen, actor=actor)
         except Refused as refused:
@@ -229,9 +231,14 @@ def _redirect_to_team(actor: Actor, project: Project) -> HttpResponse:
     return see_other("team", slug_of(actor), project.team.slug)
 
 
-def _choices(actor: Actor) -> list[tuple[str, str]]:
-    active = access.visible_teams(actor).filter(archived_at=None)
-    return [(team.slug, team.name) for team in active]
+def _choices(actor: Actor, present: Team | None = None) -> list[tuple[str, str]]:
+    """Return the active teams as choices, and the present one of a project."""
+    kept = [present.pk] if present else []
+    offered = Q(archived_at=None) | Q(id__in=kept)
+    return [
+        (team.slug, label_of_choice(team.name, archived=team.archived_at is not None))
+        for team in access.visible_teams(actor).filter(offered)
+    ]
 
 
 def _edit_title(row: Team | Project) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts.access import access
@@ -86,18 +86,24 @@ def policy_names(actor: Actor, ids: Iterable[str]) -> dict[str, str]:
     return {wanted[id]: name for id, name in rows.values_list("id", "name")}
 
 
-def find_assigned(actor: Actor, listed: Iterable[tuple[str, str]]) -> list[Assigned]:
-    """Return whose requests a policy is to apply to, from a team's slug or a key's id. Raises
-    PolicyRefused if the actor's organisation has no such team or key."""
+def find_assigned(
+    actor: Actor, listed: Iterable[tuple[str, str]], policy: Policy | None = None
+) -> list[Assigned]:
+    """Return whose requests a policy is to apply to, from a team's slug or a key's id. Archived
+    teams and revoked keys are only found if `policy` applies to them already. Raises PolicyRefused
+    if the actor's organisation has no such team or key."""
+    assigned = _stored(policy) if policy else []
+    stored = Q(id__in=[UUID(one.subject) for one in assigned if one.subject])
     targets = []
     for scope, subject in listed:
         row: Team | Key | None = None
         if scope == PolicyScope.TEAM:
-            row = access.visible_teams(actor).filter(slug=subject, archived_at=None).first()
+            teams = access.visible_teams(actor).filter(Q(archived_at=None) | stored)
+            row = teams.filter(slug=subject).first()
         elif scope == PolicyScope.KEY:
             id = parse_id(subject)
-            keys = access.visible_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
-            row = keys.filter(id=id).first() if id else None
+            keys = access.visible_keys(actor).filter(Q(revoked_at=None) | stored)
+            row = keys.filter(kind=KeyKind.RELAY, id=id).first() if id else None
         if row is None and scope != PolicyScope.ORGANISATION:
             text = gettext("There is no such team or API key: %(subject)s.")
             raise PolicyRefused("assigned", text % {"subject": subject[:80]})

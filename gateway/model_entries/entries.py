@@ -60,7 +60,8 @@ def save_entry(
 
 def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> ModelEntry:
     """Write one of several entries; the caller runs `check_aliases` later in the same transaction.
-    A sunset without a deprecation is announced from now on. Raises Refused."""
+    A sunset without a deprecation is announced from now on. A plan that was deleted stays in an
+    entry, so that the model is not shown to everybody. Raises Refused."""
     check_model_name("name", name, pattern=False)
     with connection.cursor() as cursor:
         # The lock is needed because, of two concurrent writes, neither would see the cycle that
@@ -68,12 +69,13 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir aliases'))")
     stored = ModelEntry.objects.filter(name=name).first()
     before = facts_of(stored) if stored else {}
+    stored_plans = stored.plans if stored else []
     entry = stored or ModelEntry(name=name)
     for field, value in fields.items():
         setattr(entry, field, _stored_form(value))
     if entry.sunset_at is not None and entry.deprecated_at is None:
         entry.deprecated_at = min(clock.now(), entry.sunset_at)
-    _check(entry)
+    _check(entry, stored_plans)
     after = facts_of(entry)
     if after != before:
         entry.save()
@@ -148,7 +150,7 @@ def _audit_fields(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check(entry: ModelEntry) -> None:
+def _check(entry: ModelEntry, stored_plans: Sequence[str]) -> None:
     unknown = set(entry.can) - set(CAPABILITIES)
     if unknown:
         text = gettext("There is no capability named %(name)s.")
@@ -161,9 +163,8 @@ def _check(entry: ModelEntry) -> None:
     _check_end(entry)
     if len(entry.plans) > PLANS_MAX:
         raise Refused("plans", gettext("Enter at most %(n)s values.") % {"n": PLANS_MAX})
-    missing = set(entry.plans) - set(
-        Plan.objects.filter(name__in=entry.plans).values_list("name", flat=True)
-    )
+    plans = Plan.objects.filter(name__in=entry.plans).values_list("name", flat=True)
+    missing = set(entry.plans) - set(plans) - set(stored_plans)
     if missing:
         text = gettext("There is no plan named %(name)s.")
         raise Refused("plans", text % {"name": min(missing)[:60]})

@@ -122,7 +122,7 @@ def model_admin(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
 @require_POST
 def model_admin_save(request: HttpRequest, actor: Actor, name: str) -> HttpResponseBase:
     model = access_model(actor, name)
-    form = EntryForm(request.POST)
+    form = EntryForm(request.POST, entry=model.entry)
     if form.is_valid():
         try:
             save_entry(actor, name, aliases=form.alias_names(), **form.entry_fields())
@@ -256,7 +256,7 @@ def _model_page(
         "model": model,
         "cells": _cells(model),
         "price": model.price,
-        "form": form or EntryForm(initial=initial_of(entry, list(aliases))),
+        "form": form or EntryForm(entry=entry, initial=initial_of(entry, list(aliases))),
         "probe_form": probe_form or ProbeForm(model),
         "probe": _display_probe(entry),
         "proposals": [display_proposal(row) for row in proposals],

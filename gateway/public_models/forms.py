@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from django import forms
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.access import ROLE_NAMES
@@ -40,7 +40,8 @@ def _tokens(label: Any) -> WholeNumberField:
 
 
 class EntryForm(forms.Form):
-    """What an operator states about a model."""
+    """What an operator states about a model. The plans of its entry are choices even if they were
+    deleted, since without them the model would be shown to everybody."""
 
     aliases = forms.CharField(
         label=_("Aliases"),
@@ -85,11 +86,16 @@ class EntryForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        names = Plan.objects.order_by("name").values_list("name", flat=True)
+    def __init__(
+        self, data: Any = None, *, entry: ModelEntry | None, initial: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, initial=initial)
+        names = [*Plan.objects.order_by("name").values_list("name", flat=True)]
+        deleted = sorted({*entry.plans} - {*names}) if entry else []
         plans = cast(forms.MultipleChoiceField, self.fields["plans"])
-        plans.choices = [(name, name) for name in names]
+        plans.choices = [(name, name) for name in names] + [
+            (name, gettext("%(name)s (deleted)") % {"name": name}) for name in deleted
+        ]
         for name in CAPABILITIES:
             self.fields[f"can_{name}"] = forms.ChoiceField(
                 label=str(CAPABILITY_WORDS[name]),

@@ -97,6 +97,11 @@ on("click", ({ target }) => {
   const button = target.closest?.("button[data-filters]");
   if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
 });
+// A filter that had several values has only the new one.
+on("change", ({ target }) => {
+  if (!target.matches(".filters select")) return;
+  for (const other of $$("input[type=hidden]", target.form)) if (other.name === target.name) other.remove();
+});
 on("change", ({ target }) => {
   const table = target.closest?.(".tick")?.closest("table");
   if (!table) return;

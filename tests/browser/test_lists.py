@@ -85,6 +85,21 @@ def test_filters_apply_immediately_and_chips_remove_them(
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
+def test_a_filter_with_several_values_is_kept_until_it_changes(
+    site: Installation, owner: Visitor
+) -> None:
+    page = owner.page
+    page.goto(f"{site.organisation}/requests?model=one&model=two&status=error")
+    chips = page.get_by_role("link", name="Remove filter: Model")
+    expect(chips).to_have_count(2)
+    page.get_by_role("combobox", name="Time range").select_option("30d")
+    expect(page).not_to_have_url(re.compile("requests.model=one&model=two&status=error$"))
+    expect(chips).to_have_count(2)
+    page.get_by_role("combobox", name="Model").select_option("")
+    expect(chips).to_have_count(0)
+    expect(page.get_by_role("link", name="Remove filter: Status")).to_have_count(1)
+
+
 def test_filters_of_requests_stay_in_one_row(site: Installation, owner: Visitor) -> None:
     """Beside the buttons of the list, in a window of a common laptop; the rest is behind one."""
     page = owner.page

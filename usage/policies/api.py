@@ -201,13 +201,14 @@ def change_policy(actor: Actor, id: str, body: PolicyChange) -> PolicyOut:
     }
     if "retention_hours" in body.model_fields_set:
         limits["retention_hours"] = body.retention_hours
+    policy = policies.access_policy(actor, id)
     policies.change_policy(
         actor,
-        policies.access_policy(actor, id),
+        policy,
         look_back,
         name=body.name,
         rules=None if body.rules is None else _rules(body.rules),
-        assigned=None if body.assigned is None else _find(actor, body.assigned),
+        assigned=None if body.assigned is None else _find(actor, body.assigned, policy),
         budgets=None if body.budgets is None else _budgets(body.budgets),
         **limits,
     )
@@ -252,8 +253,10 @@ def _budgets(listed: list[PolicyBudgetIn]) -> list[PolicyBudget]:
     ]
 
 
-def _find(actor: Actor, listed: list[PolicyAssigned]) -> list[policies.Assigned]:
-    return policies.find_assigned(actor, [(one.scope, one.subject) for one in listed])
+def _find(
+    actor: Actor, listed: list[PolicyAssigned], policy: Policy | None = None
+) -> list[policies.Assigned]:
+    return policies.find_assigned(actor, [(one.scope, one.subject) for one in listed], policy)
 
 
 def _serialize(policy: Policy) -> PolicyOut:

@@ -5,12 +5,15 @@ from typing import Any, Final
 
 import msgspec
 from django import forms
+from django.db.models import Q
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.models import KeyKind
+from accounts.names.names import label_of_choice
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
 from billing.limits.budget_rules import PERIODS, Period
@@ -30,7 +33,7 @@ from content.policies.policies import (
 from content.policies.tool_lines import read_tool_line, write_tool_line
 from content.policies.words import ACTIONS, FAILURES, PLACES, Setting, guard_words
 from lib.forms.picker import PickSelectMultiple, split_words
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from lib.numbers.whole_numbers import WholeNumberField
 from usage.limits.budget_forms import PERIOD_NAMES, TermsForm
 
@@ -72,12 +75,11 @@ class PolicyForm(forms.Form):
     def __init__(self, data: Any, *, actor: Actor, policy: Policy | None = None) -> None:
         self._known = {rule.guard: rule for rule in rules_of(policy)} if policy else {}
         self._budgets = {one.period: one for one in budgets_of(policy)} if policy else {}
+        self._assigned = named_targets(policy) if policy else []
         self.may_budget = access.scope_of(actor, "budgets.write") is not None
         super().__init__(data, initial=self._values(policy) if policy else {})
-        teams = access.visible_teams(actor).filter(archived_at=None)
-        self._field("teams").choices = [(team.slug, team.name) for team in teams]
-        keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)
-        self._field("keys").choices = [(id_text(key.id), key.name) for key in keys]
+        self._field("teams").choices = list(self._teams(actor))
+        self._field("keys").choices = list(self._keys(actor))
         for period in PERIODS if self.may_budget else ():
             self.fields |= _budget_fields(period)
         for guard, known in KNOWN.items():
@@ -99,13 +101,28 @@ class PolicyForm(forms.Form):
     def _field(self, name: str) -> Any:
         return self.fields[name]
 
+    def _assigned_to(self, scope: str) -> list[str]:
+        return [subject for one, subject in self._assigned if one == scope]
+
+    def _teams(self, actor: Actor) -> Iterator[tuple[str, str]]:
+        """Yield the active teams as choices, and the archived ones that the policy applies to."""
+        offered = Q(archived_at=None) | Q(slug__in=self._assigned_to("team"))
+        for team in access.visible_teams(actor).filter(offered):
+            yield team.slug, label_of_choice(team.name, archived=team.archived_at is not None)
+
+    def _keys(self, actor: Actor) -> Iterator[tuple[str, str]]:
+        """Yield the model keys as choices. Revoked ones only if the policy applies to them."""
+        offered = Q(revoked_at=None) | Q(id__in=map(parse_id, self._assigned_to("key")))
+        for key in access.visible_keys(actor).filter(offered, kind=KeyKind.RELAY):
+            revoked = gettext("%(name)s (revoked)") % {"name": key.name}
+            yield id_text(key.id), revoked if key.revoked_at else key.name
+
     def _values(self, policy: Policy) -> dict[str, Any]:
-        assigned = named_targets(policy)
         values: dict[str, Any] = {
             "name": policy.name,
-            "organisation": ("organisation", "") in assigned,
-            "teams": [subject for scope, subject in assigned if scope == "team"],
-            "keys": [subject for scope, subject in assigned if scope == "key"],
+            "organisation": bool(self._assigned_to("organisation")),
+            "teams": self._assigned_to("team"),
+            "keys": self._assigned_to("key"),
             "models": " ".join(policy.model_patterns),
             "networks": " ".join(policy.networks),
             "retention_hours": policy.retention_hours,

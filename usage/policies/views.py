@@ -126,7 +126,7 @@ def policy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
                 look_back,
                 name=form.cleaned_data["name"],
                 rules=form.rules(),
-                assigned=policies.find_assigned(actor, form.assigned()),
+                assigned=policies.find_assigned(actor, form.assigned(), row),
                 budgets=form.budgets(),
                 **form.limits(),
             )

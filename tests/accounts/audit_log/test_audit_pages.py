@@ -20,12 +20,12 @@ from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import changes_of
 from accounts.custom_roles import custom_roles
 from accounts.keys import keys
-from accounts.models import AuditCheck, AuditEvent, Role
+from accounts.models import AuditCheck, AuditEvent, Role, User
 from accounts.organisations import teams
 from content.models import Entry
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.support.cast import Cast, actor, make_key, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from tests.support.markup import squeezed
 
 ACTIONS = ("key.created", "key.changed", "budget.created")
@@ -199,6 +199,26 @@ def json_lines(client: Client, address: str) -> list[dict[str, Any]]:
 def test_filters(alice: Client, query: str, page_text: tuple[str, ...]) -> None:
     actions = {line["action"] for line in json_lines(alice, f"/o/acme/audit?{query}&export=jsonl")}
     assert actions & set(ACTIONS) == set(page_text)
+
+
+def test_a_whole_address_is_one_person(people: Cast, alice: Client) -> None:
+    """Not also the people whose address ends with it."""
+    joan = member(people.acme, "malice", Role.ADMIN)
+    audit.record(actor(joan, people.acme), people.acme, "team.renamed", people.core, name="joan's")
+    asked = {"alice@example.org": 0, "ALICE@example.org": 0, joan.email: 1, "alice@example": 1}
+    for address, n in asked.items():
+        lines = json_lines(alice, f"/o/acme/audit?actor={address}&export=jsonl")
+        renamed = [line for line in lines if line["action"] == "team.renamed"]
+        assert len(renamed) == n, address
+
+
+def test_part_of_an_address_finds_everybody(people: Cast, alice: Client) -> None:
+    """However many people of the installation have it."""
+    User.objects.bulk_create(User(email=f"p{n}@example.org") for n in range(300))
+    last = member(people.acme, "zoe", Role.ADMIN)
+    audit.record(actor(last, people.acme), people.acme, "team.renamed", people.core, name="zoe's")
+    lines = json_lines(alice, "/o/acme/audit?actor=@example.org&export=jsonl")
+    assert "team.renamed" in {line["action"] for line in lines}
 
 
 def test_today_is_in_a_range_of_today(alice: Client, events: list[AuditEvent]) -> None:

@@ -5,8 +5,9 @@ from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
-from accounts.models import CustomRole, Role
+from accounts.models import CustomRole, Invitation, Role
 from accounts.roles.rules import PERMISSIONS
+from lib import clock
 from lib.refusal import Refused
 from tests.support.cast import Cast, actor, member
 
@@ -66,12 +67,24 @@ def test_unused_role_can_be_deleted(people: Cast) -> None:
         people.acme, ["ivy@example.org"], Offer(Role.CUSTOM, role),
         actor=actor(people.alice, people.acme),
     )  # fmt: skip
-    assert_stays(role)
+    assert_stays(role, "Open invitations offer this role")
     invitations.withdraw(sent.invitation, actor=SYSTEM)
     custom_roles.remove_role(role, actor=SYSTEM)
     assert not CustomRole.objects.exists()
 
 
-def assert_stays(role: CustomRole) -> None:
-    with pytest.raises(Refused, match="Members still have this role"):
+def test_expired_invitation_does_not_keep_its_role(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
+    invitations.invite(
+        people.acme, ["ivy@example.org"], Offer(Role.CUSTOM, role),
+        actor=actor(people.alice, people.acme),
+    )  # fmt: skip
+    Invitation.objects.update(expires_at=clock.now())
+    custom_roles.remove_role(role, actor=SYSTEM)
+    assert not CustomRole.objects.exists()
+    assert not Invitation.objects.exists()
+
+
+def assert_stays(role: CustomRole, why: str = "Members still have this role") -> None:
+    with pytest.raises(Refused, match=why):
         custom_roles.remove_role(role, actor=SYSTEM)

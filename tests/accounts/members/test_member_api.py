@@ -59,6 +59,21 @@ def test_members_are_listed_shown_changed_and_removed(people: Cast) -> None:
     assert client.get(f"{API}{path}").status_code == 404
 
 
+def test_an_archived_team_stays_in_a_members_list(people: Cast) -> None:
+    """What a member's teams are can be sent back; another member does not get an archived one."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(
+        people.acme, people.bob.email, Role.VIEWER, teams=[people.core, second], actor=SYSTEM
+    )
+    teams.archive_team(second, actor=SYSTEM)
+    client, path = manager(people, people.alice), f"/members/{bob_of(people)}"
+    listed = client.get(f"{API}{path}").json()["teams"]
+    changed = send(client, "patch", path, {"role": "developer", "teams": listed})
+    assert (changed.status_code, changed.json()["teams"]) == (200, ["core", "second"])
+    eve = Membership.objects.get(user=member(people.acme, "eve", Role.VIEWER))
+    assert send(client, "patch", f"/members/{eve.pk}", {"teams": listed}).status_code == 422
+
+
 def test_second_factor_is_visible_only_to_managers_of_members(
     people: Cast,
 ) -> None:

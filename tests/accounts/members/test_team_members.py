@@ -57,6 +57,20 @@ def test_the_api_does_the_same(people: Cast, second: Team) -> None:
     assert program.delete(f"{path}/{membership(people).pk}").status_code == 404
 
 
+def test_member_of_all_teams_is_listed_once(people: Cast, second: Team) -> None:
+    """Also one for whom single teams are still stored."""
+    bob = membership(people)
+    bob.teams.set([people.core, second])
+    bob.all_teams = True
+    bob.save()
+    emails = [member.user.email for member in team_members.members_of(second)]
+    assert emails == ["alice@example.org", "bob@example.org"]
+    _, text = make_key(people.core, "by alice", user=people.alice, kind="management")
+    path = f"/api/v1/teams/second/members/{bob.pk}"
+    made = with_key(text).patch(path, {"lead": True}, content_type="application/json")
+    assert (made.status_code, made.json()["lead"]) == (200, True)
+
+
 def test_developer_neither_adds_nor_removes(people: Cast, second: Team) -> None:
     browser = signed_in(people.bob)
     core = f"/o/acme/teams/core/members/{membership(people).pk}/remove"

@@ -1,5 +1,7 @@
 """W52: who may change teams and projects, and that nothing of others is reached."""
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -42,6 +44,24 @@ def test_a_wrong_name_stays_in_the_dialog(people: Cast, alice: Client) -> None:
         refused = alice.post(NEW, {"name": name})
         assert refused.status_code == 422, name
     assert Team.objects.filter(organisation=people.acme).count() == 1
+
+
+def test_project_of_an_archived_team_stays_in_it(people: Cast, alice: Client) -> None:
+    """Another name does not move it: its keys would work again, at another team's limits."""
+    old = teams.create_team(people.acme, "old", actor=SYSTEM)
+    projects.create_project(old, "Bot", actor=SYSTEM)
+    teams.archive_team(old, actor=SYSTEM)
+    page = alice.get("/o/acme/projects/bot/edit").content.decode()
+    assert re.findall(r'<option value="(\w+)" selected>([^<]+)<', page) == [
+        ("old", "old (archived)")
+    ]
+    saved = alice.post("/o/acme/projects/bot/edit", {"name": "Robot", "team": "old"})
+    assert saved["Location"] == "/o/acme/teams/old"
+    project = Project.objects.get()
+    assert (project.name, project.team) == ("Robot", old)
+    # Nothing else gets into the team.
+    alice.post("/o/acme/teams/core/projects/new", {"name": "New", "team": "old"})
+    assert Project.objects.count() == 1
 
 
 def test_project_is_created_moved_and_archived(people: Cast, alice: Client) -> None:

@@ -12,8 +12,10 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
+from accounts.keys import keys
 from accounts.members import members
 from accounts.models import AuditEvent, Epoch, Key, Role
+from accounts.organisations import teams
 from accounts.secrets.sealing import open_sealed
 from content.guards.rules import GuardRule
 from content.models import Policy
@@ -128,6 +130,31 @@ FORM = {
     "setting_words_words": "falcon\nproject x\n", "action_telephone": "flag",
     "places_telephone": ["answer"],
 }  # fmt: skip
+
+
+def test_policy_of_an_archived_team_and_a_revoked_key_can_be_changed(people: Cast) -> None:
+    """It applies again when the team is restored. No other policy gets them."""
+    team = teams.create_team(people.acme, "second", actor=SYSTEM)
+    key, _ = make_key(people.core, "ci")
+    browser, api = signed_in(people.alice), api_of(people, "alice")
+    form = {**FORM, "teams": ["second"], "keys": [id_text(key.id)]}
+    assert browser.post(f"{PAGE}/new", form).status_code == 303
+    policy = Policy.objects.get()
+    teams.archive_team(team, actor=SYSTEM)
+    keys.revoke_key(SYSTEM, key)
+    path = f"{PAGE}/{id_text(policy.id)}"
+    page = browser.get(path).content.decode()
+    assert "second (archived)" in page
+    assert "ci (revoked)" in page
+    assert browser.post(path, {**form, "name": "Persons"}).status_code == 303
+    targets = {("organisation", ""), ("team", "second"), ("key", id_text(key.id))}
+    assert set(policies.named_targets(Policy.objects.get())) == targets
+    path = f"/api/v1/policies/{id_text(policy.id)}"
+    sent = {"name": "People", "assigned": api.get(path).json()["assigned"]}
+    assert api.patch(path, sent, content_type="application/json").status_code == 200
+    assert set(policies.named_targets(Policy.objects.get())) == targets
+    assert browser.post(f"{PAGE}/new", {**form, "name": "Other"}).status_code == 422
+    assert post(api, "/policies", sent | {"name": "Other"}).status_code == 422
 
 
 def test_policy_is_created_changed_tried_and_deleted_on_its_pages(people: Cast) -> None:

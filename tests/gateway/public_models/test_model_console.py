@@ -2,6 +2,7 @@
 probe."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from billing.price_plans.price_plans import assign_plan, save_plan
+from billing.models import Plan
+from billing.price_plans.price_plans import assign_plan, remove_plan, save_plan
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
@@ -152,6 +154,28 @@ def test_a_model_is_changed_on_its_page(dora: Client) -> None:
     for name in ("none", "wild-*", NUL, LONG[:300]):
         assert dora.get(f"/admin/models/named/{name}").status_code == 404
     assert dora.get("/admin/models/named/wild-7").status_code == 200
+
+
+def test_model_of_a_deleted_plan_stays_hidden(people: Cast, dora: Client) -> None:
+    """Another change does not show it to everybody."""
+    channel_to()
+    save_entry(SYSTEM, "org/two", plans=[save_plan(SYSTEM, "gold").name])
+    remove_plan(SYSTEM, Plan.objects.get())
+    page = squeezed(dora.get("/admin/models/named/org/two").content.decode())
+    assert "gold (deleted)" in page
+    ticked = re.findall(r'name="plans"value="(\w+)"[^>]*checked', page.replace(" ", ""))
+    assert ticked == ["gold"]
+    sent = {"context_max": "9000", "plans": ticked}
+    assert dora.post("/admin/models/save/org/two", sent).status_code == 303
+    assert ModelEntry.objects.get().plans == ["gold"]
+    changed = send(dora, "patch", "/public-models/org/two", {"context_max": 7}).json()
+    assert (changed["context_max"], changed["plans"]) == (7, ["gold"])
+    assert signed_in(people.alice).get("/models/org/two").status_code == 404
+    # No other model gets the plan.
+    assert send(dora, "patch", "/public-models/one", {"plans": ["gold"]}).status_code == 422
+    assert dora.post("/admin/models/save/one", sent).status_code == 422
+    assert dora.post("/admin/models/save/org/two", {"plans": []}).status_code == 303
+    assert ModelEntry.objects.get().plans == []
 
 
 def test_a_model_is_changed_and_reset_by_the_api(dora: Client) -> None:

@@ -6,6 +6,7 @@ import html
 import io
 import re
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from django.db import IntegrityError
@@ -76,6 +77,19 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
         page = text_of(alice, link[1])
         back = listed_ids(page) + back
     assert back == seen[:50]
+
+
+@pytest.mark.parametrize("path", [LOG, "/o/acme/usage"])
+def test_another_filter_keeps_every_value(people: cast.Cast, key: Key, path: str) -> None:
+    """The form sends all values of a filter that has several, each once."""
+    query = "model=one&model=two&without=project&without=customer&team=core"
+    page = cast.signed_in(people.alice).get(f"{path}?{query}").content.decode()
+    form = page.partition('class="filters"')[2].partition("</form>")[0]
+    sent = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form)
+    for name, options in re.findall(r'<select[^>]*name="(\w+)"[^>]*>(.*?)</select>', form, re.S):
+        sent += [(name, value) for value in re.findall(r'value="([^"]*)"\s+selected', options)]
+    for name, values in parse_qs(query).items():
+        assert sorted(value for one, value in sent if one == name) == sorted(values)
 
 
 def test_the_last_page_and_the_first(people: cast.Cast, charges: dict[str, int]) -> None:

@@ -127,6 +127,29 @@ def test_self_only_reader_sees_names(people: Cast, role: Role) -> None:
     assert browser.get(f"{TEAM}/members/{fay.pk}/edit").status_code == 403
 
 
+@pytest.mark.parametrize("also_in_core", [False, True])
+def test_role_change_keeps_archived_teams(people: Cast, second: Team, also_in_core: bool) -> None:
+    """P23: a limited member does not get all teams by the archiving of theirs."""
+    teams.create_team(people.acme, "third", actor=SYSTEM)
+    held = [second, people.core] if also_in_core else [second]
+    members.set_member(people.acme, people.bob.email, Role.DEVELOPER, teams=held, actor=SYSTEM)
+    teams.archive_team(second, actor=SYSTEM)
+    alice, url = signed_in(people.alice), f"{of(people, people.bob)}/edit"
+    page = text_of(alice.get(url))
+    assert "second (archived)" in page
+    boxes = re.findall(r'<input[^>]*name="teams"[^>]*>', page)
+    ticked = [box for box in boxes if "checked" in box]
+    slugs = [re.findall(r'value="([^"]+)"', box)[0] for box in ticked]
+    assert (len(boxes), len(slugs)) == (3, len(held))
+    assert alice.post(url, {"role": "viewer", "teams": slugs}).status_code in (204, 303)
+    bob = Membership.objects.get(user=people.bob)
+    assert (bob.role, bob.all_teams, {*bob.teams.all()}) == ("viewer", False, {*held})
+    # Nobody else gets an archived team.
+    url = f"{of(people, member(people.acme, 'eve', Role.VIEWER))}/edit"
+    assert "second" not in text_of(alice.get(url))
+    assert alice.post(url, {"role": "viewer", "teams": ["second"]}).status_code == 422
+
+
 def test_team_admin_sees_only_its_members(people: Cast, second: Team) -> None:
     """P12"""
     ann = member(people.acme, "ann", Role.ADMIN)
