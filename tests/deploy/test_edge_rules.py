@@ -2,6 +2,7 @@
 compress it, cut it, serve it without TLS (P1, P24)."""
 
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -76,10 +77,10 @@ class TlsShape(Shape):
 
     def __init__(self, directory: Path, tls: Path) -> None:
         super().__init__(directory, {**GIVEN, "EDGE": "tls", "TLS_DIR": str(tls)}, "")
-        self.tls_port = free_port()
 
     def _configuration(self, name: str, text: str) -> str:
-        text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{self.tls_port} ssl;")
+        for written, local in (("", "127.0.0.1:"), ("[::]:", "[::1]:")):
+            text = text.replace(f"listen {written}8443 ssl;", f"listen {local}{self.tls_port} ssl;")
         # nginx learnt this directive in 1.25; distributions still ship older ones.
         return super()._configuration(name, text.replace("    http2 on;\n", ""))
 
@@ -241,21 +242,25 @@ def test_the_edge_waits_longer_than_a_channel_may_take() -> None:
             assert files.seconds(silence) > 60
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape, list[Upstream]]]:
-    directory = tmp_path_factory.mktemp("secured")
-    tls = directory / "given"
-    tls.mkdir()
+def certificate_in(folder: Path) -> Path:
+    """The folder, with a certificate for `hub` as TLS_DIR has one."""
+    folder.mkdir()
     subprocess.run(
         [
             *(need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
             *("-subj", "/CN=hub", "-addext", "subjectAltName=DNS:hub"),
-            *("-keyout", str(tls / "privkey.pem"), "-out", str(tls / "fullchain.pem")),
+            *("-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")),
         ],
         check=True,
         capture_output=True,
     )
-    shape = TlsShape(directory / "shape", tls)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape, list[Upstream]]]:
+    directory = tmp_path_factory.mktemp("secured")
+    shape = TlsShape(directory / "shape", certificate_in(directory / "given"))
     answer = answer_of("200 OK", b"{}", "application/json")
     with edge_before(shape, answer) as (_, upstreams):
         yield shape, upstreams
@@ -297,3 +302,29 @@ def test_old_versions_of_tls_and_its_tickets_are_off() -> None:
     assert re.findall(r"^ *ssl_protocols (.*);$", text, re.M) == ["TLSv1.2 TLSv1.3"]
     # A ticket's key lives as long as the process, and opens every session that it has written.
     assert re.findall(r"^ *ssl_session_tickets (.*);$", text, re.M) == ["off"]
+
+
+def connects(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, WAIT_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("edge_ipv6", ["true", "false"])
+@pytest.mark.parametrize("edge", ["plain", "tls"])
+def test_nginx_alone_listens_for_ipv6_where_its_network_has_it(
+    tmp_path: Path, edge: str, edge_ipv6: str
+) -> None:
+    """Docker hands the clients with IPv6 to the container's own address then, and a kernel without
+    IPv6 refuses to listen so (EDGE_IPV6 of docs/operate/configure.md)."""
+    shape = TlsShape(tmp_path, certificate_in(tmp_path / "given"))
+    shape.given = {**shape.given, "EDGE": edge, "EDGE_IPV6": edge_ipv6}
+    shape.services = files.services(shape.given, files.NGINX_ALONE)
+    with edge_before(shape, answer_of("200 OK", b"{}", "application/json")):
+        places = itertools.product(("127.0.0.1", "::1"), (shape.edge_port, shape.tls_port))
+        at = {place for place in places if connects(place)}
+    hosts = ("127.0.0.1", "::1") if edge_ipv6 == "true" else ("127.0.0.1",)
+    ports = (shape.edge_port, shape.tls_port) if edge == "tls" else (shape.edge_port,)
+    assert at == {(host, port) for host in hosts for port in ports}
