@@ -289,7 +289,7 @@ def test_a_backup_is_expected_where_one_is_made() -> None:
     assert (job["spec"]["schedule"], job["spec"]["timeZone"]) == ("15 3 * * *", "Etc/UTC")
     [container] = pod_of(job)["containers"]
     [*_, script] = container["command"]
-    assert re.match(r'python manage\.py backup "/backups/[^"]+\.zip" && find', script)
+    assert re.search(r'&& python manage\.py backup "/backups/[^"]+\.zip" && find', script)
     assert "-mtime +14 -delete" in script
     for name, workload in workloads(EVERYTHING).items():
         environment = chart.environment(workload)
