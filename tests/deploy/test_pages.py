@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.deploy import files
+from tests.deploy import chart, files
 from tests.deploy.test_files import PRODUCT
 
 DOCS = files.ROOT / "docs"
@@ -123,3 +123,17 @@ def test_new_web_processes_that_fail_are_removed_beside_the_old_ones(tmp_path: P
         "docker compose ps --all --quiet web",
         "docker rm --force new-1 new-2",
     ]
+
+
+def test_a_restore_on_kubernetes_creates_what_it_stopped() -> None:
+    """An autoscaler whose target has been set to no pods is off, and so is what starts them again;
+    an object that Helm creates begins with its own number."""
+    first, *_ = block_with("kubernetes.md", "python manage.py restore").splitlines()
+    stopped = {word for word in first.split() if "/" in word}
+    running = {
+        f"{one['kind'].lower()}/{one['metadata']['name']}"
+        for one in chart.workloads(chart.EVERYTHING).values()
+        if one["kind"] in ("Deployment", "StatefulSet")
+    }
+    assert stopped == running
+    assert first.split()[:4] == ["kubectl", "--namespace", "weir", "delete"]
