@@ -142,7 +142,7 @@ def test_channel_keys_are_for_preparation_only() -> None:
     pods = {
         name
         for name, workload in workloads(EVERYTHING).items()
-        if "envFrom" in pod_of(workload)["containers"][0]
+        if "weir-channels" in chart.secrets_read_whole(workload)
     }
     assert pods == {"prepare"}
     named = {name for name in units.services() if len(units.service(name)["EnvironmentFile"]) > 1}
