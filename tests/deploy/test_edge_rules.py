@@ -11,14 +11,18 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from gateway.channels.channels import TIMEOUTS
+from relay.downstream.error_answers import OVERLOADED, answer_of_kind, error_response
+from relay.endpoints.table import find_endpoint, is_claimed, listed_rows, read_invocation
+from relay.requests.invocation import Invocation
 from tests.deploy import files
-from tests.deploy.client import WAIT_SECONDS, Answer, ask
+from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, until
 from tests.deploy.test_files import GIVEN
 from tests.fakes.realtime import FakeRealtime
@@ -228,6 +232,55 @@ def test_every_edge_error_says_when_to_retry(tmp_path: Path, path: str) -> None:
         line = f'"id":"{answer.one("x-request-id")}"'
         until(lambda: line in edge.told(), "the log has no line of this answer")
         assert answer.all("cache-control") == (["no-store"] if path == "/login" else [])
+
+
+def forms() -> dict[str, Invocation]:
+    """Paths of OpenAI's, Anthropic's and Google's clients; Amazon's clients of Claude and those of
+    task services read other forms."""
+    names = {"{model}": "m:x", "{id}": "i", "{project}": "p", "{location}": "l"}
+    paths = [re.sub("{[a-z]+}", lambda one: names.get(one[0], "x"), row) for row in listed_rows()]
+    paths += ["/v1/models/ft:gpt:org", "/anthropic/x", "/v1beta1/publishers/anthropic/models/m:x"]
+    return {
+        path: one
+        for path in paths
+        if is_claimed(path)
+        and not path.startswith("/model/")
+        and (one := read_invocation(find_endpoint(path), path, [], b"")).family is None
+        and one.codec.name in ("openai", "anthropic", "gemini")
+    }
+
+
+def without_id(body: Any) -> Any:
+    """The words of an error: without the id of the request, which other places name too, and as
+    the object that a stream without events has in an array."""
+    error = dict(body[0] if isinstance(body, list) else body)
+    error.pop("request_id", None)
+    error["error"] = {**error["error"]}
+    error["error"].pop("details", None)
+    return error
+
+
+def test_edge_errors_have_the_form_of_the_relays(tmp_path: Path) -> None:
+    """A client library reads no other form: it would not know that it may come again."""
+    shape = Shape(tmp_path, GIVEN, "")
+    shape.services["nginx"].pop("healthcheck")
+    with edge_before(shape, b"") as (edge, upstreams):
+        wait_for(edge.port)
+        upstreams[0].close()
+        read = forms()
+        for path, invocation in read.items():
+            answer = ask(edge.port, path)
+            wanted = error_response(OVERLOADED, invocation, "")
+            assert answer.status == wanted.status, path
+            assert without_id(answer.json) == without_id(json.loads(wanted.body)), path
+            # Of a body that is larger than any may be.
+            head = f"POST {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {2 << 30}\r\n\r\n"
+            answer = send_raw(edge.port, head.encode())
+            wanted = error_response(answer_of_kind("body_too_large"), invocation, "")
+            told, expected = without_id(answer.json), without_id(json.loads(wanted.body))
+            del told["error"]["message"], expected["error"]["message"]
+            assert (answer.status, told) == (413, expected), path
+    assert {one.codec.name for one in read.values()} == {"openai", "anthropic", "gemini"}
 
 
 def test_the_edge_waits_longer_than_a_channel_may_take() -> None:
