@@ -19,6 +19,7 @@ EVERYTHING: Final = (
     "backup.enabled=true",
     "trust.configMap=authorities",
     "apply.secretName=weir-channels",
+    "senders.secretName=weir-logins",
     "ingress.tlsSecret=weir-tls",
     "image.pullSecrets={registry}",
     "settings.BACKUP_KEEP_DAYS=90",
@@ -81,6 +82,12 @@ def environment(workload: Document) -> dict[str, str]:
     names = [one["name"] for one in container["env"]]
     assert len(names) == len(set(names))
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def secrets_read_whole(workload: Document) -> list[str]:
+    """The Secrets of which every member is a variable of its container."""
+    [container] = pod_of(workload)["containers"]
+    return [one["secretRef"]["name"] for one in container.get("envFrom", [])]
 
 
 def secrets(workload: Document) -> set[str]:

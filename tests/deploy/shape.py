@@ -300,6 +300,7 @@ class Shape:
         # The image's nginx has it (1.27.4), Debian's not yet.
         text = re.sub(r"keepalive_min_timeout [^;]*;", "", text)
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.edge_port};")
+        text = text.replace("listen [::]:8080;", f"listen [::1]:{self.edge_port};")
         text = text.replace("nginx:8080", f"127.0.0.1:{self.edge_port}")
         text = text.replace("https_port 443", f"https_port {self.tls_port}")
         text = text.replace("http_port 80\n", f"http_port {self.redirect_port}\n")

@@ -289,7 +289,7 @@ def test_a_backup_is_expected_where_one_is_made() -> None:
     assert (job["spec"]["schedule"], job["spec"]["timeZone"]) == ("15 3 * * *", "Etc/UTC")
     [container] = pod_of(job)["containers"]
     [*_, script] = container["command"]
-    assert re.match(r'python manage\.py backup "/backups/[^"]+\.zip" && find', script)
+    assert re.search(r'&& python manage\.py backup "/backups/[^"]+\.zip" && find', script)
     assert "-mtime +14 -delete" in script
     for name, workload in workloads(EVERYTHING).items():
         environment = chart.environment(workload)
@@ -309,13 +309,16 @@ def test_every_pod_has_the_custom_authorities() -> None:
 
 
 def test_no_secret_is_in_the_chart() -> None:
-    """They come from a Secret that the operator makes; keys of channels are for prepare alone."""
+    """They come from Secrets that the operator makes: keys of channels for prepare alone, and the
+    logins of stores and proxies for what reaches them (docs/operate/kubernetes.md)."""
     assert [one for one in chart.render(EVERYTHING) if one["kind"] == "Secret"] == []
     assert "/deploy/trial/.env\n" in (files.ROOT / ".gitignore").read_text()
+    wanted = {name: ["weir-logins"] for name in ("web", "relay", "worker")}
+    wanted["prepare"] = ["weir-channels"]
     for name, workload in workloads(EVERYTHING).items():
-        [container] = pod_of(workload)["containers"]
-        named = [one["secretRef"]["name"] for one in container.get("envFrom", [])]
-        assert named == (["weir-channels"] if name == "prepare" else [])
+        assert chart.secrets_read_whole(workload) == wanted.get(name, []), name
+    for workload in workloads().values():
+        assert chart.secrets_read_whole(workload) == []
 
 
 def test_required_secret_values_are_enforced() -> None:

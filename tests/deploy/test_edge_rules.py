@@ -2,6 +2,7 @@
 compress it, cut it, serve it without TLS (P1, P24)."""
 
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -10,14 +11,18 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from gateway.channels.channels import TIMEOUTS
+from relay.downstream.error_answers import OVERLOADED, answer_of_kind, error_response
+from relay.endpoints.table import find_endpoint, is_claimed, listed_rows, read_invocation
+from relay.requests.invocation import Invocation
 from tests.deploy import files
-from tests.deploy.client import WAIT_SECONDS, Answer, ask
+from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, until
 from tests.deploy.test_files import GIVEN
 from tests.fakes.realtime import FakeRealtime
@@ -76,10 +81,10 @@ class TlsShape(Shape):
 
     def __init__(self, directory: Path, tls: Path) -> None:
         super().__init__(directory, {**GIVEN, "EDGE": "tls", "TLS_DIR": str(tls)}, "")
-        self.tls_port = free_port()
 
     def _configuration(self, name: str, text: str) -> str:
-        text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{self.tls_port} ssl;")
+        for written, local in (("", "127.0.0.1:"), ("[::]:", "[::1]:")):
+            text = text.replace(f"listen {written}8443 ssl;", f"listen {local}{self.tls_port} ssl;")
         # nginx learnt this directive in 1.25; distributions still ship older ones.
         return super()._configuration(name, text.replace("    http2 on;\n", ""))
 
@@ -229,6 +234,55 @@ def test_every_edge_error_says_when_to_retry(tmp_path: Path, path: str) -> None:
         assert answer.all("cache-control") == (["no-store"] if path == "/login" else [])
 
 
+def forms() -> dict[str, Invocation]:
+    """Paths of OpenAI's, Anthropic's and Google's clients; Amazon's clients of Claude and those of
+    task services read other forms."""
+    names = {"{model}": "m:x", "{id}": "i", "{project}": "p", "{location}": "l"}
+    paths = [re.sub("{[a-z]+}", lambda one: names.get(one[0], "x"), row) for row in listed_rows()]
+    paths += ["/v1/models/ft:gpt:org", "/anthropic/x", "/v1beta1/publishers/anthropic/models/m:x"]
+    return {
+        path: one
+        for path in paths
+        if is_claimed(path)
+        and not path.startswith("/model/")
+        and (one := read_invocation(find_endpoint(path), path, [], b"")).family is None
+        and one.codec.name in ("openai", "anthropic", "gemini")
+    }
+
+
+def without_id(body: Any) -> Any:
+    """The words of an error: without the id of the request, which other places name too, and as
+    the object that a stream without events has in an array."""
+    error = dict(body[0] if isinstance(body, list) else body)
+    error.pop("request_id", None)
+    error["error"] = {**error["error"]}
+    error["error"].pop("details", None)
+    return error
+
+
+def test_edge_errors_have_the_form_of_the_relays(tmp_path: Path) -> None:
+    """A client library reads no other form: it would not know that it may come again."""
+    shape = Shape(tmp_path, GIVEN, "")
+    shape.services["nginx"].pop("healthcheck")
+    with edge_before(shape, b"") as (edge, upstreams):
+        wait_for(edge.port)
+        upstreams[0].close()
+        read = forms()
+        for path, invocation in read.items():
+            answer = ask(edge.port, path)
+            wanted = error_response(OVERLOADED, invocation, "")
+            assert answer.status == wanted.status, path
+            assert without_id(answer.json) == without_id(json.loads(wanted.body)), path
+            # Of a body that is larger than any may be.
+            head = f"POST {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {2 << 30}\r\n\r\n"
+            answer = send_raw(edge.port, head.encode())
+            wanted = error_response(answer_of_kind("body_too_large"), invocation, "")
+            told, expected = without_id(answer.json), without_id(json.loads(wanted.body))
+            del told["error"]["message"], expected["error"]["message"]
+            assert (answer.status, told) == (413, expected), path
+    assert {one.codec.name for one in read.values()} == {"openai", "anthropic", "gemini"}
+
+
 def test_the_edge_waits_longer_than_a_channel_may_take() -> None:
     """F11: the time limit of a channel is the relay's to keep, and told by it."""
     hub = (NGINX / "hub.conf").read_text()
@@ -241,21 +295,25 @@ def test_the_edge_waits_longer_than_a_channel_may_take() -> None:
             assert files.seconds(silence) > 60
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape, list[Upstream]]]:
-    directory = tmp_path_factory.mktemp("secured")
-    tls = directory / "given"
-    tls.mkdir()
+def certificate_in(folder: Path) -> Path:
+    """The folder, with a certificate for `hub` as TLS_DIR has one."""
+    folder.mkdir()
     subprocess.run(
         [
             *(need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
             *("-subj", "/CN=hub", "-addext", "subjectAltName=DNS:hub"),
-            *("-keyout", str(tls / "privkey.pem"), "-out", str(tls / "fullchain.pem")),
+            *("-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")),
         ],
         check=True,
         capture_output=True,
     )
-    shape = TlsShape(directory / "shape", tls)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape, list[Upstream]]]:
+    directory = tmp_path_factory.mktemp("secured")
+    shape = TlsShape(directory / "shape", certificate_in(directory / "given"))
     answer = answer_of("200 OK", b"{}", "application/json")
     with edge_before(shape, answer) as (_, upstreams):
         yield shape, upstreams
@@ -297,3 +355,29 @@ def test_old_versions_of_tls_and_its_tickets_are_off() -> None:
     assert re.findall(r"^ *ssl_protocols (.*);$", text, re.M) == ["TLSv1.2 TLSv1.3"]
     # A ticket's key lives as long as the process, and opens every session that it has written.
     assert re.findall(r"^ *ssl_session_tickets (.*);$", text, re.M) == ["off"]
+
+
+def connects(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, WAIT_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("edge_ipv6", ["true", "false"])
+@pytest.mark.parametrize("edge", ["plain", "tls"])
+def test_nginx_alone_listens_for_ipv6_where_its_network_has_it(
+    tmp_path: Path, edge: str, edge_ipv6: str
+) -> None:
+    """Docker hands the clients with IPv6 to the container's own address then, and a kernel without
+    IPv6 refuses to listen so (EDGE_IPV6 of docs/operate/configure.md)."""
+    shape = TlsShape(tmp_path, certificate_in(tmp_path / "given"))
+    shape.given = {**shape.given, "EDGE": edge, "EDGE_IPV6": edge_ipv6}
+    shape.services = files.services(shape.given, files.NGINX_ALONE)
+    with edge_before(shape, answer_of("200 OK", b"{}", "application/json")):
+        places = itertools.product(("127.0.0.1", "::1"), (shape.edge_port, shape.tls_port))
+        at = {place for place in places if connects(place)}
+    hosts = ("127.0.0.1", "::1") if edge_ipv6 == "true" else ("127.0.0.1",)
+    ports = (shape.edge_port, shape.tls_port) if edge == "tls" else (shape.edge_port,)
+    assert at == {(host, port) for host in hosts for port in ports}

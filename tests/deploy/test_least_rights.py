@@ -22,7 +22,7 @@ NETWORKS = {
 }
 # What may be written to that outlives its container; everything else is mounted to be read.
 KEPT = {"caddy": {"caddy"}, "web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
-DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
+DOCUMENTED = re.compile(r"^\| ((?:`[A-Z0-9_]+`(?:, )?)+) \|", re.MULTILINE)
 # Secrets that a process gets, beside those that all need to read the database.
 SENDERS = {
     "EMAIL_PASSWORD",

@@ -2,8 +2,13 @@
 limits, and wait as long for each that stops."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -137,7 +142,7 @@ def test_channel_keys_are_for_preparation_only() -> None:
     pods = {
         name
         for name, workload in workloads(EVERYTHING).items()
-        if "envFrom" in pod_of(workload)["containers"][0]
+        if "weir-channels" in chart.secrets_read_whole(workload)
     }
     assert pods == {"prepare"}
     named = {name for name in units.services() if len(units.service(name)["EnvironmentFile"]) > 1}
@@ -170,3 +175,35 @@ def test_backups_are_made_at_the_same_hour_and_kept_as_long() -> None:
     [line] = units.service("backup")["ExecStart"]
     kept = [re.findall(r"-mtime \+(\d+) -delete", text) for text in (container["command"][2], line)]
     assert kept == [["14"], ["14"]]
+
+
+def backup_script(way: str) -> str:
+    """What makes the nightly backup, for a shell."""
+    if way == "chart":
+        [container] = pod_of(workloads(EVERYTHING)[BACKUP])["containers"]
+        return str(container["command"][2])
+    [line] = units.service(BACKUP)["ExecStart"]
+    return shlex.split(line)[2].replace("$$", "$").replace("%%", "%")
+
+
+@pytest.mark.parametrize("program", ["true", "false"])
+@pytest.mark.parametrize("way", ["chart", "units"])
+def test_what_killed_backups_left_is_deleted(way: str, program: str, tmp_path: Path) -> None:
+    """Also where this backup fails, which the parts may be the reason of."""
+    script = re.sub(r"(/var/lib/weir)?/backups", str(tmp_path), backup_script(way))
+    script = script.replace("python manage.py", program)
+    script = script.replace("/opt/weir/current/bin/weir", program)
+    hours = {
+        ".weir-2026-11-01-031500.zip.7.part": 2,
+        ".weir-2026-11-30-031500.zip.7.part": 0,
+        "weir-2026-11-01-031500.zip": 16 * 24,
+        "weir-2026-11-29-031500.zip": 24,
+    }
+    for name, age in hours.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - 3600 * age,) * 2)
+    done = subprocess.run(["/bin/sh", "-euc", script], cwd=tmp_path, check=False)
+    assert (done.returncode == 0) == (program == "true")
+    first_part, _, old, _ = hours
+    gone = {first_part, old} if program == "true" else {first_part}
+    assert {one.name for one in tmp_path.iterdir()} == hours.keys() - gone

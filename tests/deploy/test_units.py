@@ -112,13 +112,15 @@ if [ "$(basename "$0") $1" = "systemctl list-units" ]; then
     echo "weir-web@8001.service loaded active running"
 fi
 if [ "$1 $2" = "cat ${MISSING:-}" ]; then exit 1; fi
+# At the first try.
+if [ "$*" = "restart ${FAILS:-}" ] && [ "$(grep -cx "systemctl $*" "$CALLS")" = 1 ]; then exit 1; fi
 if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3/bin/weir"; fi
 """
 
 
-def update(folder: Path, *arguments: str, missing: str = "") -> list[str]:
-    """What the script calls on a machine whose programs only note that, and that has no unit of the
-    name `missing`."""
+def update(folder: Path, *arguments: str, missing: str = "", fails: str = "") -> list[str]:
+    """What the script calls on a machine whose programs only note that, that has no unit of the
+    name `missing`, and whose unit `fails` does not start."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     for name in ("python3", "systemctl"):
@@ -130,12 +132,16 @@ def update(folder: Path, *arguments: str, missing: str = "") -> list[str]:
     script.parent.mkdir(parents=True, exist_ok=True)
     (folder / "tree/pyproject.toml").write_text(f'[project]\nversion = "{arguments[-1]}"\n')
     text = (units.FOLDER / "update.sh").read_text()
+    text = text.replace("/etc/weir", str(folder / "etc"))
     script.write_text(text.replace("/opt/weir", str(folder / "weir")))
     (folder / "weir").mkdir(exist_ok=True)
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls), "MISSING": missing}
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls)}
+    environment |= {"MISSING": missing, "FAILS": fails}
     command = ["/bin/sh", str(script), *arguments]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.stdout == (f"This machine has no {missing}.\n" if missing else "")
+    assert done.returncode == (1 if fails else 0), done.stderr
+    assert done.stderr.startswith(f"{fails} does not start as version" if fails else "")
     return calls.read_text().splitlines()
 
 
@@ -147,7 +153,7 @@ def test_update_migrates_first_and_replaces_web_processes_in_turn(tmp_path: Path
     calls = update(tmp_path, "1.1.0")
     assert calls[:2] == [
         f"python3 -m venv {tmp_path}/weir/1.1.0",
-        f"pip install --quiet {tmp_path}/tree",
+        f"pip install --quiet {tmp_path}/tree --requirement /dev/null",
     ]
     assert calls[2:] == [
         "systemctl cat weir-prepare.service",
@@ -185,3 +191,47 @@ def test_rollback_leaves_the_database_and_the_jobs(tmp_path: Path) -> None:
     update(tmp_path, "1.1.0")
     assert update(tmp_path, "--back", "1.0.0") == [LISTED, *WEBS]
     assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.0.0"
+
+
+def test_update_takes_extras_and_extensions_along(tmp_path: Path) -> None:
+    """Those of the file from which docs/operate/systemd.md installs them."""
+    (tmp_path / "etc").mkdir()
+    file = tmp_path / "etc/requirements.txt"
+    file.write_text("weir-hub[objects]\n")
+    assert f"pip install --quiet {tmp_path}/tree --requirement {file}" in update(tmp_path, "1.1.0")
+    page = (ROOT / "docs/operate/systemd.md").read_text()
+    assert "pip install . --requirement /etc/weir/requirements.txt\n" in page
+
+
+@pytest.mark.parametrize(
+    "fails", ["weir-worker.service", "weir-beat.service", "weir-web@8001.service"]
+)
+def test_a_failed_update_leaves_the_version_before(tmp_path: Path, fails: str) -> None:
+    """P10: to the unit that did not start, and to every process that starts later."""
+    update(tmp_path, "1.0.0")
+    calls = update(tmp_path, "1.1.0", fails=fails)
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.0.0"
+    assert calls[-2:] == [f"systemctl restart {fails}"] * 2
+    assert "systemctl restart weir-prepare.service" in update(tmp_path, "1.1.0")
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"
+
+
+def test_a_failed_migration_leaves_the_version_before(tmp_path: Path) -> None:
+    """Whose preparation does not run."""
+    update(tmp_path, "1.0.0")
+    calls = update(tmp_path, "1.1.0", fails="weir-prepare.service")
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.0.0"
+    assert [call for call in calls if " restart " in call] == [
+        "systemctl restart weir-prepare.service"
+    ]
+
+
+def test_a_failed_rollback_leaves_the_newer_version(tmp_path: Path) -> None:
+    update(tmp_path, "1.0.0")
+    update(tmp_path, "1.1.0")
+    assert update(tmp_path, "--back", "1.0.0", fails="weir-web@8000.service") == [
+        LISTED,
+        WEBS[0],
+        WEBS[0],
+    ]
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"

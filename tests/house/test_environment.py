@@ -73,7 +73,7 @@ def everything_read() -> frozenset[str]:
 def settings_of(document: str) -> set[str]:
     """The names that begin a line of its tables."""
     cells = re.findall(
-        r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", (ROOT / document).read_text(), re.MULTILINE
+        r"^\| ((?:`[A-Z0-9_]+`(?:, )?)+) \|", (ROOT / document).read_text(), re.MULTILINE
     )
     return {name.strip("`") for cell in cells for name in cell.split(", ")}
 

@@ -53,7 +53,7 @@ def migrate(dsn: str) -> None:
 @pytest.mark.slow
 def test_documented_backup_steps_restore_the_data(tmp_path: Path) -> None:
     back_up, restore = steps()
-    restore, served = restore.rstrip().rsplit("\n", 1)
+    restore, served = restore.rstrip().rsplit(" &&\n", 1)
     assert served == "make run DATA_DIR=restored"
     for path in ROOT.iterdir():
         if path.name not in (".data", ".git"):

@@ -38,6 +38,10 @@ securityContext:
 {{- define "weir.container" -}}
 {{- $root := index . 0 -}}
 image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) | quote }}
+{{- if and $root.Values.senders.secretName (has (index . 1) (list "web" "relay" "worker")) }}
+envFrom:
+  - secretRef: {name: {{ $root.Values.senders.secretName }}}
+{{- end }}
 resources:
   {{- toYaml (index $root.Values (index . 1)).resources | nindent 2 }}
 securityContext:
