@@ -293,6 +293,7 @@ def _team_query(teams: frozenset[UUID]) -> Q:
 
 def _actor_query(text: str) -> Q:
     """Build the condition for the events of an actor. A whole address is not a part of another."""
+    text = text.strip()
     way = "iexact" if _is_address(text) else "icontains"
     users = User.objects.filter(**{f"email__{way}": text})
     keys = Key.objects.filter(**{f"name__{way}": text})

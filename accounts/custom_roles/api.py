@@ -103,7 +103,8 @@ def change_role(actor: Actor, id: str, body: RoleChange) -> RoleOut:
 @router.delete("/roles/{id}", response={204: None}, summary="Delete a role")
 @requires("roles.write")
 def remove_role(actor: Actor, id: str) -> Status[None]:
-    """Deletes a custom role that no member, invitation or service account has."""
+    """Deletes a custom role that no member, open invitation, service account or setting of single
+    sign-on has."""
     custom_roles.remove_role(member_access.access_role(actor, id), actor=actor)
     return Status(204, None)
 

@@ -59,10 +59,11 @@ def change_role(
     """Change the name and the permissions of a role, if given, with immediate effect for everybody
     who has it. Single sign-on names roles, so its settings follow the new name. Raises Refused as
     `create_role` does, and for a role that is not below the actor's own."""
-    with _unique_name(name or role.name):
+    new_name = None if name is None else _check_role_name(name)
+    with _unique_name(new_name or role.name):
         row = lock_single_sign_on(role.organisation)
         before = lock_row(role)
-        checked = before.name if name is None else _check_role_name(name)
+        checked = new_name or before.name
         allowed = _check_permissions(before.permissions if permissions is None else permissions)
         check_change(
             actor,

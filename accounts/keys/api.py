@@ -502,10 +502,10 @@ def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
 def change_service_account(actor: Actor, id: str, body: ServiceAccountChange) -> ServiceAccountOut:
     """Changes its role, disables or enables it."""
     account = access.writable_service_account(actor, id)
-    given = _role(actor, body.role) if body.role is not None else None
+    new_role = _role(actor, body.role) if body.role is not None else None
     with transaction.atomic():
         account = lock_row(account)
-        role, custom_role = given or (Role(account.role), account.custom_role)
+        role, custom_role = new_role or (Role(account.role), account.custom_role)
         changed = service_accounts.change_service_account(
             account,
             role=role,

@@ -372,8 +372,8 @@ def _check_service_account(
 
 
 def _check_manages(actor: Actor, team: Team) -> None:
-    """Raise KeyRefused for another person's key in a team whose keys the actor does not manage
-    (P23)."""
+    """Raise KeyRefused for a key of another holder, or of nobody, in a team whose keys the actor
+    does not manage (P23)."""
     if not actor.installation and not reaches_team(actor, "keys.write", team.id):
         text = gettext("You cannot create keys of others in the team %(team)s.")
         raise KeyRefused("holder", text % {"team": team.name})

@@ -276,10 +276,12 @@ def read_project(actor: Actor, project: str) -> ProjectOut:
 def change_project(actor: Actor, project: str, body: ProjectChange) -> ProjectOut:
     """Renames, moves, archives or restores a project."""
     row = access.writable_project(actor, project)
-    given = access.access_team(actor, body.team) if body.team is not None else None
+    # The present team may be archived, and then no project can be moved into it.
+    moves = body.team is not None and body.team != row.team.slug
+    new_team = access.access_team(actor, body.team) if moves else None
     with transaction.atomic():
         row = lock_row(row)
-        team = given or row.team
+        team = new_team or row.team
         projects.change_project(row, name=body.name or row.name, team=team, actor=actor)
         if body.archived is not None:
             write = projects.archive_project if body.archived else projects.restore_project

@@ -17,7 +17,6 @@ from contextvars import Context
 from typing import Final
 
 import psycopg
-from django.db import InterfaceError, OperationalError
 from psycopg.conninfo import make_conninfo
 
 log = logging.getLogger(__name__)
@@ -115,12 +114,3 @@ class DatabaseWatch:
         if connection is not None:
             # `close` would first send the server a message.
             connection.pgconn.finish()
-
-
-def is_away(error: BaseException | None) -> bool:
-    """Return whether a Django error means that the database cannot be reached or is shutting down,
-    not that it refuses a statement."""
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    state = getattr(error.__cause__, "sqlstate", None)
-    return state is None or state[:2] in ("08", "53") or state[:3] == "57P"

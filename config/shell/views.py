@@ -23,7 +23,6 @@ from accounts.sign_up.first_run import has_organisations, is_set_up
 from billing.trials.views import no_organisation
 from config.api.errors import error_response
 from config.jobs.runs import JobState, job_states
-from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.shell import command_palette
 from config.shell.command_palette import Chosen
@@ -37,6 +36,7 @@ from config.system.rows import (
     version_rows,
 )
 from config.system.state import system_state
+from lib.database.outage import is_away
 from lib.htmx import is_htmx, see_other
 from usage.months.detached import RequestDetached
 

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from accounts.secrets.sealing import vault
@@ -48,6 +48,7 @@ from gateway.providers.task_form import TaskForm
 from gateway.providers.task_forms import TASK_FORMS, VIDEO_FORMS
 from gateway.settings.installation import egress_policy, task_result_days
 from lib import clock
+from lib.database.outage import is_away
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
 from lib.network.credential_sources import FileDenied
@@ -392,10 +393,9 @@ def _try_end(task: MediaTask, status: VideoStatus, ends: list[FinalState]) -> bo
     """Store the end of a task, unless it is one that cannot be stored. Return whether it could."""
     try:
         ends += _end(task, status)
-    except (InterfaceError, OperationalError):
-        # The database is away, which says nothing about the task.
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         # What a provider reports of one task must not delay the tasks of others.
         log.exception("the end of task %s cannot be stored", id_text(task.id))
         return False

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
@@ -37,6 +37,7 @@ from gateway.models import PreviewState, PricePreview
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
 from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
 from lib import clock
+from lib.database.outage import is_transient
 from lib.ids import ID_SLACK, first_id_at, id_text
 
 log = logging.getLogger(__name__)
@@ -123,10 +124,10 @@ def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
                 return True, True
             if time.monotonic_ns() >= until:
                 return True, False
-    except (OperationalError, InterfaceError):
-        # The connection was lost, or a deadlock ended. The next run resumes.
-        raise
     except Exception as error:
+        if is_transient(error):
+            # The next run resumes.
+            raise
         # End the preview, because a defect must not be tried for ever, and the page needs an error
         # to show.
         log.exception("price preview %s failed", preview_id)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 
 from accounts.access import access
 from accounts.access.actors import Actor
+from accounts.audit.changes import lock_row
 from accounts.audit_log import log as audit_log
 from accounts.audit_log.log import Change, EventDisplay
 from accounts.models import AuditEvent, SignUpSetting
@@ -70,7 +71,7 @@ def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
     """Restore the values that a change replaced, as a new change. Raises Refused, AccessDenied."""
     access.require(actor, _PERMISSIONS[event.action])
     with transaction.atomic():
-        _LOCKED[event.action].objects.select_for_update().get(id=1)
+        lock_row(_LOCKED[event.action](id=1))
         if not _is_in_force(event, _current(event.action)):
             text = gettext("These settings were changed again since. Undo the later change first.")
             raise Refused("id", text)

@@ -20,6 +20,7 @@ from accounts.audit import audit
 from accounts.models import Membership, User
 from accounts.secrets.sealing import open_sealed, seal
 from lib import clock
+from lib.database.database_time import database_now
 from lib.ids import first_id_at, id_text
 from notify.deliveries.retries import HOOK_TRIES_MAX, TRIES_MAX, wait_s
 from notify.endpoints.endpoints import has_ended
@@ -28,6 +29,7 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
 
 LEASE_S: Final = 30
+_PUT_OFF_S: Final = 2
 KEPT_DAYS: Final = 30
 # Ids use the processes' clocks, times the database's clock.
 _UNSENT_SHOWN: Final = dt.timedelta(days=7)
@@ -119,6 +121,12 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
             # A client's request and response are kept no longer than necessary.
             delivery.hook = None
         delivery.save(update_fields=["tries", "state", "ended_at", "due_at", "hook"])
+
+
+def put_off(delivery_id: UUID) -> None:
+    """Let a leased delivery, which was not attempted, be leased again soon."""
+    due_at = database_now() + dt.timedelta(seconds=_PUT_OFF_S)
+    Delivery.objects.filter(id=delivery_id, state=DeliveryState.PENDING).update(due_at=due_at)
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:

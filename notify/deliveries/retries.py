@@ -2,7 +2,8 @@
 
 from typing import Final
 
-# The waits after the first failure, the second, …: 56 hours in all. Then the delivery is dead.
+# The waits after the first failure, the second, …: 56 to 67 hours in all.
+# Then the delivery is dead.
 WAITS_S: Final = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 86_400)
 TRIES_MAX: Final = len(WAITS_S) + 1
 

@@ -22,7 +22,7 @@ from lib.network import egress
 from lib.network.mail import NoMailServer, render_letter
 from lib.vault import VaultError
 from notify.deliveries import results
-from notify.deliveries.deliveries import end_try, open_hook
+from notify.deliveries.deliveries import end_try, open_hook, put_off
 from notify.deliveries.slow_receivers import ATTEMPTS
 from notify.endpoints.chat_services import chat_request, refusal
 from notify.endpoints.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 def send(delivery_id: UUID) -> None:
     """Attempt one pending delivery and record the result. If too many slow receivers are tried
-    already, one to a slow receiver waits until its lease ends."""
+    already, one to a slow receiver waits."""
     delivery = (
         Delivery.objects.select_related("fact", "endpoint__key", "user")
         .filter(id=delivery_id, state=DeliveryState.PENDING)
@@ -61,14 +61,14 @@ def send(delivery_id: UUID) -> None:
     with ATTEMPTS.attempt(_receiver(delivery)) as may_begin:
         if may_begin:
             _attempt(delivery)
+        else:
+            put_off(delivery.id)
 
 
-def _receiver(delivery: Delivery) -> UUID | str | None:
-    """Return what one slow attempt says something about: a webhook, the mail server, or all
-    callback addresses of an organisation."""
-    if delivery.hook is not None:
-        return delivery.fact.organisation_id
-    return delivery.endpoint_id or "mail"
+def _receiver(delivery: Delivery) -> UUID | None:
+    """Return what one slow attempt says something about: a webhook, or all callback addresses of an
+    organisation; None for the mail server, which no customer can make slow."""
+    return delivery.endpoint_id if delivery.hook is None else delivery.fact.organisation_id
 
 
 def _attempt(delivery: Delivery) -> None:

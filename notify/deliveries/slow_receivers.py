@@ -1,5 +1,5 @@
-"""Receivers that are slow to answer. A process tries few of them at a time, so that they do not
-hold the threads that send to all others and run the other jobs."""
+"""Receivers that customers name and that are slow to answer. A process tries few of them at a time,
+so that they do not hold the threads that send to all others and run the other jobs."""
 
 import threading
 import time
@@ -21,9 +21,12 @@ class Attempts:
         self._held = 0
 
     @contextmanager
-    def attempt(self, receiver: Hashable) -> Iterator[bool]:
+    def attempt(self, receiver: Hashable | None) -> Iterator[bool]:
         """Yield whether an attempt may begin. It may not while as many slow receivers as allowed
-        are tried."""
+        are tried. None is never slow."""
+        if receiver is None:
+            yield True
+            return
         with self._lock:
             slow = receiver in self._slow
             if may := not slow or self._held < _SLOW_AT_ONCE:

@@ -204,7 +204,7 @@ def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
 
 
 def has_ended(endpoint: WebhookEndpoint) -> bool:
-    """Return whether the key that made it was revoked or has expired."""
+    """Return whether the key that created it or last changed its URL was revoked or has expired."""
     key = endpoint.key
     return key is not None and key_state(key, clock.now()) in ("revoked", "expired")
 

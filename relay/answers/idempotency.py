@@ -22,8 +22,8 @@ If the content may not be stored (`store: false`, retention 0), only the use of 
 repetition is refused, not run again. All content is sealed for its row:
 
     RUNNING --head and pieces--> ENDED       sent to every repetition
-    RUNNING --end--> NOT_KEPT                content may not be stored, or was refused after it was
-                                             charged: only the use is
+    RUNNING --end--> NOT_KEPT                content may not be stored, was refused after it was
+                                             charged, or waited too long: only the use is
     RUNNING --release--> free                nothing was spent
 """
 

@@ -55,7 +55,7 @@ LEFT_OUT: Final = {
     "_reachable_models -> Channel weight": "only its provider and address are asked for",
     "_strip_quantity -> Line rate_ppm": "tax is added once to all lines",
     "_strip_quantity -> Line text": "a line of usage is described by its model and meter",
-    "add_column -> TurnForm conversation": "the conversation is locked and passed beside it",
+    "_add_column_once -> TurnForm conversation": "the conversation is locked and passed beside it",
     "alert -> Alert last": "an own key is the only one",
     "alert -> Alert what": "an own key has no number",
     "actor_of_key -> Actor ends_at": "a model key cannot outlive its secret: it makes nothing",

@@ -384,7 +384,8 @@ def _join_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _renew(export: Export, done: int, **changes: object) -> None:
-    """Hold the export for another minute, and store its progress. Raises _Lost."""
+    """Hold the export for another minute, or as `changes` says, and store its progress. Raises
+    _Lost."""
     held = Export.objects.filter(id=export.id, takes=export.takes, state=ExportState.RUNNING)
     until = {"taken_until": clock.now() + _LEASE, "done": done, **changes}
     if not held.update(**until):

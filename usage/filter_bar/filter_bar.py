@@ -139,7 +139,8 @@ def usage_bar(
         grouped = (("group_by", usage_filter.group_by), ("metric", usage_filter.metric))
         hidden += [pair for pair in grouped if pair[0] not in own]
     parts = _parts(fields, usage_filter)
-    # A field has one value. The form keeps the others until the field itself changes (work.js).
+    # A field has one value. The form keeps the others until the field itself changes (work.js);
+    # without scripts, their chips remove them.
     hidden += [(field.name, value) for field, value, _ in parts if value != field.value]
     chips = [_chip(usage_filter, kept, *part) for part in parts]
     cleared: dict[str, Any] = dict.fromkeys(

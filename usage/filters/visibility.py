@@ -14,6 +14,7 @@ from django.db import connection
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.limits.end_users import normal_end_user
+from accounts.models import Key
 from accounts.roles.rules import Action
 from lib.ids import ID_SLACK, first_id_at
 from usage.buckets.buckets import Span
@@ -69,7 +70,7 @@ def visible(actor: Actor, action: Action) -> Where:
 
 def _condition(pick: Pick) -> tuple[str, Parameters]:
     name, values = pick.name, pick.values
-    one = len(values) == 1 and name != "own_teams"
+    one = len(values) == 1 and name not in ("own_teams", "own_keys")
     text = f"r.{pick.column} = " + (f"%({name})s" if one else f"ANY (%({name})s)")
     return text, {name: values[0] if one else list(values)}
 
@@ -82,13 +83,21 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
     if actor.model_key:
         return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
     scope = access.scope_of(actor, action)
-    # Rows without a person belong to no actor.
-    own = Pick("own_user", "user_id", [actor.user.id if actor.user else None])
+    own = _own(actor)
     if scope == "teams":
         teams = sorted(actor.authority.teams_of(action))
         besides = own if access.sees_own_besides(actor, action) else None
         return [organisation, Pick("own_teams", "team_id", teams, besides)]
     return [organisation, own] if scope == "own" else [organisation]
+
+
+def _own(actor: Actor) -> Pick:
+    """Select the rows of a person, or of the keys of a service account. Rows without a holder
+    belong to no actor."""
+    if actor.user is not None:
+        return Pick("own_user", "user_id", [actor.user.id])
+    keys = Key.objects.filter(access.own_keys(actor))
+    return Pick("own_keys", "key_id", list(keys.values_list("id", flat=True)))
 
 
 def sees_requests(actor: Actor) -> bool:

@@ -6,7 +6,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import KeyKind, Role
+from accounts.models import KeyKind, Project, Role, Team
 from accounts.organisations import projects, teams
 from tests.support.cast import Cast, make_key, with_key
 
@@ -52,6 +52,13 @@ def test_teams_and_projects_are_made_changed_and_listed(people: Cast) -> None:
     assert (moved["team"], moved["archived_at"] is not None) == ("core", True)
     changed = patch(client, "/teams/search", {"name": "Ads", "archived": True}).json()
     assert (changed["name"], changed["archived_at"] is not None) == ("Ads", True)
+    # What the API shows can be sent back, also of a team that is archived.
+    assert post(client, "/projects", {"name": "Old", "team": "core"}).status_code == 201
+    Project.objects.filter(slug="old").update(team=Team.objects.get(slug="search"))
+    body = {"name": "Older", "team": "search"}
+    assert patch(client, "/projects/old", body).json()["name"] == "Older"
+    assert patch(client, "/projects/bot", {"team": "search"}).status_code == 404
+    Project.objects.filter(slug="old").delete()
     refused = patch(client, "/teams/core", {"archived": True})
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, "team")
     assert [row["slug"] for row in client.get(f"{API}/teams").json()["items"]] == ["search", "core"]

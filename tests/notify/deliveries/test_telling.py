@@ -77,10 +77,30 @@ def test_slow_receiver_leaves_the_threads_to_the_others(
         waiting = Delivery.objects.filter(endpoint=slow)
         assert sorted(len(one.tries) for one in waiting) == [0, 1]
         assert {one.state for one in waiting} == {"pending"}
+        # They are due again soon, not when the lease ends.
+        assert waiting.filter(due_at__lt=clock.now() + dt.timedelta(seconds=3)).count() == 2
         assert (len(server.got), len(mail.outbox)) == (1, 1)
     # Both were answered soon, so it is like any other.
     with attempts.attempt(slow.id), attempts.attempt(slow.id), attempts.attempt(slow.id) as third:
         assert third
+
+
+def test_slow_webhooks_leave_the_mail_alone(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P35: also after a letter that took long."""
+    monkeypatch.setattr(sending, "ATTEMPTS", attempts := Attempts())
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    with monkeypatch.context() as patched:
+        patched.setattr(slow_receivers, "_SLOW_S", -1)
+        assert tell() == 1
+        for receiver in "ab":
+            with attempts.attempt(receiver):
+                pass
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    with attempts.attempt("a"), attempts.attempt("b"):
+        assert tell() == 1
+    assert len(mail.outbox) == 2
 
 
 def test_message_that_waited_for_a_thread_beyond_its_lease_sends_nothing(

@@ -497,7 +497,8 @@ def test_names_are_hidden_until_the_vote(people: Cast) -> None:
     assert "<b>weir-1</b>" in html
 
     def rates() -> str:
-        return page(people.alice, reverse("votes", args=["acme"])).content.decode()
+        shown: str = page(people.alice, reverse("votes", args=["acme"])).content.decode()
+        return shown
 
     # A model beside itself has won against nobody.
     assert "100%" not in rates()

@@ -159,14 +159,16 @@ def test_everyone_sees_the_requests_of_their_reach(people: cast.Cast, key: Key) 
     _, text = cast.make_key(people.core, "r", service_account=robot, kind=KeyKind.MANAGEMENT)
     program = key_actor(text)
     assert program is not None
+    robots, _ = cast.make_key(people.core, "robots", service_account=robot)
+    happen(robots, NOON, model="robots")
     seen = {
         "owner": cast.actor(people.alice, people.acme), "of second": cast.actor(otto, people.acme),
         "developer": cast.actor(people.bob, people.acme), "model key": with_model_key,
         "program": program,
     }  # fmt: skip
     expected = {
-        "owner": {"bobs", "nobodys", "far"}, "of second": {"far"}, "developer": {"bobs"},
-        "model key": {"nobodys"}, "program": set(),
+        "owner": {"bobs", "nobodys", "far", "robots"}, "of second": {"far"}, "developer": {"bobs"},
+        "model key": {"nobodys"}, "program": {"robots"},
     }  # fmt: skip
     assert {name: models_of(one) for name, one in seen.items()} == expected
     assert {name: sees_requests(one) for name, one in seen.items()} == dict.fromkeys(seen, True)
