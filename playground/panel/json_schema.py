@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from playground.panel.bounded_validator import TooMuchWork, compile_pattern, errors_of, shorten
+from playground.panel.bounded_validator import compile_pattern, errors_of, resolver_of, shorten
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -43,6 +43,7 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
     faults = [
         fault for place, inner in _walk(schema, "") for fault in _unsupported_parts(place, inner)
     ]
+    faults += _lost_references(schema)
     if strict:
         faults += [
             fault for place, inner in _walk(schema, "") for fault in _without_strict(place, inner)
@@ -55,8 +56,11 @@ def check_answer(answer: Any, schema: Any) -> list[Fault]:
     around or refers back is not checked."""
     try:
         errors = errors_of(answer, schema)
-    except TooMuchWork as error:
-        return [Fault("/", f"the schema cannot be applied: {error}")]
+    except RecursionError:
+        return [Fault("/", "the schema cannot be applied: it refers to itself without end")]
+    except Exception as error:
+        # A reference can lead to a part that is no schema, which the library does not expect.
+        return [Fault("/", shorten(f"the schema cannot be applied: {error}"))]
     errors.sort(key=lambda error: list(map(str, error.path)))
     return [_fault(error) for error in errors[:FAULTS_MAX]]
 
@@ -106,6 +110,25 @@ def _unsupported_parts(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
     for name, pattern in patterns:
         if isinstance(pattern, str) and not _is_pattern(pattern):
             yield Fault(f"{place}/{name}", "the pattern is not valid, or is too long")
+
+
+def _lost_references(schema: Any) -> Iterator[Fault]:
+    """Find references within the schema that lead to no schema."""
+    from referencing.exceptions import Unresolvable
+
+    if any(place and "$id" in inner for place, inner in _walk(schema, "")):
+        return  # A part with an $id has references of its own, which only `check_answer` follows.
+    resolver = resolver_of(schema)
+    for place, inner in _walk(schema, ""):
+        for name in ("$ref", "$dynamicRef"):
+            reference = inner.get(name)
+            if isinstance(reference, str) and reference.startswith("#"):
+                try:
+                    found = isinstance(resolver.lookup(reference).contents, dict | bool)
+                except (Unresolvable, TypeError, ValueError):  # the latter two: inside of a text
+                    found = False
+                if not found:
+                    yield Fault(f"{place}/{name}", "leads to no schema")
 
 
 def _is_pattern(pattern: str) -> bool:

@@ -31,6 +31,13 @@ def test_answer_is_checked_by_path() -> None:
         ({"items": {"pattern": "(a+"}}, "/items/pattern"),
         ({"items": {"pattern": "a" * 201}}, "/items/pattern"),
         ({"patternProperties": {"*": {}}}, "/patternProperties"),
+        (
+            {"properties": {"a": {"$ref": "#/$defs/Adress"}}, "$defs": {"Address": {}}},
+            "/properties/a/$ref",
+        ),
+        ({"$ref": "#/title/a", "title": "x"}, "/$ref"),
+        ({"$ref": "#/title", "title": "x"}, "/$ref"),
+        ({"allOf": [{"$dynamicRef": "#zz"}]}, "/allOf/0/$dynamicRef"),
     ],
 )
 def test_invalid_or_remote_schema_is_rejected(schema: object, path: str) -> None:
@@ -60,6 +67,21 @@ def test_a_schema_like_an_example() -> None:
     assert check_schema(schema, strict=False) == []
     assert schema["required"] == list(example)
     assert schema["properties"]["rows"]["items"]["properties"]["a"] == {"type": "integer"}
+
+
+def test_references_within_a_schema_are_accepted() -> None:
+    schemas: list[Any] = [
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+        {"$ref": "#a", "$defs": {"a": {"$anchor": "a", "type": "object"}}},
+        {"type": "object", "properties": {"child": {"$ref": "#"}}},
+        {"$id": "https://x.example/s", "$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$id": "https://x.example/a", "$ref": "#/$defs/b",
+                                              "$defs": {"b": {"type": "object"}}}}},
+    ]  # fmt: skip
+    for schema in schemas:
+        assert check_schema(schema, strict=False) == []
+        assert check_answer({}, schema) == []
+        assert [fault.path for fault in check_answer(1, schema)] == ["/"]
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -103,6 +125,24 @@ def test_no_schema_takes_a_check_of_an_answer_long(
     faults = check_answer(answer, schema)
     assert time.process_time() - began < 20
     assert [fault.path for fault in faults] == ([] if found is None else [found])
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        ({"$ref": "#/$defs/Adress"}, {}),
+        ({"$dynamicRef": "#zz"}, {}),
+        ({"$ref": "https://evil.example/x"}, {}),
+        ({"$ref": "#"}, {}),
+        ({"$ref": "#/title", "title": "x"}, {}),
+        ({"$ref": "#/examples/0", "examples": [{"type": "objet"}]}, {}),
+        ({"type": "integer", "multipleOf": 0.5}, 10**400),
+    ],
+)
+def test_a_schema_that_cannot_be_applied_is_a_fault_of_the_answer(schema: Any, answer: Any) -> None:
+    (fault,) = check_answer(answer, schema)
+    assert fault.path == "/"
+    assert fault.reason.startswith("the schema cannot be applied: ")
 
 
 def test_patterns_are_checked_unless_they_look_around() -> None:
