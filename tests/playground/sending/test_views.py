@@ -308,6 +308,17 @@ def test_a_key_that_ends_while_a_prompt_is_sent_refuses_it(
     assert caplog.records == []
 
 
+def test_answer_is_kept_and_charged_whatever_its_schema(people: Cast) -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
+    relay = ScriptedRelay(TextDelta(0, '{"a": 1}'), outcome())
+    send(people.bob, relay, text="Hi", schema=json.dumps(schema))
+    run = Run.objects.get()
+    assert (run.state, run.assistant_message.content) == (RunState.DONE, '{"a": 1}')
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "the schema cannot be applied: it refers to itself without end" in html
+    assert "$0.0000018 (measured)" in html
+
+
 def test_rejected_prompt_is_no_history(people: Cast) -> None:
     refusing = ScriptedRelay(outcome(402, "insufficient_balance", **REFUSED))
     send(people.bob, HELLO, text="one")
