@@ -22,7 +22,8 @@ _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
         ("audio", "audio/flac", "flac", rb"fLaC"),
         ("audio", "audio/ogg", "ogg", rb"OggS"),
         ("audio", "audio/webm", "webm", rb"\x1aE\xdf\xa3"),
-        ("audio", "audio/mp4", "m4a", rb"....ftyp"),
+        # Of any brand but those of pictures.
+        ("audio", "audio/mp4", "m4a", rb"\0\0..ftyp(?!avi[fs]|hei[cmsx]|mif1|msf1)"),
         ("audio", "audio/aac", "aac", rb"\xff[\xf0\xf1\xf8\xf9]"),
         ("audio", "audio/mpeg", "mp3", rb"ID3|\xff[\xe2-\xe7\xea-\xef\xf2-\xf7\xfa-\xff]"),
         ("audio", "video/mpeg", "mpeg", rb"\x00\x00\x01[\xb3\xba]"),

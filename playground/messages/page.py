@@ -589,6 +589,7 @@ def _reason(kind: str) -> str:
         "model_not_found": gettext("No channel can serve this model right now."),
         "model_retired": gettext("This model has been retired. Choose another one."),
         "permission": gettext("The key that pays is not allowed to use this model."),
+        "authentication": gettext("The key that pays is no longer active. Choose another one."),
         "rate_limited": gettext("You have reached the rate limit. Try again shortly."),
         "upstream_rate_limited": gettext(
             "The provider's rate limit was reached. Try again shortly."

@@ -6,13 +6,20 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from playground.panel.bounded_validator import compile_pattern, errors_of, resolver_of, shorten
+
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 FAULTS_MAX: Final = 50
 _NOT_STRICT: Final = ("oneOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else",
                       "patternProperties", "allOf")  # fmt: skip
-_SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
+_PATTERN_MAX: Final = 200
+# The keywords whose value contains schemas: by name, one, and a list.
+SCHEMA_MAPS: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+SCHEMAS: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains",
+                  "propertyNames", "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
+SCHEMA_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 
 
 class Fault(NamedTuple):
@@ -25,16 +32,18 @@ class Fault(NamedTuple):
 def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
     """Return the errors of a schema. `strict` also checks a provider's strict mode."""
     # Loaded with the first schema rather than when the process starts.
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.exceptions import SchemaError
 
     try:
-        Draft202012Validator.check_schema(schema)
+        # `_unsupported_parts` checks the patterns.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
     except SchemaError as error:
-        return [Fault(_pointer(error.absolute_path), _shorten(error.message))]
+        return [Fault(_pointer(error.absolute_path), shorten(error.message))]
     faults = [
         fault for place, inner in _walk(schema, "") for fault in _unsupported_parts(place, inner)
     ]
+    faults += _lost_references(schema)
     if strict:
         faults += [
             fault for place, inner in _walk(schema, "") for fault in _without_strict(place, inner)
@@ -43,15 +52,17 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
 
 
 def check_answer(answer: Any, schema: Any) -> list[Fault]:
-    """Return the places where an answer does not match a validated schema."""
-    # Loaded with the first schema rather than when the process starts.
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-
-    # Nothing outside the schema is ever fetched.
-    validator = Draft202012Validator(schema, registry=Registry())
-    faults = sorted(validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
-    return [_fault(error) for error in faults[:FAULTS_MAX]]
+    """Return the places where an answer does not match a validated schema. A pattern that looks
+    around or refers back is not checked."""
+    try:
+        errors = errors_of(answer, schema)
+    except RecursionError:
+        return [Fault("/", "the schema cannot be applied: it refers to itself without end")]
+    except Exception as error:
+        # A reference can lead to a part that is no schema, which the library does not expect.
+        return [Fault("/", shorten(f"the schema cannot be applied: {error}"))]
+    errors.sort(key=lambda error: list(map(str, error.path)))
+    return [_fault(error) for error in errors[:FAULTS_MAX]]
 
 
 def schema_like(example: Any) -> dict[str, Any]:
@@ -76,21 +87,20 @@ def _walk(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(schema, dict):
         return
     yield place, schema
-    for name in ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"):
+    for name in SCHEMA_MAPS:
         inner = schema.get(name)
         for key, value in inner.items() if isinstance(inner, dict) else ():
             yield from _walk(value, f"{place}/{name}/{_escape(key)}")
-    for name in ("items", "additionalProperties", "not", "if", "then", "else", "contains",
-                 "propertyNames", "unevaluatedItems", "unevaluatedProperties"):  # fmt: skip
+    for name in SCHEMAS:
         yield from _walk(schema.get(name), f"{place}/{name}")
-    for name in ("allOf", "anyOf", "oneOf", "prefixItems"):
+    for name in SCHEMA_LISTS:
         inner = schema.get(name)
         for number, value in enumerate(inner if isinstance(inner, list) else ()):
             yield from _walk(value, f"{place}/{name}/{number}")
 
 
 def _unsupported_parts(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
-    """Find parts that would refer outside the schema, or never terminate."""
+    """Find references outside the schema, and patterns that are not valid."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
         yield Fault(f"{place}/$ref", "must begin with #: nothing is fetched")
@@ -98,8 +108,39 @@ def _unsupported_parts(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
     inner = schema.get("patternProperties")
     patterns += [("patternProperties", key) for key in inner] if isinstance(inner, dict) else []
     for name, pattern in patterns:
-        if isinstance(pattern, str) and (len(pattern) > 200 or _SLOW.search(pattern)):
-            yield Fault(f"{place}/{name}", "the pattern repeats a repetition, or is too long")
+        if isinstance(pattern, str) and not _is_pattern(pattern):
+            yield Fault(f"{place}/{name}", "the pattern is not valid, or is too long")
+
+
+def _lost_references(schema: Any) -> Iterator[Fault]:
+    """Find references within the schema that lead to no schema."""
+    from referencing.exceptions import Unresolvable
+
+    if any(place and "$id" in inner for place, inner in _walk(schema, "")):
+        return  # A part with an $id has references of its own, which only `check_answer` follows.
+    resolver = resolver_of(schema)
+    for place, inner in _walk(schema, ""):
+        for name in ("$ref", "$dynamicRef"):
+            reference = inner.get(name)
+            if isinstance(reference, str) and reference.startswith("#"):
+                try:
+                    found = isinstance(resolver.lookup(reference).contents, dict | bool)
+                except (Unresolvable, TypeError, ValueError):  # the latter two: inside of a text
+                    found = False
+                if not found:
+                    yield Fault(f"{place}/{name}", "leads to no schema")
+
+
+def _is_pattern(pattern: str) -> bool:
+    if len(pattern) > _PATTERN_MAX:
+        return False
+    if compile_pattern(pattern) is not None:
+        return True
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def _without_strict(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
@@ -117,11 +158,7 @@ def _without_strict(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _fault(error: "ValidationError") -> Fault:
-    return Fault(_pointer(error.absolute_path) or "/", _shorten(error.message))
-
-
-def _shorten(message: str) -> str:
-    return message if len(message) <= 200 else f"{message[:90]} … {message[-90:]}"
+    return Fault(_pointer(error.absolute_path) or "/", shorten(error.message))
 
 
 def _pointer(path: Sequence[Any] | Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from playground.panel.json_schema import check_schema
+from playground.panel.json_schema import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMAS, check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 
 BYTES_MAX: Final = 2 * 1024 * 1024
@@ -227,11 +227,11 @@ class _Reader:
         """Resolve the value of a keyword: nested schemas where the keyword has them, else plain
         JSON."""
         self._count()
-        if name in ("properties", "$defs", "patternProperties") and isinstance(value, dict):
+        if name in SCHEMA_MAPS and isinstance(value, dict):
             return {str(key): self._schema(inner, within) for key, inner in value.items()}
-        if name in ("items", "not", "additionalProperties") and isinstance(value, dict):
+        if name in SCHEMAS and isinstance(value, dict):
             return self._schema(value, within)
-        if name in ("allOf", "anyOf", "oneOf", "prefixItems") and isinstance(value, list):
+        if name in SCHEMA_LISTS and isinstance(value, list):
             return [self._schema(inner, within) for inner in value]
         return self._json(value)
 

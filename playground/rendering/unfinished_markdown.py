@@ -26,6 +26,9 @@ _LINK: Final = "link"
 _UNDECIDED = re.compile(r"(?:[*_~`\\!\[$]+|&#?\w{0,30}|\[\^[\w-]{0,30}\]?)$")
 _ADDRESS = re.compile(r"https?:/?/?\S*$")
 _LONG: Final = 2_000
+_OPEN_MAX: Final = 20
+"""How many marks may be open. More are no emphasis, and would all be parsed again with each
+piece."""
 
 
 def drawable_part(source: str) -> str:
@@ -63,10 +66,12 @@ def _close_open(state: StateInline) -> None:
         return
     opened: list[str] = state.env.setdefault(OPENED, [])
     link = state.env.pop(_LINK, None)
-    marks = [mark for mark in state.delimiters if mark.open and mark.end < 0]
-    for mark in reversed(marks):
-        if _is_inside_word(state, mark):
-            continue
+    marks = [
+        mark
+        for mark in state.delimiters
+        if mark.open and mark.end < 0 and not _is_inside_word(state, mark)
+    ]
+    for mark in reversed(marks) if len(marks) <= _OPEN_MAX else ():
         if link is not None and mark.token < link:
             _end_link(state)
             link = None

@@ -167,6 +167,10 @@ class _Carrier:
             await self._conclude(self._incoming.outcome)
         elif stopping:
             await self._end(RunState.STOPPED, await self._settled())
+        elif isinstance(fault := reader.exception(), RequestFault):
+            # The key, for example, was revoked after the form was checked: there is no request.
+            facts = {"kind": fault.kind, "message": fault.message}
+            await self._end(RunState.REFUSED, facts | {"charge_nano": 0, "basis": "none"})
         else:
             await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
             reader.result()

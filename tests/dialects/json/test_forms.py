@@ -108,6 +108,8 @@ def test_written_form_is_readable_by_others() -> None:
         (b"OggS\0", "audio", "ogg"),
         (b"fLaC\0", "audio", "flac"),
         (b"\0\0\0\x18ftypM4A ", "audio", "m4a"),
+        (b"\0\0\0\x1cftypiso5", "audio", "m4a"),
+        (b"\0\0\0\x18ftypheic", "audio", None),
         (b"\x1aE\xdf\xa3", "audio", "webm"),
         (b"\xff\xd8\xff\xe0", "image", "jpg"),
         (b"RIFF\1\2\3\4WEBPVP8 ", "image", "webp"),
@@ -138,6 +140,7 @@ def test_types_by_content(head: bytes, kind: str, ending: str | None) -> None:
         (b"\xee\xee\xee\xee", "speech.newest", "audio", ""),
         # What they hold, or are called, contradicts.
         (picture("x"), "speech.mp3", "audio", None),
+        (b"\0\0\0\x18ftypheic", "photo.heic", "audio", None),
         (wav(1), "photo.png", "image", None),
         (b"%PDF-1.7", "photo.png", "image", None),
         (b"<html><body>", "speech.wav", "audio", None),

@@ -23,6 +23,10 @@ JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08" + struct.pack(">HH", 20
         (WAV, "audio", "audio/wav", {"seconds": 2}),
         (b"ID3\x04rest", "audio", "audio/mpeg", {}),
         (b"\x1aE\xdf\xa3webm", "audio", "audio/webm", {}),
+        (b"\0\0\0\x18ftypM4A ", "audio", "audio/mp4", {}),
+        (b"\0\0\0\x1cftypiso5\0\0\2\0", "audio", "audio/mp4", {}),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "audio", "audio/mp4", {}),
+        (b"the ftypes", "text", "text/plain", {"lines": 1}),
         ("日本\nx".encode(), "text", "text/plain", {"lines": 2}),
         (b"<svg onload=alert(1)>", "text", "text/plain", {"lines": 1}),
     ],
@@ -39,6 +43,7 @@ def test_kind_is_recognised_by_its_bytes(
         (b"", "empty"),
         (b"MZ\x90\x00\xff", "unknown"),
         (b"a\x00b", "unknown"),
+        (b"\0\0\0\x18ftypheic", "unknown"),
         (b"x" * (1024 * 1024 + 1), "too_big"),
     ],
 )

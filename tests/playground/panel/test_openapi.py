@@ -140,3 +140,30 @@ def test_invalid_description_is_rejected_with_its_reason(data: bytes, code: str)
     with pytest.raises(Unusable) as unusable:
         read_openapi(data)
     assert unusable.value.code == code
+
+
+def test_references_are_resolved_wherever_a_schema_has_schemas() -> None:
+    reference = {"$ref": "#/components/schemas/Tag"}
+    schema = {
+        "dependentSchemas": {"a": reference},
+        "if": reference,
+        "then": {"propertyNames": reference},
+        "properties": {"b": {"contains": reference, "unevaluatedItems": reference}},
+        "enum": [reference],  # a value, which only looks like a reference
+    }
+    document = PETS | {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"post": {"requestBody": {
+            "content": {"application/json": {"schema": schema}}}}}},
+        "components": {"schemas": {"Tag": {"minLength": 1}}},
+    }  # fmt: skip
+    (operation,) = read_openapi(json.dumps(document).encode())
+    assert operation.fault == ""
+    tag = {"minLength": 1}
+    assert operation.tool["parameters"]["properties"]["body"] == {
+        "dependentSchemas": {"a": tag},
+        "if": tag,
+        "then": {"propertyNames": tag},
+        "properties": {"b": {"contains": tag, "unevaluatedItems": tag}},
+        "enum": [reference],
+    }

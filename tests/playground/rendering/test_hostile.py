@@ -176,13 +176,33 @@ def test_code_is_coloured_by_class_and_can_be_copied() -> None:
     assert '<pre tabindex="0" id="code-M-3-0">' in html
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["[" * 30_000, "*a **b" * 5_000, "$a " * 9_000, "\\(" * 9_000, "`" * 20_000, "> " * 4_000 + "a",
-     "| a " * 5_000 + "\n" + "|---" * 5_000, "![" * 9_000, "<" * 30_000, "http://" * 3_000],
-    ids=range(10),
+LONG = (
+    "[" * 30_000, "*a **b" * 5_000, "$a " * 9_000, "\\(" * 9_000, "`" * 20_000, "> " * 4_000 + "a",
+    "| a " * 5_000 + "\n" + "|---" * 5_000, "![" * 9_000, "<" * 30_000, "http://" * 3_000,
+    "*a " * 8_000, "**bold " * 4_000, "_id " * 6_000, "[*a " * 6_000, "> " + "*a " * 4_000,
+    "- " + "*a " * 4_000, "# " + "*a " * 4_000, "|a|\n|-|\n|" + "*a " * 4_000,
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
 def test_long_hostile_block_is_rendered_quickly(text: str) -> None:
     began = time.process_time()
     render_block(text, MarkdownLabels(), "M")
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_long_hostile_block_grows_quickly(text: str) -> None:
+    began = time.process_time()
+    render_so_far(text, MarkdownLabels(), "M")
+    assert time.process_time() - began < 3
+    painter = AnswerPainter("M", LABELS)
+    for start in range(0, len(text), 500):
+        began = time.process_time()
+        painter.paint([TextDelta(0, text[start : start + 500])])
+        assert time.process_time() - began < 3
+
+
+def test_many_open_marks_are_no_emphasis() -> None:
+    assert render_so_far("*a " * 20, MarkdownLabels(), "M").count("<em>") == 20
+    assert "<em>" not in render_so_far("*a " * 21, MarkdownLabels(), "M")

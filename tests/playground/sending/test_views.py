@@ -25,6 +25,7 @@ from accounts.organisations import organisations
 from billing.prices import prices
 from dialects.chat.chat import ChatRequest
 from dialects.chat.events import End, Event, Finish, TextDelta
+from dialects.errors.errors import RequestFault
 from dialects.openai.stream.encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
@@ -283,6 +284,39 @@ def test_a_refused_prompt_stays_in_its_chat_with_the_reason(
     assert f"<b>{reason}</b>You were not charged." in html
     assert "Edit and resend" in html
     assert Run.objects.get().state == RunState.REFUSED
+
+
+def test_a_key_that_ends_while_a_prompt_is_sent_refuses_it(
+    people: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No request is made, so that nothing is charged or pending."""
+    relay = ScriptedRelay(outcome())
+    fault = RequestFault("authentication", None, "revoked")
+    with mock.patch.object(relay, "principal_of_key", side_effect=fault):
+        send(people.bob, relay, text="dear question")
+    assert relay.requests == []
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    reason = "The key that pays is no longer active. Choose another one."
+    assert f"<b>{reason}</b>You were not charged." in html
+    assert "Edit and resend" in html
+    run = Run.objects.get()
+    assert run.state == RunState.REFUSED
+    assert run.outcome == {"kind": "authentication", "message": fault.message} | {
+        "charge_nano": 0,
+        "basis": "none",
+    }
+    assert caplog.records == []
+
+
+def test_answer_is_kept_and_charged_whatever_its_schema(people: Cast) -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
+    relay = ScriptedRelay(TextDelta(0, '{"a": 1}'), outcome())
+    send(people.bob, relay, text="Hi", schema=json.dumps(schema))
+    run = Run.objects.get()
+    assert (run.state, run.assistant_message.content) == (RunState.DONE, '{"a": 1}')
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "the schema cannot be applied: it refers to itself without end" in html
+    assert "$0.0000018 (measured)" in html
 
 
 def test_rejected_prompt_is_no_history(people: Cast) -> None:
