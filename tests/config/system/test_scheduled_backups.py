@@ -4,6 +4,7 @@ they fail."""
 import datetime as dt
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from config.system.scheduled_backups import (
     scheduled_keep_days,
 )
 from config.tasks import back_up
+from gateway.health.traffic import count_new_records
 from gateway.models import InstallationSetting
 from gateway.settings.installation import save_settings
 from lib import clock
@@ -207,6 +209,21 @@ def test_two_workers_make_one(folder: Path) -> None:
         thread.join()
     assert errors == []
     assert len(list(folder.iterdir())) == 1
+
+
+@outside_transactions
+def test_traffic_is_counted_while_a_backup_runs() -> None:
+    """Neither job takes the other for itself: limits and status pages stay up to date."""
+
+    def count() -> bool:
+        try:
+            return count_new_records()
+        finally:
+            connection.close()
+
+    with scheduled_backups._alone() as alone, ThreadPoolExecutor(1) as pool:
+        assert alone
+        assert pool.submit(count).result()
 
 
 @pytest.mark.django_db
