@@ -2,6 +2,7 @@
 they fail."""
 
 import datetime as dt
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from django.core import mail
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent
 from config.jobs.job_alarms import watch
 from config.jobs.schedule import BACKUP_TASK, WATCH
 from config.models import JobRun
@@ -183,6 +185,34 @@ def test_failed_backup_is_reported_and_retried(people: Cast, folder: Path) -> No
     watch()
     assert "- Make backups (config.tasks.back_up): " in mail.outbox[0].body
     folder.unlink()
+    hour_ago = clock.now() - dt.timedelta(hours=1)
+    JobRun.objects.filter(task=BACKUP_TASK).update(began_at=hour_ago)
+    back_up()
+    assert len(list(folder.iterdir())) == 1
+
+
+@outside_transactions
+@pytest.mark.parametrize(("place", "step"), [(os, "fsync"), (Path, "rename")])
+def test_backup_that_cannot_be_kept_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: object, step: str
+) -> None:
+    """A network disk may report only after the last byte that it is full. The backup is not
+    recorded as made, and is tried again after an hour."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    save_settings(SYSTEM, backup_every_hours=24)
+    with monkeypatch.context() as patched:
+        patched.setattr(place, step, fail)
+        with pytest.raises(BackupError, match="cannot be written: Disk quota exceeded"):
+            back_up()
+    assert list(folder.iterdir()) == []
+    run = JobRun.objects.get(task=BACKUP_TASK)
+    assert (run.error, run.good_at, run.bytes) == ("BackupError", None, None)
+    assert not AuditEvent.objects.filter(action="backup.made").exists()
+    with pytest.raises(BackupFailed):
+        back_up()
     hour_ago = clock.now() - dt.timedelta(hours=1)
     JobRun.objects.filter(task=BACKUP_TASK).update(began_at=hour_ago)
     back_up()
