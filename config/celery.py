@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from celery import Celery, Task, bootsteps
@@ -36,7 +37,6 @@ _EMBEDDED = "pgmq://embedded"
 
 # With kombu's defaults a worker polls each queue for ten seconds in turn and redelivers a lost
 # message only after half an hour. With these settings an idle worker reacts within half a second.
-# They do not apply to our own queue (config/jobs/embedded_queue.py).
 _PGMQ: dict[str, Any] = {
     "init_extension": False,
     "wait_time_seconds": 0,
@@ -172,6 +172,16 @@ def _log_everything(**_: Any) -> None:
     log_uncaught()
 
 
+def _poll_seldom(conf: Any, options: Mapping[str, Any], **_: Any) -> None:
+    """Let a worker that has the scheduler in it poll its queue seldom, because no other process
+    sends there."""
+    if options.get("with_beat") and conf.broker_url == _EMBEDDED:
+        from config.jobs.embedded_queue import ALONE_S
+
+        conf.broker_transport_options["polling_interval"] = ALONE_S
+
+
+celeryd_init.connect(_poll_seldom)
 celeryd_init.connect(_log_everything)
 beat_init.connect(_log_everything)
 beat_init.connect(stop_on_signal)

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +26,20 @@ from lib.extensions.installed import extend
 from lib.network import trust
 from lib.vault import split_keks
 
+
+def _words(text: str) -> list[str]:
+    """Return the parts of a text that are separated by commas."""
+    return [part for word in text.split(",") if (part := word.strip())]
+
+
+def _networks(name: str, text: str) -> list[IPv4Network | IPv6Network]:
+    """Return the networks of a setting."""
+    try:
+        return [ip_network(word) for word in _words(text)]
+    except ValueError as error:
+        raise env.ConfigurationError(f"{name}: {error}. Give CIDR, separated by commas.") from error
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
@@ -40,13 +54,7 @@ PUBLIC_URL = (
 ).rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
-ALLOWED_HOSTS = [
-    host
-    for host in env.text("ALLOWED_HOSTS", f"{_public.hostname},127.0.0.1,localhost,[::1]").split(
-        ","
-    )
-    if host
-]
+ALLOWED_HOSTS = _words(env.text("ALLOWED_HOSTS", f"{_public.hostname},127.0.0.1,localhost,[::1]"))
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
 # Commands that touch no secret (makemigrations, compilemessages) run without an installation.
@@ -228,7 +236,9 @@ SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 SOCIALACCOUNT_LOGIN_ON_GET = True
 # Private networks of identity providers, as CIDR separated by commas: an operator's decision, as
 # with webhooks.
-SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
+SSO_EGRESS_ALLOW = [
+    str(network) for network in _networks("SSO_EGRESS_ALLOW", env.text("SSO_EGRESS_ALLOW", ""))
+]
 # Whether management keys may change single sign-on and confirm its domains. This is not a setting
 # on a page: with a leaked key, its finder could sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
@@ -280,21 +290,16 @@ STRIPE_WEBHOOK_SECRET = env.read_kept("STRIPE_WEBHOOK_SECRET", _SECRETS)
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 # Private networks that webhooks may reach, as CIDR separated by commas: an operator's decision.
 WEBHOOK_EGRESS_ALLOW = [
-    network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
+    str(network)
+    for network in _networks("WEBHOOK_EGRESS_ALLOW", env.text("WEBHOOK_EGRESS_ALLOW", ""))
 ]
 # Token files that a channel's key may name for its credentials, separated by commas. Any other file
 # of this machine could hold a secret.
-CLOUD_TOKEN_FILES = [path for path in env.text("CLOUD_TOKEN_FILES", "").split(",") if path]
+CLOUD_TOKEN_FILES = _words(env.text("CLOUD_TOKEN_FILES", ""))
 
 # Access to /metrics: with this token; without a token, from these networks, as CIDR.
 METRICS_TOKEN = env.read_kept("METRICS_TOKEN", _SECRETS)
-_metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
-try:
-    METRICS_ALLOW = [ip_network(network.strip()) for network in _metrics_allow.split(",")]
-except ValueError as error:
-    raise env.ConfigurationError(
-        f"METRICS_ALLOW: {error}. Give CIDR, separated by commas."
-    ) from error
+METRICS_ALLOW = _networks("METRICS_ALLOW", env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128"))
 
 
 def _is_sent(variable: str) -> bool:
@@ -312,7 +317,7 @@ METRICS = _is_sent("OTEL_METRICS_EXPORTER")
 if _otlp_headers := env.text("OTEL_EXPORTER_OTLP_HEADERS", ""):
     os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = _otlp_headers
 # The names of channels whose provider receives the trace context; * means all.
-TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
+TRACE_CHANNELS = _words(env.text("TRACE_CHANNELS", ""))
 # Whether spans have the content of requests that the content log keeps.
 TRACE_CONTENT = env.flag("TRACE_CONTENT", False)
 

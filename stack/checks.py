@@ -23,6 +23,7 @@ class Exit(IntEnum):
     NO_SPACE = 23
     RUNNING = 24
     CHILD = 25
+    SETTING = 26
 
 
 class Refusal(Exception):

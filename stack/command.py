@@ -15,6 +15,7 @@ from typing import Any
 import click
 import platformdirs
 
+from lib import env
 from lib.extensions.installed import installed
 from stack.origin import ROOT
 
@@ -115,7 +116,11 @@ def run(data: Path, host: str | None, port: str | None, opens: bool, model: bool
 @click.argument("backup", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(data: Path, backup: Path) -> None:
     """Restore a backup into a new data folder, which has the secrets of the old one."""
-    if os.environ.get("DATABASE_URL"):
+    from config.management.faults import faults_as_sentences
+
+    with faults_as_sentences():
+        database_url = env.text("DATABASE_URL", "")
+    if database_url:
         run_management("restore", data, [str(backup)])
     from stack.restore import run as run_restore
 

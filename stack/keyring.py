@@ -1,6 +1,6 @@
 """The secrets of one installation: created once, in DATA_DIR/secrets, one file each, mode 0600. An
-environment variable of the same name takes precedence, as in config/settings.py, so that an
-operator can store them elsewhere.
+environment variable of the same name, or a file that it names, takes precedence, as in
+config/settings.py, so that an operator can store them elsewhere.
 """
 
 import base64
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from accounts.secrets import key_format
+from lib import env
 
 MAKERS: Mapping[str, Callable[[], str]] = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(50),
@@ -22,10 +23,11 @@ MAKERS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def open_keyring(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the secrets by name, from the environment or `directory`; missing ones are created."""
+def open_keyring(directory: Path) -> dict[str, str]:
+    """Return the secrets by name, from the environment or `directory`; missing ones are created.
+    Raises ConfigurationError."""
     return {
-        name: environment.get(name) or _read_or_make(directory / name, make)
+        name: env.text(name, "") or _read_or_make(directory / name, make)
         for name, make in MAKERS.items()
     }
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lib import env
 from stack.checks import Exit, Refusal, check_layout, check_space, lock, open_data_dir
 from stack.database import postgres
 from stack.origin import ROOT
@@ -20,11 +21,12 @@ NEEDED = ("WEIR_KEK", "WEIR_KEY_PEPPER", "SECRET_KEY")
 
 
 def check_secrets(directory: Path) -> None:
-    """Raise Refusal if a secret is neither in the environment nor in the folder."""
+    """Raise Refusal if a secret is neither in the environment nor in the folder, and
+    ConfigurationError if a file that the environment names cannot be read."""
     missing = [
         name
         for name in NEEDED
-        if not os.environ.get(name) and not (directory / "secrets" / name).exists()
+        if not env.text(name, "") and not (directory / "secrets" / name).exists()
     ]
     if missing:
         raise Refusal(
@@ -42,6 +44,7 @@ def restore(backup: Path, directory: Path) -> int:
     check_secrets(directory)
     with lock(directory), postgres.server(directory / "postgres", durable=True) as dsn:
         environment = {**os.environ, "DATA_DIR": str(directory), "DATABASE_URL": dsn}
+        environment.pop("DATABASE_URL_FILE", None)
         command = [sys.executable, str(ROOT / "manage.py"), "restore", str(backup)]
         return subprocess.run(command, env=environment, check=False).returncode
 
@@ -53,6 +56,9 @@ def run(backup: Path, directory: Path) -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return refusal.code
+    except env.ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return Exit.SETTING
     except CannotStart as error:
         print(error, file=sys.stderr)
         return Exit.CHILD

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib import env
 from stack import probe
 from stack.checks import (
     Exit,
@@ -79,7 +80,8 @@ class Place:
 
 
 def read_place(options: Mapping[str, Any]) -> Place:
-    """Return the place of the installation from the command line, else from the environment."""
+    """Return the place of the installation from the command line, else from the environment. Raises
+    ConfigurationError."""
     environment = os.environ
     host = options.get("host") or environment.get("HOST") or "127.0.0.1"
     port = options.get("port") or environment.get("PORT")
@@ -87,7 +89,7 @@ def read_place(options: Mapping[str, Any]) -> Place:
         data=Path(options.get("data") or environment.get("DATA_DIR") or ROOT / ".data").absolute(),
         host=host,
         port=parse_port(port) if port else choose_port(host),
-        database_url=environment.get("DATABASE_URL") or None,
+        database_url=env.text("DATABASE_URL", "") or None,
         started_at=float(environment.get("WEIR_STARTED_AT") or time.time()),
         opens=options.get("opens", False),
         model=options.get("model"),
@@ -169,7 +171,7 @@ class Installation:
             "PORT": str(place.port),
             "HOST": place.host,
             "WEIR_MODEL_URL": f"http://127.0.0.1:{port}/v1",
-            "PUBLIC_URL": os.environ.get("PUBLIC_URL") or place.url,
+            "PUBLIC_URL": env.text("PUBLIC_URL", place.url),
             "PYTHONUNBUFFERED": "1",
         }
         if not PACKAGED:
@@ -436,6 +438,9 @@ def main(options: Mapping[str, Any]) -> int:
     except Refusal as refusal:
         log_line(f"\n{refusal}")
         return refusal.code
+    except env.ConfigurationError as error:
+        log_line(f"\n{error}")
+        return Exit.SETTING
     except CannotStart as error:
         log_line(f"\n{error}")
         return Exit.CHILD

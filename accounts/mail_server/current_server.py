@@ -10,6 +10,7 @@ from django.conf import settings
 from accounts.models import MailEncryption, MailServer
 from accounts.secrets.sealing import open_sealed
 from lib.database.tenancy import use_tenant
+from lib.network.egress import literal_address as address_in
 
 BACKEND: Final = "accounts.mail_server.email_backend.ServerBackend"
 SEALED_AS: Final = "accounts_mailserver|1|sealed"
@@ -46,6 +47,12 @@ def mail_server() -> Server | None:
     else:
         return None
     return Server(**{**facts, "sender": _sender_of(facts)}, password=password)
+
+
+def shows_password(encryption: str, username: str, host: str) -> bool:
+    """Return whether others could read the password on its way to the server."""
+    here = address_in(host) in ("127.0.0.1", "::1")
+    return encryption == MailEncryption.NONE and bool(username) and not here
 
 
 def mail_is_set_up() -> bool:
@@ -87,6 +94,8 @@ def _describe_environment() -> dict[str, Any]:
     if settings.EMAIL_USE_SSL:
         encryption = MailEncryption.TLS
     elif settings.EMAIL_USE_TLS:
+        encryption = MailEncryption.STARTTLS
+    if shows_password(encryption, settings.EMAIL_HOST_USER, settings.EMAIL_HOST):
         encryption = MailEncryption.STARTTLS
     return {
         "host": settings.EMAIL_HOST,

@@ -14,11 +14,10 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.mail_server.current_server import SEALED_AS, describe_row
+from accounts.mail_server.current_server import SEALED_AS, describe_row, shows_password
 from accounts.models import MailEncryption, MailServer
 from accounts.secrets.sealing import seal
 from lib.network.egress import EgressDenied, check_host
-from lib.network.egress import literal_address as address_in
 from lib.refusal import Refused, check_text
 
 PORT_MAX: Final = 65_535
@@ -102,11 +101,6 @@ def _check(fields: dict[str, Any]) -> None:
     if fields["encryption"] not in MailEncryption.values:
         text = gettext("Choose one of: %(known)s.") % {"known": ", ".join(MailEncryption.values)}
         raise Refused("encryption", text)
-    unprotected = fields["encryption"] == MailEncryption.NONE
-    if (
-        unprotected
-        and fields["username"]
-        and address_in(fields["host"]) not in ("127.0.0.1", "::1")
-    ):
+    if shows_password(fields["encryption"], fields["username"], fields["host"]):
         text = gettext("Choose TLS or STARTTLS. Without it, others can read the password.")
         raise Refused("encryption", text)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from billing.ledger.sql_statement import Statement
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import id_array, id_bounds
 
 LEASE_S: Final = 10
@@ -124,5 +125,4 @@ _DUE_HOLDS = f"""
         OR process.suspected_at < now() - %(silence)s * interval '1 second')
     ORDER BY hold.expires_at LIMIT %(limit)s"""  # noqa: S608 - only constants are put in
 
-# Any fixed number works if no other advisory lock of the product uses it.
-_TRY_SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(8113072025)"
+_TRY_SWEEP_LOCK = f"SELECT pg_try_advisory_xact_lock({AdvisoryLock.SWEEP_HOLDS})"

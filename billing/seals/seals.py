@@ -30,10 +30,11 @@ from django.db import connection, transaction
 
 from billing.models import Seal, SealCut, SealKind
 from billing.seals.spans import BEGINNING, Cursor, spans
+from lib.database.advisory_locks import AdvisoryLock
 from lib.database.postgres_tools import BACKUP_NAME
 from lib.database.session import only_look_ups
 
-LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
+LOCK: Final = f"SELECT pg_advisory_xact_lock({AdvisoryLock.SEALS})"
 """The lock for making, cutting and rewriting seals, held until the transaction ends."""
 # The most rows of one seal; and the rows that are read at a time, as a text of some megabytes.
 _SEALED_ROWS: Final = 100_000

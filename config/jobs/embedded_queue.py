@@ -1,9 +1,9 @@
-"""The queue of `make run`: kombu's queue in Postgres. The worker reads it right after sending to
-it.
+"""The queue of installations without another broker: kombu's queue in Postgres. A worker reads it
+right after sending to it, and at each `polling_interval`.
 
-No other process sends there, and polling would cost several commits per second on an idle
-installation. Messages that a previous worker left are read at the start; those that it had begun
-are found within half a minute of the time after which they are delivered again.
+In `make run` no other process sends there, and polling would cost several commits per second on an
+idle installation. Messages that a previous worker left are read at the start; those that it had
+begun are found within half a minute of the time after which they are delivered again.
 """
 
 from threading import Event
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from kombu.transport import pgmq
 
-LOOK_S: Final = 30.0
-"""The interval, in seconds, at which the queue is read if nothing is sent."""
+ALONE_S: Final = 30.0
+"""The polling interval, in seconds, of a worker that has the scheduler in it."""
 
 # Set when a message was sent, or when there is room for one again.
 _sent = Event()
@@ -48,6 +48,6 @@ class Transport(pgmq.Transport):
         try:
             super().drain_events(connection, timeout=0)  # type: ignore[no-untyped-call]
         except TimeoutError:
-            self._look_at = monotonic() + LOOK_S
+            self._look_at = monotonic() + self.polling_interval
             raise
         self._look_at = 0.0

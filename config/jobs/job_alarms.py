@@ -17,6 +17,7 @@ from config.jobs.schedule import BACKUP_TASK, WATCH
 from config.jobs.waiting_work import has_waiting_work
 from config.models import JobRun
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from notify.deliveries.deliveries import lease_due, spread_facts
 from notify.deliveries.sending import send
 from outbox.facts import put, was_reported_since
@@ -77,7 +78,7 @@ def _find_resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState
 def _change() -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(8113072027)")
+            cursor.execute(f"SELECT pg_advisory_xact_lock({AdvisoryLock.JOB_ALARMS})")
         # Another process may have reported it in the meantime.
         _expect_all()
         states = job_states()

@@ -58,7 +58,7 @@ def record_run(task: str) -> Iterator[None]:
     began_at, error = clock.now(), ""
     try:
         yield
-    except Exception as failure:
+    except BaseException as failure:  # also of a person who stops a backup
         error = type(failure).__name__
         raise
     finally:

@@ -84,20 +84,23 @@ def back_up(target: Path) -> Written:
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            written = back_up_to(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(target)
+
+            def finish() -> None:
+                file.flush()
+                os.fsync(file.fileno())
+                part.rename(target)
+
+            return back_up_to(file, finish)
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)
-    return written
 
 
-def back_up_to(out: IO[bytes]) -> Written:
-    """Write a backup to a file or a pipe, and record that it was made. Raises BackupError, and
-    VaultError or ConfigurationError if this process lacks the installation's secrets."""
+def back_up_to(out: IO[bytes], finish: Callable[[], object] = lambda: None) -> Written:
+    """Write a backup to a file or a pipe, and record that it was made once `finish` returns: some
+    disks report only then that they are full. Raises BackupError, and VaultError or
+    ConfigurationError if this process lacks the installation's secrets."""
     _check_in_use()
     with record_run(BACKUP_TASK):
         counted = _Counted(out)
@@ -105,6 +108,7 @@ def back_up_to(out: IO[bytes]) -> Written:
             manifest, digest = _write(cast("IO[bytes]", counted))
         except postgres_tools.ToolError as error:
             raise BackupError(str(error)) from error
+        finish()
     JobRun.objects.filter(task=BACKUP_TASK).update(bytes=counted.bytes)
     _audit(written := Written(manifest, counted.bytes, digest))
     return written

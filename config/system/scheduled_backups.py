@@ -21,9 +21,9 @@ from config.system.backups import BackupError, back_up
 from gateway.models import InstallationSetting
 from gateway.settings.installation import installation_settings
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 
 RETRY_AFTER: Final = dt.timedelta(hours=1)
-_LOCK: Final = 8113072028
 # Weeks are counted from this Monday.
 _FIRST: Final = dt.datetime(1970, 1, 5, tzinfo=dt.UTC)
 _NAME: Final = re.compile(r"weir-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.zip")
@@ -115,11 +115,11 @@ def _alone() -> Iterator[bool]:
     """Hold the backup lock, which may outlast a transaction. Yield False if another process holds
     it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        cursor.execute(f"SELECT pg_try_advisory_lock({AdvisoryLock.SCHEDULED_BACKUP})")
         (held,) = cursor.fetchone()
     try:
         yield held
     finally:
         if held:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+                cursor.execute(f"SELECT pg_advisory_unlock({AdvisoryLock.SCHEDULED_BACKUP})")

@@ -13,56 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from dialects.errors.kinds import ErrorKind as ErrorKind
 from dialects.errors.masking import WHAT_CHARACTERS_MAX, mask_value, quote_value
-
-ErrorKind = Literal[
-    "malformed_json",
-    "missing_parameter",
-    "invalid_type",
-    "invalid_value",
-    "context_length_exceeded",
-    "content_filtered",
-    "guard_refused",
-    "provider_rejected",
-    "unsupported_capability",
-    "thread_unsupported",
-    "authentication",
-    "key_conflict",
-    "insufficient_balance",
-    "max_cost_exceeded",
-    "model_unpriced",
-    "permission",
-    "data_policy",
-    "session_ended",
-    "model_not_found",
-    "model_retired",
-    "task_not_found",
-    "route_not_found",
-    "method_not_allowed",
-    "request_timeout",
-    "conflict",
-    "body_too_large",
-    "unsupported_media_type",
-    "headers_too_large",
-    "idempotency_mismatch",
-    "rate_limited",
-    "upstream_rate_limited",
-    "client_closed",
-    "internal",
-    "not_implemented",
-    "upstream_error",
-    "upstream_unreachable",
-    "upstream_auth",
-    "upstream_truncated",
-    "upstream_malformed",
-    "no_channel",
-    "guard_failed",
-    "overloaded",
-    "server_shutting_down",
-    "timeout",
-]
 
 
 @dataclass(frozen=True, slots=True)

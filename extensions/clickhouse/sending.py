@@ -12,14 +12,8 @@ from uuid import UUID
 
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
-from extensions.clickhouse.server import (
-    BATCH_LOCK,
-    FORMER_TABLES,
-    MARKS,
-    RECORDS,
-    SCHEMA,
-    server,
-)
+from extensions.clickhouse.server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import ID_SLACK, new_id
 from usage.buckets.buckets import Span, bucket_of
 from usage.filters.visibility import NIL, run
@@ -31,7 +25,7 @@ from usage.sinks.usage_sink import DifferentDay
 BATCH: Final = 20_000
 """The number of records in a batch: about 8 MB."""
 _RUN_S: Final = 20.0
-_LOCK: Final = 8113072042
+_LOCK: Final = AdvisoryLock.CLICKHOUSE
 
 
 def send() -> int:
@@ -87,7 +81,7 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
                 _begin(there)
             more = True
             while more and (until is None or time.monotonic() < until):
-                with rounds.try_lock(BATCH_LOCK, wait=True):
+                with rounds.try_lock(AdvisoryLock.CLICKHOUSE_BATCH, wait=True):
                     rows, more = _send_batch(there, ClickHouseCursor.objects.get())
                 sent += rows
         except ClickHouseError as error:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 
 from extensions.clickhouse.client import ClickHouse, write_literal
+from lib.database.advisory_locks import AdvisoryLock
 from usage.sinks import rounds
 
 # mypy knows only the settings of config/settings.py.
@@ -17,9 +18,6 @@ SCHEMA: Final = 3
 start."""
 RECORDS: Final = f"weir_usage_{SCHEMA}"
 MARKS: Final = f"weir_usage_marks_{SCHEMA}"
-BATCH_LOCK: Final = 8113072045
-"""The lock that is held while a batch is read and sent, and while a person is erased. Each waits
-for at most one of the others."""
 FORMER_TABLES: Final = tuple(
     f"{table}_{n}" for n in range(1, SCHEMA) for table in ("weir_usage", "weir_usage_marks")
 )
@@ -56,7 +54,7 @@ def forget_person(
     here = write_literal(list(organisations))
     # The change does not apply to what is inserted later, and a batch that is being sent may have
     # been read before the person was erased in Postgres.
-    with rounds.try_lock(BATCH_LOCK, wait=True):
+    with rounds.try_lock(AdvisoryLock.CLICKHOUSE_BATCH, wait=True):
         # ClickHouse answers after the change is complete.
         there.run(
             f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"

@@ -27,6 +27,7 @@ from extensions.record_sink import stream
 from extensions.record_sink.models import ContentSinkCursor
 from extensions.record_sink.receiver import Receiver
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import id_text
 from usage.filters.visibility import run
 from usage.sinks import rounds
@@ -34,7 +35,7 @@ from usage.sinks.usage_sink import SinkError
 
 log = logging.getLogger(__name__)
 
-LOCK: Final = 8113072044
+LOCK: Final = AdvisoryLock.RECORD_SINK_TEXTS
 # mypy knows only the settings of config/settings.py.
 _SETTINGS: Final[Any] = settings
 _Id = tuple[dt.datetime, UUID]

@@ -18,6 +18,7 @@ from extensions.record_sink import contents, stream
 from extensions.record_sink.models import RecordSinkCursor
 from extensions.record_sink.receiver import Batch, Receiver, open_receiver
 from extensions.record_sink.records import ROW, line_of
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import id_text
 from usage.filters.visibility import NIL, run
 from usage.rollups.rollups import SETTLED_AT
@@ -26,7 +27,7 @@ from usage.sinks.usage_sink import Backlog, SinkError
 
 # mypy knows only the settings of config/settings.py.
 _SETTINGS: Final[Any] = settings
-_LOCK: Final = 8113072043
+_LOCK: Final = AdvisoryLock.RECORD_SINK
 
 
 def is_used() -> bool:

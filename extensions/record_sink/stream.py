@@ -11,6 +11,7 @@ from django.conf import settings
 
 from extensions.record_sink.models import ReceiverCursor
 from extensions.record_sink.receiver import Batch, Receiver, open_receiver
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import new_id
 from usage.sinks import rounds
 from usage.sinks.usage_sink import SinkError
@@ -29,7 +30,7 @@ class Stream(NamedTuple, Generic[_Cursor]):
     many it has, and whether more may be waiting. It raises SinkError."""
 
     cursors: type[_Cursor]
-    lock: int
+    lock: AdvisoryLock
     send_batch: Callable[[Receiver, _Cursor], tuple[int, bool]]
 
 

@@ -20,6 +20,7 @@ from gateway.health.histogram_bounds import DURATION_MS, FIRST_TOKEN_MS
 from gateway.health.metric_labels import OTHER, Total
 from gateway.health.sql import ALONE, ZONE, Family
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from lib.database.open_transactions import OPEN_HERE
 
 CHANNEL_FAULTS: Final = (
@@ -44,7 +45,7 @@ NO_CHANNEL: Final = UUID(int=0)
 def count_new_records() -> bool:
     """Count the records since the last run. Return False if another process is counting."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(8113072028)")
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({AdvisoryLock.COUNT_TRAFFIC})")
         if not cursor.fetchone()[0]:
             return False
         before, since = _previous_snapshot(cursor)

@@ -41,6 +41,7 @@ from content.data_keys.data_keys import destroy_data_keys
 from content.models import Prompt, PromptVersion
 from gateway.models import AnnouncementDismissal
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from notify.models import Delivery
 from outbox.models import Fact
 from playground.erasure.address_search import sweep
@@ -69,8 +70,8 @@ log = logging.getLogger(__name__)
 _RUN_S: Final = 40
 _ID_LENGTH: Final = 26
 # Only the process that holds this lock erases.
-_LOCK: Final = "SELECT pg_try_advisory_lock(8113072031)"
-_UNLOCK: Final = "SELECT pg_advisory_unlock(8113072031)"
+_LOCK: Final = f"SELECT pg_try_advisory_lock({AdvisoryLock.ERASE_PEOPLE})"
+_UNLOCK: Final = f"SELECT pg_advisory_unlock({AdvisoryLock.ERASE_PEOPLE})"
 
 Counts = Mapping[str, int]
 Step = Callable[[Erasure], Counts]

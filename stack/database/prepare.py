@@ -26,8 +26,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connection
-from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
+from config.jobs.queue_tables import create_queue_tables
 from lib.vault import VaultError
 from stack.database import template
 from stack.origin import PACKAGED, ROOT
@@ -52,13 +52,8 @@ def await_database(dsn: str, seconds: float) -> None:
 
 
 def load_queues(dsn: str) -> None:
-    """Create the tables and functions of the embedded broker, whose script cannot run twice."""
-    version = get_embedded_sql_version()
     with psycopg.connect(dsn) as session:
-        row = session.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
-        if row == (False,):
-            session.execute(get_embedded_install_sql().encode())
-            session.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+        create_queue_tables(session.cursor())
 
 
 def load_template(dsn: str) -> None:

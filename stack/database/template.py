@@ -44,12 +44,11 @@ def write(target: Path) -> None:
 
 
 def fill(dsn: str) -> None:
-    from stack.database.prepare import load_queues
-
-    load_queues(dsn)
     command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
-    # Content types and permissions are created in the order of a set.
-    environment = {**os.environ, "DATABASE_URL": dsn, "PYTHONHASHSEED": "0"}
+    # Without a broker, the queue's tables are among them. Content types and permissions are created
+    # in the order of a set.
+    own = {"DATABASE_URL": dsn, "BROKER_URL": "", "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, **own}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     with psycopg.connect(dsn) as connection:
         connection.execute(_APPLIED_AT)

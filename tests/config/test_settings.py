@@ -37,6 +37,8 @@ def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dic
         ({"BACKUP_EVERY_HOURS": "-1"}, "0 or more"),
         ({"BACKUP_KEEP_DAYS": "-1"}, "0 or more"),
         ({"METRICS_ALLOW": "nearby"}, "METRICS_ALLOW"),
+        ({"SSO_EGRESS_ALLOW": "10.0.0.1/8"}, "SSO_EGRESS_ALLOW: .*host bits"),
+        ({"WEBHOOK_EGRESS_ALLOW": "10.0.0.0/8 fd00::/8"}, "WEBHOOK_EGRESS_ALLOW"),
         ({"LOG_FORMAT": "xml"}, "text or json"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
@@ -67,6 +69,20 @@ def test_valid_setting_is_accepted(
 ) -> None:
     settings = read(monkeypatch, tmp_path, **variables)
     assert {name: str(settings[name]) for name in variables} == variables
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ALLOWED_HOSTS", "CLOUD_TOKEN_FILES", "METRICS_ALLOW", "SSO_EGRESS_ALLOW",
+        "TRACE_CHANNELS", "WEBHOOK_EGRESS_ALLOW",
+    ],
+)  # fmt: skip
+def test_blank_beside_a_comma_is_no_part_of_a_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    settings = read(monkeypatch, tmp_path, **{name: " 10.0.0.0/8, fd00::/8 ,"})
+    assert [str(one) for one in settings[name]] == ["10.0.0.0/8", "fd00::/8"]
 
 
 def test_content_store_needs_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ OURS = {
     "WEIR_MODEL_KEY": "the local model's, made by make run",
     "WEIR_STARTED_AT": "when make run began, for the seconds that it prints",
 }
-READERS = {"text", "flag", "number", "seconds", "kept", "get"}
+READERS = {"text", "flag", "number", "optional_number", "seconds", "read_kept", "get"}
 FROM = {"env", "environ", "environment"}
 NAME = re.compile(r"[A-Z][A-Z_]+")
 
@@ -80,7 +80,7 @@ def settings_of(document: str) -> set[str]:
 
 def test_every_form_of_reading_a_variable_is_found() -> None:
     source = """
-env.text("AN_A", ""), env.flag("AN_B", True), env.kept("AN_C", x), os.environ.get("AN_D")
+env.text("AN_A", ""), env.flag("AN_B", True), env.read_kept("AN_C", x), os.environ.get("AN_D")
 os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ
 """
     results = {name for node in ast.walk(ast.parse(source)) for name in read_by(node)}

@@ -23,7 +23,7 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
+def mail_server(host: str = "127.0.0.1") -> Iterator[MailServer]:
     kept = MailServer()
 
     class Session(socketserver.StreamRequestHandler):
@@ -49,7 +49,7 @@ def mail_server() -> Iterator[MailServer]:
         def _say(self, text: bytes) -> None:
             self.wfile.write(text + b"\r\n")
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+    with socketserver.ThreadingTCPServer((host, 0), Session) as server:
         server.daemon_threads = True
         kept.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -12,7 +12,7 @@ import pytest
 
 from lib.database.postgres_tools import dump_stream, find_tool, login_of, restore_stream
 from stack.database import postgres
-from stack.keyring import open_keyring
+from stack.keyring import MAKERS, open_keyring
 from tests.house.test_style import ROOT
 from tests.runner.databases import own_database
 
@@ -51,7 +51,9 @@ def migrate(dsn: str) -> None:
 
 
 @pytest.mark.slow
-def test_documented_backup_steps_restore_the_data(tmp_path: Path) -> None:
+def test_documented_backup_steps_restore_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     back_up, restore = steps()
     restore, served = restore.rstrip().rsplit(" &&\n", 1)
     assert served == "make run DATA_DIR=restored"
@@ -60,7 +62,10 @@ def test_documented_backup_steps_restore_the_data(tmp_path: Path) -> None:
             (tmp_path / path.name).symlink_to(path)
     for name in ("run", "secrets"):
         (tmp_path / ".data" / name).mkdir(parents=True, mode=0o700)
-    open_keyring(tmp_path / ".data/secrets", {})
+    with monkeypatch.context() as bare:
+        for name in MAKERS:
+            bare.delenv(name, raising=False)
+        open_keyring(tmp_path / ".data/secrets")
     with postgres.server(tmp_path / ".data/postgres") as dsn:
         (tmp_path / ".data/run/DATABASE_URL").write_text(dsn + "\n")
         migrate(dsn)

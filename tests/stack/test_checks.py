@@ -4,14 +4,17 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
-from stack import checks, ports
+from stack import checks, command, ports, restore
 from stack import up as up_module
 from stack.checks import Exit, Refusal
+from stack.database import postgres
 
 WAIT_SECONDS = 20
 
@@ -65,6 +68,70 @@ def test_default_port_is_a_free_one(taken_port: int, monkeypatch: pytest.MonkeyP
 def test_invalid_port(tmp_path: Path) -> None:
     done = up(PORT="eighty", DATA_DIR=tmp_path)
     assert (done.returncode, "'eighty'" in done.stdout) == (Exit.PORT, True)
+
+
+def test_database_that_a_file_names_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the demo would be put into it, with an embedded one beside it."""
+    file = tmp_path / "database"
+    file.write_text("postgresql://outside/weir\n")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(file))
+    assert up_module.read_place({}).database_url == "postgresql://outside/weir"
+    done = up(DATABASE_URL_FILE=tmp_path / "absent", DATA_DIR=tmp_path / "data")
+    assert done.returncode == Exit.SETTING
+    assert f"DATABASE_URL_FILE names {tmp_path / 'absent'}, which is not there." in done.stdout
+
+
+def test_restore_finds_secrets_in_files_that_the_environment_names(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in restore.NEEDED:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Refusal, match="has no WEIR_KEK"):
+        restore.check_secrets(data_dir)
+    for name in restore.NEEDED:
+        file = data_dir / f"{name} elsewhere"
+        file.write_text("secret")
+        monkeypatch.setenv(f"{name}_FILE", str(file))
+    restore.check_secrets(data_dir)
+    file.unlink()
+    assert restore.run(data_dir / "weir.zip", data_dir) == Exit.SETTING
+
+
+def test_restore_into_a_folder_leaves_the_database_of_a_file_alone(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = dict[str, str]()
+
+    def run(command: list[str], env: dict[str, str], check: bool) -> SimpleNamespace:
+        given.update(env)
+        return SimpleNamespace(returncode=0)
+
+    for name in restore.NEEDED:
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(data_dir / "of another"))
+    monkeypatch.setattr(postgres, "server", lambda *_, **__: nullcontext("postgresql://x"))
+    monkeypatch.setattr(subprocess, "run", run)
+    assert restore.run(data_dir / "weir.zip", data_dir) == 0
+    assert given["DATABASE_URL"] == "postgresql://x"
+    assert "DATABASE_URL_FILE" not in given
+
+
+def test_restore_command_uses_the_database_that_a_file_names(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = list[tuple[object, ...]]()
+    monkeypatch.setattr(command, "run_management", lambda *given: called.append(given))
+    monkeypatch.setattr(restore, "run", lambda *_: 0)
+    backup = data_dir / "weir.zip"
+    backup.write_bytes(b"")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    file = data_dir / "database"
+    file.write_text("postgresql://outside/weir")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(file))
+    CliRunner().invoke(command.weir, ["restore", "--data", str(data_dir), str(backup)])
+    assert called[0] == ("restore", data_dir, [str(backup)])
 
 
 def test_foreign_host(tmp_path: Path) -> None:

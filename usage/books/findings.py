@@ -14,6 +14,7 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from lib.database.code_migrations import schema_difference
 from lib.ids import parse_number
 from lib.refusal import Refused, check_text
@@ -61,7 +62,7 @@ def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
         return
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(8113072041)")
+            cursor.execute(f"SELECT pg_advisory_xact_lock({AdvisoryLock.FINDINGS})")
         for invariant, rows in broken.items():
             listed = Finding.objects.filter(invariant=invariant, acknowledged_at=None).count()
             for row in rows:

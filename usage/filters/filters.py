@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from accounts.limits.end_users import END_USER_LENGTH
 from billing.currency.money import format_usd, parse_typed_usd
 from billing.periods.period_starts import first_instant_at
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from lib.ids import id_text, parse_id
 from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, edges, first_instant
 from usage.filters.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy

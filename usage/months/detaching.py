@@ -25,6 +25,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.models import BooksWalk, Seal, SealKind
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from lib.database.postgres_tools import BACKUP_NAME
 from lib.database.table_locks import LOCK_WAIT_MS
 from usage.books import walk as books_walk
@@ -425,14 +426,14 @@ def _lock_detaching() -> Iterator[None]:
     """Hold the lock that lets only one process detach or attach a month. The lock ends with the
     process in any case."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
+        cursor.execute(f"SELECT pg_try_advisory_lock({AdvisoryLock.MOVE_MONTH})")
         if not cursor.fetchone()[0]:
             raise MonthRefused("Another process is moving a month.")
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(8113072029)")
+            cursor.execute(f"SELECT pg_advisory_unlock({AdvisoryLock.MOVE_MONTH})")
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from lib.database.advisory_locks import AdvisoryLock
 from lib.database.open_transactions import OPEN_HERE
 from usage.filters.visibility import run
 from usage.sinks.cursor import SinkCursor
@@ -73,7 +74,7 @@ def unsent(cursor: SinkCursor, source: Source) -> tuple[str, dict[str, Any]]:
 
 
 @contextmanager
-def try_lock(number: int, *, wait: bool) -> Iterator[bool]:
+def try_lock(number: AdvisoryLock, *, wait: bool) -> Iterator[bool]:
     """Hold a sink's lock, such as that with which only one process sends at a time. No transaction
     is open while the sink is awaited, because rollups wait for every open one."""
     with connection.cursor() as cursor:

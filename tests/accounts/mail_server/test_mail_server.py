@@ -4,17 +4,18 @@ import base64
 import json
 import logging
 import re
+import smtplib
 import socket
 import socketserver
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import StringIO
 from threading import Thread
 from typing import Any
 
 import pytest
-from django.core.mail import send_mail
+from django.core.mail import get_connection, send_mail
 from django.core.management import call_command
 from django.test import Client
 
@@ -195,6 +196,33 @@ def test_a_password_is_not_sent_in_the_clear(people: Cast, post: Post) -> None:
     for over in ({"host": "a b"}, {"host": "http://x"}, {"host": "127.1"}, {"port": "0"}):
         assert save(people, post, **over).status_code == 422
     assert not MailServer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "username", "sent"),
+    [("127.0.0.1", "weir", True), ("127.0.0.2", "weir", False), ("127.0.0.2", "", True)],
+)
+def test_password_of_the_environment_is_not_sent_in_the_clear(
+    people: Cast, settings: Any, host: str, username: str, sent: bool
+) -> None:
+    """A port says nothing about encryption, except 465 and 587. Here 127.0.0.2 is as another
+    machine, whose server has no STARTTLS."""
+    settings.EMAIL_BACKEND = BACKEND
+    with listening(host) as there:
+        there.answers[b"EHLO"] = b"250-here\r\n250 AUTH PLAIN"
+        there.answers[b"AUTH"] = b"235 come in"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = host, there.port
+        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = username, PASSWORD
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        if sent:
+            send()
+        else:
+            refused = pytest.raises(smtplib.SMTPNotSupportedError, match="STARTTLS")
+            with closing(get_connection()) as backend, refused:
+                backend.open()
+    assert len(there.letters) == sent
+    shown = signed_in(people.dora).get(API).json()
+    assert shown["encryption"] == ("none" if sent else "starttls")
 
 
 def test_the_environment_wins_and_the_page_says_so(people: Cast, post: Post, settings: Any) -> None:

@@ -350,6 +350,21 @@ def test_a_backup_that_fails_leaves_no_file_and_is_recorded(
         call_command("backup", str(tmp_path / "kept"))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_backup_that_a_person_stops_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(name: str, major: int, login: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(postgres_tools, "find_tool", stop)
+    with pytest.raises(KeyboardInterrupt):
+        call_command("backup", str(tmp_path / "weir.zip"))
+    assert list(tmp_path.iterdir()) == []
+    run = JobRun.objects.get(task="config.backups.back_up")
+    assert (run.error, run.good_at) == ("KeyboardInterrupt", None)
+
+
 @pytest.mark.slow
 def test_memory_stays_small_at_any_size(
     tmp_path: Path, record_property: Callable[[str, object], None]

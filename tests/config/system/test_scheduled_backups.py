@@ -2,8 +2,10 @@
 they fail."""
 
 import datetime as dt
+import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from django.core import mail
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent
 from config.jobs.job_alarms import watch
 from config.jobs.schedule import BACKUP_TASK, WATCH
 from config.models import JobRun
@@ -26,6 +29,7 @@ from config.system.scheduled_backups import (
     scheduled_keep_days,
 )
 from config.tasks import back_up
+from gateway.health.traffic import count_new_records
 from gateway.models import InstallationSetting
 from gateway.settings.installation import save_settings
 from lib import clock
@@ -188,6 +192,34 @@ def test_failed_backup_is_reported_and_retried(people: Cast, folder: Path) -> No
 
 
 @outside_transactions
+@pytest.mark.parametrize(("place", "step"), [(os, "fsync"), (Path, "rename")])
+def test_backup_that_cannot_be_kept_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: object, step: str
+) -> None:
+    """A network disk may report only after the last byte that it is full. The backup is not
+    recorded as made, and is tried again after an hour."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    save_settings(SYSTEM, backup_every_hours=24)
+    with monkeypatch.context() as patched:
+        patched.setattr(place, step, fail)
+        with pytest.raises(BackupError, match="cannot be written: Disk quota exceeded"):
+            back_up()
+    assert list(folder.iterdir()) == []
+    run = JobRun.objects.get(task=BACKUP_TASK)
+    assert (run.error, run.good_at, run.bytes) == ("BackupError", None, None)
+    assert not AuditEvent.objects.filter(action="backup.made").exists()
+    with pytest.raises(BackupFailed):
+        back_up()
+    hour_ago = clock.now() - dt.timedelta(hours=1)
+    JobRun.objects.filter(task=BACKUP_TASK).update(began_at=hour_ago)
+    back_up()
+    assert len(list(folder.iterdir())) == 1
+
+
+@outside_transactions
 def test_two_workers_make_one(folder: Path) -> None:
     save_settings(SYSTEM, backup_every_hours=24)
     errors: list[Exception] = []
@@ -207,6 +239,21 @@ def test_two_workers_make_one(folder: Path) -> None:
         thread.join()
     assert errors == []
     assert len(list(folder.iterdir())) == 1
+
+
+@outside_transactions
+def test_traffic_is_counted_while_a_backup_runs() -> None:
+    """Neither job takes the other for itself: limits and status pages stay up to date."""
+
+    def count() -> bool:
+        try:
+            return count_new_records()
+        finally:
+            connection.close()
+
+    with scheduled_backups._alone() as alone, ThreadPoolExecutor(1) as pool:
+        assert alone
+        assert pool.submit(count).result()
 
 
 @pytest.mark.django_db

@@ -26,8 +26,9 @@ from extensions.clickhouse.backlog import backlog
 from extensions.clickhouse.client import ClickHouse, ClickHouseError
 from extensions.clickhouse.models import ClickHouseCursor
 from extensions.clickhouse.sending import rebuild, send
-from extensions.clickhouse.server import BATCH_LOCK, MARKS, RECORDS
+from extensions.clickhouse.server import MARKS, RECORDS
 from lib import clock
+from lib.database.advisory_locks import AdvisoryLock
 from lib.ids import new_id
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
 from tests.support import cast, hostile
@@ -571,9 +572,11 @@ def test_a_person_is_erased_before_or_after_a_batch(
         work = getattr(owner, name)
 
         def watched(*args: Any) -> Any:
-            ((free,),) = another.execute(f"SELECT pg_try_advisory_lock({BATCH_LOCK})").fetchall()
+            ((free,),) = another.execute(
+                f"SELECT pg_try_advisory_lock({AdvisoryLock.CLICKHOUSE_BATCH})"
+            ).fetchall()
             if free:
-                another.execute(f"SELECT pg_advisory_unlock({BATCH_LOCK})")
+                another.execute(f"SELECT pg_advisory_unlock({AdvisoryLock.CLICKHOUSE_BATCH})")
             steps.append((name, not free))
             return work(*args)
 
