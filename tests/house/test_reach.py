@@ -20,7 +20,7 @@ MEDIAN_MAX = {
     "reference": 400,
     "relay": 9_600,
     "gateway": 4_600,
-    "usage": 4_000,
+    "usage": 3_800,
     "billing": 1_200,
     "content": 3_000,
     "notify": 3_050,
