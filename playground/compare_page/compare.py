@@ -16,6 +16,7 @@ from lib.ids import id_text
 from playground.answers.late_charges import late_charges, stored_outcome
 from playground.compare.rules import MEASURES, Ranking, lowest, rank_models
 from playground.conversations.conversations import messages_of, tree_of
+from playground.conversations.message_runs import settings_of
 from playground.messages import page
 from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
 
@@ -143,7 +144,7 @@ def keep_column(message: Message) -> Conversation:
     with transaction.atomic():
         Conversation.objects.filter(id=message.conversation_id).update(
             columns=[], leaf=message, model=message.model,
-            settings=message.run.settings if message.run else {},
+            settings=settings_of(message),
         )  # fmt: skip
     return message.conversation
 

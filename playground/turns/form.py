@@ -20,6 +20,7 @@ from playground.conversations.conversations import (
     access_conversation,
     access_message,
 )
+from playground.conversations.message_runs import settings_of
 from playground.models import Attachment, Conversation, Message
 from playground.models_offered.offered_models import capabilities_of_model, chat_models
 from playground.panel.panel import form_of
@@ -185,7 +186,7 @@ def _column_as_before(
     actor: Actor, form: QueryDict, model: str, answered: Message | None
 ) -> Column:
     message = answered or access_message(actor, form.get("as_before", ""))
-    settings = Settings.from_stored(message.run.settings if message.run else {})
+    settings = Settings.from_stored(settings_of(message))
     return Column(model, fitting(model, settings).stored())
 
 
