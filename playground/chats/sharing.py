@@ -18,6 +18,7 @@ from lib.ids import id_text
 from playground.answers.late_charges import late_charges
 from playground.chats.export_import import turn_of
 from playground.conversations.conversations import access_conversation, current_path, messages_of
+from playground.conversations.message_runs import settings_of
 from playground.models import Conversation, ShareLink
 from playground.rendering.structured import is_structured
 
@@ -83,8 +84,9 @@ def _snapshot(
             entry["charge_nano"] = turn.outcome["charge_nano"]
         turns.append(entry)
     snapshot: dict[str, Any] = {"title": conversation.title, "turns": turns}
-    if system_shown and conversation.settings.get("system"):
-        snapshot["system"] = conversation.settings["system"]
+    system = settings_of(messages[-1]).get("system") if messages else ""
+    if system_shown and system:
+        snapshot["system"] = system
     return snapshot
 
 

@@ -186,8 +186,8 @@ def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
     model = request.POST.get("model", "")
     if model not in {offered.name for offered in chat_models(actor)}:
         raise TurnRefused("model", gettext("Choose a model."))
-    first = conversation.columns[0]["settings"] if conversation.columns else {}
-    column = Column(model, fitting(model, Settings.from_stored(first)).stored())
+    shared = Settings.from_stored(conversation.settings)
+    column = Column(model, fitting(model, shared).stored())
     token = parse_id(request.POST.get("token", "")) or new_id()
     payer = read_form_payer(actor, request.POST, conversation)
     return add_column(actor, conversation, column, token, payer)
