@@ -4,17 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from content.prompts.settings import Settings
 from lib.ids import id_text
 from playground.chats.sharing import share_branch
 from playground.models import Conversation, Preset
 from playground.panel.panel import form_of
-from playground.panel.presets import save_preset
+from playground.panel.presets import delete_preset, save_preset
 from tests.playground.conversations.test_tree import answers
 from tests.playground.panel.test_panel import add_model
 from tests.playground.sending.test_views import people, send
-from tests.support.cast import Cast, actor
+from tests.support.cast import Cast, actor, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
@@ -68,3 +69,34 @@ def test_preset_of_one_column_stays_in_it(people: Cast, pirate: Preset) -> None:
 def test_presets_of_all_columns_are_not_the_panels(people: Cast, pirate: Preset) -> None:
     systems(people, [pirate.text_id] * 2, **SHARED)
     assert Conversation.objects.get().settings == {}
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_column_keeps_a_preset_that_is_gone(people: Cast, pirate: Preset, deleted: bool) -> None:
+    presets = [pirate.text_id, ""]
+    expected = systems(people, presets, **SHARED)
+    if deleted:
+        delete_preset(pirate)
+    else:
+        Preset.objects.update(shared=False)
+    assert systems(people, presets, **panel()) == expected
+    code = signed_in(people.bob).post(
+        reverse("draft_code", args=["acme"]),
+        {"model": ["weir-1"] * 2, "preset": presets, "compare": "1", "text": "Hi", **panel()},
+    )
+    assert "You are a pirate." in code.content.decode()
+
+
+def test_comparison_cannot_begin_with_a_preset_that_is_gone(people: Cast, pirate: Preset) -> None:
+    form = {"model": ["weir-1"] * 2, "preset": [pirate.text_id, ""], "compare": "1", "text": "Hi"}
+    delete_preset(pirate)
+    response = send(people.bob, answers("Ahoy"), **form)
+    assert response.status_code == 422
+    assert "A preset that you chose no longer exists." in response.content.decode()
+    assert not Conversation.objects.exists()
+
+
+def test_column_takes_no_preset_of_another_column(people: Cast, pirate: Preset) -> None:
+    systems(people, [pirate.text_id, ""], **SHARED)
+    Preset.objects.update(shared=False)
+    assert systems(people, ["", pirate.text_id], **panel()) == []
