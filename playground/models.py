@@ -25,7 +25,8 @@ class Conversation(models.Model):
 
     `title_request_id` is the request that generated its name. `model` and `settings` are those used
     last (see `content.prompts.settings`). `leaf` is the last message of the branch, None for the
-    newest. `columns` are the models of a comparison ([{"model", "settings"}]), [] for a plain chat.
+    newest. `columns` are the models of a comparison ([{"model", "settings", "preset"}]), [] for a
+    plain chat; `settings` are then those of its columns without a preset.
     Deleted chats are removed after a while. `key` pays for it, None for the playground's own;
     `project` is its label. A temporary chat has `ends_at`, after which it is removed, and `visit`,
     the last rendering of its page: if the page is reloaded and then left, only the last visit

@@ -11,6 +11,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
 from content.prompts.settings import Settings
 from lib.ids import id_text, parse_id
+from playground.answers.late_charges import late_charges
 from playground.chats.chips import chips
 from playground.conversations.conversations import (
     being_named,
@@ -64,6 +65,7 @@ def articles_of(
         conversation.user_id,
         [message.request_id for message in messages if message.request_id],
     )
+    late = late_charges(conversation.organisation_id, messages)
     articles = []
     for message in messages:
         answer = None
@@ -74,7 +76,7 @@ def articles_of(
         message.conversation = conversation
         versions = page.versions_of(tree, message.id)
         opinion = opinions.get(message.request_id) if message.request_id else None
-        articles.append(page.message_context(message, slug, answer, versions, opinion))
+        articles.append(page.message_context(message, slug, answer, versions, opinion, late))
     return articles
 
 

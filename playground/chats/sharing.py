@@ -15,8 +15,10 @@ from accounts.audit import audit
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text
+from playground.answers.late_charges import late_charges
 from playground.chats.export_import import turn_of
 from playground.conversations.conversations import access_conversation, current_path, messages_of
+from playground.conversations.message_runs import settings_of
 from playground.models import Conversation, ShareLink
 from playground.rendering.structured import is_structured
 
@@ -62,9 +64,10 @@ def _snapshot(
     conversation: Conversation, *, system_shown: bool, cost_shown: bool
 ) -> dict[str, Any]:
     """Copy only the visible content; hidden content is not included."""
-    turns = []
-    for message in messages_of(current_path(conversation)):
-        turn = turn_of(message)
+    turns, messages = [], messages_of(current_path(conversation))
+    late = late_charges(conversation.organisation_id, messages)
+    for message in messages:
+        turn = turn_of(message, late)
         entry: dict[str, Any] = {"role": turn.role, "content": turn.content, "model": turn.model,
                                  "created_at": turn.created_at, "parts": {}}  # fmt: skip
         for name in ("calls", "results", "sources"):
@@ -81,8 +84,9 @@ def _snapshot(
             entry["charge_nano"] = turn.outcome["charge_nano"]
         turns.append(entry)
     snapshot: dict[str, Any] = {"title": conversation.title, "turns": turns}
-    if system_shown and conversation.settings.get("system"):
-        snapshot["system"] = conversation.settings["system"]
+    system = settings_of(messages[-1]).get("system") if messages else ""
+    if system_shown and system:
+        snapshot["system"] = system
     return snapshot
 
 

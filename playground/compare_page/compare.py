@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from django.urls import reverse
 from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib.ids import id_text
+from playground.answers.late_charges import late_charges, stored_outcome
 from playground.compare.rules import MEASURES, Ranking, lowest, rank_models
 from playground.conversations.conversations import messages_of, tree_of
+from playground.conversations.message_runs import settings_of
 from playground.messages import page
 from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
 
@@ -30,6 +33,7 @@ class Result:
     tokens: int
     charge_nano: int | None
     state: str
+    run_id: UUID
     best_by: tuple[str, ...] = ()
 
     @property
@@ -51,11 +55,14 @@ def column_paths(conversation: Conversation) -> list[list[Message]]:
     ]
 
 
-def results(batch: Sequence[Run]) -> list[Result]:
-    """Return the results of the columns of a Send, the best ones marked."""
+def results(
+    batch: Sequence[Run], late: Mapping[UUID, Mapping[str, Any]] = MappingProxyType({})
+) -> list[Result]:
+    """Return the results of the columns of a Send, the best ones marked. `late` has the charges
+    that the books had only after the answers' ends."""
     rows = []
     for run in batch:
-        outcome = run.outcome or {}
+        outcome = {**late.get(run.request_id, {}), **stored_outcome(run)}
         meters = outcome.get("meters") or {}
         rows.append(
             Result(
@@ -66,6 +73,7 @@ def results(batch: Sequence[Run]) -> list[Result]:
                 tokens=sum(n for name, n in meters.items() if name.startswith("out_")),
                 charge_nano=outcome.get("charge_nano"),
                 state=run.state,
+                run_id=run.id,
             )
         )
     done = [result for result in rows if result.state == RunState.DONE]
@@ -108,12 +116,14 @@ def ended_html(batch: Sequence[Run], slug: str) -> str:
 
 def summary_context(conversation: Conversation, batch: Sequence[Run], slug: str) -> dict[str, Any]:
     """Build the context below the columns."""
-    rows = results(batch)
+    rows = results(batch, late_charges(conversation.organisation_id, batch))
+    charges = [row.charge_nano for row in rows]
     blind = is_blind(conversation, batch)
     return {
         "results": rows,
         "ended": bool(batch) and all(run.ended_at is not None for run in batch),
-        "total_nano": sum(row.charge_nano or 0 for row in rows),
+        # A sum without an unknown charge would be too small.
+        "total_nano": None if None in charges else sum(filter(None, charges)),
         "blind": blind,
         "vote_url": reverse("vote", args=[slug, id_text(batch[0].batch)]) if batch else "",
         "diff_url": reverse("diff", args=[slug, id_text(conversation.id)]),
@@ -134,7 +144,7 @@ def keep_column(message: Message) -> Conversation:
     with transaction.atomic():
         Conversation.objects.filter(id=message.conversation_id).update(
             columns=[], leaf=message, model=message.model,
-            settings=message.run.settings if message.run else {},
+            settings=settings_of(message),
         )  # fmt: skip
     return message.conversation
 

@@ -2,7 +2,8 @@
 (W11)."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Column as TableColumn
 from lib.tables.table import Filter, Table
 from playground.answers.events import PartialAnswer
+from playground.answers.late_charges import late_charges
 from playground.chats.desk import desk_context
 from playground.compare.rules import COLUMNS_MAX, Ranking, word_difference
 from playground.compare_page import compare
@@ -78,7 +80,9 @@ def compare_page(
         **desk_context(request, actor, conversation, first, gettext("Compare")),
         **summary,
         "models": chat_models(actor),
-        "columns": _columns(conversation, columns, slug, batch, answers, blind=blind),
+        "columns": _columns(
+            conversation, columns, slug, summary.get("results", ()), answers, blind=blind
+        ),
         "turns": _turns(conversation),
         "events_url": _events_url(batch, answers, slug),
         "stops_unwatched": any(run.unwatched_ms is not None for run in running),
@@ -105,15 +109,17 @@ def _columns(
     conversation: Conversation | None,
     columns: list[dict[str, Any]],
     slug: str,
-    batch: list[Run],
+    results: Sequence[compare.Result],
     answers: Mapping[UUID, PartialAnswer],
     *,
     blind: bool,
 ) -> list[dict[str, Any]]:
     paths = compare.column_paths(conversation) if conversation else [[] for _ in columns]
+    messages = chain.from_iterable(paths)
+    late = late_charges(conversation.organisation_id, messages) if conversation else {}
     visible_columns = []
     for number, (column, path) in enumerate(zip(columns, paths, strict=False)):
-        run = next((run for run in batch if run.column == number), None)
+        result = next((result for result in results if result.column == number), None)
         letter = gettext("Model %(letter)s") % {"letter": "ABCD"[number]}
         visible_columns.append(
             {
@@ -122,14 +128,14 @@ def _columns(
                 "name": letter if blind else column["model"],
                 "preset": column.get("preset", ""),
                 "articles": [
-                    _article(message, slug, conversation, answers, blind=blind, letter=letter)
+                    _article(message, slug, conversation, answers, late, blind=blind, letter=letter)
                     for message in path
                     if message.role == "assistant"
                 ],
-                "running": run is not None and run.id in answers,
-                "run_id": run.text_id if run else "",
-                "state": run.state if run else "",
-                "charge_nano": (run.outcome or {}).get("charge_nano") if run else None,
+                "running": result is not None and result.run_id in answers,
+                "run_id": id_text(result.run_id) if result else "",
+                "state": result.state if result else "",
+                "charge_nano": result.charge_nano if result else None,
             }
         )
     return visible_columns
@@ -140,6 +146,7 @@ def _article(
     slug: str,
     conversation: Conversation | None,
     answers: Mapping[UUID, PartialAnswer],
+    late: Mapping[UUID, Mapping[str, Any]],
     *,
     blind: bool,
     letter: str,
@@ -147,7 +154,7 @@ def _article(
     if conversation is not None:
         message.conversation = conversation
     answer = answers.get(message.run.id) if message.run else None
-    context = page.message_context(message, slug, answer)
+    context = page.message_context(message, slug, answer, late=late)
     return context | {"in_column": True, "blind": blind, "letter": letter}
 
 
@@ -179,8 +186,8 @@ def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
     model = request.POST.get("model", "")
     if model not in {offered.name for offered in chat_models(actor)}:
         raise TurnRefused("model", gettext("Choose a model."))
-    first = conversation.columns[0]["settings"] if conversation.columns else {}
-    column = Column(model, fitting(model, Settings.from_stored(first)).stored())
+    shared = Settings.from_stored(conversation.settings)
+    column = Column(model, fitting(model, shared).stored())
     token = parse_id(request.POST.get("token", "")) or new_id()
     payer = read_form_payer(actor, request.POST, conversation)
     return add_column(actor, conversation, column, token, payer)

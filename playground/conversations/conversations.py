@@ -16,6 +16,7 @@ from lib import clock
 from lib.ids import new_id, parse_id
 from lib.refusal import check_text
 from playground.attachments.attachments import drop_unnamed, files_named
+from playground.conversations.message_runs import hand_over_runs
 from playground.conversations.title_rules import NAMED_WITHIN, TITLE_MAX
 from playground.conversations.tree import Node, Tree
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
@@ -256,9 +257,11 @@ def drop_deleted(now: dt.datetime) -> None:
     before = now - KEPT_DELETED
     for conversation in Conversation.objects.filter(deleted_at__lt=before):
         with dropping_its_files(conversation):
+            hand_over_runs(conversation)
             conversation.delete()
     for conversation in Conversation.objects.filter(messages__deleted_at__lt=before).distinct():
         with dropping_its_files(conversation):
+            hand_over_runs(conversation, deleted_before=before)
             conversation.messages.filter(deleted_at__lt=before).delete()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from lib.ids import id_text, new_id
 from lib.numbers import formatting
 from lib.sentences import join_sentences
 from playground.answers.events import PartialAnswer
+from playground.answers.late_charges import late_charges, stored_outcome
 from playground.conversations.tree import Tree
 from playground.messages.tool_calls import calls_context
 from playground.models import Conversation, Message, MessageRole, Run, RunState
@@ -167,9 +169,11 @@ def message_context(
     answer: PartialAnswer | None,
     versions: Versions | None = None,
     opinion: Opinion | None = None,
+    late: Mapping[UUID, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Build the context of a message. `written` is the text so far of an answer in progress;
-    `opinion` is what the reader said about it."""
+    """Build the context of a message. `answer` is the text so far of an answer in progress;
+    `opinion` is what the reader said about it; `late` has the charges that the books had only
+    after the answers' ends."""
     same = {"message": message, "id": message.text_id, "slug": slug,
             "versions": versions or Versions()}  # fmt: skip
     if message.role == MessageRole.USER:
@@ -178,8 +182,9 @@ def message_context(
         return same | {"tool": True, "results": message.parts.get("results", ())}
     if answer is not None and message.run is not None:
         return same | _growing_context(message, message.run, slug, answer)
-    # An imported message brings its own outcome.
-    outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
+    outcome = stored_outcome(message)
+    if message.request_id is not None:
+        outcome = {**late.get(message.request_id, {}), **outcome}
     finished = _finished_context(message, message.run, slug, outcome)
     return same | finished | rating_context(message, slug, opinion)
 
@@ -252,6 +257,8 @@ def _ending(
         "together": run is not None and (run.settings.get("params") or {}).get("n", 1) > 1,
         "tokens": bool(message.parts.get("tokens")),
         "known": "basis" in outcome,
+        # A message without a request, such as an imported one, waits for no charge.
+        "pending": bool(request_id) and "basis" not in outcome,
         "basis": basis_label(outcome.get("basis", "")),
         "out_tokens": sum(n for name, n in meters.items() if name.startswith("out_")),
         "in_tokens": sum(n for name, n in meters.items() if name.startswith("in_")),
@@ -538,9 +545,10 @@ def rewritten_html(run: Run, text: str) -> str:
 
 def replaced_html(message: Message, slug: str, conversation: Conversation) -> str:
     """Return an ended answer as a whole, for a page whose frames have expired."""
+    late = late_charges(conversation.organisation_id, [message])
     context = {
         **composer_context(slug, conversation, None),
-        "article": message_context(message, slug, None),
+        "article": message_context(message, slug, None, late=late),
         "id": message.text_id,
         "chat_id": id_text(conversation.id),
         "alone": not conversation.columns,

@@ -293,7 +293,9 @@ def _presets(request: HttpRequest, actor: Actor) -> HttpResponse:
 def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Show the data of one run as sent and received."""
     run, record = access_run_record(actor, id)
-    outcome = run.outcome or {}
+    # An abandoned answer has its cost only in the books, and these may not have it yet.
+    booked = {name: getattr(record, name) for name in ("hold_nano", "charge_nano") if record}
+    outcome = booked | (run.outcome or {})
     head = outcome.get("head") or {}
     context = {
         "run": run,
@@ -304,7 +306,6 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "head": head,
         "outcome": outcome,
         "hold": format_usd(outcome.get("hold_nano") or 0),
-        # The books may not yet have the cost of an abandoned answer.
         "hold_nano": outcome.get("hold_nano"),
         "expected_nano": outcome.get("expected_nano"),
         "charge_nano": outcome.get("charge_nano"),

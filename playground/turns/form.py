@@ -20,6 +20,7 @@ from playground.conversations.conversations import (
     access_conversation,
     access_message,
 )
+from playground.conversations.message_runs import settings_of
 from playground.models import Attachment, Conversation, Message
 from playground.models_offered.offered_models import capabilities_of_model, chat_models
 from playground.panel.panel import form_of
@@ -42,7 +43,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
     answered = read_answered(actor, form)
     files = read_files(actor, form)
     return TurnForm(
-        columns=_columns(actor, form, models, answered),
+        columns=_columns(actor, form, models, answered, conversation),
         # A form sends a newline as two characters; the model gets what was typed.
         text=form.get("edited", form.get("text", "")).replace("\r\n", "\n").replace("\x00", ""),
         token=parse_id(form.get("token", "")) or new_id(),
@@ -121,19 +122,24 @@ def _short_id(text: str) -> str:
 
 
 def _columns(
-    actor: Actor, form: QueryDict, models: Sequence[str], answered: Message | None
+    actor: Actor,
+    form: QueryDict,
+    models: Sequence[str],
+    answered: Message | None,
+    conversation: Conversation | None,
 ) -> list[Column]:
     """Return the models to ask, and the settings for each: those of the page's panel, or those of
     the previous answer."""
     if "as_before" in form or answered is not None:
         return [_column_as_before(actor, form, model, answered) for model in models]
     presets = form.getlist("preset")
+    before = conversation.columns if conversation else []
     columns = []
     for number, model in enumerate(models):
         preset = presets[number] if number < len(presets) and len(models) > 1 else ""
         if preset:
-            stored = access_preset(actor, preset).settings
-            settings = fitting(model, Settings.from_stored(stored))
+            stored = _preset_settings(actor, preset, before[number : number + 1])
+            settings = fitting(model, stored)
         else:
             settings = panel_settings(model, form_values(form))
         if "compare" in form:
@@ -141,6 +147,19 @@ def _columns(
         _check(actor, form, model, settings)
         columns.append(Column(model, settings.stored(), preset))
     return columns
+
+
+def _preset_settings(actor: Actor, id: str, before: Sequence[Mapping[str, Any]]) -> Settings:
+    """Return the settings of a preset. If it no longer exists, or is no longer shared, a column
+    that has begun with it keeps its settings, which are in `before`. Raises TurnRefused."""
+    try:
+        return Settings.from_stored(access_preset(actor, id).settings)
+    except Http404:
+        for column in before:
+            if column.get("preset") == id:
+                return Settings.from_stored(column["settings"])
+    message = gettext("A preset that you chose no longer exists. Reload the page.")
+    raise TurnRefused("preset", message)
 
 
 def panel_settings(model: str, form: Mapping[str, str]) -> Settings:
@@ -185,7 +204,7 @@ def _column_as_before(
     actor: Actor, form: QueryDict, model: str, answered: Message | None
 ) -> Column:
     message = answered or access_message(actor, form.get("as_before", ""))
-    settings = Settings.from_stored(message.run.settings if message.run else {})
+    settings = Settings.from_stored(settings_of(message))
     return Column(model, fitting(model, settings).stored())
 
 

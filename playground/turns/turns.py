@@ -267,12 +267,14 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     ]
     if not form.compare:
         columns = conversation.columns
+    # The panel shows them again, and the next Send gives them to the columns without a preset.
+    shared = [column.settings for column in form.columns if not column.preset]
     conversation.columns = columns
     conversation.key, conversation.project = form.payer.chosen_key, form.payer.project
     now = clock.now()
     Conversation.objects.filter(id=conversation.id).update(
         model=first.model,
-        settings=first.settings,
+        settings=shared[0] if shared else conversation.settings,
         columns=columns,
         key=conversation.key,
         project=conversation.project,
