@@ -16,6 +16,7 @@ from billing.currency.words import charge_text
 from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import new_ids
+from playground.answers.late_charges import late_charges
 from playground.attachments.attachments import add_file, mark_sent
 from playground.attachments.rules import UnsupportedFile
 from playground.chats.export_format import (
@@ -121,7 +122,9 @@ def turn_of(
 
 def markdown_of(conversation: Conversation) -> str:
     """Return the current branch as Markdown."""
-    turns = [turn_of(message) for message in messages_of(current_path(conversation))]
+    messages = messages_of(current_path(conversation))
+    late = late_charges(conversation.organisation_id, messages)
+    turns = [turn_of(message, late) for message in messages]
     costs = {turn.id: _cost(turn.outcome) for turn in turns if "charge_nano" in turn.outcome}
     return write_markdown(conversation.title, turns, costs)
 

@@ -51,18 +51,17 @@ def test_no_command_of_a_page_prepares_beside_what_it_starts() -> None:
     """After an update the container of the service `prepare` is still the older version's, and an
     older version must not prepare (docs/operate/update.md, "Going back")."""
     found = [
-        (page.name, command)
+        (page.stem, command)
         for page in sorted(DOCS.rglob("*.md"))
         for command in commands(page)
         if "docker compose up" in command and "prepare" in needed_by(started_by(command))
     ]
-    assert {name for name, _ in found} >= {"scale.md", "troubleshooting.md", "update.md"}
+    assert {name for name, _ in found} >= {"scale", "troubleshooting", "update"}
     assert [one for one in found if "--no-deps" not in one[1].split()] == []
 
 
 # ---- a step fails
 
-OPERATE: Final = DOCS / "operate"
 # Says what it is called with, and fails as the call of that number.
 STUB: Final = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
@@ -88,18 +87,22 @@ def pasted(script: str, folder: Path, *, fails: int = 0) -> list[str]:
     return calls.read_text().splitlines()
 
 
+def page_of(name: str) -> Path:
+    return DOCS / "operate" / f"{name}.md"
+
+
 def block_with(page: str, words: str) -> str:
-    [result] = [block for block in blocks(OPERATE / page) if words in block]
+    [result] = [block for block in blocks(page_of(page)) if words in block]
     return result
 
 
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("update.md", "docker stop $old"),
-        ("restore.md", "worker python manage.py restore"),
-        ("restore.md", "weir restore weir.zip"),
-        ("kubernetes.md", "python manage.py restore"),
+        ("update", "docker stop $old"),
+        ("restore", "worker python manage.py restore"),
+        ("restore", "weir restore weir.zip"),
+        ("kubernetes", "python manage.py restore"),
     ],
 )
 def test_a_failed_step_is_the_last_one(page: str, words: str, tmp_path: Path) -> None:
@@ -113,8 +116,8 @@ def test_a_failed_step_is_the_last_one(page: str, words: str, tmp_path: Path) ->
 
 
 def test_new_web_processes_that_fail_are_removed_beside_the_old_ones(tmp_path: Path) -> None:
-    update = block_with("update.md", "docker stop $old")
-    [remove] = [one for one in commands(OPERATE / "update.md") if "grep --invert-match" in one]
+    update = block_with("update", "docker stop $old")
+    [remove] = [one for one in commands(page_of("update")) if "grep --invert-match" in one]
     [start] = [one for one in pasted(update, tmp_path) if "--scale" in one]
     assert "--scale web=4 web" in start
     calls = pasted(f"{update}\n{remove}", tmp_path, fails=pasted(update, tmp_path).index(start) + 1)
@@ -128,7 +131,7 @@ def test_new_web_processes_that_fail_are_removed_beside_the_old_ones(tmp_path: P
 def test_a_restore_on_kubernetes_creates_what_it_stopped() -> None:
     """An autoscaler whose target has been set to no pods is off, and so is what starts them again;
     an object that Helm creates begins with its own number."""
-    first, *_ = block_with("kubernetes.md", "python manage.py restore").splitlines()
+    first, *_ = block_with("kubernetes", "python manage.py restore").splitlines()
     stopped = {word for word in first.split() if "/" in word}
     running = {
         f"{one['kind'].lower()}/{one['metadata']['name']}"

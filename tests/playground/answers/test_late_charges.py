@@ -11,6 +11,7 @@ from django.utils.html import strip_tags
 from lib.ids import id_text
 from lib.numbers.formatting import MISSING
 from playground.answers.late_charges import late_charges
+from playground.chats.export_import import markdown_of
 from playground.chats.sharing import share_branch
 from playground.compare_page.compare import last_batch, summary_context
 from playground.models import Conversation, Message, Run, RunState
@@ -69,6 +70,7 @@ def test_charge_appears_once_the_books_have_it(
     assert ("You were charged $0.345" in text) is (state == RunState.FAILED)
     debug = signed_in(people.bob).get(reverse("run_debug", args=["acme", run.text_id]))
     assert "$0.345" in debug.content.decode()
+    assert "7 in, 41 out, $0.345" in markdown_of(run.conversation)
 
 
 def test_answer_with_its_charge_asks_the_books_nothing(
