@@ -124,10 +124,10 @@ def _lost_references(schema: Any) -> Iterator[Fault]:
             reference = inner.get(name)
             if isinstance(reference, str) and reference.startswith("#"):
                 try:
-                    found = isinstance(resolver.lookup(reference).contents, dict | bool)
+                    is_schema = isinstance(resolver.lookup(reference).contents, dict | bool)
                 except (Unresolvable, TypeError, ValueError):  # the latter two: inside of a text
-                    found = False
-                if not found:
+                    is_schema = False
+                if not is_schema:
                     yield Fault(f"{place}/{name}", "leads to no schema")
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from lib.ids import id_text
-from playground.models import Conversation, Message, Preset, Run
+from playground.models import Conversation, Message, Preset, Run, Vote
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import compare
 from tests.playground.sending.test_views import page, people, send
@@ -59,9 +59,10 @@ def test_wins_are_not_votes(people: Cast) -> None:
     compare(people.bob, blind="1")
     run = Run.objects.order_by("column")[0]
     post(people.bob, "vote", id_text(run.batch), winner="")
+    Vote.objects.update(candidates=["weir-1", "weir-2"])
     url = reverse("votes", args=["acme"])
-    (message,) = file_of(signed_in(people.alice), f"{url}?export=csv&cols=model,wins,votes")
-    (page_text,) = rows_of(signed_in(people.alice), f"{url}?cols=model,wins,votes")
+    (message, _) = file_of(signed_in(people.alice), f"{url}?export=csv&cols=model,wins,votes")
+    (page_text, _) = rows_of(signed_in(people.alice), f"{url}?cols=model,wins,votes")
     assert message["wins"] == "0" != message["votes"]
     assert page_text.split()[:3] == ["weir-1", "0", message["votes"]]
 
