@@ -66,7 +66,7 @@ const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.datas
 const guard = (form) => { $("[type=submit][data-kind=danger]", form).disabled = !matches(form); };
 on("input", ({ target }) => { const form = target.closest("[data-confirm-name]"); if (form) guard(form); });
 
-// A choice of time zones begins with the one that its reader lives in
+// Time zones begin with the reader's
 function offerOwnZone(select) {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!own || select.options[0].value === own) return;
@@ -76,7 +76,7 @@ function offerOwnZone(select) {
 }
 
 // Lists
-// Shift on a head adds its column to the order; before htmx takes the click for its own.
+// Shift on a head adds its column to the order, before htmx takes the click.
 on("click", (event) => {
   const link = event.shiftKey && event.target.closest?.("[data-add]");
   if (!link) return;
@@ -97,21 +97,18 @@ on("click", ({ target }) => {
   const button = target.closest?.("button[data-filters]");
   if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
 });
-// A filter that had several values has only the new one.
 on("change", ({ target }) => {
-  if (!target.matches(".filters select")) return;
-  for (const other of $$("input[type=hidden]", target.form)) if (other.name === target.name) other.remove();
-});
-on("change", ({ target }) => {
+  // Of several values of a filter, the new one stays.
+  if (target.matches(".filters select")) for (const one of $$(`[type=hidden][name=${target.name}]`, target.form)) one.remove();
   const table = target.closest?.(".tick")?.closest("table");
   if (!table) return;
   const boxes = $$(".tick [name=id]", table);
   if (target.matches("[data-tick-all]")) for (const box of boxes) box.checked = target.checked;
-  // The list is a container of styles: no counter of them is seen outside of it.
+  // No counter of styles is seen outside of the list.
   const bar = table.closest("#rows")?.querySelector(".bulk-n");
   if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
-// A list wider than its place breaks its heads, then loses columns by priority, then scrolls.
+// A list too wide breaks its heads, then loses columns by priority, then scrolls.
 const widths = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const wide = () => target.scrollWidth > target.clientWidth + 1;
