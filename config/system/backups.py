@@ -76,8 +76,8 @@ class Written(NamedTuple):
 
 
 def back_up(target: Path) -> Written:
-    """Write a backup to a new file, readable only by its owner. A failure leaves no file. Raises
-    BackupError."""
+    """Write a backup to a new file, readable only by its owner. A failure to write it leaves no
+    file. Raises BackupError."""
     if target.exists():
         raise BackupError(f"{target} is there already. Name another file.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

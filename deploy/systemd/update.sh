@@ -21,6 +21,9 @@ if [ ! -x "$home/bin/weir" ]; then
     [ -e "$packages" ] || packages=/dev/null
     python3 -m venv "$home"
     "$home/bin/pip" install --quiet "$tree" --requirement "$packages" || { rm -rf "$home"; exit 1; }
+elif [ -z "$back" ] && [ -e "$packages" ]; then
+    # What was added since, such as the extra without which the version did not start.
+    "$home/bin/pip" install --quiet --requirement "$packages"
 fi
 before=$(readlink /opt/weir/current || true)
 ln -sfn "$home" /opt/weir/current

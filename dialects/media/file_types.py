@@ -13,6 +13,7 @@ Kind = Literal["audio", "image"]
 HEAD_BYTES: Final = 64
 """How much of a file is read to detect its type."""
 
+_HEIF: Final = rb"avc[is]|he[iv][cmsx]|mif[12]|msf1|miaf"
 # The formats that OpenAI's audio and image endpoints accept (its OpenAPI description 2.3.0), by
 # their first bytes.
 _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
@@ -23,7 +24,7 @@ _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
         ("audio", "audio/ogg", "ogg", rb"OggS"),
         ("audio", "audio/webm", "webm", rb"\x1aE\xdf\xa3"),
         # Of any brand but those of pictures.
-        ("audio", "audio/mp4", "m4a", rb"\0\0..ftyp(?!avi[fs]|hei[cmsx]|mif1|msf1)"),
+        ("audio", "audio/mp4", "m4a", rb"\0\0..ftyp(?!avi[fs]|crx |" + _HEIF + rb")"),
         ("audio", "audio/aac", "aac", rb"\xff[\xf0\xf1\xf8\xf9]"),
         ("audio", "audio/mpeg", "mp3", rb"ID3|\xff[\xe2-\xe7\xea-\xef\xf2-\xf7\xfa-\xff]"),
         ("audio", "video/mpeg", "mpeg", rb"\x00\x00\x01[\xb3\xba]"),
@@ -38,7 +39,7 @@ _OTHERS: Final[tuple[tuple[str, str, str, re.Pattern[bytes]], ...]] = tuple(
     (kind, media_type, ending, re.compile(sign, re.DOTALL | re.IGNORECASE))
     for kind, media_type, ending, sign in (
         ("image", "image/avif", "avif", rb"....ftypavi[fs]"),
-        ("image", "image/heic", "heic", rb"....ftyp(?:hei[cmsx]|mif1|msf1)"),
+        ("image", "image/heic", "heic", rb"....ftyp(?:" + _HEIF + rb")"),
         ("image", "image/bmp", "bmp", rb"BM.{4}\0{4}"),
         ("image", "image/tiff", "tiff", rb"II\*\0|MM\0\*"),
         ("audio", "audio/amr", "amr", rb"#!AMR"),

@@ -13,6 +13,7 @@ from dialects.media.file_types import HEAD_BYTES, type_of
 BYTES_MAX: Final = 20 * 1024 * 1024
 TEXT_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 10
+_FILM: Final = b"ftypqt  "
 _SOUNDS: Final = ("audio/ogg", "audio/flac", "audio/webm", "audio/mp4")
 _PAGE: Final = re.compile(rb"/Type\s*/Page[^s]")
 
@@ -119,6 +120,8 @@ def _sound(data: bytes) -> FileInfo | None:
         return FileInfo("audio", "audio/wav", {"seconds": len(data) // rate} if rate else {})
     if data.startswith(b"ID3") or (data[0] == 0xFF and len(data) > 1 and data[1] & 0xE6 == 0xE2):
         return FileInfo("audio", "audio/mpeg", {})
+    if data[4:12] == _FILM:
+        return None
     media_type, _ = type_of(data[:HEAD_BYTES], "audio") or ("", "")
     return FileInfo("audio", media_type, {}) if media_type in _SOUNDS else None
 

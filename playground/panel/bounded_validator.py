@@ -5,6 +5,7 @@ several others.
 TooMuchWork    the work exceeds WORK_MAX
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, partial
@@ -24,6 +25,8 @@ _MESSAGE_WORK: Final = 100
 """How many characters of a message, which contains the value, count as one keyword."""
 MESSAGE_MAX: Final = 200
 
+# As JavaScript writes a character.
+_CODE_POINT: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u([0-9a-fA-F]{4})")
 _Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], "Iterator[ValidationError] | None"]
 
 
@@ -73,12 +76,12 @@ def resolver_of(schema: Any) -> "Resolver[Any]":
 
 
 def compile_pattern(pattern: str) -> Any:
-    """Return a pattern in RE2's linear time, or None if RE2 does not support it, as it looks around
-    or refers back."""
+    """Return a pattern in RE2's linear time, or None if RE2 does not support it: it looks around,
+    refers back, or repeats more than 1,000 times."""
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(_CODE_POINT.sub(r"\1\\x{\2}", pattern), options)
     except re2.error:
         return None
 

@@ -52,8 +52,8 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
 
 
 def check_answer(answer: Any, schema: Any) -> list[Fault]:
-    """Return the places where an answer does not match a validated schema. A pattern that looks
-    around or refers back is not checked."""
+    """Return the places where an answer does not match a validated schema. A pattern that RE2 does
+    not support is not checked."""
     try:
         errors = errors_of(answer, schema)
     except RecursionError:
@@ -118,7 +118,11 @@ def _lost_references(schema: Any) -> Iterator[Fault]:
 
     if any(place and "$id" in inner for place, inner in _walk(schema, "")):
         return  # A part with an $id has references of its own, which only `check_answer` follows.
-    resolver = resolver_of(schema)
+    try:
+        resolver = resolver_of(schema)
+    except ValueError:
+        yield Fault("/$id", "is no address")
+        return
     for place, inner in _walk(schema, ""):
         for name in ("$ref", "$dynamicRef"):
             reference = inner.get(name)

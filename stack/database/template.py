@@ -48,7 +48,9 @@ def fill(dsn: str) -> None:
     # Without a broker, the queue's tables are among them. Content types and permissions are created
     # in the order of a set.
     own = {"DATABASE_URL": dsn, "BROKER_URL": "", "PYTHONHASHSEED": "0"}
-    environment = {**os.environ, **own}
+    files = {f"{name}_FILE" for name in own}
+    inherited = {name: value for name, value in os.environ.items() if name not in files}
+    environment = {**inherited, **own}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     with psycopg.connect(dsn) as connection:
         connection.execute(_APPLIED_AT)

@@ -239,6 +239,7 @@ def forms() -> dict[str, Invocation]:
     task services read other forms."""
     names = {"{model}": "m:x", "{id}": "i", "{project}": "p", "{location}": "l"}
     paths = [re.sub("{[a-z]+}", lambda one: names.get(one[0], "x"), row) for row in listed_rows()]
+    paths += ["/v1/v1/messages", "/v1/v1/models/gemini:generateContent"]
     paths += ["/v1/models/ft:gpt:org", "/anthropic/x", "/v1beta1/publishers/anthropic/models/m:x"]
     return {
         path: one

@@ -199,6 +199,8 @@ def test_update_takes_extras_and_extensions_along(tmp_path: Path) -> None:
     file = tmp_path / "etc/requirements.txt"
     file.write_text("weir-hub[objects]\n")
     assert f"pip install --quiet {tmp_path}/tree --requirement {file}" in update(tmp_path, "1.1.0")
+    # A second attempt takes what was added after the first one failed.
+    assert f"pip install --quiet --requirement {file}" in update(tmp_path, "1.1.0")
     page = (ROOT / "docs/operate/systemd.md").read_text()
     assert "pip install . --requirement /etc/weir/requirements.txt\n" in page
 

@@ -110,6 +110,8 @@ def test_written_form_is_readable_by_others() -> None:
         (b"\0\0\0\x18ftypM4A ", "audio", "m4a"),
         (b"\0\0\0\x1cftypiso5", "audio", "m4a"),
         (b"\0\0\0\x18ftypheic", "audio", None),
+        (b"\0\0\0\x18ftyphevc", "audio", None),
+        (b"\0\0\0\x18ftypcrx ", "audio", None),
         (b"\x1aE\xdf\xa3", "audio", "webm"),
         (b"\xff\xd8\xff\xe0", "image", "jpg"),
         (b"RIFF\1\2\3\4WEBPVP8 ", "image", "webp"),

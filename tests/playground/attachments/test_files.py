@@ -44,6 +44,7 @@ def test_kind_is_recognised_by_its_bytes(
         (b"MZ\x90\x00\xff", "unknown"),
         (b"a\x00b", "unknown"),
         (b"\0\0\0\x18ftypheic", "unknown"),
+        (b"\0\0\0\x14ftypqt  \0\0\2\0", "unknown"),
         (b"x" * (1024 * 1024 + 1), "too_big"),
     ],
 )

@@ -155,6 +155,15 @@ def test_patterns_are_checked_unless_they_look_around() -> None:
     assert [fault.path for fault in faults] == ["/", "/a", "/x-y"]
     look: Any = {"patternProperties": {"^(?!_)": False}, "additionalProperties": False}
     assert check_answer({"a": 1}, look) == []
+    chinese: Any = {"pattern": r"^[\u4e00-\u9fa5]+$"}
+    assert check_schema(chinese, strict=False) == check_answer("中文", chinese) == []
+    assert [fault.path for fault in check_answer("abc", chinese)] == ["/"]
+
+
+def test_address_of_a_schema_that_is_none_is_a_fault() -> None:
+    """It was a 500."""
+    (fault,) = check_schema({"$id": "http://[", "type": "object"}, strict=False)
+    assert fault.path == "/$id"
 
 
 def test_items_are_unique_as_json_values() -> None:
