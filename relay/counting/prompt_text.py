@@ -293,8 +293,8 @@ def _tools(body: dict[str, Any]) -> Iterator[Tool]:
     config = body.get("toolConfig")
     of_config = config.get("tools") if isinstance(config, dict) else None
     # Items of the Responses API may add tools.
-    given = body["input"] if isinstance(body.get("input"), list) else []
-    of_items = (item.get("tools") for item in given if isinstance(item, dict))
+    items = body["input"] if isinstance(body.get("input"), list) else []
+    of_items = (item.get("tools") for item in items if isinstance(item, dict))
     for listed in (body.get("tools"), body.get("functions"), of_config, *of_items):
         for entry in listed if isinstance(listed, list) else ():
             if isinstance(entry, dict):
