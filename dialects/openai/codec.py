@@ -95,7 +95,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     def quirks_for(
         self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
     ) -> Quirks:
-        return quirks.quirks_for(facts.body, upstream.flags, upstream.efforts, thoughts)
+        return quirks.quirks_for(facts.body, upstream, thoughts)
 
     def calls_without_reasoning(self, facts: ChatFacts) -> list[str]:
         return quirks.calls_without_reasoning(facts.body)
@@ -110,7 +110,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
         effort = value_of(body.value("reasoning_effort"))
         switch = value_of(body.value("thinking"))
         thinks = body.value("enable_thinking") == b"true" or (
-            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
+            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto", "adaptive")
         )
         own = value_of(body.value("parameters"))
         if isinstance(own, dict):

@@ -25,7 +25,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 # Members that hardly any provider sends.
 _OF_WRITING: Final = ("cache_write_tokens", "cache_creation_input_tokens")
 _OF_CACHE: Final = ("prompt_cache_hit_tokens", "prompt_cache_miss_tokens")
-_OF_SEARCHES: Final = ("num_sources_used", "plugins")
+# xAI sends it always, also as 0.
+_SOURCES: Final = "num_sources_used"
+_OF_SEARCHES: Final = (_SOURCES, "plugins")
 
 
 class _PlainInput(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,7 +104,7 @@ def completion_with_reasoning(raw: bytes) -> int | None:
         return None
     reasoning = usage.count("reasoning_tokens", usage.nested("completion_tokens_details")) or 0
     output = _output(usage, prompt, completion, reasoning, usage.count("total_tokens"))
-    return None if output == completion else output
+    return None if output == completion or output < reasoning else output
 
 
 def encode(counts: Counts) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def encode(counts: Counts) -> dict[str, Any]:
     if counts.cache_write:
         body["prompt_tokens_details"]["cache_write_tokens"] = counts.cache_write
     if counts.searches:
-        body["num_sources_used"] = counts.searches
+        body[_SOURCES] = counts.searches
     return body
 
 
@@ -182,7 +184,7 @@ def _output(
     usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
 ) -> int:
     """Return the output tokens including reasoning. Providers differ on whether completion_tokens
-    includes reasoning; `total` decides."""
+    includes reasoning; `total` decides. If it fits neither, it still decides for xAI."""
     if total == prompt + completion:
         return completion
     if total == prompt + completion + reasoning:
@@ -193,12 +195,14 @@ def _output(
         usage.flags.add("usage_mismatch")
         return completion + reasoning
     usage.flags.add("usage_mismatch")
-    return completion if completion >= reasoning else total - prompt
+    if completion < reasoning or _SOURCES in usage.members:
+        return total - prompt
+    return completion
 
 
 def _searches(usage: UsageMembers) -> int | None:
     if usage.members.keys().isdisjoint(_OF_SEARCHES):
         return None
-    sources = usage.count("num_sources_used")
+    sources = usage.count(_SOURCES)
     search = usage.nested("plugins").get("search")
     return sources or usage.count("count", search if isinstance(search, dict) else {})

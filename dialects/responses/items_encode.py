@@ -30,6 +30,8 @@ from dialects.chat.turns import derive_id, split_system
 from dialects.errors.errors import RequestFault
 
 _PLAIN_TEXT: Final = "text/plain"
+# OpenAI's specification of the Responses API.
+_CALL_ID_MAX: Final = 64
 
 
 def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
@@ -143,12 +145,18 @@ def _result(result: ToolResult) -> JsonObject:
             output = text
         case parts:
             output = [_write_part(part) for part in parts]
-    return {"type": "function_call_output", "call_id": result.call_id, "output": output}
+    return {"type": "function_call_output", "call_id": _fit_id(result.call_id), "output": output}
+
+
+def _fit_id(id_: str) -> str:
+    """Return a call's id. One that is too long becomes a digest, which is the same in every request
+    of the conversation, so the provider's cache still fits."""
+    return id_ if len(id_) <= _CALL_ID_MAX else derive_id("call_", "", id_)
 
 
 def write_call(call: ToolCall) -> JsonObject:
     """Return a function_call; a function without arguments has an empty object."""
-    named = {"call_id": call.id, "name": call.name}
+    named = {"call_id": _fit_id(call.id), "name": call.name}
     return {"type": "function_call"} | named | {"arguments": call.arguments or "{}"}
 
 

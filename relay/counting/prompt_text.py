@@ -21,7 +21,7 @@ _WHOLE: Final = ("generateContentRequest", "generate_content_request")
 _TALK: Final = ("messages", "contents", "input")
 _INSIDE: Final = (
     "content", "parts", "text", "refusal", "output", "response", "result", "name", "toolResult",
-    "citationsContent",
+    "citationsContent", "stdout", "stderr", "context", "document",
 )  # fmt: skip
 # The members of a message that may have parts with pictures.
 _HOLDERS: Final = ("content", "parts", "output", "result", "toolResult")
@@ -211,23 +211,34 @@ def _iterate_inner_texts(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     source = value.get("source")
     if isinstance(source, dict) and source.get("type") in ("text", "content"):
         yield from _iterate_texts(source.get("data") or source.get("content"))
+    elif isinstance(source, dict) and "type" not in source:
+        # Converse's documents.
+        yield from _iterate_texts(source.get("text") or source.get("content"))
     yield from _iterate_texts(value.get("tool_calls"))
 
 
 def _is_result(value: dict[str, Any]) -> bool:
-    kinds = ("tool_result", "function_call_output", "function_result")
-    return value.get("role") == "tool" or value.get("type") in kinds or "toolUseId" in value
+    kind = _kind(value)
+    named = kind in ("tool_result", "function_result") or kind.endswith("_call_output")
+    return named or value.get("role") == "tool" or "toolUseId" in value
+
+
+def _kind(value: dict[str, Any]) -> str:
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def _call(value: dict[str, Any]) -> str:
-    """Return the text of a function call and its arguments; "" for anything else."""
-    names = ("function", "functionCall", "function_call", "toolUse")
+    """Return the text of a call and its arguments; "" for anything else. Calls of a shell, a patch
+    or a tool search have no name but their type."""
+    names = ("function", "functionCall", "function_call", "toolUse", "custom")
     inner = next((value[name] for name in names if value.get(name)), None)
-    call = inner if isinstance(inner, dict) else value
-    arguments = next((call[name] for name in ("arguments", "args") if call.get(name)), None)
-    if value.get("type") == "tool_use" or "toolUse" in value:
+    call, kind = inner if isinstance(inner, dict) else value, _kind(value)
+    members = ("arguments", "args", *(("action", "operation") if kind.endswith("_call") else ()))
+    arguments = next((call[name] for name in members if call.get(name)), None)
+    if kind in ("tool_use", "custom", "custom_tool_call") or "toolUse" in value:
         arguments = call.get("input") or {}
-    name = call.get("name")
+    name = call.get("name", kind.removesuffix("_call"))
     if arguments is None or not isinstance(name, str):
         return ""
     return f"{name} {arguments if isinstance(arguments, str) else _json(arguments)}"
@@ -281,13 +292,23 @@ def _texts(value: Any) -> Iterator[str]:
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:
     config = body.get("toolConfig")
     of_config = config.get("tools") if isinstance(config, dict) else None
-    for listed in (body.get("tools"), body.get("functions"), of_config):
+    # Items of the Responses API may add tools.
+    items = body["input"] if isinstance(body.get("input"), list) else []
+    of_items = (item.get("tools") for item in items if isinstance(item, dict))
+    for listed in (body.get("tools"), body.get("functions"), of_config, *of_items):
         for entry in listed if isinstance(listed, list) else ():
             if isinstance(entry, dict):
-                declared = entry.get("functionDeclarations") or entry.get("function_declarations")
-                own = entry.get("function", entry.get("toolSpec", entry))
-                inner = declared if isinstance(declared, list) else [own]
-                yield from (tool for item in inner if (tool := _tool(item)) is not None)
+                yield from (tool for item in _declared(entry) if (tool := _tool(item)) is not None)
+
+
+def _declared(entry: dict[str, Any]) -> list[Any]:
+    """Return the tools that an entry declares. A namespace is read before its tools."""
+    declared = entry.get("functionDeclarations") or entry.get("function_declarations")
+    if isinstance(declared, list):
+        return declared
+    own = next((entry[name] for name in ("function", "toolSpec", "custom") if name in entry), entry)
+    inner = entry.get("tools")
+    return [own, *(inner if isinstance(inner, list) else ())]
 
 
 def _tool(item: Any) -> Tool | None:
@@ -301,4 +322,12 @@ def _tool(item: Any) -> Tool | None:
          if isinstance(item.get(name), dict)),
         {},
     )  # fmt: skip
-    return Tool(item["name"], str(item.get("description") or ""), schema)
+    texts = (item.get("description"), _grammar(item.get("format")))
+    return Tool(item["name"], "\n\n".join(str(text) for text in texts if text), schema)
+
+
+def _grammar(form: Any) -> Any:
+    """Return the grammar of a custom tool's input, if it has one."""
+    form = form if isinstance(form, dict) else {}
+    inner = form.get("grammar")
+    return (inner if isinstance(inner, dict) else form).get("definition")

@@ -60,6 +60,9 @@ class Encoder:
         self._ids_derived = 0
         self._blocks: deque[_Block] = deque()
         self._calls: dict[int, _Block] = {}
+        # Citations that wait for a text: a client sends a block without text back, which Anthropic
+        # refuses.
+        self._cited: list[neutral.Citation] = []
         self._refused = False
         self._finish: neutral.Finish | None = None
         self._counts: Counts | None = None
@@ -131,7 +134,11 @@ class Encoder:
 
     def _write_text(self, text: str) -> bytes:
         block, opening = self._last_of("text", {"type": "text", "text": ""})
-        return opening + self._put(block, _TEXT % (block.index, _encode(text)))
+        frames = opening + self._put(block, _TEXT % (block.index, _encode(text)))
+        if self._cited:
+            waiting, self._cited = self._cited, []
+            frames += b"".join([self._put_citation(block, citation) for citation in waiting])
+        return frames
 
     def _write_thinking(self, text: str) -> bytes:
         block, opening = self._last_thinking()
@@ -144,9 +151,15 @@ class Encoder:
         return opening + self._sign(block, mark_seal(event.seal, "anthropic"))
 
     def _write_citation(self, event: neutral.Citation) -> bytes:
-        block, opening = self._last_of("text", {"type": "text", "text": ""})
+        last = self._blocks[-1] if self._blocks else None
+        if last is None or last.kind != "text" or last.ended:
+            self._cited.append(event)
+            return b""
+        return self._put_citation(last, event)
+
+    def _put_citation(self, block: _Block, event: neutral.Citation) -> bytes:
         citation = _encode(write_citation(event.source))
-        return opening + self._put(block, _CITATION % (block.index, citation))
+        return self._put(block, _CITATION % (block.index, citation))
 
     def _open_call(self, event: neutral.ToolCallStart) -> bytes:
         id_ = write_call_id(event.id, self._request.request_id, event.index)

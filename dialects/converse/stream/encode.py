@@ -33,6 +33,9 @@ class Encoder:
         # The open block that is no call: its index and kind.
         self._open: tuple[int, str] | None = None
         self._calls: dict[int, int] = {}
+        # Citations that wait for a text: a client sends a block without text back, which Amazon
+        # refuses.
+        self._cited: list[neutral.Source] = []
         self._refused = False
         self._finish: neutral.Finish | None = None
         self._counts: Counts | None = None
@@ -43,10 +46,10 @@ class Encoder:
             case neutral.Start():
                 return self._start()
             case neutral.TextDelta(choice=0, text=text):
-                return self._add("text", {"text": text})
+                return self._write_text(text)
             case neutral.RefusalDelta(choice=0, text=text):
                 self._refused = True
-                return self._add("text", {"text": text})
+                return self._write_text(text)
             case neutral.ReasoningDelta(choice=0, text=text):
                 return self._add("reasoning", {"reasoningContent": {"text": text}})
             case neutral.ReasoningSeal(choice=0, seal=seal):
@@ -60,7 +63,7 @@ class Encoder:
             case neutral.ImageOutput(choice=0, data=data, media_type=media_type):
                 return self._image(data, media_type)
             case neutral.Citation(choice=0, source=source):
-                return self._add("text", {"citation": write_citation(source)})
+                return self._cite(source)
             case neutral.Usage(counts=counts):
                 self._counts = counts or self._counts
             case neutral.Finish(choice=0):
@@ -82,6 +85,19 @@ class Encoder:
     def _start(self) -> bytes:
         self._started = True
         return write_event("messageStart", {"role": "assistant"})
+
+    def _write_text(self, text: str) -> bytes:
+        frames = self._add("text", {"text": text})
+        if self._cited:
+            waiting, self._cited = self._cited, []
+            frames += b"".join([self._cite(source) for source in waiting])
+        return frames
+
+    def _cite(self, source: neutral.Source) -> bytes:
+        if self._open is None or self._open[1] != "text":
+            self._cited.append(source)
+            return b""
+        return self._add("text", {"citation": write_citation(source)})
 
     def _add(self, kind: str, delta: JsonObject) -> bytes:
         """Write a delta of the open block, or of a new one if that is of another kind."""

@@ -28,6 +28,7 @@ from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
 from dialects.openai.message_encode import write_messages
 from dialects.openai.request import mistral
+from dialects.openai.request.decode import STOPS_MAX
 from dialects.openai.request.quirks import (
     CAP_NAMES,
     JSON_SENTENCE,
@@ -144,7 +145,9 @@ class _RequestWriter:
         if self._has("temperature_max_1") and "temperature" in body:
             body["temperature"] = min(body["temperature"], 1)
         if self._is_used("stop"):
-            body["stop"] = request.stop
+            body["stop"] = request.stop[:STOPS_MAX]
+            if len(request.stop) > STOPS_MAX:
+                self._report_dropped("stop")
         if self._is_used("choices"):
             body["n"] = request.choices
         if request.stream:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat.chat import Effort, Flag
-from dialects.chat.reasoning import EFFORTS, nearest
+from dialects.chat.chat import Effort, Flag, ReasoningSettings, Upstream
+from dialects.chat.reasoning import EFFORTS, budget_of, nearest
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, Quirks
 from dialects.json.raw_json import value_of
@@ -66,7 +66,7 @@ _NO_FORCED_TOOL: Final[frozenset[Flag]] = frozenset(
 _OF_MESSAGES: Final[frozenset[Flag]] = frozenset(
     {"reasoning_content_rule", "mistral_form", "no_message_names"}
 )
-_SWITCHES: Final = {"enabled": True, "auto": True, "disabled": False}
+_SWITCHES: Final = {"enabled": True, "auto": True, "adaptive": True, "disabled": False}
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -91,27 +91,23 @@ def calls_without_reasoning(body: Body) -> list[str]:
     ]
 
 
-def quirks_for(
-    body: Body,
-    flags: frozenset[Flag],
-    efforts: tuple[Effort, ...],
-    thoughts: Mapping[str, str],
-) -> Quirks:
-    """Return the edits for a model with these flags. `thoughts` is the known reasoning that led to
+def quirks_for(body: Body, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+    """Return the edits for a model with its flags. `thoughts` is the known reasoning that led to
     earlier tool calls, by their ids. Raises RequestFault `unsupported_capability` for a web search
     that the model does not offer in this way.
     """
-    fitting = _BodyFitter(body, flags, efforts)
+    fitting = _BodyFitter(body, upstream)
     fitting.run(thoughts)
-    cap_name = CAP_NAMES["max_completion_tokens_only" not in flags]
+    cap_name = CAP_NAMES["max_completion_tokens_only" not in upstream.flags]
     return Quirks(fitting.edits, tuple(dict.fromkeys(fitting.dropped)), cap_name)
 
 
 class _BodyFitter:
-    def __init__(self, body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> None:
+    def __init__(self, body: Body, upstream: Upstream) -> None:
         self._body = body
-        self._flags = flags
-        self._efforts = efforts
+        self._upstream = upstream
+        self._flags = upstream.flags
+        self._efforts = upstream.efforts
         self.edits: dict[str, bytes | None] = {}
         self.dropped: list[str] = []
 
@@ -221,11 +217,24 @@ class _BodyFitter:
         present = [value for value in values if value is not None]
         return None if not present else all(present)
 
+    def _budget(self) -> int | None:
+        """Return the tokens of thinking that `thinking` or the effort asks for. A switch alone
+        leaves the depth to the model."""
+        thinking = self._value("thinking")
+        tokens = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        settings = ReasoningSettings(
+            effort=self._effort(), budget_tokens=tokens if type(tokens) is int else None
+        )
+        upstream = self._upstream
+        return budget_of(settings, budget_min=upstream.budget_min, budget_max=upstream.budget_max)
+
     def _fit_thinking(self) -> None:
         flags = self._flags
         if "enable_thinking_switch" in flags:
-            wanted = self._switch()
+            wanted, budget = self._switch(), self._budget()
             self._remove("reasoning_effort", "thinking")
+            if wanted and budget is not None and budget > 0 and not self._is_set("thinking_budget"):
+                self.edits["thinking_budget"] = _encode(budget)
             if wanted is not None and self._value("enable_thinking") is not wanted:
                 self.edits["enable_thinking"] = b"true" if wanted else b"false"
         elif "thinking_switch" in flags:
@@ -235,12 +244,14 @@ class _BodyFitter:
 
     def _fit_thinking_object(self) -> None:
         wanted, effort = self._switch(), self._effort()
-        self._remove("enable_thinking", "reasoning_effort", "thinking_budget")
+        self._remove("enable_thinking", "reasoning_effort")
+        self._drop("thinking_budget")
         if wanted is None and "thinking_default_off" in self._flags:
             wanted = False
         thinking = self._value("thinking")
         kind = thinking.get("type") if isinstance(thinking, dict) else None
-        if wanted is not None and _SWITCHES.get(str(kind)) is not wanted:
+        if wanted is not None and (kind == "adaptive" or _SWITCHES.get(str(kind)) is not wanted):
+            # Only Claude knows the word adaptive.
             self.edits["thinking"] = _encode({"type": "enabled" if wanted else "disabled"})
         if wanted and effort is not None and self._efforts:
             if "reasoning_content_rule" in self._flags and effort == "xhigh":

@@ -392,7 +392,7 @@ class _ItemWriter:
         whole = write_image_item(self._item["id"], event.data, event.media_type)
         if event.url:
             whole = {**whole, "result": None, "url": event.url}
-            del whole["output_format"]
+            whole.pop("output_format", None)
         here = self._item_place()
         written += self.event("response.image_generation_call.in_progress", here)
         self._item |= whole

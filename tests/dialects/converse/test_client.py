@@ -367,6 +367,26 @@ def test_calls_that_interleave_keep_their_blocks() -> None:
     assert sorted(stops) == [0, 1, 2]
 
 
+def test_a_citation_alone_makes_no_block() -> None:
+    """A client sends an empty text back, which Amazon refuses."""
+    encoder = Encoder(CLIENT)
+    cited = neutral_events.Citation(0, Source("https://a", "A"))
+    events = (
+        cited,
+        neutral_events.TextDelta(0, "a"),
+        neutral_events.ToolCallStart(0, 0, "c0", "f"),
+        neutral_events.ToolCallEnd(0, 0),
+        neutral_events.Finish(0, "tool_calls"),
+        cited,
+    )
+    frames = b"".join(map(encoder.feed, events)) + encoder.end()
+    writer = CODEC.framing(lambda: 0)
+    assert writer is not None
+    deltas = [body for kind, body in messages(writer.feed(frames)) if kind == "contentBlockDelta"]
+    assert [body["contentBlockIndex"] for body in deltas] == [0, 0]
+    assert [list(body["delta"]) for body in deltas] == [["text"], ["citation"]]
+
+
 def test_refusals_citations_and_other_pictures() -> None:
     refused = neutral.answer(Refusal("no"), finish="stop")
     assert json.loads(encode(refused, CLIENT))["stopReason"] == "content_filtered"

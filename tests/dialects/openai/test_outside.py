@@ -15,7 +15,9 @@ USAGE = (
 )
 
 
-@pytest.mark.parametrize(("total", "expected"), [(600, b"500"), (300, b"200"), (700, b"600")])
+@pytest.mark.parametrize(
+    ("total", "expected"), [(600, b"500"), (300, b"200"), (700, b"600"), (350, b"200")]
+)
 def test_a_whole_answer(total: int, expected: bytes) -> None:
     usage = USAGE % total
     raw = b'{"id":"a","usage": %b ,"x":1.0}' % usage

@@ -201,6 +201,29 @@ def test_parts_above_their_whole(details: dict[str, object], flag: str) -> None:
     assert of(prompt_tokens=100, completion_tokens=10, **details) == ({}, (flag,))
 
 
+@pytest.mark.parametrize(
+    ("total", "meters", "flags"),
+    [
+        (260, {"in_text": 100, "out_text": 110, "out_reasoning": 50}, ("usage_mismatch",)),
+        (300, {"in_text": 100, "out_text": 150, "out_reasoning": 50}, ()),
+        (350, {"in_text": 100, "out_text": 200, "out_reasoning": 50}, ()),
+        (120, {}, ("usage_mismatch", "usage_parts_above_total")),
+        (90, {}, ("usage_mismatch", "usage_parts_above_total")),
+    ],
+)
+def test_total_of_grok_decides_even_if_it_fits_neither_rule(
+    total: int, meters: dict[str, int], flags: tuple[str, ...]
+) -> None:
+    got = of(
+        prompt_tokens=100,
+        completion_tokens=200,
+        total_tokens=total,
+        completion_tokens_details={"reasoning_tokens": 50},
+        num_sources_used=0,
+    )
+    assert (got[0], tuple(sorted(got[1]))) == (meters, flags)
+
+
 def test_mismatch_is_flagged_and_counted() -> None:
     meters, flags = of(prompt_tokens=5, completion_tokens=5, total_tokens=11)
     assert flags == ("usage_mismatch",)

@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from dialects.chat.chat import (
@@ -212,6 +213,19 @@ def test_a_lone_text_is_a_string() -> None:
 def test_results(parts: tuple[Text | Image | File, ...], output: object) -> None:
     (item,) = write(Message("tool", (ToolResult("c", parts, failed=True),)))
     assert item == {"type": "function_call_output", "call_id": "c", "output": output}
+
+
+def test_an_id_that_is_too_long_stays_the_same_in_each_request() -> None:
+    """OpenAI accepts 64 characters. The result names the same call, and the cache still fits."""
+    long, fits = "x" * 65, "y" * 64
+    calls = Message("assistant", (ToolCall(long, "f", "{}"), ToolCall(fits, "f", "{}")))
+    results = [Message("tool", (ToolResult(id_, ()),)) for id_ in (long, fits)]
+    ids = [item["call_id"] for item in write(calls, *results)]
+    assert ids[:2] == ids[2:]
+    assert ids[1] == fits
+    assert len(ids[0]) == len("call_") + 24
+    other = msgspec.structs.replace(request(calls, dialect="openai"), request_id="another")
+    assert write_conversation(other)[1][0]["call_id"] == ids[0]
 
 
 def test_own_parts_of_a_user() -> None:

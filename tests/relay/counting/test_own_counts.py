@@ -285,6 +285,66 @@ def test_same_conversation_counts_alike_in_each_dialect(model: str) -> None:
     assert max(counts.values()) - min(counts.values()) <= 6, counts
 
 
+PATCH: Final = "*** Update File: a.py\n" + "-was here\n+is here\n" * 200
+CALL: Final = {"call_id": "c", "id": "c"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": [CALL | {"type": "custom_tool_call", "name": "f", "input": PATCH}]},
+        {"input": [CALL | {"type": "custom_tool_call_output", "output": PATCH}]},
+        {"input": [CALL | {"type": "shell_call", "action": {"commands": [PATCH]}}]},
+        {"input": [CALL | {"type": "local_shell_call", "action": {"command": ["sh", PATCH]}}]},
+        {"input": [CALL | {"type": "apply_patch_call", "operation": {"diff": PATCH}}]},
+        {"input": [CALL | {"type": "tool_search_call", "arguments": {"query": PATCH}}]},
+        {"input": [CALL | {"type": "shell_call_output", "output": [{"stdout": PATCH}]}]},
+        {"input": [CALL | {"type": "shell_call_output", "output": [{"stderr": PATCH}]}]},
+        {"input": [CALL | {"type": "apply_patch_call_output", "output": PATCH}]},
+        {"messages": [{"role": "assistant", "tool_calls": [
+            {"id": "c", "type": "custom", "custom": {"name": "f", "input": PATCH}}]}]},
+        {"messages": [{"role": "user", "content": [{
+            "type": "document", "context": PATCH,
+            "source": {"type": "url", "url": "https://e"}}]}]},
+        {"messages": [{"role": "user", "content": [
+            {"document": {"format": "txt", "name": "n", "source": {"text": PATCH}}}]}]},
+        {"messages": [{"role": "user", "content": [
+            {"document": {"format": "txt", "name": "n", "source": {
+                "content": [{"text": PATCH}]}}}]}]},
+    ],
+)  # fmt: skip
+def test_every_text_that_an_agent_sends_back_is_counted(body: dict[str, Any]) -> None:
+    """P27: Codex decides by this count when to compact, and an estimated bill needs it."""
+    family = family_of("gpt-5")
+    words = count_text(PATCH, family)
+    counted = count_request(json.dumps(body).encode(), family)
+    # Within JSON, line ends are escaped.
+    assert counted is not None
+    assert 0.95 * words < counted < 1.3 * words
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "custom", "name": "f", "format": {
+            "type": "grammar", "syntax": "lark", "definition": PATCH}}],
+        [{"type": "custom", "custom": {"name": "f", "format": {
+            "type": "grammar", "grammar": {"syntax": "lark", "definition": PATCH}}}}],
+        [{"type": "namespace", "name": "n", "description": "d", "tools": [
+            {"type": "function", "name": "f", "description": PATCH}]}],
+    ],
+)  # fmt: skip
+def test_every_text_of_a_tool_is_counted(tools: list[dict[str, Any]]) -> None:
+    """P27: also a grammar, the tools of a namespace, and the tools that an item adds."""
+    family = family_of("gpt-5")
+    words = count_text(PATCH, family)
+    added = {"type": "additional_tools", "tools": tools}
+    for body in ({"input": "hi", "tools": tools}, {"input": [added, {"content": "hi"}]}):
+        counted = count_request(json.dumps(body).encode(), family)
+        assert counted is not None
+        assert words <= counted < words + 50
+
+
 def test_malformed_shapes_have_no_words() -> None:
     for body in ({}, {"messages": 3}, {"messages": [3, None, {"content": {"a": 1}}]},
                  {"tools": [3, {"function": 3}, {"name": 3}], "messages": []},
@@ -292,7 +352,13 @@ def test_malformed_shapes_have_no_words() -> None:
                  {"messages": [{"content": [{"toolUse": 3, "toolResult": [3], "image": 3}]}],
                   "toolConfig": {"tools": [{"toolSpec": 3}, {"toolSpec": {"name": 3,
                                                                           "inputSchema": []}}]}},
-                 {"input": [{"type": "function_call", "name": 3, "arguments": []}]}):  # fmt: skip
+                 {"input": [{"type": "function_call", "name": 3, "arguments": []}]},
+                 {"input": [{"type": "shell_call", "action": 3}]},
+                 {"input": [{"type": 3, "tools": 3}]},
+                 {"input": [{"type": "custom", "custom": 3}]}, {"input": [{"type": "shell_call"}]},
+                 {"input": [{"type": "custom_tool_call", "name": 3}], "tools": [{"custom": 3}]},
+                 {"tools": [{"name": "f", "format": {"grammar": 3}}], "messages": []},
+                 {"messages": [{"content": [{"document": 3}, {"source": {}}]}]}):  # fmt: skip
         assert (count_request(json.dumps(body).encode(), UNKNOWN) or 0) < 20
 
 

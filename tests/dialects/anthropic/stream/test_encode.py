@@ -223,7 +223,19 @@ def test_citations_belong_to_their_text_even_after_the_finish() -> None:
         "cited_text": "q",
     }
     late = blocks(TextDelta(0, "a"), *call(0, "x"), Finish(0, "tool_calls"), cited)
-    assert late[2] == {"type": "text", "citations": ["u"]}
+    assert [block["type"] for block in late] == ["text", "tool_use"]
+    assert "citations" not in late[0]
+
+
+def test_a_citation_alone_makes_no_block() -> None:
+    """A client sends an empty text back, which Anthropic refuses."""
+    cited = Citation(0, Source("u", "t"))
+    assert blocks(cited, Finish(0, "stop"), cited) == []
+    assert blocks(*call(0, "x"), cited, TextDelta(0, "a"), Finish(0, "tool_calls"))[1] == {
+        "type": "text",
+        "text": "a",
+        "citations": ["u"],
+    }
 
 
 def test_pictures_are_whole_blocks() -> None:

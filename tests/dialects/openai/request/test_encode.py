@@ -100,6 +100,14 @@ def test_mistral_has_other_names_and_no_stream_options() -> None:
     assert written == {"random_seed": 7, "max_tokens": 9, "stream": True}
 
 
+def test_more_stops_than_the_dialect_has_are_named() -> None:
+    """OpenAI refuses the whole request otherwise; "Up to 4 stop sequences", says its API."""
+    chat_request = request(dialect="anthropic", stop=("a", "b", "c", "d", "e"))
+    assert write(chat_request)["stop"] == ["a", "b", "c", "d"]
+    assert dropped(chat_request) == ("stop_sequences",)
+    assert dropped(request(dialect="anthropic", stop=("a", "b", "c", "d"))) == ()
+
+
 def test_messages_without_names() -> None:
     named = request(Message("user", (Text("hi"),), name="u"))
     assert write(named)["messages"] == [{"role": "user", "content": "hi", "name": "u"}]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat.chat import Effort, Flag
+from dialects.chat.chat import Effort, Flag, Upstream
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.openai.request.quirks import calls_without_reasoning, needs_fit, quirks_for
@@ -28,10 +28,12 @@ def fitted(
     efforts: tuple[Effort, ...] = (),
     thoughts: dict[str, str] | None = None,
     cap: int | None = None,
+    budget_max: int | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The members that the upstream gets beside model and messages, and what was dropped."""
     facts = read(raw)
-    quirks = quirks_for(facts.body, frozenset(flags), efforts, thoughts or {})
+    upstream = Upstream("m", frozenset(flags), efforts=efforts, budget_max=budget_max)
+    quirks = quirks_for(facts.body, upstream, thoughts or {})
     body = json.loads(edit(facts, "m", output_cap=cap, quirks=quirks))
     del body["model"]
     if body["messages"] == json.loads(raw)["messages"]:
@@ -71,7 +73,10 @@ def fitted(
         ("thinking_switch", {"thinking": {"type": "enabled", "x": 1}},
          {"thinking": {"type": "enabled", "x": 1}}, ()),
         ("thinking_switch", {}, {}, ()),
-        ("enable_thinking_switch", {"reasoning_effort": "low"}, {"enable_thinking": True}, ()),
+        ("thinking_switch", {"thinking": {"type": "adaptive"}, "thinking_budget": 2000},
+         {"thinking": {"type": "enabled"}}, ("thinking_budget",)),
+        ("thinking_switch", {"enable_thinking": True, "thinking_budget": 2000},
+         {"thinking": {"type": "enabled"}}, ("thinking_budget",)),
         ("enable_thinking_switch", {"thinking": {"type": "disabled"}},
          {"enable_thinking": False}, ()),
         ("enable_thinking_switch", {"enable_thinking": True}, {"enable_thinking": True}, ()),
@@ -102,6 +107,30 @@ def test_depth_uses_the_models_own_words() -> None:
         assert got == {"thinking": {"type": "enabled"}, "reasoning_effort": expected}
     got, _ = fitted(body(reasoning_effort="none"), *flags, efforts=HIGHS)
     assert got == {"thinking": {"type": "disabled"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"reasoning_effort": "low"}, {"enable_thinking": True, "thinking_budget": 2048}),
+        ({"reasoning_effort": "high"}, {"enable_thinking": True, "thinking_budget": 4000}),
+        ({"reasoning_effort": "none"}, {"enable_thinking": False}),
+        ({"reasoning_effort": "high", "enable_thinking": False}, {"enable_thinking": False}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 3000}, "reasoning_effort": "low"},
+         {"enable_thinking": True, "thinking_budget": 3000}),
+        ({"thinking": {"type": "enabled", "budget_tokens": "3000"}}, {"enable_thinking": True}),
+        ({"thinking": {"type": "enabled", "budget_tokens": -1}}, {"enable_thinking": True}),
+        ({"thinking": {"type": "adaptive"}}, {"enable_thinking": True}),
+        ({"reasoning_effort": "high", "thinking_budget": 9},
+         {"enable_thinking": True, "thinking_budget": 9}),
+    ],
+)  # fmt: skip
+def test_a_depth_becomes_the_budget_of_a_model_with_budgets(
+    given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Without it, Qwen thinks without a limit, which the client pays for."""
+    got = fitted(body(**given), "enable_thinking_switch", "params_object", budget_max=4000)
+    assert got == (expected, ())
 
 
 def test_thinking_off_by_default_is_stated() -> None:
@@ -190,7 +219,7 @@ def test_only_flags_and_parameters_matter() -> None:
 def test_other_members_keep_their_bytes(members: dict[str, Any], flags: set[Any]) -> None:
     raw = body(**members).replace(b'"hi"', b'"\\u0068i" ')
     facts = read(raw)
-    quirks = quirks_for(facts.body, frozenset(flags), (), {})
+    quirks = quirks_for(facts.body, Upstream("m", frozenset(flags)), {})
     edited = edit(facts, "m", quirks=quirks)
     if not quirks.edits:
         assert edited == raw
@@ -213,7 +242,7 @@ def test_developer_role_becomes_system_where_unknown() -> None:
     assert dropped == ()
     assert fitted(raw, "developer_role") == ({}, ())
     raw = body(messages=[question])
-    assert edit(read(raw), "m", quirks=quirks_for(read(raw).body, FLAG, (), {})) == raw
+    assert edit(read(raw), "m", quirks=quirks_for(read(raw).body, FLAG, {})) == raw
     sentence = fitted(
         body(
             messages=[instruction | {"content": "be"}, USER],
@@ -226,7 +255,7 @@ def test_developer_role_becomes_system_where_unknown() -> None:
     assert sentence[0]["content"].startswith("be\n\n")
 
 
-FLAG: frozenset[Flag] = frozenset({"no_developer_role"})
+FLAG = Upstream("m", frozenset({"no_developer_role"}))
 
 
 def test_a_cap_of_ours_replaces_a_renamed_one() -> None:

@@ -308,13 +308,14 @@ def test_likelihoods() -> None:
 def test_pictures() -> None:
     events = [START, TextDelta(0, "Here."), ImageOutput(0, "image/webp", "AA=="),
             ImageOutput(0, "image/png", "AA=="), ImageOutput(0, "", "", "https://e.com/p"),
-            Finish(0, "stop")]  # fmt: skip
+            ImageOutput(0, "image/png", "", "https://e.com/p"), Finish(0, "stop")]  # fmt: skip
     frames = frames_of(write(*events))
     check_events(frames, open_responses=False)
-    _, webp, png, linked = frames[-1]["response"]["output"]
+    _, webp, png, linked, linked_png = frames[-1]["response"]["output"]
     assert (webp["result"], webp["output_format"], webp["status"]) == ("AA==", "webp", "completed")
     assert "output_format" not in png
     assert (linked["result"], linked["url"]) == (None, "https://e.com/p")
+    assert linked_png == linked | {"id": linked_png["id"]}
 
 
 def test_sound() -> None:
