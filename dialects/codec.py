@@ -30,7 +30,8 @@ from dialects.chat.hosted_tools import HostedTools
 from dialects.chat.media import MediaKind
 from dialects.chat.operation import NO_NEEDS, Needs, Operation
 from dialects.chat.steps import OtherSteps
-from dialects.errors.errors import ErrorKind, retry_after_s
+from dialects.errors.errors import retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import ReadFault
 from dialects.upstream_errors import api_errors

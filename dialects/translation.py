@@ -32,7 +32,8 @@ from dialects.chat.fold import AnswerFault
 from dialects.chat.tool_names import fit_names, restore_names
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
+from dialects.errors.errors import KINDS, DialectError, RequestFault, message_of
+from dialects.errors.kinds import ErrorKind
 from dialects.streams.json_repair import repair
 from dialects.streams.stream import StepDecoder
 from dialects.streams.surrogate_pairs import Pairs

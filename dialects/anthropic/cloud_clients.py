@@ -20,7 +20,8 @@ from dialects.anthropic.codec import MessagesCodec
 from dialects.anthropic.hosted import BETA_HEADER
 from dialects.chat.cloud_names import bedrock_names, vertex_names
 from dialects.codec import Framing, HeaderLines, Target
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Body, read_body
 from dialects.json.raw_json import value_of
 from dialects.streams import aws_error_answers

@@ -17,7 +17,7 @@ from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.hosted_tools import HostedTools, tools_of_messages
 from dialects.chat.steps import OtherSteps, other_steps
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Quirks
 from dialects.usage.usage import Quantities
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, retry_after_s
+from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
 from dialects.upstream_errors.retry_after import WAIT_MS_MAX, retry_after_ms

@@ -29,7 +29,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.usage.usage import Counts
 
 FinishReason = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter", "pause"]

@@ -16,7 +16,7 @@ from dialects.converse.request.read import ChatFacts
 from dialects.converse.stream import decode as stream_decode
 from dialects.converse.stream import encode as stream_encode
 from dialects.converse.stream import frames
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Quirks
 from dialects.streams.event_stream import CONTENT_TYPE
 from dialects.usage.usage import Quantities

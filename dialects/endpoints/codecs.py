@@ -12,7 +12,7 @@ from dialects.codec import Codec, Target
 from dialects.converse.codec import ConverseCodec
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini.codec import GenerateContentCodec
 from dialects.interactions.codec import InteractionsCodec
 from dialects.openai.codec import ChatCompletionsCodec

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from dialects.errors.kinds import ErrorKind as ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import WHAT_CHARACTERS_MAX, mask_value, quote_value
 
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 
 
 class FamilyError(NamedTuple):

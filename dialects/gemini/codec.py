@@ -7,7 +7,8 @@ from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.hosted_tools import HostedTools, tools_of_gemini
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target, WholeAnswer
-from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
+from dialects.errors.errors import KINDS, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini import errors, usage
 from dialects.gemini.answer import decode as answer_decode
 from dialects.gemini.answer import encode as answer_encode

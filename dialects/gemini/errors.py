@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from dialects.errors.errors import GEMINI_STATUSES, ErrorKind, retry_after_s
+from dialects.errors.errors import GEMINI_STATUSES, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors.google_errors import read as read
 from dialects.upstream_errors.google_errors import read_object as read_object
 from dialects.upstream_errors.google_errors import status_of as status_of

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import JsonObject
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.interactions import usage
 from dialects.interactions.answer.steps_builder import StepsBuilder, with_steps
 from dialects.interactions.errors import DONE, write_error

@@ -8,7 +8,7 @@ from dialects.chat.chat import ChatRequest, JsonObject, ReasoningSettings, Upstr
 from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.hosted_tools import HostedTools, tools_of_interactions
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.interactions import errors, usage
 from dialects.interactions.answer import decode as answer_decode
 from dialects.interactions.answer import encode as answer_encode

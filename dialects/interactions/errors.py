@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import JsonObject
-from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind
+from dialects.errors.errors import GEMINI_STATUSES, KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors.api_errors import name_request
 from dialects.upstream_errors.google_errors import read as read
 from dialects.upstream_errors.google_errors import read_object as read_object

@@ -13,7 +13,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import Body
 from dialects.json.max_cost import read_amount

@@ -7,7 +7,7 @@ import msgspec
 
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
 from dialects.openai.codec import ChatCompletionsCodec

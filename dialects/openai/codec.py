@@ -7,7 +7,7 @@ from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings,
 from dialects.chat.media import audio_type
 from dialects.chat.operation import Needs
 from dialects.codec import Codec, Decoder, Encoder, F, Target, WholeAnswer
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import value_of
 from dialects.openai import errors, usage

@@ -5,7 +5,7 @@ provider's pages, keys and account ids: see `clean_upstream`.
 from functools import partial
 from typing import Final
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors import api_errors
 from dialects.upstream_errors.api_errors import render as render
 

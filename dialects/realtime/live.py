@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind, RequestFault
+from dialects.errors.errors import KINDS, RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import check_nested_names, read_body
 from dialects.realtime.realtime import sound_ms

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 

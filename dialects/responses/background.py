@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import JsonObject
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import as_text, top_members, value_of

@@ -17,7 +17,7 @@ from dialects.chat.chat import (
 from dialects.chat.hosted_tools import HostedTools, tools_of_responses
 from dialects.chat.operation import Operation
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of
 from dialects.responses import compaction, errors, usage

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors import api_errors
 from dialects.upstream_errors.api_errors import name_request
 from dialects.upstream_errors.api_errors import render as render

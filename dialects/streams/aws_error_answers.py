@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
+from dialects.errors.errors import KINDS, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.streams.event_stream import EXCEPTION, write_exception
 
 ERROR_TYPE: Final = "x-amzn-errortype"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import ReadFault, as_text, top_members, value_of

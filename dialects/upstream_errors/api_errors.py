@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text, dicts
 from dialects.upstream_errors.google_errors import account_fault

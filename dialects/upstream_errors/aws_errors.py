@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text
 from dialects.upstream_errors.retry_after import retry_after_ms

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 from dialects.json.raw_json import as_text, dicts
 from dialects.upstream_errors.retry_after import milliseconds, retry_after_ms

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from dialects.chat.events import UpstreamError
-from dialects.errors.errors import KINDS, ErrorKind, message_of, retry_after_s
+from dialects.errors.errors import KINDS, message_of, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
 
 # Messages about input or tools that a model does not support, sent with a misleading status:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from extensions.midjourney import dialect, provider
 from extensions.midjourney.dialect import Submitted
 from relay.operations.task_operations import OrderForm, SubmitTask, TaskAddress, refuse_task

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 
 Next = Literal["next", "if_free", "resend", "never"]
 Health = Literal[

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 
 Condition = Literal["good", "open", "half_open", "keys_out", "models_out", "limited"]
 

@@ -15,7 +15,8 @@ from accounts.guards.guards import session_page
 from accounts.guards.stream_access import AccessEnded, MayRead, read_while, reader_of
 from accounts.keys.keys import playground_key
 from billing.currency.money import format_usd
-from dialects.errors.errors import KINDS, ErrorKind, RequestFault
+from dialects.errors.errors import KINDS, RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.openai import errors
 from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 
 
 class ErrorHelp(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from dialects.chat.events import Broken, End, Event, Step, UpstreamError
 from dialects.codec import Codec, Decoder, Facts, Target
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
 from dialects.streams.stream import StepDecoder

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from gateway.breaker.faults import FAULTS
 from gateway.channel_order.channel_order import Candidate
 from gateway.routing.model_rule_bounds import CAUSES, Cause

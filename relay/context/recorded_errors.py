@@ -2,7 +2,8 @@
 
 from typing import cast
 
-from dialects.errors.errors import ErrorKind, message_of
+from dialects.errors.errors import message_of
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import without_sentences
 from relay.credentials.keys import Principal
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from relay.downstream.limit_answers import Headroom
 
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})

@@ -31,7 +31,8 @@ from typing import Final, NamedTuple
 from dialects.chat.events import UpstreamError
 from dialects.codec import Target
 from dialects.errors import task_errors
-from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
+from dialects.errors.errors import KINDS, RequestFault, message_of
+from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors.upstream_errors import provider_limit_message
 from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.breaker.faults import final_kind

@@ -30,7 +30,8 @@ from dialects.endpoints.completions import (
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.endpoints.completions.request_read import CompletionFacts
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.kinds import ErrorKind
 from gateway.providers.models import capabilities_of
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from dialects.chat.kept import KeptResponse, decode_kept
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.json.raw_json import members_of
 from dialects.responses import state
 from relay.answers.background import (

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from gateway.breaker.breaker import PANIC_PERCENT, Breaker, Rest
 from gateway.breaker.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
 from gateway.breaker.faults import FAULTS

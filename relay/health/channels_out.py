@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from accounts.limits.data_policy import DataPolicy
-from dialects.errors.errors import ErrorKind, message_of, retry_after_s
+from dialects.errors.errors import message_of, retry_after_s
+from dialects.errors.kinds import ErrorKind
 from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.breaker.channel_state import Block, BlockReason
 from gateway.channel_order.channel_order import Skipped

@@ -13,7 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from dialects.errors.errors import KINDS, ErrorKind, message_of
+from dialects.errors.errors import KINDS, message_of
+from dialects.errors.kinds import ErrorKind
 from lib.id_types import ChannelId
 from relay.database.database import PipelinedConnection, Statement
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused

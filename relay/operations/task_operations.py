@@ -8,7 +8,8 @@ from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
 from dialects.chat.operation import Operation
 from dialects.codec import Target
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Body
 from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities

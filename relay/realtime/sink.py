@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.realtime.realtime import error_event
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.codec import Codec
-from dialects.errors.errors import KINDS, ErrorKind, message_of
+from dialects.errors.errors import KINDS, message_of
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import without_sentences
 from gateway.breaker.faults import FAULTS
 from relay.errors import RelayError

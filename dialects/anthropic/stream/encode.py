@@ -25,7 +25,7 @@ from dialects.anthropic.usage import encode as write_usage
 from dialects.chat import events as neutral
 from dialects.chat.chat import Base64, ChatRequest, JsonObject, Url
 from dialects.chat.turns import derive_id, mark_seal
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.usage.usage import Counts
 
 _encode = msgspec.json.Encoder().encode

@@ -17,7 +17,7 @@ from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_
 from dialects.converse.errors import error_frame
 from dialects.converse.errors import read_exception as read_exception_of
 from dialects.converse.stream.frames import write_block_stop, write_event, write_frame, write_stop
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
 from dialects.streams.event_stream import MALFORMED as UNREADABLE

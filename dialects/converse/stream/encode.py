@@ -19,7 +19,7 @@ from dialects.converse.errors import error_frame
 from dialects.converse.seals import write_redacted
 from dialects.converse.stream.frames import write_block_stop, write_event, write_stop
 from dialects.converse.usage import encode as write_usage
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.usage.usage import Counts
 
 

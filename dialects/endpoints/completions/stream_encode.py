@@ -9,7 +9,7 @@ from dialects.chat.turns import derive_id
 from dialects.endpoints.completions.answer_encode import ID_PREFIX, add_counts
 from dialects.endpoints.completions.finish_reasons import write_reason
 from dialects.endpoints.completions.request_decode import CompletionPlan
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.openai.errors import error_frame
 from dialects.openai.stream.decode import DONE_FRAME
 from dialects.openai.usage import encode as write_usage

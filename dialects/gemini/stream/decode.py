@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat import events as neutral
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini.answer.events import CandidateReader
 from dialects.gemini.answer.wire import Answer, read_answer
 from dialects.gemini.errors import (

@@ -19,7 +19,7 @@ import msgspec
 
 from dialects.chat import events as neutral
 from dialects.chat.chat import ChatRequest, JsonObject
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini.answer.encode import (
     SOUND_UNSAID,
     shows_thoughts,

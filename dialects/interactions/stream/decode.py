@@ -15,7 +15,7 @@ from typing import Any
 
 from dialects.chat.chat import JsonObject
 from dialects.chat.events import Step
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.interactions import errors
 from dialects.interactions.answer.events import StepReader
 from dialects.interactions.answer.steps_builder import StepsBuilder, with_steps

@@ -17,7 +17,7 @@ from dialects.chat import events as neutral
 from dialects.chat.chat import ChatRequest, JsonObject
 from dialects.chat.google_seals import write_signature
 from dialects.chat.turns import derive_id
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.interactions.answer.finish_reasons import status_of
 from dialects.interactions.answer.steps_builder import StepsBuilder
 from dialects.interactions.content import write_citation

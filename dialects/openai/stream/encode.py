@@ -16,7 +16,7 @@ from dialects.chat import events as neutral
 from dialects.chat.chat import Base64, ChatRequest, Url
 from dialects.chat.custom_tools import InputReader, freeform_names
 from dialects.chat.turns import derive_id
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.openai.answer.encode import ID_PREFIX, write_image, write_logprobs
 from dialects.openai.answer.finish_reasons import write_reason
 from dialects.openai.errors import error_frame

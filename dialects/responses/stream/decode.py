@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.events import End, Step
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.json.raw_json import ABSENT, ReadFault, members_of, value_bytes
 from dialects.responses import errors
 from dialects.responses.answer.events import AnswerReader

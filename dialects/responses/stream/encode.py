@@ -21,7 +21,7 @@ from dialects.chat.custom_tools import InputReader, freeform_names
 from dialects.chat.fold import join_base64
 from dialects.chat.media import audio_format
 from dialects.chat.turns import derive_id
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from dialects.responses.answer.finish_reasons import status_of
 from dialects.responses.answer.response_object import ID_PREFIX, open_response
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item

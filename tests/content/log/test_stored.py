@@ -17,7 +17,7 @@ from dialects.chat import events as neutral
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 
 CARD: Final = "4111 1111 1111 1111"
 ANSWERED: Final = f"Your card is {CARD}, it seems."

@@ -12,7 +12,8 @@ from dialects.anthropic.errors import (
     render,
     status_of,
 )
-from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, ErrorKind
+from dialects.errors.errors import ANTHROPIC_TYPES, KINDS
+from dialects.errors.kinds import ErrorKind
 from tests.dialects.anthropic.golden import EXPECTED, body_of
 from tests.dialects.exchanges import check_error, load_exchange
 

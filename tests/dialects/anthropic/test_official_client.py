@@ -22,7 +22,8 @@ from dialects.anthropic.stream.encode import Encoder
 from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
 from dialects.chat.events import Finish, Seal, Source, Start, TextDelta
 from dialects.chat.fold import unfold
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.usage.usage import Counts
 from tests.dialects.neutral import request
 

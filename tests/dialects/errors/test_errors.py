@@ -5,13 +5,8 @@ import pytest
 
 from dialects.codec import Codec, Target
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
-from dialects.errors.errors import (
-    KINDS,
-    ErrorKind,
-    RequestFault,
-    detail_of,
-    message_of,
-)
+from dialects.errors.errors import KINDS, RequestFault, detail_of, message_of
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import (
     clean_upstream,
     mask_members,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind
+from dialects.errors.errors import GEMINI_STATUSES, KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini.errors import error_frame, read, read_object, render, status_of
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.gemini.golden import EXPECTED, body_of

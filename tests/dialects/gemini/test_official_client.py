@@ -27,7 +27,8 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Seal, Source, TokenLogprob, Usage
 from dialects.chat.fold import unfold
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.gemini import count_tokens, embed, models_list
 from dialects.gemini.answer.encode import encode
 from dialects.gemini.errors import render, status_of

@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.responses.errors import error_frame, failed_code, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.responses.golden import EXPECTED, body_of

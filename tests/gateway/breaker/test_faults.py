@@ -1,6 +1,6 @@
 import pytest
 
-from dialects.errors.errors import ErrorKind
+from dialects.errors.kinds import ErrorKind
 from gateway.breaker.faults import FAULTS, final_kind
 
 

@@ -15,7 +15,8 @@ from billing.prices.prices import set_price
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import KINDS, ErrorKind, message_of
+from dialects.errors.errors import KINDS, message_of
+from dialects.errors.kinds import ErrorKind
 from gateway.models import Channel, Route
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS

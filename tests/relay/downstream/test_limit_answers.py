@@ -8,7 +8,8 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 from gateway.channel_order.channel_order import Candidate
