@@ -119,7 +119,8 @@ def table(values: Mapping[int, Measured], about: str) -> str:
             "`make bench-usage` writes this section. We measured with several numbers of requests "
             "in the books (Weir's records of usage and money). Each of these numbers has a column "
             "in the tables below. `weir demo_data` generates these requests, spread over 90 days, "
-            "3 organisations, 50 keys and 20 models. More than a third of the requests belong to the largest organisation.",
+            "3 organisations, 50 keys and 20 models. More than a third of the requests belong to "
+            "the largest organisation.",
             about,
         ],
         ["### The books"],
