@@ -19,6 +19,7 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.chat.chat import Base64
 from dialects.chat.media import read_url
+from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
@@ -40,7 +41,7 @@ class Translation:
         self._audio_type = audio_type
         self._whole = whole
         self._id: str | None = None
-        self._open: dict[int, list[int]] = {}
+        self._open: dict[int, OpenCalls] = {}
         self._citations: set[tuple[int, neutral.Source]] = set()
 
     def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
@@ -91,10 +92,13 @@ class Translation:
                     for part in before[at] if at is not None else ():
                         completed += _reason(index, part.text, part.seal)
                     completed.append(self._open_call(event))
+                case neutral.ToolArgumentsDelta(index=at, text=piece):
+                    self._open[index].add(at, piece)
+                    completed.append(event)
                 case neutral.OpaqueDelta():
                     completed += self._read_audio(event)
                 case neutral.Finish():
-                    last = [*self._close_calls(index), event]
+                    last = [*self._close_calls(event), event]
                 case _:
                     completed.append(event)
         completed += _images(index, delta)
@@ -107,14 +111,15 @@ class Translation:
 
     def _open_call(self, event: neutral.ToolCallStart) -> neutral.ToolCallStart:
         """Open a call, with a derived id if it has none."""
-        self._open.setdefault(event.choice, []).append(event.index)
+        self._open.setdefault(event.choice, OpenCalls(event.choice)).open(event.index)
         if event.id:
             return event
         derived = derive_id("call_", self._id or "", event.choice, event.index)
         return neutral.ToolCallStart(event.choice, event.index, derived, event.name)
 
-    def _close_calls(self, index: int) -> list[neutral.Event]:
-        return [neutral.ToolCallEnd(index, at) for at in self._open.pop(index, [])]
+    def _close_calls(self, event: neutral.Finish) -> list[neutral.Event]:
+        calls = self._open.get(event.choice)
+        return [] if calls is None else calls.close_all(event.reason)
 
     def _read_audio(self, event: neutral.OpaqueDelta) -> Iterator[neutral.Event]:
         audio = _decode(event.raw)

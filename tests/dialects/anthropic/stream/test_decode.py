@@ -165,11 +165,12 @@ def test_thinking_is_sealed_by_its_signature() -> None:
 def test_tool_call_without_arguments_has_an_empty_object() -> None:
     call = opened(1, type="tool_use", id="t", name="f", input={})
     ends = [ToolArgumentsDelta(0, 0, "{}"), ToolCallEnd(0, 0)]
-    assert decoded_events(call, closed(1)) == [ToolCallStart(0, 0, "t", "f"), *ends]
-    assert (
-        decoded_events(call, added(1, type="input_json_delta", partial_json=""), closed(1))[1:]
-        == ends
-    )
+    end = stopped("tool_use")
+    assert decoded_events(call, closed(1), end)[:-1] == [ToolCallStart(0, 0, "t", "f"), *ends]
+    empty = added(1, type="input_json_delta", partial_json="")
+    assert decoded_events(call, empty, closed(1), end)[1:-1] == ends
+    following = opened(2, type="tool_use", id="u", name="g", input={})
+    assert decoded_events(call, closed(1), following)[1:-1] == ends
     assert plain(call, closed(1)) == [ToolCallStart(0, 0, "t", "f")]
 
 
@@ -181,11 +182,11 @@ def test_tool_call_with_arguments_in_one_piece() -> None:
 
 def test_open_parts_are_closed_before_the_finish() -> None:
     call = opened(0, type="tool_use", id="t", name="f") + added(0, partial_json='{"a":')
-    assert decoded_events(call, stopped("max_tokens")) == [
+    assert decoded_events(call, stopped("tool_use")) == [
         ToolCallStart(0, 0, "t", "f"),
         ToolArgumentsDelta(0, 0, '{"a":'),
         ToolCallEnd(0, 0),
-        Finish(0, "length"),
+        Finish(0, "tool_calls"),
     ]
     again = opened(0, type="tool_use", id="u", name="g")
     assert decoded_events(call, again)[2:] == [ToolCallEnd(0, 0), ToolCallStart(0, 1, "u", "g")]
@@ -196,6 +197,18 @@ def test_a_call_that_is_cut_is_never_closed() -> None:
     got = events_of(run(START, call))
     assert not any(isinstance(event, ToolCallEnd) for event in got)
     assert got[-1] == Broken("F14")
+
+
+@pytest.mark.parametrize("pieces", [[], ['{"a":']])
+def test_a_call_cut_by_the_length_never_ends(pieces: list[str]) -> None:
+    """F38: Anthropic closes its block before it says so."""
+    call = opened(0, type="tool_use", id="t", name="f", input={})
+    deltas = [added(0, type="input_json_delta", partial_json=piece) for piece in pieces]
+    assert decoded_events(call, *deltas, closed(0), stopped("max_tokens")) == [
+        ToolCallStart(0, 0, "t", "f"),
+        *[ToolArgumentsDelta(0, 0, piece) for piece in pieces],
+        Finish(0, "length"),
+    ]
 
 
 def test_citations_are_about_the_whole_of_their_text() -> None:
