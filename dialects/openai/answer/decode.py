@@ -31,7 +31,7 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
         return failed_answer(read_object(error).event, value_bytes(answer.usage))
     if not choices:
         return failed_answer(Broken("F24"), value_bytes(answer.usage))
-    reader = ChoiceReader()
+    reader = ChoiceReader(whole=True)
     events: list[Event] = []
     usage = value_bytes(answer.usage)
     for choice in choices:

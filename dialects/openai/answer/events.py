@@ -83,14 +83,16 @@ class Translation:
         head, *before = split_reasoning(text, sealed)
         completed = [event for part in head for event in _reason(index, part.text, part.seal)]
         last: list[neutral.Event] = []
+        place = 0
         for event in events:
             match event:
                 case neutral.ReasoningDelta():
                     pass
                 case neutral.ToolCallStart():
-                    at = _place(event, raw_calls)
+                    at = _place(event, raw_calls, place)
                     for part in before[at] if at is not None else ():
                         completed += _reason(index, part.text, part.seal)
+                    place = place if at is None else at + 1
                     completed.append(self._open_call(event))
                 case neutral.ToolArgumentsDelta(index=at, text=piece):
                     self._open[index].add(at, piece)
@@ -157,11 +159,12 @@ def _read_usage(event: neutral.Usage) -> neutral.Usage:
     return neutral.Usage(event.raw, Counts.of(meters) if meters else None)
 
 
-def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
-    """Return the index of the chunk's call that opened; None for the old form, which has no
-    index."""
-    for at, call in enumerate(calls):
-        if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
+def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]], first: int) -> int | None:
+    """Return the position of the chunk's call that opened, from `first` on; None for the old form,
+    which is not in the list."""
+    for at, call in enumerate(calls[first:], first):
+        function = object_of(call.get("function")) or object_of(call.get("custom"))
+        if (as_text(call.get("id")), as_text(function.get("name"))) == (event.id, event.name):
             return at
     return None
 
