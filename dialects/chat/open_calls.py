@@ -26,16 +26,18 @@ class OpenCalls:
     """The open calls of one choice. `unargued` are the arguments that a call gets at its end if it
     has none, "" for none."""
 
-    __slots__ = ("_choice", "_pieces", "_unargued")
+    __slots__ = ("_began", "_choice", "_pieces", "_unargued")
 
     def __init__(self, choice: int = 0, unargued: str = "") -> None:
         self._choice = choice
         self._unargued = unargued
         self._pieces: dict[int, list[str]] = {}
+        self._began = False
 
     def open(self, index: int) -> None:
         """Begin a call."""
         self._pieces[index] = []
+        self._began = True
 
     def add(self, index: int, text: str) -> None:
         """Add a piece of a call's arguments."""
@@ -50,14 +52,18 @@ class OpenCalls:
         """End all calls; after `length` not the last one, if its arguments are cut. `reason` is
         None if the answer goes on."""
         ended = sorted(self._pieces)
-        if reason == "length" and self.cut:
+        if reason == "length" and ended and not self._is_whole(ended[-1]):
             del self._pieces[ended.pop()]
         return list(self._end(ended))
 
     @property
-    def cut(self) -> bool:
-        """Whether the arguments of the last call look cut."""
-        return bool(self._pieces) and not self._is_whole(max(self._pieces))
+    def reason(self) -> FinishReason:
+        """Return the finish reason of a complete answer that states none. A call that is cut was
+        cut by the length, as far as can be known."""
+        last = max(self._pieces, default=None)
+        if last is not None and self._pieces[last] and not self._is_whole(last):
+            return "length"
+        return "tool_calls" if self._began else "stop"
 
     def _is_whole(self, index: int) -> bool:
         return is_whole("".join(self._pieces.get(index, ())))

@@ -138,13 +138,14 @@ class BlockReader:
         return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
 
     def finish(self, word: str, stop_sequence: str, events: list[neutral.Event]) -> None:
-        """Record the stop reason; a second one is ignored (F30)."""
+        """Record the stop reason, "" for a complete answer without one; a second one is ignored
+        (F30)."""
         if self.finished:
             return
         self.finished = True
         for index in list(self._open):
             self.close(index, events)
-        reason = FINISH_REASONS.get(word, "stop")
+        reason = FINISH_REASONS.get(word, "stop") if word else self._open_calls.reason
         if self._translate:
             events += self._open_calls.close_all(reason)
         if self._answer_tool and reason == "tool_calls" and not self._calls:

@@ -81,11 +81,12 @@ class BlockReader:
             events += self._open_calls.close(call)
 
     def finish(self, word: str, events: list[neutral.Event]) -> None:
-        """Record the stop reason; a second one is ignored (F30)."""
+        """Record the stop reason, "" for a complete answer without one; a second one is ignored
+        (F30)."""
         if self.finished:
             return
         self.finished = True
-        reason = FINISH_REASONS.get(word, "stop")
+        reason = FINISH_REASONS.get(word, "stop") if word else self._open_calls.reason
         self._open.clear()
         events += self._open_calls.close_all(reason)
         events.append(neutral.Finish(0, reason))

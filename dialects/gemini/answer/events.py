@@ -80,6 +80,14 @@ class CandidateReader:
             events.append(neutral.Finish(0, "content_filter"))
         return None
 
+    def finish(self) -> list[neutral.Event]:
+        """Return the finish of candidates whose answer is complete without a reason."""
+        return [
+            neutral.Finish(index, "tool_calls" if choice.calls else "stop")
+            for index, choice in self._choices.items()
+            if index not in self._finished
+        ]
+
     def _read(
         self, candidate: Candidate, model_version: str, events: list[neutral.Event]
     ) -> neutral.UpstreamError | None:

@@ -41,5 +41,7 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
         usage = groq_usage(answer)
     if translate:
         counted = [] if usage is None else [Usage(usage)]
-        events = Translation(audio_type, whole=True).complete([*events, *counted], raw)
+        translation = Translation(audio_type, whole=True)
+        events = translation.complete([*events, *counted], raw)
+        events += translation.finish(reader.unfinished)
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -60,6 +60,14 @@ class Translation:
             completed += self._complete_choice(index, group, choices.get(index, {}))
         return [*completed, *usages, *self._cite(0, _sources(top))]
 
+    def finish(self, choices: list[int]) -> list[neutral.Event]:
+        """Return the finish of choices whose answer is complete without a reason."""
+        events: list[neutral.Event] = []
+        for index in choices:
+            finish = neutral.Finish(index, self._open.get(index, OpenCalls()).reason)
+            events += [*self._close_calls(finish), finish]
+        return events
+
     def _start(self, top: dict[str, Any]) -> neutral.Start:
         self._id = as_text(top.get("id"))
         return neutral.Start(

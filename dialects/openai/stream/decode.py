@@ -75,11 +75,18 @@ class Decoder(FrameDecoder):
             return self._repair(frame, marks=self._translation is not None)
         if not self._reader.seen:
             return self._break("F24")
-        if self.usage is None and not self.waits_for_usage:
+        if self.waits_for_usage:
+            return self._end(marked=True, raw=frame.raw)
+        finishes: list[Event] = []
+        if self._translation is not None:
+            # Some servers end without a finish reason.
+            finishes = self._translation.finish(self._reader.unfinished)
+        if self.usage is None:
             # Some servers send it behind the marker.
             self.waits_for_usage = self.complete = True
-            return Step(b"", [])
-        return self._end(marked=True, raw=frame.raw)
+            return Step(b"", finishes)
+        step = self._end(marked=True, raw=frame.raw)
+        return Step(step.raw, [*finishes, *step.events])
 
     def _read_late(self, frame: Frame, answer: Answer) -> Step:
         """Read a frame behind the end marker: nothing but its usage belongs to the answer."""

@@ -190,6 +190,9 @@ def test_a_whole_answer() -> None:
     (choice,) = answer.fold().choices
     assert choice.finish == "tool_calls"
     assert quantities(answer.usage).meters == METERS
+    del body["stopReason"]
+    (choice,) = decode(json.dumps(body).encode()).fold().choices
+    assert choice.finish == "tool_calls"
 
 
 @pytest.mark.parametrize(

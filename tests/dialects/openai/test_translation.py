@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from dialects.chat.chat import Audio, Base64, Image, ToolCall
 from dialects.chat.events import (
     AudioDelta,
+    Broken,
     Citation,
+    End,
     Event,
     Finish,
     ImageOutput,
@@ -206,6 +208,29 @@ def test_seals_of_calls_without_ids_stay_with_their_call() -> None:
     assert got == ["f", 0, "f", 1, "g", 2]
 
 
+COMPLETE: list[Event] = [ToolCallEnd(0, 0), Finish(0, "tool_calls")]
+DONE = b"data: [DONE]\n\n"
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"), [('{"a":1}', COMPLETE), ('{"a":', [Finish(0, "length")])]
+)
+def test_end_without_a_finish_reason_is_one(text: str, ends: list[Event]) -> None:
+    """errors.md §5: [DONE] alone ends an answer too. A call that is cut stays cut (F38)."""
+    call = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": text}}
+    begun = chunk({"tool_calls": [call]})
+    for frames in ([DONE], [USAGE, DONE], [DONE, USAGE]):
+        events = [event for event in stream(begun, *frames) if not isinstance(event, Usage)]
+        assert events[3:-1] == ends
+        assert isinstance(events[-1], End)
+    for missing in ({}, {"finish_reason": None}, {"finish_reason": ""}):
+        assert message({"tool_calls": [call]}, **missing)[2:] == ends
+    assert stream(chunk({"content": "a"}), DONE)[2] == Finish(0, "stop")
+    assert stream(chunk({"content": "a"}, "length"), DONE)[2:-1] == [Finish(0, "length")]
+    assert isinstance(stream(begun)[-1], Broken)
+
+
 def test_start_is_told_once() -> None:
     head = {"id": "i", "model": "m", "created": 5, "service_tier": "t", "system_fingerprint": "f"}
     events = stream(chunk({"role": "assistant"}, **head), chunk({"content": "a"}, "stop"))
@@ -265,6 +290,7 @@ def test_seals_precede_their_call() -> None:
         ReasoningSeal(0, Seal("anthropic", "s")),
         ReasoningDelta(0, "y"),
         ToolCallStart(0, 0, "a", "f"),
+        *COMPLETE,
     ]
 
 
@@ -313,6 +339,7 @@ def test_logprobs() -> None:
         TextDelta(0, "a"),
         LogprobsDelta(0, (TokenLogprob("a", -1, None, (TopLogprob("b", -2, (98,)),)),)),
         LogprobsDelta(0, (TokenLogprob("", 0.0),), refusal=True),
+        Finish(0, "stop"),
     ]
 
 

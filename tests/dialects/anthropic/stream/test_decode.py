@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.anthropic.answer.decode import decode as read_whole
 from dialects.anthropic.answer.wire import StreamEvent, read_event
 from dialects.anthropic.stream import decode
 from dialects.anthropic.stream.decode import Decoder
@@ -14,6 +15,7 @@ from dialects.chat.events import (
     End,
     Event,
     Finish,
+    FinishReason,
     ImageOutput,
     OpaqueDelta,
     ReasoningDelta,
@@ -78,11 +80,14 @@ TEXT = opened(0, type="text", text="") + added(0, type="text_delta", text="a")
 
 
 def decoded_events(*frames: bytes, answer_tool: str = "") -> list[Event]:
-    """The events of these frames inside a whole answer, without its Start and End."""
+    """The events of these frames inside a whole answer, without its Start and End, and without the
+    finish of an answer that states no reason."""
     steps = run(START, *frames, STOP, answer_tool=answer_tool)
     first, *rest, last = events_of(steps)
     assert (first, last) == (Start("msg_1", "claude"), End(marked=True))
-    return rest
+    told = events_of(run(START, *frames, answer_tool=answer_tool))[1:-1]
+    assert rest[: len(told)] == told
+    return told
 
 
 def plain(*frames: bytes) -> list[Event]:
@@ -294,6 +299,23 @@ def test_only_the_first_finish_is_reported() -> None:
         decoded_events(frame("message_delta", delta={"stop_reason": None}), frame("message_delta"))
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [('{"a":1}', "tool_calls"), ("", "tool_calls"), ('{"a":', "length")]
+)
+def test_end_without_a_stop_reason_is_one(text: str, reason: FinishReason) -> None:
+    """errors.md §5: message_stop ends an answer. A call that is cut stays cut (F38)."""
+    call = opened(0, type="tool_use", id="t", name="f", input={})
+    delta = added(0, type="input_json_delta", partial_json=text)
+    *events, finish, _ = events_of(run(START, call, delta, closed(0), STOP))
+    assert finish == Finish(0, reason)
+    assert (ToolCallEnd(0, 0) in events) is (reason == "tool_calls")
+    assert events_of(run(START, TEXT, STOP))[-2] == Finish(0, "stop")
+    message = {"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": None}
+    raw = json.dumps(message).encode()
+    assert read_whole(raw, translate=True).events[-1] == Finish(0, "stop")
+    assert read_whole(raw).events[-1] == TextDelta(0, "a")
 
 
 def test_final_usage_overlays_the_initial_usage() -> None:
