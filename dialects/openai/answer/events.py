@@ -53,7 +53,7 @@ class Translation:
         usages: list[neutral.Event] = []
         for event in events:
             if isinstance(event, neutral.Usage):
-                usages.append(_read_usage(event))
+                usages.append(read_usage(event))
             else:
                 groups.setdefault(event.choice, []).append(event)  # type: ignore[attr-defined]
         for index, group in groups.items():
@@ -162,7 +162,8 @@ def _reason(index: int, text: str, seal: neutral.Seal | None) -> Iterator[neutra
         yield neutral.ReasoningSeal(index, seal)
 
 
-def _read_usage(event: neutral.Usage) -> neutral.Usage:
+def read_usage(event: neutral.Usage) -> neutral.Usage:
+    """Return a usage object together with its neutral counts."""
     meters = quantities(event.raw).meters
     return neutral.Usage(event.raw, Counts.of(meters) if meters else None)
 

@@ -14,7 +14,7 @@ read.
 
 from dialects.chat.events import Event, Step, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
-from dialects.openai.answer.events import Translation
+from dialects.openai.answer.events import Translation, read_usage
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, groq_usage, read_answer
 from dialects.openai.errors import read_object
@@ -95,7 +95,8 @@ class Decoder(FrameDecoder):
             return Step(b"", [])
         self.usage = usage
         step = self._end(marked=True, raw=frame.raw if self._include_usage else b"")
-        return Step(step.raw + DONE_FRAME, [Usage(usage), *step.events])
+        event = Usage(usage) if self._translation is None else read_usage(Usage(usage))
+        return Step(step.raw + DONE_FRAME, [event, *step.events])
 
     def _stop(self) -> Step:
         if not self.waits_for_usage:

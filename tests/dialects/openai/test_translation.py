@@ -231,6 +231,13 @@ def test_end_without_a_finish_reason_is_one(text: str, ends: list[Event]) -> Non
     assert isinstance(stream(begun)[-1], Broken)
 
 
+def test_usage_behind_the_end_marker_is_counted() -> None:
+    """The clients of all dialects see what is billed."""
+    events = stream(chunk({"content": "a"}, "stop"), DONE, USAGE)
+    (usage,) = [event for event in events if isinstance(event, Usage)]
+    assert usage.counts == Counts(input=7, output=5)
+
+
 def test_start_is_told_once() -> None:
     head = {"id": "i", "model": "m", "created": 5, "service_tier": "t", "system_fingerprint": "f"}
     events = stream(chunk({"role": "assistant"}, **head), chunk({"content": "a"}, "stop"))
