@@ -1,7 +1,7 @@
 """The openai dialect as a codec."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.media import audio_type
@@ -21,11 +21,6 @@ from dialects.openai.request.read import ChatFacts
 from dialects.openai.stream import decode as stream_decode
 from dialects.openai.stream import encode as stream_encode
 from dialects.usage.usage import Quantities
-
-_LENGTH: Final = (
-    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
-    b'"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
-)
 
 
 class OpenAICodec(Codec[F]):
@@ -54,9 +49,6 @@ class OpenAICodec(Codec[F]):
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
         return errors.error_frame(kind, message, request_id=request_id)
-
-    def cut(self, decoder: Any) -> bytes:
-        return _LENGTH + stream_decode.DONE_FRAME
 
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)

@@ -50,10 +50,10 @@ class ChoiceProgress:
         """Return how many choices have started."""
         return len(self._seen)
 
-    @property
-    def unfinished(self) -> list[int]:
-        """Return the choices that have started and have no finish reason."""
-        return sorted(self._seen - self._finished)
+    def unfinished(self, choices: int = 0) -> list[int]:
+        """Return the choices that have started, and the first `choices`, without those that have a
+        finish reason."""
+        return sorted({*range(choices), *self._seen} - self._finished)
 
     def all_finished(self, choices: int) -> bool:
         """Return whether every requested choice, and every one received, has a finish reason."""

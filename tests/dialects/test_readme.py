@@ -13,7 +13,7 @@ import pytest
 from dialects.chat.chat import ChatRequest, Message, Text
 from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.endpoints.codecs import CODECS
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.json.raw_json import ReadFault
 from dialects.translation import (
     AnswerFault,
@@ -164,6 +164,50 @@ def test_a_stream_can_be_renamed_and_cut_at_its_length() -> None:
     assert ending.count(b'"finish_reason":"length"') == 1
     assert b'"index":1' in ending
     assert ending.endswith(b"data: [DONE]\n\n")
+
+
+def forwarded(client: Dialect | str, path: dict[str, Any], body: dict[str, Any]) -> Any:
+    codec = CODECS[client] if client in CODECS else TEXT_CODECS[client]  # type: ignore[index]
+    target = Target(**path)
+    return codec, codec.decoder(codec.read(json.dumps(body).encode(), target), target)
+
+
+PROMPT = {"model": "m", "prompt": "a", "stream": True, "n": 3}
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": True, "n": 3}
+GEMINI = {"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"candidateCount": 3}}
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "path", "name", "pieces"),
+    [
+        ("openai", CHAT, {}, "choices", [{"delta": {"content": "A"}, "finish_reason": "stop"},
+                                         {"index": 1, "delta": {"content": "B"}}]),
+        ("completions", PROMPT, {}, "choices", [{"text": "A", "finish_reason": "stop"},
+                                                {"index": 1, "text": "B"}]),
+        ("gemini", GEMINI, {"model": "m", "stream": True}, "candidates",
+         [{"content": {"parts": [{"text": "A"}]}, "finishReason": "STOP"},
+          {"index": 1, "content": {"parts": [{"text": "B"}]}}]),
+    ],
+)  # fmt: skip
+def test_a_forwarded_stream_of_several_choices_is_cut_at_its_length(
+    client: str,
+    body: dict[str, Any],
+    path: dict[str, Any],
+    name: str,
+    pieces: list[dict[str, Any]],
+) -> None:
+    """F18, F30: each choice ends once."""
+    codec, decoder = forwarded(client, path, body)
+    decoder.feed(b"data: " + json.dumps({name: pieces}).encode() + b"\n\n")
+    lines = [line[6:] for line in codec.cut(decoder).splitlines() if line.startswith(b"data: {")]
+    ends = [choice for line in lines for choice in json.loads(line)[name]]
+    reasons = {choice.get("finish_reason") or choice["finishReason"] for choice in ends}
+    assert [choice["index"] for choice in ends] == [1, 2]
+    assert reasons in ({"length"}, {"MAX_TOKENS"})
+    for at in (1, 2):
+        last = pieces[0] | {"index": at}
+        decoder.feed(b"data: " + json.dumps({name: [last]}).encode() + b"\n\n")
+    assert b"index" not in codec.cut(decoder)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,10 @@ from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
+_LENGTH = (
+    b'data: {"id":"","object":"text_completion","created":0,"model":"",'
+    b'"choices":[{"text":"","index":%d,"logprobs":null,"finish_reason":"length"}]}\n\n'
+)
 
 
 class Decoder(FrameDecoder):
@@ -34,6 +38,11 @@ class Decoder(FrameDecoder):
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices
+
+    def length_notice(self) -> bytes:
+        """Return the frames that end the stream as if it had reached its length (F18); a choice
+        that has ended does not end again (F30)."""
+        return b"".join(_LENGTH % at for at in self._reader.unfinished(self._choices)) + DONE_FRAME
 
     def _read(self, frame: Frame) -> Step:
         if not is_utf8(frame.raw):

@@ -80,12 +80,16 @@ class CandidateReader:
             events.append(neutral.Finish(0, "content_filter"))
         return None
 
+    def unfinished(self, choices: int = 0) -> list[int]:
+        """Return the candidates that have started, and the first `choices`, without those that have
+        a finish reason."""
+        return sorted({*range(choices), *self._choices} - self._finished)
+
     def finish(self) -> list[neutral.Event]:
         """Return the finish of candidates whose answer is complete without a reason."""
         return [
-            neutral.Finish(index, "tool_calls" if choice.calls else "stop")
-            for index, choice in self._choices.items()
-            if index not in self._finished
+            neutral.Finish(index, "tool_calls" if self._choices[index].calls else "stop")
+            for index in self.unfinished()
         ]
 
     def _read(

@@ -43,5 +43,5 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
         counted = [] if usage is None else [Usage(usage)]
         translation = Translation(audio_type, whole=True)
         events = translation.complete([*events, *counted], raw)
-        events += translation.finish(reader.unfinished)
+        events += translation.finish(reader.unfinished())
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -22,6 +22,10 @@ from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
+_LENGTH = (
+    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
+    b'"choices":[{"index":%d,"delta":{},"finish_reason":"length"}]}\n\n'
+)
 
 
 class Decoder(FrameDecoder):
@@ -47,6 +51,11 @@ class Decoder(FrameDecoder):
         self._include_usage = include_usage
         self._choices = choices
         self._translation = Translation(audio_type, whole=False) if translate else None
+
+    def length_notice(self) -> bytes:
+        """Return the frames that end the stream as if it had reached its length (F18); a choice
+        that has ended does not end again (F30)."""
+        return b"".join(_LENGTH % at for at in self._reader.unfinished(self._choices)) + DONE_FRAME
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
@@ -80,7 +89,7 @@ class Decoder(FrameDecoder):
         finishes: list[Event] = []
         if self._translation is not None:
             # Some servers end without a finish reason.
-            finishes = self._translation.finish(self._reader.unfinished)
+            finishes = self._translation.finish(self._reader.unfinished())
         if self.usage is None:
             # Some servers send it behind the marker.
             self.waits_for_usage = self.complete = True
