@@ -37,11 +37,19 @@ class OpenAICodec(Codec[F]):
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
         format_ = "" if request.audio is None else request.audio.format
-        return answer_decode.decode(raw, translate=True, audio_type=audio_type(format_ or "wav"))
+        return answer_decode.decode(
+            raw,
+            translate=True,
+            audio_type=audio_type(format_ or "wav"),
+            request_id=request.request_id,
+        )
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return stream_decode.Decoder(
-            include_usage=True, choices=request.choices or 1, translate=True
+            include_usage=True,
+            choices=request.choices or 1,
+            translate=True,
+            request_id=request.request_id,
         )
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dialects.chat.chat import ChatRequest, Message, Text
-from dialects.chat.events import Broken, UpstreamError
+from dialects.chat.events import Broken, ToolCallStart, UpstreamError
 from dialects.chat.fold import unfold
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.json.raw_json import ReadFault
@@ -164,6 +164,38 @@ def test_a_stream_can_be_renamed_and_cut_at_its_length() -> None:
     assert ending.count(b'"finish_reason":"length"') == 1
     assert b'"index":1' in ending
     assert ending.endswith(b"data: [DONE]\n\n")
+
+
+NAMELESS = {"name": "f", "arguments": "{}"}
+OPENAI_CALL = {"choices": [{"index": 0, "delta": {"tool_calls": [{"function": NAMELESS}]}}]}
+RESPONSES_CALL = {"output": [{"type": "function_call", **NAMELESS}], "status": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "whole", "frame"),
+    [
+        ("openai", {"choices": [{"message": OPENAI_CALL["choices"][0]["delta"]}]}, OPENAI_CALL),
+        ("responses", RESPONSES_CALL,
+         {"type": "response.completed", "response": RESPONSES_CALL}),
+    ],
+)  # fmt: skip
+def test_ids_of_calls_differ_between_requests(
+    upstream: Dialect, whole: dict[str, Any], frame: dict[str, Any]
+) -> None:
+    """translation.md §4: the gateway makes them. An answer may have no id of its own."""
+    codec = CODECS[upstream]
+    ids = []
+    for request_id in ("r1", "r1", "r2"):
+        asked = msgspec.structs.replace(request(stream=True), request_id=request_id)
+        answer = codec.translate_answer(json.dumps(whole).encode(), asked, "")
+        decoder = codec.translating_decoder(asked, "")
+        steps = decoder.feed(b"data: " + json.dumps(frame).encode() + b"\n\n")
+        events = [*answer.events, *(event for step in steps for event in step.events)]
+        ids.append({event.id for event in events if isinstance(event, ToolCallStart)})
+    first, again, other = ids
+    assert first == again != other
+    assert len(first) == len(other) == 1
+    assert all(id_.startswith("call_") for id_ in first | other)
 
 
 def forwarded(client: Dialect | str, path: dict[str, Any], body: dict[str, Any]) -> Any:

@@ -34,11 +34,13 @@ _INTEGER_MAX = 2**53
 class Translation:
     """Completes the events of one answer, chunk after chunk; a whole answer is a single chunk.
 
-    `audio_type` is the media type of the requested sound, which answers do not state.
+    `audio_type` is the media type of the requested sound, which answers do not state. Calls without
+    an id get one derived from `request_id` or, without it, from the answer's own id.
     """
 
-    def __init__(self, audio_type: str, *, whole: bool) -> None:
+    def __init__(self, audio_type: str, *, whole: bool, request_id: str = "") -> None:
         self._audio_type = audio_type
+        self._request_id = request_id
         self._whole = whole
         self._id: str | None = None
         self._open: dict[int, OpenCalls] = {}
@@ -124,7 +126,8 @@ class Translation:
         self._open.setdefault(event.choice, OpenCalls(event.choice)).open(event.index)
         if event.id:
             return event
-        derived = derive_id("call_", self._id or "", event.choice, event.index)
+        from_id = self._request_id or self._id or ""
+        derived = derive_id("call_", from_id, event.choice, event.index)
         return neutral.ToolCallStart(event.choice, event.index, derived, event.name)
 
     def _close_calls(self, event: neutral.Finish) -> list[neutral.Event]:

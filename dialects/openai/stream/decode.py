@@ -31,7 +31,8 @@ _LENGTH = (
 class Decoder(FrameDecoder):
     """Reads one streamed answer. `include_usage`: the client wants the usage chunk. `choices`: the
     requested number of choices. `translate`: the events are complete, for an encoder; sound then
-    has `audio_type`, because streamed sound is always raw samples.
+    has `audio_type`, because streamed sound is always raw samples, and the ids of calls are derived
+    from `request_id`.
     """
 
     end_marker = DONE_FRAME
@@ -45,12 +46,15 @@ class Decoder(FrameDecoder):
         frame_bytes_max: int = FRAME_BYTES_MAX,
         translate: bool = False,
         audio_type: str = "audio/L16",
+        request_id: str = "",
     ) -> None:
         super().__init__(frame_bytes_max, skims=True)
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices
-        self._translation = Translation(audio_type, whole=False) if translate else None
+        self._translation = (
+            Translation(audio_type, whole=False, request_id=request_id) if translate else None
+        )
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18); a choice

@@ -47,14 +47,16 @@ class _Item:
 
 class AnswerReader:
     """Reads the events of one answer, or a whole one; with `translate` the events are complete.
+    Calls without an id get one derived from `request_id` or, without it, from the answer's own id.
     `text_bytes` and `reasoning_bytes` count UTF-8 bytes, `searches` the web searches.
     """
 
-    def __init__(self, *, translate: bool) -> None:
+    def __init__(self, *, translate: bool, request_id: str = "") -> None:
         self.text_bytes = 0
         self.reasoning_bytes = 0
         self.searches = 0
         self._translate = translate
+        self._request_id = request_id
         self._started = False
         self._id = ""
         self._items: dict[int, _Item] = {}
@@ -226,7 +228,7 @@ class AnswerReader:
         self.text_bytes += size(name)
         id_ = text_of(members, "call_id")
         if not id_ and self._translate:
-            id_ = derive_id("call_", self._id, item.call)
+            id_ = derive_id("call_", self._request_id or self._id, item.call)
         return [neutral.ToolCallStart(0, item.call, id_, name)]
 
     def _read_citation(self, item: _Item, event: StreamEvent) -> list[neutral.Event]:
