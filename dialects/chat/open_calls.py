@@ -26,12 +26,14 @@ class OpenCalls:
     """The open calls of one choice. `unargued` are the arguments that a call gets at its end if it
     has none, "" for none."""
 
-    __slots__ = ("_began", "_choice", "_pieces", "_unargued")
+    __slots__ = ("_began", "_choice", "_pieces", "_unargued", "_waiting")
 
     def __init__(self, choice: int = 0, unargued: str = "") -> None:
         self._choice = choice
         self._unargued = unargued
         self._pieces: dict[int, list[str]] = {}
+        # The calls that the upstream has ended, although they look cut.
+        self._waiting: list[int] = []
         self._began = False
 
     def open(self, index: int) -> None:
@@ -45,12 +47,20 @@ class OpenCalls:
             pieces.append(text)
 
     def close(self, index: int) -> list[Event]:
-        """End a call, unless its arguments look cut: then it waits for `close_all`."""
-        return list(self._end([index])) if self._is_whole(index) else []
+        """End a call that its upstream has ended, unless its arguments look cut: then it waits for
+        `go_on` or `close_all`."""
+        if self._is_whole(index):
+            return list(self._end([index]))
+        self._waiting.append(index)
+        return []
 
-    def close_all(self, reason: FinishReason | None = None) -> list[Event]:
-        """End all calls; after `length` not the last one, if its arguments are cut. `reason` is
-        None if the answer goes on."""
+    def go_on(self) -> list[Event]:
+        """End the calls that wait, because the answer goes on."""
+        waiting, self._waiting = self._waiting, []
+        return list(self._end(waiting))
+
+    def close_all(self, reason: FinishReason | None) -> list[Event]:
+        """End all calls; after `length` not the last one, if its arguments are cut."""
         ended = sorted(self._pieces)
         if reason == "length" and ended and not self._is_whole(ended[-1]):
             del self._pieces[ended.pop()]
@@ -70,6 +80,8 @@ class OpenCalls:
 
     def _end(self, indices: Iterable[int]) -> Iterable[Event]:
         for index in indices:
-            if not self._pieces.pop(index) and self._unargued:
+            if (pieces := self._pieces.pop(index, None)) is None:
+                continue
+            if not pieces and self._unargued:
                 yield ToolArgumentsDelta(self._choice, index, self._unargued)
             yield ToolCallEnd(self._choice, index)

@@ -182,7 +182,7 @@ RESPONSES_CALL = {"output": [{"type": "function_call", **NAMELESS}], "status": "
 def test_ids_of_calls_differ_between_requests(
     upstream: Dialect, whole: dict[str, Any], frame: dict[str, Any]
 ) -> None:
-    """translation.md §4: the gateway makes them. An answer may have no id of its own."""
+    """The gateway makes them. An answer may have no id of its own."""
     codec = CODECS[upstream]
     ids = []
     for request_id in ("r1", "r1", "r2"):

@@ -74,7 +74,7 @@ class BlockReader:
         """Begin a block; `raw` is JSON that shows it to a client of the same dialect."""
         self.close(index, events)
         if self._translate:
-            events += self._open_calls.close_all()
+            events += self._open_calls.go_on()
         self.seen = True
         kind = block.type or ("text" if block.text else "")
         self._open[index] = opened = _Open(kind, self.characters)

@@ -53,7 +53,7 @@ class BlockReader:
     def open(self, index: int, block: Block, events: list[neutral.Event]) -> None:
         """Begin a block."""
         self.close(index, events)
-        events += self._open_calls.close_all()
+        events += self._open_calls.go_on()
         self.seen = 1
         if block.tool_use is not None:
             self._open_call(index, block.tool_use, events)

@@ -104,7 +104,7 @@ class StepReader:
         """Return the events of a step that begins, including its initial content."""
         events = [] if self._started else self.begin(Interaction())
         if self._translate:
-            events += self._open_calls.close_all()
+            events += self._open_calls.go_on()
         step = self._steps[index] = _Step(self._characters)
         members = members_of(raw)
         match members.get("type"):

@@ -133,7 +133,7 @@ def calls_of(events: list[Event]) -> list[tuple[str, str]]:
     ids=["no id", "empty id", "same id", "same index", "same both"],
 )
 def test_every_item_of_a_whole_answer_is_a_call(named: dict[str, Any]) -> None:
-    """translation.md §10: parallel calls stay apart, whatever names them."""
+    """Parallel calls stay apart, whatever names them."""
     calls = [named | {"function": {"name": name, "arguments": text}} for name, text in F_AND_G]
     assert calls_of(message({"tool_calls": calls}, finish_reason="tool_calls")) == F_AND_G
 
@@ -167,7 +167,7 @@ def test_calls_with_one_index_or_none_stay_apart(members: dict[str, Any], whole:
 
 @pytest.mark.parametrize("repeated", [{"id": "c1"}, {}])
 def test_a_repeated_id_or_name_begins_no_call(repeated: dict[str, Any]) -> None:
-    """translation.md §10: the first counts."""
+    """The first counts."""
     pieces = ["", '{"a":', "1}", ""]
     calls = [
         {"index": 0, "function": {"name": "f", "arguments": text}}
@@ -217,7 +217,7 @@ USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}
     ("text", "ends"), [('{"a":1}', COMPLETE), ('{"a":', [Finish(0, "length")])]
 )
 def test_end_without_a_finish_reason_is_one(text: str, ends: list[Event]) -> None:
-    """errors.md §5: [DONE] alone ends an answer too. A call that is cut stays cut (F38)."""
+    """[DONE] alone ends an answer. A call that is cut stays cut (F38)."""
     call = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": text}}
     begun = chunk({"tool_calls": [call]})
     for frames in ([DONE], [USAGE, DONE], [DONE, USAGE]):

@@ -305,7 +305,7 @@ def test_only_the_first_finish_is_reported() -> None:
     ("text", "reason"), [('{"a":1}', "tool_calls"), ("", "tool_calls"), ('{"a":', "length")]
 )
 def test_end_without_a_stop_reason_is_one(text: str, reason: FinishReason) -> None:
-    """errors.md §5: message_stop ends an answer. A call that is cut stays cut (F38)."""
+    """message_stop alone ends an answer. A call that is cut stays cut (F38)."""
     call = opened(0, type="tool_use", id="t", name="f", input={})
     delta = added(0, type="input_json_delta", partial_json=text)
     *events, finish, _ = events_of(run(START, call, delta, closed(0), STOP))
