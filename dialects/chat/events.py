@@ -11,7 +11,8 @@ Every translating decoder guarantees, and every encoder may rely on:
       ReasoningSeal       closes the reasoning before it, or an empty one. A seal that the wire
                           attaches to a tool call comes right before that call
       ToolCallStart       `index` counts 0, 1, 2 ... in its choice; several calls may be open
-      ToolCallEnd         once per call, at the latest right before Finish
+      ToolCallEnd         once per call, at the latest right before Finish; never for a call that
+                          the length limit has cut (F38)
       Citation            after the text it is about, if the wire sends it by then
       Finish              once; only Usage, Citation and End may follow
     Usage                 any number, cumulative

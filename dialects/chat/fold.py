@@ -18,6 +18,7 @@ from dialects.chat.chat import (
     ToolCall,
     Url,
 )
+from dialects.chat.open_calls import is_whole
 from dialects.errors.errors import DialectError
 
 
@@ -44,8 +45,11 @@ def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
     )
     for choice in answer.choices:
         at, calls = choice.index, 0
+        cut = _cut_call(choice)
         for part in choice.parts:
             yield from _unfold_part(at, calls, part)
+            if isinstance(part, ToolCall) and part is not cut:
+                yield neutral.ToolCallEnd(at, calls)
             calls += isinstance(part, ToolCall)
         yield from (neutral.Citation(at, source) for source in choice.citations)
         if choice.logprobs:
@@ -56,6 +60,13 @@ def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
             yield neutral.Finish(at, choice.finish, choice.stop_sequence)
     if answer.usage is not None:
         yield neutral.Usage(answer.usage, answer.counts)
+
+
+def _cut_call(choice: Choice) -> ToolCall | None:
+    """Return the call that the length limit has cut, and that therefore does not end (F38)."""
+    calls = [part for part in choice.parts if isinstance(part, ToolCall)]
+    cut = choice.finish == "length" and calls and not is_whole(calls[-1].arguments)
+    return calls[-1] if cut else None
 
 
 def _unfold_part(at: int, calls: int, part: Part) -> Iterator[neutral.Event]:
@@ -73,7 +84,6 @@ def _unfold_part(at: int, calls: int, part: Part) -> Iterator[neutral.Event]:
             yield neutral.ToolCallStart(at, calls, id_, name)
             if arguments:
                 yield neutral.ToolArgumentsDelta(at, calls, arguments)
-            yield neutral.ToolCallEnd(at, calls)
         case Image(source=Base64(data=data, media_type=media_type)):
             yield neutral.ImageOutput(at, media_type, data)
         case Image(source=Url(url=url)):

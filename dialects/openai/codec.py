@@ -1,7 +1,7 @@
 """The openai dialect as a codec."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.media import audio_type
@@ -22,11 +22,6 @@ from dialects.openai.stream import decode as stream_decode
 from dialects.openai.stream import encode as stream_encode
 from dialects.usage.usage import Quantities
 
-_LENGTH: Final = (
-    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
-    b'"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
-)
-
 
 class OpenAICodec(Codec[F]):
     """The shared parts of the openai dialect's endpoints: upstreams, errors, usage."""
@@ -42,11 +37,19 @@ class OpenAICodec(Codec[F]):
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
         format_ = "" if request.audio is None else request.audio.format
-        return answer_decode.decode(raw, translate=True, audio_type=audio_type(format_ or "wav"))
+        return answer_decode.decode(
+            raw,
+            translate=True,
+            audio_type=audio_type(format_ or "wav"),
+            request_id=request.request_id,
+        )
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return stream_decode.Decoder(
-            include_usage=True, choices=request.choices or 1, translate=True
+            include_usage=True,
+            choices=request.choices or 1,
+            translate=True,
+            request_id=request.request_id,
         )
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
@@ -54,9 +57,6 @@ class OpenAICodec(Codec[F]):
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
         return errors.error_frame(kind, message, request_id=request_id)
-
-    def cut(self, decoder: Any) -> bytes:
-        return _LENGTH + stream_decode.DONE_FRAME
 
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)

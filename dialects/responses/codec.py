@@ -98,13 +98,13 @@ class ResponsesCodec(Codec[ChatFacts]):
         return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.decode(raw, translate=True)
+        return answer_decode.decode(raw, translate=True, request_id=request.request_id)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder()
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
-        return stream_decode.Decoder(translate=True)
+        return stream_decode.Decoder(translate=True, request_id=request.request_id)
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
         return stream_encode.Encoder(request)

@@ -50,6 +50,11 @@ class ChoiceProgress:
         """Return how many choices have started."""
         return len(self._seen)
 
+    def unfinished(self, choices: int = 0) -> list[int]:
+        """Return the choices that have started, and the first `choices`, without those that have a
+        finish reason."""
+        return sorted({*range(choices), *self._seen} - self._finished)
+
     def all_finished(self, choices: int) -> bool:
         """Return whether every requested choice, and every one received, has a finish reason."""
         return len(self._finished) >= max(choices, len(self._seen))

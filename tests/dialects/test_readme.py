@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from dialects.chat.chat import ChatRequest, Message, Text
-from dialects.chat.events import Broken, UpstreamError
+from dialects.chat.events import Broken, ToolCallStart, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.endpoints.codecs import CODECS
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.json.raw_json import ReadFault
 from dialects.translation import (
     AnswerFault,
@@ -164,6 +164,82 @@ def test_a_stream_can_be_renamed_and_cut_at_its_length() -> None:
     assert ending.count(b'"finish_reason":"length"') == 1
     assert b'"index":1' in ending
     assert ending.endswith(b"data: [DONE]\n\n")
+
+
+NAMELESS = {"name": "f", "arguments": "{}"}
+OPENAI_CALL = {"choices": [{"index": 0, "delta": {"tool_calls": [{"function": NAMELESS}]}}]}
+RESPONSES_CALL = {"output": [{"type": "function_call", **NAMELESS}], "status": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "whole", "frame"),
+    [
+        ("openai", {"choices": [{"message": OPENAI_CALL["choices"][0]["delta"]}]}, OPENAI_CALL),
+        ("responses", RESPONSES_CALL,
+         {"type": "response.completed", "response": RESPONSES_CALL}),
+    ],
+)  # fmt: skip
+def test_ids_of_calls_differ_between_requests(
+    upstream: Dialect, whole: dict[str, Any], frame: dict[str, Any]
+) -> None:
+    """The gateway makes them. An answer may have no id of its own."""
+    codec = CODECS[upstream]
+    ids = []
+    for request_id in ("r1", "r1", "r2"):
+        asked = msgspec.structs.replace(request(stream=True), request_id=request_id)
+        answer = codec.translate_answer(json.dumps(whole).encode(), asked, "")
+        decoder = codec.translating_decoder(asked, "")
+        steps = decoder.feed(b"data: " + json.dumps(frame).encode() + b"\n\n")
+        events = [*answer.events, *(event for step in steps for event in step.events)]
+        ids.append({event.id for event in events if isinstance(event, ToolCallStart)})
+    first, again, other = ids
+    assert first == again != other
+    assert len(first) == len(other) == 1
+    assert all(id_.startswith("call_") for id_ in first | other)
+
+
+def forwarded(client: Dialect | str, path: dict[str, Any], body: dict[str, Any]) -> Any:
+    codec = CODECS[client] if client in CODECS else TEXT_CODECS[client]  # type: ignore[index]
+    target = Target(**path)
+    return codec, codec.decoder(codec.read(json.dumps(body).encode(), target), target)
+
+
+PROMPT = {"model": "m", "prompt": "a", "stream": True, "n": 3}
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": True, "n": 3}
+GEMINI = {"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"candidateCount": 3}}
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "path", "name", "pieces"),
+    [
+        ("openai", CHAT, {}, "choices", [{"delta": {"content": "A"}, "finish_reason": "stop"},
+                                         {"index": 1, "delta": {"content": "B"}}]),
+        ("completions", PROMPT, {}, "choices", [{"text": "A", "finish_reason": "stop"},
+                                                {"index": 1, "text": "B"}]),
+        ("gemini", GEMINI, {"model": "m", "stream": True}, "candidates",
+         [{"content": {"parts": [{"text": "A"}]}, "finishReason": "STOP"},
+          {"index": 1, "content": {"parts": [{"text": "B"}]}}]),
+    ],
+)  # fmt: skip
+def test_a_forwarded_stream_of_several_choices_is_cut_at_its_length(
+    client: str,
+    body: dict[str, Any],
+    path: dict[str, Any],
+    name: str,
+    pieces: list[dict[str, Any]],
+) -> None:
+    """F18, F30: each choice ends once."""
+    codec, decoder = forwarded(client, path, body)
+    decoder.feed(b"data: " + json.dumps({name: pieces}).encode() + b"\n\n")
+    lines = [line[6:] for line in codec.cut(decoder).splitlines() if line.startswith(b"data: {")]
+    ends = [choice for line in lines for choice in json.loads(line)[name]]
+    reasons = {choice.get("finish_reason") or choice["finishReason"] for choice in ends}
+    assert [choice["index"] for choice in ends] == [1, 2]
+    assert reasons in ({"length"}, {"MAX_TOKENS"})
+    for at in (1, 2):
+        last = pieces[0] | {"index": at}
+        decoder.feed(b"data: " + json.dumps({name: [last]}).encode() + b"\n\n")
+    assert b"index" not in codec.cut(decoder)
 
 
 @pytest.mark.parametrize(

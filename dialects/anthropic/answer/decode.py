@@ -29,8 +29,8 @@ def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Who
     for index, block in enumerate(message.content):
         reader.open(index, block, raw, events)
         reader.close(index, events)
-    if message.stop_reason:
-        reader.finish(message.stop_reason, message.stop_sequence or "", events)
+    if message.stop_reason or translate:
+        reader.finish(message.stop_reason or "", message.stop_sequence or "", events)
     usage = value_bytes(message.usage)
     if usage is not None and translate:
         events.append(read_usage(usage))

@@ -15,6 +15,7 @@ from typing import Any
 from dialects.anthropic.answer.finish_reasons import FINISH_REASONS
 from dialects.anthropic.answer.wire import Block, Delta
 from dialects.chat import events as neutral
+from dialects.chat.open_calls import OpenCalls
 from dialects.json.raw_json import ABSENT, as_text, size, value_bytes, value_of
 
 _EMPTY_OBJECT = "{}"
@@ -60,6 +61,8 @@ class BlockReader:
         self._translate = translate
         self._answer_tool = answer_tool
         self._open: dict[int, _Open] = {}
+        # Missing arguments are an empty object.
+        self._open_calls = OpenCalls(unargued=_EMPTY_OBJECT)
         self._calls = 0
         self.characters = 0
         self.finished = False
@@ -70,6 +73,8 @@ class BlockReader:
     def open(self, index: int, block: Block, raw: bytes, events: list[neutral.Event]) -> None:
         """Begin a block; `raw` is JSON that shows it to a client of the same dialect."""
         self.close(index, events)
+        if self._translate:
+            events += self._open_calls.go_on()
         self.seen = True
         kind = block.type or ("text" if block.text else "")
         self._open[index] = opened = _Open(kind, self.characters)
@@ -114,13 +119,12 @@ class BlockReader:
             return
         if opened.input is not None and opened.input != b"{}":
             self._count_input(opened, opened.input.decode(), events)
-        elif opened.input is not None and self._translate:
-            # Missing arguments are an empty object.
+        elif opened.input is not None and self._translate and opened.call < 0:
             self._append(opened, _EMPTY_OBJECT, events)
         if not self._translate:
             return
         if opened.call >= 0:
-            events.append(neutral.ToolCallEnd(0, opened.call))
+            events += self._open_calls.close(opened.call)
         elif opened.signature:
             events.append(neutral.ReasoningSeal(0, neutral.Seal("anthropic", opened.signature)))
         for citation in opened.citations:
@@ -134,13 +138,16 @@ class BlockReader:
         return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
 
     def finish(self, word: str, stop_sequence: str, events: list[neutral.Event]) -> None:
-        """Record the stop reason; a second one is ignored (F30)."""
+        """Record the stop reason, "" for a complete answer without one; a second one is ignored
+        (F30)."""
         if self.finished:
             return
         self.finished = True
         for index in list(self._open):
             self.close(index, events)
-        reason = FINISH_REASONS.get(word, "stop")
+        reason = FINISH_REASONS.get(word, "stop") if word else self._open_calls.reason
+        if self._translate:
+            events += self._open_calls.close_all(reason)
         if self._answer_tool and reason == "tool_calls" and not self._calls:
             reason = "stop"
         events.append(neutral.Finish(0, reason, stop_sequence))
@@ -152,6 +159,8 @@ class BlockReader:
             return
         opened.call = self._calls
         self._calls += 1
+        if self._translate:
+            self._open_calls.open(opened.call)
         self.text_bytes += size(name)
         events.append(neutral.ToolCallStart(0, opened.call, block.id or "", name))
 
@@ -179,6 +188,7 @@ class BlockReader:
 
     def _append(self, opened: _Open, text: str, events: list[neutral.Event]) -> None:
         if opened.call >= 0:
+            self._open_calls.add(opened.call, text)
             events.append(neutral.ToolArgumentsDelta(0, opened.call, text))
         else:
             events.append(neutral.TextDelta(0, text))

@@ -81,10 +81,18 @@ class Decoder(FrameDecoder):
             fault = read_object(value_bytes(event.error) or data)
             return self._fail(mask_frame(frame, _write_error), fault)
         if kind == "message_stop":
-            return self._end(marked=True, raw=raw) if self._seen else self._break("F24")
+            return self._finish(raw) if self._seen else self._break("F24")
         events: list[Event] = []
         self._read_event(kind, event, data, events)
         return Step(raw, events)
+
+    def _finish(self, raw: bytes) -> Step:
+        events: list[Event] = []
+        if self._translate:
+            # Some servers send no stop reason.
+            self._reader.finish("", "", events)
+        step = self._end(marked=True, raw=raw)
+        return Step(step.raw, [*events, *step.events])
 
     def _skip_alike(self, template: Template, chunk: bytes, at: int, steps: list[Step]) -> int:
         read = len(steps)

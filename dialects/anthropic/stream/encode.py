@@ -96,14 +96,15 @@ class Encoder:
             case neutral.Citation(choice=0):
                 return self._write_citation(event)
             case neutral.Finish(choice=0):
-                return self._end_calls(event)
+                self._finish = event
+                return self._end_calls()
             case _:
                 return b""
 
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
         frames = b"" if self._started else self._start(neutral.Start("", ""))
-        frames += self._end_last()
+        frames += self._end_blocks()
         finish = self._finish or neutral.Finish(0, "stop")
         reason = write_reason(finish.reason, refused=self._refused)
         delta = {"stop_reason": reason, "stop_sequence": finish.stop_sequence or None}
@@ -173,15 +174,17 @@ class Encoder:
         return self._put(block, _INPUT % (block.index, _encode(text)))
 
     def _close_call(self, index: int) -> bytes:
-        return self._finish_block(self._calls[index])
+        return self._finish_block(self._calls[index], whole=True)
 
-    def _end_calls(self, event: neutral.Finish) -> bytes:
-        """End the open tool calls. The last text stays open, because its citations may still
+    def _end_calls(self) -> bytes:
+        """End what precedes the last text, which stays open, because its citations may still
         follow."""
-        self._finish = event
         last = self._blocks[-1] if self._blocks else None
         ended = [block for block in self._blocks if block is not last or block.kind != "text"]
         return b"".join([self._finish_block(block) for block in ended])
+
+    def _end_blocks(self) -> bytes:
+        return b"".join([self._finish_block(block) for block in list(self._blocks)])
 
     # ---- the order of blocks
 
@@ -226,15 +229,17 @@ class Encoder:
         block.held.append(frame)
         return b""
 
-    def _finish_block(self, block: _Block) -> bytes:
-        """Write the end of a block, and then the waiting blocks after it."""
+    def _finish_block(self, block: _Block, *, whole: bool = False) -> bytes:
+        """Write the end of a block, and then the waiting blocks after it. A call that is not
+        `whole` was cut, and its block stays open (F38)."""
         if block.ended:
             return b""
         frames = b""
         if block.kind == "thinking" and not block.sealed:
             frames = self._put(block, _SIGNATURE % (block.index, b'""'))
         block.ended = True
-        frames += self._put(block, _STOP % block.index)
+        if whole or block.kind != "tool_use":
+            frames += self._put(block, _STOP % block.index)
         while self._blocks and self._blocks[0].ended:
             self._blocks.popleft()
             if self._blocks:

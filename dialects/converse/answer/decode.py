@@ -28,8 +28,7 @@ def decode(raw: bytes) -> WholeAnswer:
     events: list[Event] = [Start("", "")]
     for index, block in enumerate(message.content):
         reader.whole(index, block, events)
-    if answer.stop_reason:
-        reader.finish(answer.stop_reason, events)
+    reader.finish(answer.stop_reason or "", events)
     usage = usage_of(answer)
     if usage is not None:
         events.append(read_usage(usage))

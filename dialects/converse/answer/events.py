@@ -9,6 +9,7 @@ image               a picture
 """
 
 from dialects.chat import events as neutral
+from dialects.chat.open_calls import OpenCalls
 from dialects.converse.answer.finish_reasons import FINISH_REASONS
 from dialects.converse.answer.wire import Block, Citation, Image, ToolUse
 from dialects.json.raw_json import size, value_bytes, value_of
@@ -23,8 +24,9 @@ class BlockReader:
 
     def __init__(self) -> None:
         self._calls = 0
-        # The open tool calls by the index of their block, and whether they have arguments.
-        self._open: dict[int, tuple[int, bool]] = {}
+        # The open tool calls by the index of their block.
+        self._open: dict[int, int] = {}
+        self._open_calls = OpenCalls(unargued=_EMPTY_OBJECT)
         self._characters = 0
         self.seen = 0
         self.finished = False
@@ -51,6 +53,7 @@ class BlockReader:
     def open(self, index: int, block: Block, events: list[neutral.Event]) -> None:
         """Begin a block."""
         self.close(index, events)
+        events += self._open_calls.go_on()
         self.seen = 1
         if block.tool_use is not None:
             self._open_call(index, block.tool_use, events)
@@ -73,39 +76,35 @@ class BlockReader:
 
     def close(self, index: int, events: list[neutral.Event]) -> None:
         """Close a block."""
-        opened = self._open.pop(index, None)
-        if opened is None:
-            return
-        call, has_arguments = opened
-        if not has_arguments:
-            events.append(neutral.ToolArgumentsDelta(0, call, _EMPTY_OBJECT))
-        events.append(neutral.ToolCallEnd(0, call))
+        call = self._open.pop(index, None)
+        if call is not None:
+            events += self._open_calls.close(call)
 
     def finish(self, word: str, events: list[neutral.Event]) -> None:
-        """Record the stop reason; a second one is ignored (F30)."""
+        """Record the stop reason, "" for a complete answer without one; a second one is ignored
+        (F30)."""
         if self.finished:
             return
         self.finished = True
-        reason = FINISH_REASONS.get(word, "stop")
-        # A call that the length has cut is not closed as if it were complete (F38).
-        if reason != "length":
-            for index in list(self._open):
-                self.close(index, events)
+        reason = FINISH_REASONS.get(word, "stop") if word else self._open_calls.reason
+        self._open.clear()
+        events += self._open_calls.close_all(reason)
         events.append(neutral.Finish(0, reason))
 
     def _open_call(self, index: int, use: ToolUse, events: list[neutral.Event]) -> None:
         name = use.name or ""
-        self._open[index] = (self._calls, False)
+        self._open[index] = self._calls
+        self._open_calls.open(self._calls)
         self.text_bytes += size(name)
         events.append(neutral.ToolCallStart(0, self._calls, use.tool_use_id or "", name))
         self._calls += 1
 
     def _arguments(self, index: int, text: str, events: list[neutral.Event]) -> None:
         self.text_bytes += size(text)
-        opened = self._open.get(index)
-        if opened is not None and text:
-            self._open[index] = (opened[0], True)
-            events.append(neutral.ToolArgumentsDelta(0, opened[0], text))
+        call = self._open.get(index)
+        if call is not None and text:
+            self._open_calls.add(call, text)
+            events.append(neutral.ToolArgumentsDelta(0, call, text))
 
     def _text(self, text: str, events: list[neutral.Event]) -> None:
         if text:

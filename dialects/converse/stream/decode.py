@@ -48,7 +48,8 @@ class Decoder(FrameDecoder):
         self._splitter = MessageFrames(frame_bytes_max, _read_message)
         self._reader = BlockReader()
         self._started = False
-        # The block that a client has begun to receive.
+        # The block that a client has begun to receive; a call is never closed for its upstream
+        # (F38).
         self._open: int | None = None
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
@@ -90,7 +91,7 @@ class Decoder(FrameDecoder):
             self._started = True
             events.append(Start("", ""))
         index = event.content_block_index or 0
-        self._open = index if kind in _OPENING else None
+        self._open = index if kind in _OPENING and not _calls(event) else None
         if kind == "contentBlockStart":
             self._reader.open(index, event.start or Block(), events)
         elif kind == "contentBlockDelta":
@@ -115,6 +116,11 @@ class Decoder(FrameDecoder):
             return Step(b"", events)
         end = self._end(marked=True)
         return Step(b"", [*events, *end.events])
+
+
+def _calls(event: StreamEvent) -> bool:
+    block = event.start or event.delta
+    return block is not None and block.tool_use is not None
 
 
 def _read_message(message: Message) -> Frame:

@@ -2,8 +2,6 @@
 endpoint; otherwise every prompt becomes a chat.
 """
 
-from typing import Any, Final
-
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
 from dialects.chat.events import Event
 from dialects.chat.fold import AnswerFault
@@ -23,11 +21,6 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
 from dialects.openai.unary import answer_fault, open_answer
-
-_LENGTH: Final = (
-    b'data: {"id":"","object":"text_completion","created":0,"model":"",'
-    b'"choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"length"}]}\n\n'
-)
 
 
 class CompletionsCodec(OpenAICodec[CompletionFacts]):
@@ -74,9 +67,6 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
         return stream_encode.Encoder(_plan(request))
-
-    def cut(self, decoder: Any) -> bytes:
-        return _LENGTH + stream_decode.DONE_FRAME
 
 
 class _UnechoedDecoder(stream_decode.Decoder):

@@ -27,6 +27,8 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
         if last.fault != "F14" or not whole:
             cut = last.fault in ("F14", "F24") and body and not whole
             return failed_answer(Broken("F15" if cut else last.fault))
+        if translate:
+            events += decoder.finish()
     elif not _is_json(body):
         # Data follows the end of the answer, and would be sent to the client.
         return failed_answer(Broken("F15" if is_utf8(body) else "F16"))

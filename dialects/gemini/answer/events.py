@@ -80,6 +80,18 @@ class CandidateReader:
             events.append(neutral.Finish(0, "content_filter"))
         return None
 
+    def unfinished(self, choices: int = 0) -> list[int]:
+        """Return the candidates that have started, and the first `choices`, without those that have
+        a finish reason."""
+        return sorted({*range(choices), *self._choices} - self._finished)
+
+    def finish(self) -> list[neutral.Event]:
+        """Return the finish of candidates whose answer is complete without a reason."""
+        return [
+            neutral.Finish(index, "tool_calls" if self._choices[index].calls else "stop")
+            for index in self.unfinished()
+        ]
+
     def _read(
         self, candidate: Candidate, model_version: str, events: list[neutral.Event]
     ) -> neutral.UpstreamError | None:

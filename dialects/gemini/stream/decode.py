@@ -71,7 +71,12 @@ class Decoder(FrameDecoder):
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
-        return write_cut(array=self._as_array, first=self._written == 0)
+        cut = self._reader.unfinished(self._choices)
+        return write_cut(cut, array=self._as_array, first=self._written == 0)
+
+    def finish(self) -> list[neutral.Event]:
+        """Return the finish of candidates whose answer is complete without a reason."""
+        return self._reader.finish()
 
     def _read(self, frame: Frame) -> neutral.Step:
         raw, data = frame.raw, frame.data

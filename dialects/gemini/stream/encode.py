@@ -166,10 +166,12 @@ def _write_last(at: int, choice: _Choice) -> JsonObject:
     return candidate
 
 
-def write_cut(*, array: bool, first: bool) -> bytes:
-    """Write a last frame that only reports the length limit."""
-    body = {"candidates": [{"finishReason": "MAX_TOKENS", "index": 0}]}
-    return _wrap(body, array=array, first=first) + (ARRAY_CLOSE if array else b"")
+def write_cut(choices: list[int], *, array: bool, first: bool) -> bytes:
+    """Write a last frame that only reports the length limit of these candidates; none has no
+    frame."""
+    body = {"candidates": [{"finishReason": "MAX_TOKENS", "index": at} for at in choices]}
+    last = _wrap(body, array=array, first=first) if choices else b""
+    return last + (ARRAY_CLOSE if array else b"")
 
 
 def _wrap(body: dict[str, Any], *, array: bool, first: bool) -> bytes:

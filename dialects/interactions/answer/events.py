@@ -12,6 +12,7 @@ import msgspec
 
 from dialects.chat import events as neutral
 from dialects.chat.google_seals import read_signature
+from dialects.chat.open_calls import OpenCalls
 from dialects.interactions.answer.finish_reasons import read_reason
 from dialects.interactions.answer.wire import (
     Delta,
@@ -53,6 +54,7 @@ class StepReader:
         self._translate = translate
         self._started = False
         self._steps: dict[int, _Step] = {}
+        self._open_calls = OpenCalls()
         self._calls = 0
         self._characters = 0
 
@@ -81,6 +83,8 @@ class StepReader:
             events += self.stop(index)
         events += [event for index in list(self._steps) for event in self.stop(index)]
         reason = read_reason(interaction, called=self._calls > 0)
+        if self._translate:
+            events += self._open_calls.close_all(reason)
         if reason is not None:
             events.append(neutral.Finish(0, reason))
         if (usage := value_bytes(interaction.usage)) is not None:
@@ -99,6 +103,8 @@ class StepReader:
     def start(self, index: int, raw: msgspec.Raw) -> list[neutral.Event]:
         """Return the events of a step that begins, including its initial content."""
         events = [] if self._started else self.begin(Interaction())
+        if self._translate:
+            events += self._open_calls.go_on()
         step = self._steps[index] = _Step(self._characters)
         members = members_of(raw)
         match members.get("type"):
@@ -150,7 +156,7 @@ class StepReader:
             if not step.streamed and step.arguments:
                 events += self._arguments(step, msgspec.json.encode(step.arguments).decode())
             if self._translate:
-                events.append(neutral.ToolCallEnd(0, step.call))
+                events += self._open_calls.close(step.call)
             step.call = None
         if step.signature and self._translate:
             events.append(neutral.ReasoningSeal(0, read_signature(step.signature)))
@@ -161,6 +167,8 @@ class StepReader:
 
     def _call(self, step: _Step, members: dict[str, Any]) -> neutral.Event:
         step.call, self._calls = self._calls, self._calls + 1
+        if self._translate:
+            self._open_calls.open(step.call)
         step.arguments = members.get("arguments")
         name = as_text(members.get("name"))
         self.text_bytes += size(name)
@@ -173,6 +181,7 @@ class StepReader:
             return []
         step.streamed = True
         self.text_bytes += size(text)
+        self._open_calls.add(step.call, text)
         return [neutral.ToolArgumentsDelta(0, step.call, text)]
 
     def _think(self, text: str) -> list[neutral.Event]:

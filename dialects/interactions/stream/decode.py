@@ -46,7 +46,7 @@ class Decoder(FrameDecoder):
         self._translate = translate
         self._builder = StepsBuilder()
         self._begun: JsonObject = {}
-        # The step that has not stopped.
+        # The step that has not stopped; a call is never stopped for its upstream (F38).
         self._open: int | None = None
         self.response: bytes | None = None
 
@@ -95,9 +95,10 @@ class Decoder(FrameDecoder):
             case "step.delta":
                 return Step(raw, self._add(event))
             case "step.start":
-                self._open = event.index
+                step = members_of(event.step)
+                self._open = None if step.get("type") == "function_call" else event.index
                 if not self._translate:
-                    self._builder.start(event.index, members_of(event.step))
+                    self._builder.start(event.index, step)
                 return Step(raw, reader.start(event.index, event.step))
             case "step.stop":
                 self._open = None

@@ -103,7 +103,7 @@ class Encoder(CallOrder):
             case neutral.ToolCallStart(id=id_, name=name):
                 return writing.open_call(id_, name)
             case neutral.ToolCallEnd():
-                return writing.close()
+                return writing.close(whole=True)
             case neutral.Finish(reason=reason):
                 self._reason = self._reason or reason
                 return b""
@@ -190,9 +190,12 @@ class _StepWriter:
             return b""
         return self._delta({"arguments": text, "type": "arguments_delta"})
 
-    def close(self) -> bytes:
-        """Close the open step; b"" without one."""
-        if not self._kind:
+    def close(self, *, whole: bool = False) -> bytes:
+        """Close the open step; b"" without one. A call that is not `whole` was cut, and stays open
+        (F38)."""
+        cut = self._kind == "function_call" and not whole
+        if not self._kind or cut:
+            self._kind = ""
             return b""
         self._kind = ""
         return write_event("step.stop", {"index": self._index})

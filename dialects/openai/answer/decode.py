@@ -17,7 +17,13 @@ from dialects.openai.errors import read_object
 _reason_of = attrgetter("finish_reason")
 
 
-def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> WholeAnswer:
+def decode(
+    raw: bytes,
+    *,
+    translate: bool = False,
+    audio_type: str = "audio/wav",
+    request_id: str = "",
+) -> WholeAnswer:
     """Read the body of a 200. Never raises."""
     try:
         answer = parse_whole(raw, read_answer)
@@ -31,7 +37,7 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
         return failed_answer(read_object(error).event, value_bytes(answer.usage))
     if not choices:
         return failed_answer(Broken("F24"), value_bytes(answer.usage))
-    reader = ChoiceReader()
+    reader = ChoiceReader(whole=True)
     events: list[Event] = []
     usage = value_bytes(answer.usage)
     for choice in choices:
@@ -41,5 +47,7 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
         usage = groq_usage(answer)
     if translate:
         counted = [] if usage is None else [Usage(usage)]
-        events = Translation(audio_type, whole=True).complete([*events, *counted], raw)
+        translation = Translation(audio_type, whole=True, request_id=request_id)
+        events = translation.complete([*events, *counted], raw)
+        events += translation.finish(reader.unfinished())
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -19,6 +19,7 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.chat.chat import Base64
 from dialects.chat.media import read_url
+from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
@@ -33,14 +34,16 @@ _INTEGER_MAX = 2**53
 class Translation:
     """Completes the events of one answer, chunk after chunk; a whole answer is a single chunk.
 
-    `audio_type` is the media type of the requested sound, which answers do not state.
+    `audio_type` is the media type of the requested sound, which answers do not state. Calls without
+    an id get one derived from `request_id` or, without it, from the answer's own id.
     """
 
-    def __init__(self, audio_type: str, *, whole: bool) -> None:
+    def __init__(self, audio_type: str, *, whole: bool, request_id: str = "") -> None:
         self._audio_type = audio_type
+        self._request_id = request_id
         self._whole = whole
         self._id: str | None = None
-        self._open: dict[int, list[int]] = {}
+        self._open: dict[int, OpenCalls] = {}
         self._citations: set[tuple[int, neutral.Source]] = set()
 
     def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
@@ -52,12 +55,20 @@ class Translation:
         usages: list[neutral.Event] = []
         for event in events:
             if isinstance(event, neutral.Usage):
-                usages.append(_read_usage(event))
+                usages.append(read_usage(event))
             else:
                 groups.setdefault(event.choice, []).append(event)  # type: ignore[attr-defined]
         for index, group in groups.items():
             completed += self._complete_choice(index, group, choices.get(index, {}))
         return [*completed, *usages, *self._cite(0, _sources(top))]
+
+    def finish(self, choices: list[int]) -> list[neutral.Event]:
+        """Return the finish of choices whose answer is complete without a reason."""
+        events: list[neutral.Event] = []
+        for index in choices:
+            finish = neutral.Finish(index, self._open.get(index, OpenCalls()).reason)
+            events += [*self._close_calls(finish), finish]
+        return events
 
     def _start(self, top: dict[str, Any]) -> neutral.Start:
         self._id = as_text(top.get("id"))
@@ -82,19 +93,24 @@ class Translation:
         head, *before = split_reasoning(text, sealed)
         completed = [event for part in head for event in _reason(index, part.text, part.seal)]
         last: list[neutral.Event] = []
+        place = 0
         for event in events:
             match event:
                 case neutral.ReasoningDelta():
                     pass
                 case neutral.ToolCallStart():
-                    at = _place(event, raw_calls)
+                    at = _place(event, raw_calls, place)
                     for part in before[at] if at is not None else ():
                         completed += _reason(index, part.text, part.seal)
+                    place = place if at is None else at + 1
                     completed.append(self._open_call(event))
+                case neutral.ToolArgumentsDelta(index=at, text=piece):
+                    self._open[index].add(at, piece)
+                    completed.append(event)
                 case neutral.OpaqueDelta():
                     completed += self._read_audio(event)
                 case neutral.Finish():
-                    last = [*self._close_calls(index), event]
+                    last = [*self._close_calls(event), event]
                 case _:
                     completed.append(event)
         completed += _images(index, delta)
@@ -107,14 +123,16 @@ class Translation:
 
     def _open_call(self, event: neutral.ToolCallStart) -> neutral.ToolCallStart:
         """Open a call, with a derived id if it has none."""
-        self._open.setdefault(event.choice, []).append(event.index)
+        self._open.setdefault(event.choice, OpenCalls(event.choice)).open(event.index)
         if event.id:
             return event
-        derived = derive_id("call_", self._id or "", event.choice, event.index)
+        from_id = self._request_id or self._id or ""
+        derived = derive_id("call_", from_id, event.choice, event.index)
         return neutral.ToolCallStart(event.choice, event.index, derived, event.name)
 
-    def _close_calls(self, index: int) -> list[neutral.Event]:
-        return [neutral.ToolCallEnd(index, at) for at in self._open.pop(index, [])]
+    def _close_calls(self, event: neutral.Finish) -> list[neutral.Event]:
+        calls = self._open.get(event.choice)
+        return [] if calls is None else calls.close_all(event.reason)
 
     def _read_audio(self, event: neutral.OpaqueDelta) -> Iterator[neutral.Event]:
         audio = _decode(event.raw)
@@ -147,16 +165,18 @@ def _reason(index: int, text: str, seal: neutral.Seal | None) -> Iterator[neutra
         yield neutral.ReasoningSeal(index, seal)
 
 
-def _read_usage(event: neutral.Usage) -> neutral.Usage:
+def read_usage(event: neutral.Usage) -> neutral.Usage:
+    """Return a usage object together with its neutral counts."""
     meters = quantities(event.raw).meters
     return neutral.Usage(event.raw, Counts.of(meters) if meters else None)
 
 
-def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
-    """Return the index of the chunk's call that opened; None for the old form, which has no
-    index."""
-    for at, call in enumerate(calls):
-        if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
+def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]], first: int) -> int | None:
+    """Return the position of the chunk's call that opened, from `first` on; None for the old form,
+    which is not in the list."""
+    for at, call in enumerate(calls[first:], first):
+        function = object_of(call.get("function")) or object_of(call.get("custom"))
+        if (as_text(call.get("id")), as_text(function.get("name"))) == (event.id, event.name):
             return at
     return None
 

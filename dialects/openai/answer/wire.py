@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat import events as neutral
+from dialects.chat.open_calls import is_whole
 from dialects.json.raw_json import (
     ABSENT,
     ReadFault,
@@ -93,14 +94,38 @@ def error_of(answer: Answer, data: bytes) -> bytes | None:
     return data if answer.object == "error" and not answer.choices else None
 
 
+class _Call:
+    """A call that has begun, and its arguments so far."""
+
+    __slots__ = ("id", "name", "pieces")
+
+    def __init__(self, id_: str, name: str) -> None:
+        self.id, self.name = id_, name
+        self.pieces: list[str] = []
+
+    def is_followed_by(self, piece: ToolCall, name: str | None, arguments: str | None) -> bool:
+        """Return whether a piece with this call's `index`, or without one, begins the next call.
+        Some servers send the same index with every call, and others repeat a call's id and name.
+        """
+        if not name:
+            return False
+        if piece.id and self.id:
+            return piece.id != self.id
+        known = "".join(self.pieces)
+        return is_whole(known) and (name != self.name or bool(arguments))
+
+
 class ChoiceReader(ChoiceProgress):
     """Converts choices to events, one after the other, and collects what a stream splits over
-    several frames.
+    several frames. In a `whole` answer, every item is a call of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
         super().__init__()
-        self._calls: dict[int, dict[int, str]] = {}
+        self._whole = whole
+        # The calls of each choice, and their positions by `index`.
+        self._calls: dict[int, dict[int, _Call]] = {}
+        self._places: dict[int, dict[int, int]] = {}
 
     def read(self, choice: Choice, events: list[neutral.Event]) -> None:
         """Append the events of one choice, and count the bytes of its text."""
@@ -129,31 +154,45 @@ class ChoiceReader(ChoiceProgress):
             self.text_bytes += size(delta.refusal)
         if delta.audio is not ABSENT and (audio := value_bytes(delta.audio)) is not None:
             events.append(neutral.OpaqueDelta(index, audio))
-        if delta.function_call is not None:
+        if delta.function_call is not None and not delta.tool_calls:
             self._read_call(index, ToolCall(0, None, delta.function_call), events)
         for call in delta.tool_calls or ():
             self._read_call(index, call, events)
 
     def _read_call(self, index: int, call: ToolCall, events: list[neutral.Event]) -> None:
-        ids = self._calls.setdefault(index, {})
-        at = call.index if call.index is not None else self._place(ids, call.id)
+        calls = self._calls.setdefault(index, {})
         function = call.function or _as_function(call.custom)
-        if at not in ids:
-            ids[at] = call.id or ""
-            events.append(neutral.ToolCallStart(index, at, call.id or "", function.name or ""))
-            self.text_bytes += size(function.name or "")
+        at = len(calls) if self._whole else self._place(index, calls, call, function)
+        opened = calls.get(at)
+        if opened is None:
+            opened = calls[at] = _Call(call.id or "", function.name or "")
+            events.append(neutral.ToolCallStart(index, at, opened.id, opened.name))
+            self.text_bytes += size(opened.name)
         if function.arguments:
+            opened.pieces.append(function.arguments)
             events.append(neutral.ToolArgumentsDelta(index, at, function.arguments))
             self.text_bytes += size(function.arguments)
 
-    @staticmethod
-    def _place(ids: dict[int, str], call_id: str | None) -> int:
-        """Return the position of a call that was sent without `index`. A new id begins the next
-        call."""
-        last = max(ids, default=-1)
-        if not call_id:
-            return max(0, last)
-        return next((at for at, known in ids.items() if known == call_id), last + 1)
+    def _place(
+        self, index: int, calls: dict[int, _Call], piece: ToolCall, function: Function
+    ) -> int:
+        """Return the position of the call that a piece belongs to."""
+        following = max(calls, default=-1) + 1
+        if piece.index is None:
+            if piece.id:
+                # A new id begins the next call.
+                return next((at for at, call in calls.items() if call.id == piece.id), following)
+            at = max(0, following - 1)
+        else:
+            places = self._places.setdefault(index, {})
+            free = following if piece.index in calls else piece.index
+            at = places.setdefault(piece.index, free)
+        call = calls.get(at)
+        if call is None or not call.is_followed_by(piece, function.name, function.arguments):
+            return at
+        if piece.index is not None:
+            self._places[index][piece.index] = following
+        return following
 
 
 def _read_loosely(data: bytes) -> Answer:

@@ -14,7 +14,7 @@ read.
 
 from dialects.chat.events import Event, Step, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
-from dialects.openai.answer.events import Translation
+from dialects.openai.answer.events import Translation, read_usage
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, groq_usage, read_answer
 from dialects.openai.errors import read_object
@@ -22,12 +22,17 @@ from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
+_LENGTH = (
+    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
+    b'"choices":[{"index":%d,"delta":{},"finish_reason":"length"}]}\n\n'
+)
 
 
 class Decoder(FrameDecoder):
     """Reads one streamed answer. `include_usage`: the client wants the usage chunk. `choices`: the
     requested number of choices. `translate`: the events are complete, for an encoder; sound then
-    has `audio_type`, because streamed sound is always raw samples.
+    has `audio_type`, because streamed sound is always raw samples, and the ids of calls are derived
+    from `request_id`.
     """
 
     end_marker = DONE_FRAME
@@ -41,12 +46,20 @@ class Decoder(FrameDecoder):
         frame_bytes_max: int = FRAME_BYTES_MAX,
         translate: bool = False,
         audio_type: str = "audio/L16",
+        request_id: str = "",
     ) -> None:
         super().__init__(frame_bytes_max, skims=True)
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices
-        self._translation = Translation(audio_type, whole=False) if translate else None
+        self._translation = (
+            Translation(audio_type, whole=False, request_id=request_id) if translate else None
+        )
+
+    def length_notice(self) -> bytes:
+        """Return the frames that end the stream as if it had reached its length (F18); a choice
+        that has ended does not end again (F30)."""
+        return b"".join(_LENGTH % at for at in self._reader.unfinished(self._choices)) + DONE_FRAME
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
@@ -75,11 +88,18 @@ class Decoder(FrameDecoder):
             return self._repair(frame, marks=self._translation is not None)
         if not self._reader.seen:
             return self._break("F24")
-        if self.usage is None and not self.waits_for_usage:
+        if self.waits_for_usage:
+            return self._end(marked=True, raw=frame.raw)
+        finishes: list[Event] = []
+        if self._translation is not None:
+            # Some servers end without a finish reason.
+            finishes = self._translation.finish(self._reader.unfinished())
+        if self.usage is None:
             # Some servers send it behind the marker.
             self.waits_for_usage = self.complete = True
-            return Step(b"", [])
-        return self._end(marked=True, raw=frame.raw)
+            return Step(b"", finishes)
+        step = self._end(marked=True, raw=frame.raw)
+        return Step(step.raw, [*finishes, *step.events])
 
     def _read_late(self, frame: Frame, answer: Answer) -> Step:
         """Read a frame behind the end marker: nothing but its usage belongs to the answer."""
@@ -88,7 +108,8 @@ class Decoder(FrameDecoder):
             return Step(b"", [])
         self.usage = usage
         step = self._end(marked=True, raw=frame.raw if self._include_usage else b"")
-        return Step(step.raw + DONE_FRAME, [Usage(usage), *step.events])
+        event = Usage(usage) if self._translation is None else read_usage(Usage(usage))
+        return Step(step.raw + DONE_FRAME, [event, *step.events])
 
     def _stop(self) -> Step:
         if not self.waits_for_usage:

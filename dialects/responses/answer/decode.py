@@ -11,7 +11,7 @@ from dialects.responses.answer.wire import items_of, read_response
 from dialects.responses.errors import read_object
 
 
-def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
+def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> WholeAnswer:
     """Read the body of a 200. Never raises.
 
     Compactions and queued responses have no finish reason.
@@ -27,7 +27,7 @@ def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
         return failed_answer(read_object(error).event, response.whole_usage)
     if items_of(response.output) is None:
         return failed_answer(Broken("F24"), response.whole_usage)
-    reader = AnswerReader(translate=translate)
+    reader = AnswerReader(translate=translate, request_id=request_id)
     events = reader.finish(response)
     return WholeAnswer(
         events, response.whole_usage, reader.text_bytes, reader.reasoning_bytes, reader.searches

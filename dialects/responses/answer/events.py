@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat import events as neutral
+from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
 from dialects.json.raw_json import ABSENT, byte_values, dicts, members_of, number, size, value_bytes
 from dialects.responses.answer.finish_reasons import read_reason
@@ -46,20 +47,22 @@ class _Item:
 
 class AnswerReader:
     """Reads the events of one answer, or a whole one; with `translate` the events are complete.
+    Calls without an id get one derived from `request_id` or, without it, from the answer's own id.
     `text_bytes` and `reasoning_bytes` count UTF-8 bytes, `searches` the web searches.
     """
 
-    def __init__(self, *, translate: bool) -> None:
+    def __init__(self, *, translate: bool, request_id: str = "") -> None:
         self.text_bytes = 0
         self.reasoning_bytes = 0
         self.searches = 0
         self._translate = translate
+        self._request_id = request_id
         self._started = False
         self._id = ""
         self._items: dict[int, _Item] = {}
         self._ids: dict[str, int] = {}
         self._calls = 0
-        self._open: list[int] = []
+        self._open_calls = OpenCalls()
         self._characters = 0
 
     @property
@@ -103,9 +106,9 @@ class AnswerReader:
                 # Some sources are known only at the end.
                 content = dicts(members_of(raw).get("content"))
                 events += self._cite_all(self._items.get(at, _Item()), content)
-        if self._translate:
-            events += [neutral.ToolCallEnd(0, index) for index in self._open]
         reason = read_reason(response, called=self._calls > 0)
+        if self._translate:
+            events += self._open_calls.close_all(reason)
         if reason is not None:
             events.append(neutral.Finish(0, reason))
         if (usage := value_bytes(response.usage)) is not None:
@@ -174,6 +177,7 @@ class AnswerReader:
             return []
         item.streamed = True
         self.text_bytes += size(text)
+        self._open_calls.add(item.call, text)
         return [neutral.ToolArgumentsDelta(0, item.call, text)]
 
     def _read_rest(self, event: StreamEvent, data: bytes) -> list[neutral.Event]:
@@ -217,13 +221,14 @@ class AnswerReader:
         if item.call is not None:
             return []
         item.call = self._calls
-        self._open.append(self._calls)
+        if self._translate:
+            self._open_calls.open(self._calls)
         self._calls += 1
         name = text_of(members, "name")
         self.text_bytes += size(name)
         id_ = text_of(members, "call_id")
         if not id_ and self._translate:
-            id_ = derive_id("call_", self._id, item.call)
+            id_ = derive_id("call_", self._request_id or self._id, item.call)
         return [neutral.ToolCallStart(0, item.call, id_, name)]
 
     def _read_citation(self, item: _Item, event: StreamEvent) -> list[neutral.Event]:
@@ -310,10 +315,8 @@ class AnswerReader:
         events = self._open_call(item, members)
         if not item.streamed:
             events += self._add_arguments(item, text_of(members, "arguments"))
-        if item.call in self._open:
-            self._open.remove(item.call)
-            if self._translate:
-                events.append(neutral.ToolCallEnd(0, item.call))
+        if self._translate and item.call is not None:
+            events += self._open_calls.close(item.call)
         return events
 
 

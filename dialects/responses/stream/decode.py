@@ -32,16 +32,22 @@ _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer. `translate`: the events are complete, for an encoder. After each
-    call `searches` counts the web searches; `response` is the final response as received, None
-    until then.
+    """Reads one streamed answer. `translate`: the events are complete, for an encoder, and the ids
+    of calls are derived from `request_id`. After each call `searches` counts the web searches;
+    `response` is the final response as received, None until then.
     """
 
     _reader: AnswerReader
 
-    def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX, translate: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+        translate: bool = False,
+        request_id: str = "",
+    ) -> None:
         super().__init__(frame_bytes_max)
-        self._reader = AnswerReader(translate=translate)
+        self._reader = AnswerReader(translate=translate, request_id=request_id)
         self._translate = translate
         self._started: bytes | None = None
         self._sequence = -1

@@ -42,6 +42,7 @@ _TEXT: Final = "output_text"
 _REFUSAL: Final = "refusal"
 _AUDIO: Final = "output_audio"
 _FREEFORM: Final = "custom_tool_call"
+_CALLS: Final = CLIENT_CALLS | {"function_call", _FREEFORM}
 _NO_LOGPROBS: Final = b',"logprobs":[]'
 
 
@@ -80,7 +81,7 @@ class Encoder(CallOrder):
         head = b"" if self._started else self._begin()
         held = self._write_held(last=True)
         status, details = status_of(self._reason)
-        closed = self._writer.close("completed" if status == "completed" else "incomplete")
+        closed = self._writer.close_last("completed" if status == "completed" else "incomplete")
         self.response |= {
             "status": status,
             "incomplete_details": details,
@@ -359,6 +360,8 @@ class _ItemWriter:
         # Missing arguments become an empty object; those of a cut call stay cut (F38).
         empty = "{}" if status == "completed" else ""
         item["arguments"] = "".join(self._pieces) or empty
+        if status != "completed":
+            return b""
         call = {"name": item["name"], "arguments": item["arguments"]}
         return self.event("response.function_call_arguments.done", self._item_place() | call)
 
@@ -376,9 +379,12 @@ class _ItemWriter:
         return written
 
     def _close_freeform(self, item: JsonObject, status: str) -> bytes:
+        if status != "completed":
+            # The rest of a cut call stays cut (F38).
+            item["input"] = "".join(self._pieces)
+            return b""
         written = b""
-        # The rest of a cut call stays cut (F38).
-        if status == "completed" and (rest := self._input.end()):
+        if rest := self._input.end():
             self._pieces.append(rest)
             written = self._write_delta(rest)
         item["input"] = "".join(self._pieces)
@@ -427,8 +433,13 @@ class _ItemWriter:
         self._kind, self._pieces = "", []
         return written + self.event("response.output_item.done", here)
 
+    def close_last(self, status: str = "completed") -> bytes:
+        """Close the open item because nothing more of it follows. A call that did not end was cut
+        (F38)."""
+        return self.close("incomplete" if self._kind in _CALLS else status)
+
     def _open(self, kind: str, prefix: str, members: JsonObject) -> bytes:
-        written = self.close()
+        written = self.close_last()
         id_ = derive_id(prefix, self._request_id, len(self.output))
         self._item, self._kind = {"id": id_, "type": kind} | members, kind
         added = {"output_index": len(self.output), "item": self._item}

@@ -190,6 +190,9 @@ def test_a_whole_answer() -> None:
     (choice,) = answer.fold().choices
     assert choice.finish == "tool_calls"
     assert quantities(answer.usage).meters == METERS
+    del body["stopReason"]
+    (choice,) = decode(json.dumps(body).encode()).fold().choices
+    assert choice.finish == "tool_calls"
 
 
 @pytest.mark.parametrize(
@@ -226,6 +229,19 @@ def test_call_cut_by_length_is_not_closed() -> None:
     stop = event_message("messageStop", b'{"stopReason":"max_tokens"}')
     _, events = run(*STREAM[:8], stop)
     assert not any(isinstance(event, ToolCallEnd) for event in events)
+
+
+def test_calls_that_overlap_end_by_themselves() -> None:
+    """As our own encoder writes those of other dialects."""
+    events = run(*STREAM[:8], STREAM[10], STREAM[8], STREAM[9], *STREAM[11:])[1]
+    told = [event for event in events if isinstance(event, ToolArgumentsDelta | ToolCallEnd)]
+    assert told == [
+        ToolArgumentsDelta(0, 0, '{"a":'),
+        ToolArgumentsDelta(0, 0, "1}"),
+        ToolCallEnd(0, 0),
+        ToolArgumentsDelta(0, 1, "{}"),
+        ToolCallEnd(0, 1),
+    ]
 
 
 def test_a_cut_is_never_an_end() -> None:

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat.chat import Audio, Base64, Image
+from dialects.chat.chat import Audio, Base64, Image, ToolCall
 from dialects.chat.events import (
     AudioDelta,
+    Broken,
     Citation,
+    End,
     Event,
     Finish,
     ImageOutput,
@@ -113,6 +115,129 @@ def test_golden_answer(key: str) -> None:
         ]
 
 
+F_AND_G = [("f", '{"a":1}'), ("g", '{"b":2}')]
+
+
+def calls_of(events: list[Event]) -> list[tuple[str, str]]:
+    """The calls of the first choice."""
+    return [
+        (part.name, part.arguments)
+        for part in fold(events).choices[0].parts
+        if isinstance(part, ToolCall)
+    ]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{}, {"id": ""}, {"id": "c"}, {"index": 0}, {"index": 0, "id": "c"}],
+    ids=["no id", "empty id", "same id", "same index", "same both"],
+)
+def test_every_item_of_a_whole_answer_is_a_call(named: dict[str, Any]) -> None:
+    """Parallel calls stay apart, whatever names them."""
+    calls = [named | {"function": {"name": name, "arguments": text}} for name, text in F_AND_G]
+    assert calls_of(message({"tool_calls": calls}, finish_reason="tool_calls")) == F_AND_G
+
+
+def pieces_of(*calls: tuple[str, str], whole: bool, **members: Any) -> list[bytes]:
+    """The chunks of calls, each whole or in three pieces."""
+    chunks: list[bytes] = []
+    for at, (name, text) in enumerate(calls):
+        named = {key: f"{value}{at}" if key == "id" else value for key, value in members.items()}
+        first = text if whole else ""
+        pieces = [named | {"function": {"name": name, "arguments": first}}]
+        index = {key: value for key, value in members.items() if key == "index"}
+        if not whole:
+            pieces += [index | {"function": {"arguments": half}} for half in (text[:3], text[3:])]
+        chunks += [chunk({"tool_calls": [piece]}) for piece in pieces]
+    return chunks
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("members", [{}, {"id": "c"}, {"index": 0}, {"index": 0, "id": "c"}])
+def test_calls_with_one_index_or_none_stay_apart(members: dict[str, Any], whole: bool) -> None:
+    """Google's endpoint sends every call with index 0; others send neither index nor id."""
+    raw = pieces_of(*F_AND_G, ("g", '{"b":3}'), whole=whole, **members)
+    events = stream(*raw, chunk({}, "tool_calls"))
+    if whole or "id" in members:
+        assert calls_of(events) == [*F_AND_G, ("g", '{"b":3}')]
+    else:
+        # A repeated name alone is no call: see below.
+        assert calls_of(events)[0] == F_AND_G[0]
+
+
+@pytest.mark.parametrize("repeated", [{"id": "c1"}, {}])
+def test_a_repeated_id_or_name_begins_no_call(repeated: dict[str, Any]) -> None:
+    """The first counts."""
+    pieces = ["", '{"a":', "1}", ""]
+    calls = [
+        {"index": 0, "function": {"name": "f", "arguments": text}}
+        | (repeated if at else {"id": "c1"})
+        for at, text in enumerate(pieces)
+    ]
+    raw = [chunk({"tool_calls": [call]}) for call in calls]
+    assert calls_of(stream(*raw, chunk({}, "tool_calls"))) == [F_AND_G[0]]
+
+
+def test_another_id_without_a_name_begins_no_call() -> None:
+    """Some servers make a new id for each piece."""
+    calls: list[dict[str, Any]] = [
+        {"index": 0, "id": f"c{at}", "function": {"arguments": text}}
+        for at, text in enumerate(['{"a":', "1}"])
+    ]
+    calls[0]["function"]["name"] = "f"
+    raw = [chunk({"tool_calls": [call]}) for call in calls]
+    assert calls_of(stream(*raw, chunk({}, "tool_calls"))) == [F_AND_G[0]]
+
+
+def test_a_message_with_both_forms_of_a_call_has_one() -> None:
+    function = {"name": "f", "arguments": '{"a":1}'}
+    both = {"function_call": function, "tool_calls": [{"id": "c", "function": function}]}
+    assert calls_of(message(both, finish_reason="tool_calls")) == [F_AND_G[0]]
+
+
+def test_seals_of_calls_without_ids_stay_with_their_call() -> None:
+    calls = [
+        {"function": {"name": name}, "extra_content": {"google": {"thought_signature": name}}}
+        for name in ("f", "f", "g")
+    ]
+    got = [
+        event.seal.value if isinstance(event, ReasoningSeal) else event.index
+        for event in message({"tool_calls": calls})
+        if isinstance(event, ReasoningSeal | ToolCallStart)
+    ]
+    assert got == ["f", 0, "f", 1, "g", 2]
+
+
+COMPLETE: list[Event] = [ToolCallEnd(0, 0), Finish(0, "tool_calls")]
+DONE = b"data: [DONE]\n\n"
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"), [('{"a":1}', COMPLETE), ('{"a":', [Finish(0, "length")])]
+)
+def test_end_without_a_finish_reason_is_one(text: str, ends: list[Event]) -> None:
+    """[DONE] alone ends an answer. A call that is cut stays cut (F38)."""
+    call = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": text}}
+    begun = chunk({"tool_calls": [call]})
+    for frames in ([DONE], [USAGE, DONE], [DONE, USAGE]):
+        events = [event for event in stream(begun, *frames) if not isinstance(event, Usage)]
+        assert events[3:-1] == ends
+        assert isinstance(events[-1], End)
+    for missing in ({}, {"finish_reason": None}, {"finish_reason": ""}):
+        assert message({"tool_calls": [call]}, **missing)[2:] == ends
+    assert stream(chunk({"content": "a"}), DONE)[2] == Finish(0, "stop")
+    assert stream(chunk({"content": "a"}, "length"), DONE)[2:-1] == [Finish(0, "length")]
+    assert isinstance(stream(begun)[-1], Broken)
+
+
+def test_usage_behind_the_end_marker_is_counted() -> None:
+    """The clients of all dialects see what is billed."""
+    events = stream(chunk({"content": "a"}, "stop"), DONE, USAGE)
+    (usage,) = [event for event in events if isinstance(event, Usage)]
+    assert usage.counts == Counts(input=7, output=5)
+
+
 def test_start_is_told_once() -> None:
     head = {"id": "i", "model": "m", "created": 5, "service_tier": "t", "system_fingerprint": "f"}
     events = stream(chunk({"role": "assistant"}, **head), chunk({"content": "a"}, "stop"))
@@ -172,6 +297,7 @@ def test_seals_precede_their_call() -> None:
         ReasoningSeal(0, Seal("anthropic", "s")),
         ReasoningDelta(0, "y"),
         ToolCallStart(0, 0, "a", "f"),
+        *COMPLETE,
     ]
 
 
@@ -220,6 +346,7 @@ def test_logprobs() -> None:
         TextDelta(0, "a"),
         LogprobsDelta(0, (TokenLogprob("a", -1, None, (TopLogprob("b", -2, (98,)),)),)),
         LogprobsDelta(0, (TokenLogprob("", 0.0),), refusal=True),
+        Finish(0, "stop"),
     ]
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.anthropic.answer.decode import decode as read_whole
 from dialects.anthropic.answer.wire import StreamEvent, read_event
 from dialects.anthropic.stream import decode
 from dialects.anthropic.stream.decode import Decoder
@@ -14,6 +15,7 @@ from dialects.chat.events import (
     End,
     Event,
     Finish,
+    FinishReason,
     ImageOutput,
     OpaqueDelta,
     ReasoningDelta,
@@ -78,11 +80,14 @@ TEXT = opened(0, type="text", text="") + added(0, type="text_delta", text="a")
 
 
 def decoded_events(*frames: bytes, answer_tool: str = "") -> list[Event]:
-    """The events of these frames inside a whole answer, without its Start and End."""
+    """The events of these frames inside a whole answer, without its Start and End, and without the
+    finish of an answer that states no reason."""
     steps = run(START, *frames, STOP, answer_tool=answer_tool)
     first, *rest, last = events_of(steps)
     assert (first, last) == (Start("msg_1", "claude"), End(marked=True))
-    return rest
+    told = events_of(run(START, *frames, answer_tool=answer_tool))[1:-1]
+    assert rest[: len(told)] == told
+    return told
 
 
 def plain(*frames: bytes) -> list[Event]:
@@ -165,11 +170,12 @@ def test_thinking_is_sealed_by_its_signature() -> None:
 def test_tool_call_without_arguments_has_an_empty_object() -> None:
     call = opened(1, type="tool_use", id="t", name="f", input={})
     ends = [ToolArgumentsDelta(0, 0, "{}"), ToolCallEnd(0, 0)]
-    assert decoded_events(call, closed(1)) == [ToolCallStart(0, 0, "t", "f"), *ends]
-    assert (
-        decoded_events(call, added(1, type="input_json_delta", partial_json=""), closed(1))[1:]
-        == ends
-    )
+    end = stopped("tool_use")
+    assert decoded_events(call, closed(1), end)[:-1] == [ToolCallStart(0, 0, "t", "f"), *ends]
+    empty = added(1, type="input_json_delta", partial_json="")
+    assert decoded_events(call, empty, closed(1), end)[1:-1] == ends
+    following = opened(2, type="tool_use", id="u", name="g", input={})
+    assert decoded_events(call, closed(1), following)[1:-1] == ends
     assert plain(call, closed(1)) == [ToolCallStart(0, 0, "t", "f")]
 
 
@@ -181,11 +187,11 @@ def test_tool_call_with_arguments_in_one_piece() -> None:
 
 def test_open_parts_are_closed_before_the_finish() -> None:
     call = opened(0, type="tool_use", id="t", name="f") + added(0, partial_json='{"a":')
-    assert decoded_events(call, stopped("max_tokens")) == [
+    assert decoded_events(call, stopped("tool_use")) == [
         ToolCallStart(0, 0, "t", "f"),
         ToolArgumentsDelta(0, 0, '{"a":'),
         ToolCallEnd(0, 0),
-        Finish(0, "length"),
+        Finish(0, "tool_calls"),
     ]
     again = opened(0, type="tool_use", id="u", name="g")
     assert decoded_events(call, again)[2:] == [ToolCallEnd(0, 0), ToolCallStart(0, 1, "u", "g")]
@@ -196,6 +202,18 @@ def test_a_call_that_is_cut_is_never_closed() -> None:
     got = events_of(run(START, call))
     assert not any(isinstance(event, ToolCallEnd) for event in got)
     assert got[-1] == Broken("F14")
+
+
+@pytest.mark.parametrize("pieces", [[], ['{"a":']])
+def test_a_call_cut_by_the_length_never_ends(pieces: list[str]) -> None:
+    """F38: Anthropic closes its block before it says so."""
+    call = opened(0, type="tool_use", id="t", name="f", input={})
+    deltas = [added(0, type="input_json_delta", partial_json=piece) for piece in pieces]
+    assert decoded_events(call, *deltas, closed(0), stopped("max_tokens")) == [
+        ToolCallStart(0, 0, "t", "f"),
+        *[ToolArgumentsDelta(0, 0, piece) for piece in pieces],
+        Finish(0, "length"),
+    ]
 
 
 def test_citations_are_about_the_whole_of_their_text() -> None:
@@ -281,6 +299,23 @@ def test_only_the_first_finish_is_reported() -> None:
         decoded_events(frame("message_delta", delta={"stop_reason": None}), frame("message_delta"))
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [('{"a":1}', "tool_calls"), ("", "tool_calls"), ('{"a":', "length")]
+)
+def test_end_without_a_stop_reason_is_one(text: str, reason: FinishReason) -> None:
+    """message_stop alone ends an answer. A call that is cut stays cut (F38)."""
+    call = opened(0, type="tool_use", id="t", name="f", input={})
+    delta = added(0, type="input_json_delta", partial_json=text)
+    *events, finish, _ = events_of(run(START, call, delta, closed(0), STOP))
+    assert finish == Finish(0, reason)
+    assert (ToolCallEnd(0, 0) in events) is (reason == "tool_calls")
+    assert events_of(run(START, TEXT, STOP))[-2] == Finish(0, "stop")
+    message = {"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": None}
+    raw = json.dumps(message).encode()
+    assert read_whole(raw, translate=True).events[-1] == Finish(0, "stop")
+    assert read_whole(raw).events[-1] == TextDelta(0, "a")
 
 
 def test_final_usage_overlays_the_initial_usage() -> None:

@@ -204,9 +204,22 @@ def test_open_parts_end_with_the_finish() -> None:
         ToolCallStart(0, 0, "x", "f"),
         ToolCallStart(0, 1, "y", "g"),
         ToolCallEnd(0, 1),
+        ToolCallEnd(0, 0),
         Finish(0, "tool_calls"),
     )
     assert [block["type"] for block in got] == ["text", "tool_use", "tool_use"]
+
+
+def test_a_call_that_was_cut_stays_open() -> None:
+    """F38: what follows it is written all the same."""
+    cut = [ToolCallStart(0, 0, "x", "f"), ToolArgumentsDelta(0, 0, '{"a'), TextDelta(0, "b")]
+    written = read_frames(write(Start("i", "m"), *cut, Finish(0, "length")))[1:]
+    kinds = [(frame["type"], frame.get("index")) for frame in written]
+    assert kinds == [
+        ("content_block_start", 0), ("content_block_delta", 0), ("content_block_start", 1),
+        ("content_block_delta", 1), ("content_block_stop", 1), ("message_delta", None),
+        ("message_stop", None),
+    ]  # fmt: skip
 
 
 def test_citations_belong_to_their_text_even_after_the_finish() -> None:

@@ -97,6 +97,17 @@ def test_only_the_unrequested_usage_chunk_is_removed() -> None:
     assert raw_of(run(beside, include_usage=False, choices=1)) == beside + DONE_FRAME
 
 
+def test_usage_behind_the_end_marker_is_read() -> None:
+    """F25: it is measured, not estimated. Nothing else behind the marker is part of the answer."""
+    begun, usage = chunk(piece("a", "stop")), chunk(usage=USAGE)
+    late = [begun, DONE_FRAME, chunk(piece("b")), usage, chunk(piece("c"))]
+    assert raw_of(run(*late, choices=1)) == begun + usage + DONE_FRAME
+    assert raw_of(run(*late, choices=1, include_usage=False)) == begun + DONE_FRAME
+    assert events_of(run(*late, choices=1))[-2:] == [EVENTS[-2], End(marked=True)]
+    for after in ([], [DONE_FRAME], [b"data: {"], [chunk(piece("b"))], [chunk(error={})]):
+        assert raw_of(run(begun, DONE_FRAME, *after, choices=1)) == begun + DONE_FRAME
+
+
 @pytest.mark.parametrize(
     ("raw", "last"),
     [

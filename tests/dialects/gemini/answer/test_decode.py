@@ -18,7 +18,7 @@ from dialects.chat.chat import (
     Text,
     Url,
 )
-from dialects.chat.events import Broken, Seal, TextDelta, TokenLogprob, UpstreamError
+from dialects.chat.events import Broken, Finish, Seal, TextDelta, TokenLogprob, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.gemini.answer.decode import decode
 from dialects.gemini.answer.encode import encode
@@ -107,6 +107,15 @@ def test_ids_of_calls_come_from_the_request_or_the_answer() -> None:
     first, second = call % b"one", call % b"two"
     assert ids(first, "r") == ids(second, "r") != ids(second, "s")
     assert ids(first, "") == ids(first, "") != ids(second, "")
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"), [({"text": "a"}, "stop"), ({"functionCall": {"name": "f"}}, "tool_calls")]
+)
+def test_whole_answer_without_a_reason_is_finished(part: dict[str, Any], reason: str) -> None:
+    raw = json.dumps({"candidates": [{"content": {"parts": [part]}}]}).encode()
+    assert decode(raw, translate=True).fold().choices[0].finish == reason
+    assert not any(isinstance(event, Finish) for event in decode(raw).events)
 
 
 def test_a_whole_answer() -> None:

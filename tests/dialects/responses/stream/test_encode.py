@@ -218,6 +218,7 @@ def test_interleaved_calls_are_written_in_sequence() -> None:
         ToolArgumentsDelta(0, 0, "]"),
         ToolCallEnd(0, 0),
         ToolCallEnd(0, 1),
+        ToolCallEnd(0, 2),
         ToolArgumentsDelta(0, 7, "nobody's"),
         Finish(0, "tool_calls"),
     ]

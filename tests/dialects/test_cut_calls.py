@@ -1,0 +1,177 @@
+"""F38: a tool call that the length limit has cut is reported as finished in no dialect."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dialects.chat.chat import Dialect
+from dialects.chat.events import Event, Start, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.codec import Target
+from dialects.endpoints.codecs import CODECS
+from dialects.translation import StreamTranslator, translate
+from tests.dialects.neutral import request
+from tests.fakes.aws_stream import event_message
+
+CUT = '{"input":"rm -rf /srv/data'
+WHOLE = CUT + '/cache"}'
+CALL: list[Event] = [Start("i", "m"), ToolCallStart(0, 0, "c1", "run")]
+# What reports a call as finished, in each dialect; chat has no such mark.
+ENDS: dict[Dialect, tuple[bytes, ...]] = {
+    "anthropic": (b"content_block_stop",),
+    "responses": (b'"status":"completed"', b"arguments.done", b"input.done"),
+    "gemini": (b"functionCall",),
+    "interactions": (b"step.stop",),
+    "converse": (b"contentBlockStop",),
+}
+
+
+def sse(*events: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+def chat(arguments: str, reason: str) -> bytes:
+    call = {"index": 0, "id": "c1", "function": {"name": "run", "arguments": arguments}}
+    pieces = [({"tool_calls": [call]}, None), ({}, reason)]
+    chunks = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in pieces
+    ]
+    return sse(*chunks) + b"data: [DONE]\n\n"
+
+
+def anthropic(arguments: str, reason: str) -> bytes:
+    block = {"type": "tool_use", "id": "c1", "name": "run", "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": arguments}
+    reason = "max_tokens" if reason == "length" else "tool_use"
+    return sse(
+        {"type": "message_start", "message": {"id": "i", "model": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    )
+
+
+def responses(arguments: str, reason: str) -> bytes:
+    call = {"type": "function_call", "id": "fc", "call_id": "c1", "name": "run", "arguments": ""}
+    status = "incomplete" if reason == "length" else "completed"
+    delta = "response.function_call_arguments.delta"
+    done = call | {"arguments": arguments, "status": status}
+    details = {"reason": "max_output_tokens"} if reason == "length" else None
+    response = {"id": "i", "model": "m", "status": status, "incomplete_details": details}
+    return sse(
+        {"type": "response.created", "response": {"id": "i", "model": "m"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": call},
+        {"type": delta, "output_index": 0, "item_id": "fc", "delta": arguments},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {"type": f"response.{status}", "response": response | {"output": [done]}},
+    )
+
+
+def interactions(arguments: str, reason: str) -> bytes:
+    step = {"type": "function_call", "id": "c1", "name": "run", "arguments": {}}
+    delta = {"type": "arguments_delta", "arguments": arguments}
+    status = "incomplete" if reason == "length" else "requires_action"
+    ended = {"id": "i", "status": status}
+    return (
+        sse(
+            {"event_type": "interaction.created", "interaction": {"id": "i", "model": "m"}},
+            {"event_type": "step.start", "index": 0, "step": step},
+            {"event_type": "step.delta", "index": 0, "delta": delta},
+            {"event_type": "step.stop", "index": 0},
+            {"event_type": "interaction.completed", "interaction": ended},
+        )
+        + b"data: [DONE]\n\n"
+    )
+
+
+def converse(arguments: str, reason: str) -> bytes:
+    start = {"toolUse": {"toolUseId": "c1", "name": "run"}}
+    delta = {"toolUse": {"input": arguments}}
+    reason = "max_tokens" if reason == "length" else "tool_use"
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockStart", {"start": start, "contentBlockIndex": 0}),
+        ("contentBlockDelta", {"delta": delta, "contentBlockIndex": 0}),
+        ("contentBlockStop", {"contentBlockIndex": 0}),
+        ("messageStop", {"stopReason": reason}),
+        ("metadata", {"usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}}),
+    ]
+    return b"".join(event_message(kind, json.dumps(body).encode()) for kind, body in events)
+
+
+UPSTREAMS = {
+    "openai": chat, "anthropic": anthropic, "responses": responses,
+    "interactions": interactions, "converse": converse,
+}  # fmt: skip
+CELLS = [(client, upstream) for client in ENDS for upstream in UPSTREAMS if client != upstream]
+
+
+def ends_in(client: Dialect, answer: bytes) -> bool:
+    return any(mark in answer for mark in ENDS[client])
+
+
+@pytest.mark.parametrize(("client", "upstream"), CELLS)
+def test_a_call_cut_by_the_length_is_not_finished(client: Dialect, upstream: Dialect) -> None:
+    """A call that is whole is finished, whatever follows it."""
+    for arguments, reason, ended in (
+        (CUT, "length", False),
+        (WHOLE, "length", True),
+        (WHOLE, "tool_calls", True),
+    ):
+        decoder = CODECS[upstream].translating_decoder(request(), "")
+        encoder = CODECS[client].encoder(request(dialect=client), Target())
+        translator = StreamTranslator(decoder, encoder, 1)
+        steps = translator.feed(UPSTREAMS[upstream](arguments, reason)) + translator.end()
+        answer = b"".join(step.raw for step in steps)
+        assert ends_in(client, answer) is ended
+
+
+@pytest.mark.parametrize("client", ENDS)
+def test_a_call_in_a_stream_that_weir_cuts_is_not_finished(client: Dialect) -> None:
+    """F18."""
+    for ended in ([], [ToolCallEnd(0, 0)]):
+        encoder = CODECS[client].encoder(request(dialect=client), Target())
+        decoder = CODECS["openai"].translating_decoder(request(), "")
+        translator = StreamTranslator(decoder, encoder, 1)
+        events = [*CALL, ToolArgumentsDelta(0, 0, WHOLE if ended else CUT), *ended]
+        answer = translator.write(events) + translator.cut()
+        assert ends_in(client, answer) is bool(ended)
+
+
+@pytest.mark.parametrize("client", ["converse", "interactions"])
+def test_a_call_in_a_forwarded_stream_that_weir_cuts_is_not_finished(client: Dialect) -> None:
+    """F18."""
+    codec = CODECS[client]
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
+    if client == "interactions":
+        body = {"model": "m", "input": "hi", "stream": True}
+    facts = codec.read(json.dumps(body).encode(), Target("m", stream=True))
+    decoder = codec.decoder(facts, Target("m", stream=True))
+    raw = UPSTREAMS[client](CUT, "length")
+    begun = raw[: raw.index(b"step.stop" if client == "interactions" else b"contentBlockStop") - 40]
+    assert decoder.feed(begun)
+    assert not ends_in(client, codec.cut(decoder))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "tool", [{"type": "custom", "name": "run"}, {"type": "function", "name": "run"}]
+)
+def test_the_item_of_a_cut_call_is_incomplete(tool: dict[str, Any], stream: bool) -> None:
+    """An agent that runs what is completed would run another command."""
+    body = {"model": "m", "input": "hi", "tools": [tool], "stream": stream}
+    translation = translate(json.dumps(body).encode(), "responses", "openai", "u")
+    if stream:
+        whole = translation.stream()
+        answer = whole.feed(chat(CUT, "length")) + whole.end()
+        frames = [json.loads(line[6:]) for line in answer.splitlines() if line[:5] == b"data:"]
+        (item,) = [frame["item"] for frame in frames if frame["type"].endswith("item.done")]
+        assert not any(frame["type"].endswith(("input.done", "arguments.done")) for frame in frames)
+    else:
+        call = {"id": "c1", "type": "function", "function": {"name": "run", "arguments": CUT}}
+        choice = {"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "length"}
+        got = translation.answer(json.dumps({"choices": [choice]}).encode())
+        (item,) = json.loads(got)["output"]
+    assert item["status"] == "incomplete"
