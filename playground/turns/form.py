@@ -205,7 +205,7 @@ def _column_as_before(
 ) -> Column:
     message = answered or access_message(actor, form.get("as_before", ""))
     settings = Settings.from_stored(settings_of(message))
-    return Column(model, fitting(model, settings).stored())
+    return Column(model, fitting(model, settings).stored(), again=message.column)
 
 
 def _check(actor: Actor, form: QueryDict, model: str, settings: Settings) -> None:

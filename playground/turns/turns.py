@@ -86,11 +86,13 @@ class Turn:
 @dataclass(frozen=True)
 class Column:
     """Which model to ask, and how (in the stored form of its settings); `preset` is the id of the
-    preset of these settings."""
+    preset of these settings. `again` is the place in a comparison of the answer that it repeats or
+    continues."""
 
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset: str = ""
+    again: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     if not form.compare:
         columns = conversation.columns
     # The panel shows them again, and the next Send gives them to the columns without a preset.
-    shared = [column.settings for column in form.columns if not column.preset]
+    in_column = bool(columns) and not form.compare
+    shared = [one.settings for one in form.columns if not (one.preset or in_column)]
     conversation.columns = columns
     conversation.key, conversation.project = form.payer.chosen_key, form.payer.project
     now = clock.now()
@@ -286,7 +289,8 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     batch = new_id()
     turns = []
     parents: dict[UUID | None, Message] = {}
-    for number, column in enumerate(form.columns):
+    for place, column in enumerate(form.columns):
+        number = column.again if in_column and column.again is not None else place
         parent = _parent_of(conversation, form, number, began=began)
         key = parent.id if parent else None
         if form.retry is not None and parent is not None:
@@ -306,8 +310,9 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
                 form=form,
             )
         )
-    leaf = turns[0].assistant_message
-    Conversation.objects.filter(id=conversation.id).update(leaf=leaf)
+    if turns[0].run.column == 0:
+        leaf = turns[0].assistant_message
+        Conversation.objects.filter(id=conversation.id).update(leaf=leaf)
     return turns
 
 
@@ -323,7 +328,7 @@ def _parent_of(
         return _message(conversation, form.answered)
     if began:
         return None
-    if form.compare:
+    if conversation.columns:
         answers = conversation.messages.filter(role=MessageRole.ASSISTANT, column=column)
         return answers.filter(deleted_at=None).order_by("-id").first()
     path = current_path(conversation)

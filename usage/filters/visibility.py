@@ -83,12 +83,11 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
     if actor.model_key:
         return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
     scope = access.scope_of(actor, action)
-    own = _own(actor)
     if scope == "teams":
         teams = sorted(actor.authority.teams_of(action))
-        besides = own if access.sees_own_besides(actor, action) else None
+        besides = _own(actor) if access.sees_own_besides(actor, action) else None
         return [organisation, Pick("own_teams", "team_id", teams, besides)]
-    return [organisation, own] if scope == "own" else [organisation]
+    return [organisation, _own(actor)] if scope == "own" else [organisation]
 
 
 def _own(actor: Actor) -> Pick:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from content.prompts.settings import Settings
 from lib.ids import id_text
 from playground.chats.sharing import share_branch
-from playground.models import Conversation, Preset
+from playground.models import Conversation, Message, Preset
 from playground.panel.panel import form_of
 from playground.panel.presets import delete_preset, save_preset
 from tests.playground.conversations.test_tree import answers
@@ -64,6 +64,32 @@ def test_preset_of_one_column_stays_in_it(people: Cast, pirate: Preset) -> None:
         system_shown=True, cost_shown=True,
     )  # fmt: skip
     assert link.snapshot["system"] == "You are a pirate."
+
+
+def test_answer_is_asked_again_in_its_column(people: Cast, pirate: Preset) -> None:
+    """The next Send goes on from it, and the other column keeps its settings."""
+    presets = ["", pirate.text_id]
+    systems(people, presets, **SHARED)
+    failed = Message.objects.get(role="assistant", column=1)
+    assert failed.parent_id is not None
+    chat = id_text(failed.conversation_id)
+    form = {"conversation": chat, "as_before": failed.text_id, "model": "weir-1"}
+    send(people.bob, answers("Arr"), retry=id_text(failed.parent_id), **form)
+    assert told_settings() == "Be short."
+    again = Message.objects.filter(role="assistant").latest("id")
+    assert (again.column, again.content, again.parent_id) == (1, "Arr", failed.parent_id)
+    send(people.bob, answers("Aye"), text="Go on", **form)
+    on = Message.objects.filter(role="assistant").latest("id")
+    assert on.parent is not None
+    assert (on.column, on.parent.parent_id) == (1, again.id)
+    assert systems(people, presets, **panel()) == ["Be short. 0.5", "You are a pirate. 2"]
+    last = Message.objects.filter(role="assistant", column=1).latest("id")
+    assert last.parent is not None
+    assert last.parent.parent_id == on.id
+
+
+def told_settings() -> str:
+    return str(Conversation.objects.get().settings["system"])
 
 
 def test_presets_of_all_columns_are_not_the_panels(people: Cast, pirate: Preset) -> None:
