@@ -195,9 +195,9 @@ def _output(
         usage.flags.add("usage_mismatch")
         return completion + reasoning
     usage.flags.add("usage_mismatch")
-    if completion < reasoning or _SOURCES in usage.members:
-        return total - prompt
-    return completion
+    rest = total - prompt
+    is_xai = _SOURCES in usage.members and rest >= max(reasoning, 1)
+    return rest if completion < reasoning or is_xai else completion
 
 
 def _searches(usage: UsageMembers) -> int | None:

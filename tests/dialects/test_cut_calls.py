@@ -175,3 +175,27 @@ def test_the_item_of_a_cut_call_is_incomplete(tool: dict[str, Any], stream: bool
         got = translation.answer(json.dumps({"choices": [choice]}).encode())
         (item,) = json.loads(got)["output"]
     assert item["status"] == "incomplete"
+
+
+@pytest.mark.parametrize("client", [one for one in ENDS if one != "responses"])
+def test_a_call_without_arguments_ends_before_what_follows_it(client: Dialect) -> None:
+    """Its text is what the limit cut, and the client gets the text while it arrives."""
+    call = {"type": "function_call", "id": "fc", "call_id": "c1", "name": "run", "arguments": ""}
+    item = {"type": "message", "id": "msg", "role": "assistant", "content": []}
+    delta = {"type": "response.output_text.delta", "output_index": 1, "content_index": 0}
+    incomplete = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    begun = sse(
+        {"type": "response.created", "response": {"id": "i", "model": "m"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": call},
+        {"type": "response.output_item.done", "output_index": 0, "item": call},
+        {"type": "response.output_item.added", "output_index": 1, "item": item},
+        delta | {"item_id": "msg", "delta": "planted"},
+    )
+    end = {"type": "response.incomplete", "response": {"id": "i", "model": "m", **incomplete}}
+    decoder = CODECS["responses"].translating_decoder(request(), "")
+    encoder = CODECS[client].encoder(request(dialect=client), Target())
+    translator = StreamTranslator(decoder, encoder, 1)
+    early = b"".join(step.raw for step in translator.feed(begun))
+    assert (b"planted" in early, ends_in(client, early)) == (True, True)
+    translator.feed(sse(end))
+    translator.end()

@@ -111,8 +111,10 @@ class _Call:
             return False
         if piece.id and self.id:
             return piece.id != self.id
-        known = "".join(self.pieces)
-        return is_whole(known) and (name != self.name or bool(arguments))
+        # Joined only where they may be whole: some servers repeat the name with each piece.
+        if not self.pieces or not self.pieces[-1].rstrip().endswith(("}", "]")):
+            return False
+        return is_whole("".join(self.pieces)) and (name != self.name or bool(arguments))
 
 
 class ChoiceReader(ChoiceProgress):

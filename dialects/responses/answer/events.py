@@ -210,12 +210,19 @@ class AnswerReader:
     def _announce(self, event: StreamEvent) -> list[neutral.Event]:
         members = members_of(event.item)
         at = self._place(event)
-        item = self._items.setdefault(at, _Item())
+        events = self._begin_item(at)
         if id_ := text_of(members, "id"):
             self._ids[id_] = at
         if text_of(members, "type") == "function_call":
-            return self._open_call(item, members)
-        return []
+            events += self._open_call(self._items[at], members)
+        return events
+
+    def _begin_item(self, at: int) -> list[neutral.Event]:
+        """Know an item from now on. Calls that were not certainly whole end before a new one."""
+        if at in self._items:
+            return []
+        self._items[at] = _Item()
+        return self._open_calls.go_on() if self._translate else []
 
     def _open_call(self, item: _Item, members: dict[str, Any]) -> list[neutral.Event]:
         if item.call is not None:
@@ -261,8 +268,10 @@ class AnswerReader:
 
     def _complete(self, at: int, raw: msgspec.Raw) -> list[neutral.Event]:
         """Return the events of a whole item that its pieces did not contain."""
+        return [*self._begin_item(at), *self._complete_known(self._items[at], raw)]
+
+    def _complete_known(self, item: _Item, raw: msgspec.Raw) -> list[neutral.Event]:
         members = members_of(raw)
-        item = self._items.setdefault(at, _Item())
         match text_of(members, "type"):
             case "message":
                 return self._complete_message(item, dicts(members.get("content")))
