@@ -29,7 +29,8 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
 
 LEASE_S: Final = 30
-_PUT_OFF_S: Final = 2
+_PUT_OFF_LEAST: Final = dt.timedelta(seconds=2)
+_PUT_OFF_MOST: Final = dt.timedelta(minutes=1)
 KEPT_DAYS: Final = 30
 # Ids use the processes' clocks, times the database's clock.
 _UNSENT_SHOWN: Final = dt.timedelta(days=7)
@@ -123,10 +124,12 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
         delivery.save(update_fields=["tries", "state", "ended_at", "due_at", "hook"])
 
 
-def put_off(delivery_id: UUID) -> None:
-    """Let a leased delivery, which was not attempted, be leased again soon."""
-    due_at = database_now() + dt.timedelta(seconds=_PUT_OFF_S)
-    Delivery.objects.filter(id=delivery_id, state=DeliveryState.PENDING).update(due_at=due_at)
+def put_off(delivery: Delivery) -> None:
+    """Let a leased delivery, which was not attempted, be leased again: soon, and later the longer
+    it has waited, so that a long queue of one receiver is not leased again and again."""
+    now = database_now()
+    wait = min(max(_PUT_OFF_LEAST, (now - delivery.fact.created_at) / 10), _PUT_OFF_MOST)
+    Delivery.objects.filter(id=delivery.id, state=DeliveryState.PENDING).update(due_at=now + wait)
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:

@@ -62,7 +62,7 @@ def send(delivery_id: UUID) -> None:
         if may_begin:
             _attempt(delivery)
         else:
-            put_off(delivery.id)
+            put_off(delivery)
 
 
 def _receiver(delivery: Delivery) -> UUID | None:

@@ -14,9 +14,9 @@ import contextlib
 import datetime as dt
 import json
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -122,6 +122,10 @@ def request_of_run(run: Run) -> dict[str, Any]:
     )
 
 
+# What ended before its request was made is in no book.
+_UNCHARGED: Final[Mapping[str, Any]] = {"charge_nano": 0, "basis": "none"}
+
+
 class _Carrier:
     """Carries one run from its first event to its last."""
 
@@ -137,6 +141,7 @@ class _Carrier:
         columns = turn.conversation.columns
         self._blind = any(column.get("blind") for column in columns)
         self._bound: Bound | None = None
+        self._requested = False
 
     async def carry(self) -> None:
         """Carry the run to its end. Never raises: an error here is logged and fails the run."""
@@ -148,7 +153,7 @@ class _Carrier:
         except Exception:
             log.exception("run %s failed", self._run.id)
             with contextlib.suppress(Exception):
-                await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+                await self._end(RunState.FAILED, self._fault())
 
     # ---- the stream
 
@@ -166,20 +171,26 @@ class _Carrier:
         elif self._incoming.outcome is not None:
             await self._conclude(self._incoming.outcome)
         elif stopping:
-            await self._end(RunState.STOPPED, await self._settled())
+            settled = await self._settled() if self._requested else _UNCHARGED
+            await self._end(RunState.STOPPED, settled)
         elif isinstance(fault := reader.exception(), RequestFault):
             # The key, for example, was revoked after the form was checked: there is no request.
             facts = {"kind": fault.kind, "message": fault.message}
-            await self._end(RunState.REFUSED, facts | {"charge_nano": 0, "basis": "none"})
+            await self._end(RunState.REFUSED, {**facts, **_UNCHARGED})
         else:
-            await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+            await self._end(RunState.FAILED, self._fault())
             reader.result()
+
+    def _fault(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"kind": "internal", "status": 500}
+        return facts if self._requested else {**facts, **_UNCHARGED}
 
     async def _read(self, news: asyncio.Event) -> None:
         payer = await run_in_database(stored_payer, self._turn.conversation)
         principal = await payer.principal(self._actor, self._relay)
         body = await run_in_database(self._write_request)
         await self._read_bound(principal, body, payer.labels)
+        self._requested = True
         stream = self._relay.chat(
             principal,
             body,
@@ -263,11 +274,11 @@ class _Carrier:
     async def _settled(self) -> dict[str, Any]:
         return await read_settlement(self._turn.conversation.organisation_id, self._run.request_id)
 
-    async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
+    async def _end(self, state: RunState, facts: Mapping[str, Any]) -> None:
         self._incoming.progress.end_thought(self._time())
         if self._bound is not None and self._bound.expected_nano is not None:
-            facts = facts | {"expected_nano": self._bound.expected_nano}
-        await run_in_database(self._frames.write_end, state, facts)
+            facts = {**facts, "expected_nano": self._bound.expected_nano}
+        await run_in_database(self._frames.write_end, state, dict(facts))
 
 
 async def read_settlement(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:

@@ -389,6 +389,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "notify.deliveries.deliveries": {
         "LEASE_S": "30",
+        "_PUT_OFF_LEAST": "0:00:02",
+        "_PUT_OFF_MOST": "0:01:00",
         "KEPT_DAYS": "30",
         "_UNSENT_SHOWN": "7 days, 0:00:00",
         "_SLACK": "0:05:00",

@@ -308,6 +308,17 @@ def test_a_key_that_ends_while_a_prompt_is_sent_refuses_it(
     assert caplog.records == []
 
 
+def test_an_error_before_the_request_leaves_no_charge_pending(people: Cast) -> None:
+    relay = ScriptedRelay(outcome())
+    with mock.patch.object(relay, "principal_of_key", side_effect=RuntimeError):
+        send(people.bob, relay, text="dear question")
+    run = Run.objects.get()
+    assert (run.state, run.outcome["charge_nano"], run.outcome["basis"]) == ("failed", 0, "none")
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "You were not charged." in html
+    assert "charge pending" not in html
+
+
 def test_answer_is_kept_and_charged_whatever_its_schema(people: Cast) -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
     relay = ScriptedRelay(TextDelta(0, '{"a": 1}'), outcome())
