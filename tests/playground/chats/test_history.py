@@ -269,7 +269,7 @@ def test_nobody_reaches_anothers_chats(people: Cast, sixty: list[Conversation]) 
     [
         ({"weir_chats": 2, "chats": []}, "/weir_chats"),
         ({"weir_chats": 1, "chats": []}, "/chats"),
-        ({"weir_chats": 1, "chats": [{"weir_chat": 1, "messages": []}]}, "/chats/0/messages"),
+        ({"weir_chats": 1, "chats": [{"weir_chat": 1, "messages": {}}]}, "/chats/0/messages"),
     ],
 )
 def test_file_of_many_is_rejected_by_its_place(
