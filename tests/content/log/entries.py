@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -72,17 +73,19 @@ def keep(record: UsageRecord, kept: Kept | None = None, *, hours: int = 24, **ov
 
 
 def put_in_store(*entries: Entry) -> UUID:
-    """Put the sealed texts of entries of one time of dropping into the store of the settings, as
-    the relay does, and return the id of the object."""
+    """Put the sealed texts of entries into the store of the settings, as the relay does: those of
+    one time of dropping into one object. Return the id of the last object."""
     store, id = content_store(), new_id()
     assert store is not None
-    texts = [bytes(entry.sealed or b"") for entry in entries]
-    places = asyncio.run(put_texts(store, entries[0].drop_at, id, texts))
-    for entry, place in zip(entries, places, strict=True):
-        Entry.objects.filter(request_id=entry.request_id).update(
-            sealed=None,
-            object_id=place.object_id,
-            object_offset=place.offset,
-            object_bytes=place.length,
-        )
+    for dropped_at, group in groupby(entries, key=lambda entry: entry.drop_at):
+        id, together = new_id(), list(group)
+        texts = [bytes(entry.sealed or b"") for entry in together]
+        places = asyncio.run(put_texts(store, dropped_at, id, texts))
+        for entry, place in zip(together, places, strict=True):
+            Entry.objects.filter(request_id=entry.request_id).update(
+                sealed=None,
+                object_id=place.object_id,
+                object_offset=place.offset,
+                object_bytes=place.length,
+            )
     return id
