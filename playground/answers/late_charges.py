@@ -1,7 +1,7 @@
 """The charges of answers that ended before the books had them: an answer that was stopped while
 its upstream was still being read, or whose process died."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,9 +31,14 @@ def late_charges(
         and answer.state != RunState.RUNNING
         and "basis" not in stored_outcome(answer)
     }
-    if not unknown:
-        return {}
+    return booked_outcomes(organisation_id, unknown) if unknown else {}
+
+
+def booked_outcomes(
+    organisation_id: UUID, request_ids: Collection[UUID]
+) -> dict[UUID, dict[str, Any]]:
+    """Return, by request, what the books have about these requests."""
     records = UsageRecord.objects.filter(
-        organisation_id=organisation_id, request_id__in=unknown, final=True
+        organisation_id=organisation_id, request_id__in=request_ids, final=True
     )
     return {facts.pop("request_id"): facts for facts in records.values("request_id", *_FIELDS)}

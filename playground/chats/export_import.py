@@ -16,7 +16,7 @@ from billing.currency.words import charge_text
 from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import new_ids
-from playground.answers.late_charges import late_charges
+from playground.answers.late_charges import booked_outcomes, late_charges
 from playground.attachments.attachments import add_file, mark_sent
 from playground.attachments.rules import UnsupportedFile
 from playground.chats.export_format import (
@@ -30,7 +30,6 @@ from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.panel.words import file_text
 from playground.turns.turns import facts_of
-from usage.models import UsageRecord
 
 _WITH_FILES: Final = ("files", "media")
 _UNKNOWN: Final[Mapping[UUID, Mapping[str, Any]]] = MappingProxyType({})
@@ -47,7 +46,9 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
     attachments = Attachment.objects.filter(
         id__in=file_ids, organisation=conversation.organisation_id, user=conversation.user_id
     )
-    charged = _charges_by_message(conversation, reachable)
+    # In the books, interrupted ones have their charges too.
+    requests = [message.request_id for message in reachable if message.request_id]
+    charged = booked_outcomes(conversation.organisation_id, requests)
     return ExportedConversation(
         title=conversation.title,
         model=conversation.model,
@@ -62,21 +63,6 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
         created_at=conversation.created_at.isoformat(),
         updated_at=conversation.updated_at.isoformat(),
     )
-
-
-def _charges_by_message(
-    conversation: Conversation, messages: list[Message]
-) -> dict[UUID, dict[str, Any]]:
-    """Return the charges in the books for the requests of answers, including interrupted ones."""
-    ids = [message.request_id for message in messages if message.request_id]
-    records = UsageRecord.objects.filter(
-        organisation=conversation.organisation_id, request_id__in=ids, final=True
-    )
-    rows = records.values_list("request_id", "meters", "charge_nano", "basis")
-    return {
-        request_id: {"meters": meters, "charge_nano": charge_nano, "basis": basis}
-        for request_id, meters, charge_nano, basis in rows
-    }
 
 
 def _reachable(messages: list[Message]) -> list[Message]:
