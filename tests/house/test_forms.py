@@ -26,6 +26,8 @@ OF_SCRIPTS = {
     "playground/panel/_turn_cost.html", "playground/rendering/_slow.html",
     "playground/turns/_thumbs.html",
 }  # fmt: skip
+# Their first buttons belong to rows of checkboxes, and move a row.
+OF_ROWS = {"components/table_columns.html"}
 # Only the attributes of a form that is there already; its fields stay.
 MORPHED = {
     "playground/turns/_begun.html",
@@ -101,6 +103,23 @@ def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
             continue
         plain = result.get("formaction") or form.attributes.get("action")
         assert result["hx-post"] == plain, text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_enter_in_a_field_presses_the_main_button(form: Form) -> None:
+    """Browsers press the first button of a form that sends it (HTML, implicit submission). Nothing
+    happens by a button that shows a preview."""
+    tags = [(tag, attributes(text)) for tag, text in _TAG.findall(form.inside)]
+    if not any(
+        tag == "input" and its.get("type", "text") in ("text", "number", "date", "checkbox")
+        for tag, its in tags
+    ):
+        return
+    buttons = [
+        its for tag, its in tags if tag == "button" and its.get("type", "submit") == "submit"
+    ]
+    if any(its.get("data-kind") == "primary" for its in buttons) and form.where not in OF_ROWS:
+        assert buttons[0].get("data-kind") == "primary" or buttons[0].get("value") == "preview"
 
 
 def test_button_outside_a_form_states_its_target_too() -> None:
