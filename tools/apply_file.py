@@ -86,7 +86,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "*.budgets": "Limits on spending.",
     "*.enabled": "Whether the object is in effect.",
     "*.deprecated_at": "The time from which answers have the header `Deprecation` (RFC 9745).",
-    "*.operator": "`true` makes the person an operator. A file cannot end this role.",
+    "*.operator": "`true` makes the person an operator. A file cannot end this role, so Weir rejects `false`.",
     "Installation.version": "The version of the format.",
     "Installation.settings": "Settings of the installation.",
     "Installation.mail_server": "The mail server. The setting `EMAIL_HOST` overrides it.",
@@ -102,7 +102,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Installation.sign_up": "Who can create an account.",
     "Installation.trial_credit": "Credit for an organisation that a new person creates.",
     "SingleSignOn.client_id": "The client ID that the identity provider gave to Weir.",
-    "Settings.unpriced_models": "What happens to requests for models without a price: `reject` rejects them, `free` serves them without a charge, and `alert` also notifies operators.",
+    "Settings.unpriced_models": "What happens to requests for models without a price: `reject` rejects them, `free` and `alert` serve them without a charge, and `alert` also notifies operators.",
     "*.tpm": "Input and output tokens over any 60 seconds, counted together.",
     "Settings.public_models": "Show models and prices without sign-in.",
     "Settings.public_status": "Show the status page without sign-in.",
@@ -157,7 +157,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Model.replacement": "The model to use instead. Empty: none.",
     "Plan.models": "Models that the plan shows, by name or pattern. Empty: all models.",
     "Role.permissions": "Names of permissions, from the page *Permissions by role*.",
-    "*.period": "The period after which the budget starts again. `session`: each session of an agent has the whole budget.",
+    "*.period": "The period after which the budget starts again. `total`: the budget never starts again. `session`: each session of an agent has the whole budget.",
     "OwnKeyOffer.channel": "Name of the channel.",
     "Person.name": "The name. Weir uses this name only for people who have no name yet.",
     "Person.active": "Whether the person can sign in and the person's keys work.",
@@ -191,9 +191,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Organisation.policies": "Policies. A policy is a set of guards, models, networks, budgets and a retention time, for chosen requests.",
     "PolicyRule.guard": "A guard, from the list in [Guards and policies](../guides/guards.md#the-guards).",
     "PolicyRule.places": "The texts that the guard looks at.",
-    "PolicyRule.code": "The code of the error if the guard rejects a text, and the name of the flag if the guard flags a text. Without this key: the guard's name.",
+    "PolicyRule.code": "The code of the error if the guard rejects a text, and the name of the flag if the guard flags a text. Without this key: usually the guard's name.",
     "PolicyRule.settings": "The settings that the guard needs. A `secret` is `env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one.",
-    "PolicyRule.action": "`mask` replaces the text with a placeholder, and restores the text in the answer. `refuse` ends the request. `flag` lets the text pass and records it. `decide` leaves the choice to the guard's own service.",
+    "PolicyRule.action": "`mask` puts a placeholder in place of the found text, and restores the text in the answer. `refuse` ends the request. `flag` lets the text pass, and adds a flag to the record of the request. `decide` leaves the choice to the guard's own service.",
     "Policy.assigned": "The organisation, teams and keys to whose requests the policy applies.",
     "PolicyAssigned.scope": "Whose requests the policy applies to.",
     "PolicyAssigned.subject": "The name of the team or key. Empty for the organisation.",
@@ -264,11 +264,12 @@ def apply_file() -> str:
 *For operators.*
 
 `make reference` generates this page from `config/apply/file_format.py`. [Configuration as code](../guides/configuration.md) explains how to
-use such a file, with an example.
+use such a file, and shows an example.
 
 The file describes objects of the installation, such as channels. Each setting of an object has a key, such as `name`. If the file omits a
-key, the setting keeps its value. If the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir apply`
-rejects a file with a key that is not on this page. Write amounts as decimals in quotes, in USD, and times like `2026-01-01T00:00:00Z`.
+key, the setting keeps its value. But if the object is new, or if you apply the file with `--prune`, the setting gets its default. `weir
+apply` rejects a file with a key that is not on this page. Write amounts of money as decimals in quotes, in USD unless the table names
+another unit. Write times like `2026-01-01T00:00:00Z`.
 {text}"""
 
 

@@ -27,9 +27,9 @@ _HEAD = """# What changes a price
 *For operators, and for contributors who change how usage is read.*
 
 This page is generated from `dialects/usage/usage_members.py` and
-`dialects/json/request_members.py`. A test compares both files with the types in the providers' own
-client libraries. [Prices](../guides/prices.md) explains how to set prices. A *member* is a field of
-a request, or of the usage that a provider reports. Each member has one of these roles:
+`dialects/json/request_members.py`. A test compares both files with the types in client libraries
+of providers. [Prices](../guides/prices.md) explains how to set prices. A *member* is a field of a
+request, or of the usage that a provider reports. Each member has one of these roles:
 
 - **meter**: Weir counts a member of usage on the
   [meters](../reference/glossary.md) in the table. A member of a request affects what is counted.
@@ -39,13 +39,13 @@ a request, or of the usage that a provider reports. Each member has one of these
 - **review**: Weir cannot compute a price. If a member of usage with this role counts anything, an
   operator must review the request.
 
-If usage contains a member that is in no table, an operator must also review the request. Until the
-review, Weir charges nothing and keeps the hold (the reserved amount). The operator can make the
-member free for later requests.
+An operator must also review a request if its usage contains a member that is not in the table of
+the provider's API. Until the review, Weir charges nothing and keeps the hold (the reserved amount).
+In the review, the operator can usually make the member free for later requests.
 
 If the price of a model comes from the built-in price list, Weir rejects a request that contains a
-member or tool with the role *review*, and does not send the request to the provider. For such a
-model, Weir also rejects a request with a tool that is in no table. A later version of a known tool
+member or tool with the role *review*. For such a model, if the client's API has a table of tools,
+Weir also rejects a request with a tool that is not in this table. A later version of a known tool
 counts as the known tool. If Weir translates the request for a provider with another API, the rules
 for [tools of one API](../guides/agents.md#tools-of-one-api) apply instead.
 

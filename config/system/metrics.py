@@ -170,8 +170,8 @@ def _channels() -> Iterator[Metric]:
     is left out, so the number of labels cannot grow by requests."""
     state = GaugeMetricFamily(
         "weir_channel_state",
-        "1 for the state of a channel, 0 for all other states: good, half_open (few requests test "
-        "the channel after a pause), models_out (models are paused), keys_out (all keys are "
+        "1 for the state of a channel, 0 for all other states: good, half_open (a few requests "
+        "test the channel after a pause), models_out (models are paused), keys_out (all keys are "
         "paused), limited (by a limit or spend cap of the channel), open (the breaker pauses the "
         "channel). If processes report different states, the worst counts.",
         labels=("channel", "state"),
@@ -200,7 +200,9 @@ def _queues() -> Iterator[Metric]:
         labels=("queue",),
     )
     age = GaugeMetricFamily(
-        "weir_queue_oldest_age_seconds", "How long the oldest item has waited.", labels=("queue",)
+        "weir_queue_oldest_age_seconds",
+        "How long the oldest item of a queue has waited.",
+        labels=("queue",),
     )
     held = GaugeMetricFamily("weir_held_usd", "Money reserved by open holds.")
     for queue in read_queues():

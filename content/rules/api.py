@@ -23,7 +23,9 @@ _KEEP: Final = "`everything`, only `errors`, or `nothing`, which always applies.
 _REDACT: Final = (
     "What is masked before a text is kept, besides what the policies of the key mask or reject."
 )
-_ENDS: Final = "From then on the rule does not apply; null: until it is deleted."
+_ENDS: Final = (
+    "The time from which the rule no longer applies. Null: the rule applies until it is deleted."
+)
 
 
 class LogRuleIn(RequestBody):

@@ -309,7 +309,7 @@ class OverridesIn(Part):
     when: list[OverrideRuleIn] = Field(
         default_factory=list,
         max_length=CONDITIONAL_MAX,
-        description="Further changes to requests that meet conditions, made after the others.",
+        description="Further changes, made after the others, to requests that meet conditions.",
     )
 
 
