@@ -62,11 +62,11 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
     ),
     "unsupported_capability": ErrorHelp(
-        _("The model does not support what the request needs."),
-        _("Remove the parameter, or choose a model that supports it. See the Models page."),
+        _("The model does not support a parameter or another part of the request."),
+        _("Remove this part, or choose a model that supports it. See the Models page."),
     ),
     "thread_unsupported": ErrorHelp(
-        _("The request continues from a state that is not stored here."),
+        _("The request names a thread that a provider stores. Weir does not support threads."),
         _("Send the full conversation instead."),
     ),
     "authentication": ErrorHelp(
@@ -137,7 +137,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "request_timeout": ErrorHelp(
         _("The request was not received within the time given in the message."),
-        _("Send it again, over a faster connection or in smaller parts."),
+        _("Send the request again over a faster connection, or send a smaller request."),
     ),
     "conflict": ErrorHelp(
         _(
@@ -151,7 +151,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(
-        _("The body is not application/json, or is compressed."), _("Send uncompressed JSON.")
+        _("The content type of the body is not supported, or the body is compressed."),
+        _("Send uncompressed JSON, or multipart/form-data if the endpoint takes files."),
     ),
     "headers_too_large": ErrorHelp(
         _("The header section is larger than 32 KiB or has more than 100 lines."),
@@ -159,7 +160,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "idempotency_mismatch": ErrorHelp(
         _("The Idempotency-Key was used with a different body in the last 24 hours."),
-        _("Use a new key for a new request."),
+        _(
+            "Use a new Idempotency-Key for a new request. The Anthropic and Google formats return "
+            "400."
+        ),
     ),
     "rate_limited": ErrorHelp(
         _(
@@ -199,7 +203,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "upstream_malformed": ErrorHelp(_("The provider's answer could not be read."), _LATER),
     "no_channel": ErrorHelp(
         _("The model exists, but none of its channels is on and healthy."),
-        _("Try again later or use another model. If it keeps happening, contact the operator."),
+        _(
+            "Try again later or use another model. If it keeps happening, contact the operator. "
+            "The Anthropic format returns 529."
+        ),
     ),
     "guard_failed": ErrorHelp(
         _(
@@ -213,7 +220,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "server_shutting_down": ErrorHelp(
         _("This server process is restarting."),
-        _("Retry immediately. Another process will answer."),
+        _("Retry immediately. Another process will answer. The Anthropic format returns 529."),
     ),
     "timeout": ErrorHelp(
         _("No provider answered within the time limit."),
