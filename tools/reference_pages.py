@@ -103,8 +103,8 @@ An error has the format of the API that the client uses: OpenAI's `error.type` a
 `error.status`. The page *Requests* shows the *Kind* of an error (see the table below). In this table, *param* means `error.param` of
 OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
 
-[When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
-found, and what is charged when a client disconnects.
+The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model
+is not found, and what is charged when a client disconnects.
 
 {table((*heads[:-1], "Meaning and next step"), rows)}"""
 

@@ -122,7 +122,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Use the model that the message names."),
     ),
     "task_not_found": ErrorHelp(
-        _("The ID is unknown, belongs to another team, or has expired."), _("Check the ID.")
+        _("The ID is unknown, belongs to another team or key, or has expired."),
+        _("Check the ID."),
     ),
     "route_not_found": ErrorHelp(
         _("This URL does not exist."),
@@ -141,10 +142,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "conflict": ErrorHelp(
         _(
-            "Another request with the same Idempotency-Key is still running, or the video is not "
-            "completed yet."
+            "Another request with the same Idempotency-Key is still running, or this request needs "
+            "a video or another media task that is not completed yet."
         ),
-        _("Wait until the request or the video has finished, then retry."),
+        _("Wait until the other request or the media task has finished, then retry."),
     ),
     "body_too_large": ErrorHelp(
         _("The body is larger than the limit in the message, which cannot be changed."),
