@@ -51,15 +51,15 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-Weir forwards other headers to a provider only in two cases ([What providers get](../operate/data.md#what-providers-get)). If the channel
-(the connection to the provider) uses the client's API, Weir forwards the headers that this API needs, such as `anthropic-beta`, and usually
-the user agent. Weir also forwards the headers that an operator has listed for the channel.
+A header that is not in this table reaches a provider only in two cases ([What providers get](../operate/data.md#what-providers-get)). If
+the channel (the connection to the provider) uses the client's API, Weir forwards the headers that this API needs (such as `anthropic-beta`)
+and usually also the user agent. In any case, Weir forwards the headers that an operator has listed for the channel.
 
 ## Sessions
 
 A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
-order of the table. The first name that a request contains decides to which session the request belongs. The rows about sub-agents are
-outside this order: Weir reads their headers in addition to the session's name.
+order of the table. The first name that a request contains decides to which session the request belongs. The two rows about sub-agents are
+outside this order. Weir reads the headers of these rows in addition, and a parent session takes the place of the first name.
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -103,8 +103,8 @@ An error has the format of the API that the client uses: OpenAI's `error.type` a
 `error.status`. The page *Requests* shows the *Kind* of an error (see the table below). In this table, *param* means `error.param` of
 OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
 
-[When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model is not
-found, and what is charged when a client disconnects.
+The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model
+is not found, and what is charged when a client disconnects.
 
 {table((*heads[:-1], "Meaning and next step"), rows)}"""
 
@@ -119,7 +119,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "amount": "an amount of money",
     "answer": "the text that the decider wrote; empty before the decision",
     "approval": "ID of the approval",
-    "approved": "whether the increase was approved",
+    "approved": "whether the increase was approved; `false` before the decision",
     "asked_by": "email address of the person who made the request",
     "available": "the available balance after the event; for `balance.low`, at the time of the check",
     "balance": "what the provider reports, with its unit",
@@ -201,7 +201,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "unpaid": "whether the subscription ended because the renewal was not paid",
     "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "the provider key or the model, or why the rule turned the channel off: a status, a word, the share of successes or the balance; empty for the whole channel",
+    "what": "for `channel.troubled`, the number of the provider key, or the name of the model; empty if the event is about the whole channel. For `channel.taken_out`, the value that made the rule turn the channel off: a status, a word, the share of successes or the balance",
 }
 
 
@@ -217,7 +217,7 @@ def events() -> str:
 `make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook.
 
 Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10
-seconds. The following body is an example:
+seconds. The following body is an example; its `data` contains only some of the fields:
 
 ```json
 {{
@@ -283,7 +283,7 @@ def permissions() -> str:
 `make reference` generates this page from `accounts/roles/rules.py`. [Members, teams and roles](../guides/members.md) explains how to use
 roles, teams and leads.
 
-In the table, `all` means all objects in the organisation, and `own` means only the person's own objects: their keys, the usage and
+In the table, `all` means all objects in the organisation, and `own` means only the person's own objects, such as their keys, the usage and
 requests of these keys, their chats and their teams. `–` means that the role does not have the permission.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}

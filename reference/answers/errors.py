@@ -62,11 +62,11 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
     ),
     "unsupported_capability": ErrorHelp(
-        _("The model does not support what the request needs."),
-        _("Remove the parameter, or choose a model that supports it. See the Models page."),
+        _("The model does not support a parameter or another part of the request."),
+        _("Remove this part, or choose a model that supports it. See the Models page."),
     ),
     "thread_unsupported": ErrorHelp(
-        _("The request continues from a state that is not stored here."),
+        _("The request names a thread that a provider stores. Weir does not support threads."),
         _("Send the full conversation instead."),
     ),
     "authentication": ErrorHelp(
@@ -122,7 +122,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Use the model that the message names."),
     ),
     "task_not_found": ErrorHelp(
-        _("The ID is unknown, belongs to another team, or has expired."), _("Check the ID.")
+        _("The ID is unknown, belongs to another team or key, or has expired."),
+        _("Check the ID."),
     ),
     "route_not_found": ErrorHelp(
         _("This URL does not exist."),
@@ -137,21 +138,22 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "request_timeout": ErrorHelp(
         _("The request was not received within the time given in the message."),
-        _("Send it again, over a faster connection or in smaller parts."),
+        _("Send the request again over a faster connection, or send a smaller request."),
     ),
     "conflict": ErrorHelp(
         _(
-            "Another request with the same Idempotency-Key is still running, or the video is not "
-            "completed yet."
+            "Another request with the same Idempotency-Key is still running, or this request needs "
+            "a video or another media task that is not completed yet."
         ),
-        _("Wait until the request or the video has finished, then retry."),
+        _("Wait until the other request or the media task has finished, then retry."),
     ),
     "body_too_large": ErrorHelp(
         _("The body is larger than the limit in the message, which cannot be changed."),
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(
-        _("The body is not application/json, or is compressed."), _("Send uncompressed JSON.")
+        _("The content type of the body is not supported, or the body is compressed."),
+        _("Send uncompressed JSON, or multipart/form-data if the endpoint takes files."),
     ),
     "headers_too_large": ErrorHelp(
         _("The header section is larger than 32 KiB or has more than 100 lines."),
@@ -159,7 +161,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "idempotency_mismatch": ErrorHelp(
         _("The Idempotency-Key was used with a different body in the last 24 hours."),
-        _("Use a new key for a new request."),
+        _(
+            "Use a new Idempotency-Key for a new request. The Anthropic and Google formats return "
+            "400."
+        ),
     ),
     "rate_limited": ErrorHelp(
         _(
@@ -199,7 +204,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "upstream_malformed": ErrorHelp(_("The provider's answer could not be read."), _LATER),
     "no_channel": ErrorHelp(
         _("The model exists, but none of its channels is on and healthy."),
-        _("Try again later or use another model. If it keeps happening, contact the operator."),
+        _(
+            "Try again later or use another model. If it keeps happening, contact the operator. "
+            "The Anthropic format returns 529."
+        ),
     ),
     "guard_failed": ErrorHelp(
         _(
@@ -213,7 +221,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "server_shutting_down": ErrorHelp(
         _("This server process is restarting."),
-        _("Retry immediately. Another process will answer."),
+        _("Retry immediately. Another process will answer. The Anthropic format returns 529."),
     ),
     "timeout": ErrorHelp(
         _("No provider answered within the time limit."),

@@ -33,8 +33,8 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "A text of your choice that identifies the request. If you send the same text and the "
-            "same body again within 24 hours, you get the same answer, and the request is charged "
-            "once."
+            "same body again within 24 hours, the request is charged only once, and you usually "
+            "get the same answer."
         ),
         limits="≤ 128",
     ),
@@ -43,9 +43,9 @@ SENT: Final[tuple[Field, ...]] = (
         "USD",
         _(
             "The most that this request may cost, in USD. If the request could cost more and has "
-            "no output limit, its answer is shortened. If the request could cost more and has an "
-            "output limit, or if even a short answer would cost more, the request is rejected with "
-            "402 before anything is sent."
+            "no output limit, Weir limits the length of the answer. If the request could cost more "
+            "and has an output limit, or if even a short answer could cost more, the request is "
+            "rejected with 402 before anything is sent."
         ),
     ),
     Field(
@@ -79,11 +79,11 @@ SENT: Final[tuple[Field, ...]] = (
         CAP_HEADER,
         "USD",
         _(
-            "The most that the request's session may cost, in USD, including all its sub-agents. "
-            "All money spent and reserved since the first request counts. A request that could "
-            "exceed this amount is rejected with 402. To continue the session, send a higher "
-            "amount. The header never increases a budget. A request that names no session is "
-            "rejected with 400."
+            "The most that the request's session may cost, in USD, including all sub-agents of the "
+            "session. All money spent and reserved since the session's first request counts. A "
+            "request that could exceed this amount is rejected with 402. To continue the session, "
+            "send a higher amount. The organisation's budgets still apply. A request that names no "
+            "session is rejected with 400."
         ),
     ),
     Field(
@@ -100,8 +100,8 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-include-cost",
         "true, false",
         _(
-            "Includes the charge in the response, next to usage; also in chat completion streams. "
-            "With the setting include_cost, an organisation turns this on for all its requests."
+            "With true, Weir adds the charge to the usage in the response, also in streams. With "
+            "the setting include_cost, an organisation turns this on for all its requests."
         ),
     ),
     Field(
@@ -109,8 +109,9 @@ SENT: Final[tuple[Field, ...]] = (
         "true, false",
         _(
             "With false, the cache stores no answer to this request. The content log does not keep "
-            "the request either, unless a rule of the organisation keeps it anyway. The member "
-            "store of the body determines whether Weir stores a response for later requests."
+            "the request either, unless a rule of the organisation keeps it anyway. The header does "
+            "not determine whether later requests can continue the response: this depends on "
+            "\"store\" in the body."
         ),
     ),
     Field(
@@ -140,8 +141,8 @@ SESSIONS: Final[tuple[Field, ...]] = (
         PREFIX,
         "digest",
         _(
-            "Chats that name no session, if the operator has turned this on: chats with the same "
-            "instructions and the same first message of the user"
+            "Only for chats that name no session, and if the operator has turned this on: chats "
+            "with the same instructions and the same first message of the user are one session"
         ),
     ),
 )
