@@ -9,7 +9,7 @@
 
 A member outside the table is unknown, and puts its request under review as well (P28). A test
 compares the table with the types of the vendors' clients, so that a new member must be classified
-first. docs/guides/prices.md shows the table.
+first. docs/reference/price-members.md shows the table.
 """
 
 from collections.abc import Iterator, Mapping
