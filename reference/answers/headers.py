@@ -109,9 +109,9 @@ SENT: Final[tuple[Field, ...]] = (
         "true, false",
         _(
             "With false, the cache stores no answer to this request. The content log does not keep "
-            "the request either, unless a rule of the organisation keeps it anyway. The header does "
-            "not determine whether later requests can continue the response: this depends on "
-            "\"store\" in the body."
+            "the request either, unless a rule of the organisation keeps it anyway. The header "
+            "does not determine whether later requests can continue the response: this depends on "
+            '"store" in the body.'
         ),
     ),
     Field(
