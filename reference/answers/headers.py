@@ -111,7 +111,7 @@ SENT: Final[tuple[Field, ...]] = (
             "With false, the cache stores no answer to this request. The content log does not keep "
             "the request either, unless a rule of the organisation keeps it anyway. The header does "
             "not determine whether later requests can continue the response: this depends on "
-            "\"store\" in the body."
+            '"store" in the body.'
         ),
     ),
     Field(
