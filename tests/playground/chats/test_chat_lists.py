@@ -9,9 +9,7 @@ from tests.playground.runs.test_live import DONE, ask
 pytestmark = pytest.mark.browser
 
 
-def test_list_keeps_its_search_while_a_chat_is_sent_and_changed(
-    stage: Stage, bob: Watched
-) -> None:
+def test_list_keeps_its_search_while_a_chat_is_sent_and_changed(stage: Stage, bob: Watched) -> None:
     page = bob.page
     side, drawer = page.locator("#chat-list .chat-nav"), page.locator("#chats .chat-nav")
     ask(page, stage, stage.echo_model(), "A chat about rivers")
