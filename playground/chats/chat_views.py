@@ -20,7 +20,7 @@ from lib.htmx import is_htmx, page_address, redirect_to, render_dialog, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from playground.chats import export_import, sharing
-from playground.chats.desk import list_context
+from playground.chats.desk import CHATS_CHANGED, list_context
 from playground.chats.export_format import IMPORT_BYTES_MAX, Unusable, write_file
 from playground.conversations.conversations import (
     access_conversation,
@@ -78,7 +78,8 @@ def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     slug = slug_of(actor)
     response = _list_response(request, actor, None)
     restore = reverse("chat_restore", args=[slug, id])
-    return toast(response, gettext("Chat deleted."), gettext("Undo"), restore)
+    text, undo = gettext("Chat deleted."), gettext("Undo")
+    return toast(response, text, undo, restore, event=CHATS_CHANGED)
 
 
 @organisation_page("playground.use")
@@ -177,11 +178,12 @@ def _list_response(
     if not is_htmx(request):
         url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
         return redirect(url or reverse("playground", args=[slug]))
-    open_chat = _open_chat(request)
-    context = list_context(actor, open_chat) | {"slug": slug}
-    if conversation is not None and id_text(conversation.id) == open_chat:
+    context = {}
+    if conversation is not None and id_text(conversation.id) == _open_chat(request):
         context["renamed"] = conversation.title
-    return render(request, "playground/chats/_listed.html", context)
+    response = render(request, "playground/chats/_listed.html", context)
+    response["HX-Trigger"] = CHATS_CHANGED
+    return response
 
 
 def _open_chat(request: HttpRequest) -> str:

@@ -80,6 +80,10 @@ def articles_of(
     return articles
 
 
+# The event by which pages ask for the list of conversations again, each with its own filters.
+CHATS_CHANGED: Final = "chats-changed"
+
+
 def list_context(
     actor: Actor, open_chat: str, search: str = "", *, archived: bool = False
 ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, toast
 from lib.ids import id_text
-from playground.chats.desk import list_context, log_context
+from playground.chats.desk import CHATS_CHANGED, log_context
 from playground.conversations.conversations import (
     access_conversation,
     access_message,
@@ -172,9 +172,10 @@ def sync_chat(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         **page.composer_context(slug_of(actor), conversation, run),
         **log,
-        **list_context(actor, id),
     }
-    return render(request, "playground/chats/_in_step.html", context)
+    response = render(request, "playground/chats/_in_step.html", context)
+    response["HX-Trigger"] = CHATS_CHANGED
+    return response
 
 
 def _redirect_to_chat(

@@ -29,10 +29,10 @@ from lib.process.server_sent import event_stream
 from playground.answers.notifications import notifications
 from playground.chats.chips import chips
 from playground.chats.desk import (
+    CHATS_CHANGED,
     SHOWN_AT_ONCE,
     articles_of,
     desk_context,
-    list_context,
     log_context,
     models_context,
 )
@@ -231,9 +231,9 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
         "model": run.model,
         "conversation": turn.conversation,
         "form": form_values(form),
-        **list_context(actor, id_text(turn.conversation.id)),
     }
     response = render(request, "playground/turns/_begun.html", context)
+    response["HX-Trigger"] = CHATS_CHANGED
     response["HX-Push-Url"] = url
     return response
 

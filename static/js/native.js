@@ -28,6 +28,11 @@ const FACES = ":is(.date-face, .file-field) > input";
 for (const name of ["input", "change"]) {
   document.addEventListener(name, ({ target }) => { if (target.matches?.(FACES)) show(target); });
 }
+// Chromium reports each digit of a year as a change, once day and month are there.
+document.addEventListener("change", (event) => {
+  const { type, value } = event.target;
+  if (type?.startsWith("date") && value && value < "1000") event.stopPropagation();
+}, true);
 document.addEventListener("click", ({ target }) => {
   if (target.matches?.(".date-face > input") && !target.readOnly) target.showPicker?.();
 });

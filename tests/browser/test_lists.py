@@ -85,6 +85,21 @@ def test_filters_apply_immediately_and_chips_remove_them(
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
+def test_a_date_is_typed_whole_before_the_list_follows(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.clock.install()
+    page.goto(f"{site.organisation}/audit")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#f-since").focus()
+    # Each digit of the year makes a date.
+    for key in "11302026":
+        page.keyboard.press(key)
+        page.clock.run_for(300)
+    expect(page).to_have_url(re.compile("since=2026-11-30"))
+    assert len([url for url in asked if "since=" in url]) == 1
+
+
 def test_a_filter_with_several_values_is_kept_until_it_changes(
     site: Installation, owner: Visitor
 ) -> None:

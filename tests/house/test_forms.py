@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _QUOTED = r"(?:[^>\"']|\"[^\"]*\"|'[^']*')*"
 _FORM = re.compile(rf"<form\b({_QUOTED})>(.*?)</form>", re.DOTALL)
-_TAG = re.compile(rf"<([a-z]+)\b({_QUOTED})>", re.DOTALL)
+TAG = re.compile(rf"<([a-z]+)\b({_QUOTED})>", re.DOTALL)
 _TOKEN = re.compile(r'\{% csrf_token %\}|name="csrfmiddlewaretoken" value="\{\{ csrf_token \}\}"')
 # The attributes and the hidden fields of a form that stand in a template of their own.
 _INCLUDED = re.compile(
@@ -97,7 +97,7 @@ def test_a_form_is_sent_the_same_with_and_without_script(form: Form) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
-    for tag, text in _TAG.findall(form.inside):
+    for tag, text in TAG.findall(form.inside):
         result = attributes(text)
         if tag != "button" or "hx-post" not in result or form.where in OF_SCRIPTS:
             continue
@@ -109,7 +109,7 @@ def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
 def test_enter_in_a_field_presses_the_main_button(form: Form) -> None:
     """Browsers press the first button of a form that sends it (HTML, implicit submission). Nothing
     happens by a button that shows a preview."""
-    tags = [(tag, attributes(text)) for tag, text in _TAG.findall(form.inside)]
+    tags = [(tag, attributes(text)) for tag, text in TAG.findall(form.inside)]
     if not any(
         tag == "input" and its.get("type", "text") in ("text", "number", "date", "checkbox")
         for tag, its in tags
@@ -125,7 +125,7 @@ def test_enter_in_a_field_presses_the_main_button(form: Form) -> None:
 def test_button_outside_a_form_states_its_target_too() -> None:
     results = []
     for where, text in templates():
-        for tag, inside in _TAG.findall(_FORM.sub("", text)):
+        for tag, inside in TAG.findall(_FORM.sub("", text)):
             of = attributes(inside)
             if tag != "button" or "hx-post" not in of or where in OF_SCRIPTS:
                 continue
@@ -147,7 +147,7 @@ def test_every_attribute_value_is_quoted() -> None:
     results = [
         f"{where}: {text}"
         for where, html in templates()
-        for _, text in _TAG.findall(html)
+        for _, text in TAG.findall(html)
         if re.search(r"=\{[{%]", re.sub(r"\"[^\"]*\"|'[^']*'", '""', text))
         and "{% include" not in text
     ]

@@ -9,7 +9,7 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 
 from tests.house.parsed import nodes_of
-from tests.house.test_forms import templates
+from tests.house.test_forms import TAG, attributes, templates
 from tests.house.test_style import ROOMS, ROOT
 
 _ENDING: Final = re.compile(r"[\w/.*-]+\.(?:html|txt)")
@@ -91,3 +91,24 @@ def test_each_change_compares_now_with_before() -> None:
         # The same figure of both.
         assert now == before.replace("before", "now") or now.split(".")[-1] == before.split(".")[-1]
         assert "before" not in now.split("."), f"{now} {before}"
+
+
+# Each of these changes something, so that the first of two is not broken off.
+_SENT_ONE_AFTER_ANOTHER: Final = {
+    "playground/compare/_import.html": "reads a file of chats",
+    "playground/compare/compare.html": "asks one more model",
+}
+
+
+def test_a_later_input_replaces_the_answer_to_an_earlier_one() -> None:
+    """By itself htmx keeps one request that waits, with the form as it was then, and drops later
+    ones: what is shown would belong to a text that nobody sees."""
+    follow = [
+        (where, its)
+        for where, text in templates()
+        for _, tag in TAG.findall(text)
+        if re.search(r"\b(input|change)\b", (its := attributes(tag)).get("hx-trigger", ""))
+    ]
+    assert len(follow) > 20
+    unordered = [where for where, its in follow if not its.get("hx-sync", "").endswith(":replace")]
+    assert sorted(unordered) == sorted(_SENT_ONE_AFTER_ANOTHER)
