@@ -27,8 +27,10 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     ProcessorEvent,
+    PromoGrant,
     Safeguard,
     Subscription,
+    SubscriptionCharge,
     SubscriptionPlan,
     TopUp,
     WalletSetting,
@@ -403,3 +405,62 @@ def test_ended_subscription_says_the_day_in_its_zone(people: cast.Cast) -> None:
     ended = cast.signed_in(people.alice).post("/api/v1/subscription/cancel").json()
     today = clock.now().astimezone(ZoneInfo(zone)).date()
     assert (ended["ends_on"], ended["renews_on"]) == (today.isoformat(), None)
+
+
+def _included(people: cast.Cast, granted: int, used: int) -> Subscription:
+    """A subscription whose included usage of this month is used in part."""
+    plan = SubscriptionPlan.objects.create(
+        name="Gold", price_nano=20 * USD, included_nano=30 * USD, state="offered"
+    )
+    month = clock.now().date().replace(day=1)
+    subscription = Subscription.objects.create(
+        organisation=people.acme, plan=plan, zone="UTC", month=month, started_at=clock.now()
+    )
+    charge = SubscriptionCharge.objects.create(
+        organisation=people.acme, subscription=subscription, plan=plan, month=month, n=0,
+        from_day=month, charge_nano=20 * USD, included_nano=30 * USD,
+    )  # fmt: skip
+    PromoGrant.objects.create(
+        organisation=people.acme, amount_nano=granted * USD, consumed_nano=used * USD,
+        charge=charge, source="i", expires_at=clock.now() + 40 * DAY,
+    )  # fmt: skip
+    return subscription
+
+
+def test_included_usage_is_told_apart_from_promotional_credit(people: cast.Cast) -> None:
+    """The one is of the plan, the other of the wallet; each once."""
+    _included(people, 30, 12)
+    PromoGrant.objects.create(organisation=people.acme, amount_nano=7 * USD, source="p")
+    alice = cast.signed_in(people.alice)
+    shown = alice.get("/api/v1/subscription").json()["subscription"]
+    assert (shown["included_granted"], shown["included_left"]) == ("30.00", "18.00")
+    page = text_of(alice.get("/o/acme/billing"))
+    assert "$18.00 of $30.00 included usage left" in page
+    promo = page.partition("Promotional credit")[2].partition("Ledger")[0]
+    assert re.findall(r"\$[\d.]+", promo) == ["$7.00", "$7.00"]
+
+
+def test_preview_of_a_plan_tells_added_removed_and_renewal_apart(people: cast.Cast) -> None:
+    plan = SubscriptionPlan.objects.create(
+        name="Gold", price_nano=20 * USD, included_nano=30 * USD, state="offered"
+    )
+    alice, body = cast.signed_in(people.alice), {"plan": id_text(plan.id)}
+    seen = alice.post("/api/v1/subscription/preview", body, "application/json").json()
+    today = clock.now().date()
+    after = (today.replace(day=1) + 32 * DAY).replace(day=1)
+    days = (after - today).days
+    assert seen["included_added"] != seen["included_removed"] == "0.00"
+    assert (seen["from_day"], seen["renews_on"]) == (today.isoformat(), after.isoformat())
+    assert (seen["days"], seen["of_days"]) == (days, (after - today.replace(day=1)).days)
+    # Nothing is on the balance: all of the charge is missing.
+    assert seen["missing"] == seen["charge"] != "0.00"
+
+
+def test_redeemed_code_renews_the_balance_in_the_header(people: cast.Cast) -> None:
+    batch = codes.create_batch(cast.actor(people.dora), "Spring", 5 * USD, 1)
+    [text] = codes.download_codes(cast.actor(people.dora), batch)
+    alice = cast.signed_in(people.alice)
+    refused = alice.post("/o/acme/billing/redeem", {"code": "no such code"})
+    assert (refused.status_code, "HX-Trigger" in refused) == (422, False)
+    redeemed = alice.post("/o/acme/billing/redeem", {"code": text})
+    assert (redeemed.status_code, redeemed["HX-Trigger"]) == (200, "balance")
