@@ -1,16 +1,18 @@
 """The lists of usage and what they say of their rows."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Final
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys as key_writes
 from accounts.keys import service_accounts
 from accounts.members import members as member_writes
 from accounts.models import Key, Membership, Organisation, Role, User
+from accounts.organisations import organisations as organisation_writes
 from accounts.organisations import teams
 from billing.limits import budgets as budget_reads
 from billing.models import Budget, BudgetRaise, BudgetWindow
+from billing.price_plans import price_plans
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.config.list_texts import (
@@ -28,7 +30,7 @@ from tests.config.list_texts import (
     shows,
 )
 from tests.support import cast
-from tests.usage.rows import credit, happen
+from tests.usage.rows import admit, credit, end, happen
 from usage.limits import budget_simulation
 from usage.limits.budget_forms import ACTION_NAMES, PERIOD_NAMES, SCOPE_NAMES
 from usage.models import (
@@ -39,6 +41,9 @@ from usage.models import (
     SavedView,
     ViewPage,
 )
+from usage.requests import words
+
+HOUR: Final = dt.timedelta(hours=1)
 
 # What is doubtful, and what is not ----------------------------------------------------------------
 
@@ -517,3 +522,166 @@ def exports(people: cast.Cast) -> Listed:
             item(over, names[over], "expired"), item(done, names[done], "done"),
         ],
     )  # fmt: skip
+
+
+# Requests ---------------------------------------------------------------------------------------
+
+
+@shows
+def requests(people: cast.Cast) -> Listed:
+    User.objects.filter(id=people.alice.id).update(operator=True)
+    second = teams.create_team(people.acme, "Second", actor=SYSTEM)
+    key, _ = cast.make_key(second, "prod", user=people.bob)
+    other, _ = cast.make_key(people.core, "test")
+    credit(key)
+    now = clock.now().replace(microsecond=0)
+    session, channel = new_id(), new_id()
+    full = happen(
+        key, now - 5 * HOUR, 7 * 10**6, model="m-full", channel_id=channel, channel_name="east",
+        source="playground", upstream_model="m-full-2026", project="Bots", customer="Megacorp",
+        tags=["blue", "red"], end_user="ana@chat", prompt="greeting", prompt_version=3, client_app="aider",
+        session_id=session, stream=False, finish_reason="length", basis="estimated", ttft_ms=310,
+        total_ms=4_100, cost_nano=3 * 10**6, meters={"in_text": 5}, saved_nano=2 * 10**6,
+    )  # fmt: skip
+    bare = happen(
+        other, now - 2 * HOUR, 0, model="m-bare", channel_name="west", upstream_model="m-b",
+        status=502, kind="upstream_error", finish_reason="", ttft_ms=None, basis="none",
+        total_ms=90, cost_nano=None, meters={}, saved_nano=None,
+    )  # fmt: skip
+
+    def row(one: Any, key: Key, team: str, **over: str) -> dict[str, str]:
+        return {
+            "time": in_file(one.admitted_at), "status": words.status_text(one.status, one.kind),
+            "model": one.model, "key": key.name, "person": "", "channel": one.channel_name,
+            "upstream": one.upstream_model, "basis": str(words.BASES[one.basis]),
+            "source": str(words.source_name(one.source, one.client_app)), "team": team,
+            "project": one.project, "customer": one.customer, "tags": ", ".join(one.tags or []),
+            "end_user": one.end_user, "prompt": one.prompt or "",
+            "app": str(words.app_name(one.client_app)), "session": "",
+            "id": id_text(one.request_id), **over,
+        }  # fmt: skip
+
+    def item(one: Any, key: Key, team: str, **over: Any) -> dict[str, Any]:
+        return {
+            "id": id_text(one.request_id), "created_at": in_api(one.admitted_at),
+            "organisation": "acme", "team": team, "key": id_text(key.id), "user": None,
+            "model": one.model, "channel": one.channel_name, "dialect": "openai",
+            "stream": one.stream, "status": one.status, "kind": one.kind,
+            "finish_reason": one.finish_reason or None, "meters": one.meters, "basis": one.basis,
+            "paid_to_provider": None, "price_version": None, "ttft_ms": one.ttft_ms,
+            "total_ms": one.total_ms, "attempts": 1, "project": one.project or None,
+            "tags": one.tags or [], "customer": one.customer or None,
+            "end_user": one.end_user or None, "end_user_verified": False, "prompt": one.prompt,
+            "prompt_version": one.prompt_version, "app": one.client_app or None, "session": None,
+            "dropped_params": [], "upstream_request_id": None, **over,
+        }  # fmt: skip
+
+    mail, day = people.bob.email, f"{now - 5 * HOUR:%Y-%m-%d}"
+    same: dict[str, list[int]] = {
+        "model=m-full": [1], f"key={id_text(key.id)}": [1], f"user={mail}": [1], "team=core": [0],
+        "project=Bots": [1], "customer=Megacorp": [1], "tag=red": [1], "end_user=ana@chat": [1],
+        "app=aider": [1], "status=error": [0], f"session={id_text(session)}": [1],
+    }  # fmt: skip
+    later = in_api(now - 3 * HOUR)
+    return Listed(
+        "requests",
+        "/o/acme/requests",
+        [
+            row(bare, other, "core"),
+            row(full, key, "Second", person=mail, session=id_text(session)),
+        ],
+        {
+            **same, f"channel={id_text(channel)}": [1],
+            f"range=custom&from={day}&to={day}&tz=UTC": [1] if bare.admitted_at.date() != (
+                full.admitted_at.date()) else [0, 1],
+        },
+        api="/requests",
+        items=[
+            item(bare, other, "core", charge="0.00", cost=None, saved_by_cache=None),
+            item(full, key, "second", charge="0.007", cost="0.003", saved_by_cache="0.002",
+                 user=mail, session=id_text(session)),
+        ],
+        api_kept={**same, f"from={later}": [0], f"to={later}": [1]},
+    )  # fmt: skip
+
+
+@shows
+def reserved(people: cast.Cast) -> Listed:
+    key, _ = cast.make_key(people.core, "Prod")
+    other, _ = cast.make_key(people.core, "spare")
+    credit(key)
+    now = clock.now().replace(microsecond=0)
+    late = admit(key, now - 3 * HOUR, model="m-late")
+    running = admit(other, now - 1 * HOUR / 2, model="m-runs")
+    kept = admit(other, now - 1 * HOUR / 4, model="m-kept")
+    end(kept, basis="held")
+
+    def row(one: Any, key: Key, state: str) -> dict[str, str]:
+        return {
+            "since": in_file(one.admitted_at), "state": chosen("holds", "state", state),
+            "model": one.model, "key": key.name, "request": id_text(one.request_id),
+        }  # fmt: skip
+
+    return Listed(
+        "holds",
+        "/o/acme/billing/holds",
+        [row(late, key, "late"), row(running, other, "running"), row(kept, other, "kept")],
+        {
+            "state=late": [0], "state=running": [1], "state=kept": [2], "q=PROD": [0],
+            "q=m-r": [1], f"q={id_text(kept.request_id)}": [2],
+        },
+    )  # fmt: skip
+
+
+# Organisations and teams --------------------------------------------------------------------------
+
+
+@shows
+def organisations(people: cast.Cast) -> Listed:
+    def made(name: str, slug: str, at: dt.datetime, **over: Any) -> Organisation:
+        one = organisation_writes.create_organisation(name, owner=people.charlie, actor=SYSTEM)
+        Organisation.objects.filter(id=one.id).update(slug=slug, created_at=at, **over)
+        return Organisation.objects.get(id=one.id)
+
+    old = made("Older", "before", MADE, archived_at=ENDED, suspended_at=ENDED)
+    held = made("Held", "stopped", LATER, suspended_at=LAST)
+    plan = price_plans.save_plan(SYSTEM, "Gold", multiplier_ppm=900_000)
+    price_plans.assign_plan(SYSTEM, held, plan.name)
+
+    def row(one: Organisation, state: str, plan: str = "Standard") -> dict[str, str]:
+        return {
+            "name": one.name, "state": chosen("organisations", "state", state), "plan": plan,
+            "created": in_file(one.created_at),
+        }  # fmt: skip
+
+    return Listed(
+        "organisations",
+        "/admin/organisations",
+        [
+            row(held, "suspended", "Gold"), row(old, "archived"),
+            row(people.stranger, "active"), row(people.acme, "active"),
+        ],
+        {
+            "state=active": [2, 3], "state=suspended": [0], "state=archived": [1], "q=befor": [1],
+            "q=hel": [0],
+        },
+        who="dora",
+    )  # fmt: skip
+
+
+@shows
+def teams_of_an_organisation(people: cast.Cast) -> Listed:
+    gone = teams.create_team(people.acme, "Bygone", actor=SYSTEM)
+    teams.archive_team(gone, actor=SYSTEM)
+    type(gone).objects.filter(id=gone.id).update(created_at=MADE)
+
+    def row(name: str, state: str, at: dt.datetime) -> dict[str, str]:
+        return {"name": name, "state": chosen("teams", "state", state), "created": in_file(at)}
+
+    return Listed(
+        "teams",
+        "/o/acme/teams",
+        [row("Bygone", "archived", MADE), row("core", "active", people.core.created_at)],
+        {"state=active": [1], "state=archived": [0], "q=byg": [0]},
+        whole="state=all",
+    )
