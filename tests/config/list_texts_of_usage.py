@@ -540,8 +540,9 @@ def requests(people: cast.Cast) -> Listed:
         key, now - 5 * HOUR, 7 * 10**6, model="m-full", channel_id=channel, channel_name="east",
         source="playground", upstream_model="m-full-2026", project="Bots", customer="Megacorp",
         tags=["blue", "red"], end_user="ana@chat", prompt="greeting", prompt_version=3,
-        client_app="aider", session_id=session, stream=False, finish_reason="length", basis="estimated", ttft_ms=310,
-        total_ms=4_100, cost_nano=3 * 10**6, meters={"in_text": 5}, saved_nano=2 * 10**6,
+        client_app="aider", session_id=session, stream=False, finish_reason="length",
+        basis="estimated", ttft_ms=310, total_ms=4_100, cost_nano=3 * 10**6, saved_nano=2 * 10**6,
+        meters={"in_text": 5},
     )  # fmt: skip
     bare = happen(
         other, now - 2 * HOUR, 0, model="m-bare", channel_name="west", upstream_model="m-b",
