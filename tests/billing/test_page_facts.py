@@ -14,9 +14,11 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
+from accounts.access.actors import SYSTEM
 from billing.balances.balances import add_opening_credit
 from billing.balances.credit_line import set_credit_line
 from billing.credits import codes, credits
+from billing.invoices.billing_details import set_seller
 from billing.invoices.document import describe_document
 from billing.ledger.statement import Line, Statement
 from billing.models import (
@@ -38,6 +40,7 @@ from billing.models import (
 from billing.safeguards.safeguards import set_safeguard
 from billing.safeguards.words import value_text
 from billing.subscriptions import subscriptions
+from billing.topups.receipt_document import describe_receipt
 from billing.topups.words import top_up_badge
 from billing.wallets.views import BalanceDay, balance_days
 from lib import clock
@@ -464,3 +467,37 @@ def test_redeemed_code_renews_the_balance_in_the_header(people: cast.Cast) -> No
     assert (refused.status_code, "HX-Trigger" in refused) == (422, False)
     redeemed = alice.post("/o/acme/billing/redeem", {"code": text})
     assert (redeemed.status_code, redeemed["HX-Trigger"]) == (200, "balance")
+
+
+def test_receipt_names_its_parties_day_and_what_went_back(people: cast.Cast) -> None:
+    set_seller(SYSTEM, legal_name="Weir Operations", tax_id="IE-1")
+    BuyerDetail.objects.create(
+        organisation=people.acme, legal_name="Acme Buying", tax_id="DE-2", zone="Asia/Tokyo"
+    )
+    top_up = TopUp.objects.create(
+        organisation=people.acme, processor="stripe", live=True, amount_nano=50 * USD, state="paid",
+        payment_id="pi_1", refunded_nano=3 * USD, disputed_nano=4 * USD,
+        created_at=dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
+        paid_at=dt.datetime(2026, 3, 3, 20, tzinfo=dt.UTC),
+    )  # fmt: skip
+    with translation.override("en"):
+        shown = describe_receipt(top_up, "en")
+    (to, paid_to), (by, paid_by) = shown.parties
+    assert (to, paid_to) == ("Paid to", ("Weir Operations", "Tax ID: IE-1"))
+    assert (by, paid_by) == ("Paid by", ("Acme Buying", "Tax ID: DE-2"))
+    assert (shown.number, shown.reason, shown.closed_on) == (
+        top_up.outer_id, "pi_1", "4 Mar 2026",
+    )  # fmt: skip
+    assert [(row.what, row.amount) for row in shown.rows] == [
+        ("Payment by Card", "50.00"), ("Refunded", "-3.00"), ("Reversed by the bank", "-4.00"),
+    ]  # fmt: skip
+    assert [figure for _, figure in shown.totals] == ["43.00"]
+
+
+def test_receipt_of_an_organisation_without_details_names_it(people: cast.Cast) -> None:
+    top_up = TopUp(organisation=people.acme, processor="manual", amount_nano=USD, state="paid")
+    top_up.paid_at = clock.now()
+    with translation.override("en"):
+        shown = describe_receipt(top_up, "en")
+    assert shown.parties[1][1] == ("Acme",)
+    assert shown.rows[0].what == "Payment by Bank transfer"

@@ -350,3 +350,14 @@ def test_request_to_increase_leads_those_who_see_all_budgets_to_the_budget(
     )
     assert "$9.00 → $13.00" in shown
     assert isinstance(asked.id, UUID)
+
+
+def test_person_without_requests_is_told_whether_a_budget_applies(
+    people: cast.Cast, own: Key
+) -> None:
+    bob, page = cast.signed_in(people.bob), "/o/acme/budgets/requests"
+    assert "No budget applies to you" in text_of(bob.get(page))
+    budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="key", subject=str(own.id), amount_nano=9 * USD, period="month"
+    )
+    assert "No budget applies to you" not in text_of(bob.get(page))
