@@ -7,6 +7,7 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.channels.timeouts import Timeouts
 from lib.id_types import RequestId
 from lib.ids import id_text
@@ -91,7 +92,7 @@ async def test_replayed_answer_has_the_id_of_the_request_that_it_answered() -> N
     await wire.sink.answer(HEAD, b"{}")
     assert wire.headers["x-request-id"] == id_text(EARLIER)
     assert wire.headers["idempotent-replayed"] == "true"
-    assert (wire.headers["x-weir-hold"], wire.headers["x-weir-cost"]) == ("5", "0.001")
+    assert (wire.headers["x-weir-hold"], wire.headers["x-weir-cost"]) == ("5.00", "0.001")
     first = Wire("openai")
     await first.sink.answer(HEAD, b"{}")
     assert "idempotent-replayed" not in first.headers
@@ -112,9 +113,9 @@ def test_client_waits_as_long_as_the_provider_that_asks_for_the_least(
         failures = [failed("upstream_rate_limited", wait_ms) for wait_ms in waits]
         assert answer_to_failures(failures).retry_after_ms == 4_000
     assert answer_to_failures([failed("upstream_rate_limited")]).retry_after_ms is None
-    # No longer than an hour, whatever they ask for.
+    # No longer than clients wait, whatever they ask for.
     day = failed("upstream_rate_limited", 86_400_000)
-    assert answer_to_failures([day]).retry_after_ms == 3_600_000
+    assert answer_to_failures([day]).retry_after_ms == RETRY_AFTER_S_MAX * 1_000
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,14 @@ async def test_large_body_may_take_as_long_as_at_the_lowest_accepted_rate(
 ) -> None:
     monkeypatch.setattr(body, "timeout", Late)
     monkeypatch.setattr(form_body, "timeout", Late)
+    form = "multipart/form-data; boundary=b"
+    reading = (
+        body.read_body(first_piece, length, 10**9, CONFIG)
+        if of == "body"
+        else form_body.read_form(first_piece, form, length, CONFIG, Form())
+    )
     with pytest.raises(RequestFault) as late:
-        if of == "body":
-            await body.read_body(first_piece, length, 10**9, CONFIG)
-        else:
-            kind = "multipart/form-data; boundary=b"
-            await form_body.read_form(first_piece, kind, length, CONFIG, Form())
+        await reading
     assert late.value.kind == "request_timeout"
     assert f"within {seconds} s" in late.value.message
 
@@ -80,7 +82,8 @@ def test_lowest_of_two_session_budgets_applies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"), [("true", True), ("1", True), (" TRUE ", True), ("false", False), ("0", False)]
+    ("value", "wanted"),
+    [("true", True), ("1", True), (" TRUE ", True), ("false", False), ("0", False)],
 )
 def test_cost_is_included_if_the_header_says_so(value: str, wanted: bool) -> None:
     assert read(("x-weir-include-cost", value)).include_cost is wanted
