@@ -1,16 +1,19 @@
 """What guards tell of themselves, to services, to records and to operators; and what of an answer
 they keep back beside its text."""
 
+import base64
 import json
 from collections import Counter
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from content.detectors.call import PASS, CallFailed, CallSettings, Question, Verdict
 from content.detectors.registry import Guard
 from content.guards.rules import GuardRule
 from content.policies.guards import KNOWN
+from content.policies.rules import secret_place
 from dialects.chat.events import (
     Broken,
     Citation,
@@ -75,6 +78,37 @@ async def test_service_learns_whose_texts_it_is_asked_about(asked: list[Question
     assert question.id
 
 
+async def test_secret_of_a_guard_that_was_changed_is_used_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each policy has its own, and opens no other's."""
+    vault, secrets = Vault(KEK), list[str]()
+
+    class Settings(CallSettings):
+        secret: str = ""
+
+    async def call(settings: Any, question: Question, reach: Any) -> Verdict:
+        secrets.append(settings.secret)
+        return PASS
+
+    monkeypatch.setattr(calls, "read_settings", lambda _, settings: Settings(**settings))
+    monkeypatch.setitem(KNOWN, "mine", Guard(Settings, call=call, texts_max=0))
+    guards = GuardCalls(vault, ())
+
+    def with_secret(secret: str, policy: str = "policy-1", place: str = "") -> GuardRule:
+        sealed = vault.seal(secret, secret_place(place or policy, "mine"))
+        rule = calling(policy)
+        return msgspec.structs.replace(rule, sealed=base64.b64encode(sealed).decode())
+
+    for rule in (with_secret("one"), with_secret("two"), with_secret("three", "policy-2")):
+        for _ in range(2):
+            await guards.ask(CALLER, no_model, rule, "request", ["a"])
+    assert secrets == ["one", "one", "two", "two", "three", "three"]
+    foreign = with_secret("one", "policy-2", place="policy-1")
+    with pytest.raises(CallFailed):
+        await guards.ask(CALLER, no_model, foreign, "request", ["a"])
+
+
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
@@ -95,6 +129,7 @@ async def test_failure_is_of_the_class_that_a_policy_names(
         return PASS
 
     monkeypatch.setattr(calls, "post_to_named", post)
+    monkeypatch.setattr(calls, "guarded_async_client", lambda *_, **__: object())
     monkeypatch.setitem(KNOWN, "mine", Guard(CallSettings, call=call, texts_max=0))
     guards = GuardCalls(Vault(KEK), ())
     with pytest.raises(CallFailed) as failed:
