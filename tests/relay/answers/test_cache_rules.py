@@ -146,7 +146,7 @@ def test_headers_of_vendors_and_those_that_channels_pass_on_make_another_entry()
 
 
 def outcome(**over: Any) -> Outcome:
-    known = {
+    known: dict[str, Any] = {
         "request_id": RequestId(UUID(int=1)), "status": 200, "kind": None, "message": "",
         "finish_reason": "length", "meters": {}, "charge_nano": 7, "basis": "measured",
         "hold_nano": 9, "ttft_ms": 1, "total_ms": 2,

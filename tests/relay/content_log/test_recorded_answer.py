@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from content.log.media import describe_binary, reference_of
+from content.rules import rules as content_rules
 from content.rules.rules import Rule
 from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import CODECS
@@ -34,7 +35,7 @@ BODY = b'{"model": "m"}'
 
 
 def rule(**over: Any) -> Rule:
-    known = {
+    known: dict[str, Any] = {
         "scope": "organisation", "subject": "", "keep": "everything", "share_percent": 100,
         "retention_hours": 72, "callers_may_opt_out": True, "redact": ("email",),
     }  # fmt: skip
@@ -263,7 +264,7 @@ def test_handshake_says_whether_requests_may_be_kept() -> None:
 
 async def test_rule_of_the_beginning_applies_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     times: list[float] = []
-    known = recorded_answer.first_rule
+    known = content_rules.first_rule
 
     def first_rule(rules: Any, model: str, at: float) -> Any:
         times.append(at)

@@ -29,6 +29,7 @@ from dialects.chat.events import (
     UpstreamError,
 )
 from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
 from lib.network.egress import EgressDenied, EgressFailed, TooLarge
 from lib.vault import Vault
 from relay.guarding import calls, guarding, operations
@@ -163,7 +164,7 @@ async def test_record_has_milliseconds_and_requests_of_each_guard(
         return [(texts, PASS)]
 
     checked = Guarding([email("flag", "request"), calling()], ask, requests)
-    body = guarding.read_body(json.dumps({"messages": [{"content": "hi"}]}).encode())
+    body = read_body(json.dumps({"messages": [{"content": "hi"}]}).encode())
     for _ in range(2):
         await checked.ask(checked.check_request(body) if _ == 0 else body.raw, guarding._check_raw)
     assert [flag for flag in checked.flags if flag.startswith(("guard_ms", "guard_request"))] == [
@@ -232,7 +233,7 @@ def test_calls_of_one_choice_do_not_end_with_another() -> None:
 
 class Facts:
     def __init__(self, audio: bool = False, **members: Any) -> None:
-        self.body = guarding.read_body(json.dumps(members).encode())
+        self.body = read_body(json.dumps(members).encode())
         self.audio_output = audio
 
 

@@ -140,7 +140,8 @@ def test_refusal_for_money_names_the_least_that_is_needed() -> None:
         first=lambda: Size(900, None), least_nano=20_000_000, within=lambda nano: nano
     )
     # Included units pay a part of the price.
-    assert placer(estimate=estimate)._find_smaller(Verdict("no_money", 5, None), 7) == 12
+    smaller: Any = placer(estimate=estimate)._find_smaller(Verdict("no_money", 5, None), 7)
+    assert smaller == 12
     verdict, size = Verdict("no_money", 5_000_000, None), Size(900_000_000, None)
     with pytest.raises(UsedUp) as refused:
         placer(estimate=estimate)._refuse(verdict, size, None)

@@ -15,7 +15,6 @@ from relay.answers.accepted_video import _task
 from relay.counting.vocabularies import family_of
 from relay.media_tasks import media_tasks
 from relay.media_tasks.video_order import AcceptedVideo, Ordered, Source
-from relay.operations import sourced_operation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.operations.unary import EMBEDDINGS, MODERATIONS, RERANK_COHERE, Exchange, Unit
 from relay.operations.video_operations import VIDEOS, Remix
@@ -112,7 +111,6 @@ async def about(monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], **tasks: 
         return tasks
 
     monkeypatch.setattr(media_tasks, "find", find)
-    monkeypatch.setattr(sourced_operation.media_tasks, "find", find)
     raw = json.dumps(body).encode()
     bound = await about_its_source(
         Again(), cast(Any, None), cast(Any, None), raw, "sk-key", ("10.0.0.0/8",)
