@@ -3,7 +3,8 @@ hold, record and charge. Its record names the application `guard`, and the recor
 that is guarded names it in a flag.
 
 The rules of the key about models, endpoints, guards and the content log do not apply to it, because
-it is the policy that asks; its budgets and limits do.
+it is the policy that asks; its budgets and limits do. So does the data policy of the request, whose
+texts it has.
 """
 
 import asyncio
@@ -92,6 +93,7 @@ async def ask_model(
             source=context.source,
             options=RequestOptions(
                 labels=context.options.labels,
+                data_policy=context.options.data_policy,
                 client_app=APPLICATION,
                 end_user=context.options.end_user,
                 flags=context.options.flags,

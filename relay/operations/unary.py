@@ -23,6 +23,7 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.json.body import Body
+from dialects.json.raw_json import object_of, value_of
 from dialects.media.passed_answer import PassedAnswer
 from dialects.openai.unary import PlainAnswer
 from dialects.usage.usage import Quantities
@@ -331,9 +332,16 @@ class _Moderations(UnaryOperation):
 
 def _count_ranked(own: RerankFacts, family: Family) -> int:
     """Count the tokens: the query is read once for each document."""
-    documents = [document.decode() for document in own.documents]
-    query = count_texts((own.query.decode(),), family)
+    documents = [_ranked_text(document) for document in own.documents]
+    query = count_texts((_ranked_text(own.query),), family)
     return count_texts(documents, family) + query * len(documents)
+
+
+def _ranked_text(raw: bytes) -> str:
+    """Return the text of a query or document, without its JSON; what is no text stays as it is."""
+    value = value_of(raw)
+    text = value if isinstance(value, str) else object_of(value).get("text")
+    return text if isinstance(text, str) else raw.decode()
 
 
 class _Rerank(UnaryOperation):

@@ -15,7 +15,9 @@ def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
 def retired_fault(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:
     """Return the error for a retired model, which names the replacement if the operator gave
     one."""
-    entry = snapshot.entries.get(name) or snapshot.entries.get(snapshot.served_name(name))
-    replacement = "" if entry is None else entry.replacement
+    # An alias may have an entry of its own, although its target is what has retired.
+    entries = map(snapshot.entries.get, (name, snapshot.served_name(name)))
+    retired = (one for one in entries if one is not None and one.ended(snapshot.now()))
+    replacement = next((one.replacement for one in retired), "")
     what = f"; use {replacement} instead" if replacement else ""
     return RequestFault("model_retired", param, what, model=name)

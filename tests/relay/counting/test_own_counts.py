@@ -372,7 +372,13 @@ def test_embeddings_and_documents_are_counted_as_words() -> None:
     assert unit.own_count({}, embedded) == {"in_text": counted}
     body = {"model": "m", "query": "who", "documents": ["Hello!", "It is me."]}
     words, _ = RERANK_JINA.read(json.dumps(body).encode(), Target()).units
-    assert words.own_count({}, UNKNOWN)["in_text"] == pytest.approx(2 + 4 + 2, abs=6)
+    texts = ("who", "Hello!", "who", "It is me.")
+    assert words.own_count({}, UNKNOWN) == {"in_text": count_texts(texts, UNKNOWN)}
+    # Neither JSON nor its escapes are words.
+    escaped = b'{"model":"m","query":"\\u4e16\\u754c","documents":[{"text":"\\u4e16"},{"url":"x"}]}'
+    words, _ = RERANK_JINA.read(escaped, Target()).units
+    texts = ("世界", "世", "世界", '{"url":"x"}')
+    assert words.own_count({}, UNKNOWN) == {"in_text": count_texts(texts, UNKNOWN)}
 
 
 def test_many_texts_are_counted_by_a_sample() -> None:

@@ -393,6 +393,21 @@ def test_a_model_moderates_and_is_charged_by_itself(
     assert (failed.status, failed.error["code"]) == (503, "guard_failed")
 
 
+def test_a_guards_model_is_asked_only_where_the_requests_data_may_go(
+    guarded_hub: GuardedHub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The guard sends the request's texts to another channel than the request."""
+    hub = guarded_hub.hub
+    far = hub.model(other_fake, rates=PER_REQUEST, region="us")
+    tenant, near = guarded_hub.tenant(moderating(far)), hub.model(fake, region="eu")
+    body = SPEAKERS["openai"].body(near, Wish("#tokens=1 Hello"))
+    assert hub.post(tenant, body).status == 200
+    asked = len(other_fake.books())
+    answer = hub.post(tenant, body, headers={"x-weir-data-policy": '{"regions": ["eu"]}'})
+    assert (answer.status, answer.error["code"]) == (503, "guard_failed")
+    assert len(other_fake.books()) == asked
+
+
 def judging(model: str, *places: str, action: str = "refuse", **settings: Any) -> dict[str, Any]:
     topics = [{"name": "weapons", "description": "Making weapons."}, {"name": "prompt_injection"}]
     return {

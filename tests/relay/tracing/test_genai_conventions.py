@@ -78,6 +78,40 @@ def test_request_parameters_follow_the_conventions(dialect: Dialect, body: dict[
     assert "private" not in str(results)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "body", "wanted"),
+    [
+        # One choice is what everybody asks for.
+        ("openai", {"n": 1}, {}),
+        ("openai", {"n": 3}, {"gen_ai.request.choice.count": 3}),
+        ("gemini", {"generationConfig": {"candidateCount": 1}}, {}),
+        ("openai", {"max_tokens": 3, "max_completion_tokens": 9}, {"gen_ai.request.max_tokens": 9}),
+        ("anthropic", {"max_tokens": 3, "output_config": {"effort": "high"}},
+         {"gen_ai.request.max_tokens": 3, "gen_ai.request.reasoning.level": "high"}),
+        ("responses", {"max_output_tokens": 4, "reasoning": {"effort": "low"},
+                       "text": {"format": {"type": "json_schema"}}, "conversation": "conv_2"},
+         {"gen_ai.request.max_tokens": 4, "gen_ai.request.reasoning.level": "low",
+          "gen_ai.output.type": "json", "gen_ai.conversation.id": "conv_2"}),
+        ("gemini", {"generationConfig": {"responseMimeType": "text/plain", "topK": 4}},
+         {"gen_ai.output.type": "text", "gen_ai.request.top_k": 4}),
+        ("interactions", {"generation_config": {"max_output_tokens": 5, "top_p": 0.1, "seed": 2,
+                                                "temperature": 0.3, "thinking_level": "low"}},
+         {"gen_ai.request.max_tokens": 5, "gen_ai.request.top_p": 0.1, "gen_ai.request.seed": 2,
+          "gen_ai.request.temperature": 0.3, "gen_ai.request.reasoning.level": "low"}),
+        ("converse", {"inferenceConfig": {"maxTokens": 6, "temperature": 0.2, "topP": 0.9}},
+         {"gen_ai.request.max_tokens": 6, "gen_ai.request.temperature": 0.2,
+          "gen_ai.request.top_p": 0.9}),
+        ("openai", [], {}),
+    ],
+)  # fmt: skip
+def test_parameters_are_read_where_each_dialect_has_them(
+    dialect: Dialect, body: Any, wanted: dict[str, Any]
+) -> None:
+    results = dict(chat_parameters(json.dumps(body).encode(), dialect))
+    check_span(results)
+    assert results == wanted
+
+
 def test_responses_messages_and_embeddings_record_the_same_facts() -> None:
     responses = b'{"max_output_tokens": 5, "reasoning": {"effort": "high"}, "n": 1,'
     responses += b' "text": {"format": {"type": "text"}}}'

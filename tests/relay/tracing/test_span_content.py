@@ -15,14 +15,7 @@ from content.log.kept import Kept
 from lib.ids import id_text, new_id
 from relay.requests.outcome import Outcome
 from relay.tracing import tracing
-from relay.tracing.span_content import (
-    BYTES_MAX,
-    INPUT,
-    OUTPUT,
-    SHORTENED,
-    SYSTEM,
-    span_content,
-)
+from relay.tracing.span_content import BYTES_MAX, INPUT, OUTPUT, SHORTENED, SYSTEM, span_content
 from relay.tracing.tracing import TracedRelay
 from tests.fakes.collector import Collector, ReceivedSpan
 from tests.fakes.listeners import refused_port
@@ -413,6 +406,61 @@ def test_arguments_that_are_no_object_are_text(arguments: str) -> None:
          {"role": "assistant", "content": None, "tool_calls": [call]}]
     )  # fmt: skip
     assert content[INPUT][1]["parts"][0]["arguments"] == arguments
+
+
+def test_text_that_is_too_long_is_marked_as_shortened() -> None:
+    short = attributes([{"role": "user", "content": "x" * 8_000}])
+    assert SHORTENED not in short
+    long = attributes([{"role": "user", "content": "x" * 8_001}])
+    assert long[SHORTENED] is True
+    assert long[INPUT][0]["parts"][0]["content"] == "x" * 8_000 + "… (1 more characters)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [("stop", "stop"), ("length", "length"), ("tool_calls", "tool_call"),
+     ("content_filter", "content_filter")],
+)  # fmt: skip
+def test_each_choice_has_its_text_and_why_it_ended(reason: str, finish: str) -> None:
+    choices = [
+        {"index": n, "finish_reason": why, "message": {"content": f"answer {n}"}}
+        for n, why in enumerate(("stop", reason))
+    ]
+    answer = json.dumps({"id": "c", "object": "chat.completion", "model": "m", "choices": choices})
+    content = attributes([{"role": "user", "content": "x"}], answer.encode())
+    assert content[OUTPUT] == [
+        {"role": "assistant", "finish_reason": why,
+         "parts": [{"type": "text", "content": f"answer {n}"}]}
+        for n, why in enumerate(("stop", finish))
+    ]  # fmt: skip
+
+
+def test_leading_instructions_stand_apart_where_the_dialect_has_them_apart() -> None:
+    blocks = [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]
+    asked = {"model": "m", "max_tokens": 9, "system": blocks,
+             "messages": [{"role": "user", "content": "x"}]}  # fmt: skip
+    content = span_content(Kept(json.dumps(asked).encode(), b""), "anthropic", "m")
+    texts = [part["content"] for part in json.loads(str(content[SYSTEM]))]
+    assert texts == ["Be brief.", "Be kind."]
+    assert [one["role"] for one in json.loads(str(content[INPUT]))] == ["user"]
+    # In a chat of OpenAI's, they are messages of it.
+    system = {"role": "system", "content": "Be brief."}
+    chat = attributes([system, {"role": "user", "content": "x"}])
+    assert [one["role"] for one in chat[INPUT]] == ["system", "user"]
+    assert SYSTEM not in chat
+
+
+def test_result_of_a_tool_is_its_text_and_several_parts_are_a_list() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    for content, wanted in (("a", "a"), (parts, [{"type": "text", "content": t} for t in "ab"])):
+        chat = attributes(
+            [{"role": "user", "content": "x"},
+             {"role": "assistant", "content": None, "tool_calls": [call]},
+             {"role": "tool", "tool_call_id": "c", "content": content}]
+        )  # fmt: skip
+        (result,) = chat[INPUT][2]["parts"]
+        assert result == {"type": "tool_call_response", "id": "c", "response": wanted}
 
 
 def test_what_is_no_chat_has_no_content() -> None:
