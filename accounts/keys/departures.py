@@ -65,6 +65,7 @@ def receivers(actor: Actor, key: Key) -> list[Receiver]:
         return []
     rows = Membership.objects.filter(organisation=key.organisation_id, user__is_active=True)
     rows = rows.exclude(user=key.user_id).select_related("user", "custom_role")
+    rows = rows.order_by("user__email")
     people = [member for member in rows.prefetch_related("teams") if _may_have(member, key)]
     accounts = ServiceAccount.objects.filter(team=key.team_id, disabled=False).order_by("name")
     return [*people, *accounts]

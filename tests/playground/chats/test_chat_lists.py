@@ -1,40 +1,251 @@
-"""The list of chats keeps what was searched for, and both lists follow (W10)."""
+"""Chats as they are listed, found, changed and shared (W12, W14)."""
+
+import datetime as dt
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from django.http import Http404
 
-from tests.playground.conftest import Stage, Watched
-from tests.playground.runs.test_live import DONE, ask
+from accounts.models import Role
+from lib import clock
+from lib.ids import new_id
+from playground.attachments import attachments
+from playground.chats import export_import, history, sharing
+from playground.chats.export_format import read_file, write_file
+from playground.chats.history_views import HISTORY
+from playground.conversations import conversations, temporary_chats, titles
+from playground.models import Attachment, Conversation, NamedBy, Run, RunState
+from tests.playground.messages.test_answer_facts import chat_of, say
+from tests.support.cast import Cast, actor, member, signed_in
+from tests.support.lists import file_of
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.django_db
+URL = "/o/acme/playground/history"
+MINUTE = dt.timedelta(minutes=1)
 
 
-def test_list_keeps_its_search_while_a_chat_is_sent_and_changed(stage: Stage, bob: Watched) -> None:
-    page = bob.page
-    side, drawer = page.locator("#chat-list .chat-nav"), page.locator("#chats .chat-nav")
-    ask(page, stage, stage.echo_model(), "A chat about rivers")
-    page.wait_for_selector(DONE)
-    expect(side.locator(".chat-link")).to_have_count(1)
-    page.fill("#chat-q", "mountains")
-    expect(side).to_contain_text("No chat contains “mountains”.")
-    page.fill("#chat-text", "and another question")
-    page.keyboard.press("Enter")
-    expect(page.locator(DONE)).to_have_count(2)
-    expect(drawer.locator(".chat-link")).to_have_count(1)
-    expect(side).to_contain_text("No chat contains “mountains”.")
-    page.fill("#chat-q", "")
-    page.check("#chat-list [name=archived]")
-    expect(side).to_contain_text("Nothing is archived.")
-    page.uncheck("#chat-list [name=archived]")
-    side.locator(".chat-row").hover()
-    side.get_by_role("link", name="Actions").click()
-    page.get_by_role("button", name="Archive").click()
-    expect(side.locator(".chat-link")).to_have_count(0)
-    page.check("#chat-list [name=archived]")
-    expect(side.locator(".chat-link")).to_have_count(1)
-    side.locator(".chat-row").hover()
-    side.get_by_role("link", name="Actions").click()
-    page.get_by_role("button", name="Unarchive").click()
-    expect(side).to_contain_text("Nothing is archived.")
-    expect(drawer.locator(".chat-link")).to_have_count(1)
-    bob.assert_calm()
+def run_of(chat: Conversation, **over: Any) -> Run:
+    question = say(chat, "user")
+    answer = say(chat, parent=question)
+    fields = {"model": "m", "token": new_id(), "request_id": new_id(), "process": "p"} | over
+    return Run.objects.create(
+        conversation=chat, user_message=question, assistant_message=answer, user=chat.user, **fields
+    )
+
+
+def titles_of(people: Cast, query: str) -> list[str]:
+    rows = file_of(signed_in(people.bob), f"{URL}?{query}&export=csv")
+    return [row["title"] for row in rows]
+
+
+# The list of all chats ---------------------------------------------------------------------------
+
+
+def test_list_of_chats_shows_figures_and_times_in_their_columns(people: Cast) -> None:
+    chat = chat_of(people, title="One", columns=[{"model": "a"}, {"model": "b"}], folder="Rivers")
+    day = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    Conversation.objects.filter(pk=chat.pk).update(created_at=day, updated_at=day + MINUTE)
+    say(chat, "user")
+    say(chat, "user", deleted_at=clock.now())
+    outcome = {"meters": {"in_text": 3, "out_text": 4, "requests": 9}, "charge_nano": 2 * 10**9}
+    say(chat, parts={"outcome": {**outcome, "hold_nano": 7}})
+    say(chat, parts={"outcome": outcome}, deleted_at=clock.now())
+    columns = ",".join(column.name for column in HISTORY.columns)
+    (row,) = file_of(signed_in(people.bob), f"{URL}?cols={columns}&export=csv")
+    assert (row["model"], row["folder"]) == ("a, b", "Rivers")
+    assert (row["turns"], row["tokens"]) == ("1", "7")
+    assert float(row["cost_usd"]) == 2
+    assert row["created"][:16] == "2026-03-01T00:00"
+    assert row["updated"][:16] == "2026-03-01T00:01"
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {"plain", "filed"}),
+        ("folder=Rivers", {"filed"}),
+        ("folder=Gone", set()),
+        ("model=other", {"plain"}),
+        ("archived=1", {"old"}),
+        ("q=rive", {"filed"}),
+        ("q=spoken", {"plain"}),
+        ("q=withdrawn", set()),
+    ],
+)
+def test_chats_are_found_by_each_filter(people: Cast, query: str, found: set[str]) -> None:
+    plain = chat_of(people, title="plain", model="other")
+    say(plain, "user", content="It was spoken.")
+    say(plain, "user", content="It was withdrawn.", deleted_at=clock.now())
+    chat_of(people, title="filed", folder="Rivers")
+    chat_of(people, title="old", archived_at=clock.now())
+    assert set(titles_of(people, query)) == found
+
+
+def test_undoing_brings_back_what_was_archived_or_deleted_then(people: Cast) -> None:
+    by = actor(people.bob, people.acme)
+    one, two, three = (chat_of(people, title=title) for title in "abc")
+    _, archived = history.archive_chats(by, Conversation.objects.filter(pk=one.pk), archived=True)
+    _, deleted = history.delete_chats(by, Conversation.objects.filter(pk=two.pk))
+    three.archived_at = archived - MINUTE
+    three.save()
+    assert history.undo_changes(by, archived) == 1
+    assert history.undo_changes(by, deleted) == 1
+    states = Conversation.objects.order_by("title").values_list("archived_at", "deleted_at")
+    assert list(states) == [(None, None), (None, None), (three.archived_at, None)]
+
+
+# Beside the chat ---------------------------------------------------------------------------------
+
+
+def test_pinned_chats_come_first_then_the_last_used(people: Cast) -> None:
+    now = clock.now()
+    for title, age, pinned in (("old", 3, True), ("new", 1, False), ("mid", 2, False)):
+        chat_of(people, title=title, updated_at=now - age * MINUTE, pinned=pinned)
+    listed = conversations.listed_chats(actor(people.bob, people.acme))
+    assert [chat.title for chat in listed] == ["old", "new", "mid"]
+
+
+def test_name_that_a_person_wrote_is_kept_from_the_model(people: Cast) -> None:
+    chat = chat_of(people, named_by=NamedBy.PENDING)
+    conversations.change_conversation(chat, title="Mine")
+    conversations.name_by_model(chat, "Its", new_id())
+    chat.refresh_from_db()
+    assert (chat.title, chat.named_by) == ("Mine", NamedBy.PERSON)
+
+
+def test_page_waits_two_minutes_for_the_name_of_a_chat(people: Cast) -> None:
+    now = clock.now()
+    for age, waits in ((1, True), (3, False)):
+        chat = Conversation(named_by=NamedBy.PENDING, updated_at=now - age * MINUTE)
+        assert conversations.being_named(chat) == waits
+    assert not conversations.being_named(Conversation(named_by=NamedBy.MODEL, updated_at=now))
+
+
+def test_branch_has_all_that_its_chat_has(people: Cast) -> None:
+    chat = chat_of(people, title="One", folder="Rivers", settings={"system": "Be brief."})
+    answer = say(chat, parent=say(chat, "user", content="Hi"), content="Hello", reasoning="Hm")
+    branch = conversations.branch_to_new(answer)
+    branch.refresh_from_db()
+    assert (branch.title, branch.folder, branch.model) == ("One", "Rivers", "m")
+    assert branch.settings == {"system": "Be brief."}
+    path = conversations.messages_of(conversations.current_path(branch))
+    assert [(one.content, one.reasoning) for one in path] == [("Hi", ""), ("Hello", "Hm")]
+
+
+def test_temporary_chat_outlives_an_answer_in_progress(people: Cast) -> None:
+    now = clock.now()
+    over = chat_of(people, title="over", ends_at=now - MINUTE)
+    busy = chat_of(people, title="busy", ends_at=now - MINUTE)
+    run = run_of(busy)
+    temporary_chats.drop_temporary(now)
+    assert [*Conversation.objects.all()] == [busy]
+    Run.objects.filter(pk=run.pk).update(ended_at=now, state=RunState.DONE)
+    temporary_chats.drop_temporary(now)
+    assert not Conversation.objects.exists()
+    assert over.title == "over"
+
+
+def test_names_by_models_are_counted_for_their_person_alone(people: Cast) -> None:
+    chat_of(people, title_request_id=new_id())
+    chat_of(people, title_request_id=None)
+    anna = member(people.acme, "anna", Role.DEVELOPER)
+    Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=anna, title="t",
+        title_request_id=new_id(),
+    )  # fmt: skip
+    assert titles.naming_totals(actor(people.bob, people.acme)).count == 1
+
+
+# Links -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_link_shows_system_prompt_and_cost_only_where_chosen(people: Cast, shown: bool) -> None:
+    chat = chat_of(people, settings={"system": "Be brief."})
+    say(chat, parent=say(chat, "user"), parts={"outcome": {"charge_nano": 5}})
+    link, token = sharing.share_branch(
+        actor(people.bob, people.acme), chat, days=7, members_only=False, system_shown=shown,
+        cost_shown=shown,
+    )  # fmt: skip
+    assert ("system" in link.snapshot) == shown
+    assert ("charge_nano" in link.snapshot["turns"][1]) == shown
+    sharing.open_link(token, None)
+    link.refresh_from_db()
+    assert link.views == 1
+
+
+def test_link_for_members_ends_with_its_chat(people: Cast) -> None:
+    chat = chat_of(people)
+    _, token = sharing.share_branch(
+        actor(people.bob, people.acme), chat, days=None, members_only=True, system_shown=False,
+        cost_shown=False,
+    )  # fmt: skip
+    sharing.open_link(token, people.alice)
+    for stranger in (people.charlie, None):
+        with pytest.raises(Http404):
+            sharing.open_link(token, stranger)
+    conversations.delete_conversation(chat)
+    with pytest.raises(sharing.Gone):
+        sharing.open_link(token, people.alice)
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+def test_imported_chat_keeps_its_place_and_no_time_of_the_future(people: Cast) -> None:
+    at = clock.now() - 3 * MINUTE
+    chat = chat_of(people, title="One", folder="Rivers", pinned=True, archived_at=at, created_at=at)
+    say(chat, "user", content="Hi")
+    document = write_file(export_import.export_conversation(chat))
+    document["updated_at"] = (clock.now() + dt.timedelta(days=9)).isoformat()
+    (copy,) = export_import.import_conversations(actor(people.bob, people.acme), document)
+    copy.refresh_from_db()
+    assert (copy.title, copy.folder, copy.pinned) == ("One", "Rivers", True)
+    assert copy.archived_at is not None
+    assert copy.created_at == at
+    assert copy.updated_at <= clock.now()
+    assert read_file(document).archived
+
+
+def test_markdown_of_a_chat_names_input_and_output_apart(people: Cast) -> None:
+    chat = chat_of(people)
+    outcome = {"meters": {"in_text": 12, "out_text": 34}, "charge_nano": 10**9, "basis": "free"}
+    say(chat, parent=say(chat, "user"), content="Yes.", parts={"outcome": outcome})
+    assert "*12 in, 34 out, $1.00*" in export_import.markdown_of(chat)
+
+
+def test_file_that_is_never_sent_is_deleted_after_a_day(people: Cast) -> None:
+    by = actor(people.bob, people.acme)
+    lost, sent = (attachments.add_file(by, name, b"text") for name in ("a.txt", "b.txt"))
+    attachments.mark_sent([sent.id])
+    attachments.drop_unsent(clock.now() + attachments.UNSENT_KEPT - MINUTE)
+    assert Attachment.objects.count() == 2
+    attachments.drop_unsent(clock.now() + attachments.UNSENT_KEPT)
+    assert [*Attachment.objects.all()] == [sent]
+    assert lost.pk is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "range_", "body"),
+    [
+        ("", 200, None, b"0123456789"),
+        ("bytes=2-4", 206, "bytes 2-4/10", b"234"),
+        ("bytes=7-", 206, "bytes 7-9/10", b"789"),
+        ("bytes=7-99", 206, "bytes 7-9/10", b"789"),
+        ("bytes=10-", 200, None, b"0123456789"),
+        ("bytes=4-2", 200, None, b"0123456789"),
+        ("bytes=0-1,3-4", 200, None, b"0123456789"),
+    ],
+)
+def test_player_gets_the_part_that_it_asks_for(
+    people: Cast, asked: str, status: int, range_: str | None, body: bytes
+) -> None:
+    file = attachments.add_bytes(
+        actor(people.bob, people.acme), "a.wav", b"0123456789", "audio", "audio/wav"
+    )
+    answer = signed_in(people.bob).get(
+        f"/o/acme/playground/files/{file.text_id}", headers={"range": asked}
+    )
+    assert (answer.status_code, answer.get("Content-Range"), answer.content) == (
+        status, range_, body,
+    )  # fmt: skip
