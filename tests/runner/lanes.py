@@ -80,10 +80,6 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/config/test_figures.py::test_file_and_api_contain_the_actual_figures": (
         "every list of figures in files and the API"
     ),
-    "tests/config/test_list_texts.py::test_list_shows_its_rows_and_filters_them": (
-        "what lists say besides figures"
-    ),
-    "tests/usage/test_offered_by_state.py::test_page_offers_what_the_state_allows": "every state",
     "tests/config/test_read_lists.py::test_each_row_is_read_once_in_every_order": "every list",
     "tests/config/test_read_lists.py::test_file_has_each_row_once": "every list",
     "tests/config/test_read_lists.py::test_api_lists_each_item_once": "every list of the API",
@@ -189,25 +185,6 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/usage/organisations/test_team_views.py"
     "::test_team_shows_its_projects_members_and_limits": "a team's usage",
     "tests/usage/reports/test_sums_alone.py::test_pages_show_the_sums_without_the_rows": "sums",
-    "tests/usage/test_report_facts.py::test_cards_of_usage_compare_each_figure_with_its_own": (
-        "the cards of usage"
-    ),
-    "tests/usage/test_report_facts.py::test_session_tells_its_days_limits_and_end_apart": (
-        "the page of a session"
-    ),
-    "tests/usage/test_report_facts.py::test_team_counts_what_lives_in_it": "what a team counts",
-    "tests/usage/test_report_facts.py::test_times_and_what_changed_compare_the_last_period": (
-        "times and changes"
-    ),
-    "tests/usage/test_report_facts.py::test_margin_is_of_the_days_that_were_asked_for": "margin",
-    "tests/usage/test_report_facts.py::test_report_compares_with_the_period_before": (
-        "reports by email"
-    ),
-    "tests/usage/test_page_facts.py::test_form_of_a_report_opens_with_its_schedule": (
-        "the form of a report"
-    ),
-    "tests/usage/test_page_facts.py"
-    "::test_month_is_proposed_only_when_its_whole_checklist_holds": "the checklist of a month",
     "tests/browser/test_pages.py::test_controls_are_clickable_in_the_middle_and_do_not_overlap": (
         "what a phone shows is pressed"
     ),
