@@ -602,7 +602,7 @@ def requests(people: cast.Cast) -> Listed:
             item(full, key, "second", charge="0.007", cost="0.003", saved_by_cache="0.002",
                  user=mail, session=id_text(session)),
         ],
-        api_kept={**same, f"from={later}": [0], f"to={later}": [1]},
+        api_kept={f"from={later}": [0], f"to={later}": [1]},
     )  # fmt: skip
 
 

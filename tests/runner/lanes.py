@@ -80,9 +80,6 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/config/test_figures.py::test_file_and_api_contain_the_actual_figures": (
         "every list of figures in files and the API"
     ),
-    "tests/config/test_list_texts.py::test_list_shows_its_rows_and_filters_them": (
-        "what lists say besides figures"
-    ),
     "tests/config/test_read_lists.py::test_each_row_is_read_once_in_every_order": "every list",
     "tests/config/test_read_lists.py::test_file_has_each_row_once": "every list",
     "tests/config/test_read_lists.py::test_api_lists_each_item_once": "every list of the API",

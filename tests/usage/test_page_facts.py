@@ -4,6 +4,7 @@ or member, where two of them could be taken for each other; and where its links 
 import datetime as dt
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -15,12 +16,13 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.invoices.billing_details import set_seller
 from billing.limits.budgets import BudgetUsage
-from billing.models import Budget, BudgetRaise, BudgetWindow, BuyerDetail, Invoice
+from billing.models import Account, Budget, BudgetRaise, BudgetWindow, BuyerDetail, Invoice
 from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import empty_invoice
+from tests.support.lists import file_of
 from tests.usage.rows import credit, happen
 from usage.limits import budget_simulation
 from usage.limits.views import meter_of
@@ -361,3 +363,46 @@ def test_person_without_requests_is_told_whether_a_budget_applies(
         SYSTEM, people.acme, scope="key", subject=str(own.id), amount_nano=9 * USD, period="month"
     )
     assert "No budget applies to you" not in text_of(bob.get(page))
+
+
+def test_increase_is_asked_for_until_its_last_day_is_over(people: cast.Cast, own: Key) -> None:
+    """By the clock of the budget, which is nine hours ahead."""
+    budget = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="key", subject=str(own.id), amount_nano=9 * USD,
+        period="month", timezone="Asia/Tokyo",
+    )  # fmt: skip
+    day = clock.now().date() + 5 * DAY
+    sent = {"budget": str(budget.id), "amount": "4", "until": day.isoformat(), "reason": "r"}
+    answer = cast.signed_in(people.bob).post("/o/acme/budgets/requests/new", sent)
+    assert answer.status_code == 303
+    until = BudgetRaise.objects.get().until
+    assert until == dt.datetime.combine(day, dt.time(15), dt.UTC)
+
+
+def test_member_was_last_active_at_the_later_of_sign_in_and_use(
+    people: cast.Cast, own: Key, sum_up: Callable[[], None]
+) -> None:
+    gone, _ = cast.make_key(people.core, "gone", user=people.bob)
+    Key.objects.filter(id=gone.id).update(revoked_at=clock.now())
+    credit(own)
+    at = clock.now().replace(microsecond=0) - DAY
+    happen(own, at)
+    sum_up()
+    alice = cast.signed_in(people.alice)
+    for signed_in, later in ((at - 3 * DAY, False), (at + DAY / 2, True)):
+        type(people.bob).objects.filter(id=people.bob.id).update(last_login=signed_in)
+        rows = file_of(alice, "/o/acme/team?export=csv&cols=email,last,keys")
+        [bob] = [row for row in rows if row["email"] == "bob@example.org"]
+        last = dt.datetime.fromisoformat(bob["last"])
+        assert (last == signed_in, last >= at - DAY / 24) == (later, True)
+        assert bob["keys"] == "1"
+
+
+def test_balance_of_an_organisation_in_debt_is_less_the_debt(people: cast.Cast) -> None:
+    for kind, nano in (("customer:available", 70), ("customer:debt", -5)):
+        Account.objects.create(organisation=people.acme, kind=kind, balance_nano=nano * USD)
+    rows = file_of(cast.signed_in(people.dora), "/admin/organisations?export=csv&cols=name,balance")
+    assert {row["name"]: row["balance_usd"] for row in rows} == {
+        "Acme": "65.00",
+        "Stranger": "0.00",
+    }
