@@ -46,7 +46,8 @@ def test_answer_without_usage_stays_as_it_is(raw: bytes) -> None:
 
 def test_last_usage_of_a_stream_has_the_charge() -> None:
     chunk = {"id": "c", "choices": [], "usage": {"prompt_tokens": 3}}
-    first, last = {"id": "c", "choices": [{"delta": {}}], "usage": None}, chunk
+    first: Any = {"id": "c", "choices": [{"delta": {}}], "usage": None}
+    last = chunk
     assert read(last_with_cost(frames(first, last, done=True), METERS, NANO)) == [
         first, chunk | {"usage": {"prompt_tokens": 3, "cost": COST}}, "[DONE]",
     ]  # fmt: skip
