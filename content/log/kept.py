@@ -33,12 +33,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Pieces(NamedTuple):
-    """Texts of an entry, in their order, that are one text which was cut. `before` is the text of
-    an earlier entry that they go on from, "" for none; `ends`: nothing follows them."""
+    """Texts of an entry, in their order, that are one text which was cut. `before` is the text that
+    they go on from, "" for none. It was said to earlier requests, and its first `left_out`
+    characters to ones that are not kept: nothing of them is stored. `ends`: nothing follows."""
 
     texts: Sequence[str]
     before: str = ""
     ends: bool = False
+    left_out: int = 0
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Kept)

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from content.guards.guard import Held, check
+from content.guards.guard import Checked, Held, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
 from content.log.kept import BEFORE_CHARACTERS, Pieces
@@ -25,11 +25,13 @@ from content.log.media import describe_binary, is_digest, media_of, text_of_medi
 
 class _Piece(NamedTuple):
     """What is looked at in place of a text that was cut. `before` is the text that it goes on from,
-    None if nothing that is masked goes on in it; `ends`: nothing of it waits for more."""
+    None if nothing that is masked goes on in it; its first `left_out` characters are not stored.
+    `ends`: nothing of it waits for more."""
 
     text: str
     before: str | None = None
     ends: bool = True
+    left_out: int = 0
 
 
 CutTexts = Mapping[str, deque[_Piece]]
@@ -114,13 +116,10 @@ class Redaction:
         the last without what waits. Where something to mask goes on from one piece to the next,
         they are looked at one after the other, and what waits is stored with a later one."""
         masks, rules, whole = Masks(), self._rules, "".join(cut.texts)
-        masks.reserve(whole)
-        held = Held(rules, "request", masks)
-        held.feed(cut.before)
-        texts = [held.waiting + cut.texts[0], *cut.texts[1:]]
-        stored = "".join([held.feed(text).text for text in cut.texts])
-        if cut.ends:
-            stored += held.end().text
+        masks.reserve(cut.before + whole)
+        held, left_out = _held_after(cut.before, cut.left_out, rules, masks)
+        texts = [held.waiting[left_out:] + cut.texts[0], *cut.texts[1:]]
+        stored = _joined([held.feed(text) for text in cut.texts], held, left_out, ends=cut.ends)
         if waits := len(held.waiting):
             texts[-1] = texts[-1][:-waits]
         apart = "".join(check(rules, "request", text, masks).text for text in texts)
@@ -128,10 +127,12 @@ class Redaction:
         if stored == apart and "\\" not in whole:
             return [_Piece(text) for text in texts]
         last, befores = len(cut.texts) - 1, accumulate(cut.texts, initial=cut.before)
-        return [
-            _Piece(text, before[-BEFORE_CHARACTERS:], ends=cut.ends and at == last)
-            for at, (text, before) in enumerate(zip(cut.texts, befores, strict=False))
-        ]
+        pieces = list[_Piece]()
+        for at, (text, before) in enumerate(zip(cut.texts, befores, strict=False)):
+            left_out = cut.left_out - max(len(before) - BEFORE_CHARACTERS, 0)
+            ends = cut.ends and at == last
+            pieces.append(_Piece(text, before[-BEFORE_CHARACTERS:], ends, max(left_out, 0)))
+        return pieces
 
     def body(self, raw: bytes, content_type: str, cut: CutTexts = _UNCUT) -> bytes:
         """Return a body to store. `cut` are those of its texts that were cut (`cut_texts`). Raises
@@ -185,11 +186,40 @@ class Redaction:
             text = text.replace(known, placeholder)
         if piece.before is not None:
             # What waits for more text is not stored.
-            held = Held(self._rules, "request", self._masks)
-            held.feed(piece.before)
-            stored = held.feed(text).text
-            return stored + held.end().text if piece.ends else stored
+            self._masks.reserve(piece.before)
+            held, left_out = _held_after(piece.before, piece.left_out, self._rules, self._masks)
+            return _joined([held.feed(text)], held, left_out, ends=piece.ends)
         return check(self._rules, "request", text, self._masks).text
+
+
+def _held_after(
+    before: str, left_out: int, rules: Sequence[GuardRule], masks: Masks
+) -> tuple[Held, int]:
+    """Return what looks at the text that follows, and how many of the first characters that wait
+    are not stored: those of the first `left_out` of `before`."""
+    held = Held(rules, "request", masks)
+    held.feed(before)
+    return held, max(left_out - (len(before) - len(held.waiting)), 0)
+
+
+def _joined(released: Sequence[Checked], held: Held, left_out: int, *, ends: bool) -> str:
+    """Return what was released, with all that waits if nothing follows, but without the first
+    `left_out` characters. What is masked across their end stays masked as a whole."""
+    if ends:
+        released = [*released, held.end()]
+    text = "".join([one.text for one in released])
+    if not left_out:
+        return text
+    masked = {key: value for one in released for key, value in one.masked.items()}
+    at = 0
+    while left_out > 0 and at < len(text):
+        placeholder = next((one for one in masked if text.startswith(one, at)), "")
+        length = len(masked[placeholder]) if placeholder else 1
+        if length > left_out:
+            break
+        left_out -= length
+        at += len(placeholder) or 1
+    return text[at:]
 
 
 class _Walk:
@@ -231,7 +261,7 @@ class _Walk:
         if text.lstrip()[:1] in _OPENING:
             text = self._json(text)
         result = checked = self._check(piece._replace(text=text))
-        again = piece._replace(before=None if piece.before is None else "")
+        again = piece._replace(before=None if piece.before is None else "", left_out=0)
         # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
         # hides what is next to it.
         for _ in range(_QUOTED_MAX):

@@ -62,6 +62,13 @@ def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
         yield neutral.Usage(answer.usage, answer.counts)
 
 
+def finished_parts(choice: Choice) -> tuple[Part, ...]:
+    """Return the parts of a choice as a dialect writes them whose whole answers have no mark for a
+    call that is cut: without it (F38)."""
+    cut = _cut_call(choice)
+    return tuple(part for part in choice.parts if part is not cut)
+
+
 def _cut_call(choice: Choice) -> ToolCall | None:
     """Return the call that the length limit has cut, and that therefore does not end (F38)."""
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from content.log.kept import BEFORE_CHARACTERS, Kept, Pieces
+from content.log.kept import Kept, Pieces
 from content.rules.rules import first_rule, keeps
 from dialects.chat.turns import derive_id
 from dialects.json.raw_json import as_text, dicts, members_of
@@ -25,6 +25,7 @@ from relay.content_log.content_log import ContentLog, caller_of
 from relay.content_log.entry import NewEntry
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.talk import Item, Sound, message
+from relay.content_log.voice import Voice, VoicePart
 from relay.context.context import RequestContext
 from relay.requests.outcome import Outcome
 
@@ -43,13 +44,14 @@ class _Answer:
         request: Item,
         asked: list[Item | msgspec.Raw],
         size: int,
-        cut: list[Pieces],
+        parts: list[VoicePart],
     ) -> None:
         self.id = id
         self.request = request
         self.asked = asked
-        # Its texts that were cut.
-        self.cut = cut
+        # What was said to it in texts that were cut, and its own texts that broke off.
+        self._parts = parts
+        self._broken_off: list[Pieces] = []
         # The words of each item, and the items that are complete, as JSON: a value takes many times
         # its size.
         self.words: dict[str, StringIO] = {}
@@ -64,7 +66,16 @@ class _Answer:
             last = members_of(self.items[-1])
             texts = [as_text(part.get("text")) for part in dicts(last.get("content"))]
             texts.append(as_text(last.get("arguments")))
-        self.cut += [Pieces((text,)) for text in texts]
+        self._broken_off = [Pieces((text,)) for text in texts]
+
+    def leave_out(self) -> None:
+        """Record that it is not kept."""
+        for part in self._parts:
+            part.leave_out()
+
+    def cut(self) -> list[Pieces]:
+        """Return its texts that were cut. All responses before it are settled."""
+        return [part.pieces() for part in self._parts if part.texts] + self._broken_off
 
     def output(self) -> list[Item | msgspec.Raw]:
         turns = (message("assistant", one.getvalue()) for one in self.words.values())
@@ -98,9 +109,9 @@ class RecordedTalk:
         self._asked: list[Item | msgspec.Raw] = []
         self._size = 0
         self._sound, self._written = Sound(), ""
-        # The end of all transcripts that came in pieces. A response may begin between two pieces.
-        self._heard = ""
-        self._cut: list[Pieces] = []
+        # The transcripts that come in pieces. A response may begin between two pieces.
+        self._voice = Voice()
+        self._parts: list[VoicePart] = []
         # The contents of sounds that have no transcript yet, by their id.
         self._unwritten: dict[str, list[Item]] = {}
         self._answers: dict[str, _Answer] = {}
@@ -137,8 +148,8 @@ class RecordedTalk:
         content = [self._sound.part()] if self._sound.size else []
         if self._written:
             content.append({"type": "input_text", "text": self._written})
-            self._cut = [Pieces((self._written,), self._heard)]
-            self._heard = (self._heard + self._written)[-BEFORE_CHARACTERS:]
+            self._voice.add(self._written)
+            self.cut(self._voice.take_part((self._written,)))
         elif content and id:
             self._unwritten[id] = content
             if len(self._unwritten) > _UNWRITTEN_MAX:
@@ -156,9 +167,9 @@ class RecordedTalk:
         elif len(self._written) <= BYTES_MAX:
             self._written += text
 
-    def cut(self, pieces: Pieces) -> None:
+    def cut(self, part: VoicePart) -> None:
         """Record which texts of the next response, and of what it answers, are one text."""
-        self._cut.append(pieces)
+        self._parts.append(part)
 
     def drop(self) -> None:
         """Record that what no response has answered yet is too large to be kept."""
@@ -181,8 +192,8 @@ class RecordedTalk:
         if self._last_id:
             request["previous_response_id"] = self._last_id
         size = self._size + len(self.instructions)
-        self._answers[key] = _Answer(id, request, self._asked, size, self._cut)
-        self._asked, self._size, self._cut, self._last_id = [], 0, [], id
+        self._answers[key] = _Answer(id, request, self._asked, size, self._parts)
+        self._asked, self._size, self._parts, self._last_id = [], 0, [], id
 
     def say(self, key: str, item: str, text: str) -> None:
         """Record words of a response."""
@@ -218,16 +229,18 @@ class RecordedTalk:
         answer, principal = self._answers.pop(key, None), self._context.principal
         rule = first_rule(principal.log_rules, model, self._newest().now())
         failed, drawn = outcome.status >= 400, outcome.request_id.int % 100
-        if answer is None or rule is None:
+        if answer is None:
             return
-        if not keeps(rule, failed=failed, opted_out=not self._stores, drawn=drawn):
+        opted_out = not self._stores
+        if rule is None or not keeps(rule, failed=failed, opted_out=opted_out, drawn=drawn):
+            answer.leave_out()
             return
         if answer.size > BYTES_MAX:
             self._log.count_dropped(1)
             return
         if broken or failed:
             answer.break_off()
-        snapshot, session = self._newest(), self._context.session
+        snapshot, session, cut = self._newest(), self._context.session, answer.cut()
 
         def write() -> None:
             self._log.add(
@@ -245,7 +258,7 @@ class RecordedTalk:
                     redact=rule.redact,
                     masked={},
                     kept=_kept(answer, model, outcome, broken=broken),
-                    cut=answer.cut,
+                    cut=cut,
                 )
             )
 

@@ -17,10 +17,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from content.log.kept import BEFORE_CHARACTERS, Pieces
 from lib.id_types import RequestId
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.talk import Item, Sound, Talk, message
+from relay.content_log.voice import Voice
 from relay.requests.outcome import Outcome
 
 Side = Literal["user", "assistant"]
@@ -85,9 +85,7 @@ class SpokenMinutes:
         self._latest: _WholeItem | _Run | None = None
         self._speaking: dict[Side, _Run] = {}
         self._sound = Sound()
-        # The end of all that each side said before this minute, and until now.
-        self._before: dict[Side, str] = dict.fromkeys(_SIDES, "")
-        self._heard: dict[Side, str] = dict.fromkeys(_SIDES, "")
+        self._voices: dict[Side, Voice] = {side: Voice() for side in _SIDES}
 
     def begin(self, instructions: str) -> None:
         """Record the instructions of the connection."""
@@ -120,7 +118,7 @@ class SpokenMinutes:
 
     def say(self, side: Side, text: str, start_ms: int, end_ms: int) -> None:
         """Record a piece of the transcript of what a side says."""
-        self._heard[side] = (self._heard[side] + text)[-BEFORE_CHARACTERS:]
+        self._voices[side].add(text)
         self._size += len(text)
         if self._size > BYTES_MAX:
             return
@@ -183,11 +181,10 @@ class SpokenMinutes:
             talk.ask(part.item)
         for side in _SIDES:
             texts = [part.text for part in parts if isinstance(part, _Run) and part.side == side]
-            if ends and not texts and self._before[side]:
+            if ends and not texts and self._voices[side].goes_on:
                 texts = [_BLANK]
                 talk.ask(message(side, _BLANK))
-            if texts:
-                talk.cut(Pieces(texts, self._before[side], ends))
+            talk.cut(self._voices[side].take_part(texts, ends=ends))
         talk.put_sound()
         if self._size > BYTES_MAX:
             talk.drop()
@@ -198,4 +195,3 @@ class SpokenMinutes:
             talk.complete(key, "", part.item)
         self._over.add(id)
         self._parts, self._size, self._speaking, self._sound = [], 0, {}, Sound()
-        self._before = dict(self._heard)

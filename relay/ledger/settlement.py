@@ -59,9 +59,9 @@ class Marked(NamedTuple):
 
 AnySettlement = Settlement | LateSettlement | usage.Refusal
 
-# The bases of a count that only this process has. With any other basis, the process that resolved
-# the hold knows as much.
-_COUNTED = frozenset({"measured", "drained", "estimated"})
+# The bases of a charge that only this process knows. With any other basis, the process that
+# resolved the hold knows as much.
+_COUNTED = frozenset({"measured", "drained", "estimated", "cached"})
 
 
 def marks(batch: Mapping[UUID, str]) -> Statement:

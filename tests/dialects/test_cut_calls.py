@@ -1,12 +1,14 @@
 """F38: a tool call that the length limit has cut is reported as finished in no dialect."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.chat.events import Event, Start, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.chat.open_calls import is_whole
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.translation import StreamTranslator, translate
@@ -126,6 +128,136 @@ def test_a_call_cut_by_the_length_is_not_finished(client: Dialect, upstream: Dia
         steps = translator.feed(UPSTREAMS[upstream](arguments, reason)) + translator.end()
         answer = b"".join(step.raw for step in steps)
         assert ends_in(client, answer) is ended
+
+
+def whole_chat(arguments: str, reason: str) -> dict[str, Any]:
+    call = {"id": "c1", "type": "function", "function": {"name": "run", "arguments": arguments}}
+    message = {"role": "assistant", "content": "Wait.", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return {"id": "i", "model": "m", "choices": [choice]}
+
+
+def whole_responses(arguments: str, reason: str) -> dict[str, Any]:
+    status = "incomplete" if reason == "length" else "completed"
+    call = {
+        "type": "function_call", "id": "fc", "call_id": "c1", "name": "run",
+        "arguments": arguments, "status": status,
+    }  # fmt: skip
+    content = [{"type": "output_text", "text": "Wait.", "annotations": []}]
+    text = {"type": "message", "id": "msg", "role": "assistant", "content": content}
+    details = {"reason": "max_output_tokens"} if reason == "length" else None
+    ended = {"status": status, "incomplete_details": details}
+    return {"id": "i", "object": "response", "model": "m", "output": [text, call], **ended}
+
+
+def whole_anthropic(arguments: str, reason: str) -> dict[str, Any]:
+    call = {"type": "tool_use", "id": "c1", "name": "run", "input": json.loads(arguments)}
+    return {
+        "id": "i", "type": "message", "role": "assistant", "model": "m",
+        "content": [{"type": "text", "text": "Wait."}, call],
+        "stop_reason": "max_tokens" if reason == "length" else "tool_use",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }  # fmt: skip
+
+
+def whole_gemini(arguments: str, reason: str) -> dict[str, Any]:
+    call = {"functionCall": {"name": "run", "args": json.loads(arguments)}}
+    content = {"role": "model", "parts": [{"text": "Wait."}, call]}
+    ended = "MAX_TOKENS" if reason == "length" else "STOP"
+    return {"candidates": [{"index": 0, "content": content, "finishReason": ended}]}
+
+
+def whole_interactions(arguments: str, reason: str) -> dict[str, Any]:
+    text = {"type": "model_output", "content": [{"type": "text", "text": "Wait."}]}
+    args = json.loads(arguments)
+    call = {"type": "function_call", "id": "c1", "name": "run", "arguments": args}
+    status = "incomplete" if reason == "length" else "requires_action"
+    return {"id": "i", "model": "m", "status": status, "steps": [text, call]}
+
+
+def whole_converse(arguments: str, reason: str) -> dict[str, Any]:
+    use = {"toolUseId": "c1", "name": "run", "input": json.loads(arguments)}
+    content = [{"text": "Wait."}, {"toolUse": use}]
+    return {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": "max_tokens" if reason == "length" else "tool_use",
+        "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+    }
+
+
+WHOLES: dict[Dialect, Callable[[str, str], dict[str, Any]]] = {
+    "openai": whole_chat, "responses": whole_responses, "anthropic": whole_anthropic,
+    "gemini": whole_gemini, "interactions": whole_interactions, "converse": whole_converse,
+}  # fmt: skip
+# How they say that the limit was reached.
+LIMITED = (b'"length"', b'"max_tokens"', b'"status":"incomplete"')
+# In the others, arguments are an object: of a call that is cut nobody could tell.
+TEXT_ARGUMENTS = ("openai", "responses")
+
+
+def finished_calls(client: Dialect, answer: dict[str, Any]) -> list[Any]:
+    """The calls that a client may run. Arguments of chat are a text, which tells that it is cut."""
+    match client:
+        case "openai":
+            calls = answer["choices"][0]["message"].get("tool_calls", [])
+            return [one for one in calls if is_whole(one["function"]["arguments"])]
+        case "responses":
+            items = [one for one in answer["output"] if one["type"] == "function_call"]
+            return [one for one in items if one["status"] == "completed"]
+        case "anthropic":
+            return [one for one in answer["content"] if one["type"] == "tool_use"]
+        case "gemini":
+            parts = answer["candidates"][0]["content"]["parts"]
+            return [one for one in parts if "functionCall" in one]
+        case "interactions":
+            return [one for one in answer["steps"] if one["type"] == "function_call"]
+        case _:
+            content = answer["output"]["message"]["content"]
+            return [one for one in content if "toolUse" in one]
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream"), [(one, other) for one in WHOLES for other in WHOLES if one != other]
+)
+def test_a_call_cut_by_the_length_is_not_finished_in_a_whole_answer(
+    client: Dialect, upstream: Dialect
+) -> None:
+    for arguments, reason, ended in (
+        (CUT, "length", False),
+        (WHOLE, "length", True),
+        (WHOLE, "tool_calls", True),
+    ):
+        if not ended and upstream not in TEXT_ARGUMENTS:
+            continue
+        asked = request(dialect=client)
+        raw = json.dumps(WHOLES[upstream](arguments, reason)).encode()
+        read = CODECS[upstream].translate_answer(raw, asked, "")
+        answer = CODECS[client].write_answer(read.fold(), asked)
+        assert len(finished_calls(client, json.loads(answer))) == ended, answer
+        assert b"Wait." in answer
+        limited = any(word in answer.lower() for word in LIMITED)
+        assert limited == (reason == "length"), answer
+
+
+@pytest.mark.parametrize("translated", [True, False])
+def test_a_stored_interaction_is_without_a_call_that_is_cut(translated: bool) -> None:
+    """Its stream did not end the call."""
+    for arguments, reason, ended in ((CUT, "length", 0), (WHOLE, "length", 1), (CUT, "stop", 1)):
+        if translated:
+            decoder = CODECS["openai"].translating_decoder(request(), "")
+            encoder = CODECS["interactions"].encoder(request(dialect="interactions"), Target())
+            translator = StreamTranslator(decoder, encoder, 1)
+            translator.feed(chat(arguments, reason))
+            translator.end()
+            response = cast(Any, encoder).response
+        else:
+            body = {"model": "m", "input": "hi", "stream": True}
+            target = Target("m", stream=True)
+            facts = CODECS["interactions"].read(json.dumps(body).encode(), target)
+            forwarded = CODECS["interactions"].decoder(facts, target)
+            forwarded.feed(interactions(arguments, reason))
+            response = json.loads(CODECS["interactions"].response_of(forwarded) or b"")
+        assert len(finished_calls("interactions", response)) == ended
 
 
 @pytest.mark.parametrize("client", ENDS)

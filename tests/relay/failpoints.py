@@ -24,8 +24,10 @@ from typing import Any
 
 from lib.process.asgi import Receive, Scope, Send
 from relay.answers import whole_answer
+from relay.answers.answer_cache import AnswerCache
 from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
+from relay.attempts.cached_run import CachedRun
 from relay.attempts.request_reader import RequestReader
 from relay.credentials.keys import Authenticator
 from relay.downstream import http_sink
@@ -129,6 +131,11 @@ _behind(whole_answer, "begin_task", "task-begun")
 _behind(UsageMeter, "bill", "terminal-usage")
 _behind(http_sink.HttpSink, "answer", "client-finished")
 _behind(http_sink.HttpSink, "write", "client-finished", lambda *, last: last)
+_behind(AnswerCache, "find", "looked-up")
+_behind(AnswerCache, "storing", "sealed")
+_behind(AnswerCache, "store", "stored")
+_behind(CachedRun, "_settle_hit", "noted")
+_behind(http_sink.HttpSink, "begin", "begun")
 Connection._wait = _wait_once_written  # type: ignore[assignment, method-assign]
 
 # It makes the relay when it is imported.

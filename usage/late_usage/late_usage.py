@@ -98,10 +98,10 @@ def list_unposted(limit: int) -> list[LateUsage]:
             # The provider was asked before the request was sent, because the sending process was
             # suspended.
             best = late_ending
-        version, cost_version, _, own_fee = versions[row.attempt_id]
+        version, cost_version, _, own_fee, is_stored_answer = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
-        if own_fee is not None:
-            late_usages.append(_own_late(row, late_ending, meters))
+        if own_fee is not None or is_stored_answer:
+            late_usages.append(_without_cost(row, late_ending, meters))
             continue
         total = 0 if version is None else total_of(add_request_meter(meters, version), version)
         charge_nano = None if late_ending is None else late_ending.charge_nano
@@ -122,12 +122,13 @@ def list_unposted(limit: int) -> list[LateUsage]:
     return late_usages
 
 
-def _own_late(
+def _without_cost(
     row: LateTruth, late_ending: LateTruth | None, meters: Mapping[str, int]
 ) -> LateUsage:
-    """Return the late usage of an attempt with its organisation's own key. Only the fee is in the
-    ledger, because the organisation pays its provider itself. Only the attempt's own process knows
-    both amounts, because the installation's key cannot query another account."""
+    """Return the late usage of an attempt for which we owe no provider: only its charge is in the
+    ledger, and only its own process knows it. A stored answer has a share of another charge. With
+    its own key, an organisation pays the fee to us and the rest to its provider, whom the
+    installation's key cannot query about another account."""
     known = row if late_ending is None else late_ending
     return LateUsage(
         attempt_id=row.attempt_id,

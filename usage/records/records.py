@@ -53,7 +53,8 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
 
     Without a mark the customer pays nothing, because it is unknown what was answered. The estimated
     price of the input is booked to us until the provider has reported (I15), unless the
-    organisation's own key was used, which costs us nothing.
+    organisation's own key was used, which costs us nothing. Nor does a stored answer, for which
+    nobody was asked.
     """
     versions = versions_of([(cut.organisation_id, cut.attempt_id) for cut in cuts])
     crash_cuts = []
@@ -99,6 +100,8 @@ def write_endings(written: Sequence[sql.RecordWritten]) -> None:
 
 
 def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
+    if versions.is_stored_answer:
+        return msgspec.structs.replace(CRASH_CUT, basis="none", cost_nano=0)
     if not cut.mark:
         return CRASH_CUT
     meters, version = dict(cut.mark), versions.charge
@@ -168,12 +171,14 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
 class Versions(NamedTuple):
     """The price versions of an attempt: the one that it is charged at, by its plan, and the one of
     its cost. Also the tokens of its request, estimated by size, and the fee for its organisation's
-    own key, None for the installation's keys."""
+    own key, None for the installation's keys. `is_stored_answer`: it serves one, and asks no
+    provider."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
     input_estimate: int
     own_fee: OwnKeyFee | None = None
+    is_stored_answer: bool = False
 
 
 def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
@@ -184,7 +189,8 @@ def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
     organisations, ids = ([*values] for values in zip(*attempts, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate, own_fee "
+            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate, "
+            "own_fee, channel_id IS NULL "
             # Use the primary key, which begins with the organisation, in the partitions of the ids'
             # months.
             "FROM usage_attempt WHERE organisation_id = ANY (%(organisations)s::uuid[]) "
@@ -201,8 +207,9 @@ def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
         attempt_id: Versions(
             stored[charge].multiplied(multiplier_ppm) if charge else None,
             stored[cost] if cost else None,
-            input_estimate,
+            estimate,
             None if own_fee is None else OwnKeyFee.from_stored(own_fee),
+            stored_answer,
         )
-        for attempt_id, charge, multiplier_ppm, cost, input_estimate, own_fee in rows
+        for attempt_id, charge, multiplier_ppm, cost, estimate, own_fee, stored_answer in rows
     }

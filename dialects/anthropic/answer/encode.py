@@ -22,6 +22,7 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.events import Source
+from dialects.chat.fold import finished_parts
 from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.json.lone_surrogates import make_readable
 from dialects.usage.usage import Counts
@@ -99,7 +100,7 @@ def _write_blocks(choice: Choice, request_id: str) -> list[JsonObject]:
     blocks: list[JsonObject] = []
     texts: list[tuple[int, JsonObject]] = []
     characters = calls = 0
-    for part in join_reasoning(choice.parts):
+    for part in join_reasoning(finished_parts(choice)):
         block = _write_block(part, request_id, calls)
         if block is None:
             continue

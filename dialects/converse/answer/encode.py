@@ -19,6 +19,7 @@ from dialects.chat.chat import (
     ToolCall,
 )
 from dialects.chat.events import Seal, Source
+from dialects.chat.fold import finished_parts
 from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.converse.answer.finish_reasons import write_reason
 from dialects.converse.forms import IMAGES
@@ -84,7 +85,7 @@ def write_reasoning(text: str, seal: Seal | None) -> JsonObject:
 def _write_blocks(choice: Choice, request_id: str) -> list[JsonObject]:
     blocks: list[JsonObject] = []
     calls = 0
-    for part in join_reasoning(choice.parts):
+    for part in join_reasoning(finished_parts(choice)):
         block = _write_block(part, request_id, calls)
         calls += isinstance(part, ToolCall)
         if block is not None:

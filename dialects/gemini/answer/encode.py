@@ -21,6 +21,7 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.events import Seal, TokenLogprob
+from dialects.chat.fold import finished_parts
 from dialects.chat.google_seals import write_signature
 from dialects.chat.turns import derive_id
 from dialects.gemini.answer.finish_reasons import write_reason
@@ -90,7 +91,7 @@ def write_logprobs(tokens: Iterable[TokenLogprob]) -> JsonObject:
 
 def _write_choice(choice: Choice, *, show_thoughts: bool) -> JsonObject:
     candidate: JsonObject = {}
-    parts = _write_parts(choice.parts, show_thoughts=show_thoughts)
+    parts = _write_parts(finished_parts(choice), show_thoughts=show_thoughts)
     if parts:
         candidate["content"] = {"parts": parts, "role": "model"}
     refused = any(isinstance(part, Refusal) for part in choice.parts)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import JsonObject
+from dialects.chat.open_calls import is_whole
 from dialects.interactions.steps_encode import write_arguments
 from dialects.json.raw_json import as_text, members_of, object_of
 
@@ -24,6 +25,16 @@ class StepsBuilder:
         step = self._steps.get(index)
         if step is not None:
             step.add(delta)
+
+    def drop(self, index: int) -> None:
+        """Drop a step that was cut."""
+        self._steps.pop(index, None)
+
+    def drop_cut_call(self) -> None:
+        """Drop the last step if it is a call that the length limit has cut (F38)."""
+        last = max(self._steps, default=None)
+        if last is not None and self._steps[last].is_cut_call:
+            self.drop(last)
 
     def steps(self) -> list[JsonObject]:
         """Return the steps up to now."""
@@ -53,6 +64,10 @@ class _Step:
                 self._list("content").append(delta)
             case _:
                 self._step |= {name: value for name, value in delta.items() if name != "type"}
+
+    @property
+    def is_cut_call(self) -> bool:
+        return bool(self._arguments) and not is_whole("".join(self._arguments))
 
     def whole(self) -> JsonObject:
         self._close_text()

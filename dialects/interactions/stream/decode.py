@@ -18,6 +18,7 @@ from dialects.chat.events import Step
 from dialects.errors.kinds import ErrorKind
 from dialects.interactions import errors
 from dialects.interactions.answer.events import StepReader
+from dialects.interactions.answer.finish_reasons import read_reason
 from dialects.interactions.answer.steps_builder import StepsBuilder, with_steps
 from dialects.interactions.answer.wire import (
     StreamEvent,
@@ -127,6 +128,8 @@ class Decoder(FrameDecoder):
         self.usage = value_bytes(interaction.usage)
         self.complete = True
         if not self._translate:
+            if read_reason(interaction, called=False) == "length":
+                self._builder.drop_cut_call()
             steps = self._builder.steps()
             whole = bytes(event.interaction)
             self.response = whole if raw_steps(interaction.steps) else with_steps(whole, steps)

@@ -191,13 +191,14 @@ class _StepWriter:
         return self._delta({"arguments": text, "type": "arguments_delta"})
 
     def close(self, *, whole: bool = False) -> bytes:
-        """Close the open step; b"" without one. A call that is not `whole` was cut, and stays open
-        (F38)."""
-        cut = self._kind == "function_call" and not whole
-        if not self._kind or cut:
-            self._kind = ""
+        """Close the open step; b"" without one. A call that is not `whole` was cut: it stays open,
+        and the whole interaction is without it (F38)."""
+        kind, self._kind = self._kind, ""
+        if kind == "function_call" and not whole:
+            self.steps.drop(self._index)
             return b""
-        self._kind = ""
+        if not kind:
+            return b""
         return write_event("step.stop", {"index": self._index})
 
     def _open_output(self) -> bytes:

@@ -306,6 +306,35 @@ def test_session_that_fails_is_kept(hub: Hub, provider: FakeLive, model: str, ke
         assert not kept[0][1].broken
 
 
+def test_end_of_a_minute_that_is_not_kept_is_in_no_entry(
+    hub: Hub, provider: FakeLive, model: str
+) -> None:
+    """A number that begins in it is masked all the same."""
+    tenant = hub.tenant()
+    add_rule(hub, tenant, keep="errors")
+    with live(hub, tenant.key) as talk:
+        talk.start(model)
+        converse(
+            talk,
+            provider,
+            ("input", "My card is 4111 1111", 100, 500),
+            ("output", "Room 12", 600, 900),
+        )
+        speak_past_a_minute(talk)
+        converse(
+            talk,
+            provider,
+            ("input", " 1111 1111, yes.", 60_100, 61_000),
+            ("output", " is free.", 61_000, 62_000),
+        )
+        talk.ask("#fault=close")
+        talk.end()
+    ((row, content),) = all_kept(hub, tenant, 1)
+    assert row["status"] == 502
+    spoken = [turn for turn in texts(content, model) if turn[0] != "developer"]
+    assert spoken == [("user", "<CARD_1>, yes."), ("assistant", " is free.")]
+
+
 def test_session_can_be_left_out(hub: Hub, provider: FakeLive, model: str) -> None:
     tenant = hub.tenant()
     add_rule(hub, tenant)

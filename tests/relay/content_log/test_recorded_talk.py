@@ -2,15 +2,20 @@
 
 import json
 import tracemalloc
+from collections.abc import Callable, Sequence
+from itertools import product
 from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
+from uuid import UUID
 
 import pytest
 
+from content.guards.guard import Held
+from content.guards.masks import Masks
 from content.log.kept import Kept
 from content.log.redaction import Redaction, redacting_rules
 from content.log.stored import to_store
-from content.rules.rules import Rule
+from content.rules.rules import REDACTED_BY_DEFAULT, Rule, in_order
 from lib.id_types import RequestId
 from lib.ids import new_id
 from relay.content_log.entry import NewEntry
@@ -21,6 +26,7 @@ from relay.realtime.open_connection import record_talk
 from relay.requests.outcome import Outcome
 
 SOUND = "AAAA"
+CARD: Final = "4111 1111 1111 1111"
 CALLER: dict[str, Any] = {
     "organisation_id": "o", "team_id": "t", "key_id": "k", "user_id": None, "guard_rules": (),
 }  # fmt: skip
@@ -40,14 +46,59 @@ class Log:
         self.dropped += number
 
 
-def talk_of(log: Log) -> RecordedTalk:
-    rules = (Rule("organisation", "", "everything", 100, 24, callers_may_opt_out=True),)
-    principal = SimpleNamespace(**CALLER, log_rules=rules)
+EVERYTHING = Rule("organisation", "", "everything", 100, 24, callers_may_opt_out=True)
+
+
+def talk_of(
+    log: Log,
+    rules: Sequence[Rule] = (EVERYTHING,),
+    now: Callable[[], float] = lambda: 1.0,
+    *,
+    stores: bool = True,
+) -> RecordedTalk:
+    principal = SimpleNamespace(**CALLER, log_rules=in_order(rules))
     context = SimpleNamespace(principal=principal, session=None)
-    snapshot = SimpleNamespace(now=lambda: 1.0, epoch=1)
+    snapshot = SimpleNamespace(now=now, epoch=1)
     return RecordedTalk(
-        cast(Any, context), cast(Any, log), cast(Any, lambda: snapshot), stores=True
+        cast(Any, context), cast(Any, log), cast(Any, lambda: snapshot), stores=stores
     )
+
+
+class Way(NamedTuple):
+    """A way in which the rules keep some responses of a connection and others not, at second 1 and
+    at second 2. `share`: it is what is drawn for a response that decides, not the time or its
+    status."""
+
+    rules: Sequence[Rule]
+    stores: bool = True
+    share: int = 100
+    fails: bool = False
+    kept_at: float = 1.0
+
+    def outcome(self, *, kept: bool) -> Outcome:
+        drawn = RequestId(UUID(int=10**30 + (0 if kept else self.share)))
+        return outcome(502 if self.fails and kept else 200, drawn)
+
+    def at(self, *, kept: bool) -> float:
+        return self.kept_at if kept else 3.0 - self.kept_at
+
+
+_NOTHING = EVERYTHING._replace(scope="key", subject="k", keep="nothing")
+WAYS = {
+    "share": Way([EVERYTHING._replace(share_percent=40)], share=40),
+    "errors": Way([EVERYTHING._replace(keep="errors")], fails=True),
+    "rule that ended": Way([EVERYTHING._replace(until=1.5)]),
+    "rule that began": Way([EVERYTHING, _NOTHING._replace(until=1.5)], kept_at=2.0),
+    "store: false": Way(
+        [
+            EVERYTHING._replace(callers_may_opt_out=False),
+            EVERYTHING._replace(scope="key", subject="k", until=1.5),
+        ],
+        stores=False,
+        kept_at=2.0,
+    ),
+}
+"""The ways in which a response is not kept, while another one of its connection is."""
 
 
 def outcome(status: int = 200, id: RequestId | None = None) -> Outcome:
@@ -229,6 +280,74 @@ def test_number_in_a_transcript_that_a_response_splits_is_masked() -> None:
         for part in item["content"][1:]
     ]
     assert texts == ["My card is ", "", "<CARD_1>, and 12 of it."]
+
+
+SAID: Final = "I 12: 4111 1111 1111 1111, 41 1"
+THREE_PARTS: Final = [
+    (one, other) for one in range(1, len(SAID), 3) for other in range(one + 1, len(SAID))
+]
+KEPT_OF_THREE: Final = [
+    keeps for keeps in product((True, False), repeat=3) if any(keeps) and not all(keeps[:2])
+]
+
+
+def stored_of(cuts: Sequence[int], keeps: Sequence[bool]) -> str:
+    """What is to be stored of SAID, which is said in parts: of parts that are kept and follow one
+    another, all but what waits at their end. A number that goes on into them is masked."""
+    texts, begin = "", 0
+    card = SAID.index(CARD)
+    bounds = [0, *cuts, len(SAID)]
+    for number, kept in enumerate(keeps):
+        end = bounds[number + 1]
+        if not kept:
+            begin = end
+            continue
+        if number + 1 < len(keeps) and keeps[number + 1]:
+            continue
+        held = Held(redacting_rules((), REDACTED_BY_DEFAULT), "request", Masks())
+        held.feed(SAID[:end])
+        stop = max(end - len(held.waiting), begin)
+        if begin < card + len(CARD) <= stop:
+            texts += SAID[begin:card] + "<CARD_1>" + SAID[card + len(CARD) : stop]
+        else:
+            texts += SAID[begin:stop]
+    return texts
+
+
+def talk_in_parts(way: Way, cuts: Sequence[int], keeps: Sequence[bool]) -> str:
+    """Return what is stored of SAID, whose parts are the transcripts of responses."""
+    log, at = Log(), [0.0]
+    talk = talk_of(log, way.rules, lambda: at[0], stores=way.stores)
+    for kept, begin, end in zip(keeps, [0, *cuts], [*cuts, len(SAID)], strict=True):
+        at[0], result = way.at(kept=kept), way.outcome(kept=kept)
+        talk.write_down(SAID[begin:end])
+        talk.put_sound()
+        talk.begin("r", result.request_id)
+        talk.end("r", "m", result)
+    assert len(log.entries) == sum(keeps)
+    return "".join(
+        part["text"]
+        for entry in log.entries
+        for item in json.loads(stored(entry).request)["input"]
+        for part in item["content"]
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_end_of_a_response_that_is_not_kept_is_in_no_entry(way: str) -> None:
+    """Wherever a response splits what is said."""
+    for cut, keeps in product(range(1, len(SAID)), ((True, False), (False, True))):
+        assert talk_in_parts(WAYS[way], [cut], keeps) == stored_of([cut], keeps), (cut, keeps)
+
+
+def test_ends_of_several_responses_are_in_no_entry() -> None:
+    """Whichever of three are kept."""
+    for cuts in THREE_PARTS:
+        for keeps in KEPT_OF_THREE:
+            assert talk_in_parts(WAYS["share"], cuts, keeps) == stored_of(cuts, keeps), (
+                cuts,
+                keeps,
+            )
 
 
 def test_sound_that_is_taken_back_is_not_counted() -> None:

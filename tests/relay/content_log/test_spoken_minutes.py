@@ -2,7 +2,8 @@
 pieces, and bounded."""
 
 import json
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, product
 from typing import Any, cast
 
 import pytest
@@ -14,10 +15,21 @@ from relay.content_log import spoken_minutes
 from relay.content_log.recorded_answer import BYTES_MAX
 from relay.content_log.spoken_minutes import Side, SpokenMinutes
 from relay.realtime.live.live_events import record_received
-from tests.relay.content_log.test_recorded_talk import Log, outcome, stored, talk_of
+from tests.relay.content_log.test_recorded_talk import (
+    CARD,
+    KEPT_OF_THREE,
+    SAID,
+    THREE_PARTS,
+    WAYS,
+    Log,
+    Way,
+    outcome,
+    stored,
+    stored_of,
+    talk_of,
+)
 
 MINUTE = 60_000
-CARD = "4111 1111 1111 1111"
 
 
 class Session:
@@ -129,6 +141,56 @@ def test_number_that_is_said_in_pieces_is_masked(side: Side, apart_ms: int) -> N
         session.close()
         assert session.texts(side).strip() == "It is <CARD_1>, 12", (first, second)
         assert session.texts(other).strip() == "Yes.Yes.Yes."
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("side", ["user", "assistant"])
+def test_end_of_a_minute_that_is_not_kept_is_in_no_entry(side: Side, way: str) -> None:
+    """Wherever a minute splits what is said, while the other side speaks too."""
+    for cut, keeps in product(range(1, len(SAID)), ((True, False), (False, True))):
+        assert speak_in_minutes(WAYS[way], side, [cut], keeps) == stored_of([cut], keeps)
+
+
+@pytest.mark.parametrize("settled", ["late", "at once"])
+def test_ends_of_several_minutes_are_in_no_entry(settled: str) -> None:
+    """Whichever of three are kept, and also if the next one is over before one is settled."""
+    for cuts in THREE_PARTS:
+        for keeps in KEPT_OF_THREE:
+            texts = speak_in_minutes(WAYS["share"], "user", cuts, keeps, late=settled == "late")
+            assert texts == stored_of(cuts, keeps), (cuts, keeps)
+
+
+def speak_in_minutes(
+    way: Way, side: Side, cuts: Sequence[int], keeps: Sequence[bool], *, late: bool = False
+) -> str:
+    """Return what is stored of SAID, whose parts one side says in minutes. `late`: a minute is
+    settled after the next one is over."""
+    session, at = Session(len(keeps)), [0.0]
+    talk = talk_of(session.log, way.rules, lambda: at[0], stores=way.stores)
+    session.talk = SpokenMinutes(talk)
+    outcomes = [way.outcome(kept=kept) for kept in keeps]
+    for number, result in enumerate(outcomes):
+        session.talk.open(result.request_id, (number + 1) * MINUTE)
+
+    def settle(number: int) -> None:
+        at[0], id = way.at(kept=keeps[number]), outcomes[number].request_id
+        session.talk.end(id, "m", outcomes[number])
+
+    other: Side = "assistant" if side == "user" else "user"
+    bounds = [0, *cuts, len(SAID)]
+    for number in range(len(keeps)):
+        session.say(other, "Yes.", number * MINUTE + 1)
+        session.say(side, SAID[bounds[number] : bounds[number + 1]], number * MINUTE + 2)
+        if number and late:
+            settle(number - 1)
+        elif not late:
+            settle(number)
+    if late:
+        session.talk.close(ends=False)
+        settle(len(keeps) - 1)
+    assert len(session.log.entries) == sum(keeps)
+    assert session.texts(other) == "Yes." * sum(keeps)
+    return session.texts(side)
 
 
 def test_words_stay_where_they_were_said_if_nothing_goes_on() -> None:
