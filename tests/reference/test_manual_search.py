@@ -22,6 +22,7 @@ PAGES = [
     page_of("a", ("Keys", "How to rotate."), ("Lists", "A budget, a budget and a budget.")),
     page_of("b", ("Budget limits", "Text."), ("Budget", "Nothing."), ("More", "Text.")),
     page_of("c", ("Other", "x " * 80 + "budget " + "y " * 80)),
+    page_of("d", ("Else", "Nothing."), ("Their budget", "Nothing.")),
 ]
 
 
@@ -31,7 +32,7 @@ def found(query: str) -> list[str]:
 
 def test_section_of_that_title_is_first_then_titles_then_pages_then_texts() -> None:
     assert found("budget") == [
-        "b:Budget", "b:Budget limits", "b:More", "a:Lists", "c:Other",
+        "b:Budget", "b:Budget limits", "d:Their budget", "b:More", "a:Lists", "c:Other",
     ]  # fmt: skip
     assert found("BUDGET limits") == ["b:Budget limits", "b:Budget", "b:More"]
     assert found("udget") == []
@@ -70,7 +71,7 @@ def test_pages_lead_to_the_one_before_and_the_one_after() -> None:
     [
         ("One thing. Another.", "One thing."),
         ("Version 1.2 of it is here. More.", "Version 1.2 of it is here."),
-        ("First line\nof it.\n\nNext paragraph.", "First line of it."),
+        ("First line\nof it\n\nNext paragraph.", "First line of it"),
     ],
 )
 def test_summary_is_the_first_sentence(text: str, summary: str) -> None:
@@ -118,6 +119,7 @@ def test_html_of_a_page_leaves_out_its_title_and_unknown_links() -> None:
     assert '<a href="/manual/b">inside</a>' in html
     assert "outside</a>" not in html
     assert "outside" in html
+    assert 'href=""' not in html
     assert re.findall(r"<th\b[^>]*>", html) == ['<th scope="col">']
     assert "<it>" not in html
     assert 'aria-label="What&#x27;s new? (1)"' in html

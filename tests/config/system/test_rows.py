@@ -169,8 +169,8 @@ def test_each_figure_of_a_process_is_in_its_own_column_and_unit() -> None:
 
 
 @pytest.mark.django_db
-def test_every_queue_and_process_is_told_alike_on_the_page_and_by_the_api(db: None) -> None:
-    ProcessReport.objects.create(**REPORT)
+def test_every_queue_and_process_is_told_alike_on_the_page_and_by_the_api() -> None:
+    ProcessReport.objects.create(**REPORT | {"reported_at": clock.now()})
     state = system_state()
     queues = [queue._replace(length=n, oldest_s=n + 1.4) for n, queue in enumerate(state.queues)]
     state = state._replace(queues=queues)

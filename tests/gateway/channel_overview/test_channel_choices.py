@@ -52,6 +52,7 @@ def test_list_is_filtered_by_state_and_words(dora: Client) -> None:
     assert names("") == ["east", "west"]
     assert (names("state=on"), names("state=off")) == (["east"], ["west"])
     assert names("state=archived") == ["old"]
+    assert (names("q=WES"), names("state=archived&q=west")) == (["west"], [])
     assert (names("q=BLUE"), names("q=river"), names("q=example.com&state=off")) == (
         ["east"], ["east", "west"], ["west"],
     )  # fmt: skip

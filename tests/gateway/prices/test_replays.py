@@ -124,8 +124,6 @@ def test_plan_counts_its_holders_by_kind_and_tells_what_waits(people: Cast, dora
     send(dora, "put", holders, {"organisation": "acme", "team": "core"})
     told = send(dora, "get", f"/{plan['id']}", {})
     assert (told["organisations"], told["teams"], told["members"]) == (0, 1, 2)
-    off = send(dora, "put", holders, {"organisation": "acme", "team": "core", "on": False})
-    assert off["on"] is False
     asked = send(dora, "patch", f"/{plan['id']}", {"multiplier": "0.2"})
     assert (asked["multiplier"], asked["waiting_multiplier"]) == ("1", "0.2")
     cheap = send(dora, "post", "", {"name": "cheap", "multiplier": "0.1"})
