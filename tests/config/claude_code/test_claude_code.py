@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from accounts.models import Key
 from billing.limits.budgets import current_usage
 from billing.models import Budget, BudgetWindow
 from billing.prices.prices import set_price
+from config.claude_code import views
 from content.policies import policies
 from content.policies.policies import Assigned
 from gateway.channels.channels import create_channel
@@ -124,6 +126,37 @@ def test_spending_is_the_keys(people: Cast) -> None:
         assert (row["used_credits"], row["utilization"]) == (spent, None)
     assert extra["monthly_limit"] is None
     assert sum_of(key) > 0
+
+
+def test_spending_of_each_period_is_in_its_own_place(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In cents, whole ones."""
+    _, text = make_key(people.core, "Claude Code", user=people.bob)
+    spent = SimpleNamespace(day_nano=19_999_999, week_nano=3 * 10**9, month_nano=70 * 10**9)
+    monkeypatch.setattr(views, "spending_of", lambda actor: spent)
+    extra = ask("/api/oauth/usage", text).json()["extra_usage"]
+    told = [row["used_credits"] for row in (extra["daily"], extra["weekly"], extra)]
+    assert told == [1, 300, 7_000]
+
+
+def test_default_model_is_one_with_tools(people: Cast) -> None:
+    """Though another one is cheaper: the client works by tools."""
+    _, text = make_key(people.core, "Claude Code", user=people.bob)
+    fields: ChannelFields = {
+        "provider": "openai_compatible",
+        "base_url": "https://provider.example/v1",
+        "keys": ["sk-none-0123456789"],
+        "models": {"river-1": "", "river-9": ""},
+        "can": {"river-1": {"tools": False}, "river-9": {"tools": True}},
+    }
+    create_channel(SYSTEM, "one", fields)
+    for model, nano in (("river-1", 1_000_000), ("river-9", 9_000_000)):
+        set_price(SYSTEM, model, clock.now(), {"meters": {"in_text": nano, "out_text": nano}},
+                  source="test")  # fmt: skip
+    answer = ask("/managed/settings", text)
+    assert answer.json()["settings"]["model"] == "river-9"
+    assert answer["Cache-Control"] == "no-store"
 
 
 def test_budgets_are_the_keys_and_its_persons(people: Cast) -> None:

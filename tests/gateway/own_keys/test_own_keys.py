@@ -19,6 +19,7 @@ from gateway.models import Channel, OwnKey
 from gateway.own_keys import offers, own_keys
 from gateway.own_keys.access import access_channel_offer
 from gateway.own_keys.offers import OfferRefused, set_offer, state_of
+from lib import clock
 from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.fakes.google_keys import service_account_key
@@ -276,6 +277,26 @@ def test_title_belongs_to_one_channel(people: Cast, channel: Channel) -> None:
     assert [one.title for one in offers.offers_to(people.acme)] == ["Ours"]
     with pytest.raises(Http404):
         access_channel_offer(cast.actor(people.dora), id_text(other.id))
+
+
+def test_offer_keeps_its_own_title_and_counts_its_keys(people: Cast, channel: Channel) -> None:
+    """Saved again without one, it is not numbered after itself. Who may use it is chosen once."""
+    for chosen in (True, False):
+        row = set_offer(
+            SYSTEM, channel, title="", everyone=not chosen, organisations=[people.acme],
+            fee=OwnKeyFee(),
+        )  # fmt: skip
+        assert row.title == "OpenAI"
+        assert list(row.organisations.all()) == ([people.acme] if chosen else [])
+    for organisation in (people.acme, people.stranger):
+        (offered,) = offers.offers_to(organisation)
+        own_keys.add_own_key(SYSTEM, organisation, None, offered, name="", secret=SECRET)
+    api = api_of(people, "dora")
+    url = f"/api/v1/channels/{id_text(channel.id)}/own-key-offer"
+    told = api.get(url).json()
+    assert (told["keys"], told["organisations"]) == (2, [])
+    Channel.objects.filter(id=channel.id).update(archived_at=clock.now(), enabled=False)
+    assert not offers.offers_to(people.acme).exists()
 
 
 def test_only_changes_of_an_offer_are_audited(people: Cast, channel: Channel) -> None:
