@@ -250,7 +250,9 @@ def test_filtered_pictures_of_imagen_do_not_count() -> None:
     for none in (b'{"predictions": [{"raiFilteredReason": "no"}]}', b"{}"):
         with pytest.raises(AnswerFault) as fault:
             imagen.read_answer(none, facts({}))
-        assert fault.value.event.kind == "content_filtered"
+        event = fault.value.event
+        assert isinstance(event, UpstreamError)
+        assert event.kind == "content_filtered"
 
 
 # Gemini -------------------------------------------------------------------------------------------
