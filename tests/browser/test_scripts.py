@@ -536,6 +536,118 @@ def test_palette_ranks_as_the_server(load: Load) -> None:
     assert len({*ranks}) >= 5
 
 
+# What several pages share --------------------------------------------------------------------------
+
+_MODELS: Final = """
+<form><select id="model"><option>alpha</option><option>beta</option></select>
+<button type="button" data-pick-for="model"><span data-picked></span></button></form>
+<div class="menu" id="menu-models" popover data-one="1 model" data-many="%(n)s models">
+  <input id="model-q" role="combobox" aria-controls="models-found">
+  <div id="models-found" role="listbox"></div>
+  <p class="models-none" hidden>None</p><span data-models-count></span>
+  <button type="button" data-model-change="/favourite">Favourite</button>
+  <button type="button" data-model-change="/default">Standard</button>
+</div>
+"""
+_FOUND: Final = """
+<div role="group">
+  <p role="option" id="o1" data-name="alpha" data-words="alpha openai" data-default>
+    alpha<i data-star>*</i></p>
+  <p role="option" id="o2" data-name="beta" data-words="beta anthropic" data-favourite>beta</p>
+</div>
+"""
+_SWAP: Final = """(html) => {
+  const list = document.getElementById("models-found");
+  list.innerHTML = html;
+  document.dispatchEvent(new CustomEvent("htmx:after:swap", { detail: { ctx: { target: list } } }));
+}"""
+
+
+def test_model_is_picked_from_a_list_that_is_asked_for_once(load: Load) -> None:
+    page = load(_MODELS, "ui", "models")
+    page.click("[data-pick-for]")
+    page.evaluate(_SWAP, _FOUND)
+    assert page.evaluate("htmx.asked") == [["trigger", "load-models", None]]
+    # The chosen one is marked, and the buttons below are those of the marked row.
+    marked = "one.getAttribute('aria-selected') === 'true'"
+    assert each(page, "[role=option]", marked) == [True, False]
+    assert each(page, "[data-model-change]", "one.ariaPressed") == ["false", "true"]
+    page.fill("#model-q", "anthropic")
+    assert each(page, "[role=option]", "one.hidden") == [True, False]
+    assert texts(page, "[data-models-count]") == ["1 model"]
+    assert each(page, "[data-model-change]", "one.ariaPressed") == ["true", "false"]
+    page.fill("#model-q", "nothing")
+    assert (page.is_visible(".models-none"), texts(page, "[data-models-count]")) == (
+        True, ["0 models"],
+    )  # fmt: skip
+    page.fill("#model-q", "beta")
+    page.keyboard.press("Enter")
+    assert (page.input_value("#model"), texts(page, "[data-picked]")) == ("beta", ["beta"])
+    assert not page.is_visible("#menu-models")
+    # A star changes its row alone, and picks nothing.
+    page.click("[data-pick-for]")
+    page.click("[data-star]")
+    assert page.evaluate("htmx.asked.at(-1)") == ["POST", "/favourite", {"model": "alpha"}]
+    assert page.input_value("#model") == "beta"
+
+
+def test_only_the_tabs_used_last_keep_a_stream(load: Load) -> None:
+    """A browser opens six connections to a host, over all its tabs."""
+    page = load(
+        "",
+        "streams",
+        before="""
+      window.told = [];
+      window.BroadcastChannel = class { constructor() { window.channel = this; }
+        postMessage({ open }) { told.push(open); } };
+      window.changes = 0;
+      document.addEventListener("streams", () => { window.changes += 1; });
+    """,
+    )
+    hear = "([tab, open]) => channel.onmessage({ data: { tab, open } })"
+    page.evaluate("streams.begin()")
+    for tab in (1, 2):
+        page.evaluate(hear, [tab, True])
+    assert not page.evaluate("streams.brief")
+    page.evaluate(hear, [3, True])
+    assert (page.evaluate("streams.brief"), page.evaluate("changes")) == (True, 1)
+    page.evaluate(hear, [1, False])
+    assert (page.evaluate("streams.brief"), page.evaluate("changes")) == (False, 2)
+    page.evaluate(hear, [4, True])
+    # Whoever uses the page has it back.
+    page.keyboard.press("a")
+    assert page.evaluate("streams.brief") is False
+    assert page.evaluate("told") == [True, True]
+    page.evaluate("streams.end(); streams.end()")
+    assert page.evaluate("told") == [True, True, False]
+
+
+def test_log_follows_its_end_until_its_reader_leaves(load: Load) -> None:
+    lines = "".join(f'<p class="msg">{n}</p>' for n in range(60))
+    page = load(
+        f'<div><div data-log style="height:200px;overflow:auto"><div>{lines}</div></div>'
+        "<button data-to-end hidden>Down</button></div>",
+        "follow",
+    )
+    at_end = """() => {
+      const log = document.querySelector("[data-log]");
+      return log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+    }"""
+    add = """() => document.querySelector("[data-log] div").insertAdjacentHTML(
+      "beforeend", '<p class="msg">new</p>'.repeat(5))"""
+    page.wait_for_function(at_end)
+    page.evaluate(add)
+    page.wait_for_function(at_end)
+    page.hover("[data-log]")
+    page.mouse.wheel(0, -900)
+    page.wait_for_function(f"!({at_end})()")
+    page.evaluate(add)
+    page.wait_for_selector("[data-to-end]:not([hidden])", state="attached")
+    assert not page.evaluate(at_end)
+    page.click("[data-to-end]")
+    page.wait_for_function(at_end)
+
+
 # Fields -------------------------------------------------------------------------------------------
 
 

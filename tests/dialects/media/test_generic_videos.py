@@ -66,6 +66,8 @@ def test_request_in_another_form_states_its_length_and_what_is_dropped() -> None
     assert encoded.dropped == ("fps",)
     assert read.rename_options({"fps": "frame_rate"}) == {"frame_rate": 24}
     assert read.dropped(["fps"]) == ()
+    both = video_generations.read(json.dumps(body | {"size": "1280x720"}).encode())
+    assert both.size == "1280x720"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ def test_clients_see_the_models_that_they_named() -> None:
         ({"seconds": 1.0005}, 1_000, (), ()),
         ({"seconds": 1.0015}, 1_002, (), ()),
         ({}, None, ("usage_missing",), ()),
+        ({"warps": 3}, None, ("usage_missing",), ("warps",)),
         ({"seconds": True}, None, ("usage_not_integer",), ()),
         ({"seconds": -1}, None, ("usage_negative",), ()),
         ({"seconds": 10**9}, None, ("usage_huge",), ()),
