@@ -536,7 +536,7 @@ def test_palette_ranks_as_the_server(load: Load) -> None:
     assert len({*ranks}) >= 5
 
 
-# What several pages share --------------------------------------------------------------------------
+# What several pages share -------------------------------------------------------------------------
 
 _MODELS: Final = """
 <form><select id="model"><option>alpha</option><option>beta</option></select>
