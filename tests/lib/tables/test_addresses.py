@@ -80,6 +80,7 @@ def test_each_active_filter_has_a_chip_that_takes_it_away(table: Table) -> None:
     ]
     assert query_of(bar.clear_href) == kept
     assert {*bar.hidden} == {("tab", "b"), ("sort", "name"), ("rows", "25")}
+    assert query_of(state.query(tab="c"))["tab"] == ["c"]
 
 
 def test_default_of_a_filter_is_no_chip_and_any_is_one(table: Table) -> None:
