@@ -9,9 +9,11 @@ from dialects.chat.chat import ChatAnswer, Choice, Text
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import RequestFault
+from dialects.json.body import NO_QUIRKS
 from dialects.responses import input_tokens
 from dialects.responses.compaction import write_compaction
 from dialects.responses.summary import write_summary
+from tests.support.openapi import check
 
 COMPACT = TEXT_CODECS["responses_compact"]
 RESPONSES = CODECS["responses"]
@@ -61,6 +63,40 @@ def test_additions_are_held_for() -> None:
 def test_a_summary_is_read_by_every_model() -> None:
     request = COMPACT.decode(COMPACT.read(body_of(*TALK), Target()), Target(), "r", 1)
     choice = Choice(index=0, parts=(Text("naïve 摘要"),), finish="stop")
+    answer = ChatAnswer(id="x", model="y", created=1, choices=(choice,))
+    compaction = json.loads(COMPACT.write_answer(answer, request))
+    check(compaction, "openresponses", "CompactResource")
+    check(compaction, "openai", "CompactResource")
+    raw = body_of(*compaction["output"], {"role": "user", "content": "go on"})
+    expected = [
+        ("user", "Summary of the conversation so far:\n\nnaïve 摘要"),
+        ("user", "go on"),
+    ]
+    assert texts_of(RESPONSES, raw) == expected
+    # A provider of the same dialect gets the client's bytes otherwise.
+    forwarded = RESPONSES.edit(RESPONSES.read(raw, Target()), "m", None, None, NO_QUIRKS)
+    assert texts_of(RESPONSES, forwarded) == expected
+    assert b"compaction" not in forwarded
+
+
+@pytest.mark.parametrize("sealed", ["gAAAA", "summary:?", "summary:YQ", 3, None])
+def test_foreign_compactions_are_left_alone(sealed: Any) -> None:
+    item = {"type": "compaction", "encrypted_content": sealed}
+    raw = body_of(item, {"role": "user", "content": "go on"})
+    facts = RESPONSES.read(raw, Target())
+    assert RESPONSES.edit(facts, "m", None, None, NO_QUIRKS) == raw
+    with pytest.raises(RequestFault, match="only be read by its provider"):
+        RESPONSES.decode(facts, Target(), "r", 1)
+
+
+def test_only_compactions_are_read_as_such() -> None:
+    item = {"type": "reasoning", "id": "rs_1", "encrypted_content": write_summary("x")}
+    facts = RESPONSES.read(body_of(item, {"role": "user", "content": "go on"}), Target())
+    assert facts.summaries == ()
+
+
+def test_compaction_has_the_ids_and_the_time_of_its_request() -> None:
+    request = COMPACT.decode(COMPACT.read(body_of(*TALK), Target()), Target(), "r1", 1_770_000_000)
     choice = Choice(index=0, parts=(Text("Short."),), finish="stop")
     answer = ChatAnswer(id="a", model="m", created=1, choices=(choice,))
     told = json.loads(write_compaction(answer, request))

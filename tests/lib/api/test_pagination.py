@@ -5,8 +5,10 @@ import pytest
 from pydantic import ValidationError
 
 from accounts.models import AuditEvent, User
+from content.models import PromptVersion
 from lib.api.pagination import (
     BadCursor,
+    ModelPageQuery,
     NamedPageQuery,
     Page,
     PageQuery,
@@ -114,3 +116,13 @@ def test_list_has_fifty_rows_unless_it_is_asked() -> None:
         else:
             with pytest.raises(ValidationError):
                 PageQuery.model_validate({"limit": limit})
+
+
+def test_filter_of_a_model_takes_its_exact_name() -> None:
+    def condition(model: str | None) -> str:
+        query = ModelPageQuery(limit=50, cursor=None, model=model)
+        return str(query.of_model(PromptVersion.objects.all()).query).partition(" WHERE ")[2]
+
+    assert condition(None) == ""
+    assert "gpt-5" in condition("gpt-5")
+    assert "=" in condition("gpt-5")
