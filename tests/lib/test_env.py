@@ -92,3 +92,41 @@ def test_the_settings_are_read_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert [found[name] for name in names if name in found] == [
         f"postgresql://x/{name}" for name in names if name != "DATABASE_URL"
     ]
+
+
+def test_empty_text_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compose passes unset variables of .env that way."""
+    file = tmp_path / "host"
+    file.write_text("\n")
+    monkeypatch.setenv("HOST", "")
+    assert env.text("HOST", "default") == "default"
+    monkeypatch.setenv("HOST_FILE", str(file))
+    assert env.text("HOST", "default") == "default"
+    for text, value in (("", False), ("0", False), ("off", False), ("ON", True), ("1", True)):
+        monkeypatch.setenv("TRACES", text)
+        assert env.flag("TRACES", default=not value) is value
+    monkeypatch.delenv("TRACES")
+    assert env.flag("TRACES", default=True)
+
+
+def test_number_of_seconds_may_be_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, valid in (("5", True), ("5.5", True), ("4.9", False), ("inf", False), ("x", False)):
+        monkeypatch.setenv("DRAIN_SECONDS", text)
+        if valid:
+            assert env.seconds("DRAIN_SECONDS", 30, least=5) == float(text)
+        else:
+            with pytest.raises(env.ConfigurationError):
+                env.seconds("DRAIN_SECONDS", 30, least=5)
+    monkeypatch.delenv("DRAIN_SECONDS")
+    assert env.seconds("DRAIN_SECONDS", 30, least=5) == 30
+
+
+def test_whole_number_is_in_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env.optional_number("POOL") is None
+    for text, number in (("0", 0), ("12", 12), ("-1", None), ("1_0", None), ("²", None)):
+        monkeypatch.setenv("POOL", text)
+        if number is None:
+            with pytest.raises(env.ConfigurationError):
+                env.number("POOL", 4)
+        else:
+            assert env.number("POOL", 4) == env.optional_number("POOL") == number

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.ids import first_id_at, id_text, new_id, new_ids, parse_id, parse_number
+from lib.ids import (
+    first_id_at,
+    id_before,
+    id_text,
+    ids_near,
+    new_id,
+    new_ids,
+    parse_id,
+    parse_number,
+)
 
 
 def test_successive_ids_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,3 +75,11 @@ def test_number_is_read_within_a_columns_range() -> None:
     assert parse_number("007") == 7
     for text in ("", "-1", "1 ", "1\n", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 19, "9" * 5000):
         assert parse_number(text) is None
+
+
+def test_ids_near_a_request_are_of_a_day_on_either_side() -> None:
+    at = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+    first, last = ids_near(first_id_at(at))
+    assert first == first_id_at(at - dt.timedelta(days=1))
+    assert last == first_id_at(at + dt.timedelta(days=1))
+    assert id_before(uuid.UUID(int=5), dt.timedelta(days=1)).int == 0

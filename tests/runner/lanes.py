@@ -2,7 +2,7 @@
 
 `make test` (`--quick`) runs of each test function as many rows as fit in its time: in PROVING_S if
 `docs/promises.md` names it as the proof of a promise, in DECIDING_S if it is about money, authority
-or isolation, else in ANY_S.
+or isolation, or about the scripts of the pages, else in ANY_S.
 
 - Each value of each of its parameters comes first, then rows evenly spread over all.
 - One row runs of a function whose rows do not fit, if it takes at most ONE_TIMES that time. All
@@ -38,13 +38,13 @@ DECIDING_S: Final = 0.5
 PROVING_S: Final = 3.0
 ONE_TIMES: Final = 2.0
 ALWAYS_S: Final = 0.02
-# What decides about money, authority and isolation.
+# What decides about money, authority and isolation; and the scripts, which nothing quicker sees.
 DECIDING: Final = (
     "tests/accounts/", "tests/billing/", "tests/content/", "tests/gateway/own_keys/",
     "tests/isolation/", "tests/lib/network/", "tests/playground/payers/", "tests/relay/attempts/",
     "tests/relay/counting/", "tests/relay/credentials/", "tests/relay/hold_sizes/",
     "tests/relay/holds/", "tests/relay/ledger/", "tests/relay/metering/", "tests/relay/own_keys/",
-    "tests/usage/books/", "tests/usage/months/",
+    "tests/usage/books/", "tests/usage/months/", "tests/browser/test_scripts.py",
 )  # fmt: skip
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {

@@ -123,3 +123,21 @@ def test_try_it_judges_a_call() -> None:
     assert tried('shell({"command": "sudo ls"})')["tool_call"] == "approval_required"
     assert set(tried('ls {"path": "x"}').values()) == {""}
     assert set(tried("read_file is a tool").values()) == {""}
+
+
+def test_try_it_tells_what_each_rule_flags_and_shows_nothing_of_a_refusal() -> None:
+    places: list[Any] = ["request", "tool_call"]
+    email = GuardRule("email", {}, places, "flag", "has_email")
+    words = GuardRule("words", {"words": ["secret"]}, places, "refuse", "no_secret")
+    flagging = firewall(one("mail", "refuse"), action="flag")
+    tried = {
+        each.place: each
+        for each in try_rules([email, words, flagging], 'mail {"to": "ana@example.com"}')
+    }
+    assert tried["tool_call"].flags == ("has_email", "no_tool")
+    assert (tried["request"].flags, tried["request"].refused_by) == (("has_email",), "")
+    assert "ana@example.com" in tried["request"].text
+    refused = {each.place: each for each in try_rules([words], "a secret")}
+    assert (refused["request"].text, refused["request"].refused_by) == ("", "no_secret")
+    assert "no_secret" in refused["request"].message
+    assert (refused["answer"].text, refused["answer"].message) == ("a secret", "")

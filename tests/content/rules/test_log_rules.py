@@ -277,3 +277,24 @@ def test_page_says_if_texts_are_sent_on(people: Cast) -> None:
     for traces, content in ((False, False), (False, True), (True, False), (True, True)):
         with override_settings(TRACES=traces, TRACE_CONTENT=content):
             assert (words in browser.get(PAGE).content.decode()) == (traces and content)
+
+
+def test_list_of_rules_is_searched_and_sorted(people: Cast) -> None:
+    """By what it applies to in any case, by scope in the order of the form, and by its time: a rule
+    that keeps nothing has none."""
+    acme = people.acme
+    log_rules.add_rule(SYSTEM, acme, scope="model", subject="GPT-*", keep="nothing")
+    log_rules.add_rule(SYSTEM, acme, scope="team", subject=str(people.core.id), retention_hours=48)
+    log_rules.add_rule(SYSTEM, acme, scope="organisation", retention_hours=6, share_percent=20)
+    browser = signed_in(people.alice)
+
+    def listed(query: str) -> list[str]:
+        return [row.partition(" ")[0] for row in rows_of(browser, f"{PAGE}?{query}")]
+
+    assert listed("q=gpt") == ["GPT-*"]
+    assert listed("scope=team") == [people.core.name]
+    by_scope = [people.acme.name.partition(" ")[0], people.core.name, "GPT-*"]
+    assert listed("") == by_scope
+    assert listed("sort=-scope") == by_scope[::-1]
+    assert listed("sort=time") == ["GPT-*", by_scope[0], people.core.name]
+    assert listed("sort=-share") == [people.core.name, by_scope[0], "GPT-*"]

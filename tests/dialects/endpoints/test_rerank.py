@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dialects.chat.fold import AnswerFault
 from dialects.endpoints.rerank import (
@@ -321,3 +322,15 @@ def test_out_of_range_numbers_in_text_are_no_internal_error() -> None:
         with pytest.raises(RequestFault) as caught:
             encode(read(raw, form="jina"), form="cohere", upstream_model="m")
         assert refusal(caught) == ("unsupported_capability", path)
+
+
+def test_client_of_cohere_gets_no_documents_and_the_upstreams_model() -> None:
+    """Documents that no one shows are not asked for, and the model is the one that answered."""
+    asked = cohere(return_documents=True)
+    assert json.loads(encode(asked, "up", "jina").body)["return_documents"] is False
+    ranking = decode_answer(ranked((1, 0.9), (0, 0.1), model="answered"))
+    for ranking_model, shown in ((ranking.model, "answered"), ("", "m")):
+        told = encode_answer(
+            replace(ranking, model=ranking_model), jina(), request_id=REQUEST_ID, meters={}
+        )
+        assert json.loads(told)["model"] == shown

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dialects.errors.kinds import ErrorKind
 from dialects.errors.task_errors import render
 from extensions.jimeng import dialect as jimeng
 from extensions.kling import dialect as kling
@@ -39,3 +40,25 @@ def test_missing_path(family: str, body: dict[str, object]) -> None:
 def test_other_faults_have_codes_of_their_own(family: str, wrong: int, failed: int) -> None:
     assert json.loads(render(FAMILIES[family], "headers_too_large", "m", "R"))["code"] == wrong
     assert json.loads(render(FAMILIES[family], "overloaded", "m", "R"))["code"] == failed
+
+
+@pytest.mark.parametrize(
+    ("family", "blocked", "other", "relayed"),
+    [
+        ("mj", 4, 4, 4),
+        ("suno", "content_filter", "invalid_value", "987654"),
+        ("kling", 1301, 1201, 987_654),
+        ("jimeng", 50412, 50400, 987_654),
+    ],
+)
+def test_blocked_content_and_numbers_of_providers(
+    family: str, blocked: object, other: object, relayed: object
+) -> None:
+    """Blocked content has a number of its own where the service has one, and a provider's number
+    replaces ours where clients know those."""
+
+    def code(kind: ErrorKind, told: str | None = None) -> object:
+        return json.loads(render(FAMILIES[family], kind, "m", "R", told))["code"]
+
+    assert (code("content_filtered"), code("invalid_value")) == (blocked, other)
+    assert code("provider_rejected", "987654") == relayed

@@ -87,6 +87,8 @@ def test_golden_vectors() -> None:
     written = embed.encode_answer(many.values, batch=True)
     assert json.loads(written) == json.loads(load("gemini_nonstream.json#batch_embed"))
     assert json.loads(embed.encode_answer([[0.5]], batch=False)) == {"embedding": {"values": [0.5]}}
+    one = {"embeddings": [{"values": [0.5]}]}
+    assert json.loads(embed.encode_answer([[0.5]], batch=True)) == one
 
 
 def test_vectors_are_asked_for_in_a_batch() -> None:

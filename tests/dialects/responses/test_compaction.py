@@ -10,6 +10,8 @@ from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS
+from dialects.responses import input_tokens
+from dialects.responses.compaction import write_compaction
 from dialects.responses.summary import write_summary
 from tests.support.openapi import check
 
@@ -91,3 +93,36 @@ def test_only_compactions_are_read_as_such() -> None:
     item = {"type": "reasoning", "id": "rs_1", "encrypted_content": write_summary("x")}
     facts = RESPONSES.read(body_of(item, {"role": "user", "content": "go on"}), Target())
     assert facts.summaries == ()
+
+
+def test_compaction_has_the_ids_and_the_time_of_its_request() -> None:
+    request = COMPACT.decode(COMPACT.read(body_of(*TALK), Target()), Target(), "r1", 1_770_000_000)
+    choice = Choice(index=0, parts=(Text("Short."),), finish="stop")
+    answer = ChatAnswer(id="a", model="m", created=1, choices=(choice,))
+    told = json.loads(write_compaction(answer, request))
+    assert (told["object"], told["created_at"]) == ("response.compaction", 1_770_000_000)
+    assert told["output"][0]["type"] == "compaction"
+    assert told["output"][0]["encrypted_content"] == write_summary("Short.")
+    assert told["output"][0]["id"].startswith("cmp_")
+
+
+@pytest.mark.parametrize(
+    ("raw", "count"),
+    [
+        (b'{"object": "response.input_tokens", "input_tokens": 12}', 12),
+        (b'{"object": "response.input_tokens", "input_tokens": -1}', None),
+        (b'{"object": "response.input_tokens", "input_tokens": 20000001}', None),
+        (b'{"object": "response", "input_tokens": 12}', None),
+        (b"{}", None),
+    ],
+)
+def test_impossible_count_of_input_is_none(raw: bytes, count: int | None) -> None:
+    """F27"""
+    assert input_tokens.read_count(raw) == count
+
+
+def test_input_that_the_provider_stores_is_not_counted() -> None:
+    with pytest.raises(RequestFault) as fault:
+        input_tokens.read_request(body_of(*TALK, conversation="conv_1"))
+    assert fault.value.kind == "unsupported_capability"
+    assert input_tokens.read_request(body_of(*TALK)).model == "m"

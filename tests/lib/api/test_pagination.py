@@ -1,9 +1,24 @@
 import uuid
+from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
 from accounts.models import AuditEvent, User
-from lib.api.pagination import BadCursor, after_id, cut_page, page_by_id, page_by_number
+from content.models import PromptVersion
+from lib.api.pagination import (
+    BadCursor,
+    ModelPageQuery,
+    NamedPageQuery,
+    Page,
+    PageQuery,
+    after_id,
+    cut_page,
+    page_by_id,
+    page_by_key,
+    page_by_number,
+    page_by_position,
+)
 from lib.ids import id_text, new_id
 
 
@@ -50,3 +65,64 @@ def test_pages_of_numbered_rows_hold_each_row_once(db: None, limit: int) -> None
         texts += [row.id for row in page.items]
         cursor = page.next
     assert texts == [11, 12, 13, 14]
+
+
+@pytest.mark.parametrize("limit", range(1, 7))
+def test_pages_of_a_computed_list_hold_each_row_once(limit: int) -> None:
+    rows = ["a", "b", "c", "d", "e"]
+
+    def read(page: Callable[[str | None], Page[str]]) -> list[str]:
+        got, cursor = list[str](), None
+        while True:
+            one = page(cursor)
+            assert one.items
+            got += one.items
+            if one.next is None:
+                return got
+            cursor = one.next
+
+    assert read(lambda cursor: page_by_position(rows, limit, cursor)) == rows
+    assert read(lambda cursor: page_by_key(rows, limit, cursor, str)) == rows
+
+
+def test_page_by_key_stays_when_rows_are_added() -> None:
+    first = page_by_key(["b", "d", "f"], 2, None, str)
+    assert page_by_key(["a", "b", "c", "d", "f"], 2, first.next, str).items == ["f"]
+    for text in ("x", ""):
+        with pytest.raises(BadCursor):
+            page_by_key(["b"], 2, text, str)
+    with pytest.raises(BadCursor):
+        page_by_position(["b"], 2, "x")
+
+
+def test_filters_take_the_exact_name(db: None) -> None:
+    User.objects.bulk_create(User(id=n, email=f"{n}@example.org") for n in (1, 11))
+
+    def named(name: str | None) -> list[int]:
+        query = NamedPageQuery(limit=50, cursor=None, name=name)
+        rows = query.filter_by_name(User.objects.order_by("id"), "email")
+        return [row.id for row in rows]
+
+    assert named("1@example.org") == [1]
+    assert named("1@EXAMPLE.org") == []
+    assert named(None) == [1, 11]
+
+
+def test_list_has_fifty_rows_unless_it_is_asked() -> None:
+    assert PageQuery.model_validate({}).limit == 50
+    for limit, valid in ((1, True), (200, True), (0, False), (201, False)):
+        if valid:
+            assert PageQuery.model_validate({"limit": limit}).limit == limit
+        else:
+            with pytest.raises(ValidationError):
+                PageQuery.model_validate({"limit": limit})
+
+
+def test_filter_of_a_model_takes_its_exact_name() -> None:
+    def condition(model: str | None) -> str:
+        query = ModelPageQuery(limit=50, cursor=None, model=model)
+        return str(query.of_model(PromptVersion.objects.all()).query).partition(" WHERE ")[2]
+
+    assert condition(None) == ""
+    assert "gpt-5" in condition("gpt-5")
+    assert "=" in condition("gpt-5")

@@ -8,7 +8,14 @@ from django.utils.translation import override
 from pydantic import BaseModel, Field, Strict, ValidationError
 
 from gateway.models import Channel
-from lib.forms.fields import Words, fields_of, offer_fields, show_fields, take_fields
+from lib.forms.fields import (
+    Words,
+    fields_of,
+    lock_fields,
+    offer_fields,
+    show_fields,
+    take_fields,
+)
 
 Share = Annotated[int, Strict(), Field(ge=0, le=9)]
 
@@ -93,3 +100,33 @@ def test_form_uses_its_readers_language() -> None:
         assert str(Offered.base_fields["weight"].label) == "权重"
     assert str(Offered.base_fields["weight"].label) == "Weight"
     assert str(Offered.base_fields["rpm"].help_text) == ""
+
+
+@pytest.mark.parametrize(
+    ("weight", "rpm", "wrong"),
+    [
+        ("9", "", []),
+        ("0", "3", []),
+        ("10", "", ["weight"]),
+        ("-1", "", ["weight"]),
+        ("", "", ["weight"]),
+        ("1.0", "", ["weight"]),
+        ("1", "1_0", ["rpm"]),
+        ("1", "10", ["rpm"]),
+    ],
+)
+def test_form_checks_the_bounds_of_the_table(weight: str, rpm: str, wrong: list[str]) -> None:
+    form = Offered({"name": "x", "weight": weight, "rpm": rpm, "on_leave": "drain"})
+    form.is_valid()
+    assert [*form.errors] == wrong
+
+
+def test_field_that_the_environment_sets_cannot_be_changed() -> None:
+    form = Offered(
+        {"weight": "9", "name": "x", "rpm": "", "on_leave": "drain"}, initial={"weight": 3}
+    )
+    lock_fields(form, {"weight": "WEIR_WEIGHT", "none": "WEIR_NONE"})
+    assert form.is_valid()
+    assert form.cleaned_data["weight"] == 3
+    assert "WEIR_WEIGHT" in str(form.fields["weight"].help_text)
+    assert not form.fields["name"].disabled
