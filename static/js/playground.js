@@ -21,7 +21,7 @@ let beginning = false, wanted = false;
 function stop() {
   const button = $("[data-running] [data-stop]");
   if (button && !button.disabled) button.click();
-  return !!button;
+  return button;
 }
 const begins = (ctx) => /\/playground\/runs$/.test(ctx?.request?.action ?? "");
 const begun = () => { beginning = wanted = false; };
@@ -46,7 +46,7 @@ function keep(text) {
   if (text?.value) localStorage.setItem(key(text), text.value);
   else if (text) localStorage.removeItem(key(text));
 }
-const temporary = () => !!$("[data-temporary]:not([hidden])");
+const temporary = () => $("[data-temporary]:not([hidden])");
 on("input", ({ target }) => {
   if (!target.matches?.("[data-draft]") || temporary()) return;
   clearTimeout(saving);
@@ -129,8 +129,9 @@ for (const name of ["input", "change"]) on(name, ({ target }) => { if (ofCompose
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   const send = $("[data-send]");
   if (ctx.target?.id === "bound") send.disabled = !!$("[data-blocked]", ctx.target);
-  if (ctx.target?.id === "chips") askBound();
-  if (ctx.sourceElement?.matches("[data-summarise]")) askBound();
+  if (ctx.target?.id === "chips" || ctx.sourceElement?.matches("[data-summarise]")) askBound();
+  // Who sends looks at the end, wherever the reader was before.
+  if (begins(ctx) && ctx.response?.status < 400) requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
 });
 if (box?.value) askBound();
 
@@ -253,20 +254,20 @@ on("paste", (event) => {
   // Office puts a picture beside its texts.
   if (event.target.id !== "chat-text" || !files.length || (types.includes("text/plain") && types.includes("text/html"))) return;
   event.preventDefault();
-  attach([...files]);
+  attach(files);
 });
 on("dragover", (event) => { if (event.target.closest("[data-drop]") && event.dataTransfer.types.includes("Files")) event.preventDefault(); });
 on("drop", (event) => {
   if (!event.target.closest("[data-drop]") || !event.dataTransfer.files.length) return;
   event.preventDefault();
-  attach([...event.dataTransfer.files]);
+  attach(event.dataTransfer.files);
 });
 // A lost connection
 function link(lost) {
   const line = $("#link-state");
   if (!line || lost === line.hasAttribute("data-lost-now")) return;
   line.toggleAttribute("data-lost-now", lost);
-  line.textContent = lost ? line.dataset.lost : line.dataset.calm;
+  line.textContent = line.dataset[lost ? "lost" : "calm"];
   if (lost && $("#live")) $("#live").textContent = line.dataset.lost;
 }
 on("htmx:sse:error", () => link(true));
@@ -289,7 +290,7 @@ function unsent(why) {
   const line = $("#unsent");
   if (!line) return;
   line.hidden = !why;
-  $("[data-why]", line).textContent = why ? line.dataset[why] : "";
+  $("[data-why]", line).textContent = line.dataset[why] ?? "";
 }
 on("htmx:error", ({ target, detail: { ctx } }) => {
   if (!ctx || !target.matches?.("#composer")) return;
@@ -315,11 +316,6 @@ on("htmx:after:request", ({ detail: { ctx } }) => {
 on("htmx:response:error", ({ target, detail: { ctx } }) => { if (target.matches?.("#composer") && ctx.response.status === 409) lookAgain(); });
 on("visibilitychange", () => { if (document.visibilityState === "visible") lookAgain(); });
 tabs.onmessage = ({ data }) => { if (data === openChat()) lookAgain(); };
-
-// Who sends looks at the end, wherever the reader was before
-on("htmx:after:swap", ({ detail: { ctx } }) => {
-  if (begins(ctx) && ctx.response?.status < 400) requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
-});
 
 // An open edit outlives a log that is drawn anew around it
 let edits = [], focused;
@@ -367,7 +363,7 @@ function showColumn(number) {
   const column = $$(".column")[number];
   column?.scrollIntoView({ block: "nearest", inline: "start" });
   column?.focus({ preventScroll: true });
-  return !!column;
+  return column;
 }
 on("click", (event) => {
   const tab = event.target.closest("[data-column]");

@@ -4,7 +4,7 @@ might expect: nothing typed or chosen is lost, nothing is sent unasked (W10)."""
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.playground.chats.test_desk import PNG
 from tests.playground.chats.test_page_state import kept, send
@@ -18,9 +18,23 @@ FILES, RUNS = re.compile("/playground/files$"), re.compile("/playground/runs$")
 
 
 def choose_files(page: Page, *names: str) -> None:
-    page.locator("#attach input[type=file]").set_input_files(
-        [{"name": name, "mimeType": "image/png", "buffer": PNG} for name in names]
-    )
+    files: list[FilePayload] = [
+        {"name": name, "mimeType": "image/png", "buffer": PNG if name.endswith(".png") else b"MZ"}
+        for name in names
+    ]
+    page.locator("#attach input[type=file]").set_input_files(files)
+
+
+def count_requests(page: Page, path: re.Pattern[str]) -> list[str]:
+    """The requests to a path, as they come."""
+    urls = list[str]()
+
+    def note(request: Request) -> None:
+        if path.search(request.url):
+            urls.append(request.url)
+
+    page.on("request", note)
+    return urls
 
 
 def asks_before_leaving(page: Page) -> bool:
@@ -29,8 +43,8 @@ def asks_before_leaving(page: Page) -> bool:
 
 
 def test_enter_in_a_setting_sends_no_message(stage: Stage, bob: Watched) -> None:
-    page, sent = bob.page, []
-    page.on("request", lambda request: sent.append(request.url) if RUNS.search(request.url) else 0)
+    page = bob.page
+    sent = count_requests(page, RUNS)
     page.goto(f"{stage.playground}?m={stage.echo_model()}&panel=params")
     page.fill("#chat-text", "half a question")
     page.fill("#set-max-cost", "0.05")
@@ -93,15 +107,10 @@ def test_open_edit_outlives_a_log_that_is_drawn_anew(stage: Stage, bob: Watched)
 @pytest.mark.slow
 def test_each_file_is_sent_alone_and_its_error_stays(stage: Stage, bob: Watched) -> None:
     """Several are larger together than one request may be."""
-    page, sent = bob.page, []
-    page.on("request", lambda request: sent.append(1) if FILES.search(request.url) else 0)
+    page = bob.page
+    sent = count_requests(page, FILES)
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
-    page.locator("#attach input[type=file]").set_input_files(
-        [
-            {"name": "wrong.exe", "mimeType": "application/x-ms", "buffer": b"MZ\0\xff"},
-            *({"name": f"{n}.png", "mimeType": "image/png", "buffer": PNG} for n in range(3)),
-        ]
-    )
+    choose_files(page, "wrong.exe", "1.png", "2.png", "3.png")
     expect(page.locator(CHIPS)).to_have_count(3)
     assert len(sent) == 4
     expect(page.locator(".composer-error").filter(has_text="wrong.exe")).to_be_visible()
