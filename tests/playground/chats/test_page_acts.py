@@ -19,7 +19,11 @@ FILES, RUNS = re.compile("/playground/files$"), re.compile("/playground/runs$")
 
 def choose_files(page: Page, *names: str) -> None:
     files: list[FilePayload] = [
-        {"name": name, "mimeType": "image/png", "buffer": PNG if name.endswith(".png") else b"MZ"}
+        {
+            "name": name,
+            "mimeType": "image/png",
+            "buffer": PNG if name.endswith(".png") else b"MZ\0\xff",
+        }
         for name in names
     ]
     page.locator("#attach input[type=file]").set_input_files(files)
