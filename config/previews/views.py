@@ -29,7 +29,7 @@ from config.previews.route_preview import (
 from config.previews.sent_preview import SentPreviewRefused, preview_sent
 from gateway.access import access_channel
 from gateway.channel_setup.override_forms import OverridesForm, PreviewForm
-from gateway.channel_setup.route_table import Change
+from gateway.channel_setup.route_table import Change, check_reviewed, digest_of
 from gateway.channels import channels
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.listed_models.model_fields import pick_any_model
@@ -208,13 +208,15 @@ def channel_overrides(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
         return _page(request, channel, form, status=422)
     if "preview" in request.POST:
         return _preview(request, channel, form)
+    changes = form.changes()
     if "save" not in request.POST:
-        return _page(request, channel, form, changes=form.changes())
+        return _page(request, channel, form, changes=changes)
     seen = request.POST.get("version", "")
     try:
+        check_reviewed(request.POST, changes)
         channels.change_channel(actor, channel, {"overrides": form.whole}, seen=seen)
     except ChannelStale:
-        return _page(request, channel, form, changes=form.changes(), stale=True, status=409)
+        return _page(request, channel, form, changes=changes, stale=True, status=409)
     except ChannelRefused as refused:
         form.add_refusal(refused)
         return _page(request, channel, form, status=422)
@@ -264,6 +266,7 @@ def _page(
         "sent": sent,
         "sent_body": _indent_json(sent.body) if sent else "",
         "changes": changes,
+        "reviewed": digest_of(changes or ()),
         "stale": stale,
     }
     part = (

@@ -2,7 +2,7 @@
 and the change."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -14,12 +14,21 @@ from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from gateway.access import access_channels
 from gateway.channel_setup.bulk_forms import SeveralForm
+from gateway.channel_setup.route_table import Change, check_reviewed, digest_of
 from gateway.channels import channels
 from gateway.channels.channels import FieldsOfChannel, version_of
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel
 from lib.htmx import back_to, render_part, see_other
 from lib.ids import id_text
+
+
+class ChangedChannel(NamedTuple):
+    """A channel that would change, its changes, and its ID and version."""
+
+    channel: Channel
+    changes: list[Change]
+    seen: str
 
 
 @operator_page("channels.write")
@@ -36,8 +45,9 @@ def channels_several(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = SeveralForm(request.POST)
     if not form.is_valid():
         return _page(request, chosen, form, status=422)
+    changed = _changed(chosen, form)
     if "save" not in request.POST:
-        return _page(request, chosen, form, review=True)
+        return _page(request, chosen, form, changed=changed)
     seen = dict(text.split(" ", 1) for text in request.POST.getlist("seen") if " " in text)
     changes = [
         FieldsOfChannel(channel, form.channel_fields(channel), seen.get(id_text(channel.id), ""))
@@ -45,9 +55,10 @@ def channels_several(request: HttpRequest, actor: Actor) -> HttpResponse:
     ]
     changes = [change for change in changes if change.fields]
     try:
+        check_reviewed(request.POST, _lines_of(changed))
         channels.change_channels(actor, changes)
     except ChannelStale:
-        return _page(request, chosen, form, review=True, stale=True, status=409)
+        return _page(request, chosen, form, changed=changed, stale=True, status=409)
     except ChannelRefused as refused:
         form.add_error(refused.field if refused.field in form.fields else None, refused.message)
         return _page(request, chosen, form, status=422)
@@ -61,7 +72,7 @@ def _page(
     chosen: Sequence[Channel],
     form: SeveralForm,
     *,
-    review: bool = False,
+    changed: Sequence[ChangedChannel] | None = None,
     stale: bool = False,
     status: int = 200,
 ) -> HttpResponse:
@@ -69,9 +80,9 @@ def _page(
         "channels": [(id_text(channel.id), channel) for channel in chosen],
         "next": back_to(request, reverse("channels")),
         "form": form,
-        "reviewed": review,
+        "changed": changed,
+        "reviewed": digest_of(_lines_of(changed or ())),
         "stale": stale,
-        "changed": _changed(chosen, form) if review else [],
     }
     page, part = (
         "gateway/channel_setup/channels_several.html",
@@ -80,14 +91,15 @@ def _page(
     return render_part(request, page, part, context, status=status)
 
 
-def _changed(chosen: Sequence[Channel], form: SeveralForm) -> list[dict[str, Any]]:
-    """Return the channels that would change, each with its changes and its version."""
+def _changed(chosen: Sequence[Channel], form: SeveralForm) -> list[ChangedChannel]:
     rows = (
-        {
-            "channel": channel,
-            "changes": form.changes(channel),
-            "seen": f"{id_text(channel.id)} {version_of(channel)}",
-        }
+        ChangedChannel(
+            channel, form.changes(channel), f"{id_text(channel.id)} {version_of(channel)}"
+        )
         for channel in chosen
     )
-    return [row for row in rows if row["changes"]]
+    return [row for row in rows if row.changes]
+
+
+def _lines_of(changed: Sequence[ChangedChannel]) -> list[tuple[str, ...]]:
+    return [(row.channel.name, *change) for row in changed for change in row.changes]

@@ -18,6 +18,8 @@ from gateway.channel_setup.edit_forms import CopyForm, KeyForm, SettingsForm
 from gateway.channel_setup.route_table import (
     Change,
     RouteRow,
+    check_reviewed,
+    digest_of,
     mark_unlisted,
     read_routes,
     route_changes,
@@ -46,13 +48,15 @@ def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     form = SettingsForm(channel, request.POST)
     if not form.is_valid():
         return _edit_page(request, channel, form, status=422)
+    changes = form.changes()
     if "save" not in request.POST:
-        return _edit_page(request, channel, form, changes=form.changes())
+        return _edit_page(request, channel, form, changes=changes)
     seen = request.POST.get("version", "")
     try:
+        check_reviewed(request.POST, changes)
         channels.change_channel(actor, channel, form.channel_fields(), seen=seen)
     except ChannelStale:
-        return _edit_page(request, channel, form, changes=form.changes(), stale=True, status=409)
+        return _edit_page(request, channel, form, changes=changes, stale=True, status=409)
     except ChannelRefused as refused:
         form.add_refusal(refused)
         return _edit_page(request, channel, form, status=422)
@@ -73,6 +77,7 @@ def _edit_page(
         **_common(channel),
         "form": form,
         "changes": changes,
+        "reviewed": digest_of(changes or ()),
         "stale": stale,
         "pass_through_path": path_of(channel.name),
         "keys_removed": channel.keys.count() if form.is_bound and form.moves else 0,
@@ -99,6 +104,7 @@ def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     if "save" not in request.POST:
         return _models_page(request, channel, rows, changes=changes)
     try:
+        check_reviewed(request.POST, changes)
         channels.change_channel(actor, channel, fields, seen=request.POST.get("version", ""))
     except ChannelStale as stale:
         text = stale.message
@@ -130,10 +136,18 @@ def _models_page(
     channel: Channel,
     rows: Sequence[RouteRow],
     *,
+    changes: Sequence[Change] | None = None,
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
-    context = {**_common(channel), "rows": rows, "numbered": list(enumerate(rows)), **more}
+    context = {
+        **_common(channel),
+        "rows": rows,
+        "numbered": list(enumerate(rows)),
+        "changes": changes,
+        "reviewed": digest_of(changes or ()),
+        **more,
+    }
     return render(request, "gateway/channel_setup/channel_models.html", context, status=status)
 
 

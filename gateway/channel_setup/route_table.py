@@ -1,6 +1,7 @@
 """The models of a channel as its page edits them: rows of public name, upstream name, priority and
 weight, the changes they would make, and the provider's list."""
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from django.utils.translation import gettext
 
 from gateway.channels import bounds as bounds
 from gateway.channels.fields import MODEL_TIMEOUTS, ChannelFields
+from gateway.channels.refusals import ChannelStale
 from gateway.models import Channel, Route
 from lib.sentences import join_words
 
@@ -26,6 +28,20 @@ class Change(NamedTuple):
     what: str
     before: str
     after: str
+
+
+def digest_of(changes: Iterable[tuple[str, ...]]) -> str:
+    """Return a digest of changes, so that only those that were reviewed are saved."""
+    texts = [tuple(change) for change in changes]
+    return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
+
+
+def check_reviewed(sent: QueryDict, changes: Iterable[tuple[str, ...]]) -> None:
+    """Raise ChannelStale unless the review showed these changes. The review and its button stay on
+    the page while fields change, and Enter in a field presses this button."""
+    if sent.get("reviewed") != digest_of(changes):
+        text = gettext("Something changed since the review. Check the changes again.")
+        raise ChannelStale("reviewed", text)
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
             archived=form["archived"] == "1" if "archived" in form else None,
         )
     except Refused as refused:
-        return toast(HttpResponse(status=200), refused.message, tone="bad")
+        return toast(HttpResponse(status=422), refused.message, tone="bad")
     return _list_response(request, actor, conversation)
 
 

@@ -231,6 +231,8 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
         "model": run.model,
         "conversation": turn.conversation,
         "form": form_values(form),
+        # Those that were attached meanwhile stay.
+        "sent_files": form.getlist("file"),
     }
     response = render(request, "playground/turns/_begun.html", context)
     response["HX-Trigger"] = CHATS_CHANGED

@@ -19,7 +19,7 @@ function follow(log) {
     if (pinned && pill) pill.hidden = true;
   }, { passive: true });
   const moves = () => { movedAt = performance.now(); };
-  for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) document.addEventListener(name, moves, { passive: true });
+  for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) on(name, moves, { passive: true });
   const pin = () => { pinned = true; log.scrollTop = log.scrollHeight; if (pill) pill.hidden = true; };
   pill?.addEventListener("click", pin);
   log.addEventListener("pin", pin);
@@ -33,5 +33,5 @@ function ready(root) {
   if (root.matches?.("[data-log]")) follow(root);
   for (const log of root.querySelectorAll("[data-log]")) follow(log);
 }
-document.addEventListener("htmx:after:process", ({ target }) => ready(target));
+on("htmx:after:process", ({ target }) => ready(target));
 ready(document);

@@ -1,8 +1,5 @@
 // What the server cannot know of the media pages: files that are chosen, dropped or recorded, a mask
 // that is painted, places in a sound.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const on = (name, act, options) => document.addEventListener(name, act, options);
 
 // On a telephone the page that is open may stand beyond the edge of the tabs.
 $(".media-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -37,9 +34,11 @@ on("click", ({ target }) => {
 on("change", ({ target }) => { if (target.form?.id === "media-upload" && target.files?.length) give(target.files); });
 on("recorded", ({ detail }) => give([detail]));
 on("paste", (event) => {
-  if (!$("#media-given") || !event.clipboardData?.files.length) return;
+  const { files, types } = event.clipboardData;
+  // Office puts a picture beside its texts.
+  if (!$("#media-given") || !files.length || (types.includes("text/plain") && types.includes("text/html"))) return;
   event.preventDefault();
-  give(event.clipboardData.files);
+  give(files);
 });
 on("dragover", (event) => { if (event.target.closest?.("[data-drop]") && event.dataTransfer.types.includes("Files")) event.preventDefault(); });
 on("drop", (event) => {

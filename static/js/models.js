@@ -1,8 +1,5 @@
 // The list that a model is picked from: a select carries the value, a button in its place opens the
 // list, which is fetched once and searched here.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const on = (name, act, options) => document.addEventListener(name, act, options);
 const menu = $("#menu-models"), field = $("#model-q"), list = $("#models-found");
 let button, options = [], asked = false, changed = "";
 
@@ -58,8 +55,8 @@ function mark(option) {
 function press() {
   const [favourite, standard] = $$("[data-model-change]", menu), row = active();
   for (const one of [favourite, standard]) one.disabled = !row;
-  favourite.setAttribute("aria-pressed", String(!!row && "favourite" in row.dataset));
-  standard.setAttribute("aria-pressed", String(!!row && "default" in row.dataset));
+  favourite.ariaPressed = !!row && "favourite" in row.dataset;
+  standard.ariaPressed = !!row && "default" in row.dataset;
 }
 
 function take(name) {

@@ -1,6 +1,5 @@
 // Finds pages, actions and settings of the palette while words are typed, without asking the server,
 // whose answer with objects takes their place when it comes. Ranks as config/shell/palette_ranking.py.
-const $ = (selector, root = document) => root.querySelector(selector);
 const FILLERS = new Set(["a", "an", "the", "to", "my", "of", "for", "in", "on", "by", "with", "is", "how", "i"]);
 const TYPO_LETTERS_MIN = 4, BEST = 3, SHOWN = 6;
 const split = new Map(); // the words of each text of the targets

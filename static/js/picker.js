@@ -1,7 +1,5 @@
 // A field that is chosen from what exists (lib/forms/picker.py): a plain field carries its value, chips show
 // it, and a list to type in offers more. ui.js walks the list by arrows; Enter and a click take.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const ROWS_MAX = 100, SEARCH_MS = 150;
 const within = (target) => target.closest?.("[data-picker]");
 const on = (name, act) => document.addEventListener(name, (event) => {

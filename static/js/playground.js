@@ -1,7 +1,4 @@
 // What the server cannot know of the chat.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const on = (name, act, options) => document.addEventListener(name, act, options);
 
 // Keys of the composer: Enter sends, Escape stops
 on("keydown", (event) => {
@@ -24,14 +21,13 @@ let beginning = false, wanted = false;
 function stop() {
   const button = $("[data-running] [data-stop]");
   if (button && !button.disabled) button.click();
-  return !!button;
+  return button;
 }
 const begins = (ctx) => /\/playground\/runs$/.test(ctx?.request?.action ?? "");
 const begun = () => { beginning = wanted = false; };
 on("htmx:before:request", ({ detail: { ctx } }) => { if (begins(ctx)) [beginning, wanted] = [true, false]; });
-on("begun", () => { if (wanted) stop(); begun(); });
-on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
-on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
+on("begun", () => { if (wanted) stop(); begun(); followDraft(); tellTabs(); });
+for (const name of ["htmx:response:error", "htmx:error"]) on(name, ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 
 // A question that is offered is written for the reader to send
 on("click", ({ target }) => {
@@ -50,7 +46,7 @@ function keep(text) {
   if (text?.value) localStorage.setItem(key(text), text.value);
   else if (text) localStorage.removeItem(key(text));
 }
-const temporary = () => !!$("[data-temporary]:not([hidden])");
+const temporary = () => $("[data-temporary]:not([hidden])");
 on("input", ({ target }) => {
   if (!target.matches?.("[data-draft]") || temporary()) return;
   clearTimeout(saving);
@@ -58,26 +54,29 @@ on("input", ({ target }) => {
 });
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (!target.matches?.("#composer") || ctx.response.status >= 400) return;
-  clearTimeout(saving);
-  const box = $("[data-draft]");
+  const box = $("[data-draft]"), sent = ctx.request.body.get("text");
   if (!box) return;
   localStorage.removeItem(key(box));
-  box.value = "";
-  clearTimeout(asking);
-  window.htmx.trigger($("#bound"), "htmx:abort");
+  // What was typed while it was on its way stays.
+  if (box.value.startsWith(sent)) box.value = box.value.slice(sent.length).trimStart();
+  box.dispatchEvent(new Event("input", { bubbles: true }));
 });
 const box = $("[data-draft]");
 if (box && !box.value && !temporary()) box.value = localStorage.getItem(key(box)) ?? "";
 if (box && matchMedia("(pointer:fine)").matches) box.focus({ preventScroll: true });
 
+function writeAddress(name, value) {
+  const url = new URL(location.href);
+  if (value) url.searchParams.set(name, value);
+  else url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+}
+
 // A temporary chat: the address says so, no draft of it is kept, and its end is told to the server
 on("change", ({ target }) => {
   if (target.id !== "set-temporary") return;
   $("[data-temporary]").hidden = !target.checked;
-  const url = new URL(location.href);
-  if (target.checked) url.searchParams.set("tmp", "1");
-  else url.searchParams.delete("tmp");
-  history.replaceState(history.state, "", url);
+  writeAddress("tmp", target.checked && "1");
   clearTimeout(saving);
   localStorage.removeItem(key($("[data-draft]")));
   $("#live").textContent = target.checked ? $("[data-temporary]").textContent : "";
@@ -126,13 +125,13 @@ const askBound = () => {
   }, 400);
 };
 const ofComposer = (one) => one.form?.id === "composer";
-on("input", ({ target }) => { if (ofComposer(target)) askBound(); });
-on("change", ({ target }) => { if (ofComposer(target)) askBound(); });
+for (const name of ["input", "change"]) on(name, ({ target }) => { if (ofComposer(target)) { askBound(); followDraft(); } });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   const send = $("[data-send]");
   if (ctx.target?.id === "bound") send.disabled = !!$("[data-blocked]", ctx.target);
-  if (ctx.target?.id === "chips") askBound();
-  if (ctx.sourceElement?.matches("[data-summarise]")) askBound();
+  if (ctx.target?.id === "chips" || ctx.sourceElement?.matches("[data-summarise]")) askBound();
+  // Who sends looks at the end, wherever the reader was before.
+  if (begins(ctx) && ctx.response?.status < 400) requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
 });
 if (box?.value) askBound();
 
@@ -144,9 +143,9 @@ on("input", ({ target }) => {
   $("[data-payer-project]").textContent = project && ` · ${project}`;
 });
 
-// A chat that is longer than the context
+// A chat that is longer than the context, a model that says nothing
 on("click", ({ target }) => {
-  if (target.closest("[data-switch-model]")) pickModel();
+  if (target.closest("[data-switch-model], [data-other-model]")) pickModel();
   const trim = target.closest("[data-trim]") && $("#set-trim");
   if (!trim) return;
   trim.value = "oldest";
@@ -159,14 +158,8 @@ function pickModel() { $("[data-pick-for=chat-model], [data-pick-for=compare-mod
 const chat = $(".chat");
 function showPane(name) {
   chat.dataset.panel = name;
-  for (const tab of $$("[data-pane-tab]")) {
-    if (tab.dataset.paneTab === name) tab.setAttribute("aria-current", "true");
-    else tab.removeAttribute("aria-current");
-  }
-  const url = new URL(location.href);
-  if (name) url.searchParams.set("panel", name);
-  else url.searchParams.delete("panel");
-  history.replaceState(history.state, "", url);
+  for (const tab of $$("[data-pane-tab]")) tab.ariaCurrent = tab.dataset.paneTab === name ? "true" : null;
+  writeAddress("panel", name);
   if (name) $(`[data-pane=${name}]`)?.focus({ preventScroll: true });
 }
 // Code and Debug show the request of the composer as it stands, until that of an answer is chosen.
@@ -182,9 +175,6 @@ function followDraft() {
   clearTimeout(drafting);
   drafting = setTimeout(() => { if (draftShown()) showDraft(); }, 400);
 }
-on("input", ({ target }) => { if (target.form?.id === "composer") followDraft(); });
-on("change", ({ target }) => { if (target.form?.id === "composer") followDraft(); });
-on("begun", followDraft);
 if (chat?.dataset.panel) showPane(chat.dataset.panel);
 on("DOMContentLoaded", showDraft); // htmx is ready then
 on("click", (event) => {
@@ -240,14 +230,17 @@ on("change", ({ target }) => {
   if (target.dataset?.recheck) window.htmx.trigger($(target.dataset.recheck), "recheck");
 });
 
-// Files: by button, paste, drop or address
+// Files: by button, paste, drop or address, each in a request of its own
+const noErrors = () => $("#composer-errors").replaceChildren();
 function attach(files) {
   const form = $("#attach");
-  if (!form || !files.length) return;
-  const carrier = new DataTransfer();
-  for (const file of files) carrier.items.add(file);
-  $("input[type=file]", form).files = carrier.files;
-  window.htmx.trigger(form, "attach");
+  if (form) noErrors();
+  for (const file of form ? files : []) {
+    const carrier = new DataTransfer();
+    carrier.items.add(file);
+    $("input[type=file]", form).files = carrier.files;
+    window.htmx.trigger(form, "attach");
+  }
 }
 on("click", ({ target }) => {
   if (target.closest("[data-attach]")) { $("#menu-attach").hidePopover(); $("#attach input[type=file]").click(); }
@@ -255,24 +248,26 @@ on("click", ({ target }) => {
   if (remove) { remove.closest(".file-chip").remove(); askBound(); $("#chat-text").focus(); }
 });
 on("recorded", ({ detail }) => attach([detail]));
-on("change", ({ target }) => { if (target.matches("#attach input[type=file]") && target.files.length) window.htmx.trigger($("#attach"), "attach"); });
+on("change", ({ target }) => { if (target.matches("#attach input[type=file]")) attach([...target.files]); });
 on("paste", (event) => {
-  if (event.target.id !== "chat-text" || !event.clipboardData.files.length) return;
+  const { files, types } = event.clipboardData;
+  // Office puts a picture beside its texts.
+  if (event.target.id !== "chat-text" || !files.length || (types.includes("text/plain") && types.includes("text/html"))) return;
   event.preventDefault();
-  attach([...event.clipboardData.files]);
+  attach(files);
 });
 on("dragover", (event) => { if (event.target.closest("[data-drop]") && event.dataTransfer.types.includes("Files")) event.preventDefault(); });
 on("drop", (event) => {
   if (!event.target.closest("[data-drop]") || !event.dataTransfer.files.length) return;
   event.preventDefault();
-  attach([...event.dataTransfer.files]);
+  attach(event.dataTransfer.files);
 });
 // A lost connection
 function link(lost) {
   const line = $("#link-state");
   if (!line || lost === line.hasAttribute("data-lost-now")) return;
   line.toggleAttribute("data-lost-now", lost);
-  line.textContent = lost ? line.dataset.lost : line.dataset.calm;
+  line.textContent = line.dataset[lost ? "lost" : "calm"];
   if (lost && $("#live")) $("#live").textContent = line.dataset.lost;
 }
 on("htmx:sse:error", () => link(true));
@@ -288,15 +283,14 @@ function startAgain({ detail: { ctx } }) {
   const again = () => { if (stream.isConnected) window.htmx.ajax("GET", stream.getAttribute("hx-sse:connect"), { source: stream }); };
   setTimeout(again, Math.min(500 * 2 ** failedStarts++, 30_000));
 }
-on("htmx:error", startAgain);
-on("htmx:response:error", startAgain);
+for (const name of ["htmx:error", "htmx:response:error"]) on(name, startAgain);
 
 // A message that did not reach the server is sent again on demand, with its token: once, however often.
 function unsent(why) {
   const line = $("#unsent");
   if (!line) return;
   line.hidden = !why;
-  $("[data-why]", line).textContent = why ? line.dataset[why] : "";
+  $("[data-why]", line).textContent = line.dataset[why] ?? "";
 }
 on("htmx:error", ({ target, detail: { ctx } }) => {
   if (!ctx || !target.matches?.("#composer")) return;
@@ -316,7 +310,6 @@ function lookAgain() {
   if ($(".compare-columns")) return;
   window.htmx.ajax("GET", `${openChat()}/_f/in-step?seen=${seen}`, { target: "#turns", swap: "none" });
 }
-on("begun", tellTabs);
 on("htmx:after:request", ({ detail: { ctx } }) => {
   if (/\/playground\/messages\//.test(ctx.request.action) && ctx.request.method !== "GET" && ctx.response.status < 400) tellTabs();
 });
@@ -324,21 +317,20 @@ on("htmx:response:error", ({ target, detail: { ctx } }) => { if (target.matches?
 on("visibilitychange", () => { if (document.visibilityState === "visible") lookAgain(); });
 tabs.onmessage = ({ data }) => { if (data === openChat()) lookAgain(); };
 
-// Who sends looks at the end, wherever the reader was before
-on("htmx:after:swap", ({ detail: { ctx } }) => {
-  if (!/\/playground\/runs$/.test(ctx.request?.action ?? "") || !ctx.response || ctx.response.status >= 400) return;
-  requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
+// An open edit outlives a log that is drawn anew around it
+let edits = [], focused;
+on("htmx:before:swap", ({ detail: { ctx } }) => {
+  edits = $$("[data-editing]").filter((one) => !one.contains(ctx.sourceElement));
+  focused = document.activeElement;
 });
-
-// Copy an answer
-on("click", ({ target }) => {
-  const button = target.closest("[data-copy-answer]");
-  if (!button) return;
-  const text = $("[data-part=blocks]", button.closest(".msg")).innerText;
-  navigator.clipboard.writeText(text).then(() => {
-    button.toggleAttribute("data-done", true);
-    setTimeout(() => button.removeAttribute("data-done"), 1600);
-  }, () => {});
+on("htmx:after:swap", () => {
+  for (const one of edits) {
+    if (one.isConnected) continue;
+    document.getElementById(one.id)?.replaceWith(one);
+    for (const part of $$("*", one)) delete part._htmx; // taken apart
+    window.htmx.process(one);
+    if (one.contains(focused)) focused.focus();
+  }
 });
 
 // What code draws, in a frame that can reach nothing
@@ -346,7 +338,7 @@ on("click", ({ target }) => {
   const button = target.closest("[data-preview]");
   if (!button) return;
   const figure = button.closest("figure"), shown = $("iframe", figure);
-  button.setAttribute("aria-pressed", String(!shown));
+  button.ariaPressed = !shown;
   if (shown) { shown.remove(); return; }
   const frame = document.createElement("iframe"), [, ...place] = button.dataset.preview.split("-");
   frame.setAttribute("sandbox", "");
@@ -359,14 +351,11 @@ on("click", ({ target }) => {
 on("change", ({ target }) => {
   const bulk = target.closest?.("[data-bulk]");
   if (!bulk) return;
-  const rows = $$("tbody input[type=checkbox]", bulk);
+  const rows = $$("tbody input[type=checkbox]:enabled", bulk);
   if (target.matches("[data-tick-all]")) for (const one of rows) one.checked = target.checked;
   const told = $("[data-ticked]", bulk), count = rows.filter((one) => one.checked).length;
   told.textContent = count ? told.dataset.words.replace("%(n)s", count) : "";
 });
-
-// A model that says nothing is left for another one
-on("click", ({ target }) => { if (target.closest("[data-other-model]")) pickModel(); });
 
 // Columns: on a telephone one at a time, under tabs that follow what is swiped
 const columns = $(".compare-columns");
@@ -374,7 +363,7 @@ function showColumn(number) {
   const column = $$(".column")[number];
   column?.scrollIntoView({ block: "nearest", inline: "start" });
   column?.focus({ preventScroll: true });
-  return !!column;
+  return column;
 }
 on("click", (event) => {
   const tab = event.target.closest("[data-column]");
@@ -389,8 +378,7 @@ if (columns) {
     for (const { target, isIntersecting } of found) {
       const tab = $(`[data-column="${target.id.at(-1)}"]`);
       target.toggleAttribute("data-current", isIntersecting);
-      if (isIntersecting) tab.setAttribute("aria-current", "true");
-      else tab.removeAttribute("aria-current");
+      tab.ariaCurrent = isIntersecting ? "true" : null;
     }
   }, { root: columns, rootMargin: "0px -50% 0px -49%" }); // who stands in the middle
   for (const column of $$(".column")) inSight.observe(column);
@@ -459,7 +447,7 @@ on("keydown", (event) => {
   }
   if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.code === "ArrowUp" || event.code === "ArrowDown") {
-    const all = [...document.querySelectorAll(".log .msg")];
+    const all = $$(".log .msg");
     const at = all.indexOf(document.activeElement?.closest(".msg"));
     const next = at < 0 ? all.at(-1) : all[at + (event.code === "ArrowUp" ? -1 : 1)];
     if (!next) return;
@@ -486,7 +474,7 @@ on("click", (event) => {
 
 // A change of the list closes its dialog; who deletes the open chat leaves it
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
-  if (target.matches?.("[data-attach-url]")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
+  if (target.matches?.("[data-attach-url]")) { noErrors(); target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
   const form = target.closest?.("[data-closes]");
   if (!form || ctx.response.status >= 400) return;
   form.closest("dialog")?.close();

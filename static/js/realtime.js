@@ -1,6 +1,5 @@
 // A realtime connection in the browser: the microphone as PCM16, what is said back in a queue, and the
 // events of OpenAI's realtime API between. The server gives a ticket for it, and tells what it costs.
-const $ = (selector, root = document) => root.querySelector(selector);
 const root = $("#realtime"), form = $("#realtime-form");
 const EVENTS_MAX = 300, LEAD_S = 0.06;
 
@@ -288,7 +287,8 @@ class Connection {
 
   itemOf(event) { return event.item_id ?? event.response_id; }
 
-  closed({ code, reason }) {
+  closed({ code: ended, reason }) {
+    const code = this.left ? 1000 : ended; // one that did not open yet ends as if it were lost
     clearInterval(this.ticking);
     if (this.speaker.speaks) this.speaker.cut();
     this.running.clear();
@@ -320,7 +320,10 @@ class Connection {
     setTimeout(() => window.htmx.trigger(books, "ended"), 400);
   }
 
-  end() { this.socket.close(1000); }
+  end() {
+    this.left = true;
+    this.socket.close(1000);
+  }
 }
 
 const transcriptText = () =>
@@ -334,6 +337,7 @@ async function start() {
   $("#realtime-charges").replaceChildren();
   try {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { accept: "application/json" } });
+    if (answer.redirected) { location.reload(); return; } // signed out meanwhile
     const told = await answer.json();
     if (answer.ok) connection = new Connection(told);
     else tell(told.message);

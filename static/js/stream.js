@@ -22,7 +22,7 @@ let room = 0, waiting = 0;
 // Once for each frame, and not with its painting, which takes half as long then.
 function layOut() {
   room = 0;
-  document.querySelector("[data-log]")?.scrollHeight;
+  $("[data-log]")?.scrollHeight;
 }
 async function take(characters) {
   if (characters > room) {
@@ -74,12 +74,12 @@ function frozen(target, swap) {
   answer.toggleAttribute("data-withheld", true);
   return true;
 }
-document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {
+on("htmx:config:request", ({ target, detail: { ctx } }) => {
   if (!/\/playground\/(runs|sends)\/\w+\/stop$/.test(ctx.request.action)) return;
   const place = target.closest(".msg, .column") ?? (target.matches("[data-stop]") ? document.body : null);
   const answers = place?.matches(".msg") ? [place] : place?.querySelectorAll(".msg[data-state=answering]");
   for (const answer of answers ?? []) answer.toggleAttribute("data-stopping", true);
-  const stream = document.querySelector(".msg[data-stopping] [hx-sse\\:connect], #stream");
+  const stream = $(".msg[data-stopping] [hx-sse\\:connect], #stream");
   if (!answers || !stream) return;
   const begun = new URL(stream.getAttribute("hx-sse:connect"), location).searchParams.get("after");
   ctx.request.body.set("shown", putIds.get(stream) ?? begun);
@@ -88,7 +88,7 @@ document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) =
 // The whole answer was written before Stop reached the server: the rest is kept, and shown on demand.
 function offerRest(answer) {
   if (answer.dataset.state !== "done") return;
-  const rest = document.querySelector("#rest").content.cloneNode(true);
+  const rest = $("#rest").content.cloneNode(true);
   answer.querySelector("[id^=note-]").append(rest);
 }
 
@@ -110,22 +110,22 @@ async function adapt() {
   told?.body?.cancel();
   if (told?.ok && window.streams.brief) connection?.reader?.cancel();
 }
-document.addEventListener("streams", adapt);
-document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {
+on("streams", adapt);
+on("htmx:config:request", ({ target, detail: { ctx } }) => {
   if (!target.matches("[hx-sse\\:connect]")) return;
   asked = ctx.request;
   window.streams.begin();
 });
-document.addEventListener("htmx:sse:before:connection", ({ detail }) => {
+on("htmx:sse:before:connection", ({ detail }) => {
   if (connection === detail.connection) return;
   ({ connection } = detail);
   adapt();
 });
-document.addEventListener("htmx:sse:close", () => {
+on("htmx:sse:close", () => {
   asked = connection = undefined;
   window.streams.end();
 });
-document.addEventListener("visibilitychange", () => {
+on("visibilitychange", () => {
   if (!connection?.config.pauseOnBackground) return;
   if (document.hidden) window.streams.end();
   else window.streams.begin();
@@ -135,7 +135,7 @@ async function put(changes, source, id) {
   if (!source.isConnected) return;
   let begun = false; // what is begun is put whole: the server counts messages
   for (const [, place, swap, html] of changes.matchAll(CHANGE)) {
-    for (const target of document.querySelectorAll(place)) {
+    for (const target of $$(place)) {
       if (!begun && frozen(target, swap)) continue;
       const plain = inert(target, swap, html);
       const weight = plain ? weightOf(html) : FRAME_CHARACTERS;
@@ -162,30 +162,30 @@ function inTurn(changes, source, id) {
   });
   return before;
 }
-document.addEventListener("htmx:sse:before:message", ({ target, detail }) => {
+on("htmx:sse:before:message", ({ target, detail }) => {
   if (wanted === "sentences") speaker ??= new Speaker(target);
   detail.cancelled = true;
   detail.waitUntil(inTurn(detail.message.data, target, detail.message.id));
 });
 // What a Send changes comes in frames of its own too.
-document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+on("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request.action) || ctx.response.status >= 400) return;
   const { text } = ctx;
   Object.assign(ctx, { text: "", swap: "none" });
   inTurn(text, document.body).then(() => {
     document.dispatchEvent(new Event("begun"));
     // An answer may have ended before the page heard of it. No stream is opened then.
-    if (!document.querySelector("[hx-sse\\:connect]")) answered();
+    if (!$("[hx-sse\\:connect]")) answered();
   });
 });
 // The balance in the header follows it.
 const answered = () => document.body.dispatchEvent(new Event("answered"));
-document.addEventListener("htmx:sse:close", answered);
+on("htmx:sse:close", answered);
 
 // What a screen reader hears of it, if its user wants more than the state: whole sentences, every
 // three seconds at the most; of a list or table whole parts; of code that it is there
 const SENTENCE_END = /(?<!(?:^|\n)\s*\d{1,9})[.!?…]["'’”)\]*_`]*(?=\s)|[。！？…][”’」』）]*/g;
-const region = document.querySelector("#spoken");
+const region = $("#spoken");
 function words(node) {
   if (node.nodeType === Node.TEXT_NODE) return node.data;
   if (node.matches("figure.code")) return `${region.dataset.code}: ${node.querySelector("figcaption>span").textContent || "–"}.\n`;
@@ -236,10 +236,10 @@ class Speaker {
   }
 }
 let speaker;
-const found = document.querySelector(".msg[data-state=answering]"); // when the page came: not read again
+const found = $(".msg[data-state=answering]"); // when the page came: not read again
 let wanted = localStorage.getItem("speech") ?? "status";
-const hush = () => document.querySelector("#live").setAttribute("aria-live", wanted === "off" ? "off" : "polite");
-const setting = document.querySelector("#set-speech");
+const hush = () => { $("#live").ariaLive = wanted === "off" ? "off" : "polite"; };
+const setting = $("#set-speech");
 if (setting) setting.value = wanted;
 setting?.addEventListener("change", () => {
   wanted = setting.value;
@@ -247,4 +247,4 @@ setting?.addEventListener("change", () => {
   hush();
 });
 hush();
-document.addEventListener("htmx:sse:close", () => { speaker?.say(true); speaker = undefined; });
+on("htmx:sse:close", () => { speaker?.say(true); speaker = undefined; });

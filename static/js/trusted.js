@@ -14,3 +14,8 @@ try {
 // Until the deferred scripts have run, a control that needs them takes no click: none is lost.
 document.documentElement.dataset.starting = "";
 addEventListener("DOMContentLoaded", () => delete document.documentElement.dataset.starting);
+
+// What every script here finds its elements by.
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const on = (name, act, options) => document.addEventListener(name, act, options);

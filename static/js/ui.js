@@ -1,8 +1,5 @@
 // The shell's behaviour, by data attributes and delegated events.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const words = $("#words")?.dataset ?? {};
-const on = (name, act, options) => document.addEventListener(name, act, options);
 const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
 
 // The open page stays in sight in a navigation or tabs that scroll.
@@ -75,7 +72,7 @@ on("click", (event) => {
     found.closest("dialog").close();
   } else if ((found = hit("[data-copy], [data-copy-text]"))) copy(found);
   else if ((found = hit("[data-wrap-toggle]"))) {
-    found.setAttribute("aria-pressed", found.closest(".code").toggleAttribute("data-wrap"));
+    found.ariaPressed = found.closest(".code").toggleAttribute("data-wrap");
   } else if ((found = hit("[data-press]"))) {
     found.closest("dialog").close();
     $(found.dataset.press).click();
@@ -84,12 +81,16 @@ on("click", (event) => {
 });
 
 async function copy(button) {
-  const source = button.dataset.copy && $(button.dataset.copy);
-  const text = button.dataset.copyText ?? source?.value ?? source?.textContent ?? "";
+  if ("done" in button.dataset) return; // its label says so
+  const source = button.dataset.copy && $(button.dataset.copy), captions = $$("figcaption", source ?? button);
+  for (const one of captions) one.hidden = true; // the words of their buttons
+  const text = button.dataset.copyText ?? source?.value ?? source?.innerText ?? "";
+  for (const one of captions) one.hidden = false;
   try {
     await navigator.clipboard.writeText(text);
   } catch { // no permission, or not a secure context
     if (source) getSelection().selectAllChildren(source);
+    else toast({ text: words.uncopied, tone: "bad" });
     return;
   }
   const label = $("span", button);
@@ -105,7 +106,7 @@ async function copy(button) {
 
 function setTheme(button) {
   document.documentElement.dataset.theme = button.dataset.themeSet;
-  for (const one of $$("[data-theme-set]")) one.setAttribute("aria-pressed", one === button);
+  for (const one of $$("[data-theme-set]")) one.ariaPressed = one === button;
   document.dispatchEvent(new Event("themechange"));
 }
 
@@ -195,9 +196,10 @@ on("toggle", ({ target, newState }) => {
 function arm(toast) {
   let left;
   const stays = $("button:not([data-close])", toast) ? 10000 : 6000; // longer where there is an Undo
-  const start = () => { left = setTimeout(() => toast.remove(), stays); };
-  const stop = () => clearTimeout(left);
-  for (const name of ["mouseenter", "focusin"]) toast.addEventListener(name, stop);
+  const start = () => {
+    clearTimeout(left);
+    left = setTimeout(() => toast.matches(":hover, :focus-within") ? start() : toast.remove(), stays);
+  };
   for (const name of ["mouseleave", "focusout"]) toast.addEventListener(name, start);
   start();
 }

@@ -1,7 +1,4 @@
 // What pages have that are worked with, not only read: forms and lists.
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const on = (name, act, options) => document.addEventListener(name, act, options);
 const words = $("#words").dataset;
 
 // A form names what it changes beside Save, and asks before it is lost
@@ -17,11 +14,10 @@ const valuesOf = (form) => {
   for (const [name, value] of new FormData(form)) values[name] = `${values[name] ?? ""}\n${value.name ?? value}`;
   return values;
 };
-const remember = (root) => {
-  for (const form of $$("form[data-guarded]", root)) {
-    const values = valuesOf(form);
-    initial.set(form, { values, labels: Object.fromEntries(Object.keys(values).map((name) => [name, labelOf(form, name)])) });
-  }
+const remember = (form) => {
+  if (initial.has(form)) return;
+  const values = valuesOf(form);
+  initial.set(form, { values, labels: Object.fromEntries(Object.keys(values).map((name) => [name, labelOf(form, name)])) });
 };
 const changes = (form) => {
   const before = initial.get(form)?.values, now = valuesOf(form);
@@ -44,13 +40,8 @@ on("submit", (event) => {
   if (!event.defaultPrevented) sent = target;
 });
 on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });
-on("htmx:after:swap", ({ detail: { ctx } }) => {
-  sent = null; // it came back
-  const target = typeof ctx.target === "string" ? $(ctx.target) : ctx.target; // by HX-Retarget a selector
-  if (target?.matches?.("dialog")) remember(target);
-});
+for (const name of ["htmx:after:swap", "htmx:error"]) on(name, () => { sent = null; }); // it came back, or not
 addEventListener("beforeunload", (event) => { if (unsaved(document)) event.preventDefault(); });
-remember(document);
 
 // A long form's contents follow what is in sight
 const links = $$(".contents a");
@@ -95,7 +86,7 @@ on("click", (event) => {
 });
 on("click", ({ target }) => {
   const button = target.closest?.("button[data-filters]");
-  if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
+  if (button) button.ariaExpanded = document.documentElement.toggleAttribute("data-filters");
 });
 on("change", ({ target }) => {
   // Of several values of a filter, the new one stays.
@@ -121,6 +112,7 @@ const widths = new ResizeObserver((entries) => {
 
 function ready(root) {
   const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
+  all("form[data-guarded]").forEach(remember);
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
   // Dates and files are shown in the page's words.

@@ -119,6 +119,12 @@ def test_edit_previews_its_changes_and_saves(site: Installation, owner: Visitor)
     expect(page.get_by_role("heading", name="Changes")).to_be_focused()
     expect(page.get_by_role("row", name="Weight")).to_contain_text("3")
     assert findings(page) == []
+    # The first button is now that of this review.
+    page.get_by_label("Weight").fill("4")
+    page.get_by_label("Weight").press("Enter")
+    expect(page.get_by_text("Something changed since the review")).to_be_visible()
+    expect(page.get_by_role("row", name="Weight")).to_contain_text("4")
+    owner.complaints.clear()
     page.get_by_role("button", name="Save changes").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Disable").click()

@@ -89,10 +89,9 @@ def page(browser: Browser) -> Iterator[Page]:
         white = "white" in name
         if name == "picture.png":
             route.fulfill(body=png(64, 48), content_type="image/png")
-        elif name == "media.js":
-            route.fulfill(
-                body=(ROOT / "static/js/media.js").read_text(), content_type="text/javascript"
-            )
+        elif name.endswith(".js"):
+            text = (ROOT / "static/js" / name).read_text()
+            route.fulfill(body=text, content_type="text/javascript")
         else:
             mask = render_to_string(
                 "playground/media/_media_mask.html",
@@ -103,7 +102,10 @@ def page(browser: Browser) -> Iterator[Page]:
                     "given": {"mask": None},
                 },
             )
-            script = '<form id="media-form"></form><script type="module" src="/media.js"></script>'
+            script = (
+                '<form id="media-form"></form><script src="/trusted.js"></script>'
+                '<script type="module" src="/media.js"></script>'
+            )
             route.fulfill(body=f"<!doctype html>{mask}{script}", content_type="text/html")
 
     context = browser.new_context()
@@ -123,3 +125,20 @@ def test_the_mask_that_is_sent_is_the_one_that_is_seen(page: Page, kind: str) ->
         sent.append(page.evaluate(_SENT, PATIENCE_MS))
         assert sent[-1] in (0, 1), change.__name__
     assert sent[:3] == [1, 0, 1]
+
+
+def test_picture_that_stands_beside_a_text_is_not_taken(page: Page) -> None:
+    """Office programs put a picture of what is copied beside its text."""
+    page.goto(_SITE)
+    paste = """(texts) => {
+      document.body.insertAdjacentHTML("beforeend", "<div id=media-given></div>");
+      const carrier = new DataTransfer(), how = {bubbles: true, cancelable: true};
+      carrier.items.add(new File(["a picture"], "image.png", {type: "image/png"}));
+      for (const kind of texts) carrier.setData(kind, "words");
+      const event = new ClipboardEvent("paste", {clipboardData: carrier, ...how});
+      return document.body.dispatchEvent(event);
+    }"""
+    assert page.evaluate(paste, ["text/plain", "text/html"])
+    # A picture of a page comes with the address it is from, a file with its name.
+    assert not page.evaluate(paste, ["text/html"])
+    assert not page.evaluate(paste, ["text/plain"])

@@ -27,7 +27,12 @@ OF_SCRIPTS = {
     "playground/turns/_thumbs.html",
 }  # fmt: skip
 # Their first buttons belong to rows of checkboxes, and move a row.
-OF_ROWS = {"components/table_columns.html"}
+OF_ROWS = {"components/table_columns.html", "components/table.html"}
+# Among equal buttons, that of the one field.
+OWN_FIELDS = {"folder"}
+_INCLUDE = re.compile(r'\{% include "([^"]+)"([^%]*)%\}')
+_BULK = re.compile(r"\{% bulk %\}(.*?)\{% endbulk %\}", re.DOTALL)  # in the form of a list
+_NO_LINES = {"hidden", "file", "range", "radio"}
 # Only the attributes of a form that is there already; its fields stay.
 MORPHED = {
     "playground/turns/_begun.html",
@@ -105,21 +110,70 @@ def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
         assert result["hx-post"] == plain, text
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_enter_in_a_field_presses_the_main_button(form: Form) -> None:
-    """Browsers press the first button of a form that sends it (HTML, implicit submission). Nothing
-    happens by a button that shows a preview."""
-    tags = [(tag, attributes(text)) for tag, text in TAG.findall(form.inside)]
-    if not any(
-        tag == "input" and its.get("type", "text") in ("text", "number", "date", "checkbox")
-        for tag, its in tags
-    ):
-        return
-    buttons = [
-        its for tag, its in tags if tag == "button" and its.get("type", "submit") == "submit"
+def whole(text: str, inside: tuple[str, ...] = ()) -> str:
+    """A template with all that it includes, and the texts that it gives to them."""
+
+    def include(found: re.Match[str]) -> str:
+        path = ROOT / "templates" / found[1]
+        if found[1] in inside or not path.exists():
+            return ""
+        result = whole(path.read_text(), (*inside, found[1]))
+        for name, value in re.findall(r'(\w+)="([^"]*)"', found[2]):
+            result = result.replace(f"{{{{ {name} }}}}", value)
+        return result
+
+    return _INCLUDE.sub(include, text)
+
+
+def choices_of_enter() -> Iterator[tuple[str, str, list[str]]]:
+    """Of each form with a field of one line and several buttons that send it, with all that belongs
+    to it from elsewhere on the page: where it is, its id, and the buttons."""
+    for where, text in templates():
+        page = _BULK.sub(r'<form id="bulk">\1</form>', whole(text))
+        tags = [(tag.start(), tag[1], tag[2]) for tag in TAG.finditer(page)]
+        for form in _FORM.finditer(page):
+            id = attributes(form[1]).get("id", "")
+            own = [
+                (tag, inside)
+                for at, tag, inside in tags
+                if attributes(inside).get("form", id if form.start(2) <= at < form.end() else None)
+                == id
+            ]
+            fields = [attributes(inside) for tag, inside in own if tag == "input"]
+            lines = [its for its in fields if its.get("type", "text") not in _NO_LINES]
+            buttons = [
+                inside
+                for tag, inside in own
+                if tag == "button" and attributes(inside).get("type", "submit") == "submit"
+            ]
+            if lines and len(buttons) > 1:
+                yield where, id, buttons
+
+
+def test_enter_in_a_field_presses_the_main_button() -> None:
+    """Browsers press the first button of a form that sends it, seen or not, and none if this one is
+    disabled (HTML, implicit submission). Nothing happens by a button that shows a preview."""
+    wrong = []
+    for where, id, buttons in choices_of_enter():
+        its = attributes(buttons[0])
+        states = set(re.sub(r'"[^"]*"', "", buttons[0]).split()) & {"hidden", "disabled"}
+        main = its.get("data-kind") == "primary" or its.get("value") in ("preview", *OWN_FIELDS)
+        plain = states == {"hidden"} and not {"name", "formaction", "hx-post"} & set(its)
+        if not main and not plain and "disabled" not in states and not OF_ROWS & {where}:
+            wrong.append(f"{where} {id}: {buttons[0]}")
+    assert wrong == []
+
+
+def test_what_is_saved_is_what_was_reviewed() -> None:
+    """A review and its button stay on the page while fields change, and Enter presses it."""
+    pages = [(where, whole(text)) for where, text in templates()]
+    saving = [
+        (where, 'name="reviewed"' in page)
+        for where, page in pages
+        if re.search(r'<button\b[^>]*name="save"', page)
     ]
-    if any(its.get("data-kind") == "primary" for its in buttons) and form.where not in OF_ROWS:
-        assert buttons[0].get("data-kind") == "primary" or buttons[0].get("value") == "preview"
+    assert [where for where, reviewed in saving if not reviewed] == []
+    assert len(saving) > 3
 
 
 def test_button_outside_a_form_states_its_target_too() -> None:

@@ -25,6 +25,7 @@ from tests.billing.credits.test_operator_api import api_of, post
 from tests.support import cast
 from tests.support.cast import Cast
 from tests.support.hostile import EVERYTHING
+from tests.support.reviewing import digest_in, save_reviewed
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +77,7 @@ def test_preview_comes_first(dora: Client, channels: list[Channel]) -> None:
     page = dora.post(PAGE, sent).content.decode()
     assert "Change 3 channels" in page
     assert list(Channel.objects.values()) == before
-    answer = dora.post(PAGE, sent | {"save": "1", "seen": seen_of(channels)})
+    answer = save_reviewed(dora, PAGE, sent | {"seen": seen_of(channels)})
     assert answer.status_code == 303
     rows = Channel.objects.order_by("name").values_list(
         "name", "priority", "weight", "rpm", "zero_retention", "labels"
@@ -98,7 +99,7 @@ def test_unchanged_channel_is_not_written(dora: Client, channels: list[Channel])
     sent = form(channels, change=["priority"], priority="5")
     page = dora.post(PAGE, sent).content.decode()
     assert "Change 2 channels" in page
-    dora.post(PAGE, sent | {"save": "1", "seen": seen_of(channels)})
+    save_reviewed(dora, PAGE, sent | {"seen": seen_of(channels)})
     changed = AuditEvent.objects.filter(action="channel.changed")
     assert {event.detail["name"] for event in changed} == {"b", "c"}
     assert "Nothing changes." in dora.post(PAGE, sent).content.decode()
@@ -107,9 +108,21 @@ def test_unchanged_channel_is_not_written(dora: Client, channels: list[Channel])
 def test_ticked_empty_limit_is_removed(dora: Client) -> None:
     one = channel("one", rpm=5, region="eu")
     sent = form([one], change=["rpm", "region"], rpm="", region="")
-    dora.post(PAGE, sent | {"save": "1", "seen": seen_of([one])})
+    save_reviewed(dora, PAGE, sent | {"seen": seen_of([one])})
     one.refresh_from_db()
     assert (one.rpm, one.region) == (None, "")
+
+
+def test_only_reviewed_changes_are_saved(dora: Client, channels: list[Channel]) -> None:
+    """The button of a review stays on the page while fields change."""
+    sent = form(channels, change=["weight"], weight="9", seen=seen_of(channels))
+    reviewed = digest_in(dora.post(PAGE, sent).content.decode())
+    for changed in ({"weight": "8"}, {"id": sent["id"][:2]}):
+        answer = dora.post(PAGE, sent | changed | {"reviewed": reviewed, "save": "1"})
+        assert answer.status_code == 409
+        assert "Your changes are not saved." in answer.content.decode()
+    assert not Channel.objects.filter(weight__in=(8, 9)).exists()
+    assert dora.post(PAGE, sent | {"reviewed": reviewed, "save": "1"}).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -132,7 +145,7 @@ def test_invalid_input_is_reported_and_changes_nothing(
     dora: Client, channels: list[Channel], over: dict[str, Any], text: str
 ) -> None:
     before = list(Channel.objects.values())
-    answer = dora.post(PAGE, form(channels, **over, save="1", seen=seen_of(channels)))
+    answer = save_reviewed(dora, PAGE, form(channels, **over, seen=seen_of(channels)))
     assert (answer.status_code, text in answer.content.decode()) == (422, True)
     assert list(Channel.objects.values()) == before
 
@@ -140,11 +153,11 @@ def test_invalid_input_is_reported_and_changes_nothing(
 def test_concurrently_changed_channel_stops_the_whole_change(
     dora: Client, channels: list[Channel]
 ) -> None:
-    sent = form(channels, change=["weight"], weight="9", save="1", seen=seen_of(channels))
+    sent = form(channels, change=["weight"], weight="9", seen=seen_of(channels))
     change_channel(SYSTEM, channels[2], {"priority": 1})
-    answer = dora.post(PAGE, sent)
+    answer = save_reviewed(dora, PAGE, sent)
     assert answer.status_code == 409
-    assert "changed in the meantime" in answer.content.decode()
+    assert "Something changed since the review" in answer.content.decode()
     assert not Channel.objects.filter(weight=9).exists()
 
 

@@ -19,6 +19,7 @@ from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.support import cast
 from tests.support.cast import Cast
+from tests.support.reviewing import digest_in, save_reviewed
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +105,7 @@ def test_changes_are_previewed_before_saving(dora: Client, channel: Channel) -> 
     ]
     channel.refresh_from_db()
     assert channel.weight == 1
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     channel.refresh_from_db()
     assert (channel.weight, channel.on_leave, channel.timeouts["idle"]) == (7, "drain", 7.5)
     assert channel.breaker == {"enabled": False, "failures": 3}
@@ -119,7 +120,7 @@ def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -
         "Tokens per minute – 100000",
     ]
     assert dora.post(path, settings(channel, rpm="0")).status_code == 422
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     channel.refresh_from_db()
     assert (channel.rpm, channel.tpm, channel.parallel) == (60, 100_000, None)
     second = int(clock.now().timestamp())
@@ -138,7 +139,7 @@ def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Ch
         "Per month (USD) – 1000.00",
     ]
     assert dora.post(path, settings(channel, spend_cap_day="0")).status_code == 422
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     channel.refresh_from_db()
     assert channel.spend_cap_month_nano == 1_000 * 10**9
     same = settings(channel, spend_cap_day="12.50", spend_cap_month="1000")
@@ -156,15 +157,42 @@ def test_second_editor_sees_both_versions_and_may_overwrite(dora: Client, channe
     path = path_of(channel, "/edit")
     inputs = settings(channel, weight="7")
     change_channel(SYSTEM, channel, {"weight": 5})
-    stale = dora.post(path, inputs | {"save": "1"})
+    stale = save_reviewed(dora, path, inputs)
     html = stale.content.decode()
     assert stale.status_code == 409
-    assert "changed in the meantime" in html
+    assert "Something changed since the review" in html
     assert changes_in(html) == ["Weight 5 7"]
     (version,) = re.findall(r'name="version" value="([0-9a-f]+)"', html)
-    assert dora.post(path, inputs | {"version": version, "save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs | {"version": version}).status_code == 303
     channel.refresh_from_db()
     assert channel.weight == 7
+
+
+def test_only_reviewed_changes_are_saved(dora: Client, channel: Channel) -> None:
+    """Enter in a field presses the button of an earlier review."""
+    path = path_of(channel, "/edit")
+    inputs = settings(channel, weight="7")
+    reviewed = digest_in(dora.post(path, inputs).content.decode())
+    moved = inputs | {"base_url": "http://127.0.0.1:9/v1"}
+    answer = dora.post(path, moved | {"reviewed": reviewed, "save": "1"})
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Something changed since the review" in html
+    assert "the 1 stored key is removed" in text_of(html)
+    channel.refresh_from_db()
+    assert (channel.weight, channel.keys.count()) == (1, 1)
+    assert dora.post(path, moved | {"reviewed": digest_in(html), "save": "1"}).status_code == 303
+
+
+def test_only_reviewed_models_are_saved(dora: Client, channel: Channel) -> None:
+    path = path_of(channel, "/models")
+    inputs = routes(channel, ("fake", "", "", "3"))
+    reviewed = digest_in(dora.post(path, inputs).content.decode())
+    changed = routes(channel, ("fake", "", "", "4"), reviewed=reviewed, save="1")
+    answer = dora.post(path, changed)
+    assert answer.status_code == 409
+    assert "Something changed since the review." in answer.content.decode()
+    assert channel.routes.count() == 3
 
 
 def test_another_address_removes_the_keys_and_takes_a_new_one(
@@ -176,7 +204,7 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
     assert "the 1 stored key is removed" in text_of(text)
     assert OTHER not in text
     assert SECRET not in text
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     channel.refresh_from_db()
     assert [open_secret(key) for key in channel.keys.all()] == [OTHER]
     kept = dora.post(path, settings(channel, secret=SECRET))
@@ -197,7 +225,7 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
 def test_invalid_input_is_reported_at_its_field(
     dora: Client, channel: Channel, over: dict[str, str], text: str
 ) -> None:
-    answer = dora.post(path_of(channel, "/edit"), settings(channel, **over) | {"save": "1"})
+    answer = save_reviewed(dora, path_of(channel, "/edit"), settings(channel, **over))
     assert answer.status_code == 422
     assert f"<strong>{text}</strong>" in answer.content.decode()
     assert Channel.objects.filter(weight=1, retries=2).exists()
@@ -223,7 +251,7 @@ def test_models_are_changed_with_names_priorities_and_weights(
         "gpt-* – Same name",
     ]
     assert channel.routes.count() == 3
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     stored = list(channel.routes.values_list("model", "upstream_model", "priority", "weight"))
     assert stored == [
         ("alias", "fake-64", None, 3),
@@ -232,7 +260,7 @@ def test_models_are_changed_with_names_priorities_and_weights(
         ("gpt-*", "", None, None),
     ]
     assert "weight 3" in dora.get(path_of(channel)).content.decode()
-    stale = dora.post(path, inputs | {"save": "1"})
+    stale = save_reviewed(dora, path, inputs)
     assert stale.status_code == 409
 
 
@@ -249,8 +277,8 @@ def test_models_are_changed_with_names_priorities_and_weights(
 def test_a_wrong_row_is_named(
     dora: Client, channel: Channel, row: tuple[str, str, str, str], text: str
 ) -> None:
-    inputs = routes(channel, ("fake", "", "", ""), row, save="1")
-    answer = dora.post(path_of(channel, "/models"), inputs)
+    inputs = routes(channel, ("fake", "", "", ""), row)
+    answer = save_reviewed(dora, path_of(channel, "/models"), inputs)
     assert answer.status_code == 422
     assert text in text_of(answer.content.decode())
     assert channel.routes.count() == 3

@@ -25,6 +25,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.gateway.channel_setup.test_channel_edit import path_of, settings
 from tests.support import cast
 from tests.support.cast import Cast
+from tests.support.reviewing import digest_in, save_reviewed
 
 pytestmark = pytest.mark.django_db
 
@@ -165,7 +166,7 @@ def test_no_secret_is_shown_or_logged(people: Cast, channel: Channel, pems: dict
         client_cert=pems["cert"].replace("\n", "\r\n"), client_key=pems["key"], ca_bundle="",
     )  # fmt: skip
     values = [dora.post(path, inputs), dora.post(path, inputs | {"rpm": "x"})]
-    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, inputs).status_code == 303
     channel.refresh_from_db()
     assert open_egress(channel, "proxy_login") == LOGIN
     values += [dora.get(path), dora.get(path_of(channel))]
@@ -200,7 +201,9 @@ def test_the_overrides_page_reviews_and_saves(people: Cast, channel: Channel) ->
     for wrong in ({"parameters_openai": "set max_tokens 9"}, {"headers": "Authorization: x"},
                   {"parameters_openai": "oops"}, {"headers": "x-a: {no}"}):  # fmt: skip
         assert dora.post(path, form | wrong).status_code == 422
-    assert dora.post(path, form | {"save": "1"}).status_code == 303
+    unseen = form | {"headers": "X-A: {key}", "reviewed": digest_in(review), "save": "1"}
+    assert dora.post(path, unseen).status_code == 409
+    assert save_reviewed(dora, path, form).status_code == 303
     channel.refresh_from_db()
     assert channel.overrides == {
         "parameters": {"openai": {"set": {"temperature": 0.2}}},
@@ -231,7 +234,7 @@ def test_rules_with_conditions_are_reviewed_saved_and_audited(
     for wrong in ("header x-a: 1", "when team nobody\nheader x-a: 1", "when model m"):
         answer = dora.post(path, form | {"when": wrong, "save": "1"})
         assert (answer.status_code, "data-tone" in answer.content.decode()) == (422, True)
-    assert dora.post(path, form | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, form).status_code == 303
     channel.refresh_from_db()
     stored = {"models": ["gpt-5*"], "endpoints": ["responses"], "teams": [slug],
               "headers": {"x-tier": "gold"}}  # fmt: skip

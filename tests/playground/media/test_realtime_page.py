@@ -149,6 +149,29 @@ def test_session_answers_after_a_pause(stage: Stage, bob_heard: Watched, model: 
     bob_heard.assert_calm()
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+def test_end_before_the_connection_opens_is_no_loss(
+    stage: Stage, bob_heard: Watched, model: str
+) -> None:
+    page = bob_heard.page
+    # As a browser closes a connection that is not open yet.
+    page.add_init_script(
+        """window.WebSocket = class {
+          close() { setTimeout(() => this.onclose({code: 1006, reason: ""})); }
+        };"""
+    )
+    page.goto(f"{stage.playground}/realtime?model={model}")
+    page.get_by_role("button", name="Connect").click()
+    expect(page.locator("#realtime")).to_have_attribute("data-state", "connecting")
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.locator("#realtime-closed")).to_contain_text("The connection has ended.")
+    # A session that has ended meanwhile leads to the sign-in.
+    page.context.clear_cookies(name=stage.cookies("bob")[0]["name"])
+    page.get_by_role("button", name="Connect").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
 # The ticket ---------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from lib.ids import id_text
 from tests.config.applying import Installation
 from tests.support.cast import Cast, signed_in
 from tests.support.markup import squeezed
+from tests.support.reviewing import save_reviewed
 
 pytestmark = pytest.mark.django_db
 CONDITIONS = {
@@ -81,10 +82,10 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
     }
     review = dora.post(url, sent).content.decode()
     assert "Zero data retention" in review
-    saved = dora.post(url, sent | {"save": "1"})
+    saved = save_reviewed(dora, url, sent)
     assert saved.status_code in (303, 409), saved.content.decode()
     version = dora.get(f"/api/v1/channels/{id_text(channel.id)}").json()["version"]
-    saved = dora.post(url, sent | {"save": "1", "version": version})
+    saved = save_reviewed(dora, url, sent | {"version": version})
     assert saved.status_code == 303, saved.content.decode()
     channel.refresh_from_db()
     assert channel.conditions == CONDITIONS

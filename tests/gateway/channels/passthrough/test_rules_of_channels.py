@@ -23,6 +23,7 @@ from gateway.models import Channel
 from lib.ids import id_text
 from tests.config.applying import Installation
 from tests.support.cast import Cast, signed_in
+from tests.support.reviewing import save_reviewed
 
 pytestmark = pytest.mark.django_db
 LINES = """\
@@ -179,7 +180,7 @@ def test_page_shows_and_changes_the_rules(dora: Client, channel: Channel) -> Non
     assert "GET /models 0.5" in review
     assert dora.post(f"{url}/edit", {**sent, "pass_through": "GET"}).status_code == 422
     version = dora.get(f"/api/v1/channels/{id_text(channel.id)}").json()["version"]
-    saved = dora.post(f"{url}/edit", {**sent, "save": "1", "version": version})
+    saved = save_reviewed(dora, f"{url}/edit", {**sent, "version": version})
     assert saved.status_code == 303, saved.content.decode()
     assert prices() == {"east GET /models": {"requests": 5 * 10**14}}
     blank = SettingsForm(Channel.objects.get())

@@ -18,6 +18,7 @@ from tests.fakes.balances import FakeBalances
 from tests.gateway.channel_setup.test_channel_edit import settings
 from tests.support import cast
 from tests.support.cast import Cast
+from tests.support.reviewing import save_reviewed
 
 pytestmark = pytest.mark.django_db
 
@@ -129,7 +130,7 @@ def test_the_settings_are_changed_on_the_form(dora: Client, channel: Channel) ->
     review = dora.post(path, sent).content.decode()
     assert "OpenRouter: limit of the key" in review
     assert "1000.50" in review
-    assert dora.post(path, sent | {"save": "1"}).status_code == 303
+    assert save_reviewed(dora, path, sent).status_code == 303
     channel.refresh_from_db()
     assert channel.balance_source == "openrouter_key"
     assert channel.balance_warn_below_nano == 2001 * G // 2
