@@ -9,7 +9,7 @@ from typing import Final
 from config.server.request_limits import _BODY_S
 from gateway.channels.channels import TIMEOUTS
 from playground.attachments.attachments import FETCH_S
-from tests.house.test_forms import TAG, ROOT, attributes, forms, templates
+from tests.house.test_forms import ROOT, TAG, attributes, forms, templates
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60}
 # The views that wait for something else than the database, and how long.
