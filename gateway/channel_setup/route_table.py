@@ -31,7 +31,8 @@ class Change(NamedTuple):
 
 
 def digest_of(changes: Iterable[tuple[str, ...]]) -> str:
-    """Return a digest of changes, so that only those that were reviewed are saved."""
+    """Return a digest of changes as a review shows them, so that only those are saved. A review
+    says only that a secret was entered, not which."""
     texts = [tuple(change) for change in changes]
     return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
 

@@ -94,8 +94,7 @@ def list_context(
     return {
         "running_chats": running,
         "groups": page.chat_groups(chats, running, slug_of(actor)),
-        "changing": any(id_text(id) != open_chat for id in running)
-        or any(being_named(chat) for chat in chats),
+        "changing": bool(running) or any(being_named(chat) for chat in chats),
         "open_chat": open_chat,
         "search": search,
         "archived": archived,

@@ -33,6 +33,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Choices, Column, Filter, Table
 from playground.chats import export_import, history
+from playground.chats.desk import CHATS_CHANGED
 from playground.chats.export_format import VERSION, write_file
 from playground.chats.history import HistoryFilter
 from playground.conversations.conversations import FOLDER_MAX, folders_of
@@ -62,7 +63,7 @@ HISTORY = Table(
         Filter("archived", _("Archive"), choices=(("", _("Not archived")), ("1", _("Archived")))),
     ),
     href="href",
-    refresh="chats-changed",
+    refresh=CHATS_CHANGED,
 )
 # Columns that are counted over all rows only when the list is sorted by them.
 _COUNTED = ("turns", "charge_nano")

@@ -23,7 +23,7 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.json.body import Body
-from dialects.json.raw_json import object_of, value_of
+from dialects.json.raw_json import value_of
 from dialects.media.passed_answer import PassedAnswer
 from dialects.openai.unary import PlainAnswer
 from dialects.usage.usage import Quantities
@@ -338,10 +338,12 @@ def _count_ranked(own: RerankFacts, family: Family) -> int:
 
 
 def _ranked_text(raw: bytes) -> str:
-    """Return the text of a query or document, without its JSON; what is no text stays as it is."""
+    """Return the text of a query or document, without its JSON; what is more than a text stays as
+    it is."""
     value = value_of(raw)
-    text = value if isinstance(value, str) else object_of(value).get("text")
-    return text if isinstance(text, str) else raw.decode()
+    if isinstance(value, dict) and value.keys() == {"text"}:
+        value = value["text"]
+    return value if isinstance(value, str) else raw.decode()
 
 
 class _Rerank(UnaryOperation):

@@ -5,7 +5,6 @@ const ROWS_MAX = 200;
 const SAY_MS = 5000; // so often is it said how many came
 const RETRIES_MAX = 8;
 const POLL_MS = 2000; // between two looks of a tab without a stream of its own
-const $ = (selector) => document.querySelector(selector);
 
 let wanted = false;
 let source = null;

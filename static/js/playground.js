@@ -387,7 +387,7 @@ if (columns) {
 // A chat's name, in its place of the list: Enter keeps it, Esc leaves it
 const seen = (all) => all.find((one) => one.getClientRects().length);
 const openRow = () => seen($$(".chat-link[aria-current]"))?.closest(".chat-row");
-let row, rowBefore, rowSelector;
+let row, rowBefore, rowSelector, renamed;
 function rename(asked) {
   const focused = document.activeElement?.closest(".chat-row");
   row = asked ?? focused ?? openRow();
@@ -402,8 +402,9 @@ function rename(asked) {
 }
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   if (ctx.target === row && $("[data-name]", row)) $("[name=title]", row).select();
-  // The list is drawn anew once the name is kept: the focus stays with its chat.
-  else if (ctx.sourceElement?.matches("[data-name]")) requestAnimationFrame(() => seen($$(rowSelector))?.focus());
+  else if (ctx.sourceElement?.matches("[data-name]")) renamed = rowSelector;
+  const link = renamed && seen($$(renamed)); // in the list as it comes then
+  if (link) { link.focus(); renamed = ""; }
 });
 on("keydown", (event) => {
   if (event.code !== "Escape" || event.isComposing || !event.target.closest("[data-name]")) return;

@@ -15,7 +15,7 @@ try {
 document.documentElement.dataset.starting = "";
 addEventListener("DOMContentLoaded", () => delete document.documentElement.dataset.starting);
 
-// What every script here finds its elements by.
+// What most scripts find their elements by.
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);

@@ -101,6 +101,8 @@ def faults(elements: list[Element]) -> list[str]:
 
 def _is_nameless(element: Element, labelled: set[str]) -> bool:
     attributes = element.attributes
+    if "hidden" in attributes:
+        return False
     if any(attributes.get(name) for name in ("aria-label", "aria-labelledby", "title")):
         return False
     if element.tag == "img":

@@ -51,7 +51,7 @@ def load(blank: Page) -> Iterator[Load]:
         body: str, *scripts: str, before: str = "", path: str = "/page", attributes: str = ""
     ) -> Page:
         words = render_to_string("components/words.html")
-        tags = "".join(
+        tags = '<script src="/static/js/trusted.js"></script>' + "".join(
             f'<script type="module" src="/static/js/{one}.js"></script>' for one in scripts
         )
         html = (

@@ -28,10 +28,10 @@ OF_SCRIPTS = {
 }  # fmt: skip
 # Their first buttons belong to rows of checkboxes, and move a row.
 OF_ROWS = {"components/table_columns.html", "components/table.html"}
-# Among equal buttons, that of the one field.
-OWN_FIELDS = {"folder"}
 _INCLUDE = re.compile(r'\{% include "([^"]+)"([^%]*)%\}')
-_BULK = re.compile(r"\{% bulk %\}(.*?)\{% endbulk %\}", re.DOTALL)  # in the form of a list
+# The bar of selected rows: what each list has of its own stands behind what all have.
+_BULK = re.compile(r"\{% bulk %\}(.*?)\{% endbulk %\}", re.DOTALL)
+_BAR = re.compile(r'id="bulk"[^>]*>(.*?)\{\{ bulk_html \}\}', re.DOTALL)
 _NO_LINES = {"hidden", "file", "range", "radio"}
 # Only the attributes of a form that is there already; its fields stay.
 MORPHED = {
@@ -128,8 +128,9 @@ def whole(text: str, inside: tuple[str, ...] = ()) -> str:
 def choices_of_enter() -> Iterator[tuple[str, str, list[str]]]:
     """Of each form with a field of one line and several buttons that send it, with all that belongs
     to it from elsewhere on the page: where it is, its id, and the buttons."""
+    bar = _BAR.findall((ROOT / "templates/components/table.html").read_text())[0]
     for where, text in templates():
-        page = _BULK.sub(r'<form id="bulk">\1</form>', whole(text))
+        page = _BULK.sub(rf'<form id="bulk">{bar}\1</form>', whole(text))
         tags = [(tag.start(), tag[1], tag[2]) for tag in TAG.finditer(page)]
         for form in _FORM.finditer(page):
             id = attributes(form[1]).get("id", "")
@@ -157,7 +158,7 @@ def test_enter_in_a_field_presses_the_main_button() -> None:
     for where, id, buttons in choices_of_enter():
         its = attributes(buttons[0])
         states = set(re.sub(r'"[^"]*"', "", buttons[0]).split()) & {"hidden", "disabled"}
-        main = its.get("data-kind") == "primary" or its.get("value") in ("preview", *OWN_FIELDS)
+        main = its.get("data-kind") == "primary" or its.get("value") == "preview"
         plain = states == {"hidden"} and not {"name", "formaction", "hx-post"} & set(its)
         if not main and not plain and "disabled" not in states and not OF_ROWS & {where}:
             wrong.append(f"{where} {id}: {buttons[0]}")

@@ -430,9 +430,9 @@ def test_each_interaction_has_a_plain_fallback() -> None:
     results = []
     for path in _files(".html", "templates"):
         for tag in re.findall(r"<[a-z]+\b[^>]*\bhx-(?:get|post)=[^>]*>", path.read_text()):
-            plain = re.match(r"<(a|form|button|section|div|input|select|textarea)\b", tag)
+            plain = re.match(r"<(a|form|button|section|nav|div|input|select|textarea)\b", tag)
             loads = "hx-trigger" in tag
-            if not plain or (plain[1] in {"section", "div"} and not loads):
+            if not plain or (plain[1] in {"section", "nav", "div"} and not loads):
                 results.append(f"{path.relative_to(ROOT)}: {tag[:80]}")
     assert results == []
 

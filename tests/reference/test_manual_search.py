@@ -83,8 +83,8 @@ SOURCE = """# Title
 Intro with `code`.
 
 - Start
-  - [First](a.md)
-  - [Second](b.md#part)
+  - [First](README.md)
+  - [Second](CONTRIBUTING.md#part)
 - Empty
 
 ## What's `new`?
@@ -97,7 +97,7 @@ Intro with `code`.
 run <it>
 ```
 
-[inside](b.md) and [outside](../x.md).
+[inside](CONTRIBUTING.md) and [outside](../x.md).
 """
 
 
@@ -108,12 +108,16 @@ def test_page_is_split_at_its_headings_and_lists_its_links() -> None:
     assert (second.level, second.anchor, second.title) == (2, "s-whats-new", "What's new?")
     assert first.text.startswith("Intro with code.")
     assert "run <it>" in second.text
-    assert listed_links(tokens) == [("Start", [("First", "a.md"), ("Second", "b.md#part")])]
+    assert listed_links(tokens) == [
+        ("Start", [("First", "README.md"), ("Second", "CONTRIBUTING.md#part")])
+    ]
 
 
 @pytest.mark.django_db
 def test_html_of_a_page_leaves_out_its_title_and_unknown_links() -> None:
-    html = str(page_html(parse_page(SOURCE), lambda to: "/manual/b" if to == "b.md" else None))
+    html = str(
+        page_html(parse_page(SOURCE), lambda to: "/manual/b" if to == "CONTRIBUTING.md" else None)
+    )
     assert "<h1" not in html
     assert '<h2 id="s-whats-new"' in html
     assert '<a href="/manual/b">inside</a>' in html

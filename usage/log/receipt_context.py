@@ -17,6 +17,12 @@ from lib.numbers.formatting import MINUS
 from usage.requests import receipts, words
 
 
+def _charged_by(detail: receipts.RequestDetail) -> str:
+    if detail.row.basis == "none" and detail.corrections:
+        return ""  # a stored answer that was served, although its process was taken for dead
+    return str(words.CHARGED_BY.get(detail.row.basis, ""))
+
+
 def receipt_context(detail: receipts.RequestDetail) -> dict[str, Any]:
     """Return what the receipt and the attempts of a request show. Channels are hidden by the
     caller."""
@@ -26,7 +32,7 @@ def receipt_context(detail: receipts.RequestDetail) -> dict[str, Any]:
         "detail": detail,
         "row": detail.row,
         "rid": id_text(detail.row.request_id),
-        "charged_by": words.CHARGED_BY.get(detail.row.basis, ""),
+        "charged_by": _charged_by(detail),
         "attempts": attempts,
         "posted": any(attempt["postings"] for attempt in attempts),
         "paid_nano": detail.paid_nano,

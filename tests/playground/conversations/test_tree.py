@@ -178,10 +178,13 @@ def test_chats_are_named_pinned_foldered_archived_and_found(people: Cast) -> Non
     send(people.bob, answers("a rare word: sluice"), text="One")
     send(people.bob, answers("x"), text="Two")
     chat_id = id_text(Conversation.objects.get(title="One").id)
-    html = post(people.bob, "chat_change", chat_id, title="Uno", pinned="1").content.decode()
+    client = signed_in(people.bob)
+    changed = post(people.bob, "chat_change", chat_id, title="Uno", pinned="1")
+    # The page asks for the list again, with its own search.
+    assert changed["HX-Trigger"] == "chats-changed"
+    html = client.get(reverse("chats", args=["acme"])).content.decode()
     assert html.index("Pinned") < html.index("Uno") < html.index("Two")
     post(people.bob, "chat_change", chat_id, folder="Rivers", pinned="0")
-    client = signed_in(people.bob)
     listed = client.get(reverse("chats", args=["acme"])).content.decode()
     assert listed.index("Rivers") < listed.index("Uno")
     listed = client.get(reverse("chats", args=["acme"]), {"q": "SLUICE"}).content.decode()
@@ -218,8 +221,10 @@ def test_deleted_chat_can_be_restored_for_a_day(people: Cast) -> None:
     id = conversation_id()
     response = post(people.bob, "chat_delete", id)
     assert page(people.bob, reverse("conversation", args=["acme", id])).status_code == 404
-    undo = json.loads(response["HX-Trigger"])["toast"]["post"]
-    assert "One" in signed_in(people.bob).post(undo, headers=HTMX).content.decode()
+    told, client = json.loads(response["HX-Trigger"]), signed_in(people.bob)
+    assert "chats-changed" in told
+    assert client.post(told["toast"]["post"], headers=HTMX)["HX-Trigger"] == "chats-changed"
+    assert "One" in client.get(reverse("chats", args=["acme"])).content.decode()
     post(people.bob, "chat_delete", id)
     drop_deleted(clock.now())
     assert Conversation.objects.count() == 1

@@ -307,15 +307,16 @@ def test_call_that_was_closed_too_early_is_never_repaired(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
 ) -> None:
     """F38: arguments that are no JSON stay none; where the client's dialect has objects only, they
-    are shown as the text that they are."""
+    are shown as the text that they are, or the call that was cut is left out."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F38:closed #tokens=0", stream, tools=True))
     answer = send(hub, tenant, speaker, model, body, stream)
     try:
-        (call,) = speaker.read(answer).calls
+        calls = speaker.read(answer).calls
     except json.JSONDecodeError:
         return
-    assert "city" not in call.arguments
+    assert len(calls) <= 1
+    assert all("city" not in call.arguments for call in calls)
 
 
 @pytest.mark.parametrize(

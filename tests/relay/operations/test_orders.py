@@ -12,6 +12,7 @@ from dialects.errors.errors import RequestFault
 from lib.network.egress import EgressPolicy
 from notify.endpoints.signing import key_secret
 from relay.answers.accepted_video import _task
+from relay.counting.tokenizer import count_texts
 from relay.counting.vocabularies import family_of
 from relay.media_tasks import media_tasks
 from relay.media_tasks.video_order import AcceptedVideo, Ordered, Source
@@ -52,6 +53,22 @@ def test_ranked_query_is_read_with_each_document() -> None:
     texts, searches = facts.units
     assert texts.own_count({}, GPT) == {"in_text": 2 * 2 + 3}
     assert searches.own_count({}, GPT) == {"searches": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ("four five", "four five"),
+        ({"text": "four five"}, "four five"),
+        # What else a provider reads of a document counts as it is written.
+        ({"title": "four five", "text": ""}, '{"title": "four five", "text": ""}'),
+        ({"title": "four five"}, '{"title": "four five"}'),
+    ],
+)
+def test_documents_are_counted_with_all_that_they_have(document: Any, text: str) -> None:
+    body = {"model": "m", "query": "one", "documents": [document]}
+    texts, _ = RERANK_COHERE.read(json.dumps(body).encode(), Target()).units
+    assert texts.own_count({}, GPT) == {"in_text": 1 + count_texts((text,), GPT)}
 
 
 def test_moderation_without_a_model_has_the_usual_one() -> None:
