@@ -14,7 +14,7 @@ from dialects.chat.chat import (
     ToolCall,
 )
 from dialects.chat.events import Broken, Event, UpstreamError
-from dialects.chat.fold import fold
+from dialects.chat.fold import cut_call, fold, with_cut_calls
 from dialects.codec import Codec, Decoder, Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.errors import DialectError
@@ -38,7 +38,7 @@ _media_event: Final = msgspec.json.Decoder(_MediaEvent)
 
 class Folded(NamedTuple):
     """A whole answer in the client's dialect, as far as its stream came. `error` is what the stream
-    said where it failed, `cut` the texts in which it broke off."""
+    said where it failed, `cut` the texts in which it broke off or reached its length."""
 
     answer: bytes
     broken: bool = False
@@ -76,12 +76,15 @@ def fold_stream(
     ):
         events += step.events
     failures = [event for event in events if isinstance(event, UpstreamError | Broken)]
-    if not failures and (whole := codec.response_of(decoder)) is not None:
-        return Folded(whole)
     answer = fold(event for event in events if not isinstance(event, UpstreamError | Broken))
-    raw = codec.write_answer(answer, asked)
     if not failures:
-        return Folded(raw)
+        calls = map(cut_call, answer.choices)
+        cut = tuple(call.arguments for call in calls if call is not None)
+        whole = codec.response_of(decoder)
+        # The client got a call that the limit cut, as far as it came.
+        raw = codec.write_answer(with_cut_calls(answer), asked) if whole is None else whole
+        return Folded(raw, cut=cut)
+    raw = codec.write_answer(answer, asked)
     error = next((event.message for event in failures if isinstance(event, UpstreamError)), "")
     last = [choice.parts[-1] for choice in answer.choices if choice.parts]
     return Folded(raw, True, error, tuple(map(_text_of, last)))

@@ -32,15 +32,19 @@ class Kept(msgspec.Struct, frozen=True):
     final: bytes = b""
 
 
+Span = tuple[int, int]
+"""From a position in a text to another one."""
+
+
 class Pieces(NamedTuple):
     """Texts of an entry, in their order, that are one text which was cut. `before` is the text that
-    they go on from, "" for none. It was said to earlier requests, and its first `left_out`
-    characters to ones that are not kept: nothing of them is stored. `ends`: nothing follows."""
+    they go on from, "" for none. It was said to earlier requests, and its spans `left_out` to ones
+    that are not kept: nothing of them is stored. `ends`: nothing follows."""
 
     texts: Sequence[str]
     before: str = ""
     ends: bool = False
-    left_out: int = 0
+    left_out: Sequence[Span] = ()
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Kept)

@@ -19,19 +19,19 @@ import msgspec
 from content.guards.guard import Checked, Held, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
-from content.log.kept import BEFORE_CHARACTERS, Pieces
+from content.log.kept import BEFORE_CHARACTERS, Pieces, Span
 from content.log.media import describe_binary, is_digest, media_of, text_of_media
 
 
 class _Piece(NamedTuple):
     """What is looked at in place of a text that was cut. `before` is the text that it goes on from,
-    None if nothing that is masked goes on in it; its first `left_out` characters are not stored.
-    `ends`: nothing of it waits for more."""
+    None if nothing that is masked goes on in it; its spans `left_out` are not stored. `ends`:
+    nothing of it waits for more."""
 
     text: str
     before: str | None = None
     ends: bool = True
-    left_out: int = 0
+    left_out: Sequence[Span] = ()
 
 
 CutTexts = Mapping[str, deque[_Piece]]
@@ -40,6 +40,8 @@ text occurs."""
 _CheckText = Callable[[_Piece], str]
 
 _UNCUT: Final[CutTexts] = MappingProxyType({})
+# What stands for what is not stored between two pieces of a text.
+_GAP: Final = "…"
 # What separates texts that are looked at together. No guard finds a text that contains it.
 _SEPARATOR: Final = "\0"
 _LONG_NUMBER: Final = 10**6
@@ -117,9 +119,11 @@ class Redaction:
         they are looked at one after the other, and what waits is stored with a later one."""
         masks, rules, whole = Masks(), self._rules, "".join(cut.texts)
         masks.reserve(cut.before + whole)
-        held, left_out = _held_after(cut.before, cut.left_out, rules, masks)
-        texts = [held.waiting[left_out:] + cut.texts[0], *cut.texts[1:]]
-        stored = _joined([held.feed(text) for text in cut.texts], held, left_out, ends=cut.ends)
+        resumed = _resume(cut.before, cut.left_out, rules, masks)
+        held, waited = resumed.held, cut.before[resumed.begin :]
+        first = _without(resumed.left_out, waited + cut.texts[0], {})
+        texts = [first, *cut.texts[1:]]
+        stored = resumed.join([held.feed(text) for text in cut.texts], ends=cut.ends)
         if waits := len(held.waiting):
             texts[-1] = texts[-1][:-waits]
         apart = "".join(check(rules, "request", text, masks).text for text in texts)
@@ -129,9 +133,9 @@ class Redaction:
         last, befores = len(cut.texts) - 1, accumulate(cut.texts, initial=cut.before)
         pieces = list[_Piece]()
         for at, (text, before) in enumerate(zip(cut.texts, befores, strict=False)):
-            left_out = cut.left_out - max(len(before) - BEFORE_CHARACTERS, 0)
+            left_out = _after(max(len(before) - BEFORE_CHARACTERS, 0), cut.left_out)
             ends = cut.ends and at == last
-            pieces.append(_Piece(text, before[-BEFORE_CHARACTERS:], ends, max(left_out, 0)))
+            pieces.append(_Piece(text, before[-BEFORE_CHARACTERS:], ends, left_out))
         return pieces
 
     def body(self, raw: bytes, content_type: str, cut: CutTexts = _UNCUT) -> bytes:
@@ -187,39 +191,68 @@ class Redaction:
         if piece.before is not None:
             # What waits for more text is not stored.
             self._masks.reserve(piece.before)
-            held, left_out = _held_after(piece.before, piece.left_out, self._rules, self._masks)
-            return _joined([held.feed(text)], held, left_out, ends=piece.ends)
+            resumed = _resume(piece.before, piece.left_out, self._rules, self._masks)
+            return resumed.join([resumed.held.feed(text)], ends=piece.ends)
         return check(self._rules, "request", text, self._masks).text
 
 
-def _held_after(
-    before: str, left_out: int, rules: Sequence[GuardRule], masks: Masks
-) -> tuple[Held, int]:
-    """Return what looks at the text that follows, and how many of the first characters that wait
-    are not stored: those of the first `left_out` of `before`."""
-    held = Held(rules, "request", masks)
-    held.feed(before)
-    return held, max(left_out - (len(before) - len(held.waiting)), 0)
+class _Resumed(NamedTuple):
+    """What looks at the text that goes on from another one. From `begin` on, no earlier entry has
+    stored the other one. `released` is what may be stored of it by now, `left_out` are the spans
+    that are not, in positions from `begin` on."""
+
+    held: Held
+    begin: int
+    released: Sequence[Checked]
+    left_out: Sequence[Span]
+
+    def join(self, further: Sequence[Checked], *, ends: bool) -> str:
+        """Return what is stored once `further` is released, with all that waits if nothing
+        follows."""
+        released = [*self.released, *further]
+        if ends:
+            released.append(self.held.end())
+        masked = {key: value for one in released for key, value in one.masked.items()}
+        return _without(self.left_out, "".join([one.text for one in released]), masked)
 
 
-def _joined(released: Sequence[Checked], held: Held, left_out: int, *, ends: bool) -> str:
-    """Return what was released, with all that waits if nothing follows, but without the first
-    `left_out` characters. What is masked across their end stays masked as a whole."""
-    if ends:
-        released = [*released, held.end()]
-    text = "".join([one.text for one in released])
+def _resume(
+    before: str, left_out: Sequence[Span], rules: Sequence[GuardRule], masks: Masks
+) -> _Resumed:
+    """Return what looks at the text that follows `before`. The entry before has stored `before` up
+    to its own end, but not what waited there."""
+    held, end = Held(rules, "request", masks), len(before)
+    if left_out and left_out[-1][1] == end:
+        end = left_out[-1][0]
+    held.feed(before[:end])
+    begin = end - len(held.waiting)
+    released = [held.feed(before[end:])]
+    return _Resumed(held, begin, released, _after(begin, left_out))
+
+
+def _after(begin: int, spans: Sequence[Span]) -> list[Span]:
+    """Return what is behind a position of these spans, in positions from there on."""
+    return [(max(one - begin, 0), other - begin) for one, other in spans if other > begin]
+
+
+def _without(left_out: Sequence[Span], text: str, masked: Mapping[str, str]) -> str:
+    """Return a text without these spans, whose positions are those before anything was `masked`.
+    What is masked across the end of a span stays masked as a whole."""
     if not left_out:
         return text
-    masked = {key: value for one in released for key, value in one.masked.items()}
-    at = 0
-    while left_out > 0 and at < len(text):
+    stored, position, at, gap = list[str](), 0, 0, False
+    while position < left_out[-1][1] and at < len(text):
         placeholder = next((one for one in masked if text.startswith(one, at)), "")
-        length = len(masked[placeholder]) if placeholder else 1
-        if length > left_out:
-            break
-        left_out -= length
-        at += len(placeholder) or 1
-    return text[at:]
+        piece = placeholder or text[at]
+        end = position + len(masked.get(placeholder, piece))
+        if any(one <= position and end <= other for one, other in left_out):
+            gap = bool(stored)
+        else:
+            stored += [_GAP, piece] if gap else [piece]
+            gap = False
+        position, at = end, at + len(piece)
+    rest = text[at:]
+    return "".join(stored) + (_GAP if gap and rest else "") + rest
 
 
 class _Walk:
@@ -261,7 +294,7 @@ class _Walk:
         if text.lstrip()[:1] in _OPENING:
             text = self._json(text)
         result = checked = self._check(piece._replace(text=text))
-        again = piece._replace(before=None if piece.before is None else "", left_out=0)
+        again = piece._replace(before=None if piece.before is None else "", left_out=())
         # JSON that broke off, or that is quoted within a text, maybe more than once: an escape
         # hides what is next to it.
         for _ in range(_QUOTED_MAX):

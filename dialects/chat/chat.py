@@ -399,7 +399,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """One of the answers.
 
     `parts`: Reasoning, Text, Refusal, ToolCall, Image, Audio in the order of the answer, never two
-    Texts in a row. `finish` is None when the answer was cut.
+    Texts in a row. `finish` is None when the answer was cut. `shows_cut`: a call that the length
+    limit has cut is written as any other, for a reader who runs none (F38).
     """
 
     index: int
@@ -409,6 +410,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     citations: tuple[Source, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     refusal_logprobs: tuple[TokenLogprob, ...] = ()
+    shows_cut: bool = False
 
 
 class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):

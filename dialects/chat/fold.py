@@ -4,6 +4,8 @@ from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from dialects.chat import events as neutral
 from dialects.chat.chat import (
     Audio,
@@ -45,7 +47,7 @@ def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
     )
     for choice in answer.choices:
         at, calls = choice.index, 0
-        cut = _cut_call(choice)
+        cut = None if choice.shows_cut else cut_call(choice)
         for part in choice.parts:
             yield from _unfold_part(at, calls, part)
             if isinstance(part, ToolCall) and part is not cut:
@@ -65,11 +67,17 @@ def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
 def finished_parts(choice: Choice) -> tuple[Part, ...]:
     """Return the parts of a choice as a dialect writes them whose whole answers have no mark for a
     call that is cut: without it (F38)."""
-    cut = _cut_call(choice)
+    cut = None if choice.shows_cut else cut_call(choice)
     return tuple(part for part in choice.parts if part is not cut)
 
 
-def _cut_call(choice: Choice) -> ToolCall | None:
+def with_cut_calls(answer: ChatAnswer) -> ChatAnswer:
+    """Return an answer of which every dialect shows the calls that are cut."""
+    choices = [replace(choice, shows_cut=True) for choice in answer.choices]
+    return replace(answer, choices=tuple(choices))
+
+
+def cut_call(choice: Choice) -> ToolCall | None:
     """Return the call that the length limit has cut, and that therefore does not end (F38)."""
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
     cut = choice.finish == "length" and calls and not is_whole(calls[-1].arguments)

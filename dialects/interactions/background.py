@@ -16,7 +16,9 @@ import msgspec
 from dialects.chat.chat import JsonObject
 from dialects.errors.kinds import ErrorKind
 from dialects.interactions import usage
+from dialects.interactions.answer.finish_reasons import read_reason
 from dialects.interactions.answer.steps_builder import StepsBuilder, with_steps
+from dialects.interactions.answer.wire import read_interaction
 from dialects.interactions.errors import DONE, write_error
 from dialects.interactions.request.read import PREVIOUS
 from dialects.json.body import Body
@@ -154,7 +156,7 @@ class BackgroundEvents:
                 if value_of(members.get("status")) == "in_progress":
                     return b""
                 members["interaction_id"] = self._id
-            case "step.start" | "step.delta":
+            case "step.start" | "step.delta" | "step.stop":
                 self._add(kind, members)
             case "interaction.completed":
                 return self._complete(members)
@@ -164,14 +166,19 @@ class BackgroundEvents:
         index = value_of(members.get("index"))
         if not isinstance(index, int):
             return
-        if kind == "step.start":
-            self._steps.start(index, object_of(value_of(members.get("step"))))
-        else:
-            self._steps.add(index, object_of(value_of(members.get("delta"))))
+        match kind:
+            case "step.start":
+                self._steps.start(index, object_of(value_of(members.get("step"))))
+            case "step.delta":
+                self._steps.add(index, object_of(value_of(members.get("delta"))))
+            case _:
+                self._steps.stop(index)
 
     def _complete(self, members: dict[str, Any]) -> bytes:
         named = name_response(bytes(members.get("interaction", b"{}")), self._id, self._previous_id)
         self.ended = True
+        if read_reason(read_interaction(named), called=False) == "length":
+            self._steps.drop_cut_call()
         whole = members_of(msgspec.Raw(named))
         self.response = named if whole.get("steps") else with_steps(named, self._steps.steps())
         failed = whole.get("status") == "failed"

@@ -68,14 +68,9 @@ class _Answer:
             texts.append(as_text(last.get("arguments")))
         self._broken_off = [Pieces((text,)) for text in texts]
 
-    def leave_out(self) -> None:
-        """Record that it is not kept."""
-        for part in self._parts:
-            part.leave_out()
-
-    def cut(self) -> list[Pieces]:
-        """Return its texts that were cut. All responses before it are settled."""
-        return [part.pieces() for part in self._parts if part.texts] + self._broken_off
+    def keep(self) -> list[Pieces]:
+        """Record that it is kept, and return its texts that were cut."""
+        return [part.keep() for part in self._parts if part.texts] + self._broken_off
 
     def output(self) -> list[Item | msgspec.Raw]:
         turns = (message("assistant", one.getvalue()) for one in self.words.values())
@@ -233,14 +228,13 @@ class RecordedTalk:
             return
         opted_out = not self._stores
         if rule is None or not keeps(rule, failed=failed, opted_out=opted_out, drawn=drawn):
-            answer.leave_out()
             return
         if answer.size > BYTES_MAX:
             self._log.count_dropped(1)
             return
         if broken or failed:
             answer.break_off()
-        snapshot, session, cut = self._newest(), self._context.session, answer.cut()
+        snapshot, session, cut = self._newest(), self._context.session, answer.keep()
 
         def write() -> None:
             self._log.add(

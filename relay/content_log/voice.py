@@ -4,10 +4,11 @@ What is said to a response that is not kept may be part of no entry. It is looke
 something to mask may begin in it.
 """
 
+from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from content.log.kept import BEFORE_CHARACTERS, Pieces
+from content.log.kept import BEFORE_CHARACTERS, Pieces, Span
 
 
 class Voice:
@@ -16,8 +17,10 @@ class Voice:
     def __init__(self) -> None:
         # The end of all that was said, and of what was said before the present part.
         self._heard = self._before = ""
-        # How much was said, how much before the present part, and where what is not kept ends.
-        self._said = self._begin = self._left_out = 0
+        # How much was said, and how much before the present part.
+        self._said = self._begin = 0
+        # What is kept, as far as it may be looked at again.
+        self._kept: list[Span] = []
 
     def add(self, text: str) -> None:
         self._heard = (self._heard + text)[-BEFORE_CHARACTERS:]
@@ -34,13 +37,21 @@ class Voice:
         self._before, self._begin = self._heard, self._said
         return part
 
-    def leave_out(self, end: int) -> None:
-        """Record that what was said until then is not kept."""
-        self._left_out = end
+    def keep(self, part: Span) -> None:
+        """Record that what was said there is kept."""
+        oldest = self._begin - BEFORE_CHARACTERS
+        self._kept = [one for one in self._kept if one[1] > oldest]
+        insort(self._kept, part)
 
-    def left_out_before(self, begin: int, characters: int) -> int:
-        """Return how many of the characters before a position are not to be stored."""
-        return min(max(characters - (begin - self._left_out), 0), characters)
+    def left_out(self, begin: int, end: int) -> list[Span]:
+        """Return the spans of what was said there that are not kept, in positions from `begin` on.
+        What is not settled is not kept by now."""
+        spans, at = list[Span](), begin
+        for kept_from, kept_to in [*self._kept, (end, end)]:
+            if at < min(kept_from, end):
+                spans.append((at - begin, min(kept_from, end) - begin))
+            at = max(at, kept_to)
+        return spans
 
 
 class VoicePart(NamedTuple):
@@ -54,11 +65,9 @@ class VoicePart(NamedTuple):
     end: int
     ends: bool
 
-    def leave_out(self) -> None:
-        """Record that it is not kept."""
-        self.voice.leave_out(self.end)
-
-    def pieces(self) -> Pieces:
-        """Return its texts as they are kept, once it is known what is kept of those before it."""
-        left_out = self.voice.left_out_before(self.begin, len(self.before))
+    def keep(self) -> Pieces:
+        """Record that it is kept, and return its texts as they are. What is kept of those before it
+        is known."""
+        left_out = self.voice.left_out(self.begin - len(self.before), self.begin)
+        self.voice.keep((self.begin, self.end))
         return Pieces(self.texts, self.before, self.ends, left_out)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,6 +11,8 @@ from dialects.chat.events import Event, Start, ToolArgumentsDelta, ToolCallEnd, 
 from dialects.chat.open_calls import is_whole
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
+from dialects.interactions.background import open_events, queued_response
+from dialects.json.body import read_body
 from dialects.translation import StreamTranslator, translate
 from tests.dialects.neutral import request
 from tests.fakes.aws_stream import event_message
@@ -239,25 +241,52 @@ def test_a_call_cut_by_the_length_is_not_finished_in_a_whole_answer(
         assert limited == (reason == "length"), answer
 
 
+def interaction_of(arguments: str, reason: str, *, translated: bool) -> tuple[bytes, bytes]:
+    """The frames of a streamed interaction, and the interaction that is stored."""
+    if translated:
+        decoder = CODECS["openai"].translating_decoder(request(), "")
+        encoder = CODECS["interactions"].encoder(request(dialect="interactions"), Target())
+        translator = StreamTranslator(decoder, encoder, 1)
+        steps = translator.feed(chat(arguments, reason)) + translator.end()
+        stored = CODECS["interactions"].response_of(encoder)
+    else:
+        body = {"model": "m", "input": "hi", "stream": True}
+        target = Target("m", stream=True)
+        facts = CODECS["interactions"].read(json.dumps(body).encode(), target)
+        forwarded = CODECS["interactions"].decoder(facts, target)
+        steps = forwarded.feed(interactions(arguments, reason))
+        stored = CODECS["interactions"].response_of(forwarded)
+    return b"".join(step.raw for step in steps), stored or b""
+
+
+@pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("translated", [True, False])
-def test_a_stored_interaction_is_without_a_call_that_is_cut(translated: bool) -> None:
+def test_a_stored_interaction_is_without_a_call_that_is_cut(
+    translated: bool, background: bool
+) -> None:
     """Its stream did not end the call."""
     for arguments, reason, ended in ((CUT, "length", 0), (WHOLE, "length", 1), (CUT, "stop", 1)):
-        if translated:
-            decoder = CODECS["openai"].translating_decoder(request(), "")
-            encoder = CODECS["interactions"].encoder(request(dialect="interactions"), Target())
-            translator = StreamTranslator(decoder, encoder, 1)
-            translator.feed(chat(arguments, reason))
-            translator.end()
-            response = cast(Any, encoder).response
-        else:
-            body = {"model": "m", "input": "hi", "stream": True}
-            target = Target("m", stream=True)
-            facts = CODECS["interactions"].read(json.dumps(body).encode(), target)
-            forwarded = CODECS["interactions"].decoder(facts, target)
-            forwarded.feed(interactions(arguments, reason))
-            response = json.loads(CODECS["interactions"].response_of(forwarded) or b"")
-        assert len(finished_calls("interactions", response)) == ended
+        frames, response = interaction_of(arguments, reason, translated=translated)
+        if background:
+            response = in_background(frames)
+        assert len(finished_calls("interactions", json.loads(response))) == ended
+
+
+def test_a_call_that_never_ended_is_not_in_an_interaction_of_the_background() -> None:
+    """The limit cut it before its first argument."""
+    frames, response = interaction_of("", "length", translated=True)
+    for stored in (response, in_background(frames)):
+        assert finished_calls("interactions", json.loads(stored)) == []
+
+
+def in_background(frames: bytes) -> bytes:
+    """The interaction that is stored of these frames, if it runs in the background."""
+    body = read_body(b'{"model":"m","input":"hi","background":true}')
+    events = open_events(body, "v1_w", queued_response(body, "v1_w", 7))
+    events.begin()
+    events.feed(frames)
+    assert events.ended
+    return events.response
 
 
 @pytest.mark.parametrize("client", ENDS)

@@ -26,6 +26,12 @@ class StepsBuilder:
         if step is not None:
             step.add(delta)
 
+    def stop(self, index: int) -> None:
+        """End a step."""
+        step = self._steps.get(index)
+        if step is not None:
+            step.stopped = True
+
     def drop(self, index: int) -> None:
         """Drop a step that was cut."""
         self._steps.pop(index, None)
@@ -43,6 +49,7 @@ class StepsBuilder:
 
 class _Step:
     def __init__(self, step: JsonObject) -> None:
+        self.stopped = False
         self._step = dict(step)
         self._texts: list[str] = []
         self._arguments: list[str] = []
@@ -67,7 +74,9 @@ class _Step:
 
     @property
     def is_cut_call(self) -> bool:
-        return bool(self._arguments) and not is_whole("".join(self._arguments))
+        if self._step.get("type") != "function_call":
+            return False
+        return not self.stopped or bool(self._arguments and not is_whole("".join(self._arguments)))
 
     def whole(self) -> JsonObject:
         self._close_text()

@@ -103,6 +103,8 @@ class Decoder(FrameDecoder):
                 return Step(raw, reader.start(event.index, event.step))
             case "step.stop":
                 self._open = None
+                if not self._translate:
+                    self._builder.stop(event.index)
                 return Step(raw, reader.stop(event.index))
             case "interaction.created" | "interaction.completed":
                 return self._read_interaction(frame, event)

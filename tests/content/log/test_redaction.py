@@ -194,5 +194,25 @@ def test_first_piece_has_what_an_earlier_entry_did_not_store() -> None:
     assert pieces("11 1111 1111.", before="My card is 4111 11") == ["<CARD_1>."]
 
 
+@pytest.mark.parametrize(
+    ("before", "left_out", "stored"),
+    [
+        ("My card is 4111 11", [(0, 18)], "<CARD_1>."),
+        ("Yes. My card is 4111 11", [(0, 5)], "<CARD_1>."),
+        ("I want 12, no, ", [(9, 15)], "12…11 1111 1111."),
+        ("I want 12, no, 41", [(9, 15)], "4111 1111 1111."),
+        ("12 or 4111 1111 ", [(2, 6), (11, 16)], "4111 …11 1111 1111."),
+    ],
+)
+def test_what_is_left_out_of_an_earlier_text_is_not_stored(
+    before: str, left_out: list[tuple[int, int]], stored: str
+) -> None:
+    one = Redaction(redacting_rules((), REDACTED_BY_DEFAULT), {})
+    text = "11 1111 1111."
+    cut = one.cut_texts([Pieces((text,), before, ends=True, left_out=left_out)])
+    body = one.body(json.dumps({"input": text}).encode(), "", cut)
+    assert json.loads(body)["input"] == stored
+
+
 def test_escaped_end_of_a_piece_waits() -> None:
     assert "4111" not in pieces('{"of": "\\u0034111 1111 11')[0]

@@ -122,6 +122,34 @@ def test_stream_cut_anywhere_lets_no_number_through(dialect: Dialect) -> None:
     assert {"Your card is ", "Your card is <CARD_1>, it seems."} <= ends
 
 
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("dialect", [one for one in REQUESTS if one != "gemini"])
+def test_call_that_the_limit_cut_is_kept_as_far_as_it_came(dialect: Dialect, ends: bool) -> None:
+    """The client received it and paid for it. What could begin a number is left out, as of a text
+    that broke off. `ends`: the provider ended the call; Weir does not. A stream of Gemini has only
+    whole calls."""
+    for number, came in (("12 and 4111 1111", "12 and "), (f"{CARD}, 1", "<CARD_1>, ")):
+        kept = stored(dialect, cut_frames(dialect, f'{{"number": "No. {number}', ends=ends))
+        assert (kept.broken, kept.left_out) == (False, ())
+        (text,) = said(kept, dialect)
+        raw = json.loads(text)["_raw"] if "_raw" in text else text
+        assert raw == f'{{"number": "No. {came}'
+
+
+def cut_frames(dialect: Dialect, arguments: str, *, ends: bool) -> bytes:
+    codec, target = CODECS[dialect], Target("m", stream=True)
+    asked = codec.decode(codec.read(body_of(dialect), target), target, "0" * 26, 1)
+    encoder = codec.encoder(asked, target)
+    told: list[neutral.Event] = [
+        neutral.Start("a", "m", 1),
+        neutral.ToolCallStart(0, 0, "call_1", "pay"),
+        neutral.ToolArgumentsDelta(0, 0, arguments),
+        *([neutral.ToolCallEnd(0, 0)] if ends else []),
+        neutral.Finish(0, "length"),
+    ]
+    return b"".join(map(encoder.feed, told)) + encoder.end()
+
+
 @pytest.mark.parametrize("dialect", REQUESTS)
 def test_stream_that_failed_says_so(dialect: Dialect) -> None:
     kept = stored(dialect, frames_of(dialect, "upstream_error"))

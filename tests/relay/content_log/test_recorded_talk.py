@@ -1,6 +1,7 @@
 """P31: an entry of a realtime connection waits for a transcript, and is bounded."""
 
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -119,7 +120,11 @@ def stored(entry: NewEntry) -> Kept:
 
 def asked(entry: NewEntry) -> list[list[str]]:
     """The texts of each message of a request."""
-    items = json.loads(entry.kept.request)["input"]
+    return asked_of(entry.kept)
+
+
+def asked_of(kept: Kept) -> list[list[str]]:
+    items = json.loads(kept.request)["input"]
     return [[part["text"] for part in item["content"] if "text" in part] for item in items]
 
 
@@ -284,7 +289,7 @@ def test_number_in_a_transcript_that_a_response_splits_is_masked() -> None:
 
 SAID: Final = "I 12: 4111 1111 1111 1111, 41 1"
 THREE_PARTS: Final = [
-    (one, other) for one in range(1, len(SAID), 3) for other in range(one + 1, len(SAID))
+    (one, other) for one in range(1, len(SAID), 3) for other in range(one, len(SAID))
 ]
 KEPT_OF_THREE: Final = [
     keeps for keeps in product((True, False), repeat=3) if any(keeps) and not all(keeps[:2])
@@ -292,26 +297,33 @@ KEPT_OF_THREE: Final = [
 
 
 def stored_of(cuts: Sequence[int], keeps: Sequence[bool]) -> str:
-    """What is to be stored of SAID, which is said in parts: of parts that are kept and follow one
-    another, all but what waits at their end. A number that goes on into them is masked."""
-    texts, begin = "", 0
-    card = SAID.index(CARD)
+    """What is to be stored of SAID, which is said in parts: all that is kept, but not what waits at
+    the end of the last part that is. A number of which a piece is kept is masked."""
+    texts, stored, kept = "", 0, set[int]()
     bounds = [0, *cuts, len(SAID)]
-    for number, kept in enumerate(keeps):
-        end = bounds[number + 1]
-        if not kept:
-            begin = end
-            continue
-        if number + 1 < len(keeps) and keeps[number + 1]:
-            continue
-        held = Held(redacting_rules((), REDACTED_BY_DEFAULT), "request", Masks())
-        held.feed(SAID[:end])
-        stop = max(end - len(held.waiting), begin)
-        if begin < card + len(CARD) <= stop:
-            texts += SAID[begin:card] + "<CARD_1>" + SAID[card + len(CARD) : stop]
-        else:
-            texts += SAID[begin:stop]
+    for number, keeps_it in enumerate(keeps):
+        if keeps_it:
+            end = bounds[number + 1]
+            kept |= set(range(bounds[number], end))
+            held = Held(redacting_rules((), REDACTED_BY_DEFAULT), "request", Masks())
+            held.feed(SAID[:end])
+            stop = end - len(held.waiting)
+            texts += _text_between(stored, stop, kept)
+            stored = stop
     return texts
+
+
+def _text_between(begin: int, end: int, kept: set[int]) -> str:
+    """What an entry has of SAID: "…" for what is not kept between two pieces of it."""
+    card = SAID.index(CARD)
+    number = set(range(card, card + len(CARD)))
+    words = ""
+    for at in range(begin, end):
+        if at in number and number <= set(range(begin, end)) and number & kept:
+            words += "#" if at == card else ""
+        else:
+            words += SAID[at] if at in kept else "_"
+    return re.sub("_+", "…", words.strip("_")).replace("#", "<CARD_1>")
 
 
 def talk_in_parts(way: Way, cuts: Sequence[int], keeps: Sequence[bool]) -> str:
@@ -348,6 +360,43 @@ def test_ends_of_several_responses_are_in_no_entry() -> None:
                 cuts,
                 keeps,
             )
+
+
+@pytest.mark.parametrize(
+    ("keeps", "texts"),
+    [
+        ((True, True), ["11, ", "It is ", "12."]),
+        ((True, False), ["It is ", "41…."]),
+        ((False, True), ["11, ", "12."]),
+        ((False, False), ["."]),
+    ],
+)
+def test_response_that_ends_before_an_earlier_one_has_nothing_of_it(
+    keeps: Sequence[bool], texts: Sequence[str]
+) -> None:
+    """Until the other one is settled, nobody knows whether it is kept."""
+    way, log = WAYS["share"], Log()
+    talk = talk_of(log, way.rules)
+    first, second = (way.outcome(kept=kept) for kept in keeps)
+    third = way.outcome(kept=True)
+    for key, text, result in (("1", "It is 41", first), ("2", "11, 12", second), ("3", ".", third)):
+        talk.write_down(text)
+        talk.put_sound()
+        talk.begin(key, result.request_id)
+    for key, result in (("2", second), ("1", first), ("3", third)):
+        talk.end(key, "m", result)
+    assert [asked_of(stored(entry))[0][0] for entry in log.entries] == texts
+
+
+def test_end_of_a_response_that_is_too_large_is_in_no_entry() -> None:
+    log = Log()
+    talk = talk_of(log)
+    for text in ("x" * BYTES_MAX + " 4111", ", 12."):
+        talk.write_down(text)
+        talk.put_sound()
+        respond(talk, "Yes.")
+    assert log.dropped == 1
+    assert [asked_of(stored(entry)) for entry in log.entries] == [[[", 12."]]]
 
 
 def test_sound_that_is_taken_back_is_not_counted() -> None:

@@ -180,7 +180,8 @@ def speak_in_minutes(
     bounds = [0, *cuts, len(SAID)]
     for number in range(len(keeps)):
         session.say(other, "Yes.", number * MINUTE + 1)
-        session.say(side, SAID[bounds[number] : bounds[number + 1]], number * MINUTE + 2)
+        if piece := SAID[bounds[number] : bounds[number + 1]]:
+            session.say(side, piece, number * MINUTE + 2)
         if number and late:
             settle(number - 1)
         elif not late:
@@ -191,6 +192,24 @@ def speak_in_minutes(
     assert len(session.log.entries) == sum(keeps)
     assert session.texts(other) == "Yes." * sum(keeps)
     return session.texts(side)
+
+
+@pytest.mark.parametrize(("second", "gap"), [("", ""), (" or Ben", "…")])
+def test_end_of_a_minute_is_stored_with_the_next_one_that_is_kept(second: str, gap: str) -> None:
+    """Any word may begin an address of email."""
+    session, way = Session(4), WAYS["share"]
+    rule = way.rules[0]._replace(redact=("email",))
+    session.talk = SpokenMinutes(talk_of(session.log, [rule]))
+    outcomes = [way.outcome(kept=kept) for kept in (True, False, True, True)]
+    texts = ("Please call Anna", second, " at noon", ", bye")
+    for number, (result, text) in enumerate(zip(outcomes, texts, strict=True)):
+        session.talk.open(result.request_id, (number + 1) * MINUTE)
+        if text:
+            session.say("user", text, number * MINUTE + 1)
+        if result is outcomes[-1]:
+            session.talk.close(ends=True)
+        session.talk.end(result.request_id, "m", result)
+    assert session.texts("user") == f"Please call Anna{gap} at noon, bye"
 
 
 def test_words_stay_where_they_were_said_if_nothing_goes_on() -> None:
