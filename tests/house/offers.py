@@ -132,7 +132,9 @@ class _Reader(HTMLParser):
         if "data-picker" in of:
             self._picker = of
         if tag == "button":
-            if of.get("type", "submit") == "submit":
+            # One that is neither seen nor pressed keeps Enter from pressing another.
+            nobodys = {"hidden", "disabled"} <= of.keys()
+            if of.get("type", "submit") == "submit" and not nobodys:
                 form.buttons.append(of)
         elif tag == "option" and self._select is not None:
             if "disabled" not in of:
