@@ -15,7 +15,7 @@ from django.core import mail
 from django.db import connection, transaction
 
 from accounts.keys import keys
-from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
+from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role, User
 from config.celery import app
 from lib import clock
 from lib.ids import id_text, new_id
@@ -402,6 +402,17 @@ def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
     assert mail.outbox[0].subject == "25.00 USD added to Acme"
     assert "27.50 USD" in mail.outbox[0].body
     assert "/o/acme/billing" in mail.outbox[0].body
+
+
+def test_person_deactivated_before_an_email_is_sent_gets_none(people: cast.Cast) -> None:
+    """Its delivery is given up, though it was due while they were active."""
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    deliveries.spread_facts(10)
+    User.objects.filter(pk=people.alice.pk).update(is_active=False)
+    assert tell() == 1
+    assert mail.outbox == []
+    delivery = Delivery.objects.get(user=people.alice)
+    assert (delivery.state, delivery.tries[0]["error"]) == ("dead", "The person is gone.")
 
 
 def test_two_line_name_adds_no_header_and_loses_no_email(

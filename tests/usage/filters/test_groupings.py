@@ -141,6 +141,18 @@ def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Ran
     assert by_tag.total == by_model.total
 
 
+@pytest.mark.parametrize("by", [["tag"], ["tag", "model"], ["model", "tag"]])
+def test_total_counts_a_request_with_two_tags_once(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], by: list[str]
+) -> None:
+    happen(key, charge_nano=70, tags=["beta", "eu"])
+    sum_up()
+    asked = from_query({"range": ["7d"]}, NOW, channels=True)
+    explored = explore(cast.actor(people.dora, people.acme), asked, by)
+    assert [cell.totals.charge_nano for cell in explored.cells] == [70, 70]
+    assert (explored.total.requests, explored.total.charge_nano) == (1, 70)
+
+
 def test_number_of_records_read_is_limited(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,14 @@ def test_requests_a_budget_would_have_rejected(key: Key) -> None:
     assert ample.refused == 0
 
 
+def test_simulated_budget_begins_each_period_with_nothing_spent(key: Key) -> None:
+    for days in (3, 2, 1):
+        rows.happen(key, clock.now() - dt.timedelta(days=days), 600)
+    simulated = budget_simulation.would_have(budget(key, "key", key.id))
+    assert simulated is not None
+    assert (simulated.refused, simulated.of) == (0, 3)
+
+
 def test_too_many_requests_are_not_simulated(
     people: Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:

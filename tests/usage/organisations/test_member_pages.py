@@ -79,6 +79,19 @@ def test_a_members_page_disables_all_of_its_keys(people: Cast) -> None:
     assert "Disable all keys" not in text_of(signed_in(people.bob).get(of(people, people.alice)))
 
 
+@pytest.mark.parametrize("limited", ["rpm", "tpm", "parallel"])
+def test_only_limit_of_a_member_is_shown_beside_no_limit_of_the_others(
+    people: Cast, limited: str
+) -> None:
+    labels = {"rpm": "Requests/min", "tpm": "Tokens/min", "parallel": "Concurrency"}
+    Membership.objects.filter(user=people.bob).update(**{limited: 1234})
+    page = text_of(signed_in(people.alice).get(of(people, people.bob)))
+    for name, label in labels.items():
+        cell = page.partition(f"<dt>{label}</dt>")[2].partition("</dd>")[0]
+        text = re.sub(r"<[^>]+>", "", cell).strip()
+        assert text == ("1,234" if name == limited else "No limit"), label
+
+
 def test_member_managers_see_who_has_a_second_factor(people: Cast) -> None:
     Authenticator.objects.create(user=people.bob, type="totp", data={})
     alice = signed_in(people.alice)

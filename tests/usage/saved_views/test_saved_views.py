@@ -65,6 +65,20 @@ def test_the_same_name_is_the_same_view(people: cast.Cast) -> None:
     assert "You already have a view named Zebra." in html.unescape(refused.content.decode())
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", "Teams"), ("shared", True), ("query", "group_by=key")]
+)
+def test_change_of_each_field_of_a_view_is_stored(
+    people: cast.Cast, field: str, value: object
+) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    view = saved_views.save_view(alice, "explore", "Zebra", "group_by=team", shared=False)
+    changes: dict[str, Any] = {"name": None, "shared": None, "query": None, field: value}
+    saved_views.change_view(alice, view, **changes)
+    expected = {"name": "Zebra", "shared": False, "query": "group_by=team", field: value}
+    assert SavedView.objects.values(*expected).get() == expected
+
+
 def test_a_full_list_of_views_refuses_new_names_alone(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
