@@ -160,6 +160,15 @@ def test_a_session_reads_for_its_own_person_alone(people: Cast) -> None:
     assert present_actor("no such session", actor(people.bob, people.acme)) is None
 
 
+def test_member_reads_nothing_of_an_archived_organisation(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    browser.get("/o/acme/")
+    key, bob = str(browser.session.session_key), actor(people.bob, people.acme)
+    assert present_actor(key, bob) is not None
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    assert present_actor(key, bob) is None
+
+
 def test_an_operator_reads_where_an_organisation_stands(people: Cast) -> None:
     browser = signed_in(people.dora)
     browser.get("/")

@@ -1,9 +1,12 @@
-"""Files are what their bytes say."""
+"""Files are what their bytes say, and what may be fetched."""
 
+import asyncio
 import struct
 
 import pytest
 
+from lib.network.egress import EgressPolicy, Unreachable
+from playground.attachments import attachments
 from playground.attachments.rules import FileInfo, UnsupportedFile, estimated_tokens, inspect_file
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + struct.pack(">II", 640, 480)
@@ -59,3 +62,23 @@ def test_tokens_are_estimated_by_kind() -> None:
     assert estimated_tokens(inspect_file(WAV), len(WAV)) == 20
     assert estimated_tokens(FileInfo("file", "application/pdf", {"pages": 3}), 9) == 2_400
     assert estimated_tokens(FileInfo("text", "text/plain", {}), 9) == 3
+
+
+async def test_networks_listed_for_users_are_closed_to_providers_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a provider names is fetched from public addresses alone."""
+    monkeypatch.setattr(attachments, "egress_policy_users", lambda: EgressPolicy(["127.0.0.1"]))
+    heard = list[bytes]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nmade")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.png"
+        assert await attachments.fetch_file(url) == ("a.png", b"made")
+        with pytest.raises(Unreachable):
+            await attachments.fetch_made(url)
+    assert len(heard) == 1

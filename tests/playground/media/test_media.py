@@ -8,6 +8,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.access.actors import SYSTEM
+from accounts.keys.keys import playground_key
+from accounts.models import KeyKind
 from billing.prices import prices
 from gateway.models import Channel, Route
 from lib import clock
@@ -17,11 +19,13 @@ from playground.attachments import attachments
 from playground.erasure.departures import leave_chats
 from playground.media import media
 from playground.media.answer import MadeFile, Transcript
-from playground.media.orders import add_media_file, form_of, read_order
+from playground.media.orders import add_media_file, form_of, read_media_payer, read_order
 from playground.media.page import describe_runs
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from playground.payers.paying import Payer
+from relay.requests.labels import Labels
 from tests.playground.erasure.test_departures import of
-from tests.support.cast import Cast, actor, signed_in
+from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.support.hostile import EVERYTHING, NUL
 
 pytestmark = pytest.mark.django_db
@@ -170,6 +174,15 @@ def test_missing_model_is_rejected(people: Cast, model: str) -> None:
     form = {"kind": "image", "model": model, "prompt": "p"}
     with pytest.raises(Refused):
         read_order(actor(people.bob, people.acme), MediaKind.IMAGE, form)
+
+
+def test_media_count_to_the_chosen_project(people: Cast) -> None:
+    bob = actor(people.bob, people.acme)
+    for key in (make_key(people.core, "bob's", user=people.bob)[0], playground_key(people.acme)):
+        chosen = "" if key.kind == KeyKind.PLAYGROUND else id_text(key.id)
+        payer = read_media_payer(bob, {"key": chosen, "project": " search "})
+        assert (payer, payer.labels) == (Payer(key, "search"), Labels("search"))
+        assert read_media_payer(bob, {"key": chosen}) == Payer(key)
 
 
 def test_files_use_the_providers_field_names(people: Cast) -> None:

@@ -2,14 +2,20 @@
 nobody. And each way from one attempt to the next or to an end, on a script (P1, P7, P10)."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from dialects.chat.chat import Dialect
+from dialects.chat.kept import KeptResponse
+from dialects.codec import Target
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from gateway.channel_order.channel_order import Candidate
@@ -27,6 +33,7 @@ from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.health.channels_out import ChannelsOut
 from relay.operations.unary import UnaryFacts
+from relay.preparation.continuation import Continuation
 from relay.upstream.failures import UpstreamFailed, upstream_failure
 
 
@@ -698,3 +705,21 @@ def test_shadow_gets_no_answer_of_other_models() -> None:
     continued = cast(Any, SimpleNamespace(facts_alone=lambda: "alone"))
     assert run_module._shadow_facts(cast(Any, "facts"), None) == cast(Any, "facts")
     assert run_module._shadow_facts(cast(Any, "facts"), continued) == cast(Any, "alone")
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("dialect", ["responses", "interactions"])
+def test_no_shadow_stores_a_continued_conversation(dialect: Dialect, guarded: bool) -> None:
+    """Whether or not a guard changed what is sent."""
+    codec: Any = CODECS[dialect]
+    previous = {"responses": "previous_response_id", "interactions": "previous_interaction_id"}
+    ask = {"model": "m", "input": "more", "store": True}
+    own = codec.read(json.dumps(ask | {previous[dialect]: "r"}).encode(), Target())
+    earlier = KeptResponse(msgspec.Raw(b'{"id":"r"}'), [])
+    continued = Continuation(codec, own, earlier, {}, keeps=True, opens=("", ""))
+    if guarded:
+        continued.send(codec.read(json.dumps(ask).encode(), Target()))
+    alone = continued.facts_alone()
+    assert alone is not None
+    assert (alone.store, alone.previous_response_id) == (False, None)
+    assert alone.body.value("store") == b"false"

@@ -13,6 +13,7 @@ from relay.downstream.limit_answers import ChannelFull, LimitReached
 from relay.errors import DatabaseAway
 from relay.health.channels_out import none_on
 from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
+from relay.realtime.conversation import Conversation
 from relay.realtime.hold_sizes import FIRST_CONTEXT, ResponseBound, first_bound, response_bound
 from relay.realtime.live.stretches import StretchMeter
 from relay.realtime.new_client_secret import new_secret
@@ -62,6 +63,17 @@ def test_first_hold_is_of_a_short_talk_at_the_largest_model_that_may_answer() ->
     assert first_bound(snapshot, "m") == unknown.within(FIRST_CONTEXT)
     known: Any = SimpleNamespace(routes_of=lambda _: [Route("a", "m", "gpt-realtime")])
     assert response_bound(known, "m").context_tokens >= 32_000
+
+
+def test_conversation_has_the_cached_input_of_its_last_answer() -> None:
+    conversation = Conversation()
+    conversation.begin()
+    conversation.end({
+        "in_text": 1, "in_cache_read": 20, "in_audio": 300, "in_audio_cached": 4_000,
+        "in_image": 50_000, "in_image_cached": 600_000, "out_text": 7, "out_audio": 80,
+    })  # fmt: skip
+    assert conversation.tokens_max == 654_408
+    assert conversation.begin() == {"in_text": 28, "in_audio": 4_300, "in_image": 650_000}
 
 
 # ---- what a refused hold means

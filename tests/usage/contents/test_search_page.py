@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +19,11 @@ from content.models import Entry
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.content.log.entries import REQUEST, keep
-from tests.support.cast import Cast, make_key, signed_in
+from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.usage.rows import credit, happen
+from usage.contents.contents import entries_of
+from usage.filters.filters import Scope, Status
+from usage.filters.visibility import Period
 
 pytestmark = pytest.mark.django_db
 
@@ -152,6 +156,26 @@ def test_filters_of_requests_apply_to_entries(people: Cast) -> None:
         f"session={id_text(session)}": 1, "range=last-month": 0, "model=other&status=ok": 0,
     }.items():  # fmt: skip
         assert f"{hits} hit" in searched(browser, "needle", query), query
+
+
+def test_failed_requests_are_not_those_that_clients_stopped(people: Cast) -> None:
+    auditor = actor(people.bob, people.acme)
+    auditor = replace(auditor, role=Role.CUSTOM, permissions=("content.read",))
+    key = key_of(people.core, "ci")
+    for status in (399, 400, 499, 500):
+        asked(key, "hay", status=status)
+    found: dict[Status | None, list[int]] = {
+        status: sorted(
+            entries_of(auditor, Period(), Scope(status=status)).values_list("status", flat=True)
+        )
+        for status in (None, "ok", "error", "stopped")
+    }
+    assert found == {
+        None: [399, 400, 499, 500],
+        "ok": [399],
+        "error": [400, 500],
+        "stopped": [499],
+    }
 
 
 def test_filter_that_entries_lack_is_named(people: Cast) -> None:
