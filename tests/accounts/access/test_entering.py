@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 
 from accounts.access import access
 from accounts.access.access import AccessDenied
@@ -15,27 +15,14 @@ from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import (
     Key,
-    KeyKind,
     Role,
-    User,
 )
 from accounts.organisations import organisations, projects
 from lib import clock
-from tests.support.cast import Cast, actor, make_key, with_key
-from tests.support.lists import file_of
+from tests.support.cast import Cast, actor, make_key
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
-
-
-def listed(client: Client, address: str, column: str) -> list[str]:
-    """One column of a list, as its file has it."""
-    return [row[column] for row in file_of(client, f"{address}export=csv")]
-
-
-def manager(people: Cast, user: User, **client: Any) -> Client:
-    _, text = make_key(people.core, "manager", user=user, kind=KeyKind.MANAGEMENT)
-    return with_key(text)
 
 
 def test_key_that_cannot_call_from_a_page_is_no_payer(people: Cast) -> None:

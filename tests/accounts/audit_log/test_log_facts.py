@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
@@ -18,7 +17,6 @@ from accounts.models import (
     AuditEvent,
     KeyKind,
     Role,
-    User,
 )
 from accounts.organisations import teams
 from lib.ids import id_text
@@ -26,17 +24,6 @@ from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
-DAY = dt.timedelta(days=1)
-
-
-def listed(client: Client, address: str, column: str) -> list[str]:
-    """One column of a list, as its file has it."""
-    return [row[column] for row in file_of(client, f"{address}export=csv")]
-
-
-def manager(people: Cast, user: User, **client: Any) -> Client:
-    _, text = make_key(people.core, "manager", user=user, kind=KeyKind.MANAGEMENT)
-    return with_key(text)
 
 
 def test_act_of_a_key_belongs_to_no_session(people: Cast) -> None:
@@ -88,7 +75,8 @@ def test_event_in_files_and_the_api_has_each_of_its_facts_in_its_place(people: C
         before={"rpm": 5}, after={"rpm": 7}, name="ci",
     )  # fmt: skip
     ORIGIN.reset(token)
-    answer = manager(people, people.alice).get("/api/v1/audit?action=key.changed").json()
+    _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    answer = with_key(text).get("/api/v1/audit?action=key.changed").json()
     (item,) = answer["items"]
     assert (item["before"], item["after"]) == ({"rpm": 5}, {"rpm": 7})
     assert item["detail"] == {"name": "ci"}
@@ -106,7 +94,8 @@ def test_log_names_the_key_or_the_session_of_an_act(people: Cast) -> None:
     audit.record(by, people.acme, "team.changed", people.core)
     audit.record(replace(by, key=key), people.acme, "team.changed", people.core)
     ORIGIN.reset(token)
-    means = listed(signed_in(people.alice), "/o/acme/audit?cols=via&object=team&", "via")
+    rows = file_of(signed_in(people.alice), "/o/acme/audit?cols=via&object=team&export=csv")
+    means = [row["via"] for row in rows]
     assert means[:2] == [f"deploy …{key.last4}", "5e55"]
 
 

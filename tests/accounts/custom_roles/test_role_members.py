@@ -1,38 +1,22 @@
 """The members of a role, and what keeps it in use."""
 
-import datetime as dt
 import re
-from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import members
 from accounts.models import (
-    KeyKind,
     Role,
-    User,
 )
 from lib.ids import id_text
 from lib.refusal import Refused
-from tests.support.cast import Cast, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, member, signed_in
 from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
-DAY = dt.timedelta(days=1)
-
-
-def listed(client: Client, address: str, column: str) -> list[str]:
-    """One column of a list, as its file has it."""
-    return [row[column] for row in file_of(client, f"{address}export=csv")]
-
-
-def manager(people: Cast, user: User, **client: Any) -> Client:
-    _, text = make_key(people.core, "manager", user=user, kind=KeyKind.MANAGEMENT)
-    return with_key(text)
 
 
 def test_role_counts_and_lists_its_own_members(people: Cast) -> None:

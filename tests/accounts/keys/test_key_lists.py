@@ -1,10 +1,8 @@
 """Keys as they are listed, chosen and given away."""
 
 import datetime as dt
-from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import choices, departures, keys, service_accounts
@@ -12,29 +10,18 @@ from accounts.keys.forms import KeyForm
 from accounts.models import (
     KeyKind,
     Role,
-    User,
 )
 from lib import clock
 from lib.ids import id_text
 from tests.support.cast import Cast, actor, make_key, member, with_key
-from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
 
 
-def listed(client: Client, address: str, column: str) -> list[str]:
-    """One column of a list, as its file has it."""
-    return [row[column] for row in file_of(client, f"{address}export=csv")]
-
-
-def manager(people: Cast, user: User, **client: Any) -> Client:
-    _, text = make_key(people.core, "manager", user=user, kind=KeyKind.MANAGEMENT)
-    return with_key(text)
-
-
 def test_list_of_keys_leaves_out_revoked_ones_unless_asked(people: Cast) -> None:
-    client = manager(people, people.alice)
+    _, text = make_key(people.core, "manager", user=people.alice, kind=KeyKind.MANAGEMENT)
+    client = with_key(text)
     ended, _ = make_key(people.core, "ended", expires_at=clock.now() + DAY)
     living, _ = make_key(people.core, "living", expires_at=clock.now() + DAY)
     keys.revoke_key(SYSTEM, ended)

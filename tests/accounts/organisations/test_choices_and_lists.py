@@ -1,6 +1,5 @@
 """Organisations, teams, projects and people as they are listed and chosen."""
 
-import datetime as dt
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from tests.support.cast import Cast, actor, make_key, member, signed_in, with_ke
 from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
-DAY = dt.timedelta(days=1)
 
 
 def program(people: Cast, user: User) -> Client:

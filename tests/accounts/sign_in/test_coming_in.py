@@ -1,6 +1,5 @@
 """What a sign-in reports and brings along, and whose links open nothing."""
 
-import datetime as dt
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from outbox.models import Fact
 from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
-HOUR = dt.timedelta(hours=1)
 
 
 def test_email_tells_of_a_new_network_only_after_the_first(people: Cast) -> None:

@@ -1,6 +1,5 @@
 """Who joins by domain, founds an organisation, or follows an invitation."""
 
-import datetime as dt
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from accounts.sign_up import first_run, listed_domains, sign_up
 from tests.support.cast import Cast, actor, signed_in
 
 pytestmark = pytest.mark.django_db
-HOUR = dt.timedelta(hours=1)
 
 
 def test_domains_are_listed_by_name_and_end_with_their_organisation(people: Cast) -> None:

@@ -1,14 +1,11 @@
 """What is counted together, and for how long one waits."""
 
-import datetime as dt
-
 import pytest
 
 from accounts.throttle import try_counts
 from accounts.throttle.throttle import Limit, limits_of_invitations
 
 pytestmark = pytest.mark.django_db
-HOUR = dt.timedelta(hours=1)
 
 
 def test_organisation_sends_at_most_a_hundred_invitations_an_hour() -> None:
