@@ -15,11 +15,11 @@ from lib import clock
 # stays small.
 _COUNT: Final = """
     WITH forgotten AS (
-        DELETE FROM accounts_trywindow WHERE subject IN (
+        DELETE FROM accounts_trywindow WHERE subject = ANY (ARRAY(
             SELECT subject FROM accounts_trywindow
             WHERE ends_at < statement_timestamp() AND subject <> ALL(%(subjects)s)
             LIMIT 8 FOR UPDATE SKIP LOCKED
-        )
+        ))
     )
     INSERT INTO accounts_trywindow AS kept (subject, tries, ends_at)
     SELECT subject, 1, statement_timestamp() + seconds * interval '1 second'

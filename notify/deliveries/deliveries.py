@@ -219,10 +219,10 @@ def _tries_since_repeat(delivery: Delivery) -> int:
 
 _LEASE = """
     UPDATE notify_delivery SET due_at = statement_timestamp() + %(lease)s * interval '1 second'
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT d.id FROM notify_delivery d JOIN outbox_fact f ON f.id = d.fact_id
         WHERE d.state = 'pending' AND d.due_at <= statement_timestamp()
         AND f.kind = ANY(%(kinds)s)
         ORDER BY d.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
-    )
+    ))
     RETURNING id"""

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.core.management.commands import migrate as django_migrate
-from django.db import connection
 
 from accounts.models import SecretCheck
 from billing.prices.catalogue.shipped import Brought
@@ -193,20 +191,3 @@ def test_secret_that_no_key_opens_is_an_error(
     assert lines[1].startswith("Key b: nothing needs it.")
     assert lines[2].startswith("Key c: 3 secrets.")
     assert "Key old: 1 secrets; WEIR_KEK does not hold it." in lines
-
-
-@pytest.mark.django_db
-def test_migration_leaves_no_limit_of_waiting_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wait() -> str:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW lock_timeout")
-            return str(cursor.fetchone()[0])
-
-    during: list[str] = []
-    monkeypatch.setattr(
-        django_migrate.Command, "handle", lambda self, *args, **options: during.append(wait())
-    )
-    before = wait()
-    call_command("migrate", verbosity=0)
-    assert during != [before]
-    assert wait() == before

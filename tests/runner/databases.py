@@ -99,7 +99,8 @@ def empty() -> None:
     would flush, which costs thirty times more: it truncates tables that are empty, and makes the
     content types and permissions again. Like it, it waits for who is still writing, and no trigger
     forbids it. What has grown is truncated: nobody vacuums here, and a table of dead rows is read
-    through for every row that is joined to it."""
+    through for every row that is joined to it. The next test uses the same session, with none of
+    the settings of this one."""
     with db.connection.cursor() as cursor:
         cursor.execute(_emptying())
 
@@ -112,6 +113,9 @@ def _emptying() -> str:
     tables = [f'"{name}"' for name in sorted(set(names) - MADE_BY_MIGRATING)]
     # What has no page has no row. The pages of a partitioned table are those of its partitions.
     return f"""
+        RESET lock_timeout;
+        RESET plan_cache_mode;
+        RESET session_replication_role;
         DO $$ DECLARE filled regclass; has_grown boolean;
         BEGIN
             SET LOCAL session_replication_role = replica;
