@@ -27,6 +27,8 @@ from accounts.roles.rules import (  # noqa: E402
 )
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
+from notify.deliveries.deliveries import KEPT_DAYS  # noqa: E402
+from notify.deliveries.retries import HOOK_TRIES_MAX  # noqa: E402
 from notify.endpoints.signing import PREVIOUS_SIGNS_FOR  # noqa: E402
 from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
 from reference.answers.errors import ERRORS  # noqa: E402
@@ -235,6 +237,14 @@ specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each
 webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each
 event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
 body that you do not know, because later versions of Weir can add members.
+
+If your server is down or answers with another status, Weir sends the event up to ten more times, for about two and a half days. The waits
+between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h. Even then, the event is not lost: for {KEPT_DAYS} days after
+the event, the page of the webhook lists it, and [*Resend*](../guides/alerts.md#repeated-messages) sends it once more. Weir resends no
+events in bulk.
+
+The address that a client sends with a task of Midjourney or Suno (`notifyHook`, `notify_hook`) is not a webhook: Weir calls this address
+up to {HOOK_TRIES_MAX} times, and signs with [a secret that the client derives from its API key](../guides/models.md#midjourney-and-suno).
 
 In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.
 
