@@ -83,15 +83,15 @@ def test_chats_are_found_by_each_filter(people: Cast, query: str, found: set[str
 
 def test_undoing_brings_back_what_was_archived_or_deleted_then(people: Cast) -> None:
     by = actor(people.bob, people.acme)
-    one, two, three = (chat_of(people, title=title) for title in "abc")
+    one, two, three, four = (chat_of(people, title=title) for title in "abcd")
     _, archived = history.archive_chats(by, Conversation.objects.filter(pk=one.pk), archived=True)
-    _, deleted = history.delete_chats(by, Conversation.objects.filter(pk=two.pk))
-    three.archived_at = archived - MINUTE
-    three.save()
+    before = archived - MINUTE
+    Conversation.objects.filter(pk__in=(three.pk, four.pk)).update(archived_at=before)
+    _, deleted = history.delete_chats(by, Conversation.objects.filter(pk__in=(two.pk, four.pk)))
     assert history.undo_changes(by, archived) == 1
-    assert history.undo_changes(by, deleted) == 1
+    assert history.undo_changes(by, deleted) == 2
     states = Conversation.objects.order_by("title").values_list("archived_at", "deleted_at")
-    assert list(states) == [(None, None), (None, None), (three.archived_at, None)]
+    assert list(states) == [(None, None), (None, None), (before, None), (before, None)]
 
 
 # Beside the chat ---------------------------------------------------------------------------------

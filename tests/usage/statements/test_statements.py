@@ -250,7 +250,6 @@ def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key
     assert Decimal(str(figures[-1])) == Decimal(format_usd(statement_value.closing_nano))
     assert sum(Decimal(str(figure)) for figure in figures[:-1]) == Decimal(str(figures[-1]))
     formulas: Any = openpyxl.load_workbook(io.BytesIO(answer.content))
-    assert formulas["Summary"].cell(8, 2).value == "=SUM(B2:B7)"
     assert formulas["Summary"].freeze_panes == "A2"
     assert [cell.data_type for cell in formulas["Model"][2]] == ["s", "n", "n", "n"]
     assert "=1+1" in [cell.value for cell in formulas["Model"]["A"]]
@@ -291,6 +290,7 @@ def test_each_column_of_the_files_has_its_own_value(people: cast.Cast, books: Ke
         "adjust", "", "3.00", "7.00", "a reason", "a document", "an actor", line_id,
     )  # fmt: skip
     book: Any = openpyxl.load_workbook(io.BytesIO(files.workbook(statement, {})))
+    assert book["Summary"].cell(8, 2).value == "=SUM(B2:B7)"
     heads, cells = book["Ledger"].iter_rows(values_only=True)
     shown = dict(zip(heads, cells, strict=True))
     at = mid_month().replace(tzinfo=None)
