@@ -238,10 +238,10 @@ webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.
 event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
 body that you do not know, because later versions of Weir can add members.
 
-If your server is down or answers with another status, Weir sends the event up to ten more times, for about two and a half days. The waits
-between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h. Even then, the event is not lost: for {KEPT_DAYS} days after
-the event, the page of the webhook lists it, and [*Resend*](../guides/alerts.md#repeated-messages) sends it once more. Weir resends no
-events in bulk.
+If your server is down or answers with another status (except 410), Weir sends the event up to ten more times, for about two and a half
+days. The waits between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h, or up to a fifth longer. After the last try,
+you can send the event again yourself: for {KEPT_DAYS} days after the event, the page of the webhook lists it, with the button
+[*Resend*](../guides/alerts.md#repeated-messages). There is no button that sends several events again.
 
 The address that a client sends with a task of Midjourney or Suno (`notifyHook`, `notify_hook`) is not a webhook: Weir calls this address
 up to {HOOK_TRIES_MAX} times, and signs with [a secret that the client derives from its API key](../guides/models.md#midjourney-and-suno).

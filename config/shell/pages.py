@@ -688,7 +688,7 @@ APART: Final = (
             words=pgettext_lazy("search words", "new add create rate"),
         ),
         _Common(
-            "organisation_create", _("Add organisation"), "organisations.write",
+            "organisation_create", _("New organisation"), "organisations.write",
             help="configuration",
             words=pgettext_lazy("search words", "new create customer tenant"),
         ),
