@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+from gateway.code_examples.snippets import LANGUAGES
+
 SHEETS = sorted((Path(__file__).parents[2] / "static/css").glob("*.css"))
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
@@ -59,6 +61,22 @@ def costly(rule: Rule) -> bool:
 def test_no_css_rule_matches_everything_inside_a_has() -> None:
     found = [rule for sheet in SHEETS for rule in rules(sheet.read_text()) if costly(rule)]
     assert found == []
+
+
+def test_each_language_of_examples_has_a_tab_that_shows_it() -> None:
+    """Without a script: the checked button decides which example is in sight."""
+    shown = [
+        selector
+        for sheet in SHEETS
+        for rule in rules(sheet.read_text())
+        if rule.sets.get("display") == "block"
+        for selector in rule.selectors()
+    ]
+    assert [
+        language
+        for language in LANGUAGES
+        if f".code-tabs:has([value={language}]:checked)>[data-language={language}]" not in shown
+    ] == []
 
 
 def test_costly_css_rule_is_found() -> None:

@@ -31,7 +31,8 @@ from usage.breakdowns.explorer import explore
 from usage.limits import budget_simulation
 from usage.models import DetachedMonth, SavedView
 from usage.overview import explore_views
-from usage.reports.reports import Totals
+from usage.reports import largest_groups
+from usage.reports.reports import Group, Totals
 from usage.saved_views import scheduled_reports
 from usage.saved_views.report_times import Due
 from usage.statements import files
@@ -364,3 +365,17 @@ def test_statement_and_its_files_are_of_the_asked_month(people: cast.Cast, key: 
     charges = alice.get(f"/api/v1/statements/{period}").json()["items"]
     # The opening credit is no charge.
     assert [item["charges"] for item in charges] == [None]
+
+
+def test_others_are_what_the_largest_groups_leave_of_the_whole(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They add up to the whole, which may be more than all groups that were asked for."""
+    groups = [Group(name, name, Totals(n, n + 2, 100 * n)) for n, name in enumerate("abc", 1)]
+    monkeypatch.setattr(largest_groups, "usage_by", lambda *_, **__: groups)
+    monkeypatch.setattr(largest_groups, "usage_totals", lambda *_, **__: Totals(50, 60, 7_000))
+    last = Span(NOON, NOON + dt.timedelta(days=1))
+    *shown, others = largest_groups.largest_groups(cast.actor(people.alice), last, "model", 2)
+    assert shown == groups[:2]
+    assert (others.id, others.totals) == ("", Totals(47, 53, 6_700))
+    assert largest_groups.largest_groups(cast.actor(people.alice), last, "model", 3) == groups

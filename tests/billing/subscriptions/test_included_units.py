@@ -95,6 +95,12 @@ def test_used_units_do_not_return(back: int, less: int, unused: int) -> None:
     assert kept_back(back, [(less, unused)]) == back
 
 
+def test_the_most_used_kind_of_units_decides_what_returns() -> None:
+    terms = [(100, 100), (100, 25), (10, 9), (0, 0)]
+    assert kept_back(-1_000, terms) == -250
+    assert kept_back(-1_000, terms[:1]) == kept_back(-1_000, []) == -1_000
+
+
 def test_paid_part_of_each_held_meter() -> None:
     assert Paid(5, {"in_text": 3}).of_each(["images", "in_text"]) == (0, 3)
 

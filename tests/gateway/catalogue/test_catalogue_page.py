@@ -8,12 +8,14 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
+from gateway.catalogue.list_proposals import accept_proposals
 from gateway.catalogue.model_changes import _keep, changes_of
 from gateway.catalogue.updates import Choice, add_ignore_rule, change_ignore_rule, update_catalogue
 from gateway.catalogue.views import _total, _update_row
 from gateway.channels.channels import create_channel
 from gateway.channels.model_lists import ModelList
-from gateway.models import CatalogueUpdate, ModelListing, ModelProposal
+from gateway.model_entries.entries import save_entry
+from gateway.models import CatalogueUpdate, ModelEntry, ModelListing, ModelProposal
 from lib import clock
 from lib.ids import id_text
 from outbox.models import Fact
@@ -54,6 +56,13 @@ def test_each_proposal_says_what_changes_from_what(
     assert [what for what, _ in told.values()] == ["New", "Changed", "No longer listed"]
     assert [text.split(" → ")[0] for _, text in told.values()] == ["not known", "9,000", "700"]
     assert [text.split(" → ")[1] for _, text in told.values()] == ["On", "8,000", "not known"]
+
+
+def test_an_accepted_capability_is_added_to_the_others(proposed: dict[str, str]) -> None:
+    save_entry(SYSTEM, "a", can={"vision": True, "reasoning": False})
+    accept_proposals(SYSTEM, [ModelProposal.objects.get(model="a").id])
+    can = ModelEntry.objects.get(name="a").can
+    assert can == {"vision": True, "reasoning": False, "tools": True}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lib import clock
 from playground.chats.export_format import (
     ExportedConversation,
     ExportedMessage,
@@ -13,6 +14,8 @@ from playground.chats.export_format import (
     write_file,
     write_markdown,
 )
+from playground.chats.export_import import turn_of
+from playground.models import Message, Run
 
 CHAT = ExportedConversation(
     title="Rivers",
@@ -101,6 +104,15 @@ def test_chat_whose_messages_were_all_deleted_can_be_imported() -> None:
 
 def test_unreadable_leaf_is_none() -> None:
     assert read_file(write_file(CHAT) | {"leaf": []}).leaf is None
+
+
+def test_only_the_answer_of_a_run_has_its_cost() -> None:
+    """Further answers of the same request are not charged again."""
+    first, further = (Message(role="assistant", content=text) for text in "ab")
+    run = Run(assistant_message=first, outcome={"charge_nano": 5})
+    for message in (first, further):
+        message.run, message.created_at = run, clock.now()
+    assert [turn_of(message).outcome for message in (first, further)] == [{"charge_nano": 5}, {}]
 
 
 def test_markdown_is_the_branch_to_be_read() -> None:

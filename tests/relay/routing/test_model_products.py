@@ -14,7 +14,13 @@ from relay.endpoints.generation import generate, remix_video
 from relay.endpoints.table import find_endpoint, listed_rows
 from relay.realtime.live.open_live import open_live
 from relay.realtime.open_connection import open_connection
-from relay.routing.model_products import PRODUCT_OF, PRODUCTS, products_of, unpriced_fault
+from relay.routing.model_products import (
+    PRODUCT_OF,
+    PRODUCTS,
+    misdirected_fault,
+    products_of,
+    unpriced_fault,
+)
 from tests.fakes.upstream import FakeUpstream
 from tests.support.hub import RATES, Hub
 
@@ -178,6 +184,25 @@ def test_price_that_lacks_a_meter_says_which(
     assert (answer.status, answer.error["code"]) == (402, "model_unpriced")
     start = f"Model {model} has no price {missing}. An operator sets it at"
     assert answer.error["message"].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("providers", "is_refused"),
+    [
+        (["openai"], True),
+        (["openai", "openai"], True),
+        (["openai_compatible"], False),
+        (["openai", "openai_compatible"], False),
+        (["openai_compatible", "openai"], False),
+    ],
+)
+def test_one_other_server_than_the_makers_may_serve_a_request(
+    providers: list[str], is_refused: bool
+) -> None:
+    model = RequestedModel(ModelName("gpt-image-1"))
+    known = find_row("gpt-image-1")
+    fault = misdirected_fault(model, "chat_completions", known, None, providers)
+    assert (fault is not None) == is_refused
 
 
 def test_alias_rejection_does_not_reveal_its_target() -> None:
