@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import resource
 import subprocess
 import sys
 from multiprocessing import forkserver
@@ -201,3 +202,23 @@ def _tell_parent_of_a_fork(pipe: "Connection[Any, Any]") -> None:
     forks.inherit()
     with forks.context.Pool(1) as pool:
         pipe.send(pool.apply(os.getppid))
+
+
+def _calls(depth: int) -> None:
+    if depth:
+        _calls(depth - 1)
+
+
+def _faults_at(depth: int) -> int:
+    """How often memory was mapped for two hundred calls so many calls deep."""
+    if depth:
+        return _faults_at(depth - 1)
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    for _ in range(200):
+        _calls(3)
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+
+def test_no_call_maps_memory_however_deep_it_is() -> None:
+    """At some of these depths each would, where a test began with no more than Python gives."""
+    assert max(map(_faults_at, range(300))) < 100

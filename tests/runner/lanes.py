@@ -116,6 +116,7 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/acceptance/test_installation.py::test_applied_file_is_enough_to_serve": "the main job"
     " of a fresh installation",
+    "tests/stack/test_wheels.py::test_dialects_wheel_takes_only_its_own_name": "a real wheel",
 }
 ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_fault_table.py::test_before_the_first_content": "each fault",

@@ -30,7 +30,7 @@ from zlib import crc32
 import pytest
 from _pytest.junitxml import xml_key
 
-from tests.runner import databases, forks
+from tests.runner import databases, forks, roomy_stack
 from tests.runner.lanes import ROOT, Takes, function_of, times
 
 # Their tests share what is made once for the folder.
@@ -314,7 +314,7 @@ def _work(
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         try:
             try:
-                _run(session, units, is_over)
+                roomy_stack.call(_run, session, units, is_over)
             finally:
                 session.config.hook.pytest_sessionfinish(session=session, exitstatus=0)
             teller.tell()

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from config.version import VERSION
 from stack.checks import Exit
@@ -70,11 +71,31 @@ def test_compiled_texts_omit_their_compile_time(tmp_path: Path) -> None:
         assert dates == {"2000-01-01 00:00+0000"}, compiled
 
 
-@pytest.mark.parametrize(("name", "own"), [("hub", "weir_hub"), ("dialects", "llm_dialects")])
-def test_wheel_takes_only_its_own_name(name: str, own: str, request: pytest.FixtureRequest) -> None:
-    wheel: Path = request.getfixturevalue(name)
-    tops = {member.split("/")[0] for member in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {own, f"{own}-{VERSION}.dist-info"}
+def test_hub_wheel_takes_only_its_own_name(hub: Path) -> None:
+    assert tops_of(hub) == {"weir_hub", f"weir_hub-{VERSION}.dist-info"}
+
+
+def test_dialects_wheel_takes_only_its_own_name(dialects: Path) -> None:
+    assert tops_of(dialects) == {"llm_dialects", f"llm_dialects-{VERSION}.dist-info"}
+
+
+def test_wheel_takes_what_is_laid_out_and_nothing_of_the_clone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without what takes long to lay out: the names of the wheel come of the build's settings."""
+
+    def one_file(package: Path) -> None:
+        package.mkdir()
+        (package / "__init__.py").touch()
+
+    monkeypatch.setattr(build, "lay_out_hub", one_file)
+    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    assert tops_of(Path(wheel)) == {"weir_hub", f"weir_hub-{VERSION}.dist-info"}
+
+
+def tops_of(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {member.split("/")[0] for member in archive.namelist()}
 
 
 def test_wheel_contains_generated_files(hub: Path) -> None:
