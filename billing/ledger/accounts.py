@@ -25,7 +25,8 @@ def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
     other accounts lock it first. Locking more rows would write more log."""
     ids = {id.int: id for id in organisation_ids}.values()
     if len(ids) == 1:
-        return _LOCK_ACCOUNT, {"organisation": next(iter(ids))}
+        # `str` of a UUID would be a call.
+        return _LOCK_ACCOUNT, {"organisation": f"{next(iter(ids)).int:032x}"}
     return _LOCK_ACCOUNTS, {"organisations": id_array(ids)}
 
 

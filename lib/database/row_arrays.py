@@ -67,7 +67,8 @@ class RowArrays(Generic[Row]):
             if (field.name in only if only else field.name not in without)
         )
         self._write: Final = _compile(self._columns)
-        self._write_one: Final = _compile_one(self._columns)
+        self.values: Final = _compile_one(self._columns)
+        """Returns the values of a row for `one_row`, by column name."""
 
     @property
     def names(self) -> str:
@@ -93,10 +94,6 @@ class RowArrays(Generic[Row]):
     def parameters(self, rows: Iterable[Row]) -> dict[str, str]:
         """Return the arrays of these rows, by column name."""
         return self._write(tuple(zip(*map(msgspec.structs.astuple, rows), strict=True)))
-
-    def values(self, row: Row) -> dict[str, str | int | None]:
-        """Return the values of this row for `one_row`, by column name."""
-        return self._write_one(row)
 
 
 def _compile(columns: Sequence[_Column]) -> Callable[[Sequence[Sequence[Any]]], dict[str, str]]:

@@ -78,3 +78,32 @@ class timeout:
 
     def _expire(self) -> None:
         self._limit.reschedule(self._loop.time())
+
+
+class TimeLimit:
+    """A time limit of a future, which then fails with TimeoutError. It excludes the time in which
+    the process was suspended, like `timeout`, and costs less, because it ends no task."""
+
+    __slots__ = ("_future", "_handle", "_loop", "_seconds", "_when")
+
+    def __init__(self, future: "asyncio.Future[None]", seconds: float) -> None:
+        self._future = future
+        self._seconds = seconds
+        self._loop = future.get_loop()
+        self._when = self._loop.time() + seconds
+        self._handle = self._loop.call_at(self._when, self._time_out)
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+    def _time_out(self) -> None:
+        now = self._loop.time()
+        if was_away(self._when, now):
+            # Once: the next expiry is final.
+            self._handle = self._loop.call_at(now + self._seconds, self._expire)
+        else:
+            self._expire()
+
+    def _expire(self) -> None:
+        if not self._future.done():
+            self._future.set_exception(TimeoutError())

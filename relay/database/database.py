@@ -24,7 +24,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
 from lib.ids import id_text, new_id
-from lib.process.waiting import timeout
+from lib.process.waiting import TimeLimit, timeout
 from relay.errors import DatabaseAway, DatabaseRefused
 
 log = logging.getLogger(__name__)
@@ -87,11 +87,16 @@ class _Statements:
         if statement.name not in self._prepared:
             pgconn.send_prepare(statement.name, statement.text)
             self._prepared.add(statement.name)
-        values = [
-            None if (value := parameters[name]) is None else str(value).encode(errors="replace")
-            for name in statement.names
-        ]
-        pgconn.send_query_prepared(statement.name, values)
+        values = map(parameters.__getitem__, statement.names)
+        try:
+            encoded = [None if value is None else str(value).encode() for value in values]
+        except UnicodeEncodeError:
+            # A half of a surrogate pair. To allow for it in each value takes twice as long.
+            values = map(parameters.__getitem__, statement.names)
+            encoded = [
+                None if value is None else str(value).encode(errors="replace") for value in values
+            ]
+        pgconn.send_query_prepared(statement.name, encoded)
 
 
 # The future of the running transaction, and its results so far.
@@ -171,21 +176,21 @@ class PipelinedConnection:
         """Run statements as one transaction; return the rows of each, as texts. Raises
         DatabaseRefused if a statement failed, DatabaseAway if no response came: the transaction may
         or may not have been committed then."""
-        async with self._lock:
+        await self._lock.acquire()
+        try:
             pgconn = self._pgconn
             if pgconn is None:
                 raise DatabaseAway("no connection to the database")
             try:
-                async with timeout(self._wait_s):
-                    results = await self._exchange(pgconn, statements)
-                    failed = _failure(results)
-                    if failed is not None:
-                        # Forget the prepared statements, because it is unknown which were prepared
-                        # before the failure.
-                        self._statements.forget()
-                        await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
-                        self._statements.forget()
-                        raise failed
+                results = await self._exchange(pgconn, statements)
+                failed = _failure(results)
+                if failed is not None:
+                    # Forget the prepared statements, because it is unknown which were prepared
+                    # before the failure.
+                    self._statements.forget()
+                    await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
+                    self._statements.forget()
+                    raise failed
             except TimeoutError as error:
                 self._lose("no answer in time")
                 raise DatabaseAway("the database gave no answer in time") from error
@@ -195,11 +200,13 @@ class PipelinedConnection:
             except asyncio.CancelledError:
                 self._lose("left while waiting")
                 raise
+        finally:
+            self._lock.release()
         return [_read_rows(result) for result in results]
 
     async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
         """Send the statements before one sync message, which makes them one transaction without
-        BEGIN and COMMIT, and return the results."""
+        BEGIN and COMMIT, and return the results. Raises TimeoutError."""
         results: list[PGresult] = []
         answer = asyncio.get_running_loop().create_future()
         # The response may arrive, and complete the future, before the last bytes are reported as
@@ -209,8 +216,16 @@ class PipelinedConnection:
             self._statements.send(pgconn, text, parameters)
         pgconn.pipeline_sync()
         if pgconn.flush():
-            await self._flush(pgconn)
-        await answer
+            async with timeout(self._wait_s):
+                await self._flush(pgconn)
+                await answer
+            return results
+        # The database works meanwhile.
+        limit = TimeLimit(answer, self._wait_s)
+        try:
+            await answer
+        finally:
+            limit.stop()
         return results
 
     async def _flush(self, pgconn: PGconn) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from dialects.errors.errors import KINDS, message_of
 from dialects.errors.kinds import ErrorKind
 from lib.id_types import ChannelId
-from relay.database.database import PipelinedConnection, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import admission, settlement
 from relay.ledger.admission import AdmissionRequest, Verdict
@@ -142,7 +142,8 @@ class BatchWriter:
             if type(item) is Settlement or (type(item) is Refusal and item.window_id is not None):
                 # Writing it requires the lock of its organisation's accounts.
                 organisations[item.organisation_id.int] = item.organisation_id
-        statements, locks = settlement.statements(settlements), list[Statement]()
+        statements = settlement.statements(settlements) if settlements else []
+        locks = list[Statement]()
         if organisations:
             locks = [settlement.lock(organisations.values())]
             if channels := _limited_channels(requests, settlements):
@@ -169,14 +170,22 @@ class BatchWriter:
             raise
         if marks:
             self._recovery.forget_marks(marks)
+        if settlements:
+            self._note_late(settlements, rows[len(locks) : at])
+        return admission.verdicts(rows[at]) if requests else ()
+
+    def _note_late(
+        self, settlements: Sequence[AnySettlement], written: Sequence[Sequence[Row]]
+    ) -> None:
+        """Write the settlements that came too late as late usage. `written` are the rows of
+        `settlement.statements`."""
         resolved = [
             item for item in settlements if type(item) is Settlement and item.state != "kept"
         ]
-        if resolved and len(settled := rows[len(locks)]) < len(resolved):
+        if resolved and len(settled := written[0]) < len(resolved):
             late = settlement.late(resolved, settled)
             self._queue.settlements += late
             self._recovery.late(late)
-        return admission.verdicts(rows[at]) if requests else ()
 
     async def _ask_again(
         self, again: Sequence[tuple[AdmissionRequest, Verdict, "asyncio.Future[Verdict]"]]

@@ -192,7 +192,7 @@ class LedgerWriter:
 
     def _wake(self) -> None:
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), context=Context())
+            self._worker = self._loop.create_task(self._work(), context=Context())
         elif self._retry_s:
             self._wakeup.set()
 
@@ -219,7 +219,8 @@ class LedgerWriter:
             else:
                 failed = False
                 self._retry_s = 0.0
-                self._recovery.forget(batch.settlements)
+                if batch.settlements:
+                    self._recovery.forget(batch.settlements)
                 if queue.spooled or self._recovery.spooled_marks:
                     await self._unspool(len(batch.settlements))
                 admissions = len(batch.admissions) + len(queue.admissions)

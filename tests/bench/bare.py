@@ -4,7 +4,7 @@ Every request is admitted by nobody and settled nowhere. Only the bench starts t
 durable accounting costs the web process; the product has no such switch.
 """
 
-from relay.front import lifespan
+from relay import asgi
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
@@ -18,7 +18,7 @@ class NoLedgerWriter(LedgerWriter):
         pass
 
 
-vars(lifespan)["LedgerWriter"] = NoLedgerWriter
+vars(asgi)["LedgerWriter"] = NoLedgerWriter
 
 # It makes the relay when it is imported.
 from config.asgi import application  # noqa: E402

@@ -151,6 +151,14 @@ TIMERS: Final[Mapping[str, Timer]] = {
         "after the same time once more",
         "the process is suspended in `tests/lib/process/test_waiting.py`",
     ),
+    "lib/process/waiting.py:TimeLimit.__init__": Timer(
+        "when a transaction is sent", ("TimeLimit.stop",), "when its answer is awaited too long",
+        ("test_time_limit_of_an_answer_fails_what_is_late_alone",),
+    ),
+    "lib/process/waiting.py:TimeLimit._time_out": Timer(
+        "when the process was away", ("TimeLimit.stop",), "after the same time once more",
+        "the process is suspended in `tests/lib/process/test_waiting.py`",
+    ),
     "stack/processes/supervisor.py:Process._read": Timer(
         "when too much of a log waits", (), "after a pause: the log is read on", "it ends nothing"
     ),

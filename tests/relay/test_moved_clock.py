@@ -13,7 +13,7 @@ from websockets.protocol import State
 from config.server import protocol as server
 from config.server import websocket as server_socket
 from config.server.head_limits import HEAD_S
-from lib.process.waiting import timeout
+from lib.process.waiting import TimeLimit, timeout
 from relay.answers.abandoned import USAGE_AFTER_TEXT_S
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import KeepAlive
@@ -217,6 +217,24 @@ def test_wait_ends_on_time_and_not_while_it_continues() -> None:
         async with timeout(30):
             await asyncio.sleep(29)
         await asyncio.sleep(HOUR_S)
+
+    run_moving(run())
+
+
+def test_time_limit_of_an_answer_fails_what_is_late_alone() -> None:
+    async def run() -> None:
+        begun, loop = now(), asyncio.get_running_loop()
+        never = loop.create_future()
+        TimeLimit(never, 30)
+        with pytest.raises(TimeoutError):
+            await never
+        assert now() - begun == pytest.approx(30, abs=0.5)
+        answer = loop.create_future()
+        limit = TimeLimit(answer, 30)
+        await asyncio.sleep(29)
+        limit.stop()
+        await asyncio.sleep(HOUR_S)
+        assert not answer.done()
 
     run_moving(run())
 

@@ -4,7 +4,7 @@ They run inside the transaction that moves the money: an attempt is opened where
 a record is written where the hold is resolved (I5, I10).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -181,10 +181,10 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     }
 
 
-def open_attempt(opened: AttemptOpened) -> Statement:
+def open_attempt(opened: AttemptOpened) -> tuple[str, Mapping[str, Parameter]]:
     """Write a single attempt, inside the statement that places its hold (`place_hold` in
     `billing/limits/enforcement.py`)."""
-    return _OPEN_ATTEMPT, {**_ATTEMPT_ARRAYS.values(opened)}
+    return _OPEN_ATTEMPT, _ATTEMPT_ARRAYS.values(opened)
 
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lib.process import waiting
-from lib.process.waiting import timeout, was_away
+from lib.process.waiting import TimeLimit, timeout, was_away
 
 # So long is one step of this process; anything above a hundredth of it counts as away.
 FROZEN_S = 0.3
@@ -39,6 +39,32 @@ async def test_missing_data_is_late_once_the_process_resumes() -> None:
         async with timeout(FROZEN_S / 3):
             await never
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+async def test_future_that_is_fulfilled_after_a_freeze_is_in_time() -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    freezing = asyncio.create_task(freeze_while(answer))
+    limit = TimeLimit(answer, FROZEN_S / 3)
+    await answer
+    limit.stop()
+    await freezing
+
+
+@pytest.mark.parametrize("frozen_s", [0, FROZEN_S])
+async def test_future_that_nobody_fulfils_fails_in_the_end(frozen_s: float) -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(time.sleep, frozen_s)
+    TimeLimit(never, FROZEN_S / 3)
+    with pytest.raises(TimeoutError):
+        await never
+
+
+async def test_stopped_limit_fails_nothing() -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    TimeLimit(answer, 0).stop()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not answer.done()
 
 
 async def test_restarted_limit_lasts_anew() -> None:

@@ -9,7 +9,7 @@ import pytest_asyncio
 from psycopg.pq.abc import PGconn
 
 from relay.database.database import PipelinedConnection, Statement
-from relay.errors import DatabaseRefused
+from relay.errors import DatabaseAway, DatabaseRefused
 from tests.support.hub import Hub
 
 _TABLE: Statement = (
@@ -74,6 +74,24 @@ async def test_failed_statement_leaves_the_connection_usable(
         [("SELECT 1", {}), ("SELECT NULL, %(a)s || %(b)s", {"a": 1, "b": "é"})]
     )
     assert rows == [[("1",)], [(None, "1é")]]
+
+
+async def test_half_of_a_surrogate_pair_is_written_as_a_question_mark(
+    connection: PipelinedConnection,
+) -> None:
+    both: Statement = ("SELECT %(a)s || %(b)s", {"a": "a\ud83d", "b": "é"})
+    assert await connection.run([both]) == [[("a?é",)]]
+
+
+async def test_transaction_without_an_answer_in_time_is_given_up(hub: Hub) -> None:
+    connection = PipelinedConnection(hub.dsn, 0.05)
+    await connection.open()
+    try:
+        with pytest.raises(DatabaseAway, match="no answer in time"):
+            await connection.run([("SELECT pg_sleep(20)", {})])
+        assert not connection.usable
+    finally:
+        await connection.close()
 
 
 class SlowWriter(PipelinedConnection):
