@@ -151,7 +151,34 @@ def test_failing_shadow_harms_no_one(
         assert hub.post(tenant, ask(model, "#b.fault=F10:500 #a.tokens=3")).status == 200
     rows = compared(hub, tenant, 6)
     assert {row["fault"] for row in rows} == {"F10"}
-    assert {(row["cost_nano"], row["likeness"]) for row in rows} == {(0, None)}
+    assert {row["likeness"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("script", "fault", "unknown"),
+    [
+        # The provider may bill what it has read (F10, F15), and what it names in words that we do
+        # not know (P28). One that rejects the request bills nothing (F8).
+        ("#b.fault=F10:500", "F10", True),
+        ("#b.fault=F14:eof@0", "F15", True),
+        ("#b.fault=F8", "F8", False),
+        ("#b.usage=negative", "", True),
+        ("#b.tokens=3", "", False),
+    ],
+)
+def test_an_unknown_cost_is_not_zero(
+    hub: Hub, shadowed: Callable[[], str], script: str, fault: str, unknown: bool
+) -> None:
+    """An estimate of it counts towards the caps, and the comparison says that it is one."""
+    tenant, model = hub.tenant(), shadowed()
+    assert hub.post(tenant, ask(model, f"{script} #a.tokens=3 some words")).status == 200
+    (row,) = compared(hub, tenant)
+    assert (row["fault"], row["cost_unknown"]) == (fault, unknown)
+    assert (row["cost_nano"] > 0) is (unknown or not fault)
+    spent = "SELECT cost_nano, unknown FROM gateway_shadowspend WHERE rule = %s"
+    counted = "SELECT sum(cost_nano)::bigint AS cost_nano, count(*) FILTER (WHERE cost_unknown)"
+    counted += " AS unknown FROM gateway_shadowanswer WHERE rule = %s"
+    assert hub.rows(spent, model) == hub.rows(counted, model)
 
 
 def test_failed_requests_are_compared_too(hub: Hub, shadowed: Callable[[], str]) -> None:
