@@ -23,6 +23,11 @@ class RequestDetached(Http404):
     says so."""
 
 
+def is_detached(request_id: UUID) -> bool:
+    """Return whether a request with this id would be in a detached month."""
+    return DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).exists()
+
+
 def refuse_detached(request_id: UUID) -> None:
     """Raise RequestDetached for an id of a detached month, whether a request has this id or not."""
     month = DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).first()
