@@ -122,14 +122,14 @@ def need_another_operator(batches: Collection[CodeBatch]) -> set[UUID]:
         created_by__in={batch.created_by_id for batch in unmade}, created_at__gt=earliest
     )
     # A batch that was switched off before its download has no codes.
-    made = list(rows.exclude(killed_at__isnull=False, downloaded_at__isnull=True))
+    counted = list(rows.exclude(killed_at__isnull=False, downloaded_at__isnull=True))
     limit_nano = credit_limit_nano()
 
     def is_over(batch: CodeBatch) -> bool:
         since = batch.created_at - TOGETHER
         return limit_nano < sum(
             row.value_nano * row.count * row.max_uses
-            for row in made
+            for row in counted
             if row.created_by_id == batch.created_by_id
             and since < row.created_at <= batch.created_at
         )

@@ -83,8 +83,8 @@ class ErasureCopies(Schema):
     )
     detached_months: int = Field(description="Months of requests that are kept in files.")
     sinks: list[str] = Field(
-        description="Sinks of usage, such as the record sink, that got records before and are "
-        "switched off: Weir does not reach the person's records there."
+        description="Sinks of usage, such as the record sink, that got records earlier and are "
+        "not in use: Weir does not reach the person's records there."
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from playground.models import Message, Run, RunState
 from usage.models import Attempt, UsageRecord
-from usage.months.detached import is_detached
+from usage.months.detached import in_detached_months
 
 UNCHARGED: Final[Mapping[str, Any]] = {"charge_nano": 0, "basis": "none"}
 """What ended before its request was sent is in no book."""
@@ -49,7 +49,7 @@ def unsent_requests(organisation_id: UUID, request_ids: Collection[UUID]) -> set
         return set()
     attempts = Attempt.objects.filter(organisation_id=organisation_id, request_id__in=request_ids)
     without = {*request_ids} - {*attempts.values_list("request_id", flat=True)}
-    return {request_id for request_id in without if not is_detached(request_id)}
+    return without - in_detached_months(without) if without else without
 
 
 def booked_outcomes(

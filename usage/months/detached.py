@@ -2,7 +2,7 @@
 include them (`detaching.py` detaches, docs/adr/0019)."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -23,9 +23,11 @@ class RequestDetached(Http404):
     says so."""
 
 
-def is_detached(request_id: UUID) -> bool:
-    """Return whether a request with this id would be in a detached month."""
-    return DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).exists()
+def in_detached_months(request_ids: Collection[UUID]) -> set[UUID]:
+    """Return those ids of requests that lie in detached months, whether there are such requests or
+    not."""
+    months = list(DetachedMonth.objects.values_list("first_id", "end_id"))
+    return {id for id in request_ids if any(first <= id < end for first, end in months)}
 
 
 def refuse_detached(request_id: UUID) -> None:

@@ -290,7 +290,7 @@ def test_erasure_names_a_sink_that_was_used_and_is_off(folder: Path, key: Key) -
     with override_settings(RECORD_SINK_URL=""):
         assert dora.get(api).json()["copies"]["sinks"] == ["Record sink"]
         page = dora.get(f"/admin/people/{bob.pk}/erase").content.decode()
-        assert "Switch it on before the erasure" in page
+        assert "Enable it before the erasure" in page
         request_erasure(cast.actor(User.objects.get(email="dora@example.org")), bob, reason="left")
         assert erase_people() == 1
     # It stays so, even if the sink is on again.
