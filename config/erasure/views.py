@@ -44,7 +44,7 @@ from playground.erasure.erasure_requests import (
     receivers,
     request_erasure,
 )
-from playground.erasure.erasure_steps import SINKS_STEP, STEPS
+from playground.erasure.erasure_steps import STEPS, STEPS_AFTER_SINKS
 from playground.erasure.personal_data import personal_data, record_download
 from usage.months.detached import count_detached
 from usage.sinks.sinks import sink_titles, sinks_off
@@ -259,7 +259,8 @@ def remaining_copies(erasure: Erasure | None = None) -> Copies:
         run = last_backup()
         months = count_detached()
         off = [sink.name for sink in sinks_off()]
-    if erasure is not None and STEPS.index(erasure.step) > STEPS.index(SINKS_STEP):
+    # Until this step is done, the sinks that are off now are those that it will not reach.
+    if erasure is not None and (erasure.done_at or erasure.step in STEPS_AFTER_SINKS):
         off = erasure.unreached
     keep_days = settings.BACKUP_KEEP_DAYS or scheduled_keep_days()
     number = erasure.user_id if erasure else None

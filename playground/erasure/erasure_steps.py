@@ -351,6 +351,7 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     "person": (_erase_person, True),
 }
 STEPS: Final = tuple(_STEPS)
+STEPS_AFTER_SINKS: Final = STEPS[STEPS.index(SINKS_STEP) + 1 :]
 
 
 def _strings(value: Any) -> Iterator[str]:
