@@ -5,7 +5,7 @@ its file states, a present item has all of them.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -44,13 +44,6 @@ Kind = Literal[
 ]
 Action = Literal["create", "change", "remove"]
 
-# The objects of an organisation, whose slug their names begin with.
-_OF_ORGANISATIONS: Final = frozenset[Kind](
-    (
-        "role", "team", "project", "service_account", "member", "invitation", "single_sign_on",
-        "payer_rule", "key", "budget", "log_rule", "policy",
-    )
-)  # fmt: skip
 # Fields that are set only when the object is created; later a difference is only reported.
 _ONCE: Final = {"organisation": frozenset({"credit"}), "person": frozenset({"name"})}
 _WHY_ONCE: Final = {
@@ -141,14 +134,13 @@ _MOVED: Final = (
 def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> Difference:
     """Return the changes that make the installation equal to the file, in the file's order.
 
-    Without `prune`, no present item is removed and no omitted field changes. With it, nothing in an
-    organisation that the file does not name is removed either: a file may be about one of them.
+    Without `prune`, no present item is removed and no omitted field changes.
     """
     there = {item.id: item for item in present}
     changes: list[Change] = []
     refused: list[InvalidEntry] = []
     notes: list[InvalidEntry] = []
-    named = set[Id]()
+    named = set()
     for item in wanted:
         named.add(item.id)
         now = there.get(item.id)
@@ -182,14 +174,9 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
         changes += (
             Change("remove", item.id, item.fields, {})
             for item in there.values()
-            if item.id not in named and not item.lasting and not _is_elsewhere(item.id, named)
+            if item.id not in named and not item.lasting
         )
     return Difference(tuple(changes), tuple(refused), tuple(notes))
-
-
-def _is_elsewhere(id: Id, named: Collection[Id]) -> bool:
-    """Return whether an object is in an organisation that the file does not name."""
-    return id.kind in _OF_ORGANISATIONS and Id("organisation", id.name[:1]) not in named
 
 
 def _settle_channel_keys(

@@ -46,8 +46,8 @@ class Command(BaseCommand):
             action="store_true",
             help="also remove channels, prices, plans, roles, members, invitations, single "
             "sign-on, keys, budgets, rules of the content log and policies that the file does "
-            "not name (people, organisations, teams, projects, service accounts, the built-in "
-            "price list, and all in organisations that the file does not name, stay)",
+            "not name (people, organisations, teams, projects, service accounts and the "
+            "built-in price list stay)",
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 

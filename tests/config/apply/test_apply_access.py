@@ -257,20 +257,6 @@ organisations:
     assert User.objects.filter(email="lin@example.org").exists()
 
 
-def test_pruning_by_a_file_of_one_organisation_leaves_the_others(
-    installation: Installation, furnished: Cast
-) -> None:
-    """Nothing is revoked or removed where the file says nothing."""
-    bare = 'version: 1\nplans: [{name: internal, multiplier: "0.9"}]\n'
-    assert installation.apply(bare, "--prune") == "nothing to change\n"
-    owners = "members: [{email: charlie@example.org, role: owner}]"
-    one = f"{bare}organisations: [{{name: Stranger, {owners}}}]\n"
-    assert "acme" not in installation.apply(one, "--prune", "--dry-run")
-    installation.apply(one, "--prune")
-    assert SingleSignOn.objects.exists()
-    assert CustomRole.objects.exists()
-
-
 CHANGES = {
     "an invitation": ("message: Welcome, «you»", "message: Again"),
     "a role": ("    - members.read\n", "    - members.read\n    - teams.read\n"),

@@ -1,14 +1,9 @@
 import datetime as dt
-from typing import get_args
-
-import pytest
 
 from config.apply.difference import (
-    _OF_ORGANISATIONS,
     Id,
     Item,
     Kept,
-    Kind,
     Secret,
     Value,
     compare,
@@ -55,31 +50,6 @@ def test_unnamed_things_are_pruned_and_lasting_ones_never() -> None:
     assert compare([there(), lasting], [], prune=False).nothing
     (change,) = compare([there(), lasting], [], prune=True).changes
     assert (change.action, change.id) == ("remove", CHANNEL)
-
-
-OF_ACME: list[Id] = [
-    *(Id(kind, ("acme", "x")) for kind in get_args(Kind) if kind in _OF_ORGANISATIONS),
-    Id("single_sign_on", ("acme",)),
-    Id("budget", ("acme", "team", "core", "month")),
-    Id("log_rule", ("acme", "organisation", "")),
-]
-
-
-@pytest.mark.parametrize("id", OF_ACME, ids=str)
-def test_pruning_reaches_no_organisation_that_the_file_does_not_name(id: Id) -> None:
-    """A file about one organisation says nothing of the others."""
-    there = [Item(Id("organisation", (slug,)), {}, lasting=True) for slug in ("acme", "other")]
-    there.append(Item(id, {}))
-    assert compare(there, there[1:2], prune=True).nothing
-    (change,) = compare(there, there[:1], prune=True).changes
-    assert (change.action, change.id) == ("remove", id)
-
-
-def test_every_kind_is_of_an_organisation_or_of_the_installation() -> None:
-    assert {*get_args(Kind)} - _OF_ORGANISATIONS == {
-        "settings", "mail_server", "channel", "price", "plan", "model", "model_rule", "alias",
-        "own_key_offer", "person", "organisation", "sign_up", "trial_credit",
-    }  # fmt: skip
 
 
 def test_a_new_address_drops_the_stored_secrets() -> None:
