@@ -725,7 +725,8 @@ class Erasure(models.Model):
     With an `organisation` only what lies in it is erased, and the account stays.
     `pseudonym` replaces the person in what is kept. The search data is kept until `done_at` and
     then emptied: `addresses`, `names`, other `texts` of the person, the `objects_named` in audit
-    events about them ("key:<id>"), and the `organisations` that they belonged to.
+    events about them ("key:<id>"), and the `organisations` that they belonged to. `unreached` names
+    the sinks of usage that were off and have records of before.
     """
 
     unowned_rows = UnownedRows("closed", "Who is being erased, in all organisations.")
@@ -745,6 +746,7 @@ class Erasure(models.Model):
     texts = ArrayField(models.TextField(), default=list)
     objects_named = ArrayField(models.TextField(), default=list)
     organisations = ArrayField(models.UUIDField(), default=list)
+    unreached = ArrayField(models.TextField(), default=list, db_default=[])
 
     class Meta:
         constraints = [

@@ -528,6 +528,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "view.deleted": _of("removed", _("%(who)s deleted view %(name)s")),
     "report.scheduled": _of("created", _("%(who)s scheduled report %(name)s")),
     "report.ended": _of("removed", _("%(who)s ended report %(name)s")),
+    "report.receivers_removed": _of(
+        "changed", _("%(who)s removed recipients who may no longer get report %(name)s")
+    ),
     "report.left": _of("changed", _("%(who)s unsubscribed from report %(name)s")),
     # Content.
     "content.read": _of(

@@ -2,7 +2,9 @@
 functions."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any, Literal
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query
@@ -104,6 +106,9 @@ class BatchOut(Schema):
     expires_at: dt.datetime | None
     credit_days: int | None
     created_at: dt.datetime
+    needs_another_operator: bool = Field(
+        description="Another operator than the one who created the batch must download the codes."
+    )
     downloaded_at: dt.datetime | None
     killed_at: dt.datetime | None
 
@@ -201,7 +206,9 @@ def list_batches(actor: Actor, query: Query[pagination.NamedPageQuery]) -> Batch
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
     rows = visible_batches(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
-    return BatchPage(items=[BatchOut(**serialize_batch(row)) for row in page.items], next=page.next)
+    needing = codes.need_another_operator(page.items)
+    items = [BatchOut(**serialize_batch(row, needing)) for row in page.items]
+    return BatchPage(items=items, next=page.next)
 
 
 @router.post(
@@ -224,7 +231,7 @@ def create_batch(request: HttpRequest, actor: Actor, body: BatchIn) -> HttpRespo
             expires_at=body.expires_at,
             credit_days=body.credit_days,
         )
-        return Answer(201, serialize_batch(batch))
+        return Answer(201, _serialize_one(batch))
 
     return answer_idempotently(request, actor, act)
 
@@ -232,7 +239,7 @@ def create_batch(request: HttpRequest, actor: Actor, body: BatchIn) -> HttpRespo
 @router.get("/code-batches/{id}", response=BatchOut, summary="Show a batch of codes")
 def show_batch(actor: Actor, id: str) -> BatchOut:
     """One batch, without its codes."""
-    return BatchOut(**serialize_batch(access_batch(actor, id)))
+    return BatchOut(**_serialize_one(access_batch(actor, id)))
 
 
 @router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
@@ -246,7 +253,7 @@ def download_batch(actor: Actor, id: str) -> HttpResponse:
 @requires("codes.write")
 def kill_batch(actor: Actor, id: str) -> BatchOut:
     """From now on, its codes cannot be redeemed. Redeemed codes are not affected."""
-    return BatchOut(**serialize_batch(codes.kill_batch(actor, access_batch(actor, id))))
+    return BatchOut(**_serialize_one(codes.kill_batch(actor, access_batch(actor, id))))
 
 
 def amount_of(text: str, field: str = "amount") -> int:
@@ -282,8 +289,13 @@ def serialize_credit(credit: Credit, approval: Approval | None) -> dict[str, Any
     }
 
 
-def serialize_batch(batch: CodeBatch) -> dict[str, Any]:
-    """Return a batch as a JSON object of the API."""
+def _serialize_one(batch: CodeBatch) -> dict[str, Any]:
+    return serialize_batch(batch, codes.need_another_operator([batch]))
+
+
+def serialize_batch(batch: CodeBatch, needing: Collection[UUID]) -> dict[str, Any]:
+    """Return a batch as a JSON object of the API; `needing` contains the batches that need another
+    operator."""
     return {
         "id": id_text(batch.id),
         "name": batch.name,
@@ -294,6 +306,7 @@ def serialize_batch(batch: CodeBatch) -> dict[str, Any]:
         "expires_at": _time(batch.expires_at),
         "credit_days": batch.credit_days,
         "created_at": _time(batch.created_at),
+        "needs_another_operator": batch.id in needing,
         "downloaded_at": _time(batch.downloaded_at),
         "killed_at": _time(batch.killed_at),
     }

@@ -4,12 +4,14 @@ A code has 140 random bits, of which only a keyed digest is stored. Unique index
 conditional statement decide who may redeem it, never a prior read (I22, P3). All refusals except an
 organisation's own second use have the same text, so that a valid code cannot be told from a guess.
 After five refusals in ten minutes, by a person or from a network, further codes are not looked up.
+If the batches that an operator created within 24 hours are worth more than one operator may credit,
+another operator must download the codes, and so agree to them.
 """
 
 import datetime as dt
 import ipaddress
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +30,8 @@ from billing.credits import code_format, promo
 from billing.currency.money import format_usd
 from billing.ledger.ledger import lock_wallet
 from billing.models import Code, CodeBatch, RedeemTry, Redemption
+from billing.safeguards.rules import TOGETHER
+from billing.safeguards.safeguards import credit_limit_nano
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
@@ -107,15 +111,49 @@ def create_batch(
     return batch
 
 
+def need_another_operator(batches: Collection[CodeBatch]) -> set[UUID]:
+    """Return the ids of those batches whose codes another operator than their author must
+    download: the author's batches of the 24 hours before together exceed the credit limit."""
+    unmade = [batch for batch in batches if batch_state(batch) == "unmade" and batch.created_by_id]
+    if not unmade:
+        return set()
+    earliest = min(batch.created_at for batch in unmade) - TOGETHER
+    rows = CodeBatch.objects.filter(
+        created_by__in={batch.created_by_id for batch in unmade}, created_at__gt=earliest
+    )
+    # A batch that was switched off before its download has no codes.
+    counted = list(rows.exclude(killed_at__isnull=False, downloaded_at__isnull=True))
+    limit_nano = credit_limit_nano()
+
+    def is_over(batch: CodeBatch) -> bool:
+        since = batch.created_at - TOGETHER
+        return limit_nano < sum(
+            row.value_nano * row.count * row.max_uses
+            for row in counted
+            if row.created_by_id == batch.created_by_id
+            and since < row.created_at <= batch.created_at
+        )
+
+    return {batch.id for batch in unmade if is_over(batch)}
+
+
 def download_codes(actor: Actor, batch: CodeBatch) -> list[str]:
     """Create the codes of a batch and return their texts. Raises CodeRefused if they were
-    downloaded before or the batch is switched off."""
+    downloaded before, the batch is switched off, or another operator must do it."""
     with transaction.atomic():
         locked = CodeBatch.objects.select_for_update().get(id=batch.id)
         if locked.downloaded_at is not None:
             raise CodeRefused("batch", gettext("These codes were already downloaded."))
         if locked.killed_at is not None:
             raise CodeRefused("batch", gettext("This batch is disabled."))
+        if need_another_operator([locked]) and (
+            actor.user is None or actor.user.id == locked.created_by_id
+        ):
+            text = gettext(
+                "The batches that one operator creates within 24 hours exceed %(limit)s USD. "
+                "Another operator has to download the codes."
+            )
+            raise CodeRefused("batch", text % {"limit": format_usd(credit_limit_nano())})
         texts = [
             code_format.compose(os.urandom(code_format.RANDOM_BYTES)) for _ in range(batch.count)
         ]

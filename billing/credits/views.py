@@ -183,6 +183,7 @@ def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
 _BATCH_BADGES = {
     "living": Badge(_("Active"), "ok"),
     "unmade": Badge(_("Not downloaded"), "info", "download"),
+    "waiting": Badge(_("Another operator has to download it"), "warn", "clock"),
     "expired": Badge(_("Expired"), icon="clock"),
     "killed": Badge(_("Disabled"), icon="ban"),
 }
@@ -237,10 +238,16 @@ CODES = Table(
 def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(CODES, request, actor)
     batches = visible_batches(actor).filter(name__icontains=state.value("q"))
-    rows = [row for row in _batch_rows(list(batches)) if state.value("state") in ("", row["state"])]
+    rows = [
+        row
+        for row in _batch_rows(actor, list(batches))
+        if state.value("state") in ("", row["state"])
+    ]
     batch_id = request.GET.get("made")
     context = {
-        "making": any(row["id"] == batch_id and row["state"] == "unmade" for row in rows),
+        "making": any(
+            row["id"] == batch_id and row["state"] in ("unmade", "waiting") for row in rows
+        ),
         "may_write": access.scope_of(actor, "codes.write") is not None,
     }
     templates = ("billing/credits/codes.html", "billing/credits/_codes.html")
@@ -258,15 +265,17 @@ def code_batch_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     )
 
 
-def _batch_rows(batches: list[CodeBatch]) -> list[dict[str, Any]]:
+def _batch_rows(actor: Actor, batches: list[CodeBatch]) -> list[dict[str, Any]]:
     used = codes.uses_of([batch.id for batch in batches])
+    needing = codes.need_another_operator(batches)
     return [
         {
             "batch": batch,
             "id": id_text(batch.id),
             "used": used.get(batch.id, 0),
             "all": batch.count * batch.max_uses,
-            "state": codes.batch_state(batch),
+            "state": "waiting" if batch.id in needing else codes.batch_state(batch),
+            "own": actor.user is not None and actor.user.id == batch.created_by_id,
         }
         for batch in batches
     ]

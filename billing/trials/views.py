@@ -77,10 +77,18 @@ def trial_credit(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         except Refused as refused:
             refused.add_to(form)
         else:
-            messages.success(request, gettext("Settings saved."))
+            waits = trials.waiting_amount()
+            asked = waits is not None and waits.changes[0]["after"] == format_usd(data["amount"])
+            saved = gettext("Settings saved.")
+            messages.success(
+                request, gettext("Another operator has to approve it.") if asked else saved
+            )
             return see_other("trial_credit")
+    waits = trials.waiting_amount()
+    proposed = trials.show_amount(waits.changes[0]).after if waits else ""
+    context = {"form": form, "approval": waits, "proposed": proposed}
     status = 422 if form.errors else 200
-    return render(request, "billing/trials/trial_credit.html", {"form": form}, status=status)
+    return render(request, "billing/trials/trial_credit.html", context, status=status)
 
 
 def no_organisation(request: HttpRequest, user: User) -> HttpResponse:

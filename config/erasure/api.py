@@ -82,6 +82,10 @@ class ErasureCopies(Schema):
         description="For how many days a backup is kept; `null` if the installation does not say."
     )
     detached_months: int = Field(description="Months of requests that are kept in files.")
+    sinks: list[str] = Field(
+        description="Sinks of usage, such as the record sink, that got records earlier and are "
+        "not in use: Weir does not reach the person's records there."
+    )
 
 
 class ErasureOut(Schema):
@@ -201,7 +205,7 @@ def _fates(
 
 def _describe_erasure(person: User, part: Organisation | None) -> ErasureOut:
     erasure = find_erasure(person, part)
-    copies = remaining_copies()
+    copies = remaining_copies(erasure)
     fields: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
     if erasure is None:
         would = preview(person, part)
@@ -220,6 +224,7 @@ def _describe_erasure(person: User, part: Organisation | None) -> ErasureOut:
             last_backup_at=copies.backup_at,
             backup_keep_days=copies.keep_days or None,
             detached_months=copies.months,
+            sinks=copies.sinks,
         ),
         **fields,
     )

@@ -44,18 +44,22 @@ from playground.erasure.erasure_requests import (
     receivers,
     request_erasure,
 )
-from playground.erasure.erasure_steps import STEPS
+from playground.erasure.erasure_steps import STEPS, STEPS_AFTER_SINKS
 from playground.erasure.personal_data import personal_data, record_download
 from usage.months.detached import count_detached
+from usage.sinks.sinks import sink_titles, sinks_off
 
 
 class Copies(NamedTuple):
     """The copies of a person's data that an erasure does not reach: the time of the newest backup,
-    the days a backup is kept (0 = unknown), and the number of months in files."""
+    the days a backup is kept (0 = unknown), the number of months in files, and the names of sinks
+    of usage that are off but have records. `number` is the person's there, once they are erased."""
 
     backup_at: dt.datetime | None
     keep_days: int
     months: int
+    sinks: list[str]
+    number: int | None = None
 
 
 class ErasureForm(forms.Form):
@@ -249,18 +253,23 @@ def _show_or_start(
     return render_dialog(request, "config/erasure/erase.html", context, refused=form.is_bound)
 
 
-def remaining_copies() -> Copies:
+def remaining_copies(erasure: Erasure | None = None) -> Copies:
     """Return the copies of a person's data that remain after the erasure."""
     with use_tenant(None):
         run = last_backup()
         months = count_detached()
+        off = [sink.name for sink in sinks_off()]
+    # Until this step is done, the sinks that are off now are those that it will not reach.
+    if erasure is not None and (erasure.done_at or erasure.step in STEPS_AFTER_SINKS):
+        off = erasure.unreached
     keep_days = settings.BACKUP_KEEP_DAYS or scheduled_keep_days()
-    return Copies(run.good_at if run else None, keep_days, months)
+    number = erasure.user_id if erasure else None
+    return Copies(run.good_at if run else None, keep_days, months, sink_titles(off), number)
 
 
 def _state(erasure: Erasure) -> dict[str, Any]:
     done = erasure.done_at is not None
-    copies = remaining_copies()
+    copies = remaining_copies(erasure)
     ends_at = None
     if erasure.done_at is not None and copies.keep_days:
         ends_at = erasure.done_at + dt.timedelta(days=copies.keep_days)

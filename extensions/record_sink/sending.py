@@ -15,7 +15,7 @@ import msgspec
 from django.conf import settings
 
 from extensions.record_sink import contents, stream
-from extensions.record_sink.models import RecordSinkCursor
+from extensions.record_sink.models import ContentSinkCursor, RecordSinkCursor
 from extensions.record_sink.receiver import Batch, Receiver, open_receiver
 from extensions.record_sink.records import ROW, line_of
 from lib.database.advisory_locks import AdvisoryLock
@@ -33,6 +33,11 @@ _LOCK: Final = AdvisoryLock.RECORD_SINK
 def is_used() -> bool:
     """Return whether the installation has a record sink."""
     return bool(_SETTINGS.RECORD_SINK_URL)
+
+
+def was_used() -> bool:
+    """Return whether records or contents were ever sent to a record sink."""
+    return RecordSinkCursor.has_sent() or ContentSinkCursor.has_sent()
 
 
 def backlog() -> Backlog:

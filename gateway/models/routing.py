@@ -42,7 +42,7 @@ class ShadowAnswer(models.Model):
     `main_…` describes the answer that the client got. `fault` is a row of the fault table, "" if
     the shadow answered. `likeness` (in percent) and `same_structure`
     (gateway/routing/shadow_rules.py) are null if one of the two failed; the latter also if one is
-    not JSON. `cost_nano` is the installation's cost.
+    not JSON. `cost_nano` is the installation's cost, or an estimate if `cost_unknown`.
     """
 
     unowned_rows = UnownedRows("closed", "What operators try elsewhere, of all organisations.")
@@ -68,6 +68,7 @@ class ShadowAnswer(models.Model):
     tokens = models.BigIntegerField()
     finish = models.CharField(max_length=40)
     cost_nano = models.BigIntegerField()
+    cost_unknown = models.BooleanField(db_default=False)
     likeness = models.PositiveSmallIntegerField(null=True)
     same_structure = models.BooleanField(null=True)
 
@@ -81,7 +82,8 @@ class ShadowAnswer(models.Model):
 
 class ShadowSpend(models.Model):
     """The cost of a rule's shadows on a UTC day; the rule is given by its model. Each written
-    comparison is added to it, and every process reads today's sum once a second."""
+    comparison is added to it, and every process reads today's sum once a second. The sum contains
+    estimates for the `unknown` requests whose cost is unknown."""
 
     unowned_rows = UnownedRows("closed", "Sums over all organisations.")
 
@@ -89,6 +91,7 @@ class ShadowSpend(models.Model):
     day = models.DateField()
     rule = models.CharField(max_length=200)
     cost_nano = models.BigIntegerField()
+    unknown = models.IntegerField(db_default=0)
 
     def __str__(self) -> str:
         return f"{self.cost_nano} for {self.rule} on {self.day}"

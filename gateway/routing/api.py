@@ -24,7 +24,7 @@ from gateway.access import (
 from gateway.aliases.aliases import remove_alias, save_alias
 from gateway.channel_order.tie_breaking import Pick
 from gateway.channels import bounds as bounds
-from gateway.models import ModelAlias, ModelRule
+from gateway.models import ModelAlias, ModelRule, ShadowAnswer
 from gateway.routing.model_rule_bounds import FALLBACKS_MAX, Cause
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_answers import KEPT, shadow_figures, spent_by_day
@@ -258,15 +258,20 @@ class Days(pagination.PageQuery):
     until: dt.date | None = None
 
 
+_ESTIMATED = "Contains estimates for the requests in `unknown`."
+
+
 class ShadowSpendOut(Schema):
     day: dt.date
     rule: str
-    cost: str
+    cost: str = Field(description=_ESTIMATED)
+    unknown: int = Field(description="Requests whose cost is unknown.")
 
 
 class ShadowSpendPage(Schema):
     items: list[ShadowSpendOut]
     total: str
+    unknown: int = Field(description="Requests whose cost is unknown, on all days.")
     next: str | None
 
 
@@ -293,7 +298,8 @@ class ShadowFiguresOut(Schema):
     structured: int = Field(description="Both answers are JSON.")
     same_structure: int
     main_cost: str | None = Field(description="Null if the cost of an answer is unknown.")
-    cost: str
+    cost: str = Field(description=_ESTIMATED)
+    unknown: int = Field(description="Requests to the shadow whose cost is unknown.")
 
 
 class ShadowFiguresPage(Schema):
@@ -316,12 +322,14 @@ class ShadowAnswerOut(Schema):
     main_cost: str | None
     channel: str
     upstream_model: str
-    fault: str = Field(description="Empty if the shadow answered.")
+    fault: str = Field(
+        description="Empty if the shadow answered; `stopped` if the process stopped before."
+    )
     ttft_ms: int | None
     total_ms: int
     tokens: int
     finish: str
-    cost: str
+    cost: str | None = Field(description="Null if it is unknown.")
     likeness: int | None
     same_structure: bool | None = Field(description="Null unless both answers are JSON.")
 
@@ -345,10 +353,13 @@ def show_shadow_traffic(actor: Actor, query: Query[Since]) -> ShadowFiguresPage:
 def show_shadow_spend(actor: Actor, query: Query[Days]) -> ShadowSpendPage:
     """What the shadows of each rule have cost on each day (UTC)."""
     spent = spent_by_day(query.until or clock.now().date(), query.days)
-    items = [ShadowSpendOut(day=day, rule=rule, cost=format_usd(nano)) for day, rule, nano in spent]
-    total = format_usd(sum(nano for _, _, nano in spent))
-    page = pagination.page_by_position(items, query.limit, query.cursor)
-    return ShadowSpendPage(items=page.items, total=total, next=page.next)
+    page = pagination.page_by_position(spent, query.limit, query.cursor)
+    return ShadowSpendPage(
+        items=[answer_of(ShadowSpendOut, row) for row in page.items],
+        total=format_usd(sum(row.cost_nano for row in spent)),
+        unknown=sum(row.unknown for row in spent),
+        next=page.next,
+    )
 
 
 @router.get("/shadow-answers", response=ShadowAnswerPage, summary="List shadow answers")
@@ -356,5 +367,9 @@ def list_shadow_answers(actor: Actor, query: Query[pagination.PageQuery]) -> Sha
     """Each request that was sent to a shadow channel as well, newest first."""
     rows = visible_shadow_answers(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    items = [answer_of(ShadowAnswerOut, row) for row in page.items]
+    items = [answer_of(ShadowAnswerOut, row, cost=_known_cost(row)) for row in page.items]
     return ShadowAnswerPage(items=items, next=page.next)
+
+
+def _known_cost(row: ShadowAnswer) -> str | None:
+    return None if row.cost_unknown else format_usd(row.cost_nano)

@@ -1,12 +1,11 @@
 """The results of shadow traffic (gateway/routing/shadow_rules.py) by rule and channel."""
 
 import datetime as dt
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from django.db import connection
 
 from gateway.models import ShadowSpend
-from gateway.routing.shadow_sql import read_shadow_spend
 from lib import clock
 
 KEPT: Final = dt.timedelta(days=30)
@@ -20,6 +19,7 @@ class ShadowFigures(NamedTuple):
     `compared` requests that both answered. Of these, `same_finish` ended for the same reason. Of
     the `structured` ones, where both answers are JSON, `same_structure` have the same structure.
     Costs are ours; `main_cost_nano` is None if one of the client's answers has an unknown cost.
+    `cost_nano` contains estimates for the `unknown` shadows whose cost is unknown.
     """
 
     rule: str
@@ -43,6 +43,7 @@ class ShadowFigures(NamedTuple):
     same_structure: int
     main_cost_nano: int | None
     cost_nano: int
+    unknown: int
 
     @property
     def main_percent(self) -> int:
@@ -62,20 +63,17 @@ def shadow_figures(hours: int) -> list[ShadowFigures]:
         return [ShadowFigures(*row) for row in cursor.fetchall()]
 
 
-def spent_today() -> dict[str, int]:
-    """Return the cost of each rule's shadows since the start of the day (UTC), in nano."""
-    with connection.cursor() as cursor:
-        cursor.execute(*read_shadow_spend())
-        rows: list[Any] = cursor.fetchall()
-    return dict(rows)
+def spent_today() -> dict[str, ShadowSpend]:
+    """Return the cost of each rule's shadows since the start of the day (UTC)."""
+    return {spent.rule: spent for spent in spent_by_day(clock.now().date(), 1)}
 
 
-def spent_by_day(until: dt.date, days: int) -> list[tuple[dt.date, str, int]]:
+def spent_by_day(until: dt.date, days: int) -> list[ShadowSpend]:
     """Return the cost of each rule's shadows on each of the `days` up to and including `until`
-    (UTC): (day, rule, nano), the latest day first."""
+    (UTC), the latest day first."""
     first = dt.date.fromordinal(max(until.toordinal() - days + 1, 1))
-    spent = ShadowSpend.objects.filter(day__gte=first, day__lte=until).order_by("-day", "rule")
-    return list(spent.values_list("day", "rule", "cost_nano"))
+    spent = ShadowSpend.objects.filter(day__gte=first, day__lte=until)
+    return list(spent.order_by("-day", "rule"))
 
 
 def drop_old() -> None:
@@ -98,6 +96,7 @@ _FIGURES: Final = """
            count(*) FILTER (WHERE likeness IS NOT NULL AND finish = main_finish),
            count(same_structure), count(*) FILTER (WHERE same_structure),
            CASE WHEN bool_and(main_cost_nano IS NOT NULL OR main_status <> 200)
-                THEN coalesce(sum(main_cost_nano), 0)::bigint END, sum(cost_nano)::bigint
+                THEN coalesce(sum(main_cost_nano), 0)::bigint END, sum(cost_nano)::bigint,
+           count(*) FILTER (WHERE cost_unknown)
     FROM gateway_shadowanswer WHERE at >= %(since)s
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""

@@ -363,7 +363,7 @@ def shadow_traffic(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "figures": shadow_figures(_HOURS),
         "rules": [
-            {"model": model, "shadow": shadow, "spent_nano": spent.get(model, 0)}
+            {"model": model, "shadow": shadow, "spent": spent.get(model)}
             for model, shadow in shadows.items()
             if shadow is not None
         ],
@@ -385,7 +385,7 @@ def _answer_rows(page: list[ShadowAnswer]) -> list[dict[str, Any]]:
             "total_ms": row.total_ms,
             "main_tokens": row.main_tokens,
             "tokens": row.tokens,
-            "cost_nano": row.cost_nano,
+            "cost_nano": None if row.cost_unknown else row.cost_nano,
             "rid": id_text(row.request_id),
         }
         for row in page

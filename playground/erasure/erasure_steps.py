@@ -60,7 +60,7 @@ from playground.models import (
     Vote,
 )
 from usage.models import ChartNote, Export, Feedback, ReportReceiver, SavedView
-from usage.sinks.sinks import used_sinks
+from usage.sinks.sinks import sinks_off, used_sinks
 
 FAILED: Final = "failed"
 """What an erasure waits for after an unexpected error: the next attempt."""
@@ -235,6 +235,7 @@ def _forget_in_sinks(erasure: Erasure) -> Counts:
     person = (erasure.user_id, erasure.addresses, erasure.pseudonym, erasure.organisations)
     for sink in used_sinks():
         sink.forget_person(*person)
+    erasure.unreached = [sink.name for sink in sinks_off()]
     return {}
 
 
@@ -327,6 +328,8 @@ def _rename_person(erasure: Erasure) -> None:
     erasure.user = user
 
 
+SINKS_STEP: Final = "clickhouse"
+"""The step in the sinks of usage. Rows store its name, which is that of the first sink."""
 _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     # While it waits for the requests, their stops are committed.
     FIRST_STEP: (_end_requests, True),
@@ -341,14 +344,14 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     # A transaction for each organisation, because its requests wait for its budgets.
     "end_users": (_rename_end_users, True),
     "texts": (_sweep, False),
-    # Rows store this step's name, which is that of the first sink.
-    "clickhouse": (_forget_in_sinks, True),
+    SINKS_STEP: (_forget_in_sinks, True),
     # If the worker is killed here, the next one repeats the rest.
     "sealed": (_rewrite_sealed, True),
     # The rename is committed before the last exports are deleted.
     "person": (_erase_person, True),
 }
 STEPS: Final = tuple(_STEPS)
+STEPS_AFTER_SINKS: Final = STEPS[STEPS.index(SINKS_STEP) + 1 :]
 
 
 def _strings(value: Any) -> Iterator[str]:

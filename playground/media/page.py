@@ -19,6 +19,7 @@ from gateway.providers.media_options import image_options
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.numbers.formatting import data_size
+from playground.answers.late_charges import unsent_requests
 from playground.conversations.conversations import access_attachment
 from playground.media.answer import clock as clock_text
 from playground.media.media import RESULT, visible_media
@@ -296,8 +297,10 @@ def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, in
     elif state == RunState.FAILED:
         error = error_text(outcome)
     if charge is None and run.ended_at and not run.task:
-        # The run was abandoned, or lost, before its charge was booked.
-        charge = (final_record(run.organisation_id, run.request_id) or {}).get("charge_nano")
+        # The run was abandoned, or lost, before its charge was booked, or before its request.
+        booked = final_record(run.organisation_id, run.request_id)
+        unsent = booked is None and unsent_requests(run.organisation_id, [run.request_id])
+        charge = 0 if unsent else (booked or {}).get("charge_nano")
     slug = run.organisation.slug
     files = [(one, _file(slug, one)) for one in run.files.all()]
     results = [file for one, file in files if one.role == RESULT]

@@ -16,7 +16,7 @@ import json
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from playground.answers.cost import Meter
 from playground.answers.events import AppendResult, partial_answer
 from playground.answers.heartbeat import HEARTBEAT_S, STALE_S, record_heartbeat
 from playground.answers.incoming_answer import IncomingAnswer
+from playground.answers.late_charges import UNCHARGED
 from playground.answers.notifications import notifications
 from playground.conversations import titles
 from playground.messages import page
@@ -122,10 +123,6 @@ def request_of_run(run: Run) -> dict[str, Any]:
     )
 
 
-# What ended before its request was made is in no book.
-_UNCHARGED: Final[Mapping[str, Any]] = {"charge_nano": 0, "basis": "none"}
-
-
 class _Carrier:
     """Carries one run from its first event to its last."""
 
@@ -171,19 +168,19 @@ class _Carrier:
         elif self._incoming.outcome is not None:
             await self._conclude(self._incoming.outcome)
         elif stopping:
-            settled = await self._settled() if self._requested else _UNCHARGED
+            settled = await self._settled() if self._requested else UNCHARGED
             await self._end(RunState.STOPPED, settled)
         elif isinstance(fault := reader.exception(), RequestFault):
             # The key, for example, was revoked after the form was checked: there is no request.
             facts = {"kind": fault.kind, "message": fault.message}
-            await self._end(RunState.REFUSED, {**facts, **_UNCHARGED})
+            await self._end(RunState.REFUSED, {**facts, **UNCHARGED})
         else:
             await self._end(RunState.FAILED, self._fault())
             reader.result()
 
     def _fault(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"kind": "internal", "status": 500}
-        return facts if self._requested else {**facts, **_UNCHARGED}
+        return facts if self._requested else {**facts, **UNCHARGED}
 
     async def _read(self, news: asyncio.Event) -> None:
         payer = await run_in_database(stored_payer, self._turn.conversation)

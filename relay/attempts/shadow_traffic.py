@@ -3,12 +3,14 @@
 
 A request is sent to the shadow after its own answer has ended, so that it can neither delay nor
 fail the client's request. It has no hold and no attempt: the installation pays, the cost is
-recorded with the comparison, and it counts towards the caps of the channel. The answers are
-compared here and not stored.
+recorded with the comparison, and it counts towards the caps of the channel. If the cost is
+unknown, an estimate of it counts, and the comparison says so. The answers are compared here and not
+stored.
 
     not sent   requests with tools, media or several choices; with an object that a provider
                stores; excluded by the data policy; without a known cost price; above the
-               rule's daily cap; while too many are running; while the channel is unavailable
+               rule's daily cap; while too many are running, or too many comparisons wait for
+               the database; while the channel is unavailable
 
 A request that continues a response stored here is sent with its whole conversation, and the shadow
 stores nothing.
@@ -33,6 +35,8 @@ from dialects.chat.events import (
 )
 from dialects.codec import Counting, Facts
 from dialects.errors.errors import RequestFault
+from dialects.usage.usage import Quantities
+from gateway.breaker.faults import FAULTS
 from gateway.channel_order.channel_order import Candidate
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
@@ -63,8 +67,10 @@ IN_FLIGHT_MAX: Final = 8
 """The maximum number of shadow requests per process; further ones are not sent."""
 LONGEST_S: Final = 120.0
 _ANSWER_BYTES_MAX: Final = 1024 * 1024
-# The maximum number of comparisons that wait for the database; the oldest are dropped.
+# While so many comparisons wait for the database, nothing is sent, because their cost must be kept.
 _WAITING_MAX: Final = 1_000
+# The fault of an answer that was still running when the process stopped.
+_STOPPED: Final = "stopped"
 # The SQLSTATE class of values that fit no column.
 _BAD_DATA: Final = "22"
 
@@ -83,7 +89,7 @@ class MainAnswer(NamedTuple):
 
 
 class _ShadowAnswer(NamedTuple):
-    """The shadow's answer."""
+    """The shadow's answer. If its cost is unknown, `cost_nano` is an estimate."""
 
     text: str
     finish_reason: str
@@ -91,6 +97,7 @@ class _ShadowAnswer(NamedTuple):
     total_ms: int
     output_tokens: int
     cost_nano: int
+    cost_unknown: bool = False
     fault: str = ""
 
 
@@ -156,7 +163,7 @@ class ShadowTraffic:
                     # A row that the database refused once is always refused.
                     log.error("%d comparisons of shadow traffic are lost: %s", len(waiting), error)
                 else:
-                    self._waiting = [*waiting, *self._waiting][-_WAITING_MAX:]
+                    self._waiting = [*waiting, *self._waiting]
                 raise
         if snapshot.shadowed:
             rows = await ask(read_shadow_spend())
@@ -177,6 +184,8 @@ class ShadowTraffic:
 
     def _has_room(self, rule_model: str, shadow: ShadowRule) -> bool:
         if self._spent is None or len(self._running) >= IN_FLIGHT_MAX:
+            return False
+        if len(self._waiting) >= _WAITING_MAX:
             return False
         return self._spent.get(rule_model, 0) < shadow.cap_nano
 
@@ -289,6 +298,9 @@ async def _request_shadow(sending: _Sending) -> _ShadowAnswer:
         return reading.answer_text(failure.fault)
     except TimeoutError:
         return reading.answer_text("F13")
+    except asyncio.CancelledError:
+        # The provider may charge what was sent, so the comparison is still written.
+        return reading.answer_text(_STOPPED)
     finally:
         if answer is not None:
             # Do not wait for bytes after its end.
@@ -316,14 +328,13 @@ class _Reading:
             await self._read_whole(answer)
 
     def answer_text(self, fault: str = "") -> _ShadowAnswer:
-        """Return the text of the answer up to now. A failure before any answer costs nothing."""
+        """Return the text of the answer up to now."""
         texts = [
             event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
         ]
         thoughts = [event.text for event in self._events if isinstance(event, ReasoningDelta)]
         ends = [event.reason for event in self._events if isinstance(event, Finish)]
-        meters = self._meters("".join(texts), "".join(thoughts)) if self._events else {}
-        cost = cost_of(meters, self._sending.price)
+        meters, cost_nano, known = self._usage("".join(texts), "".join(thoughts), fault)
         return _ShadowAnswer(
             text="".join(texts),
             finish_reason=ends[-1] if ends else "",
@@ -332,20 +343,40 @@ class _Reading:
             output_tokens=tokens_of(
                 {name: n for name, n in meters.items() if name.startswith("out_")}
             ),
-            cost_nano=cost or 0,
+            cost_nano=cost_nano,
+            cost_unknown=not known,
             fault=fault,
         )
 
     def _elapsed_ms(self) -> int:
         return int((self._time() - self._began) * 1000)
 
-    def _meters(self, text: str, thought: str) -> dict[str, int]:
+    def _usage(self, text: str, thought: str, fault: str) -> tuple[dict[str, int], int, bool]:
+        """Return the meters of the answer up to now, their cost, and whether it is known. A failure
+        before any content costs nothing if its fault says so; else its cost is unknown, and
+        estimated by the input (I15)."""
+        failed = bool(fault) and not any(event.is_content for event in self._events)
+        if failed and fault in FAULTS and FAULTS[fault].money == "none":
+            return {}, 0, True
+        meters, known = self._meters(text, thought)
+        price = self._sending.price
+        cost = cost_of(meters, price)
+        if cost is not None:
+            return meters, cost, known and not failed
+        rated = {name: n for name, n in meters.items() if name in price.version.rates}
+        return meters, cost_of(rated, price) or 0, False
+
+    def _meters(self, text: str, thought: str) -> tuple[dict[str, int], bool]:
+        """Return the meters of the answer up to now, and whether all of its usage is known."""
         facts, prepared = self._sending.facts, self._prepared
+        known = True
         if self._counting is not None:
             usage = prepared.codec.quantities(self._counting)
             if usage.reliable:
-                return dict(usage.meters)
-        return count_own(
+                return dict(usage.meters), not self._unknown_members(usage)
+            # An implausible count is no count: our own stands in for it (F27).
+            known = usage.missing
+        own = count_own(
             UsageEvidence(
                 facts.text_bytes,
                 text_bytes=len(text.encode(errors="replace")),
@@ -356,6 +387,14 @@ class _Reading:
                 body=facts.body.raw,
             )
         )
+        return own, known
+
+    def _unknown_members(self, usage: Quantities) -> list[str]:
+        """Return the unclassified members of a usage (P28) that no operator has accepted."""
+        snapshot, candidate = self._sending.context.snapshot, self._sending.candidate
+        provider = snapshot.channels[candidate.channel_id].provider.name
+        accepted = snapshot.accepted.get(provider, {}).get(usage.wire, frozenset())
+        return [name for name in usage.unknown if name not in accepted]
 
     async def _read_whole(self, answer: Answer) -> None:
         raw = b""
@@ -433,6 +472,7 @@ def _answer_row(sending: _Sending, answer: _ShadowAnswer) -> dict[str, Any]:
         "tokens": answer.output_tokens,
         "finish": answer.finish_reason,
         "cost_nano": answer.cost_nano,
+        "cost_unknown": answer.cost_unknown,
         "likeness": None if alike is None else alike.percent,
         "same_structure": None if alike is None else alike.same_structure,
     }

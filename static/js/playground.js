@@ -61,6 +61,23 @@ on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (box.value.startsWith(sent)) box.value = box.value.slice(sent.length).trimStart();
   box.dispatchEvent(new Event("input", { bubbles: true }));
 });
+// A refused message comes back with what was typed and attached while it was on its way.
+on("htmx:before:swap", ({ target, detail: { ctx, tasks } }) => {
+  const find = (what) => tasks.map(({ fragment }) => fragment?.querySelector?.(what)).find(Boolean);
+  const box = $("[data-draft]"), back = find("[data-draft]");
+  if (!target.matches?.("#composer") || ctx.response.status < 400 || !box || !back) return;
+  const { value, selectionStart, selectionEnd } = box, sent = ctx.request.body.get("text");
+  if (!value.includes(sent)) {
+    const before = value ? `${sent}\n\n` : sent;
+    box.value = before + value;
+    box.setSelectionRange(before.length + selectionStart, before.length + selectionEnd);
+  }
+  back.textContent = box.value;
+  if (!temporary()) keep(box);
+  const files = ctx.request.body.getAll("file");
+  const later = $$("#chips .file-chip").filter((chip) => !files.includes($("[name=file]", chip)?.value));
+  find("#chips").append(...later);
+});
 const box = $("[data-draft]");
 if (box && !box.value && !temporary()) box.value = localStorage.getItem(key(box)) ?? "";
 if (box && matchMedia("(pointer:fine)").matches) box.focus({ preventScroll: true });

@@ -184,7 +184,8 @@ def codes(people: cast.Cast) -> Listed:
             "id": id_text(batch.id), "name": batch.name, "value": value, "currency": "USD",
             "count": batch.count, "max_uses": batch.max_uses,
             "expires_at": in_api(batch.expires_at), "credit_days": batch.credit_days,
-            "created_at": in_api(batch.created_at), "downloaded_at": in_api(batch.downloaded_at),
+            "created_at": in_api(batch.created_at), "needs_another_operator": False,
+            "downloaded_at": in_api(batch.downloaded_at),
             "killed_at": in_api(batch.killed_at),
         }  # fmt: skip
 

@@ -178,6 +178,7 @@ ELSEWHERE: Final = {
     "usage.exports.exports.start_export": "export.started",
     "usage.saved_views.scheduled_reports.end_schedule": "report.ended",
     "usage.saved_views.scheduled_reports.leave": "report.left",
+    "usage.saved_views.scheduled_reports.send_due": "report.receivers_removed",
     "usage.saved_views.scheduled_reports.set_schedule": "report.scheduled",
     "billing.topups.topups.end_order": "payment.paid",
     "billing.topups.topups.keep_checkout": "payment.paid",

@@ -427,6 +427,9 @@ ELSEWHERE: Final = {
     "relay/attempts/shadow_traffic.py:_has_room:IN_FLIGHT_MAX": (
         "tests/relay/attempts/test_shadow_traffic.py"
     ),
+    "relay/attempts/shadow_traffic.py:_has_room:_WAITING_MAX": (
+        "tests/relay/attempts/test_shadow_caps.py"
+    ),
     **{
         f"relay/content_log/recorded_talk.py:{name}:BYTES_MAX": (
             "tests/relay/content_log/test_recorded_talk.py"

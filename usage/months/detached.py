@@ -2,7 +2,7 @@
 include them (`detaching.py` detaches, docs/adr/0019)."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +21,13 @@ ATTACH: Final = f"{settings.COMMAND} month attach"
 class RequestDetached(Http404):
     """The request is not in the database; it may be in the file of its detached month. The text
     says so."""
+
+
+def in_detached_months(request_ids: Collection[UUID]) -> set[UUID]:
+    """Return those ids of requests that lie in detached months, whether there are such requests or
+    not."""
+    months = list(DetachedMonth.objects.values_list("first_id", "end_id"))
+    return {id for id in request_ids if any(first <= id < end for first, end in months)}
 
 
 def refuse_detached(request_id: UUID) -> None:

@@ -3,7 +3,9 @@
 A schedule stores when it is due next. The process that finds it due locks it, writes an email for
 each receiver into the outbox and advances it, in one transaction. So two workers write each email
 once, and a killed one leaves the schedule as it was (P16). Each receiver gets what they may see
-now; one who left, or may no longer see usage, gets nothing.
+now. A report goes on only while its author may still send it: to those to whom the author could
+not send it now, it ends, and with nobody left the schedule ends too. The author, and the former
+receivers who may still see usage, are told.
 """
 
 import datetime as dt
@@ -23,10 +25,16 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from accounts.access import access
-from accounts.access.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.access.actors import (
+    SYSTEM,
+    Actor,
+    actor_of_member,
+    memberships,
+    organisation_of,
+)
 from accounts.audit import audit
 from accounts.members.access import named_members
-from accounts.models import Membership
+from accounts.models import Membership, Organisation, User
 from billing.currency.money import format_usd
 from lib import clock
 from lib.database.tenancy import use_tenant
@@ -121,7 +129,7 @@ def _send_next() -> bool:
     with transaction.atomic():
         schedule = (
             ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("view__organisation")
+            .select_related("view__organisation", "view__user")
             .filter(due_at__lte=now)
             .order_by("due_at", "id")
             .first()
@@ -134,22 +142,69 @@ def _send_next() -> bool:
         due = next_due(every, schedule.hour, zone, just_before)
         while (following := next_due(every, schedule.hour, zone, due.at)).at <= now:
             due = following
-        if schedule.view.organisation.archived_at is None:
-            for receiver in schedule.receivers.select_related("user").order_by("id"):
-                _write_letter(schedule, receiver, due)
         schedule.due_at = following.at
         schedule.save(update_fields=["due_at"])
+        if schedule.view.organisation.archived_at is None:
+            _send(schedule, due)
     return True
 
 
-def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) -> None:
+def _send(schedule: ReportSchedule, due: Due) -> None:
+    """Write the emails of a schedule, and end the report for those to whom its author may no longer
+    send it."""
+    view = schedule.view
+    author = _reader(view.user, view.organisation)
+    allowed = {member.user_id for member in receivers_of(author, view)} if author else set()
+    kept, removed = [], []
+    for receiver in schedule.receivers.select_related("user").order_by("id"):
+        reader = _reader(receiver.user, view.organisation)
+        if reader is not None and receiver.user_id in allowed:
+            kept.append((receiver, reader))
+        else:
+            removed.append((receiver, reader))
+    for receiver, reader in kept:
+        _write_letter(schedule, receiver, reader, due)
+    if removed:
+        schedule.receivers.filter(id__in=[receiver.id for receiver, _ in removed]).delete()
+        audit.record(
+            SYSTEM, view.organisation, "report.receivers_removed", schedule,
+            name=view.name, receivers=len(removed),
+        )  # fmt: skip
+    for receiver, reader in removed:
+        if reader is not None and receiver.user_id != view.user_id:
+            _tell(schedule, receiver.user_id, due, ended="author")
+    if not kept:
+        audit.record(SYSTEM, view.organisation, "report.ended", schedule, name=view.name)
+        schedule.delete()
+    if author is None:
+        _tell(schedule, view.user_id, due, ended="own")
+    elif not kept or removed:
+        page = reverse("views", args=[view.organisation.slug])
+        change = {"count": len(removed)} if kept else {"ended": "receivers"}
+        _tell(schedule, view.user_id, due, page=page, **change)
+
+
+def _reader(user: User, organisation: Organisation) -> Actor | None:
+    """Return the person as an actor in the organisation, or None if they may not see its usage."""
+    if not user.is_active:
+        return None
+    membership = memberships().filter(user=user, organisation=organisation).first()
+    actor = actor_of_member(user, organisation, membership)
+    return None if access.scope_of(actor, "usage.read") is None else actor
+
+
+def _tell(schedule: ReportSchedule, user_id: int, due: Due, **body: Any) -> None:
+    """Write an email that a report has ended, or has fewer receivers. It names nobody, because it
+    outlives what an owner can erase."""
+    view = schedule.view
+    body = _period_of(view, due, ZoneInfo(schedule.zone)) | body
+    put("report.due", None, people=[user_id], name=view.name, of=view.organisation.name, **body)
+
+
+def _write_letter(
+    schedule: ReportSchedule, receiver: ReportReceiver, actor: Actor, due: Due
+) -> None:
     view, user = schedule.view, receiver.user
-    membership = memberships().filter(user=user, organisation=view.organisation_id).first()
-    if membership is None or not user.is_active:
-        return
-    actor = actor_of_member(user, view.organisation, membership)
-    if access.scope_of(actor, "usage.read") is None:
-        return
     zone = ZoneInfo(schedule.zone)
     with (
         use_tenant(view.organisation_id),

@@ -30,3 +30,8 @@ class SinkCursor(models.Model):
 
     def __str__(self) -> str:
         return f"complete to {self.complete_to}"
+
+    @classmethod
+    def has_sent(cls) -> bool:
+        """Return whether anything was sent to the sink."""
+        return cls._default_manager.exclude(batches=0, snapshot="").exists()

@@ -1,5 +1,6 @@
 """The sinks of usage that extensions add."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from lib.extensions.installed import extend
@@ -9,6 +10,16 @@ from usage.sinks.usage_sink import SinkError, UsageCopy, UsageSink
 def used_sinks() -> list[UsageSink]:
     """Return the sinks that the installation has configured."""
     return [sink for sink in _sinks().values() if sink.is_used()]
+
+
+def sinks_off() -> list[UsageSink]:
+    """Return the sinks that have records from before, but are not configured now."""
+    return [sink for sink in _sinks().values() if not sink.is_used() and sink.was_used()]
+
+
+def sink_titles(names: Sequence[str]) -> list[str]:
+    """Return the names of sinks on pages; that of an extension which is off is its own name."""
+    return [str(_sinks()[name].title) if name in _sinks() else name for name in names]
 
 
 def used_copies() -> list[UsageCopy]:

@@ -105,7 +105,8 @@ class FigureReader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class UsageSink:
-    """A sink. Its own job sends the records. While it is not used, only `is_used` is called."""
+    """A sink. Its own job sends the records. While it is unused, only `is_used` and `was_used` are
+    called."""
 
     name: str
     """The name of its backlog in metrics and in the management API."""
@@ -115,6 +116,9 @@ class UsageSink:
 
     is_used: Callable[[], bool]
     """Whether the installation has configured it."""
+
+    was_used: Callable[[], bool]
+    """Whether records were ever sent to it."""
 
     backlog: Callable[[], Backlog]
     """The records that are not sent yet."""

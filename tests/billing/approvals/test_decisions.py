@@ -48,7 +48,7 @@ def asked(people: cast.Cast, dora: Actor) -> Approval:
 
 def test_every_kind_that_needs_two_is_in_the_one_list() -> None:
     assert set(KINDS) == {
-        "correction", "invoice", "plan", "price", "safeguard", "top_up",
+        "correction", "invoice", "plan", "price", "safeguard", "top_up", "trial_credit",
     }  # fmt: skip
 
 

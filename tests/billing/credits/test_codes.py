@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts.access.actors import Actor
+from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Organisation, User
 from billing.balances.balances import balance
 from billing.credits import codes
@@ -63,6 +63,55 @@ def test_codes_are_shown_once_and_kept_as_digests(people: cast.Cast, dora: Actor
     for text in texts:
         assert text not in stored
         assert text.replace("-", "") not in stored
+
+
+def test_codes_above_the_credit_limit_are_downloaded_by_another_operator(
+    people: cast.Cast, dora: Actor
+) -> None:
+    """The batches of one author within 24 hours count together, with all their uses, so that a
+    large sum cannot be split. Those of another, and those without codes, do not."""
+    otto = cast.actor(cast.person("otto", operator=True))
+    codes.create_batch(otto, "Other", 100 * USD, 1)
+    codes.kill_batch(dora, codes.create_batch(dora, "Off", 100 * USD, 1))
+    first = codes.create_batch(dora, "First", 10 * USD, 2, max_uses=5)
+    second = codes.create_batch(dora, "Second", 1, 1)
+    batches = list(CodeBatch.objects.order_by("id"))
+    assert codes.need_another_operator(batches) == {second.id}
+    assert len(codes.download_codes(dora, first)) == 2
+    for alone in (dora, SYSTEM):
+        with pytest.raises(CodeRefused, match="Another operator has to download"):
+            codes.download_codes(alone, second)
+    assert not Code.objects.filter(batch=second).exists()
+    assert len(codes.download_codes(otto, second)) == 1
+    assert not codes.need_another_operator(CodeBatch.objects.all())
+    third = codes.create_batch(dora, "Third", 101 * USD, 1)
+    CodeBatch.objects.exclude(id=third.id).update(created_at=clock.now() - dt.timedelta(hours=25))
+    assert codes.need_another_operator([third]) == {third.id}
+    later = codes.create_batch(dora, "Later", 1, 1)
+    CodeBatch.objects.filter(id=third.id).update(created_at=clock.now() - dt.timedelta(hours=25))
+    assert len(codes.download_codes(dora, later)) == 1
+
+
+def test_a_large_batch_of_the_installation_itself_needs_nobody_else(people: cast.Cast) -> None:
+    batch = codes.create_batch(SYSTEM, "Spring", 500 * USD, 1)
+    assert len(codes.download_codes(SYSTEM, batch)) == 1
+
+
+def test_the_page_and_the_api_say_who_has_to_download(people: cast.Cast) -> None:
+    dora = cast.signed_in(people.dora)
+    otto = cast.signed_in(cast.person("otto", operator=True))
+    sent = {"name": "Spring", "value": "500", "count": 1}
+    made = dora.post("/api/v1/code-batches", sent, "application/json").json()
+    assert made["needs_another_operator"] is True
+    assert dora.get("/api/v1/code-batches").json()["items"] == [made]
+    download = f"/admin/codes/{made['id']}/download"
+    own, other = (browser.get("/admin/codes").content.decode() for browser in (dora, otto))
+    assert "Another operator has to download it" in own
+    assert (download in own, download in other) == (False, True)
+    assert dora.post(f"/api/v1/code-batches/{made['id']}/download").status_code == 422
+    assert otto.post(f"/api/v1/code-batches/{made['id']}/download").status_code == 200
+    shown = otto.get(f"/api/v1/code-batches/{made['id']}").json()
+    assert shown["needs_another_operator"] is False
 
 
 def test_codes_people_already_hold(people: cast.Cast, dora: Actor, alice: Actor) -> None:

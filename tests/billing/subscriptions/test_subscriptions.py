@@ -629,7 +629,15 @@ def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
     add_opening_credit(people.acme, 100 * USD)
     operator, page = cast.signed_in(people.dora), "/admin/subscription-plans/new"
     body = {"name": "Units", "price": "20", "included": "0", "overage": "balance"}
-    for wrong in ("in_text", "in_text x", "tokens 5", f"in_text 5 {LONG}", "in_text " + "9" * 30):
+    for wrong in (
+        "in_text",
+        "in_text x",
+        "in_text 12,5",
+        "in_text 1,2,3",
+        "tokens 5",
+        f"in_text 5 {LONG}",
+        "in_text " + "9" * 30,
+    ):
         assert operator.post(page, {**body, "units": wrong}).status_code == 422, wrong
     lines = "in_text 3,000,000 gpt-5*, o3\n\nimages 3100"
     assert operator.post(page, {**body, "units": lines}).status_code == 303

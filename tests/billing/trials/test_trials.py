@@ -22,7 +22,7 @@ from billing.trials import trials
 from lib import clock
 from lib.refusal import Refused
 from tests.support.books import assert_books_balance
-from tests.support.cast import PASSWORD, Cast, signed_in
+from tests.support.cast import PASSWORD, Cast, person, signed_in
 
 USD = 10**9
 PAGE = "/admin/people/sign-up/trial"
@@ -196,16 +196,61 @@ def test_operator_changes_trial_credit_on_a_page(people: Cast) -> None:
 
 def test_api_reads_and_changes_trial_credit(people: Cast) -> None:
     dora = signed_in(people.dora)
-    assert dora.get(API).json() == {"amount": "0.00", "once": "domain", "days": 30}
+    none = {"approval": None, "proposed": None}
+    assert dora.get(API).json() == {"amount": "0.00", "once": "domain", "days": 30, **none}
 
     def change(body: dict[str, Any]) -> Any:
         return dora.patch(API, body, "application/json")
 
-    assert change({"amount": "5.00"}).json() == {"amount": "5.00", "once": "domain", "days": 30}
+    five = {"amount": "5.00", "once": "domain", "days": 30, **none}
+    assert change({"amount": "5.00"}).json() == five
     assert change({"days": None}).json()["days"] is None
     for wrong in ({"amount": "-1"}, {"amount": "1e3"}, {"days": 0}, {"once": "week"}, {"day": 1}):
         assert change(wrong).status_code in (400, 422), wrong
     assert trials.describe_setting() == {"amount": "5.00", "once": "domain", "days": None}
+
+
+def test_more_than_one_operator_may_credit_needs_a_second_one(people: Cast) -> None:
+    """As for a correction; a lower amount, and a file of the installation, need none."""
+    dora, otto = signed_in(people.dora), signed_in(person("otto", operator=True))
+    form = {"amount": "100", "once": "person", "days": ""}
+    assert dora.post(PAGE, form)["Location"] == PAGE
+    assert trials.describe_setting()["amount"] == "100.00"
+    assert dora.post(PAGE, form | {"amount": "100.01", "once": "domain"})["Location"] == PAGE
+    assert trials.describe_setting() == {"amount": "100.00", "once": "domain", "days": None}
+    page = dora.get(PAGE).content.decode()
+    assert "Another operator has to approve it." in page
+    assert "$100.01 waits for another operator." in page
+    asked = dora.get(API).json()
+    assert (asked["amount"], asked["proposed"]) == ("100.00", "100.01")
+    path = f"/api/v1/approvals/{asked['approval']}"
+    assert dora.post(f"{path}/approve", {}, "application/json").status_code == 422
+    assert otto.post(f"{path}/approve", {}, "application/json").json()["state"] == "approved"
+    assert trials.describe_setting()["amount"] == "100.01"
+    changed = AuditEvent.objects.filter(action="trial_setting.changed").latest("id")
+    assert changed.detail["before"]["amount"] == "100.00"
+    assert changed.actor_user is not None
+    assert changed.actor_user.email == "otto@example.org"
+    assert dora.get(API).json()["approval"] is None
+    trials.save_trial_setting(SYSTEM, amount="900")
+    assert dora.patch(API, {"amount": "800"}, "application/json").json()["amount"] == "800.00"
+
+
+def test_the_same_amount_by_another_operator_approves_it(people: Cast) -> None:
+    dora, otto = signed_in(people.dora), signed_in(person("otto", operator=True))
+    for operator in (dora, dora, otto):
+        assert trials.describe_setting()["amount"] == "0.00"
+        assert operator.patch(API, {"amount": "500"}, "application/json").status_code == 200
+    assert trials.describe_setting()["amount"] == "500.00"
+    assert AuditEvent.objects.filter(action="trial_setting.changed").count() == 1
+
+
+def test_another_amount_ends_what_waits(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    for amount in ("500", "20"):
+        assert dora.patch(API, {"amount": amount}, "application/json").status_code == 200
+    assert trials.describe_setting()["amount"] == "20.00"
+    assert dora.get(API).json()["approval"] is None
 
 
 @pytest.mark.django_db

@@ -12,12 +12,14 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from accounts.models import Key
+from accounts.models import Key, User
 from config.system.metrics import metrics_text
 from extensions.record_sink import receiver, stream
 from extensions.record_sink.models import RecordSinkCursor
 from extensions.record_sink.sending import backlog, forget_person, send
 from lib.ids import id_text
+from playground.erasure.erasure_requests import request_erasure
+from playground.erasure.erasure_steps import erase_people
 from tests.extensions.record_sink.sinks import (
     assert_equal_to_the_ledger,
     credit,
@@ -272,6 +274,31 @@ def test_erasure_is_sent(fake: Fake, people: cast.Cast) -> None:
     fake.misbehave = [500]
     with pytest.raises(SinkError):
         forget_person(7, [], "erased-7@erased.invalid", [people.acme.id])
+
+
+def test_erasure_names_a_sink_that_was_used_and_is_off(folder: Path, key: Key) -> None:
+    """P36: nobody else tells the receiver, so the operator has to know."""
+    bob = key.user
+    assert bob is not None
+    dora = cast.signed_in(User.objects.get(email="dora@example.org"))
+    api = f"/api/v1/people/{bob.pk}/erasure"
+    with override_settings(RECORD_SINK_URL=""):
+        assert dora.get(api).json()["copies"]["sinks"] == []
+    happen(key)
+    send()
+    assert dora.get(api).json()["copies"]["sinks"] == []
+    with override_settings(RECORD_SINK_URL=""):
+        assert dora.get(api).json()["copies"]["sinks"] == ["Record sink"]
+        page = dora.get(f"/admin/people/{bob.pk}/erase").content.decode()
+        assert "Enable it before the erasure" in page
+        request_erasure(cast.actor(User.objects.get(email="dora@example.org")), bob, reason="left")
+        assert erase_people() == 1
+    # It stays so, even if the sink is on again.
+    state = dora.get(api).json()
+    assert (state["state"], state["copies"]["sinks"]) == ("done", ["Record sink"])
+    page = dora.get(f"/admin/people/{bob.pk}/erasure").content.decode()
+    assert f"user number {bob.pk}" in " ".join(page.split())
+    assert not any("person_erased" in path.read_text() for path in folder.rglob("*.ndjson"))
 
 
 def test_second_erasure_of_a_person_has_an_id_of_its_own(fake: Fake, people: cast.Cast) -> None:

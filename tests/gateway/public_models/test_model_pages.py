@@ -185,6 +185,14 @@ def test_calculator_is_exact_for_everyone(served: Cast, client: Client) -> None:
     query = "?m=gpt-4o-mini&in_text=1,000,001&in_cache_read=3&out_text=7"
     assert "$0.150004575" in text_of(client, f"/pricing{query}")
     assert "$0.0000006 " in text_of(client, "/pricing?m=gpt-4o-mini&out_text=1")
+    # A decimal comma is neither skipped nor taken for nothing.
+    for wrong in ("12,5", "1.5", "1,00", "x", "-1", "1" * 13):
+        page = text_of(client, f"/pricing?m=gpt-4o-mini&in_text={wrong}&out_text=1")
+        assert "Enter a whole number of tokens, such as 12500." in page, wrong
+        typed = client.get("/pricing", {"m": "gpt-4o-mini", "in_text": wrong}).content.decode()
+        assert f'value="{wrong}"' in typed
+        assert "$0.0000006 " not in page
+        assert "No price for this model" not in page
     result = text_of(client, "/pricing?q=claude").split("Other prices")[1]
     assert "claude-sonnet-4-5" in result
     assert "team-default" not in result

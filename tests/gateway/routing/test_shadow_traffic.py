@@ -34,7 +34,7 @@ ANSWER: dict[str, Any] = {
     "main_ttft_ms": 100, "main_total_ms": 900, "main_tokens": 40, "main_finish": "stop",
     "main_cost_nano": 5, "channel": "trial", "upstream_model": "gpt-next", "fault": "",
     "ttft_ms": 200, "total_ms": 700, "tokens": 60, "finish": "stop", "cost_nano": 10**9,
-    "likeness": 80, "same_structure": None,
+    "cost_unknown": False, "likeness": 80, "same_structure": None,
 }  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     assert (row.compared, row.likeness, row.same_finish) == (2, 60, 1)
     assert (row.structured, row.same_structure) == (1, 1)
     assert (row.main_total_ms, row.total_ms, row.tokens) == (900, 700, 45)
-    assert (row.main_cost_nano, row.cost_nano) == (15, 3 * 10**9)
+    assert (row.main_cost_nano, row.cost_nano, row.unknown) == (15, 3 * 10**9, 0)
     ShadowSpend.objects.create(rule="gpt", day=clock.now().date(), cost_nano=3 * 10**9)
     page = squeezed(dora.get("/admin/models/shadows").content.decode())
     assert "gpt: 5% also sent to trial, $3.00 of $2.50 today" in page
@@ -141,7 +141,7 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     listed = dora.get("/api/v1/shadow-answers").json()["items"]
     assert len(listed) == 5
     assert listed[-1] | {"at": ""} == {
-        **{name: value for name, value in ANSWER.items() if not name.endswith("nano")},
+        **{name: value for name, value in ANSWER.items() if "cost" not in name},
         "id": id_text(first.id), "at": "", "request_id": id_text(first.request_id),
         "main_cost": "0.000000005", "cost": "1.00",
     }  # fmt: skip
@@ -157,6 +157,34 @@ def test_an_unknown_cost_of_the_main_channel_is_not_zero(dora: Client) -> None:
     assert '<td class="n" data-label="Cost">–</td>' in page
 
 
+def test_an_unknown_cost_of_the_shadow_is_shown_as_unknown(
+    installation: Installation, dora: Client
+) -> None:
+    """The sums contain an estimate of it, which is not shown as the cost of the request."""
+    add()
+    write(row(new_id(), cost_nano=5 * 10**8, cost_unknown=True))
+    (figures,) = shadow_figures(24)
+    assert (figures.cost_nano, figures.unknown) == (15 * 10**8, 1)
+    api = "/api/v1/"
+    (sums,) = dora.get(f"{api}shadow-traffic").json()["items"]
+    assert (sums["cost"], sums["unknown"]) == ("1.50", 1)
+    costs = [item["cost"] for item in dora.get(f"{api}shadow-answers").json()["items"]]
+    assert sorted(costs, key=str) == ["1.00", None]
+    spend = dora.get(f"{api}shadow-spend").json()
+    assert (spend["total"], spend["unknown"]) == ("0.50", 1)
+    assert [item["unknown"] for item in spend["items"]] == [1]
+    page = squeezed(dora.get("/admin/models/shadows").content.decode())
+    assert "$0.50 of $2.50 today (1 request with unknown cost, estimated)" in page
+    assert "1 unknown, estimated" in page
+
+
+def test_an_unknown_cost_of_nothing_is_counted_too() -> None:
+    """Its estimate may be 0, such as that of a model without a rate for input."""
+    write(row(new_id(), cost_nano=0, cost_unknown=True))
+    write(row(new_id(), cost_nano=0, cost_unknown=True), row(new_id(), cost_nano=0))
+    assert (ShadowSpend.objects.get().cost_nano, ShadowSpend.objects.get().unknown) == (0, 2)
+
+
 def test_shadow_cost_is_listed_by_day(dora: Client) -> None:
     days = [clock.now().date() - dt.timedelta(days=n) for n in (0, 31, 62)]
     for n, day in enumerate(days, start=1):
@@ -164,8 +192,8 @@ def test_shadow_cost_is_listed_by_day(dora: Client) -> None:
     path = "/api/v1/shadow-spend"
     body = dora.get(path, {"days": 32}).json()
     assert body["items"] == [
-        {"day": str(days[0]), "rule": "gpt", "cost": "1.00"},
-        {"day": str(days[1]), "rule": "gpt", "cost": "2.00"},
+        {"day": str(days[0]), "rule": "gpt", "cost": "1.00", "unknown": 0},
+        {"day": str(days[1]), "rule": "gpt", "cost": "2.00", "unknown": 0},
     ]
     assert (body["total"], body["next"]) == ("3.00", None)
     body = dora.get(path, {"until": str(days[2])}).json()
@@ -192,6 +220,7 @@ def test_todays_cost_is_updated_once_per_comparison() -> None:
     ids = [str(new_id()) for _ in range(3)]
     write(row(ids[0]), row(ids[1], cost_nano=5), row(new_id(), rule="*", cost_nano=7))
     write(row(ids[1], cost_nano=5), row(ids[2], cost_nano=11), row(new_id(), cost_nano=0))
-    assert spent_today() == {"gpt": 10**9 + 16, "*": 7}
+    costs = {rule: spent.cost_nano for rule, spent in spent_today().items()}
+    assert costs == {"gpt": 10**9 + 16, "*": 7}
     summed = ShadowAnswer.objects.filter(rule="gpt").aggregate(nano=Sum("cost_nano"))
     assert summed == {"nano": 10**9 + 16}

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic import ValidationError as Invalid
 
 from lib.numbers.strict_json import strict_json
-from lib.numbers.whole_numbers import TypedWhole, Whole, WholeNumberField
+from lib.numbers.whole_numbers import TypedWhole, Whole, WholeNumberField, parse_typed_count
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,37 @@ def test_json_that_others_read_differently_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the class is the contract
         strict_json(text)
     assert strict_json('{"a": [1, {"a": 2.5}], "b": null}') == {"a": [1, {"a": 2.5}], "b": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("5", 5), (" 12,500 ", 12_500), ("1_000_000", 1_000_000), ("007", 7), ("123456", 123_456)],
+)
+def test_typed_count(text: str, number: int) -> None:
+    assert parse_typed_count(text, 7) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "12,5",
+        "1,00",
+        "1,0000",
+        ",100",
+        "1,000_000",
+        "0,123",
+        "1.5",
+        "-1",
+        "+1",
+        "x",
+        "12345678",
+        "12,345,678",
+    ],
+)
+def test_what_is_no_count_is_refused_never_skipped(text: str) -> None:
+    """A decimal comma above all: 12,5 is not 125."""
+    assert parse_typed_count(text, 7) is None
 
 
 WRONG = ("1_000", "5.0", "5x", "٣", "+5", "1e3", "1" * 19)

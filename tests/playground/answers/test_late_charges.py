@@ -1,5 +1,6 @@
 """The page shows the actual cost of an answer, also of one that ended before the books had it."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -8,7 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import strip_tags
 
-from lib.ids import id_text
+from lib import clock
+from lib.ids import first_id_at, id_text
 from lib.numbers.formatting import MISSING
 from playground.answers.late_charges import late_charges
 from playground.chats.export_import import markdown_of
@@ -19,7 +21,8 @@ from playground.payers.paying import default_payer
 from tests.playground.panel.test_panel import compare
 from tests.playground.sending.test_views import HELLO, chat_of, page, people, send
 from tests.support.cast import Cast, actor, signed_in
-from tests.usage.rows import credit, happen
+from tests.usage.rows import admit, credit, end
+from usage.models import Attempt, DetachedMonth
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
@@ -38,11 +41,16 @@ def lose_charge(run: Run, state: RunState, outcome: dict[str, Any]) -> None:
     Message.objects.filter(id=run.assistant_message_id).update(state=state)
 
 
-def book(people: Cast, run: Run, **over: Any) -> None:
-    """Settle the request of a run for $0.345."""
+def request(people: Cast, run: Run) -> Attempt:
+    """Send the request of a run, which the books then have as running."""
     key = default_payer(actor(people.bob, people.acme)).key
     credit(key)
-    happen(key, charge_nano=345_000_000, request_id=run.request_id, **over)
+    return admit(key, request_id=run.request_id)
+
+
+def book(attempt: Attempt, **over: Any) -> None:
+    """Settle a request for $0.345."""
+    end(attempt, charge_nano=345_000_000, **over)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +67,11 @@ def test_charge_appears_once_the_books_have_it(
     send(people.bob, HELLO, text="one")
     run = Run.objects.get()
     lose_charge(run, state, outcome)
+    attempt = request(people, run)
     text = shown(people)
     assert PENDING in text
     assert "You were not charged." not in text
-    book(people, run, basis="drained", meters={"in_text": 7, "out_text": 41})
+    book(attempt, basis="drained", meters={"in_text": 7, "out_text": 41})
     text = shown(people)
     assert PENDING not in text
     assert "$0.345 (measured after disconnect)" in text
@@ -71,6 +80,40 @@ def test_charge_appears_once_the_books_have_it(
     debug = signed_in(people.bob).get(reverse("run_debug", args=["acme", run.text_id]))
     assert "$0.345" in debug.content.decode()
     assert "7 in, 41 out, $0.345" in markdown_of(run.conversation)
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        (RunState.INTERRUPTED, {"kind": "interrupted"}),
+        (RunState.FAILED, {"kind": "internal", "status": 500}),
+    ],
+)
+def test_run_that_was_killed_before_its_request_waits_for_no_charge(
+    people: Cast, state: RunState, outcome: dict[str, Any]
+) -> None:
+    """If the request was sent after all, its charge appears."""
+    send(people.bob, HELLO, text="one")
+    run = Run.objects.get()
+    lose_charge(run, state, outcome)
+    text = shown(people)
+    assert PENDING not in text
+    assert ("You were not charged." in text) is (state == RunState.FAILED)
+    book(request(people, run))
+    assert "$0.345" in shown(people)
+
+
+def test_run_of_a_month_in_a_file_is_not_taken_for_free(people: Cast) -> None:
+    send(people.bob, HELLO, text="one")
+    run = Run.objects.get()
+    lose_charge(run, RunState.INTERRUPTED, {"kind": "interrupted"})
+    now = clock.now()
+    DetachedMonth.objects.create(
+        month=now.date().replace(day=1), from_at=now - dt.timedelta(days=31), to_at=now,
+        first_id=first_id_at(now - dt.timedelta(days=31)),
+        end_id=first_id_at(now + dt.timedelta(days=1)), price_version_ids=[],
+    )  # fmt: skip
+    assert PENDING in shown(people)
 
 
 def test_answer_with_its_charge_asks_the_books_nothing(
@@ -87,12 +130,13 @@ def test_sum_of_a_comparison_leaves_no_charge_out(people: Cast) -> None:
     compare(people.bob)
     run = Run.objects.get(column=1)
     lose_charge(run, RunState.STOPPED, {})
+    attempt = request(people, run)
     chat = Conversation.objects.get()
     summary = summary_context(chat, last_batch(chat), "acme")
     assert [row.charge_nano for row in summary["results"]] == [1_800, None, 1_800]
     assert summary["total_nano"] is None
     assert f"All columns {MISSING} " in shown(people)
-    book(people, run)
+    book(attempt)
     assert summary_context(chat, last_batch(chat), "acme")["total_nano"] == 345_003_600
     text = shown(people)
     assert PENDING not in text
@@ -105,7 +149,7 @@ def test_shared_chat_has_a_late_charge(people: Cast) -> None:
     send(people.bob, HELLO, text="one")
     run = Run.objects.get()
     lose_charge(run, RunState.STOPPED, {})
-    book(people, run)
+    book(request(people, run))
     link, _ = share_branch(
         actor(people.bob, people.acme), run.conversation, days=None, members_only=True,
         system_shown=True, cost_shown=True,

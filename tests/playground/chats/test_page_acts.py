@@ -83,6 +83,37 @@ def test_what_is_typed_and_attached_during_a_send_stays(stage: Stage, bob: Watch
     expect(page.locator(".msg[data-role=user]")).to_contain_text("one thought")
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["appended", "replaced"])
+def test_refusal_keeps_what_was_typed_and_attached_during_the_send(
+    stage: Stage, bob: Watched, replaced: bool
+) -> None:
+    """The refused text too, also if other text has taken its place in the meantime."""
+    page, held = bob.page, list[Route]()
+    page.goto(f"{stage.playground}?m={stage.echo_model()}")
+    choose_files(page, "sent.png")
+    expect(page.locator(CHIPS)).to_have_count(1)
+    page.route(RUNS, lambda route: held.append(route))
+    with page.expect_request(RUNS):
+        send(page, "one thought")
+    if replaced:
+        page.fill("#chat-text", "")
+    page.keyboard.type("and the next")
+    choose_files(page, "next.png")
+    expect(page.locator(CHIPS)).to_have_count(2)
+    body = re.sub(r"\bmodel=[^&]*", "model=gone", held[0].request.post_data or "")
+    held[0].continue_(post_data=body)
+    expect(page.locator("#composer-error")).to_be_visible()
+    between = "\n\n" if replaced else ""
+    expect(page.locator("#chat-text")).to_have_value(f"one thought{between}and the next")
+    kept(page, f"one thought{between}and the next")
+    expect(page.locator(CHIPS)).to_have_count(2)
+    # Whoever goes on typing does not notice.
+    page.keyboard.type(", and one more")
+    expect(page.locator("#chat-text")).to_have_value(
+        f"one thought{between}and the next, and one more"
+    )
+
+
 def test_open_edit_outlives_a_log_that_is_drawn_anew(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "first")

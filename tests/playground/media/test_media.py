@@ -27,6 +27,7 @@ from relay.requests.labels import Labels
 from tests.playground.erasure.test_departures import of
 from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.support.hostile import EVERYTHING, NUL
+from tests.usage.rows import admit, credit
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +125,18 @@ def test_run_without_its_process_is_interrupted(people: Cast) -> None:
     lost.refresh_from_db()
     alive.refresh_from_db()
     assert (lost.state, alive.state) == (RunState.INTERRUPTED, RunState.RUNNING)
+
+
+def test_run_killed_before_its_request_waits_for_no_charge(people: Cast) -> None:
+    """If its request was sent, its charge is awaited."""
+    run = run_of(people, heartbeat_at=clock.now() - dt.timedelta(minutes=1))
+    media.interrupt_lost_media()
+    runs = MediaRun.objects.all()
+    assert [one.charge_nano for one in describe_runs(runs)] == [0]
+    key, _ = make_key(people.core, "paying", user=people.bob)
+    credit(key)
+    admit(key, request_id=run.request_id)
+    assert [one.charge_nano for one in describe_runs(runs)] == [None]
 
 
 @pytest.mark.parametrize(

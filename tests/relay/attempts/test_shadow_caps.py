@@ -15,6 +15,7 @@ from gateway.routing.shadow_rules import ShadowRule
 from relay.attempts import shadow_traffic
 from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.database.database import Row, Statement
+from relay.errors import DatabaseFailed
 
 CAP, COST = 100, 40
 RULES: Final = [ModelRule(name, shadow=ShadowRule("s", 100, CAP)) for name in ("gpt-x", "gpt-*")]
@@ -83,7 +84,7 @@ def shadow(monkeypatch: pytest.MonkeyPatch) -> None:
     async def request(_: Any) -> Any:
         return SimpleNamespace(
             text="y", finish_reason="stop", ttft_ms=1, total_ms=2, output_tokens=3,
-            cost_nano=COST, fault="",
+            cost_nano=COST, cost_unknown=False, fault="",
         )  # fmt: skip
 
     monkeypatch.setattr(shadow_traffic, "_sending", sending)
@@ -104,6 +105,26 @@ async def test_nothing_is_sent_before_it_is_known_what_was_spent() -> None:
     process = Process()
     assert not await process.sends("gpt-x")
     await process.exchange({})
+    assert await process.sends("gpt-x")
+
+
+async def test_nothing_is_sent_while_too_many_costs_wait_for_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them is dropped, because nothing else has their cost."""
+    monkeypatch.setattr(shadow_traffic, "_WAITING_MAX", 2)
+    process = Process()
+    await process.exchange({})
+
+    async def away(statement: Statement) -> list[Row]:
+        raise DatabaseFailed("away")
+
+    assert [await process.sends(model) for model in RULE_OF] == [True, True, False]
+    with pytest.raises(DatabaseFailed):
+        await process.traffic.exchange(process.snapshot, away)
+    assert not await process.sends("gpt-x")
+    await process.exchange({})
+    assert len(process.written) == 2
     assert await process.sends("gpt-x")
 
 

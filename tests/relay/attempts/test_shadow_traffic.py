@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -23,24 +24,25 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 def shadowed(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> Callable[[], str]:
     """A model of one fake, all of whose requests go to the other one too."""
 
-    def make() -> str:
-        model, name = hub.model(fake), f"shadow-{uuid4().hex}"
-        hub.channel(name, other_fake.url, other_fake.key)
-        shadow = {"channel": f"{name}-0", "percent": 100, "cap": "1", "model": "fake"}
-        hub.price("fake", {"in_text": 5 * 10**6, "out_text": 7 * 10**6}, kind="cost",
-                  channel=f"{name}-0")  # fmt: skip
-        hub.rule(model, shadow=shadow)
-        # A process sends none before it has read what today's have cost.
-        someone = hub.tenant()
+    return partial(shadow_model, hub, fake, other_fake)
 
-        def compares() -> bool:
-            assert hub.post(someone, ask(model, "#tokens=1")).status == 200
-            return bool(rows_of(hub, someone))
 
-        hub.wait(compares, "nothing goes to the shadow")
-        return model
+def shadow_model(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> str:
+    model, name = hub.model(fake), f"shadow-{uuid4().hex}"
+    hub.channel(name, other_fake.url, other_fake.key)
+    shadow = {"channel": f"{name}-0", "percent": 100, "cap": "1", "model": "fake"}
+    hub.price("fake", {"in_text": 5 * 10**6, "out_text": 7 * 10**6}, kind="cost",
+              channel=f"{name}-0")  # fmt: skip
+    hub.rule(model, shadow=shadow)
+    # A process sends none before it has read what today's have cost.
+    someone = hub.tenant()
 
-    return make
+    def compares() -> bool:
+        assert hub.post(someone, ask(model, "#tokens=1")).status == 200
+        return bool(rows_of(hub, someone))
+
+    hub.wait(compares, "nothing goes to the shadow")
+    return model
 
 
 def rows_of(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
@@ -151,7 +153,34 @@ def test_failing_shadow_harms_no_one(
         assert hub.post(tenant, ask(model, "#b.fault=F10:500 #a.tokens=3")).status == 200
     rows = compared(hub, tenant, 6)
     assert {row["fault"] for row in rows} == {"F10"}
-    assert {(row["cost_nano"], row["likeness"]) for row in rows} == {(0, None)}
+    assert {row["likeness"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("script", "fault", "unknown"),
+    [
+        # The provider may bill what it has read (F10, F15), and what it names in words that we do
+        # not know (P28). One that rejects the request bills nothing (F8).
+        ("#b.fault=F10:500", "F10", True),
+        ("#b.fault=F14:eof@0", "F15", True),
+        ("#b.fault=F8", "F8", False),
+        ("#b.usage=negative", "", True),
+        ("#b.tokens=3", "", False),
+    ],
+)
+def test_an_unknown_cost_is_not_zero(
+    hub: Hub, shadowed: Callable[[], str], script: str, fault: str, unknown: bool
+) -> None:
+    """An estimate of it counts towards the caps, and the comparison says that it is one."""
+    tenant, model = hub.tenant(), shadowed()
+    assert hub.post(tenant, ask(model, f"{script} #a.tokens=3 some words")).status == 200
+    (row,) = compared(hub, tenant)
+    assert (row["fault"], row["cost_unknown"]) == (fault, unknown)
+    assert (row["cost_nano"] > 0) is (unknown or not fault)
+    spent = "SELECT cost_nano, unknown FROM gateway_shadowspend WHERE rule = %s"
+    counted = "SELECT sum(cost_nano)::bigint AS cost_nano, count(*) FILTER (WHERE cost_unknown)"
+    counted += " AS unknown FROM gateway_shadowanswer WHERE rule = %s"
+    assert hub.rows(spent, model) == hub.rows(counted, model)
 
 
 def test_failed_requests_are_compared_too(hub: Hub, shadowed: Callable[[], str]) -> None:
@@ -191,6 +220,21 @@ def test_requests_that_go_to_no_shadow(hub: Hub, shadowed: Callable[[], str], wh
     # One that goes there comes after it.
     assert hub.post(tenant, ask(other, "#tokens=3")).status == 200
     assert [row["model"] for row in compared(hub, tenant)] == [other]
+
+
+def test_stopping_process_keeps_the_cost_of_what_it_cuts_off(
+    own_hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The provider may bill it, so its cost is unknown, not none."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), shadow_model(own_hub, fake, other_fake)
+    assert own_hub.post(tenant, ask(model, "#a.tokens=2 #b.hold=0", stream=True)).status == 200
+    other_fake.wait_for(lambda totals: bool(totals["holding"] == 1))
+    own_hub.stop()
+    (row,) = rows_of(own_hub, tenant)
+    assert (row["fault"], row["cost_unknown"]) == ("stopped", True)
+    assert row["cost_nano"] > 0
+    other_fake.release()
 
 
 def test_the_daily_cap_holds(hub: Hub, shadowed: Callable[[], str]) -> None:

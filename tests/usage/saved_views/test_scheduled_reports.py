@@ -17,7 +17,7 @@ from django.utils import translation
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import AuditEvent, Key
+from accounts.models import AuditEvent, CustomRole, Key, Membership, Role
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -174,14 +174,87 @@ def test_two_workers_send_it_once(
     assert sum(sent) == len(letters()) == 1
 
 
-def test_former_member_gets_no_report(
+def test_former_receiver_is_removed_and_the_author_told(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    """A former member who comes back gets no report again by themselves."""
+    created = schedule(people, view, people.alice, people.bob)
+    members.remove_member(people.acme, people.bob.email, actor=SYSTEM)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 1
+    report, told = letters()
+    assert (report.people, told.people) == ([people.alice.id], [people.alice.id])
+    assert "total" in report.body
+    assert told.body["count"] == 1
+    assert [one.user_id for one in created.receivers.all()] == [people.alice.id]
+
+
+def test_report_without_receivers_ends_and_the_author_is_told(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
     schedule(people, view, people.bob)
     members.remove_member(people.acme, people.bob.email, actor=SYSTEM)
     times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
     assert scheduled_reports.send_due() == 1
-    assert not letters()
+    (told,) = letters()
+    assert (told.people, told.body["ended"]) == ([people.alice.id], "receivers")
+    assert not ReportSchedule.objects.exists()
+
+
+def _leave(people: cast.Cast) -> None:
+    cast.member(people.acme, "olga", Role.OWNER)
+    members.remove_member(people.acme, people.alice.email, actor=SYSTEM)
+
+
+def _deactivate(people: cast.Cast) -> None:
+    people.alice.is_active = False
+    people.alice.save(update_fields=["is_active"])
+
+
+def _see_own_usage(people: cast.Cast) -> None:
+    Membership.objects.filter(user=people.alice).update(role=Role.DEVELOPER)
+
+
+def _see_no_usage(people: cast.Cast) -> None:
+    role = CustomRole.objects.create(organisation=people.acme, name="Few", permissions=[])
+    Membership.objects.filter(user=people.alice).update(role=Role.CUSTOM, custom_role=role)
+
+
+@pytest.mark.parametrize("lose", [_leave, _deactivate, _see_own_usage, _see_no_usage])
+def test_report_ends_with_the_right_of_its_author(
+    people: cast.Cast,
+    view: SavedView,
+    times: list[dt.datetime],
+    lose: Callable[[cast.Cast], None],
+) -> None:
+    """Whoever got it, and still sees usage, is told, and so is the author, if they can be. An
+    author who sees their own usage alone goes on getting it."""
+    schedule(people, view, people.alice, people.bob)
+    lose(people)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 1
+    reports = [letter.people for letter in letters() if "total" in letter.body]
+    told = {
+        letter.people[0]: letter.body.get("ended", "")
+        for letter in letters()
+        if "total" not in letter.body
+    }
+    sees_own = lose is _see_own_usage
+    assert reports == ([[people.alice.id]] if sees_own else [])
+    assert told == {people.bob.id: "author", people.alice.id: "" if sees_own else "own"}
+    assert ReportSchedule.objects.exists() is sees_own
+    spread_facts(100)
+    active = {people.bob.id} | ({people.alice.id} if lose is not _deactivate else set())
+    told_ids = Delivery.objects.filter(user__isnull=False).values_list("user", flat=True)
+    assert {*told_ids} == active
+    removed = AuditEvent.objects.get(action="report.receivers_removed")
+    assert removed.detail["receivers"] == (1 if sees_own else 2)
+    assert removed.actor_user is None
+    assert AuditEvent.objects.filter(action="report.ended").exists() is not sees_own
+    times.append(dt.datetime(2026, 11, 30, 8, tzinfo=dt.UTC))
+    before = len(letters())
+    assert scheduled_reports.send_due() == int(sees_own)
+    assert len(letters()) == before + int(sees_own)
 
 
 def test_failing_report_blocks_no_other(
