@@ -325,7 +325,7 @@ def test_an_idle_hour_starts_few_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.idle = ASKED_IN_FULL
     started = [task for at in range(0, 3600, 2) for task in clock.come(at)]
     assert set(started) >= JOBS_THAT_WAIT
-    assert len(started) <= 1_300
+    assert len(started) <= 900
     assert len([task for task in started if task in ASKED_IN_FULL]) <= 7 * len(ASKED_IN_FULL)
 
 
