@@ -42,6 +42,8 @@ _PGMQ: dict[str, Any] = {
     "wait_time_seconds": 0,
     "polling_interval": 0.5,
     "visibility_timeout": 600,
+    # It is used for moments. Two connections would be two processes of the database.
+    "pool_size": 1,
 }
 # Without these settings, the task of a killed worker is redelivered only after minutes.
 _REDIS: dict[str, Any] = {
@@ -157,6 +159,9 @@ def _check_secrets(**_: Any) -> None:
         sys.exit(str(error))
     except DatabaseError as error:
         log.warning("the secrets are not compared, the database is away: %s", error)
+    finally:
+        # Jobs run in other threads, which may use it.
+        connection.close()
 
 
 def _log_everything(**_: Any) -> None:

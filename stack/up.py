@@ -315,7 +315,7 @@ class Installation:
         return Child(
             "postgres",
             cluster.command,
-            os.environ,
+            {**os.environ, **postgres.ENVIRONMENT},
             stop=signal.SIGINT,
             orphan=signal.SIGINT,
             drop=cluster.drop,

@@ -110,6 +110,7 @@ class _Beat(Thread):
             while not self._stop_asked.is_set():
                 self._stop_asked.wait(self._scheduler.tick())
         finally:
+            connection.close()
             if not self._stop_asked.is_set():
                 # A worker whose beat has died would look healthy and do nothing.
                 state.should_stop = EX_FAILURE

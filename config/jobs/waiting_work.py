@@ -99,8 +99,33 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM gateway_channel
         WHERE jsonb_typeof(testing -> 'every_min') = 'number'
            OR jsonb_typeof(testing -> 'success_percent') = 'number'""",
+    "gateway.tasks.check_models": """
+        SELECT FROM gateway_channel
+        WHERE check_models_every_h IS NOT NULL AND enabled
+          AND (next_models_check_at IS NULL OR next_models_check_at <= now())
+        UNION ALL
+        SELECT FROM gateway_upstreampricelist prices JOIN gateway_channel c ON c.id = channel_id
+        WHERE c.enabled AND (next_check_at IS NULL OR next_check_at <= now())""",
     "gateway.tasks.poll_media_tasks": _first(
         "gateway_mediatask", "next_poll_at <= now()", "next_poll_at"
+    ),
+    "gateway.tasks.drop_expired_state": " UNION ALL ".join(
+        (
+            *(
+                _first(table, "expires_at <= now()", "expires_at")
+                for table in (
+                    "gateway_keptstate",
+                    "gateway_cachedanswer",
+                    "gateway_idempotentanswer",
+                    "gateway_answerpiece",
+                )
+            ),
+            _first(
+                "gateway_mediatask",
+                "expires_at <= now() AND NOT (request IS NULL AND result IS NULL)",
+                "expires_at",
+            ),
+        )
     ),
     # The job itself checks whether the processes are alive.
     "gateway.tasks.resolve_expired_holds": _first("billing_hold", "state = 'open'", "expires_at"),
@@ -113,6 +138,17 @@ _WORK: Final[Mapping[str, str]] = {
         "amount_nano > consumed_nano + expired_nano AND expires_at <= now()",
         "expires_at",
     ),
+    "billing.tasks.count_promo": _first(
+        "billing_promogrant", "amount_nano > consumed_nano + expired_nano", "expires_at"
+    ),
+    # Days of all zones begin within one day of that of UTC.
+    "billing.tasks.renew_subscriptions": _first(
+        "billing_subscription",
+        "NOT state = 'ended'"
+        " AND month < date_trunc('month', now() AT TIME ZONE 'UTC' + interval '1 day')",
+        "month",
+    ),
+    "billing.tasks.settle_invoices": "SELECT FROM billing_invoicedue",
     "billing.tasks.watch_budgets": """
         SELECT FROM billing_budget WHERE removed_at IS NULL""",
     "billing.tasks.repay_debts": """
@@ -127,11 +163,10 @@ _WORK: Final[Mapping[str, str]] = {
     ),
 }
 JOBS_THAT_WAIT: Final = frozenset(_WORK)
-# What these do besides, no check asks for: sums of hours that end, old cursors, pages' media runs,
-# truths that came late, and dead processes.
+# What these do besides, no check asks for: sums of hours that end, old cursors, truths that came
+# late, and dead processes.
 ASKED_IN_PART: Final = frozenset({
-    "usage.tasks.roll_up", "gateway.tasks.count_traffic", "gateway.tasks.poll_media_tasks",
-    "gateway.tasks.resolve_expired_holds",
+    "usage.tasks.roll_up", "gateway.tasks.count_traffic", "gateway.tasks.resolve_expired_holds",
 })  # fmt: skip
 ASKED_IN_FULL: Final = JOBS_THAT_WAIT - ASKED_IN_PART
 _ASK: Final = "SELECT ARRAY[{}]".format(

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
-from markdown_it.token import Token
 
 from reference.manual.markdown import (
     Section,
@@ -33,12 +32,13 @@ _FIRST: Final = "README"
 
 @dataclass(frozen=True, eq=False)
 class ManualPage:
-    """`name` is its file below docs, without the suffix. The first section is that of its
-    title."""
+    """`name` is its file below docs, without the suffix. The first section is that of its title.
+
+    The tokens of its Markdown are not kept: those of all pages would take 28 MB in each process.
+    """
 
     name: str
     source: str
-    tokens: tuple[Token, ...]
     sections: tuple[Section, ...]
 
     @property
@@ -112,7 +112,7 @@ def manual() -> Manual:
         PageGroup(
             title, tuple((text, pages[name]) for text, name in _names(links) if name in pages)
         )
-        for title, links in listed_links(pages[_FIRST].tokens)
+        for title, links in listed_links(parse_page(pages[_FIRST].source))
     )
     pictures = {
         file.name: file.read_bytes()
@@ -147,7 +147,8 @@ def html_of(page: ManualPage) -> SafeString:
 @cache
 def _html(name: str, language: str) -> SafeString:
     page = manual().pages[name]
-    return page_html(page.tokens, lambda target: address_in_manual(page.name, target))
+    tokens = parse_page(page.source)
+    return page_html(tokens, lambda target: address_in_manual(page.name, target))
 
 
 def address_in_manual(name: str, target: str) -> str | None:
@@ -176,8 +177,7 @@ def _names(links: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _read_page(file: Path) -> ManualPage:
     source = file.read_text(encoding="utf-8")
-    tokens = parse_page(source)
-    return ManualPage(_name(file), source, tuple(tokens), tuple(page_sections(tokens)))
+    return ManualPage(_name(file), source, tuple(page_sections(parse_page(source))))
 
 
 def _name(file: Path) -> str:

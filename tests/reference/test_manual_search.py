@@ -1,5 +1,6 @@
 """How the manual's search ranks what it finds, and how its pages follow each other."""
 
+import pickle
 import re
 
 import pytest
@@ -15,7 +16,7 @@ def page_of(name: str, *sections: tuple[str, str]) -> ManualPage:
         Section(1 if n == 0 else 2, "" if n == 0 else f"s-{n}", title, text)
         for n, (title, text) in enumerate(sections)
     )
-    return ManualPage(name, "", (), made)
+    return ManualPage(name, "", made)
 
 
 PAGES = [
@@ -54,6 +55,14 @@ def test_snippet_is_cut_at_words_around_what_was_found() -> None:
 def test_search_shows_thirty_hits_at_most() -> None:
     many = page_of("m", *((f"Title {n}", "budget") for n in range(HITS_MAX + 5)))
     assert len(find("budget", [many])) == HITS_MAX
+
+
+def test_what_is_kept_of_a_page_is_its_source_and_the_text_of_its_sections() -> None:
+    """The tokens of a parser would take 28 MB."""
+    for page in manual().in_order:
+        texts = [text for section in page.sections for text in (section.title, section.text)]
+        kept = len(pickle.dumps(page))
+        assert kept < 2 * sum(len(text.encode()) for text in [page.source, *texts]), page.name
 
 
 def test_pages_lead_to_the_one_before_and_the_one_after() -> None:

@@ -19,9 +19,10 @@ import psycopg
 import pytest
 
 from stack import origin, ports, probe, up
+from stack.database import postgres
 from stack.model import server as model
 from stack.processes.gate import read_all
-from stack.processes.processes import wait_gone
+from stack.processes.processes import command_line, wait_gone
 from tests.support.beside import Beside, manage
 from tests.support.ports import free_port
 
@@ -243,6 +244,14 @@ def test_local_model_serves_holders_of_its_own_key(running: Running) -> None:
 
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
+
+
+def test_database_returns_the_memory_of_large_plans(running: Running) -> None:
+    server = next(
+        pid for pid in all_children(running.process.pid) if "/bin/postgres" in command_line(pid)
+    )
+    words = Path(f"/proc/{server}/environ").read_text().split("\0")
+    assert {f"{name}={value}" for name, value in postgres.ENVIRONMENT.items()} <= {*words}
 
 
 def test_the_key_reaches_the_local_model(running: Running) -> None:

@@ -1,7 +1,7 @@
 """Whether a row was written since the checks last read every row: what they read again otherwise
 says nothing new. A change by hand is a write too (P33)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from django.db import connection
@@ -12,22 +12,37 @@ from lib import clock
 TURN: Final = "turn"
 """The name of the row of the endless walks. Its `rest_until` is the time of their next turn."""
 
+
+def _tables(room: str, nouns: str) -> list[str]:
+    return [f"{room}_{noun}" for noun in nouns.split()]
+
+
 # What the walks read, and what the check of the present state reads besides. Not what the checks
 # themselves or the rollups write to know how far they are.
 _WALKED: Final = (
-    "accounts_(auditevent|organisation)"
-    "|billing_(account|hold|invoice|invoiceline|ledgerentry|ledgerline|posting|priceversion|seal)"
-    "|usage_(attempt|dayrollup|detachedmonth|hourrollup|laterecord|latetruth|monthfile|review"
-    "|rollup|usagerecord)"
+    *_tables("accounts", "auditevent organisation"),
+    *_tables(
+        "billing",
+        "account hold invoice invoiceline ledgerentry ledgerline posting priceversion seal",
+    ),
+    *_tables(
+        "usage",
+        "attempt dayrollup detachedmonth hourrollup laterecord latetruth monthfile review rollup"
+        " usagerecord",
+    ),
 )
 CHECKED: Final = (
-    f"{_WALKED}|billing_(budgetwindow|code|codebatch|includedunits|promogrant|redemption"
-    "|subscriptioncharge|topup)"
+    *_WALKED,
+    *_tables(
+        "billing",
+        "budgetwindow code codebatch includedunits promogrant redemption subscriptioncharge topup",
+    ),
 )
-"""The tables that a whole check reads, as a regular expression."""
+"""The tables that a whole check reads."""
 # The tables and their months count each row that anybody writes, with those of this transaction. A
 # table that is emptied counts no row, but gets a new file. Postgres counts anew after a crash and
-# when it is told to: both have their time.
+# when it is told to: both have their time. The names are compared without a month, which takes a
+# fifth of the time that one pattern of all names takes.
 _WRITTEN: Final = """
     SELECT concat_ws(' ',
         sum(relfilenode::bigint
@@ -38,7 +53,8 @@ _WRITTEN: Final = """
         (SELECT extract(epoch FROM stats_reset) FROM pg_stat_database
          WHERE datname = current_database()))
     FROM pg_class
-    WHERE relkind = 'r' AND relname ~ %s"""
+    WHERE relkind = 'r'
+      AND regexp_replace(relname, '_([0-9]{4}_[0-9]{2}|other)$', '') = ANY (%s)"""
 
 
 def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
@@ -62,10 +78,10 @@ def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
     return turn.ended_at is not None
 
 
-def count_written_rows(tables: str = _WALKED) -> str:
+def count_written_rows(tables: Sequence[str] = _WALKED) -> str:
     """Return a text that differs once a row was inserted, changed or deleted in these tables or
     their months. Rows of another connection that does nothing more count after ten seconds."""
     with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN, [f"^({tables})(_[0-9]{{4}}_[0-9]{{2}}|_other)?$"])
+        cursor.execute(_WRITTEN, [list(tables)])
         (written,) = cursor.fetchone()
     return str(written)

@@ -48,6 +48,7 @@ def app_of(dsn: str, poll_s: float) -> Celery:
             "init_extension": False,
             "wait_time_seconds": 0,
             "polling_interval": poll_s,
+            "pool_size": 1,
             "pool_timeout": 5,
             "conn_string": dsn,
         },
@@ -119,6 +120,37 @@ def test_messages_of_other_processes_are_found_by_the_next_poll(
     embedded_queue._sent.clear()
     assert worker.finds_nothing()
     now[0] += POLL_S
+    assert worker.read() == ["message"]
+    worker.taken.pop().ack()
+
+
+def test_waiting_worker_does_not_query_the_database(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kombu would, every other second."""
+    assert worker.finds_nothing()
+    client = worker.connection.transport._get_pgmq_client()
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "pool", None)
+        assert worker.finds_nothing()
+    worker.send("message")
+    assert worker.read() == ["message"]
+    worker.taken.pop().ack()
+
+
+def test_lost_connection_fails_at_the_next_read_and_is_opened_again(
+    worker: Worker, dsn: str
+) -> None:
+    assert worker.finds_nothing()
+    with psycopg.connect(dsn, autocommit=True) as database:
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+    embedded_queue._sent.set()
+    with pytest.raises(worker.connection.connection_errors):
+        worker.read()
+    worker.send("message")
     assert worker.read() == ["message"]
     worker.taken.pop().ack()
 

@@ -20,8 +20,40 @@ def pages():
 print(pages(), keep_freed_memory(), pages())
 """
 
+# Each thread takes memory while all others hold some, and malloc_info(3) lists the arenas.
+_ARENAS_USED = """
+import ctypes
+from threading import Barrier, Thread
+from config.server.allocator import keep_freed_memory
+libc = ctypes.CDLL(None)
+assert KEPT is False or keep_freed_memory()
+together = Barrier(8)
+def hold():
+    together.wait()
+    held = [libc.malloc(100) for _ in range(10)]
+    together.wait()
+threads = [Thread(target=hold) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+glibc_only = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+
+def arenas(*, kept: bool) -> int:
+    script = _ARENAS_USED.replace("KEPT", str(kept))
+    command = [sys.executable, "-c", script]
+    completed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return completed.stdout.count("<heap nr=")
+
+
+@glibc_only
+def test_threads_share_few_arenas() -> None:
+    assert arenas(kept=False) > arenas(kept=True) == 2
+
+
+@glibc_only
 def test_short_lived_allocations_take_no_new_pages() -> None:
     completed = subprocess.run(
         [sys.executable, "-c", _PAGES_TAKEN], cwd=ROOT, check=True, capture_output=True, text=True

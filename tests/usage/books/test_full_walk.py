@@ -9,7 +9,7 @@ from django.db import connection
 from billing.models import BooksWalk
 from lib import clock
 from tests.support import cast
-from tests.usage.rows import credit
+from tests.usage.rows import admit, credit
 from usage.books import full_walk, written_rows
 from usage.books.full_walk import QUIET_SHARE, SHARE, WALKS, check_whole
 from usage.books.written_rows import TURN, count_written_rows
@@ -67,3 +67,7 @@ def test_manual_change_counts_as_written() -> None:
         count_after("UPDATE billing_walletsetting SET organisation_id = organisation_id") == before
     )
     assert count_after("UPDATE billing_account SET id = id") > before
+    # A row of a month.
+    admit(key)
+    before = count_after("SELECT 1")
+    assert count_after("UPDATE billing_hold SET mark = mark") > before
