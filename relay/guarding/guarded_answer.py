@@ -34,6 +34,7 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
+from dialects.streams.splice import PassWords
 from relay.guarding.asking import CheckText, RequestGuards
 from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_json
@@ -120,6 +121,22 @@ class GuardedAnswer:
             self._queue = []
             return ready, [*events, self._refused]
         return ready, [*events, Asking()] if self._queue else list(events)
+
+    def words_of(self, choice: int) -> PassWords | None:
+        """Return what lets out the words of a choice's text, if nothing but its rules looks at it
+        and it waits for nothing else. `pure_s` is without them: it would take longer to measure."""
+        waiting = self._open.get(choice)
+        if (
+            waiting is None
+            or waiting.kind is not TextDelta
+            or waiting.restored is not None
+            or self._refused is not None
+            or self._asks_about_texts
+            or self._queue
+            or self._gate.waits
+        ):
+            return None
+        return waiting.held.words()
 
     async def answer(self) -> list[Event]:
         """Ask guards about what waits, and return the events for the client. Raises GuardRefused,
