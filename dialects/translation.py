@@ -35,7 +35,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, RequestFault, message_of
 from dialects.errors.kinds import ErrorKind
 from dialects.streams.json_repair import repair
-from dialects.streams.splice import PassWords, Splice, WrittenStep
+from dialects.streams.splice import PassText, Splice, WrittenStep
 from dialects.streams.stream import StepDecoder
 from dialects.streams.surrogate_pairs import Pairs
 from dialects.upstream_errors.upstream_errors import UpstreamFault
@@ -193,9 +193,9 @@ class Change(Protocol):
         """Return the events that the client gets instead of those of the answer, and those that the
         steps have."""
 
-    def words_of(self, choice: int) -> PassWords | None:
-        """Return what changes more of a choice's text until the next `change`, if it can be changed
-        without it: see `Splice`."""
+    def passing(self, choice: int) -> tuple[PassText, PassText] | None:
+        """Return what changes more of a choice's text until the next `change`, for a `Splice`; None
+        if only `change` can."""
 
 
 class StreamTranslator:
@@ -268,10 +268,9 @@ class StreamTranslator:
         """Let the decoder write what follows a text."""
         if self._around_text is None or type(last) is not TextDelta or self._pairs.waits:
             return
-        around, words = self._around_text(last.choice), change.words_of(last.choice)
-        if around is not None and words is not None:
-            before, after = around
-            self.decoder.splice(Splice(last.choice, before, after, words))
+        around, passing = self._around_text(last.choice), change.passing(last.choice)
+        if around is not None and passing is not None:
+            self.decoder.splice(Splice(last.choice, *around, *passing))
 
     def _write(self, step: Step) -> Step:
         if type(step) is WrittenStep:

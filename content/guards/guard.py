@@ -87,8 +87,9 @@ class Held:
         self._refused_by: GuardRule | None = None
 
     def words(self) -> Callable[[str], str | None] | None:
-        """Return what takes words until the next `feed`, None if there are none to skip: as `feed`
-        it returns what may go out by now, but None, and does nothing, if it has to search."""
+        """Return what takes words, None if there are none to skip: as `feed` it returns what may go
+        out by now, but None, and does nothing, if the text is for `search`. It is good until a
+        refusal."""
         whole = self._begin == _LOOKED_BACK and self._refused_by is None
         return self._pass_words if self._skips_words and whole else None
 
@@ -98,6 +99,10 @@ class Held:
         pass_words = self.words()
         if pass_words is not None and (passed := pass_words(text)) is not None:
             return Checked(passed)
+        return self.search(text)
+
+    def search(self, text: str) -> Checked:
+        """Feed a text that is not words alone."""
         self._text += text
         if self._refused_by is not None:
             return self._nothing()

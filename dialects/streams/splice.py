@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 from dialects.chat.events import Step
 
-PassWords = Callable[[str], str | None]
-"""Returns the text that a client gets instead of one, "" for none yet; None, and does nothing, if
-it has to be read as an event."""
+PassText = Callable[[str], str | None]
+"""Returns the text that a client gets instead of one, "" for none yet; None if it cannot."""
 
 
 class Splice(NamedTuple):
     """How texts of a choice that follow each other are written: between which bytes, and changed
-    how."""
+    how. `pass_text` is asked where `pass_words` cannot tell."""
 
     choice: int
     before: bytes
     after: bytes
-    pass_words: PassWords
+    pass_words: PassText
+    pass_text: PassText
 
 
 class WrittenStep(Step, frozen=True, gc=False):

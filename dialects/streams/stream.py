@@ -201,7 +201,7 @@ class FrameDecoder(ABC):
         choice, before, after, shown_before, shown_after = template
         splice = self._splice
         if splice is not None:
-            own, shown_before, shown_after, pass_words = splice
+            own, shown_before, shown_after, pass_words, pass_text = splice
             if own != choice:
                 return at
         events: list[Event] = []
@@ -224,6 +224,8 @@ class FrameDecoder(ABC):
                 break
             if splice is not None:
                 shown = pass_words(text)
+                if shown is None:
+                    shown = pass_text(text)
                 if shown is None:
                     # It is counted when it is read.
                     text_bytes -= size(text)

@@ -236,7 +236,7 @@ class StreamChunks:
             if events:
                 heard_at = self._heard_at = deadline.since = time()
                 # What guards hold back is silence for the client.
-                if pieces and keep_alive is not None:
+                if keep_alive is not None and pieces:
                     keep_alive.heard_at = heard_at
                 note(events)
                 # It refers to nothing in a text.
