@@ -6,7 +6,7 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-content-log bench-content-log-cpu bench-long bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
+.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-content-log bench-content-log-cpu bench-guards-cpu bench-long bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
 
 # This list
 help:
@@ -110,6 +110,11 @@ bench-content-log: python
 bench-content-log-cpu: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.content_log_cpu $(ARGS)
+
+# CPU of a stream that three guards check beside the same without guards; some minutes
+bench-guards-cpu: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.guards_cpu $(ARGS)
 
 # Memory and idle CPU of an installation, as its books grow; half an hour for each million requests
 bench-long: python

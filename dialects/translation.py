@@ -18,11 +18,11 @@ This module reads no clock and no random numbers: the ids and times of an answer
 the caller's `request_id` and `received_at`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -30,11 +30,12 @@ from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, TextDelta, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.chat.tool_names import fit_names, restore_names
-from dialects.codec import Codec, Counting, Decoder, Encoder, Target
+from dialects.codec import AroundText, Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, RequestFault, message_of
 from dialects.errors.kinds import ErrorKind
 from dialects.streams.json_repair import repair
+from dialects.streams.splice import PassText, Splice, WrittenStep
 from dialects.streams.stream import StepDecoder
 from dialects.streams.surrogate_pairs import Pairs
 from dialects.upstream_errors.upstream_errors import UpstreamFault
@@ -53,8 +54,6 @@ __all__ = [
     "translate",
     "write_error",
 ]
-
-Change = Callable[[Sequence[Event]], tuple[list[Event], list[Event]]]
 
 _CUT: Final = ("F14", "F24")
 
@@ -187,18 +186,29 @@ class TranslatedStream:
                 yield self._translator.fail(kind, message_of(kind))
 
 
+class Change(Protocol):
+    """Changes an answer on its way to the client."""
+
+    def change(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+        """Return the events that the client gets instead of those of the answer, and those that the
+        steps have."""
+
+    def passing(self, choice: int) -> tuple[PassText, PassText] | None:
+        """Return what changes more of a choice's text until the next `change`, for a `Splice`; None
+        if only `change` can."""
+
+
 class StreamTranslator:
     """Encodes the steps of a decoder in another dialect. The bytes of its steps go to the client. A
     `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
     stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
     decoder, None for the decoder itself. `tool_names` are the client's names of tools, by those in
-    the answer. `change` returns the events that the client gets instead of those of the answer, and
-    those that the steps have.
+    the answer. `change` changes what the client gets.
     """
 
     __slots__ = (
-        "_change", "_model", "_open_choices", "_pairs", "_source", "_tool_names", "decoder",
-        "encoder",
+        "_around_text", "_change", "_model", "_open_choices", "_pairs", "_source", "_tool_names",
+        "decoder", "encoder",
     )  # fmt: skip
 
     def __init__(
@@ -220,10 +230,20 @@ class StreamTranslator:
         self._model = model
         self._tool_names = tool_names
         self._change = change
+        self._around_text: AroundText | None = None
+        if self._source is decoder:
+            self._around_text = getattr(encoder, "around_text", None)
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that a chunk completes."""
-        return list(map(self._write, self._source.feed(chunk)))
+        steps = self._source.feed(chunk)
+        if steps and type(steps[-1]) is WrittenStep:
+            # Nearly every chunk of a long answer. No step comes before such a one.
+            return steps
+        written = list(map(self._write, steps))
+        if self._change is not None and steps and steps[-1].events:
+            self._splice(self._change, steps[-1].events[-1])
+        return written
 
     def end(self) -> list[Step]:
         """Return the remaining steps after the upstream has closed the connection."""
@@ -244,13 +264,23 @@ class StreamTranslator:
         ]
         return b"".join(ends) + self.encoder.end()
 
+    def _splice(self, change: Change, last: Event) -> None:
+        """Let the decoder write what follows a text."""
+        if self._around_text is None or type(last) is not TextDelta or self._pairs.waits:
+            return
+        around, passing = self._around_text(last.choice), change.passing(last.choice)
+        if around is not None and passing is not None:
+            self.decoder.splice(Splice(last.choice, *around, *passing))
+
     def _write(self, step: Step) -> Step:
+        if type(step) is WrittenStep:
+            return step
         events = self._pairs.join(step.events)
         if self._tool_names:
             events = restore_names(events, self._tool_names)
         shown: Sequence[Event] = events
         if self._change is not None:
-            shown, events = self._change(events)
+            shown, events = self._change.change(events)
         if len(shown) == 1 and type(shown[0]) is TextDelta:
             # Nearly every step of a long answer.
             return Step(self.encoder.feed(shown[0]), events)

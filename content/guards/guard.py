@@ -4,7 +4,7 @@ A detector finds; a rule says where to look and what to do about it. Where findi
 overlap, the strictest acts on all that they cover: refuse, then mask, then flag.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -76,45 +76,44 @@ class Held:
         looking = [(rule, _looking_for(rule)) for rule in rules if place in rule.places]
         self._detectors = [(rule, one) for rule, its in looking for one in its.detectors]
         self._masks = masks
-        self._skips_words = all(one.passes_words for _, one in self._detectors)
-        self._folds = any(one.reads_folded for _, one in self._detectors)
         self._in_all = [one for _, one in self._detectors]
         self._in_words = [one for one in self._in_all if one.begins_words]
+        # Whether words that nothing can begin in are not searched, and whether the last one waits.
+        self._skips_words = all(one.passes_words for one in self._in_all)
         self._words_wait = any(its.begin_any_word for _, its in looking)
+        self._folds = any(one.reads_folded for one in self._in_all)
         self._text = ""  # from two characters before what waits
-        self._folded = ""  # the same, as detectors of numbers read it
         self._begin = 0  # where in it what waits begins
-        # Whether all that waits is the last word of WORDS, or nothing behind it.
-        self._after_words = False
         self._refused_by: GuardRule | None = None
 
+    def words(self) -> Callable[[str], str | None] | None:
+        """Return what takes words, None if there are none to skip: as `feed` it returns what may go
+        out by now, but None, and does nothing, if the text is for `search`. It is good until a
+        refusal."""
+        whole = self._begin == _LOOKED_BACK and self._refused_by is None
+        return self._pass_words if self._skips_words and whole else None
+
     def feed(self, text: str) -> Checked:
-        if not self._detectors:
+        if not self._in_all:
             return Checked(text)
+        pass_words = self.words()
+        if pass_words is not None and (passed := pass_words(text)) is not None:
+            return Checked(passed)
+        return self.search(text)
+
+    def search(self, text: str) -> Checked:
+        """Feed a text that is not words alone."""
         self._text += text
-        if self._folds:
-            self._folded += folded(text)
-        if self._refused_by:
+        if self._refused_by is not None:
             return self._nothing()
-        # Most pieces of an answer are a space and a word.
-        if (
-            self._after_words
-            and text[:1] == " "
-            and len(text) <= WORD_CHARACTERS_MAX + 1
-            and text[1:].isalpha()
-        ):
-            return self._pass_words(len(self._text) - len(text) + 1)
-        begin = self._begin
+        text, begin = self._text, self._begin
         if self._skips_words:
-            words = WORDS.match(self._text, max(begin - 1, 0)) or WORDS.match(self._text, begin)
-            if words:
-                begin = words.start(1)
-                if words.end() == len(self._text):
-                    return self._pass_words(begin)
-        self._after_words = False
-        safe = self._open_from(begin, self._in_all)
+            words = WORDS.match(text, max(begin - 1, 0)) or WORDS.match(text, begin)
+            begin = words.start(1) if words else begin
+        folded_text = self._folded(text)
+        safe = self._open_from(text, folded_text, begin, self._in_all)
         # No match starts before `begin`.
-        return self._release(safe, begin) if safe > begin else self._pass(safe)
+        return self._release(safe, begin, folded_text) if safe > begin else self._pass(safe)
 
     @property
     def waiting(self) -> str:
@@ -122,38 +121,41 @@ class Held:
         return self._text[self._begin :]
 
     def end(self) -> Checked:
-        return self._release(len(self._text), self._begin)
+        return self._release(len(self._text), self._begin, self._folded(self._text))
 
     def check(self, text: str) -> Checked:
         self._text += text
-        if self._folds:
-            self._folded += folded(text)
         return self.end()
 
-    def _read_by(self, detector: Detector) -> str:
-        return self._folded if detector.reads_folded else self._text
+    def _folded(self, text: str) -> str:
+        """Return a text as detectors of numbers read it."""
+        return folded(text) if self._folds else text
 
-    def _open_from(self, begin: int, detectors: Sequence[Detector]) -> int:
-        first = len(self._text)
+    @staticmethod
+    def _open_from(text: str, folded_text: str, begin: int, detectors: Sequence[Detector]) -> int:
+        first = len(text)
         for one in detectors:
-            position = one.open_from(self._folded if one.reads_folded else self._text, begin)
+            position = one.open_from(folded_text if one.reads_folded else text, begin)
             if position < first:
                 if position == begin:
                     return begin
                 first = position
         return first
 
+    def _pass_words(self, text: str) -> str | None:
+        """Most pieces of an answer are a space and a word: this makes nothing but what goes out."""
+        text = self._text + text
+        words = WORDS.match(text, _LOOKED_BACK - 1) or WORDS.match(text, _LOOKED_BACK)
+        if words is None or words.end() != len(text):
+            return None
+        safe = words.start(1)
+        if not self._words_wait:
+            safe = self._open_from(text, self._folded(text), safe, self._in_words)
+        self._text = text[safe - _LOOKED_BACK :]
+        return text[_LOOKED_BACK:safe]
+
     def _nothing(self) -> Checked:
         return Checked("", self._refused_by)
-
-    def _pass_words(self, last: int) -> Checked:
-        """Let out words, but the last one if a match could begin in it."""
-        if self._words_wait:
-            self._after_words = True
-            return self._pass(last)
-        safe = self._open_from(last, self._in_words)
-        self._after_words = safe == last or safe == len(self._text)
-        return self._pass(safe)
 
     def _pass(self, safe: int) -> Checked:
         """Let out what contains nothing."""
@@ -161,14 +163,14 @@ class Held:
         self._keep_from(safe)
         return Checked(text)
 
-    def _release(self, safe: int, begin: int) -> Checked:
+    def _release(self, safe: int, begin: int, folded_text: str) -> Checked:
         """Let out what is safe; no match starts before `begin`."""
-        if self._refused_by:
+        if self._refused_by is not None:
             return self._nothing()
         findings = [
             _Finding(*match, rule)
             for rule, one in self._detectors
-            for match in one.find(self._read_by(one), begin)
+            for match in one.find(folded_text if one.reads_folded else self._text, begin)
         ]
         if not findings:
             return self._pass(safe)
@@ -200,13 +202,8 @@ class Held:
         return Checked("".join(parts), None, masked, tuple(flags))
 
     def _keep_from(self, safe: int) -> None:
-        if safe <= _LOOKED_BACK:
-            self._begin = safe
-            return
-        self._begin, keep_from = _LOOKED_BACK, safe - _LOOKED_BACK
-        self._text = self._text[keep_from:]
-        if self._folds:
-            self._folded = self._folded[keep_from:]
+        self._begin = min(safe, _LOOKED_BACK)
+        self._text = self._text[safe - self._begin :]
 
 
 def _begins_any_word(detector: Detector) -> bool:

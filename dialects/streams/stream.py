@@ -15,6 +15,7 @@ from dialects.errors.masking import mask_members
 from dialects.json.raw_json import size
 from dialects.streams.json_repair import repair_frame
 from dialects.streams.service_tier import TierReader
+from dialects.streams.splice import Splice, WrittenStep
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 
@@ -23,6 +24,7 @@ _TEXT: Final = re.compile(
     rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u' + 4 * rb"[0-9A-Fa-f]" + rb")++"
 )
 _MISSES_MAX: Final = 4
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Reader(Protocol):
@@ -97,6 +99,8 @@ class FrameDecoder(ABC):
         # While set, the splitter stands at the beginning of a frame.
         self._template: Template | None = None
         self._misses = 0 if skims else _MISSES_MAX
+        # Writes texts for the client, while set.
+        self._splice: Splice | None = None
         # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
         # Reads the tier that the frames name, if set.
@@ -129,6 +133,11 @@ class FrameDecoder(ABC):
         change the frame's texts."""
         self._rewriter = rewrite
 
+    def splice(self, splice: Splice) -> None:
+        """Write the texts at the beginning of the next chunks, in WrittenSteps, up to the first
+        frame that differs in more or has to be read as an event."""
+        self._splice = splice
+
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that this chunk completes. The last step of an answer holds End,
         UpstreamError or Broken."""
@@ -141,6 +150,7 @@ class FrameDecoder(ABC):
             if at == len(chunk):
                 return steps
             chunk = chunk[at:]
+        self._splice = None
         if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
             chunk = self._feed_alike(chunk, steps)
         if not chunk or self._closed:
@@ -189,6 +199,11 @@ class FrameDecoder(ABC):
         """Return the position of the first frame from `at` on that differs in more than its
         text."""
         choice, before, after, shown_before, shown_after = template
+        splice = self._splice
+        if splice is not None:
+            own, shown_before, shown_after, pass_words, pass_text = splice
+            if own != choice:
+                return at
         events: list[Event] = []
         rewritten: list[bytes] = []
         begin, text_bytes = at, 0
@@ -207,14 +222,27 @@ class FrameDecoder(ABC):
                     text_bytes += len(raw)
             except (UnicodeDecodeError, msgspec.DecodeError):
                 break
+            if splice is not None:
+                shown = pass_words(text)
+                if shown is None:
+                    shown = pass_text(text)
+                if shown is None:
+                    # It is counted when it is read.
+                    text_bytes -= size(text)
+                    break
+                if shown:
+                    rewritten += (shown_before, _encode(shown), shown_after)
+            elif self._rewriter is not None:
+                rewritten += (shown_before, raw, shown_after)
             events.append(TextDelta(choice, text))
             at = match.end() + after_bytes
-            if self._rewriter is not None:
-                rewritten += (shown_before, raw, shown_after)
         if events:
             self._misses = 0
             self._reader.text_bytes += text_bytes
-            steps.append(Step(b"".join(rewritten) or chunk[begin:at], events))
+            if splice is not None:
+                steps.append(WrittenStep(b"".join(rewritten), events))
+            else:
+                steps.append(Step(b"".join(rewritten) or chunk[begin:at], events))
         return at
 
     def end(self) -> list[Step]:

@@ -28,6 +28,11 @@ class Pairs:
     def __init__(self) -> None:
         self._held: dict[tuple[type[neutral.Event], int, int], Any] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether a first half waits."""
+        return bool(self._held)
+
     def join(self, events: Sequence[neutral.Event]) -> list[neutral.Event]:
         """Return the events without marks. A first half at the end of a text waits for the next
         piece of the same text."""

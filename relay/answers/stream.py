@@ -18,6 +18,7 @@ from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors.kinds import ErrorKind
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
+from dialects.streams.splice import WrittenStep
 from dialects.streams.stream import StepDecoder
 from dialects.translation import StreamTranslator
 from lib.ids import id_text
@@ -207,8 +208,8 @@ class StreamChunks:
         reference cycle."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events, read = self.pieces, self.events, self._decoder.progress
-        meter = self._usage_meter
-        note = meter.note if self._state is None else self.note
+        meter, state = self._usage_meter, self._state
+        note = meter.note
         context, downstream = self._context, self._context.downstream
         time, deadline, keep_alive = context.time, context.deadline, downstream.keep_alive
         write_now, include_cost = downstream.sink.write_now, context.options.include_cost
@@ -235,12 +236,15 @@ class StreamChunks:
             if events:
                 heard_at = self._heard_at = deadline.since = time()
                 # What guards hold back is silence for the client.
-                if pieces and keep_alive is not None:
+                if keep_alive is not None and pieces:
                     keep_alive.heard_at = heard_at
                 note(events)
+                # It refers to nothing in a text.
+                if state is not None and type(steps[-1]) is not WrittenStep:
+                    state.note(events)
                 events.clear()
             if pieces and not (include_cost and decoder.complete):
-                raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                raw = b"".join(pieces)
                 pieces.clear()
                 if not downstream.client_gone:
                     self._blocked = write_now(raw)
@@ -349,10 +353,8 @@ class StreamRelay:
         source = prepared.untagging(decoder, facts.choices)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
-        change = None
         if context.guarding is not None:
             self._guarded = GuardedAnswer(context.guarding)
-            change = self._guarded.change
         return StreamTranslator(
             decoder,
             encoder,
@@ -360,7 +362,7 @@ class StreamRelay:
             model,
             source,
             tool_names=prepared.tool_names,
-            change=change,
+            change=self._guarded,
         )
 
     # ---- between two chunks

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from content.guards.guard import Held
+from content.guards.guard import Checked, Held
 from content.guards.masks import Restored, restore
 from content.guards.rules import Place
 from dialects.chat.events import (
@@ -34,6 +34,7 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
+from dialects.streams.splice import PassText
 from relay.guarding.asking import CheckText, RequestGuards
 from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_json
@@ -75,12 +76,30 @@ class _Waiting:
     def __init__(self, guarded: "GuardedAnswer", kind: type[Any], choice: int) -> None:
         self.kind = kind
         self.choice = choice
+        self.guarding = guarded.guarding
         self.held = Held(guarded.guarding.rules, "answer", guarded.masks)
         masks = guarded.guarding.masks
         self.restored = Restored(masks) if masks.originals else None
         # For a guard that is asked at the end: the text, and the citations that follow it.
         self.pieces: list[str] = []
         self.citations: list[Citation] = []
+        # What `pass_text` was told of a text that a rule refuses.
+        self.refused: Checked | None = None
+
+    def pass_text(self, text: str) -> str | None:
+        """Return what may go out by now; None for a text that is to come as an event: one that a
+        rule refuses, or one that may have half of a character."""
+        if not text.isascii():
+            return None
+        began = perf_counter()
+        checked = self.held.search(text)
+        self.guarding.pure_s += perf_counter() - began
+        if checked.refused_by is not None:
+            self.refused = checked
+            return None
+        if checked.flags:
+            self.guarding.flag(checked.flags)
+        return checked.text
 
 
 class GuardedAnswer:
@@ -120,6 +139,24 @@ class GuardedAnswer:
             self._queue = []
             return ready, [*events, self._refused]
         return ready, [*events, Asking()] if self._queue else list(events)
+
+    def passing(self, choice: int) -> tuple[PassText, PassText] | None:
+        """Return what lets out the words of a choice's text, and what lets out other text, if
+        nothing but its rules looks at it and it waits for nothing else. `pure_s` is without words:
+        to measure them would take a part of their time."""
+        waiting = self._open.get(choice)
+        if (
+            waiting is None
+            or waiting.kind is not TextDelta
+            or waiting.restored is not None
+            or self._refused is not None
+            or self._asks_about_texts
+            or self._queue
+            or self._gate.waits
+        ):
+            return None
+        words = waiting.held.words()
+        return None if words is None else (words, waiting.pass_text)
 
     async def answer(self) -> list[Event]:
         """Ask guards about what waits, and return the events for the client. Raises GuardRefused,
@@ -217,7 +254,7 @@ class GuardedAnswer:
             if self._refused is not None:
                 return
             waiting = self._open[choice] = _Waiting(self, kind, choice)
-        checked = waiting.held.feed(event.text)
+        checked = waiting.refused or waiting.held.feed(event.text)
         if checked.flags:
             self.guarding.flag(checked.flags)
         text = checked.text

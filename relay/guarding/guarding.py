@@ -46,6 +46,8 @@ class Guarding:
         "_asked",
         "_flags",
         "_ms",
+        "_places",
+        "_places_of_calls",
         "_refused",
         "_requests",
         "calling",
@@ -63,6 +65,8 @@ class Guarding:
     ) -> None:
         self.rules = [rule for rule in rules if not _calls(rule)]
         self.calling = [rule for rule in rules if _calls(rule)]
+        self._places_of_calls = {place for rule in self.calling for place in rule.places}
+        self._places = {place for rule in rules for place in rule.places}
         self.masks = Masks() if masks is None else masks
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
@@ -91,11 +95,11 @@ class Guarding:
 
     def checks(self, place: Place) -> bool:
         """Return whether a rule is about this place."""
-        return any(place in rule.places for rule in (*self.rules, *self.calling))
+        return place in self._places
 
     def calls_about(self, place: Place) -> bool:
         """Return whether a rule about this place makes a call."""
-        return any(place in rule.places for rule in self.calling)
+        return place in self._places_of_calls
 
     @property
     def _checks_requests(self) -> bool:

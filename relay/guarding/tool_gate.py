@@ -40,6 +40,11 @@ class ToolGate:
         self._calls: dict[tuple[int, int], _Call] = {}
         self._waiting: list[Event] = []
 
+    @property
+    def waits(self) -> bool:
+        """Whether a call is open, for which everything waits."""
+        return bool(self._calls)
+
     def pass_(self, events: Sequence[Event]) -> list[Event]:
         """Return the events that may go out. Raises ToolRefused."""
         if not self.judges:

@@ -30,7 +30,8 @@ from dialects.usage.usage import Counts
 
 _encode = msgspec.json.Encoder().encode
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
-_TEXT = _DELTA + b'{"type":"text_delta","text":%s}}\n\n'
+_BEFORE_TEXT = _DELTA + b'{"type":"text_delta","text":'
+_AFTER_TEXT = b"}}\n\n"
 _THINKING = _DELTA + b'{"type":"thinking_delta","thinking":%s}}\n\n'
 _SIGNATURE = _DELTA + b'{"type":"signature_delta","signature":%s}}\n\n'
 _INPUT = _DELTA + b'{"type":"input_json_delta","partial_json":%s}}\n\n'
@@ -63,12 +64,19 @@ class Encoder:
         # Citations that wait for a text: a client sends a block without text back, which Anthropic
         # refuses.
         self._cited: list[neutral.Citation] = []
+        # The bytes before a text, while the frame of the next one would be written and have them.
+        self._before_text = b""
         self._refused = False
         self._finish: neutral.Finish | None = None
         self._counts: Counts | None = None
 
     def feed(self, event: neutral.Event) -> bytes:
         """Return the frames of an event; b"" if they must wait."""
+        if self._before_text:
+            if type(event) is neutral.TextDelta and event.choice == 0:
+                # Nearly every event of a long answer.
+                return self._before_text + _encode(event.text) + _AFTER_TEXT
+            self._before_text = b""
         match event:
             case neutral.TextDelta(choice=0, text=text):
                 return self._write_text(text)
@@ -100,6 +108,10 @@ class Encoder:
                 return self._end_calls()
             case _:
                 return b""
+
+    def around_text(self, choice: int) -> tuple[bytes, bytes] | None:
+        known = choice == 0 and self._before_text
+        return (self._before_text, _AFTER_TEXT) if known else None
 
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
@@ -135,7 +147,10 @@ class Encoder:
 
     def _write_text(self, text: str) -> bytes:
         block, opening = self._last_of("text", {"type": "text", "text": ""})
-        frames = opening + self._put(block, _TEXT % (block.index, _encode(text)))
+        before = _BEFORE_TEXT % block.index
+        frames = opening + self._put(block, before + _encode(text) + _AFTER_TEXT)
+        if block is self._blocks[0]:
+            self._before_text = before
         if self._cited:
             waiting, self._cited = self._cited, []
             frames += b"".join([self._put_citation(block, citation) for citation in waiting])

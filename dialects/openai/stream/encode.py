@@ -81,6 +81,9 @@ class Encoder:
         delta = self._delta(event)
         return b"" if delta is None else self._choice(event.choice, delta)  # type: ignore[attr-defined]
 
+    def around_text(self, choice: int) -> tuple[bytes, bytes] | None:
+        return self._around_text.get(choice)
+
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
         if not self._include_usage:

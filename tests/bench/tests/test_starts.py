@@ -15,6 +15,7 @@ STARTED = (
     "tests.bench.one_organisation",
     "tests.bench.content_log",
     "tests.bench.content_log_cpu",
+    "tests.bench.guards_cpu",
     "tests.bench.rollups",
     "tests.bench.long_run",
 )

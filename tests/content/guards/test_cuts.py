@@ -104,8 +104,8 @@ def test_p40_a_word_after_words_is_let_out_as_if_it_were_searched(
     """Piece by piece: no more goes out than of a text of which each piece is searched, no less."""
     rules = [rule for rule in rules_for(actions) if rule.guard in guards]
     quick, plain = (Held(rules, "answer", Masks()) for _ in range(2))
+    plain._skips_words = False
     for piece in pieces:
-        plain._after_words = plain._skips_words = plain._words_wait = False
         assert quick.feed(piece) == plain.feed(piece), piece
     assert quick.end() == plain.end()
 

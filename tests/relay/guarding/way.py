@@ -55,7 +55,7 @@ class Way:
             codec.translating_decoder(request, ""),
             codec.encoder(request, TARGET),
             1,
-            change=GuardedAnswer(Guarding(rules)).change,
+            change=GuardedAnswer(Guarding(rules)),
         )
         self.refused = self.broken = False
 
