@@ -185,6 +185,9 @@ class Decoder(Counting, Protocol):
         """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
         change the frame's texts."""
 
+    splices: bool
+    """Whether `splice` can write anything."""
+
     def splice(self, splice: Splice) -> None:
         """Write the texts at the beginning of the next chunks, in WrittenSteps, up to the first
         frame that differs in more or has to be read as an event."""

@@ -231,7 +231,7 @@ class StreamTranslator:
         self._tool_names = tool_names
         self._change = change
         self._around_text: AroundText | None = None
-        if self._source is decoder:
+        if self._source is decoder and decoder.splices:
             self._around_text = getattr(encoder, "around_text", None)
 
     def feed(self, chunk: bytes) -> list[Step]:

@@ -418,9 +418,9 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
     topups.confirm_transfer(actor, paid, "Bank statement of 18 November")
     credit = credits.request_credit(actor, ours, 5_000 * USD, reason="Yearly contract 2027")
     credits.request_credit(actor, ours, 12 * USD, reason="Slow answers on 9 November")
-    batch = codes.create_batch(actor, "Book fair", 10 * USD, 50)
-    codes.download_codes(actor, batch)
-    codes.create_batch(actor, "Partners", 25 * USD, 10)
+    batch = codes.create_batch(SYSTEM, "Book fair", 10 * USD, 50)
+    codes.download_codes(SYSTEM, batch)
+    codes.create_batch(actor, "Partners", 5 * USD, 10)
     return {
         "budget": str(budgets[0].id),
         "more": id_text(more.id),

@@ -300,7 +300,11 @@ def _batch(request: HttpRequest, actor: Actor, form: BatchForm) -> bool:
         form, lambda: form_answered(request, actor, cleaned["once"], act).body["id"]
     )
     if batch_id:
-        messages.success(request, gettext("Batch created. You can download its codes once."))
+        needs_another = codes.need_another_operator([access_batch(actor, batch_id)])
+        text = gettext("Batch created. You can download its codes once.")
+        if needs_another:
+            text = gettext("Batch created. Another operator has to download its codes.")
+        messages.success(request, text)
     return bool(batch_id)
 
 

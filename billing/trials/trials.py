@@ -95,7 +95,7 @@ def _set_amount(actor: Actor, row: TrialSetting, amount_nano: int) -> None:
     limit_nano = credit_limit_nano()
     if actor != SYSTEM and amount_nano > max(row.amount_nano, limit_nano):
         change = _change(row, amount_nano)
-        request_approval(actor, TRIAL_CREDIT, str(row.pk), [change], about="trial_credit")
+        request_approval(actor, TRIAL_CREDIT, str(row.pk), [change], about="Trial credit")
         # The same request of another operator has approved it.
         row.refresh_from_db(fields=["amount_nano"])
     elif amount_nano != row.amount_nano:

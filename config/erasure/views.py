@@ -259,11 +259,11 @@ def remaining_copies(erasure: Erasure | None = None) -> Copies:
         run = last_backup()
         months = count_detached()
         off = [sink.name for sink in sinks_off()]
+    number = None
     # Until this step is done, the sinks that are off now are those that it will not reach.
     if erasure is not None and (erasure.done_at or erasure.step in STEPS_AFTER_SINKS):
-        off = erasure.unreached
+        off, number = erasure.unreached, erasure.user_id
     keep_days = settings.BACKUP_KEEP_DAYS or scheduled_keep_days()
-    number = erasure.user_id if erasure else None
     return Copies(run.good_at if run else None, keep_days, months, sink_titles(off), number)
 
 

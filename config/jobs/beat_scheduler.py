@@ -137,8 +137,8 @@ def _note_idle(tasks: frozenset[str]) -> frozenset[str]:
 
 
 def _count_waiting() -> frozenset[str] | None:
-    # The beat keeps its connection. A pool would hand out another one each time, and each of them
-    # would plan the statement anew and keep its plan, which takes 3 MB.
+    # The beat of a worker keeps its connection. A pool would hand out another one each time, and
+    # each of them would plan the statement anew and keep its plan, which takes 3 MB.
     try:
         return waiting_jobs()
     except Error:

@@ -140,6 +140,7 @@ class BedrockDecoder(stream_decode.Decoder):
             translate=translate, answer_tool=answer_tool, frame_bytes_max=frame_bytes_max
         )
         self._splitter = MessageFrames(frame_bytes_max, _read_message)
+        self.splices = False
 
     def _read(self, frame: Frame) -> Step:
         if not frame.event.startswith(EXCEPTION):

@@ -9,7 +9,8 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.json.lone_surrogates import MARKED_BYTES, MARKS_BEGIN
 
-_MARKED: Final = re.compile("[\U0010f800-\U0010ffff]")
+MARKED: Final = re.compile("[\U0010f800-\U0010ffff]")
+"""Halves of characters, marked."""
 _MARKED_PAIR: Final = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])")
 _HALF_AT_END: Final = re.compile("[\U0010f800-\U0010fbff]$")
 _TEXTS: Final = (
@@ -75,7 +76,7 @@ def _pair(pair: re.Match[str]) -> str:
 
 
 def _without_marks(text: str) -> str:
-    return text if text.isascii() else _MARKED.sub("\ufffd", text)
+    return text if text.isascii() else MARKED.sub("\ufffd", text)
 
 
 def _key(event: Any) -> tuple[type[neutral.Event], int, int]:
@@ -96,7 +97,7 @@ def _ends_text_of(key: tuple[type[neutral.Event], int, int], event: neutral.Even
 def _is_marked(event: neutral.Event) -> bool:
     text = getattr(event, "text", None)
     if text is not None:
-        return not text.isascii() and _MARKED.search(text) is not None
+        return not text.isascii() and MARKED.search(text) is not None
     return MARKED_BYTES.search(msgspec.json.encode(event)) is not None
 
 

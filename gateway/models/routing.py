@@ -40,9 +40,10 @@ class ShadowAnswer(models.Model):
     kept.
 
     `main_…` describes the answer that the client got. `fault` is a row of the fault table, "" if
-    the shadow answered. `likeness` (in percent) and `same_structure`
-    (gateway/routing/shadow_rules.py) are null if one of the two failed; the latter also if one is
-    not JSON. `cost_nano` is the installation's cost, or an estimate if `cost_unknown`.
+    the shadow answered, or STOPPED if the process stopped before. `likeness` (in percent) and
+    `same_structure` (gateway/routing/shadow_rules.py) are null if one of the two failed; the latter
+    also if one is not JSON. `cost_nano` is the installation's cost, or an estimate if
+    `cost_unknown`.
     """
 
     unowned_rows = UnownedRows("closed", "What operators try elsewhere, of all organisations.")

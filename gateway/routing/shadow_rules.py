@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 
 NAME_MAX: Final = 200
+STOPPED: Final = "stopped"
+"""The fault of an answer that was still running when the process stopped."""
 # The number of characters of each text that are compared.
 _COMPARED_CHARACTERS: Final = 4_000
 

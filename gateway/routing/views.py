@@ -44,7 +44,7 @@ from gateway.models import ModelRule, ShadowAnswer
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_answers import shadow_figures, spent_today
-from gateway.routing.shadow_rules import NAME_MAX, read_shadow
+from gateway.routing.shadow_rules import NAME_MAX, STOPPED, read_shadow
 from lib.forms.picker import split_words
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
@@ -393,6 +393,8 @@ def _answer_rows(page: list[ShadowAnswer]) -> list[dict[str, Any]]:
 
 
 def _result(row: ShadowAnswer) -> Badge:
+    if row.fault == STOPPED:
+        return Badge(_("Stopped"), "warn")
     main, shadow = row.main_status == 200, not row.fault
     if main and shadow:
         return Badge(_("Both answered"), "ok")

@@ -39,7 +39,7 @@ from dialects.usage.usage import Quantities
 from gateway.breaker.faults import FAULTS
 from gateway.channel_order.channel_order import Candidate
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
+from gateway.routing.shadow_rules import STOPPED, ShadowRule, likeness, storable_name
 from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.id_types import UpstreamModelName
 from lib.ids import id_text, new_id
@@ -69,8 +69,6 @@ LONGEST_S: Final = 120.0
 _ANSWER_BYTES_MAX: Final = 1024 * 1024
 # While so many comparisons wait for the database, nothing is sent, because their cost must be kept.
 _WAITING_MAX: Final = 1_000
-# The fault of an answer that was still running when the process stopped.
-_STOPPED: Final = "stopped"
 # The SQLSTATE class of values that fit no column.
 _BAD_DATA: Final = "22"
 
@@ -300,7 +298,7 @@ async def _request_shadow(sending: _Sending) -> _ShadowAnswer:
         return reading.answer_text("F13")
     except asyncio.CancelledError:
         # The provider may charge what was sent, so the comparison is still written.
-        return reading.answer_text(_STOPPED)
+        return reading.answer_text(STOPPED)
     finally:
         if answer is not None:
             # Do not wait for bytes after its end.

@@ -175,7 +175,8 @@ class PipelinedConnection:
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run statements as one transaction; return the rows of each, as texts. Raises
         DatabaseRefused if a statement failed, DatabaseAway if no response came: the transaction may
-        or may not have been committed then."""
+        or may not have been committed then. It takes at most the time limit, and after a failed
+        statement twice that."""
         await self._lock.acquire()
         try:
             pgconn = self._pgconn

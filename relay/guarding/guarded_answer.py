@@ -35,6 +35,7 @@ from dialects.chat.events import (
     Usage,
 )
 from dialects.streams.splice import PassText
+from dialects.streams.surrogate_pairs import MARKED
 from relay.guarding.asking import CheckText, RequestGuards
 from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_json
@@ -88,8 +89,8 @@ class _Waiting:
 
     def pass_text(self, text: str) -> str | None:
         """Return what may go out by now; None for a text that is to come as an event: one that a
-        rule refuses, or one that may have half of a character."""
-        if not text.isascii():
+        rule refuses, or one that has half of a character."""
+        if not text.isascii() and MARKED.search(text):
             return None
         began = perf_counter()
         checked = self.held.search(text)

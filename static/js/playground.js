@@ -67,7 +67,7 @@ on("htmx:before:swap", ({ target, detail: { ctx, tasks } }) => {
   const box = $("[data-draft]"), back = find("[data-draft]");
   if (!target.matches?.("#composer") || ctx.response.status < 400 || !box || !back) return;
   const { value, selectionStart, selectionEnd } = box, sent = ctx.request.body.get("text");
-  if (!value.includes(sent)) {
+  if (!value.startsWith(sent)) {
     const before = value ? `${sent}\n\n` : sent;
     box.value = before + value;
     box.setSelectionRange(before.length + selectionStart, before.length + selectionEnd);
