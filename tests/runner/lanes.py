@@ -124,6 +124,7 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_fault_table.py::test_faults_unnoticed_by_the_client": "each fault",
     "tests/relay/attempts/test_fault_table.py::test_redirects_are_never_followed": "F21",
     "tests/relay/attempts/test_fault_table.py::test_operators_learn_of_counts_under_review": "F27",
+    "tests/relay/attempts/test_shadow_traffic.py::test_an_unknown_cost_is_not_zero": "shadow costs",
     "tests/usage/books/test_findings.py::test_the_next_check_finds_a_changed_budget_counter": "P33",
     "tests/playground/runs/test_live.py::test_enter_sends_and_input_methods_do_not": "W10",
     "tests/usage/months/test_invoice_pages.py::test_list_page_pdf_and_api_match_the_ledger": "W42",
