@@ -34,7 +34,6 @@ from dialects.errors.errors import retry_after_s
 from dialects.errors.kinds import ErrorKind
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import ReadFault
-from dialects.streams.splice import Splice
 from dialects.upstream_errors import api_errors
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 from dialects.usage.usage import Quantities
@@ -185,13 +184,6 @@ class Decoder(Counting, Protocol):
         """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
         change the frame's texts."""
 
-    splices: bool
-    """Whether `splice` can write anything."""
-
-    def splice(self, splice: Splice) -> None:
-        """Write the texts at the beginning of the next chunks, in WrittenSteps, up to the first
-        frame that differs in more or has to be read as an event."""
-
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that this chunk completes. The last step of an answer holds End,
         UpstreamError or Broken."""
@@ -200,13 +192,9 @@ class Decoder(Counting, Protocol):
         """Return the last steps, after the upstream has closed the connection."""
 
 
-AroundText = Callable[[int], tuple[bytes, bytes] | None]
-"""Returns the bytes around the JSON of a choice's next text; None if they are not known yet."""
-
-
 class Encoder(Protocol):
     """Writes a streamed answer. One that writes all texts of a choice that follow each other
-    between the same bytes has `around_text`, an `AroundText`."""
+    between the same bytes has `around_text` (see `dialects/streams/splice.py`)."""
 
     def feed(self, event: Event) -> bytes:
         """Return the frames of an event."""

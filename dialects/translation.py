@@ -30,13 +30,13 @@ from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, TextDelta, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.chat.tool_names import fit_names, restore_names
-from dialects.codec import AroundText, Codec, Counting, Decoder, Encoder, Target
+from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, RequestFault, message_of
 from dialects.errors.kinds import ErrorKind
 from dialects.streams.json_repair import repair
-from dialects.streams.splice import PassText, Splice, WrittenStep
-from dialects.streams.stream import StepDecoder
+from dialects.streams.splice import AroundText, PassText, Splice, WrittenStep
+from dialects.streams.stream import FrameDecoder, StepDecoder
 from dialects.streams.surrogate_pairs import Pairs
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 from dialects.usage.usage import Quantities
@@ -207,8 +207,8 @@ class StreamTranslator:
     """
 
     __slots__ = (
-        "_around_text", "_change", "_model", "_open_choices", "_pairs", "_source", "_tool_names",
-        "decoder", "encoder",
+        "_around_text", "_change", "_model", "_open_choices", "_pairs", "_source", "_splicing",
+        "_tool_names", "decoder", "encoder",
     )  # fmt: skip
 
     def __init__(
@@ -230,9 +230,11 @@ class StreamTranslator:
         self._model = model
         self._tool_names = tool_names
         self._change = change
-        self._around_text: AroundText | None = None
-        if self._source is decoder and decoder.splices:
-            self._around_text = getattr(encoder, "around_text", None)
+        # Writes texts for the client itself, if it can and the encoder says between which bytes.
+        self._splicing: FrameDecoder | None = None
+        self._around_text: AroundText | None = getattr(encoder, "around_text", None)
+        if isinstance(decoder, FrameDecoder) and decoder.splices and self._source is decoder:
+            self._splicing = decoder
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that a chunk completes."""
@@ -266,11 +268,14 @@ class StreamTranslator:
 
     def _splice(self, change: Change, last: Event) -> None:
         """Let the decoder write what follows a text."""
-        if self._around_text is None or type(last) is not TextDelta or self._pairs.waits:
+        decoder, around_text = self._splicing, self._around_text
+        if decoder is None or around_text is None:
             return
-        around, passing = self._around_text(last.choice), change.passing(last.choice)
+        if type(last) is not TextDelta or self._pairs.waits:
+            return
+        around, passing = around_text(last.choice), change.passing(last.choice)
         if around is not None and passing is not None:
-            self.decoder.splice(Splice(last.choice, *around, *passing))
+            decoder.splice(Splice(last.choice, *around, *passing))
 
     def _write(self, step: Step) -> Step:
         if type(step) is WrittenStep:

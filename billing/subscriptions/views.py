@@ -40,7 +40,7 @@ from billing.subscriptions.subscription_plans import (
 from lib.forms.picker import PickText
 from lib.forms.rows import Cell, RowsText
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
-from lib.numbers.whole_numbers import parse_typed_count
+from lib.numbers.typed_counts import parse_typed_count
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource

@@ -10,6 +10,10 @@ PassText = Callable[[str], str | None]
 """Returns the text that a client gets instead of one, "" for none yet; None if it cannot."""
 
 
+AroundText = Callable[[int], tuple[bytes, bytes] | None]
+"""Returns the bytes around the JSON of a choice's next text; None if they are not known yet."""
+
+
 class Splice(NamedTuple):
     """How texts of a choice that follow each other are written: between which bytes, and changed
     how. `pass_text` is asked where `pass_words` cannot tell."""

@@ -99,6 +99,7 @@ class FrameDecoder(ABC):
         # While set, the splitter stands at the beginning of a frame.
         self._template: Template | None = None
         self._misses = 0 if skims else _MISSES_MAX
+        # Whether `splice` can write anything.
         self.splices = skims
         # Writes texts for the client, while set.
         self._splice: Splice | None = None

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from billing.prices.meter_words import meter_name
 from gateway.price_book.price_book import PriceBook, calculate
-from lib.numbers.whole_numbers import parse_typed_count
+from lib.numbers.typed_counts import parse_typed_count
 
 _METERS: Final = ("in_text", "in_cache_read", "out_text")
 _DIGITS_MAX: Final = 12

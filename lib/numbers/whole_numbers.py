@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Strict
 from pydantic_core import PydanticCustomError
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
-_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]{0,2}(?:_[0-9]{3})+")
 
 
 def _read(text: Any) -> Any:
@@ -23,17 +22,6 @@ Whole = Annotated[int, Strict()]
 
 TypedWhole = Annotated[int, BeforeValidator(_read)]
 """A number in a query."""
-
-
-def parse_typed_count(text: str, digits_max: int) -> int | None:
-    """Return a number of things that a person typed, or None for anything else. Commas or
-    underscores may separate thousands (`12,500`). Elsewhere they are refused, never skipped,
-    because in many languages a comma is a decimal point: `12,5` is not 125."""
-    text = text.strip()
-    if _GROUPED.fullmatch(text):
-        text = text.replace(",", "").replace("_", "")
-    valid = text.isascii() and text.isdecimal() and len(text) <= digits_max
-    return int(text) if valid else None
 
 
 class WholeNumberField(forms.IntegerField):

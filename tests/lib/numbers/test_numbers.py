@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from pydantic import ValidationError as Invalid
 
 from lib.numbers.strict_json import strict_json
-from lib.numbers.whole_numbers import TypedWhole, Whole, WholeNumberField, parse_typed_count
+from lib.numbers.typed_counts import parse_typed_count
+from lib.numbers.whole_numbers import TypedWhole, Whole, WholeNumberField
 
 
 @pytest.mark.parametrize(
