@@ -9,7 +9,8 @@ from playground.compare.rules import rank_models
 from playground.compare_page import compare
 from playground.models import Conversation, Run, RunState, Vote
 from tests.playground.messages.test_answer_facts import chat_of, say
-from tests.support.cast import Cast, actor
+from tests.support.cast import Cast, actor, make_key
+from tests.usage.rows import admit, credit
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +38,9 @@ def test_sum_of_a_comparison_waits_for_every_charge(people: Cast) -> None:
     assert (shown["total_nano"], shown["ended"]) == (12, True)
     assert [(one.tokens, one.letter) for one in shown["results"]] == [(3, "A"), (3, "B")]
     part = sent(chat, known, None)
+    key, _ = make_key(people.core)
+    credit(key)
+    admit(key, request_id=part[1].request_id)
     assert compare.summary_context(chat, part, "acme")["total_nano"] is None
     assert compare.last_batch(chat) == part
 
