@@ -129,7 +129,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Price.valid_to": "When the price ends. `null`: no end.",
     "Price.tiers": "Other rates for requests with more input tokens than a limit.",
     "Price.conditions": "Conditions under which the rates are multiplied or replaced.",
-    "Tier.mode": "`whole`: the rates apply to all tokens of the request. `marginal`: the rates apply only to the tokens above the limit.",
+    "Tier.mode": "`whole`: the rates apply to all tokens of the request. `marginal`: the rates apply to the input tokens above the limit, and to the whole output.",
     "Condition.tiers": "Tiers that replace those of the price.",
     "ModelRule.shadow": "A channel that also gets a share of the requests. Clients never see its answers.",
     "OwnKeyOffer.fee_per_request": "The fee for a request, in USD. Exact decimal.",
