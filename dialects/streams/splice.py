@@ -8,8 +8,6 @@ from dialects.chat.events import Step
 
 PassText = Callable[[str], str | None]
 """Returns the text that a client gets instead of one, "" for none yet; None if it cannot."""
-
-
 AroundText = Callable[[int], tuple[bytes, bytes] | None]
 """Returns the bytes around the JSON of a choice's next text; None if they are not known yet."""
 

@@ -63,14 +63,22 @@ def test_enter_in_a_setting_sends_no_message(stage: Stage, bob: Watched) -> None
     bob.assert_calm()
 
 
-def test_what_is_typed_and_attached_during_a_send_stays(stage: Stage, bob: Watched) -> None:
-    page, held = bob.page, list[Route]()
+def held_send(page: Page, stage: Stage) -> list[Route]:
+    """Send a thought with a file, which stays on its way until its request is continued: it is in
+    the list as soon as the browser is asked for anything else."""
+    held = list[Route]()
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     choose_files(page, "sent.png")
     expect(page.locator(CHIPS)).to_have_count(1)
     page.route(RUNS, lambda route: held.append(route))
     with page.expect_request(RUNS):
         send(page, "one thought")
+    return held
+
+
+def test_what_is_typed_and_attached_during_a_send_stays(stage: Stage, bob: Watched) -> None:
+    page = bob.page
+    held = held_send(page, stage)
     page.keyboard.type(", and the next")
     choose_files(page, "next.png")
     expect(page.locator(CHIPS)).to_have_count(2)
@@ -88,13 +96,8 @@ def test_refusal_keeps_what_was_typed_and_attached_during_the_send(
     stage: Stage, bob: Watched, replaced: bool
 ) -> None:
     """The refused text too, also if other text has taken its place in the meantime."""
-    page, held = bob.page, list[Route]()
-    page.goto(f"{stage.playground}?m={stage.echo_model()}")
-    choose_files(page, "sent.png")
-    expect(page.locator(CHIPS)).to_have_count(1)
-    page.route(RUNS, lambda route: held.append(route))
-    with page.expect_request(RUNS):
-        send(page, "one thought")
+    page = bob.page
+    held = held_send(page, stage)
     if replaced:
         page.fill("#chat-text", "")
     page.keyboard.type("and the next")
