@@ -47,6 +47,19 @@ def load(blank: Page) -> Iterator[Load]:
     def note(error: Any) -> None:
         problems.append(str(error))
 
+    loaded: list[str] = []
+
+    def answer(route: Route) -> None:
+        url = route.request.url.removeprefix(ORIGIN)
+        if url.startswith("/static/"):
+            route.fulfill(path=ROOT / url.removeprefix("/"))
+        else:
+            route.fulfill(body=loaded[-1], content_type="text/html; charset=utf-8")
+
+    # Once: what a former page still asks for would be answered twice.
+    blank.unroute_all()
+    blank.route("**/*", answer)
+
     def open_with(
         body: str, *scripts: str, before: str = "", path: str = "/page", attributes: str = ""
     ) -> Page:
@@ -60,15 +73,7 @@ def load(blank: Page) -> Iterator[Load]:
             f"<script>{_HTMX}{before}</script>{tags}</body></html>"
         )
 
-        def answer(route: Route) -> None:
-            url = route.request.url.removeprefix(ORIGIN)
-            if url.startswith("/static/"):
-                route.fulfill(path=ROOT / url.removeprefix("/"))
-            else:
-                route.fulfill(body=html, content_type="text/html; charset=utf-8")
-
-        blank.unroute_all()
-        blank.route("**/*", answer)
+        loaded.append(html)
         blank.goto(ORIGIN + path)
         blank.evaluate("localStorage.clear()")
         return blank
