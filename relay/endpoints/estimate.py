@@ -45,7 +45,8 @@ def _answer_of(context: RequestContext, previews: list[RoutePreview]) -> dict[st
         "reserved": format_usd(held_nano),
         "expected": format_usd(sum(known)) if len(known) == len(bounds) else None,
         "available": format_usd(available_nano),
-        "fits": all(bound.fits for bound in bounds),
+        "fits": all(bound.fits for bound in bounds)
+        and (len(bounds) == 1 or held_nano <= available_nano),
         "output_cap": bounds[0].output_cap,
         "meters": [
             line

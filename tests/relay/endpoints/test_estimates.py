@@ -89,6 +89,17 @@ def test_an_answer_of_unknown_length_has_no_expected_charge(hub: Hub, fake: Fake
     assert told["expected"] is None
 
 
+def test_several_prompts_fit_only_together(hub: Hub, fake: FakeUpstream) -> None:
+    """A provider without the endpoint gets a request for each prompt, and what one leaves must be
+    enough for the next."""
+    model = hub.model(fake, rates=RATES, provider="anthropic")
+    body = BODIES["/v1/completions"] | {"model": model}
+    reserved = Decimal(estimate(hub, hub.tenant(), "/v1/completions", body).json()["reserved"])
+    for credit, fits in ((reserved - Decimal("0.000000001"), False), (reserved, True)):
+        told = estimate(hub, hub.tenant(f"{credit:f}"), "/v1/completions", body).json()
+        assert (told["fits"], Decimal(told["available"])) == (fits, credit)
+
+
 def test_estimate_without_an_endpoint_is_of_a_chat(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates={"in_text": 10**9, "out_text": 10**10})
     body = ask(model, max_tokens=100)
