@@ -163,8 +163,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-cost",
         "USD",
         _(
-            "The charge for the request. For a stream, the charge is known only at the end, and "
-            "the request's page shows it."
+            "The charge for the request. For a stream, the charge is known only at the end: send "
+            "x-weir-include-cost, or see the request's page."
         ),
     ),
     Field(
