@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from django.db import transaction
 from django.http import Http404
+from django.utils.translation import gettext
 from ninja import Query, Status
 from pydantic import Field
 
@@ -12,11 +13,11 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
 from accounts.audit.changes import lock_row
-from accounts.keys import keys, limited_subjects, service_accounts
+from accounts.keys import choices, keys, limited_subjects, service_accounts
 from accounts.limits.answer_cache import SECONDS_MAX, SECONDS_MIN
 from accounts.limits.rules import LIMIT_MAX
 from accounts.members.access import find_role, role_name
-from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount
+from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount, User
 from accounts.names.names import NAME_MAX
 from accounts.secrets import key_lookup
 from lib import clock
@@ -44,7 +45,7 @@ _NEVER_NULL: Final = (
 
 
 class KeyIn(RequestBody):
-    """A new key. It belongs to the person or service account that creates it."""
+    """A new key. By default, it belongs to the person or service account that creates it."""
 
     name: str = Field(min_length=1, max_length=120, description="Unique among active keys.")
     kind: Literal["relay", "management"] = Field(
@@ -53,6 +54,13 @@ class KeyIn(RequestBody):
     team: str | None = Field(None, description="Slug of the team. Default: your first team.")
     service_account: str | None = Field(
         None, description="ID of a service account of the team. Default: the key belongs to you."
+    )
+    holder: str | None = Field(
+        None,
+        min_length=3,
+        max_length=254,
+        description="Email address of the member of the team to whom the key belongs. Default: "
+        "you. For another person, you need the permission to change the keys of others.",
     )
     project: str | None = Field(None, description="Slug of a project of the team.")
     models: list[Pattern] = Field(
@@ -274,10 +282,17 @@ def list_keys(actor: Actor, query: Query[KeyQuery]) -> KeyPage:
 
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
 def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
-    """Creates a key of your own. Its secret is only in this response."""
-    account = None
+    """Creates a key of your own, of a service account or of another member. Its secret is only in
+    this response."""
+    account, user = None, actor.user
+    if body.service_account and body.holder:
+        text = gettext("A key belongs to a member or to a service account: name only one of them.")
+        raise keys.KeyRefused("holder", text)
     if body.service_account:
         account = access.writable_service_account(actor, body.service_account)
+    elif body.holder:
+        access.require(actor, "keys.write_own")
+        user = _find_holder(actor, body.holder)
     else:
         access.require(actor, "keys.write_own")
         account = access.account_of(actor)
@@ -286,7 +301,7 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
         access.access_team(actor, body.team),
         body.name,
         kind=KeyKind(body.kind),
-        user=None if account else actor.user,
+        user=None if account else user,
         service_account=account,
         project=access.access_project(actor, body.project) if body.project else None,
         model_patterns=body.models,
@@ -294,6 +309,17 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
         **{name: getattr(body, name) for name in keys.LIMITS},
     )
     return Status(201, NewKeyOut(**_serialize_key(actor, key), secret=text))
+
+
+def _find_holder(actor: Actor, email: str) -> User:
+    """Return the person with this address. Raises KeyRefused for one whom the actor cannot name."""
+    if actor.user is not None and actor.user.email.lower() == email.lower():
+        return actor.user
+    member = choices.colleagues_of(actor).filter(user__email__iexact=email).first()
+    if member is None:
+        text = gettext("You can see no active member with the address %(email)s.")
+        raise keys.KeyRefused("holder", text % {"email": email})
+    return member.user
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")

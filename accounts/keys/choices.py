@@ -1,12 +1,15 @@
-"""Teams and API keys as the choices of a field that names what a budget or a rule applies to."""
+"""Teams and API keys as the choices of a field that names what a budget or a rule applies to, and
+the people for whom an actor may create a key."""
 
 from collections.abc import Sequence
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.models import Key, KeyKind
+from accounts.members.access import visible_members
+from accounts.members.team_members import members_led_by
+from accounts.models import Key, KeyKind, Membership
 from lib.forms.picker import CHOICES_MAX, Choice
 from lib.ids import id_text, parse_id
 
@@ -42,6 +45,15 @@ def key_names(actor: Actor, ids: Sequence[str]) -> dict[str, str]:
     known = [id for text in ids if (id := parse_id(text))]
     keys = access.visible_keys(actor).filter(id__in=known)
     return {id_text(key.id): key.name for key in keys}
+
+
+def colleagues_of(actor: Actor) -> QuerySet[Membership]:
+    """Return the members other than the actor who can sign in and have a key."""
+    if access.scope_of(actor, "members.read") in (None, "own"):
+        members = members_led_by(actor)
+    else:
+        members = visible_members(actor).filter(user__is_active=True)
+    return members.exclude(user=actor.user)
 
 
 def _place(key: Key) -> str:

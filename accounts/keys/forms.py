@@ -9,10 +9,9 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access import access
 from accounts.access.actors import Actor
+from accounts.keys.choices import colleagues_of
 from accounts.keys.keys import GRACE_HOURS, GRACE_HOURS_MAX
 from accounts.limits.forms import LimitsForm
-from accounts.members.access import visible_members
-from accounts.members.team_members import members_led_by
 from accounts.models import (
     CustomRole,
     KeyKind,
@@ -43,7 +42,7 @@ class KeyPlaceForm(forms.Form):
         if access.scope_of(actor, "keys.write") is not None:
             accounts = access.visible_service_accounts(actor).filter(disabled=False)
             self._accounts = {id_text(account.id): account for account in accounts}
-            self._people = _colleagues_of(actor)
+            self._people = {str(member.pk): member.user for member in colleagues_of(actor)}
         self._teams = {
             team.slug: team for team in access.visible_teams(actor).filter(archived_at=None)
         }
@@ -77,16 +76,6 @@ class KeyPlaceForm(forms.Form):
         if project is not None:
             team = project.team
         return (account.team if account else team), account, project
-
-
-def _colleagues_of(actor: Actor) -> dict[str, User]:
-    """Return the members other than the actor who can sign in and have a key, by membership id."""
-    if access.scope_of(actor, "members.read") in (None, "own"):
-        members = members_led_by(actor)
-    else:
-        members = visible_members(actor).filter(user__is_active=True)
-    members = members.exclude(user=actor.user)
-    return {str(member.pk): member.user for member in members}
 
 
 class KeyForm(LimitsForm):

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.keys import keys
+from accounts.keys import keys, service_accounts
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from lib import clock
 from lib.ids import id_text, new_id
@@ -127,6 +127,29 @@ def test_the_secret_is_in_one_answer_only(people: Cast) -> None:
     assert secret not in str(list(AuditEvent.objects.values()))
     event = AuditEvent.objects.get(action="key.revoked")
     assert event.actor_key == Key.objects.get(name="terraform").id
+
+
+def test_key_is_created_for_a_member_by_address(people: Cast) -> None:
+    """P23: by whoever manages the keys of the team, for its active members alone."""
+    alice, sent = management(people), {"team": people.core.slug}
+    for number, address in enumerate((people.bob.email.upper(), people.alice.email)):
+        body = sent | {"name": f"for {number}", "holder": address}
+        assert alice.post(URL, body, content_type="application/json").status_code == 201
+    assert Key.objects.get(name="for 0").user == people.bob
+    assert Key.objects.get(name="for 1").user == people.alice
+    account = service_accounts.create_service_account(people.core, "deploys", actor=SYSTEM)
+    bob = management(people, people.bob, name="of bob")
+    for client, wrong in (
+        (alice, {"holder": people.charlie.email}),
+        (alice, {"holder": "nobody@example.org"}),
+        (alice, {"holder": people.bob.email, "kind": "management"}),
+        (alice, {"holder": people.bob.email, "service_account": id_text(account.id)}),
+        (bob, {"holder": people.alice.email}),
+    ):
+        body = sent | {"name": "wrong"} | wrong
+        answer = client.post(URL, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (422, "holder"), wrong
+    assert not Key.objects.filter(name="wrong").exists()
 
 
 def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
