@@ -62,7 +62,10 @@ _PARTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "SignUpDomain": ("sign_up: domains", ("SignUpDomainIn",)),
     "TrialCredit": ("trial_credit", ("TrialCreditChange",)),
 }
-_SECRET: Final = "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one."
+_SECRET: Final = (
+    "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one. A new object has no "
+    "stored one."
+)
 _SLUG: Final = (
     "The short name in URLs and labels. By default, Weir derives the slug from the name. If the object "
     "was renamed, enter the original slug."
