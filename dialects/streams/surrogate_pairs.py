@@ -44,6 +44,8 @@ class Pairs:
                 # Nearly every event is a text, and most texts are ASCII.
                 if type(event) is neutral.TextDelta:
                     plain = event.text.isascii()
+                elif type(event) is neutral.Finish:
+                    plain = event.stop_sequence == ""
                 else:
                     plain = type(event) in _TEXTLESS
                 if not plain and _is_marked(event):

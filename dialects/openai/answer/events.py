@@ -24,11 +24,13 @@ from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
 from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
+from dialects.openai.answer.wire import Answer, FullChunk
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
 from dialects.usage.usage import Counts
 
 _INTEGER_MAX = 2**53
+_PLAIN: Final = frozenset({neutral.TextDelta, neutral.Finish, neutral.Usage})
 
 
 class Translation:
@@ -46,12 +48,16 @@ class Translation:
         self._open: dict[int, OpenCalls] = {}
         self._citations: set[tuple[int, neutral.Source]] = set()
 
-    def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
-        """Return the events of a chunk, completed from its bytes."""
-        if not self._whole and _PLAIN.issuperset(map(type, events)):
-            plain = self._complete_plain(events, data)
-            if plain is not None:
-                return plain
+    def complete(
+        self, events: list[neutral.Event], data: bytes, answer: Answer | None = None
+    ) -> list[neutral.Event]:
+        """Return the events of a chunk, completed from its bytes; `answer` is what was read."""
+        if (
+            isinstance(answer, FullChunk)
+            and _PLAIN.issuperset(map(type, events))
+            and answer.is_plain
+        ):
+            return self._complete_plain(events, answer)
         top = _decode(data)
         completed: list[neutral.Event] = [self._start(top)] if self._id is None else []
         choices = _choices(top)
@@ -66,14 +72,9 @@ class Translation:
             completed += self._complete_choice(index, group, choices.get(index, {}))
         return [*completed, *usages, *self._cite(0, _sources(top))]
 
-    def _complete_plain(
-        self, events: list[neutral.Event], data: bytes
-    ) -> list[neutral.Event] | None:
+    def _complete_plain(self, events: list[neutral.Event], chunk: FullChunk) -> list[neutral.Event]:
         """Return the events of a chunk with nothing to complete but its start and its usage, as
-        nearly every one; None for another."""
-        chunk = _plain_chunk(data)
-        if chunk is None:
-            return None
+        nearly every one."""
         completed: list[neutral.Event] = []
         if self._id is None:
             completed.append(self._start(msgspec.structs.asdict(chunk)))
@@ -173,56 +174,6 @@ class Translation:
             if (index, source) not in self._citations:
                 self._citations.add((index, source))
                 yield neutral.Citation(index, source)
-
-
-class _Delta(msgspec.Struct, gc=False):
-    tool_calls: Any = None
-    images: Any = None
-    annotations: Any = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
-    message: Any = None
-    logprobs: Any = None
-
-
-class _Chunk(msgspec.Struct):
-    """The members of a chunk that `complete` reads."""
-
-    id: Any = None
-    model: Any = None
-    created: Any = None
-    service_tier: Any = None
-    system_fingerprint: Any = None
-    choices: list[_Choice] | None = None
-    citations: Any = None
-    search_info: Any = None
-    web_search: Any = None
-
-
-_PLAIN: Final = frozenset({neutral.TextDelta, neutral.Finish, neutral.Usage})
-_chunks: Final = msgspec.json.Decoder(_Chunk)
-
-
-def _plain_chunk(data: bytes) -> _Chunk | None:
-    """Return a chunk that has at most one choice, and nothing of what else is read; None for any
-    other."""
-    try:
-        chunk = _chunks.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if chunk.citations or chunk.search_info or chunk.web_search:
-        return None
-    if not chunk.choices:
-        return chunk
-    choice, *others = chunk.choices
-    if others or choice.message or choice.logprobs:
-        return None
-    delta = choice.delta
-    if delta is not None and (delta.tool_calls or delta.images or delta.annotations):
-        return None
-    return chunk
 
 
 def _is_gemini(seal: neutral.Seal | None) -> bool:

@@ -1,12 +1,15 @@
-"""A chunk with nothing but its start, text, end and usage is completed without a look at all its
-members: it has the same events."""
+"""A chunk or a whole answer with nothing but its start, text, end and usage is completed without a
+look at all its members: it has the same events."""
 
 import json
 from typing import Any, Final
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.openai.answer.decode import decode
+from dialects.openai.answer.wire import FullChunk
 from dialects.openai.stream.decode import Decoder
 
 ANY: Final = st.sampled_from([None, "", "x", 0, 1, 1.5, -1, True, [], ["x"], {}, {"url": "x"}])
@@ -39,6 +42,10 @@ CHUNK: Final = some(
 )  # fmt: skip
 
 
+def read_whole(chunk: dict[str, Any]) -> str:
+    return repr(decode(json.dumps(chunk).encode(), translate=True, request_id="r"))
+
+
 def decoder() -> Decoder:
     return Decoder(include_usage=True, choices=1, translate=True, request_id="r")
 
@@ -47,8 +54,16 @@ def decoder() -> Decoder:
 def test_a_plain_chunk_has_the_events_of_any_chunk(chunks: list[dict[str, Any]]) -> None:
     quick, plain = decoder(), decoder()
     assert plain._translation is not None
-    vars(plain._translation)["_complete_plain"] = lambda *_: None
+    complete = plain._translation.complete
+    vars(plain._translation)["complete"] = lambda events, data, _: complete(events, data)
     for chunk in chunks:
         raw = b"data: " + json.dumps(chunk).encode() + b"\n\n"
         assert repr(quick.feed(raw)) == repr(plain.feed(raw))
     assert repr(quick.end()) == repr(plain.end())
+
+
+@given(CHUNK)
+def test_a_plain_answer_has_the_events_of_any_answer(chunk: dict[str, Any]) -> None:
+    with patch.object(FullChunk, "is_plain", False):
+        expected = read_whole(chunk)
+    assert read_whole(chunk) == expected
