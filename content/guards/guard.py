@@ -168,16 +168,17 @@ class Held:
 
     def _pass_words(self, text: str) -> str | None:
         """Most pieces of an answer are a space and a word: this makes nothing but what goes out."""
-        before, text = len(self._text), self._text + text
+        before = self._text
         if (
             self._after_words
-            and text.startswith(" ", before)
-            and len(text) - before <= 1 + WORD_CHARACTERS_MAX
-            and text[before + 1 :].isalpha()
+            and text[:1] == " "
+            and text[1:].isalpha()
+            and len(text) <= 1 + WORD_CHARACTERS_MAX
         ):
             # As WORDS would match it.
-            self._text = text[before - 1 :]
-            return text[_LOOKED_BACK : before + 1]
+            self._text = before[-1] + text
+            return before[_LOOKED_BACK:] + " "
+        text = before + text
         words = WORDS.match(text, _LOOKED_BACK - 1) or WORDS.match(text, _LOOKED_BACK)
         if words is None or words.end() != len(text):
             return None
