@@ -91,15 +91,15 @@ def _needed_by(code: Any, value: Any) -> set[int]:
 
 def _members(members: list[Any]) -> set[int]:
     """Return the characters of a class; none of one with too many, or with those of a category."""
-    found: set[int] = set()
+    characters: set[int] = set()
     for code, value in members:
         if code is op.LITERAL:
-            found.add(value)
+            characters.add(value)
         elif code is op.RANGE and value[1] - value[0] < _NEEDED_MAX:
-            found.update(range(value[0], value[1] + 1))
+            characters.update(range(value[0], value[1] + 1))
         else:
             return set()
-    return found if len(found) <= _NEEDED_MAX else set()
+    return characters if len(characters) <= _NEEDED_MAX else set()
 
 
 def _frequent(characters: set[int]) -> int:

@@ -42,24 +42,26 @@ class _Finding(NamedTuple):
 
 def detectors_of(rule: GuardRule) -> Sequence[Detector]:
     """Return what finds for `rule`; raise `ValueError` where its settings do not fit."""
-    return _found_for(rule).detectors
+    return _detectors_for(rule).detectors
 
 
-class _Found(NamedTuple):
+class _RuleDetectors(NamedTuple):
     """The detectors of a rule. `begin_any_word`: a match of one of them may begin with any word."""
 
     detectors: Sequence[Detector]
     begin_any_word: bool
 
 
-def _found_for(rule: GuardRule) -> _Found:
-    return _found(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
+def _detectors_for(rule: GuardRule) -> _RuleDetectors:
+    return _detectors_by_settings(
+        rule.guard, msgspec.json.encode(rule.settings, order="deterministic")
+    )
 
 
 @lru_cache(1_000)
-def _found(guard: str, settings: bytes) -> _Found:
+def _detectors_by_settings(guard: str, settings: bytes) -> _RuleDetectors:
     detectors = make_detectors(guard, msgspec.json.decode(settings))
-    return _Found(detectors, any(map(_begins_any_word, detectors)))
+    return _RuleDetectors(detectors, any(map(_begins_any_word, detectors)))
 
 
 class Looking:
@@ -69,13 +71,13 @@ class Looking:
     __slots__ = ("detectors", "folds", "in_all", "in_words", "needed", "skips_words", "words_wait")
 
     def __init__(self, rules: Sequence[GuardRule], place: Place) -> None:
-        found = [(rule, _found_for(rule)) for rule in rules if place in rule.places]
-        self.detectors = [(rule, one) for rule, its in found for one in its.detectors]
+        by_rule = [(rule, _detectors_for(rule)) for rule in rules if place in rule.places]
+        self.detectors = [(rule, one) for rule, its in by_rule for one in its.detectors]
         self.in_all = [one for _, one in self.detectors]
         self.in_words = [one for one in self.in_all if one.begins_words]
         # Whether words that nothing can begin in are not searched, and whether the last one waits.
         self.skips_words = all(one.passes_words for one in self.in_all)
-        self.words_wait = any(its.begin_any_word for _, its in found)
+        self.words_wait = any(its.begin_any_word for _, its in by_rule)
         self.folds = any(one.reads_folded for one in self.in_all)
         self.needed = _needed(self.in_all)
 
@@ -248,8 +250,10 @@ def _needed(detectors: Sequence[Detector]) -> re.Pattern[str] | None:
     """Return what finds a character of which each match has one, None if there may be none. All of
     them are ASCII, so that texts and folded ones have the same."""
     each = [getattr(one, "needed", frozenset[str]()) for one in detectors]
-    found = "".join(sorted(frozenset[str]().union(*each)))
-    return re.compile(f"[{re.escape(found)}]") if found.isascii() and each and all(each) else None
+    if not each or not all(each):
+        return None
+    characters = "".join(sorted(frozenset[str]().union(*each)))
+    return re.compile(f"[{re.escape(characters)}]") if characters.isascii() else None
 
 
 def _begins_any_word(detector: Detector) -> bool:

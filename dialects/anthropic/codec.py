@@ -71,7 +71,11 @@ class MessagesCodec(Codec[ChatFacts]):
             received_at=received_at,
             model=model,
             messages=(),
+            output_cap=facts.output_cap,
+            user=facts.user or None,
+            choices=facts.choices,
             stream=facts.stream,
+            include_usage=facts.include_usage,
         )
 
     def hosted_tools(self, facts: ChatFacts) -> HostedTools:

@@ -116,6 +116,8 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
             received_at=received_at,
             model=model,
             messages=(),
+            output_cap=facts.output_cap,
+            user=facts.user or None,
             choices=facts.choices,
             stream=facts.stream,
             include_usage=facts.include_usage,

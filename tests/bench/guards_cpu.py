@@ -32,7 +32,6 @@ _CHUNKS: Final = 64
 _APART_MS: Final = 20
 _CONNECTIONS: Final = 32
 _SECONDS: Final = 6.0
-_WARM_S: Final = 1.0
 
 
 class Figures(NamedTuple):
@@ -74,37 +73,36 @@ def measure(
     body = json.dumps(
         {"model": model, "stream": True, "messages": [{"role": "user", "content": content}]}
     ).encode()
-    load = Load(body, _CONNECTIONS, _SECONDS, warm_s=_WARM_S, events=chunks)
-    look = _looking(installation)
+    load = Load(body, _CONNECTIONS, _SECONDS, events=chunks)
+    web_ns, all_ns = _clocks(installation)
     results: dict[str, list[Figures]] = {kind: [] for kind in KINDS}
     # What a process does once is in the first turns.
     for number in range(-1, rounds):
         for kind, tenant in sorted(zip(KINDS, (off, on), strict=True), reverse=bool(number % 2)):
             fake.reset()
             target = Target(books.port, (("Authorization", f"Bearer {tenant.key}"),), model)
-            taken = run(target, load, look)
-            before, after = taken.seen
-            used = [
-                (end - begin) / 1e3 / taken.count for begin, end in zip(before, after, strict=True)
-            ]
+            installation.await_sums()
+            of_web, of_all = web_ns(), all_ns()
+            count = run(target, load).count
+            of_web = web_ns() - of_web
+            installation.await_sums()
+            of_all = all_ns() - of_all
+            figures = Figures(of_web / 1e3 / count, of_all / 1e3 / count)
             if number >= 0:
-                results[kind].append(Figures(*used))
-            sys.stderr.write(f"{number + 1} {kind}: {used}, {taken.count} streams\n")
+                results[kind].append(figures)
+            sys.stderr.write(f"{number + 1} {kind}: {figures}, {count} streams\n")
     return results
 
 
-def _looking(installation: Installation) -> Callable[[], list[int]]:
-    """What reads the clocks of the web process and of all processes."""
+def _clocks(installation: Installation) -> tuple[Callable[[], int], Callable[[], int]]:
+    """What reads the CPU time of the web process, and of all processes but the local model."""
     parts = parts_of(installation.process.pid)
     (web,) = [pid for pid, part in parts.items() if part == "web process"]
     models = [pid for pid, part in parts.items() if part == "model"]
-
-    def look() -> list[int]:
-        of_web = time.clock_gettime_ns(cpu_clock(web))
-        installation.await_sums()
-        return [of_web, cpu_ns(installation.roots) - cpu_ns(models)]
-
-    return look
+    return (
+        lambda: time.clock_gettime_ns(cpu_clock(web)),
+        lambda: cpu_ns(installation.roots) - cpu_ns(models),
+    )
 
 
 def render(results: Mapping[str, Sequence[Figures]]) -> str:
