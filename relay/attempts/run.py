@@ -320,7 +320,7 @@ class Run:
             raise RequestFault("client_closed", None, "") from None
 
     async def _find_channels(
-        self, facts: Facts, continuation: Continuation | None, model: RequestedModel | None
+        self, facts: Facts, continuation: Continuation | None, model: RequestedModel | None = None
     ) -> None:
         """Find the channels of a model, None to find the model first. Raises RequestFault,
         ChannelsOut, DatabaseAway."""
