@@ -48,7 +48,8 @@ class Detector(Protocol):
     needed: frozenset[str]
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
-        """Return the matches that start at `begin` or later, in order, without overlaps."""
+        """Return the matches that start at `begin` or later, in order, without overlaps. Before a
+        whole text, two line breaks are put."""
 
     def open_from(self, text: str, begin: int = 0) -> int:
         """Return the first position at or after `begin` where a match could begin, or have begun,

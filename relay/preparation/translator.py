@@ -73,6 +73,7 @@ _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
 )
 _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
 _TAGS: Final[Trait] = "think_tags"
+_WITH_TOOLS: Final = frozenset({"tools", "prompt"})
 
 
 _NOTHING: Final[Mapping[str, Base64]] = MappingProxyType({})
@@ -260,8 +261,9 @@ class RequestTranslator:
                 thinks=capabilities.may_think,
                 think_tags=openai and _TAGS in traits,
                 normalises_usage=openai and _OUTSIDE in traits and request is None,
-                # Only what led to calls of tools is kept.
-                seals=request is not None and bool(request.tools or "tools" in facts.body.members),
+                # Only what led to calls is kept. A provider's stored prompt may have tools.
+                seals=request is not None
+                and bool(request.tools or not _WITH_TOOLS.isdisjoint(facts.body.members)),
                 thoughts=_THOUGHT_RULE in capabilities.flags,
             ),
             request=request,

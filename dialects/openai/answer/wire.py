@@ -328,4 +328,5 @@ def _integer(value: Any) -> int | None:
 
 # Parse one chunk or answer. Raises ReadFault when it is no JSON object.
 read_answer = parser(Answer, _read_loosely)
-read_chunk: Callable[[bytes], Answer] = parser(FullChunk, _read_loosely)
+# A number out of range in a member that only a translation needs costs no text.
+read_chunk: Callable[[bytes], Answer] = parser(FullChunk, read_answer)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.openai.answer.decode import decode
-from dialects.openai.answer.wire import FullChunk
+from dialects.openai.answer.wire import FullChunk, read_chunk
 from dialects.openai.stream.decode import Decoder
 
 ANY: Final = st.sampled_from([None, "", "x", 0, 1, 1.5, -1, True, [], ["x"], {}, {"url": "x"}])
@@ -67,3 +67,12 @@ def test_a_plain_answer_has_the_events_of_any_answer(chunk: dict[str, Any]) -> N
     with patch.object(FullChunk, "is_plain", False):
         expected = read_whole(chunk)
     assert read_whole(chunk) == expected
+
+
+def test_number_out_of_range_beside_a_text_costs_no_text() -> None:
+    chunk = (
+        b'{"id":"x","choices":[{"index":0,"delta":{"content":"Hello"},'
+        b'"logprobs":{"content":[{"token":"Hello","logprob":-1e999}]}}]}'
+    )
+    texts = [choice.delta.content for choice in read_chunk(chunk).choices or () if choice.delta]
+    assert texts == ["Hello"]
