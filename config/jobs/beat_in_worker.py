@@ -89,17 +89,20 @@ class OwnScheduler(WorkScheduler):
             self._pool.apply_async(self._run, (self.app.tasks[entry.task],), callback=_ignore)
 
     def _run(self, task: Task) -> None:
-        self._put.discard(task.name)
         turn = self._turn
         if not turn.acquire(timeout=_TURN_S):
-            self._turn = turn = Lock()
+            turn = Lock()
             turn.acquire()
+            self._turn = turn
+        self._put.discard(task.name)
         try:
             # Run it like a worker does: with its own id, and failures are logged.
             task.apply()
         finally:
-            connection.close()
-            turn.release()
+            try:
+                connection.close()
+            finally:
+                turn.release()
 
 
 def _ignore(_: object) -> None:

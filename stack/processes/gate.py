@@ -75,7 +75,10 @@ def run_in_fork(work: Callable[[], None]) -> None:
         work()
         sys.exit()
     _, status = os.waitpid(pid, 0)
-    if code := os.waitstatus_to_exitcode(status):
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        os.kill(parent, -code)
+    if code:
         sys.exit(code)
 
 

@@ -70,7 +70,8 @@ class Spare:
     def adopt(self) -> None:
         """Wait for the spare, and adopt no other orphan."""
         with suppress(TimeoutError):
-            self._adopted = Adopted(int(self._ours.recv(_ORDER_BYTES_MAX)))
+            pid = int(self._ours.recv(_ORDER_BYTES_MAX))
+            self._adopted = Adopted(pid) if pid else None
         _adopt_orphans(False)
 
     def become(self, command: Sequence[str], output: int) -> Adopted | None:
@@ -87,7 +88,12 @@ def _adopt_orphans(adopts: bool) -> None:
 
 
 def fork_spare(descriptor: int) -> None:
-    """Fork a process that waits for its order, and return in this one."""
+    """Fork a process that waits for its order, and return in this one. A process with threads, such
+    as those that an extension began, is not forked: its fork would lack them."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        with socket.socket(fileno=descriptor) as orders:
+            orders.send(b"0")
+        return
     supervisor = os.getppid()
     middle = os.fork()
     if middle:

@@ -51,7 +51,7 @@ class Child:
     stop was requested. `passed` are file descriptors that it inherits. `on_line` is called with
     each printed line; if it returns true, the line is not shown. `begun` is set once the first
     process has done what no later one repeats: if it ends before, the child has failed. The `spare`
-    becomes the first process, if there is one.
+    becomes the first process, if there is one, with the environment that it has.
     """
 
     name: str
