@@ -73,10 +73,12 @@ def test_end_of_a_spare_is_the_end_of_the_child(supervisor: "subprocess.Popen[st
 
 def test_process_with_threads_has_no_spare() -> None:
     """A fork of it would lack them, without a word."""
-    program = SUPERVISOR.replace(
-        "import sys;",
-        "import sys, threading; threading.Thread(target=threading.Event().wait, daemon=True).start();",
-    ).replace("pid = spare._adopted.pid", "sys.exit(str(spare._adopted))")
+    thread = (
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    )
+    program = SUPERVISOR.replace("import sys;", f"import sys; {thread};").replace(
+        "pid = spare._adopted.pid", "sys.exit(str(spare._adopted))"
+    )
     command = [sys.executable, "-W", "ignore", "-c", program]
     ended = subprocess.run(
         command, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=WAIT_SECONDS
