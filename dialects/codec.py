@@ -309,6 +309,13 @@ class Codec(ABC, Generic[F]):
     def decode(self, facts: F, target: Target, request_id: str, received_at: int) -> ChatRequest:
         """Decode the request into neutral form."""
 
+    def answer_request(
+        self, facts: F, model: str, request_id: str, received_at: int
+    ) -> ChatRequest | None:
+        """Return a request that has only what this dialect's answers are written by, without
+        decoding the body; None if that takes `decode`."""
+        return None
+
     def needs(self, facts: F) -> Needs:
         """Return the properties of an undecoded request that determine its routing."""
         return NO_NEEDS

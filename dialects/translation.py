@@ -244,7 +244,9 @@ class StreamTranslator:
             return steps
         written = list(map(self._write, steps))
         if self._change is not None and steps and steps[-1].events:
-            self._splice(self._change, steps[-1].events[-1])
+            last = steps[-1].events[-1]
+            if type(last) is TextDelta:
+                self._splice(self._change, last.choice)
         return written
 
     def end(self) -> list[Step]:
@@ -266,16 +268,15 @@ class StreamTranslator:
         ]
         return b"".join(ends) + self.encoder.end()
 
-    def _splice(self, change: Change, last: Event) -> None:
-        """Let the decoder write what follows a text."""
+    def _splice(self, change: Change, choice: int) -> None:
+        """Let the decoder write what follows a text of a choice."""
         decoder, around_text = self._splicing, self._around_text
-        if decoder is None or around_text is None:
+        if decoder is None or around_text is None or self._pairs.waits:
             return
-        if type(last) is not TextDelta or self._pairs.waits:
-            return
-        around, passing = around_text(last.choice), change.passing(last.choice)
+        around = around_text(choice)
+        passing = None if around is None else change.passing(choice)
         if around is not None and passing is not None:
-            decoder.splice(Splice(last.choice, *around, *passing))
+            decoder.splice(Splice(choice, *around, *passing))
 
     def _write(self, step: Step) -> Step:
         if type(step) is WrittenStep:

@@ -40,6 +40,7 @@ from stack.processes import commands
 from stack.processes.commands import server_options
 from stack.processes.processes import CannotStart
 from stack.processes.reception import TABLES, WEB, Reception
+from stack.processes.spare import Spare
 from stack.processes.supervisor import Child, ChildFailed, Console, Supervisor, log_line
 
 DEMO = ROOT / "stack" / "demo" / "demo.yaml"
@@ -118,14 +119,14 @@ def worker_command() -> list[str]:
 
 class Gate:
     """A pipe at which the web process waits for the database (stack/processes/gate.py). The first
-    one gets the preparation, each later one nothing."""
+    one gets an order, each later one nothing."""
 
     def __init__(self) -> None:
         self.waiting, self._holding = os.pipe()
 
-    def open(self, preparation: Mapping[str, Any]) -> None:
+    def open(self, order: Mapping[str, Any]) -> None:
         with os.fdopen(self._holding, "w") as pipe:
-            json.dump(preparation, pipe)
+            json.dump(order, pipe)
 
 
 class Preparation:
@@ -181,6 +182,7 @@ class Installation:
         self.has_model = wanted and local_model.has_library()
         self.lacks_library = wanted and not self.has_model
         self.cluster: postgres.Cluster | None = None
+        self.spare: Spare | None = None
 
     async def live(self) -> None:
         """Start, and keep the address until the installation stops."""
@@ -205,12 +207,16 @@ class Installation:
         self.step("starting the database and the web process")
         # The web process loads its code while the database starts.
         gate, preparation = Gate(), Preparation()
+        self.spare = Spare() if sys.platform == "linux" else None
         web = self.supervisor.launch(self.web_child(gate, preparation))
         if self.cluster is not None:
             await self.start_postgres(self.cluster)
         self.reception.stage = TABLES
-        gate.open(self.preparation())
+        spare = self.spare.theirs if self.spare is not None else None
+        gate.open({"spare": spare, "preparation": self.preparation()})
         await preparation.ended.wait()
+        if self.spare is not None:
+            await asyncio.to_thread(self.spare.adopt)
         self.reception.stage = WEB
         await self.supervisor.serving(web)
         self.reception.close()
@@ -350,13 +356,20 @@ class Installation:
             ),
             leaf=True,
             own_log=True,
-            passed=(gate.waiting, listening),
+            passed=(gate.waiting, listening, *([self.spare.theirs] if self.spare else [])),
             on_line=preparation.on_line,
             begun=preparation.ended,
         )
 
     def worker_child(self) -> Child:
-        return Child("worker", worker_command(), self.environment, leaf=True, own_log=True)
+        return Child(
+            "worker",
+            worker_command(),
+            self.environment,
+            leaf=True,
+            own_log=True,
+            spare=self.spare,
+        )
 
     def step(self, text: str) -> None:
         log_line(f"  {time.time() - self.place.started_at:5.1f} s  {text}")

@@ -4,7 +4,7 @@ finds all pages (`config/shell/pages.py`).
 The shell has two sides: the actor's organisation and, for operators, the installation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -80,13 +80,14 @@ def menu(actor: Actor | None, path: str) -> Menu:
         for entry in section
     ]
     entries = [(heading, entry, pages) for heading, entry, pages in entries if pages]
-    open_page = _open_page(actor, path, [page for _, _, pages in entries for page in pages])
+    urls = {page: _urls(actor, page) for _, _, pages in entries for page in pages}
+    open_page = _open_page(path, urls)
     addresses = {pages[0].address for _, _, pages in entries}
     bar = [address for address in _TAB_BAR if address in addresses][:_TAB_BAR_MAX]
     sections: dict[Name, list[Link]] = {}
     tabs: list[Link] = []
     for heading, entry, pages in entries:
-        links = [_link(actor, page, entry, current=page is open_page) for page in pages]
+        links = [_link(page, entry, urls[page], current=page is open_page) for page in pages]
         if len(links) > 1 and any(link.url == path for link in links):
             tabs = links
         entry_link = replace(
@@ -104,7 +105,7 @@ def open_address(actor: Actor | None, path: str) -> str:
     """Return the URL name of the menu's page that the page at `path` belongs to; "" for none."""
     sides = (*_sections(actor, "organisation"), *_sections(actor, "installation"))
     pages = [page for _heading, section in sides for entry in section for page in pages_of(entry)]
-    page = _open_page(actor, path, pages)
+    page = _open_page(path, {page: _urls(actor, page) for page in pages})
     return page.address if page is not None else ""
 
 
@@ -125,7 +126,9 @@ def all_links(actor: Actor) -> list[Link]:
         for page in entry.pages
         if actor.organisation is not None or not page.own
     ]
-    return [_link(actor, page, entry) for page, entry in pages if _may_open(actor, page)]
+    return [
+        _link(page, entry, _urls(actor, page)) for page, entry in pages if _may_open(actor, page)
+    ]
 
 
 def first_url(actor: Actor) -> str:
@@ -153,7 +156,9 @@ def _side_links(actor: Actor | None, side: SideName) -> list[Link]:
     }
     return [
         replace(
-            _link(actor, pages[name], entry, current=name == side), name=entry.name, go=entry.go
+            _link(pages[name], entry, _urls(actor, pages[name]), current=name == side),
+            name=entry.name,
+            go=entry.go,
         )
         for name, entry in entries.items()
     ]
@@ -168,16 +173,11 @@ def _may_open(actor: Actor | None, page: NavigationPage) -> bool:
     return page.also is None or scope_of(actor, page.also) is not None
 
 
-def _open_page(
-    actor: Actor | None, path: str, pages: Iterable[NavigationPage]
-) -> NavigationPage | None:
+def _open_page(path: str, urls: Mapping[NavigationPage, Sequence[str]]) -> NavigationPage | None:
     """Return the page with the longest address that is `path` or above it, or None."""
     lengths = {
-        page: max(
-            (len(url) for url in _urls(actor, page) if path == url or path.startswith(f"{url}/")),
-            default=0,
-        )
-        for page in pages
+        page: max((len(url) for url in its if path == url or path.startswith(f"{url}/")), default=0)
+        for page, its in urls.items()
     }
     longest = max(lengths, key=lengths.__getitem__, default=None)
     return longest if longest is not None and lengths[longest] else None
@@ -189,11 +189,11 @@ def _urls(actor: Actor | None, page: NavigationPage) -> list[str]:
 
 
 def _link(
-    actor: Actor | None, page: NavigationPage, entry: Entry, *, current: bool = False
+    page: NavigationPage, entry: Entry, urls: Sequence[str], *, current: bool = False
 ) -> Link:
     return Link(
         page.name,
-        _urls(actor, page)[0],
+        urls[0],
         page.address,
         entry.icon,
         entry.name,

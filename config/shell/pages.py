@@ -18,7 +18,8 @@ from playground.media.task_services import MEDIA_SERVICES
 Name = str | Promise
 
 
-@dataclass(frozen=True)
+# Each stands once. As keys, equal ones would be told by all their texts, translated each time.
+@dataclass(frozen=True, eq=False)
 class NavigationPage:
     """One page of the shell.
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import re2
 
-from content.detectors.prefixes import bounded, within
+from content.detectors.prefixes import bounded, needed, within
 
 
 class Match(NamedTuple):
@@ -36,15 +36,20 @@ class Detector(Protocol):
     characters before a match and one after it, not further. No more than `characters_max` wait.
     `reads_folded`: its texts are `folded`. `passes_words`: no match begins in what WORDS matches
     but in the last word, whatever follows. `begins_words`: one may begin there, with a letter.
+    `within`: an expression of RE2 that matches each text in which `find` finds something, None if
+    none is known. `needed`: characters of which each match has one, none if none are known.
     """
 
     characters_max: int
     reads_folded: bool
     passes_words: bool
     begins_words: bool
+    within: str | None
+    needed: frozenset[str]
 
     def find(self, text: str, begin: int = 0) -> Sequence[Match]:
-        """Return the matches that start at `begin` or later, in order, without overlaps."""
+        """Return the matches that start at `begin` or later, in order, without overlaps. Before a
+        whole text, two line breaks are put."""
 
     def open_from(self, text: str, begin: int = 0) -> int:
         """Return the first position at or after `begin` where a match could begin, or have begun,
@@ -95,7 +100,10 @@ class Pattern:
         lookahead = f"(?![{after}])" if after else ""
         self._pattern = compiled(f"{lookbehind}(?:{parts.whole}){lookahead}")
         self._open = compiled(f"{lookbehind}(?:{parts.beginnings}){end}")
-        self._within = re2.compile(within(expression)) if compiled is re.compile else None
+        plain = compiled is re.compile
+        self.within = within(expression) if plain else None
+        self.needed = needed(expression) if plain else frozenset[str]()
+        self._within = None if self.within is None else re2.compile(self.within)
         self.begins_words = any(self.open_from(letter) == 0 for letter in LETTERS)
 
     def find(self, text: str, begin: int = 0) -> list[Match]:

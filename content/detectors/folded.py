@@ -3,7 +3,6 @@ and hyphens of typography. Each stands for one character, so that positions stay
 """
 
 import re
-import sys
 import unicodedata
 from typing import Final
 
@@ -13,10 +12,13 @@ _SPACES: Final = (
     "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 )
 _HYPHENS: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
+# Unicode keeps the planes above for ideographs, and looking at all of them would take a tenth of
+# what each command takes to start.
+_SCRIPTS_END: Final = 0x20000
 _FORMS: Final = {
     **{
         number: str(unicodedata.decimal(chr(number)))
-        for number in range(128, sys.maxunicode)
+        for number in range(128, _SCRIPTS_END)
         if unicodedata.category(chr(number)) == "Nd"
     },
     **{number: chr(number - 0xFEE0) for number in range(0xFF01, 0xFF5F)},

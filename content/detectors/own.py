@@ -72,6 +72,8 @@ class Expression:
 
     reads_folded = passes_words = False
     begins_words = True
+    within: str | None = None
+    needed = frozenset[str]()
 
     def __init__(self, expression: str, ignore_case: bool = False) -> None:
         if not 0 < len(expression) <= EXPRESSION_CHARACTERS_MAX:

@@ -110,6 +110,8 @@ class PrivateKeys:
     reads_folded = False
     passes_words = True
     begins_words = False
+    within: str | None = "PRIVATE"
+    needed = frozenset("-")
 
     def find(self, text: str, begin: int = 0) -> list[Match]:
         return [Match(start, end, "PRIVATE_KEY") for start, end, _ in self._keys(text, begin)]

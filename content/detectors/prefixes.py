@@ -13,6 +13,7 @@ op: Any = import_module("re._constants")
 parser: Any = import_module("re._parser")
 # Each repeat is a state of the automaton.
 _REPEATS_MAX: Final = 100
+_NEEDED_MAX: Final = 64
 
 
 class UnboundedError(ValueError):
@@ -60,6 +61,50 @@ def _wider_one(code: Any, value: Any) -> str:
     if code is op.BRANCH:
         return f"(?:{'|'.join(_wider(list(one)) for one in value[1])})"
     return _text_of_one(code, value)
+
+
+def needed(expression: str) -> frozenset[str]:
+    """Return characters of which each match of an expression contains one, few and no letters if
+    possible; none if there are no such characters, or too many."""
+    return frozenset(map(chr, _needed(list(parser.parse(expression)))))
+
+
+def _needed(tree: list[Any]) -> set[int]:
+    known = [one for one in (_needed_by(code, value) for code, value in tree) if one]
+    return min(known, key=_frequent, default=set())
+
+
+def _needed_by(code: Any, value: Any) -> set[int]:
+    if code is op.LITERAL:
+        return {value}
+    if code is op.IN:
+        return _members(value)
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+        return _needed(list(value[2])) if value[0] else set()
+    if code is op.SUBPATTERN:
+        return _needed(list(value[3]))
+    if code is op.BRANCH:
+        branches = [_needed(list(one)) for one in value[1]]
+        return set().union(*branches) if all(branches) else set()
+    return set()
+
+
+def _members(members: list[Any]) -> set[int]:
+    """Return the characters of a class; none of one with too many, or with those of a category."""
+    characters: set[int] = set()
+    for code, value in members:
+        if code is op.LITERAL:
+            characters.add(value)
+        elif code is op.RANGE and value[1] - value[0] < _NEEDED_MAX:
+            characters.update(range(value[0], value[1] + 1))
+        else:
+            return set()
+    return characters if len(characters) <= _NEEDED_MAX else set()
+
+
+def _frequent(characters: set[int]) -> int:
+    """Return how often, about, characters stand in texts: letters do."""
+    return sum(20 if chr(one).isalpha() else 1 for one in characters)
 
 
 def _beginnings(tree: list[Any]) -> str:

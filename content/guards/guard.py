@@ -4,6 +4,7 @@ A detector finds; a rule says where to look and what to do about it. Where findi
 overlap, the strictest acts on all that they cover: refuse, then mask, then flag.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -16,7 +17,9 @@ from content.detectors.registry import make_detectors
 from content.guards.masks import Masks
 from content.guards.rules import ACTIONS, GuardRule, Place
 
-_LOOKED_BACK = 2  # characters before a match at which a detector looks
+_LOOKED_BACK: Final = 2  # characters before a match at which a detector looks
+# Before a text: a match that begins with it is one that begins a line.
+_BEFORE: Final = "\n" * _LOOKED_BACK
 # Words of several scripts, short and long.
 _ANY_WORDS: Final = [one * n for one in LETTERS for n in (1, 2, 3, WORD_CHARACTERS_MAX)]
 
@@ -39,30 +42,55 @@ class _Finding(NamedTuple):
 
 def detectors_of(rule: GuardRule) -> Sequence[Detector]:
     """Return what finds for `rule`; raise `ValueError` where its settings do not fit."""
-    return _looking_for(rule).detectors
+    return _detectors_for(rule).detectors
 
 
-class _Looking(NamedTuple):
+class _RuleDetectors(NamedTuple):
     """The detectors of a rule. `begin_any_word`: a match of one of them may begin with any word."""
 
     detectors: Sequence[Detector]
     begin_any_word: bool
 
 
-def _looking_for(rule: GuardRule) -> _Looking:
-    return _looking(rule.guard, msgspec.json.encode(rule.settings, order="deterministic"))
+def _detectors_for(rule: GuardRule) -> _RuleDetectors:
+    return _detectors_by_settings(
+        rule.guard, msgspec.json.encode(rule.settings, order="deterministic")
+    )
 
 
 @lru_cache(1_000)
-def _looking(guard: str, settings: bytes) -> _Looking:
+def _detectors_by_settings(guard: str, settings: bytes) -> _RuleDetectors:
     detectors = make_detectors(guard, msgspec.json.decode(settings))
-    return _Looking(detectors, any(map(_begins_any_word, detectors)))
+    return _RuleDetectors(detectors, any(map(_begins_any_word, detectors)))
+
+
+class Looking:
+    """The detectors of rules in one place, made once for all texts there. Raises ValueError where
+    settings do not fit."""
+
+    __slots__ = ("detectors", "folds", "in_all", "in_words", "needed", "skips_words", "words_wait")
+
+    def __init__(self, rules: Sequence[GuardRule], place: Place) -> None:
+        by_rule = [(rule, _detectors_for(rule)) for rule in rules if place in rule.places]
+        self.detectors = [(rule, one) for rule, its in by_rule for one in its.detectors]
+        self.in_all = [one for _, one in self.detectors]
+        self.in_words = [one for one in self.in_all if one.begins_words]
+        # Whether words that nothing can begin in are not searched, and whether the last one waits.
+        self.skips_words = all(one.passes_words for one in self.in_all)
+        self.words_wait = any(its.begin_any_word for _, its in by_rule)
+        self.folds = any(one.reads_folded for one in self.in_all)
+        self.needed = _needed(self.in_all)
 
 
 def check(rules: Sequence[GuardRule], place: Place, text: str, masks: Masks) -> Checked:
     """Return what rules make of a whole text."""
+    return check_text(Looking(rules, place), text, masks)
+
+
+def check_text(looking: Looking, text: str, masks: Masks) -> Checked:
+    """Return what is made of a whole text."""
     masks.reserve(text)
-    return Held(rules, place, masks).check(text)
+    return Held(looking, masks).check(text) if looking.in_all else Checked(text)
 
 
 class Held:
@@ -72,29 +100,27 @@ class Held:
     goes out together equals what `check` returns of the whole text.
     """
 
-    def __init__(self, rules: Sequence[GuardRule], place: Place, masks: Masks) -> None:
-        looking = [(rule, _looking_for(rule)) for rule in rules if place in rule.places]
-        self._detectors = [(rule, one) for rule, its in looking for one in its.detectors]
+    __slots__ = (
+        "_after_words", "_looking", "_masks", "_refused_by", "_skips_words", "_text", "_words_wait",
+    )  # fmt: skip
+
+    def __init__(self, looking: Looking, masks: Masks) -> None:
+        self._looking = looking
+        self._skips_words, self._words_wait = looking.skips_words, looking.words_wait
         self._masks = masks
-        self._in_all = [one for _, one in self._detectors]
-        self._in_words = [one for one in self._in_all if one.begins_words]
-        # Whether words that nothing can begin in are not searched, and whether the last one waits.
-        self._skips_words = all(one.passes_words for one in self._in_all)
-        self._words_wait = any(its.begin_any_word for _, its in looking)
-        self._folds = any(one.reads_folded for one in self._in_all)
-        self._text = ""  # from two characters before what waits
-        self._begin = 0  # where in it what waits begins
+        self._text = _BEFORE  # what waits, with the two characters before it
+        # Whether a word or nothing waits, and what stands between two words is before it.
+        self._after_words = looking.words_wait
         self._refused_by: GuardRule | None = None
 
     def words(self) -> Callable[[str], str | None] | None:
         """Return what takes words, None if there are none to skip: as `feed` it returns what may go
         out by now, but None, and does nothing, if the text is for `search`. It is good until a
         refusal."""
-        whole = self._begin == _LOOKED_BACK and self._refused_by is None
-        return self._pass_words if self._skips_words and whole else None
+        return self._pass_words if self._skips_words and self._refused_by is None else None
 
     def feed(self, text: str) -> Checked:
-        if not self._in_all:
+        if not self._looking.in_all:
             return Checked(text)
         pass_words = self.words()
         if pass_words is not None and (passed := pass_words(text)) is not None:
@@ -106,22 +132,22 @@ class Held:
         self._text += text
         if self._refused_by is not None:
             return self._nothing()
-        text, begin = self._text, self._begin
+        text, begin = self._text, _LOOKED_BACK
         if self._skips_words:
-            words = WORDS.match(text, max(begin - 1, 0)) or WORDS.match(text, begin)
+            words = WORDS.match(text, _LOOKED_BACK - 1) or WORDS.match(text, _LOOKED_BACK)
             begin = words.start(1) if words else begin
         folded_text = self._folded(text)
-        safe = self._open_from(text, folded_text, begin, self._in_all)
+        safe = self._open_from(text, folded_text, begin, self._looking.in_all)
         # No match starts before `begin`.
         return self._release(safe, begin, folded_text) if safe > begin else self._pass(safe)
 
     @property
     def waiting(self) -> str:
         """What waits for more text."""
-        return self._text[self._begin :]
+        return self._text[_LOOKED_BACK:]
 
     def end(self) -> Checked:
-        return self._release(len(self._text), self._begin, self._folded(self._text))
+        return self._release(len(self._text), _LOOKED_BACK, self._folded(self._text))
 
     def check(self, text: str) -> Checked:
         self._text += text
@@ -129,7 +155,7 @@ class Held:
 
     def _folded(self, text: str) -> str:
         """Return a text as detectors of numbers read it."""
-        return folded(text) if self._folds else text
+        return folded(text) if self._looking.folds else text
 
     @staticmethod
     def _open_from(text: str, folded_text: str, begin: int, detectors: Sequence[Detector]) -> int:
@@ -144,14 +170,25 @@ class Held:
 
     def _pass_words(self, text: str) -> str | None:
         """Most pieces of an answer are a space and a word: this makes nothing but what goes out."""
-        text = self._text + text
+        before = self._text
+        if (
+            self._after_words
+            and text[:1] == " "
+            and text[1:].isalpha()
+            and len(text) <= 1 + WORD_CHARACTERS_MAX
+        ):
+            # As WORDS would match it.
+            self._text = before[-1] + text
+            return before[_LOOKED_BACK:] + " "
+        text = before + text
         words = WORDS.match(text, _LOOKED_BACK - 1) or WORDS.match(text, _LOOKED_BACK)
         if words is None or words.end() != len(text):
             return None
         safe = words.start(1)
         if not self._words_wait:
-            safe = self._open_from(text, self._folded(text), safe, self._in_words)
+            safe = self._open_from(text, self._folded(text), safe, self._looking.in_words)
         self._text = text[safe - _LOOKED_BACK :]
+        self._after_words = self._words_wait
         return text[_LOOKED_BACK:safe]
 
     def _nothing(self) -> Checked:
@@ -159,7 +196,7 @@ class Held:
 
     def _pass(self, safe: int) -> Checked:
         """Let out what contains nothing."""
-        text = self._text[self._begin : safe]
+        text = self._text[_LOOKED_BACK:safe]
         self._keep_from(safe)
         return Checked(text)
 
@@ -167,9 +204,12 @@ class Held:
         """Let out what is safe; no match starts before `begin`."""
         if self._refused_by is not None:
             return self._nothing()
+        needed = self._looking.needed
+        if needed is not None and needed.search(folded_text, begin) is None:
+            return self._pass(safe)
         findings = [
             _Finding(*match, rule)
-            for rule, one in self._detectors
+            for rule, one in self._looking.detectors
             for match in one.find(folded_text if one.reads_folded else self._text, begin)
         ]
         if not findings:
@@ -178,7 +218,7 @@ class Held:
         parts: list[str] = []
         masked: dict[str, str] = {}
         flags: dict[str, None] = {}
-        position = self._begin
+        position = _LOOKED_BACK
         for start, end, group in _overlapping(findings):
             if end > safe:
                 safe = min(start, safe)
@@ -202,8 +242,18 @@ class Held:
         return Checked("".join(parts), None, masked, tuple(flags))
 
     def _keep_from(self, safe: int) -> None:
-        self._begin = min(safe, _LOOKED_BACK)
-        self._text = self._text[safe - self._begin :]
+        self._text = self._text[safe - _LOOKED_BACK :]
+        self._after_words = False
+
+
+def _needed(detectors: Sequence[Detector]) -> re.Pattern[str] | None:
+    """Return what finds a character of which each match has one, None if there may be none. All of
+    them are ASCII, so that texts and folded ones have the same."""
+    each = [getattr(one, "needed", frozenset[str]()) for one in detectors]
+    if not each or not all(each):
+        return None
+    characters = "".join(sorted(frozenset[str]().union(*each)))
+    return re.compile(f"[{re.escape(characters)}]") if characters.isascii() else None
 
 
 def _begins_any_word(detector: Detector) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from content.guards.guard import Checked, Held, check
+from content.guards.guard import Checked, Held, Looking, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
 from content.log.kept import BEFORE_CHARACTERS, Pieces, Span
@@ -221,7 +221,7 @@ def _resume(
 ) -> _Resumed:
     """Return what looks at the text that follows `before`. The entry before has stored `before` up
     to its own end, but not what waited there."""
-    held, end = Held(rules, "request", masks), len(before)
+    held, end = Held(Looking(rules, "request"), masks), len(before)
     if left_out and left_out[-1][1] == end:
         end = left_out[-1][0]
     held.feed(before[:end])

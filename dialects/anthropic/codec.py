@@ -62,6 +62,22 @@ class MessagesCodec(Codec[ChatFacts]):
     ) -> ChatRequest:
         return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
+    def answer_request(
+        self, facts: ChatFacts, model: str, request_id: str, received_at: int
+    ) -> ChatRequest | None:
+        return ChatRequest(
+            dialect="anthropic",
+            request_id=request_id,
+            received_at=received_at,
+            model=model,
+            messages=(),
+            output_cap=facts.output_cap,
+            user=facts.user or None,
+            choices=facts.choices,
+            stream=facts.stream,
+            include_usage=facts.include_usage,
+        )
+
     def hosted_tools(self, facts: ChatFacts) -> HostedTools:
         raw = facts.body.value("tools")
         mcp_servers = "mcp_servers" in facts.body.members

@@ -105,6 +105,24 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     ) -> ChatRequest:
         return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
+    def answer_request(
+        self, facts: ChatFacts, model: str, request_id: str, received_at: int
+    ) -> ChatRequest | None:
+        if not request_read.has_plain_answer(facts.body):
+            return None
+        return ChatRequest(
+            dialect="openai",
+            request_id=request_id,
+            received_at=received_at,
+            model=model,
+            messages=(),
+            output_cap=facts.output_cap,
+            user=facts.user or None,
+            choices=facts.choices,
+            stream=facts.stream,
+            include_usage=facts.include_usage,
+        )
+
     def needs(self, facts: ChatFacts) -> Needs:
         body = facts.body
         effort = value_of(body.value("reasoning_effort"))

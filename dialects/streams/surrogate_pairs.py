@@ -19,6 +19,8 @@ _TEXTS: Final = (
     neutral.RefusalDelta,
     neutral.ToolArgumentsDelta,
 )
+# Events without a text of the provider's. The raw JSON of a usage is shown to nobody.
+_TEXTLESS: Final = frozenset({neutral.Usage, neutral.ToolCallEnd, neutral.End})
 # Events that may occur between the pieces of one text.
 _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
 
@@ -40,7 +42,12 @@ class Pairs:
         if not self._held:
             for event in events:
                 # Nearly every event is a text, and most texts are ASCII.
-                plain = type(event) is neutral.TextDelta and event.text.isascii()
+                if type(event) is neutral.TextDelta:
+                    plain = event.text.isascii()
+                elif type(event) is neutral.Finish:
+                    plain = event.stop_sequence == ""
+                else:
+                    plain = type(event) in _TEXTLESS
                 if not plain and _is_marked(event):
                     break
             else:

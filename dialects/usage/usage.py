@@ -119,21 +119,28 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @classmethod
     def of(cls, meters: Mapping[str, int]) -> "Counts":
         """Convert disjoint meters to inclusive counts."""
-        cached_audio, cached_image = _of(meters, "in_audio_cached"), _of(meters, "in_image_cached")
+        of = meters.get
+        cached_audio, cached_image = of("in_audio_cached", 0), of("in_image_cached", 0)
+        taken = given = 0
+        for name, count in meters.items():
+            if name.startswith("in_"):
+                taken += count
+            elif name.startswith("out_"):
+                given += count
         return cls(
-            input=sum(count for name, count in meters.items() if name.startswith("in_")),
-            cache_read=_of(meters, "in_cache_read") + cached_audio + cached_image,
-            cache_write_5m=_of(meters, "in_cache_write_5m"),
-            cache_write_1h=_of(meters, "in_cache_write_1h"),
-            cache_write_30m=_of(meters, "in_cache_write_30m"),
-            cache_write_12h=_of(meters, "in_cache_write_12h"),
-            input_audio=_of(meters, "in_audio") + cached_audio,
-            input_image=_of(meters, "in_image") + cached_image,
-            output=sum(count for name, count in meters.items() if name.startswith("out_")),
-            reasoning=_of(meters, "out_reasoning"),
-            output_audio=_of(meters, "out_audio"),
-            output_image=_of(meters, "out_image"),
-            searches=_of(meters, "searches"),
+            input=taken,
+            cache_read=of("in_cache_read", 0) + cached_audio + cached_image,
+            cache_write_5m=of("in_cache_write_5m", 0),
+            cache_write_1h=of("in_cache_write_1h", 0),
+            cache_write_30m=of("in_cache_write_30m", 0),
+            cache_write_12h=of("in_cache_write_12h", 0),
+            input_audio=of("in_audio", 0) + cached_audio,
+            input_image=of("in_image", 0) + cached_image,
+            output=given,
+            reasoning=of("out_reasoning", 0),
+            output_audio=of("out_audio", 0),
+            output_image=of("out_image", 0),
+            searches=of("searches", 0),
         )
 
 
@@ -281,7 +288,3 @@ def storable(raw: bytes) -> bytes:
 def without_nul(raw: bytes) -> bytes:
     """Return JSON in which an escaped NUL became U+FFFD, because no jsonb column accepts it."""
     return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw
-
-
-def _of(meters: Mapping[str, int], name: str) -> int:
-    return meters.get(name, 0)

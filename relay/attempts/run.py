@@ -209,7 +209,8 @@ class Run:
             if context.principal.guard_rules:
                 self._find_model(facts.model)
                 checked = await self._check(self._new_guarding(facts.model), facts.body)
-                facts = counter.read(checked, invocation.target)
+                if checked is not facts.body.raw:
+                    facts = counter.read(checked, invocation.target)
             model = self._find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
@@ -268,9 +269,12 @@ class Run:
         continued = context.invocation.codec.continuation_of(facts)
         continuation = None if continued is None else await continue_request(context, continued)
         self._find_session(facts, continuation)
+        model: RequestedModel | None = None
         if context.principal.guard_rules:
+            # Guards are told of a model that exists and that the key may use.
+            model = self._find_model(facts.model)
             facts = await self._guard(facts, continuation)
-        await self._find_channels(facts, continuation)
+        await self._find_channels(facts, continuation, model)
         if not context.snapshot.shadowed:
             return None
         return partial(_shadow_facts, facts, continuation)
@@ -278,18 +282,23 @@ class Run:
     async def _guard(self, facts: Facts, continuation: Continuation | None) -> Facts:
         """Return the facts of the body that guards let through. Raises RequestFault."""
         context = self._context
-        self._find_model(facts.model)
         guarding = context.guarding = self._new_guarding(facts.model)
         invocation = context.invocation
         check_operation(guarding, invocation.operation, facts, is_chat=invocation.unary is None)
         if continuation is None:
-            return self._reader.read_facts(await self._check(guarding, facts.body))
+            checked = await self._check(guarding, facts.body)
+            return facts if checked is facts.body.raw else self._reader.read_facts(checked)
         portable = continuation.portable_facts()
-        continuation.send(continuation.read(await self._check(guarding, portable.body)))
+        checked = await self._check(guarding, portable.body)
+        unchanged = checked is portable.body.raw
+        continuation.send(portable if unchanged else continuation.read(checked))
         return facts
 
     def _new_guarding(self, model: str) -> Guarding:
         context, principal = self._context, self._context.principal
+        rules = principal.key_rules
+        if not rules.calling:
+            return Guarding(rules, masks=self._masks)
         caller = Caller(
             id_text(context.request_id),
             model,
@@ -300,7 +309,7 @@ class Run:
         ask = partial(
             context.parts.guard_calls.ask, caller, partial(ask_model, context, Run, requests)
         )
-        return Guarding(principal.guard_rules, ask, requests, self._masks)
+        return Guarding(rules, ask, requests, self._masks)
 
     async def _check(self, guarding: Guarding, body: Body) -> bytes:
         """Return the body that guards let through. Raises RequestFault."""
@@ -310,12 +319,16 @@ class Run:
             self._reraise_unless_left()
             raise RequestFault("client_closed", None, "") from None
 
-    async def _find_channels(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Raises RequestFault, ChannelsOut, DatabaseAway."""
+    async def _find_channels(
+        self, facts: Facts, continuation: Continuation | None, model: RequestedModel | None = None
+    ) -> None:
+        """Find the channels of a model, None to find the model first. Raises RequestFault,
+        ChannelsOut, DatabaseAway."""
         context = self._context
         if continuation is not None:
             facts = continuation.facts
-        model = self._find_model(facts.model)
+        if model is None:
+            model = self._find_model(facts.model)
         fallbacks = self._reader.find_fallbacks(facts, model)
         models = RoutedModels(context, facts, continuation, fallbacks)
         try:

@@ -28,6 +28,7 @@ from dialects.chat.events import (
     LogprobsDelta,
     ReasoningDelta,
     RefusalDelta,
+    Start,
     TextDelta,
     ToolArgumentsDelta,
     ToolCallEnd,
@@ -41,8 +42,11 @@ from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_json
 from relay.guarding.tool_gate import ToolGate, ToolRefused
 
-_TEXTS: Final = (TextDelta, ReasoningDelta, RefusalDelta)
+_TEXTS: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta})
+# Events that pass as they are, and close nothing.
+_PASSED: Final = frozenset({Start, Usage})
 _ASIDE: Final = (Usage, LogprobsDelta, Citation)
+_BROKEN: Final = (UpstreamError, Broken)
 
 
 class Refused(Event, frozen=True, gc=False):
@@ -78,7 +82,7 @@ class _Waiting:
         self.kind = kind
         self.choice = choice
         self.guarding = guarded.guarding
-        self.held = Held(guarded.guarding.rules, "answer", guarded.masks)
+        self.held = Held(guarded.guarding.rules.looking("answer"), guarded.masks)
         masks = guarded.guarding.masks
         self.restored = Restored(masks) if masks.originals else None
         # For a guard that is asked at the end: the text, and the citations that follow it.
@@ -109,10 +113,11 @@ class GuardedAnswer:
     def __init__(self, guarding: RequestGuards) -> None:
         self.guarding = guarding
         self.masks = guarding.masks.of_answer()
-        self._checks_calls = guarding.checks("tool_call")
-        self._checks_texts = guarding.checks("answer")
-        self._asks_about_calls = guarding.calls_about("tool_call")
-        self._asks_about_texts = guarding.calls_about("answer")
+        rules = guarding.rules
+        self._checks_calls = "tool_call" in rules.places
+        self._checks_texts = "answer" in rules.places
+        self._asks_about_calls = "tool_call" in rules.called_places
+        self._asks_about_texts = "answer" in rules.called_places
         # The open text of each choice, and the arguments of each open call.
         self._open: dict[int, _Waiting] = {}
         self._arguments: dict[tuple[int, int], list[str]] = {}
@@ -128,6 +133,8 @@ class GuardedAnswer:
         refuses, and none after it; with Asking behind them if guards have to be asked."""
         if self._refused is not None:
             return [], []
+        if not self._queue and not self._gate.judges and _PASSED.issuperset(map(type, events)):
+            return list(events), list(events)
         ready = self._queue
         self._feed_all(events, ready)
         self._queue = []
@@ -208,8 +215,11 @@ class GuardedAnswer:
     def _feed_all(self, events: Sequence[Event], sent: list[Event]) -> None:
         began = perf_counter()
         for event in events:
-            if isinstance(event, _TEXTS):
+            kind = type(event)
+            if kind in _TEXTS:
                 self._feed_text(event, sent)
+            elif kind in _PASSED:
+                sent.append(event)
             else:
                 self._feed(event, sent)
             if self._refused is not None:
@@ -224,7 +234,7 @@ class GuardedAnswer:
                 sent.append(event)
         elif isinstance(event, Citation):
             self._feed_citation(event, sent)
-        elif isinstance(event, UpstreamError | Broken):
+        elif isinstance(event, _BROKEN):
             # What waits may be half of a match.
             self._open.clear()
             sent.append(event)
@@ -274,7 +284,8 @@ class GuardedAnswer:
         if waiting is None or self._refused is not None:
             return
         checked = waiting.held.end()
-        self.guarding.flag(checked.flags)
+        if checked.flags:
+            self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
             self._refuse(self.guarding.refusal(checked.refused_by, "answer"))
         if self._asks_about_texts:
@@ -329,7 +340,7 @@ class GuardedAnswer:
 
     def _check(self, place: Place, text: str) -> str:
         """Return a whole text. Raises GuardRefused."""
-        checked = Held(self.guarding.rules, place, self.masks).check(text)
+        checked = Held(self.guarding.rules.looking(place), self.masks).check(text)
         self.guarding.flag(checked.flags)
         if checked.refused_by is not None:
             refusal = self.guarding.refusal(checked.refused_by, place)

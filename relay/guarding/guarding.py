@@ -16,16 +16,16 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from content.detectors.call import CallFailed, Verdict
-from content.guards.guard import check
+from content.guards.guard import check_text
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule, Place
-from content.guards.tool_calls import TOOL, Judged
-from content.policies.guards import KNOWN
+from content.guards.tool_calls import Judged
 from dialects.json.body import Body, read_body
 from lib.ids import id_text
 from relay.guarding.asking import Ask, CheckText, no_calls
+from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardFailed, GuardRefused
-from relay.guarding.request_texts import check_texts
+from relay.guarding.request_texts import check_texts, has_texts_as_written
 from relay.guarding.request_tools import judge_request
 
 _C = TypeVar("_C")
@@ -36,9 +36,9 @@ _CHECK_HERE_MAX: Final = 64 * 1024
 
 
 class Guarding:
-    """The guards of one request, with what they masked and flagged so far. `rules` are the pure
-    ones; `calling` make a call by `ask`, which notes the ids of `requests` to models. `masks` are
-    those that other prompts share, None for masks of its own.
+    """The guards of one request, with what they masked and flagged so far. Rules that make a call
+    make it by `ask`, which notes the ids of `requests` to models. `masks` are those that other
+    prompts share, None for masks of its own.
     """
 
     __slots__ = (
@@ -46,11 +46,8 @@ class Guarding:
         "_asked",
         "_flags",
         "_ms",
-        "_places",
-        "_places_of_calls",
         "_refused",
         "_requests",
-        "calling",
         "masks",
         "pure_s",
         "rules",
@@ -58,15 +55,12 @@ class Guarding:
 
     def __init__(
         self,
-        rules: Sequence[GuardRule],
+        rules: KeyRules,
         ask: Ask = no_calls,
         requests: Sequence[str] = (),
         masks: Masks | None = None,
     ) -> None:
-        self.rules = [rule for rule in rules if not _calls(rule)]
-        self.calling = [rule for rule in rules if _calls(rule)]
-        self._places_of_calls = {place for rule in self.calling for place in rule.places}
-        self._places = {place for rule in rules for place in rule.places}
+        self.rules = rules
         self.masks = Masks() if masks is None else masks
         self._ask, self._requests = ask, requests
         self._flags: dict[str, None] = {}
@@ -80,31 +74,7 @@ class Guarding:
     @property
     def reads_answers(self) -> bool:
         """Whether answers must be read: a rule is about them, or something is put back."""
-        return bool(self.masks.originals) or self.checks_answers
-
-    @property
-    def checks_answers(self) -> bool:
-        """Whether a rule is about answers."""
-        return self.checks("answer") or self.checks("tool_call")
-
-    @property
-    def checks_request_texts(self) -> bool:
-        """Whether a rule is about the texts of requests, not only about their tools."""
-        rules = (*self.rules, *self.calling)
-        return any("request" in rule.places and rule.guard != TOOL for rule in rules)
-
-    def checks(self, place: Place) -> bool:
-        """Return whether a rule is about this place."""
-        return place in self._places
-
-    def calls_about(self, place: Place) -> bool:
-        """Return whether a rule about this place makes a call."""
-        return place in self._places_of_calls
-
-    @property
-    def _checks_requests(self) -> bool:
-        """Whether a pure rule is about anything in a request."""
-        return any(place != "answer" for rule in self.rules for place in rule.places)
+        return self.rules.checks_answers or bool(self.masks.originals)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -112,12 +82,14 @@ class Guarding:
         guards checked: the names of pure ones and their time together, then each other one that was
         asked, with its time and its requests to models. A record's flags have at most 40
         characters."""
-        pure = dict.fromkeys(f"guard_pure:{rule.guard}" for rule in self.rules)
-        times = [f"guard_ms::{round(self.pure_s * 1000)}"] if self.rules and self.pure_s else []
+        times = []
+        if self.rules.pure and self.pure_s:
+            times.append(f"guard_ms::{round(self.pure_s * 1000)}")
         for guard, ms in self._ms.items():
             times.append(f"guard_ms:{guard}:{round(ms)}")
             times += (f"guard_request:{id}" for id in self._asked.get(guard, ()))
-        return (*self._flags, *self._effects(), *pure, *times)
+        effects = self._effects() if self.masks.by_rule or self._refused is not None else ()
+        return (*self._flags, *effects, *self.rules.uses, *times)
 
     def _effects(self) -> list[str]:
         """A policy, behind it a place, and behind that what the policy's guards did there."""
@@ -148,20 +120,26 @@ class Guarding:
     async def checked_request(self, body: Body) -> bytes:
         """Return the body to send. A long one is checked in another thread, so that others do not
         wait for it. Raises GuardRefused, GuardFailed."""
+        rules = self.rules
         if long := len(body.raw) > _CHECK_HERE_MAX:
             raw = await asyncio.to_thread(self.check_request, body)
         else:
             raw = self.check_request(body)
-        return await self.ask(raw, _check_raw, long=long)
+        return await self.ask(raw, _check_raw, long=long) if rules.calling else raw
 
     def check_request(self, body: Body) -> bytes:
         """Return the body as pure rules let it pass. Raises GuardRefused."""
-        began = time.perf_counter()
+        began, rules, raw = time.perf_counter(), self.rules, body.raw
         try:
-            self.masks.reserve(body.raw.decode())
-            if any(rule.guard == TOOL for rule in self.rules):
-                judge_request(self.rules, body, self._decide)
-            return check_texts(body, self.check_text) if self._checks_requests else body.raw
+            if b"<" in raw:
+                self.masks.reserve(raw.decode())
+            if rules.judges_requests:
+                judge_request(rules.pure, body, self._decide)
+            if not rules.checks_requests:
+                return raw
+            if has_texts_as_written(raw) and not rules.of_requests.may_match(raw):
+                return raw
+            return check_texts(body, self.check_text)
         finally:
             self.pure_s += time.perf_counter() - began
 
@@ -172,8 +150,9 @@ class Guarding:
 
     def check_text(self, place: Place, text: str) -> str:
         """Return a whole text of the request. Raises GuardRefused."""
-        checked = check(self.rules, place, text, self.masks)
-        self.flag(checked.flags)
+        checked = check_text(self.rules.looking(place), text, self.masks)
+        if checked.flags:
+            self.flag(checked.flags)
         if checked.refused_by is not None:
             raise self.refusal(checked.refused_by, place)
         return checked.text
@@ -190,7 +169,7 @@ class Guarding:
         of its texts replaced by what a function returns for it; in another thread if `long`.
         `masks` get what is masked, those of the request if None. Raises GuardRefused, GuardFailed.
         """
-        for rule in self.calling:
+        for rule in self.rules.calling:
             content = await self._ask_rule(rule, content, visit, masks or self.masks, long=long)
         return content
 
@@ -265,13 +244,6 @@ def _changed(
     if rule.action != "mask" or not verdict.matches:
         return texts
     return [masks.masked(*one, rule) for one in zip(texts, verdict.matches, strict=True)]
-
-
-def _calls(rule: GuardRule) -> bool:
-    """Return whether a rule's guard makes a call. One that is not installed here is asked too, and
-    fails."""
-    guard = KNOWN.get(rule.guard)
-    return guard is None or guard.call is not None
 
 
 def _check_raw(raw: bytes, check: CheckText) -> bytes:

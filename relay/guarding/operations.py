@@ -29,9 +29,9 @@ def check_operation(
 ) -> None:
     """Check that guards can read the texts of a request and the answer of its operation, as far as
     a rule is about them. Raises RequestFault."""
-    if guarding.checks_request_texts and _has_token_ids(operation, facts):
+    if guarding.rules.checks_request_texts and _has_token_ids(operation, facts):
         raise unguarded("token ids")
-    if not guarding.checks_answers:
+    if not guarding.rules.checks_answers:
         return
     if operation not in (GUARDED if is_chat else _WORDLESS):
         raise unguarded(f"the answers of {operation}")

@@ -65,6 +65,14 @@ def check_texts(body: Body, check: CheckText) -> bytes:
     return body.splice(edits) if edits else body.raw
 
 
+def has_texts_as_written(raw: bytes) -> bool:
+    """Return whether each text that `check_texts` checks in a body stands in its bytes as it is:
+    without an escape, and not in base64."""
+    return not (
+        b"\\" in raw or b";base64," in raw or b'"text/' in raw or b'"application/json' in raw
+    )
+
+
 class _Texts:
     def __init__(self, check: CheckText) -> None:
         self._check = check

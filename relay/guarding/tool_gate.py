@@ -7,7 +7,7 @@ it. A refused call is not seen by the client, not even its name.
 from collections.abc import Sequence
 from typing import Final
 
-from content.guards.tool_calls import has_tool_rules, judge_call
+from content.guards.tool_calls import judge_call
 from dialects.chat.events import (
     Broken,
     End,
@@ -36,7 +36,7 @@ class ToolGate:
 
     def __init__(self, guarding: RequestGuards) -> None:
         self._guarding = guarding
-        self.judges = has_tool_rules(guarding.rules, "tool_call")
+        self.judges = guarding.rules.judges_calls
         self._calls: dict[tuple[int, int], _Call] = {}
         self._waiting: list[Event] = []
 
@@ -80,7 +80,9 @@ class ToolGate:
         call = self._calls.pop(key, None)
         if call is None:
             return
-        judged = judge_call(self._guarding.rules, "tool_call", call.name, "".join(call.arguments))
+        judged = judge_call(
+            self._guarding.rules.pure, "tool_call", call.name, "".join(call.arguments)
+        )
         self._guarding.flag(judged.flags)
         if judged.by is not None:
             refusal = self._guarding.refusal(judged.by, "tool_call", judged.code)

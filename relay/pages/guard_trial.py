@@ -12,6 +12,7 @@ from relay.attempts.run import Run
 from relay.context.context import RequestContext
 from relay.guarding.asking import Caller
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardFailed, GuardRefused
 
 _FLAG = "guard:"
@@ -25,7 +26,7 @@ async def try_calls(context: RequestContext, rules: Sequence[GuardRule], tried: 
     )
     ask_one = partial(ask_model, context, Run, requests)
     ask = partial(context.parts.guard_calls.ask, caller, ask_one)
-    guarding = Guarding(rules, ask, requests)
+    guarding = Guarding(KeyRules(rules), ask, requests)
     guarding.masks.reserve(tried.text)
     text = refused_by = message = failure = ""
     try:

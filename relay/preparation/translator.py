@@ -73,6 +73,7 @@ _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
 )
 _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
 _TAGS: Final[Trait] = "think_tags"
+_WITH_TOOLS: Final = frozenset({"tools", "prompt"})
 
 
 _NOTHING: Final[Mapping[str, Base64]] = MappingProxyType({})
@@ -244,7 +245,7 @@ class RequestTranslator:
         guarding = self._context.guarding
         if guarding is not None and guarding.reads_answers and operation in GUARDED:
             # The bytes are forwarded, and the answer is decoded.
-            request = msgspec.structs.replace(self._neutral_request(), stream=stream)
+            request = self._answer_request()
         if headers:
             quirks = codec.fit_headers(facts, quirks, dict(headers))
             headers = codec.forwarded_headers(headers)
@@ -260,7 +261,9 @@ class RequestTranslator:
                 thinks=capabilities.may_think,
                 think_tags=openai and _TAGS in traits,
                 normalises_usage=openai and _OUTSIDE in traits and request is None,
-                seals=request is not None,
+                # Only what led to calls is kept. A provider's stored prompt may have tools.
+                seals=request is not None
+                and bool(request.tools or not _WITH_TOOLS.isdisjoint(facts.body.members)),
                 thoughts=_THOUGHT_RULE in capabilities.flags,
             ),
             request=request,
@@ -407,6 +410,16 @@ class RequestTranslator:
                 continues=None if self.continuation is None else self.continuation.previous_id,
             )
         return self._decoded_request
+
+    def _answer_request(self) -> ChatRequest:
+        """Return the request by which the client's answer is written. Raises RequestFault."""
+        context, facts = self._context, self._facts
+        known = self._decoded_request
+        if known is None and self.continuation is None:
+            known = context.invocation.codec.answer_request(
+                facts, self._model.name, id_text(context.request_id), int(time.time())
+            )
+        return known or self._neutral_request()
 
     def _requested_model(self, upstream_model: str) -> str:
         return "" if upstream_model == self._model.name else self._facts.model

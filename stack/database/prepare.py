@@ -1,4 +1,4 @@
-"""Update the database for this checkout, in the web process before it serves
+"""Update the database for this checkout before the web process serves, on Linux in a fork of it
 (stack/processes/gate.py).
 
 Every step can be repeated, because each start runs it. What only depends on the code and on

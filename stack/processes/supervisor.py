@@ -22,10 +22,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lib.process.line_writer import WAITING_BYTES_MAX, LineWriter
 from stack.processes.processes import CannotStart, leashed_command
+from stack.processes.spare import Adopted, Spare
 
 LINE_BYTES_MAX = 16_384
 TAIL_LINES = 20
@@ -48,7 +50,8 @@ class Child:
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
     stop was requested. `passed` are file descriptors that it inherits. `on_line` is called with
     each printed line; if it returns true, the line is not shown. `begun` is set once the first
-    process has done what no later one repeats: if it ends before, the child has failed.
+    process has done what no later one repeats: if it ends before, the child has failed. The `spare`
+    becomes the first process, if there is one, with the environment that it has.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Child:
     passed: tuple[int, ...] = ()
     on_line: Callable[[str], bool] | None = None
     begun: asyncio.Event | None = None
+    spare: Spare | None = None
 
 
 @dataclass(frozen=True)
@@ -149,16 +153,37 @@ def describe(code: int) -> str:
     return f"signal {-code}"
 
 
+def popen(
+    command: Sequence[str], environment: Mapping[str, str], output: int, passed: Sequence[int] = ()
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        # Ctrl-C reaches only this process, which stops the children in order
+        start_new_session=True,
+        pass_fds=passed,
+    )
+
+
+def _start(child: Child, output: int) -> "subprocess.Popen[bytes] | Adopted":
+    if child.spare is not None and (adopted := child.spare.become(child.command, output)):
+        return adopted
+    command = leashed_command(list(child.command), orphan_signal=child.orphan, drop=child.drop)
+    return popen(command, child.environment, output, child.passed)
+
+
 class Process:
-    """One run of a command, with its exit as a future and its output line by line."""
+    """One run of a command, with its exit as a future and its output line by line. `start` starts
+    it with the descriptor of its output."""
 
     def __init__(
         self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
+        start: Callable[[int], "subprocess.Popen[bytes] | Adopted"],
         on_line: Callable[[str], None],
         own_log: bool = False,
-        passed: tuple[int, ...] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_line = on_line
@@ -168,16 +193,7 @@ class Process:
         self._output, output = os.pipe()
         os.set_blocking(self._output, False)
         try:
-            self._process = subprocess.Popen(
-                command,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Ctrl-C reaches only this process, which stops the children in order
-                start_new_session=True,
-                pass_fds=passed,
-            )
+            self._process = start(output)
         except OSError:
             os.close(self._output)
             raise
@@ -337,7 +353,8 @@ class Supervisor:
             lines.append(line)
             on_line(line)
 
-        process = Process(leashed_command(list(command)), environment, keep_line)
+        leashed = leashed_command(list(command))
+        process = Process(partial(popen, leashed, environment), keep_line)
         try:
             code = await asyncio.shield(process.exited)
         finally:
@@ -386,10 +403,7 @@ class Supervisor:
                 await asyncio.to_thread(child.before)
             if self._stopping:
                 return "was not started"
-            command = leashed_command(
-                list(child.command), orphan_signal=child.orphan, drop=child.drop
-            )
-            kept.process = Process(command, child.environment, on_line, child.own_log, child.passed)
+            kept.process = Process(partial(_start, child), on_line, child.own_log)
         except (OSError, CannotStart) as error:
             on_line(str(error))
             return "could not be started"

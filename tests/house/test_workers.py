@@ -13,8 +13,9 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 import pytest
+from _pytest.assertion import rewrite
 
-from tests.runner import databases, forks
+from tests.runner import databases, forks, rewriting
 from tests.runner.lanes import ANY_S, ROOT
 
 _FORK: Final = multiprocessing.get_context("fork")
@@ -222,3 +223,18 @@ def _faults_at(depth: int) -> int:
 def test_no_call_maps_memory_however_deep_it_is() -> None:
     """At some of these depths each would, where a test began with no more than Python gives."""
     assert max(map(_faults_at, range(300))) < 100
+
+
+def test_files_are_rewritten_up_to_one_that_is_done(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    _, done, _ = files = [tmp_path / f"test_{name}.py" for name in "abc"]
+    for file in files:
+        file.write_text("def test_it():\n    assert [] == [1]\n")
+    rewriting.rewrite_each(pytestconfig, [done])
+    rewriting.rewrite_each(pytestconfig, files)
+    found = [
+        rewrite._read_pyc(file, rewrite.get_cache_dir(file) / f"{file.stem}{rewrite.PYC_TAIL}")
+        for file in files
+    ]
+    assert [code and "@pytest_ar" in code.co_names for code in found] == [True, True, None]

@@ -30,7 +30,7 @@ from zlib import crc32
 import pytest
 from _pytest.junitxml import xml_key
 
-from tests.runner import databases, forks, roomy_stack
+from tests.runner import databases, forks, rewriting, roomy_stack
 from tests.runner.lanes import ROOT, Takes, function_of, times
 
 # Their tests share what is made once for the folder.
@@ -65,6 +65,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         # Who names files or folders may need none.
         if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
             forks.begin()
+            rewriting.begin(config)
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,7 +11,7 @@ from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.json.raw_json import ABSENT, value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
-from dialects.openai.answer.wire import ChoiceReader, error_of, groq_usage, read_answer
+from dialects.openai.answer.wire import ChoiceReader, error_of, groq_usage, read_answer, read_chunk
 from dialects.openai.errors import read_object
 
 _reason_of = attrgetter("finish_reason")
@@ -26,7 +26,7 @@ def decode(
 ) -> WholeAnswer:
     """Read the body of a 200. Never raises."""
     try:
-        answer = parse_whole(raw, read_answer)
+        answer = parse_whole(raw, read_chunk if translate else read_answer)
     except AnswerFault as fault:
         return failed_answer(fault.event)
     error = error_of(answer, raw)
@@ -48,6 +48,6 @@ def decode(
     if translate:
         counted = [] if usage is None else [Usage(usage)]
         translation = Translation(audio_type, whole=True, request_id=request_id)
-        events = translation.complete([*events, *counted], raw)
+        events = translation.complete([*events, *counted], raw, answer)
         events += translation.finish(reader.unfinished())
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

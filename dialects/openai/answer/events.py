@@ -12,7 +12,7 @@ module parses the same bytes a second time and completes the events.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -24,11 +24,13 @@ from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
 from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
+from dialects.openai.answer.wire import Answer, FullChunk
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
 from dialects.usage.usage import Counts
 
 _INTEGER_MAX = 2**53
+_PLAIN: Final = frozenset({neutral.TextDelta, neutral.Finish, neutral.Usage})
 
 
 class Translation:
@@ -46,8 +48,16 @@ class Translation:
         self._open: dict[int, OpenCalls] = {}
         self._citations: set[tuple[int, neutral.Source]] = set()
 
-    def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
-        """Return the events of a chunk, completed from its bytes."""
+    def complete(
+        self, events: list[neutral.Event], data: bytes, answer: Answer | None = None
+    ) -> list[neutral.Event]:
+        """Return the events of a chunk, completed from its bytes; `answer` is what was read."""
+        if (
+            isinstance(answer, FullChunk)
+            and _PLAIN.issuperset(map(type, events))
+            and answer.is_plain
+        ):
+            return self._complete_plain(events, answer)
         top = _decode(data)
         completed: list[neutral.Event] = [self._start(top)] if self._id is None else []
         choices = _choices(top)
@@ -61,6 +71,18 @@ class Translation:
         for index, group in groups.items():
             completed += self._complete_choice(index, group, choices.get(index, {}))
         return [*completed, *usages, *self._cite(0, _sources(top))]
+
+    def _complete_plain(self, events: list[neutral.Event], chunk: FullChunk) -> list[neutral.Event]:
+        """Return the events of a chunk with nothing to complete but its start and its usage, as
+        nearly every one."""
+        completed: list[neutral.Event] = []
+        if self._id is None:
+            completed.append(self._start(msgspec.structs.asdict(chunk)))
+        for event in events:
+            if isinstance(event, neutral.Finish):
+                completed += self._close_calls(event)
+            completed.append(read_usage(event) if isinstance(event, neutral.Usage) else event)
+        return completed
 
     def finish(self, choices: list[int]) -> list[neutral.Event]:
         """Return the finish of choices whose answer is complete without a reason."""

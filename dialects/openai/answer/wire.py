@@ -3,6 +3,7 @@ skips all other members. Compatible providers differ in types, so a text that do
 structs is parsed again, more slowly, and converted.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -77,6 +78,50 @@ class Answer(msgspec.Struct, gc=False):
     x_groq: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     object: str | None = None
+
+
+class FullDelta(Delta, gc=False):
+    """A `delta` or `message` with the members that only a translation needs."""
+
+    images: Any = None
+    annotations: Any = None
+
+
+class FullChoice(Choice, gc=False):
+    """A choice with the members that only a translation needs."""
+
+    delta: FullDelta | None = None
+    message: FullDelta | None = None
+    logprobs: Any = None
+
+
+class FullChunk(Answer):
+    """A chunk or a whole answer with the members that only a translation needs."""
+
+    choices: list[FullChoice] | None = None  # type: ignore[assignment]
+    id: Any = None
+    model: Any = None
+    created: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+    citations: Any = None
+    search_info: Any = None
+    web_search: Any = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has at most one choice, without calls, pictures and likelihoods, and no
+        sources."""
+        if self.citations or self.search_info or self.web_search:
+            return False
+        if not self.choices:
+            return True
+        choice = self.choices[0]
+        delta, message = choice.delta, choice.message
+        if len(self.choices) > 1 or choice.logprobs or not (delta is None or message is None):
+            return False
+        delta = message if delta is None else delta
+        return delta is None or not (delta.tool_calls or delta.images or delta.annotations)
 
 
 def groq_usage(answer: Answer) -> bytes | None:
@@ -283,3 +328,5 @@ def _integer(value: Any) -> int | None:
 
 # Parse one chunk or answer. Raises ReadFault when it is no JSON object.
 read_answer = parser(Answer, _read_loosely)
+# A number out of range in a member that only a translation needs costs no text.
+read_chunk: Callable[[bytes], Answer] = parser(FullChunk, read_answer)

@@ -60,6 +60,7 @@ _BOUNDS = {
     "logit_bias": LOGIT_BIAS,
     "reasoning_effort": Bound(words=get_args(Effort)),
 }
+_OF_ANSWERS: Final = frozenset({"functions", "function_call", "modalities", "audio"})
 _OF_SEARCHES: Final = frozenset(
     {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}
 )
@@ -281,6 +282,15 @@ def hosted_tools(facts: ChatFacts) -> HostedTools:
     if raw_tools is not None and b"web_search" in raw_tools and _has_search(raw_tools):
         hosted.append(USES_ASSUMED)
     return tuple(HostedTool("web_search", 1, searches) for searches in hosted)
+
+
+def has_plain_answer(body: Body) -> bool:
+    """Return whether an answer is written without looking at the tools and the sound that the
+    request asks for: it has no freeform tool, no function in the old form, and no sound."""
+    if not body.members.keys().isdisjoint(_OF_ANSWERS):
+        return False
+    raw_tools = body.value("tools")
+    return raw_tools is None or (b'"custom"' not in raw_tools and b"\\u" not in raw_tools)
 
 
 def _has_search(raw_tools: bytes) -> bool:

@@ -16,7 +16,14 @@ from dialects.chat.events import Event, Step, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
 from dialects.openai.answer.events import Translation, read_usage
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
-from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, groq_usage, read_answer
+from dialects.openai.answer.wire import (
+    Answer,
+    ChoiceReader,
+    error_of,
+    groq_usage,
+    read_answer,
+    read_chunk,
+)
 from dialects.openai.errors import read_object
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
@@ -68,7 +75,7 @@ class Decoder(FrameDecoder):
         if data is None:
             return Step(raw, [])
         try:
-            answer = read_answer(data)
+            answer = read_answer(data) if self._translation is None else read_chunk(data)
         except ReadFault:
             return self._read_word(frame, data.strip())
         if self.waits_for_usage:
@@ -136,5 +143,5 @@ class Decoder(FrameDecoder):
             if not self._include_usage and not answer.choices:
                 raw = b""
         if self._translation is not None:
-            events = self._translation.complete(events, frame.data or b"")
+            events = self._translation.complete(events, frame.data or b"", answer)
         return Step(raw, events)

@@ -25,6 +25,7 @@ from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
 
 _DONE = b"data: [DONE]\n\n"
+_ROLE = b'"role":"assistant",'
 _NO_TEXT = b'"content":""'
 _encode = msgspec.json.Encoder().encode
 
@@ -139,7 +140,9 @@ class Encoder:
         """Return the bytes around a text that no other text comes before."""
         self._seal_writer(at).close()
         opening = self._open_choice(at)
-        before, _, after = self._choice(at, {"content": ""}).partition(_NO_TEXT)
+        # A quote within a text is escaped, so these members are found where they are.
+        empty = opening.replace(_ROLE, b"", 1) or self._choice(at, {"content": ""})
+        before, _, after = empty.partition(_NO_TEXT)
         before += _NO_TEXT.removesuffix(b'""')
         self._around_text[at] = before, after
         return opening + before, after

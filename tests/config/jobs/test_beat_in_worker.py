@@ -119,6 +119,45 @@ def test_a_job_is_run_by_the_worker_and_recorded(
     assert (again.error, again.good_at) == ("", again.ended_at)
 
 
+class Turn:
+    """A lock that records how it is used. It is free, or another job has it."""
+
+    def __init__(self, *, free: bool) -> None:
+        self.free = free
+        self.steps: list[object] = []
+
+    def acquire(self, timeout: float) -> bool:
+        self.steps.append(timeout)
+        return self.free
+
+    def release(self) -> None:
+        self.steps.append("released")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_run_one_after_the_other_unless_one_takes_long(
+    pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler: Any = OwnScheduler(pool, app=ours)
+
+    def run(turn: Turn) -> list[object]:
+        monkeypatch.setattr(scheduler, "_turn", turn)
+        monkeypatch.setattr(WORK, lambda: turn.steps.append("ran"))
+        scheduler.start(scheduler.schedule[JOB])
+        # After it, by the one thread.
+        pool.executor.submit(bool).result(WAIT_S)
+        return turn.steps
+
+    free, taken = Turn(free=True), Turn(free=False)
+    assert run(free) == [1.0, "ran", "released"]
+    assert scheduler._turn is free
+    assert run(taken) == [1.0, "ran"]
+    # Jobs that come now wait for this one, not for the long one.
+    new: Any = scheduler._turn
+    assert new is not taken
+    assert not new.locked()
+
+
 def test_jobs_wait_while_the_database_is_away(
     pool: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

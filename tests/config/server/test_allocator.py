@@ -61,3 +61,11 @@ def test_short_lived_allocations_take_no_new_pages() -> None:
     by_itself, kept, after = completed.stdout.split()
     assert kept == "True"
     assert int(by_itself) > 10_000 > 10 * int(after)
+
+
+def test_what_a_start_imports_is_not_collected_again_and_again() -> None:
+    script = "import gc, config; kept = [[] for _ in range(500_000)]; print(gc.get_stats()[2])"
+    completed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert "'collections': 0" in completed.stdout

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from content.guards.guard import Checked, Held, check
+from content.guards.guard import Checked, Held, Looking, check
 from content.guards.masks import Masks
 from tests.content.corpus.planted import COUNT, PLANTED, Planted
 from tests.content.guards.test_guard import streamed
@@ -70,7 +70,7 @@ def test_p40_every_planted_text_cut_anywhere(part: int) -> None:
 def test_p40_nothing_planted_gets_out_of_a_text_that_breaks_off(one: Planted) -> None:
     """What went out before a break contains no part: there is no end that lets out the rest."""
     for piece in (1, 3):
-        held = Held(one.rules("mask"), "answer", Masks())
+        held = Held(Looking(one.rules("mask"), "answer"), Masks())
         edges = [*range(0, len(one.text), piece), len(one.text)]
         sent = ""
         for begin, end in pairwise(edges):

@@ -9,7 +9,7 @@ import pytest
 
 from content.detectors.folded import folded
 from content.detectors.registry import make_detectors
-from content.guards.guard import Held, check
+from content.guards.guard import Held, Looking, check
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
 from tests.content.corpus.planted import COUNTRIES
@@ -80,7 +80,7 @@ ADDED_S_MAX: Final = 0.001
 
 
 def stream(rules: list[GuardRule]) -> None:
-    held = Held(rules, "answer", Masks())
+    held = Held(Looking(rules, "answer"), Masks())
     for delta in DELTAS:
         held.feed(delta)
     held.end()
@@ -103,6 +103,8 @@ def test_words_of_a_stream_pass_without_a_search() -> None:
     class Counted:
         characters_max = 10
         reads_folded = passes_words = begins_words = True
+        within = None
+        needed = frozenset[str]()
 
         def find(self, text: str, begin: int = 0) -> list[Any]:
             nonlocal searches
@@ -112,9 +114,12 @@ def test_words_of_a_stream_pass_without_a_search() -> None:
         def open_from(self, text: str, begin: int = 0) -> int:
             return len(text)
 
-    held = Held([GuardRule("card", {}, ["answer"], "mask", "card")], "answer", Masks())
-    held._detectors = [(rule, Counted()) for rule, _ in held._detectors]
-    held._in_all = held._in_words = [one for _, one in held._detectors]
+    looking = Looking([GuardRule("card", {}, ["answer"], "mask", "card")], "answer")
+    counted: Any = Counted()
+    looking.detectors = [(rule, counted) for rule, _ in looking.detectors]
+    looking.in_all = looking.in_words = [one for _, one in looking.detectors]
+    looking.needed = None
+    held = Held(looking, Masks())
     for delta in DELTAS:
         held.feed(delta)
     assert searches <= len(DELTAS) / 3
@@ -123,7 +128,7 @@ def test_words_of_a_stream_pass_without_a_search() -> None:
 def test_a_text_of_many_spaces_passes_at_once() -> None:
     """The words of a stream are read without going back, however many spaces are between them."""
     rules = [GuardRule("card", {}, ["answer"], "mask", "card")]
-    held = Held(rules, "answer", Masks())
+    held = Held(Looking(rules, "answer"), Masks())
     held.feed("a ")
     text = " , " * 20_000 + "4111"
     assert held.feed(text).text + held.end().text == text

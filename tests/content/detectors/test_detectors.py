@@ -1,5 +1,7 @@
 """What each guard finds, and what it leaves alone."""
 
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -115,6 +117,12 @@ def test_a_guard_leaves_alone(guard: str, settings: dict[str, Any], text: str) -
 def test_settings_that_do_not_fit_raise(guard: str, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         make_detectors(guard, settings)
+
+
+def test_digits_of_every_script_are_read_as_ascii() -> None:
+    digits = re.findall(r"\d", "".join(map(chr, range(sys.maxunicode + 1))))
+    assert len(digits) > 600
+    assert folded("".join(digits)) == "".join(str(int(digit)) for digit in digits)
 
 
 def test_every_guard_has_true_and_false_examples() -> None:

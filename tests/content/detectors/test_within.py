@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from content.detectors import detector
 from content.detectors.detector import Pattern
 from content.detectors.folded import _FORMS, folded
-from content.detectors.prefixes import within
+from content.detectors.prefixes import needed, within
 from content.detectors.registry import make_detectors
 from tests.content.corpus.planted import COUNTRIES, PLANTED
 
@@ -50,6 +50,42 @@ def test_wider_expression_matches_each_match(expression: str, data: st.DataObjec
     if re.search(expression, text):
         assert Pattern("X", expression)._may_match(AROUND + text, 0)
         assert re2.search(within(expression), text)
+
+
+@pytest.mark.parametrize("expression", [*EXPRESSIONS, "a(?:b|c)?", "(?:ab|c)[0-9]{0,3}", "[^a]b*"])
+@given(data=st.data())
+def test_each_match_has_a_needed_character(expression: str, data: st.DataObject) -> None:
+    match = re.search(expression, data.draw(st.from_regex(expression)))
+    characters = needed(expression)
+    assert match is None or not characters or characters & set(match[0])
+
+
+@pytest.mark.parametrize(
+    ("expression", "characters"),
+    [("[2-689](?:[ -]?[0-9]){12,18}", "2345689"), (r"[\w.]{2,4}@\w{1,9}x", "@"), ("a(?:b|-c)", "a"),
+     ("[0-9]?", ""), ("(?:a|[^b])", ""), ("[ -~]{3}", "")],
+)  # fmt: skip
+def test_needed_characters_are_few_and_no_letters_if_possible(
+    expression: str, characters: str
+) -> None:
+    assert needed(expression) == set(characters)
+
+
+def test_each_guard_needs_a_character_that_few_words_have() -> None:
+    for one in PATTERNS:
+        assert one.needed
+        assert not one.needed & set("abcefghijklmnopqrtuvwxyz")
+
+
+@pytest.mark.parametrize("number", range(len(PATTERNS)))
+def test_each_planted_match_has_a_needed_character(number: int) -> None:
+    one, found = PATTERNS[number], 0
+    for text in (*(each.text for each in PLANTED), FOREIGNER):
+        text = folded(text) if one.reads_folded else text
+        for match in one.find(text):
+            found += 1
+            assert one.needed & set(text[match.start :]), text
+    assert found
 
 
 def test_half_of_a_surrogate_pair_hides_nothing() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from content.detectors.detector import WORDS
 from content.detectors.folded import folded
-from content.guards.guard import Held
+from content.guards.guard import Held, Looking
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule
 from tests.content.corpus.planted import PLANTED
@@ -38,7 +38,7 @@ def test_no_match_of_the_corpus_begins_in_words_that_pass(number: int) -> None:
 def test_no_piece_of_a_secret_address_gets_out(link: str) -> None:
     rule = GuardRule("secret", {}, ["answer"], "refuse", "secret")
     for cut in range(len(link)):
-        held = Held([rule], "answer", Masks())
+        held = Held(Looking([rule], "answer"), Masks())
         pieces = ["Post it to ", link[:cut], link[cut:], " ok"]
         out = "".join(held.feed(piece).text for piece in pieces) + held.end().text
         assert out.rstrip() == "Post it to"

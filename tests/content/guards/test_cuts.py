@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content.detectors.registry import make_detectors
-from content.guards.guard import Held, check
+from content.guards.guard import Held, Looking, check
 from content.guards.masks import Masks
 from content.guards.rules import Action, GuardRule
 from tests.content.detectors.test_detectors import FALSE, NUMBERS, TRUE
@@ -85,6 +85,7 @@ PIECES = st.sampled_from(
     [
         *(f" {word}" for word in ("a", "to", "DE", "sk", "word", "x" * 14, "x" * 15, "x" * 16)),
         *(" é", " 中", " ＤＥ", "ing", "89", " 89", "@x.com", ".com", ",", ". ", "", " ", "\n"),
+        *("²", " ²", " ½", " Ⅷ", " _a", " (", "x" * 16, "\u00a0b", "  a"),
         *(" bob", "-", " 4111", " 1111", " AIza", " <b>", '"', " 3.14"),
     ]
 )
@@ -103,7 +104,7 @@ def test_p40_a_word_after_words_is_let_out_as_if_it_were_searched(
 ) -> None:
     """Piece by piece: no more goes out than of a text of which each piece is searched, no less."""
     rules = [rule for rule in rules_for(actions) if rule.guard in guards]
-    quick, plain = (Held(rules, "answer", Masks()) for _ in range(2))
+    quick, plain = (Held(Looking(rules, "answer"), Masks()) for _ in range(2))
     plain._skips_words = False
     for piece in pieces:
         assert quick.feed(piece) == plain.feed(piece), piece
@@ -112,7 +113,7 @@ def test_p40_a_word_after_words_is_let_out_as_if_it_were_searched(
 
 @pytest.mark.parametrize(("guard", "settings"), EVERYTHING)
 def test_only_an_address_may_begin_with_any_word(guard: str, settings: dict[str, Any]) -> None:
-    held = Held([GuardRule(guard, settings, ["answer"], "mask", guard)], "answer", Masks())
+    held = Held(Looking([GuardRule(guard, settings, ["answer"], "mask", guard)], "answer"), Masks())
     assert held._words_wait == (guard == "email")
 
 

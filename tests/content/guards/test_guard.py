@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from content.guards.guard import Checked, Held, check
+from content.guards.guard import Checked, Held, Looking, check
 from content.guards.masks import Masks, Restored, restore
 from content.guards.rules import Action, GuardRule, Place
 
@@ -14,7 +14,7 @@ def rule(action: Action = "mask", guard: str = "email", *places: Place) -> Guard
 
 
 def streamed(rules: list[GuardRule], pieces: list[str]) -> Checked:
-    held = Held(rules, "answer", Masks())
+    held = Held(Looking(rules, "answer"), Masks())
     outs = [*(held.feed(piece) for piece in pieces), held.end()]
     flags = dict.fromkeys(code for out in outs for code in out.flags)
     masked = {placeholder: text for out in outs for placeholder, text in out.masked.items()}
@@ -63,7 +63,7 @@ def test_p40_a_cut_text_gives_what_the_whole_one_gives(action: Action) -> None:
 
 
 def test_only_what_could_begin_a_match_waits() -> None:
-    held = Held([rule()], "answer", Masks())
+    held = Held(Looking([rule()], "answer"), Masks())
     assert held.feed("Hello wor").text == "Hello "
     assert held.feed("ld, write to b").text == "world, write to "
     assert held.feed("ob@x.com ").text == "<EMAIL_1> "

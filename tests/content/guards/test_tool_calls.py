@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from content.guards.guard import Held
+from content.guards.guard import Held, Looking
 from content.guards.masks import Masks
 from content.guards.rules import Action, GuardRule
 from content.guards.tool_calls import judge_call, judge_tool
@@ -89,7 +89,7 @@ def test_the_strictest_policy_counts_and_one_that_flags_refuses_nothing() -> Non
 
 
 def test_texts_pass_the_firewall() -> None:
-    held = Held([firewall(one("*", "refuse"))], "answer", Masks())
+    held = Held(Looking([firewall(one("*", "refuse"))], "answer"), Masks())
     assert held.feed("shell").text == "shell"
 
 

@@ -558,7 +558,13 @@ async def test_request_goes_through_each_step(
     assert cast(Any, await script.run.answer(b"{}")) == "answered"
     found = "facts of b'{}'", f"after {continued}" if continued else None
     shadow = [("shadow", "answered")] if shadowed else []
-    assert steps == [("session", *found), ("route", *found), ("attempts",), *shadow, ("over",)]
+    assert steps == [
+        ("session", *found),
+        ("route", *found, None),
+        ("attempts",),
+        *shadow,
+        ("over",),
+    ]
 
 
 async def test_caller_errors_come_before_transient_ones(

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from content.guards.guard import Held
+from content.guards.guard import Held, Looking
 from content.guards.masks import Masks
 from content.log.kept import Kept
 from content.log.redaction import Redaction, redacting_rules
@@ -305,7 +305,7 @@ def stored_of(cuts: Sequence[int], keeps: Sequence[bool]) -> str:
         if keeps_it:
             end = bounds[number + 1]
             kept |= set(range(bounds[number], end))
-            held = Held(redacting_rules((), REDACTED_BY_DEFAULT), "request", Masks())
+            held = Held(Looking(redacting_rules((), REDACTED_BY_DEFAULT), "request"), Masks())
             held.feed(SAID[:end])
             stop = end - len(held.waiting)
             texts += _text_between(stored, stop, kept)

@@ -23,6 +23,7 @@ from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from tests.relay.speakers import SPEAKERS, Wish
 
 ADDRESS = "alice.liddell@example.com"
@@ -81,7 +82,7 @@ def test_a_masked_answer_is_the_same_for_every_cut(
     results = set()
     for cut in range(len(text)):
         sent, came = frames_of(
-            dialect, Guarding(rules("mask", "answer")), events_of(kind, pieces(text, cut))
+            dialect, Guarding(KeyRules(rules("mask", "answer"))), events_of(kind, pieces(text, cut))
         )
         assert b"liddell" not in sent
         assert b"alice" not in sent
@@ -98,7 +99,9 @@ def test_a_masked_answer_is_the_same_for_every_cut(
 def test_a_refused_answer_says_no_part_of_it(dialect: str, text: str) -> None:
     for cut in range(len(text)):
         sent, came = frames_of(
-            dialect, Guarding(rules("refuse", "answer")), events_of(TextDelta, pieces(text, cut))
+            dialect,
+            Guarding(KeyRules(rules("refuse", "answer"))),
+            events_of(TextDelta, pieces(text, cut)),
         )
         assert b"alice" not in sent
         assert isinstance(came[-1], Refused)
@@ -112,7 +115,7 @@ def test_a_refused_answer_says_no_part_of_it(dialect: str, text: str) -> None:
 def test_what_was_masked_comes_back_for_every_cut(dialect: str) -> None:
     text = "Say <EMAIL_1>, <EMAIL_1> and <EMAIL_2>"
     for cut in range(len(text)):
-        guarding = Guarding(rules("mask", "request"))
+        guarding = Guarding(KeyRules(rules("mask", "request")))
         assert guarding.check_text("request", ADDRESS) == "<EMAIL_1>"
         sent, _ = frames_of(dialect, guarding, events_of(TextDelta, pieces(text, cut)))
         assert SPEAKERS[dialect].streamed(sent).text == f"Say {ADDRESS}, {ADDRESS} and <EMAIL_2>"
@@ -137,7 +140,7 @@ def test_arguments_of_a_call_are_guarded_for_every_cut(
             Start("a", "m"), ToolCallStart(0, 0, "c1", "send"), *deltas, ToolCallEnd(0, 0),
             Finish(0, "tool_calls"), End(marked=True),
         ]  # fmt: skip
-        sent, came = frames_of(dialect, Guarding(rules(action, "tool_call")), events)
+        sent, came = frames_of(dialect, Guarding(KeyRules(rules(action, "tool_call"))), events)
         assert b"liddell" not in sent
         if action == "mask":
             (call,) = SPEAKERS[dialect].streamed(sent).calls
@@ -147,8 +150,8 @@ def test_arguments_of_a_call_are_guarded_for_every_cut(
 
 
 def test_an_original_is_escaped_in_arguments() -> None:
-    guarding = Guarding(rules("mask", "request"))
-    guarding.masks.placeholder("KEY", 'a"b\nc', guarding.rules[0])
+    guarding = Guarding(KeyRules(rules("mask", "request")))
+    guarding.masks.placeholder("KEY", 'a"b\nc', guarding.rules.pure[0])
     text = '{"key":"<KEY_1>"}'
     for before, after in pairwise(range(len(text))):
         guarded = GuardedAnswer(guarding)
@@ -161,7 +164,7 @@ def test_an_original_is_escaped_in_arguments() -> None:
 
 def test_nothing_follows_a_text_that_is_refused_at_its_end() -> None:
     """What is refused may need its end to be found: text of another kind ends it."""
-    guarded = GuardedAnswer(Guarding(rules("refuse", "answer")))
+    guarded = GuardedAnswer(Guarding(KeyRules(rules("refuse", "answer"))))
     shown, came = guarded.change(
         [ReasoningDelta(0, f"Write to {ADDRESS}"), TextDelta(0, "The answer "), TextDelta(0, "is")]
     )

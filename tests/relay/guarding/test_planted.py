@@ -12,6 +12,7 @@ from content.guards.guard import check
 from content.guards.masks import Masks
 from dialects.json.body import read_body
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
 from relay.guarding.request_texts import check_json
 from tests.content.corpus.planted import PLANTED, Planted
@@ -97,10 +98,10 @@ def test_p40_nothing_planted_gets_out_of_arguments_and_results_of_tools() -> Non
     for one in PLANTED:
         if one.place == "answer":
             continue
-        guarding = Guarding(one.rules("mask"))
+        guarding = Guarding(KeyRules(one.rules("mask")))
         assert not one.leaks(check_json(one.text, one.place, guarding.check_text)), one
         with pytest.raises(GuardRefused):
-            check_json(one.text, one.place, Guarding(one.rules("refuse")).check_text)
+            check_json(one.text, one.place, Guarding(KeyRules(one.rules("refuse"))).check_text)
 
 
 @by_dialect
@@ -108,7 +109,9 @@ def test_p40_nothing_planted_leaves_in_a_request(dialect: str) -> None:
     for one in ANSWERS:
         rules = [structs.replace(rule, places=["request"]) for rule in one.rules("mask")]
         body = SPEAKERS[dialect].body("m", Wish(one.text))
-        sent = json.loads(Guarding(rules).check_request(read_body(json.dumps(body).encode())))
+        sent = json.loads(
+            Guarding(KeyRules(rules)).check_request(read_body(json.dumps(body).encode()))
+        )
         assert sent != body, one
         assert not one.leaks(_last_text(sent)), one
 

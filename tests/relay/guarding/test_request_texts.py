@@ -11,6 +11,7 @@ from content.guards.rules import GuardRule, Place
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from relay.guarding.request_texts import check_texts
 from tests.relay.speakers import PICTURE
 
@@ -102,7 +103,9 @@ def test_all_else_stays_as_it_came() -> None:
 def test_a_request_is_read_only_if_a_rule_is_about_requests() -> None:
     raw = b'{"messages": [{"role": "user", "content": "alice@example.com", "n": 1e999}]}'
     answers = GuardRule("email", {}, ["answer"], "mask", "own")
-    assert Guarding([answers]).check_request(read_body(raw)) == raw
+    assert Guarding(KeyRules([answers])).check_request(read_body(raw)) == raw
     for place in ("request", "tool_call", "tool_result"):
         with pytest.raises(RequestFault, match="a number that guards cannot read"):
-            Guarding([structs.replace(answers, places=[place])]).check_request(read_body(raw))
+            Guarding(KeyRules([structs.replace(answers, places=[place])])).check_request(
+                read_body(raw)
+            )

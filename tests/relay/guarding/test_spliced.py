@@ -18,6 +18,7 @@ from dialects.streams.splice import WrittenStep
 from dialects.translation import StreamTranslator
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from tests.relay.request_costs.in_step import FORMS
 from tests.relay.speakers import SPEAKERS, Wish
 
@@ -88,7 +89,7 @@ def test_p40_texts_are_written_as_if_each_frame_were_read(
 ) -> None:
     def opened() -> StreamTranslator:
         guarding = Guarding(
-            [*rules_of(action, *guards), *rules_of("mask", "email", place="request")]
+            KeyRules([*rules_of(action, *guards), *rules_of("mask", "email", place="request")])
         )
         if restores:
             guarding.check_text("request", "eve@x.com")
@@ -112,13 +113,15 @@ def test_p40_texts_are_written_as_if_each_frame_were_read(
 @pytest.mark.parametrize("client", DIALECTS)
 @pytest.mark.parametrize("upstream", DIALECTS)
 def test_nearly_every_text_is_written_by_the_decoder(upstream: str, client: str) -> None:
-    one = translator(upstream, client, Guarding(rules_of("mask", "email", "card", "iban")))
+    one = translator(
+        upstream, client, Guarding(KeyRules(rules_of("mask", "email", "card", "iban")))
+    )
     texts = ["Some", " words", " and", " more", ", 3.14", " bob", "@x.com", " is", " “quoted”", "."]
     steps = [step for raw in stream(upstream, texts)[1:-1] for step in one.feed(raw)]
     read = [text for text, step in zip(texts, steps, strict=True) if type(step) is not WrittenStep]
     # Its first texts.
     assert read == ["Some", " words"]
     assert b"bob" not in b"".join(step.raw for step in steps)
-    refusing = translator(upstream, client, Guarding(rules_of("refuse", "email")))
+    refusing = translator(upstream, client, Guarding(KeyRules(rules_of("refuse", "email"))))
     *_, last = (step for raw in stream(upstream, texts)[:9] for step in refusing.feed(raw))
     assert isinstance(last.events[-1], Refused)

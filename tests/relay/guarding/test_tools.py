@@ -23,6 +23,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from relay.guarding.guarded_answer import GuardedAnswer
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
 from relay.guarding.tool_gate import ToolGate
 from tests.fakes.upstream import FakeUpstream
@@ -86,14 +87,14 @@ def test_calls_that_are_open_at_once_keep_their_order(dialect: str) -> None:
         ToolArgumentsDelta(0, 0, '{"a":1}'), ToolCallEnd(0, 0),
     ]  # fmt: skip
     start, *_, finish, usage, end = call_of([])
-    guarding = Guarding([rule("refuse", "three")])
+    guarding = Guarding(KeyRules([rule("refuse", "three")]))
     guarded = GuardedAnswer(guarding)
     events = [start, TextDelta(0, "hi"), *calls, finish, usage, end]
     shown: list[Event] = []
     for event in events:
         shown += guarded.change([event])[0]
     assert shown == events
-    refusing = GuardedAnswer(Guarding([rule("refuse", "one")]))
+    refusing = GuardedAnswer(Guarding(KeyRules([rule("refuse", "one")])))
     shown = [one for event in events for one in refusing.change([event])[0]]
     assert shown == [start, TextDelta(0, "hi")]
 
@@ -123,7 +124,7 @@ def test_a_call_that_breaks_off_is_not_seen(
 ) -> None:
     """Nor what came while it was open: no rule has judged it, whether it would pass or not."""
     for cut in range(before_verdict + 1):
-        gate = ToolGate(Guarding([rule("refuse", name)]))
+        gate = ToolGate(Guarding(KeyRules([rule("refuse", name)])))
         events = [*ANSWER[:cut], last]
         sent: list[Event] = []
         for at in range(0, len(events), size):
@@ -149,11 +150,11 @@ def test_a_client_sees_no_call_that_its_provider_broke_off(dialect: str) -> None
 async def test_a_whole_answer_is_refused_or_passes() -> None:
     events = call_of(pieces_of('{"city": "Paris"}', 4))
     with pytest.raises(GuardRefused) as refused:
-        await GuardedAnswer(Guarding([rule("ask")])).whole(events)
+        await GuardedAnswer(Guarding(KeyRules([rule("ask")]))).whole(events)
     assert refused.value.code == "approval_required"
-    allowed = GuardedAnswer(Guarding([rule("refuse", "other")]))
+    allowed = GuardedAnswer(Guarding(KeyRules([rule("refuse", "other")])))
     assert fold(await allowed.whole(events)) == fold(events)
-    flagging = Guarding([rule("refuse", action="flag")])
+    flagging = Guarding(KeyRules([rule("refuse", action="flag")]))
     assert fold(await GuardedAnswer(flagging).whole(events)) == fold(events)
     assert flagging.flags[0] == "guard:own"
 
@@ -166,7 +167,7 @@ def test_texts_are_as_without_a_firewall(dialect: str) -> None:
 
 
 def check_request(rules: list[GuardRule], body: dict[str, Any]) -> None:
-    Guarding(rules).check_request(read_body(json.dumps(body).encode()))
+    Guarding(KeyRules(rules)).check_request(read_body(json.dumps(body).encode()))
 
 
 @by_dialect

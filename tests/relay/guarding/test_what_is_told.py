@@ -37,6 +37,7 @@ from relay.guarding.asking import Caller, PassedUnchecked
 from relay.guarding.calls import GuardCalls
 from relay.guarding.guarded_answer import GuardedAnswer
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from tests.relay.guarding.test_guard_calls import KEK, no_model
 
 CALLER = Caller("request-1", "model-1", "key-1", "team-1")
@@ -163,7 +164,7 @@ async def test_record_has_milliseconds_and_requests_of_each_guard(
         requests.append(f"r{len(requests)}")
         return [(texts, PASS)]
 
-    checked = Guarding([email("flag", "request"), calling()], ask, requests)
+    checked = Guarding(KeyRules([email("flag", "request"), calling()]), ask, requests)
     body = read_body(json.dumps({"messages": [{"content": "hi"}]}).encode())
     for _ in range(2):
         await checked.ask(checked.check_request(body) if _ == 0 else body.raw, guarding._check_raw)
@@ -176,7 +177,7 @@ async def test_record_has_milliseconds_and_requests_of_each_guard(
 
 
 def sent(rules: list[GuardRule], *events: Event) -> list[Event]:
-    return GuardedAnswer(Guarding(rules)).change(events)[0]
+    return GuardedAnswer(Guarding(KeyRules(rules))).change(events)[0]
 
 
 def texts_of(events: list[Event], choice: int = 0) -> str:
@@ -204,7 +205,7 @@ def test_sources_of_an_answer_are_checked_in_all_their_texts() -> None:
     "last", [Broken("F14"), UpstreamError("upstream_error", "no", None)], ids=["broken", "error"]
 )
 def test_half_of_a_match_never_leaves_with_a_broken_answer(last: Event) -> None:
-    guarded = GuardedAnswer(Guarding([email("mask", "answer")]))
+    guarded = GuardedAnswer(Guarding(KeyRules([email("mask", "answer")])))
     events = guarded.change([TextDelta(0, f"Write to {ADDRESS[:-2]}")])[0]
     events += guarded.change([last])[0]
     guarded.close()
@@ -214,7 +215,7 @@ def test_half_of_a_match_never_leaves_with_a_broken_answer(last: Event) -> None:
 
 
 def test_calls_of_one_choice_do_not_end_with_another() -> None:
-    guarded = GuardedAnswer(Guarding([email("mask", "tool_call")]))
+    guarded = GuardedAnswer(Guarding(KeyRules([email("mask", "tool_call")])))
     half = [
         ToolCallStart(0, 0, "a", "f"), ToolArgumentsDelta(0, 0, '{"to":"'),
         ToolCallStart(1, 0, "b", "f"), ToolArgumentsDelta(1, 0, '{"x":1}'), Finish(1, "tool_calls"),
@@ -252,7 +253,7 @@ class Facts:
 def test_ids_of_tokens_are_no_texts_that_a_guard_reads(
     operation: str, facts: Any, passes: bool
 ) -> None:
-    checked = Guarding([email("mask", "request")])
+    checked = Guarding(KeyRules([email("mask", "request")]))
     if passes:
         operations.check_operation(checked, operation, facts, is_chat=True)
         return
@@ -277,9 +278,9 @@ def test_answers_that_no_guard_reads_are_refused_to_a_key_with_a_rule_about_answ
     operation: str, audio: bool, is_chat: bool, passes: bool
 ) -> None:
     facts: Any = Facts(audio, input="a")
-    about_requests = Guarding([email("mask", "request")])
+    about_requests = Guarding(KeyRules([email("mask", "request")]))
     operations.check_operation(about_requests, operation, facts, is_chat=is_chat)
-    about_answers = Guarding([email("mask", "answer")])
+    about_answers = Guarding(KeyRules([email("mask", "answer")]))
     if passes:
         operations.check_operation(about_answers, operation, facts, is_chat=is_chat)
         return

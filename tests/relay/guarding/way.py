@@ -29,6 +29,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.translation import StreamTranslator
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
+from relay.guarding.key_rules import KeyRules
 from tests.relay.speakers import SPEAKERS, SpokenAnswer, Wish
 
 TARGET: Final = Target("m", stream=True)
@@ -55,7 +56,7 @@ class Way:
             codec.translating_decoder(request, ""),
             codec.encoder(request, TARGET),
             1,
-            change=GuardedAnswer(Guarding(rules)),
+            change=GuardedAnswer(Guarding(KeyRules(rules))),
         )
         self.refused = self.broken = False
 

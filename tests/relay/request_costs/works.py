@@ -24,6 +24,7 @@ from tests.support.hub import Hub
 ROUNDS: Final = 16
 BURST: Final = 32
 CHUNKS: Final = (16, 64)
+SHORT: Final = 2
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -163,6 +164,10 @@ class CountedHub:
 
     def _stream(self) -> Counts:
         return self._stream_of(CHUNKS[1])
+
+    def _short(self) -> Counts:
+        """A stream that is nearly nothing but its beginning and its end. It is in no table."""
+        return self._stream_of(SHORT)
 
     def _chunk(self) -> Counts:
         few, many = (self._stream_of(count) for count in CHUNKS)
