@@ -1,5 +1,6 @@
 """The Celery app. Its broker only wakes workers: tasks carry ids only and may run twice or late."""
 
+import gc
 import logging
 import math
 import os
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 # The host is only a placeholder: the connection string has the real one.
 _EMBEDDED = "pgmq://embedded"
+_GARBAGE_THRESHOLDS: Final = (700, 10, 10)
 
 # With kombu's defaults a worker polls each queue for ten seconds in turn and redelivers a lost
 # message only after half an hour. With these settings an idle worker reacts within half a second.
@@ -186,6 +188,14 @@ def _poll_seldom(conf: Any, options: Mapping[str, Any], **_: Any) -> None:
         conf.broker_transport_options["polling_interval"] = ALONE_S
 
 
+def _collect_garbage(**_: object) -> None:
+    """Collect garbage as often as Python does by itself: what is loaded from now on is not for
+    good (config/__init__.py)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+
+
 celeryd_init.connect(_poll_seldom)
 celeryd_init.connect(_log_everything)
 beat_init.connect(_log_everything)
@@ -194,3 +204,5 @@ worker_init.connect(_wait_for_tables)
 beat_init.connect(_wait_for_tables)
 worker_init.connect(_check_secrets)
 beat_init.connect(_check_secrets)
+worker_init.connect(_collect_garbage)
+beat_init.connect(_collect_garbage)

@@ -1,5 +1,6 @@
 """Pieces of a body that are taken and freed again cost no page each time."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -69,3 +70,16 @@ def test_what_a_start_imports_is_not_collected_again_and_again() -> None:
         [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert "'collections': 0" in completed.stdout
+
+
+def test_worker_collects_garbage_as_often_as_python_once_it_is_loaded() -> None:
+    script = (
+        "import gc, django; from config.celery import app; from celery.signals import worker_init;"
+        "receivers = {receiver() for _, receiver in worker_init.receivers};"
+        "(collect,) = (one for one in receivers if one.__name__ == '_collect_garbage');"
+        "collect(); print(gc.get_threshold(), gc.get_freeze_count() > 100_000)"
+    )
+    environment = {**os.environ, "DATABASE_URL": "postgresql:///"}
+    command = [sys.executable, "-c", script]
+    told = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
+    assert told == "(700, 10, 10) True\n"
