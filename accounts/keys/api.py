@@ -60,7 +60,8 @@ class KeyIn(RequestBody):
         min_length=3,
         max_length=254,
         description="Email address of the member of the team to whom the key belongs. Default: "
-        "you. For another person, you need the permission to change the keys of others.",
+        "you. For another person, you need the permissions to have keys of your own and to change "
+        "the keys of others.",
     )
     project: str | None = Field(None, description="Slug of a project of the team.")
     models: list[Pattern] = Field(
@@ -315,11 +316,11 @@ def _find_holder(actor: Actor, email: str) -> User:
     """Return the person with this address. Raises KeyRefused for one whom the actor cannot name."""
     if actor.user is not None and actor.user.email.lower() == email.lower():
         return actor.user
-    member = choices.colleagues_of(actor).filter(user__email__iexact=email).first()
-    if member is None:
-        text = gettext("You can see no active member with the address %(email)s.")
-        raise keys.KeyRefused("holder", text % {"email": email})
-    return member.user
+    for member in choices.colleagues_of(actor):
+        if member.user.email.lower() == email.lower():
+            return member.user
+    text = gettext("You can see no active member with keys who has the address %(email)s.")
+    raise keys.KeyRefused("holder", text % {"email": email})
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")

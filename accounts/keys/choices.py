@@ -3,10 +3,11 @@ the people for whom an actor may create a key."""
 
 from collections.abc import Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from accounts.access import access
 from accounts.access.actors import Actor
+from accounts.keys.keys import may_have_keys
 from accounts.members.access import visible_members
 from accounts.members.team_members import members_led_by
 from accounts.models import Key, KeyKind, Membership
@@ -47,13 +48,14 @@ def key_names(actor: Actor, ids: Sequence[str]) -> dict[str, str]:
     return {id_text(key.id): key.name for key in keys}
 
 
-def colleagues_of(actor: Actor) -> QuerySet[Membership]:
+def colleagues_of(actor: Actor) -> list[Membership]:
     """Return the members other than the actor who can sign in and have a key."""
     if access.scope_of(actor, "members.read") in (None, "own"):
         members = members_led_by(actor)
     else:
         members = visible_members(actor).filter(user__is_active=True)
-    return members.exclude(user=actor.user)
+    members = members.exclude(user=actor.user).select_related("user", "custom_role")
+    return [member for member in members if may_have_keys(member)]
 
 
 def _place(key: Key) -> str:

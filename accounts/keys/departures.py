@@ -21,7 +21,6 @@ from accounts.keys import keys
 from accounts.members import access as member_access
 from accounts.members import invitations, members
 from accounts.models import Key, KeyKind, Membership, Organisation, ServiceAccount
-from accounts.roles.rules import HAS_KEYS
 from lib.ids import id_text
 from lib.refusal import Refused
 
@@ -138,4 +137,4 @@ def _settle(actor: Actor, key: Key, fate: KeyFate) -> None:
 def _may_have(member: Membership, key: Key) -> bool:
     authority = members.authority_of(member)
     in_team = authority.teams is None or key.team_id in authority.teams
-    return in_team and authority.scope_of(HAS_KEYS) is not None
+    return in_team and keys.may_have_keys(member)

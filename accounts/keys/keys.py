@@ -33,6 +33,7 @@ from accounts.models import (
 from accounts.names.names import PLAYGROUND_NAME, check_name, number_names
 from accounts.roles.authority import Authority
 from accounts.roles.authority import first_action_beyond as first_beyond_authority
+from accounts.roles.rules import HAS_KEYS
 from accounts.secrets import key_format, key_lookup
 from accounts.secrets.key_lookup import digest_of as digest_of
 from accounts.secrets.key_lookup import digest_of_hash as digest_of_hash
@@ -380,16 +381,25 @@ def _check_manages(actor: Actor, team: Team) -> None:
 
 
 def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
-    """Raise KeyRefused for a key of another person outside its team, and for a management key of
-    another person: its creator would have that person's authority (P23)."""
+    """Raise KeyRefused for a key of another person outside its team, or whose role has no keys, and
+    for a management key of another person: its creator would have that person's authority (P23)."""
     if kind == KeyKind.MANAGEMENT:
         text = gettext("Only the person themselves can create a management key of theirs.")
         raise KeyRefused("holder", text)
     memberships = Membership.objects.filter(user=user, user__is_active=True)
     in_team = Q(all_teams=True) | Q(teams=team)
-    if not memberships.filter(in_team, organisation=team.organisation_id).exists():
+    member = memberships.filter(in_team, organisation=team.organisation_id).first()
+    if member is None:
         text = gettext("%(email)s is not in the team %(team)s.")
         raise KeyRefused("holder", text % {"email": user.email, "team": team.name})
+    if not may_have_keys(member):
+        text = gettext("The role of %(email)s cannot have keys.")
+        raise KeyRefused("holder", text % {"email": user.email})
+
+
+def may_have_keys(member: Membership) -> bool:
+    """Return whether keys of this member work."""
+    return authority_of(member).scope_of(HAS_KEYS) is not None
 
 
 def _check_holder(actor: Actor, key: Key) -> None:
@@ -517,6 +527,13 @@ def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
     return _insert(actor, action, key)
 
 
+def name_of_holder(key: Key) -> str | None:
+    """Return the address of the person or the name of the service account to whom a key belongs."""
+    if key.user is not None:
+        return key.user.email
+    return None if key.service_account is None else key.service_account.name
+
+
 def _insert(actor: Actor, action: str, key: Key) -> Key:
     _check_name(key.name)
     with transaction.atomic():
@@ -535,6 +552,7 @@ def _insert(actor: Actor, action: str, key: Key) -> Key:
             key,
             name=key.name,
             kind=str(key.kind),
+            owner=name_of_holder(key),
             model_patterns=key.model_patterns,
             expires_at=_json_value(key.expires_at),
             **{name: getattr(key, name) for name in LIMITS},

@@ -59,7 +59,7 @@ class OwnScheduler(WorkScheduler):
     database is away, all jobs stay due instead of failing every few seconds.
 
     Jobs that are due together run one after the other, so they share a connection, whose process of
-    Postgres takes 10 MB. They no longer wait for one that takes longer than `_TURN_S`.
+    Postgres takes 10 MB. Those that have waited for `_TURN_S` run at once.
     """
 
     def __init__(self, pool: Any, **options: Any) -> None:

@@ -1,7 +1,7 @@
 """What a request would hold, in full: each meter with its most, its rate and its amount. Nothing is
 sent, held or charged, and it is routed and bound as the request itself would be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,7 @@ from billing.prices.pricing import PPM, CostLine, CostLines, price_bound
 from relay.context.context import RequestContext
 from relay.endpoints.several_prompts import Prompts
 from relay.front.request import Request
+from relay.hold_sizes.bound import Bound
 from relay.hold_sizes.estimate import PricedBound
 from relay.holds.admitted_attempt import OwnKeyHold
 from relay.holds.place_hold import own_hold_of
@@ -45,8 +46,7 @@ def _answer_of(context: RequestContext, previews: list[RoutePreview]) -> dict[st
         "reserved": format_usd(held_nano),
         "expected": format_usd(sum(known)) if len(known) == len(bounds) else None,
         "available": format_usd(available_nano),
-        "fits": all(bound.fits for bound in bounds)
-        and (len(bounds) == 1 or held_nano <= available_nano),
+        "fits": all(bound.fits for bound in bounds) and _fit_together(bounds),
         "output_cap": bounds[0].output_cap,
         "meters": [
             line
@@ -54,6 +54,13 @@ def _answer_of(context: RequestContext, previews: list[RoutePreview]) -> dict[st
             for line in _lines(context, one, bound.output_cap)
         ],
     }
+
+
+def _fit_together(bounds: Sequence[Bound]) -> bool:
+    """Return whether the wallet and the budgets cover what included units do not pay."""
+    paid_nano = sum(bound.hold_nano - bound.units_nano for bound in bounds)
+    left_nano = min((bound.available_nano - bound.units_nano for bound in bounds), default=0)
+    return len(bounds) < 2 or paid_nano <= left_nano
 
 
 def _lines(context: RequestContext, routed: RoutedRequest, cap: int | None) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ class Bound(NamedTuple):
     `output_cap` is the cap per choice to send upstream because of a low balance, None for no
     change. `output_tokens` are held per choice; `input_tokens` is an upper bound;
     `price_version_id` is None for a free model. `available_nano` is the available balance; if it
-    does not suffice (`fits` False) the request would be refused. `expected_nano` is the expected
+    does not suffice (`fits` False) the request would be refused. Included units pay `units_nano` of
+    both. `expected_nano` is the expected
     charge, None if it was not computed or is unknown."""
 
     hold_nano: int
@@ -19,3 +20,4 @@ class Bound(NamedTuple):
     available_nano: int
     fits: bool
     expected_nano: int | None = None
+    units_nano: int = 0

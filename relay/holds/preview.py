@@ -33,6 +33,7 @@ async def bound_of(
         )
     if routed.estimate is not None:
         taken = take_units(principal, routed, routed.estimate.first(), {})
+        bound = bound._replace(units_nano=taken.nano)
     budgets = budgets_of(context, principal, routed.model)
     return _fit_balance(bound, routed, await available_nano(principal, budgets, taken))
 

@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import Any, TypedDict
 
 from stack.processes import leash
-from stack.processes.spare import fork_spare
+from stack.processes.spare import fork_spare, has_threads
 
 
 class Order(TypedDict):
@@ -90,7 +90,7 @@ def main(descriptor: int, arguments: list[str]) -> None:
             fork_spare(order["spare"])
         work = partial(prepare, order["preparation"])
         # Libraries of other systems may refuse to work after a fork.
-        run_in_fork(work) if sys.platform == "linux" else work()
+        run_in_fork(work) if sys.platform == "linux" and not has_threads() else work()
     import uvicorn
 
     uvicorn.main(arguments, prog_name="uvicorn")

@@ -87,10 +87,15 @@ def _adopt_orphans(adopts: bool) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
 
 
+def has_threads() -> bool:
+    """Return whether this process of Linux has more than one thread."""
+    return len(os.listdir("/proc/self/task")) > 1
+
+
 def fork_spare(descriptor: int) -> None:
     """Fork a process that waits for its order, and return in this one. A process with threads, such
     as those that an extension began, is not forked: its fork would lack them."""
-    if len(os.listdir("/proc/self/task")) > 1:
+    if has_threads():
         with socket.socket(fileno=descriptor) as orders:
             orders.send(b"0")
         return

@@ -6,11 +6,13 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
+from accounts.members import members
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.support.cast import Cast, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, make_key, member, person, signed_in, with_key
 
 URL = "/api/v1/keys"
 
@@ -138,13 +140,22 @@ def test_key_is_created_for_a_member_by_address(people: Cast) -> None:
     assert Key.objects.get(name="for 0").user == people.bob
     assert Key.objects.get(name="for 1").user == people.alice
     account = service_accounts.create_service_account(people.core, "deploys", actor=SYSTEM)
+    member(people.acme, "fay", Role.BILLING)
     bob = management(people, people.bob, name="of bob")
+    sees = custom_roles.create_role(
+        people.acme, "Sees", ["members.read", "keys.write_own"], actor=SYSTEM
+    )
+    reader = person("eve")
+    members.set_member(people.acme, reader.email, Role.CUSTOM, custom_role=sees, actor=SYSTEM)
+    eve = management(people, reader, name="of eve")
     for client, wrong in (
         (alice, {"holder": people.charlie.email}),
         (alice, {"holder": "nobody@example.org"}),
         (alice, {"holder": people.bob.email, "kind": "management"}),
         (alice, {"holder": people.bob.email, "service_account": id_text(account.id)}),
+        (alice, {"holder": "fay@example.org"}),
         (bob, {"holder": people.alice.email}),
+        (eve, {"holder": people.bob.email}),
     ):
         body = sent | {"name": "wrong"} | wrong
         answer = client.post(URL, body, content_type="application/json")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
+from tests.relay.attempts.test_included_units import include
 from tests.relay.speakers import SPEAKERS, Wish
 from tests.support.hub import Answer, Hub, Tenant
 
@@ -98,6 +99,9 @@ def test_several_prompts_fit_only_together(hub: Hub, fake: FakeUpstream) -> None
     for credit, fits in ((reserved - Decimal("0.000000001"), False), (reserved, True)):
         told = estimate(hub, hub.tenant(f"{credit:f}"), "/v1/completions", body).json()
         assert (told["fits"], Decimal(told["available"])) == (fits, credit)
+    poor = hub.tenant("0.000000001")
+    include(hub, poor, ("in_text", 10_000), ("out_text", 10_000))
+    assert estimate(hub, poor, "/v1/completions", body).json()["fits"]
 
 
 def test_estimate_without_an_endpoint_is_of_a_chat(hub: Hub, fake: FakeUpstream) -> None:
