@@ -9,8 +9,7 @@ class Bound(NamedTuple):
     change. `output_tokens` are held per choice; `input_tokens` is an upper bound;
     `price_version_id` is None for a free model. `available_nano` is the available balance; if it
     does not suffice (`fits` False) the request would be refused. Included units pay `units_nano` of
-    both. `expected_nano` is the expected
-    charge, None if it was not computed or is unknown."""
+    both. `expected_nano` is the expected charge, None if it was not computed or is unknown."""
 
     hold_nano: int
     output_cap: int | None
