@@ -55,7 +55,7 @@ class KeyIn(RequestBody):
     service_account: str | None = Field(
         None, description="ID of a service account of the team. Default: the key belongs to you."
     )
-    holder: str | None = Field(
+    owner: str | None = Field(
         None,
         min_length=3,
         max_length=254,
@@ -286,14 +286,14 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
     """Creates a key of your own, of a service account or of another member. Its secret is only in
     this response."""
     account, user = None, actor.user
-    if body.service_account and body.holder:
+    if body.service_account and body.owner:
         text = gettext("A key belongs to a member or to a service account: name only one of them.")
-        raise keys.KeyRefused("holder", text)
+        raise keys.KeyRefused("owner", text)
     if body.service_account:
         account = access.writable_service_account(actor, body.service_account)
-    elif body.holder:
+    elif body.owner:
         access.require(actor, "keys.write_own")
-        user = _find_holder(actor, body.holder)
+        user = _find_owner(actor, body.owner)
     else:
         access.require(actor, "keys.write_own")
         account = access.account_of(actor)
@@ -312,7 +312,7 @@ def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
     return Status(201, NewKeyOut(**_serialize_key(actor, key), secret=text))
 
 
-def _find_holder(actor: Actor, email: str) -> User:
+def _find_owner(actor: Actor, email: str) -> User:
     """Return the person with this address. Raises KeyRefused for one whom the actor cannot name."""
     if actor.user is not None and actor.user.email.lower() == email.lower():
         return actor.user
@@ -320,7 +320,7 @@ def _find_holder(actor: Actor, email: str) -> User:
         if member.user.email.lower() == email.lower():
             return member.user
     text = gettext("You can see no active member with keys who has the address %(email)s.")
-    raise keys.KeyRefused("holder", text % {"email": email})
+    raise keys.KeyRefused("owner", text % {"email": email})
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")

@@ -31,7 +31,7 @@ class KeyPlaceForm(forms.Form):
     """The holder, team and project of a new key. Fields with only one choice are left out. A
     project and a service account determine the team."""
 
-    holder = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
+    owner = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
     team = forms.ChoiceField(label=gettext_lazy("Team"), required=False)
     project = forms.ChoiceField(label=gettext_lazy("Project"), required=False)
 
@@ -53,7 +53,7 @@ class KeyPlaceForm(forms.Form):
         holders = [(id, user.name or user.email) for id, user in self._people.items()]
         holders += [(id, account.name) for id, account in self._accounts.items()]
         projects = [(slug, project.name) for slug, project in self._projects.items()]
-        self._offer("holder", [("", gettext("You")), *holders])
+        self._offer("owner", [("", gettext("You")), *holders])
         self._offer("team", [(slug, team.name) for slug, team in self._teams.items()])
         self._offer("project", [("", gettext("None")), *projects])
 
@@ -65,12 +65,12 @@ class KeyPlaceForm(forms.Form):
     def person(self) -> User | None:
         """Return the colleague who will hold the key, or None if the actor or a service account
         will."""
-        return self._people.get(self.cleaned_data.get("holder", ""))
+        return self._people.get(self.cleaned_data.get("owner", ""))
 
     def place(self) -> tuple[Team | None, ServiceAccount | None, Project | None]:
         """Return the team (None means the actor's first one), the service account and the
         project."""
-        account = self._accounts.get(self.cleaned_data.get("holder", ""))
+        account = self._accounts.get(self.cleaned_data.get("owner", ""))
         project = self._projects.get(self.cleaned_data.get("project", ""))
         team = self._teams.get(self.cleaned_data.get("team", ""))
         if project is not None:

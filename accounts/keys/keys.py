@@ -377,7 +377,7 @@ def _check_manages(actor: Actor, team: Team) -> None:
     does not manage (P23)."""
     if not actor.installation and not reaches_team(actor, "keys.write", team.id):
         text = gettext("You cannot create keys of others in the team %(team)s.")
-        raise KeyRefused("holder", text % {"team": team.name})
+        raise KeyRefused("owner", text % {"team": team.name})
 
 
 def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
@@ -385,16 +385,16 @@ def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
     for a management key of another person: its creator would have that person's authority (P23)."""
     if kind == KeyKind.MANAGEMENT:
         text = gettext("Only the person themselves can create a management key of theirs.")
-        raise KeyRefused("holder", text)
+        raise KeyRefused("owner", text)
     memberships = Membership.objects.filter(user=user, user__is_active=True)
     in_team = Q(all_teams=True) | Q(teams=team)
     member = memberships.filter(in_team, organisation=team.organisation_id).first()
     if member is None:
         text = gettext("%(email)s is not in the team %(team)s.")
-        raise KeyRefused("holder", text % {"email": user.email, "team": team.name})
+        raise KeyRefused("owner", text % {"email": user.email, "team": team.name})
     if not may_have_keys(member):
         text = gettext("The role of %(email)s cannot have keys.")
-        raise KeyRefused("holder", text % {"email": user.email})
+        raise KeyRefused("owner", text % {"email": user.email})
 
 
 def may_have_keys(member: Membership) -> bool:

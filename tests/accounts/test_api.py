@@ -135,7 +135,7 @@ def test_key_is_created_for_a_member_by_address(people: Cast) -> None:
     """P23: by whoever manages the keys of the team, for its active members alone."""
     alice, sent = management(people), {"team": people.core.slug}
     for number, address in enumerate((people.bob.email.upper(), people.alice.email)):
-        body = sent | {"name": f"for {number}", "holder": address}
+        body = sent | {"name": f"for {number}", "owner": address}
         assert alice.post(URL, body, content_type="application/json").status_code == 201
     assert Key.objects.get(name="for 0").user == people.bob
     assert Key.objects.get(name="for 1").user == people.alice
@@ -149,17 +149,17 @@ def test_key_is_created_for_a_member_by_address(people: Cast) -> None:
     members.set_member(people.acme, reader.email, Role.CUSTOM, custom_role=sees, actor=SYSTEM)
     eve = management(people, reader, name="of eve")
     for client, wrong in (
-        (alice, {"holder": people.charlie.email}),
-        (alice, {"holder": "nobody@example.org"}),
-        (alice, {"holder": people.bob.email, "kind": "management"}),
-        (alice, {"holder": people.bob.email, "service_account": id_text(account.id)}),
-        (alice, {"holder": "fay@example.org"}),
-        (bob, {"holder": people.alice.email}),
-        (eve, {"holder": people.bob.email}),
+        (alice, {"owner": people.charlie.email}),
+        (alice, {"owner": "nobody@example.org"}),
+        (alice, {"owner": people.bob.email, "kind": "management"}),
+        (alice, {"owner": people.bob.email, "service_account": id_text(account.id)}),
+        (alice, {"owner": "fay@example.org"}),
+        (bob, {"owner": people.alice.email}),
+        (eve, {"owner": people.bob.email}),
     ):
         body = sent | {"name": "wrong"} | wrong
         answer = client.post(URL, body, content_type="application/json")
-        assert (answer.status_code, answer.json()["error"]["param"]) == (422, "holder"), wrong
+        assert (answer.status_code, answer.json()["error"]["param"]) == (422, "owner"), wrong
     assert not Key.objects.filter(name="wrong").exists()
 
 

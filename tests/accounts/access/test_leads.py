@@ -145,7 +145,7 @@ def test_lead_creates_keys_for_others_only_in_the_team(people: Cast, side: Team,
     with pytest.raises(KeyRefused):
         keys.mint_key(lead, side, "for alice", user=people.alice)
     browser = signed_in(people.bob)
-    new = {"name": "page", "kind": "relay", "holder": str(membership(people, eve).pk)}
+    new = {"name": "page", "kind": "relay", "owner": str(membership(people, eve).pk)}
     assert browser.post("/o/acme/keys/new", new | {"team": "core"}).status_code == 200
     assert Key.objects.get(name="page").user == eve
     assert browser.post("/o/acme/keys/new", new | {"name": "no", "team": "side"}).status_code == 422

@@ -281,7 +281,7 @@ def test_a_key_can_be_made_for_a_colleague_of_its_team(people: Cast) -> None:
     ):
         with pytest.raises(keys.KeyRefused) as refused:
             keys.mint_key(alice, team, "not for them", kind=kind, user=user)
-        assert refused.value.field == "holder"
+        assert refused.value.field == "owner"
 
 
 def test_the_form_hands_a_key_to_a_colleague(people: Cast) -> None:
@@ -290,17 +290,17 @@ def test_the_form_hands_a_key_to_a_colleague(people: Cast) -> None:
     sent = {"name": "handed out", "kind": "relay", "lifetime": "", "models": "gpt-*"}
     client = signed_in(people.alice)
     assert f'<option value="{bob.pk}">Bob</option>' in client.get(url).content.decode()
-    client.post(url, {**sent, "holder": str(bob.pk)})
+    client.post(url, {**sent, "owner": str(bob.pk)})
     key = Key.objects.get(name="handed out")
     assert (key.user, key.model_patterns) == (people.bob, ["gpt-*"])
     # Somebody who writes their own keys alone is not asked, and heard no other word.
     for theirs in (str(bob.pk), str(Membership.objects.get(user=people.alice).pk)):
-        signed_in(people.bob).post(url, {**sent, "name": f"own {theirs}", "holder": theirs})
+        signed_in(people.bob).post(url, {**sent, "name": f"own {theirs}", "owner": theirs})
     assert {key.user for key in Key.objects.filter(name__startswith="own")} == {people.bob}
     # Neither a member of another organisation nor what is nobody.
     stranger = Membership.objects.get(user=people.charlie)
     for holder in (str(stranger.pk), "0", "<i>", "9" * 40):
-        assert client.post(url, {**sent, "name": "wrong", "holder": holder}).status_code == 422
+        assert client.post(url, {**sent, "name": "wrong", "owner": holder}).status_code == 422
     assert not Key.objects.filter(name="wrong").exists()
 
 

@@ -175,7 +175,7 @@ def test_a_key_is_made_for_it_on_the_page_of_keys(people: Cast) -> None:
     alice = signed_in(people.alice)
     assert "deployer" in alice.get("/o/acme/keys/new").content.decode()
     values = {
-        "name": "deploys", "kind": "relay", "holder": id_text(account.id), "project": "bot",
+        "name": "deploys", "kind": "relay", "owner": id_text(account.id), "project": "bot",
         "log_content": "on",
     }  # fmt: skip
     assert alice.post("/o/acme/keys/new", values).status_code == 200
