@@ -52,6 +52,7 @@ from relay.errors import DatabaseFailed
 from relay.guarding.asking import Caller
 from relay.guarding.guarding import Guarding
 from relay.guarding.operations import check_operation
+from relay.guarding.rule_set import rules_of
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
@@ -296,7 +297,7 @@ class Run:
 
     def _new_guarding(self, model: str) -> Guarding:
         context, principal = self._context, self._context.principal
-        rules = principal.key_rules
+        rules = rules_of(principal)
         if not rules.calling:
             return Guarding(rules, masks=self._masks)
         caller = Caller(

@@ -46,7 +46,6 @@ from relay.credentials import client_secrets
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.end_users import EndUserRule
 from relay.database.database import Row
-from relay.guarding.key_rules import NO_RULES, KeyRules
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]
@@ -91,10 +90,11 @@ class Principal:
     `budgets` are those that may apply to its requests, and `allowances` the included units that
     they may use, at version `guards`. `log_rules` say what the content log keeps of its requests,
     as its policies limit them, in order. `guard_rules` are those of all policies that apply to it,
-    `key_rules` the same sorted, and `policies` what these permit beside the key's own models and
-    networks. `cache` is the rule by which answers are served again, and `end_users` the rule by
-    which they name their end users, each None without one. `payer` is its organisation and its
-    key, by the numbers of their ids: a UUID's hash is computed in Python each time.
+    `sorted_rules` what guards keep of these, and `policies` what the policies permit beside the
+    key's own models and networks. `cache` is the rule by which answers are served again, and
+    `end_users` the rule by which they name their end users, each None without one. `payer` is its
+    organisation and its key, by the numbers of their ids: a UUID's hash is computed in Python each
+    time.
     """
 
     key_id: KeyId
@@ -131,7 +131,7 @@ class Principal:
     policies: tuple[PolicyLimits, ...] = ()
     cache: CacheRule | None = None
     end_users: EndUserRule | None = None
-    key_rules: KeyRules = field(default=NO_RULES, init=False, repr=False, compare=False)
+    sorted_rules: Any = field(default=None, init=False, repr=False, compare=False)
     payer: tuple[int, int] = field(init=False, repr=False, compare=False)
     _judged: dict[tuple[_Judge, str], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -139,8 +139,6 @@ class Principal:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "payer", (self.organisation_id.int, self.key_id.int))
-        if self.guard_rules:
-            object.__setattr__(self, "key_rules", KeyRules(self.guard_rules))
 
     def may_come_from(self, address: str) -> bool:
         """Return whether the key and its policies may be used from this address. An invalid address

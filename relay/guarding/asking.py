@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol, TypeVar
 from content.detectors.call import CallFailed, Failure, ModelOperation, Verdict
 from content.guards.masks import Masks
 from content.guards.rules import GuardRule, Place
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
+from relay.guarding.rule_set import KeyRules
 
 _C = TypeVar("_C")
 

@@ -23,10 +23,10 @@ from content.guards.tool_calls import Judged
 from dialects.json.body import Body, read_body
 from lib.ids import id_text
 from relay.guarding.asking import Ask, CheckText, no_calls
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardFailed, GuardRefused
 from relay.guarding.request_texts import check_texts, has_texts_as_written
 from relay.guarding.request_tools import judge_request
+from relay.guarding.rule_set import KeyRules
 
 _C = TypeVar("_C")
 

@@ -12,8 +12,8 @@ from relay.attempts.run import Run
 from relay.context.context import RequestContext
 from relay.guarding.asking import Caller
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardFailed, GuardRefused
+from relay.guarding.rule_set import KeyRules
 
 _FLAG = "guard:"
 

@@ -47,6 +47,6 @@ def test_names_in_the_guide_exist() -> None:
 
 def test_the_page_on_channels_lists_every_provider() -> None:
     page = (ROOT / "docs/guides/channels.md").read_text()
-    table = page.partition("## Providers")[2].partition("\n## ")[0]
+    table = page.partition("## Providers")[2].partition("\n##")[0]
     assert set(re.findall(r"`([a-z_]+)`", table)) - {"provider"} == set(PROVIDERS)
     assert f"{len(PROVIDERS)} kinds of providers" in (ROOT / "CHANGELOG.md").read_text()

@@ -23,7 +23,7 @@ from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
+from relay.guarding.rule_set import KeyRules
 from tests.relay.speakers import SPEAKERS, Wish
 
 ADDRESS = "alice.liddell@example.com"

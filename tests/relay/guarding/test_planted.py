@@ -12,9 +12,9 @@ from content.guards.guard import check
 from content.guards.masks import Masks
 from dialects.json.body import read_body
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
 from relay.guarding.request_texts import check_json
+from relay.guarding.rule_set import KeyRules
 from tests.content.corpus.planted import PLANTED, Planted
 from tests.relay.guarding.way import Way, answer_of, call_of, pieces_of, spoken
 from tests.relay.speakers import SPEAKERS, Wish

@@ -18,9 +18,9 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from relay.guarding import guarding as module
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
 from relay.guarding.request_texts import check_texts, has_texts_as_written
+from relay.guarding.rule_set import KeyRules
 from tests.content.corpus.planted import COUNTRIES, PLANTED
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {

@@ -11,8 +11,8 @@ from content.guards.rules import GuardRule, Place
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.request_texts import check_texts
+from relay.guarding.rule_set import KeyRules
 from tests.relay.speakers import PICTURE
 
 A = "alice@example.com"

@@ -18,7 +18,7 @@ from dialects.streams.splice import WrittenStep
 from dialects.translation import StreamTranslator
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
+from relay.guarding.rule_set import KeyRules
 from tests.relay.request_costs.in_step import FORMS
 from tests.relay.speakers import SPEAKERS, Wish
 

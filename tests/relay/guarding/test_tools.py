@@ -23,8 +23,8 @@ from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from relay.guarding.guarded_answer import GuardedAnswer
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
 from relay.guarding.refusals import GuardRefused
+from relay.guarding.rule_set import KeyRules
 from relay.guarding.tool_gate import ToolGate
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.guarding.conftest import GuardedHub

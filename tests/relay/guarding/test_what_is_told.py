@@ -37,7 +37,7 @@ from relay.guarding.asking import Caller, PassedUnchecked
 from relay.guarding.calls import GuardCalls
 from relay.guarding.guarded_answer import GuardedAnswer
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
+from relay.guarding.rule_set import KeyRules
 from tests.relay.guarding.test_guard_calls import KEK, no_model
 
 CALLER = Caller("request-1", "model-1", "key-1", "team-1")

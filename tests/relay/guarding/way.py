@@ -29,7 +29,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.translation import StreamTranslator
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
-from relay.guarding.key_rules import KeyRules
+from relay.guarding.rule_set import KeyRules
 from tests.relay.speakers import SPEAKERS, SpokenAnswer, Wish
 
 TARGET: Final = Target("m", stream=True)

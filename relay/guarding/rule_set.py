@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Final
+from typing import Any, Protocol
 
 from content.guards.guard import Looking
 from content.guards.prefilter import Prefilter
@@ -49,11 +49,27 @@ class KeyRules:
         return Prefilter(one for place in places for one in self.looking(place).in_all)
 
 
+class HasRules(Protocol):
+    """Who asks: a principal, which keeps its rules sorted."""
+
+    @property
+    def guard_rules(self) -> tuple[GuardRule, ...]: ...
+
+    @property
+    def sorted_rules(self) -> Any: ...
+
+
+def rules_of(principal: HasRules) -> KeyRules:
+    """Return the rules of a principal, sorted by its first request."""
+    known: KeyRules | None = principal.sorted_rules
+    if known is None:
+        known = KeyRules(principal.guard_rules)
+        object.__setattr__(principal, "sorted_rules", known)
+    return known
+
+
 def _calls(rule: GuardRule) -> bool:
     """Return whether a rule's guard makes a call. One that is not installed here is asked too, and
     fails."""
     guard = KNOWN.get(rule.guard)
     return guard is None or guard.call is not None
-
-
-NO_RULES: Final = KeyRules(())
