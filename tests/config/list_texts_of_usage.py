@@ -283,11 +283,12 @@ def budgets(people: cast.Cast) -> Listed:
         BudgetWindow.objects.filter(budget=budget).update(spent_nano=spent_nano)
         return Budget.objects.get(id=budget.id)
 
-    calm = made("calm", {}, NANO, action="warn")
+    # Without spending or without an end, no day of the month has a forecast.
+    calm = made("calm", {}, 0, action="warn")
     full = made("full", {"raised_nano": 0, "raised_until": SOON}, 100 * NANO)
-    low = made("low", {"timezone": "Asia/Tokyo"}, 81 * NANO, action="slow")
+    low = made("low", {"timezone": "Asia/Tokyo", "period": "total"}, 81 * NANO, action="slow")
     off = made("off", {"enabled": False}, 100 * NANO)
-    raised = made("raised", {"raised_nano": NANO, "raised_until": SOON}, NANO)
+    raised = made("raised", {"raised_nano": NANO, "raised_until": SOON}, 0)
     team = made(str(people.core.id), {"scope": "team", "period": "total"}, 0)
     every = [calm, full, low, off, raised, team]
     ends = {usage.budget.id: usage.resets_at for usage in budget_reads.current_usage(every)}

@@ -1,6 +1,7 @@
 """P23: random sequences of calls, each by any credential that was had by then. What an oracle reads
 from the rows says after each: nobody gained a right that the giver lacked, nothing was changed out
-of the giver's reach, and what was refused changed nothing."""
+of the giver's reach, and what was refused changed nothing. What is chosen from is in order, so that
+a seed plays the same sequence each time."""
 
 import json
 import random
@@ -96,17 +97,21 @@ class Play:
 
 def some_role(play: Play) -> str:
     custom = CustomRole.objects.filter(organisation=play.organisation)
-    names = list(custom.values_list("name", flat=True))
+    names = list(custom.order_by("name").values_list("name", flat=True))
     return play.chance.choice(["owner", "admin", "billing", "developer", "viewer", *names])
 
 
 def some_teams(play: Play) -> list[str] | None:
-    slugs = list(Team.objects.filter(organisation=play.organisation).values_list("slug", flat=True))
+    slugs = _slugs(play)
     return play.chance.choice((None, play.chance.sample(slugs, play.chance.randint(1, 2))))
 
 
 def some_team(play: Play) -> str:
-    return play.chance.choice(list(play.organisation.teams.values_list("slug", flat=True)))
+    return play.chance.choice(_slugs(play))
+
+
+def _slugs(play: Play) -> list[str]:
+    return list(play.organisation.teams.order_by("slug").values_list("slug", flat=True))
 
 
 def some_permissions(play: Play) -> list[str]:
@@ -114,7 +119,8 @@ def some_permissions(play: Play) -> list[str]:
 
 
 def some_id(play: Play, rows: Any) -> str:
-    ids = list(rows.filter(organisation=play.organisation).values_list("id", flat=True))
+    mine = rows.filter(organisation=play.organisation).order_by("id")
+    ids = list(mine.values_list("id", flat=True))
     if not ids:
         return "none"
     chosen = play.chance.choice(ids)
@@ -284,7 +290,7 @@ def step(play: Play, before: State) -> State:
 
 def accept(play: Play, before: State) -> State:
     """Somebody accepts an invitation: it gives what who invited could still give."""
-    rows = Invitation.objects.filter(organisation=play.organisation)
+    rows = Invitation.objects.filter(organisation=play.organisation).order_by("id")
     invitation = play.chance.choice([*rows, None])
     if invitation is None:
         return before
