@@ -240,7 +240,8 @@ BLANK: Final[Mapping[str, str]] = {
     "log_rule.removed": "ends_at subject",
     "policy.created": "models networks retention_hours",
     "policy.removed": "models networks retention_hours rules",
-    "key.brought": f"{_UNLIMITED} cache_seconds",
+    # Keys are brought for nobody, too.
+    "key.brought": f"{_UNLIMITED} cache_seconds owner",
     "key.created": f"{_UNLIMITED} cache_seconds",
     "budget.created": "subject",
     "catalogue.ignored": "field",
