@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any, Final
@@ -56,10 +57,15 @@ def prepare(preparation):
     print("prepared", preparation["email"], flush=True)
     if not preparation["email"]:
         sys.exit("nobody to sign in")
+    if preparation["email"] == "killed":
+        os.kill(os.getpid(), 9)
 
 gate.load = lambda: None
 gate.prepare = prepare
 uvicorn.main = lambda arguments, prog_name: print("serves", arguments, "this" in sys.modules)
+if "thread" in sys.argv:
+    import threading
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 reader, writer = os.pipe()
 os.write(writer, sys.argv[1].encode())
 os.close(writer)
@@ -79,6 +85,20 @@ def test_failed_preparation_ends_the_process() -> None:
     done = run(GATE, json.dumps({"spare": None, "preparation": {"email": ""}}), check=False)
     assert (done.returncode, done.stderr.strip()) == (1, "nobody to sign in")
     assert "serves" not in done.stdout
+
+
+def test_preparation_killed_by_a_signal_ends_the_process_by_it() -> None:
+    """So whoever starts it reads SIGKILL, as of one that ran out of memory."""
+    done = run(GATE, json.dumps({"spare": None, "preparation": {"email": "killed"}}), check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert "serves" not in done.stdout
+
+
+def test_process_with_threads_prepares_by_itself() -> None:
+    """A fork of it could wait for ever for what its threads hold."""
+    order = {"spare": None, "preparation": {"email": "a@b.example"}}
+    served = run(GATE, json.dumps(order), "thread").stdout.splitlines()[-1]
+    assert served == "serves ['--port=0'] True"
 
 
 def test_a_later_process_serves_immediately() -> None:
