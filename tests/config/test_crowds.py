@@ -328,7 +328,8 @@ def test_crowd_makes_no_page_unavailable(door: Door, quiet: float, deed: Deed, s
 
 
 def test_fifty_parallel_codes_get_one_kind_of_rejection(door: Door) -> None:
-    """Of one half-signed-in browser: one code signs in, the rest are sent back or told 429."""
+    """Of one half-signed-in browser: one code signs in, the rest are sent back or told 429. A
+    network may submit this form 30 times a minute, and ten of these may be wrong."""
     app = _add_app(door)
     half = _session(_submit(door, "/login", "", login=EMAIL, password=PASSWORD))
     together = threading.Barrier(50)
@@ -341,7 +342,9 @@ def test_fifty_parallel_codes_get_one_kind_of_rejection(door: Door) -> None:
         answers = list(pool.map(send_code, range(50)))
     counter = Counter(answer.status for answer in answers)
     assert set(counter) <= {200, 302, 429}, counter
-    assert counter[429] >= 50 - 18
+    # A form submitted after the sign-in is sent back without a look at its code.
+    assert counter[200] <= 10, counter
+    assert counter[429] >= 50 - 30, counter
     assert all("retry-after" in answer.headers for answer in answers if answer.status == 429)
     assert [answer.headers.get("location") for answer in answers].count("/") == 1
 
