@@ -282,7 +282,8 @@ TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
 # page.
 BACKUP_EVERY_HOURS = env.optional_number("BACKUP_EVERY_HOURS")
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
-# The account for bank transfers, its lines separated by |; shown to people who order one.
+# The account for bank transfers, its lines separated by |; shown to people who order one, and
+# printed on invoices of which something is due.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The key decides between live and test mode.
 STRIPE_SECRET_KEY = env.read_kept("STRIPE_SECRET_KEY", _SECRETS)

@@ -5,6 +5,7 @@ import re
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
@@ -29,6 +30,11 @@ class DetailRefused(Refused):
 def seller() -> SellerDetail:
     """Return the installation's billing details; empty until an operator enters them."""
     return SellerDetail.objects.filter(id=1).first() or SellerDetail(id=1)
+
+
+def bank_account() -> str:
+    """Return the account that customers transfer money to, in lines; empty if it is not set."""
+    return "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip()
 
 
 def buyer_of(organisation: Organisation) -> BuyerDetail:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.currency.display import TOTAL_PLACES, exact_places, pad
 from billing.currency.money import format_usd
 from billing.invoices.invoices import lines_of
-from billing.invoices.payments import due_on, payment_of
+from billing.invoices.payments import issued_due_on, payment_of
 from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.meter_words import meter_name
@@ -87,7 +87,7 @@ def state_of(invoice: Invoice, noted: bool) -> str:
 def describe_payment(invoice: Invoice) -> dict[str, Any]:
     """Return how a document was paid, for its page. `payment_badge` is None for a document that
     shows no payment state."""
-    state, left_nano = payment_of(invoice)
+    state, left_nano, due_on = payment_of(invoice)
     return {
         "payment_badge": PAYMENTS[state] if state else None,
         "payments": list(
@@ -96,7 +96,7 @@ def describe_payment(invoice: Invoice) -> dict[str, Any]:
             .order_by("id")
         ),
         "left_nano": left_nano,
-        "due_on": due_on(invoice),
+        "due_on": due_on,
     }
 
 
@@ -138,6 +138,7 @@ def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
         parties=(
             (gettext("Seller"), party(invoice.seller)),
             (gettext("Buyer"), party(invoice.buyer)),
+            *_account(invoice),
         ),
         heads=heads,
         rows=tuple(_row_display(line, places, rate_places) for line in lines),
@@ -149,6 +150,7 @@ def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
                 gettext("Total (%(currency)s)") % {"currency": invoice.currency},
                 amount(invoice.total_nano),
             ),
+            *_due(invoice),
         ),
         notes=_notes(invoice),
         checksum=invoice.checksum,
@@ -228,14 +230,56 @@ def _join_texts(*texts: str) -> str:
     return " · ".join(text for text in texts if text)
 
 
+def _account(invoice: Invoice) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the seller's bank account, if the document asks for payment and the account was known
+    when it was closed."""
+    account = str(invoice.seller.get("bank_account", ""))
+    if not invoice.due_nano or not account:
+        return ()
+    reference = gettext("Reference: %(number)s") % {"number": invoice.number}
+    return ((gettext("Pay to"), (*account.splitlines(), reference)),)
+
+
+def _due(invoice: Invoice) -> tuple[tuple[str, str], ...]:
+    """Return what the balance covered when the document was closed, and what was then due."""
+    if not invoice.due_nano:
+        return ()
+    words = {"day": _due_day(invoice), "currency": invoice.currency}
+    return (
+        (gettext("Paid from the balance"), amount(invoice.due_nano - invoice.total_nano)),
+        (gettext("Due by %(day)s (%(currency)s)") % words, amount(invoice.due_nano)),
+    )
+
+
+def _due_day(invoice: Invoice) -> str:
+    return date_format(issued_due_on(invoice), "DATE_FORMAT")
+
+
 def _notes(invoice: Invoice) -> tuple[str, ...]:
     rounded = gettext(
         "Lines are exact. Only the total is rounded, to the cent, half to even; the difference "
         "is a line of its own."
     )
-    if invoice.kind != InvoiceKind.INVOICE:
-        return (rounded,)
-    paid = gettext(
+    # What is due is known when the document is closed.
+    return (rounded, _payment_note(invoice)) if invoice.number else (rounded,)
+
+
+def _payment_note(invoice: Invoice) -> str:
+    if invoice.due_nano:
+        text = gettext(
+            "Please pay %(amount)s %(currency)s by %(day)s: top up the balance, or transfer the "
+            "amount to the seller with the reference %(number)s."
+        )
+        return text % {
+            "amount": amount(invoice.due_nano),
+            "currency": invoice.currency,
+            "day": _due_day(invoice),
+            "number": invoice.number,
+        }
+    if invoice.kind == InvoiceKind.CREDIT_NOTE:
+        return gettext("The total was added to the balance. This is not a payment request.")
+    if invoice.kind == InvoiceKind.DEBIT_NOTE:
+        return gettext("The total was paid from the balance. This is not a payment request.")
+    return gettext(
         "Usage and subscriptions were paid from the balance. This is not a payment request."
     )
-    return (rounded, paid)

@@ -23,7 +23,8 @@ from accounts.models import Organisation, User
 from billing.approvals.approvals import request_approval
 from billing.approvals.rules import Change
 from billing.currency.money import format_usd
-from billing.invoices.billing_details import buyer_of, seller
+from billing.invoices.billing_details import bank_account, buyer_of, seller
+from billing.invoices.dues import uncovered_nano
 from billing.invoices.rules import Line, Tax, TaxRow, add_totals, format_document_number, taxes_of
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
@@ -207,6 +208,7 @@ def close_document(actor: Actor, invoice: Invoice) -> Invoice:
             )
             cause = {"document": locked.number, "reason": locked.reason}
             post(posting, actor=user.email, cause=cause)
+        locked.due_nano = uncovered_nano(locked)
         locked.state, locked.closed_by, locked.closed_at = InvoiceState.CLOSED, user, now
         locked.save()
         audit.record(
@@ -269,7 +271,8 @@ def _compose(invoice: Invoice) -> None:
         taxes = [Tax(line.text, line.rate_ppm) for line in taxed]
     else:
         buyer = buyer_of(invoice.organisation)
-        invoice.seller, invoice.buyer = seller().document(), buyer.document()
+        invoice.seller = {**seller().document(), "bank_account": bank_account()}
+        invoice.buyer = buyer.document()
         invoice.buyer["legal_name"] = buyer.legal_name or invoice.organisation.name
         last_day = month_after(invoice.month) - dt.timedelta(days=1)
         taxes = taxes_of(_tax_rows(), buyer.country, bool(buyer.tax_id), last_day)

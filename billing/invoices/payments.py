@@ -12,14 +12,15 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Max, Q, Sum
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.currency.money import format_usd
+from billing.invoices.dues import left_nano, owed_nano, store_unpaid
 from billing.invoices.invoices import InvoiceRefused
-from billing.invoices.rules import PAYMENT_DAYS, covered_nano
+from billing.invoices.rules import PAYMENT_DAYS
 from billing.ledger.ledger import lock_wallet
 from billing.models import (
     Invoice,
@@ -38,23 +39,29 @@ PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
 class Payment(NamedTuple):
-    """The payment state of a closed invoice, and its unpaid amount. The state is None for a draft,
-    and for a note, which changes the amount due of its invoice."""
+    """The payment state of a closed invoice, its unpaid amount, and the last day on which this can
+    be paid in time. The state is None for a draft, and for a note, which changes the amount due of
+    its invoice."""
 
     state: PaymentState | None
     left_nano: int
+    due_on: dt.date
+
+
+class _Notes(NamedTuple):
+    """What the closed notes of an invoice add up to, and when the last one left something due."""
+
+    total_nano: int
+    due_at: dt.datetime | None
 
 
 def payments_of(invoices: Collection[Invoice]) -> dict[UUID, Payment]:
     """Return how each of these documents was paid, by its id."""
     ids = [invoice.id for invoice in invoices]
     due = InvoiceDue.objects.filter(invoice__in=ids).values_list("invoice_id", "left_nano")
-    left, noted = dict(due), _noted_nano(ids)
+    left, notes = dict(due), _notes_of(ids)
     return {
-        invoice.id: Payment(
-            _payment_state(invoice, left.get(invoice.id, 0), noted.get(invoice.id, 0)),
-            left.get(invoice.id, 0),
-        )
+        invoice.id: _payment(invoice, left.get(invoice.id, 0), notes.get(invoice.id))
         for invoice in invoices
     }
 
@@ -64,49 +71,54 @@ def payment_of(invoice: Invoice) -> Payment:
     return payments_of([invoice])[invoice.id]
 
 
-def _payment_state(invoice: Invoice, left: int, noted: int) -> PaymentState | None:
+def _payment(invoice: Invoice, left: int, notes: _Notes | None) -> Payment:
+    noted_nano, due_at = notes or (0, None)
+    due_on = _pay_by(invoice, due_at or invoice.closed_at or clock.now())
+    state: PaymentState | None
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
-        return None
-    if left:
-        return "overdue" if due_on(invoice) < _today(invoice) else "due"
-    return "void" if invoice.total_nano > 0 and noted <= -invoice.total_nano else "paid"
+        state = None
+    elif left:
+        state = "overdue" if due_on < _today(invoice) else "due"
+    else:
+        voided = invoice.total_nano > 0 and noted_nano <= -invoice.total_nano
+        state = "void" if voided else "paid"
+    return Payment(state, left, due_on)
 
 
-def left_nano(invoice: Invoice) -> int:
-    """Return the unpaid amount of a closed invoice."""
-    due = InvoiceDue.objects.filter(invoice=invoice).first()
-    return due.left_nano if due else 0
+def issued_due_on(document: Invoice) -> dt.date:
+    """Return the day by which the document itself asks for payment. A later debit note that leaves
+    something due gives its invoice a new day, which `payment_of` returns."""
+    return _pay_by(document, document.closed_at or clock.now())
 
 
-def due_on(invoice: Invoice) -> dt.date:
-    """Return the last day on which the invoice can be paid in time."""
-    closed_at = invoice.closed_at or clock.now()
-    return closed_at.astimezone(ZoneInfo(invoice.zone)).date() + dt.timedelta(days=PAYMENT_DAYS)
+def _pay_by(document: Invoice, closed_at: dt.datetime) -> dt.date:
+    return closed_at.astimezone(ZoneInfo(document.zone)).date() + dt.timedelta(days=PAYMENT_DAYS)
 
 
 def noted_nano(invoice: Invoice) -> int:
     """Return how much closed notes change the invoice's total."""
-    return _noted_nano([invoice.id]).get(invoice.id, 0)
+    notes = _notes_of([invoice.id]).get(invoice.id)
+    return notes.total_nano if notes else 0
 
 
-def _noted_nano(ids: Collection[UUID]) -> dict[UUID, int]:
+def _notes_of(ids: Collection[UUID]) -> dict[UUID, _Notes]:
     notes = Invoice.objects.filter(corrects__in=ids, state=InvoiceState.CLOSED).order_by()
-    sums = notes.values_list("corrects_id").annotate(Sum("total_nano"))
-    return {id: int(nano) for id, nano in sums if id is not None}
+    sums = notes.values_list("corrects_id").annotate(
+        nano=Sum("total_nano"), due_at=Max("closed_at", filter=Q(due_nano__gt=0))
+    )
+    return {id: _Notes(int(nano), due_at) for id, nano, due_at in sums if id is not None}
 
 
 def note_closed(document: Invoice) -> None:
     """Update the amount due after a document was closed and posted. Runs in the same transaction,
     under the wallet's lock."""
     invoice = document.corrects or document
-    due = InvoiceDue.objects.filter(invoice=invoice).first()
-    left = due.left_nano if due else 0
+    left = left_nano(invoice)
     if document.total_nano > 0:
-        uncovered = document.total_nano - _paid_part_nano(document)
-        _store_unpaid(invoice, left + uncovered)
-        _record_balance_payment(invoice, document.total_nano - uncovered)
+        store_unpaid(invoice, left + document.due_nano)
+        _record_balance_payment(invoice, document.total_nano - document.due_nano)
     elif document.corrects is not None:
-        _store_unpaid(invoice, max(left + document.total_nano, 0))
+        store_unpaid(invoice, max(left + document.total_nano, 0))
 
 
 def record_payment(
@@ -134,7 +146,7 @@ def record_payment(
             paid_on=paid_on,
             recorded_by=actor.user,
         )
-        _store_unpaid(invoice, left - amount_nano)
+        store_unpaid(invoice, left - amount_nano)
         audit.record(
             actor, invoice.organisation, "invoice.payment_recorded", invoice,
             number=invoice.number, amount=format_usd(amount_nano), reference=reference,
@@ -155,40 +167,20 @@ def settle_invoices() -> int:
 
 def _settle(organisation_id: UUID) -> None:
     with transaction.atomic():
-        owed_nano = _owed_nano(organisation_id)
+        owed = owed_nano(organisation_id)
         dues = list(
             InvoiceDue.objects.select_related("invoice")
             .filter(invoice__organisation_id=organisation_id)
             .order_by("invoice__closed_at", "invoice_id")
         )
-        came_nano = sum(due.left_nano for due in dues) - owed_nano
+        came_nano = sum(due.left_nano for due in dues) - owed
         for due in dues:
             paid_nano = min(due.left_nano, came_nano)
             if paid_nano <= 0:
                 break
             came_nano -= paid_nano
-            _store_unpaid(due.invoice, due.left_nano - paid_nano)
+            store_unpaid(due.invoice, due.left_nano - paid_nano)
             _record_balance_payment(due.invoice, paid_nano)
-
-
-def _paid_part_nano(document: Invoice) -> int:
-    others = InvoiceDue.objects.filter(invoice__organisation_id=document.organisation_id)
-    due_nano = int(others.aggregate(nano=Sum("left_nano"))["nano"] or 0)
-    return covered_nano(document.total_nano, _owed_nano(document.organisation_id), due_nano)
-
-
-def _owed_nano(organisation_id: UUID) -> int:
-    """Return how far the organisation is below 0: its debt plus the used part of its credit
-    line."""
-    wallet = lock_wallet(organisation_id)
-    return max(wallet.owed_nano - wallet.available_nano, 0)
-
-
-def _store_unpaid(invoice: Invoice, nano: int) -> None:
-    if nano > 0:
-        InvoiceDue.objects.update_or_create(invoice=invoice, defaults={"left_nano": nano})
-    else:
-        InvoiceDue.objects.filter(invoice=invoice).delete()
 
 
 def _record_balance_payment(invoice: Invoice, nano: int) -> None:

@@ -29,9 +29,11 @@ class Invoice(models.Model):
     of the invoice that it corrects.
 
     `seller` and `buyer` are copied from the details when the document is proposed, and again when
-    it is closed: {legal_name, address, country, tax_id}. `movement` is the ledger's movements in
+    it is closed: {legal_name, address, country, tax_id}, and the seller's {bank_account}.
+    `movement` is the ledger's movements in
     the period: [[kind of posting, kind of account, number of postings, nano], …]. `checksum` covers
-    all of these and the lines, in hexadecimal.
+    all of these and the lines, in hexadecimal. `due_nano` is the part of the total that the balance
+    did not cover when the document was closed; later payments do not change it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -53,6 +55,7 @@ class Invoice(models.Model):
     tax_nano = models.BigIntegerField(default=0)
     rounding_nano = models.BigIntegerField(default=0)
     total_nano = models.BigIntegerField(default=0)
+    due_nano = models.BigIntegerField(default=0, db_default=0)
     checksum = models.CharField(max_length=64, blank=True, default="")
     drafted_at = models.DateTimeField(db_default=Now())
     proposed_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")

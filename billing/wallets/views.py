@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -27,6 +26,7 @@ from billing.credits.codes import CodeRefused, TooManyTries
 from billing.credits.forms import RedeemForm
 from billing.currency.money import format_usd
 from billing.idempotency import Answer, FormSent, form_answered
+from billing.invoices.billing_details import bank_account
 from billing.ledger import statement
 from billing.ledger.statement import USAGE, Statement
 from billing.ledger.words import LINE_WORDS, line_word
@@ -332,7 +332,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "id": top_up.outer_id,
         "waits": top_up.state in ("ordered", "pending"),
         "amount": format_usd(top_up.amount_nano),
-        "account": "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip(),
+        "account": bank_account(),
         "may_cancel": not top_up.payment_id and access.scope_of(actor, "topups.write") is not None,
         "cancelled": request.GET.get("return") == "cancelled",
         "available_nano": max(balances.balance(top_up.organisation).free_nano, 0),

@@ -21,7 +21,7 @@ from billing.debts.debts import repay_debts
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, run_once
-from billing.invoices import invoices, payments
+from billing.invoices import dues, invoices, payments
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budget_increases, budgets
@@ -151,7 +151,7 @@ def document(people: cast.Cast) -> Invoice:
 
 
 def test_zero_invoice_is_paid(document: Invoice) -> None:
-    assert payments.noted_nano(document) == payments.left_nano(document) == 0
+    assert payments.noted_nano(document) == dues.left_nano(document) == 0
     assert invoices.creditable_nano(document) == 1
     assert payments.payment_of(document).state == "paid"
     document.total_nano = document.net_nano = 0
@@ -179,12 +179,13 @@ def test_amount_due_after_closing(
         balances.open_balance(people.acme, -owed_nano)
     with transaction.atomic():
         lock_wallet(people.acme.id)
+        document.due_nano = dues.uncovered_nano(document)
         payments.note_closed(document)
-    assert payments.left_nano(document) == left_nano
+    assert dues.left_nano(document) == left_nano
     assert list(InvoicePayment.objects.values_list("amount_nano", flat=True)) == paid
     note = replace_fields(document, total_nano=-1, corrects=document)
     payments.note_closed(note)
-    assert payments.left_nano(document) == 0
+    assert dues.left_nano(document) == 0
     assert not InvoiceDue.objects.exists()
 
 
@@ -204,12 +205,12 @@ def test_one_incoming_nano_pays_what_is_due(people: cast.Cast, document: Invoice
     InvoiceDue.objects.create(invoice=document, left_nano=1)
     balances.open_balance(people.acme, -1)
     assert payments.settle_invoices() == 1
-    assert payments.left_nano(document) == 1
+    assert dues.left_nano(document) == 1
     post(dispute("stripe", "du_1", 1, lock_wallet(people.acme.id)))
-    assert payments.left_nano(document) == 1
+    assert dues.left_nano(document) == 1
     request_credit(cast.actor(people.dora), people.acme, 2, reason="r")
     assert payments.settle_invoices() == 1
-    assert payments.left_nano(document) == 0
+    assert dues.left_nano(document) == 0
     assert InvoicePayment.objects.get().amount_nano == 1
     assert payments.settle_invoices() == 0
 

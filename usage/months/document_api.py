@@ -22,7 +22,6 @@ from billing.invoices.api import PdfQuery
 from billing.invoices.payments import (
     REFERENCE_MAX,
     Payment,
-    due_on,
     payment_of,
     payments_of,
 )
@@ -247,7 +246,7 @@ def _serialize_invoice(invoice: Invoice, payment: Payment) -> dict[str, Any]:
         "tax": format_usd(invoice.tax_nano),
         "total": format_usd(invoice.total_nano),
         "left": format_usd(payment.left_nano),
-        "due_on": due_on(invoice).isoformat() if payment.state in ("due", "overdue") else None,
+        "due_on": payment.due_on.isoformat() if payment.state in ("due", "overdue") else None,
         "checksum": invoice.checksum,
         "proposed_by": invoice.proposed_by.email if invoice.proposed_by else None,
         "closed_by": invoice.closed_by.email if invoice.closed_by else None,

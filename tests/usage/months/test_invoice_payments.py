@@ -1,11 +1,15 @@
 """Closed invoices: paid from the balance or as recorded, due and overdue; receipts; all of a year
 in one file."""
 
+import contextlib
 import datetime as dt
 import io
 import zipfile
+from unittest.mock import patch
 
 import pytest
+from django.conf import LazySettings
+from django.utils import formats
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key, User
@@ -13,14 +17,15 @@ from billing.balances.balances import balance
 from billing.balances.credit_line import set_credit_line
 from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
+from billing.invoices.dues import left_nano
 from billing.invoices.invoices import InvoiceRefused, propose_note
 from billing.invoices.payments import (
-    due_on,
-    left_nano,
+    issued_due_on,
     payment_of,
     record_payment,
     settle_invoices,
 )
+from billing.invoices.pdf import LANGUAGES, FontMissing, invoice_pdf
 from billing.invoices.rules import covered_nano
 from billing.ledger.funding import adjust
 from billing.ledger.ledger import lock_wallet, post
@@ -91,7 +96,7 @@ def test_uncovered_amount_is_due_and_paid_in_parts(
     with monkeypatch.context() as patched:
         patched.setattr(clock, "now", lambda: later)
         assert payment_of(due).state == "overdue"
-        assert due_on(due) < later.date()
+        assert payment_of(due).due_on < later.date()
     page = cast.signed_in(people.alice).get(f"/o/acme/billing/invoices/{due.number}")
     assert "SEPA 77" in page.content.decode()
     record_payment(dora, due, 10 * USD, reference="SEPA 78", paid_on=paid_on)
@@ -140,6 +145,105 @@ def test_full_credit_note_voids_the_invoice(due: Invoice, dora: Actor, erik: Act
     rest = propose_note(dora, due, InvoiceKind.CREDIT_NOTE, 90 * USD, "All of it")
     closed(rest, dora, erik)
     assert (payment_of(due).state, left_nano(due)) == ("void", 0)
+
+
+BANK_ACCOUNT = "Weir Ltd | IBAN DE02 1203 0000 0000 2020 51"
+PAID = "This is not a payment request."
+
+
+def pdfs(document: Invoice) -> list[str]:
+    """The texts of the document's PDF in each language whose font this machine has."""
+    texts = []
+    for language in LANGUAGES:
+        with contextlib.suppress(FontMissing):
+            texts.append(text_of(invoice_pdf(Invoice.objects.get(id=document.id), language)))
+    return texts
+
+
+def day_text(day: dt.date) -> str:
+    return formats.date_format(day, "DATE_FORMAT")
+
+
+@pytest.fixture
+def bank_account(settings: LazySettings) -> str:
+    """Set before the invoice of the same test is closed."""
+    settings.BANK_ACCOUNT = BANK_ACCOUNT
+    return BANK_ACCOUNT
+
+
+def test_pdf_asks_for_what_was_due_when_it_was_issued(
+    people: cast.Cast, bank_account: str, due: Invoice, dora: Actor, settings: LazySettings
+) -> None:
+    """I18: payments, later settings and notes change neither the page's document nor the PDF."""
+    issued = pdfs(due)
+    english = issued[0]
+    day = day_text(payment_of(due).due_on)
+    for text in (
+        "Paid from the balance -100.00", f"Due by {day} (USD) 19.00", "Please pay 19.00 USD by",
+        "Pay to", "Weir Ltd IBAN DE02 1203 0000 0000 2020 51", f"Reference: {due.number}",
+    ):  # fmt: skip
+        assert text in english, text
+    assert PAID not in english
+    page = cast.signed_in(people.alice).get(f"/o/acme/billing/invoices/{due.number}")
+    assert f"Due by {day} (USD)" in page.content.decode()
+    assert "IBAN DE02" in page.content.decode()
+    settings.BANK_ACCOUNT = "Other Ltd"
+    record_payment(dora, due, 9 * USD, reference="SEPA 77", paid_on=clock.now().date())
+    assert pdfs(due) == issued
+    request_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
+    settle_invoices()
+    assert payment_of(due).state == "paid"
+    assert pdfs(due) == issued
+
+
+def test_pdf_names_no_account_that_nobody_has_set(due: Invoice) -> None:
+    english = pdfs(due)[0]
+    assert "Please pay 19.00 USD by" in english
+    assert "Pay to" not in english
+
+
+def test_paid_and_open_documents_ask_for_no_payment(
+    people: cast.Cast, key: Key, bank_account: str, dora: Actor, erik: Actor
+) -> None:
+    charged(key, mid_month(), 100 * USD)
+    draft = drafted(people.acme, dora)
+    page = f"/admin/invoices/{id_text(draft.id)}"
+    shown = cast.signed_in(people.dora).get(page).content.decode()
+    # Whether the balance covers a draft is known when it is closed.
+    assert "payment request" not in shown
+    invoice = closed(draft, dora, erik)
+    assert invoice.due_nano == 0
+    english = pdfs(invoice)[0]
+    assert PAID in english
+    assert "Pay to" not in english
+
+
+def test_notes_say_who_gets_their_total(due: Invoice, dora: Actor, erik: Actor) -> None:
+    """A credit note never asks for money; a debit note that the balance does not cover gives its
+    invoice a new day, and changes neither what the invoice said nor its day."""
+    issued, issued_on = pdfs(due), payment_of(due).due_on
+    credit = closed(propose_note(dora, due, InvoiceKind.CREDIT_NOTE, USD, "Outage"), dora, erik)
+    assert "added to the balance. This is not a payment request." in pdfs(credit)[0]
+    assert (credit.due_nano, payment_of(due).due_on) == (0, issued_on)
+    later = clock.now() + dt.timedelta(days=20)
+    with patch.object(clock, "now", lambda: later):
+        assert payment_of(due).state == "overdue"
+        note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+        assert (note.due_nano, payment_of(due).state) == (11_900_000_000, "due")
+    asked_on = later.date() + dt.timedelta(days=14)
+    assert issued_due_on(note) == payment_of(due).due_on == asked_on
+    assert f"Due by {day_text(asked_on)} (USD) 11.90" in pdfs(note)[0]
+    assert (pdfs(due), issued_due_on(due)) == (issued, issued_on)
+
+
+def test_debit_note_that_the_balance_covers(
+    people: cast.Cast, due: Invoice, dora: Actor, erik: Actor
+) -> None:
+    request_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
+    settle_invoices()
+    note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+    assert note.due_nano == 0
+    assert f"The total was paid from the balance. {PAID}" in pdfs(note)[0]
 
 
 def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
