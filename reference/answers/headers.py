@@ -152,7 +152,10 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-request-id",
         "string",
-        _("The request's ID on the Requests page. Include it when you ask for help."),
+        _(
+            "The request's ID on the Requests page. Include it when you ask for help. Anthropic's "
+            "clients find the same ID in request-id."
+        ),
     ),
     Field(
         "x-weir-hold",
@@ -252,6 +255,14 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "retry-after, retry-after-ms",
         "s, ms",
         _("How long to wait before retrying, for 429 and 503."),
+    ),
+    Field(
+        "x-should-retry",
+        "false",
+        _(
+            "The same request would fail again, so the clients of OpenAI and Anthropic do not "
+            "repeat it. Only on errors; absent if a repeat may succeed."
+        ),
     ),
     Field(
         "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.code_examples.agents import AGENTS, Connection, System
+from gateway.code_examples.agents import AGENTS, Connection, Paste, System
 from tests.support.hub import ROOT
 
 URL = "https://hub.example.com"
@@ -20,6 +21,12 @@ def commands(system: System) -> list[str]:
     sign_in = AGENTS["claude-code"].sign_in
     assert sign_in is not None
     return [paste.text for paste in sign_in(Connection(URL, "", "m", system))]
+
+
+def pastes(agent: str, at: Connection) -> list[Paste]:
+    written = AGENTS[agent].pastes
+    assert written is not None
+    return written(at)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +80,22 @@ def test_the_docs_show_the_commands() -> None:
         assert f"```sh\n{command}\n```" in text
     for command in commands("windows"):
         assert f"```powershell\n{command}\n```" in text
+
+
+def test_the_docs_show_the_files_of_the_other_agents() -> None:
+    """In the form of `Connect an agent`, whatever their lines are."""
+    text = (ROOT / "docs/guides/agents.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)\n```", text, re.DOTALL)]
+    at = Connection(
+        "https://hub.example.org",
+        "",
+        "gpt-5-mini",
+        "unix",
+        images=True,
+        limits=(400_000, 128_000),
+    )
+    for name in ("gemini-cli", "opencode"):
+        file, _ = pastes(name, at)
+        assert json.loads(file.text) in shown
+    toml, _ = pastes("codex", at)
+    assert f"```toml\n{toml.text}\n```" in text
