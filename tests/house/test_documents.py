@@ -144,6 +144,12 @@ def test_a_printed_command_exists(page: Path) -> None:
         assert verb in VERBS.keys() | weir.commands.keys() | management_commands(), verb
 
 
+@pytest.mark.parametrize("page", OF_OPERATORS, ids=lambda page: page.name)
+def test_a_printed_image_is_the_one_of_compose(page: Path) -> None:
+    images = {service["image"] for service in compose_file()["services"].values()}
+    assert {*re.findall(r"\b(?:postgres|redis|nginx|caddy):\d+\.\S+", page.read_text())} <= images
+
+
 def test_the_page_of_ports_names_what_compose_runs_and_the_build_downloads() -> None:
     page = (ROOT / "docs/operate/start.md").read_text()
     images = (service["image"] for service in compose_file()["services"].values())
