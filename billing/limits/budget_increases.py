@@ -44,7 +44,7 @@ def askable_budgets(actor: Actor) -> QuerySet[Budget]:
     rows = own.exclude(scope=BudgetScope.ORGANISATION, subject=OF_SUBSCRIPTION)
     if access.scope_of(actor, "budgets.read") == "all":
         return rows
-    keys = list(access.visible_keys(actor))
+    keys = list(budgets.known_keys(actor))
     shared = ~Q(scope__in=[BudgetScope.USER, BudgetScope.KEY, BudgetScope.TEAM])
     mine = Q(scope=BudgetScope.KEY, subject__in=[str(key.id) for key in keys])
     mine |= Q(scope=BudgetScope.TEAM, subject__in=[str(key.team_id) for key in keys])
@@ -88,7 +88,10 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     if scope is None:
         rows = rows.filter(asked_by=actor.user)
     elif scope == "teams":
-        rows = rows.filter(Q(asked_by=actor.user) | Q(budget__in=budgets.visible_budgets(actor)))
+        seen = Q(asked_by=actor.user)
+        if access.scope_of(actor, "budgets.read") is not None:
+            seen |= Q(budget__in=budgets.visible_budgets(actor))
+        rows = rows.filter(seen)
     people = ("asked_by", "decided_by")
     return rows.select_related("budget__organisation", *people).order_by("-id")
 
@@ -99,16 +102,15 @@ def access_raise(actor: Actor, id: str) -> BudgetRaise:
 
 
 def may_decide(actor: Actor) -> bool:
-    """Return whether the actor decides on requests. The lead of a team decides on none, not even
-    for their own team: an increase goes beyond the limit that an admin has set."""
-    may_write = access.scope_of(actor, "budgets.write") is not None
-    return may_write and actor.authority.scope_by_role("budgets.write") is not None
+    """Return whether the actor sees requests and decides on them. The lead of a team decides on
+    none, not even for their own team: an increase goes beyond the limit that an admin has set."""
+    return _may_write(actor) and access.scope_of(actor, "budgets.ask") is not None
 
 
 def raise_to_decide(actor: Actor, id: str) -> BudgetRaise:
     """Return one request that the actor may decide on. Raises Http404, and AccessDenied for the
     lead of a team."""
-    if not may_decide(actor):
+    if not _may_write(actor):
         raise access.AccessDenied(
             gettext("The lead of a team cannot decide on budget increases. Ask an admin.")
         )
@@ -236,6 +238,12 @@ def serialize_raise(budget_raise: BudgetRaise) -> dict[str, Any]:
         "decided_at": budget_raise.decided_at,
         "answer": budget_raise.answer,
     }
+
+
+def _may_write(actor: Actor) -> bool:
+    """Return whether the actor may change budgets, and not only as the lead of a team."""
+    may_write = access.scope_of(actor, "budgets.write") is not None
+    return may_write and actor.authority.scope_by_role("budgets.write") is not None
 
 
 def _end_if_over(budget_id: int) -> bool:
