@@ -18,7 +18,7 @@ from accounts.audit import audit
 from accounts.models import Organisation, User
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
-from billing.limits.budget_alerts import alert_facts, people_of
+from billing.limits.budget_alerts import alert_facts, people_of, team_of
 from billing.limits.budget_rules import BUDGET_MAX_NANO, OF_SUBSCRIPTION
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
@@ -309,7 +309,7 @@ def _publish_decision(kind: str, budget_raise: BudgetRaise) -> None:
     elif budget_raise.decided_by_id is not None:
         people = [*people, budget_raise.decided_by_id]
     put(
-        kind, budget.organisation_id, people=people,
+        kind, budget.organisation_id, team_of(budget), people=people,
         **alert_facts(usage, subject_names([budget])[budget.id]),
         request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
         until=budget_raise.until.isoformat(), reason=budget_raise.reason,

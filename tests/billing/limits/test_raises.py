@@ -9,10 +9,10 @@ from django.http import Http404
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor
 from accounts.members import members
-from accounts.models import AuditEvent, Key, Role
+from accounts.models import AuditEvent, Key, Role, User
 from accounts.organisations import teams
 from billing.ledger.ledger import execute
-from billing.limits import budget_increases, budgets
+from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
 from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.limits.budget_windows import WindowOpened, open_windows
@@ -163,6 +163,37 @@ def test_each_person_has_one_pending_request(key: Key, bob: Actor) -> None:
     with pytest.raises(RaiseRefused):
         want(bob, budget)
     assert Fact.objects.filter(kind="raise.asked").count() == 1
+
+
+def test_emails_about_a_budget_reach_those_limited_to_teams_who_see_it(
+    people: Cast, key: Key, alice: Actor
+) -> None:
+    """P12: by the rule of the list of budgets. What a limited admin does not see, no email says."""
+    side = teams.create_team(people.acme, "side", actor=SYSTEM)
+    readers = {}
+    for name, team in (("carol", people.core), ("dave", side)):
+        email = cast.member(people.acme, name, Role.ADMIN).email
+        members.set_member(people.acme, email, Role.ADMIN, teams=[team], actor=SYSTEM)
+        readers[name] = cast.actor(User.objects.get(email=email), people.acme)
+    own, _ = cast.make_key(side, "own", user=people.alice)
+    for scope, subject in (
+        ("organisation", ""), ("team", people.core.id), ("team", side.id), ("key", key.id),
+        ("key", own.id), ("user", people.bob.id), ("model", "gpt-*"), ("project", "x"),
+    ):  # fmt: skip
+        budget = make(key, 500, scope=scope, subject=str(subject), period="week")
+        seeing = {
+            name for name, reader in readers.items()
+            if budgets.visible_budgets(reader).filter(id=budget.id).exists()
+        }  # fmt: skip
+        assert len(seeing) == (scope in ("team", "key"))
+        asked = want(alice, budget)
+        assert letters().keys() == {"alice"} | seeing
+        budget_increases.approve(alice, asked)
+        letters()
+        budget_increases.end_raise(alice, asked)
+        assert letters().keys() - {"bob"} == {"alice"} | seeing
+        budget_alerts.send_test(alice, budget)
+        assert letters().keys() - {"bob"} == {"alice"} | seeing
 
 
 def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> None:
