@@ -8,9 +8,10 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 
 from accounts.access import access
 from accounts.access.actors import SYSTEM, Actor
@@ -206,6 +207,15 @@ def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
         return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
 
 
+def deny_overdue() -> int:
+    """Deny the undecided requests whose last day has passed, so that their people can request more
+    again. Return how many."""
+    overdue = BudgetRaise.objects.filter(
+        state=RaiseState.WAITING, until__lte=database_now(), budget__removed_at=None
+    )
+    return sum(_deny_overdue(row) for row in overdue.select_related("asked_by"))
+
+
 def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
     """End an increase early. Raises RaiseRefused if it is not active."""
     with transaction.atomic():
@@ -256,6 +266,17 @@ def _end_if_over(budget_id: int) -> bool:
             return False
         _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
         return True
+
+
+def _deny_overdue(budget_raise: BudgetRaise) -> bool:
+    with override(budget_raise.asked_by.language or settings.LANGUAGE_CODE):
+        text = gettext("The period this was requested for has passed.")
+    try:
+        deny(SYSTEM, budget_raise, text)
+    except RaiseRefused:
+        # Somebody else decided first.
+        return False
+    return True
 
 
 def _take_back(actor: Actor, budget: Budget, budget_raise: BudgetRaise) -> None:
