@@ -63,6 +63,7 @@ def watch_balances() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def watch_budgets() -> None:
     budget_increases.end_raises()
+    budget_increases.deny_overdue()
     budget_alerts.send_budget_alerts()
 
 

@@ -11,17 +11,28 @@ from outbox.models import Fact
 
 
 def put(
-    kind: str, organisation_id: UUID | None, *, people: Iterable[int] = (), **body: object
+    kind: str,
+    organisation_id: UUID | None,
+    team_id: UUID | None = None,
+    /,
+    *,
+    people: Iterable[int] = (),
+    **body: object,
 ) -> UUID:
     """Write a fact in the caller's transaction. Return its id, which all deliveries of it carry.
 
-    `people` are ids of members whom it concerns, whatever their role. `kind` is a noun and a past
-    participle (`topup.paid`); notify/events/kinds.py lists the kinds that are delivered.
+    `team_id` is the team of what the fact is about; members who are limited to other teams do not
+    learn of it. `people` are ids of members whom it concerns, whatever their role. `kind` is a noun
+    and a past participle (`topup.paid`); notify/events/kinds.py lists the kinds that are delivered.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{kind} is told outside of the transaction that makes it true")
     fact = Fact.objects.create(
-        kind=kind, organisation_id=organisation_id, body=body, people=sorted(set(people))
+        kind=kind,
+        organisation_id=organisation_id,
+        team_id=team_id,
+        body=body,
+        people=sorted(set(people)),
     )
     return fact.id
 

@@ -10,6 +10,7 @@ the same reason, neither does a budget of each end user.
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils.translation import gettext
@@ -97,6 +98,16 @@ def people_of(budget: Budget) -> list[int]:
     return []
 
 
+def team_of(budget: Budget) -> UUID | None:
+    """Return the team of a team's or key's budget. People who are limited to teams see no other
+    budgets by their role (`budgets.visible_budgets`)."""
+    if budget.scope == BudgetScope.TEAM:
+        return UUID(budget.subject)
+    if budget.scope == BudgetScope.KEY:
+        return Key.objects.filter(id=budget.subject).values_list("team_id", flat=True).first()
+    return None
+
+
 def _publish_alerts(alerts: Sequence[BudgetAlert]) -> None:
     alerted = [alert.budget for alert in alerts]
     names = subject_names(alerted)
@@ -116,7 +127,9 @@ def _publish_alerts(alerts: Sequence[BudgetAlert]) -> None:
             body["forecast_at"] = usage.forecast_at.isoformat()
         kind = _KINDS[BudgetAlertKind(alert.kind)]
         people = people_of(alert.budget)
-        alert.fact_id = put(kind, alert.budget.organisation_id, people=people, **body)
+        alert.fact_id = put(
+            kind, alert.budget.organisation_id, team_of(alert.budget), people=people, **body
+        )
     BudgetAlert.objects.bulk_update(alerts, ["fact_id"])
 
 

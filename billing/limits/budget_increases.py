@@ -8,9 +8,10 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 
 from accounts.access import access
 from accounts.access.actors import SYSTEM, Actor
@@ -18,7 +19,7 @@ from accounts.audit import audit
 from accounts.models import Organisation, User
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
-from billing.limits.budget_alerts import alert_facts, people_of
+from billing.limits.budget_alerts import alert_facts, people_of, team_of
 from billing.limits.budget_rules import BUDGET_MAX_NANO, OF_SUBSCRIPTION
 from billing.limits.budget_subjects import subject_names
 from billing.limits.budgets import BudgetRefused
@@ -44,7 +45,7 @@ def askable_budgets(actor: Actor) -> QuerySet[Budget]:
     rows = own.exclude(scope=BudgetScope.ORGANISATION, subject=OF_SUBSCRIPTION)
     if access.scope_of(actor, "budgets.read") == "all":
         return rows
-    keys = list(access.visible_keys(actor))
+    keys = list(budgets.known_keys(actor))
     shared = ~Q(scope__in=[BudgetScope.USER, BudgetScope.KEY, BudgetScope.TEAM])
     mine = Q(scope=BudgetScope.KEY, subject__in=[str(key.id) for key in keys])
     mine |= Q(scope=BudgetScope.TEAM, subject__in=[str(key.team_id) for key in keys])
@@ -88,7 +89,10 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     if scope is None:
         rows = rows.filter(asked_by=actor.user)
     elif scope == "teams":
-        rows = rows.filter(Q(asked_by=actor.user) | Q(budget__in=budgets.visible_budgets(actor)))
+        seen = Q(asked_by=actor.user)
+        if access.scope_of(actor, "budgets.read") is not None:
+            seen |= Q(budget__in=budgets.visible_budgets(actor))
+        rows = rows.filter(seen)
     people = ("asked_by", "decided_by")
     return rows.select_related("budget__organisation", *people).order_by("-id")
 
@@ -99,16 +103,15 @@ def access_raise(actor: Actor, id: str) -> BudgetRaise:
 
 
 def may_decide(actor: Actor) -> bool:
-    """Return whether the actor decides on requests. The lead of a team decides on none, not even
-    for their own team: an increase goes beyond the limit that an admin has set."""
-    may_write = access.scope_of(actor, "budgets.write") is not None
-    return may_write and actor.authority.scope_by_role("budgets.write") is not None
+    """Return whether the actor sees requests and decides on them. The lead of a team decides on
+    none, not even for their own team: an increase goes beyond the limit that an admin has set."""
+    return _may_write(actor) and access.scope_of(actor, "budgets.ask") is not None
 
 
 def raise_to_decide(actor: Actor, id: str) -> BudgetRaise:
     """Return one request that the actor may decide on. Raises Http404, and AccessDenied for the
     lead of a team."""
-    if not may_decide(actor):
+    if not _may_write(actor):
         raise access.AccessDenied(
             gettext("The lead of a team cannot decide on budget increases. Ask an admin.")
         )
@@ -204,6 +207,15 @@ def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
         return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
 
 
+def deny_overdue() -> int:
+    """Deny the undecided requests whose last day has passed, so that their people can request more
+    again. Return how many."""
+    overdue = BudgetRaise.objects.filter(
+        state=RaiseState.WAITING, until__lte=database_now(), budget__removed_at=None
+    )
+    return sum(_deny_overdue(row) for row in overdue.select_related("asked_by"))
+
+
 def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
     """End an increase early. Raises RaiseRefused if it is not active."""
     with transaction.atomic():
@@ -238,6 +250,12 @@ def serialize_raise(budget_raise: BudgetRaise) -> dict[str, Any]:
     }
 
 
+def _may_write(actor: Actor) -> bool:
+    """Return whether the actor may change budgets, and not only as the lead of a team."""
+    may_write = access.scope_of(actor, "budgets.write") is not None
+    return may_write and actor.authority.scope_by_role("budgets.write") is not None
+
+
 def _end_if_over(budget_id: int) -> bool:
     with transaction.atomic():
         budget = Budget.objects.filter(id=budget_id).first()
@@ -248,6 +266,17 @@ def _end_if_over(budget_id: int) -> bool:
             return False
         _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
         return True
+
+
+def _deny_overdue(budget_raise: BudgetRaise) -> bool:
+    with override(budget_raise.asked_by.language or settings.LANGUAGE_CODE):
+        text = gettext("The period this was requested for has passed.")
+    try:
+        deny(SYSTEM, budget_raise, text)
+    except RaiseRefused:
+        # Somebody else decided first.
+        return False
+    return True
 
 
 def _take_back(actor: Actor, budget: Budget, budget_raise: BudgetRaise) -> None:
@@ -301,7 +330,7 @@ def _publish_decision(kind: str, budget_raise: BudgetRaise) -> None:
     elif budget_raise.decided_by_id is not None:
         people = [*people, budget_raise.decided_by_id]
     put(
-        kind, budget.organisation_id, people=people,
+        kind, budget.organisation_id, team_of(budget), people=people,
         **alert_facts(usage, subject_names([budget])[budget.id]),
         request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
         until=budget_raise.until.isoformat(), reason=budget_raise.reason,

@@ -422,7 +422,7 @@ def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
     scope = access.scope_of(actor, "budgets.read")
     if scope == "all":
         return budgets
-    keys = [str(key.id) for key in access.visible_keys(actor)]
+    keys = [str(key.id) for key in known_keys(actor)]
     own = budgets.filter(scope=BudgetScope.KEY, subject__in=keys)
     if scope == "teams":
         teams = actor.authority.teams_of("budgets.read")
@@ -432,6 +432,13 @@ def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
     if actor.user is not None:
         own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
     return own
+
+
+def known_keys(actor: Actor) -> QuerySet[Key]:
+    """Return the keys that the actor may list; without the permission to list keys, their own."""
+    if access.scope_of(actor, "keys.read") is not None:
+        return access.visible_keys(actor)
+    return Key.objects.filter(access.own_keys(actor), organisation=actor.organisation)
 
 
 def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> None:

@@ -18,7 +18,6 @@ from billing.balances.credit_line import credit_line
 from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_subjects import subject_names
-from billing.models import RaiseState
 from config.jobs.runs import job_states
 from config.system.rows import system_rows
 from config.system.state import system_state
@@ -34,7 +33,7 @@ from lib.ids import id_text
 from lib.numbers.relative_time import relative_text
 from lib.sentences import named_text
 from usage.limits.budget_forms import SCOPE_NAMES
-from usage.limits.views import meter_of
+from usage.limits.views import count_waiting, meter_of
 from usage.reviews.reviews import count_open
 
 _KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
@@ -203,14 +202,11 @@ def _keys(actor: Actor) -> Iterator[Matter]:
 
 
 def _increases(actor: Actor) -> Iterator[Matter]:
-    """Report requests for larger budgets."""
-    if _may(actor, "budgets.write"):
-        waiting = budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
-        if waiting:
-            text = ngettext("%(n)s budget increase request", "%(n)s budget increase requests",
-                            waiting) % {"n": waiting}  # fmt: skip
-            href = reverse("raises", args=[slug_of(actor)])
-            yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)
+    """Report requests for larger budgets to those who decide on them."""
+    if budget_increases.may_decide(actor) and (n := count_waiting(actor)):
+        text = ngettext("%(n)s budget increase request", "%(n)s budget increase requests", n)
+        href = reverse("raises", args=[slug_of(actor)])
+        yield Matter("info", "inbox", text % {"n": n}, gettext("Waiting for approval"), href)
 
 
 def _proposals(actor: Actor) -> Iterator[Matter]:

@@ -199,7 +199,7 @@ def _readers(fact: Fact) -> list[User]:
     if kind.personal:
         return list(User.objects.filter(id__in=fact.people, is_active=True))
     members = Membership.objects.select_related("user").filter(
-        Q(role__in=kind.roles) | Q(user__in=fact.people),
+        Q(_reached(fact), role__in=kind.roles) | Q(user__in=fact.people),
         organisation=fact.organisation_id,
         user__is_active=True,
     )
@@ -208,6 +208,15 @@ def _readers(fact: Fact) -> list[User]:
         visitors = User.objects.filter(id__in=fact.people, operator=True, is_active=True)
         readers += visitors.exclude(id__in=[user.pk for user in readers])
     return readers
+
+
+def _reached(fact: Fact) -> Q:
+    """Select the members whose role reaches what the fact is about. A member who is limited to
+    teams sees only what is of these, so nothing of the organisation as a whole either."""
+    reached = Q(all_teams=True)
+    if fact.team_id is not None:
+        reached |= Q(id__in=Membership.objects.filter(teams=fact.team_id).values("id"))
+    return reached
 
 
 def _tries_since_repeat(delivery: Delivery) -> int:

@@ -19,10 +19,11 @@ _DECIDING: Final = (Role.OWNER, Role.ADMIN)
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fact. Members with one of `roles` in the organisation get an email; with
-    `operators`, the operators do. A `personal` kind goes only to the people whom the fact names.
-    Other kinds go to those of them who are members, and with `to_visitors` to operators too, who
-    may work in an organisation without being members.
+    """One kind of fact. Members with one of `roles` in the organisation get an email, but members
+    who are limited to teams only about what is of these teams. With `operators`, the operators do.
+    A `personal` kind goes only to the people whom the fact names. Other kinds go to those of them
+    who are members, and with `to_visitors` to operators too, who may work in an organisation
+    without being members.
 
     `title` is its name on the page of webhooks. `data` names the fields of its payload, separated
     by spaces; docs/reference/events.md says what they are.

@@ -121,10 +121,10 @@ _TELL: Final = """
         RETURNING own.id, own.organisation_id, own.name, alert.cause, own.team_id, own.created_by_id
     ),
     told AS (
-        INSERT INTO outbox_fact (id, kind, organisation_id, people, body)
+        INSERT INTO outbox_fact (id, kind, organisation_id, team_id, people, body)
         SELECT md5(concat_ws('|', 'own_key.refused', own.id, own.cause,
                              (now() AT TIME ZONE 'UTC')::date))::uuid,
-               'own_key.refused', own.organisation_id,
+               'own_key.refused', own.organisation_id, own.team_id,
                array_remove(ARRAY[own.created_by_id], NULL),
                jsonb_build_object('key', own.name, 'cause', substr(own.cause, 5),
                                   'team', coalesce(team.slug, ''))

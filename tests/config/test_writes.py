@@ -186,6 +186,7 @@ ELSEWHERE: Final = {
     "billing.topups.topups.take_event": "payment.paid",
     "billing.seals.audit_retention.cut_trail": "audit.cut",
     "billing.seals.audit_retention.cut_trail_before": "audit.cut",
+    "billing.limits.budget_increases.deny_overdue": "raise.denied",
     "billing.limits.budget_increases.end_raises": "raise.ended",
     "billing.topups.automatic.fill_balances": "wallet.automatic_stopped",
     "gateway.provider_accounts.balances.balances.check_balance": "channel.balance_asked",

@@ -22,7 +22,6 @@ OTHERWISE: Final = {
     "account/signup.html": "shown only where an address can be confirmed",
     "account/verification_sent.html": "shown after an email was sent",
     "accounts/members/_invitations.html": "the dialog makes a link instead",
-    "usage/limits/_raises.html": "stands in raises.html",
     "usage/saved_views/_views.html": "an entry of a menu, which opens report.html",
     "usage/saved_views/report_leave.html": "follows an email",
 }

@@ -9,15 +9,16 @@ from django.http import Http404
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor
 from accounts.members import members
-from accounts.models import AuditEvent, Key, Role
+from accounts.models import AuditEvent, Key, Role, User
 from accounts.organisations import teams
 from billing.ledger.ledger import execute
-from billing.limits import budget_increases, budgets
+from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
 from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.limits.budget_windows import WindowOpened, open_windows
 from billing.models import Account, Budget, BudgetRaise, BudgetWindow
 from lib import clock
+from lib.ids import id_text
 from notify.deliveries import deliveries, sending
 from outbox.models import Fact
 from tests.billing.limits.test_budgets import make
@@ -163,6 +164,82 @@ def test_each_person_has_one_pending_request(key: Key, bob: Actor) -> None:
     with pytest.raises(RaiseRefused):
         want(bob, budget)
     assert Fact.objects.filter(kind="raise.asked").count() == 1
+
+
+def test_request_is_denied_when_its_last_day_has_passed(
+    people: Cast, key: Key, bob: Actor, alice: Actor
+) -> None:
+    """By itself, so that its person can request more again (W54). Not twice, and no other."""
+    User.objects.filter(pk=people.bob.pk).update(language="zh-hans")
+    budget, gone = make(key, 5), make(key, 5, scope="model", subject="gpt-*")
+    overdue, decided, of_gone = want(bob, budget), want(alice, budget), want(bob, gone)
+    budget_increases.deny(alice, decided, "no")
+    later = want(alice, budget, hours=48)
+    budgets.remove_budget(SYSTEM, gone)
+    letters()
+    assert budget_increases.deny_overdue() == 0
+    BudgetRaise.objects.exclude(id=later.id).update(until=clock.now())
+    assert [budget_increases.deny_overdue() for _ in range(2)] == [1, 0]
+    for row, state in ((overdue, "denied"), (decided, "denied"), (of_gone, "waiting")):
+        row.refresh_from_db()
+        assert row.state == state
+    assert overdue.decided_by is None
+    assert letters().keys() == {"bob"}
+    (letter,) = mail.outbox
+    assert overdue.answer == "申请的有效期已过。"
+    assert overdue.answer in letter.body
+    assert "bob@example.org 提额 0.0000003 USD 的申请已被拒绝。" in letter.body
+    event = AuditEvent.objects.filter(action="raise.denied").latest("id")
+    assert (event.object_id, event.actor_user) == (id_text(overdue.id), None)
+    want(bob, budget)
+
+
+def test_request_decided_meanwhile_stays_as_it_was_decided(
+    key: Key, bob: Actor, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = want(bob, make(key, 5))
+    BudgetRaise.objects.update(until=clock.now())
+    deny = budget_increases.deny
+
+    def deny_second(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
+        deny(alice, one, "no")
+        return deny(actor, budget_raise, answer)
+
+    monkeypatch.setattr(budget_increases, "deny", deny_second)
+    assert budget_increases.deny_overdue() == 0
+    one.refresh_from_db()
+    assert (one.answer, one.decided_by) == ("no", alice.user)
+
+
+def test_emails_about_a_budget_reach_those_limited_to_teams_who_see_it(
+    people: Cast, key: Key, alice: Actor
+) -> None:
+    """P12: by the rule of the list of budgets. What a limited admin does not see, no email says."""
+    side = teams.create_team(people.acme, "side", actor=SYSTEM)
+    readers = {}
+    for name, team in (("carol", people.core), ("dave", side)):
+        email = cast.member(people.acme, name, Role.ADMIN).email
+        members.set_member(people.acme, email, Role.ADMIN, teams=[team], actor=SYSTEM)
+        readers[name] = cast.actor(User.objects.get(email=email), people.acme)
+    own, _ = cast.make_key(side, "own", user=people.alice)
+    for scope, subject in (
+        ("organisation", ""), ("team", people.core.id), ("team", side.id), ("key", key.id),
+        ("key", own.id), ("user", people.bob.id), ("model", "gpt-*"), ("project", "x"),
+    ):  # fmt: skip
+        budget = make(key, 500, scope=scope, subject=str(subject), period="week")
+        seeing = {
+            name for name, reader in readers.items()
+            if budgets.visible_budgets(reader).filter(id=budget.id).exists()
+        }  # fmt: skip
+        assert len(seeing) == (scope in ("team", "key"))
+        asked = want(alice, budget)
+        assert letters().keys() == {"alice"} | seeing
+        budget_increases.approve(alice, asked)
+        letters()
+        budget_increases.end_raise(alice, asked)
+        assert letters().keys() - {"bob"} == {"alice"} | seeing
+        budget_alerts.send_test(alice, budget)
+        assert letters().keys() - {"bob"} == {"alice"} | seeing
 
 
 def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> None:

@@ -6,7 +6,10 @@ from typing import Any, Final
 import pytest
 from django.db import transaction
 
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import AuditEvent, Role, User
+from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text, new_id
 from notify import tasks
@@ -95,6 +98,38 @@ def test_email_of_each_kind_goes_to_those_whom_it_concerns(people: Cast) -> None
         if kind.personal:
             expected.add(people.charlie.email)
         assert told[name] == expected, name
+
+
+def test_members_limited_to_teams_get_emails_about_these_alone(people: Cast) -> None:
+    """P12: nothing of another team, and nothing of the organisation as a whole, which they do not
+    see on any page either. Whom a fact names gets it in any case."""
+    side = teams.create_team(people.acme, "Side", actor=SYSTEM)
+    for role in (Role.ADMIN, Role.BILLING):
+        user = member(people.acme, role, role)
+        members.set_member(people.acme, user.email, role, teams=[people.core, side], actor=SYSTEM)
+        members.set_member(
+            people.acme, member(people.acme, f"{role}-side", role).email, role, teams=[side],
+            actor=SYSTEM,
+        )  # fmt: skip
+    owners = {"alice"}
+    for team, named, reached in (
+        (None, [], ""), (people.core, [], "admin billing"),
+        (side, [], "admin billing admin-side billing-side"),
+        (people.core, ["admin-side"], "admin billing admin-side"),
+    ):  # fmt: skip
+        ids = [User.objects.get(email=f"{name}@example.org").pk for name in named]
+        told: dict[str, list[str]] = {name: [] for name in READERS}
+        with transaction.atomic():
+            Fact.objects.all().delete()
+            for name in READERS:
+                put(name, people.acme.id, team.pk if team else None, people=ids)
+        deliveries.spread_facts(len(KINDS))
+        for name, email in Delivery.objects.values_list("fact__kind", "user__email"):
+            told[name].append(email.removesuffix("@example.org"))
+        for name, roles in READERS.items():
+            by_role = {one for one in reached.split() if one.split("-")[0] in roles.split()}
+            by_role |= owners if "owner" in roles else set()
+            assert sorted(told[name]) == sorted(by_role | {*named}), (name, team)
 
 
 def test_test_event_reaches_its_webhook_alone_and_is_in_the_log(people: Cast) -> None:

@@ -172,7 +172,7 @@ def test_failed_own_key_falls_back_only_where_it_may(hub: Hub, provider: FakeUps
 def test_bad_own_key_never_rests_the_shared_channel(hub: Hub, provider: FakeUpstream) -> None:
     """It is marked on the key and told to its owner; other organisations notice nothing."""
     model, bad, other = hub.model(provider), hub.tenant(), hub.tenant()
-    key_id = hub.own_key(bad, channel_of(hub, model), "sk-wrong-33333", fall_back=False)
+    key_id = hub.own_key(bad, channel_of(hub, model), "sk-wrong-33333", fall_back=False, team=True)
     knows(hub)
     for _ in range(6):
         assert hub.post(bad, ask(model)).status >= 500
@@ -184,9 +184,10 @@ def test_bad_own_key_never_rests_the_shared_channel(hub: Hub, provider: FakeUpst
 
     hub.wait(marked, "the key is not marked")
     facts = hub.rows(
-        "SELECT kind, body FROM outbox_fact WHERE organisation_id = %s", bad.organisation_id
+        "SELECT kind, team_id FROM outbox_fact WHERE organisation_id = %s", bad.organisation_id
     )
-    assert [row["kind"] for row in facts] == ["own_key.refused"]
+    # Its email reaches nobody who is limited to other teams.
+    assert [(row["kind"], row["team_id"]) for row in facts] == [("own_key.refused", bad.team_id)]
     channel = str(channel_of(hub, model))
     assert not hub.rows(
         "SELECT 1 FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel_id' = %s",
