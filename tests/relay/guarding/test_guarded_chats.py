@@ -435,7 +435,7 @@ def test_a_refused_answer_in_the_background_has_the_guards_code(
         own = f"{path}/{begun.json()['id']}"
 
         def has_failed(own: str = own) -> bool:
-            return hub.request("GET", own, tenant).json()["status"] == "failed"
+            return bool(hub.request("GET", own, tenant).json()["status"] == "failed")
 
         hub.wait(has_failed, "the answer runs on")
         stored = hub.request("GET", own, tenant).json()
