@@ -202,8 +202,9 @@ class Encoder(Protocol):
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """Return the frames that end a failed answer. They contain the request's id."""
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
+        """Return the frames that end a failed answer. They contain the request's id, and the code
+        of the guard that refused the answer."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -434,12 +435,22 @@ class Codec(ABC, Generic[F]):
         request_id: str,
         wait_ms: int | None,
         target: Target,
+        guard_code: str | None = None,
     ) -> bytes:
-        """Return the body of an error response."""
+        """Return the body of an error response. `code` is a provider's, and `guard_code` that of
+        the guard that refused."""
+        code = guard_code or code
         return api_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     @abstractmethod
-    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+    def error_frame(
+        self,
+        kind: ErrorKind,
+        message: str,
+        request_id: str,
+        target: Target,
+        guard_code: str | None = None,
+    ) -> bytes:
         """Write an error as the only frame of a stream that has started without content."""
 
     def status(self, kind: ErrorKind, status: int) -> int:

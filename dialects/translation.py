@@ -257,9 +257,9 @@ class StreamTranslator:
         """Return the bytes of events for the client."""
         return b"".join(map(self._encode, events))
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the frames that end the client's stream with an error."""
-        return self.encoder.fail(kind, message)
+        return self.encoder.fail(kind, message, guard_code)
 
     def cut(self) -> bytes:
         """Return the frames that end the client's stream as if it had reached its length (F18)."""

@@ -105,6 +105,11 @@ An error has the format of the API that the client uses: OpenAI's `error.type` a
 `error.status`. The page *Requests* shows the *Kind* of an error (see the table below). In this table, *param* means `error.param` of
 OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
 
+If a [guard](../guides/guards.md) rejects a text, the error also has the guard's own code: in OpenAI's format, in `error.code` in place of
+`guard_refused`; in Anthropic's format, in `error.details.error_code`; in Google's format, as the `reason` of the `ErrorInfo` in
+`error.details`. [What a rejected request gets](../guides/guards.md#what-a-rejected-request-gets) also shows where a stream of Responses and
+other formats have the code.
+
 The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model
 is not found, and what is charged when a client disconnects.
 

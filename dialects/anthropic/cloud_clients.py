@@ -77,8 +77,16 @@ class BedrockClientCodec(MessagesCodec):
         lines = ((BETA_HEADER.encode(), ",".join(betas).encode()),) if betas else ()
         return _standard(edited, target), lines
 
-    def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
-        return aws_error_answers.render(kind, message, request_id=request_id)
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        request_id: str,
+        guard_code: str | None = None,
+        **_: Any,
+    ) -> bytes:
+        return aws_error_answers.render(kind, message, request_id=request_id, guard_code=guard_code)
 
     def headers(
         self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
@@ -114,9 +122,14 @@ def _betas(body: Body) -> list[str] | None:
     return known if len(known) == len(words) and all(map(str.isprintable, known)) else None
 
 
+class _Details(msgspec.Struct):
+    error_code: str = ""
+
+
 class _ErrorMembers(msgspec.Struct):
     type: str = ""
     message: str = ""
+    details: _Details | None = None
 
 
 class _Error(msgspec.Struct):
@@ -127,5 +140,7 @@ def _write_message(frame: Frame) -> bytes:
     data = frame.data or b""
     if frame.event == "error":
         error = msgspec.json.decode(data, type=_Error).error
-        return aws_error_answers.exception(_EXCEPTIONS.get(error.type, ""), error.message)
+        guard_code = error.details.error_code if error.details else None
+        name = _EXCEPTIONS.get(error.type, "")
+        return aws_error_answers.exception(name, error.message, guard_code)
     return write_event("chunk", b'{"bytes":"%b"}' % b64encode(data))

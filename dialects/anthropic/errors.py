@@ -60,7 +60,9 @@ def status_of(kind: ErrorKind) -> int:
     return 400 if status == 422 else status
 
 
-def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def render(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Return the body of an error response; `request_id` is our id of the request, "" before it has
     one."""
     error: dict[str, Any] = {
@@ -71,13 +73,18 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
         # This tells clients to send the whole conversation from now on.
         code = KINDS[kind].code
         error["details"] = {"error_code": code, "unsupported": ["message_threads"]}
+    elif guard_code:
+        error["details"] = {"error_code": guard_code}
     body = {"type": "error", "error": error, "request_id": request_id or None}
     return msgspec.json.encode(body)
 
 
-def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Write the error as the last event of a stream."""
-    return b"event: error\ndata: " + render(kind, message, request_id=request_id) + b"\n\n"
+    body = render(kind, message, request_id=request_id, guard_code=guard_code)
+    return b"event: error\ndata: " + body + b"\n\n"
 
 
 def headers(request_id: str, wait_ms: int | None = None) -> dict[str, str]:

@@ -25,8 +25,15 @@ class MediaCodec(ChatCompletionsCodec):
 
     before: ClassVar[bytes] = b""
 
-    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        error = render(kind, message, request_id=request_id)
+    def error_frame(
+        self,
+        kind: ErrorKind,
+        message: str,
+        request_id: str,
+        target: Target,
+        guard_code: str | None = None,
+    ) -> bytes:
+        error = render(kind, message, code=guard_code, request_id=request_id)
         return self.before + b'data: {"type":"error",' + error[1:] + b"\n\n"
 
 

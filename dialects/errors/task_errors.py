@@ -44,15 +44,20 @@ class Family(NamedTuple):
 
 
 def render(
-    family: Family, kind: ErrorKind, message: str, request_id: str, provider_code: str | None = None
+    family: Family,
+    kind: ErrorKind,
+    message: str,
+    request_id: str,
+    provider_code: str | None = None,
+    guard_code: str | None = None,
 ) -> bytes:
     """Return the body of an error response below the family's paths. The provider's code replaces
-    ours; None if the refusal is ours."""
+    ours; None if the refusal is ours. A guard's code replaces that of the kind."""
     row = KINDS[kind]
     code = _provider_code(family, provider_code)
     relayed = code is not None and code.isascii() and code.isdigit()
     number = int(code) if code is not None and relayed else _number(family, kind)
-    error = FamilyError(message, row.type, row.code, number, code, request_id)
+    error = FamilyError(message, row.type, guard_code or row.code, number, code, request_id)
     return msgspec.json.encode(family.write(error))
 
 

@@ -113,15 +113,30 @@ class GenerateContentCodec(Codec[ChatFacts]):
         request_id: str,
         wait_ms: int | None,
         target: Target,
+        guard_code: str | None = None,
         **_: Any,
     ) -> bytes:
         limited = wait_ms if KINDS[kind].status == 429 else None
         return errors.render(
-            kind, message, retry_after_ms=limited, array=target.array, request_id=request_id
+            kind,
+            message,
+            retry_after_ms=limited,
+            array=target.array,
+            request_id=request_id,
+            guard_code=guard_code,
         )
 
-    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.error_frame(kind, message, request_id=request_id, array=target.array)
+    def error_frame(
+        self,
+        kind: ErrorKind,
+        message: str,
+        request_id: str,
+        target: Target,
+        guard_code: str | None = None,
+    ) -> bytes:
+        return errors.error_frame(
+            kind, message, request_id=request_id, guard_code=guard_code, array=target.array
+        )
 
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)

@@ -132,9 +132,9 @@ class BackgroundEvents:
         self.response, self.ended = name_response(response, self._id, self._previous_id), True
         return self._write(_COMPLETED, {"interaction": msgspec.Raw(self.response)}) + DONE
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the last event of an interaction that fails."""
-        return self._fail(write_error(kind, message))
+        return self._fail(write_error(kind, message, guard_code))
 
     def _fail(self, error: JsonObject) -> bytes:
         self.response, self.ended = _fail(self.response, error), True

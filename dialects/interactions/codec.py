@@ -97,11 +97,26 @@ class InteractionsCodec(Codec[ChatFacts]):
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)
 
-    def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
-        return errors.render(kind, message, request_id=request_id)
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        request_id: str,
+        guard_code: str | None = None,
+        **_: Any,
+    ) -> bytes:
+        return errors.render(kind, message, request_id=request_id, guard_code=guard_code)
 
-    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.error_frame(kind, message, request_id=request_id)
+    def error_frame(
+        self,
+        kind: ErrorKind,
+        message: str,
+        request_id: str,
+        target: Target,
+        guard_code: str | None = None,
+    ) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id, guard_code=guard_code)
 
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)

@@ -43,17 +43,23 @@ def code_of(kind: ErrorKind) -> str:
     return _CODES.get(GEMINI_STATUSES.get(kind, ""), "invalid_request")
 
 
-def write_error(kind: ErrorKind, message: str) -> JsonObject:
-    """Return the error object."""
-    return {"code": code_of(kind), "message": message}
+def write_error(kind: ErrorKind, message: str, guard_code: str | None = None) -> JsonObject:
+    """Return the error object; a guard's code replaces the kind's own."""
+    return {"code": guard_code or code_of(kind), "message": message}
 
 
-def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def render(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Return the body of an error response."""
-    return msgspec.json.encode({"error": write_error(kind, message), **name_request(request_id)})
+    error = write_error(kind, message, guard_code)
+    return msgspec.json.encode({"error": error, **name_request(request_id)})
 
 
-def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Return the event that ends a failed stream; no end marker follows."""
-    body = {"error": write_error(kind, message), "event_type": "error", **name_request(request_id)}
+    error = write_error(kind, message, guard_code)
+    body = {"error": error, "event_type": "error", **name_request(request_id)}
     return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

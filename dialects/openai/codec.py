@@ -61,8 +61,15 @@ class OpenAICodec(Codec[F]):
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)
 
-    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.error_frame(kind, message, request_id=request_id)
+    def error_frame(
+        self,
+        kind: ErrorKind,
+        message: str,
+        request_id: str,
+        target: Target,
+        guard_code: str | None = None,
+    ) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id, guard_code=guard_code)
 
 
 class ChatCompletionsCodec(OpenAICodec[ChatFacts]):

@@ -14,6 +14,8 @@ read = partial(api_errors.read, _WORDS)
 read_object = partial(api_errors.read_object, _WORDS)
 
 
-def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Write the error as the last frame of a stream; no end marker follows."""
-    return b"data: " + render(kind, message, request_id=request_id) + b"\n\n"
+    return b"data: " + render(kind, message, code=guard_code, request_id=request_id) + b"\n\n"

@@ -18,7 +18,7 @@ from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import as_text, top_members, value_of
 from dialects.responses import usage
-from dialects.responses.errors import failed_code
+from dialects.responses.errors import failed_error
 from dialects.responses.state import PREVIOUS
 from dialects.streams.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.streams.sse import Frame, FrameSplitter
@@ -95,7 +95,7 @@ def cancel(response: bytes) -> bytes:
 
 def fail(response: bytes, kind: ErrorKind, message: str) -> bytes:
     """Return the response after it has failed."""
-    return _end(response, "failed", {"code": failed_code(kind), "message": message})
+    return _end(response, "failed", failed_error(kind, message))
 
 
 def with_usage(response: bytes, counts: Counts) -> bytes:
@@ -150,12 +150,12 @@ class BackgroundEvents:
         status = as_text(value_of(top_members(self.response).get("status"))) or "completed"
         return self._write(f"response.{status}", {"response": msgspec.Raw(self.response)})
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the last event of a response that fails."""
-        return self._fail(failed_code(kind), message)
+        return self._fail(failed_error(kind, message, guard_code))
 
-    def _fail(self, code: str, message: str) -> bytes:
-        self.response = _end(self.response, "failed", {"code": code, "message": message})
+    def _fail(self, error: JsonObject) -> bytes:
+        self.response = _end(self.response, "failed", error)
         self.ended = True
         return self._write("response.failed", {"response": msgspec.Raw(self.response)})
 
@@ -169,7 +169,7 @@ class BackgroundEvents:
         if kind == "error":
             # A response has begun, so that the error is its own.
             message = as_text(value_of(members.get("message")))
-            return self._fail("server_error", message)
+            return self._fail({"code": "server_error", "message": message})
         if "response" in members:
             named = name_response(bytes(members["response"]), self._id, self._previous_id)
             members["response"], self.response = msgspec.Raw(named), named

@@ -12,7 +12,7 @@ import msgspec
 from dialects.errors.errors import KINDS
 from dialects.errors.kinds import ErrorKind
 from dialects.upstream_errors import api_errors
-from dialects.upstream_errors.api_errors import name_request
+from dialects.upstream_errors.api_errors import name_guard_code, name_request
 from dialects.upstream_errors.api_errors import render as render
 
 _WORDS: Final = api_errors.Words(
@@ -43,7 +43,9 @@ read_object = partial(api_errors.read_object, _WORDS)
 _LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream_rate_limited"})
 
 
-def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Return the only event of a stream in which no response has begun. Otherwise
     `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report the response as failed.
     """
@@ -51,7 +53,7 @@ def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes
     error = {
         "type": "error",
         "sequence_number": 0,
-        "code": row.code or row.type,
+        "code": guard_code or row.code or row.type,
         "message": message,
         "param": None,
     }
@@ -59,8 +61,13 @@ def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes
     return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
 
 
-def failed_code(kind: ErrorKind) -> str:
-    """Return the code in the `error` of a failed response."""
+def failed_error(kind: ErrorKind, message: str, guard_code: str | None = None) -> dict[str, str]:
+    """Return the `error` of a failed response. Its code is one of OpenAI's list, by which clients
+    decide whether to repeat the request; a guard's code stands beside it."""
+    return {"code": _failed_code(kind), "message": message, **name_guard_code(guard_code)}
+
+
+def _failed_code(kind: ErrorKind) -> str:
     if kind in _LIMIT_KINDS:
         return "rate_limit_exceeded"
     return "invalid_prompt" if KINDS[kind].type == "invalid_request_error" else "server_error"

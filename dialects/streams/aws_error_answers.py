@@ -13,6 +13,7 @@ import msgspec
 from dialects.errors.errors import KINDS, retry_after_s
 from dialects.errors.kinds import ErrorKind
 from dialects.streams.event_stream import EXCEPTION, write_exception
+from dialects.upstream_errors.api_errors import name_guard_code
 
 ERROR_TYPE: Final = "x-amzn-errortype"
 REQUEST_ID: Final = "x-amzn-requestid"
@@ -62,10 +63,12 @@ def name_of(kind: ErrorKind) -> str:
     return _BY_KIND.get(kind) or _BY_STATUS.get(KINDS[kind].status, _VALIDATION)
 
 
-def render(kind: ErrorKind, message: str, *, request_id: str) -> bytes:
+def render(
+    kind: ErrorKind, message: str, *, request_id: str, guard_code: str | None = None
+) -> bytes:
     """Return the body of an error response."""
     body = {"__type": name_of(kind), "message": message, "request_id": request_id or None}
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(body | name_guard_code(guard_code))
 
 
 def headers(kind: ErrorKind, request_id: str, wait_ms: int | None) -> dict[str, str]:
@@ -74,21 +77,26 @@ def headers(kind: ErrorKind, request_id: str, wait_ms: int | None) -> dict[str, 
     return fields if wait_ms is None else fields | {"retry-after": str(retry_after_s(wait_ms))}
 
 
-def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(
+    kind: ErrorKind, message: str, *, request_id: str = "", guard_code: str | None = None
+) -> bytes:
     """Return the error that ends a stream, as a server-sent event; `write_message` makes Amazon's
     message of it.
     """
     name = name_of(kind)
     name = name if name in _IN_STREAM else _STREAM
-    body = msgspec.json.encode({"message": message, "request_id": request_id or None})
+    members = {"message": message, "request_id": request_id or None}
+    body = msgspec.json.encode(members | name_guard_code(guard_code))
     return b"event: %b%b\ndata: %b\n\n" % (EXCEPTION.encode(), _lower(name).encode(), body)
 
 
-def exception(name: str, message: str) -> bytes:
+def exception(name: str, message: str, guard_code: str | None = None) -> bytes:
     """Return the message of a stream that ends it with an error; `name` is Amazon's name of the
     exception."""
     name = name if name in _IN_STREAM else _STREAM
-    return write_exception(_lower(name), msgspec.json.encode({"message": message}))
+    return write_exception(
+        _lower(name), msgspec.json.encode({"message": message} | name_guard_code(guard_code))
+    )
 
 
 def _lower(name: str) -> str:

@@ -36,7 +36,7 @@ class BackgroundEvents(Protocol):
     def complete(self, response: bytes) -> bytes:
         """Return the last event, for an answer that arrived whole."""
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the last event of an answer that fails."""
 
 

@@ -101,6 +101,12 @@ def name_request(request_id: str) -> dict[str, str]:
     return {"request_id": request_id} if request_id else {}
 
 
+def name_guard_code(guard_code: str | None) -> dict[str, str]:
+    """Return the member with the code of the guard that refused, for an error whose own `code`
+    clients know as one of a list; nothing for None."""
+    return {"guard_code": guard_code} if guard_code else {}
+
+
 def read(
     words: Words,
     status: int,

@@ -49,8 +49,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "guard_refused": ErrorHelp(
         _(
-            "A guard in a policy of the key rejected a text. The error contains the guard's own "
-            "code."
+            "A guard in a policy of the key rejected a text. The guard's own code replaces "
+            "guard_refused in OpenAI's format; other formats have it in the details of the error."
         ),
         _("Leave out what the guard looks for. The key's page lists its policies."),
     ),

@@ -299,7 +299,7 @@ class BackgroundSink:
             await self._drop()
             self.admitted.set_result(error)
         elif not self._events.ended:
-            self._waiting.append(self._events.fail(error.kind, error.message))
+            self._waiting.append(self._events.fail(error.kind, error.message, error.guard_code))
             await self._end()
 
     async def answer(self, head: Head, raw: bytes) -> None:

@@ -11,7 +11,7 @@ long as there is nothing to decide.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from dialects.chat.events import Broken, End, Event, Step, UpstreamError
 from dialects.codec import Codec, Decoder, Facts, Target
@@ -455,7 +455,9 @@ class StreamRelay:
         outcome = self._end.settle(error, self._end.bill_so_far())
         self._probe.good()
         if self.committed:
-            frame = self._reader.fail(error.kind, error.message)
+            # Guards check only what is decoded.
+            translator = cast(StreamTranslator, self._reader)
+            frame = translator.fail(error.kind, error.message, error.guard_code)
             await self._write([*chunks.pieces, frame], last=True)
         elif not downstream.client_gone:
             await downstream.refuse(error, charged=outcome.is_charged)

@@ -31,8 +31,9 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ErrorAnswer(NamedTuple):
-    """An error answer. `waits` is False if waiting cannot help; `budget_id` is the budget that
-    refused; `allow` are the methods that the path has, for the header of that name."""
+    """An error answer. `code` is the provider's; `waits` is False if waiting cannot help;
+    `budget_id` is the budget that refused, and `guard_code` the code of the guard that did; `allow`
+    are the methods that the path has, for the header of that name."""
 
     kind: ErrorKind
     status: int
@@ -43,6 +44,7 @@ class ErrorAnswer(NamedTuple):
     headroom: Mapping[str, Headroom] = NOTHING_LIMITED
     waits: bool = True
     budget_id: int | None = None
+    guard_code: str | None = None
     allow: str = ""
 
 

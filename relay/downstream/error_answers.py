@@ -97,7 +97,7 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
     if isinstance(error, UsedUp):
         return answer._replace(budget_id=error.budget_id)
     if isinstance(error, GuardRefused):
-        return answer._replace(code=error.code)
+        return answer._replace(guard_code=error.code)
     if isinstance(error, MethodNotAllowed):
         return answer._replace(allow=error.allow)
     if not isinstance(error, LimitReached):
@@ -185,7 +185,9 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     if family is not None:
         # A provider's own refusal is passed on, because clients of these services know it.
         status = 200 if family.is_own(error.code) else error.status
-        body = task_errors.render(family, error.kind, error.message, request_id, error.code)
+        body = task_errors.render(
+            family, error.kind, error.message, request_id, error.code, error.guard_code
+        )
         return ErrorResponse(status, fields, body)
     target = invocation.target
     body = codec.render(
@@ -197,6 +199,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
         request_id=request_id,
         wait_ms=wait_ms,
         target=target if target.array else Target(),
+        guard_code=error.guard_code,
     )
     return ErrorResponse(codec.status(error.kind, error.status), fields, body)
 

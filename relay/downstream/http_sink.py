@@ -111,7 +111,9 @@ class HttpSink:
         request_id = id_text(self.request_id)
         if self.begun:
             codec, target = self.invocation.codec, self.invocation.target
-            frame = codec.error_frame(error.kind, error.message, request_id, target)
+            frame = codec.error_frame(
+                error.kind, error.message, request_id, target, error.guard_code
+            )
             await self.write(frame, last=True)
             return
         response = error_response(error, self.invocation, request_id)

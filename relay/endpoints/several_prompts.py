@@ -280,5 +280,5 @@ class _OneEncoder:
     def end(self) -> bytes:
         return b""
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
-        return self._encoder.fail(kind, message)
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
+        return self._encoder.fail(kind, message, guard_code)

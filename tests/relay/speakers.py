@@ -94,6 +94,11 @@ class Speaker(ABC):
     def error_of(self, body: Any) -> dict[str, Any]:
         """The error object of an error body, its shape checked."""
 
+    def guard_code(self, error: dict[str, Any], *, stream: bool) -> str:
+        """The code of the guard in an error object, of a stream that had begun or of a body."""
+        code: str = error["code"]
+        return code
+
     def read(self, answer: Answer) -> SpokenAnswer:
         if answer.headers["content-type"] == "application/vnd.amazon.eventstream":
             return self.streamed(answer.body)
@@ -330,6 +335,13 @@ class Responses(Speaker):
         assert set(error) == {"message", "type", "param", "code"}
         return error
 
+    def guard_code(self, error: dict[str, Any], *, stream: bool) -> str:
+        if stream:
+            # By its code a client sees that repeating the request is of no use.
+            assert error["code"] == "invalid_prompt"
+        code: str = error["guard_code" if stream else "code"]
+        return code
+
 
 class Anthropic(Speaker):
     name = "anthropic"
@@ -442,6 +454,10 @@ class Anthropic(Speaker):
         assert set(error) >= {"type", "message"}
         return error
 
+    def guard_code(self, error: dict[str, Any], *, stream: bool) -> str:
+        code: str = error["details"]["error_code"]
+        return code
+
 
 class Gemini(Speaker):
     name = "gemini"
@@ -526,6 +542,12 @@ class Gemini(Speaker):
         error: dict[str, Any] = body["error"]
         assert set(error) - {"details"} == {"code", "message", "status"}
         return error
+
+    def guard_code(self, error: dict[str, Any], *, stream: bool) -> str:
+        (info,) = [one for one in error["details"] if one["@type"].endswith("rpc.ErrorInfo")]
+        assert info["domain"] == "weir"
+        code: str = info["reason"]
+        return code
 
 
 class Interactions(Speaker):
@@ -762,9 +784,13 @@ class Converse(Speaker):
                     reasoning["signature"] = piece["signature"]
 
     def error_of(self, body: Any) -> dict[str, Any]:
-        assert set(body) <= {"__type", "message", "request_id"}
+        assert set(body) <= {"__type", "message", "request_id", "guard_code"}
         error: dict[str, Any] = body
         return error
+
+    def guard_code(self, error: dict[str, Any], *, stream: bool) -> str:
+        code: str = error["guard_code"]
+        return code
 
 
 def messages(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -124,9 +124,11 @@ class Encoder:
         frames += _frame({"type": "message_delta", "delta": delta, "usage": usage})
         return frames + _frame({"type": "message_stop"})
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return error_frame(kind, message, request_id=self._request.request_id)
+        return error_frame(
+            kind, message, request_id=self._request.request_id, guard_code=guard_code
+        )
 
     def _start(self, event: neutral.Start) -> bytes:
         self._started = True

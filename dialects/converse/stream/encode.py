@@ -79,9 +79,11 @@ class Encoder:
         frames += write_stop(write_reason(finish.reason, refused=self._refused))
         return frames + write_event("metadata", {"usage": write_usage(self._counts or Counts())})
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return error_frame(kind, message, request_id=self._request.request_id)
+        return error_frame(
+            kind, message, request_id=self._request.request_id, guard_code=guard_code
+        )
 
     def _start(self) -> bytes:
         self._started = True

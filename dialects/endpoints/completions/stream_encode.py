@@ -58,9 +58,9 @@ class Encoder:
         usage = write_usage(add_counts(self._counts.values()))
         return self._chunk({"choices": [], "usage": usage}) + DONE_FRAME
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return error_frame(kind, message, request_id=self._request_id)
+        return error_frame(kind, message, request_id=self._request_id, guard_code=guard_code)
 
     def _choice(self, prompt: int, at: int, text: str, reason: str | None) -> bytes:
         choice = {

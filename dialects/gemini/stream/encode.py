@@ -96,11 +96,16 @@ class Encoder:
         frame = self._frame(last)
         return frame + ARRAY_CLOSE if self._array else frame
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the end of a failed answer. Open calls are never sent."""
         first = not self._started
         return error_frame(
-            kind, message, request_id=self._request.request_id, array=self._array, first=first
+            kind,
+            message,
+            request_id=self._request.request_id,
+            guard_code=guard_code,
+            array=self._array,
+            first=first,
         )
 
     def _frame(self, candidates: list[JsonObject]) -> bytes:

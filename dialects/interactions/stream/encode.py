@@ -75,9 +75,11 @@ class Encoder(CallOrder):
         self.response["steps"] = self._writer.steps.steps()
         return written + last + DONE
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the end of a failed answer."""
-        return error_frame(kind, message, request_id=self._request.request_id)
+        return error_frame(
+            kind, message, request_id=self._request.request_id, guard_code=guard_code
+        )
 
     def _begin(self) -> bytes:
         if self._started:

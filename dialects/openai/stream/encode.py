@@ -92,9 +92,9 @@ class Encoder:
         usage = write_usage(self._counts or Counts())
         return self._chunk({"choices": [], "usage": usage}) + _DONE
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return error_frame(kind, message, request_id=self._request_id)
+        return error_frame(kind, message, request_id=self._request_id, guard_code=guard_code)
 
     def _start(self, event: neutral.Start) -> None:
         self._around_text.clear()

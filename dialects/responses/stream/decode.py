@@ -65,7 +65,7 @@ class Decoder(FrameDecoder):
         """
         if self._started is None:
             return errors.error_frame(kind, message, request_id=request_id)
-        error = {"code": errors.failed_code(kind), "message": message}
+        error = errors.failed_error(kind, message)
         return self._last_event("failed", {"error": error}, name_request(request_id))
 
     def length_notice(self) -> bytes:

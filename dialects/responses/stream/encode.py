@@ -25,7 +25,7 @@ from dialects.errors.kinds import ErrorKind
 from dialects.responses.answer.finish_reasons import status_of
 from dialects.responses.answer.response_object import ID_PREFIX, open_response
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
-from dialects.responses.errors import error_frame, failed_code
+from dialects.responses.errors import error_frame, failed_error
 from dialects.responses.items_decode import write_mark
 from dialects.responses.items_encode import (
     write_citation,
@@ -90,14 +90,14 @@ class Encoder(CallOrder):
         }
         return head + held + closed + self._response_event(f"response.{status}")
 
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
+    def fail(self, kind: ErrorKind, message: str, guard_code: str | None = None) -> bytes:
         """Return the end of a failed answer; `output` contains the finished items."""
         request_id = self._request.request_id
         if not self._started:
-            return error_frame(kind, message, request_id=request_id)
+            return error_frame(kind, message, request_id=request_id, guard_code=guard_code)
         self.response |= {
             "status": "failed",
-            "error": {"code": failed_code(kind), "message": message},
+            "error": failed_error(kind, message, guard_code),
             "output": self._writer.output,
         }
         body = {"response": self.response, **name_request(request_id)}

@@ -33,6 +33,16 @@ def test_missing_path(family: str, body: dict[str, object]) -> None:
     assert json.loads(render(FAMILIES[family], "route_not_found", MESSAGE, "R")) == body
 
 
+def test_guards_code_replaces_ours_where_a_service_has_words() -> None:
+    told = {
+        name: json.loads(render(family, "guard_refused", MESSAGE, "R", None, "own"))
+        for name, family in FAMILIES.items()
+    }
+    assert told["suno"]["code"] == told["kling"]["error"]["code"] == "own"
+    assert told["jimeng"]["error"]["code"] == "own"
+    assert (told["mj"]["code"], told["kling"]["code"], told["jimeng"]["code"]) == (4, 1201, 50400)
+
+
 @pytest.mark.parametrize(
     ("family", "wrong", "failed"),
     [("mj", 4, 9), ("kling", 1201, 5001), ("jimeng", 50400, 50500)],

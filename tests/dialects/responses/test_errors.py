@@ -7,7 +7,7 @@ import pytest
 
 from dialects.errors.errors import KINDS
 from dialects.errors.kinds import ErrorKind
-from dialects.responses.errors import error_frame, failed_code, read, read_object, render
+from dialects.responses.errors import error_frame, failed_error, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.responses.golden import EXPECTED, body_of
 from tests.support.openapi import check
@@ -40,7 +40,9 @@ def test_every_kind_is_rendered_as_documented(kind: ErrorKind) -> None:
         "param": None,
     }
     check(document, "openai", "ResponseErrorEvent")
-    assert failed_code(kind) in ("server_error", "rate_limit_exceeded", "invalid_prompt")
+    failed = failed_error(kind, "m")
+    assert failed.keys() == {"code", "message"}
+    check(failed | {"guard_code": "own"}, "openai", "ResponseError")
 
 
 def test_provider_code_may_replace_ours() -> None:

@@ -1,5 +1,6 @@
 """The headers of an answer as they are on the wire: each once, in letters that may be there."""
 
+import json
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,12 +16,14 @@ from relay.downstream.downstream import Downstream, Head, KeepAlive
 from relay.downstream.error_answers import (
     KEY_ENDED,
     STOPPING,
+    answer_of_kind,
     answer_to_failures,
     failure_of_limit,
 )
 from relay.downstream.http_sink import HttpSink
 from relay.requests.invocation import Invocation
 from relay.upstream.failures import UpstreamFailed
+from tests.relay.speakers import SPEAKERS
 
 REQUEST, EARLIER = (RequestId(UUID(int=n)) for n in (1, 2))
 HEAD = Head("application/json", 5_000_000_000, None, 1_000_000)
@@ -65,6 +68,23 @@ async def test_no_answer_has_a_header_twice(dialect: Dialect) -> None:
         ids.add(frozenset(n for n, value in wire.headers.items() if value == id_text(REQUEST)))
     # It has the same names in each of them.
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("dialect", CODECS)
+async def test_a_stream_without_content_ends_with_the_guards_code(dialect: Dialect) -> None:
+    """P40: pings had begun the stream when a guard refused the request."""
+    wire = Wire(dialect)
+    await wire.sink.begin(HEAD)
+    error = answer_of_kind("guard_refused")._replace(guard_code="own")
+    await wire.sink.refuse(error)
+    raw = b"".join(one.get("body", b"") for one in wire.sent)
+    if dialect == "responses":
+        error_object = json.loads(raw.partition(b"data: ")[2])
+        assert error_object["code"] == "own"
+    else:
+        told = SPEAKERS[dialect].streamed(raw).error
+        assert told is not None
+        assert SPEAKERS[dialect].guard_code(told, stream=True) == "own"
 
 
 async def test_name_of_a_channel_is_told_in_letters_of_a_header() -> None:

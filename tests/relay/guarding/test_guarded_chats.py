@@ -1,5 +1,6 @@
 """P40: guards on chats in every dialect, in requests, whole answers and streams."""
 
+import json
 import re
 import socket
 from typing import Any
@@ -17,7 +18,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.guarding.conftest import GuardedHub, rule
 from tests.relay.own_keys.test_own_keys import channel_of, knows
-from tests.relay.speakers import SPEAKERS, UPSTREAMS, SpokenAnswer, Wish
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, SpokenAnswer, Wish, messages
 from tests.support.hub import Answer, Hub, Tenant
 
 ADDRESS = "alice.liddell@example.com"
@@ -51,8 +52,7 @@ def test_a_refused_request_goes_nowhere(
     hub.settled(tenant)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"], record["charge_nano"]) == (400, "guard_refused", 0)
-    if dialect == "openai":
-        assert error["code"] == "own"
+    assert SPEAKERS[dialect].guard_code(error, stream=False) == "own"
 
 
 @by_dialect
@@ -108,17 +108,55 @@ def test_a_refused_answer_ends_in_its_dialect_and_is_charged(
     answer = send(hub, tenant, dialect, models[dialect], text, stream=stream)
     assert b"liddell" not in answer.body
     assert b"soon" not in answer.body
-    if stream and answer.status == 200:
+    if stream:
+        assert answer.status == 200, answer.body
         spoken = SPEAKERS[dialect].read(answer)
         assert not spoken.whole
         assert spoken.error is not None, answer.body
+        assert SPEAKERS[dialect].guard_code(spoken.error, stream=True) == "own"
     else:
         assert answer.status == 400, answer.body
-        SPEAKERS[dialect].error_of(answer.json())
+        error = SPEAKERS[dialect].error_of(answer.json())
+        assert SPEAKERS[dialect].guard_code(error, stream=False) == "own"
     hub.settled(tenant)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"]) == (400, "guard_refused")
     assert record["charge_nano"] > 0
+
+
+@by_form
+def test_clients_of_claude_on_bedrock_get_the_guards_code(
+    guarded_hub: GuardedHub, models: dict[str, str], stream: bool
+) -> None:
+    """P40: also through the messages that Amazon's own reader takes."""
+    asked = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
+    body = {
+        "anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096,
+        "messages": [{"role": "user", "content": asked}],
+    }  # fmt: skip
+    way = "invoke-with-response-stream" if stream else "invoke"
+    path = f"/model/{models['anthropic']}/{way}"
+    answer = guarded_hub.hub.post(guarded_hub.tenant(rule("refuse", "answer")), body, path=path)
+    assert answer.status == (200 if stream else 400), answer.body
+    if stream:
+        *_, (kind, error) = messages(answer.body)
+        assert kind == "validationException"
+    else:
+        error = answer.json()
+    assert error["guard_code"] == "own"
+
+
+def test_a_stream_that_is_a_json_array_has_the_guards_code(
+    guarded_hub: GuardedHub, models: dict[str, str]
+) -> None:
+    speaker, model = SPEAKERS["gemini"], models["gemini"]
+    body = speaker.body(model, Wish(f"#echo #chunk_bytes=64 {'many words ' * 50} {ADDRESS}", True))
+    path = f"/v1beta/models/{model}:streamGenerateContent"
+    tenant = guarded_hub.tenant(rule("refuse", "answer"))
+    answer = guarded_hub.hub.post(tenant, body, path=path)
+    assert answer.status == 200, answer.body
+    error = speaker.error_of(answer.json()[-1])
+    assert speaker.guard_code(error, stream=True) == "own"
 
 
 @by_form
@@ -379,6 +417,34 @@ def test_an_answer_in_the_background_is_guarded(
     assert shown.json()["status"] == "completed"
     assert "<EMAIL_1>" in str(shown.json()["output"])
     assert ADDRESS not in str(shown.json()["output"])
+
+
+@pytest.mark.parametrize("dialect", ["responses", "interactions"])
+def test_a_refused_answer_in_the_background_has_the_guards_code(
+    guarded_hub: GuardedHub, models: dict[str, str], dialect: str
+) -> None:
+    """P40: in the stored answer as in its events, whether its client reads them or not."""
+    hub, speaker = guarded_hub.hub, SPEAKERS[dialect]
+    tenant = guarded_hub.tenant(rule("refuse", "answer"))
+    text = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
+    path = speaker.path(models[dialect], stream=False)
+    for asked in (text, f"#echo {ADDRESS}"):
+        body = speaker.body(models[dialect], Wish(asked)) | {"background": True, "store": True}
+        begun = hub.post(tenant, body, path=path)
+        assert begun.status == 200, begun.body
+        own = f"{path}/{begun.json()['id']}"
+
+        def has_failed(own: str = own) -> bool:
+            return bool(hub.request("GET", own, tenant).json()["status"] == "failed")
+
+        hub.wait(has_failed, "the answer runs on")
+        stored = hub.request("GET", own, tenant).json()
+        error = stored["error"] if dialect == "responses" else stored["errors"][0]
+        assert speaker.guard_code(error, stream=True) == "own"
+        events = hub.request("GET", f"{own}?stream=true", tenant).body.decode()
+        last = json.loads(events.rpartition("data: ")[2])
+        error = last["response"]["error"] if dialect == "responses" else last["error"]
+        assert speaker.guard_code(error, stream=True) == "own"
 
 
 def test_counting_tokens_sends_no_text_that_is_masked(

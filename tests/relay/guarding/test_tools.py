@@ -68,6 +68,7 @@ def test_a_refused_call_is_not_seen(dialect: str, decision: str) -> None:
         assert b"c1" not in sent
         code = "approval_required" if decision == "ask" else "own"
         assert f"the guard tool rejects the call of a tool ({code})" in str(spoken.error)
+        assert SPEAKERS[dialect].guard_code(spoken.error, stream=True) == code
 
 
 @by_dialect

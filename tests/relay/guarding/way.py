@@ -27,6 +27,7 @@ from dialects.chat.events import (
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.translation import StreamTranslator
+from relay.downstream.error_answers import answer_to
 from relay.guarding.guarded_answer import GuardedAnswer, Refused
 from relay.guarding.guarding import Guarding
 from relay.guarding.rule_set import KeyRules
@@ -81,7 +82,9 @@ class Way:
             last = step.events[-1] if step.events else None
             if isinstance(last, Refused):
                 self.refused = True
-                sent += self._translator.fail("guard_refused", last.message)
+                sent += self._translator.fail(
+                    "guard_refused", last.message, answer_to(last.error).guard_code
+                )
             self.broken = self.broken or isinstance(last, Broken)
         return sent
 
