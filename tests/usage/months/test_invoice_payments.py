@@ -19,6 +19,7 @@ from billing.balances.credit_line import set_credit_line
 from billing.credits import promo
 from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
+from billing.invoices.document import describe_document
 from billing.invoices.dues import left_nano
 from billing.invoices.invoices import InvoiceRefused, propose_note
 from billing.invoices.payments import (
@@ -248,6 +249,32 @@ def test_debit_note_that_the_balance_covers(
     note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
     assert note.due_nano == 0
     assert f"The total was paid from the balance. {PAID}" in pdfs(note)[0]
+
+
+def test_debit_note_asks_for_money_on_the_account_of_today(
+    bank_account: str, due: Invoice, dora: Actor, erik: Actor, settings: LazySettings
+) -> None:
+    """The account of an old invoice may be closed by now."""
+    settings.BANK_ACCOUNT = "Weir Ltd | IBAN FR76 3000"
+    note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+    assert "Weir Ltd IBAN FR76 3000" in pdfs(note)[0]
+    assert "IBAN DE02" in pdfs(due)[0]
+    assert {**note.seller, "bank_account": due.seller["bank_account"]} == due.seller
+
+
+def test_notes_of_earlier_versions_still_say_nothing_of_their_payment(
+    due: Invoice, dora: Actor, erik: Actor
+) -> None:
+    """I18: whether the balance covered them is not known any more."""
+    for kind in (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE):
+        note = closed(propose_note(dora, due, kind, USD, "x"), dora, erik)
+        assert "was added to the balance" in pdfs(note)[0] or note.due_nano
+        note.due_nano = 0
+        del note.seller["bank_account"]
+        assert len(describe_document(note, "en").notes) == 1
+    due.due_nano = 0
+    del due.seller["bank_account"]
+    assert PAID in describe_document(due, "en").notes[1]
 
 
 @pytest.fixture
