@@ -260,8 +260,10 @@ def _notes(invoice: Invoice) -> tuple[str, ...]:
         "Lines are exact. Only the total is rounded, to the cent, half to even; the difference "
         "is a line of its own."
     )
-    # What is due is known when the document is closed.
-    return (rounded, _payment_note(invoice)) if invoice.number else (rounded,)
+    # What is due is known when the document is closed. Notes that were closed before documents
+    # stored it, which have no account either, said nothing about their payment.
+    is_known = invoice.kind == InvoiceKind.INVOICE or "bank_account" in invoice.seller
+    return (rounded, _payment_note(invoice)) if invoice.number and is_known else (rounded,)
 
 
 def _payment_note(invoice: Invoice) -> str:

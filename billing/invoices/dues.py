@@ -27,10 +27,11 @@ def uncovered_nano(document: Invoice) -> int:
 
 
 def owed_nano(organisation_id: UUID) -> int:
-    """Return how far the organisation is below 0: its debt plus the used part of its credit
-    line."""
+    """Return how far the organisation's cash is below 0: its debt plus the used part of its credit
+    line. What is held for requests is not spent yet, and promotional credit pays no invoice."""
     wallet = lock_wallet(organisation_id)
-    return max(wallet.owed_nano - wallet.available_nano, 0)
+    cash_nano = wallet.available_nano + wallet.held_nano - wallet.promo_nano
+    return max(wallet.owed_nano - cash_nano, 0)
 
 
 def store_unpaid(invoice: Invoice, nano: int) -> None:

@@ -266,16 +266,17 @@ def checksum_of(invoice: Invoice) -> str:
 def _compose(invoice: Invoice) -> None:
     """Compute and save the parties, taxes, totals and checksum again."""
     if invoice.corrects is not None:
-        invoice.seller, invoice.buyer = invoice.corrects.seller, invoice.corrects.buyer
+        party, invoice.buyer = invoice.corrects.seller, invoice.corrects.buyer
         taxed = invoice.corrects.lines.filter(kind="tax").order_by("n")
         taxes = [Tax(line.text, line.rate_ppm) for line in taxed]
     else:
         buyer = buyer_of(invoice.organisation)
-        invoice.seller = {**seller().document(), "bank_account": bank_account()}
-        invoice.buyer = buyer.document()
+        party, invoice.buyer = seller().document(), buyer.document()
         invoice.buyer["legal_name"] = buyer.legal_name or invoice.organisation.name
         last_day = month_after(invoice.month) - dt.timedelta(days=1)
         taxes = taxes_of(_tax_rows(), buyer.country, bool(buyer.tax_id), last_day)
+    # A note repeats the seller of its invoice, but asks for money on the account of today.
+    invoice.seller = {**party, "bank_account": bank_account()}
     kept = [line for line in lines_of(invoice) if line.kind not in _MADE]
     lines, totals = add_totals(kept, taxes)
     invoice.lines.filter(kind__in=_MADE).delete()

@@ -20,7 +20,7 @@ from accounts.audit import audit
 from billing.currency.money import format_usd
 from billing.invoices.dues import left_nano, owed_nano, store_unpaid
 from billing.invoices.invoices import InvoiceRefused
-from billing.invoices.rules import PAYMENT_DAYS
+from billing.invoices.rules import PAYMENT_DAYS, paid_part_nano
 from billing.ledger.ledger import lock_wallet
 from billing.models import (
     Invoice,
@@ -175,7 +175,7 @@ def _settle(organisation_id: UUID) -> None:
         )
         came_nano = sum(due.left_nano for due in dues) - owed
         for due in dues:
-            paid_nano = min(due.left_nano, came_nano)
+            paid_nano = paid_part_nano(due.left_nano, came_nano)
             if paid_nano <= 0:
                 break
             came_nano -= paid_nano

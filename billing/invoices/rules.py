@@ -187,8 +187,18 @@ def add_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line],
 
 def covered_nano(total_nano: int, owed_nano: int, due_nano: int) -> int:
     """Return the paid part of a document's total. The organisation owes `owed_nano` in all;
-    `due_nano` of it belongs to other documents."""
-    return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
+    `due_nano` of it belongs to other documents. What is left to pay is rounded up to the minor
+    unit, because nobody can pay a smaller amount."""
+    left_nano = -(max(owed_nano - due_nano, 0) // -MINOR_NANO) * MINOR_NANO
+    return total_nano - min(left_nano, total_nano)
+
+
+def paid_part_nano(left_nano: int, came_nano: int) -> int:
+    """Return how much of an unpaid amount is paid by money that came in: all of it, or a part in
+    whole minor units, so that the rest is an amount that somebody can pay."""
+    if came_nano >= left_nano:
+        return left_nano
+    return max(came_nano // MINOR_NANO * MINOR_NANO, 0)
 
 
 def percent_text(rate_ppm: int) -> str:

@@ -47,13 +47,14 @@ _EARMARKED: Final[dict[Pool, AccountKind]] = {
 class Wallet(NamedTuple):
     """The balances of an organisation's accounts, read under their lock. `owed_nano` is 0 or more;
     `promo_nano` is the granted part of `available_nano`; `line_nano` is how far `available_nano`
-    may fall below 0."""
+    may fall below 0. `held_nano` is held for requests that have not ended."""
 
     organisation_id: UUID
     available_nano: int
     owed_nano: int
     promo_nano: int
     line_nano: int = 0
+    held_nano: int = 0
 
     @property
     def cash_nano(self) -> int:

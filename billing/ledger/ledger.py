@@ -80,6 +80,7 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
         max(-balances.get("customer:debt", 0), 0),
         balances.get("promo:available", 0),
         line_nano,
+        balances.get("customer:held", 0),
     )
 
 

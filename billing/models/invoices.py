@@ -29,11 +29,12 @@ class Invoice(models.Model):
     of the invoice that it corrects.
 
     `seller` and `buyer` are copied from the details when the document is proposed, and again when
-    it is closed: {legal_name, address, country, tax_id}, and the seller's {bank_account}.
-    `movement` is the ledger's movements in
-    the period: [[kind of posting, kind of account, number of postings, nano], …]. `checksum` covers
-    all of these and the lines, in hexadecimal. `due_nano` is the part of the total that the balance
-    did not cover when the document was closed; later payments do not change it.
+    it is closed: {legal_name, address, country, tax_id}, and the seller's {bank_account}, which
+    documents that were closed before `due_nano` was stored do not have. `movement` is the ledger's
+    movements in the period: [[kind of posting, kind of account, number of postings, nano], …].
+    `checksum` covers all of these and the lines, in hexadecimal. `due_nano` is the part of the
+    total that the balance did not cover when the document was closed; later payments do not change
+    it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -25,6 +25,7 @@ from billing.invoices.rules import (
     add_totals,
     covered_nano,
     format_document_number,
+    paid_part_nano,
     percent_text,
     taxes_of,
     usage_lines,
@@ -57,6 +58,7 @@ from billing.subscriptions.rules import Change, Terms, change_plan
 
 OWNER: Final = UUID(int=1)
 DAY: Final = dt.date(2026, 11, 16)
+CENT: Final = 10**7
 BERLIN: Final = ZoneInfo("Europe/Berlin")
 HALF_DAY: Final = Hours(43_200, 86_400)
 NIGHT: Final = Hours(79_200, 3_600)
@@ -122,12 +124,23 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (percent_text, (190_000,), "19"),
     (percent_text, (81_000,), "8.1"),
     (format_document_number, ("INV", 2026, 117), "INV-2026-0117"),
-    (covered_nano, (100, 0, 0), 100),
-    (covered_nano, (100, 1, 0), 99),
-    (covered_nano, (100, 101, 0), 0),
-    (covered_nano, (100, 60, 60), 100),
-    (covered_nano, (100, 61, 60), 99),
-    (covered_nano, (100, 10, 60), 100),
+    (covered_nano, (100 * CENT, 0, 0), 100 * CENT),
+    (covered_nano, (100 * CENT, CENT, 0), 99 * CENT),
+    (covered_nano, (100 * CENT, 101 * CENT, 0), 0),
+    (covered_nano, (100 * CENT, 60 * CENT, 60 * CENT), 100 * CENT),
+    (covered_nano, (100 * CENT, 61 * CENT, 60 * CENT), 99 * CENT),
+    (covered_nano, (100 * CENT, 10 * CENT, 60 * CENT), 100 * CENT),
+    (covered_nano, (100 * CENT, 1, 0), 99 * CENT),
+    (covered_nano, (100 * CENT, CENT + 1, 0), 98 * CENT),
+    (covered_nano, (100 * CENT, 99 * CENT + 1, 0), 0),
+    (paid_part_nano, (2 * CENT, -1), 0),
+    (paid_part_nano, (2 * CENT, 0), 0),
+    (paid_part_nano, (2 * CENT, CENT - 1), 0),
+    (paid_part_nano, (2 * CENT, CENT), CENT),
+    (paid_part_nano, (2 * CENT, 2 * CENT - 1), CENT),
+    (paid_part_nano, (2 * CENT, 2 * CENT), 2 * CENT),
+    (paid_part_nano, (CENT + 1, CENT + 1), CENT + 1),
+    (paid_part_nano, (CENT, 3 * CENT), CENT),
     (last_month, (dt.datetime(2026, 10, 31, 22, 59, 59, tzinfo=dt.UTC), BERLIN),
      dt.date(2026, 9, 1)),
     (last_month, (dt.datetime(2026, 10, 31, 23, 0, tzinfo=dt.UTC), BERLIN), dt.date(2026, 10, 1)),

@@ -27,6 +27,7 @@ from billing.approvals.approvals import (
     waiting,
 )
 from billing.approvals.rules import Change
+from billing.credits.promo import count_spending
 from billing.currency.money import parse_usd
 from billing.currency.words import total_text
 from billing.invoices import invoices
@@ -161,7 +162,10 @@ def _changes(approval: Approval) -> list[Change]:
 
 
 def _apply(actor: Actor, approval: Approval) -> None:
-    note_closed(invoices.close_document(actor, _proposed(approval)))
+    document = _proposed(approval)
+    # Promotional credit that is spent, but not counted yet, would be taken for missing cash.
+    count_spending(document.organisation_id)
+    note_closed(invoices.close_document(actor, document))
 
 
 def _show(change: Change) -> Line:

@@ -9,14 +9,17 @@ from unittest.mock import patch
 
 import pytest
 from django.conf import LazySettings
+from django.db import transaction
 from django.utils import formats
 
 from accounts.access.actors import Actor
-from accounts.models import AuditEvent, Key, User
+from accounts.models import AuditEvent, Key, Organisation, User
 from billing.balances.balances import balance
 from billing.balances.credit_line import set_credit_line
+from billing.credits import promo
 from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
+from billing.invoices.document import describe_document
 from billing.invoices.dues import left_nano
 from billing.invoices.invoices import InvoiceRefused, propose_note
 from billing.invoices.payments import (
@@ -36,9 +39,11 @@ from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month
 from tests.usage.months.test_invoice_pages import text_of
+from tests.usage.rows import admit, happen
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
+CENT = 10**7
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def erik(people: cast.Cast) -> Actor:
     ],
 )
 def test_amount_covered_by_the_balance(total: int, owed: int, due: int, paid: int) -> None:
-    assert covered_nano(total, owed, due) == paid
+    assert covered_nano(total * CENT, owed * CENT, due * CENT) == paid * CENT
 
 
 @pytest.fixture
@@ -244,6 +249,116 @@ def test_debit_note_that_the_balance_covers(
     note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
     assert note.due_nano == 0
     assert f"The total was paid from the balance. {PAID}" in pdfs(note)[0]
+
+
+def test_debit_note_asks_for_money_on_the_account_of_today(
+    bank_account: str, due: Invoice, dora: Actor, erik: Actor, settings: LazySettings
+) -> None:
+    """The account of an old invoice may be closed by now."""
+    settings.BANK_ACCOUNT = "Weir Ltd | IBAN FR76 3000"
+    note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+    assert "Weir Ltd IBAN FR76 3000" in pdfs(note)[0]
+    assert "IBAN DE02" in pdfs(due)[0]
+    assert {**note.seller, "bank_account": due.seller["bank_account"]} == due.seller
+
+
+def test_notes_of_earlier_versions_still_say_nothing_of_their_payment(
+    due: Invoice, dora: Actor, erik: Actor
+) -> None:
+    """I18: whether the balance covered them is not known any more."""
+    for kind in (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE):
+        note = closed(propose_note(dora, due, kind, USD, "x"), dora, erik)
+        assert "was added to the balance" in pdfs(note)[0] or note.due_nano
+        note.due_nano = 0
+        del note.seller["bank_account"]
+        assert len(describe_document(note, "en").notes) == 1
+    due.due_nano = 0
+    del due.seller["bank_account"]
+    assert PAID in describe_document(due, "en").notes[1]
+
+
+@pytest.fixture
+def spent(people: cast.Cast, key: Key, dora: Actor) -> Invoice:
+    """A draft for 100 USD, all of which the balance has paid. Nothing is left of the balance."""
+    set_credit_line(people.acme, 500 * USD, actor=dora)
+    charged(key, mid_month(), 100 * USD)
+    invoice = drafted(people.acme, dora)
+    if free_nano := balance(people.acme).free_nano:
+        post(adjust(new_id(), -free_nano, lock_wallet(people.acme.id)))
+    return invoice
+
+
+def test_amount_due_is_in_whole_cents(
+    people: cast.Cast, spent: Invoice, dora: Actor, erik: Actor
+) -> None:
+    """A customer can transfer exactly what the document asks for, and has then paid it."""
+    post(adjust(new_id(), -19_003_456_789, lock_wallet(people.acme.id)))
+    invoice = closed(spent, dora, erik)
+    for text in ("Paid from the balance -80.99", "(USD) 19.01", "Please pay 19.01 USD by"):
+        assert text in pdfs(invoice)[0], text
+    settle_invoices()
+    listed = cast.signed_in(people.dora).get(f"/api/v1/documents/{id_text(invoice.id)}").json()
+    assert listed["left"] == "19.01"
+    request_credit(dora, people.acme, 5_001_000_000, reason="Paid by transfer")
+    settle_invoices()
+    assert left_nano(invoice) == 14 * USD + CENT
+    request_credit(dora, people.acme, 14_009_000_000, reason="Paid by transfer")
+    settle_invoices()
+    assert payment_of(invoice).state == "paid"
+    payments = InvoicePayment.objects.filter(invoice=invoice).order_by("id")
+    amounts = list(payments.values_list("amount_nano", flat=True))
+    assert amounts == [80_990_000_000, 5 * USD, 14 * USD + CENT]
+    assert sum(amounts) == invoice.total_nano
+    assert balance(people.acme).free_nano == 6_543_211
+
+
+def test_amount_due_is_recorded_as_a_payment_to_the_cent(
+    people: cast.Cast, spent: Invoice, dora: Actor, erik: Actor
+) -> None:
+    post(adjust(new_id(), -3_456_789, lock_wallet(people.acme.id)))
+    invoice = closed(spent, dora, erik)
+    record_payment(dora, invoice, CENT, reference="r", paid_on=clock.now().date())
+    assert payment_of(invoice).state == "paid"
+
+
+def test_what_running_requests_hold_is_not_due(
+    people: cast.Cast, key: Key, spent: Invoice, dora: Actor, erik: Actor
+) -> None:
+    admit(key, clock.now(), hold_nano=7 * USD)
+    assert balance(people.acme).free_nano == -7 * USD
+    invoice = closed(spent, dora, erik)
+    assert (invoice.due_nano, payment_of(invoice).state) == (0, "paid")
+
+
+def test_promotional_credit_pays_no_invoice(
+    people: cast.Cast, due: Invoice, dora: Actor, erik: Actor
+) -> None:
+    grant_promo(people.acme, 50 * USD)
+    settle_invoices()
+    assert left_nano(due) == 19 * USD
+    note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+    assert (note.due_nano, left_nano(due)) == (11_900_000_000, 30_900_000_000)
+    request_credit(dora, people.acme, 30_900_000_000, reason="Paid by transfer")
+    settle_invoices()
+    assert payment_of(due).state == "paid"
+
+
+def test_used_promotional_credit_is_not_due(
+    people: cast.Cast, key: Key, spent: Invoice, dora: Actor, erik: Actor
+) -> None:
+    """It is counted when the document is closed, before the job counts it."""
+    grant_promo(people.acme, 5 * USD)
+    happen(key, clock.now(), 5 * USD, hold_nano=5 * USD)
+    assert lock_wallet(people.acme.id).promo_nano == 5 * USD
+    assert closed(spent, dora, erik).due_nano == 0
+
+
+def grant_promo(organisation: Organisation, amount_nano: int) -> None:
+    with transaction.atomic():
+        promo.grant(
+            organisation, amount_nano, "grant:1", "redeem",
+            expires_at=None, actor="dora", cause={},
+        )  # fmt: skip
 
 
 def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
