@@ -63,8 +63,8 @@ _PARTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "TrialCredit": ("trial_credit", ("TrialCreditChange",)),
 }
 _SECRET: Final = (
-    "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored one. A new object has no "
-    "stored one."
+    "`env:NAME`, `file:PATH`, the text itself, or `keep` for the stored secret. A new object has no "
+    "stored secret."
 )
 _SLUG: Final = (
     "The short name in URLs and labels. By default, Weir derives the slug from the name. If the object "
@@ -82,7 +82,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "*.archived": _ARCHIVED,
     "*.secret": _SECRET,
     "*.email": "Email address.",
-    "*.teams": "Names of teams. `null` or no key: all teams, including later ones.",
+    "*.teams": "Names of teams. `null`, or a file without this key: all teams, including later ones.",
     "*.plan": "Name of the price plan.",
     "*.charge_rule": "What to charge for abandoned and failed requests. An organisation's rule overrides a model's.",
     "*.anchor": _WEEKDAYS,
@@ -92,7 +92,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "*.operator": "`true` makes the person an operator. A file cannot end this role, so Weir rejects `false`.",
     "Installation.version": "The version of the format.",
     "Installation.settings": "Settings of the installation.",
-    "Installation.mail_server": "The mail server. The setting `EMAIL_HOST` overrides it.",
+    "Installation.mail_server": "The mail server. The setting `EMAIL_HOST` overrides this key.",
     "Installation.channels": "Connections to providers.",
     "Installation.prices": "What customers pay for models, and what you pay the providers for them.",
     "Installation.plans": "Price plans.",
@@ -137,7 +137,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ModelRule.shadow": "A channel that also gets a share of the requests. Clients never see its answers.",
     "OwnKeyOffer.fee_per_request": "The fee for a request, in USD. Exact decimal.",
     "OwnKeyOffer.fee_per_million_tokens": "The fee for a million tokens, in USD. Exact decimal.",
-    "ChargeRule.kind": "`measured`: Weir disconnects from the provider at once, and charges what it measured. `drain`: Weir reads the rest of the answer, and charges its usage. `absorb`: Weir disconnects from the provider at once, and the operator bears the cost.",
+    "ChargeRule.kind": "`measured`: Weir disconnects from the provider at once, and charges what it measured. `drain`: Weir reads the rest of the answer, and charges the usage of the answer. `absorb`: Weir disconnects from the provider at once, and the operator bears the cost.",
     "OwnKeyOffer.title": "What organisations see instead of the channel's name.",
     "Shadow.channel": "Name of the channel.",
     "Shadow.model": "The model's name on the channel. Empty: the provider's name in the channel's settings, or else the name of the requested model.",
@@ -240,7 +240,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Channel.weight": "The relative share of requests that this channel gets among channels of equal priority.",
     "ChargeRule.seconds": "`drain`: the maximum time, in seconds, for which Weir reads the rest. Default: 120.",
     "ChargeRule.cost": "`drain`: the highest amount that is charged for the time after the disconnect. Exact decimal.",
-    "SignUp.captcha": "Whether browsers must do a [proof of work](../operate/secure.md#signing-in) before a sign-up in the mode `open`, and before a password reset after three resets from the same network within an hour.",
+    "SignUp.captcha": "Whether browsers must do a [proof of work](../operate/secure.md#signing-in) in two cases: before a sign-up in the mode `open`, and before a password reset if there were already three resets from the same network within an hour.",
     "SignUp.domains": "Email domains, each with the organisation that people of this domain join. The list in the file replaces the stored list.",
     "SignUpDomain.domain": "The domain of an email address.",
     "SignUpDomain.organisation": "Slug of the organisation that people of this domain join.",

@@ -43,11 +43,14 @@ An operator must also review a request if its usage contains a member that is no
 the provider's API. Until the review, Weir charges nothing and keeps the hold (the reserved amount).
 In the review, the operator can usually make the member free for later requests.
 
-If the price of a model comes from the built-in price list, Weir rejects a request that contains a
-member or tool with the role *review*. For such a model, if the client's API has a table of tools,
-Weir also rejects a request with a tool that is not in this table. A later version of a known tool
-counts as the known tool. If Weir translates the request for a provider with another API, the rules
-for [tools of one API](../guides/agents.md#tools-of-one-api) apply instead.
+The following rules apply to models whose price comes from the built-in price list:
+
+- Weir rejects a request that contains a member or tool with the role *review*.
+- If the client's API has a table of tools, Weir also rejects a request with a tool that is not in
+  this table. A later version of a known tool counts as the known tool.
+
+If Weir translates the request for a provider with another API, the rules for
+[tools of one API](../guides/agents.md#tools-of-one-api) apply in place of these two rules.
 
 """
 

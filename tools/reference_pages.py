@@ -53,15 +53,18 @@ def headers() -> str:
 ## Sent by clients
 
 {_fields(SENT)}
-A header that is not in this table reaches a provider only in two cases ([What providers get](../operate/data.md#what-providers-get)). If
-the channel (the connection to the provider) uses the client's API, Weir forwards the headers that this API needs (such as `anthropic-beta`)
-and usually also the user agent. In any case, Weir forwards the headers that an operator has listed for the channel.
+A header that is not in this table reaches a provider only in two cases ([What providers get](../operate/data.md#what-providers-get)):
+
+- The channel (the connection to the provider) uses the client's API. Weir then forwards the headers that this API needs (such as
+  `anthropic-beta`), and usually also the user agent.
+- An operator has listed the header for the channel. Weir then forwards the header whatever API the channel uses.
 
 ## Sessions
 
 A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
 order of the table. The first name that a request contains decides to which session the request belongs. The two rows about sub-agents are
-outside this order. Weir reads the headers of these rows in addition, and a parent session takes the place of the first name.
+outside this order: if a header names the session, Weir also reads the headers of these rows. If these name a parent session, the request
+belongs to the parent session.
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -102,13 +105,17 @@ def errors() -> str:
 the same page at `/docs/errors`.
 
 An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the *Kind* of an error (see the table below). In this table, *param* means `error.param` of
-OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
+`error.status`. The page *Requests* shows the *Kind* of an error, as in the table below. In the last column of this table, *param* means
+`error.param` of OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
 
-If a [guard](../guides/guards.md) rejects a text, the error also has the guard's own code: in OpenAI's format, in `error.code` in place of
-`guard_refused`; in Anthropic's format, in `error.details.error_code`; in Google's format, as the `reason` of the `ErrorInfo` in
-`error.details`. [What a rejected request gets](../guides/guards.md#what-a-rejected-request-gets) also shows where a stream of Responses and
-other formats have the code.
+If a [guard](../guides/guards.md) rejects a text, the error also contains the guard's own code:
+
+- In OpenAI's format, the code is in `error.code`, in place of `guard_refused`.
+- In Anthropic's format, the code is in `error.details.error_code`.
+- In Google's format, the code is the `reason` of the `ErrorInfo` in `error.details`.
+
+[What a rejected request gets](../guides/guards.md#what-a-rejected-request-gets) also shows the place of the code in a stream of the
+Responses API, and in other formats.
 
 The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model
 is not found, and what is charged when a client disconnects.
@@ -128,7 +135,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "approval": "ID of the approval",
     "approved": "whether the increase was approved; `false` before the decision",
     "asked_by": "email address of the person who made the request",
-    "available": "the available balance after the event; for `balance.low`, at the time of the check",
+    "available": "the available balance after the event; for `balance.low`, the available balance at the time of the check",
     "balance": "what the provider reports, with its unit",
     "bill": "ID of the provider's bill",
     "billed": "money that the provider billed",
@@ -187,7 +194,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "refund": "the payment processor's ID of the refund",
     "renamed": "pairs of the old and the new name of a model; the list can be incomplete",
     "renamed_count": "how many models were renamed",
-    "request": "ID of the request, or of the increase request",
+    "request": "ID of the request to a model; for events of a budget increase, ID of the request for the increase",
     "resets_at": "when the period ends, or `null`",
     "role": "the role that the operator views as",
     "rows": "how many rows the file has",
@@ -208,7 +215,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "unpaid": "whether the subscription ended because the renewal was not paid",
     "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "for `channel.troubled`, the number of the provider key, or the name of the model; empty if the event is about the whole channel. For `channel.taken_out`, the value that made the rule turn the channel off: a status, a word, the share of successes or the balance",
+    "what": "for `channel.troubled`: the number of the provider key, or the name of the model, or empty if the event is about the whole channel. For `channel.taken_out`: the value that made the rule turn the channel off, which is a status, a word, the share of successes or the balance",
 }
 
 
@@ -243,13 +250,14 @@ webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.
 event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
 body that you do not know, because later versions of Weir can add members.
 
-If your server is down or answers with another status (except 410), Weir sends the event up to ten more times, for about two and a half
-days. The waits between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h, or up to a fifth longer. After the last try,
-you can send the event again yourself: for {KEPT_DAYS} days after the event, the page of the webhook lists it, with the button
-[*Resend*](../guides/alerts.md#repeated-messages). There is no button that sends several events again.
+If your server is down, or answers with a status that is neither 200 to 299 nor 410, Weir sends the event up to ten more times. These tries
+take about two and a half days. The waits between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h, or up to a fifth
+longer. After the last try, you can send the event again yourself, with the button [*Resend*](../guides/alerts.md#repeated-messages) on the
+page of the webhook. This page lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
 
-The address that a client sends with a task of Midjourney or Suno (`notifyHook`, `notify_hook`) is not a webhook: Weir calls this address
-up to {HOOK_TRIES_MAX} times, and signs with [a secret that the client derives from its API key](../guides/models.md#midjourney-and-suno).
+A client can send an address (`notifyHook`, `notify_hook`) with a task of Midjourney or Suno. This address is not a webhook. Weir calls the
+address up to {HOOK_TRIES_MAX} times. Weir signs these calls with [a secret that the client derives from its API
+key](../guides/models.md#midjourney-and-suno).
 
 In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.
 
@@ -298,18 +306,18 @@ def permissions() -> str:
 `make reference` generates this page from `accounts/roles/rules.py`. [Members, teams and roles](../guides/members.md) explains how to use
 roles, teams and leads.
 
-In the table, `all` means all objects in the organisation, and `own` means only the person's own objects, such as their keys, the usage and
+In the table, `all` means all objects in the organisation. `own` means only the person's own objects, such as their keys, the usage and
 requests of these keys, their chats and their teams. `–` means that the role does not have the permission.
 
 {table(("Permission", "Allows", *get_args(Role)), rows)}
-A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to its name. This is possible
-if the table shows `all` for the role `owner` and `own` for another role. A custom role cannot contain `sign_in.write`, which only owners
-have, or permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it.
+A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to the name of the permission.
+You can add `:own` if the table shows `all` for the role `owner` and `own` for another role. A custom role cannot contain `sign_in.write`,
+which only owners have, or permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it.
 The column `operator` shows a role in the installation, not in an organisation.
 
 If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
-For objects that belong to no team, the member has only the permissions for their own objects. In addition, the permissions
-{", ".join(shared)} and {last} apply to the whole organisation, if the role contains them.
+Of the objects that belong to no team, the member can use only their own. If the role contains the permissions
+{", ".join(shared)} or {last}, these apply to the whole organisation.
 
 The lead of a team has the following permissions in the team, even if the lead's role does not contain them: {leads}. A lead can set budgets only within the team's own budgets.
 """
@@ -405,9 +413,9 @@ def metrics() -> str:
 which alerts to set. The [glossary](../reference/glossary.md) explains terms such as attempt, hold, spool, journal and meter.
 
 `GET /metrics` returns the metrics in the text format of Prometheus. Every web process returns the metrics of the whole installation, so
-Prometheus needs only one target. Each of the first 100 models and the first 100 channels that were used has its own label value. All other
-models and channels share the value `other`. Two metrics are exceptions: `weir_channel_state` and `weir_channel_requests_in_flight` show
-each enabled channel by its name. No label names a key, a person, a team or an organisation.
+Prometheus needs only one target. In the labels, each of the first 100 models and the first 100 channels that were used has its own value.
+All other models and channels share the value `other`. Two metrics are exceptions: `weir_channel_state` and
+`weir_channel_requests_in_flight` show each enabled channel by its name. No label names a key, a person, a team or an organisation.
 
 {table(("Name", "Type", "Labels", "Meaning"), rows)}"""
 
@@ -427,9 +435,10 @@ def settings_page() -> str:
 `make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains most settings, and which settings
 Docker Compose sets. [The `weir` command](../reference/command.md) explains `DATA_DIR` and `PORT`.
 
-Weir's processes read the environment variables in the table. If a setting `NAME` has a text as its value, you can instead set
-`NAME_FILE` to the path of a file that contains the value ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
-*Default*, a dash (–) means that the default is empty, depends on the installation, or is the value that an operator sets on a page.
+Weir's processes read the environment variables in the table. If the value of a setting `NAME` is a text, you can write the value into a
+file, and set `NAME_FILE` to the path of this file in place of `NAME` ([Secrets in files](../operate/configure.md#secrets-in-files)). In the
+column *Default*, a dash (–) has one of three meanings: the default is empty, the default depends on the installation, or the default is the
+value that an operator sets on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 

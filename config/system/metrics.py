@@ -124,7 +124,9 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "weir_content_log_dropped",
-            "Requests and bodies that the content log could not mask, or could not write in time.",
+            "Requests and bodies that a rule of the content log should keep, but that are not "
+            "kept: they are too large (over 8 MiB with the answer), could not be masked, or could "
+            "not be written, or not in time.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(

@@ -45,7 +45,7 @@ _SUM: Final = "the sum of counts that are priced separately"
 _INSIDE: Final = "included in a count that is priced"
 _TOLD_TWICE: Final = "repeats a count under another name"
 _COST: Final = "the provider's charge to its own customer"
-_TIME: Final = "describes how the answer was generated, which no provider charges for"
+_TIME: Final = "describes how the answer was generated; no provider charges for this"
 
 _DETAILS_IN: Final = {
     "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
@@ -143,7 +143,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "cached_tokens": _meter("in_cache_read", "Kimi"),
         "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free_member("names the strategy; all cost the same", "Qwen"),
+        "plugins.search.strategy": _free_member("names the strategy; all strategies cost the same", "Qwen"),
         "input_tokens": _free_member(_TOLD_TWICE, "New API"),
         "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(
@@ -170,14 +170,14 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
                 "total_tokens_per_sec",
             )
         },
-        "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
+        "prompt_audio_seconds": Member("review", "Mistral charges for sound by the second", "Mistral"),
         **_MISTRAL,
         "total_characters": _free_member("counts characters of tokens that are priced", "MiniMax"),
-        "search_context_size": Member("review", "the price depends on it", "Perplexity"),
-        "citation_tokens": Member("review", "Perplexity charges for some of them", "Perplexity"),
-        "num_search_queries": Member("review", "Perplexity charges for some of them", "Perplexity"),
+        "search_context_size": Member("review", "the price depends on this size", "Perplexity"),
+        "citation_tokens": Member("review", "Perplexity charges for some of these", "Perplexity"),
+        "num_search_queries": Member("review", "Perplexity charges for some of these", "Perplexity"),
         "server_tool_use.web_search_requests": Member(
-            "review", "OpenRouter adds its cost to the price", "OpenRouter"
+            "review", "OpenRouter adds the cost of the search to the price", "OpenRouter"
         ),
         **_HUBS,
     }
@@ -205,7 +205,7 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
         "tool_calls_details.*": Member(
             "review", "Perplexity charges for each call of a tool", "Perplexity"
         ),
-        "tool_usage.image_gen.*": Member("review", "the answer does not name its model"),
+        "tool_usage.image_gen.*": Member("review", "the answer does not name the image model"),
         **_HUBS,
     }
 )

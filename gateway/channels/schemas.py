@@ -173,8 +173,9 @@ class BreakerIn(Part):
         Failures | None,
         Field(
             description="Weir pauses the channel if this many attempts fail within the `window`, "
-            f"and at least half of all attempts fail. Null: if at least half of {SAMPLE_MIN} or "
-            f"more attempts fail. In both cases, also if {CONNECTS_MAX} connections in a row fail."
+            "and at least half of all attempts fail. Null: Weir pauses the channel if at least "
+            f"half of {SAMPLE_MIN} or more attempts fail. In both cases, Weir also pauses the "
+            f"channel if {CONNECTS_MAX} connections in a row fail."
         ),
     ] = None
     window: Annotated[Seconds, Field(description="Seconds in which attempts count.")] = (
@@ -183,9 +184,9 @@ class BreakerIn(Part):
     open_for: Annotated[
         Seconds,
         Field(
-            description="Seconds of the first pause. A pause is twice as long as the one before if "
-            f"the channel has not recovered in between, and at most {LONGEST_FACTOR} times as long "
-            "as the first."
+            description="Seconds of the first pause. If the channel has not recovered since its "
+            "last pause, the next pause is twice as long as the last one, but at most "
+            f"{LONGEST_FACTOR} times as long as the first."
         ),
     ] = _BREAKER.open_for
 

@@ -27,7 +27,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Use a JSON library to build the body."),
     ),
     "missing_parameter": ErrorHelp(
-        _("A required parameter is missing. See param for its name."), _("Add it.")
+        _("A required parameter is missing. See param for its name."),
+        _("Add this parameter."),
     ),
     "invalid_type": ErrorHelp(
         _("A parameter has the wrong type. See param for its name."),
@@ -49,16 +50,17 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "guard_refused": ErrorHelp(
         _(
-            "A guard in a policy of the key rejected a text. The guard's own code replaces "
-            "guard_refused in OpenAI's format; other formats have it in the details of the error."
+            "A guard in a policy of the key rejected a text. In OpenAI's format, the guard's own "
+            "code replaces guard_refused. In other formats, the guard's own code is in the details "
+            "of the error."
         ),
-        _("Leave out what the guard looks for. The key's page lists its policies."),
+        _("Leave out what the guard looks for. The page of the key lists the key's policies."),
     ),
     "provider_rejected": ErrorHelp(
         _("The provider rejected the request. The message comes from the provider."),
         _(
-            "Fix what the message describes. If it names a parameter, an operator can remove the "
-            "parameter for this model in the channel's overrides."
+            "Fix what the message describes. If the message names a parameter, an operator can "
+            "remove this parameter for the model in the channel's overrides."
         ),
     ),
     "unsupported_capability": ErrorHelp(
@@ -80,8 +82,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
             "was sent."
         ),
         _(
-            "Top up, raise the budget, or lower the output limit. The message gives the "
-            "scope, the amount spent, the limit and when it resets."
+            "Top up, raise the budget, or lower the output limit. The message gives the limit and "
+            "its scope, the amount spent, and the time at which the limit resets."
         ),
     ),
     "max_cost_exceeded": ErrorHelp(
@@ -94,15 +96,15 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "permission": ErrorHelp(
         _(
-            "The key or one of its policies does not permit this model, endpoint or network, or "
+            "The key or one of its policies does not permit this model, endpoint or network. Or "
             "the key is a management key."
         ),
         _("Use another key, or change the key or the policy that the message names."),
     ),
     "data_policy": ErrorHelp(
         _(
-            "The organisation, the key or the request only allows providers that keep no data or "
-            "are in certain regions, and no channel of the model qualifies."
+            "The organisation, the key or the request requires providers that keep no data, or "
+            "that are in certain regions. No channel of the model meets this requirement."
         ),
         _("Use another model, or ask for less in x-weir-data-policy."),
     ),
@@ -127,7 +129,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "route_not_found": ErrorHelp(
         _("This URL does not exist."),
-        _("Check the base URL. It ends in /v1 only for clients of OpenAI's API."),
+        _("Check the base URL. A base URL ends in /v1 only for clients of OpenAI's API."),
     ),
     "method_not_allowed": ErrorHelp(
         _(
@@ -148,7 +150,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Wait until the other request or the media task has finished, then retry."),
     ),
     "body_too_large": ErrorHelp(
-        _("The body is larger than the limit in the message, which cannot be changed."),
+        _("The body is larger than the limit in the message. This limit cannot be changed."),
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(
@@ -168,8 +170,9 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "rate_limited": ErrorHelp(
         _(
-            "The request reached a limit of the key, its team, its person or the organisation, or "
-            "a budget is used up and slows requests down. The message names the limit or budget."
+            "The request reached a limit of the key, of the key's team or person, or of the "
+            "organisation. Or a budget is used up and slows requests down. The message names the "
+            "limit or budget."
         ),
         _WAIT,
     ),
@@ -203,16 +206,20 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "upstream_truncated": ErrorHelp(_("The provider's answer ended too early."), _LATER),
     "upstream_malformed": ErrorHelp(_("The provider's answer could not be read."), _LATER),
     "no_channel": ErrorHelp(
-        _("The model exists, but none of its channels is on and healthy."),
         _(
-            "Try again later or use another model. If it keeps happening, contact the operator. "
-            "The Anthropic format returns 529."
+            "The model exists, but its channels are off or failing, or none of them serves a "
+            "request like this one."
+        ),
+        _(
+            'If the message contains the words "for such a request", change the request or use '
+            "another model. Otherwise, try again later or use another model. If it keeps "
+            "happening, contact the operator. The Anthropic format returns 529."
         ),
     ),
     "guard_failed": ErrorHelp(
         _(
-            "A guard in a policy of the key got no valid answer in time, and the policy lets no "
-            "text pass unchecked."
+            "A guard in a policy of the key got no valid answer in time. The policy lets no text "
+            "pass unchecked."
         ),
         _("Retry. If the problem lasts, contact the owners of the organisation."),
     ),

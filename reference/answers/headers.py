@@ -42,10 +42,11 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-max-cost",
         "USD",
         _(
-            "The most that this request may cost, in USD. If the request could cost more and has "
-            "no output limit, Weir limits the length of the answer. If the request could cost more "
-            "and has an output limit, or if even a short answer could cost more, the request is "
-            "rejected with 402 before anything is sent."
+            "The most that this request may cost, in USD. If the request could cost more, Weir "
+            "limits the length of the answer. But Weir does not lower an output limit of your own: "
+            "if the request has one and could cost more, Weir rejects the request with 402. Weir "
+            "also rejects the request if even a short answer could cost more. Weir sends nothing "
+            "of a rejected request to a provider."
         ),
     ),
     Field(
@@ -61,8 +62,8 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "x-title is the name of your application, and http-referer is its address. Weir lists "
-            "requests under the name, or, without a name, under the address. If you send neither "
-            "header, Weir lists requests under the library that user-agent names."
+            "requests under the name. If you send no name, Weir lists them under the address. If "
+            "you send neither header, Weir lists them under the library that user-agent names."
         ),
     ),
     Field(
@@ -82,8 +83,8 @@ SENT: Final[tuple[Field, ...]] = (
             "The most that the request's session may cost, in USD, including all sub-agents of the "
             "session. All money spent and reserved since the session's first request counts. A "
             "request that could exceed this amount is rejected with 402. To continue the session, "
-            "send a higher amount. The organisation's budgets still apply. A request that names no "
-            "session is rejected with 400."
+            "send a higher amount. The organisation's budgets still apply. If a request has this "
+            "header but names no session, it is rejected with 400."
         ),
     ),
     Field(
@@ -109,8 +110,8 @@ SENT: Final[tuple[Field, ...]] = (
         "true, false",
         _(
             "With false, the cache stores no answer to this request. The content log does not keep "
-            "the request either, unless a rule of the organisation keeps it anyway. The header "
-            "does not determine whether later requests can continue the response: this depends on "
+            "the request either, unless a rule of the organisation keeps it anyway. Whether later "
+            "requests can continue the response does not depend on this header, but on "
             '"store" in the body.'
         ),
     ),
@@ -141,8 +142,9 @@ SESSIONS: Final[tuple[Field, ...]] = (
         PREFIX,
         "digest",
         _(
-            "Only for chats that name no session, and if the operator has turned this on: chats "
-            "with the same instructions and the same first message of the user are one session"
+            "Only if the operator has turned this on, and only for chats that name no session: "
+            "chats with the same instructions and the same first message of the user are one "
+            "session"
         ),
     ),
 )
@@ -166,17 +168,18 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-cost",
         "USD",
         _(
-            "The charge for the request. For a stream, the charge is known only at the end: send "
-            "x-weir-include-cost, or see the request's page."
+            "The charge for the request. For a stream, the charge is known only at the end: to get "
+            "the charge, send x-weir-include-cost, or see the request's page."
         ),
     ),
     Field(
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that Weir set for this request. Weir sets one if you sent none and "
-            "the balance, a budget, x-weir-max-cost or a token limit does not cover the longest "
-            "possible answer, or if your limit is above the model's limit."
+            "The output limit that Weir set for this request. Weir sets a limit in two cases. "
+            "First, your own limit is above the model's limit. Second, you sent no limit, and the "
+            "balance, a budget, x-weir-max-cost or a token limit does not cover the longest "
+            "possible answer."
         ),
     ),
     Field(
@@ -209,10 +212,10 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "cache-status",
         "weir; hit; ttl=540",
         _(
-            "Whether a stored answer was served (RFC 9211): hit, with the number of seconds for "
-            "which Weir can still serve it; or fwd=miss, fwd=request (the request bypassed the "
-            "cache) or fwd=bypass (Weir stores no answers to requests of this kind). Absent if "
-            "the key has no cache rule."
+            "Whether a stored answer was served (RFC 9211). hit: a stored answer was served; ttl "
+            "is the number of seconds for which Weir can still serve this answer. fwd=miss: there "
+            "was no stored answer. fwd=request: the request bypassed the cache. fwd=bypass: Weir "
+            "stores no answers to requests of this kind. Absent if the key has no cache rule."
         ),
     ),
     Field(
