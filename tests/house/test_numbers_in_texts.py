@@ -130,7 +130,7 @@ _SAYS: Final = [
     ("docs/guides/realtime.md", f"the next minute {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closes the session {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"each further minute {LEAD_MS // 1000} s before"),
-    ("docs/promises.md", f"or that is more than {SLACK_MS // 1000} s above"),
+    ("docs/promises.md", f"or it is more than {SLACK_MS // 1000} s above"),
     ("docs/guides/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/overview/api.py", f"more than {RECORDS_MAX:,}"),
     ("docs/guides/usage.md", f"within {ERROR_PER_CENT} %"),
