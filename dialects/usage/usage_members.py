@@ -143,7 +143,9 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "cached_tokens": _meter("in_cache_read", "Kimi"),
         "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free_member("names the strategy; all strategies cost the same", "Qwen"),
+        "plugins.search.strategy": _free_member(
+            "names the strategy; all strategies cost the same", "Qwen"
+        ),
         "input_tokens": _free_member(_TOLD_TWICE, "New API"),
         "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(
@@ -170,12 +172,16 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
                 "total_tokens_per_sec",
             )
         },
-        "prompt_audio_seconds": Member("review", "Mistral charges for sound by the second", "Mistral"),
+        "prompt_audio_seconds": Member(
+            "review", "Mistral charges for sound by the second", "Mistral"
+        ),
         **_MISTRAL,
         "total_characters": _free_member("counts characters of tokens that are priced", "MiniMax"),
         "search_context_size": Member("review", "the price depends on this size", "Perplexity"),
         "citation_tokens": Member("review", "Perplexity charges for some of these", "Perplexity"),
-        "num_search_queries": Member("review", "Perplexity charges for some of these", "Perplexity"),
+        "num_search_queries": Member(
+            "review", "Perplexity charges for some of these", "Perplexity"
+        ),
         "server_tool_use.web_search_requests": Member(
             "review", "OpenRouter adds the cost of the search to the price", "OpenRouter"
         ),
