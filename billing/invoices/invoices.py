@@ -24,7 +24,7 @@ from billing.approvals.approvals import request_approval
 from billing.approvals.rules import Change
 from billing.currency.money import format_usd
 from billing.invoices.billing_details import bank_account, buyer_of, seller
-from billing.invoices.dues import uncovered_nano
+from billing.invoices.dues import charged_before, uncovered_nano
 from billing.invoices.rules import Line, Tax, TaxRow, add_totals, format_document_number, taxes_of
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
@@ -208,6 +208,7 @@ def close_document(actor: Actor, invoice: Invoice) -> Invoice:
             )
             cause = {"document": locked.number, "reason": locked.reason}
             post(posting, actor=user.email, cause=cause)
+        locked.charged_nano = charged_before(locked)
         locked.due_nano = uncovered_nano(locked)
         locked.state, locked.closed_by, locked.closed_at = InvoiceState.CLOSED, user, now
         locked.save()

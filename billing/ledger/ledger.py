@@ -14,7 +14,7 @@ from billing.ledger.accounts import (
     open_accounts,
     read_balances,
 )
-from billing.ledger.funding import Wallet
+from billing.ledger.funding import CHARGE_KINDS, Wallet
 from billing.ledger.posting import Posting
 from billing.ledger.sql import NewEntry, insert_posting, read_posting
 from billing.ledger.sql_statement import Statement
@@ -81,6 +81,7 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
         balances.get("promo:available", 0),
         line_nano,
         balances.get("customer:held", 0),
+        sum(balances.get(kind, 0) for kind in CHARGE_KINDS),
     )
 
 

@@ -34,7 +34,8 @@ class Invoice(models.Model):
     movements in the period: [[kind of posting, kind of account, number of postings, nano], …].
     `checksum` covers all of these and the lines, in hexadecimal. `due_nano` is the part of the
     total that the balance did not cover when the document was closed; later payments do not change
-    it.
+    it. `charged_nano` is all that was ever charged before the end of the last closed month, as of
+    the close; documents that were closed before it was stored have none.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -57,6 +58,7 @@ class Invoice(models.Model):
     rounding_nano = models.BigIntegerField(default=0)
     total_nano = models.BigIntegerField(default=0)
     due_nano = models.BigIntegerField(default=0, db_default=0)
+    charged_nano = models.BigIntegerField(null=True)
     checksum = models.CharField(max_length=64, blank=True, default="")
     drafted_at = models.DateTimeField(db_default=Now())
     proposed_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")

@@ -32,7 +32,7 @@ EXPOSE_HEADERS: Final = (
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
     b"x-weir-dropped-params, x-weir-fallback, x-weir-content-log, x-weir-end-user, "
     b"cache-status, age, deprecation, sunset, "
-    b"retry-after, retry-after-ms, idempotent-replayed, "
+    b"retry-after, retry-after-ms, x-should-retry, idempotent-replayed, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 )

@@ -330,6 +330,36 @@ def test_what_running_requests_hold_is_not_due(
     assert (invoice.due_nano, payment_of(invoice).state) == (0, "paid")
 
 
+def test_usage_after_the_month_is_not_due_yet(
+    people: cast.Cast, key: Key, spent: Invoice, dora: Actor, erik: Actor
+) -> None:
+    """The balance paid all of the month. What was charged later is on the next invoice."""
+    happen(key, clock.now(), 5 * USD, hold_nano=6 * USD)
+    assert closed(spent, dora, erik).due_nano == 0
+
+
+def test_exact_payment_pays_the_invoice_while_usage_goes_on(
+    people: cast.Cast, key: Key, due: Invoice, dora: Actor
+) -> None:
+    happen(key, clock.now(), 5 * USD, hold_nano=6 * USD)
+    settle_invoices()
+    assert left_nano(due) == 19 * USD
+    request_credit(dora, people.acme, 19 * USD, reason="Paid by transfer")
+    settle_invoices()
+    assert (payment_of(due).state, balance(people.acme).free_nano) == ("paid", -5 * USD)
+
+
+def test_debit_note_does_not_ask_for_later_usage(
+    people: cast.Cast, key: Key, due: Invoice, dora: Actor, erik: Actor
+) -> None:
+    request_credit(dora, people.acme, 40 * USD, reason="Paid by transfer")
+    settle_invoices()
+    happen(key, clock.now(), 21 * USD, hold_nano=21 * USD)
+    note = closed(propose_note(dora, due, InvoiceKind.DEBIT_NOTE, 10 * USD, "x"), dora, erik)
+    # The 21 USD of cash that were left pay the note first; the next invoice asks for the usage.
+    assert (note.due_nano, balance(people.acme).free_nano) == (0, -11_900_000_000)
+
+
 def test_promotional_credit_pays_no_invoice(
     people: cast.Cast, due: Invoice, dora: Actor, erik: Actor
 ) -> None:
