@@ -212,10 +212,9 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
         return
     yield ["### Beside LiteLLM's spend logs"]
     yield [
-        f"This table compares Weir's pages with LiteLLM {peers.LITELLM}, whose SQL statements "
-        "query LiteLLM's own tables for the same figures. LiteLLM's tables are in the "
-        "same database as Weir's, and contain the requests of the largest organisation. Each cell "
-        "contains "
+        f"This table compares Weir's pages with LiteLLM {peers.LITELLM}. LiteLLM's SQL statements "
+        "query LiteLLM's own tables for the same figures. These tables are in the same database as "
+        "Weir's tables, and contain the requests of the largest organisation. Each cell contains "
         "three figures. The first two figures are the processor time of the database's process in "
         "milliseconds: first for all statements of Weir's page, then for LiteLLM's statements. The "
         "third figure is the second figure divided by the first. LiteLLM's usage page shows sums "

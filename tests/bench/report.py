@@ -73,16 +73,16 @@ _METHOD = """\
 - In a *burst*, the provider writes each chunk separately, without pausing. In *one piece*, the
   provider writes all chunks at once.
 - The memory for a stream is measured on a fresh system. The client opens all streams and waits for
-  the first chunk of each stream. The figure is the increase of the system's memory (proportional
-  set size, in which memory that processes share counts once), divided by the number of streams.
-  Socket buffers belong to the kernel and are not included.
+  the first chunk of each stream. The figure is the increase of the system's memory, divided by the
+  number of streams. Memory means the proportional set size, in which memory that processes share
+  counts once. Socket buffers belong to the kernel and are not included.
 - *As public comparisons define it*: the requests per second at each limit of the 99th percentile
   come from one series of measurements with 1 to 256 connections. A stream counts as clean if at
   least 99 % of its chunks arrive before the provider writes the next chunk. The benchmark tried 8
   to 256 streams at once, and doubled the number each time. The benchmark measured the memory of all
   processes of a fresh system three times: while the system was idle, at the highest point of a
   minute of load at 32 connections, and 20 seconds after the load. The memory for each minute of
-  load is the growth after the first third of the load, per minute.
+  load is the growth per minute after the first third of the load.
 - *Killed in the middle*: clients stream, call tools and repeat requests. Meanwhile, one of two web
   processes is killed with SIGKILL, again and again, and starts again each time. The benchmark
   compares Weir's records with the records of the fake provider. *With look-up*, Weir can ask the
@@ -148,8 +148,9 @@ def render(results: Results, about: About) -> str:
                 "## Killed in the middle",
                 _killed(results),
                 "## Growth",
-                "The table shows the CPU time of one more chunk of an answer, or of one more KB of "
-                "a request's body, between the sizes in the first column.",
+                "The table shows the CPU time of each further chunk of an answer, and of each "
+                "further KB of a request's body. The first column contains the two sizes between "
+                "which the time was measured.",
                 _growth(results),
                 "## Method",
                 _METHOD.format(bare=BARE, installed=INSTALLED),
