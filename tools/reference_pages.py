@@ -435,10 +435,10 @@ def settings_page() -> str:
 `make reference` generates this page from the code. [Configure](../operate/configure.md#settings) explains most settings, and which settings
 Docker Compose sets. [The `weir` command](../reference/command.md) explains `DATA_DIR` and `PORT`.
 
-Weir's processes read the environment variables in the table. If the value of a setting `NAME` is a text, you can write the value into a
-file, and set `NAME_FILE` to the path of this file in place of `NAME` ([Secrets in files](../operate/configure.md#secrets-in-files)). In the
-column *Default*, a dash (–) has one of three meanings: the default is empty, the default depends on the installation, or the default is the
-value that an operator sets on a page.
+Weir's processes read the environment variables in the table. If the value of a setting `NAME` is a text, the value can also be in a file.
+In this case, set `NAME_FILE` to the path of the file ([Secrets in files](../operate/configure.md#secrets-in-files)). In the column
+*Default*, a dash (–) has one of three meanings: the default is empty, the default depends on the installation, or the default is the value
+that an operator sets on a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
 
