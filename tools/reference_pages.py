@@ -256,7 +256,7 @@ longer. After the last try, you can send the event again yourself, with the butt
 page of the webhook. This page lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
 
 A client can send an address (`notifyHook`, `notify_hook`) with a task of Midjourney or Suno. This address is not a webhook. Weir calls the
-address up to {HOOK_TRIES_MAX} times. Weir signs these calls with [a secret that the client derives from its API
+address up to {HOOK_TRIES_MAX} times, and signs these calls with [a secret that the client derives from its API
 key](../guides/models.md#midjourney-and-suno).
 
 In `data`, each amount of money is a decimal string, and each time has the format of ISO 8601.

@@ -126,7 +126,7 @@ class _Collector:
             "weir_content_log_dropped",
             "Requests and bodies that a rule of the content log should keep, but that are not "
             "kept: they are too large (over 8 MiB with the answer), could not be masked, or could "
-            "not be written, or not in time.",
+            "not be written in time.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(
