@@ -84,8 +84,12 @@ _BREAKER: Final = breaker.BreakerRule()
 _SAYS: Final = [
     (
         "docs/guides/failed-requests.md",
-        f"{_TIMES.first_content} seconds, {_TIMES.until_content(thinks=True, whole=False)} for a "
-        f"model that thinks, {_TIMES.until_content(thinks=False, whole=True)} for an answer",
+        f"streamed answer | {_TIMES.first_content} seconds; "
+        f"{_TIMES.until_content(thinks=True, whole=False)} seconds for a model that thinks |",
+    ),
+    (
+        "docs/guides/failed-requests.md",
+        f"that is not streamed | {_TIMES.until_content(thinks=False, whole=True)} seconds |",
     ),
     ("docs/guides/failed-requests.md", f"connection to the provider | {_TIMES.connect} seconds |"),
     ("docs/guides/failed-requests.md", f"next part of a stream | {_TIMES.idle} seconds |"),
@@ -94,7 +98,8 @@ _SAYS: Final = [
     ("docs/guides/budgets.md", f"at least {OUTPUT_CAP_MIN} tokens"),
     (
         "docs/guides/routing.md",
-        f"half of at least {breaker.SAMPLE_MIN} attempts in {_BREAKER.window:.0f} seconds",
+        f"within {_BREAKER.window:.0f} seconds there were at least {breaker.SAMPLE_MIN} attempts, "
+        "of which at least half failed",
     ),
     (
         "docs/guides/routing.md",
