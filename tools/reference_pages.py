@@ -312,7 +312,8 @@ requests of these keys, their chats and their teams. `–` means that the role d
 {table(("Permission", "Allows", *get_args(Role)), rows)}
 A custom role is a list of permission names. To limit a permission to the person's own objects, add `:own` to the name of the permission.
 You can add `:own` if the table shows `all` for the role `owner` and `own` for another role. A custom role cannot contain `sign_in.write`,
-which only owners have, or permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner decides who gets it.
+which only owners have, or permissions that only operators have. The permission `content.read` exists only in custom roles, and an owner
+decides who gets it.
 The column `operator` shows a role in the installation, not in an organisation.
 
 If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
