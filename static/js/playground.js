@@ -492,7 +492,10 @@ on("click", (event) => {
 
 // A change of the list closes its dialog; who deletes the open chat leaves it
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
-  if (target.matches?.("[data-attach-url]")) { noErrors(); target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
+  const address = target.matches?.("[data-attach-url]") && ctx.response.status < 400 && $("[name=url]", target);
+  if (address) noErrors();
+  // Another that was typed while it was fetched stays.
+  if (address && address.value === ctx.request.body.get("url")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
   const form = target.closest?.("[data-closes]");
   if (!form || ctx.response.status >= 400) return;
   form.closest("dialog")?.close();

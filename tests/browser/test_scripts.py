@@ -653,6 +653,42 @@ def test_log_follows_its_end_until_its_reader_leaves(load: Load) -> None:
     page.wait_for_function(at_end)
 
 
+# Each field that a script empties once it was sent: it is in a form of the playground.
+_EMPTIED: Final = """
+<form id="composer" data-composer><div id="composer-errors"></div>
+<textarea id="chat-text" name="text" data-draft="new"></textarea></form>
+<div class="menu" popover="manual"><form data-attach-url><input id="url" name="url"></form></div>
+"""
+# As htmx does once the answer is there.
+_ANSWERED: Final = """([selector, sent, status]) => {
+  const field = document.querySelector(selector), body = new URLSearchParams();
+  body.append(field.name, sent);
+  const ctx = { sourceElement: field.form, request: { action: "/sent", method: "POST", body },
+    response: { status } };
+  field.form.dispatchEvent(
+    new CustomEvent("htmx:after:request", { bubbles: true, detail: { ctx } }));
+}"""
+
+
+def test_only_what_was_sent_leaves_its_field(load: Load) -> None:
+    """What was typed meanwhile, behind it or in its place, stays, and so does what was refused."""
+    page = load(_EMPTIED, "playground", path="/o/acme/playground")
+    sent, more, other = "https://example.org/one", "https://example.org/one two", "another"
+    cases = [
+        ("#chat-text", 200, {sent: "", more: "two", other: other}),
+        # An address that has grown is another one.
+        ("#url", 200, {more: more, other: other, sent: ""}),
+        ("#chat-text", 422, {sent: sent, more: more, other: other}),
+        ("#url", 422, {sent: sent, more: more, other: other}),
+    ]
+    for field, status, lefts in cases:
+        page.evaluate("document.querySelector('.menu').showPopover()")
+        for typed, left in lefts.items():
+            page.fill(field, typed)
+            page.evaluate(_ANSWERED, [field, sent, status])
+            assert page.input_value(field) == left, (field, status, typed)
+
+
 # Fields -------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,32 @@ MORPHED = {
     "playground/rendering/_released.html",
 }
 
+_COMPOSER = "#composer, [form=composer]"
+# What each address reads of fields that stand in another form than the element that asks for it.
+SENT_ALONG = {
+    "{{ code_url }}": _COMPOSER,
+    "{{ draft_url }}": _COMPOSER,
+    "{{ runs_url }}": _COMPOSER,
+    "{% url 'bound' slug %}": "#composer",
+    "{% url 'chat_summarise' slug %}": "#composer",
+    "{% url 'check' slug 'schema' %}": "#composer",
+    "{% url 'draft_code' slug %}": _COMPOSER,
+    "{% url 'draft_debug' slug %}": _COMPOSER,
+    "{% url 'embedding_bound' slug %}": "#embed",
+    "{% url 'params' slug %}": "#composer",
+    "{% url 'payer_choose' slug %}": "#pay-key, #pay-project",
+    "{% url 'preset_save' slug %}": _COMPOSER,
+    "{% url 'prompt_save' slug %}": _COMPOSER,
+    "{% url 'realtime_bound' slug %}": "#realtime-form",
+    "{% url 'realtime_code' slug %}": "#realtime-form",
+    "{% url 'schema_from_example' slug %}": "#set-schema",
+    "{% url 'tools_add' slug %}": "#set-tools",
+    "{% url 'variables' slug %}": "#composer",
+    "get {% url 'channel_new' %}": "#proposed",
+}
+# A form with one of these goes on from an answer, with the model and settings that it had.
+_OF_AN_ANSWER = re.compile(r'name="(?:as_before|answered)"')
+
 
 class Form(NamedTuple):
     where: str
@@ -108,6 +134,31 @@ def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
             continue
         plain = result.get("formaction") or form.attributes.get("action")
         assert result["hx-post"] == plain, text
+
+
+def sent_along() -> Iterator[tuple[str, str, str]]:
+    """Of each element that asks for an address: where it is, the address, and what it sends of
+    other forms. The composer, and a form with an answer's own fields, have their own."""
+    for where, text in templates():
+        page = _INCLUDED.sub(lambda found: (ROOT / "templates" / found[1]).read_text(), text)
+        for tag in TAG.finditer(page):
+            of = attributes(tag[2])
+            address = of.get("hx-post") or f"get {of.get('hx-get', '')}"
+            address = address.partition("?")[0].replace("ending.", "")
+            included = of.get("hx-include", "")
+            inside = page[tag.end() :].partition("</form>")[0] if tag[1] == "form" else ""
+            has_its_own = of.get("id") == "composer" or _OF_AN_ANSWER.search(inside)
+            if "#" in included or (address in SENT_ALONG and not has_its_own):
+                yield where, address, included
+
+
+def test_fields_of_another_form_are_sent_from_everywhere() -> None:
+    """What the view reads of them would be missing without a word, from one button of several."""
+    sent = list(sent_along())
+    assert [one for one in sent if SENT_ALONG.get(one[1]) != one[2]] == []
+    assert {address for _, address, _ in sent} == SENT_ALONG.keys()
+    ids = set(re.findall(r'\bid="([\w-]+)"', "".join(text for _, text in templates())))
+    assert set(re.findall(r"#([\w-]+)", " ".join(SENT_ALONG.values()))) - ids == set()
 
 
 def whole(text: str, inside: tuple[str, ...] = ()) -> str:

@@ -2,10 +2,12 @@
 that the books and the API know."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.template import Context
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils.formats import date_format
@@ -18,6 +20,7 @@ from billing.limits.budgets import Past, create_budget
 from billing.models import ExchangeRate, SubscriptionPlan
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscription_plans import write_plan
+from billing.templatetags.money import also_in
 from lib import clock
 from lib.refusal import Refused
 from tests.billing.credits.test_operator_api import api_of, post
@@ -43,9 +46,18 @@ def test_rate_of_a_day_is_the_latest_up_to_it(people: cast.Cast, dora: Any) -> N
     week = dt.timedelta(days=7)
     add_rates(dora, [RateFields("eur", DAY, "0.92", "ECB"), RateFields("EUR", DAY + week, "0.95")])
     add_rates(dora, [RateFields("EUR", DAY, "0.93", "ECB, corrected"), RateFields("JPY", DAY, "1")])
-    rates = [display_rate(acme, DAY + dt.timedelta(days=n)) for n in (-1, 0, 6, 7, 400)]
+    days = [DAY + dt.timedelta(days=n) for n in (-1, 0, 6, 7, 400)]
+    rates = [display_rate(acme, day) for day in days]
     assert [rate and str(rate.per_usd.normalize()) for rate in rates] == [
         None, "0.93", "0.93", "0.95", "0.95",
+    ]  # fmt: skip
+    context = Context({"actor": cast.actor(people.alice, acme)})
+    figures = [also_in(context, 10**9, day) for day in days]
+    first, second = (date_format(day, "DATE_FORMAT") for day in (DAY, DAY + week))
+    # Each names the day of its rate, whichever it was asked for.
+    assert figures == [
+        "", f"≈ €0.93 at 0.93, {first}", f"≈ €0.93 at 0.93, {first}",
+        f"≈ €0.95 at 0.95, {second}", f"≈ €0.95 at 0.95, {second}",
     ]  # fmt: skip
     events = AuditEvent.objects.filter(action="exchange_rate.added").order_by("id")
     assert [(event.detail["currency"], event.detail["rate"]) for event in events] == [
@@ -161,24 +173,28 @@ def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
     assert 'value="EUR"' in client.get(path).content.decode()
     # Without a rate nothing is made up.
     assert "≈" not in read_page_text(client, people, "/billing")
-    add_rates(dora, [RateFields("EUR", clock.now().date(), "0.5")])
+    # Of an older day, which each amount names.
+    day = clock.now().date() - dt.timedelta(days=3)
+    add_rates(dora, [RateFields("EUR", day, "0.5")])
+    rate = f"at 0.5, {date_format(day, 'DATE_FORMAT')}"
     cents = balance(people.acme).available_nano // 2 // 10**7
     page_text = read_page_text(client, people, "/billing")
-    assert f"≈ €{cents // 100:,}.{cents % 100:02d} at 0.5," in page_text
-    assert "≈ €" in read_page_text(client, people, f"/billing/statements/{clock.now():%Y-%m}")
+    assert f"≈ €{cents // 100:,}.{cents % 100:02d} {rate}" in page_text
+    statement = read_page_text(client, people, f"/billing/statements/{clock.now():%Y-%m}")
+    assert re.search(rf"≈ €[\d,.]+ {rate}", statement)
     write_plan(dora, "Pro", Terms(30 * 10**9, 40 * 10**9))
     write_plan(dora, "Max", Terms(60 * 10**9, 90 * 10**9))
     SubscriptionPlan.objects.update(state="offered")
     with CaptureQueriesContext(connection) as captured:
         plans = read_page_text(client, people, "/billing/plan")
-    assert "≈ €15.00 at 0.5," in plans
-    assert "≈ €30.00 at 0.5," in plans
+    assert f"≈ €15.00 {rate}" in plans
+    assert f"≈ €30.00 {rate}" in plans
     assert sum('FROM "billing_exchangerate"' in one["sql"] for one in captured) == 1
     budget = create_budget(
         cast.actor(people.alice, people.acme), people.acme, lambda *_: Past(0, []),
         scope="organisation", subject="", amount_nano=10**9, period="month", alert_percents=[],
     )  # fmt: skip
-    assert "≈ €0.00 at 0.5," in read_page_text(client, people, f"/budgets/{budget.id}")
+    assert f"≈ €0.00 {rate}" in read_page_text(client, people, f"/budgets/{budget.id}")
     with_rate = api.get("/api/v1/balance").json()
     assert with_rate["currency"] == "USD"
 

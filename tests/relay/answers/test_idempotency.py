@@ -15,6 +15,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from lib.id_types import RequestId
 from lib.vault import Vault
@@ -32,6 +33,7 @@ from relay.answers.idempotency import (
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.downstream.downstream import Head
 from relay.errors import DatabaseAway
+from relay.requests.invocation import Invocation
 from relay.states.state_store import StateStore
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, chunks_of, text_of
@@ -434,6 +436,40 @@ def test_digest_distinguishes_bodies(one: bytes, two: bytes, a: str, b: str) -> 
     same = (one, a) == (two, b)
     assert (body_digest(a, ("m", False), one) == body_digest(b, ("m", False), two)) is same
     assert body_digest(a, ("m", True), one) != body_digest(a, ("m", False), one)
+
+
+REQUEST: dict[str, Any] = {
+    "key": "k", "key_id": uuid.UUID(int=1), "operation": "images", "raw": b"{}", "files": b"digest",
+    "model": "m", "stream": False, "array": False, "task": "t",
+}  # fmt: skip
+OTHER: dict[str, Any] = {
+    "key": "l", "key_id": uuid.UUID(int=2), "operation": "edits", "raw": b"{} ", "files": b"",
+    "model": "n", "stream": True, "array": True, "task": "u",
+}  # fmt: skip
+
+
+def claimed_as(sent: dict[str, Any]) -> tuple[Any, Any]:
+    """As what a request claims its key: the row's id and digest."""
+    target = Target(**{name: sent[name] for name in Target.__struct_fields__})
+    context = SimpleNamespace(
+        invocation=Invocation(cast(Any, None), sent["operation"], target),
+        principal=SimpleNamespace(retention_hours=1, organisation_id=None, key_id=sent["key_id"]),
+        request_id=uuid.uuid4(),
+        parts=SimpleNamespace(config=SimpleNamespace(write_stall_s=1)),
+    )
+    requests: Any = SimpleNamespace(states=None)
+    request = IdempotentRequest(
+        requests, cast(Any, context), cast(Any, None), sent["key"], sent["raw"], files=sent["files"]
+    )
+    row = request._answer.row
+    return row["id"], row["digest"]
+
+
+@pytest.mark.parametrize("part", REQUEST)
+def test_no_part_of_a_request_may_differ_under_its_key(part: str) -> None:
+    """P5: another one of any of them is another request; all else, such as its id, is not."""
+    assert claimed_as(REQUEST) == claimed_as(REQUEST)
+    assert claimed_as(REQUEST | {part: OTHER[part]}) != claimed_as(REQUEST)
 
 
 async def test_the_key_of_a_cut_answer_is_not_released() -> None:

@@ -277,13 +277,15 @@ def test_malformed_form_is_rejected(hub: Hub, fake: FakeUpstream) -> None:
 def test_an_edit_is_made_once_under_one_key(hub: Hub, fake: FakeUpstream) -> None:
     """P5: by its files and fields, however the form is written."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS)
-    parts: list[tuple[str, bytes | str]] = [("image", PNG), ("prompt", "x"), ("model", model)]
+    parts: list[tuple[str, bytes | str]] = [("prompt", "x"), ("model", model)]
     results: list[Answer] = []
-    for boundary, more in (("one", []), ("two", []), ("three", [("n", "2")])):
-        body, headers = form(*parts, *more, boundary=boundary)
+    for image, boundary, more in (
+        (PNG, "one", []), (PNG, "two", []), (PNG, "three", [("n", "2")]), (PNG + b"\0", "four", []),
+    ):  # fmt: skip
+        body, headers = form(("image", image), *parts, *more, boundary=boundary)
         headers["idempotency-key"] = "k"
         results.append(hub.request("POST", EDITS, tenant, body=body, headers=headers))
-    assert [answer.status for answer in results] == [200, 200, 422]
+    assert [answer.status for answer in results] == [200, 200, 422, 422]
     assert results[0].body == results[1].body
     assert results[1].headers["idempotent-replayed"] == "true"
 

@@ -106,6 +106,44 @@ def test_what_was_asked_before_midnight_is_exported_after_it(
     assert f"{begun:%Y-%m-%d}" in exports.file_name(export)
 
 
+# From and to; it is noon of the 20th.
+PERIODS = {
+    "ends now": ("2026-11-18T00:00Z", "2026-11-20T12:00Z"),
+    "ends at midnight": ("2026-11-18T00:00Z", "2026-11-20T00:00Z"),
+    "ends in the middle of a day": ("2026-11-18T06:00Z", "2026-11-19T18:00Z"),
+    "is one day": ("2026-11-19T00:00Z", "2026-11-20T00:00Z"),
+    "is an hour": ("2026-11-19T17:00Z", "2026-11-19T18:00Z"),
+}
+# Where each file is, the column to count, and whether its rows are of whole days.
+FILES = {
+    f"{LOG}?export=csv&cols=id": ("id", False),
+    "/o/acme/usage/explore?export=csv&cols=requests": ("requests", False),
+    "/o/acme/usage/focus.csv?": ("x_Requests", True),
+}
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_files_have_the_first_and_the_last_of_their_period(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], period: str
+) -> None:
+    """And nothing beside it, but of the same days where the rows are of whole ones."""
+    start_at, end_at = map(dt.datetime.fromisoformat, PERIODS[period])
+    moment, alice = dt.timedelta(seconds=1), cast.signed_in(people.alice)
+    within = [start_at, end_at - moment]
+    # Nothing has happened yet after now.
+    beside = [start_at - moment, *([end_at] if end_at < clock.now() else [])]
+    for at in within + beside:
+        happen(key, at)
+    sum_up()
+    days = {at.date() for at in within}
+    for path, (column, is_of_days) in FILES.items():
+        answer = alice.get(f"{path}&range=custom&from={{}}&to={{}}".format(*PERIODS[period]))
+        head, *rows = rows_in(body(answer))
+        counted = [row[head.index(column)] for row in rows]
+        found = len(rows) if column == "id" else sum(map(int, counted))
+        assert found == 2 + sum(is_of_days and at.date() in days for at in beside), path
+
+
 def test_file_contains_what_the_page_shows(people: cast.Cast, key: Key) -> None:
     labels: dict[str, Any] = {
         "project": "search", "customer": "=c", "tags": ["a", "ü"], "client_app": "curl",
