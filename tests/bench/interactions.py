@@ -190,8 +190,8 @@ def render(taken: Mapping[str, Sequence[float]], about: str) -> str:
             "the processor slowed down to a quarter of its speed. If a step contains several "
             "interactions, the slowest interaction counts. Times are in milliseconds, rounded to a "
             f"multiple of 8. The columns show the median and the maximum of {ROUNDS} rounds. The "
-            f"list of keys has more than {_KEYS} rows. `make bench-interactions` writes this "
-            "section.",
+            f"page with the list of API keys contains more than {_KEYS} keys. "
+            "`make bench-interactions` writes this section.",
             "",
             f"- {about}",
             "",
