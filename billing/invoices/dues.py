@@ -12,9 +12,8 @@ from uuid import UUID
 from django.db.models import Max, QuerySet, Sum
 
 from billing.invoices.rules import covered_nano
-from billing.ledger.funding import CHARGE_KINDS
 from billing.ledger.ledger import lock_wallet
-from billing.ledger.movements import movement_of
+from billing.ledger.movements import charged_nano, movement_of
 from billing.models import Invoice, InvoiceDue, InvoiceKind, InvoiceState
 from billing.periods.period_starts import Span
 from lib import clock
@@ -55,17 +54,16 @@ def charged_before(document: Invoice) -> int:
     closed_to = invoices.aggregate(to=Max("until_at"))["to"]
     from_at = max(closed_to or document.until_at, document.until_at)
     later = movement_of(document.organisation_id, Span(from_at, clock.now() + _SLACK))
-    later_nano: int = sum(nano for _, account, _, nano in later if account in CHARGE_KINDS)
-    return lock_wallet(document.organisation_id).charged_nano - later_nano
+    return charged_nano(document.organisation_id, without=later)
 
 
-def _owed_nano(organisation_id: UUID, charged_nano: int | None) -> int:
+def _owed_nano(organisation_id: UUID, charged_before_nano: int | None) -> int:
     """Return how far the cash is below 0: the debt plus the used part of the credit line. What is
     held for requests is not spent yet, and promotional credit pays no invoice."""
     wallet = lock_wallet(organisation_id)
     cash_nano = wallet.available_nano + wallet.held_nano - wallet.promo_nano
-    if charged_nano is not None:
-        cash_nano += wallet.charged_nano - charged_nano
+    if charged_before_nano is not None:
+        cash_nano += charged_nano(organisation_id) - charged_before_nano
     return max(wallet.owed_nano - cash_nano, 0)
 
 

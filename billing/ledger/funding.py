@@ -44,20 +44,10 @@ _EARMARKED: Final[dict[Pool, AccountKind]] = {
 }
 
 
-CHARGE_KINDS: Final[frozenset[AccountKind]] = frozenset((
-    "revenue", "subscription:fees", "included:units",
-    "promo:issued", "included:issued", "promo:available",
-))  # fmt: skip
-"""What these accounts of an organisation add up to is what was charged, without what grants and
-plans paid: grants and their expiry, which move money between these accounts and the balance, add up
-to 0 here."""
-
-
 class Wallet(NamedTuple):
     """The balances of an organisation's accounts, read under their lock. `owed_nano` is 0 or more;
     `promo_nano` is the granted part of `available_nano`; `line_nano` is how far `available_nano`
-    may fall below 0. `held_nano` is held for requests that have not ended. `charged_nano` is all
-    that was ever charged, without what grants and plans paid."""
+    may fall below 0. `held_nano` is held for requests that have not ended."""
 
     organisation_id: UUID
     available_nano: int
@@ -65,7 +55,6 @@ class Wallet(NamedTuple):
     promo_nano: int
     line_nano: int = 0
     held_nano: int = 0
-    charged_nano: int = 0
 
     @property
     def cash_nano(self) -> int:

@@ -14,7 +14,7 @@ from billing.ledger.accounts import (
     open_accounts,
     read_balances,
 )
-from billing.ledger.funding import CHARGE_KINDS, Wallet
+from billing.ledger.funding import Wallet
 from billing.ledger.posting import Posting
 from billing.ledger.sql import NewEntry, insert_posting, read_posting
 from billing.ledger.sql_statement import Statement
@@ -80,9 +80,13 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
         max(-balances.get("customer:debt", 0), 0),
         balances.get("promo:available", 0),
         line_nano,
-        balances.get("customer:held", 0),
-        sum(balances.get(kind, 0) for kind in CHARGE_KINDS),
+        held_nano=balances.get("customer:held", 0),
     )
+
+
+def balances_of(organisation_id: UUID) -> dict[str, int]:
+    """Return the balances of the organisation's accounts in nano, by kind."""
+    return {kind: nano for kind, nano, _ in execute(read_balances(organisation_id))}
 
 
 def execute(statement: Statement) -> list[Row]:

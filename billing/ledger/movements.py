@@ -3,15 +3,25 @@
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connection
 
+from billing.ledger.ledger import balances_of
+from billing.ledger.posting import AccountKind
 from billing.periods.period_starts import Span
 from lib.ids import first_id_at
 
-Movement = list[list[Any]]
+Movement = Sequence[list[Any]]
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
+# What these accounts of an organisation add up to is what was charged, without what grants and
+# plans paid: grants and their expiry, which move money between these accounts and the balance, add
+# up to 0 here.
+_CHARGE_KINDS: Final[frozenset[AccountKind]] = frozenset((
+    "revenue", "subscription:fees", "included:units",
+    "promo:issued", "included:issued", "promo:available",
+))  # fmt: skip
 
 
 def movement_of(organisation_id: Any, span: Span) -> Movement:
@@ -35,6 +45,13 @@ def movement_of(organisation_id: Any, span: Span) -> Movement:
 def moved_nano(movement: Movement, kinds: Sequence[str], account: str) -> int:
     """Return the amount that postings of these kinds moved to an account, in nano."""
     return sum(nano for kind, to, _, nano in movement if kind in kinds and to == account)
+
+
+def charged_nano(organisation_id: UUID, without: Movement = ()) -> int:
+    """Return all that was ever charged to the organisation, without these movements."""
+    balances = balances_of(organisation_id)
+    moved: int = sum(nano for _, kind, _, nano in without if kind in _CHARGE_KINDS)
+    return sum(balances.get(kind, 0) for kind in _CHARGE_KINDS) - moved
 
 
 _MOVEMENT: Final = """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.anthropic import errors, usage
+from dialects.anthropic import errors, steps, usage
 from dialects.anthropic.answer import decode as answer_decode
 from dialects.anthropic.answer import encode as answer_encode
 from dialects.anthropic.request import decode as request_decode
@@ -15,7 +15,7 @@ from dialects.anthropic.stream import decode as stream_decode
 from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.hosted_tools import HostedTools, tools_of_messages
-from dialects.chat.steps import OtherSteps, other_steps
+from dialects.chat.steps import OtherSteps
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.kinds import ErrorKind
 from dialects.json.body import Quirks
@@ -107,7 +107,7 @@ class MessagesCodec(Codec[ChatFacts]):
         return errors.error_frame(kind, message, request_id=request_id)
 
     def other_steps(self, facts: ChatFacts) -> OtherSteps | None:
-        return other_steps(facts.body)
+        return steps.other_steps(facts.body)
 
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)

@@ -3,7 +3,7 @@
     condition  it requests other terms (dialects/usage/price_conditions.py)
     meter      it affects what is counted, and on which meters: the answer's usage reports that
     part       it lets other models or steps answer, whose usage is priced separately
-    (dialects/chat/steps.py)
+    (dialects/anthropic/steps.py)
     review     it may cause charges that no usage reports, or without a published price: a request
                that asks for it at a listed price is refused (`unpriced_members`)
     free       it changes the answer, but no price

@@ -143,9 +143,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "cached_tokens": _meter("in_cache_read", "Kimi"),
         "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free_member(
-            "names the strategy; all strategies cost the same", "Qwen"
-        ),
+        "plugins.search.strategy": _free_member("names the strategy; all cost the same", "Qwen"),
         "input_tokens": _free_member(_TOLD_TWICE, "New API"),
         "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(

@@ -64,7 +64,7 @@ TICK: Final = dt.timedelta(microseconds=1)
 def test_person_without_accounts_has_nothing(people: cast.Cast) -> None:
     assert balances.balance(people.acme) == (0, 0, 0)
     assert credit_line(people.acme) == 0
-    assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0, 0, 0)
+    assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0, 0)
     assert effect_of(people.acme, 5) == (0, 5, 0)
     assert usage_corrections.read_borne_cost(UUID(int=1)) == Borne(0, 0, 0)
     assert promo.paid_by(people.acme.id, {}) == Payers(0, 0, 0)
