@@ -213,6 +213,7 @@ def test_control_accepts_no_click_before_its_script_ran(site: Installation, owne
     page.route("**/js/picker*.js", lambda route: held.append(route), times=1)
     page.goto("/admin/people/sign-up", wait_until="commit")
     add = page.get_by_role("button", name="Add row")
+    add.wait_for()
     with pytest.raises(TimeoutError, match="intercepts pointer events"):
         add.click(timeout=1_000)
     held.pop().continue_()
