@@ -3,7 +3,7 @@
 For a model in another dialect such a tool becomes a function with one argument, and its calls are
 reported to the client in the declared form:
 
-    declared    {"input": {"type": "string"}}; the description explains a grammar in words
+    declared    {"input": {"type": "string"}}; the description of `input` contains a grammar
     called      arguments {"input": "<text>"}  <->  the text
 
 The arguments arrive in arbitrary pieces; the text is passed on as far as it is certain.

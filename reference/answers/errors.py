@@ -109,7 +109,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Use another model, or ask for less in x-weir-data-policy."),
     ),
     "session_ended": ErrorHelp(
-        _("The session of the request was ended."),
+        _("Someone ended the session of the request."),
         _("Start another session, or reopen this one on the page that the message names."),
     ),
     "model_not_found": ErrorHelp(

@@ -155,8 +155,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-request-id",
         "string",
         _(
-            "The request's ID on the Requests page. Include it when you ask for help. Anthropic's "
-            "clients find the same ID in request-id."
+            "The request's ID on the Requests page. Include it when you ask for help. Clients of "
+            "Anthropic's API find the same ID in request-id."
         ),
     ),
     Field(

@@ -71,8 +71,8 @@ RULES: Final[tuple[ToolRule, ...]] = (
         ("custom",),
         "function",
         _(
-            "A function with one text, input; its grammar is described in words. The call is a "
-            "custom_tool_call with that text."
+            "A function with one text, input, whose description contains the grammar. The call is "
+            "a custom_tool_call with that text."
         ),
     ),
     ToolRule(

@@ -261,7 +261,7 @@ def _memory(results: Results) -> str:
         "with no stream, MB": ("idle_kb", 1024.0),
         f"for each of {first:,} streams, KB": (f"kb_at_{first}", 1.0),
         f"for each of {last:,} streams, KB": (f"kb_at_{last}", 1.0),
-        f"for each further stream, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
+        f"for each stream from number {first + 1:,} to number {last:,}, KB": ("kb_growth", 1.0),
     }
     columns = [(WEIR, "web"), (WEIR, "postgres"), *((name, "all") for name in _COLUMNS[1:])]
     rows = []
