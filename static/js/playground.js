@@ -179,7 +179,7 @@ function showPane(name) {
   writeAddress("panel", name);
   if (name) $(`[data-pane=${name}]`)?.focus({ preventScroll: true });
 }
-// Code and Debug show the request of the composer as it stands, until that of an answer is chosen.
+// Code and Debug show the request of the composer, until that of an answer is chosen.
 const REQUEST_PANES = { code: "#code-pane", debug: "#debug" };
 function showDraft() {
   const place = $(REQUEST_PANES[chat?.dataset.panel] ?? "#none");
@@ -302,7 +302,7 @@ function startAgain({ detail: { ctx } }) {
 }
 for (const name of ["htmx:error", "htmx:response:error"]) on(name, startAgain);
 
-// A message that did not reach the server is sent again on demand, with its token: once, however often.
+// A message that did not reach the server is sent again on demand, with its token, which counts once.
 function unsent(why) {
   const line = $("#unsent");
   if (!line) return;
@@ -317,7 +317,7 @@ on("htmx:error", ({ target, detail: { ctx } }) => {
 on("htmx:before:request", ({ target }) => { if (target.matches?.("#composer")) unsent(""); });
 addEventListener("online", () => { if ($("#unsent:not([hidden])")) unsent("online"); });
 
-// Tabs of one chat are in step: who changes it says so, the others and who comes back look again.
+// Tabs of one chat stay in step: a change in one is announced to the others.
 const openChat = () => location.pathname.match(/^(.*\/playground\/c\/\w+)$/)?.[1];
 const tabs = new BroadcastChannel("chats");
 const tellTabs = () => { if (openChat()) tabs.postMessage(openChat()); };
@@ -492,10 +492,10 @@ on("click", (event) => {
 
 // A change of the list closes its dialog; who deletes the open chat leaves it
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
-  const address = target.matches?.("[data-attach-url]") && ctx.response.status < 400 && $("[name=url]", target);
-  if (address) noErrors();
-  // Another that was typed while it was fetched stays.
-  if (address && address.value === ctx.request.body.get("url")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
+  const url = target.matches?.("[data-attach-url]") && ctx.response.status < 400 && $("[name=url]", target);
+  if (url) noErrors();
+  // What was typed while it was on its way stays.
+  if (url && url.value === ctx.request.body.get("url")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
   const form = target.closest?.("[data-closes]");
   if (!form || ctx.response.status >= 400) return;
   form.closest("dialog")?.close();
