@@ -1,11 +1,11 @@
 """What the hub does for one request of each kind, as counts that hold on every machine.
 
-A kind is asked again and again, and counted each time (see `typical`). A count does not depend on
-how busy the machine is, except a little for a burst: how many of its requests share a transaction
-is decided by the instant at which each of them comes.
+A kind is asked again and again, and counted each time (see `typical`), so that a count does not
+depend on how busy the machine is.
 """
 
 import json
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,8 @@ from tests.support.hub import Hub
 
 ROUNDS: Final = 16
 BURST: Final = 32
-CHUNKS: Final = (16, 64)
+CHUNKS: Final = 64
+COUNTED_CHUNKS: Final = 48
 SHORT: Final = 2
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -113,18 +114,8 @@ def typical(rounds: Sequence[Counts]) -> Counts:
     return least(rounds)
 
 
-def written_alike(*works: Sequence[Counts]) -> list[list[Counts]]:
-    """The rounds of each work in which as much was written as in most rounds of the others: whether
-    a settlement is counted is up to how busy the machine is."""
-    written = [
-        [(one.get("transactions", 0), one.get("statements", 0)) for one in of] for of in works
-    ]
-    often = [Counter(of) for of in written]
-    alike = max(often[0], key=lambda much: (min(of[much] for of in often), [-n for n in much]))
-    return [
-        [one for one, much in zip(of, each, strict=True) if much == alike]
-        for of, each in zip(works, written, strict=True)
-    ]
+def subtract(counts: Counts, less: Counts) -> Counts:
+    return {name: count - less.get(name, 0) for name, count in counts.items()}
 
 
 def least(rounds: Sequence[Counts]) -> Counts:
@@ -159,7 +150,6 @@ class CountedHub:
 
     def measure(self, work: str, part: str) -> Counts:
         """What one request, chunk or turn of this kind takes: a part of PARTS."""
-        # The instants at which the requests of a burst come decide how many share a transaction.
         takes_least = part == "writes" or work == "burst"
         self._ask, self._of = f"/_counts/{part}", least if takes_least else typical
         counts: Counts = getattr(self, f"_{work}")()
@@ -177,40 +167,64 @@ class CountedHub:
         return self._one_by_one(ask(self.chat, "#tools=1", tools=[tool]))
 
     def _stream(self) -> Counts:
-        return self._stream_of(CHUNKS[1])
+        return self._stream_of(CHUNKS)
 
     def _short(self) -> Counts:
         """A stream that is nearly nothing but its beginning and its end. It is in no table."""
         return self._stream_of(SHORT)
 
     def _chunk(self) -> Counts:
-        rounds = written_alike(*(self._rounds_of_stream(count) for count in CHUNKS))
-        few, many = map(self._of, rounds)
-        return {name: (many[name] - few.get(name, 0)) / (CHUNKS[1] - CHUNKS[0]) for name in many}
+        """One in the middle of a stream: how much is counted of what runs beside its beginning and
+        its end, is up to how busy the machine is."""
+        opened = self._opener(CHUNKS)
+
+        def counted() -> Counts:
+            pieces = opened()
+            self._step_through(pieces, CHUNKS - COUNTED_CHUNKS)
+            self._counts()
+            self._step_through(pieces, COUNTED_CHUNKS)
+            counts = self._counts()
+            self._step_through(pieces)
+            return counts
+
+        return {name: count / COUNTED_CHUNKS for name, count in self._of_rounds(counted).items()}
 
     def _stream_of(self, chunks: int) -> Counts:
-        return self._of(self._rounds_of_stream(chunks))
+        opened = self._opener(chunks)
+        return self._rounds(lambda: self._step_through(opened()))
 
-    def _rounds_of_stream(self, chunks: int) -> list[Counts]:
+    def _opener(self, chunks: int) -> Callable[[], Iterator[bytes]]:
+        """What asks for a stream, and gives its pieces that carry text."""
         connection = self._connection()
         path, body = self._path_of_streams, json.dumps(self._streams).encode()
         self._in_step.pieces = chunks
 
-        def stream() -> None:
+        def opened() -> Iterator[bytes]:
             connection.send(path, body, self.tenant.key)
-            self._in_step.step()
-            for _ in connection.pieces():
-                self._in_step.step()
+            return connection.pieces()
 
-        return self._each_round(stream)
+        return opened
+
+    def _step_through(self, pieces: Iterator[bytes], count: int = CHUNKS + 1) -> None:
+        """As many pieces as that, or all that are left: each comes after a step, and so does the
+        end."""
+        for _ in range(count):
+            self._in_step.step()
+            if next(pieces, None) is None:
+                break
 
     def _burst(self) -> Counts:
         connections = [self._connection() for _ in range(BURST)]
         body = json.dumps(ask(self.chat)).encode()
+        process = self.hub.process
+        assert process is not None
 
         def round() -> None:
+            # It finds them all at once, however busy the machine is.
+            process.send_signal(signal.SIGSTOP)
             for one in connections:
                 one.send("/v1/chat/completions", body, self.tenant.key)
+            process.send_signal(signal.SIGCONT)
             for one in connections:
                 one.receive()
 
@@ -240,20 +254,20 @@ class CountedHub:
         return self._rounds(request)
 
     def _rounds(self, once: Callable[[], None]) -> Counts:
-        """What it takes."""
-        return self._of(self._each_round(once))
+        """What it takes, less what asking for the counts takes."""
 
-    def _each_round(self, once: Callable[[], None]) -> list[Counts]:
-        """What it takes each time, less what asking for the counts takes."""
-        for _ in range(3):
+        def counted() -> Counts:
             once()
+            return self._counts()
+
+        return self._of_rounds(counted)
+
+    def _of_rounds(self, counted: Callable[[], Counts]) -> Counts:
+        for _ in range(3):
+            counted()
         self._counts()
         asked = self._of([self._counts() for _ in range(ROUNDS)])
-        counted = []
-        for _ in range(ROUNDS):
-            once()
-            counted.append(self._counts())
-        return [{name: one[name] - asked.get(name, 0) for name in one} for one in counted]
+        return self._of([subtract(counted(), asked) for _ in range(ROUNDS)])
 
     def _counts(self) -> Counts:
         # The hub would have closed one that waited for a slow round.
