@@ -1,6 +1,7 @@
 """The check of what is new reads rows in proportion to what is new, also of tables that were filled
 since their statistics were taken: by counting rows, for seconds depend on the machine."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from lib import clock
 from usage.books.invariants import INVARIANTS, SUMS, Span
 from usage.books.walk import Findings, _sums, prepare_tables
 from usage.management import demo_data
@@ -27,8 +29,11 @@ ROWS_PER_POSTING = 12
 
 
 @pytest.fixture(params=["no statistics", "statistics of empty tables"])
-def filled(transactional_db: None, request: pytest.FixtureRequest) -> None:
-    """Tables of which the planner knows nothing, or what was true before they were filled."""
+def filled(
+    transactional_db: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables of which the planner knows nothing, or what was true before they were filled. All rows
+    are of the middle of a month: a month that has few rows is read whole, which is cheaper."""
     if request.param == "statistics of empty tables":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -38,7 +43,10 @@ def filled(transactional_db: None, request: pytest.FixtureRequest) -> None:
             execute(text, parameters, many, context)
 
     with connection.execute_wrapper(leave_out):
-        demo_data.fill(REQUESTS, days=1)
+        end_at = clock.now().replace(day=1) - dt.timedelta(days=10)
+        with monkeypatch.context() as patched:
+            patched.setattr(clock, "now", lambda: end_at)
+            demo_data.fill(REQUESTS, days=1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'billing_posting'")
         ((known,),) = cursor.fetchall()
