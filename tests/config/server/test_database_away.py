@@ -4,13 +4,14 @@ On a Postgres of its own, which is really frozen (SIGSTOP of all its processes) 
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,25 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     new_installed.close()
 
 
-def ask(installed: Installed, method: str, path: str, form: dict[str, str]) -> Any:
+def browser(installed: Installed) -> httpx.Client:
+    """One that sends forms as a page of the hub does: without its token, a form is refused whether
+    the database answers or not."""
+    client = httpx.Client(base_url=installed.hub.url, timeout=30)
+    page = client.get("/login").text
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert token is not None
+    client.headers["x-csrftoken"] = token[1]
+    return client
+
+
+def ask(client: httpx.Client, method: str, path: str, form: dict[str, str]) -> Any:
     """The response, and the seconds that it took."""
-    url = installed.hub.url + path
     began = time.monotonic()
     if path.startswith("/api/"):
         sent: dict[str, Any] = {"json": form} if method == "POST" else {}
-        answer = httpx.request(method, url, headers=KEY, timeout=30, **sent)
+        answer = client.request(method, path, headers=KEY, **sent)
     else:
-        answer = httpx.request(method, url, data=form or None, timeout=30)
+        answer = client.request(method, path, data=form or None)
     return answer, time.monotonic() - began
 
 
@@ -120,9 +131,9 @@ def ask_while_away(installed: Installed, how: str) -> float:
     # Also where connections stand ready, which a freeze takes along.
     hub.wait(lambda: httpx.get(f"{hub.url}/login").status_code == 200, "is not ready", 30)
     slowest = 0.0
-    with getattr(installed, how)():
+    with closing(browser(installed)) as client, getattr(installed, how)():
         for method, path, form in ASKED:
-            answer, took_s = ask(installed, method, path, form)
+            answer, took_s = ask(client, method, path, form)
             slowest = max(slowest, took_s)
             assert answer.status_code == 503, (path, answer.text[:300])
             assert 1 <= int(answer.headers["retry-after"]) <= 10
@@ -147,8 +158,7 @@ def ask_while_away(installed: Installed, how: str) -> float:
 def test_simultaneous_requests_all_learn_of_the_outage(installed: Installed) -> None:
     """More than the pool has connections, with a statement of each under way."""
     hub = installed.hub
-    assert httpx.get(f"{hub.url}/login").status_code == 200
-    with installed.frozen(), ThreadPoolExecutor(20) as pool:
-        messages = list(pool.map(lambda _: ask(installed, "GET", "/login", {}), range(20)))
+    with closing(browser(installed)) as client, installed.frozen(), ThreadPoolExecutor(20) as pool:
+        messages = list(pool.map(lambda _: ask(client, "GET", "/login", {}), range(20)))
     assert {answer.status_code for answer, _ in messages} == {503}
     hub.wait(lambda: httpx.get(f"{hub.url}/login").status_code == 200, "does not come back", 30)
