@@ -61,10 +61,10 @@ A header that is not in this table reaches a provider only in two cases ([What p
 
 ## Sessions
 
-A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the names below in the
-order of the table. The first name that a request contains decides to which session the request belongs. The two rows about sub-agents are
-outside this order: if a header names the session, Weir also reads the headers of these rows. If these name a parent session, the request
-belongs to the parent session.
+A *session* is a series of requests that belong together, such as one task of a coding agent. Weir looks for the headers and members in
+the order of the table. The first of them that a request contains names the session of the request. The two rows about sub-agents are
+outside this order. If a header names the session, Weir also reads the headers in these two rows. If these headers name a parent session,
+the request belongs to the parent session.
 
 {_fields(SESSIONS)}
 ## Sent by Weir
@@ -114,11 +114,11 @@ If a [guard](../guides/guards.md) rejects a text, the error also contains the gu
 - In Anthropic's format, the code is in `error.details.error_code`.
 - In Google's format, the code is the `reason` of the `ErrorInfo` in `error.details`.
 
-[What a rejected request gets](../guides/guards.md#what-a-rejected-request-gets) also shows the place of the code in a stream of the
-Responses API, and in other formats.
+[What a rejected request gets](../guides/guards.md#what-a-rejected-request-gets) shows where the code is in a stream of the Responses API,
+and in other formats.
 
-The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors: which limit rejected a request, why a model
-is not found, and what is charged when a client disconnects.
+The page [When a request fails](../guides/failed-requests.md) explains the most frequent errors. For example, you can read there which limit
+rejected a request, why Weir does not find a model, and what Weir charges when a client disconnects.
 
 {table((*heads[:-1], "Meaning and next step"), rows)}"""
 
@@ -131,7 +131,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "added": "names of new models; the list can be incomplete",
     "added_count": "how many models are new",
     "amount": "an amount of money",
-    "answer": "the text that the decider wrote; empty before the decision",
+    "answer": "the text that the person who decided wrote; empty before the decision",
     "approval": "ID of the approval",
     "approved": "whether the increase was approved; `false` before the decision",
     "asked_by": "email address of the person who made the request",
@@ -144,11 +144,11 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "changes": "the values that would change, each with `name`, `before` and `after`",
     "channel": "name of the channel",
     "channel_id": "ID of the channel",
-    "count": "how many findings or checks there are; the lists `findings` and `parts` can be incomplete",
+    "count": "how many findings or checks there are in all; the lists `findings` and `parts` can be incomplete",
     "credit": "ID of the correction",
     "currency": "code of the currency, such as `USD`",
     "days": "for how many days Weir repeats the attempt to renew the subscription",
-    "decided_by": "email address of the decider; empty before the decision",
+    "decided_by": "email address of the person who decided; empty before the decision",
     "differences": "how many lines differ",
     "document": "`invoice`, `credit_note` or `debit_note`",
     "error": "code of the error",
@@ -215,7 +215,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "unpaid": "whether the subscription ended because the renewal was not paid",
     "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "for `channel.troubled`: the number of the provider key, or the name of the model, or empty if the event is about the whole channel. For `channel.taken_out`: the value that made the rule turn the channel off, which is a status, a word, the share of successes or the balance",
+    "what": "for `channel.troubled`: the number of the provider key, or the name of the model. Empty if the event is about the whole channel. For `channel.taken_out`: the value because of which the rule turned the channel off. This value is a status, a word, the share of successes or the balance",
 }
 
 
@@ -231,7 +231,7 @@ def events() -> str:
 `make reference` generates this page from `notify/events/kinds.py`. [Alerts](../guides/alerts.md) explains how to add a webhook.
 
 Weir sends each event as a `POST` to the address of the webhook. Your server must answer with a status from 200 to 299 within 10
-seconds. The following body is an example; its `data` contains only some of the fields:
+seconds. In the following example of a body, `data` contains only some of the fields:
 
 ```json
 {{
@@ -250,10 +250,11 @@ webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.
 event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
 body that you do not know, because later versions of Weir can add members.
 
-If your server is down, or answers with a status that is neither 200 to 299 nor 410, Weir sends the event up to ten more times. These tries
-take about two and a half days. The waits between the tries are 5 s, 30 s, 2, 10 and 30 min, and 2, 5, 10, 14 and 24 h, or up to a fifth
-longer. After the last try, you can send the event again yourself, with the button [*Resend*](../guides/alerts.md#repeated-messages) on the
-page of the webhook. This page lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
+If your server does not answer in time, or answers with a status outside 200 to 299, Weir sends the event up to ten more times. After the
+status 410, Weir does not send the event again. The ten tries take about two and a half days. The waits before the first tries are 5 s,
+30 s, 2 min, 10 min and 30 min. The later waits are 2, 5, 10, 14 and 24 h. Each wait can be up to a fifth longer. After the last try, you
+can send the event again yourself, with the button [*Resend*](../guides/alerts.md#repeated-messages) on the page of the webhook. This page
+lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
 
 A client can send an address (`notifyHook`, `notify_hook`) with a task of Midjourney or Suno. This address is not a webhook. Weir calls the
 address up to {HOOK_TRIES_MAX} times, and signs these calls with [a secret that the client derives from its API

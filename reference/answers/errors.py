@@ -144,7 +144,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "conflict": ErrorHelp(
         _(
-            "Another request with the same Idempotency-Key is still running, or this request needs "
+            "Another request with the same Idempotency-Key is still running. Or this request needs "
             "a video or another media task that is not completed yet."
         ),
         _("Wait until the other request or the media task has finished, then retry."),

@@ -43,10 +43,10 @@ SENT: Final[tuple[Field, ...]] = (
         "USD",
         _(
             "The most that this request may cost, in USD. If the request could cost more, Weir "
-            "limits the length of the answer. But Weir does not lower an output limit of your own: "
-            "if the request has one and could cost more, Weir rejects the request with 402. Weir "
-            "also rejects the request if even a short answer could cost more. Weir sends nothing "
-            "of a rejected request to a provider."
+            "limits the length of the answer. But Weir does not lower an output limit that you "
+            "set. If the request has such a limit and could cost more, Weir rejects the request "
+            "with 402. Weir also rejects the request if even a short answer could cost more. Weir "
+            "sends nothing of a rejected request to a provider."
         ),
     ),
     Field(
@@ -62,8 +62,9 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "x-title is the name of your application, and http-referer is its address. Weir lists "
-            "requests under the name. If you send no name, Weir lists them under the address. If "
-            "you send neither header, Weir lists them under the library that user-agent names."
+            "requests under the name. If you send no name, Weir lists the requests under the "
+            "address. If you send neither header, Weir lists the requests under the library that "
+            "user-agent names."
         ),
     ),
     Field(
@@ -93,8 +94,8 @@ SENT: Final[tuple[Field, ...]] = (
         _(
             "Where the request may go: zero_retention (only to providers that keep no data) and "
             "regions (only to these regions, such as eu). The data policies of the key and the "
-            "organisation apply too. If no channel meets all of them, the request is rejected "
-            "with 403."
+            "organisation apply too. If no channel meets all these policies, Weir rejects the "
+            "request with 403."
         ),
     ),
     Field(
@@ -110,8 +111,8 @@ SENT: Final[tuple[Field, ...]] = (
         "true, false",
         _(
             "With false, the cache stores no answer to this request. The content log does not keep "
-            "the request either, unless a rule of the organisation keeps it anyway. Whether later "
-            "requests can continue the response does not depend on this header, but on "
+            "the request either, unless a rule of the organisation keeps it anyway. This header "
+            "does not decide whether later requests can continue the response. For this, use "
             '"store" in the body.'
         ),
     ),
@@ -142,9 +143,9 @@ SESSIONS: Final[tuple[Field, ...]] = (
         PREFIX,
         "digest",
         _(
-            "Only if the operator has turned this on, and only for chats that name no session: "
-            "chats with the same instructions and the same first message of the user are one "
-            "session"
+            "Chats with the same instructions and the same first message of the user are one "
+            "session. This rule applies only if an operator has turned it on, and only to chats "
+            "that name no session"
         ),
     ),
 )
@@ -168,8 +169,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-cost",
         "USD",
         _(
-            "The charge for the request. For a stream, the charge is known only at the end: to get "
-            "the charge, send x-weir-include-cost, or see the request's page."
+            "The charge for the request. For a stream, the charge is known only at the end. To get "
+            "the charge of a stream, send x-weir-include-cost, or see the request's page."
         ),
     ),
     Field(
@@ -195,9 +196,9 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "kept, not-kept",
         _(
             "Whether the organisation keeps the texts of this request and its answer. On a "
-            "WebSocket: whether the organisation keeps the texts of requests to at least one "
-            "model. Absent if no rule of the organisation's content log applies, and absent from "
-            "error answers."
+            "WebSocket, the header shows whether the organisation keeps the texts of requests to "
+            "at least one model. Absent if no rule of the organisation's content log applies, and "
+            "absent from error answers."
         ),
     ),
     Field(
@@ -212,10 +213,11 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "cache-status",
         "weir; hit; ttl=540",
         _(
-            "Whether a stored answer was served (RFC 9211). hit: a stored answer was served; ttl "
-            "is the number of seconds for which Weir can still serve this answer. fwd=miss: there "
-            "was no stored answer. fwd=request: the request bypassed the cache. fwd=bypass: Weir "
-            "stores no answers to requests of this kind. Absent if the key has no cache rule."
+            "Whether a stored answer was served (RFC 9211). With hit, a stored answer was served, "
+            "and ttl is the number of seconds for which Weir can still serve this answer. With "
+            "fwd=miss, there was no stored answer. With fwd=request, the request bypassed the "
+            "cache. With fwd=bypass, Weir stores no answers to requests of this kind. Absent if "
+            "the key has no cache rule."
         ),
     ),
     Field(
