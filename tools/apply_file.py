@@ -89,7 +89,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "*.budgets": "Limits on spending.",
     "*.enabled": "Whether the object is in effect.",
     "*.deprecated_at": "The time from which answers have the header `Deprecation` (RFC 9745).",
-    "*.operator": "`true` makes the person an operator. A file cannot end this role, so Weir rejects `false`.",
+    "*.operator": "`true` makes the person an operator. Leave the key out for everyone else: Weir rejects an explicit `false`, because a file cannot end this role.",
     "Installation.version": "The version of the format.",
     "Installation.settings": "Settings of the installation.",
     "Installation.mail_server": "The mail server. The setting `EMAIL_HOST` overrides this key.",

@@ -117,7 +117,8 @@ class KeyIn(RequestBody):
     end_users_signed: bool = Field(
         False,
         description="The header must be a JWT (HS256) with an `exp`, signed with the key's "
-        "end-user secret. Its `email`, else its `sub`, is the end user.",
+        "end-user secret. The JWT's claim `email` names the end user. If there is no `email`, the "
+        "claim `sub` does.",
     )
 
 

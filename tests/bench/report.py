@@ -126,9 +126,8 @@ def render(results: Results, about: About) -> str:
                 "Each figure is the CPU time of all processes of a system together, divided by the "
                 "number of requests. A figure is the median of the rounds, and the brackets "
                 "contain the lowest and the highest figure of these rounds. The sign – stands for "
-                "a figure that was not measured. In a row with a limit (*at most 1 ms*), the sign "
-                "means that the system always exceeded this limit. [Method](#method) explains the "
-                "rows and the columns.",
+                "a figure that was not measured. [Method](#method) explains the rows and the "
+                "columns.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
@@ -144,6 +143,8 @@ def render(results: Results, about: About) -> str:
                 "## Memory",
                 _memory(results),
                 "## As public comparisons define it",
+                "In the rows *99th percentile at most … ms*, the sign – means that the system "
+                "exceeded this limit in every measurement.",
                 _neutral(results),
                 "## Killed in the middle",
                 _killed(results),
