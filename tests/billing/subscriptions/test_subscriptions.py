@@ -3,6 +3,7 @@
 
 import datetime as dt
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
 from billing.balances.balances import add_opening_credit, balance
@@ -221,6 +223,26 @@ def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> No
     assert words.count("subscription") == words.count("included") == 1
     assert AuditEvent.objects.filter(action="subscription.plan_chosen").count() == 1
     assert_books_balance()
+
+
+def test_preview_page_shows_what_the_change_moves(people: cast.Cast, key: Key) -> None:
+    """Half of a month: each amount differs from those of a whole one."""
+    alice = cast.actor(people.alice, people.acme)
+    pro, small = plan(people, "Pro", 30, 40), plan(people, "Small", 10, 4)
+
+    def amounts(chosen: SubscriptionPlan) -> dict[str, str]:
+        context = {"actor": alice, "preview": preview_plan(people.acme, chosen)}
+        shown = render_to_string("billing/subscriptions/_subscription_preview.html", context)
+        pairs = re.findall(r"<dt>([^<]+)</dt>\s*<dd>([^<]+)</dd>", shown)
+        return {label.strip(): amount.strip() for label, amount in pairs}
+
+    assert {"From your balance now": "$15.00", "Included usage added": "$20.00"}.items() <= (
+        amounts(pro).items()
+    )
+    choose_plan(alice, people.acme, pro)
+    assert {"Back to your balance": "$10.00", "Included usage removed": "$18.00"}.items() <= (
+        amounts(small).items()
+    )
 
 
 def test_units_follow_the_plan_by_the_day(people: cast.Cast, key: Key, at: NextAt) -> None:

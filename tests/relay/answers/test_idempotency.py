@@ -21,6 +21,7 @@ from lib.id_types import RequestId
 from lib.vault import Vault
 from relay.answers import idempotency
 from relay.answers.idempotency import (
+    _PAGE,
     AnswerKeeper,
     IdempotentAnswer,
     IdempotentRequest,
@@ -580,6 +581,20 @@ async def stored(hub: Hub) -> AsyncIterator[Stored]:
 
 
 HEAD = Head("text/event-stream", 0, None, None, headroom={}, notices=[])
+
+
+@pytest.mark.parametrize("count", [1, _PAGE - 1, _PAGE, _PAGE + 1, 2 * _PAGE, 2 * _PAGE + 1])
+async def test_repetition_gets_every_piece_of_a_long_answer(stored: Stored, count: int) -> None:
+    """P5: pieces are read some at a time, also when there are as many of them as that."""
+    pieces = [b"%d " % n for n in range(count)]
+    await stored.keeper.begin(HEAD)
+    for piece in pieces[:-1]:
+        stored.keeper.piece(piece)
+        await stored.keeper._flush()
+    await stored.keeper.end(pieces[-1])
+    await stored.keeper.close()
+    _, content = await stored.replay()
+    assert content == b"".join(pieces)
 
 
 @pytest.mark.parametrize("fails", ["away", "silent"])

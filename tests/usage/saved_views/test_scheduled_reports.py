@@ -278,6 +278,20 @@ def test_failing_report_blocks_no_other(
     assert [letter.body.get("failed", False) for letter in letters()] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "changed", [{"every": "month"}, {"hour": 9}, {"zone": ZoneInfo("Asia/Kolkata")}]
+)
+def test_a_change_of_one_setting_is_saved(
+    people: cast.Cast, view: SavedView, changed: dict[str, Any]
+) -> None:
+    schedule(people, view, people.bob)
+    schedule(people, view, people.bob, **changed)
+    saved = ReportSchedule.objects.get()
+    settings: dict[str, Any] = {"every": "week", "hour": 8, "zone": UTC} | changed
+    assert (saved.every, saved.hour, ZoneInfo(saved.zone)) == tuple(settings.values())
+    assert saved.due_at == next_due(**settings, after=clock.now()).at
+
+
 def test_permitted_recipients(people: cast.Cast, view: SavedView) -> None:
     for to in ([], [people.charlie], [people.dora]):
         with pytest.raises(Refused):

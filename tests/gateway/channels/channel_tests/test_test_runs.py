@@ -98,7 +98,10 @@ def test_failing_traffic_of_the_last_quarter_of_an_hour_turns_a_channel_off(
 ) -> None:
     """Below half of at least twenty, and since it was last turned on."""
     now = clock.now()
-    for name, taken_in_at in (("main", None), ("again", now - dt.timedelta(minutes=1))):
+    turned_on = {
+        "main": None, "again": now - dt.timedelta(minutes=1), "once": now - dt.timedelta(days=1)
+    }  # fmt: skip
+    for name, taken_in_at in turned_on.items():
         channel = create_channel(SYSTEM, name, {**FIELDS, "testing": {"success_percent": 50}})
         Channel.objects.filter(id=channel.id).update(taken_in_at=taken_in_at)
         TrafficBucket.objects.create(
@@ -108,4 +111,4 @@ def test_failing_traffic_of_the_last_quarter_of_an_hour_turns_a_channel_off(
         )  # fmt: skip
     watch_traffic()
     states = {channel.name: channel.taken_out is not None for channel in Channel.objects.all()}
-    assert states == {"main": out, "again": False}
+    assert states == {"main": out, "again": False, "once": out}
