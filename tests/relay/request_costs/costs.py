@@ -18,7 +18,8 @@ _NEAR: Final = 0.6
 _NEAR_OF_FEW: Final = 0.1
 _FEW: Final = ("rows", "statements", "transactions")
 
-# On a busy machine more requests of a burst share a transaction, which costs each of them less.
+# The requests of a burst share what the event loop does each time round; the table has them beside
+# other programs, and less on a quiet machine is no change.
 _MAY_BE_LESS: Final = "burst"
 
 Counts = dict[str, float]
