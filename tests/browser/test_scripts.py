@@ -32,22 +32,15 @@ Load = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def blank(browser: Browser) -> Iterator[Page]:
-    """One page of one context, opened anew for each script."""
-    context = browser.new_context(reduced_motion="reduce", permissions=["clipboard-write"])
-    page = context.new_page()
-    yield page
-    context.close()
+def loaded() -> list[str]:
+    """The HTML of each page that was opened."""
+    return []
 
 
-@pytest.fixture
-def load(blank: Page) -> Iterator[Load]:
-    problems = list[str]()
-
-    def note(error: Any) -> None:
-        problems.append(str(error))
-
-    loaded: list[str] = []
+@pytest.fixture(scope="module")
+def blank(browser: Browser, loaded: list[str]) -> Iterator[Page]:
+    """One page of one context, opened anew for each script. It has one route: what a former page
+    still asks for while a second one is set would be answered twice."""
 
     def answer(route: Route) -> None:
         url = route.request.url.removeprefix(ORIGIN)
@@ -56,9 +49,19 @@ def load(blank: Page) -> Iterator[Load]:
         else:
             route.fulfill(body=loaded[-1], content_type="text/html; charset=utf-8")
 
-    # Once: what a former page still asks for would be answered twice.
-    blank.unroute_all()
-    blank.route("**/*", answer)
+    context = browser.new_context(reduced_motion="reduce", permissions=["clipboard-write"])
+    page = context.new_page()
+    page.route("**/*", answer)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def load(blank: Page, loaded: list[str]) -> Iterator[Load]:
+    problems = list[str]()
+
+    def note(error: Any) -> None:
+        problems.append(str(error))
 
     def open_with(
         body: str, *scripts: str, before: str = "", path: str = "/page", attributes: str = ""
