@@ -173,8 +173,14 @@ async def test_provider_is_told_the_lower_of_the_clients_limit_and_ours(
     low = b'{"type":"session.update","session":{"%b":50}}' % name.encode()
     fitted = json.loads(limit.fit_settings(cast(Any, SimpleNamespace(output_max=50)), low))
     assert fitted["session"][name] == 50
-    response = json.loads(limit.fit_response(b'{"type":"response.create","response":{}}'))
-    assert response["response"]
+    # What the client says nothing about stays as the client has set it.
+    fitted = json.loads(limit.fit_settings(settings, update))
+    assert fitted["session"] == {"voice": "a", name: 50}
+    for asked, sent in ((None, 50), (100, 100), ("inf", 200), (300, 200)):
+        wanted = {} if asked is None else {name: asked}
+        event = {"type": "response.create", "response": wanted}
+        fitted = json.loads(limit.fit_response(json.dumps(event).encode()))
+        assert fitted["response"] == {name: sent}
     # The client's own limit comes back with the money.
     await limit.set(300)
     await limit.set(None)
