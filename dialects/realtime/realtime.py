@@ -271,9 +271,12 @@ def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
     return msgspec.json.encode({"type": "session.update", "session": session})
 
 
-def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
+def limit_tokens(
+    raw: bytes, member: str, name: str, tokens: int, of_session: int | Literal["inf"]
+) -> bytes:
     """Return a client's event with the output limit set in its object `member`, unless that has a
-    lower one. An event that lacks the object or cannot be read is unchanged."""
+    lower one. Where it has none, the client's limit `of_session` counts. An event that cannot be
+    read is unchanged."""
     try:
         event = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -284,6 +287,8 @@ def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
     requested = read_limit(inner.get(name))
     if isinstance(requested, int) and requested <= tokens:
         return raw
+    if requested is None and of_session != "inf":
+        tokens = min(tokens, of_session)
     event[member] = {**inner, name: tokens}
     return msgspec.json.encode(event)
 

@@ -43,4 +43,4 @@ class OutputLimit:
     def _fit(self, raw: bytes, member: str) -> bytes:
         if self._limit is None:
             return raw
-        return realtime.limit_tokens(raw, member, self._name, self._limit)
+        return realtime.limit_tokens(raw, member, self._name, self._limit, self._wished)

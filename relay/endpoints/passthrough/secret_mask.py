@@ -14,8 +14,11 @@ class SecretMask:
     __slots__ = ("_kept", "_secrets")
 
     def __init__(self, secrets: Sequence[str]) -> None:
+        # The longest first: one may be the start of another.
         self._secrets = [
-            secret.encode() for secret in secrets if len(secret) >= SECRET_CHARACTERS_MIN
+            secret.encode()
+            for secret in sorted(secrets, key=len, reverse=True)
+            if len(secret) >= SECRET_CHARACTERS_MIN
         ]
         # The end of the last piece, which may be the start of a secret.
         self._kept = b""

@@ -58,6 +58,16 @@ def test_meters(usage: dict[str, Any], meters: dict[str, int]) -> None:
     assert read(**usage) == (meters, ())
 
 
+@pytest.mark.parametrize("missing", ["promptTokenCount", "candidatesTokenCount"])
+@pytest.mark.parametrize("part", ["toolUsePromptTokenCount", "thoughtsTokenCount"])
+def test_token_is_counted_once_where_a_count_is_missing(missing: str, part: str) -> None:
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 8, part: 90, "totalTokenCount": 103}
+    complete = read(**usage)
+    assert sum(complete[0].values()) == 103
+    del usage[missing]
+    assert read(**usage) == complete
+
+
 def test_inconsistent_total_is_reported() -> None:
     got = read(promptTokenCount=1, candidatesTokenCount=2, totalTokenCount=9)
     assert got == ({"in_text": 1, "out_text": 2}, ("usage_mismatch",))

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from dialects.errors.errors import RequestFault
+from dialects.realtime.realtime import read_settings
 from gateway.channel_order.channel_order import Route
 from relay.downstream.limit_answers import ChannelFull, LimitReached
 from relay.errors import DatabaseAway
@@ -171,12 +173,48 @@ async def test_provider_is_told_the_lower_of_the_clients_limit_and_ours(
     low = b'{"type":"session.update","session":{"%b":50}}' % name.encode()
     fitted = json.loads(limit.fit_settings(cast(Any, SimpleNamespace(output_max=50)), low))
     assert fitted["session"][name] == 50
-    response = json.loads(limit.fit_response(b'{"type":"response.create","response":{}}'))
-    assert response["response"]
+    # What the client says nothing about stays as the client has set it.
+    fitted = json.loads(limit.fit_settings(settings, update))
+    assert fitted["session"] == {"voice": "a", name: 50}
+    for asked, sent in ((None, 50), (100, 100), ("inf", 200), (300, 200)):
+        wanted = {} if asked is None else {name: asked}
+        event = {"type": "response.create", "response": wanted}
+        fitted = json.loads(limit.fit_response(json.dumps(event).encode()))
+        assert fitted["response"] == {name: sent}
     # The client's own limit comes back with the money.
     await limit.set(300)
     await limit.set(None)
     assert [sent["session"][name] for sent in socket.sent] == [200, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ((), "max_output_tokens"),
+        (((b"openai-beta", b"realtime=v1"),), "max_response_output_tokens"),
+    ],
+)
+async def test_client_keeps_its_limit_when_it_changes_another_setting(
+    headers: Any, name: str
+) -> None:
+    limit, socket = limited(*headers)
+
+    def update(session: dict[str, Any]) -> None:
+        raw = json.dumps(session).encode()
+        event = b'{"type":"session.update","session":%b}' % raw
+        limit.fit_settings(read_settings(msgspec.Raw(raw)), event)
+
+    update({name: 50})
+    update({"voice": "a"})
+    for tokens in (200, 20, 300, None):
+        await limit.set(tokens)
+        update({"voice": "b"})
+    update({name: "inf"})
+    update({"voice": "c"})
+    for tokens in (200, None):
+        await limit.set(tokens)
+    sent = [event["session"][name] for event in socket.sent]
+    assert sent == [50, 20, 50, 50, 200, "inf"]
 
 
 async def test_unlimited_client_gets_the_models_maximum_back() -> None:

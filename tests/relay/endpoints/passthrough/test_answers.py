@@ -21,6 +21,7 @@ from relay.endpoints.passthrough.headers import forwarded_headers, returned_head
 from relay.endpoints.passthrough.secret_mask import SecretMask
 
 SECRET = "sk-abcabcabd-0"
+OTHER = "sk-other-1"
 MOST = 10**12
 
 
@@ -122,6 +123,18 @@ def test_secret_is_masked_however_an_answer_is_split(words: list[str]) -> None:
         assert mask.feed(raw[:at]) + mask.feed(raw[at:]) + mask.end() == masked
     mask = SecretMask([SECRET])
     assert b"".join([*(mask.feed(raw[i : i + 1]) for i in range(len(raw))), mask.end()]) == masked
+
+
+@pytest.mark.parametrize("secrets", [(SECRET, OTHER), (OTHER, SECRET)])
+@pytest.mark.parametrize("shown", [SECRET, OTHER])
+def test_each_of_several_keys_is_masked_wherever_it_is_split(
+    secrets: tuple[str, str], shown: str
+) -> None:
+    raw = b"key %b." % shown.encode()
+    masked = b"key %b." % (b"*" * len(shown))
+    for at in range(len(raw) + 1):
+        mask = SecretMask(secrets)
+        assert mask.feed(raw[:at]) + mask.feed(raw[at:]) + mask.end() == masked
 
 
 def test_answer_without_secrets_is_not_masked() -> None:
