@@ -14,8 +14,8 @@ from lib.refusal import Refused
 from tests.support import cast
 from tests.support.cast import Cast, signed_in
 from tests.usage.rows import credit, happen
-from usage.feedback.feedback import give_feedback, sums_of, visible_feedback
-from usage.feedback.rules import Opinion
+from usage.feedback.feedback import SumsBy, give_feedback, sums_of, visible_feedback
+from usage.feedback.rules import GOOD_FROM, Opinion
 from usage.feedback.sql import give_by_key
 from usage.filters.visibility import run
 from usage.models import Feedback
@@ -70,6 +70,29 @@ def test_sums_are_of_what_the_reader_sees(people: Cast, keys: dict[str, Key]) ->
     ]  # fmt: skip
     of_bob = sums_of(visible_feedback(bob), "model")
     assert [(one.id, one.mean) for one in of_bob] == [("gpt-mini", None)]
+
+
+def give_around_the_bound(key: Key) -> None:
+    for score in (GOOD_FROM - 1, GOOD_FROM, GOOD_FROM + 1):
+        give(key, Opinion(score), prompt="bot", prompt_version=1)
+
+
+def test_score_at_the_bound_counts_as_good(people: Cast, keys: dict[str, Key]) -> None:
+    """In each grouping of the sums; one less does not."""
+    give_around_the_bound(keys["alice"])
+    rows = visible_feedback(cast.actor(people.alice, people.acme))
+    groupings: tuple[SumsBy, ...] = ("model", "team", "prompt")
+    for by in groupings:
+        (one,) = sums_of(rows, by)
+        assert (one.scored, one.good, one.good_percent) == (3, 2, 67), by
+
+
+def test_list_filters_a_score_at_the_bound_as_good(people: Cast, keys: dict[str, Key]) -> None:
+    give_around_the_bound(keys["alice"])
+    client = signed_in(people.alice)
+    for quality, count in (("good", 2), ("bad", 1)):
+        listed = client.get(f"/o/acme/usage/feedback?score={quality}").content.decode()
+        assert listed.count('href="/o/acme/requests/0') == count, quality
 
 
 def test_sums_compare_the_versions_of_a_prompt(people: Cast, keys: dict[str, Key]) -> None:

@@ -1,6 +1,7 @@
 """W79: margin is revenue less cost; every way of grouping sums to the same."""
 
 import datetime as dt
+from uuid import UUID
 
 import pytest
 
@@ -9,8 +10,8 @@ from lib.ids import id_text
 from tests.billing.credits.test_operator_api import api_of
 from tests.support import cast
 from tests.support.lists import rows_of
-from tests.usage.rows import CHANNEL, happen
-from usage.margin.margin import margin, total
+from tests.usage.rows import CHANNEL, admit, end, happen
+from usage.margin.margin import MarginBy, margin, total
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -98,3 +99,20 @@ def test_requests_without_a_model_are_named(people: cast.Cast, key: Key) -> None
     days = "since=2026-11-03&until=2026-11-03"
     (row,) = rows_of(cast.signed_in(people.dora), f"/admin/margin?{days}")
     assert "Refused beforehand" in row
+
+
+def test_request_with_a_second_attempt_counts_once(people: cast.Cast, key: Key) -> None:
+    """In each grouping, and in the total: by channel where it ended. Both attempts have a cost."""
+    failed = admit(key, DAY)
+    end(failed, 0, final=False, status=502, cost_nano=1 * USD)
+    west = UUID(int=8)
+    happen(key, DAY, charge_nano=5 * USD, hold_nano=9 * USD, cost_nano=2 * USD,
+           request_id=failed.request_id, n=2, channel_id=west, channel_name="west")  # fmt: skip
+    expected: dict[MarginBy, dict[str, int]] = {
+        "model": {"gpt-5": 1}, "customer": {"acme": 1},
+        "channel": {id_text(CHANNEL): 0, id_text(west): 1},
+    }  # fmt: skip
+    for by, counts in expected.items():
+        rows = margin(cast.actor(people.dora), by, DAY.date(), DAY.date())
+        assert {row.id: row.requests for row in rows} == counts, by
+        assert (total(rows).requests, total(rows).cost_nano) == (1, 3 * USD)

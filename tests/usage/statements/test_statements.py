@@ -100,6 +100,32 @@ def test_month_in_any_zone_contains_its_postings(
     assert following.opening_nano == expected.closing_nano
 
 
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns"])
+def test_payments_beside_the_edges_are_in_their_local_month(
+    people: cast.Cast, key: Key, zone: str
+) -> None:
+    """I19: one on both sides of each edge of the month; each has its own line, and all add up."""
+    old(people.acme)
+    month = mid_month(2).date().replace(day=1)
+    span = month_span(month, ZoneInfo(zone))
+    minute = dt.timedelta(minutes=1)
+    amounts = {
+        span.start_at - minute: 1,
+        span.start_at + minute: 20,
+        span.end_at - minute: 300,
+        span.end_at + minute: 4_000,
+    }
+    for at, usd in amounts.items():
+        ledger.post(adjust(new_id(), usd * USD, ledger.lock_wallet(people.acme.id)))
+        post_at(at, "adjust")
+    found = month_statement(people.acme, month, ZoneInfo(zone))
+    assert [(line.at, line.amount_nano // USD) for line in found.lines] == [
+        (span.end_at - minute, 300), (span.start_at + minute, 20),
+    ]  # fmt: skip
+    assert (found.opening_nano, found.closing_nano) == (10**15 + 1 * USD, 10**15 + 321 * USD)
+    assert found.opening_nano + sum(found.moved().values()) == found.closing_nano
+
+
 @pytest.mark.usefixtures("month_is_summed")
 def test_everything_matches_or_states_the_difference(
     people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None]
