@@ -465,18 +465,18 @@ window.EventSource = class extends EventTarget {
   }
 };
 """
+_LOG: Final = (
+    '<button data-live="/log/stream" data-place="p0" data-decimals="4">Live</button>'
+    '<p data-live-missed="Not shown: %(n)s" hidden><a></a></p>'
+    '<span data-live-said data-new="New: %(n)s" data-lost="Lost" data-off="Off"></span>'
+    '<div id="rows"><table><tbody><tr><td><a href="/r/1">running</a></td></tr>'
+    "</tbody></table></div>"
+)
 
 
 def test_live_list_shows_each_request_once(load: Load) -> None:
     """New rows stand on top, one that ended replaces itself, and what is too much is counted."""
-    body = (
-        '<button data-live="/log/stream" data-place="p0" data-decimals="4">Live</button>'
-        '<p data-live-missed="Not shown: %(n)s" hidden><a></a></p>'
-        '<span data-live-said data-new="New: %(n)s" data-lost="Lost" data-off="Off"></span>'
-        '<div id="rows"><table><tbody><tr><td><a href="/r/1">running</a></td></tr>'
-        "</tbody></table></div>"
-    )
-    page = load(body, "streams", "live", before=_LIVE, path="/log?model=m")
+    page = load(_LOG, "streams", "live", before=_LIVE, path="/log?model=m")
     page.click("[data-live]")
     assert page.evaluate("sources.map((one) => one.url)") == [
         f"{ORIGIN}/log/stream?model=m&place=p0&decimals=4"
@@ -509,6 +509,44 @@ def test_live_list_shows_each_request_once(load: Load) -> None:
     page.click("[data-live]")
     page.click("[data-live]")
     assert page.evaluate("sources.at(-1).readyState") == 2
+
+
+# Time passes only by `passTime`: everything that waits is then due.
+_LIVE_TIME: Final = """
+window.due = [];
+window.setTimeout = (act) => due.push(act);
+window.clearTimeout = (id) => { delete due[id - 1]; };
+function passTime() {
+  for (const id of [...due.keys()]) { const act = due[id]; delete due[id]; act?.(); }
+}
+function refuse(times) {
+  for (let n = 0; n < times; n++) {
+    sources.at(-1).close();
+    sources.at(-1).tell("error");
+    passTime();
+  }
+}
+"""
+
+
+def test_live_list_stays_on_while_each_lost_connection_returns(load: Load) -> None:
+    """It turns itself off only after more refusals in a row than it has attempts."""
+    page = load(_LOG, "streams", "live", before=_LIVE + _LIVE_TIME, path="/log")
+    pressed = "document.querySelector('[data-live]').ariaPressed"
+
+    def state_after(act: str) -> list[Any]:
+        found: list[Any] = page.evaluate(f"{act}, [{pressed}, sources.length]")
+        return found
+
+    page.click("[data-live]")
+    for opened in (9, 17):
+        assert state_after("refuse(8)") == ["true", opened]
+        page.evaluate("sources.at(-1).tell('open')")
+    assert state_after("refuse(9)") == ["false", 25]
+    assert texts(page, "[data-live-said]") == ["Off"]
+    # Whoever turns it on again has all attempts again.
+    page.click("[data-live]")
+    assert state_after("refuse(8)") == ["true", 34]
 
 
 def test_palette_ranks_as_the_server(load: Load) -> None:

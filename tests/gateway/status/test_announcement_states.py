@@ -80,6 +80,26 @@ def test_announcement_of_the_future_is_withdrawn_and_a_shown_one_ended(people: C
     assert set(Announcement.objects.values_list("id", flat=True)) == {shown.id, over.id}
 
 
+def test_announcement_with_a_planned_end_can_be_ended_early(people: Cast) -> None:
+    """A shown one is gone at once, and one that is still to come never appears."""
+    now = clock.now()
+    shown = tell(title="shown", starts_at=now - HOUR, ends_at=now + HOUR)
+    later = tell(title="later", starts_at=now + HOUR, ends_at=now + 2 * HOUR)
+    assert [one.title for one in announcements_for(people.bob)] == ["shown"]
+    for row in (shown, later):
+        end_announcement(SYSTEM, row)
+    assert announcements_for(people.bob) == []
+    (ended,) = Announcement.objects.all()
+    assert ended.id == shown.id
+    assert ended.ends_at is not None
+    assert now <= ended.ends_at <= clock.now()
+    events = AuditEvent.objects.filter(action__in=("announcement.ended", "announcement.withdrawn"))
+    assert [(one.action, one.object_id) for one in events.order_by("id")] == [
+        ("announcement.ended", shown.public_id),
+        ("announcement.withdrawn", later.public_id),
+    ]
+
+
 def test_operators_see_which_announcements_are_planned_shown_and_over(people: Cast) -> None:
     """The one that is over can no longer be ended."""
     now = clock.now()

@@ -2,6 +2,7 @@
 script that is given with it, run as strangers run it."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from accounts.models import Key
+from billing.holds import usage_corrections
 from billing.prices import meters
 from billing.prices.pricing import CostLines, PriceVersion, price
 from lib.ids import id_text, new_id
@@ -132,6 +135,27 @@ def test_later_corrections_are_in_the_receipt(people: cast.Cast, key: Key) -> No
     assert "$0.00015" in page
     assert "reserved → $0.00021 charged." in page
     assert "\N{MINUS SIGN}$0.00006" in page
+
+
+def test_receipt_on_the_page_ends_with_what_is_paid_after_each_correction(
+    people: cast.Cast, key: Key
+) -> None:
+    record = paid(key, RATES, {"in_text": 1000, "out_text": 100})
+    for source, nano in (("late", 150_000), ("look_up", 180_000)):
+        with transaction.atomic():
+            usage_corrections.lock_wallet(people.acme.id)
+            stand = usage_corrections.read_borne_cost(record.id)
+            wanted = stand._replace(customer_nano=nano)
+            usage_corrections.correct(record.id, people.acme.id, source, stand, wanted, cause={})
+    path = f"/o/acme/requests/{id_text(record.request_id)}"
+    page = cast.signed_in(people.alice).get(path).content.decode()
+    foot = page.partition('id="receipt-title"')[2].partition("<tfoot>")[2].partition("</tfoot>")[0]
+    assert re.findall(r'"title">\s*(.*?)\s*</th>.*?"money">(.*?)</td>', foot, re.S) == [
+        ("Charged", "$0.00021"),
+        ("Corrected later", "\N{MINUS SIGN}$0.00006"),
+        ("Corrected later", "$0.00003"),
+        ("Paid", "$0.00018"),
+    ]
 
 
 def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:
