@@ -56,6 +56,7 @@ class _Checked(_Ours):
         )
 
     def checks_browser(self) -> bool:
+        """Return whether the browser must solve a challenge: each form has its own rule."""
         raise NotImplementedError
 
     def challenge(self) -> str:

@@ -90,7 +90,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
 
 
 def browser(installed: Installed) -> httpx.Client:
-    """One that sends forms as a page of the hub does: without its token, a form is refused whether
+    """One that sends forms as a page of the hub does: without its token, a form gets 403 whether
     the database answers or not."""
     client = httpx.Client(base_url=installed.hub.url, timeout=30)
     page = client.get("/login").text

@@ -174,8 +174,8 @@ class CountedHub:
         return self._stream_of(SHORT)
 
     def _chunk(self) -> Counts:
-        """One in the middle of a stream: how much is counted of what runs beside its beginning and
-        its end, is up to how busy the machine is."""
+        """One in the middle of a stream: what runs beside the beginning and the end of a stream is
+        counted in part, and a busy machine counts another part."""
         opened = self._opener(CHUNKS)
 
         def counted() -> Counts:

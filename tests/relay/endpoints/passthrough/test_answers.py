@@ -137,6 +137,15 @@ def test_each_of_several_keys_is_masked_wherever_it_is_split(
         assert mask.feed(raw[:at]) + mask.feed(raw[at:]) + mask.end() == masked
 
 
+@pytest.mark.parametrize("longest_first", [True, False])
+def test_key_that_begins_with_another_one_is_masked_whole(longest_first: bool) -> None:
+    """In one piece. Split exactly behind the shorter one, the rest of the longer one shows."""
+    longer = f"{SECRET}-long"
+    mask = SecretMask([longer, SECRET] if longest_first else [SECRET, longer])
+    raw = f"{longer} {SECRET}".encode()
+    assert mask.feed(raw) + mask.end() == b"*" * len(longer) + b" " + b"*" * len(SECRET)
+
+
 def test_answer_without_secrets_is_not_masked() -> None:
     for secrets in ([], ["short"]):
         mask = SecretMask(secrets)
