@@ -1,5 +1,5 @@
 """A provider that streams in step with its client: a piece leaves when a test says so, so that the
-hub reads each alone, however busy the machine is."""
+hub reads each alone, however busy the machine is. The head leaves with the first piece."""
 
 import json
 import socket
@@ -63,10 +63,11 @@ class InStep:
         with connection.makefile("rb") as reading:
             while length := _read_head(reading):
                 reading.read(length)
-                connection.sendall(_HEAD + _chunk(self._form.first))
+                waiting = _HEAD + _chunk(self._form.first)
                 for n in range(self.pieces):
                     self._steps.acquire()
-                    connection.sendall(_chunk(self._form.word(n)))
+                    connection.sendall(waiting + _chunk(self._form.word(n)))
+                    waiting = b""
                 self._steps.acquire()
                 connection.sendall(_chunk(self._form.end(self.pieces)) + _END)
 
