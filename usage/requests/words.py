@@ -82,7 +82,7 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
     "absorbed": _("Not charged. The operator pays the provider for this request."),
     "held": _("Part of it has no price. The amount stays reserved until an operator decides."),
     "free": _("The model has no price and is free on this installation."),
-    "none": _("No model was called, so nothing was charged."),
+    "none": _("No model answered, so nothing was charged."),
 }
 
 CHOSEN: Final[Mapping[str, Promise]] = {
