@@ -45,8 +45,8 @@ SENT: Final[tuple[Field, ...]] = (
             "The most that this request may cost, in USD. If the request could cost more, Weir "
             "limits the length of the answer. But Weir does not lower an output limit that you "
             "set. If the request has such a limit and could cost more, Weir rejects the request "
-            "with 402. Weir also rejects the request if even a short answer could cost more. Weir "
-            "sends nothing of a rejected request to a provider."
+            "with 402. Weir also rejects the request if even a short answer could cost more. Then "
+            "the requested model is not called."
         ),
     ),
     Field(

@@ -38,8 +38,8 @@ _METHOD = """\
   the provider is not counted.
 - In each round, the benchmark measures one workload on one system at a time. The order of the
   systems changes from round to round. Ratios and differences compare figures of the same round.
-- The answers to *plain* requests, and to those with a *body* of a certain size, are not streamed.
-  The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
+- In the workloads *plain* and *body* (requests with a body of a certain size), the answers are not
+  streamed. The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
   4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct* means
   that the client sends its requests to the provider without a system in between.
 - CPU per request is the processor time that the kernel counted for all processes and threads of a
