@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Value
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -230,6 +231,15 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
     html = page(dora, "/admin/models")
     assert "/ 1M" not in html
     assert "3 models have no price." in html
+
+
+@pytest.fixture(autouse=True)
+def unmoved_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What processes report of a channel does not age while a test looks at it: neither by the
+    clock of the hub nor by that of the database."""
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    monkeypatch.setattr("gateway.health.reports.Now", lambda: Value(now))
 
 
 def reported(
