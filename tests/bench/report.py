@@ -54,8 +54,8 @@ _METHOD = """\
   record. The worker and the scheduler, which aggregate usage, do not run.
 - *{installed}* means everything that `make run` starts, with a separate database for this
   measurement: a web process, Postgres, a worker with the scheduler, and the local model, which gets
-  no requests. To get the CPU per request, we take the CPU time that all these processes use until
-  Weir has summed up the usage of all requests. We subtract the CPU time that they use in a period
+  no requests. To get the CPU per request, we add up the CPU time that all these processes use from
+  the first request until the usage of all requests is in the rollups. We subtract the CPU time that they use in a period
   of equal length without requests, and divide the difference by the number of requests.
 - *Postgres, in the background* is the part of Postgres's CPU time that its background processes
   use, for example for checkpoints, vacuuming and the write-ahead log. These processes work in
