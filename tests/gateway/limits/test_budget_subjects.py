@@ -8,9 +8,6 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from accounts.custom_roles import custom_roles
-from accounts.members import members
-from accounts.models import Role
 from accounts.organisations import projects
 from billing.prices.prices import set_price
 from gateway.channels.channels import create_channel
@@ -42,22 +39,6 @@ def test_subjects_are_found_by_name_address_and_label(people: Cast) -> None:
     assert found(alice, "user", "Bob") == ["bob@example.org"]
     assert found(alice, "tag", "beta") == found(alice, "customer", "beta") == ["beta"]
     assert found(alice, "none", "beta") == []
-
-
-def test_who_sets_budgets_finds_only_what_they_may_see(people: Cast) -> None:
-    """P23: by a role of the organisation's own. A label can be entered by anyone."""
-    projects.create_project(people.core, "New Search", slug="search", actor=SYSTEM)
-    make_key(people.core, "search")
-    role = custom_roles.create_role(people.acme, "budgets", ["budgets.write"], actor=SYSTEM)
-    carl = members.set_member(
-        people.acme, "search@example.org", Role.CUSTOM, custom_role=role, actor=SYSTEM
-    )
-    browser = signed_in(carl.user)
-    hidden = [found(browser, scope, "search") for scope in ("user", "key", "project")]
-    assert hidden == [[], [], []]
-    assert found(browser, "tag", "search") == ["search"]
-    shown = [found(signed_in(people.alice), scope, "search") for scope in ("user", "key")]
-    assert [len(values) for values in shown] == [1, 1]
 
 
 def test_chosen_subjects_are_described_by_their_names(people: Cast) -> None:

@@ -178,7 +178,13 @@ def test_names_by_models_are_counted_for_their_person_alone(people: Cast) -> Non
         organisation=people.acme, team=people.core, user=anna, title="t",
         title_request_id=new_id(),
     )  # fmt: skip
-    assert titles.naming_totals(actor(people.bob, people.acme)).count == 1
+    # What a deleted chat's name has cost stays; that of another organisation is its own.
+    chat_of(people, title_request_id=new_id(), deleted_at=clock.now())
+    Conversation.objects.create(
+        organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t",
+        title_request_id=new_id(),
+    )  # fmt: skip
+    assert titles.naming_totals(actor(people.bob, people.acme)).count == 2
 
 
 # Links -------------------------------------------------------------------------------------------
