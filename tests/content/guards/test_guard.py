@@ -94,7 +94,7 @@ def test_a_caller_s_own_placeholder_stands_for_itself() -> None:
     assert restore(masks, out.text) == "<EMAIL_1> is bob@x.com"
 
 
-def test_placeholder_of_a_callers_own_text_stands_for_nothing_in_the_answer() -> None:
+def test_callers_own_placeholder_stands_for_nothing_in_the_answer() -> None:
     masks = Masks()
     masks.reserve("what is <EMAIL_1>?")
     assert masks.of_answer().placeholder("EMAIL", "bob@x.com", rule()) == "<EMAIL_2>"

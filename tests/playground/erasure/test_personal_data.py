@@ -26,9 +26,9 @@ def test_archive_of_an_organisation_has_nothing_of_another(people: Cast) -> None
     part = dict(personal_data.data_in_organisation(people.bob, people.acme))
     for files, of in ((whole, asked), (part, asked[:1])):
         requests = json.loads(files["requests/0001.json"])
-        assert [one["id"] for one in requests] == [id_text(record.id) for record in of]
-    names = [[key["name"] for key in json.loads(files["keys.json"])] for files in (whole, part)]
-    assert names == [["here", "there"], ["here"]]
+        assert {one["id"] for one in requests} == {id_text(record.id) for record in of}
+    names = [{key["name"] for key in json.loads(files["keys.json"])} for files in (whole, part)]
+    assert names == [{"here", "there"}, {"here"}]
 
 
 def test_archive_has_invitations_to_the_address_in_any_case(people: Cast) -> None:

@@ -46,7 +46,7 @@ def end_all() -> None:
 
 
 def test_token_of_another_person_begins_a_turn_of_ones_own(people: Cast) -> None:
-    """P12: a form that arrives again gets its turn back, and nobody else's."""
+    """P12: a form that arrives again gets its turn back, and no other."""
     bob = actor(people.bob, people.acme)
     carl = actor(member(people.acme, "carl", Role.DEVELOPER), people.acme)
     token = new_id()
