@@ -92,3 +92,32 @@ def test_a_caller_s_own_placeholder_stands_for_itself() -> None:
     out = check([rule()], "request", "<EMAIL_1> is bob@x.com", masks)
     assert out.text == "<EMAIL_1> is <EMAIL_2>"
     assert restore(masks, out.text) == "<EMAIL_1> is bob@x.com"
+
+
+def test_callers_own_placeholder_stands_for_nothing_in_the_answer() -> None:
+    masks = Masks()
+    masks.reserve("what is <EMAIL_1>?")
+    assert masks.of_answer().placeholder("EMAIL", "bob@x.com", rule()) == "<EMAIL_2>"
+
+
+def test_each_answer_of_a_request_has_placeholders_of_its_own() -> None:
+    """Also several answers beside each other: what one masks is not what another one does."""
+    masks = Masks()
+    masks.placeholder("EMAIL", "bob@x.com", rule())
+    first, second = masks.of_answer(), masks.of_answer()
+    assert first.placeholder("EMAIL", "ann@x.com", rule()) == "<EMAIL_2>"
+    assert second.placeholder("EMAIL", "eve@x.com", rule()) == "<EMAIL_3>"
+    assert second.placeholder("EMAIL", "bob@x.com", rule()) == "<EMAIL_1>"
+
+
+def test_match_that_cuts_a_placeholder_masks_all_of_it() -> None:
+    """On either side, so that nothing is left that no longer comes back."""
+    masks = Masks()
+    known = masks.placeholder("EMAIL", "bob@x.com", rule())
+    for text, span in (
+        (f"x {known}45 y", (5, len(known) + 4)), (f"x 45{known} y", (2, len(known))),
+    ):  # fmt: skip
+        masked = masks.masked(text, [(*span, "NUMBER")], rule())
+        assert known not in masked
+        assert masked.count("<") == 1
+        assert restore(masks, masked) == text.replace(known, "bob@x.com")

@@ -10,6 +10,7 @@ from accounts.models import AuditEvent
 from content.models import Policy
 from content.policies import policies
 from content.policies.limits import (
+    is_model_pattern,
     policy_against_address,
     policy_against_model,
     read_limits,
@@ -135,6 +136,36 @@ def test_policies_together_list_a_bounded_number(people: Cast, field: str, one: 
     with pytest.raises(PolicyRefused, match="up to 300"):
         policies.change_policy(alice, made[0], look_back, **whole)
     policies.create_policy(SYSTEM, people.stranger, look_back, name="theirs", **whole)
+
+
+@pytest.mark.parametrize(
+    ("field", "one"), [("model_patterns", "m{}-*"), ("networks", "10.0.{}.0/24")]
+)
+def test_policy_beyond_the_bound_of_all_can_be_changed_but_not_grow(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, field: str, one: str
+) -> None:
+    """Such as one from before the bound."""
+    alice = actor(people.alice, people.acme)
+    values = [one.format(n) for n in range(4)]
+    three: dict[str, Any] = {field: values[:3]}
+    others: dict[str, Any] = {field: values[1:]}
+    two: dict[str, Any] = {field: values[:2]}
+    policy = policies.create_policy(alice, people.acme, look_back, name="a", **three)
+    monkeypatch.setattr(policies, "LISTED_TOGETHER_MAX", 1)
+    policies.change_policy(alice, policy, look_back, name="b", **others)
+    policies.change_policy(alice, policy, look_back, **two)
+    policy.refresh_from_db()
+    assert (policy.name, getattr(policy, field)) == ("b", values[:2])
+    with pytest.raises(PolicyRefused, match="up to 1 "):
+        policies.change_policy(alice, policy, look_back, **three)
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [("x" * 200, True), ("x" * 201, False), ("", False), ("模型-*", True), ("a\u00a0b", False)],
+)
+def test_name_of_a_model_has_up_to_200_visible_characters(text: str, valid: bool) -> None:
+    assert is_model_pattern(text) is valid
 
 
 def test_only_policies_with_limits_come_with_a_key(people: Cast) -> None:

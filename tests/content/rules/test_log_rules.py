@@ -7,8 +7,10 @@ import pytest
 from django.test import override_settings
 
 from accounts.access.actors import SYSTEM
+from accounts.keys import keys
 from accounts.members import members
-from accounts.models import AuditEvent, Epoch, Role
+from accounts.models import AuditEvent, Epoch, KeyKind, Role
+from accounts.organisations import teams
 from content.models import LogRule
 from content.rules import log_rules
 from content.rules.forms import RuleForm
@@ -110,6 +112,21 @@ def test_key_of_another_organisation_is_unknown(people: Cast) -> None:
     key, _ = make_key(team, "theirs")
     body = {"scope": "key", "subject": id_text(key.id)}
     assert post(api_of(people, "alice"), "/content-log/rules", body).status_code == 422
+
+
+def test_archived_team_and_revoked_key_get_no_rule(people: Cast) -> None:
+    """Nor does a key that makes no requests to models."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    teams.archive_team(second, actor=SYSTEM)
+    ended, _ = make_key(people.core, "ended")
+    keys.revoke_key(SYSTEM, ended)
+    managing, _ = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    alice = actor(people.alice, people.acme)
+    for scope, subject in (
+        ("team", second.slug), ("key", id_text(ended.id)), ("key", id_text(managing.id)),
+    ):  # fmt: skip
+        with pytest.raises(RuleRefused, match="does not exist"):
+            log_rules.find_subject(alice, scope, subject)
 
 
 def test_second_rule_for_one_subject_is_rejected(people: Cast) -> None:

@@ -45,6 +45,14 @@ def test_changes_between_two_lists(
     assert sorted(ids(models, listed)) == sorted(wanted)
 
 
+def test_new_name_replaces_the_one_that_is_nearest_and_no_second() -> None:
+    nearest = ids({"text-3": ""}, ["gpt-4o", "gpt-4o-mini", "azure/text-3-preview", "text-3-0613"])
+    assert sorted(nearest) == ["added azure/text-3-preview", "renamed text-3 text-3-0613"]
+    models, known = {"a-0301": "", "a-0613": ""}, ["a-0301", "a-0613"]
+    changes = model_changes(models, ["a-latest"], known, complete=True)
+    assert [one.id for one in changes] == ["renamed a-0301 a-latest", "gone a-0613"]
+
+
 def test_a_truncated_list_removes_no_model() -> None:
     assert ids({"gpt-4o": ""}, ["text-9"], complete=False) == ["added text-9"]
     assert known_after({}, ["text-9"], KNOWN, complete=False) == KNOWN

@@ -136,6 +136,59 @@ def test_paused_keys_are_a_rest_and_a_dead_process_ends_one(channel: Channel) ->
     assert ChannelRest.objects.filter(ended_at=None).exists()
 
 
+def test_rest_begins_with_the_first_process_and_ends_with_the_last(channel: Channel) -> None:
+    good = ChannelStatus("good")
+    now = reported(channel, OPEN, out=True, age_s=0)
+
+    def report(*processes: tuple[ChannelStatus, float]) -> None:
+        ChannelReport.objects.all().delete()
+        for status, age_s in processes:
+            one = health_sharing.ChannelReport(status, status == OPEN, 8.0, age_s, ())
+            ChannelReport.objects.create(
+                process_id=new_id(), reported_at=now, epoch=1,
+                channels={str(channel.id): msgspec.to_builtins(one)},
+            )  # fmt: skip
+        note_rests()
+
+    for first, last in ((30.0, 10.0), (10.0, 30.0)):
+        ChannelRest.objects.all().delete()
+        report((OPEN, first), (OPEN, last))
+        assert ChannelRest.objects.get().began_at == now - 30 * SECOND
+        report((OPEN, first), (good, last))
+        assert ChannelRest.objects.get().ended_at is None
+        report((good, first), (good, last))
+        assert ChannelRest.objects.get().ended_at == now - 10 * SECOND
+
+
+def test_rest_does_not_end_before_it_began(channel: Channel) -> None:
+    """The process that rested is gone; the one that is left has been well for longer."""
+    began_at = reported(channel, OPEN, out=True, age_s=5)
+    note_rests()
+    reported(channel, ChannelStatus("good"), out=False, age_s=60)
+    note_rests()
+    rest = ChannelRest.objects.get()
+    assert rest.began_at == rest.ended_at == began_at
+
+
+def test_channel_rests_since_the_last_of_its_keys_was_paused(channel: Channel) -> None:
+    paused = KeyStatus("paused", 9, "key_refused")
+    keys = [health_sharing.KeyReport(paused, True, 9.0, age_s) for age_s in (90.0, 30.0, 60.0)]
+    status = ChannelStatus("keys_out", 9, "upstream_auth")
+    long_ago = reported(channel, status, out=False, age_s=999, keys=keys)
+    note_rests()
+    assert ChannelRest.objects.get().began_at == long_ago + (999 - 30) * SECOND
+
+
+def test_failures_with_a_customers_own_key_caused_no_rest(channel: Channel, key: Key) -> None:
+    at = clock.now() - 2 * SECOND
+    failed(channel, key, at, 2)
+    failed(channel, key, at, 1, own_nano=0)
+    reported(channel, OPEN, out=True, age_s=1)
+    note_rests()
+    rest = ChannelRest.objects.get()
+    assert (rest.attempts, rest.failed) == (2, 2)
+
+
 def test_mostly_failing_channel_is_failing_not_active(
     people: Cast, channel: Channel, key: Key
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import Key
 from gateway.health.traffic import count_new_records
-from gateway.health.uptime import HOURS, uptime_by_channel
+from gateway.health.uptime import HOURS, UptimeHour, uptime_by_channel
 from gateway.models import TrafficBucket
 from lib import clock
 from tests.support import cast
@@ -50,6 +50,17 @@ def test_uptime_counts_only_the_channels_faults(key: Key, now: dt.datetime) -> N
     assert [(bar.hour.failed, bar.path) for bar in uptime.troubled] == [(3, "M117 10V16")]
     assert uptime.empty_path.count("M") == HOURS - 1
     assert uptime.ok_path == ""
+
+
+@pytest.mark.parametrize(
+    ("attempts", "failed", "tone"),
+    [(0, 0, "none"), (9, 0, "ok"), (101, 1, "ok"), (100, 1, "warn"), (1000, 199, "warn"),
+     (1000, 200, "bad"), (5, 1, "bad"), (1, 1, "bad")],
+)  # fmt: skip
+def test_hour_is_troubled_from_one_percent_and_bad_from_twenty(
+    attempts: int, failed: int, tone: str
+) -> None:
+    assert UptimeHour(clock.now(), attempts, failed).tone == tone
 
 
 def test_requests_before_the_day_are_excluded(key: Key, now: dt.datetime) -> None:

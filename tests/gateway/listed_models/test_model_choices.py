@@ -15,7 +15,10 @@ from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from gateway.listed_models.model_choices import ModelNames
 from gateway.listed_models.model_fields import ModelsField
-from gateway.models import Channel, Route
+from gateway.listed_models.shown_models import models_for
+from gateway.models import Channel, ModelAlias, ModelEntry, Route
+from gateway.settings.installation import save_settings
+from lib import clock
 from tests.support.cast import Cast, actor, member, signed_in
 from tests.support.hostile import EVERYTHING
 
@@ -111,6 +114,49 @@ def test_members_see_the_models_of_their_plan_only(served: Cast) -> None:
     operator = "/admin/_f/choices/models"
     assert listed(signed_in(served.dora), "mini", operator) == ["gpt-5-mini"]
     assert bob.get(operator).status_code == 404
+
+
+def names_for(people: Cast) -> list[str]:
+    return [model.name for model in models_for(actor(people.bob, people.acme))]
+
+
+@pytest.mark.django_db
+def test_alias_is_listed_where_it_and_its_model_are(served: Cast) -> None:
+    """Not if the alias itself has ended, is hidden, or is not in the organisation's plan."""
+    ModelAlias.objects.create(name="best", target="gpt-5")
+    whole = ["best", "gpt-5", "gpt-5-mini", "o3"]
+    assert names_for(served) == whole
+    entry = ModelEntry.objects.create(name="best", sunset_at=clock.now())
+    assert names_for(served) == whole[1:]
+    ModelEntry.objects.filter(pk=entry.pk).update(name="gpt-5")
+    assert names_for(served) == whole[2:]
+    ModelEntry.objects.all().delete()
+    save_plan(actor(served.dora), "small", models=["gpt-*"])
+    assign_plan(actor(served.dora), served.acme, "small")
+    assert names_for(served) == whole[1:3]
+
+
+@pytest.mark.django_db
+def test_models_of_a_disabled_channel_and_ended_ones_are_not_listed(served: Cast) -> None:
+    """With a price or without."""
+    channel = Channel.objects.get()
+    save_settings(SYSTEM, unpriced_models="free")
+    for name in ("free", "over"):
+        Route.objects.create(channel=channel, model=name)
+    ModelEntry.objects.create(name="over", sunset_at=clock.now())
+    assert names_for(served) == ["free", "gpt-5", "gpt-5-mini", "o3"]
+    Channel.objects.update(enabled=False)
+    assert names_for(served) == []
+
+
+@pytest.mark.django_db
+def test_listed_model_is_what_its_exact_name_leads_to(served: Cast) -> None:
+    """As for requests, whatever a pattern of the channel says."""
+    channel = Channel.objects.get()
+    Route.objects.create(channel=channel, model="gpt-*", upstream_model="deepseek-chat")
+    Route.objects.filter(model="gpt-5-mini").delete()
+    owners = {model.name: model.owner for model in models_for(actor(served.bob, served.acme))}
+    assert (owners["gpt-5"], owners["gpt-5-mini"]) == ("OpenAI", "DeepSeek")
 
 
 @pytest.mark.django_db

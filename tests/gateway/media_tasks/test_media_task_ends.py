@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import override_settings
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
@@ -36,6 +37,7 @@ PER_MS = 100_000
 DONE = VideoStatus("succeeded", 100, seconds=8, content="https://provider.example/bytes")
 FAILED = VideoStatus("failed", 40, error=TaskError("moderation_blocked", "Blocked."))
 ENDS = {"succeeded": DONE, "failed": FAILED}
+MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -182,6 +184,76 @@ def test_polls_that_fail_are_counted_until_one_succeeds(
     task.failures = 2
     media_tasks._write([Poll(task, status, asked=asked)], [])
     assert MediaTask.objects.get().failures == failures
+
+
+def test_running_task_starts_once_and_its_progress_never_falls(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll without an answer changes neither."""
+    at = clock.now()
+    states = []
+    for minute, progress in enumerate((40, 10, None, 41)):
+        monkeypatch.setattr(clock, "now", lambda now=at + minute * MINUTE: now)
+        status = None if progress is None else VideoStatus("running", progress)
+        media_tasks._write([Poll(task, status)], [])
+        task.refresh_from_db()
+        states.append((task.started_at, task.progress))
+    assert states == [(at, 40), (at, 40), (at, 40), (at, 41)]
+
+
+def test_last_poll_of_a_task_is_when_its_time_is_over(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that its provider asks for does not keep its hold for longer."""
+    end = task.created_at + dt.timedelta(seconds=LIMIT_S)
+    monkeypatch.setattr(clock, "now", lambda: end - MINUTE)
+    media_tasks._write([Poll(task, VideoStatus("running", 1), retry_after_s=3600)], [])
+    task.refresh_from_db()
+    assert task.next_poll_at == end
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kept"),
+    [(7, None, 7), (90, None, 30), (7, 1, 1), (7, 8, 7), (90, 45, 30), (90, 29, 29)],
+)
+def test_result_is_served_until_the_first_of_its_ends(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch, ours: int, theirs: int | None, kept: int
+) -> None:
+    """In days: what the operator set, the provider's 30 for this form, and what it reports."""
+    at = clock.now().replace(microsecond=0)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    expires_at = None if theirs is None else int((at + theirs * DAY).timestamp())
+    with override_settings(TASK_RESULT_DAYS=ours):
+        report(task, DONE._replace(expires_at=expires_at))
+    task.refresh_from_db()
+    assert task.expires_at == at + kept * DAY
+
+
+@pytest.mark.parametrize(("late_us", "over"), [(-1, False), (0, True), (1, True)])
+def test_result_is_gone_from_its_last_instant_on(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch, late_us: int, over: bool
+) -> None:
+    report(task, DONE._replace(result={"url": "https://provider.example/bytes"}))
+    task.refresh_from_db()
+    assert task.expires_at
+    at = task.expires_at + dt.timedelta(microseconds=late_us)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    assert media_tasks.result_of(task) == (
+        {} if over else {"url": "https://provider.example/bytes"}
+    )
+    assert [media_tasks.drop_old_content() for _ in range(2)] == [over, 0]
+    assert (MediaTask.objects.get().result is None) is over
+
+
+@pytest.mark.parametrize("request_kept", [False, True])
+def test_echo_of_a_request_is_stored_where_the_request_is(
+    task: MediaTask, request_kept: bool
+) -> None:
+    """P31"""
+    task.request = b"sealed" if request_kept else None
+    report(task, DONE._replace(result={"url": "u", "echo": {"prompt": "a secret"}}))
+    task.refresh_from_db()
+    assert media_tasks.result_of(task).keys() == ({"url", "echo"} if request_kept else {"url"})
 
 
 def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:

@@ -17,7 +17,7 @@ from accounts.models import Key
 from billing.models import Budget, PriceVersion
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
-from billing.prices.proposals import draft_price
+from billing.prices.proposals import draft_price, ignore
 from gateway.models import PreviewState, PricePreview
 from gateway.prices import previews
 from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview, work_off
@@ -325,9 +325,87 @@ def test_preview_resumes_after_a_deadlock_or_a_restart_of_the_database(
     assert (preview.state, preview.done) == (PreviewState.DONE, 1)
 
 
+@pytest.mark.parametrize("channel", ["east", "west", "north"])
+def test_cost_of_the_channel_counts_before_that_of_any_channel(
+    people: Cast, key: Key, version: PriceVersion, channel: str
+) -> None:
+    """A cost in force that has no draft counts as well: the record then keeps its own."""
+    meters = {"meters": {"in_text": 300_000_000, "out_text": 0}}
+    set_price(SYSTEM, PriceKey("m", "cost", "west"), SINCE, meters, source="file")
+    record(key, version, channel_name=channel, cost_nano=90_000)
+    preview = previewed(
+        people,
+        (PriceKey("m", "cost"), {"meters": {"in_text": 100_000_000, "out_text": 0}}),
+        (PriceKey("m", "cost", "east"), {"meters": {"in_text": 200_000_000, "out_text": 0}}),
+    )
+    work_off()
+    preview.refresh_from_db()
+    expected = {"east": 200_000, "west": 90_000, "north": 100_000}
+    assert result_of(preview)["total"][3:5] == [90_000, expected[channel]]
+
+
+@pytest.mark.parametrize("region", ["", "eu"])
+def test_region_of_a_request_meets_its_own_draft(people: Cast, key: Key, region: str) -> None:
+    """Of the charge and of the cost."""
+    for place in ("", "eu"):
+        version = set_price(SYSTEM, PriceKey("m", region=place), SINCE, NOW_RATES, source="file")
+        if place == region:
+            record(key, version, cost_nano=90_000)
+    drafts = [
+        (PriceKey("m", kind, region=place), {"meters": {"in_text": rate, "out_text": 0}})
+        for place, kind, rate in (
+            ("", "charge", 1_000_000), ("eu", "charge", 2_000_000),
+            ("", "cost", 3_000_000), ("eu", "cost", 4_000_000),
+        )
+    ]  # fmt: skip
+    preview = previewed(people, *drafts)
+    work_off()
+    preview.refresh_from_db()
+    total = result_of(preview)["total"]
+    assert (total[2], total[4]) == ((2_000, 4_000) if region else (1_000, 3_000))
+
+
+def test_price_of_another_time_hides_no_draft(people: Cast, key: Key) -> None:
+    """One that has ended, and one that is planned: today neither comes before the pattern."""
+    now = clock.now()
+    set_price(SYSTEM, "m-1", SINCE, NOW_RATES, source="file", valid_to=now)
+    set_price(SYSTEM, "m-2", now + dt.timedelta(days=1), NOW_RATES, source="file")
+    set_price(SYSTEM, "m-3", SINCE, NOW_RATES, source="file")
+    for model in ("m-1", "m-2", "m-3"):
+        record(key, None, model=model)
+    preview = previewed(people, (PriceKey("m-*"), DRAFT_RATES))
+    work_off()
+    preview.refresh_from_db()
+    models = {name: line[2] for name, *line in result_of(preview)["models"]}
+    assert models == {"m-1": 239_000, "m-2": 239_000, "m-3": 210_000}
+
+
+@pytest.mark.parametrize("basis", ["absorbed", "none"])
+def test_usage_that_costs_nothing_stays_free_at_any_draft(
+    people: Cast, key: Key, version: PriceVersion, basis: str
+) -> None:
+    record(key, version, basis=basis, charge_nano=0)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    preview.refresh_from_db()
+    assert result_of(preview)["total"][:3] == [1, 0, 0]
+
+
 def test_empty_preview_says_so(people: Cast) -> None:
     with pytest.raises(PreviewRefused, match="at least one"):
         start_preview(actor(people.dora), [], 7)
+
+
+def test_proposal_that_is_decided_is_in_no_preview(people: Cast) -> None:
+    dora = actor(people.dora)
+    ignored, stays = (
+        draft_price(dora, PriceKey(model), DRAFT_RATES, valid_from=None).id for model in ("m", "n")
+    )
+    assert ignore(dora, [ignored]) == 1
+    preview = start_preview(dora, [ignored, stays], 7)
+    assert [draft["model"] for draft in preview.drafts] == ["n"]
+    with pytest.raises(PreviewRefused, match="at least one"):
+        start_preview(dora, [ignored], 7)
 
 
 def test_budgets_that_would_be_exceeded_are_named_with_their_window(

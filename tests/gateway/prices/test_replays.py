@@ -64,6 +64,20 @@ def test_replay_counts_towards_enabled_budgets_that_end(people: Cast) -> None:
         assert windows == ([f"{counted.id}|2026-11-01T00:00:00+00:00"] if found else [])
 
 
+def test_window_begins_with_its_first_instant_and_ends_before_the_next(people: Cast) -> None:
+    """Also where the replayed time begins with it, and after another record of the window."""
+    counted = budget(people, period="day", anchor=0)
+    subjects = {"organisation": "", "team": "", "key": "", "user": "", "model": "m"}
+    day, midnight = dt.timedelta(days=1), NOW.replace(hour=0)
+    replay = ReplayBudgets(midnight)
+    windows = [
+        list(replay.windows(people.acme.id, subjects, at))
+        for at in (midnight, NOW, midnight + day, midnight - dt.timedelta(microseconds=1))
+    ]
+    first, second = (f"{counted.id}|{start.isoformat()}" for start in (midnight, midnight + day))
+    assert windows == [[first], [first], [second], []]
+
+
 def test_largest_changes_come_first_whether_dearer_or_cheaper() -> None:
     groups = {"a": [1, 100, 110], "b": [1, 100, 20], "c": [1, 100, 150], "d": [1, 5, 5]}
     assert [name for name, _ in previews._largest(groups)] == ["b", "c", "a", "d"]

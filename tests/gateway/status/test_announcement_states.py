@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from django.core.cache import cache
@@ -17,12 +18,16 @@ from gateway.models import Announcement, Channel
 from gateway.status.announcements import (
     announcements_for,
     change_announcement,
+    check_times,
+    current_announcements,
     dismiss_announcement,
     end_announcement,
 )
 from gateway.status.model_status import model_statuses
 from gateway.status.usage_marks import MARKS_MAX, marks_of
+from gateway.status.views import _announcement_row
 from lib import clock
+from lib.refusal import Refused
 from tests.gateway.status.test_status import channel, happened, tell
 from tests.isolation.kinds.gateway import CHANNEL
 from tests.support import cast
@@ -33,7 +38,7 @@ from usage.filters.filters import EVERYTHING
 pytestmark = pytest.mark.django_db
 __all__ = ["channel"]
 
-HOUR = dt.timedelta(hours=1)
+HOUR, MICROSECOND = dt.timedelta(hours=1), dt.timedelta(microseconds=1)
 RATES = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
 DEARER = {"meters": {"in_text": 250_000_000, "out_text": 600_000_000}}
 
@@ -78,6 +83,31 @@ def test_announcement_of_the_future_is_withdrawn_and_a_shown_one_ended(people: C
         ("announcement.ended", shown.public_id),
     ]
     assert set(Announcement.objects.values_list("id", flat=True)) == {shown.id, over.id}
+
+
+@pytest.mark.parametrize(
+    ("late_us", "shown"),
+    [(-1, []), (0, ["a"]), (HOUR / MICROSECOND - 1, ["a"]), (HOUR / MICROSECOND, [])],
+)
+def test_announcement_is_shown_from_its_start_until_before_its_end(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, late_us: float, shown: list[str]
+) -> None:
+    """To each person, and on the status page; operators read so in their list."""
+    start = clock.now()
+    tell(title="a", starts_at=start, ends_at=start + HOUR)
+    at = start + late_us * MICROSECOND
+    monkeypatch.setattr(clock, "now", lambda: at)
+    assert [one.title for one in announcements_for(people.bob)] == shown
+    assert [one.title for one in current_announcements()] == shown
+    state = "Shown" if shown else "Scheduled" if late_us < 0 else "Ended"
+    assert str(_announcement_row(Announcement.objects.get())["badge"].text) == state
+
+
+@pytest.mark.parametrize(("lasts_us", "valid"), [(-1, False), (0, False), (1, True)])
+def test_announcement_ends_after_its_start(lasts_us: int, valid: bool) -> None:
+    start = clock.now()
+    with nullcontext() if valid else pytest.raises(Refused, match="after the start"):
+        check_times(start, start + lasts_us * MICROSECOND)
 
 
 def test_announcement_with_a_planned_end_can_be_ended_early(people: Cast) -> None:

@@ -93,6 +93,16 @@ def test_filter_excludes_notes_that_do_not_match(people: cast.Cast) -> None:
     result = list_marks(alice, Scope(teams=("second",)))
     assert ("note", "Of core") not in result
     assert ("note", "Of second") in result
+    # What is for everyone concerns each team.
+    assert ("note", "Of all") in result
+
+
+def test_first_price_of_a_model_is_no_news_beside_older_ones(people: cast.Cast) -> None:
+    now = clock.now()
+    prices.set_price(SYSTEM, "gpt-5", now - 30 * DAY, RATES, source="test")
+    prices.set_price(SYSTEM, "qwen", now - DAY, RATES, source="test")
+    create_channel(SYSTEM, "east", {**CHANNEL, "models": {"gpt-5": "", "qwen": ""}})
+    assert list_marks(cast.actor(people.alice, people.acme)) == []
 
 
 def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:

@@ -94,6 +94,25 @@ def test_undoing_brings_back_what_was_archived_or_deleted_then(people: Cast) -> 
     assert list(states) == [(None, None), (None, None), (before, None), (before, None)]
 
 
+def test_undoing_an_archiving_leaves_what_was_deleted_since(people: Cast) -> None:
+    by = actor(people.bob, people.acme)
+    _, gone = (chat_of(people, title=title) for title in "ab")
+    _, archived = history.archive_chats(by, Conversation.objects.all(), archived=True)
+    _, deleted = history.delete_chats(by, Conversation.objects.filter(pk=gone.pk))
+    assert history.undo_changes(by, archived) == 1
+    states = Conversation.objects.order_by("title").values_list("archived_at", "deleted_at")
+    assert list(states) == [(None, None), (archived, deleted)]
+
+
+def test_chat_runs_while_one_of_its_answers_does(people: Cast) -> None:
+    done, runs, idle = (chat_of(people, title=title) for title in "abc")
+    for chat in (done, runs):
+        run_of(chat, ended_at=clock.now(), state=RunState.DONE)
+    run_of(runs)
+    assert history.running_chats([done, runs, idle]) == {runs.id}
+    assert set(conversations.running_conversations(actor(people.bob, people.acme))) == {runs.id}
+
+
 # Beside the chat ---------------------------------------------------------------------------------
 
 
@@ -123,13 +142,19 @@ def test_page_waits_two_minutes_for_the_name_of_a_chat(people: Cast) -> None:
 
 def test_branch_has_all_that_its_chat_has(people: Cast) -> None:
     chat = chat_of(people, title="One", folder="Rivers", settings={"system": "Be brief."})
-    answer = say(chat, parent=say(chat, "user", content="Hi"), content="Hello", reasoning="Hm")
+    run = run_of(chat)
+    answer = say(
+        chat, parent=say(chat, "user", content="Hi"), content="Hello", reasoning="Hm", model="m",
+        state=RunState.STOPPED, parts={"calls": []}, edited=True, run=run, request_id=new_id(),
+    )  # fmt: skip
     branch = conversations.branch_to_new(answer)
     branch.refresh_from_db()
     assert (branch.title, branch.folder, branch.model) == ("One", "Rivers", "m")
     assert branch.settings == {"system": "Be brief."}
     path = conversations.messages_of(conversations.current_path(branch))
     assert [(one.content, one.reasoning) for one in path] == [("Hi", ""), ("Hello", "Hm")]
+    for name in ("role", "model", "state", "parts", "edited", "run", "request_id"):
+        assert getattr(path[1], name) == getattr(answer, name), name
 
 
 def test_temporary_chat_outlives_an_answer_in_progress(people: Cast) -> None:
@@ -153,7 +178,13 @@ def test_names_by_models_are_counted_for_their_person_alone(people: Cast) -> Non
         organisation=people.acme, team=people.core, user=anna, title="t",
         title_request_id=new_id(),
     )  # fmt: skip
-    assert titles.naming_totals(actor(people.bob, people.acme)).count == 1
+    # What a deleted chat's name has cost stays; that of another organisation is its own.
+    chat_of(people, title_request_id=new_id(), deleted_at=clock.now())
+    Conversation.objects.create(
+        organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t",
+        title_request_id=new_id(),
+    )  # fmt: skip
+    assert titles.naming_totals(actor(people.bob, people.acme)).count == 2
 
 
 # Links -------------------------------------------------------------------------------------------

@@ -20,8 +20,17 @@ from content.prompts.settings import Settings
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
-from playground.erasure.departures import Departure, depart, left_by
-from playground.models import Conversation, MediaRun, Preset
+from playground.erasure.departures import Departure, chat_receivers, depart, left_by
+from playground.models import (
+    Attachment,
+    Conversation,
+    MediaFile,
+    MediaRun,
+    Message,
+    Preset,
+    Run,
+    ShareLink,
+)
 from playground.panel.presets import NAME_MAX as PRESET_NAME_MAX
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
@@ -112,6 +121,52 @@ def test_chats_and_private_prompts_are_given_away_or_deleted(people: Cast) -> No
     }  # fmt: skip
 
 
+def test_links_runs_and_files_go_with_the_work_that_has_them(people: Cast) -> None:
+    """But no file of another person that the work refers to, and no payer."""
+    carl = member(people.acme, "carl", Role.DEVELOPER)
+    key, _ = make_key(people.core, "bob's", user=people.bob)
+    files = [
+        Attachment.objects.create(
+            organisation=people.acme, user=user, name=f"{n}.txt", kind="text", size=1,
+            media_type="text/plain", data=b"x",
+        )
+        for n, user in enumerate((people.bob, carl, people.bob, carl, people.bob))
+    ]  # fmt: skip
+    in_chat, foreign_in_chat, in_media, foreign_in_media, unsent = files
+    chat = chat_of(people, key=key)
+    parts = {"files": [{"id": str(in_chat.id)}], "media": [{"id": str(foreign_in_chat.id)}]}
+    said = Message.objects.create(conversation=chat, role="user", parts=parts)
+    run = Run.objects.create(
+        conversation=chat, user_message=said, assistant_message=said, user=people.bob, model="m",
+        token=new_id(), request_id=new_id(), process="p",
+    )  # fmt: skip
+    link = ShareLink.objects.create(
+        conversation=chat, user=people.bob, digest=b"d", snapshot={"turns": []}
+    )
+    media = MediaRun.objects.create(
+        organisation=people.acme, user=people.bob, kind="image", operation="images", model="m",
+        token=new_id(), key=key,
+    )  # fmt: skip
+    for file in (in_media, foreign_in_media):
+        MediaFile.objects.create(run=media, file=file, role="picture", name=file.name)
+    to = Departure(chats_to=of(people, people.alice))
+    depart(actor(people.alice, people.acme), of(people, people.bob), to)
+    for row in (chat, run, link, media, *files):
+        row.refresh_from_db()
+    assert {row.user for row in (chat, run, link, media, in_chat, in_media)} == {people.alice}
+    assert foreign_in_chat.user == foreign_in_media.user == carl
+    assert unsent.user == people.bob
+    assert (chat.key, media.key) == (None, None)
+
+
+def test_chats_go_to_no_one_who_cannot_sign_in(people: Cast) -> None:
+    alice, bob = actor(people.alice, people.acme), of(people, people.bob)
+    carl = member(people.acme, "carl", Role.DEVELOPER)
+    assert [one.user for one in chat_receivers(alice, bob)] == [people.alice, carl]
+    members.set_active(carl, False, actor=SYSTEM)
+    assert [one.user for one in chat_receivers(alice, bob)] == [people.alice]
+
+
 def test_presets_that_are_given_away_get_free_names(people: Cast) -> None:
     """Also those of somebody who leaves a second time, and those whose name has no room left."""
     long = "n" * PRESET_NAME_MAX
@@ -131,8 +186,19 @@ def test_presets_that_are_given_away_get_free_names(people: Cast) -> None:
     ]  # fmt: skip
 
 
+def test_presets_of_one_person_that_are_given_away_stay_apart(people: Cast) -> None:
+    """One of them has the name that another one gets."""
+    for user, name in (
+        (people.alice, "p"), (people.bob, "p"), (people.bob, "p (bob@example.org)"),
+    ):  # fmt: skip
+        Preset.objects.create(organisation=people.acme, user=user, name=name, settings={})
+    to = Departure(chats_to=of(people, people.alice))
+    depart(actor(people.alice, people.acme), of(people, people.bob), to)
+    assert Preset.objects.filter(user=people.alice).values("name").distinct().count() == 3
+
+
 def test_private_objects_are_deleted_and_shared_ones_stay(people: Cast) -> None:
-    chat = chat_of(people)
+    chat, temporary = chat_of(people), chat_of(people, ends_at=clock.now() + dt.timedelta(hours=1))
     elsewhere = Conversation.objects.create(
         organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t"
     )
@@ -140,9 +206,11 @@ def test_private_objects_are_deleted_and_shared_ones_stay(people: Cast) -> None:
     prompts.save_prompt(bob, "mine", "m", Settings(), note="", shared=False)
     prompts.save_prompt(bob, "ours", "m", Settings(), note="", shared=True)
     depart(actor(people.alice, people.acme), of(people, people.bob), Departure())
-    chat.refresh_from_db()
-    elsewhere.refresh_from_db()
+    for row in (chat, temporary, elsewhere):
+        row.refresh_from_db()
     assert chat.deleted_at is not None
+    assert temporary.ends_at is not None
+    assert temporary.ends_at <= clock.now()
     assert elsewhere.deleted_at is None
     assert [prompt.name for prompt in Prompt.objects.all()] == ["ours"]
 

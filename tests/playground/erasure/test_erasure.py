@@ -2,7 +2,7 @@
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -17,13 +17,16 @@ from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import (
     AuditEvent,
+    DeviceSignIn,
     Erasure,
     Invitation,
     KeyKind,
     Membership,
     Organisation,
     Role,
+    SignInLink,
     SignInNetwork,
+    TablePreference,
     User,
 )
 from accounts.organisations import organisations
@@ -34,19 +37,44 @@ from billing.models import Budget, Hold, Posting, Seal
 from billing.seals.seals import broken_seals, seal_all
 from content.prompts import prompts
 from content.prompts.settings import Settings
+from gateway.models import Announcement, AnnouncementDismissal
 from lib import clock
 from lib.ids import new_id
 from lib.refusal import Refused
 from outbox.facts import put
 from outbox.models import Fact
 from playground.erasure import erasure_steps
-from playground.erasure.erasure_requests import preview, request_erasure
+from playground.erasure.erasure_requests import (
+    obstacle_to,
+    preview,
+    receiver_named,
+    request_erasure,
+)
 from playground.erasure.erasure_steps import STEPS, erase_people
-from playground.models import Attachment, Conversation, Message, Preset, Run, ShareLink
+from playground.models import (
+    Attachment,
+    Conversation,
+    Message,
+    PaymentPreference,
+    Preference,
+    Preset,
+    RealtimeTicket,
+    Run,
+    ShareLink,
+    Vote,
+)
 from tests.isolation.statements import read_by_person_alone
 from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
-from usage.models import ChartNote, Export, ExportPiece, Feedback, SavedView
+from usage.models import (
+    ChartNote,
+    Export,
+    ExportPiece,
+    Feedback,
+    ReportReceiver,
+    ReportSchedule,
+    SavedView,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -477,6 +505,64 @@ def test_open_objects_end_first(people: Cast, zaphod: User) -> None:
     assert not Invitation.objects.filter(email__iexact=ADDRESS).exists()
     assert to is not None
     assert Erasure.objects.get().done_at is None
+
+
+def test_rows_without_words_of_an_erased_person_go_too(people: Cast, zaphod: User) -> None:
+    """P36: those of others stay."""
+    soon = clock.now() + dt.timedelta(hours=1)
+    notice = Announcement.objects.create(title="t", tone="info", starts_at=clock.now())
+    schedule = ReportSchedule.objects.create(
+        view=SavedView.objects.get(name="of alice"), every="week", hour=8, zone="UTC", due_at=soon
+    )
+    chat = Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.bob, title="t", model="m"
+    )
+    said = Message.objects.create(conversation=chat, role="user")
+    models = set[Any]()
+    for user in (zaphod, people.bob):
+        digest, here = user.email.encode(), {"organisation": people.acme, "user": user}
+        for model, fields in (
+            (AnnouncementDismissal, {"announcement": notice, "user": user}),
+            (DeviceSignIn, {"digest": digest, "user_code_digest": digest, "client": "c",
+                            "expires_at": soon, "user": user}),
+            (PaymentPreference, here),
+            (Preference, {"user": user}),
+            (RealtimeTicket, {**here, "model": "m", "digest": digest, "expires_at": soon}),
+            (ReportReceiver, {"schedule": schedule, "user": user}),
+            (Run, {"conversation": chat, "user_message": said, "assistant_message": said,
+                   "user": user, "model": "m", "token": new_id(), "request_id": new_id(),
+                   "process": "p", "ended_at": soon}),
+            (SignInLink, {"digest": digest, "user": user, "expires_at": soon}),
+            (TablePreference, {"user": user, "table": "keys"}),
+            (Vote, {**here, "batch": new_id(), "candidates": ["a", "b"]}),
+        ):  # fmt: skip
+            cast(Any, model).objects.create(**fields)
+            models.add(model)
+    request_erasure(actor(people.dora), zaphod, reason="left")
+    assert erase_people() == 1
+    counts = {
+        model.__name__: [model.objects.filter(user=user).count() for user in (zaphod, people.bob)]
+        for model in models
+    }
+    assert counts == {name: [0, 1] for name in counts}
+
+
+def test_people_who_cannot_sign_in_are_no_other_owners(people: Cast, zaphod: User) -> None:
+    """Nor other operators: erasing the last active one would leave none."""
+    members.set_member(people.acme, ADDRESS, Role.OWNER, actor=SYSTEM)
+    User.objects.filter(id=people.bob.id).update(operator=True)
+    assert obstacle_to(people.alice, people.acme) == obstacle_to(people.dora, None) == ""
+    User.objects.filter(id__in=(zaphod.id, people.bob.id)).update(is_active=False)
+    assert "is the last owner of Acme" in obstacle_to(people.alice, people.acme)
+    assert "is the last operator" in obstacle_to(people.dora, None)
+
+
+def test_receiver_of_a_key_is_named_in_any_case(people: Cast, zaphod: User) -> None:
+    key, _ = make_key(people.core, "k", user=zaphod)
+    heir = Membership.objects.get(user=people.alice)
+    assert receiver_named(actor(people.dora), zaphod, key, "ALICE@Example.org") == heir
+    with pytest.raises(Refused, match="cannot be handed over"):
+        receiver_named(actor(people.dora), zaphod, key, "alice")
 
 
 def test_same_address_is_a_new_person_afterwards(people: Cast, zaphod: User) -> None:

@@ -50,6 +50,14 @@ def test_rejecting_budget_uses_the_pages_language(
         assert refused(budget_id).startswith(text)
 
 
+def test_rejecting_budget_counts_what_is_reserved_as_used(budget_id: int) -> None:
+    windows = BudgetWindow.objects.filter(budget=budget_id)
+    windows.update(spent_nano=3 * 10**9, held_nano=10**9)
+    assert "too little left for this message: $4.00 of $5.00" in refused(budget_id)
+    windows.update(held_nano=2 * 10**9)
+    assert "is used up: $5.00 of $5.00." in refused(budget_id)
+
+
 def test_old_rejection_shows_no_current_figures(budget_id: int) -> None:
     stored = {"kind": "insufficient_balance", "message": MESSAGE, "budget_id": budget_id}
     with translation.override("zh-hans"):

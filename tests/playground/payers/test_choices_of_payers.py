@@ -10,10 +10,11 @@ from accounts.keys import service_accounts
 from billing.prices import prices
 from content.prompts import prompts
 from content.prompts.settings import Settings
-from gateway.models import Channel, Route
+from gateway.models import Channel, ModelEntry, Route
 from lib import clock
 from playground.chats.desk import first_model
 from playground.chats.model_picker import picker_groups
+from playground.conversations import title_rules, titles
 from playground.models import PayerRule
 from playground.models_offered.offered_models import (
     call_prices,
@@ -116,6 +117,45 @@ def test_model_whose_channel_is_off_is_not_offered(models: Cast) -> None:
     Route.objects.filter(model="delta").update(upstream_model="gpt-5")
     assert not offered_models(by)
     assert capabilities_of_model("delta").owner == ""
+
+
+def test_model_that_has_ended_or_is_hidden_is_not_offered(
+    models: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the instant of its end on."""
+    end = clock.now() + dt.timedelta(hours=1)
+    ModelEntry.objects.create(name="alpha", sunset_at=end)
+    ModelEntry.objects.create(name="beta", roles=["owner"])
+    by, owner = (actor(user, models.acme) for user in (models.bob, models.alice))
+    for at, gone in ((end - dt.timedelta(microseconds=1), set[str]()), (end, {"alpha"})):
+        monkeypatch.setattr(clock, "now", lambda at=at: at)
+        for who, names in ((by, {"alpha", "gamma"}), (owner, {"alpha", "beta", "gamma"})):
+            assert {model.name for model in offered_models(who)} == names - gone
+
+
+def test_exact_name_of_a_model_counts_before_a_pattern(models: Cast) -> None:
+    """As for requests: what it can do is what its own place can."""
+    on = Channel.objects.get(name="on")
+    Route.objects.create(channel=on, model="al*", upstream_model="deepseek-chat")
+    Route.objects.filter(model="alpha").update(upstream_model="gpt-5")
+    owners = [capabilities_of_model(name).owner for name in ("alpha", "alto")]
+    assert owners == ["openai", "deepseek"]
+
+
+def test_cheapest_model_names_chats_while_it_is_cheap(
+    models: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that the paying key may call; the demonstration names nothing."""
+    by = actor(models.bob, models.acme)
+    key, _ = make_key(models.core, "k", model_patterns=["beta", "gamma"])
+    # 750 tokens at 250, 40 at 2,000.
+    for most, name in ((267_500, "beta"), (267_499, "")):
+        monkeypatch.setattr(title_rules, "CHEAP_MAX_NANO", most)
+        assert titles.title_model(by, title_rules.CHEAPEST, key) == name
+    chosen = [titles.title_model(by, name, key) for name in ("gamma", "alpha")]
+    assert chosen == ["gamma", ""]
+    Channel.objects.filter(name="on").update(provider="local")
+    assert titles.title_model(by, "gamma", key) == ""
 
 
 def test_price_of_a_call_is_in_nano(models: Cast) -> None:

@@ -13,9 +13,19 @@ from accounts.models import AuditEvent, Key, Role
 from dialects.chat.events import TextDelta
 from lib.ids import id_text
 from lib.refusal import Refused
-from playground.models import Conversation, PayerRule, PaymentPreference
+from playground.models import (
+    Conversation,
+    OrganisationPreference,
+    PayerRule,
+    PaymentPreference,
+)
 from playground.payers.payer_rules import change_rules, roles_of, rule_of, rules_of
-from playground.payers.paying import Payer, default_payer, payers_context
+from playground.payers.paying import (
+    Payer,
+    choose_default_payer,
+    default_payer,
+    payers_context,
+)
 from playground.preferences.preferences import preference_of
 from tests.playground.sending.test_views import ScriptedRelay, outcome, page, people, send
 from tests.support.cast import Cast, actor, make_key, signed_in
@@ -148,6 +158,31 @@ def test_custom_roles_rule_applies_to_its_people(people: Cast) -> None:
     assert offered(people, people.bob) == ["bob's"]
     refused = send(people.bob, answers(), text="Hi", key="")
     assert refused.status_code == 422
+
+
+def test_rule_of_one_role_changes_no_other_and_outlives_no_role(people: Cast) -> None:
+    alice = actor(people.alice, people.acme)
+    role = custom_roles.create_role(people.acme, "tester", ["playground.use"], actor=SYSTEM)
+    id = id_text(role.id)
+    change_rules(alice, {"developer": "own", id: "playground"})
+    rules = change_rules(alice, {"admin": "people"})
+    assert (rules["developer"], rules["admin"], rules[id]) == ("own", "people", "playground")
+    custom_roles.remove_role(role, actor=SYSTEM)
+    change_rules(alice, {"admin": "any"})
+    stored = OrganisationPreference.objects.get(organisation=people.acme).payer_rules
+    assert stored == {"developer": "own", "admin": "any"}
+
+
+def test_ended_choice_is_replaced_by_an_own_key_only_where_required(people: Cast) -> None:
+    """Elsewhere the playground's own key pays, as if nothing had been chosen."""
+    bob, alice = actor(people.bob, people.acme), actor(people.alice, people.acme)
+    own, ended = (make_key(people.core, name, user=people.bob)[0] for name in ("own", "ended"))
+    choose_default_payer(bob, Payer(ended))
+    keys.revoke_key(SYSTEM, ended)
+    for rule in PayerRule.values:
+        change_rules(alice, {"developer": rule})
+        payer = default_payer(bob).chosen_key
+        assert payer == (own if rule == PayerRule.OWN else None), rule
 
 
 def test_non_member_is_bound_by_no_rule(people: Cast) -> None:

@@ -9,8 +9,11 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.keys import service_accounts
 from accounts.models import AuditEvent, KeyKind, Role
-from content.prompts.prompts import PromptRefused, save_prompt
+from content.models import Prompt
+from content.prompts.label_rules import LABELS_MAX
+from content.prompts.prompts import PromptRefused, move_label, save_prompt
 from content.prompts.settings import Settings
+from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 
 URL = "/api/v1/prompts"
@@ -109,6 +112,29 @@ def test_prompt_is_deleted_by_its_person_or_a_manager(people: Cast) -> None:
     _, text = make_key(people.core, "robot", service_account=account, kind=KeyKind.MANAGEMENT)
     assert send(with_key(text), "POST", URL, {**PROMPT, "name": "x"}).status_code == 403
     assert send(signed_in(people.alice), "DELETE", one).status_code == 204
+
+
+def test_ones_own_prompt_comes_before_an_older_one_of_that_name(people: Cast) -> None:
+    """Two people can have one of a name, such as after one of them left and gave theirs away."""
+    bob, alice = actor(people.bob, people.acme), actor(people.alice, people.acme)
+    save_prompt(alice, "Refund bot", "m", Settings(), note="", shared=False)
+    mine = save_prompt(bob, "Mine", "m", Settings(), note="", shared=False).prompt
+    Prompt.objects.filter(id=mine.id).update(name="refund BOT")
+    for user, slug in ((bob, "mine"), (alice, "refund-bot")):
+        version = save_prompt(user, "Refund Bot", "m", Settings(), note="", shared=False)
+        assert (version.prompt.slug, version.number) == (slug, 2)
+
+
+def test_prompt_with_all_its_labels_can_still_move_one(people: Cast) -> None:
+    bob = actor(people.bob, people.acme)
+    first = save_prompt(bob, "p", "m", Settings(), note="", shared=True)
+    second = save_prompt(bob, "p", "m", Settings(), note="", shared=True)
+    labels = {f"l{n}": [1] for n in range(LABELS_MAX - 1)}
+    Prompt.objects.update(labels=labels)
+    move_label(bob, first, "last")
+    assert move_label(bob, second, "l0").labels["l0"] == [2, 1]
+    with pytest.raises(Refused, match="at most 20 labels"):
+        move_label(bob, second, "more")
 
 
 def test_names_with_the_same_slug_are_different_prompts(people: Cast) -> None:

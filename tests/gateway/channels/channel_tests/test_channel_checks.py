@@ -1,5 +1,6 @@
 """The test of a channel against a provider that fails in each way."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,6 +14,7 @@ from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
 from gateway.channels.channel_tests.calls import _SCHEMA, ChannelCheck, matches_schema
 from gateway.channels.channel_tests.channel_test import check_channel, target_of, upstream_name
+from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channel_tests.variants import STAGES
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
@@ -23,6 +25,7 @@ from lib import clock
 from tests.fakes.bedrock import ACCESS, OWN, FakeBedrock
 from tests.fakes.listeners import hanging_port, refused_port
 from tests.fakes.upstream import FakeUpstream
+from tests.support.cast import Cast
 from usage.models import Attempt, UsageRecord
 
 pytestmark = pytest.mark.django_db
@@ -329,3 +332,19 @@ def test_channel_test_cost_is_unknown_in_an_unknown_region(fake: FakeUpstream) -
         change_channel(SYSTEM, channel, {"region": "eu-west-1"})
         result = check_channel(SYSTEM, Channel.objects.get(), "fake")
         assert result.cost_nano == sum(result.meters.values()) > 0
+
+
+def test_due_channels_are_claimed_once_the_longest_overdue_first(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was never done comes before all; what is due at this instant is due."""
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    second, tick = dt.timedelta(seconds=1), dt.timedelta(microseconds=1)
+    for name, at in (("now", now), ("soon", now + tick), ("late", now - second), ("never", None)):
+        Channel.objects.create(name=name, provider="openai", base_url="", next_balance_at=at)
+    for names in (["never", "late", "now"], list[str]()):
+        claimed = claim_due(Channel.objects.all(), "next_balance_at", lambda _: second)
+        assert [channel.name for channel in claimed] == names
+    times = dict(Channel.objects.values_list("name", "next_balance_at"))
+    assert times == {"soon": now + tick} | dict.fromkeys(("never", "late", "now"), now + second)

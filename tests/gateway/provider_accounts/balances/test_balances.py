@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 
@@ -26,7 +27,14 @@ from gateway.channels.channels import (
 from gateway.models import Channel
 from gateway.provider_accounts.balances import balances
 from gateway.provider_accounts.balances.balances import check_balance, reading_of
-from gateway.provider_accounts.balances.rules import EVERY, STALE, Amount, Reading
+from gateway.provider_accounts.balances.rules import (
+    EVERY,
+    STALE,
+    Amount,
+    Balance,
+    Reading,
+    known_reading,
+)
 from gateway.settings.installation import save_settings
 from gateway.tasks import check_balances
 from lib import clock
@@ -295,6 +303,19 @@ def test_a_channel_of_several_keys_rests_when_all_are_low(fake: FakeBalances) ->
     switch_key(SYSTEM, channel, second, enabled=False)
     read(channel)
     assert not channel.enabled
+
+
+def test_key_that_was_read_longest_ago_is_read_first(fake: FakeBalances) -> None:
+    """One that never was comes before all; then slow ones keep no others from being read."""
+    channel = channel_at(fake)
+    second, third, off = (add_key(SYSTEM, channel, f"{KEY}{n}") for n in range(3))
+    (first,) = channel.keys.exclude(id__in=[key.id for key in (second, third, off)])
+    for key, minutes in ((first, 1), (second, 2), (off, 3)):
+        reading = known_reading(Balance(), clock.now() - dt.timedelta(minutes=minutes), None)
+        key.balance = msgspec.to_builtins(reading)
+        key.save(update_fields=["balance"])
+    switch_key(SYSTEM, channel, off, enabled=False)
+    assert balances._in_turn(channel) == [third, second, first]
 
 
 def test_a_reading_belongs_to_its_key_and_way(fake: FakeBalances) -> None:

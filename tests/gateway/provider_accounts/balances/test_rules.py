@@ -249,6 +249,8 @@ TOO_LONG: Final = STALE + dt.timedelta(seconds=1)
         ([reading(5), reading(4, ago=STILL, fault="timeout")], "serve"),
         ([reading(4, ago=TOO_LONG, fault="timeout")], "serve"),
         ([reading(4, ago=TOO_LONG)], "serve"),
+        ([reading(4, ago=STALE)], "rest"),
+        ([reading(4, ago=STALE + dt.timedelta(microseconds=1))], "serve"),
     ],
 )
 def test_channel_rests_only_on_a_fresh_reading(
