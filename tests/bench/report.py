@@ -39,9 +39,9 @@ _METHOD = """\
 - In each round, the benchmark measures one workload on one system at a time. The order of the
   systems changes from round to round. Ratios and differences compare figures of the same round.
 - In the workloads *plain* and *body* (requests with a body of a certain size), the answers are not
-  streamed. The other workloads are streams. The bodies are sent over 4 connections, the streams of 16 to
-  4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct* means
-  that the client sends its requests to the provider without a system in between.
+  streamed. The other workloads are streams. The bodies are sent over 4 connections, the streams of
+  16 to 4,096 chunks over 2, the chunks 10 ms apart over 8, and the other streams over 32. *direct*
+  means that the client sends its requests to the provider without a system in between.
 - CPU per request is the processor time that the kernel counted for all processes and threads of a
   system, divided by the number of answers. A slot is the time in which one workload runs on one
   system. The count begins with the first request of a slot, and ends a quarter of a second after
@@ -55,8 +55,9 @@ _METHOD = """\
 - *{installed}* means everything that `make run` starts, with a separate database for this
   measurement: a web process, Postgres, a worker with the scheduler, and the local model, which gets
   no requests. To get the CPU per request, we add up the CPU time that all these processes use from
-  the first request until the usage of all requests is in the rollups. We subtract the CPU time that they use in a period
-  of equal length without requests, and divide the difference by the number of requests.
+  the first request until the usage of all requests is in the rollups. We subtract the CPU time that
+  they use in a period of equal length without requests, and divide the difference by the number of
+  requests.
 - *Postgres, in the background* is the part of Postgres's CPU time that its background processes
   use, for example for checkpoints, vacuuming and the write-ahead log. These processes work in
   bursts, and not for each request.
