@@ -264,6 +264,25 @@ def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> 
     assert [*budget_increases.visible_raises(bob)] == [one]
 
 
+def test_budget_that_is_switched_off_needs_no_increase(key: Key, bob: Actor, alice: Actor) -> None:
+    budget = make(key, 5)
+    budgets.change_budget(SYSTEM, budget, lambda *_: budgets.Past(0, []), enabled=False)
+    for who in (bob, alice):
+        assert not budget_increases.askable_budgets(who).exists()
+
+
+def test_leaving_one_organisation_keeps_the_requests_in_another(
+    people: Cast, key: Key, bob: Actor
+) -> None:
+    assert bob.user is not None
+    here = want(bob, make(key, 5))
+    other, _ = cast.make_key(people.stranger.teams.get(), "other")
+    there = want(bob, make(other, 5))
+    assert budget_increases.deny_all_of(SYSTEM, bob.user, people.acme) == 1
+    states = BudgetRaise.objects.in_bulk([here.id, there.id])
+    assert (states[here.id].state, states[there.id].state) == ("denied", "waiting")
+
+
 def test_limit_of_a_subscription_is_never_increased(key: Key, bob: Actor, alice: Actor) -> None:
     """Not by its owners either, and not by a request from before. Only the plan sets it."""
     budget = make(key, 500, scope="organisation", subject=OF_SUBSCRIPTION)
