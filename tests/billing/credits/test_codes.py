@@ -92,6 +92,20 @@ def test_codes_above_the_credit_limit_are_downloaded_by_another_operator(
     assert len(codes.download_codes(dora, later)) == 1
 
 
+def test_codes_that_were_downloaded_count_although_switched_off(dora: Actor) -> None:
+    """They may have been redeemed before."""
+    first = codes.create_batch(dora, "First", 100 * USD, 1)
+    codes.download_codes(dora, first)
+    codes.kill_batch(dora, first)
+    second = codes.create_batch(dora, "Second", 1, 1)
+    assert codes.need_another_operator([second]) == {second.id}
+
+
+def test_a_batch_has_the_most_codes_and_uses(dora: Actor) -> None:
+    batch = codes.create_batch(dora, "Most", 1, codes.CODES_MAX, max_uses=2)
+    assert (batch.count, batch.max_uses) == (100_000, 2)
+
+
 def test_a_large_batch_of_the_installation_itself_needs_nobody_else(people: cast.Cast) -> None:
     batch = codes.create_batch(SYSTEM, "Spring", 500 * USD, 1)
     assert len(codes.download_codes(SYSTEM, batch)) == 1
