@@ -11,6 +11,7 @@ from django.http import Http404
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members, team_members
+from accounts.members.pseudonym import Traces
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
 from billing.balances.balances import balance
@@ -18,6 +19,8 @@ from billing.currency.money import parse_usd
 from billing.limits import budget_rules as rules
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused, Past
+from billing.limits.erased_end_users import rename_end_users
+from billing.limits.policy_budgets import PolicyBudget, in_order
 from billing.models import Account, Budget, BudgetWindow, Hold
 from lib import clock
 from lib.ids import id_text
@@ -429,3 +432,36 @@ def test_fullest_budget_has_the_largest_used_share_of_its_limit(people: Cast) ->
     make(key, 10, Past(10, []), period="week", **bob, enabled=False)
     caps = [usage.budget for usage in budgets.caps_of_key(key)]
     assert caps == [week, month, day, least]
+
+
+def test_changed_amount_leaves_the_periods_that_ended(key: Key) -> None:
+    budget = make(key, 100, period="day")
+    present = budget.windows.get()
+    week = dt.timedelta(days=7)
+    ended = BudgetWindow.objects.create(
+        budget=budget, starts_at=present.starts_at - week, ends_at=present.ends_at - week,
+        cap_nano=100, refused_at=present.starts_at - week,
+    )  # fmt: skip
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=50)
+    caps = dict(BudgetWindow.objects.values_list("id", "cap_nano"))
+    assert caps == {present.id: 50, ended.id: 100}
+    assert BudgetWindow.objects.get(id=ended.id).refused_at is not None
+
+
+def test_erased_person_leaves_removed_budgets_too(key: Key) -> None:
+    budget = make(key, scope="end_user", subject="")
+    budgets.set_own_amount(SYSTEM, budget, "ann@x.example", 5)
+    budgets.remove_budget(SYSTEM, Budget.objects.get())
+    rename_end_users(key.organisation_id, Traces("gone@erased.invalid", ("ann@x.example",)))
+    assert list(Budget.with_removed.get().own_amounts) == ["gone@erased.invalid"]
+
+
+def test_policy_lists_its_budgets_and_alerts_in_order() -> None:
+    """The shortest period first, each percentage once, however they were sent."""
+    sent = [
+        PolicyBudget(amount_nano=1, period="month", alert_percents=(80, 50, 80)),
+        PolicyBudget(amount_nano=2, period="day", anchor=6),
+    ]
+    assert [(one.period, one.anchor, one.alert_percents) for one in in_order(sent)] == [
+        ("day", 6, (50, 80, 100)), ("month", 1, (50, 80)),
+    ]  # fmt: skip

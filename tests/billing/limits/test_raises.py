@@ -14,7 +14,7 @@ from accounts.organisations import teams
 from billing.ledger.ledger import execute
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
-from billing.limits.budget_rules import OF_SUBSCRIPTION
+from billing.limits.budget_rules import BUDGET_MAX_NANO, OF_SUBSCRIPTION
 from billing.limits.budget_windows import WindowOpened, open_windows
 from billing.models import Account, Budget, BudgetRaise, BudgetWindow
 from lib import clock
@@ -156,6 +156,14 @@ def test_invalid_requests(key: Key, bob: Actor, over: dict[str, object], field: 
         budget_increases.ask_for_more(bob, make(key, 5), **wanted)  # type: ignore[arg-type]
     assert refused.value.field == field
     assert not BudgetRaise.objects.exists()
+
+
+def test_largest_increase_can_be_requested(key: Key, bob: Actor) -> None:
+    budget = make(key, 5)
+    with pytest.raises(RaiseRefused) as refused:
+        want(bob, budget, BUDGET_MAX_NANO + 1)
+    assert refused.value.field == "amount"
+    assert want(bob, budget, BUDGET_MAX_NANO).amount_nano == BUDGET_MAX_NANO
 
 
 def test_each_person_has_one_pending_request(key: Key, bob: Actor) -> None:

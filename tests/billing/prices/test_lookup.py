@@ -14,7 +14,7 @@ NOON = DAY // 2
 
 def row(n: int, model: str = "m", rates: Mapping[str, Any] | None = None, **over: Any) -> PriceRow:
     """A price of `n` nano per million, which is its id, too."""
-    fields = {
+    fields: dict[str, Any] = {
         "kind": "charge", "channel": "", "service_tier": "", "hours": "", "valid_from": 0,
         "valid_to": None,
     } | over  # fmt: skip

@@ -16,6 +16,7 @@ from django.db import connection
 from django.template.loader import render_to_string
 
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
+from billing.access import offered_plans, visible_subscription_plans
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.credits.credits import CreditRefused, request_credit, request_reversal
@@ -499,6 +500,46 @@ def test_a_plan_is_changed_by_the_day_of_the_subscriptions_own_zone(
     Subscription.objects.update(zone="Pacific/Apia")
     preview = preview_plan(people.acme, max_)
     assert (preview.day, preview.days) == (dt.date(2099, 6, 17), 14)
+
+
+def test_units_are_in_the_plans_order_until_its_month_ends(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    dora, eve = cast.actor(people.dora), cast.actor(cast.person("eve", operator=True))
+    both = (unit_term("in_text", [], 300), unit_term("out_text", [], 600))
+    alice = cast.actor(people.alice, people.acme)
+    for name, terms in (("A", both), ("B", both[::-1])):
+        written = offer_plan(eve, write_plan(dora, name, Terms(USD, 0, terms)))
+        current = choose_plan(alice, people.acme, written)
+        assert [row.meter for row in units_of(current)] == [term.meter for term in terms]
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    assert units_of(current) == []
+
+
+def test_included_usage_that_was_taken_back_is_not_granted(people: cast.Cast, key: Key) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    for included, half in ((80, 40), (20, 10)):
+        current = choose_plan(alice, people.acme, plan(people, f"{included}", 10, included))
+        assert included_in(current) == Included(half * USD, half * USD)
+
+
+def test_plans_are_offered_the_cheapest_first_and_count_subscribers(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    alice, dora = cast.actor(people.alice, people.acme), cast.actor(people.dora)
+    dear, cheap = plan(people, "A", 30, 30), plan(people, "B", 20, 20)
+    assert list(offered_plans(alice)) == [cheap, dear]
+
+    def subscribers() -> list[int]:
+        return [row.subscribers for row in visible_subscription_plans(dora)]
+
+    choose_plan(alice, people.acme, dear)
+    assert subscribers() == [0, 1]
+    cancel_subscription(alice, people.acme)
+    assert subscribers() == [0, 1]
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    assert subscribers() == [0, 0]
 
 
 def test_another_plan_takes_a_cancellation_back(people: cast.Cast, key: Key, at: NextAt) -> None:
