@@ -22,6 +22,7 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, run_once
 from billing.invoices import dues, invoices, payments
+from billing.invoices.rules import format_document_number
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budget_increases, budgets
@@ -239,7 +240,7 @@ def test_incoming_money_pays_the_oldest_invoice_first_and_one_alone(
     """What has paid one invoice does not pay the next one, too."""
     older = [
         another(document, number=f"INV-2{n}", month=dt.date(2020, n, 1),
-                closed_at=document.closed_at - n * DAY)
+                closed_at=document.from_at - n * DAY)
         for n in (1, 2)
     ]  # fmt: skip
     by_age = [older[1], older[0], document]
@@ -287,7 +288,7 @@ def test_note_corrects_an_invoice_once_it_is_closed(dora: Actor, document: Invoi
 
 
 def test_ten_thousandth_invoice_of_a_year_is_found(alice: Actor, document: Invoice) -> None:
-    number = invoices.format_document_number("INV", 2026, 10_000)
+    number = format_document_number("INV", 2026, 10_000)
     other = another(document, number=number, month=dt.date(2020, 1, 1))
     assert access.access_invoice(alice, number) == other
 

@@ -192,16 +192,6 @@ def test_balance_at_the_threshold_is_filled_only_below_it(
         assert automatic_topups.fill_balances() == charged
 
 
-def test_charge_that_the_bank_still_confirms_is_not_repeated(
-    people: cast.Cast, bank: FakeProcessor, alice: Actor
-) -> None:
-    switched_on(people, bank, alice)
-    automatic_topups.fill_balances()
-    TopUp.objects.filter(automatic=True).update(state=TopUpState.PENDING)
-    assert automatic_topups.fill_balances() == 0
-    assert TopUp.objects.filter(automatic=True).count() == 1
-
-
 def test_early_event_waits_for_the_answer(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:

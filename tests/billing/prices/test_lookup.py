@@ -1,6 +1,6 @@
 """Which of several prices applies: by name, at one instant, for a tier, in a region."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ DAY = 86_400
 NOON = DAY // 2
 
 
-def row(n: int, model: str = "m", rates: Mapping[str, Any] | None = None, **over: Any) -> PriceRow:
+def row(n: int, model: str = "m", rates: dict[str, Any] | None = None, **over: Any) -> PriceRow:
     """A price of `n` nano per million, which is its id, too."""
     fields: dict[str, Any] = {
         "kind": "charge", "channel": "", "service_tier": "", "hours": "", "valid_from": 0,

@@ -531,7 +531,8 @@ def test_plans_are_offered_the_cheapest_first_and_count_subscribers(
     assert list(offered_plans(alice)) == [cheap, dear]
 
     def subscribers() -> list[int]:
-        return [row.subscribers for row in visible_subscription_plans(dora)]
+        rows = visible_subscription_plans(dora)
+        return [row.subscribers for row in rows]  # type: ignore[attr-defined]
 
     choose_plan(alice, people.acme, dear)
     assert subscribers() == [0, 1]
