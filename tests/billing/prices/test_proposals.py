@@ -183,6 +183,19 @@ def test_new_price_replacing_a_wider_one_may_be_a_cut_too(
     assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
 
 
+@pytest.mark.parametrize("narrow", [{"region": "eu"}, {"service_tier": "flex"}])
+def test_price_of_a_tier_in_a_region_is_compared_with_the_nearest(
+    loaded: Cast, narrow: dict[str, str]
+) -> None:
+    """With that of its region or tier, before the plain one."""
+    set_price(SYSTEM, PriceKey("a", **narrow), SINCE, rates(200), source="file")
+    dora = actor(loaded.dora)
+    for after, two in ((100, False), (99, True)):
+        key = PriceKey("a", service_tier="flex", region="eu", hours=f"0{two:d}:00-0{two:d}:30")
+        draft = draft_price(dora, key, rates(after), valid_from=None)
+        assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
+
+
 def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     """What falls within 24 hours counts together, as what is credited does."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))
