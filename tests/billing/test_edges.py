@@ -19,6 +19,7 @@ from billing.currency.money import (
     format_scaled,
     parse_multiplier,
 )
+from billing.invoices.document import _row_display
 from billing.invoices.rules import (
     Charge,
     Line,
@@ -66,6 +67,7 @@ from billing.subscriptions.included_units import (
     wanted_units,
 )
 from billing.subscriptions.rules import Change, Terms, change_plan
+from billing.templatetags.money import money_signed
 
 OWNER: Final = UUID(int=1)
 DAY: Final = dt.date(2026, 11, 16)
@@ -106,6 +108,11 @@ def hours_until(found: BudgetUsage) -> float | None:
     return None if at is None else (at - found.span.start_at) / dt.timedelta(hours=1)
 
 
+def place_of(project: str, team: str) -> str:
+    """What a line of usage says before its amounts."""
+    return _row_display(Line("usage", 0, project, team, "m", "in_text"), 2, 2).what
+
+
 def under_two(first_ppm: int, second_ppm: int) -> int | None:
     conditions = (
         Condition("speed", "fast", token_ppm=first_ppm),
@@ -142,7 +149,13 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (format_scaled, (-1, 9), "-0.000000001"),
     (format_multiplier, (1_070_000,), "1.07"),
     (parse_multiplier, ("1.07",), 1_070_000),
+    (money_signed, (0,), "$0.00"),
+    (money_signed, (CENT,), "+$0.01"),
+    (money_signed, (-CENT,), "−$0.01"),
     # Documents.
+    (place_of, ("web", "core"), "web · m"),
+    (place_of, ("", "core"), "core · m"),
+    (place_of, ("", ""), "– · m"),
     (percent_text, (190_000,), "19"),
     (percent_text, (81_000,), "8.1"),
     (format_document_number, ("INV", 2026, 117), "INV-2026-0117"),

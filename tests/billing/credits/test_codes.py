@@ -60,7 +60,7 @@ def test_credit_of_a_code_lasts_as_long_as_its_batch_says(
     expires_at = codes.redeem(alice, people.acme, text).expires_at
     assert PromoGrant.objects.get().expires_at == expires_at
     if days is None or expires_at is None:
-        assert days is expires_at
+        assert (days, expires_at) == (None, None)
     else:
         assert dt.timedelta(0) <= expires_at - before - dt.timedelta(days=days) < TEN_MINUTES
 
