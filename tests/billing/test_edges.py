@@ -123,6 +123,9 @@ def under_two(first_ppm: int, second_ppm: int) -> int | None:
     return None if found is None else found.token_ppm
 
 
+NOON: Final = dt.datetime(2026, 11, 16, 12, tzinfo=dt.UTC)
+TICK: Final = dt.timedelta(microseconds=1)
+INCREASED: Final = Budget(amount_nano=1, raised_nano=2, raised_until=NOON)
 CACHE: Final = PriceVersion({"in_text": 2, "in_cache_read": 1})
 UNITS: Final = Terms(30, 0, (UnitTerm("in_text", (), 30),))
 NONE: Final = Terms(0, 0)
@@ -236,6 +239,9 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (lambda s: s.left_nano, (standing(100, 0),), 0),
     (lambda s: s.left_nano, (standing(101, 0),), 0),
     (lambda s: s.resets_at, (standing(0, 0, 1, "total"),), None),
+    # An increase is over at its end.
+    (lambda early: INCREASED.limit_nano(NOON - early), (TICK,), 3),
+    (lambda early: INCREASED.limit_nano(NOON - early), (dt.timedelta(0),), 1),
     # Hours of the day: the first second is of a span, its end is not.
     (HALF_DAY.hold_at, (43_199,), False),
     (HALF_DAY.hold_at, (43_200,), True),
