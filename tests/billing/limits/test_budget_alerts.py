@@ -127,13 +127,6 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
     assert budget_alerts.send_budget_alerts() == 0
 
 
-def test_period_that_ended_is_forecast_no_more(key: Key) -> None:
-    budget = make(key, alert_percents=[], alert_forecast=True)
-    spend(budget, "9")
-    roll_over(budget)
-    assert budget_alerts.send_budget_alerts() == 0
-
-
 def test_each_new_limit_is_reported_as_reached(key: Key) -> None:
     budget = make(key, alert_percents=[50])
     spend(budget, "6")
@@ -154,12 +147,6 @@ def test_share_of_a_budget_counts_only_a_present_increase(
     Budget.objects.filter(id=budget.id).update(raised_nano=10 * USD, raised_until=until)
     spend(budget, "6")
     assert budget_alerts.send_budget_alerts() == alerts
-
-
-def test_latest_alert_is_listed_first(key: Key) -> None:
-    budget = make(key)
-    alerts = [budget_alerts.send_test(SYSTEM, budget) for _ in range(budget_alerts.LISTED + 1)]
-    assert budget_alerts.alerts_of(budget) == alerts[:0:-1]
 
 
 def test_disabled_or_empty_budgets_report_nothing(key: Key) -> None:
