@@ -130,12 +130,12 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
 def test_each_new_limit_is_reported_as_reached(key: Key) -> None:
     budget = make(key, alert_percents=[50])
     spend(budget, "6")
-    told = [budget_alerts.send_budget_alerts()]
+    sent = [budget_alerts.send_budget_alerts()]
     for usd in (20, 12, 10):
         budgets.change_budget(SYSTEM, Budget.objects.get(), nothing, amount_nano=usd * USD)
-        told.append(budget_alerts.send_budget_alerts())
+        sent.append(budget_alerts.send_budget_alerts())
     # The limit of before was reported before.
-    assert told == [1, 0, 1, 0]
+    assert sent == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(("hours", "alerts"), [(1, 0), (-1, 1)])

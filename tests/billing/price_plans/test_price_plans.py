@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def put(holder: Holder, name: str, multiplier_ppm: int) -> None:
-    """Put somebody on a plan of that multiplier, as a file of the installation does."""
+    """Put a holder on a plan of that multiplier, as a file of the installation does."""
     save_plan(SYSTEM, name, multiplier_ppm=multiplier_ppm)
     assign_plan(SYSTEM, holder, name)
 

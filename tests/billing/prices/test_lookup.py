@@ -121,7 +121,7 @@ def test_a_hold_covers_each_place_that_may_serve_the_request() -> None:
     assert most(["asia-1"], None) == most(None, ["eu"]) == 4
 
 
-def test_nobody_pays_for_a_tier_that_was_not_requested() -> None:
+def test_a_tier_that_was_not_requested_is_not_charged() -> None:
     tiers = [row(2, service_tier="priority"), row(5, service_tier="flex")]
     price = found([row(1), *tiers, row(3, region="eu"), row(4, region="eu", service_tier="flex")])
     plain = price.for_request("")
