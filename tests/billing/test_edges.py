@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -12,11 +13,13 @@ import pytest
 from billing.currency.conversion import ExchangeRateInvalid, read_rate
 from billing.currency.display import charge_places, display, price_places
 from billing.currency.money import (
+    INT64_MAX,
     format_multiplier,
     format_price,
     format_scaled,
     parse_multiplier,
 )
+from billing.invoices.document import _row_display
 from billing.invoices.rules import (
     Charge,
     Line,
@@ -45,16 +48,26 @@ from billing.periods.months import last_month
 from billing.periods.period_starts import Span
 from billing.prices.conditions import Hours, PriceKey, read_hours
 from billing.prices.meters import Bound
-from billing.prices.pricing import PriceVersion, dearest
+from billing.prices.pricing import (
+    PPM,
+    Condition,
+    PriceVersion,
+    Unpriced,
+    dearest,
+    saved_by_cache,
+    total_of,
+)
 from billing.subscriptions.included_units import (
     Allowance,
     Paid,
     UnitTerm,
     applicable,
+    beyond_nano,
     kept_back,
     wanted_units,
 )
 from billing.subscriptions.rules import Change, Terms, change_plan
+from billing.templatetags.money import money_signed
 
 OWNER: Final = UUID(int=1)
 DAY: Final = dt.date(2026, 11, 16)
@@ -95,6 +108,25 @@ def hours_until(found: BudgetUsage) -> float | None:
     return None if at is None else (at - found.span.start_at) / dt.timedelta(hours=1)
 
 
+def place_of(project: str, team: str) -> str:
+    """What a line of usage says before its amounts."""
+    return _row_display(Line("usage", 0, project, team, "m", "in_text"), 2, 2).what
+
+
+def under_two(first_ppm: int, second_ppm: int) -> int | None:
+    conditions = (
+        Condition("speed", "fast", token_ppm=first_ppm),
+        Condition("inference_geo", "us", token_ppm=second_ppm),
+    )
+    version = PriceVersion({}, conditions=conditions)
+    found = version.under({"speed": "fast", "inference_geo": "us"})
+    return None if found is None else found.token_ppm
+
+
+NOON: Final = dt.datetime(2026, 11, 16, 12, tzinfo=dt.UTC)
+TICK: Final = dt.timedelta(microseconds=1)
+INCREASED: Final = Budget(amount_nano=1, raised_nano=2, raised_until=NOON)
+CACHE: Final = PriceVersion({"in_text": 2, "in_cache_read": 1})
 UNITS: Final = Terms(30, 0, (UnitTerm("in_text", (), 30),))
 NONE: Final = Terms(0, 0)
 
@@ -120,7 +152,13 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (format_scaled, (-1, 9), "-0.000000001"),
     (format_multiplier, (1_070_000,), "1.07"),
     (parse_multiplier, ("1.07",), 1_070_000),
+    (money_signed, (0,), "$0.00"),
+    (money_signed, (CENT,), "+$0.01"),
+    (money_signed, (-CENT,), "−$0.01"),
     # Documents.
+    (place_of, ("web", "core"), "web · m"),
+    (place_of, ("", "core"), "core · m"),
+    (place_of, ("", ""), "– · m"),
     (percent_text, (190_000,), "19"),
     (percent_text, (81_000,), "8.1"),
     (format_document_number, ("INV", 2026, 117), "INV-2026-0117"),
@@ -156,6 +194,9 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY, "§ 13b")], "DE", True, DAY), [Tax("VAT: § 13b", 0)]),
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY, "§ 13b")], "DE", False, DAY), [Tax("VAT", 2)]),
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY)], "DE", True, DAY), [Tax("VAT", 2)]),
+    # Several taxes are listed by name, whatever day they began on.
+    (taxes_of, ([TaxRow("B", "", 1, DAY - dt.timedelta(days=1)), TaxRow("A", "", 2, DAY)], "DE",
+                False, DAY), [Tax("A", 2), Tax("B", 1)]),
     (add_totals, ([Line("note", 10**7)], []), ([Line("note", 10**7)], (10**7, 0, 0, 10**7))),
     (add_totals, ([Line("note", 10**7 + 1)], []),
      ([Line("note", 10**7 + 1), Line("rounding", -1)], (10**7 + 1, 0, -1, 10**7))),
@@ -198,6 +239,9 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (lambda s: s.left_nano, (standing(100, 0),), 0),
     (lambda s: s.left_nano, (standing(101, 0),), 0),
     (lambda s: s.resets_at, (standing(0, 0, 1, "total"),), None),
+    # An increase is over at its end.
+    (lambda early: INCREASED.limit_nano(NOON - early), (TICK,), 3),
+    (lambda early: INCREASED.limit_nano(NOON - early), (dt.timedelta(0),), 1),
     # Hours of the day: the first second is of a span, its end is not.
     (HALF_DAY.hold_at, (43_199,), False),
     (HALF_DAY.hold_at, (43_200,), True),
@@ -215,7 +259,25 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (str, (PriceKey("m"),), "m"),
     (str, (PriceKey("m", "cost", "main"),), "m cost main"),
     (lambda v: dearest([v]) is v, (PriceVersion({"in_text": 1}, (), "marginal"),), True),
+    # The highest multiplier of each kind sizes a hold, wherever it stands.
+    (lambda *ppm: dearest([PriceVersion({}, multiplier_ppm=one) for one in ppm]).multiplier_ppm,
+     (1, 3, 2), 3),
+    (lambda *ppm: dearest([PriceVersion({}, token_ppm=one) for one in ppm]).token_ppm,
+     (1, 3, 2), 3),
+    # A charge may be as large as an account, and no larger.
+    (total_of, ({"in_text": 10**6}, PriceVersion({"in_text": INT64_MAX})), INT64_MAX),
+    (total_of, ({"in_text": 10**6}, PriceVersion({"in_text": INT64_MAX + 1})),
+     Unpriced("out_of_range", ("in_text",))),
+    # What the cache saved has the multipliers of the plan and of the condition.
+    (saved_by_cache, ({"in_cache_read": 10**6}, CACHE), 1),
+    (saved_by_cache, ({"in_cache_read": 10**6}, replace(CACHE, token_ppm=7 * PPM)), 7),
+    (saved_by_cache, ({"in_cache_read": 10**6}, CACHE.multiplied(5 * PPM)), 5),
+    # Two multipliers whose product is no whole part per million have no price.
+    (under_two, (1_100_000, 1_500_000), 1_650_000),
+    (under_two, (1_000_001, 1_000_001), None),
     # Included units.
+    (beyond_nano, ([[Bound(("out_text",), 5)], [Bound(("out_text",), 3)]], ["in_text"],
+                   PriceVersion({"out_text": 10**6})), 5),
     (Paid(5, {"in_text": 3}).of_each, (["in_text", "out_text"],), (3, 0)),
     (applicable, ([Allowance(1, "in_text", ()), Allowance(2, "in_text", ())], "m"),
      {"in_text": Allowance(1, "in_text", ())}),

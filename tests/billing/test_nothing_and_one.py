@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Role
-from billing import idempotency
+from billing import access, idempotency
 from billing.balances import balances
 from billing.balances.credit_line import credit_line, set_credit_line
 from billing.credits import code_format, codes, promo
@@ -22,6 +22,7 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, run_once
 from billing.invoices import dues, invoices, payments
+from billing.invoices.rules import format_document_number
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budget_increases, budgets
@@ -45,6 +46,7 @@ from billing.subscriptions.rules import GRACE, Terms
 from billing.subscriptions.subscription_plans import SubscriptionRefused, offer_plan, write_plan
 from billing.topups import automatic
 from lib import clock
+from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from tests.fakes.processor import FakeProcessor
 from tests.support import cast
@@ -54,6 +56,7 @@ from usage.limits import budget_simulation
 pytestmark = pytest.mark.django_db
 
 USD: Final = 10**9
+CENT: Final = 10**7
 DAY: Final = dt.timedelta(days=1)
 TICK: Final = dt.timedelta(microseconds=1)
 
@@ -224,6 +227,72 @@ def test_a_due_invoice_is_overdue_after_its_last_day(
     assert payments.payment_of(late).state == state
 
 
+def another(document: Invoice, **fields: Any) -> Invoice:
+    """A second document that differs in these fields."""
+    other = replace_fields(document, id=new_id(), **fields)
+    other.save(force_insert=True)
+    return other
+
+
+def test_incoming_money_pays_the_oldest_invoice_first_and_one_alone(
+    people: cast.Cast, document: Invoice
+) -> None:
+    """What has paid one invoice does not pay the next one, too."""
+    older = [
+        another(document, number=f"INV-2{n}", month=dt.date(2020, n, 1),
+                closed_at=document.from_at - n * DAY)
+        for n in (1, 2)
+    ]  # fmt: skip
+    by_age = [older[1], older[0], document]
+    for one in by_age:
+        InvoiceDue.objects.create(invoice=one, left_nano=3 * CENT)
+    balances.open_balance(people.acme, -9 * CENT)
+    for cents, left in ((4, [0, 2, 3]), (1, [0, 1, 3]), (3, [0, 0, 1])):
+        request_credit(cast.actor(people.dora), people.acme, cents * CENT, reason="r")
+        payments.settle_invoices()
+        assert [dues.left_nano(one) // CENT for one in by_age] == left
+
+
+def test_the_days_of_a_payment_are_those_of_the_invoices_zone(
+    document: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Kiritimati, the first of December begins at 10:00 on the last of November (UTC)."""
+    closed_at = dt.datetime(2026, 11, 30, 10, tzinfo=dt.UTC)
+    InvoiceDue.objects.create(invoice=document, left_nano=1)
+    there = replace_fields(document, zone="Pacific/Kiritimati", closed_at=closed_at)
+    assert payments.issued_due_on(there) == payments.payment_of(there).due_on
+    assert payments.issued_due_on(there) == dt.date(2026, 12, 15)
+    for early, state in ((TICK, "due"), (dt.timedelta(0), "overdue")):
+        now = closed_at + 15 * DAY - early
+        monkeypatch.setattr(clock, "now", lambda now=now: now)
+        assert payments.payment_of(there).state == state
+
+
+def test_note_corrects_an_invoice_once_it_is_closed(dora: Actor, document: Invoice) -> None:
+    """A proposed one only limits what others may credit."""
+
+    def seen() -> tuple[str | None, bool]:
+        shown = access.any_invoice(dora, id_text(document.id))
+        return payments.payment_of(document).state, shown.noted  # type: ignore[attr-defined]
+
+    note = another(
+        document, kind="credit_note", state="proposed", number=None, corrects=document,
+        net_nano=-1, total_nano=-1, closed_at=None, closed_by=None,
+    )  # fmt: skip
+    assert (seen(), invoices.creditable_nano(document)) == (("paid", False), 0)
+    note.state, note.number, note.closed_at, note.closed_by = (
+        "closed", "CN-1", document.closed_at, document.closed_by,
+    )  # fmt: skip
+    note.save()
+    assert seen() == ("void", True)
+
+
+def test_ten_thousandth_invoice_of_a_year_is_found(alice: Actor, document: Invoice) -> None:
+    number = format_document_number("INV", 2026, 10_000)
+    other = another(document, number=number, month=dt.date(2020, 1, 1))
+    assert access.access_invoice(alice, number) == other
+
+
 # Budgets ----------------------------------------------------------------------------------------
 
 
@@ -337,7 +406,13 @@ def test_key_belongs_to_one_request(alice: Actor, other: tuple[str, str, bytes])
         run_once(alice, "k", other, answer)
 
 
-@pytest.mark.parametrize("key", ["", "é", "a\n"])
+def test_longest_key_is_a_key(alice: Actor) -> None:
+    for replayed in (False, True):
+        once = run_once(alice, "k" * 255, ("POST", "/a", b""), answer)
+        assert once.replayed is replayed
+
+
+@pytest.mark.parametrize("key", ["", "é", "a\n", "k" * 256])
 def test_a_key_has_printable_characters(alice: Actor, key: str) -> None:
     with pytest.raises(KeyInvalid, match="1 to 255 printable characters"):
         run_once(alice, key, ("POST", "/a", b""), answer)

@@ -71,7 +71,8 @@ def test_chart_has_each_day_and_only_money_that_came_in(people: cast.Cast) -> No
     today = clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
     people.acme.created_at = today - 3 * DAY
     moved = [
-        ("usage", 0, -2, 3), ("adjust", 1, -4, 5), ("topup", 1, 7, 9), ("topup", 3, 2, 2),
+        ("usage", 0, -2, 3), ("adjust", 1, -4, 5), ("topup", 1, 4, 9), ("redeem", 1, 3, 5),
+        ("topup", 3, 2, 2),
     ]  # fmt: skip
     lines = [
         Line(today - ago * DAY, kind, amount, balance, 1) for kind, ago, amount, balance in moved

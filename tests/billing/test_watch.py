@@ -107,6 +107,14 @@ def test_wallet_without_movements_is_low(people: cast.Cast, alice: Actor) -> Non
     assert low_balance.send_low_balance_alerts() == 1
 
 
+def test_threshold_of_zero_is_not_crossed_by_nothing(people: cast.Cast, alice: Actor) -> None:
+    low_balance.set_low_balance(alice, people.acme, 0)
+    assert low_balance.send_low_balance_alerts() == 0
+    add_opening_credit(people.acme, 60 * USD)
+    move(people, -60)
+    assert low_balance.send_low_balance_alerts() == 0
+
+
 def test_balance_blocked_by_debt_is_not_available(people: cast.Cast, alice: Actor) -> None:
     """I12: a gift in debt stands on the balance, and pays for nothing."""
     with transaction.atomic():
@@ -171,6 +179,17 @@ def test_the_balance_is_filled_once_by_the_kept_card(
     assert automatic_topups.fill_balances() == 0
     assert bank.taken_minor == 7500
     assert_books_balance()
+
+
+def test_balance_at_the_threshold_is_filled_only_below_it(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    switched_on(people, bank, alice)
+    for below_nano, charged in ((25 * USD, 0), (25 * USD + 1, 1)):
+        automatic_topups.set_automatic(
+            alice, people.acme, enabled=True, below_nano=below_nano, amount_nano=50 * USD
+        )
+        assert automatic_topups.fill_balances() == charged
 
 
 def test_early_event_waits_for_the_answer(

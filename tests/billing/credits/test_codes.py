@@ -23,6 +23,7 @@ from tests.support import cast
 from tests.support.books import assert_books_balance
 
 USD = 10**9
+TEN_MINUTES = dt.timedelta(minutes=10)
 
 
 def batch_of(dora: Actor, count: int = 1, **over: Any) -> tuple[CodeBatch, list[str]]:
@@ -48,6 +49,35 @@ def test_a_code_gives_its_value_once(people: cast.Cast, dora: Actor, alice: Acto
     assert AuditEvent.objects.filter(action="code.redeemed").count() == 1
     assert Fact.objects.filter(kind="code.redeemed", organisation_id=people.acme.id).count() == 1
     assert_books_balance()
+
+
+@pytest.mark.parametrize("days", [None, 1, 90])
+def test_credit_of_a_code_lasts_as_long_as_its_batch_says(
+    people: cast.Cast, dora: Actor, alice: Actor, days: int | None
+) -> None:
+    _, [text] = batch_of(dora, credit_days=days)
+    before = clock.now()
+    expires_at = codes.redeem(alice, people.acme, text).expires_at
+    assert PromoGrant.objects.get().expires_at == expires_at
+    if days is None or expires_at is None:
+        assert (days, expires_at) == (None, None)
+    else:
+        assert dt.timedelta(0) <= expires_at - before - dt.timedelta(days=days) < TEN_MINUTES
+
+
+def test_code_is_redeemed_until_before_its_end(
+    people: cast.Cast, dora: Actor, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = clock.now() + dt.timedelta(days=1)
+    _, [text] = batch_of(dora, expires_at=end)
+    batch = CodeBatch.objects.get()
+    monkeypatch.setattr(clock, "now", lambda: end)
+    with pytest.raises(CodeRefused, match="has expired"):
+        codes.redeem(alice, people.acme, text)
+    assert codes.batch_state(batch) == "expired"
+    monkeypatch.setattr(clock, "now", lambda: end - dt.timedelta(microseconds=1))
+    assert codes.batch_state(batch) == "living"
+    assert codes.redeem(alice, people.acme, text).amount_nano == 5 * USD
 
 
 def test_codes_are_shown_once_and_kept_as_digests(people: cast.Cast, dora: Actor) -> None:
@@ -90,6 +120,20 @@ def test_codes_above_the_credit_limit_are_downloaded_by_another_operator(
     later = codes.create_batch(dora, "Later", 1, 1)
     CodeBatch.objects.filter(id=third.id).update(created_at=clock.now() - dt.timedelta(hours=25))
     assert len(codes.download_codes(dora, later)) == 1
+
+
+def test_codes_that_were_downloaded_count_although_switched_off(dora: Actor) -> None:
+    """They may have been redeemed before."""
+    first = codes.create_batch(dora, "First", 100 * USD, 1)
+    codes.download_codes(dora, first)
+    codes.kill_batch(dora, first)
+    second = codes.create_batch(dora, "Second", 1, 1)
+    assert codes.need_another_operator([second]) == {second.id}
+
+
+def test_a_batch_has_the_most_codes_and_uses(dora: Actor) -> None:
+    batch = codes.create_batch(dora, "Most", 1, codes.CODES_MAX, max_uses=2)
+    assert (batch.count, batch.max_uses) == (100_000, 2)
 
 
 def test_a_large_batch_of_the_installation_itself_needs_nobody_else(people: cast.Cast) -> None:

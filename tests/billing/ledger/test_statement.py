@@ -42,11 +42,14 @@ def move_postings(at: dt.datetime, *kinds: str) -> None:
 def test_months() -> None:
     assert month_of("2026-11") == dt.date(2026, 11, 1)
     assert month_after(dt.date(2026, 12, 1)) == dt.date(2027, 1, 1)
+    assert month_of("2000-01") == dt.date(2000, 1, 1)
+    assert month_of("2999-12") == dt.date(2999, 12, 1)
     assert month_before(dt.date(2026, 1, 1)) == dt.date(2025, 12, 1)
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-13", "2026-1", "nonsense", "2026-11-01", "", "0000-01", "9999-12"]
+    "text",
+    ["2026-13", "1999-12", "3000-01", "2026-1", "nonsense", "2026-11-01", "", "0000-01", "9999-12"],
 )
 def test_invalid_months(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

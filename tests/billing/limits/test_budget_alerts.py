@@ -127,6 +127,28 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
     assert budget_alerts.send_budget_alerts() == 0
 
 
+def test_each_new_limit_is_reported_as_reached(key: Key) -> None:
+    budget = make(key, alert_percents=[50])
+    spend(budget, "6")
+    sent = [budget_alerts.send_budget_alerts()]
+    for usd in (20, 12, 10):
+        budgets.change_budget(SYSTEM, Budget.objects.get(), nothing, amount_nano=usd * USD)
+        sent.append(budget_alerts.send_budget_alerts())
+    # The limit of before was reported before.
+    assert sent == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("hours", "alerts"), [(1, 0), (-1, 1)])
+def test_share_of_a_budget_counts_only_a_present_increase(
+    key: Key, hours: int, alerts: int
+) -> None:
+    budget = make(key, alert_percents=[50])
+    until = clock.now() + dt.timedelta(hours=hours)
+    Budget.objects.filter(id=budget.id).update(raised_nano=10 * USD, raised_until=until)
+    spend(budget, "6")
+    assert budget_alerts.send_budget_alerts() == alerts
+
+
 def test_disabled_or_empty_budgets_report_nothing(key: Key) -> None:
     off, empty = make(key), make(key, 0, period="day")
     spend(off, "9")

@@ -10,19 +10,24 @@ from django.db import transaction
 from django.http import Http404
 
 from accounts.access.actors import SYSTEM
-from accounts.members import members
-from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.members import members, team_members
+from accounts.members.pseudonym import Traces
+from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
 from billing.balances.balances import balance
+from billing.currency.money import parse_usd
 from billing.limits import budget_rules as rules
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused, Past
+from billing.limits.erased_end_users import rename_end_users
+from billing.limits.policy_budgets import PolicyBudget, in_order
 from billing.models import Account, Budget, BudgetWindow, Hold
+from lib import clock
 from lib.ids import id_text
 from tests.billing.test_guarded import asked, place, window_state
 from tests.billing.test_guarded import key as key
 from tests.billing.test_sql import resolve
-from tests.support.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key, member
 
 pytestmark = pytest.mark.django_db
 
@@ -349,3 +354,112 @@ def test_budget_rejects_unknown_terms(key: Key, term: dict[str, Any]) -> None:
     with pytest.raises(Exception, match=next(iter(term))):
         make(key, **term)
     assert not Budget.objects.exists()
+
+
+def test_of_several_budgets_of_a_key_the_longest_period_is_shown(key: Key) -> None:
+    """In whatever order they were made, and without those that are switched off."""
+    alice = replace(SYSTEM, organisation=key.organisation)
+    periods = ("hour", "total", "week", "day", "month", "session")
+    made = {period: make(key, period=period) for period in periods}
+    for period in ("total", "month", "week", "day", "hour", "session"):
+        assert budgets.budgets_of_keys(alice, [key]) == {str(key.id): made[period]}
+        budgets.change_budget(SYSTEM, made[period], nothing, enabled=False)
+    assert budgets.budgets_of_keys(alice, [key]) == {}
+
+
+def test_the_tightest_budget_of_a_leads_teams_limits_a_person(people: Cast) -> None:
+    """Of several teams the smallest; one that is switched off limits nothing."""
+    side = teams.create_team(people.acme, "side", actor=SYSTEM)
+    for team in (people.core, side):
+        lead = Membership.objects.get(user=people.bob, organisation=people.acme)
+        team_members.set_lead(SYSTEM, team, lead, True)
+    eve = member(people.acme, "eve", Role.DEVELOPER)
+    both = [people.core, side]
+    members.set_member(people.acme, eve.email, Role.DEVELOPER, teams=both, actor=SYSTEM)
+    key, _ = make_key(side, "hers", user=eve)
+    small, tight, _ = (
+        make(key, nano, scope="team", subject=str(team.id), period=period)
+        for nano, team, period in (
+            (50, people.core, "month"), (30, side, "week"), (70, side, "month"),
+        )
+    )  # fmt: skip
+    by = actor(people.bob, people.acme)
+
+    def most(scope: str, subject: object) -> int:
+        with pytest.raises(BudgetRefused, match="The team's own budget is") as refused:
+            budgets.check_reach(by, scope, str(subject), 1000)
+        return parse_usd(str(refused.value).split(" is ")[1].split(" USD")[0])
+
+    assert (most("user", eve.id), most("key", key.id)) == (30, 30)
+    budgets.change_budget(SYSTEM, tight, nothing, enabled=False)
+    assert (most("user", eve.id), most("key", key.id)) == (50, 70)
+    budgets.change_budget(SYSTEM, small, nothing, enabled=False)
+    assert (most("user", eve.id), most("key", key.id)) == (70, 70)
+
+
+def test_budget_is_for_the_living_key_of_a_name(people: Cast) -> None:
+    old, _ = make_key(people.core, "ci")
+    Key.objects.filter(id=old.id).update(revoked_at=clock.now())
+    alice = actor(people.alice, people.acme)
+    with pytest.raises(BudgetRefused, match="This API key does not exist"):
+        budgets.find_subject(alice, "key", "ci")
+    new, _ = make_key(people.core, "ci")
+    assert budgets.find_subject(alice, "key", "ci") == str(new.id)
+    assert budgets.find_subject(alice, "key", id_text(old.id)) == str(old.id)
+
+
+def test_budget_that_is_restored_switched_off_limits_nothing(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.remove_budget(SYSTEM, budget)
+    alice = replace(SYSTEM, organisation=key.organisation)
+    assert not budgets.restore_budget(alice, str(budget.id), nothing, enabled=False).enabled
+    assert not Budget.objects.get().enabled
+    assert not BudgetWindow.objects.exists()
+
+
+def test_fullest_budget_has_the_largest_used_share_of_its_limit(people: Cast) -> None:
+    """Whatever the amounts; of equally full ones that which ends last is first. One that is
+    switched off is not there."""
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    bob = {"scope": "user", "subject": str(people.bob.id)}
+    yesterday = (clock.now() - dt.timedelta(days=1)).day
+    day = make(key, 100, Past(50, []), period="day")
+    month = make(key, 1000, Past(500, []), period="month", anchor=yesterday)
+    week = make(key, 10, Past(9, []), period="week")
+    least = make(key, 9000, Past(600, []), period="day", **bob)
+    make(key, 10, Past(10, []), period="week", **bob, enabled=False)
+    caps = [usage.budget for usage in budgets.caps_of_key(key)]
+    assert caps == [week, month, day, least]
+
+
+def test_changed_amount_leaves_the_periods_that_ended(key: Key) -> None:
+    budget = make(key, 100, period="day")
+    present = budget.windows.get()
+    week = dt.timedelta(days=7)
+    ended = BudgetWindow.objects.create(
+        budget=budget, starts_at=present.starts_at - week, ends_at=present.ends_at - week,
+        cap_nano=100, refused_at=present.starts_at - week,
+    )  # fmt: skip
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=50)
+    caps = dict(BudgetWindow.objects.values_list("id", "cap_nano"))
+    assert caps == {present.id: 50, ended.id: 100}
+    assert BudgetWindow.objects.get(id=ended.id).refused_at is not None
+
+
+def test_erased_person_leaves_removed_budgets_too(key: Key) -> None:
+    budget = make(key, scope="end_user", subject="")
+    budgets.set_own_amount(SYSTEM, budget, "ann@x.example", 5)
+    budgets.remove_budget(SYSTEM, Budget.objects.get())
+    rename_end_users(key.organisation_id, Traces("gone@erased.invalid", ("ann@x.example",)))
+    assert list(Budget.with_removed.get().own_amounts) == ["gone@erased.invalid"]
+
+
+def test_policy_lists_its_budgets_and_alerts_in_order() -> None:
+    """The shortest period first, each percentage once, however they were sent."""
+    sent = [
+        PolicyBudget(amount_nano=1, period="month", alert_percents=(80, 50, 80)),
+        PolicyBudget(amount_nano=2, period="day", anchor=6),
+    ]
+    assert [(one.period, one.anchor, one.alert_percents) for one in in_order(sent)] == [
+        ("day", 6, (50, 80, 100)), ("month", 1, (50, 80)),
+    ]  # fmt: skip

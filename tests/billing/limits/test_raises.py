@@ -14,7 +14,7 @@ from accounts.organisations import teams
 from billing.ledger.ledger import execute
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
-from billing.limits.budget_rules import OF_SUBSCRIPTION
+from billing.limits.budget_rules import BUDGET_MAX_NANO, OF_SUBSCRIPTION
 from billing.limits.budget_windows import WindowOpened, open_windows
 from billing.models import Account, Budget, BudgetRaise, BudgetWindow
 from lib import clock
@@ -158,6 +158,14 @@ def test_invalid_requests(key: Key, bob: Actor, over: dict[str, object], field: 
     assert not BudgetRaise.objects.exists()
 
 
+def test_largest_increase_can_be_requested(key: Key, bob: Actor) -> None:
+    budget = make(key, 5)
+    with pytest.raises(RaiseRefused) as refused:
+        want(bob, budget, BUDGET_MAX_NANO + 1)
+    assert refused.value.field == "amount"
+    assert want(bob, budget, BUDGET_MAX_NANO).amount_nano == BUDGET_MAX_NANO
+
+
 def test_each_person_has_one_pending_request(key: Key, bob: Actor) -> None:
     budget = make(key, 5)
     want(bob, budget)
@@ -262,6 +270,25 @@ def test_budgets_each_person_may_request(people: Cast, key: Key, bob: Actor) -> 
     one = want(bob, mine)
     assert [*budget_increases.visible_raises(charlie)] == []
     assert [*budget_increases.visible_raises(bob)] == [one]
+
+
+def test_budget_that_is_switched_off_needs_no_increase(key: Key, bob: Actor, alice: Actor) -> None:
+    budget = make(key, 5)
+    budgets.change_budget(SYSTEM, budget, lambda *_: budgets.Past(0, []), enabled=False)
+    for who in (bob, alice):
+        assert not budget_increases.askable_budgets(who).exists()
+
+
+def test_leaving_one_organisation_keeps_the_requests_in_another(
+    people: Cast, key: Key, bob: Actor
+) -> None:
+    assert bob.user is not None
+    here = want(bob, make(key, 5))
+    other, _ = cast.make_key(people.stranger.teams.get(), "other")
+    there = want(bob, make(other, 5))
+    assert budget_increases.deny_all_of(SYSTEM, bob.user, people.acme) == 1
+    states = BudgetRaise.objects.in_bulk([here.id, there.id])
+    assert (states[here.id].state, states[there.id].state) == ("denied", "waiting")
 
 
 def test_limit_of_a_subscription_is_never_increased(key: Key, bob: Actor, alice: Actor) -> None:

@@ -13,6 +13,7 @@ from accounts.models import AuditEvent, Epoch
 from billing.models import Price, PriceVersion
 from billing.prices import pricing
 from billing.prices.catalogue.catalogue import CatalogueRow
+from billing.prices.conditions import PriceKey
 from billing.prices.prices import (
     CATALOGUE,
     PriceRefused,
@@ -55,6 +56,38 @@ def test_overlap_with_a_later_version_is_rejected_with_a_message(
     with pytest.raises(PriceRefused, match="This price of m overlaps another one"):
         set_price(SYSTEM, "m", JANUARY, TWO, valid_to=valid_to, source="file")
     assert spans() == [(MAY, None)]
+
+
+def test_hours_may_overlap_in_other_regions_and_after_their_removal() -> None:
+    early, late = ({"hours": hours} for hours in ("01:00-03:00", "02:00-04:00"))
+    version = set_price(SYSTEM, PriceKey("m", region="eu", **early), JANUARY, ONE, source="file")
+    set_price(SYSTEM, PriceKey("m", region="us", **late), JANUARY, ONE, source="file")
+    with pytest.raises(PriceRefused, match="overlap 01:00-03:00"):
+        set_price(SYSTEM, PriceKey("m", region="eu", **late), JANUARY, ONE, source="file")
+    remove_price(SYSTEM, version)
+    set_price(SYSTEM, PriceKey("m", region="eu", **late), JANUARY, ONE, source="file")
+
+
+@pytest.mark.parametrize(
+    "only", [{"service_tier": "flex"}, {"hours": "01:00-02:00"}, {"region": "eu"}]
+)
+def test_own_plain_price_ends_each_narrower_price_of_the_list(only: dict[str, str]) -> None:
+    """A cost is no price, so that it ends none."""
+    shipped = set_price(SYSTEM, PriceKey("m", **only), JANUARY, ONE, source=CATALOGUE)
+    set_price(SYSTEM, PriceKey("m", "cost", "main"), MARCH, TWO, source="page")
+    shipped.refresh_from_db()
+    assert shipped.valid_to is None
+    set_price(SYSTEM, "m", MARCH, TWO, source="page")
+    shipped.refresh_from_db()
+    assert shipped.valid_to == MARCH
+
+
+def test_listed_version_is_in_force_until_before_its_end() -> None:
+    set_price(SYSTEM, "m", JANUARY, ONE, valid_to=MARCH, source="file")
+    [listed] = list_prices(["m"])
+    tick = dt.timedelta(microseconds=1)
+    instants = (JANUARY - tick, JANUARY, MARCH - tick, MARCH)
+    assert [listed.in_force_at(at) for at in instants] == [False, True, True, False]
 
 
 def test_duplicate_start_is_rejected() -> None:

@@ -183,6 +183,19 @@ def test_new_price_replacing_a_wider_one_may_be_a_cut_too(
     assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
 
 
+@pytest.mark.parametrize("narrow", [{"region": "eu"}, {"service_tier": "flex"}])
+def test_price_of_a_tier_in_a_region_is_compared_with_the_nearest(
+    loaded: Cast, narrow: dict[str, str]
+) -> None:
+    """With that of its region or tier, before the plain one."""
+    set_price(SYSTEM, PriceKey("a", **narrow), SINCE, rates(200), source="file")
+    dora = actor(loaded.dora)
+    for after, two in ((100, False), (99, True)):
+        key = PriceKey("a", service_tier="flex", region="eu", hours=f"0{two:d}:00-0{two:d}:30")
+        draft = draft_price(dora, key, rates(after), valid_from=None)
+        assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
+
+
 def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     """What falls within 24 hours counts together, as what is credited does."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))
@@ -197,6 +210,39 @@ def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
         dora, PriceKey("a"), rates(20), valid_from=tomorrow + dt.timedelta(seconds=1)
     )
     assert [one.id for one in accept(dora, [next_to_it.id])] == [next_to_it.id]
+
+
+def test_drafts_and_proposals_are_listed_apart(loaded: Cast) -> None:
+    propose_catalogue(SYSTEM, [row("a", 120), row("b", 100), row("gone", 100)], NEW)
+    draft = draft_price(actor(loaded.dora), PriceKey("b"), rates(90), valid_from=None)
+    drafts, others, both = (list_proposals(drafts=drafts) for drafts in (True, False, None))
+    assert [one.row for one in drafts] == [draft]
+    assert [one.key.model for one in others] == ["a"]
+    assert len(both) == 2
+
+
+def test_removal_from_a_list_that_was_ignored_is_not_proposed_again(loaded: Cast) -> None:
+    for model in ("x-1", "x-2"):
+        set_price(SYSTEM, model, SINCE, rates(5), source="list")
+    there = {PriceKey("x-3"): rates(5)}
+    assert propose_list(SYSTEM, there, "list", ignored=["x-1"]) == Proposed(1, 0, 1)
+    ignore(actor(loaded.dora), [one.row.id for one in list_proposals()])
+    assert propose_list(SYSTEM, there, "list") == Proposed(0, 0, 1)
+    (only,) = list_proposals()
+    assert (only.key.model, only.what) == ("x-1", "removed")
+
+
+def test_removal_of_a_price_leaves_a_planned_version(loaded: Cast) -> None:
+    dora, eve = actor(loaded.dora), actor(person("eve", operator=True))
+    later = clock.now() + dt.timedelta(days=3)
+    accept(dora, [draft_price(dora, PriceKey("gone"), rates(90), valid_from=later).id])
+    propose_catalogue(SYSTEM, [row("a", 100), row("b", 100)], NEW)
+    (removal,) = list_proposals()
+    for operator in (dora, eve):
+        accept(operator, [removal.row.id])
+    assert in_force("gone") == []
+    (planned,) = (price for price in list_prices(["gone"]) if price.valid_from == later)
+    assert planned.valid_to is None
 
 
 def test_all_or_none_are_accepted(loaded: Cast) -> None:

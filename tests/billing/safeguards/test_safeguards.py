@@ -11,7 +11,7 @@ from accounts.models import AuditEvent
 from billing.approvals.approvals import decide
 from billing.credits.credits import request_credit
 from billing.models import Approval, Safeguard
-from billing.safeguards.rules import is_relaxed
+from billing.safeguards.rules import is_relaxed, is_valid
 from billing.safeguards.safeguards import (
     SAFEGUARD,
     audit_retention_days,
@@ -50,6 +50,13 @@ def otto(people: Cast) -> Actor:
 )
 def test_stricter_value(name: str, before: int, after: int, relaxed: bool) -> None:
     assert is_relaxed(name, before, after) is relaxed
+
+
+@pytest.mark.parametrize(("name", "most"), [("credit_limit", 10**18), ("audit_retention", 36_500)])
+def test_a_safeguard_is_from_0_to_its_most(name: str, most: int) -> None:
+    assert [is_valid(name, value) for value in (-1, 0, most, most + 1)] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 def test_one_operator_lowers_the_credit_limit_immediately(people: Cast, dora: Actor) -> None:

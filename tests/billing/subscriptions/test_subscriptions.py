@@ -16,6 +16,7 @@ from django.db import connection
 from django.template.loader import render_to_string
 
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
+from billing.access import offered_plans, visible_subscription_plans
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.credits.credits import CreditRefused, request_credit, request_reversal
@@ -41,11 +42,13 @@ from billing.price_plans.price_plans import (
     price_plan_of,
     save_plan,
 )
-from billing.prices.multipliers import MULTIPLIERS_MAX
+from billing.prices.multipliers import MULTIPLIERS_MAX, Multiplier
+from billing.prices.pricing import PPM
 from billing.subscriptions import subscription_plans
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
 from billing.subscriptions.rules import GRACE, Terms
 from billing.subscriptions.subscription_plans import (
+    MONTH_MAX_NANO,
     SubscriptionRefused,
     offer_plan,
     read_multiplier,
@@ -467,6 +470,79 @@ def test_cancelled_it_lasts_to_the_end_of_the_month(
         resume_subscription(alice, people.acme)
 
 
+@pytest.mark.parametrize("stopped", ["archived_at", "suspended_at"])
+def test_inactive_organisation_pays_for_no_month(
+    people: cast.Cast, key: Key, at: NextAt, stopped: str
+) -> None:
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
+    Organisation.objects.filter(id=people.acme.id).update(**{stopped: MIDDLE})
+    at(MIDDLE + 30 * DAY)
+    renew_subscriptions()
+    assert SubscriptionCharge.objects.count() == 1
+
+
+def test_a_second_cancellation_changes_nothing(people: cast.Cast, key: Key, at: NextAt) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    choose_plan(alice, people.acme, plan(people, "Pro", 30, 40))
+    for days in range(2):
+        at(MIDDLE + days * DAY)
+        assert cancel_subscription(alice, people.acme).cancelled_at == MIDDLE
+    assert AuditEvent.objects.filter(action="subscription.cancelled").count() == 1
+
+
+def test_a_plan_is_changed_by_the_day_of_the_subscriptions_own_zone(
+    people: cast.Cast, key: Key
+) -> None:
+    """In Apia it is the 17th already. A zone that was set later is that of the next one."""
+    pro, max_ = plan(people, "Pro", 30, 40), plan(people, "Max", 60, 80)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
+    assert preview_plan(people.acme, max_).day == dt.date(2099, 6, 16)
+    Subscription.objects.update(zone="Pacific/Apia")
+    preview = preview_plan(people.acme, max_)
+    assert (preview.day, preview.days) == (dt.date(2099, 6, 17), 14)
+
+
+def test_units_are_in_the_plans_order_until_its_month_ends(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    dora, eve = cast.actor(people.dora), cast.actor(cast.person("eve", operator=True))
+    both = (unit_term("in_text", [], 300), unit_term("out_text", [], 600))
+    alice = cast.actor(people.alice, people.acme)
+    for name, terms in (("A", both), ("B", both[::-1])):
+        written = offer_plan(eve, write_plan(dora, name, Terms(USD, 0, terms)))
+        current = choose_plan(alice, people.acme, written)
+        assert [row.meter for row in units_of(current)] == [term.meter for term in terms]
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    assert units_of(current) == []
+
+
+def test_included_usage_that_was_taken_back_is_not_granted(people: cast.Cast, key: Key) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    for included, half in ((80, 40), (20, 10)):
+        current = choose_plan(alice, people.acme, plan(people, f"{included}", 10, included))
+        assert included_in(current) == Included(half * USD, half * USD)
+
+
+def test_plans_are_offered_the_cheapest_first_and_count_subscribers(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    alice, dora = cast.actor(people.alice, people.acme), cast.actor(people.dora)
+    dear, cheap = plan(people, "A", 30, 30), plan(people, "B", 20, 20)
+    assert list(offered_plans(alice)) == [cheap, dear]
+
+    def subscribers() -> list[int]:
+        rows = visible_subscription_plans(dora)
+        return [row.subscribers for row in rows]  # type: ignore[attr-defined]
+
+    choose_plan(alice, people.acme, dear)
+    assert subscribers() == [0, 1]
+    cancel_subscription(alice, people.acme)
+    assert subscribers() == [0, 1]
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    assert subscribers() == [0, 0]
+
+
 def test_another_plan_takes_a_cancellation_back(people: cast.Cast, key: Key, at: NextAt) -> None:
     alice = cast.actor(people.alice, people.acme)
     choose_plan(alice, people.acme, plan(people, "Small", 10, 10))
@@ -495,6 +571,33 @@ def test_author_of_a_free_plan_does_not_offer_it_alone(people: cast.Cast, settin
     )  # fmt: skip
     for action in actions:
         assert AuditEvent.objects.filter(action=action).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "multipliers"),
+    [
+        (Terms(MONTH_MAX_NANO, 0), 0),
+        (Terms(0, MONTH_MAX_NANO), 0),
+        (Terms(0, 0, (unit_term("in_text", [], UNITS_MAX),)), 0),
+        (Terms(0, 0), MULTIPLIERS_MAX),
+    ],
+)
+def test_a_plan_may_have_the_most_of_each(
+    people: cast.Cast, terms: Terms, multipliers: int
+) -> None:
+    lines = [Multiplier(f"m{n}", PPM) for n in range(multipliers)]
+    written = write_plan(cast.actor(people.dora), "Most", terms, multipliers=lines)
+    assert subscription_plans.terms_of(SubscriptionPlan.objects.get()) == terms
+    assert len(subscription_plans.subscription_multipliers(written)) == multipliers
+
+
+@pytest.mark.parametrize(("ppm", "alone"), [(PPM // 2, True), (PPM // 2 - 1, False)])
+def test_a_plan_that_more_than_halves_prices_needs_two_operators(
+    people: cast.Cast, ppm: int, alone: bool
+) -> None:
+    lines = [Multiplier("o3", PPM), Multiplier("*", ppm)]
+    written = write_plan(cast.actor(people.dora), "Cut", Terms(USD, 0), multipliers=lines)
+    assert subscription_plans.needs_another_operator(written) is not alone
 
 
 @pytest.mark.parametrize("text", [*STORABLE, NUL, LONG])

@@ -31,6 +31,7 @@ from tests.support.books import assert_books_balance
 from usage.books.invariants import broken_invariants
 
 USD = 10**9
+CENT = 10**7
 Json = dict[str, Any]
 
 
@@ -603,6 +604,23 @@ def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
 
 
 @pytest.mark.parametrize(
+    ("nano", "is_taken"),
+    [
+        (5 * USD - CENT, False),
+        (5 * USD, True),
+        (10_000 * USD, True),
+        (10_000 * USD + CENT, False),
+    ],
+)
+def test_the_least_and_the_most_can_be_topped_up(nano: int, is_taken: bool) -> None:
+    if is_taken:
+        topups.check_amount(nano)
+    else:
+        with pytest.raises(TopUpRefused, match=r"from 5 to 10,000 USD"):
+            topups.check_amount(nano)
+
+
+@pytest.mark.parametrize(
     ("usd_nano", "over", "field"),
     [
         (4 * USD, {}, "amount"),
@@ -680,3 +698,15 @@ def test_a_transfer_taken_back_counts_once_confirmed_alone(people: cast.Cast, al
     Safeguard.objects.create(name="credit_limit", organisation=people.acme, value=200 * USD)
     assert topups.confirm_transfer(dora, second, "BANK-2").state == "paid"
     assert topups.confirm_transfer(dora, third, "BANK-3").state == "pending"
+
+
+def test_what_two_operators_approved_is_not_confirmed_alone(
+    people: cast.Cast, alice: Actor
+) -> None:
+    """Whoever approved a large transfer as the second can still confirm another one alone."""
+    dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
+    large, small, more = (ordered(alice, usd, processor="manual") for usd in (150, 100, 5))
+    assert topups.confirm_transfer(dora, large, "BANK-1").state == "pending"
+    assert topups.confirm_transfer(otto, large, "BANK-1").state == "paid"
+    assert topups.confirm_transfer(otto, small, "BANK-2").state == "paid"
+    assert topups.confirm_transfer(otto, more, "BANK-3").state == "pending"

@@ -22,7 +22,7 @@ from billing.trials import trials
 from lib import clock
 from lib.refusal import Refused
 from tests.support.books import assert_books_balance
-from tests.support.cast import PASSWORD, Cast, person, signed_in
+from tests.support.cast import PASSWORD, Cast, actor, person, signed_in
 
 USD = 10**9
 PAGE = "/admin/people/sign-up/trial"
@@ -251,6 +251,19 @@ def test_another_amount_ends_what_waits(people: Cast) -> None:
         assert dora.patch(API, {"amount": amount}, "application/json").status_code == 200
     assert trials.describe_setting()["amount"] == "20.00"
     assert dora.get(API).json()["approval"] is None
+
+
+def test_second_request_waits_although_the_first_was_decided(people: Cast) -> None:
+    dora, otto = actor(people.dora), actor(person("otto", operator=True))
+    for operator in (dora, otto):
+        trials.save_trial_setting(operator, amount="500")
+    assert trials.waiting_amount() is None
+    trials.save_trial_setting(dora, amount="600")
+    waiting = trials.waiting_amount()
+    assert waiting is not None
+    assert (trials.describe_setting()["amount"], waiting.changes[0]["after"]) == (
+        "500.00", "600.00",
+    )  # fmt: skip
 
 
 @pytest.mark.django_db
