@@ -87,6 +87,51 @@ def test_what_cannot_be_priced(raw: bytes | None, flag: str) -> None:
     assert got.meters == {}
 
 
+def step(kind: str, said: int, read: int = 10, **more: str) -> dict[str, object]:
+    return {"type": kind, "input_tokens": read, "output_tokens": said, **more}
+
+
+@pytest.mark.parametrize(
+    ("steps", "parts"),
+    [
+        # Thinking is the last step's of the model that answered, and no more than it said.
+        ([step("message", 40), step("message", 20)],
+         [("", {"in_text": 10, "out_text": 40}),
+          ("", {"in_text": 10, "out_text": 5, "out_reasoning": 15})]),
+        ([step("message", 50), step("message", 10)],
+         [("", {"in_text": 10, "out_text": 50}),
+          ("", {"in_text": 10, "out_text": 0, "out_reasoning": 10})]),
+        ([step("message", 40), step("advisor_message", 30, model="wise"), step("message", 20)],
+         [("", {"in_text": 10, "out_text": 40}), ("wise", {"in_text": 10, "out_text": 30}),
+          ("", {"in_text": 10, "out_text": 5, "out_reasoning": 15})]),
+        # A compaction alone stands beside the answer, a message alone is the answer.
+        ([step("compaction", 7)],
+         [("", {"in_text": 10, "out_text": 7}),
+          ("", {"in_text": 20, "out_text": 45, "out_reasoning": 15})]),
+        ([step("message", 60)], []),
+        # What another model took over is billed only with an output.
+        ([step("message", 0), step("fallback_message", 60, model="other")],
+         [("other", {"in_text": 10, "out_text": 45, "out_reasoning": 15})]),
+        ([step("message", 3), step("fallback_message", 57, model="other")],
+         [("", {"in_text": 10, "out_text": 3}),
+          ("other", {"in_text": 10, "out_text": 42, "out_reasoning": 15})]),
+    ],
+)  # fmt: skip
+def test_each_step_of_an_answer_is_priced_once(
+    steps: list[dict[str, object]], parts: list[tuple[str, dict[str, int]]]
+) -> None:
+    whole = {"input_tokens": 20, "output_tokens": 60, "iterations": steps}
+    whole["output_tokens_details"] = {"thinking_tokens": 15}
+    got = quantities(json.dumps(whole).encode())
+    assert [(part.model, part.meters) for part in got.parts] == parts
+
+
+def test_every_condition_that_is_not_known_is_reviewed() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "service_tier": "warp", "speed": "Light"}
+    got = quantities(json.dumps(usage | {"new_tokens": 3}).encode())
+    assert set(got.unknown) == {"new_tokens", "service_tier=warp", "speed=light"}
+
+
 def test_last_reported_members_win() -> None:
     before = b'{"input_tokens":1,"cache_creation":{"a":1},"output_tokens":2}'
     after = b'{"input_tokens":5,"cache_creation":null,"output_tokens":7}'

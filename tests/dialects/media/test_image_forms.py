@@ -84,6 +84,8 @@ def test_tokens_of_a_hold_grow_with_each_picture() -> None:
     assert facts({"partial_images": 2}).token_bound()["out_image"] == 8_192 + 2 * 200
     two = facts({"images": [URL, URL]}, "image_edits").token_bound()
     assert two["in_image"] == 2 * 8_192
+    most = facts({"images": [URL] * 16}, "image_edits").token_bound()
+    assert most["in_image"] == 16 * 8_192
 
 
 def test_tokens_are_estimated_by_quality() -> None:

@@ -208,6 +208,9 @@ RATES = {"images": 4, "images[1024x1024,high]": 9, "images[1024x1024]": 3, "imag
         ("auto", "high", "images", "images[1024x1024,high]"),
         ("1024x1024", "", "images[1024x1024]", "images[1024x1024,high]"),
         ("", "", "images", "images[1024x1024,high]"),
+        # Rates for other sizes do not apply.
+        ("512x512", "", "images", "images"),
+        ("512x512", "auto", "images", "images"),
     ],
 )
 def test_the_meter_of_a_picture(size: str, quality: str, text: str, held: str) -> None:

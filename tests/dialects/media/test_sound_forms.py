@@ -156,6 +156,11 @@ def test_size_of_a_transcript() -> None:
             "heard",
             {"in_text": 2, "in_audio": 3, "out_text": 9},
         ),
+        (
+            {"input_tokens": 5, "output_tokens": 9, "input_token_details": {"text_tokens": 5}},
+            "heard",
+            {"in_text": 5, "out_text": 9},
+        ),
         ({"input_tokens": 5}, "heard", {}),
     ],
 )  # fmt: skip

@@ -121,6 +121,43 @@ def test_report_without_content_is_no_state(body: bytes) -> None:
         videos.read_status(body, ID)
 
 
+@pytest.mark.parametrize("seconds", [1, 600, "600", "8.9"])
+def test_longest_possible_length_is_read(seconds: Any) -> None:
+    read = videos.read_status(raw(TOLD | {"seconds": seconds}), ID).seconds
+    assert read == int(float(seconds))
+
+
+@pytest.mark.parametrize("seconds", [601, "601", 0, "-1"])
+def test_length_of_no_video_is_none(seconds: Any) -> None:
+    assert videos.read_status(raw(TOLD | {"seconds": seconds}), ID).seconds is None
+
+
+@pytest.mark.parametrize("seconds", ["1", "600", 1, 600])
+def test_longest_video_can_be_ordered(seconds: Any) -> None:
+    body = {"model": "m", "prompt": "ä" * 32_000, "seconds": seconds}
+    order = videos.read(raw(body))
+    assert (order.seconds, order.text_bytes) == (int(seconds), 64_000)
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [({"seconds": "601"}, "seconds"), ({"seconds": 0}, "seconds"), ({"prompt": "ä" * 32_001},
+      "prompt")],
+)  # fmt: skip
+def test_order_above_a_limit_names_it(change: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestFault) as refused:
+        videos.read(raw({"model": "m", "prompt": "x"} | change))
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "body", [{"fps": 24, "metadata": {"fps": 30}}, {"metadata": {"fps": 30}, "fps": 24}]
+)
+def test_option_of_the_body_counts_before_its_metadata(body: dict[str, Any]) -> None:
+    order = videos.read(raw({"model": "m", "prompt": "x"} | body))
+    assert order.options["fps"] == (24, "fps")
+
+
 @pytest.mark.parametrize(
     "seconds", ["NaN", "Infinity", "-8", "", "x", 1e300, "8" * 400, "1e99999999999999"]
 )

@@ -144,6 +144,7 @@ NOW_S = int(NOW.timestamp())
         ({"retry-after": "Mon, 99 Jan 2026 00:00:00 GMT"}, None),
         ({"retry-after": "2", "retry-after-ms": "1200"}, 1_200),
         ({"retry-after": "2", "retry-after-ms": "0.4"}, 1),
+        ({"retry-after": "2", "retry-after-ms": "0"}, 0),
         ({"retry-after": "2", "retry-after-ms": "x"}, 2_000),
     ],
 )

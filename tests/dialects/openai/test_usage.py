@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dialects.openai import usage as module
 from dialects.openai.usage import encode, quantities
-from dialects.usage.usage import Counts, storable
+from dialects.usage.impossible_counts import COUNT_MAX
+from dialects.usage.usage import RAW_BYTES_MAX, Counts, storable
 from tests.dialects.neutral import counts
 
 
@@ -103,12 +104,22 @@ def test_cache_writes(name: str) -> None:
     assert meters == {"in_text": 40, "in_cache_write_5m": 60, "out_text": 1}
 
 
+def test_nothing_is_written_to_a_cache_where_the_first_name_says_so() -> None:
+    # F28: a zero that was sent.
+    details = {"cache_write_tokens": 0, "cache_creation_input_tokens": 60}
+    meters, _ = of(prompt_tokens=100, completion_tokens=1, prompt_tokens_details=details)
+    assert meters == {"in_text": 100, "out_text": 1}
+
+
 @pytest.mark.parametrize(
     "usage",
     [
         {"prompt_cache_hit_tokens": 600, "prompt_cache_miss_tokens": 400},
         {"cached_tokens": 600},
         {"prompt_tokens_details": {"cached_tokens": 600}},
+        # The best known of several counts.
+        {"cached_tokens": 500, "prompt_cache_hit_tokens": 600, "prompt_cache_miss_tokens": 400},
+        {"prompt_tokens_details": {"cached_tokens": 600}, "prompt_cache_hit_tokens": 500},
     ],
 )
 def test_cached_forms(usage: dict[str, object]) -> None:
@@ -187,6 +198,13 @@ def test_implausible_usage_is_quarantined(name: str, value: object, flag: str) -
     assert got.meters == {}
 
 
+def test_largest_possible_count_is_charged() -> None:
+    # A member beside the usual ones, so that the careful reading is what is asked.
+    for count, flags in ((COUNT_MAX, ()), (COUNT_MAX + 1, ("usage_huge", "usage_unreadable"))):
+        got = of(prompt_tokens=count, completion_tokens=1, num_sources_used=0)
+        assert got == ({"in_text": count, "out_text": 1} if not flags else {}, flags)
+
+
 @pytest.mark.parametrize(
     ("details", "flag"),
     [
@@ -208,6 +226,7 @@ def test_parts_above_their_whole(details: dict[str, object], flag: str) -> None:
         (300, {"in_text": 100, "out_text": 150, "out_reasoning": 50}, ()),
         (350, {"in_text": 100, "out_text": 200, "out_reasoning": 50}, ()),
         # Less than the reasoning: the total counts less than the parts, which stay.
+        (150, {"in_text": 100, "out_text": 0, "out_reasoning": 50}, ("usage_mismatch",)),
         (120, {"in_text": 100, "out_text": 150, "out_reasoning": 50}, ("usage_mismatch",)),
         (90, {"in_text": 100, "out_text": 150, "out_reasoning": 50}, ("usage_mismatch",)),
     ],
@@ -242,12 +261,16 @@ def test_searches() -> None:
     assert of(prompt_tokens=0, completion_tokens=0, num_sources_used=2)[0]["searches"] == 2
     plugins = {"search": {"count": 3}}
     assert of(prompt_tokens=0, completion_tokens=0, plugins=plugins)[0]["searches"] == 3
+    # One of two members counts the searches; the other may be sent as 0.
+    both = of(prompt_tokens=0, completion_tokens=0, num_sources_used=0, plugins=plugins)
+    assert both[0]["searches"] == 3
 
 
 def test_storable() -> None:
     assert storable(b'{"a":1}') == b'{"a":1}'
     assert storable(rb'{"a":"\u0000\\u0000\\\u0000"}') == rb'{"a":"\ufffd\\u0000\\\ufffd"}'
-    assert storable(b"x" * 20_000) == b'{"dropped_bytes":20000}'
+    assert storable(b"x" * RAW_BYTES_MAX) == b"x" * RAW_BYTES_MAX
+    assert storable(b"x" * (RAW_BYTES_MAX + 1)) == b'{"dropped_bytes":16385}'
 
 
 COUNT = st.none() | st.integers(-3, 400) | st.floats() | st.booleans() | st.text(max_size=2)

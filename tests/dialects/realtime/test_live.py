@@ -27,7 +27,11 @@ def delegated(kind: str, config: Any) -> dict[str, Any]:
     [
         ({}, "", "", 48),
         ({"audio": {"format": {"type": "audio/pcm", "rate": 16_000}}}, "", "", 32),
+        ({"audio": {"format": {"type": "audio/pcm", "rate": 8_000}}}, "", "", 16),
+        ({"audio": {"format": {"type": "audio/pcm", "rate": 48_000}}}, "", "", 96),
+        ({"audio": {"format": {"type": "audio/pcm", "rate": 48_001}}}, "", "", 48),
         ({"audio": {"format": {"type": "audio/pcm", "rate": 7_999}}}, "", "", 48),
+        ({"store": False}, "", "", 48),
         ({"audio": {"format": {"type": "audio/pcmu"}}}, "", "", 8),
         ({"delegation": {"type": "client"}}, "client", "", 48),
         ({"delegation": delegated("responses", {"model": "gpt-5"})}, "responses", "gpt-5", 48),

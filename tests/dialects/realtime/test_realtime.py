@@ -55,6 +55,9 @@ def test_usage_as_meters(change: dict[str, Any], meters: dict[str, int]) -> None
         (b'{"input_tokens": 4, "output_tokens": 1, "input_token_details": {"audio_tokens": 1,'
          b' "cached_tokens": 2, "cached_tokens_details": {"audio_tokens": 2}}}',
          "usage_parts_above_total"),
+        (b'{"input_tokens": 4, "output_tokens": 1, "input_token_details": {"image_tokens": 1,'
+         b' "cached_tokens": 2, "cached_tokens_details": {"image_tokens": 2}}}',
+         "usage_parts_above_total"),
         (b"[" * 5000, "usage_unreadable"),
     ],
 )  # fmt: skip
@@ -107,6 +110,40 @@ def test_sound_is_counted_by_its_length(kind: str) -> None:
     assert answer.sound_ms == 300
     assert answer.minimum_output() == {"out_audio": 6}
     assert answer.own_count() == {"in_text": 0, "out_text": 0, "out_audio": 6}
+    # A token that has begun is certain only by our own count.
+    begun = json.dumps({"type": kind, "delta": base64.b64encode(bytes(48)).decode()}).encode()
+    answer.note(realtime.read_server_event(begun))
+    assert answer.minimum_output() == {"out_audio": 6}
+    assert answer.own_count()["out_audio"] == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "answered"),
+    [
+        ("response.create", True), ("input_audio_buffer.append", True),
+        ("input_audio_buffer.commit", True), ("conversation.item.create", False),
+        ("session.update", False), ("response.cancel", False),
+    ],
+)  # fmt: skip
+def test_response_may_begin_after_what_may_end_a_turn(kind: str, answered: bool) -> None:
+    event = realtime.read_client_event(json.dumps({"type": kind}).encode())
+    assert event.may_be_answered is answered
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        ({"type": "t", "code": "c", "message": "m"}, "m"), ({"type": "t", "code": "c"}, "c"),
+        ({"type": "t"}, "t"), ({"message": 3}, "the response failed"),
+        (None, "the response failed"),
+    ],
+)  # fmt: skip
+def test_failed_response_says_why_by_the_best_word_it_has(error: Any, failure: str) -> None:
+    details = {"status_details": {"error": error}}
+    for status, said in (("failed", failure), ("completed", "")):
+        raw = json.dumps({"response": {"status": status, **details}}).encode()
+        response = realtime.read_response(realtime.read_server_event(raw))
+        assert response.failure == said
 
 
 def test_an_error_names_the_event_at_fault() -> None:

@@ -95,6 +95,34 @@ def test_perplexity_counts_searches_and_both_cache_sides() -> None:
 
 
 @pytest.mark.parametrize(
+    ("split", "meters"),
+    [
+        ({"ttl_30m_tokens": 60}, {"in_cache_write_30m": 60}),
+        ({"ttl_12h_tokens": 60}, {"in_cache_write_12h": 60}),
+        ({"ttl_30m_tokens": 20, "ttl_12h_tokens": 40},
+         {"in_cache_write_30m": 20, "in_cache_write_12h": 40}),
+        # The rest is kept for the shortest time.
+        ({"ttl_30m_tokens": 20, "ttl_12h_tokens": 30},
+         {"in_cache_write_5m": 10, "in_cache_write_30m": 20, "in_cache_write_12h": 30}),
+        (None, {"in_cache_write_5m": 60}),
+    ],
+)  # fmt: skip
+def test_each_token_written_to_a_cache_is_charged_once(
+    split: dict[str, int] | None, meters: dict[str, int]
+) -> None:
+    details = {"cached_tokens": 0, "cache_write_tokens": 60, "cache_write_tokens_details": split}
+    usage = {"input_tokens": 100, "output_tokens": 1, "input_tokens_details": details}
+    assert quantities(json.dumps(usage).encode()).meters == {"in_text": 40, **meters, "out_text": 1}
+
+
+def test_lifetimes_of_more_than_was_written_are_reviewed() -> None:
+    split = {"ttl_30m_tokens": 30, "ttl_12h_tokens": 31}
+    details = {"cache_write_tokens": 60, "cache_write_tokens_details": split}
+    usage = {"input_tokens": 100, "output_tokens": 1, "input_tokens_details": details}
+    assert quantities(json.dumps(usage).encode()).flags == ("usage_parts_above_total",)
+
+
+@pytest.mark.parametrize(
     ("calls", "unknown"),
     [
         ({"fetch_url": {"invocation": 1}}, ("tool_calls_details.fetch_url.invocation",)),

@@ -103,6 +103,9 @@ def test_cache_is_charged_for_the_requested_lifetime(ttl: str | None, meter: str
     assert with_lifetime(written, read_body(b"{}")) == written
     odd = read_body(b'{"prompt_cache_options": {"ttl": "2d"}}')
     assert with_lifetime(written, odd).unknown == ("prompt_cache_options.ttl=2d",)
+    doubted = Quantities(written.meters, (), unknown=("speed=warp",))
+    both = ("speed=warp", "prompt_cache_options.ttl=2d")
+    assert with_lifetime(doubted, odd).unknown == both
 
 
 @pytest.mark.parametrize(

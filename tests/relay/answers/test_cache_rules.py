@@ -11,6 +11,7 @@ from accounts.limits.data_policy import NO_POLICY, policy_of
 from dialects.codec import Target
 from lib.id_types import RequestId
 from relay.answers.answer_cache import (
+    ANSWER_BYTES_MAX,
     OPERATIONS,
     AnswerCopy,
     CacheControl,
@@ -194,3 +195,18 @@ async def test_only_a_complete_and_measured_answer_is_stored(over: dict[str, Any
     refused = await copied(whole=False)
     await refused.refuse(cast(Any, None))
     assert refused.stored(b"", outcome(), ()) is None
+
+
+@pytest.mark.parametrize(("size", "is_stored"), [(ANSWER_BYTES_MAX, True),
+                                                 (ANSWER_BYTES_MAX + 1, False)])  # fmt: skip
+async def test_largest_answer_is_stored_and_a_larger_one_is_not(size: int, is_stored: bool) -> None:
+    head = Head("application/json", 9, None, None, ())
+    whole, stream = AnswerCopy(NobodySink()), AnswerCopy(NobodySink())
+    await whole.answer(head, b"x" * size)
+    await stream.begin(head)
+    await stream.write(b"x" * 9, last=False)
+    await stream.write(b"x" * (size - 9), last=True)
+    for copy in (whole, stream):
+        answer = copy.stored(b"", outcome(), ())
+        assert (answer is not None) == is_stored
+        assert answer is None or len(answer.raw) == size

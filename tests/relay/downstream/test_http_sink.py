@@ -138,6 +138,11 @@ def test_client_waits_as_long_as_the_provider_that_asks_for_the_least(
     assert answer_to_failures([day]).retry_after_ms == RETRY_AFTER_S_MAX * 1_000
 
 
+def test_error_of_the_last_attempt_is_the_answer() -> None:
+    failures = [UpstreamFailed("F10", "upstream_error", words) for words in ("first", "last")]
+    assert answer_to_failures(failures).message == "last"
+
+
 @pytest.mark.parametrize(
     ("reason", "seconds"), [("first_content", 7), ("idle", 20), ("total", 300), ("left", None)]
 )

@@ -80,6 +80,15 @@ async def test_running_requests_are_those_of_all_processes_and_begun_here_since(
     assert measures.figures("in_flight", snapshot(), "m") == {A: 3, B: 0}
 
 
+async def test_channel_runs_no_fewer_than_no_requests() -> None:
+    # Two have begun here of which the database knows one yet; then both end.
+    here = {A: 2}
+    measures = ChannelMeasures(lambda: 100.0, lambda: here)
+    await measures.refresh(snapshot("in_flight"), Database([(A, "1")]).ask)
+    here.clear()
+    assert measures.figures("in_flight", snapshot(), "m") == {A: 0, B: 0}
+
+
 async def test_nothing_is_read_that_no_rule_needs_and_finished_ones_not_each_time() -> None:
     now = [100.0]
     measures, database = ChannelMeasures(lambda: now[0], dict), Database()

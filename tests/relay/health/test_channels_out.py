@@ -5,14 +5,18 @@ import random
 from collections.abc import Sequence
 from itertools import permutations
 from math import inf
+from typing import Any
 
 import pytest
 
+from accounts.limits.data_policy import policy_of
 from gateway.breaker.channel_state import Block
+from gateway.channel_order.channel_order import Skipped
 from relay.catalogue.off_channels import OffChannel
-from relay.health.channels_out import none_on, none_ready
+from relay.health.channels_out import none_on, none_ready, none_suits
 
 NOW = 1_000.0
+EU = policy_of(zero_retention=False, regions=["eu"])
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +55,8 @@ READY_FIRST: Sequence[tuple[list[Block], str, int]] = [
     ([Block("cooling", 90.0), Block("cooling", 5.0)], "upstream_rate_limited", 5_000),
     ([Block("requests", 50.0), Block("tokens", 3.0)], "upstream_rate_limited", 3_000),
     ([Block("parallel", inf), Block("cooling", 7.0)], "upstream_rate_limited", 7_000),
+    # Only a limit of ours is free again within a minute, and it is not what is waited for here.
+    ([Block("cooling", 90.0), Block("tokens", inf)], "upstream_rate_limited", 90_000),
     # A request that fits no channel never will.
     ([Block("tokens", inf), Block("tokens", inf)], "upstream_rate_limited", 60_000),
     # A limit ends for certain, while a channel that fails may go on to.
@@ -70,3 +76,21 @@ def test_of_channels_that_wait_the_first_to_be_ready_says_when(
     for order in permutations(blocks):
         out = none_ready("m", order)
         assert (out.kind, out.retry_after_ms) == (kind, wait_ms)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "kind", "words"),
+    [
+        (["region", "tools"], "data_policy", "region eu"),
+        (["retention", "prepaid"], "data_policy", "region eu"),
+        (["tools", "prepaid"], "no_channel", "none of its channels is for such a request"),
+        (["prepaid", "prepaid"], "no_channel", ""),
+    ],
+)
+def test_one_channel_that_the_client_could_use_otherwise_is_named(
+    reasons: list[Any], kind: str, words: str
+) -> None:
+    for order in permutations(reasons):
+        out = none_suits("m", EU, [Skipped(str(n), reason) for n, reason in enumerate(order)])
+        assert out.kind == kind
+        assert out.message.endswith(words or "is available for model m")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.answers.picture_links import expiry
+from relay.answers.picture_links import LinkedPicture, expiry, open_link, picture_link
 from relay.media_tasks.signed_addresses import valid_until
 
 END = 1_767_229_200  # 2026-01-01T01:00:00Z
@@ -53,3 +53,11 @@ def test_address_without_a_known_expiry_lasts_a_day(query: str) -> None:
 
 def test_an_address_without_a_query_says_nothing() -> None:
     assert valid_until("https://store.example/Expires=1") is None
+
+
+def test_picture_link_works_until_the_second_of_its_expiry() -> None:
+    picture = LinkedPicture(url="https://a.example/x", channel="c", model="m", expires=END)
+    text = picture_link("pepper", "", picture).split("/")[3]
+    assert open_link("pepper", text, END - 0.5) == picture
+    assert open_link("pepper", text, END) is None
+    assert open_link("other", text, END - 0.5) is None

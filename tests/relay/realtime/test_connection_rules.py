@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from dialects.errors.errors import RequestFault
-from dialects.realtime.realtime import read_settings
+from dialects.realtime.realtime import read_client_event, read_server_event, read_settings
 from gateway.channel_order.channel_order import Route
+from gateway.providers.models import find_row
 from relay.downstream.limit_answers import ChannelFull, LimitReached
 from relay.errors import DatabaseAway
 from relay.health.channels_out import none_on
@@ -76,6 +77,46 @@ def test_conversation_has_the_cached_input_of_its_last_answer() -> None:
     })  # fmt: skip
     assert conversation.tokens_max == 654_408
     assert conversation.begin() == {"in_text": 28, "in_audio": 4_300, "in_image": 650_000}
+
+
+def test_answer_that_read_less_leaves_the_conversation_as_long_as_it_was() -> None:
+    conversation = Conversation()
+    for in_text, tokens in ((900, 1_000), (20, 1_000), (900, 1_000), (950, 1_050)):
+        conversation.begin()
+        conversation.end({"in_text": in_text, "out_text": 100})
+        assert conversation.tokens_max == tokens
+
+
+def test_what_was_sent_is_counted_for_one_response_after_the_other() -> None:
+    conversation, event = Conversation(), read_client_event(b'{"type":"conversation.item.create"}')
+    for sent, tokens in ((300, 100), (300, 200), (0, 200), (600, 400)):
+        conversation.note_sent(event, sent)
+        assert conversation.tokens_max == tokens
+        conversation.begin()
+        assert conversation.tokens_max == tokens
+
+
+def test_settings_that_name_no_format_leave_the_one_before() -> None:
+    conversation = Conversation()
+    sound = json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 3_200}).encode()
+    phone = b'{"type":"session.updated","session":{"input_audio_format":"g711_ulaw"}}'
+    other = b'{"type":"session.updated","session":{"instructions":"Be brief."}}'
+    for settings in (phone, other):
+        conversation.note_settings(read_server_event(settings))
+        before = conversation.tokens_max
+        conversation.note_sent(read_client_event(sound), len(sound))
+        # 2,400 bytes of 8 a millisecond.
+        assert conversation.tokens_max == before + 3
+
+
+@pytest.mark.parametrize("order", [("gpt-realtime", "gpt-4o"), ("gpt-4o", "gpt-realtime")])
+def test_response_is_held_for_the_largest_model_that_may_answer(order: tuple[str, str]) -> None:
+    routes = [Route(name, "m", upstream_model=cast(Any, name)) for name in order]
+    bound = response_bound(cast(Any, SimpleNamespace(routes_of=lambda _: routes)), "m")
+    each = [find_row(name) for name in order]
+    assert bound.context_tokens == max(one.context_max or 0 for one in each if one)
+    assert bound.output_tokens == max(one.output_max or 0 for one in each if one)
+    assert len({one.context_max for one in each if one}) == 2
 
 
 # ---- what a refused hold means

@@ -1,5 +1,6 @@
 """Which channels may answer, at which price and with how much held, step by step (I13, P2, P12)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -306,7 +307,7 @@ def test_unpriced_members_are_rejected_when_forwarded(
 
 def estimated(
     monkeypatch: pytest.MonkeyPatch, *models: Capabilities, own_max: int | None = None,
-    header_max: int | None = None, unseen: bool = False, added: int | None = None,
+    header_max: int | None = None, unseen: bool = False, added: Sequence[int] = (),
     limited: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """What the hold of a chat is estimated by."""
@@ -322,7 +323,7 @@ def estimated(
     monkeypatch.setattr(routing, "_steps", lambda *_: ())
     monkeypatch.setattr(routing, "_tool_loop", lambda *_: "loop")
     monkeypatch.setattr(routing, "_tokens_max", lambda *_: 55)
-    overrides = None if added is None else SimpleNamespace(added_bytes=added, when=())
+    overrides = [SimpleNamespace(added_bytes=size, when=()) for size in (*added, 0, 0)]
     tools = (HostedTool("web_search", 3, 3),)
     codec = SimpleNamespace(unseen_input=lambda _: unseen, hosted_tools=lambda _: tools)
     asked = context(
@@ -331,7 +332,10 @@ def estimated(
         invocation=SimpleNamespace(codec=codec),
         snapshot=SimpleNamespace(
             limited=limited,
-            channels=channels(a={"provider": None, "overrides": overrides}, b={"provider": None}),
+            channels=channels(
+                a={"provider": None, "overrides": overrides[0]},
+                b={"provider": None, "overrides": overrides[1]},
+            ),
         ),
     )
     asked.principal.tpm = 44
@@ -358,11 +362,17 @@ def test_hold_covers_the_dearest_channel(monkeypatch: pytest.MonkeyPatch) -> Non
     assert held["thinking_tokens"] == 32_000
     thinks = replace(large, flags=frozenset({"cap_without_thinking"}))
     assert estimated(monkeypatch, thinks)["thinking_tokens"] == 5000
+    less = replace(thinks, output_max=700)
+    assert estimated(monkeypatch, thinks, less)["thinking_tokens"] == 5000
+    assert estimated(monkeypatch, less, thinks)["thinking_tokens"] == 5000
     # What it reads that is not in the body, and what a channel adds.
     assert estimated(monkeypatch, plain, unseen=True)["unseen_tokens"] == 200_000
     known = replace(plain, context_max=8000)
     assert estimated(monkeypatch, known, unseen=True)["unseen_tokens"] == 8000
-    assert estimated(monkeypatch, plain, plain, added=70)["added_bytes"] == 70
+    for two in ((known, plain), (plain, known)):
+        assert estimated(monkeypatch, *two, unseen=True)["unseen_tokens"] == 200_000
+    for added in ((70,), (70, 3), (3, 70)):
+        assert estimated(monkeypatch, plain, plain, added=added)["added_bytes"] == 70
 
 
 @pytest.mark.parametrize(

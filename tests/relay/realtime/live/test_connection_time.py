@@ -122,3 +122,17 @@ def test_reports_that_cannot_be() -> None:
 )
 def test_what_a_usage_says(raw: bytes, reading: TimeReading) -> None:
     assert read_time(msgspec.Raw(raw)) == reading
+
+
+def test_last_stretch_has_what_its_provider_counted_beyond_it() -> None:
+    assert part_of(60_500, 0, 60_000, is_last=True) == 60_500
+    assert part_of(60_500, 0, 60_000, is_last=False) == 60_000
+    assert part_of(500, 60_000, 60_000, is_last=True) == 0
+
+
+def test_same_total_may_be_reported_twice_and_an_event_may_come_late() -> None:
+    time = ConnectionTime(0.0)
+    assert [time.report(ms, 9.0) for ms in (5_000, 5_000, 4_999)] == ["", "", "usage_negative"]
+    time.reach(8_000)
+    time.reach(7_000)
+    assert time.least_ms == 8_000
