@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.test import RequestFactory
 
 from accounts.access import access, actors
-from accounts.access.actors import Actor
+from accounts.access.actors import SYSTEM, Actor
 from accounts.guards.guards import operator_page, organisation_page, session_page
 from accounts.members import members
 from accounts.models import Key, KeyKind, Role, User
@@ -214,3 +214,14 @@ def test_actors_confined_to_their_own_rows(people: Cast, kind: KeyKind) -> None:
     found = Actor(None, key, people.acme, None, operator=False).model_key
     assert found is (None if kind == KeyKind.MANAGEMENT else key)
     assert Actor(None, None, people.acme, None, operator=False).model_key is None
+
+
+def test_archived_organisation_is_not_the_one_that_a_session_opens(people: Cast) -> None:
+    members.set_member(people.stranger, people.bob.email, Role.VIEWER, actor=SYSTEM)
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    for slug in (None, "acme"):
+        request = request_of(people.bob)
+        request.session[actors.LAST_ORGANISATION] = slug
+        last = actors.last_membership(request, people.bob)
+        assert last is not None
+        assert last.organisation == people.stranger

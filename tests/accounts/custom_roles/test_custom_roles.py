@@ -3,7 +3,7 @@ import pytest
 from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
-from accounts.members import invitations, members
+from accounts.members import access, invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import CustomRole, Invitation, Role
 from accounts.roles.rules import PERMISSIONS
@@ -88,3 +88,9 @@ def test_expired_invitation_does_not_keep_its_role(people: Cast) -> None:
 def assert_stays(role: CustomRole, why: str = "Members still have this role") -> None:
     with pytest.raises(Refused, match=why):
         custom_roles.remove_role(role, actor=SYSTEM)
+
+
+def test_role_is_found_by_its_name_in_capitals(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "Prüfer", ["usage.read"], actor=SYSTEM)
+    found = access.find_role(actor(people.alice, people.acme), "PRÜFER")
+    assert found == (Role.CUSTOM, role)

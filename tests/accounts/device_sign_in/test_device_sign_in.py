@@ -10,12 +10,13 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from accounts.access.actors import key_actor
+from accounts.access.actors import SYSTEM, key_actor
 from accounts.audit_log import log as audit_log
 from accounts.device_sign_in import device_sign_in, rules
 from accounts.device_sign_in.device_sign_in import DeviceRefused
 from accounts.keys import keys
 from accounts.models import AuditEvent, DeviceSignIn, Key, Role
+from accounts.organisations import teams
 from lib import clock
 from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key, member, signed_in
@@ -130,7 +131,7 @@ def test_sign_in_is_for_people_who_may_have_keys(people: Cast) -> None:
     assert Client().get("/device").status_code == 302
 
 
-@pytest.mark.parametrize("change", ["left", "off", "viewer", "suspended"])
+@pytest.mark.parametrize("change", ["left", "off", "viewer", "suspended", "archived"])
 def test_person_who_lost_key_rights_gets_no_key(people: Cast, change: str) -> None:
     """P11: rights are read when the key is created, not when the device was allowed."""
     begun = begin()
@@ -147,6 +148,9 @@ def test_person_who_lost_key_rights_gets_no_key(people: Cast, change: str) -> No
             membership.save()
         case "suspended":
             people.acme.suspended_at = clock.now()
+            people.acme.save()
+        case "archived":
+            people.acme.archived_at = clock.now()
             people.acme.save()
     assert poll(begun["device_code"]) == (400, {"error": "access_denied"})
     assert not Key.objects.filter(kind="relay").exists()
@@ -219,3 +223,25 @@ def test_device_name_is_shown(people: Cast, agent: str, surface: str, named: str
     form = {"surface": surface} if surface else {}
     Client().post("/oauth/device_authorization", form, headers={"User-Agent": agent})
     assert DeviceSignIn.objects.get().client == named
+
+
+def test_device_signs_out_after_its_code_has_expired(people: Cast) -> None:
+    """Its row is kept for as long as its key, whatever sign-in begins meanwhile."""
+    begun = begin()
+    decide(signed_in(people.bob), begun["user_code"])
+    text = poll(begun["device_code"])[1]["access_token"]
+    DeviceSignIn.objects.update(expires_at=clock.now() - dt.timedelta(days=1))
+    begin()
+    Client().post("/oauth/revoke", {"token": text})
+    assert key_actor(text) is None
+
+
+def test_device_gets_a_key_of_a_team_that_is_not_archived(people: Cast) -> None:
+    lab = teams.create_team(people.acme, "Lab", actor=SYSTEM)
+    teams.archive_team(people.core, actor=SYSTEM)
+    begun = begin()
+    decide(signed_in(people.bob), begun["user_code"])
+    by = key_actor(poll(begun["device_code"])[1]["access_token"])
+    assert by is not None
+    assert by.key is not None
+    assert by.key.team == lab

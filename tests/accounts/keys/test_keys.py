@@ -358,3 +358,9 @@ def test_invalid_limit_is_rejected_wherever_it_is_set(people: Cast, limits: dict
             write()
         assert refused.value.field == field
     assert not Key.objects.filter(name="other").exists()
+
+
+def test_deactivated_colleague_gets_no_key(people: Cast) -> None:
+    members.set_active(people.bob, False, actor=SYSTEM)
+    with pytest.raises(keys.KeyRefused, match="is not in the team"):
+        keys.mint_key(actor(people.alice, people.acme), people.core, "for bob", user=people.bob)

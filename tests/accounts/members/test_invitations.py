@@ -281,3 +281,41 @@ def test_only_a_person_invites(people: Cast) -> None:
     for nobody in (SYSTEM, program):
         with pytest.raises(Refused, match="Only a person"):
             invitations.invite(people.acme, [IVY], Offer(Role.VIEWER), actor=nobody)
+
+
+def test_addresses_that_differ_in_capitals_are_invited_once(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "ADDRESSES_MAX", 2)
+    alice = actor(people.alice, people.acme)
+    emails = ["Zoe@Example.org", "zoe@example.org", "max@example.org"]
+    sent = invitations.invite(people.acme, emails, Offer(Role.VIEWER), actor=alice)
+    assert [one.invitation.email for one in sent] == ["Zoe@example.org", "max@example.org"]
+
+
+def test_invitation_to_an_address_with_capitals_is_accepted(people: Cast) -> None:
+    invitation = invited(people, email="Ivy@example.org")
+    assert invitations.accept(invitation.invitation, person("ivy")).role == Role.DEVELOPER
+
+
+def test_invitation_has_ended_at_the_instant_that_it_names(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = invited(people).invitation
+    monkeypatch.setattr(clock, "now", lambda: first.expires_at)
+    with pytest.raises(InvitationEnded):
+        invitations.accept(first, person("ivy"))
+    invited(people)
+    first.refresh_from_db()
+    assert first.withdrawn_at == first.expires_at
+
+
+def test_leaving_one_organisation_keeps_invitations_to_another(people: Cast) -> None:
+    members.set_member(people.stranger, people.alice.email, Role.OWNER, actor=SYSTEM)
+    here = invited(people).invitation
+    there_as = actor(people.alice, people.stranger)
+    (there,) = invitations.invite(people.stranger, [IVY], Offer(Role.VIEWER), actor=there_as)
+    assert invitations.withdraw_all_of(people.alice, people.acme, actor=SYSTEM) == 1
+    states = [Invitation.objects.get(id=one.id) for one in (here, there.invitation)]
+    now = clock.now()
+    assert [invitations.state_of(one, now) for one in states] == ["withdrawn", "pending"]

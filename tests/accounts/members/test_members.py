@@ -274,3 +274,10 @@ def test_member_of_an_ownerless_organisation_can_be_changed(people: Cast) -> Non
     Membership.objects.filter(organisation=people.acme, role=Role.OWNER).delete()
     members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)
     assert people.bob.memberships.get().role == Role.VIEWER
+
+
+def test_member_of_an_organisation_without_an_owner_is_deactivated(people: Cast) -> None:
+    """Only who owns an organisation could be its last owner."""
+    User.objects.filter(id=people.alice.id).update(is_active=False)
+    members.set_active(people.bob, False, actor=SYSTEM)
+    assert not User.objects.get(id=people.bob.id).is_active

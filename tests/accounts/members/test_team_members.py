@@ -144,3 +144,27 @@ def test_rejected_removal_explains_itself_in_its_dialog(people: Cast, second: Te
     refused = signed_in(people.alice).post(path)
     assert refused.status_code == 422
     assert "in no other team" in refused.content.decode()
+
+
+def test_member_is_added_by_an_address_in_capitals(people: Cast, second: Team) -> None:
+    team_members.add_to_team(actor(people.alice, people.acme), second, "BOB@Example.org")
+    assert slugs(people) == {"core", "second"}
+
+
+def test_lead_of_one_team_is_added_to_another_by_its_admin(people: Cast, second: Team) -> None:
+    """P23: what leads may do in their team is no authority in the other."""
+    ann = member(people.acme, "ann", Role.ADMIN)
+    members.set_member(people.acme, ann.email, Role.ADMIN, teams=[second], actor=SYSTEM)
+    alice = actor(people.alice, people.acme)
+    team_members.set_lead(alice, people.core, membership(people), lead=True)
+    team_members.add_to_team(actor(ann, people.acme), second, people.bob.email)
+    assert slugs(people) == {"core", "second"}
+
+
+def test_member_of_two_led_teams_is_listed_once(people: Cast, second: Team) -> None:
+    alice = actor(people.alice, people.acme)
+    team_members.add_to_team(alice, second, people.bob.email)
+    for team in (people.core, second):
+        team_members.set_lead(alice, team, membership(people), lead=True)
+    led = team_members.members_led_by(actor(people.bob, people.acme))
+    assert sorted(one.user.email for one in led) == ["alice@example.org", "bob@example.org"]

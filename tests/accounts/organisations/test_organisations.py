@@ -5,6 +5,7 @@ import pytest
 from accounts.access.access import AccessDenied, require, scope_of
 from accounts.access.actors import SYSTEM, key_actor
 from accounts.keys import keys
+from accounts.limits.data_policy import REGIONS_MAX
 from accounts.models import AuditEvent, Epoch, Key, KeyKind
 from accounts.organisations import organisations
 from lib.ids import id_text
@@ -83,3 +84,16 @@ def test_labels_that_are_required_are_labels(people: Cast) -> None:
     assert people.core.required_labels == ["project", "tags"]
     with pytest.raises(Refused, match="Unknown label colour"):
         organisations.require_labels(people.core, ["colour"], actor=SYSTEM)
+
+
+def test_currency_is_chosen_in_any_case_and_spacing(people: Cast) -> None:
+    chosen = organisations.set_display_currency(people.acme, " eur ", actor=SYSTEM)
+    assert chosen.display_currency == "EUR"
+
+
+def test_as_many_regions_as_are_offered_are_accepted(people: Cast) -> None:
+    regions = [f"eu-{n}" for n in range(REGIONS_MAX + 1)]
+    set_regions = partial(organisations.set_data_policy, zero_retention=False, actor=SYSTEM)
+    assert len(set_regions(people.acme, regions=regions[1:]).data_regions) == REGIONS_MAX
+    with pytest.raises(Refused, match="up to 20 entries"):
+        set_regions(people.acme, regions=regions)

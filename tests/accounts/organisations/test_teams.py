@@ -74,3 +74,9 @@ def test_team_limited_person_sees_only_their_teams(people: Cast) -> None:
     )  # fmt: skip
     assert list(visible_teams(actor(people.bob, people.acme))) == [second]
     assert access_team(actor(people.bob, people.acme)) == second
+
+
+def test_team_named_new_has_an_address_of_its_own(people: Cast) -> None:
+    """The form that creates a team is at `new`."""
+    team = teams.create_team(people.acme, "New", actor=SYSTEM)
+    assert team.slug.startswith("new-")

@@ -4,6 +4,7 @@ import datetime as dt
 
 import psycopg
 import pytest
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
@@ -289,3 +290,22 @@ def test_a_session_that_ended_during_a_request_stays_ended(people: Cast) -> None
     request.begun_with = "another"  # type: ignore[attr-defined]
     bounds.process_response(request, HttpResponse())
     assert UserSession.objects.get().user == people.bob
+
+
+def test_session_that_any_of_its_confirmations_ties_to_a_provider_ends(people: Cast) -> None:
+    """A password or a code that was entered since does not keep it."""
+    records = {
+        "first": [{"provider": "acme-sso"}, {"method": "mfa"}],
+        "last": [{"method": "password"}, {"provider": "acme-sso"}],
+        "other": [{"provider": "other-sso"}, {"method": "mfa"}],
+    }
+    browsers = {name: signed_in(people.bob) for name in records}
+    for name, browser in browsers.items():
+        session = browser.session
+        session[AUTHENTICATION_METHODS_SESSION_KEY] = records[name]
+        session.save()
+        assert is_in(browser)
+    assert sessions.end_signed_in_by([people.bob], ["acme-sso"], "sso.ended") == 2
+    assert {name: is_in(browser) for name, browser in browsers.items()} == {
+        "first": False, "last": False, "other": True,
+    }  # fmt: skip

@@ -12,9 +12,15 @@ from accounts.models import AuditEvent, Key, KeyKind, Team, User
 from lib.ids import id_text
 from lib.refusal import Refused
 from tests.support import cast
-from tests.support.cast import Cast, signed_in
+from tests.support.cast import Cast, actor, signed_in
 from tests.usage.rows import credit, happen
-from usage.feedback.feedback import SumsBy, give_feedback, sums_of, visible_feedback
+from usage.feedback.feedback import (
+    SumsBy,
+    filter_feedback,
+    give_feedback,
+    sums_of,
+    visible_feedback,
+)
 from usage.feedback.rules import GOOD_FROM, Opinion
 from usage.feedback.sql import give_by_key
 from usage.filters.visibility import run
@@ -195,3 +201,22 @@ def test_management_api_lists_sums_and_deletes(people: Cast, keys: dict[str, Key
     assert not Feedback.objects.filter(id=first.id).exists()
     event = AuditEvent.objects.get(action="feedback.deleted")
     assert HOSTILE not in str(event.detail)
+
+
+def test_requests_without_a_prompt_have_no_sum_by_prompt(
+    people: Cast, keys: dict[str, Key]
+) -> None:
+    give(keys["alice"], Opinion(100), prompt="bot", prompt_version=1)
+    give(keys["alice"], Opinion(0))
+    sums = sums_of(visible_feedback(actor(people.alice, people.acme)), "prompt")
+    assert [(one.id, one.version, one.total) for one in sums] == [("bot", 1, 1)]
+
+
+def test_feedback_of_an_instant_is_since_it_and_not_before_it(
+    people: Cast, keys: dict[str, Key]
+) -> None:
+    at = give(keys["alice"], Opinion(100)).created_at
+    alice = actor(people.alice, people.acme)
+    rows = visible_feedback(alice)
+    assert filter_feedback(alice, rows, since=at).count() == 1
+    assert filter_feedback(alice, rows, until=at).count() == 0

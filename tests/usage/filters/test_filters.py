@@ -246,3 +246,11 @@ def test_any_range_is_tiled(start: dt.datetime, length: int, zone: str) -> None:
     for left, right in zip(result.spans, result.spans[1:], strict=False):
         assert left.end_at == right.start_at
     assert len(result.spans) <= 121
+
+
+def test_range_of_ten_years_is_accepted_to_the_last_instant() -> None:
+    start_at = dt.datetime(2016, 1, 1, tzinfo=dt.UTC)
+    end_at = start_at + dt.timedelta(days=3660)
+    assert between(start_at, end_at, UTC, NOW).span == (start_at, end_at)
+    with pytest.raises(ValueError, match="longer than ten years"):
+        between(start_at, end_at + BUCKET, UTC, NOW)

@@ -14,10 +14,10 @@ from accounts.members.members import set_member
 from accounts.models import AuditEvent, Key, KeyKind, Role
 from billing.models import Budget
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.markup import squeezed
-from usage.keys.bulk import apply_planned, budget_change, plan_change
+from usage.keys.bulk import Planned, apply_planned, budget_change, digest_of, plan_change
 
 pytestmark = pytest.mark.django_db
 
@@ -199,3 +199,9 @@ def test_foreign_visible_key_is_skipped(people: Cast) -> None:
     _, page = post(signed_in(lead), [other], "revoke")
     assert preview_texts(page) == {"other": "No change · You cannot change this key"}
     assert 'value="apply"' not in page
+
+
+def test_confirmed_plan_of_other_keys_is_another() -> None:
+    plans = [[Planned(Key(id=new_id()), "Active", "Disabled")] for _ in range(2)]
+    assert digest_of(plans[0]) != digest_of(plans[1])
+    assert digest_of(plans[0]) == digest_of(list(plans[0]))

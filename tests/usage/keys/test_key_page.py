@@ -19,6 +19,7 @@ from tests.support import cast
 from tests.support.lists import file_of
 from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen, refuse
+from usage.keys.views import badge_of
 from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +138,44 @@ def test_list_of_expiring_keys_covers_the_days_that_its_filter_names(people: cas
     page = squeezed(cast.signed_in(people.alice).get("/o/acme/keys?stale=soon").content.decode())
     assert set(re.findall(r"in-\d-days", page)) == {"in-2-days", "in-5-days"}
     assert page.count("Expires soon") == 1
+
+
+def names(people: cast.Cast, query: str) -> list[str]:
+    """The keys that the list has, by name."""
+    file = file_of(cast.signed_in(people.alice), f"/o/acme/keys?{query}&export=csv")
+    return sorted(row["name"] for row in file)
+
+
+def test_key_is_found_by_its_whole_secret(people: cast.Cast) -> None:
+    _, text = cast.make_key(people.core, "wanted")
+    cast.make_key(people.core, "other")
+    assert names(people, f"q={text}") == ["wanted"]
+
+
+def test_key_that_ended_is_listed_as_expired_even_if_disabled(people: cast.Cast) -> None:
+    past, soon = (clock.now() + dt.timedelta(days=n) for n in (-1, 1))
+    for name, over in (
+        ("ended", {"expires_at": past}),
+        ("ended-off", {"expires_at": past, "disabled": True}),
+        ("off", {"expires_at": soon, "disabled": True}),
+        ("on", {"expires_at": soon}),
+    ):
+        key, _ = cast.make_key(people.core, name)
+        Key.objects.filter(id=key.id).update(**over)
+    listed = {state: names(people, f"state={state}") for state in ("expired", "disabled", "active")}
+    assert listed == {"expired": ["ended", "ended-off"], "disabled": ["off"], "active": ["on"]}
+
+
+def test_disabled_key_that_expires_soon_is_shown_as_disabled() -> None:
+    soon = clock.now() + dt.timedelta(days=1)
+    badges = [badge_of(Key(expires_at=soon, disabled=off)) for off in (False, True)]
+    assert [str(badge.text) for badge in badges] == ["Expires soon", "Disabled"]
+
+
+def test_new_key_is_not_listed_as_unused(people: cast.Cast) -> None:
+    for name, days in (("new", 1), ("month", 31), ("quarter", 91)):
+        key, _ = cast.make_key(people.core, name)
+        created_at = clock.now() - dt.timedelta(days=days)
+        Key.objects.filter(id=key.id).update(created_at=created_at)
+    assert names(people, "stale=30") == ["month", "quarter"]
+    assert names(people, "stale=90") == ["quarter"]

@@ -10,10 +10,12 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock
+from lib.ids import new_id
 from tests.support.cast import Cast, actor, make_key, signed_in
 from tests.usage import rows
 from usage.buckets.buckets import Span, bucket_of
 from usage.limits import budget_simulation
+from usage.limits.budget_forms import BulkExpiryForm, PercentsField
 from usage.models import DetachedMonth, SettleAs, UsageRecord
 from usage.records.partitions import ids_of
 from usage.reviews import reviews
@@ -214,3 +216,51 @@ def test_too_many_requests_are_not_simulated(
     assert budget_simulation.would_have(made) is None
     page = alice.get(f"/o/acme/budgets/{made.id}").content.decode()
     assert "in the last 30 days" not in page
+
+
+def test_charge_at_the_end_of_a_period_counts_in_the_next() -> None:
+    midnight = dt.datetime(2026, 11, 19, tzinfo=dt.UTC)
+    tick = dt.timedelta(microseconds=1)
+    daily = Budget(scope="organisation", amount_nano=100, period="day", anchor=0, timezone="UTC")
+    ended = [(midnight - tick, 100, None), (midnight, 100, None)]
+    assert budget_simulation._would_have_by_period(daily, ended, 2) == (0, 2, None, False)
+    again = [*ended, (midnight + tick, 1, None), (midnight + 2 * tick, 1, None)]
+    refused = (2, 4, midnight + tick, False)
+    assert budget_simulation._would_have_by_period(daily, again, 4) == refused
+
+
+def test_session_may_spend_its_budget_to_the_last_nano() -> None:
+    at = dt.datetime(2026, 11, 19, tzinfo=dt.UTC)
+    tick = dt.timedelta(microseconds=1)
+    each = Budget(scope="organisation", amount_nano=100, period="session")
+    one, other = new_id(), new_id()
+    fits = [(at, 50, one), (at, 100, other), (at, 50, one), (at, 999, None)]
+    assert budget_simulation._would_have_by_session(each, fits, 4) == (0, 4, None, False)
+    more = [*fits, (at + tick, 1, one), (at + 2 * tick, 1, other)]
+    refused = (2, 6, at + tick, False)
+    assert budget_simulation._would_have_by_session(each, more, 6) == refused
+
+
+def test_day_of_two_detached_months_is_counted_once() -> None:
+    begin, middle, end = (dt.datetime(2026, n, 1, tzinfo=dt.UTC) for n in (9, 10, 11))
+    day = dt.timedelta(days=1)
+    for from_at, to_at in ((begin, middle), (middle - day, end)):
+        DetachedMonth.objects.create(
+            month=to_at - day, first_id=new_id(), end_id=new_id(), from_at=from_at, to_at=to_at,
+            price_version_ids=[],
+        )  # fmt: skip
+    spans = budget_simulation._detached_spans(begin + day)
+    assert spans == [Span(begin + day, middle), Span(middle, end)]
+
+
+def test_percents_of_alerts_are_sorted_and_each_listed_once() -> None:
+    assert PercentsField().clean("100, 50 80% 50") == [50, 80, 100]
+
+
+def test_keys_can_expire_at_the_end_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = dt.datetime(2026, 11, 19, 23, 59, 58, tzinfo=dt.UTC)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    today = BulkExpiryForm({"on": "2026-11-19"})
+    assert today.is_valid()
+    assert today.cleaned_data["on"] == at.replace(second=59)
+    assert not BulkExpiryForm({"on": "2026-11-18"}).is_valid()

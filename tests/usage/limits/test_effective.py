@@ -5,8 +5,9 @@ from typing import Any
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.members import members
-from accounts.models import KeyKind, Membership, Role
+from accounts.models import Key, KeyKind, Membership, Role, Team
 from accounts.organisations import teams
+from billing.models import Budget
 from billing.price_plans import price_plans
 from content.guards.rules import GuardRule
 from content.policies import policies
@@ -126,3 +127,32 @@ def test_developer_sees_no_one_elses_limits(people: Cast) -> None:
     url = "/api/v1/effective-settings?member="
     assert with_key(text).get(f"{url}vic@example.org").status_code == 404
     assert with_key(text).get(f"{url}bob@example.org").status_code == 200
+
+
+def test_disabled_budget_does_not_apply(people: Cast) -> None:
+    for period, amount_nano in (("day", 10**9), ("month", 5 * 10**9)):
+        budget_simulation.create_budget(
+            SYSTEM, people.acme, scope="organisation", subject="", amount_nano=amount_nano,
+            period=period,
+        )  # fmt: skip
+    Budget.objects.filter(period="day").update(enabled=False)
+    rows = setting_values(effective_settings(actor(people.alice, people.acme)))
+    assert [row[0] for row in rows if row[0].startswith("Budget")] == ["Budget, month"]
+
+
+def test_key_without_a_cache_in_a_team_with_one_shows_none(people: Cast) -> None:
+    Team.objects.filter(id=people.core.id).update(cache_seconds=60, cache_price_percent=10)
+    people.core.refresh_from_db()
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    alice = actor(people.alice, people.acme)
+    values = []
+    for seconds in (None, 0, 30):
+        Key.objects.filter(id=key.id).update(cache_seconds=seconds, cache_price_percent=20)
+        key.refresh_from_db()
+        rows = setting_values(effective_settings(alice, key=key))
+        values += [row[1:3] for row in rows if row[0] == "Answers served from cache"]
+    assert values == [
+        ("Team", "For 60 seconds, at 10 % of the price"),
+        ("", "No"),
+        ("API key", "For 30 seconds, at 20 % of the price"),
+    ]

@@ -252,3 +252,27 @@ def test_second_bill_for_a_filed_month_is_rejected(key: Key, dora: Actor) -> Non
         compare(dora, csv_of(rows), **BY_DAY)
     detached.delete()
     assert compare(dora, csv_of(rows), **BY_DAY).lines == 1
+
+
+def test_lines_of_one_request_are_added_up(key: Key, dora: Actor) -> None:
+    """Such as one for its input and one for its output."""
+    record = happen(key, DAY, cost_nano=3 * USD)
+    lines = [[id_text(record.id), amount] for amount in ("1", "2")]
+    bill = compare(dora, csv_of([["Request ID", "Cost"], *lines]), **BY_REQUEST)
+    assert (bill.lines, bill.billed_nano, open_of(bill)) == (2, 3 * USD, set())
+
+
+def test_a_bill_covers_as_many_days_as_are_offered(dora: Actor) -> None:
+    first = DAY.date()
+    last = first + dt.timedelta(days=provider_bills.DAYS_MAX - 1)
+    rows: list[list[object]] = [["Date", "Model", "Cost"], [last, "x", "1"]]
+
+    def reconcile(to: dt.date) -> ProviderBill:
+        mapping = BillMapping(provider="openai", **BY_DAY)
+        return provider_bills.reconcile(
+            dora, mapping, [CHANNEL], first, to, csv_of(rows), "bill.csv"
+        )
+
+    assert reconcile(last).lines == 1
+    with pytest.raises(BillRefused, match="from 1 to 100 days"):
+        reconcile(last + dt.timedelta(days=1))

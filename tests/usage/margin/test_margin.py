@@ -7,11 +7,12 @@ import pytest
 
 from accounts.models import Key
 from lib.ids import id_text
+from lib.refusal import Refused
 from tests.billing.credits.test_operator_api import api_of
 from tests.support import cast
 from tests.support.lists import rows_of
 from tests.usage.rows import CHANNEL, admit, end, happen
-from usage.margin.margin import MarginBy, margin, total
+from usage.margin.margin import DAYS_MAX, MarginBy, margin, total
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -116,3 +117,11 @@ def test_request_with_a_second_attempt_counts_once(people: cast.Cast, key: Key) 
         rows = margin(cast.actor(people.dora), by, DAY.date(), DAY.date())
         assert {row.id: row.requests for row in rows} == counts, by
         assert (total(rows).requests, total(rows).cost_nano) == (1, 3 * USD)
+
+
+def test_as_many_days_as_are_offered_are_read(people: cast.Cast) -> None:
+    dora, first = cast.actor(people.dora), DAY.date()
+    last = first + dt.timedelta(days=DAYS_MAX - 1)
+    assert margin(dora, "model", first, last) == []
+    with pytest.raises(Refused, match="At most"):
+        margin(dora, "model", first, last + dt.timedelta(days=1))

@@ -20,7 +20,7 @@ from billing.models import Posting as StoredPosting
 from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import new_id
-from tests.support import cast
+from tests.support import cast, invoicing
 from tests.usage import rows
 from usage.models import BooksCheck, DetachedMonth, Review
 from usage.months import close, detaching
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.django_db
 UTC = ZoneInfo("UTC")
 MONTH = Span(dt.datetime(2026, 10, 1, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, tzinfo=dt.UTC))
 TICK = dt.timedelta(microseconds=1)
+MILLISECOND = dt.timedelta(milliseconds=1)
 
 
 def happen_at(key: Key, at: dt.datetime) -> None:
@@ -217,3 +218,26 @@ def test_a_detached_month_is_not_summed_again_the_next_day_is(key: Key) -> None:
         cursor.execute("SELECT bucket_at, charge_nano FROM usage_rollup ORDER BY 1")
         assert cursor.fetchall() == [(first, 7), (first + day, 5)]
     assert (summed.buckets, summed.rows) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("at", "ok"),
+    [
+        (MONTH.start_at - close._WAITS - MILLISECOND, True),
+        (MONTH.start_at - close._WAITS, False),
+        (MONTH.end_at - MILLISECOND, False),
+        (MONTH.end_at, True),
+    ],
+)
+def test_month_waits_for_reviews_of_requests_that_began_before_its_end(
+    key: Key, at: dt.datetime, ok: bool
+) -> None:
+    rows.happen(key, at, flags=["quarantine"])
+    invoice = Invoice(organisation=key.organisation, from_at=MONTH.start_at, until_at=MONTH.end_at)
+    assert close._reviews(invoice).ok is ok
+
+
+def test_draft_of_the_next_month_keeps_no_month_open(people: cast.Cast) -> None:
+    invoicing.empty_invoice(people.acme, month=MONTH.end_at.date())
+    assert list(close.find_unclosed(MONTH.start_at, MONTH.end_at)) == []
+    assert list(close.find_unclosed(MONTH.start_at, MONTH.end_at + TICK)) == [people.acme]

@@ -9,6 +9,7 @@ from accounts.models import Role
 from accounts.organisations import organisations, projects, teams
 from lib import clock
 from tests.support.cast import Cast, actor, make_key, signed_in
+from tests.support.lists import file_of
 from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 from usage.organisations.recent_use import month_spending, month_spending_of
@@ -90,3 +91,18 @@ def test_operators_find_organisations_by_state(people: Cast) -> None:
     assert "Stranger" not in suspended
     assert "Stranger" in page(client, "/admin/organisations?q=stran")
     assert signed_in(people.alice).get("/admin/organisations").status_code == 404
+
+
+def test_teams_count_each_active_member_key_and_project_once(people: Cast) -> None:
+    for n in range(2):
+        make_key(people.core, f"key-{n}")
+        projects.create_project(people.core, f"Project {n}", actor=SYSTEM)
+    members.set_active(people.bob, False, actor=SYSTEM)
+    (row,) = file_of(signed_in(people.alice), "/o/acme/teams?export=csv")
+    assert (row["members"], row["keys"], row["projects"]) == ("1", "2", "2")
+
+
+def test_team_is_found_by_a_name_in_capitals(people: Cast) -> None:
+    teams.create_team(people.acme, "Prüfung", actor=SYSTEM)
+    (row,) = file_of(signed_in(people.alice), "/o/acme/teams?q=PR%C3%9CF&export=csv")
+    assert row["name"] == "Prüfung"

@@ -22,7 +22,7 @@ from tests.support import cast
 from tests.support.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.filters.visibility import Period
-from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order
+from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order, read_session
 
 SESSIONS = "/o/acme/sessions"
 _ORDER = (Order("last_at", descending=True), Order("id"))
@@ -300,3 +300,12 @@ def test_status_of_a_session_is_that_of_its_last_turn(
     for text in (listed, head):
         assert badge in text
         assert other not in text
+
+
+def test_session_shows_its_last_failure_and_no_empty_model(people: cast.Cast, key: Key) -> None:
+    session = new_id()
+    failures = ((502, "upstream_error", "gpt-5"), (429, "rate_limited", ""))
+    for seconds, (status, kind, model) in enumerate(failures):
+        turn(key, session, seconds, status=status, kind=kind, model=model)
+    row = read_session(cast.actor(people.alice, people.acme), session)
+    assert (row.status, row.kind, row.models) == (429, "rate_limited", ["gpt-5"])

@@ -31,6 +31,7 @@ from lib.ids import first_id_at, id_text, new_id
 from tests.support import cast
 from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
 from tests.support.markup import squeezed
+from tests.usage.rows import happen
 from usage.models import DetachedMonth
 from usage.statements import files, statements, views
 
@@ -335,3 +336,26 @@ def test_statements_of_no_usage(people: cast.Cast) -> None:
         assert alice.get(f"/o/acme/billing/statements/{month}?tab={tab}").status_code == 200
     assert alice.get(f"/o/acme/billing/statements/{month}.xlsx").status_code == 200
     assert alice.get("/o/acme/billing/proof").status_code == 200
+
+
+def test_request_that_ends_at_the_edge_of_a_month_crosses_it(key: Key) -> None:
+    edge = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    second, tick = dt.timedelta(seconds=1), dt.timedelta(microseconds=1)
+    for admitted_at, ended_at, nano in (
+        (edge - second, edge - tick, 1),
+        (edge - second, edge, 20),
+        (edge - tick, edge + second, 300),
+        (edge, edge + second, 4_000),
+    ):
+        happen(key, admitted_at, nano, ended_at=ended_at)
+    assert statements._crossed_nano(key.organisation, edge) == 320
+
+
+@pytest.mark.parametrize(("zone", "first"), [("UTC", 9), ("Asia/Tokyo", 10)])
+def test_first_month_is_that_of_the_creation_in_the_zone(
+    monkeypatch: pytest.MonkeyPatch, zone: str, first: int
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 11, 30, 14, tzinfo=dt.UTC))
+    organisation = Organisation(created_at=dt.datetime(2026, 9, 30, 20, tzinfo=dt.UTC))
+    months = statements._months(organisation, ZoneInfo(zone))
+    assert months == [dt.date(2026, n, 1) for n in range(11, first - 1, -1)]
