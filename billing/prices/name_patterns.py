@@ -17,3 +17,8 @@ def matches(pattern: str, model: str) -> bool:
             return False
         at += len(part)
     return True
+
+
+def match_order(pattern: str) -> tuple[bool, int]:
+    """Return a sort key for what matches one model: its name first, then the longest pattern."""
+    return "*" in pattern, -len(pattern.replace("*", ""))

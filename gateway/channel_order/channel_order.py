@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from billing.prices.name_patterns import matches
+from billing.prices.name_patterns import match_order, matches
 from gateway.channel_order.retries import RETRIES
 from gateway.channel_order.tie_breaking import STICKY, Pick, closeness
 from lib.id_types import UpstreamModelName
@@ -129,8 +129,7 @@ def _closest(model: str, routes: Iterable[Route], skip: Collection[str] = ()) ->
 
 
 def _rank(route: Route) -> tuple[bool, int, int]:
-    literal = len(route.model) - route.model.count("*")
-    return ("*" in route.model, -literal, route.priority)
+    return *match_order(route.model), route.priority
 
 
 def _order_by_rule(equals: list[Route], ordering: Ordering, seed: int) -> list[Route]:

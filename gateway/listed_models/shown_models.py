@@ -1,6 +1,6 @@
 """Models as people choose among them: their capabilities, prices and other names."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,9 +14,10 @@ from billing.prices.name_patterns import matches
 from content.policies.policies import permitted_models
 from gateway.aliases.aliases import all_aliases
 from gateway.aliases.rules import resolve_aliases
+from gateway.channels.places import Places, enabled_channels
 from gateway.model_entries.entries import all_entries, overrides_of
 from gateway.model_entries.rules import merge_entries
-from gateway.models import Channel, ModelEntry, Route
+from gateway.models import Channel, ModelEntry
 from gateway.price_book.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.capabilities import UNKNOWN, Capabilities
@@ -185,9 +186,7 @@ def models_for(actor: Actor | None) -> list[ListedModel]:
 
 def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
     """Return the names of a price book by name, including free ones if `unpriced`."""
-    channels = list(
-        Channel.objects.filter(enabled=True).prefetch_related("routes").order_by("priority", "name")
-    )
+    channels = enabled_channels()
     entries: dict[str, list[BookEntry]] = {}
     for entry in book.entries:
         entries.setdefault(entry.model, []).append(entry)
@@ -199,8 +198,12 @@ def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
             for route in channel.routes.all()
             if "*" not in route.model and lists(book.plan, route.model)
         } - book.absent
-    served = [_served_by(channel) for channel in channels]
-    places = {name: place for name in names if (place := _place(name, served)) is not None}
+    tried = Places(channels)
+    places = {
+        name: (first.channel, first.upstream_name(name), frozenset(first.route.can.items()))
+        for name in names
+        if (first := next(tried.of(name), None)) is not None
+    }
     ends = resolve_aliases(all_aliases())
     for alias, end in ends.items():
         if end in places and lists(book.plan, alias) and alias not in book.absent:
@@ -258,37 +261,3 @@ def _find_entries(
 ) -> tuple[ModelEntry | None, ModelEntry | None]:
     """Return the entry of a name, and the entry of the model that it is an alias of."""
     return own_entries.get(name), own_entries.get(ends.get(name, name))
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What a channel serves: its routes by name, and those that are patterns."""
-
-    channel: Channel
-    named: Mapping[str, Route]
-    patterns: Sequence[Route]
-
-    def find(self, name: str) -> Route | None:
-        fitting = (route for route in self.patterns if matches(route.model, name))
-        return self.named.get(name) or next(fitting, None)
-
-
-def _served_by(channel: Channel) -> _Served:
-    routes = list(channel.routes.all())
-    return _Served(
-        channel,
-        {route.model: route for route in routes},
-        [route for route in routes if "*" in route.model],
-    )
-
-
-def _place(name: str, served: Iterable[_Served]) -> tuple[Channel, str, Overrides] | None:
-    """Return the channel that is tried first, its name for the model, and the operator's overrides
-    there."""
-    for one in served:
-        route = one.find(name)
-        if route is not None:
-            upstream = route.upstream_model or name
-            named = name if "*" in upstream else upstream
-            return one.channel, named, frozenset(route.can.items())
-    return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from billing.limits.charge_rule import ChargeRule
-from billing.prices.name_patterns import matches
+from billing.prices.name_patterns import match_order, matches
 from gateway.channel_order.tie_breaking import Pick
 from gateway.routing.shadow_rules import ShadowRule
 
@@ -47,4 +47,4 @@ def rule_of(model: str, rules: Iterable[ModelRule]) -> ModelRule:
 
 
 def _rank(rule: ModelRule) -> tuple[bool, int, str]:
-    return ("*" in rule.model, -len(rule.model.replace("*", "")), rule.model)
+    return *match_order(rule.model), rule.model

@@ -1,6 +1,5 @@
 """Which models the playground offers: those that the installation serves and its key may call."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -12,10 +11,11 @@ from billing.prices.name_patterns import matches
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM, PriceVersion
 from content.policies.policies import permitted_models
+from gateway.channels.places import Places, enabled_channels
 from gateway.channels.served_models import price_of, prices_in_force, served_models
 from gateway.model_entries.entries import absent_names, overrides_of
 from gateway.model_entries.rules import merge_entries
-from gateway.models import Channel, InstallationSetting, ModelEntry, Route
+from gateway.models import InstallationSetting, ModelEntry
 from gateway.providers import PROVIDERS
 from gateway.providers.capabilities import UNKNOWN, Capabilities
 from gateway.providers.media_kinds import media_kind
@@ -122,29 +122,29 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
 
 def capabilities_of_model(model: str) -> Capabilities:
     """Return a model's capabilities at its first channel."""
-    for channel, route in _places_of(model, _enabled_channels()):
-        provider = PROVIDERS.get(channel.provider)
+    for place in Places(enabled_channels()).of(model):
+        provider = PROVIDERS.get(place.channel.provider)
         if provider is None:
             # Its extension is off.
             continue
-        can = capabilities_of(_upstream(route, model), provider, model)
+        can = capabilities_of(place.upstream_name(model), provider, model)
         entry = ModelEntry.objects.filter(name=model).first()
-        return apply_overrides(can, merge_entries(overrides_of(entry), route.can.items()))
+        return apply_overrides(can, merge_entries(overrides_of(entry), place.route.can.items()))
     return UNKNOWN
 
 
 def is_demonstration(model: str) -> bool:
     """Return whether a model answers first by the installation's own demonstration."""
-    places = _places_of(model, _enabled_channels())
-    return next((channel.provider == "local" for channel, _ in places), False)
+    first = next(Places(enabled_channels()).of(model), None)
+    return first is not None and first.channel.provider == "local"
 
 
 def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     """Return the models that create images, speech, transcripts or videos, by name."""
-    channels = _enabled_channels()
+    places = Places(enabled_channels())
     offered = []
     for model in offered_models(actor):
-        upstream = _upstream_name(model.name, channels)
+        upstream = _upstream_name(model.name, places)
         known = find_row(upstream) or find_row(model.name)
         if media_kind(known, model.meters) == kind:
             offered.append(MediaModel(model.name, upstream, model.meters))
@@ -153,10 +153,10 @@ def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
 
 def offered_kinds(actor: Actor) -> set[str]:
     """Return the kinds of media, and "realtime", that have a model."""
-    channels = _enabled_channels()
+    places = Places(enabled_channels())
     kinds: set[str] = set()
     for model in offered_models(actor):
-        known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
+        known = find_row(_upstream_name(model.name, places)) or find_row(model.name)
         if known is not None and known.endpoint in _CONNECTIONS:
             kinds.add("realtime")
         elif kind := media_kind(known, model.meters):
@@ -182,10 +182,10 @@ class ConnectionModels(NamedTuple):
 
 def connection_models(actor: Actor) -> ConnectionModels:
     """Return the models that answer over a connection."""
-    channels = _enabled_channels()
+    places = Places(enabled_channels())
     models = ConnectionModels([], [])
     for model in offered_models(actor):
-        known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
+        known = find_row(_upstream_name(model.name, places)) or find_row(model.name)
         if known is not None and known.endpoint in _CONNECTIONS:
             (models.here if _speaks_events(known) else models.by_code).append(model.name)
     return models
@@ -201,26 +201,6 @@ def _speaks_events(known: Capabilities) -> bool:
     return known.endpoint == "realtime" and known.owner != "google"
 
 
-def _upstream_name(model: str, channels: Iterable[Channel]) -> str:
+def _upstream_name(model: str, places: Places) -> str:
     """Return the model's name at its first channel."""
-    places = _places_of(model, channels)
-    return next((_upstream(route, model) for _, route in places), model)
-
-
-def _enabled_channels() -> list[Channel]:
-    """Return the enabled channels, in the order in which requests try them."""
-    channels = Channel.objects.filter(enabled=True).prefetch_related("routes")
-    return list(channels.order_by("priority", "name"))
-
-
-def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
-    """Yield the channels that serve a model, in order of preference."""
-    for channel in channels:
-        for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
-            if route.model == model or ("*" in route.model and matches(route.model, model)):
-                yield channel, route
-
-
-def _upstream(route: Route, model: str) -> str:
-    upstream = route.upstream_model or model
-    return model if "*" in upstream else upstream
+    return next((place.upstream_name(model) for place in places.of(model)), model)
