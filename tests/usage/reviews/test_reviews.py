@@ -555,3 +555,14 @@ def test_pending_reviews_are_counted_up_to_a_hundred(
     assert reviews.count_open(dora) == 3
     monkeypatch.setattr(reviews, "COUNT_MAX", 1)
     assert reviews.count_open(dora) == 2
+
+
+def test_oldest_request_that_cannot_be_settled_is_the_one_named(
+    people: cast.Cast, key: Key
+) -> None:
+    oldest, _ = (unknown(key, "holo_tokens", meters={}) for _ in range(2))
+    unknown(key, "holo_tokens")
+    dora = cast.actor(people.dora)
+    settled = reviews.settle_kind(dora, "openai", "", ["holo_tokens"], SettleAs.COUNT)
+    assert settled.first_refusal is not None
+    assert (settled.refused, settled.first_refusal.request_id) == (2, oldest.request_id)
