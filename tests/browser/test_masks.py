@@ -127,6 +127,20 @@ def test_the_mask_that_is_sent_is_the_one_that_is_seen(page: Page, kind: str) ->
     assert sent[:3] == [1, 0, 1]
 
 
+@pytest.mark.parametrize("change", [stroke, clear])
+def test_mask_of_an_earlier_run_is_not_sent_after_a_change(
+    page: Page, change: Callable[[Page], None]
+) -> None:
+    page.goto(_SITE)
+    page.wait_for_function("document.querySelector('.mask canvas').width === 64")
+    earlier = """() => document.querySelector(".mask").insertAdjacentHTML(
+      "afterbegin", '<input type="hidden" name="mask" value="earlier" form="media-form">')"""
+    page.evaluate(earlier)
+    change(page)
+    page.wait_for_function("!document.querySelector('[name=mask]')")
+    assert page.evaluate(_SENT, PATIENCE_MS) == (change is stroke)
+
+
 def test_picture_that_stands_beside_a_text_is_not_taken(page: Page) -> None:
     """Office programs put a picture of what is copied beside its text."""
     page.goto(_SITE)

@@ -116,3 +116,4 @@ def test_people_of_the_installation_are_found_by_address(people: Cast) -> None:
     assert found == {"Alice": False, "Bob": True, "Charlie": False, "Dora": False}
     answer = dora.get("/api/v1/people?email=BOB@example.org").json()
     assert [one["name"] for one in answer["items"]] == ["Bob"]
+    assert dora.get("/api/v1/people?email=ob@example.org").json()["items"] == []

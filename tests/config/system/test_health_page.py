@@ -38,6 +38,20 @@ def health(people: Cast, query: str = "") -> str:
 
 
 @pytest.mark.django_db
+def test_last_success_of_a_failing_job_is_older_than_its_last_run(people: Cast) -> None:
+    now = clock.now()
+    good_at = now - dt.timedelta(days=3)
+    JobRun.objects.create(
+        task="notify.tasks.tell", error="DataError", good_at=good_at, ended_at=now
+    )
+    row = health(people).split("notify.tasks.tell</span>")[1].split("</tr>")[0]
+    times = dict(re.findall(r'data-label="(Last success|Last run)".*?datetime="(.{19})', row))
+    assert times == {
+        "Last success": f"{good_at:%Y-%m-%dT%H:%M:%S}", "Last run": f"{now:%Y-%m-%dT%H:%M:%S}",
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
 def test_page_shows_problems_and_the_rest_on_demand(people: Cast) -> None:
     partitions.ensure_partitions()
     AuditCheck.objects.create(checked_at=clock.now(), problem="an event is missing")

@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.bedrock import BETAS, BedrockDecoder, BedrockMessagesCodec
+from dialects.anthropic.hosted import urls_to_fetch
 from dialects.anthropic.stream.decode import Decoder
-from dialects.chat.chat import FunctionTool, Image, Message, Text, Upstream, Url, WebSearch
+from dialects.chat.chat import (
+    File,
+    FunctionTool,
+    Image,
+    Message,
+    Text,
+    Upstream,
+    Url,
+    WebSearch,
+)
 from dialects.chat.events import Broken, End, Event, UpstreamError
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
@@ -32,6 +42,12 @@ def _sent(
     facts = CODEC.read(body, Target())
     quirks = CODEC.fit_headers(facts, CODEC.quirks_for(facts, UPSTREAM, {}), headers)
     return CODEC.edit(facts, "ignored", cap, None, quirks), quirks.dropped
+
+
+def test_pictures_and_documents_are_fetched() -> None:
+    parts = (Image(Url("https://a/x.png")), Text("Read."), File(Url("https://a/x.pdf")))
+    request = neutral.request(Message("user", parts))
+    assert urls_to_fetch(request) == ("https://a/x.png", "https://a/x.pdf")
 
 
 def test_the_clients_bytes_are_kept() -> None:

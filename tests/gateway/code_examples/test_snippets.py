@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from gateway.code_examples.realtime_snippets import gemini_live_snippet
 from gateway.code_examples.snippets import (
     FORMS,
     LANGUAGES,
@@ -361,3 +362,17 @@ def test_code_shows_no_key_and_no_invisible_character(language: Language) -> Non
         code = snippet(call, language, "https://hub.example")
         assert "WEIR_API_KEY" in code
         assert not set(code) & set("\u202e\u200b\u2028\x7f\U000e0041")
+
+
+@pytest.mark.parametrize(
+    ("language", "address"),
+    [
+        ("curl", "https://hub.example/v1beta/live"),
+        ("python", "https://hub.example"),
+        ("javascript", "wss://hub.example/v1beta/live"),
+    ],
+)
+def test_session_with_gemini_is_opened_at_the_hub(language: Language, address: str) -> None:
+    """Google's client adds the path itself."""
+    code = gemini_live_snippet(language, "https://hub.example", "/v1beta/live", "m")
+    assert any(f"{quote}{address}{quote}" in code for quote in "\"'")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,20 @@ def test_unreadable_report_is_a_fault_and_no_state(form: VideoForm, raw: bytes) 
     if form.read_link is not None:
         with pytest.raises(AnswerFault):
             form.read_link(raw)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "image", "ratio"),
+    [
+        ("A river.", "", "16:9"),
+        ("A river.", "https://a/x.png", "adaptive"),
+        ("", "https://a/x.png", "adaptive"),
+    ],
+)
+def test_video_of_ark_keeps_the_ratio_of_its_picture(prompt: str, image: str, ratio: str) -> None:
+    body = {"model": "m", "prompt": prompt or "x", "seconds": "8", "size": "1280x720"}
+    request = replace(videos.read(json.dumps(body).encode()), prompt=prompt, image=image)
+    assert json.loads(named("ark_videos").encode(request, "m").body)["ratio"] == ratio
 
 
 def test_order_unknown_to_kling_was_not_accepted() -> None:

@@ -2,12 +2,14 @@
 
 import re
 
+import pytest
 from django.urls import reverse
 
 from accounts.models import User
-from content.models import Prompt
+from content.models import Prompt, PromptVersion
 from content.prompts import prompts
 from content.prompts.settings import Settings
+from lib.refusal import Refused
 from tests.playground.conversations.test_tree import HTMX
 from tests.support.cast import Cast, actor, signed_in
 
@@ -46,6 +48,18 @@ def test_label_is_put_on_a_version_and_rolled_back(people: Cast) -> None:
     assert "Requests that name" in text_of(people.bob, url("prompt_label_remove", "staging"))
     bob.post(url("prompt_label_remove", "staging"))
     assert Prompt.objects.get().labels == {}
+
+
+def test_second_of_two_who_roll_back_at_once_is_refused(people: Cast) -> None:
+    saved(people)
+    bob = actor(people.bob, people.acme)
+    for version in PromptVersion.objects.order_by("number"):
+        prompts.move_label(bob, version, "staging")
+    read_by_both = Prompt.objects.get()
+    prompts.roll_back_label(bob, read_by_both, "staging", 3)
+    with pytest.raises(Refused, match="on version 2 meanwhile"):
+        prompts.roll_back_label(bob, read_by_both, "staging", 3)
+    assert Prompt.objects.get().labels == {"staging": [2, 1]}
 
 
 def test_invalid_labels_stay_in_their_dialog(people: Cast) -> None:

@@ -11,6 +11,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.limits import budgets
 from billing.models import BudgetScope
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.support import cast
@@ -18,7 +19,7 @@ from tests.usage.rows import happen, refuse
 from usage.breakdowns.failures import failure_series, failures_by_cause
 from usage.filters.filters import UsageFilter, from_query
 from usage.limits import budget_simulation
-from usage.limits.budget_chart import budget_chart
+from usage.limits.budget_chart import _forecasts, budget_chart
 from usage.reports.reports import Totals
 from usage.requests.histogram import histogram
 from usage.requests.log import request_page
@@ -105,6 +106,14 @@ def test_bars_add_up_to_the_rows_of_the_log(people: cast.Cast, key: Key) -> None
         assert (sum(bar.requests for bar in bars), sum(bar.failed for bar in bars)) == expected
         rows = request_page(alice, picked.span, picked.scope, limit=9).rows
         assert len(rows) == expected[0], over
+
+
+def test_forecast_of_a_day_is_what_is_spent_by_its_end() -> None:
+    day = dt.timedelta(days=1)
+    starts = [dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + n * day for n in range(5)]
+    spans = [Span(start, start + day) for start in starts]
+    forecasts = _forecasts(spans, 1, 300, starts[1] + day / 2)
+    assert forecasts == {1: 300, 2: 600, 3: 800, 4: 1000}
 
 
 def test_a_budget_is_drawn_up_to_what_it_has_spent(

@@ -204,6 +204,15 @@ def test_a_call_that_is_cut_is_never_closed() -> None:
     assert got[-1] == Broken("F14")
 
 
+def test_arguments_that_are_an_object_are_passed_on_as_json() -> None:
+    """As some compatible providers send them."""
+    call = opened(0, type="tool_use", id="t", name="f", input={})
+    delta = added(0, type="input_json_delta", partial_json={"a": 1})
+    _, arguments, *_ = decoded_events(call, delta, closed(0))
+    assert isinstance(arguments, ToolArgumentsDelta)
+    assert json.loads(arguments.text) == {"a": 1}
+
+
 @pytest.mark.parametrize("pieces", [[], ['{"a":']])
 def test_a_call_cut_by_the_length_never_ends(pieces: list[str]) -> None:
     """F38: Anthropic closes its block before it says so."""
