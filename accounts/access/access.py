@@ -172,10 +172,16 @@ def account_of(actor: Actor) -> ServiceAccount | None:
     return actor.key.service_account if actor.key else None
 
 
+def works_now(path: str = "") -> Q:
+    """Return the condition of the keys that are neither revoked, nor disabled, nor expired. `path`
+    leads from the rows to their keys, such as `keys__`."""
+    unexpired = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": clock.now()})
+    return Q(**{f"{path}revoked_at": None, f"{path}disabled": False}) & unexpired
+
+
 def living_keys(actor: Actor) -> QuerySet[Key]:
     """Return the keys that the actor may list and that work now, newest first."""
-    keys = visible_keys(actor).filter(revoked_at=None, disabled=False)
-    return keys.exclude(expires_at__lte=clock.now())
+    return visible_keys(actor).filter(works_now())
 
 
 def payable_keys(actor: Actor) -> QuerySet[Key]:

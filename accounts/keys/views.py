@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -68,7 +68,7 @@ SERVICE_ACCOUNTS = Table(
 def service_account_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(SERVICE_ACCOUNTS, request, actor)
     text = state.value("q").casefold()
-    living = Q(keys__revoked_at=None, keys__disabled=False)
+    living = access.works_now("keys__")
     rows = [
         _account_row(actor, account)
         for account in access.visible_service_accounts(actor).annotate(

@@ -3,7 +3,14 @@
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied, get_by_id, require, scope_of, visible_teams
+from accounts.access.access import (
+    AccessDenied,
+    get_by_id,
+    require,
+    scope_of,
+    visible_teams,
+    works_now,
+)
 from accounts.access.actors import Actor, authority_of
 from accounts.members.invitations import offered_authority
 from accounts.members.members import authority_of as authority_of_membership
@@ -77,12 +84,7 @@ def working_keys_of(actor: Actor, member: Membership) -> list[Key]:
     """Return the keys of a member that work now, for actors who may change members."""
     require(actor, "members.write")
     return list(
-        Key.objects.filter(
-            organisation=member.organisation_id,
-            user=member.user_id,
-            revoked_at=None,
-            disabled=False,
-        )
+        Key.objects.filter(works_now(), organisation=member.organisation_id, user=member.user_id)
     )
 
 

@@ -16,6 +16,7 @@ time belongs to it. A period that a zone skipped altogether has no window.
 
 import datetime as dt
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -115,6 +116,11 @@ def check_end_user_budget(period: Period) -> None:
     if period in WITHOUT_END:
         ending = ", ".join(one for one in PERIODS if one not in WITHOUT_END)
         raise BudgetInvalid("period", f"expected one of {ending} for the scope end_user")
+
+
+def used_share(used_nano: int, limit_nano: int) -> Fraction:
+    """Return the used share of a limit. A limit of 0 is full."""
+    return Fraction(used_nano, limit_nano) if limit_nano else Fraction(1)
 
 
 def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:

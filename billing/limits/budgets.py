@@ -94,6 +94,11 @@ class BudgetUsage(NamedTuple):
         return max(0, self.limit_nano - self.spent_nano - self.held_nano)
 
     @property
+    def used_share(self) -> Fraction:
+        """Return the share of the limit that is spent."""
+        return rules.used_share(self.spent_nano, self.limit_nano)
+
+    @property
     def forecast_at(self) -> dt.datetime | None:
         """Return the instant when the limit is reached if spending continues at this period's pace;
         None if the period ends before, or the limit is already reached."""
@@ -410,7 +415,7 @@ def caps_of_key(key: Key) -> list[BudgetUsage]:
     )
     return sorted(
         current_usage(list(rows)),
-        key=lambda usage: (Fraction(usage.spent_nano, max(usage.limit_nano, 1)), usage.span.end_at),
+        key=lambda usage: (usage.used_share, usage.span.end_at),
         reverse=True,
     )
 

@@ -686,7 +686,8 @@ _PLACE_GUARDED_HOLDS = f"""
                   -- What the client itself allows its session, or what its person has alone.
                   AND (budget.id IS NULL OR budget.action = 'block' AND (
                       budget.period = 'session' OR budget.scope IN ('user', 'key')))
-                ORDER BY judged.place, stands.spent_nano / greatest(judged.most, 1)::numeric DESC,
+                ORDER BY judged.place,
+                         coalesce(stands.spent_nano / nullif(judged.most, 0)::numeric, 1) DESC,
                          stands.ends_at DESC
             ) fullest
         ) standing

@@ -128,7 +128,7 @@ def _by_cap(caps: Sequence[BudgetUsage]) -> dict[str, Any]:
 
 
 def _percent(cap: BudgetUsage) -> int:
-    return 100 * cap.spent_nano // max(cap.limit_nano, 1)
+    return int(100 * cap.used_share)
 
 
 def _without_limit(nano: int, limit: str) -> dict[str, int | None]:

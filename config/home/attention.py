@@ -17,6 +17,7 @@ from billing.balances import balances
 from billing.balances.credit_line import credit_line
 from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
+from billing.limits.budget_rules import used_share
 from billing.limits.budget_subjects import subject_names
 from config.jobs.runs import job_states
 from config.system.rows import system_rows
@@ -159,7 +160,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
     enabled = list(budgets.visible_budgets(actor).filter(enabled=True))
     names = subject_names(enabled)
     near = [
-        (meter["used_nano"] / max(1, meter["limit_nano"]), usage.budget, meter)
+        (used_share(meter["used_nano"], meter["limit_nano"]), usage.budget, meter)
         for usage in budgets.current_usage(enabled)
         for meter in [meter_of(usage)]
         if meter["tone"] or meter["forecast_at"]

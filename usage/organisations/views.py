@@ -88,7 +88,7 @@ def team_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _team_rows(actor: Actor) -> list[dict[str, Any]]:
-    living = Q(keys__revoked_at=None, keys__disabled=False) & ~Q(keys__kind="playground")
+    living = access.works_now("keys__") & ~Q(keys__kind="playground")
     teams = access.visible_teams(actor).annotate(
         key_count=Count("keys", filter=living, distinct=True),
         project_count=Count("projects", filter=Q(projects__archived_at=None), distinct=True),

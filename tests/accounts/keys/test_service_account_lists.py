@@ -10,7 +10,7 @@ from accounts.access.actors import SYSTEM
 from accounts.key_uses.last_uses import LastUses
 from accounts.keys import keys, limited_subjects, service_accounts
 from accounts.keys.keys import KeyRefused
-from accounts.models import KeyKind
+from accounts.models import Key, KeyKind
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text, new_id
@@ -36,9 +36,11 @@ def test_service_accounts_are_found_by_team_and_count_keys_that_work(
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     bot = service_accounts.create_service_account(people.core, "bot", actor=SYSTEM)
     service_accounts.create_service_account(second, "crawler", actor=SYSTEM)
-    for name in ("works", "off", "gone"):
+    for name in ("works", "off", "ended", "gone"):
         key, _ = make_key(people.core, name, service_account=bot)
-        if name == "off":
+        if name == "ended":
+            Key.objects.filter(id=key.id).update(expires_at=clock.now())
+        elif name == "off":
             keys.change_key(SYSTEM, key, disabled=True)
         elif name == "gone":
             keys.revoke_key(SYSTEM, key)

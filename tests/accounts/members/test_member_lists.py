@@ -12,7 +12,7 @@ from accounts.members import access as member_access
 from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
 from accounts.members.invitations import Offer
-from accounts.models import Erasure, Invitation, KeyKind, Membership, Role, User
+from accounts.models import Erasure, Invitation, Key, KeyKind, Membership, Role, User
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text
@@ -143,6 +143,8 @@ def test_preview_names_what_a_member_would_lose_and_no_key_that_is_off(people: C
     off, _ = make_key(people.core, "off", user=people.bob)
     off.disabled = True
     off.save()
+    ended, _ = make_key(people.core, "ended", user=people.bob)
+    Key.objects.filter(id=ended.id).update(expires_at=clock.now())
     row = Membership.objects.get(user=people.bob, organisation=people.acme)
     alice = signed_in(people.alice)
     path = f"/o/acme/team/members/{row.pk}/_f/preview"

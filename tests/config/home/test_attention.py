@@ -68,15 +68,21 @@ def test_fullest_budgets_are_named_first(people: Cast, alices: Key) -> None:
         )
         for amount, period in ((11, "day"), (9, "week"), (10, "month"))
     ]  # fmt: skip
+    free = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope=BudgetScope.TEAM, subject=str(people.core.id), amount_nano=0,
+        period="hour",
+    )  # fmt: skip
     budget_simulation.create_budget(
         SYSTEM, people.acme, scope=BudgetScope.ORGANISATION, subject="",
         amount_nano=10**6 * USD, period="month",
     )  # fmt: skip
     matters = [matter for matter in of_alice(people) if matter.icon == "shield"]
-    day, week, month = (f"/o/acme/budgets/{budget.id}" for budget in budgets)
-    assert [matter.href for matter in matters] == [week, month, day]
+    _day, week, month, nothing = (f"/o/acme/budgets/{one.id}" for one in (*budgets, free))
+    first, second, third = matters
+    assert {first.href, second.href} == {week, nothing}
+    assert third.href == month
     # What blocks requests is worse than what soon will.
-    assert [matter.tone for matter in matters] == ["bad", "warn", "warn"]
+    assert [matter.tone for matter in matters] == ["bad", "bad", "warn"]
 
 
 @pytest.mark.parametrize(

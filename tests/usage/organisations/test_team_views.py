@@ -1,11 +1,13 @@
 """W52: the teams of an organisation, each with what it spends; operators see every organisation."""
 
+import datetime as dt
+
 import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import Role
+from accounts.models import Key, Role
 from accounts.organisations import organisations, projects, teams
 from lib import clock
 from tests.support.cast import Cast, actor, make_key, signed_in
@@ -97,9 +99,13 @@ def test_teams_count_each_active_member_key_and_project_once(people: Cast) -> No
     for n in range(2):
         make_key(people.core, f"key-{n}")
         projects.create_project(people.core, f"Project {n}", actor=SYSTEM)
+    ended, _ = make_key(people.core, "ended")
+    later, _ = make_key(people.core, "later")
+    Key.objects.filter(id=ended.id).update(expires_at=clock.now())
+    Key.objects.filter(id=later.id).update(expires_at=clock.now() + dt.timedelta(hours=1))
     members.set_active(people.bob, False, actor=SYSTEM)
     (row,) = file_of(signed_in(people.alice), "/o/acme/teams?export=csv")
-    assert (row["members"], row["keys"], row["projects"]) == ("1", "2", "2")
+    assert (row["members"], row["keys"], row["projects"]) == ("1", "3", "2")
 
 
 def test_team_is_found_by_a_name_in_capitals(people: Cast) -> None:
