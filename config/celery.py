@@ -25,6 +25,7 @@ from config.jobs.beat_scheduler import stop_on_signal
 from config.jobs.dropped_lines import count_dropped_lines
 from config.jobs.heartbeat import offer_heartbeat
 from config.jobs.schedule import beat_schedule
+from config.server.allocator import keep_freed_memory
 from config.server.log_handler import log_uncaught
 from lib.database.code_migrations import pending_migrations
 from lib.env import ConfigurationError
@@ -196,6 +197,13 @@ def _collect_garbage(**_: object) -> None:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
 
 
+def _return_large_blocks(**_: object) -> None:
+    """Return the memory of each job's large results, such as the text of a seal, when it ends."""
+    keep_freed_memory()
+
+
+# Before the first thread: glibc decides then how many arenas there will be.
+celeryd_init.connect(_return_large_blocks)
 celeryd_init.connect(_poll_seldom)
 celeryd_init.connect(_log_everything)
 beat_init.connect(_log_everything)

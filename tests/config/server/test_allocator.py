@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 
@@ -83,3 +84,28 @@ def test_worker_collects_garbage_as_often_as_python_once_it_is_loaded() -> None:
     command = [sys.executable, "-c", script]
     told = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
     assert told == "(700, 10, 10) True\n"
+
+
+@glibc_only
+def test_worker_gives_each_large_block_back_when_its_job_ends() -> None:
+    """A freed block of 20 MB lets glibc put one of 10 MB among small ones, which then keep it."""
+    assert not is_apart("_log_everything")
+    assert is_apart("_return_large_blocks")
+
+
+def is_apart(started: str) -> bool:
+    """Whether a large block has pages of its own after a larger one was freed."""
+    script = (
+        "import ctypes, django; from config.celery import app;"
+        "from celery.signals import celeryd_init;"
+        "receivers = {receiver() for _, receiver in celeryd_init.receivers};"
+        f"[one() for one in receivers if one.__name__ == {started!r}];"
+        "libc = ctypes.CDLL(None); held = bytes(20_000_000); del held; held = bytes(10_000_000);"
+        "libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, 'stdout')); libc.fflush(None)"
+    )
+    environment = {**os.environ, "DATABASE_URL": "postgresql:///"}
+    command = [sys.executable, "-c", script]
+    told = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
+    # The last such line is about the whole process.
+    mapped = re.findall(r'<total type="mmap" count="\d+" size="(\d+)"/>', told)[-1]
+    return int(mapped) > 10_000_000
