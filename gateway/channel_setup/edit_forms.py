@@ -345,7 +345,7 @@ class SettingsForm(ConditionFields):
         _("Success rate below (%)"),
         1,
         100,
-        _("Share of successes, of at least 20 requests in 15 minutes."),
+        _("Share of successes, of at least 20 attempts in 15 minutes."),
         required=False,
     )
 

@@ -362,20 +362,19 @@ class TestingIn(Part):
     variant: Variant = Field(default="streamed", description="What kind of request the test sends.")
     on_key: Switch = Field(
         default=False,
-        description="Weir turns off the channel if the provider rejects the key in a scheduled "
-        "test.",
+        description="Weir turns off the channel if the provider rejects the key in a test.",
     )
     statuses: Annotated[str, AfterValidator(_statuses)] = Field(
         default="",
         max_length=TEXT_MAX,
-        description="Weir turns off the channel if a scheduled test fails with one of these "
-        "statuses, such as `403, 5xx`.",
+        description="Weir turns off the channel if a test fails with one of these statuses, such "
+        "as `403, 5xx`.",
     )
     words: str = Field(
         default="",
         max_length=TEXT_MAX,
-        description="Weir turns off the channel if a scheduled test fails with an error that "
-        "contains one of these words. Separate the words by commas.",
+        description="Weir turns off the channel if a test fails with an error that contains one "
+        "of these words. Separate the words by commas.",
     )
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None,

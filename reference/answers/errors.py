@@ -120,8 +120,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Check the name against GET /v1/models. If the name is right, ask an operator."),
     ),
     "model_retired": ErrorHelp(
-        _("The model has been retired. Earlier answers announced the day in the header Sunset."),
-        _("Use the model that the message names."),
+        _("The model has been retired."),
+        _("Use the model that the message names. If the message names none, ask an operator."),
     ),
     "task_not_found": ErrorHelp(
         _("The ID is unknown, belongs to another team or key, or has expired."),
@@ -178,8 +178,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "upstream_rate_limited": ErrorHelp(
         _(
-            "Every channel of the model is at its provider's limit, or at a limit that an operator "
-            "has set for the channel. The message names the limit."
+            "No channel of the model is free, because one or more channels are at their provider's "
+            "limit, or at a limit that an operator has set. The message names the limit."
         ),
         _WAIT,
     ),
@@ -196,7 +196,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("This endpoint is known but not supported."), _("Use another endpoint.")
     ),
     "upstream_error": ErrorHelp(
-        _("The provider failed, and so did every other channel that was tried."), _LATER
+        _("The provider failed, and no other channel could answer."), _LATER
     ),
     "upstream_unreachable": ErrorHelp(_("No provider of the model could be reached."), _LATER),
     "upstream_auth": ErrorHelp(
