@@ -84,9 +84,10 @@ def give_back(limits: Sequence[Limit]) -> None:
 
 
 def is_known(email: str, network: str) -> bool:
-    """Return whether the account was used from that network before."""
+    """Return whether the account was used from that network in the last half a year."""
     networks = SignInNetwork.objects.annotate(email=Lower("user__email"))
-    return networks.filter(email=email.lower(), network=network).exists()
+    since = clock.now() - KNOWN_FOR
+    return networks.filter(email=email.lower(), network=network, last_at__gte=since).exists()
 
 
 def remember(user: User, network: str) -> None:

@@ -8,10 +8,19 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from accounts.models import TryWindow
-from accounts.throttle.throttle import Limit
-from accounts.throttle.try_counts import TooManyTries, _digest, count, give_back, is_used_up
+from accounts.models import SignInNetwork, TryWindow
+from accounts.throttle.throttle import KNOWN_FOR, Limit
+from accounts.throttle.try_counts import (
+    TooManyTries,
+    _digest,
+    count,
+    give_back,
+    is_known,
+    is_used_up,
+    remember,
+)
 from lib import clock
+from tests.support.cast import Cast
 from tests.support.waiting_locks import await_waiting
 
 LIMITS = [Limit(f"failed {n}", 5, 60) for n in range(4)]
@@ -93,3 +102,12 @@ def test_returned_attempts_wait_in_counting_order() -> None:
     assert free == len(later)
     assert failed == []
     assert set(TryWindow.objects.values_list("tries", flat=True)) == {0}
+
+
+@pytest.mark.django_db
+def test_network_is_known_for_half_a_year_without_another_sign_in(people: Cast) -> None:
+    remember(people.bob, "192.0.2.0/24")
+    for unused, known in ((KNOWN_FOR - dt.timedelta(minutes=1), True), (KNOWN_FOR, False)):
+        SignInNetwork.objects.update(last_at=clock.now() - unused)
+        assert is_known("BOB@example.org", "192.0.2.0/24") is known
+    assert not is_known("alice@example.org", "192.0.2.0/24")
