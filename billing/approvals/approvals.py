@@ -2,7 +2,7 @@
 
 The noun that changes registers its kind here. An approval applies exactly what was asked for: if
 something else would change by now, it is refused. Asking for what another person has already asked
-for approves it.
+for approves it, but what makes a new object, such as a correction, is asked for twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
