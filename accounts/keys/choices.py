@@ -59,5 +59,5 @@ def colleagues_of(actor: Actor) -> list[Membership]:
 
 
 def _place(key: Key) -> str:
-    """Return the team and the end of the secret, because names of keys are not unique."""
+    """Return the team and the end of the secret, by which a key is known elsewhere."""
     return f"{key.team.name} · {key.prefix}…{key.last4}"

@@ -41,7 +41,10 @@ class BalanceOut(Schema):
     """Exact decimals of `currency`."""
 
     currency: str
-    available: str = Field(description="Available for new requests.")
+    available: str = Field(
+        description="What no running request holds. Neither the debt nor the credit line is "
+        "counted."
+    )
     held: str = Field(description="Held for running requests.")
     debt: str
 

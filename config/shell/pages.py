@@ -699,7 +699,7 @@ APART: Final = (
             words=pgettext_lazy("search words", "new add import upload invoice"),
         ),
         _Common(
-            "view_as", _("View as another person"), "view_as.begin",
+            "view_as", _("View an organisation"), "view_as.begin",
             help="secure#signing-in",
             words=pgettext_lazy("search words", "impersonate user support"),
         ),
