@@ -42,7 +42,7 @@ _KEPT_BASES: Final = frozenset({"measured", "free"})
 # Members that refer to what a provider or this hub stores, or to a server that does.
 _STORED_ELSEWHERE: Final = re.compile(
     rb'"(?:file_ids?|file_?uri|cached_?content|container(?:_id)?|vector_store_ids'
-    rb'|previous_response_id|conversation|skill_id'
+    rb"|previous_response_id|conversation|skill_id"
     rb'|mcp_servers|server_url|connector_id|tunnel_id)"\s*:|"item_reference"',
     re.IGNORECASE,
 )

@@ -26,6 +26,7 @@ from billing.seals.seals import horizon
 from billing.seals.spans import BEGINNING, spans
 from lib import clock
 from lib.database.code_migrations import schema_difference
+from lib.database.session import only_look_ups
 from usage.books import findings as found_rows
 from usage.books.invariants import (
     Span,
@@ -137,7 +138,7 @@ def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | Non
     come."""
     began = time.monotonic()
     from_at = _place(name).to_at
-    with connection.cursor() as cursor:
+    with only_look_ups(), connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
         end = settled_at if to_at is None else min(to_at, settled_at)
         for _, edge in _spans(cursor, from_at or BEGINNING, end):
@@ -157,7 +158,7 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
     findings = Findings(float("inf"), 86_400, rows_max)
     sums: Counter[tuple[str, int]] = Counter()
     from_at: dt.datetime | None = None
-    with connection.cursor() as cursor:
+    with only_look_ups(), connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
         for _, edge in _spans(cursor, BEGINNING, settled_at):
             span = Span(from_at, edge)
@@ -178,7 +179,7 @@ def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seco
     if stored.to_at is None:
         stored.began_at = clock.now()
     from_at = max(stored.to_at or midnight, midnight)
-    with connection.cursor() as cursor:
+    with only_look_ups(), connection.cursor() as cursor:
         for _, edge in _spans(cursor, from_at, to_at):
             findings.check_span(Span(from_at, edge))
             from_at = edge

@@ -16,13 +16,13 @@ class Written:
 
     def __init__(self, seconds: list[int]) -> None:
         self.instants = [END - dt.timedelta(seconds=second) for second in seconds]
-        self._answer: object = None
+        self._answer = 0
         self.read = 0
 
     def execute(self, query: str, params: Any = None) -> None:
-        results = [at for at in self.instants if params["from"] <= at < params["to"]]
-        self.read += len(results)
-        self._answer = min(results) if "min(" in query else len(results)
+        found = sum(params["from"] <= at < params["to"] for at in self.instants)
+        self._answer = min(found, params["limit"])
+        self.read += self._answer
 
     def fetchall(self) -> list[Any]:
         return [(self._answer,)]
@@ -57,6 +57,22 @@ def test_twice_as_much_is_read_in_twice_the_time() -> None:
         assert len(list(spans(table, "ledger", BEGINNING, END, 20))) < rows / 5
         read.append(table.read / rows)
     assert max(read) < 1.5 * min(read)
+
+
+def test_one_span_costs_as_much_however_many_rows_come_after_it() -> None:
+    """A walk goes on for a while, and then begins anew where it stopped."""
+    for rows in (500, 1_000, 2_000):
+        table = Written([1 + 10 * n for n in range(rows)])
+        began = min(table.instants)
+        next(spans(table, "ledger", began, END, 20))
+        assert table.read <= 21 * 10
+
+
+def test_years_without_rows_are_one_span() -> None:
+    (from_at, to_at), *others = spans(Written(list(range(1, 100))), "ledger", BEGINNING, END, 20)
+    assert from_at == BEGINNING
+    assert 98 <= (END - to_at).total_seconds() <= 101
+    assert len(others) < 20
 
 
 def test_equal_instants_contain_nothing() -> None:

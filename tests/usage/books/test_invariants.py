@@ -495,7 +495,7 @@ def test_the_whole_walk_resumes_and_restarts_after_its_end(
          "WHERE numbered.id = billing_posting.id")  # fmt: skip
     at = clock.now() + dt.timedelta(minutes=1)
     monkeypatch.setattr(books_walk, "horizon", lambda cursor: (at, at))
-    monkeypatch.setattr(books_walk, "_SPAN_ROWS", 2)
+    monkeypatch.setattr(books_walk, "_SPAN_ROWS", 1)
     monkeypatch.setattr(full_walk, "_TURN_S", 0)
     assert minute() == set()
     steps: list[dt.datetime | None] = []
