@@ -17,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from config.server.request_limits import BODY_BYTES_MAX, UPLOADS
 from gateway.channels.channels import TIMEOUTS
 from relay.downstream.error_answers import OVERLOADED, answer_of_kind, error_response
 from relay.endpoints.table import find_endpoint, is_claimed, listed_rows, read_invocation
@@ -294,6 +295,23 @@ def test_the_edge_waits_longer_than_a_channel_may_take() -> None:
         for silence in re.findall(r"proxy_read_timeout (\w+);", other):
             # The longest silence of a page's own stream is 15 s.
             assert files.seconds(silence) > 60
+
+
+def test_edge_takes_every_upload_that_the_hub_takes() -> None:
+    """And no other page more than the hub does."""
+    text = (NGINX / "hub.conf").read_text()
+    locations = re.findall(r'location ~ "([^"]+)" \{\s+client_max_body_size (\d+)m;', text)
+    paths = [
+        (path.pattern.replace("[^/]+", "acme").replace("(?:/media)?", media), bytes_max)
+        for path, bytes_max in UPLOADS
+        for media in ("", "/media")
+    ]
+    assert len(set(paths)) == len(UPLOADS) + 1
+    for path, bytes_max in paths:
+        taken = next((int(mib) for pattern, mib in locations if re.search(pattern, path)), 0)
+        assert taken * 2**20 >= bytes_max, path
+    [rest] = re.findall(r"location / \{\s+client_max_body_size (\d+)m;", text)
+    assert int(rest) * 2**20 == BODY_BYTES_MAX
 
 
 def certificate_in(folder: Path) -> Path:
