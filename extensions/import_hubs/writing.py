@@ -56,12 +56,12 @@ _REFUSALS: Final = (
 
 
 # How to unlock an object that was imported locked: the page, and the action.
-_OPENS_KEY: Final = "API keys, the key: clear Disabled (API: PATCH /api/v1/keys/{id})"
+_OPENS_KEY: Final = "API keys, the key: Enable (API: PATCH /api/v1/keys/{id})"
 _OPENS_CHANNEL: Final = "Channels (/admin/channels), the channel: Turn on"
 _OPENS_ORGANISATION: Final = "Organisations (/admin/organisations): Lift suspension"
-_OPENS_TEAM: Final = "Plans (/admin/plans): put the team on"
+_OPENS_TEAM: Final = "Price plans (/admin/plans): put the team on"
 _OPENS_MEMBER: Final = "Members, the person: give the role"
-_OPENS_PRICE: Final = "Prices (/admin/prices): set a price. Until then requests get 402"
+_OPENS_PRICE: Final = "Price book (/admin/prices): set a price. Until then requests get 402"
 _NO_PLAN: Final = "no plan"
 
 T = TypeVar("T")

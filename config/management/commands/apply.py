@@ -44,10 +44,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="also remove channels, prices, plans, roles, members, invitations, single "
-            "sign-on, keys, budgets, rules of the content log and policies that the file does "
-            "not name (people, organisations, teams, projects, service accounts and the "
-            "built-in price list stay)",
+            help="also remove what the file does not name (people, organisations, teams, "
+            "projects, service accounts and the built-in price list stay). Without "
+            "mail_server, this removes the mail server",
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
