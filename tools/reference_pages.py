@@ -104,9 +104,10 @@ def errors() -> str:
 `make reference` generates this page from `dialects/errors/errors.py` and `reference/answers/errors.py`. A running installation shows
 the same page at `/docs/errors`.
 
-An error has the format of the API that the client uses: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
-`error.status`. The page *Requests* shows the *Kind* of an error, as in the table below. In the last column of this table, *param* means
-`error.param` of OpenAI's format. Every response has the header `x-request-id`. The management API always uses OpenAI's format.
+An error has the format of the API that the client uses. The table below shows `error.type` and `error.code` of OpenAI's format,
+`error.type` of Anthropic's format, and `error.status` of Google's format. The page *Requests* shows the *Kind* of an error. In the last
+column of the table, *param* means `error.param` of OpenAI's format. Every response has the header `x-request-id`. The management API always
+uses OpenAI's format.
 
 If a [guard](../guides/guards.md) rejects a text, the error also contains the guard's own code:
 
@@ -126,14 +127,14 @@ rejected a request, why Weir does not find a model, and what Weir charges when a
 # Events -------------------------------------------------------------------------------------------
 
 _EVENT_FIELDS: Final[Mapping[str, str]] = {
-    "about": "name of the object that would change",
+    "about": "what would change, such as the name of an object",
     "action": "what the budget does with requests at its limit: `block`, `warn` or `slow`",
     "added": "names of new models; the list can be incomplete",
     "added_count": "how many models are new",
     "amount": "an amount of money",
-    "answer": "the text that the person who decided wrote; empty before the decision",
+    "answer": "the answer of the person who decided; empty before the decision",
     "approval": "ID of the approval",
-    "approved": "whether the increase was approved; `false` before the decision",
+    "approved": "whether the increase was approved. This field is `true` only in `raise.decided`",
     "asked_by": "email address of the person who made the request",
     "available": "the available balance after the event; for `balance.low`, the available balance at the time of the check",
     "balance": "what the provider reports, with its unit",
@@ -158,8 +159,8 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "file": "name of the file",
     "findings": "the findings, each with `invariant`, `object`, `expected` and `found`",
     "first_on": "first day of the bill",
-    "flags": "the reasons why the usage is implausible",
-    "forecast_at": "when the budget is expected to be used up",
+    "flags": "the reasons why the usage is implausible, separated by commas",
+    "forecast_at": "when the budget is expected to be used up. This field can be missing",
     "gone": "names of models that the provider no longer lists; the list can be incomplete",
     "gone_count": "how many models the provider no longer lists",
     "guard": "the guard, such as `hook`",
@@ -211,11 +212,11 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "top_up": "ID of the top-up",
     "total": "money: the total of the document",
     "type": "kind of change, such as `correction`",
-    "unknown": "the members of the usage that Weir does not know",
+    "unknown": "the members of the usage that Weir does not know, separated by commas",
     "unpaid": "whether the subscription ended because the renewal was not paid",
     "until": "time when the increase or the view ends",
     "video": "ID of the video",
-    "what": "for `channel.troubled`: the number of the provider key, or the name of the model. Empty if the event is about the whole channel. For `channel.taken_out`: the value because of which the rule turned the channel off. This value is a status, a word, the share of successes or the balance",
+    "what": "for `channel.troubled`: the number of the provider key, or the name of the model. Empty if the event is about the whole channel. For `channel.taken_out`: the value because of which the rule turned the channel off. This value is a status, a word, the share of successes or the balance, and can be empty",
 }
 
 
@@ -244,17 +245,17 @@ seconds. In the following example of a body, `data` contains only some of the fi
 }}
 ```
 
-`organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` follow the
-specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for Standard Webhooks and the
-webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the secret, Weir signs each
-event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`. Ignore members of the
-body that you do not know, because later versions of Weir can add members.
+`organisation` is `null` in events for operators, and in tests of a webhook for operators. The headers `webhook-id`, `webhook-timestamp` and
+`webhook-signature` follow the specification [Standard Webhooks](https://www.standardwebhooks.com). Verify each event with a library for
+Standard Webhooks and the webhook's secret (`whsec_…`). For {PREVIOUS_SIGNS_FOR.total_seconds() / 3600:.0f} hours after you rotate the
+secret, Weir signs each event with both the new and the old secret. The same event may arrive more than once, with the same `webhook-id`.
+Ignore members of the body that you do not know, because later versions of Weir can add members.
 
 If your server does not answer in time, or answers with a status outside 200 to 299, Weir sends the event up to ten more times. After the
-status 410, Weir does not send the event again. The ten tries take about two and a half days. The waits before the first tries are 5 s,
-30 s, 2 min, 10 min and 30 min. The later waits are 2, 5, 10, 14 and 24 h. Each wait can be up to a fifth longer. After the last try, you
-can send the event again yourself, with the button [*Resend*](../guides/alerts.md#repeated-messages) on the page of the webhook. This page
-lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
+status 410, Weir does not send the event again. The ten further tries take about two and a half days. The waits before the first five
+further tries are 5 s, 30 s, 2 min, 10 min and 30 min. The later waits are 2, 5, 10, 14 and 24 h. Each wait can be up to a fifth longer. If
+Weir will not try again by itself, you can send the event again with the button [*Resend*](../guides/alerts.md#repeated-messages) on the
+page of the webhook. The page of the webhook lists an event for {KEPT_DAYS} days. There is no button that sends several events again.
 
 A client can send an address (`notifyHook`, `notify_hook`) with a task of Midjourney or Suno. This address is not a webhook. Weir calls the
 address up to {HOOK_TRIES_MAX} times, and signs these calls with [a secret that the client derives from its API

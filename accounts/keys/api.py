@@ -96,8 +96,8 @@ class KeyIn(RequestBody):
     )
     cache_seconds: CacheSeconds | None = Field(
         None,
-        description=f"For how many seconds identical requests get a stored answer: {SECONDS_MIN} "
-        f"to {SECONDS_MAX:,}. 0: never. Null: as in the team.",
+        description=f"For how many seconds ({SECONDS_MIN} to {SECONDS_MAX:,}) Weir answers "
+        "identical requests with a stored answer. 0: never. Null: as in the team.",
     )
     cache_price_percent: Percent = Field(
         0, description="What such an answer is charged, as a share of the first request's charge."
@@ -118,7 +118,7 @@ class KeyIn(RequestBody):
         False,
         description="The header must be a JWT (HS256) with an `exp`, signed with the key's "
         "end-user secret. The JWT's claim `email` names the end user. If there is no `email`, the "
-        "claim `sub` does.",
+        "claim `sub` names the end user.",
     )
 
 

@@ -102,8 +102,8 @@ class TeamChange(RequestBody):
     archived: bool | None = Field(None, description="Keys of an archived team do not work.")
     cache_seconds: CacheSeconds | None = Field(
         None,
-        description="For how many seconds identical requests of the team's keys get a stored "
-        f"answer: {SECONDS_MIN} to {SECONDS_MAX:,}. 0 or null: never.",
+        description=f"For how many seconds ({SECONDS_MIN} to {SECONDS_MAX:,}) Weir answers "
+        "identical requests of the team's keys with a stored answer. 0 or null: never.",
     )
     cache_price_percent: Percent | None = Field(
         None,

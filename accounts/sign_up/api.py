@@ -34,8 +34,8 @@ class SignUpChange(RequestBody):
     captcha: bool | None = Field(
         None,
         strict=True,
-        description="Whether browsers do a proof of work if anyone can sign up, and from a "
-        "network's fourth password reset within an hour.",
+        description="Whether browsers must do a proof of work before a sign-up without an "
+        "invitation in the mode `open`, and from a network's fourth password reset within an hour.",
     )
     domains: list[SignUpDomainIn] | None = Field(
         None, max_length=listed_domains.DOMAINS_MAX, description="Replaces the whole list."

@@ -10,8 +10,9 @@ from lib.numbers.whole_numbers import Whole
 
 _KIND: Final = (
     "`measured`: Weir disconnects from the provider at once, and charges what it measured. "
-    "`drain`: Weir reads the rest of the answer, and charges its usage. `absorb`: Weir disconnects "
-    "from the provider at once, and the operator bears the cost. `inherit`: no rule here."
+    "`drain`: Weir reads the rest of the answer, up to the limits `seconds` and `cost`, and "
+    "charges what it read. `absorb`: Weir disconnects from the provider at once, and the operator "
+    "bears the cost. `inherit`: no rule here."
 )
 
 

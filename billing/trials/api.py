@@ -20,7 +20,9 @@ class TrialCreditChange(RequestBody):
     """Changes to trial credit. Omitted fields stay as they are."""
 
     amount: str | None = Field(
-        None, max_length=30, description="USD that an organisation gets; 0 gives none."
+        None,
+        max_length=30,
+        description="The credit that an organisation gets, in USD. 0: no credit.",
     )
     once: Literal["domain", "person"] | None = Field(
         None,

@@ -95,7 +95,8 @@ PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float 
     (
         "weir_event_loop_lag_seconds",
         "How long a step of a request waits for its turn in a web process, in seconds, on average. "
-        "A busy process whose lag stays above 0.035 s rejects requests.",
+        "If the lag of a busy process stays above OVERLOAD_WAIT_SECONDS (0.035 by default), the "
+        "process rejects requests.",
         lambda report: _seconds(report.loop_lag_us),
     ),
 )
@@ -124,9 +125,9 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "weir_content_log_dropped",
-            "Requests and bodies that a rule of the content log should keep, but that are not "
-            "kept: they are too large (over 8 MiB with the answer), could not be masked, or could "
-            "not be written in time.",
+            "Requests and bodies that the content log did not keep, although a rule selects them. "
+            "They were too large (over 8 MiB with the answer), could not be masked, or could not "
+            "be written in time.",
             value=content_dropped(),
         )
         yield CounterMetricFamily(

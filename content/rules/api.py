@@ -47,7 +47,9 @@ class LogRuleIn(RequestBody):
         description="When a text can no longer be read.",
     )
     callers_may_opt_out: bool = Field(
-        True, description="Whether a request can ask not to be kept (`x-weir-store: false`)."
+        True,
+        description="Whether a request can ask not to be kept, with the header "
+        '`x-weir-store: false` or with `"store": false` in the body.',
     )
     redact: list[Redacted] = Field(list(REDACTED_BY_DEFAULT), description=_REDACT)
     ends_at: Instant | None = Field(None, description=_ENDS)

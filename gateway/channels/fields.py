@@ -50,7 +50,8 @@ class ChannelSettings(TypedDict, total=False):
         Url,
         Words(
             reference="http://host:port or socks5://host:port. If you change the proxy, the "
-            "provider, the base URL or the trusted authorities, Weir removes all stored secrets."
+            "provider, the base URL or the trusted authorities, Weir deletes all stored secrets of "
+            "the channel."
         ),
     ]
     ca_bundle: Annotated[
@@ -82,7 +83,9 @@ class ChannelSettings(TypedDict, total=False):
         Literal["cancel", "drain"],
         Words(
             _("When a client disconnects"),
-            reference="What happens when a client disconnects.",
+            reference="What Weir does when a client disconnects: `cancel` ends the request at the "
+            "provider, and `drain` reads the answer to the end. A charge rule of the organisation "
+            "or the model overrides this setting.",
             choices={
                 "cancel": _("Cancel at the provider"),
                 "drain": _("Read the answer to the end"),
@@ -119,7 +122,7 @@ class ChannelSettings(TypedDict, total=False):
         Words(
             _("Check for new models every"),
             _("Hours. Leave empty to check only by hand."),
-            reference="Hours between two checks for new models; null for none.",
+            reference="Hours between two checks for new models. Null: no checks.",
         ),
     ]
     balance_source: Annotated[

@@ -99,13 +99,13 @@ class ModelTimeoutsIn(Part):
     """Seconds of one model; null means the channel's."""
 
     first_content: Seconds | None = Field(
-        default=None, description="Seconds until the first content; null for the channel's."
+        default=None, description="Seconds until the first content. Null: as in the channel."
     )
     idle: Seconds | None = Field(
-        default=None, description="Seconds between two parts of an answer; null for the channel's."
+        default=None, description="Seconds between two parts of an answer. Null: as in the channel."
     )
     total: Seconds | None = Field(
-        default=None, description="Seconds for the whole answer; null for the channel's."
+        default=None, description="Seconds for the whole answer. Null: as in the channel."
     )
 
 
@@ -119,7 +119,8 @@ class RouteIn(Part):
         description="The provider's name of the model. Empty: the public name.",
     )
     can: dict[Capability, bool] = Field(
-        default_factory=dict, description="Capabilities of the model, where the catalogue is wrong."
+        default_factory=dict,
+        description="Capabilities of the model, in place of those in the catalogue.",
     )
     priority: Priority | None = Field(None, description="Null: the channel's priority.")
     weight: Weight | None = Field(None, description="Null: the channel's weight.")
@@ -208,11 +209,12 @@ class ConditionsIn(Part):
         default_factory=list, description="End customers that the request names."
     )
     prompt_min: Tokens | None = Field(
-        default=None, description="The lowest number of tokens in the prompt, as Weir estimates it."
+        default=None,
+        description="The lowest number of tokens in the prompt, as Weir estimates this number.",
     )
     prompt_max: Tokens | None = Field(
         default=None,
-        description="The highest number of tokens in the prompt, as Weir estimates it.",
+        description="The highest number of tokens in the prompt, as Weir estimates this number.",
     )
     requires: list[Feature] = Field(
         default_factory=list, description="The request must contain all of these."
@@ -250,7 +252,9 @@ class SystemPromptIn(Part):
 
     text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX, description="The text.")
     mode: PromptMode = Field(
-        "prepend", description="Before or after the client's system prompt, or in its place."
+        "prepend",
+        description="Where the text goes: before the client's system prompt "
+        "(`prepend`), after it (`append`), or in its place (`replace`).",
     )
 
 
@@ -303,14 +307,15 @@ class OverridesIn(Part):
     )
     fields: dict[FieldName, FieldRule] = Field(
         default_factory=dict,
-        description="Fields that cost money or affect data: `drop` removes a field. With `refuse`, "
-        "only other channels serve requests that have the field; if there is none, the answer is "
-        "400.",
+        description="Fields that cost money or affect data. `pass` forwards a field, and `drop` "
+        "removes it. With `refuse`, only other channels serve requests that have the field. If "
+        "there is no other channel, Weir rejects these requests with 400.",
     )
     when: list[OverrideRuleIn] = Field(
         default_factory=list,
         max_length=CONDITIONAL_MAX,
-        description="Further changes, made after the others, to requests that meet conditions.",
+        description="Further changes to requests that meet conditions. Weir makes these changes "
+        "after all other changes.",
     )
 
 
@@ -321,8 +326,8 @@ class PassThroughIn(Part):
     methods: list[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]] = Field(min_length=1)
     path: str = Field(
         max_length=PATH_MAX,
-        description="The path after the base URL. `*` is one segment, `**` at the end is one or "
-        "more.",
+        description="The path after the base URL. `*` stands for one segment. `**` at the end "
+        "stands for one or more segments.",
     )
     price: Annotated[str, Field(max_length=24)] = Field(
         "0.00", description="The price of an answered request: a decimal string in USD."
@@ -352,12 +357,12 @@ class TestingIn(Part):
     again."""
 
     every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
-        default=None, description="Minutes between two tests; null for none."
+        default=None, description="Minutes between two tests. Null: no scheduled tests."
     )
     model: str = Field(
         default="",
         max_length=bounds.MODEL_MAX,
-        description="The model to test. Empty: the first model.",
+        description="The model to test. Empty: the first model that can be tested.",
     )
     variant: Variant = Field(default="streamed", description="What kind of request the test sends.")
     on_key: Switch = Field(
@@ -378,8 +383,9 @@ class TestingIn(Part):
     )
     success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None,
-        description="Weir turns off the channel if less than this percentage of the attempts of "
-        f"{WINDOW_MIN} minutes succeeds, but never after fewer than {ATTEMPTS_MIN} attempts.",
+        description="Weir turns off the channel if less than this percentage of the attempts in "
+        f"the last {WINDOW_MIN} minutes succeeded. If there were fewer than {ATTEMPTS_MIN} "
+        "attempts, Weir does not turn off the channel.",
     )
 
 
@@ -399,10 +405,10 @@ class ChannelChange(RequestBody):
         description="Every name or pattern the channel serves.",
     )
     proxy_login: str = Field(
-        "", max_length=600, description="user:password; never returned. Empty: none."
+        "", max_length=600, description="user:password. Weir never returns this value. Empty: none."
     )
     client_key: Pem = Field(
-        "", description="The key of the client certificate in PEM; never returned."
+        "", description="The key of the client certificate in PEM. Weir never returns this key."
     )
     spend_cap_day: PositiveAmount | None = Field(
         None, description="What it may cost in a day (UTC): a decimal string in USD."
@@ -412,11 +418,13 @@ class ChannelChange(RequestBody):
     )
     balance_warn_below: PositiveAmount | None = Field(
         None,
-        description="The balance below which Weir notifies operators once: a decimal string in the "
-        "unit that the provider reports.",
+        description="Weir notifies operators each time the balance of a key drops below this "
+        "amount. A decimal string in the unit that the provider reports.",
     )
     balance_rest_below: PositiveAmount | None = Field(
-        None, description="If the balance of every key is below this, the channel gets no requests."
+        None,
+        description="Weir turns off the channel while the balance of every enabled key is "
+        "below this amount.",
     )
     conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     overrides: OverridesIn = Field(default_factory=OverridesIn)

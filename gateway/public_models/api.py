@@ -61,8 +61,9 @@ class ModelChange(RequestBody):
     sunset_at: Instant | None = Field(
         None,
         description=(
-            "The time from which the model is retired. The header `Sunset` (RFC 8594) announces "
-            "it. If the model is not deprecated yet, it becomes deprecated now."
+            "The time from which the model is retired. Answers of a deprecated model announce this "
+            "time in the header `Sunset` (RFC 8594). If the model has no `deprecated_at`, it "
+            "becomes deprecated now."
         ),
     )
     replacement: Name | None = Field(None, description="The model to use instead. Null: none.")

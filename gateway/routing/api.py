@@ -48,9 +48,9 @@ _CAUSES: Final = (
 _PICKS: Final = (
     "How Weir chooses among channels of equal priority. `weight`: by weight, and the same channel "
     "for all requests of a session. `latency`, `ttft`: the lowest of the last minutes. "
-    "`throughput`: the highest of the last minutes. `price`: the lowest. `in_flight`: the fewest "
-    "running requests. `conversation`, `user`: always the same channel for a conversation or a "
-    "user."
+    "`throughput`: the highest of the last minutes. `price`: the lowest cost of a usual request. "
+    "`in_flight`: the fewest running requests. `conversation`, `user`: the same channel for a "
+    "conversation or a user, while this channel is available."
 )
 
 
@@ -61,7 +61,8 @@ class ShadowIn(RequestBody):
     model: str = Field(
         "",
         max_length=NAME_MAX,
-        description="The model's name in that channel. Empty: the same name.",
+        description="The model's name in that channel. Empty: the provider's name in the channel's "
+        "settings, or else the name of the requested model.",
     )
     percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
     cap: str | None = Field(

@@ -51,7 +51,7 @@ class InstallationSettingsChange(RequestBody):
         None, ge=1, le=365, strict=True, description="How long results of media tasks are kept."
     )
     backup_every_hours: Literal[0, 6, 12, 24, 168] | None = Field(
-        None, description="How often a backup is made; 0 makes none."
+        None, description="How many hours pass between two backups. 0: Weir makes no backups."
     )
     backup_hour: int | None = Field(
         None, ge=0, le=23, strict=True, description="The hour (UTC) of the first one of a day."

@@ -20,6 +20,10 @@ class ErrorHelp(NamedTuple):
 _OURS: Final = _("Try again. If it keeps happening, give the operator the request ID.")
 _LATER: Final = _("Retry after a short wait, with increasing delays.")
 _WAIT: Final = _("Wait for the time in retry-after, then retry.")
+_WAIT_OR_SHORTEN: Final = _(
+    "Wait for the time in retry-after, then retry. If this header is missing, waiting does not "
+    "help: send a smaller request, or lower the output limit."
+)
 
 ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "malformed_json": ErrorHelp(
@@ -64,7 +68,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
     ),
     "unsupported_capability": ErrorHelp(
-        _("The model does not support a parameter or another part of the request."),
+        _(
+            "The model or Weir does not support a parameter or another part of the request. Or "
+            "Weir did not store the answer to the Idempotency-Key."
+        ),
         _("Remove this part, or choose a model that supports it. See the Models page."),
     ),
     "thread_unsupported": ErrorHelp(
@@ -78,21 +85,22 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "key_conflict": ErrorHelp(_("The request contains two different keys."), _("Send only one.")),
     "insufficient_balance": ErrorHelp(
         _(
-            "The balance or a budget does not cover the maximum cost of the request. Nothing "
-            "was sent."
+            "The balance or a budget does not cover the maximum cost of the request. You are not "
+            "charged."
         ),
         _(
-            "Top up, raise the budget, or lower the output limit. The message gives the limit and "
-            "its scope, the amount spent, and the time at which the limit resets."
+            "Top up, raise the budget, or lower the output limit. The message names the balance or "
+            "the budget. For a budget, the message also gives the limit, the amount spent, and the "
+            "time at which the budget resets."
         ),
     ),
     "max_cost_exceeded": ErrorHelp(
-        _("The request could cost more than its own limit. Nothing was sent."),
-        _("Raise max_cost, or lower the output limit."),
+        _("The request could cost more than its own limit. You are not charged."),
+        _("Raise max_cost or x-weir-max-cost, or lower the output limit, or send less input."),
     ),
     "model_unpriced": ErrorHelp(
         _("The model has no price for this request."),
-        _("Ask an operator to set a price on the page that the message names."),
+        _("Ask an operator to set a price. The message usually names the page for this."),
     ),
     "permission": ErrorHelp(
         _(
@@ -110,7 +118,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "session_ended": ErrorHelp(
         _("Someone ended the session of the request."),
-        _("Start another session, or reopen this one on the page that the message names."),
+        _("Start another session, or reopen this one on the session's page."),
     ),
     "model_not_found": ErrorHelp(
         _(
@@ -145,12 +153,16 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "conflict": ErrorHelp(
         _(
             "Another request with the same Idempotency-Key is still running. Or this request needs "
-            "a video or another media task that is not completed yet."
+            "a video or another media task that has not succeeded, or an input that Weir did not "
+            "store."
         ),
         _("Wait until the other request or the media task has finished, then retry."),
     ),
     "body_too_large": ErrorHelp(
-        _("The body is larger than the limit in the message. This limit cannot be changed."),
+        _(
+            "The body is larger than the limit in the message. This limit is fixed. Or the "
+            "provider rejected the body as too large."
+        ),
         _("Send less, or send files by URL."),
     ),
     "unsupported_media_type": ErrorHelp(
@@ -174,20 +186,20 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
             "organisation. Or a budget is used up and slows requests down. The message names the "
             "limit or budget."
         ),
-        _WAIT,
+        _WAIT_OR_SHORTEN,
     ),
     "upstream_rate_limited": ErrorHelp(
         _(
             "No channel of the model is free, because one or more channels are at their provider's "
             "limit, or at a limit that an operator has set. The message names the limit."
         ),
-        _WAIT,
+        _WAIT_OR_SHORTEN,
     ),
     "client_closed": ErrorHelp(
         _(
             "The client disconnected before the answer was complete. This status appears only on "
             "the Requests page. By default, the input and the text up to the disconnect are "
-            "charged. A charge rule can change this."
+            "charged. A charge rule or a setting of the channel can change this."
         ),
         _("If the client disconnected on purpose, there is nothing to do."),
     ),
@@ -195,13 +207,17 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     "not_implemented": ErrorHelp(
         _("This endpoint is known but not supported."), _("Use another endpoint.")
     ),
-    "upstream_error": ErrorHelp(
-        _("The provider failed, and no other channel could answer."), _LATER
-    ),
+    "upstream_error": ErrorHelp(_("The provider failed, and no other channel answered."), _LATER),
     "upstream_unreachable": ErrorHelp(_("No provider of the model could be reached."), _LATER),
     "upstream_auth": ErrorHelp(
-        _("The provider rejected the channel's own key. Your key is fine."),
-        _("Contact the operator."),
+        _(
+            "The provider rejected the key that Weir used with the provider, or the account of "
+            "this key has no credit. Your own API key is fine."
+        ),
+        _(
+            "Contact the operator. If your organisation has its own key of the provider, contact "
+            "the owners of the organisation."
+        ),
     ),
     "upstream_truncated": ErrorHelp(_("The provider's answer ended too early."), _LATER),
     "upstream_malformed": ErrorHelp(_("The provider's answer could not be read."), _LATER),
@@ -231,7 +247,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Retry immediately. Another process will answer. The Anthropic format returns 529."),
     ),
     "timeout": ErrorHelp(
-        _("No provider answered within the time limit."),
+        _("A provider did not begin or did not continue its answer within the time limits."),
         _("Use streaming, or request less output."),
     ),
 }

@@ -15,8 +15,8 @@ SENT: Final[tuple[Field, ...]] = (
         "Authorization",
         "Bearer sk-weir-…",
         _(
-            "The API key. Send it in one of the first three headers of this table. A request with "
-            "two different keys is rejected."
+            "The API key. Send it in one of the first three headers of this table. Weir rejects a "
+            "request with two different keys."
         ),
     ),
     Field("x-api-key", "sk-weir-…", _("The API key, as sent by Anthropic clients.")),
@@ -43,10 +43,9 @@ SENT: Final[tuple[Field, ...]] = (
         "USD",
         _(
             "The most that this request may cost, in USD. If the request could cost more, Weir "
-            "limits the length of the answer. But Weir does not lower an output limit that you "
-            "set. If the request has such a limit and could cost more, Weir rejects the request "
-            "with 402. Weir also rejects the request if even a short answer could cost more. Then "
-            "the requested model is not called."
+            "limits the length of the answer. In two cases, Weir rejects the request with 402 "
+            "instead: even a short answer could cost more, or the request could cost more with an "
+            "output limit that you set. Weir does not call the requested model in these cases."
         ),
     ),
     Field(
@@ -62,9 +61,9 @@ SENT: Final[tuple[Field, ...]] = (
         "string",
         _(
             "x-title is the name of your application, and http-referer is its address. Weir lists "
-            "requests under the name. If you send no name, Weir lists the requests under the "
-            "address. If you send neither header, Weir lists the requests under the library that "
-            "user-agent names."
+            "requests under the name. If you send no name, Weir lists the requests under the host "
+            "of the address. If you send neither header, Weir lists the requests under the library "
+            "or program that user-agent names."
         ),
     ),
     Field(
@@ -82,10 +81,12 @@ SENT: Final[tuple[Field, ...]] = (
         "USD",
         _(
             "The most that the request's session may cost, in USD, including all sub-agents of the "
-            "session. All money spent and reserved since the session's first request counts. A "
-            "request that could exceed this amount is rejected with 402. To continue the session, "
-            "send a higher amount. The organisation's budgets still apply. If a request has this "
-            "header but names no session, it is rejected with 400."
+            "session. The first request with this header counts what the session has spent and "
+            "reserved so far. After that, only requests with this header count. If a request could "
+            "exceed the amount, Weir limits the length of the answer or rejects the request with "
+            "402, as with x-weir-max-cost. To continue the session, send a higher amount. The "
+            "organisation's budgets still apply. If a request has this header but names no "
+            "session, Weir rejects the request with 400."
         ),
     ),
     Field(
@@ -102,8 +103,9 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-include-cost",
         "true, false",
         _(
-            "With true, Weir adds the charge to the usage in the response, also in streams. With "
-            "the setting include_cost, an organisation turns this on for all its requests."
+            "With true, Weir adds the charge to the usage in the response, also in most streams. A "
+            "response without a usage object does not contain the charge. With the setting "
+            "include_cost, an organisation turns this on for all requests without this header."
         ),
     ),
     Field(
@@ -120,9 +122,9 @@ SENT: Final[tuple[Field, ...]] = (
         "cache-control",
         "no-cache, no-store, max-age=60",
         _(
-            "Limits the use of the cache of answers (RFC 9111). With no-cache, the request gets a "
-            "new answer, which Weir stores. With no-store, it gets a new answer, which Weir does "
-            "not store. With max-age, it gets no stored answer that is older than this number of "
+            "Limits the use of the cache of answers (RFC 9111). With no-cache or no-store, the "
+            "request gets a new answer. With no-store, Weir does not store the new answer either. "
+            "With max-age, the request gets no stored answer that is older than this number of "
             "seconds."
         ),
     ),
@@ -143,9 +145,9 @@ SESSIONS: Final[tuple[Field, ...]] = (
         PREFIX,
         "digest",
         _(
-            "Chats with the same instructions and the same first message of the user are one "
-            "session. This rule applies only if an operator has turned it on, and only to chats "
-            "that name no session"
+            "Chats of the same key are one session if they have the same instructions, and the "
+            "user writes the same before the first answer. This rule applies only if an operator "
+            "has turned it on, and only to chats that name no session"
         ),
     ),
 )
@@ -163,7 +165,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-weir-hold",
         "USD",
-        _("The amount reserved before the request was sent. The charge is never higher."),
+        _("The amount that Weir reserved for the request. The charge is never higher."),
     ),
     Field(
         "x-weir-cost",
@@ -178,17 +180,17 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "integer",
         _(
             "The output limit that Weir set for this request. Weir sets a limit in two cases. "
-            "First, your own limit is above the model's limit. Second, you sent no limit, and the "
-            "balance, a budget, x-weir-max-cost or a token limit does not cover the longest "
-            "possible answer."
+            "First, your own limit is above the model's limit. Second, you sent no limit, and one "
+            "of these does not cover the longest possible answer: the balance, a budget, "
+            "x-weir-max-cost, x-weir-session-budget or a token limit."
         ),
     ),
     Field(
         "x-weir-fallback",
         "budget",
         _(
-            "A budget was used up, so another model answered. Your operator chose this model for "
-            "such cases. The response names the model."
+            "A budget did not cover the requested model, so another model answered. Your operator "
+            "chose this model for such cases. The response names the model."
         ),
     ),
     Field(
@@ -213,11 +215,11 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "cache-status",
         "weir; hit; ttl=540",
         _(
-            "Whether a stored answer was served (RFC 9211). With hit, a stored answer was served, "
-            "and ttl is the number of seconds for which Weir can still serve this answer. With "
-            "fwd=miss, there was no stored answer. With fwd=request, the request bypassed the "
-            "cache. With fwd=bypass, Weir stores no answers to requests of this kind. Absent if "
-            "the key has no cache rule."
+            "Whether Weir served a stored answer (RFC 9211). With hit, Weir served a stored "
+            "answer, and can serve it for another ttl seconds. With fwd=miss, there was no stored "
+            "answer. With fwd=request, there was no stored answer that cache-control allows. With "
+            "fwd=bypass, Weir did not look for an answer to this request, and stores none. Absent "
+            "if the cache is off for the key, and absent from error answers."
         ),
     ),
     Field(
@@ -229,14 +231,14 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "deprecation",
         "@Unix time",
         _(
-            "The time since which the model is deprecated (RFC 9745). The model's page names its "
-            "replacement."
+            "The time since which the model is deprecated (RFC 9745). If there is a replacement, "
+            "the model's page names it."
         ),
     ),
     Field(
         "sunset",
         "HTTP date",
-        _("The time at which the model is retired (RFC 8594)."),
+        _("The time at which the model is retired (RFC 8594). Only if the model is deprecated."),
     ),
     Field(
         "x-weir-dropped-params",
@@ -249,7 +251,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-weir-channel, x-weir-attempts",
         "string, integer",
-        _("The channel that answered, and the number of attempts. Only for operators."),
+        _("The channel that answered, and the number of attempts. Only for keys of operators."),
     ),
     Field(
         "idempotent-replayed",
@@ -259,7 +261,11 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "retry-after, retry-after-ms",
         "s, ms",
-        _("How long to wait before retrying, for 429 and 503."),
+        _(
+            "How long to wait before the next try, in seconds and in milliseconds. Only on errors "
+            "with the status 429, 503 or 529, and only if waiting helps. The Anthropic and Google "
+            "formats have only retry-after."
+        ),
     ),
     Field(
         "x-should-retry",
@@ -273,8 +279,10 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
         "integer, integer, duration",
         _(
-            "The key's limit of requests per minute. Headers with -tokens instead of -requests "
-            "show the key's limit of tokens."
+            "The key's limit of requests per minute, what is left of it, and the time until the "
+            "whole limit is available again. Headers with -tokens instead of -requests show the "
+            "key's limit of tokens. In the Anthropic format, the names have another form, such as "
+            "anthropic-ratelimit-requests-limit. Absent if the key has no such limit."
         ),
     ),
 )

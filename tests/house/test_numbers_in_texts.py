@@ -185,7 +185,7 @@ _SAYS: Final = [
     ),
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channel_setup/edit_forms.py", _SHARE),
-    ("docs/reference/apply-file.md", f"attempts of {WINDOW_MIN} minutes"),
+    ("docs/reference/apply-file.md", f"attempts in the last {WINDOW_MIN} minutes"),
     ("docs/guides/channels.md", _SHARE),
     ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
     ("gateway/health/figures.py", f"ended within the {_LATELY}"),
