@@ -134,7 +134,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "amount": "an amount of money",
     "answer": "the answer of the person who decided; empty before the decision",
     "approval": "ID of the approval",
-    "approved": "whether the increase was approved. This field is `true` only in `raise.decided`",
+    "approved": "whether the increase was approved",
     "asked_by": "email address of the person who made the request",
     "available": "the available balance after the event; for `balance.low`, the available balance at the time of the check",
     "balance": "what the provider reports, with its unit",

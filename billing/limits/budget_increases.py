@@ -334,7 +334,8 @@ def _publish_decision(kind: str, budget_raise: BudgetRaise) -> None:
         **alert_facts(usage, subject_names([budget])[budget.id]),
         request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
         until=budget_raise.until.isoformat(), reason=budget_raise.reason,
-        answer=budget_raise.answer, approved=budget_raise.state == RaiseState.APPROVED,
+        answer=budget_raise.answer,
+        approved=budget_raise.state in (RaiseState.APPROVED, RaiseState.ENDED),
         asked_by=budget_raise.asked_by.email, decided_by=budget_raise.decided_by.email if
         budget_raise.decided_by else "",
     )  # fmt: skip

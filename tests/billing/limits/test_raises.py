@@ -87,6 +87,9 @@ def test_next_call_passes_and_the_increase_ends_on_its_date(
     window = BudgetWindow.objects.get()
     assert (window.cap_nano, window.held_nano) == (600, 600)
     assert {*letters()} == {"alice", "bob"}
+    assert [(fact.kind, fact.body["approved"]) for fact in Fact.objects.order_by("id")] == [
+        ("raise.asked", False), ("raise.decided", True), ("raise.ended", True)
+    ]  # fmt: skip
     assert [*AuditEvent.objects.filter(action__startswith="raise.").order_by("id").values_list(
         "action", flat=True)] == ["raise.asked", "raise.approved", "raise.ended"]  # fmt: skip
 
