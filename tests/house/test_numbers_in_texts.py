@@ -74,7 +74,7 @@ def _hours(span: dt.timedelta) -> str:
     return f"{span // dt.timedelta(hours=1)} hours"
 
 
-_SHARE: Final = f"of at least {ATTEMPTS_MIN} requests in {WINDOW_MIN} minutes"
+_SHARE: Final = f"of at least {ATTEMPTS_MIN} attempts in {WINDOW_MIN} minutes"
 _WORDS: Final = {5: "five"}
 _LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
 _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
