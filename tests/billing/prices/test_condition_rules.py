@@ -28,3 +28,25 @@ def test_invalid_hours_are_rejected(text: str) -> None:
 
 def test_no_hours_are_the_whole_day() -> None:
     assert read_hours("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "second", "holds"),
+    [
+        ("01:00-02:00", 3_599, False),
+        ("01:00-02:00", 3_600, True),
+        ("01:00-02:00", 7_199, True),
+        ("01:00-02:00", 7_200, False),
+        ("23:00-01:00", 82_799, False),
+        ("23:00-01:00", 82_800, True),
+        ("23:00-01:00", 0, True),
+        ("23:00-01:00", 3_599, True),
+        ("23:00-01:00", 3_600, False),
+    ],
+)
+def test_hours_hold_from_their_start_to_before_their_end(
+    text: str, second: int, holds: bool
+) -> None:
+    hours = read_hours(text)
+    assert hours is not None
+    assert hours.hold_at(second) is holds
