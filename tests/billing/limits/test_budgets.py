@@ -428,7 +428,7 @@ def test_fullest_budget_has_the_largest_used_share_of_its_limit(people: Cast) ->
     week = make(key, 10, Past(9, []), period="week")
     least = make(key, 9000, Past(600, []), period="day", **bob)
     make(key, 10, Past(10, []), period="week", **bob, enabled=False)
-    nothing_left = make(key, 0, period="month", **bob)
+    nothing_left = make(key, 0, Past(0, []), period="month", **bob)
     caps = [usage.budget for usage in budgets.caps_of_key(key)]
     assert caps == [nothing_left, week, month, day, least]
 
