@@ -7,6 +7,7 @@ this. Recording its end later does not affect any admission.
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -108,14 +109,26 @@ def may_decide(actor: Actor) -> bool:
     return _may_write(actor) and access.scope_of(actor, "budgets.ask") is not None
 
 
+def decidable_raises(actor: Actor, raises: Sequence[BudgetRaise]) -> set[UUID]:
+    """Return the ids of those requests, all of which the actor sees, that it may decide on. A
+    member whose role is limited to teams also sees requests for budgets beyond them."""
+    if not may_decide(actor):
+        return set()
+    reached = budgets.budgets_in_reach(actor, [one.budget for one in raises])
+    return {one.id for one in raises if one.budget_id in reached}
+
+
 def raise_to_decide(actor: Actor, id: str) -> BudgetRaise:
-    """Return one request that the actor may decide on. Raises Http404, and AccessDenied for the
-    lead of a team."""
+    """Return one request that the actor may decide on. Raises Http404, AccessDenied for the lead of
+    a team, and BudgetRefused if the budget is beyond the actor's teams (P23)."""
     if not _may_write(actor):
         raise access.AccessDenied(
             gettext("The lead of a team cannot decide on budget increases. Ask an admin.")
         )
-    return access_raise(actor, id)
+    budget_raise = access_raise(actor, id)
+    budget = budget_raise.budget
+    budgets.check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
+    return budget_raise
 
 
 def ask_for_more(
@@ -166,8 +179,9 @@ def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> Budget
     """
     budget = budget_raise.budget
     budgets.check_own(actor, budget, by_policy=True)
-    raised_nano = budget.amount_nano + budget_raise.amount_nano
-    budgets.check_reach(actor, budget.scope, budget.subject, raised_nano)
+    budgets.check_reach(
+        actor, budget.scope, budget.subject, budget.amount_nano + budget_raise.amount_nano
+    )
     with transaction.atomic():
         budget = budgets.lock_budget(budget_raise.budget)
         locked = _waiting(budget_raise)

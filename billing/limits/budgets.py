@@ -472,10 +472,12 @@ def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> Non
 def writable_budgets(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
     """Return the ids of those budgets, all of which the actor sees, that it may change. Those of
     policies change with their policy."""
-    return _reached(actor, [budget for budget in budgets if budget.policy_id is None])
+    return budgets_in_reach(actor, [budget for budget in budgets if budget.policy_id is None])
 
 
-def _reached(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
+def budgets_in_reach(actor: Actor, budgets: Sequence[Budget]) -> set[int]:
+    """Return the ids of those budgets, all of which the actor sees, that are in its reach: those of
+    policies too."""
     scope = access.scope_of(actor, "budgets.write")
     if actor.installation:
         return {budget.id for budget in budgets}
@@ -506,7 +508,7 @@ def may_write(actor: Actor, budget: Budget) -> bool:
 def may_test_alerts(actor: Actor, budget: Budget) -> bool:
     """Return whether the actor may send a test alert of a budget that it sees: one in its reach,
     also a policy's."""
-    return budget.id in _reached(actor, [budget])
+    return budget.id in budgets_in_reach(actor, [budget])
 
 
 def _teams_by_role(actor: Actor) -> Collection[UUID]:

@@ -155,8 +155,7 @@ def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
 @require_safe
 def raise_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     (row,) = _raise_rows(actor, [budget_increases.access_raise(actor, id)])
-    may_write = budget_increases.may_decide(actor)
-    return render_dialog(request, "usage/limits/raise.html", {"row": row, "may_write": may_write})
+    return render_dialog(request, "usage/limits/raise.html", {"row": row})
 
 
 @organisation_page("budgets.write")
@@ -207,8 +206,9 @@ def _decide_raise(
     request: HttpRequest, actor: Actor, id: str, decide: Any, message: str
 ) -> HttpResponseBase:
     """Decide on a request, and show its new state."""
-    budget_raise, wrong = budget_increases.raise_to_decide(actor, id), ""
+    wrong = ""
     try:
+        budget_raise = budget_increases.raise_to_decide(actor, id)
         decide(actor, budget_raise, request.POST.get("answer", "")[:INCREASE_REASON_MAX])
     except BudgetRefused as refused:
         wrong = refused.message
@@ -219,7 +219,7 @@ def _decide_raise(
             messages.success(request, message)
         return see_other(back_to(request, reverse("raises", args=[slug_of(actor)])))
     (row,) = _raise_rows(actor, [budget_increases.access_raise(actor, id)])
-    context = {"row": row, "wrong": wrong, "may_write": True}
+    context = {"row": row, "wrong": wrong}
     response = render(request, "usage/limits/_raise.html", context, status=422 if wrong else 200)
     response["HX-Trigger"] = RAISES.refresh
     return response
@@ -229,6 +229,7 @@ def _raise_rows(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any
     all_budgets = [budget_raise.budget for budget_raise in page]
     names = _budget_names(all_budgets)
     standings = {usage.budget.id: usage for usage in budgets.current_usage(all_budgets)}
+    decidable = budget_increases.decidable_raises(actor, page)
     return [
         {
             "budget_raise": budget_raise,
@@ -237,6 +238,7 @@ def _raise_rows(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any
             "name": names[str(budget_raise.budget_id)],
             "badge": _BADGES[RaiseState(budget_raise.state)],
             "meter": meter_of(standings[budget_raise.budget_id]),
+            "may_decide": budget_raise.id in decidable,
             "raised_nano": budget_raise.budget.amount_nano + budget_raise.amount_nano,
         }
         for budget_raise in page

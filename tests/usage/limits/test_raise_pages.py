@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.members.members import set_member
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Organisation, Role, Team
 from billing.limits.budget_rules import OF_SUBSCRIPTION
 from billing.models import Budget, BudgetRaise
@@ -361,3 +362,31 @@ def test_limits_over_the_api(people: Cast) -> None:
     gone = api.patch("/api/v1/limits", body | {"subject": "x"}, content_type="application/json")
     assert gone.status_code == 404
     assert len(api.get("/api/v1/limits").json()["items"]) == 4
+
+
+def test_those_limited_to_teams_decide_within_them(people: Cast, budget: Budget) -> None:
+    """P23: their own request for a budget of all is neither approved, rejected nor ended by them,
+    and no button offers it."""
+    carol = member(people.acme, "carol", Role.DEVELOPER)
+    set_member(people.acme, carol.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
+    of_all = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="organisation", subject="", amount_nano=10 * USD,
+        period="month", timezone="UTC",
+    )  # fmt: skip
+    client, alice = signed_in(carol), signed_in(people.alice)
+    for one in (of_all, budget):
+        client.post(f"{URL}/new", form(one))
+    beyond, within = (
+        f"{URL}/{id_text(BudgetRaise.objects.get(budget=one).id)}" for one in (of_all, budget)
+    )
+    listed = client.get(URL).content.decode()
+    assert (f"{beyond}/approve" in listed, f"{within}/approve" in listed) == (False, True)
+    assert f"{beyond}/deny" not in client.get(beyond).content.decode()
+    answer = client.post(f"{beyond}/deny", {"answer": "no"}, headers={"hx-request": "true"})
+    assert answer.status_code == 422
+    assert "only set budgets for your teams" in answer.content.decode()
+    alice.post(f"{beyond}/approve")
+    assert client.post(f"{beyond}/end", headers={"hx-request": "true"}).status_code == 422
+    assert BudgetRaise.objects.get(budget=of_all).state == "approved"
+    assert client.post(f"{within}/deny", {"answer": "no"}).status_code == 303
+    assert BudgetRaise.objects.get(budget=budget).state == "denied"
