@@ -349,10 +349,11 @@ def test_requests_each_person_sees(people: Cast, key: Key, bob: Actor, alice: Ac
         budget_increases.access_raise(dave, id_text(theirs["bob", of_core.id].id))
     with pytest.raises(Http404):
         budget_increases.access_raise(bob, id_text(asked["bob", gone.id].id))
+    of_dave = theirs["dave", of_second.id]
     assert budget_increases.decidable_raises(alice, seen(alice)) == {one.id for one in seen(alice)}
     assert budget_increases.decidable_raises(carol, seen(carol)) == {
         theirs["dave", of_second.id].id
     }
-    assert budget_increases.raise_to_decide(carol, id_text(theirs["dave", of_second.id].id))
+    assert budget_increases.raise_to_decide(carol, id_text(of_dave.id)) == of_dave
     with pytest.raises(budgets.BudgetRefused, match="only set budgets for your teams"):
         budget_increases.raise_to_decide(carol, id_text(theirs["carol", of_all.id].id))
