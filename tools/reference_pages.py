@@ -319,7 +319,7 @@ decides who gets it.
 The column `operator` shows a role in the installation, not in an organisation.
 
 If a member is limited to teams, the following permissions of the member's role apply only to objects of these teams: {teams}.
-Of the objects that belong to no team, the member can use only their own. If the role contains the permissions
+If an object belongs to no team, the member can use it only if it is the member's own. If the role contains the permissions
 {", ".join(shared)} or {last}, these apply to the whole organisation.
 
 The lead of a team has the following permissions in the team, even if the lead's role does not contain them: {leads}. A lead can set budgets only within the team's own budgets.
