@@ -113,7 +113,7 @@ def checklist(invoice: Invoice) -> list[Check]:
     holds."""
     checks = [
         Check(
-            "seller", gettext_lazy("The seller's details are complete"),
+            "seller", gettext_lazy("The seller's legal name is set"),
             bool(seller().legal_name), gettext("Enter the seller's legal name."),
         ),
         _invariants(invoice),
