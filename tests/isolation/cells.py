@@ -50,6 +50,16 @@ _PRIVATE: Final = re.compile(r"(?:Chat|Question|Preset|Prompt) (z\w+z)\b")
 # One's own: whatever is stored about oneself, and the keys that end with the account.
 _OF_ALL_ORGANISATIONS: Final = ("own_data_download", "own_erasure")
 _OWN_ROWS: Final = ("django_session", "usersessions_usersession", "accounts_keyuse")
+# What reading leaves behind: nothing else is written where a GET is answered (RFC 9110, 9.2.1).
+READING: Final[Mapping[str, frozenset[str]]] = {
+    "key_end_user_secret": frozenset({"accounts_auditevent"}),
+    "GET /keys/{id}/end-user-secret": frozenset({"accounts_auditevent"}),
+    "GET /people/{id}/data": frozenset({"accounts_auditevent"}),
+    "GET /members/{id}/data": frozenset({"accounts_auditevent"}),
+    # Until when its answer is watched: without a reader, a run ends.
+    "conversation": frozenset({"playground_run"}),
+    "status": frozenset({"accounts_cache"}),
+}
 
 
 FAULTS: Final[list[str]] = []
@@ -508,6 +518,9 @@ def faults_in(cell: Cell, answer: Answer) -> Iterator[str]:
         yield f"{cell}: {answer.outcome} ({answer.status}), not {wanted}"
     if wanted != "in" and answer.written and cell.route.guard != "public":
         yield f"{cell}: it was refused, and wrote {answer.written}"
+    if cell.method == "GET":
+        wrote = {*answer.written} - READING.get(cell.name, frozenset())
+        yield from (f"{cell}: a GET wrote {table}" for table in sorted(wrote))
     yield from (f"{cell}: it shows {word}" for word in leaks_in(cell, answer.text))
     # One's own pages are of every organisation, and so are those of operators.
     if cell.route.guard not in FREE and not cell.acts_as.operates:
