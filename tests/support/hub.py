@@ -608,10 +608,12 @@ class Hub:
         *,
         path: str = "/v1/chat/completions",
         headers: Mapping[str, str] | None = None,
+        once_begun: Callable[[], object] | None = None,
     ) -> Answer:
-        """Send a chat request (an object, or bytes as they are) and read all of the answer."""
+        """Send a chat request (an object, or bytes as they are) and read all of the answer; call
+        `once_begun` when its head has come."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.request("POST", path, tenant, raw, headers)
+        return self.request("POST", path, tenant, raw, headers, once_begun)
 
     def request(
         self,
@@ -620,6 +622,7 @@ class Hub:
         tenant: Tenant | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        once_begun: Callable[[], object] | None = None,
     ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with closing(connection):
@@ -629,6 +632,8 @@ class Hub:
             connection.request(method, path, body, sent | dict(headers or {}))
             # A response that is the connection's last is not closed with it.
             with connection.getresponse() as answer:
+                if once_begun is not None:
+                    once_begun()
                 results = {name.lower(): value for name, value in answer.getheaders()}
                 return Answer(answer.status, results, answer.read())
 

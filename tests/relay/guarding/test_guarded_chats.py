@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,6 +36,13 @@ def send(hub: Hub, tenant: Tenant, dialect: str, model: str, text: str, *, strea
     speaker = SPEAKERS[dialect]
     body = speaker.body(model, Wish(text, stream))
     return hub.post(tenant, body, path=speaker.path(model, stream=stream))
+
+
+def late_finding(fake: FakeUpstream, *, stream: bool) -> tuple[str, Callable[[], object] | None]:
+    """What to ask for a finding in the middle of an answer, and what then lets the stream go on:
+    the client has its beginning first."""
+    text = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
+    return (f"#hold=40 {text}", fake.release) if stream else (text, None)
 
 
 @by_dialect
@@ -100,24 +108,25 @@ def test_an_answer_is_masked(
 @by_dialect
 @by_form
 def test_a_refused_answer_ends_in_its_dialect_and_is_charged(
-    guarded_hub: GuardedHub, models: dict[str, str], dialect: str, stream: bool
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str], dialect: str, stream: bool
 ) -> None:
-    hub = guarded_hub.hub
+    hub, speaker, model = guarded_hub.hub, SPEAKERS[dialect], models[dialect]
     tenant = guarded_hub.tenant(rule("refuse", "answer"))
-    text = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
-    answer = send(hub, tenant, dialect, models[dialect], text, stream=stream)
+    text, go_on = late_finding(fake, stream=stream)
+    body, path = speaker.body(model, Wish(text, stream)), speaker.path(model, stream=stream)
+    answer = hub.post(tenant, body, path=path, once_begun=go_on)
     assert b"liddell" not in answer.body
     assert b"soon" not in answer.body
     if stream:
         assert answer.status == 200, answer.body
-        spoken = SPEAKERS[dialect].read(answer)
+        spoken = speaker.read(answer)
         assert not spoken.whole
         assert spoken.error is not None, answer.body
-        assert SPEAKERS[dialect].guard_code(spoken.error, stream=True) == "own"
+        assert speaker.guard_code(spoken.error, stream=True) == "own"
     else:
         assert answer.status == 400, answer.body
-        error = SPEAKERS[dialect].error_of(answer.json())
-        assert SPEAKERS[dialect].guard_code(error, stream=False) == "own"
+        error = speaker.error_of(answer.json())
+        assert speaker.guard_code(error, stream=False) == "own"
     hub.settled(tenant)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"]) == (400, "guard_refused")
@@ -126,17 +135,18 @@ def test_a_refused_answer_ends_in_its_dialect_and_is_charged(
 
 @by_form
 def test_clients_of_claude_on_bedrock_get_the_guards_code(
-    guarded_hub: GuardedHub, models: dict[str, str], stream: bool
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str], stream: bool
 ) -> None:
     """P40: also through the messages that Amazon's own reader takes."""
-    asked = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
+    asked, go_on = late_finding(fake, stream=stream)
+    tenant = guarded_hub.tenant(rule("refuse", "answer"))
     body = {
         "anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096,
         "messages": [{"role": "user", "content": asked}],
     }  # fmt: skip
     way = "invoke-with-response-stream" if stream else "invoke"
     path = f"/model/{models['anthropic']}/{way}"
-    answer = guarded_hub.hub.post(guarded_hub.tenant(rule("refuse", "answer")), body, path=path)
+    answer = guarded_hub.hub.post(tenant, body, path=path, once_begun=go_on)
     assert answer.status == (200 if stream else 400), answer.body
     if stream:
         *_, (kind, error) = messages(answer.body)
@@ -147,13 +157,14 @@ def test_clients_of_claude_on_bedrock_get_the_guards_code(
 
 
 def test_a_stream_that_is_a_json_array_has_the_guards_code(
-    guarded_hub: GuardedHub, models: dict[str, str]
+    guarded_hub: GuardedHub, fake: FakeUpstream, models: dict[str, str]
 ) -> None:
     speaker, model = SPEAKERS["gemini"], models["gemini"]
-    body = speaker.body(model, Wish(f"#echo #chunk_bytes=64 {'many words ' * 50} {ADDRESS}", True))
+    text, go_on = late_finding(fake, stream=True)
+    body = speaker.body(model, Wish(text, True))
     path = f"/v1beta/models/{model}:streamGenerateContent"
     tenant = guarded_hub.tenant(rule("refuse", "answer"))
-    answer = guarded_hub.hub.post(tenant, body, path=path)
+    answer = guarded_hub.hub.post(tenant, body, path=path, once_begun=go_on)
     assert answer.status == 200, answer.body
     error = speaker.error_of(answer.json()[-1])
     assert speaker.guard_code(error, stream=True) == "own"
