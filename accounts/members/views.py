@@ -144,6 +144,7 @@ class AddressForm(forms.Form):
 
     email = forms.EmailField(
         label=gettext_lazy("Email"),
+        max_length=254,
         help_text=gettext_lazy("The address of a member of the organisation."),
         widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "off"}),
     )

@@ -110,6 +110,7 @@ class NewOrganisationForm(forms.Form):
     )
     owner = forms.EmailField(
         label=gettext_lazy("Email of the owner"),
+        max_length=254,
         required=False,
         help_text=gettext_lazy(
             "They need an account. Leave it empty to own the organisation yourself, then invite "
@@ -124,6 +125,7 @@ class NewMemberForm(forms.Form):
 
     email = forms.EmailField(
         label=gettext_lazy("Email"),
+        max_length=254,
         help_text=gettext_lazy("An account is created for an unknown address."),
         widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
     )

@@ -80,6 +80,9 @@ class _Checked(_Ours):
 class SignupForm(_Checked, allauth.SignupForm):  # type: ignore[misc]
     """Creates an account."""
 
+    # allauth's own field takes more than the column has, and the account would have the beginning.
+    email = allauth.EmailField(max_length=254)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = gettext("At least 10 characters.")
@@ -115,6 +118,8 @@ class SignupForm(_Checked, allauth.SignupForm):  # type: ignore[misc]
 
 class ResetPasswordForm(_Checked, allauth.ResetPasswordForm):  # type: ignore[misc]
     """Requests a link that sets a new password. The first few of a network need no check."""
+
+    email = allauth.EmailField(max_length=254)
 
     def checks_browser(self) -> bool:
         return sign_up.checks_browsers() and try_counts.is_used_up(self._unchecked())

@@ -42,6 +42,15 @@ def test_a_weak_password_is_refused(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("open_sign_up")
+def test_address_beyond_its_column_is_rejected_at_its_field(client: Client) -> None:
+    """Each part of it is valid."""
+    host = ".".join([*("b" * 60 for _ in range(3)), "c" * 12, "example.org"])
+    answer = sign_up(client, f"{'a' * 58}@{host}")
+    assert (answer.status_code, User.objects.count()) == (200, 0)
+    assert "Use at most 254 characters. This has " in answer.content.decode()
+
+
+@pytest.mark.usefixtures("open_sign_up")
 def test_sign_up_reveals_no_known_addresses(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same page after the same work; the letter says to its reader what happened."""
     hashes: list[str] = []
