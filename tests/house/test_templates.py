@@ -112,3 +112,15 @@ def test_a_later_input_replaces_the_answer_to_an_earlier_one() -> None:
     assert len(follow) > 20
     unordered = [where for where, its in follow if not its.get("hx-sync", "").endswith(":replace")]
     assert sorted(unordered) == sorted(_SENT_ONE_AFTER_ANOTHER)
+
+
+def test_each_element_that_asks_says_where_the_answer_goes() -> None:
+    """Else htmx puts it into the element itself: a dialog into its link."""
+    asking = [
+        (where, its)
+        for where, text in templates()
+        for _, tag in TAG.findall(text)
+        if (its := attributes(tag)).keys() & {"hx-get", "hx-post"}
+    ]
+    assert len(asking) > 150
+    assert [where for where, its in asking if not its.keys() & {"hx-target", "hx-swap"}] == []

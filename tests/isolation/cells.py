@@ -49,6 +49,8 @@ _CHANGING: Final = re.compile(
 _PRIVATE: Final = re.compile(r"(?:Chat|Question|Preset|Prompt) (z\w+z)\b")
 # One's own: whatever is stored about oneself, and the keys that end with the account.
 _OF_ALL_ORGANISATIONS: Final = ("own_data_download", "own_erasure")
+# Channels that the requests of `usage/rows.py` and `house/request_states.py` name, and their key.
+_OF_OPERATORS: Final = ("openai-east", "azure-west", "upstream-secret")
 _OWN_ROWS: Final = ("django_session", "usersessions_usersession", "accounts_keyuse")
 # What reading leaves behind: nothing else is written where a GET is answered (RFC 9110, 9.2.1).
 READING: Final[Mapping[str, frozenset[str]]] = {
@@ -547,6 +549,7 @@ def leaks_in(cell: Cell, text: str) -> Iterator[str]:
             yield one_result.group()
     if cell.acts_as.operates:
         return
+    yield from (f"the operators' {name}" for name in _OF_OPERATORS if name in text)
     if "zforeignz" in text.lower():
         yield "what is another organisation's"
     if cell.who.limited and "zsidez" in text.lower():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.db import DatabaseError, connection, transaction
+from django.utils.module_loading import import_string
 
 from accounts.models import Key
 from billing.models import (
@@ -100,6 +101,7 @@ def running(key: Key) -> None:
 
 def ended_chat(key: Key) -> None:
     running(key)
+    Run.objects.update(ended_at=clock.now())
     Conversation.objects.update(ends_at=clock.now())
 
 
@@ -392,3 +394,26 @@ def test_waiting_work_is_found_by_one_statement_planned_once() -> None:
             "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s", [asked[0]]
         )
         assert cursor.fetchone()[0] >= 2
+
+
+# For what waits on, whatever its job does, and why.
+WAITS_ON = {
+    "a fact": "its job wakes another by the broker",
+    "a delivery": "its job wakes another by the broker",
+    "a test of all channels": "it needs channels to test",
+    "a budget": "a budget is watched as long as it is there",
+    "a threshold": "a balance is watched as long as there is one",
+    "a run": "its process may still be alive",
+    "a channel that is tested": "it is tested again",
+    "a channel whose traffic is watched": "it is watched on",
+    "an unspent grant": "it is counted until it is spent",
+    "an unpaid invoice": "it is paid by the balance, which is empty",
+}
+
+
+@pytest.mark.parametrize("what", sorted(MAKERS.keys() - WAITS_ON.keys()))
+def test_job_does_what_waits_for_it(key: Key, what: str) -> None:
+    task, make = MAKERS[what]
+    make(key)
+    import_string(task)()
+    assert task not in waiting_jobs()
