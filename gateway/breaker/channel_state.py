@@ -208,7 +208,7 @@ class Key:
 
     def refuse_model(self, model: str, now: float, began: float) -> None:
         """Record that the provider refuses the key for a model from now on."""
-        if len(self._refusals) >= _MODELS_MAX:
+        if model not in self._refusals and len(self._refusals) >= _MODELS_MAX:
             self._refusals.clear()
         self._refusals.setdefault(model, Rest()).fail(now, began, OFF_S)
 
@@ -255,17 +255,17 @@ class Key:
 
     def limit(self, model: str) -> Rest:
         """Return the rest of a model that is at the provider's limit; create it if needed."""
-        if len(self._limits) >= _MODELS_MAX:
+        if model not in self._limits and len(self._limits) >= _MODELS_MAX:
             self._limits.clear()
         return self._limits.setdefault(model, Rest())
 
     def doubt(self, sought: Sought, reason: Reason, now: float, began: float) -> bool:
         """Record that an organisation was refused a model. Return whether the model now rests for
         that organisation."""
-        if len(self._doubts) >= _MODELS_MAX:
+        if sought.model not in self._doubts and len(self._doubts) >= _MODELS_MAX:
             self._doubts.clear()
         held = self._doubts.setdefault(sought.model, {})
-        if len(held) >= _MODELS_MAX:
+        if sought.organisation not in held and len(held) >= _MODELS_MAX:
             held.clear()
         doubt = held.setdefault(sought.organisation, _Doubt(reason))
         doubt.times, doubt.reason = doubt.times + 1, reason

@@ -18,6 +18,7 @@ from gateway.models import Channel, Route
 from lib.sentences import join_words
 
 _BLANK_ROWS: Final = 2
+_DIGITS_MAX: Final = 10
 SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 """The form in which seconds are typed."""
 
@@ -163,7 +164,8 @@ def _note_number(
     if not text:
         return
     least = -most if field == "priority" else 0
-    number = int(text) if text.removeprefix("-").isdecimal() and text.isascii() else None
+    is_number = text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= _DIGITS_MAX
+    number = int(text) if is_number else None
     if number is None or not least <= number <= most:
         template = gettext("Enter a number from %(least)s to %(most)s.")
         row.error = template % {"least": least, "most": most}

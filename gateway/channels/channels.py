@@ -197,9 +197,7 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
     with transaction.atomic():
         locked = _lock_channel(channel)
         keys = list(locked.keys.all())
-        if len(keys) >= bounds.KEYS_MAX:
-            text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
-            raise ChannelRefused("keys", text)
+        _check_count(len(keys) + 1)
         digest = secret_digest(secret)
         same = next((key for key in keys if bytes(key.digest) == digest), None)
         if same is not None:
@@ -461,6 +459,7 @@ def _replace_keys(
 ) -> None:
     """Set a channel's keys, in order. A stored key that is listed again is kept, unless the
     channel's address `moved`."""
+    _check_count(len(keys))
     stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()
     for position, secret in enumerate(keys):
@@ -471,6 +470,12 @@ def _replace_keys(
         key = key or _new_key(channel, str(secret), position)
         key.position = position
         key.save(force_insert=True)
+
+
+def _check_count(keys: int) -> None:
+    if keys > bounds.KEYS_MAX:
+        text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
+        raise ChannelRefused("keys", text)
 
 
 def _new_key(

@@ -152,8 +152,10 @@ def chat_export(request: HttpRequest, actor: Actor, id: str, form: str) -> HttpR
 def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     upload = request.FILES.get("chat")
     slug = slug_of(actor)
+    if upload is None or upload.size is None:
+        return toast(HttpResponse(status=200), gettext("Choose a file."), tone="bad")
     try:
-        if upload is None or upload.size is None or upload.size > IMPORT_BYTES_MAX:
+        if upload.size > IMPORT_BYTES_MAX:
             raise Unusable(
                 "/", gettext("it is larger than %(n)s MB") % {"n": IMPORT_BYTES_MAX >> 20}
             )

@@ -13,6 +13,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.endpoints.embeddings import DIMENSIONS_MAX, decode_answer
 from lib.database.async_database import run_in_database
 from lib.ids import new_id
+from lib.numbers.typed_counts import parse_typed_count
 from lib.refusal import Refused
 from playground.embeddings.vectors import Vector
 from playground.models import PayerRule
@@ -64,9 +65,10 @@ def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
         raise EmbeddingRefused(gettext("The text is too long."))
     body: dict[str, Any] = {"model": model, "input": lines, "encoding_format": "float"}
     if word := form.get("dimensions", "").strip():
-        if not (word.isascii() and word.isdecimal() and 0 < int(word) <= DIMENSIONS_MAX):
+        dimensions = parse_typed_count(word, len(str(DIMENSIONS_MAX)))
+        if not dimensions or dimensions > DIMENSIONS_MAX:
             raise EmbeddingRefused(gettext("Dimensions must be a whole number above 0."))
-        body["dimensions"] = int(word)
+        body["dimensions"] = dimensions
     return body
 
 

@@ -18,6 +18,7 @@ STOPS_MAX: Final = 4
 CHOICES_MAX: Final = 8
 _OUTPUT_MAX: Final = 1_000_000
 _SEED_MAX: Final = 2**53 - 1
+_NUMBER_MAX: Final = 2**63 - 1
 VOICES: Final = ("alloy", "ash", "coral", "sage", "verse")
 
 
@@ -159,11 +160,14 @@ def _read(parameter: Parameter, word: str) -> Any:
         number = Decimal(word.strip())
     except InvalidOperation:
         raise InvalidSetting(parameter.name, "no_number") from None
-    if not number.is_finite() or (parameter.kind == "integer" and number % 1):
+    if not number.is_finite() or abs(number) > _NUMBER_MAX:
+        raise InvalidSetting(parameter.name, "no_number")
+    is_whole = number == number.to_integral_value()
+    if parameter.kind == "integer" and not is_whole:
         raise InvalidSetting(parameter.name, "no_number")
     low, high = parameter.low, parameter.high
     if (low is not None and number < low) or (high is not None and number > high):
         raise InvalidSetting(
             parameter.name, "out_of_range", low=low, high="∞" if high is None else high
         )
-    return int(number) if parameter.kind == "integer" or not number % 1 else float(number)
+    return int(number) if is_whole else float(number)

@@ -135,7 +135,8 @@ def _check_parameters(field: str, dialect: Dialect, parameters: Parameters) -> N
 
 
 def _check_value(field: str, name: str, value: Any) -> None:
-    if _depth(value) > _DEPTH_MAX or len(_json(value)) > rules.VALUE_BYTES_MAX:
+    size = len(_json(value).encode("utf-8", "surrogatepass"))
+    if _depth(value) > _DEPTH_MAX or size > rules.VALUE_BYTES_MAX:
         text = gettext("The value of %(name)s is too large.") % {"name": name}
         raise ChannelRefused(field, text)
     if not all(map(_is_storable, _scalars(value))):

@@ -271,6 +271,7 @@ def test_models_are_changed_with_names_priorities_and_weights(
         (("new", "", "x", ""), "Enter a number from -1000000 to 1000000."),
         (("new", "", "", "-1"), "Enter a number from 0 to 1000000."),
         (("new", "", "", "٣"), "Enter a number from 0 to 1000000."),
+        (("new", "", "9" * 5_000, ""), "Enter a number from -1000000 to 1000000."),
         (("two words", "", "", ""), "is not a model name"),
     ],
 )

@@ -146,6 +146,12 @@ def import_file(user: User, data: bytes) -> Any:
     return signed_in(user).post(url, {"chat": upload}, headers=HTMX)
 
 
+def test_import_without_a_file_says_so(people: Cast) -> None:
+    answer = signed_in(people.bob).post(reverse("chat_import", args=["acme"]), headers=HTMX)
+    text = json.loads(answer["HX-Trigger"])["toast"]["text"]
+    assert text == "Choose a file."
+
+
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.slow)])
 def test_reimported_chats_have_the_same_trees_and_costs(people: Cast, count: int) -> None:
     """W12."""

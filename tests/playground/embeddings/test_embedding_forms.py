@@ -22,8 +22,12 @@ def offered(people: Cast, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "sent"), [("", None), (" 256 ", 256), ("1", 1), ("0", ""), ("x", ""), ("-1", "")]
-)
+    ("dimensions", "sent"),
+    [
+        ("", None), (" 256 ", 256), ("1", 1), ("0", ""), ("x", ""), ("-1", ""),
+        ("9" * 5_000, ""),
+    ],
+)  # fmt: skip
 def test_dimensions_are_a_number_above_zero(offered: Any, dimensions: str, sent: Any) -> None:
     form = {"model": "vec", "text": " one \n\n two ", "dimensions": dimensions}
     if sent == "":

@@ -71,6 +71,11 @@ def test_text_becomes_values_and_rejects_are_named() -> None:
         ({"temperature": "NaN"}, "no_number"),
         ({"max_output": "0"}, "out_of_range"),
         ({"max_output": "1.5"}, "no_number"),
+        ({"max_output": "1e18"}, "out_of_range"),
+        ({"max_output": "1e28"}, "no_number"),
+        ({"max_output": "1e99999"}, "no_number"),
+        ({"max_output": "9" * 5_000}, "no_number"),
+        ({"max_output": "1.00000000000000000000000000000000000001"}, "no_number"),
         ({"stop": "1\n2\n3\n4\n5"}, "too_many"),
     ],
 )

@@ -169,8 +169,10 @@ def test_an_image_is_a_chip_that_names_its_host() -> None:
     assert ">Image from img.example · Open</a>" in html
 
 
-def test_code_is_coloured_by_class_and_can_be_copied() -> None:
-    html = render_block("```python\nimport os\n```", MarkdownLabels(), "M-3")
+@pytest.mark.parametrize("info", ["python", 'python title="a.py"', "python {1,3}"])
+def test_code_is_coloured_by_class_and_can_be_copied(info: str) -> None:
+    html = render_block(f"```{info}\nimport os\n```", MarkdownLabels(), "M-3")
+    assert "<figcaption><span>python</span>" in html
     assert '<span class="kn">import</span>' in html
     assert 'data-copy="#code-M-3-0"' in html
     assert '<pre tabindex="0" id="code-M-3-0">' in html

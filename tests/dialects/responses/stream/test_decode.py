@@ -276,12 +276,13 @@ def test_citations_count_from_the_start_of_all_text_and_once() -> None:
     message = {"type": "message", "content": [part]}
     frames = [
         frame("response.output_text.delta", output_index=0, delta="ab"),
-        frame("response.output_text.delta", output_index=1, delta="cd"),
+        frame("response.output_text.delta", output_index=1, delta="c"),
+        frame("response.output_text.delta", output_index=1, delta="d"),
         frame("response.output_text.annotation.added", output_index=1, annotation=first),
         frame("response.output_text.annotation.added", output_index=1, annotation=file),
         frame("response.output_item.done", output_index=1, item=message),
     ]
-    assert decoded_events(*frames)[2:] == [
+    assert decoded_events(*frames)[3:] == [
         Citation(0, Source("u", "t", 2, 4)),
         Citation(0, Source("v")),
     ]
