@@ -21,7 +21,7 @@ _BINARY: Final = frozenset(
 _SEALS: Final = frozenset(
     {"signature", "thoughtSignature", "thought_signature", "encrypted_content", "redactedContent"}
 )
-# A text without any space that is longer than this, and base64, is data.
+# A text without any space that is at least so long, and base64, is data.
 _DATA_MIN: Final = 1024
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")

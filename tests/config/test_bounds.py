@@ -1,4 +1,4 @@
-"""Every bound of what decides about money and authority, at one below, at, and one above.
+"""Every bound of whole rooms, at one below, at, and one above.
 
 The bounds are found in the code: a comparison with a constant that is called a maximum, a minimum
 or a length. One that is added belongs into the table here, in numbers, or beside it with the test
@@ -8,14 +8,14 @@ that has it.
 import ast
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 from unittest.mock import patch
 from uuid import UUID
 
@@ -73,8 +73,15 @@ from relay.health.operator_alerts import Alert, Alerts
 from relay.ledger import admission
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.requests import sessions
+from tests.config import more_bounds as of_accounts_to_lib
+from tests.content import bounds as of_content
+from tests.gateway import bounds as of_gateway
+from tests.gateway import bounds_of_channels as of_channels
 from tests.mutants.targets import target_files
+from tests.playground import bounds as of_playground
+from tests.support.bounds import Bound
 from tests.support.cast import Cast, actor, make_key
+from tests.usage import bounds as of_usage
 from usage.limits import budget_simulation
 
 ROOT: Final = Path(__file__).parents[2]
@@ -83,13 +90,10 @@ NANO_EACH: Final = PriceVersion.from_stored({"meters": {"in_text": 1_000_000}})
 _NAME: Final = re.compile(r"_?([A-Z0-9]+_)*(MAX|MIN|LENGTH|FAR_DAYS)(_NANO)?$")
 
 
-class Bound(NamedTuple):
-    """What takes the numbers from `least` to `most` and raises a ValueError for others, or answers
-    False; None where there is no bound on that side."""
-
-    takes: Callable[[Cast, int], object]
-    least: int | None
-    most: int | None
+# Of the others the relay has a table of its own, and what decides about money is in this one.
+WHOLE: Final = (
+    "playground", "gateway", "content", "usage", "accounts", "billing", "notify", "config", "lib",
+)  # fmt: skip
 
 
 def bounds_in(file: str) -> Iterator[str]:
@@ -108,7 +112,9 @@ def bounds_in(file: str) -> Iterator[str]:
 
 @cache
 def found() -> list[str]:
-    return sorted({bound for file in target_files(ROOT) for bound in bounds_in(file)})
+    rooms = (path for room in WHOLE for path in (ROOT / room).rglob("*.py"))
+    files = {*target_files(ROOT), *(str(path.relative_to(ROOT)) for path in rooms)}
+    return sorted({bound for file in files for bound in bounds_in(file)})
 
 
 # The bounds --------------------------------------------------------------------------------------
@@ -462,8 +468,18 @@ _SAME: Final = {
 
 
 REFUSALS: Final = (
-    ValueError, RequestFault, codes.TooManyTries, catalogue._NotExact, price_list._Left
+    ValueError, RequestFault, codes.TooManyTries, catalogue._NotExact, price_list._Left,
+    *of_gateway.REFUSALS,
 )  # fmt: skip
+
+
+OF_ROOMS: Final = (
+    of_accounts_to_lib, of_channels, of_content, of_gateway, of_playground, of_usage
+)  # fmt: skip
+for _rows in OF_ROOMS:
+    assert not BOUNDS.keys() & _rows.BOUNDS.keys()
+    BOUNDS.update(_rows.BOUNDS)
+    ELSEWHERE.update(_rows.ELSEWHERE | _rows.UNSEEN)
 
 
 def one_of(name: str) -> str:

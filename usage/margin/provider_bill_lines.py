@@ -9,7 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -122,7 +122,7 @@ def _amount(cell: object) -> int | None:
         whole = (
             int(nano.to_integral_value()) if nano.is_finite() and abs(nano) <= _NANO_MAX else None
         )
-    except InvalidOperation:
+    except ArithmeticError:
         return None
     return whole
 

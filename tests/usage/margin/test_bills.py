@@ -182,6 +182,7 @@ HEADS = ("Date", "Model", "Cost")
         (("2026-11-03", "m", "1,5x"), "Row 2, column Cost"),
         (("2026-11-03", "m", "NaN"), "Row 2, column Cost"),
         (("2026-11-03", "m", "1e99"), "Row 2, column Cost"),
+        (("2026-11-03", "m", "1e999999"), "Row 2, column Cost"),
         (("2026-11-03", "m", "9" * 5_000), "Row 2, column Cost"),
         (("2026-11-03", "m"), "Row 2, column Cost cannot be read: empty"),
         (("03/11/2026", "m", "1"), "Row 2, column Date"),
