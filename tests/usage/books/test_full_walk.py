@@ -4,9 +4,10 @@ import datetime as dt
 import time
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from billing.models import BooksWalk
+from billing.seals.seals import seal_all
 from lib import clock
 from tests.support import cast
 from tests.usage.rows import admit, credit
@@ -71,3 +72,11 @@ def test_manual_change_counts_as_written() -> None:
     admit(key)
     before = count_after("SELECT 1")
     assert count_after("UPDATE billing_hold SET mark = mark") > before
+    # A seal, as each quiet hour gets one; but one that is changed counts.
+    before = count_after("SELECT 1")
+    assert seal_all(b"k" * 32) > 0
+    assert count_after("SELECT 1") == before
+    forging = "SET LOCAL session_replication_role = replica; UPDATE billing_seal SET rows = rows"
+    with transaction.atomic():
+        count_after(forging)
+    assert count_after("SELECT 1") > before
