@@ -1,6 +1,6 @@
 """Read the installation as items to compare, in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from django.db import connection
@@ -120,11 +120,15 @@ def _settings() -> Item:
 
 
 def _secret(channel: Channel, name: SecretName) -> Secret | None:
-    """Return a secret by its digest. A secret that cannot be decrypted differs from every other."""
     if getattr(channel, name) is None:
         return None
+    return _by_digest(lambda: secret_digest(open_egress(channel, name)))
+
+
+def _by_digest(digest: Callable[[], bytes]) -> Secret:
+    """Return a secret by its digest. A secret that cannot be decrypted differs from every other."""
     try:
-        return Secret(secret_digest(open_egress(channel, name)))
+        return Secret(digest())
     except VaultError:
         return Secret(b"")
 
@@ -320,12 +324,8 @@ def _policies() -> Iterator[Item]:
 
 
 def _guard_secret(row: PolicySecret) -> Secret:
-    """Return a secret by its digest. A secret that cannot be decrypted differs from every other."""
     place = secret_place(str(row.policy_id), row.guard)
-    try:
-        return Secret(digest_of(open_sealed(row.sealed, place)))
-    except VaultError:
-        return Secret(b"")
+    return _by_digest(lambda: digest_of(open_sealed(row.sealed, place)))
 
 
 def present_people() -> Iterator[Item]:
@@ -382,9 +382,15 @@ def _trial_credit() -> Item:
 def present_mail_server() -> Iterator[Item]:
     stored = current_server.describe_stored()
     if stored is not None:
+        yield Item(Id("mail_server"), {**stored, "secret": _mail_password()})
+
+
+def _mail_password() -> Secret | None:
+    try:
         password = current_server.stored_password()
-        secret = Secret(digest_of(password)) if password else None
-        yield Item(Id("mail_server"), {**stored, "secret": secret})
+    except VaultError:
+        return Secret(b"")
+    return Secret(digest_of(password)) if password else None
 
 
 def _teams() -> Iterator[Item]:
@@ -453,8 +459,12 @@ def _single_sign_on() -> Iterator[Item]:
             }
             for rule in row.group_rules
         )
-        fields["secret"] = Secret(digest_of(single_sign_on.secret_of(row)))
+        fields["secret"] = _sign_on_secret(row)
         yield Item(Id("single_sign_on", (row.organisation.slug,)), fields)
+
+
+def _sign_on_secret(row: SingleSignOn) -> Secret:
+    return _by_digest(lambda: digest_of(single_sign_on.secret_of(row)))
 
 
 def _payer_rules() -> Iterator[Item]:

@@ -26,7 +26,9 @@ class ModelsField(forms.CharField):
 
     def __init__(self, **over: Any) -> None:
         widget = PickText({"class": "input mono"}, many=True)
-        super().__init__(**{"max_length": _PATTERNS_MAX * (_PATTERN_LENGTH + 1), "widget": widget, **over})
+        super().__init__(
+            **{"max_length": _PATTERNS_MAX * (_PATTERN_LENGTH + 1), "widget": widget, **over}
+        )
 
     def offer(self, names: ModelNames, url: str) -> None:
         """Offer these models as choices. The page loads them from `url`."""

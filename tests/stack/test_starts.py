@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from lib.env import ConfigurationError
-from stack import checks, origin, ports, restore, up
+from stack import checks, origin, ports, probe, restore, up
 from stack.checks import Exit, Refusal
 from stack.database.postgres import Cluster
 from stack.model import packages
 from stack.processes import commands, supervisor
 from stack.processes.processes import CannotStart
 from stack.processes.reception import Reception
-from stack.processes.supervisor import ChildFailed, Console, Supervisor
+from stack.processes.supervisor import Child, ChildFailed, Console, Supervisor
 from stack.up import Gate, Installation, Place, Preparation
 
 
@@ -252,6 +252,100 @@ async def test_each_process_has_what_it_needs(installation: Installation) -> Non
     assert (database.stop, database.orphan, database.leaf) == (
         signal.SIGINT, signal.SIGINT, False,
     )  # fmt: skip
+
+
+class _Children:
+    """In place of a supervisor: each process serves at once, except a model with a `fault`."""
+
+    def __init__(self, fault: ChildFailed | None = None) -> None:
+        self.launched = list[str]()
+        self.worker = asyncio.Event()
+        self._fault = fault
+
+    def launch(self, child: Child) -> Child:
+        self.launched.append(child.name)
+        if child.name == "web":
+            assert child.on_line is not None
+            child.on_line('{"sign_in": "https://h/link", "mark": ""}')
+        if child.name == "worker":
+            self.worker.set()
+        return child
+
+    async def serving(self, child: Child) -> None:
+        assert child.name == "web"
+
+    async def start(self, child: Child) -> None:
+        assert child.name == "model"
+        self.launched.append(child.name)
+        if self._fault is not None:
+            raise self._fault
+
+
+@pytest.fixture
+def starting(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """One with a database elsewhere, whose first page is served at 101.5 and whose model answers at
+    104.25, and a download that ends after the worker has started."""
+    installation.place = place(installation.place.data, database_url="postgres://elsewhere/weir")
+    listening = SimpleNamespace(fileno=lambda: 7)
+    other: Any = SimpleNamespace(listening=listening, close=lambda: None)
+    installation.reception = other
+    for name, double in (
+        ("Gate", SimpleNamespace(waiting=8, open=lambda order: None)),
+        ("Spare", SimpleNamespace(theirs=9, adopt=lambda: None)),
+    ):
+        monkeypatch.setattr(up, name, lambda double=double: double)
+    monkeypatch.setattr(probe, "time_first_page", lambda *_: 101.5)
+    monkeypatch.setattr(probe, "time_first_token", lambda *_: 104.25)
+
+    async def fetch_model() -> bool:
+        children: Any = installation.supervisor
+        await children.worker.wait()
+        return True
+
+    monkeypatch.setattr(installation, "fetch_model", fetch_model)
+    return installation
+
+
+async def start(installation: Installation, children: Any, fetches: bool) -> None:
+    installation.supervisor, installation.fetches = children, fetches
+    async with asyncio.timeout(5):
+        await installation.start()
+
+
+@pytest.mark.parametrize(
+    ("fetches", "launched"),
+    [(True, ["web", "worker", "model"]), (False, ["web", "model"])],
+    ids=["fetched meanwhile", "already here"],
+)
+async def test_start_fails_if_its_model_does(
+    starting: Installation, said: list[str], fetches: bool, launched: list[str]
+) -> None:
+    """People may be signed in already: whoever started it learns of it all the same."""
+    children = _Children(ChildFailed("model", "was not ready within 30 s", []))
+    with pytest.raises(ChildFailed, match="model was not ready within 30 s"):
+        await start(starting, children, fetches)
+    assert children.launched == launched
+    assert not any("it answers" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("fetches", "launched", "end"),
+    [
+        (True, ["web", "worker", "model"], "first page after 1.5 s\n"),
+        (False, ["web", "model", "worker"], "first page after 1.5 s, first token after 4.2 s\n"),
+    ],
+    ids=["fetched meanwhile", "already here"],
+)
+async def test_start_ends_when_its_model_answers(
+    starting: Installation, said: list[str], fetches: bool, launched: list[str], end: str
+) -> None:
+    """A download is told when it is of use; without one the time of the first token is told."""
+    children = _Children()
+    await start(starting, children, fetches)
+    assert children.launched == launched
+    assert [end in line for line in said if "first page after" in line] == [True]
+    assert said[-1].endswith("model: it answers") is fetches
+    assert not starting.console.quiet
 
 
 async def test_preparation_waits_for_a_database_of_its_own(installation: Installation) -> None:

@@ -19,6 +19,8 @@ from accounts.mail_server.current_server import BACKEND
 from accounts.models import AuditEvent, SignInLink, SignInNetwork, TryWindow, User
 from accounts.sign_in import sign_in as signin
 from accounts.sign_up.sign_up import save_sign_up
+from accounts.throttle.throttle import Action, limits_of_form
+from accounts.throttle.try_counts import count
 from lib import clock
 from tests.support import cast
 from tests.support.cast import PASSWORD, Cast, person, signed_in
@@ -275,6 +277,35 @@ def test_no_email_is_promised_without_a_mail_server(people: Cast, settings: Any)
     assert "Send link" not in page
     assert "by email" not in page
     assert 'data-passkey="get"' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [
+        ("/password/reset", "ask_reset"),
+        ("/password/reset/1-set-password", "reset"),
+        ("/signup", "sign_up"),
+    ],
+)
+@pytest.mark.parametrize("sends", [True, False])
+@pytest.mark.usefixtures("open_sign_up")
+def test_slowed_person_is_offered_a_reset_only_where_emails_are_sent(
+    settings: Any, path: str, action: Action, sends: bool
+) -> None:
+    """Without a mail server its link could not work; the way back to sign in always does."""
+    if not sends:
+        settings.EMAIL_BACKEND = BACKEND
+    use_up(action, "192.0.2.9")
+    refused = Client(REMOTE_ADDR="192.0.2.9").post(path)
+    assert refused.status_code == 429
+    links = re.findall(r'<a class="btn" href="([^"]+)"', refused.content.decode())
+    assert links == ["/login", *(["/password/reset"] if sends else [])]
+
+
+def use_up(action: Action, network: str) -> None:
+    limits = limits_of_form(action, network)
+    for _ in range(limits[0].count):
+        count(limits)
 
 
 def test_an_own_network_is_slowed_down_too(people: Cast) -> None:

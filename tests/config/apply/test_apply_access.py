@@ -16,6 +16,8 @@ from django.db import connection
 from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
+from accounts.mail_server import current_server
+from accounts.mail_server.mail_server import save_mail_server
 from accounts.members import invitations, members, team_members
 from accounts.members.invitations import Offer
 from accounts.models import (
@@ -23,6 +25,7 @@ from accounts.models import (
     CustomRole,
     Invitation,
     Key,
+    MailServer,
     Membership,
     Organisation,
     Project,
@@ -181,6 +184,27 @@ def test_export_applied_at_its_source_changes_nothing(
     assert installation.apply(exported, "--prune") == "nothing to change\n"
     assert installation.apply(with_secrets(exported), "--prune") == "nothing to change\n"
     assert AuditEvent.objects.count() == before
+
+
+def test_unreadable_secret_is_mended_by_a_file_that_has_it(
+    installation: Installation, furnished: Cast
+) -> None:
+    """Damaged bytes neither end the export nor the application of a file; a channel's and a
+    guard's: `test_apply_egress.py`, `test_apply_contents.py`."""
+    save_mail_server(
+        SYSTEM, host="mail.example.org", port=587, encryption="starttls", username="weir",
+        password="of-the-mail-server", sender="",
+    )  # fmt: skip
+    SingleSignOn.objects.update(sealed=b"damaged")
+    MailServer.objects.update(sealed=b"damaged")
+    exported = installation.export()
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    document = yaml.safe_load(with_secrets(exported))
+    document["mail_server"]["secret"] = "of-the-mail-server"
+    changed = installation.apply(yaml.safe_dump(document, allow_unicode=True))
+    assert changed.count("~ ") == 2
+    assert single_sign_on.secret_of(SingleSignOn.objects.get()) == SECRET
+    assert current_server.stored_password() == "of-the-mail-server"
 
 
 def test_export_applied_to_an_empty_installation_recreates_it(

@@ -354,6 +354,18 @@ def test_a_secret_never_follows_another_url(installation: Installation) -> None:
     assert stored_secret() == SECRET
 
 
+def test_unreadable_secret_can_be_kept_or_replaced(installation: Installation) -> None:
+    """Its bytes are damaged: a file that gives the right one mends the guard."""
+    guarded = edited(lambda o: o.update(content_log=[], policies=o["policies"][2:]))
+    installation.apply(guarded)
+    PolicySecret.objects.update(sealed=b"damaged")
+    exported = installation.export()
+    assert exported.count("secret: keep") == 2  # The key's and the guard's.
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    assert installation.apply(guarded).startswith("~ policy acme/Checked\n")
+    assert stored_secret() == SECRET
+
+
 def test_policies_of_pages_are_exported_too(installation: Installation) -> None:
     installation.apply(WHOLE)
     row = Policy.objects.get(name="No secrets")

@@ -1,12 +1,14 @@
 """Overrides, proxies and certificates of channels by a file: what comes out goes in again, and no
 secret follows to another address."""
 
+import re
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError
 
-from gateway.channels.egress import open_egress
+from gateway.channels.egress import SecretName, open_egress
+from gateway.channels.fields import EGRESS_SECRETS
 from gateway.models import Channel
 from tests.config.applying import Installation, installation
 from tests.fakes.listeners import Authority
@@ -96,6 +98,57 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
     assert Channel.objects.get(name="first").client_key is None
     filled.apply(FILE.replace("proxy.example", "other.example"))
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == LOGIN
+
+
+# The file without one of the secrets, and without what cannot be without it.
+WITHOUT: dict[SecretName, str] = {
+    "proxy_login": re.sub("    proxy_login: .*\n", "", FILE),
+    "client_key": re.sub("    client_(cert|key): .*\n", "", FILE),
+}
+
+
+@pytest.fixture(params=EGRESS_SECRETS)
+def unreadable(request: pytest.FixtureRequest, filled: Installation) -> SecretName:
+    """The secret of the channel that cannot be decrypted, because its bytes are damaged."""
+    name: SecretName = request.param
+    Channel.objects.update(**{name: b"damaged"})
+    return name
+
+
+def test_unreadable_secret_can_be_kept(filled: Installation, unreadable: SecretName) -> None:
+    exported = filled.export()
+    assert all(f"{name}: keep" in exported for name in EGRESS_SECRETS)
+    assert filled.apply(exported, "--prune") == "nothing to change\n"
+
+
+def test_unreadable_secret_is_replaced_by_the_one_in_the_file(
+    filled: Installation, unreadable: SecretName
+) -> None:
+    assert filled.apply(FILE).splitlines() == ["~ channel first", f"    {unreadable}: replaced"]
+    assert filled.apply(FILE) == "nothing to change\n"
+    channel = Channel.objects.get(name="first")
+    assert open_egress(channel, "proxy_login") == LOGIN
+    assert open_egress(channel, "client_key").startswith("-----BEGIN PRIVATE KEY")
+
+
+def test_unreadable_secret_is_removed_if_the_file_has_none(
+    filled: Installation, unreadable: SecretName
+) -> None:
+    message = filled.apply(WITHOUT[unreadable], "--prune")
+    (other,) = {*EGRESS_SECRETS} - {unreadable}
+    assert f"    {unreadable}: removed" in message
+    assert other not in message
+    channel = Channel.objects.get(name="first")
+    assert getattr(channel, unreadable) is None
+    assert getattr(channel, other) is not None
+
+
+@pytest.mark.parametrize("name", EGRESS_SECRETS)
+def test_absent_secret_cannot_be_kept(filled: Installation, name: SecretName) -> None:
+    filled.apply(WITHOUT[name], "--prune")
+    kept = re.sub(f"    {name}: .*", f"    {name}: keep", FILE)
+    (line,) = filled.refusal(kept).splitlines()
+    assert f"{name}: there is no stored secret to keep here: give one" in line
 
 
 @pytest.mark.parametrize(

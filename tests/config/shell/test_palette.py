@@ -11,13 +11,14 @@ from django.utils import timezone
 from accounts.access.actors import SYSTEM
 from accounts.models import Role, User
 from billing.prices import prices
+from config.shell.command_palette import Chosen, search
 from config.shell.palette_ranking import rank
 from content.models import Prompt
 from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation
 from tests.config.shell.test_navigation import READERS
-from tests.support.cast import Cast, make_key, member, person, signed_in
+from tests.support.cast import Cast, actor, make_key, member, person, signed_in
 from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 
@@ -152,6 +153,37 @@ def test_last_choice_comes_first_where_permitted(people: Cast) -> None:
     assert mine not in first(people.bob)
     # Of those that fit as well, it is the first.
     assert first(people.alice, "b")[0] == "/o/acme/budgets"
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen", "expected"),
+    [
+        # It is the word; it begins with it; a word of it does; it contains it.
+        ("deploy", ["redeploy", "a deploy", "deploy two"],
+         ["deploy", "deploy two", "deploy one", "a deploy", "redeploy"]),
+        # What was chosen last decides between equals.
+        ("deploy", ["deploy one"],
+         ["deploy", "deploy one", "deploy two", "a deploy", "redeploy"]),
+        # Between a page and an object, and the other way round.
+        ("budgets", ["budgets probe"], ["Budgets", "budgets probe"]),
+        ("budg", ["Budgets", "Create budget"], ["budg", "Budgets"]),
+        ("budg", ["budgets probe"], ["budg", "budgets probe", "Budgets"]),
+    ],
+)  # fmt: skip
+def test_better_match_comes_before_what_was_chosen_last(
+    people: Cast, words: str, chosen: list[str], expected: list[str]
+) -> None:
+    names = ["deploy", "deploy one", "deploy two", "redeploy", "a deploy", "budg", "budgets probe"]
+    keys = {name: make_key(people.core, name, user=people.alice)[0] for name in names}
+    urls = {
+        "Budgets": "/o/acme/budgets", "Create budget": reverse("budget_create", args=["acme"]),
+        **{name: reverse("key", args=["acme", id_text(key.id)]) for name, key in keys.items()},
+    }  # fmt: skip
+    recent = [Chosen(urls[name], name) for name in chosen]
+    groups = search(actor(people.alice, people.acme), words, recent)
+    found = [hit for group in groups for hit in group.hits]
+    assert [hit.name for hit in found][: len(expected)] == expected
+    assert {hit.url for hit in found} >= {one.url for one in recent}
 
 
 @pytest.mark.parametrize("recent", ["{", "[1]", "{}", '[["a"]]', "[[1, 2]]", '"\x00"', "[[]]"])

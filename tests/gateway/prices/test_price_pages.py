@@ -38,6 +38,7 @@ from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key, member, person, signed_in, with_key
+from tests.support.markup import squeezed
 from tests.usage.rows import happen
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,14 @@ def text_of(client: Client, address: str, **query: str) -> str:
     # A span is inside of a word where a number stands in line by its point.
     page = re.sub(r"</?span[^>]*>", "", response.content.decode())
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def rows_of_table(client: Client, address: str) -> list[str]:
+    """The texts of the rows of a page's only table."""
+    page = squeezed(client.get(address).content.decode())
+    (body,) = re.findall(r"<tbody>(.*?)</tbody>", page)
+    rows = (re.sub(r"<[^>]+>", " ", row) for row in body.split("</tr>")[:-1])
+    return [" ".join(html.unescape(row).split()) for row in rows]
 
 
 def post(client: Client, address: str, /, *args: object, **data: Any) -> Any:
@@ -243,6 +252,25 @@ def test_a_planned_version_is_withdrawn_on_its_page(served: Cast) -> None:
     assert list_prices(["m-2"]) == [left]
 
 
+def test_each_version_of_a_price_shows_from_when_until_when_it_holds(served: Cast) -> None:
+    begin = ("1970-01-01T00:00Z", "2025-11-07T16:30Z", "2026-01-01T00:00Z", "2999-03-02T04:15Z")
+    for n, at in enumerate(map(dt.datetime.fromisoformat, begin), 2):
+        rates = {"meters": {"in_text": n * 100_000_000}}
+        set_price(SYSTEM, "m-2", at, rates, source=f"file-{n}")
+    versions = list_prices(["m-2"])
+    first, second, third, fourth = (version.version_id for version in versions)
+    page = text_of(signed_in(served.dora), reverse("price", args=[versions[0].price_id]))
+    shown = re.findall(
+        r"(Ended|Active|Scheduled) (\S[^→]*?) → (.*?) ?#(\d+) · (\S+) Input (\S+) / 1M", page
+    )
+    assert shown == [
+        ("Scheduled", "2 Mar 2999, 04:15", "open-ended", str(fourth), "file-5", "$0.50"),
+        ("Active", "1 Jan 2026, 00:00", "2 Mar 2999, 04:15", str(third), "file-4", "$0.40"),
+        ("Ended", "7 Nov 2025, 16:30", "1 Jan 2026, 00:00", str(second), "file-3", "$0.30"),
+        ("Ended", "always", "7 Nov 2025, 16:30", str(first), "file-2", "$0.20"),
+    ]
+
+
 def test_the_only_version_of_a_price_is_withdrawn_too(served: Cast) -> None:
     client = signed_in(served.dora)
     later = clock.now() + dt.timedelta(days=3)
@@ -335,6 +363,30 @@ def test_a_draft_leads_to_its_review_where_it_is_published(served: Cast) -> None
     refused = post(client, "price_draft", **draft_fields(**fields))
     assert refused.status_code == 422
     assert "The nearest exact price is 0.00430000002." in refused.content.decode()
+
+
+def test_a_draft_says_of_each_rate_how_it_changes_begins_or_ends(served: Cast) -> None:
+    """Raised, lowered, new, ended and no longer free, each with what it was and would be."""
+    former = {
+        "meters": {
+            "in_text": 200_000_000, "out_text": 800_000_000, "searches": 3 * 10**13, "in_cache_read": 0
+        }
+    }  # fmt: skip
+    set_price(SYSTEM, "m-2", SINCE, former, source="file")
+    client = signed_in(served.dora)
+    sent = draft_fields(
+        model="m-2", meter=["in_text", "out_text", "requests", "in_text", "in_cache_read"],
+        over=["", "", "", "1000", ""], rate=["0.25", "0.7", "0.05", "0.45", "0.15"],
+    )  # fmt: skip
+    review = post(client, "price_draft", **sent)["location"]
+    assert rows_of_table(client, review) == [
+        "Input $0.20 / 1M $0.25 / 1M +25.0%",
+        "Cached input $0.00 / 1M $0.15 / 1M –",
+        "Output $0.80 / 1M $0.70 / 1M \N{MINUS SIGN}12.5%",
+        "Web searches $0.03 / search – ends",
+        "Requests – $0.05 / request new",
+        "Input above 1,000 input tokens – $0.45 / 1M new",
+    ]
 
 
 def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -> None:
@@ -631,6 +683,38 @@ def test_team_and_person_can_have_their_own_plan(served: Cast) -> None:
     assert price_plan_in_force(served.acme, team=served.core, member=bob).plan.name == "own"
     members.remove_member(served.acme, served.bob.email, actor=SYSTEM)
     assert not MemberPlan.objects.exists()
+
+
+def test_remove_takes_who_stands_in_its_row_off_the_plan_and_nobody_else(served: Cast) -> None:
+    """Sent as the page has it: an organisation, its team and its member stand beside each other."""
+    client = signed_in(served.dora)
+    plan = save_plan(SYSTEM, "retail", multiplier_ppm=1_070_000)
+    bob = Membership.objects.get(user=served.bob)
+    for holder in (served.acme, served.core, bob):
+        assign_plan(SYSTEM, holder, "retail")
+    address = reverse("price_plan", args=[plan.id])
+    left = {"Acme acme", "core Team · acme", "Bob Person · acme"}
+    for removed in ("core Team · acme", "Bob Person · acme", "Acme acme"):
+        rows = rows_of_table(client, address)
+        assert {row.removesuffix(" Remove") for row in rows} == left
+        forms = dict(zip(rows, forms_of_rows(client, address), strict=True))
+        assert client.post(*forms[f"{removed} Remove"]).status_code in (302, 303)
+        left.remove(removed)
+    assert "This plan is not in use" in text_of(client, address)
+
+
+def forms_of_rows(client: Client, address: str) -> list[tuple[str, dict[str, str]]]:
+    """Where the form of each row of a page's only table goes, and what it sends."""
+    page = html.unescape(squeezed(client.get(address).content.decode()))
+    return [
+        (
+            action,
+            dict(re.findall(r'<(?:input|button) [^>]*name="([^"]+)" value="([^"]*)"', fields)),
+        )
+        for action, fields in re.findall(
+            r'<form method="post" action="([^"]+)">(.*?)</form>', page.partition("<tbody>")[2]
+        )
+    ]
 
 
 def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -> None:

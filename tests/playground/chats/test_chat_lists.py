@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.http import Http404
+from django.urls import reverse
 
 from accounts.models import Role
 from lib import clock
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from playground.attachments import attachments
 from playground.chats import export_import, history, sharing
 from playground.chats.export_format import read_file, write_file
@@ -130,6 +131,39 @@ def test_name_that_a_person_wrote_is_kept_from_the_model(people: Cast) -> None:
     conversations.name_by_model(chat, "Its", new_id())
     chat.refresh_from_db()
     assert (chat.title, chat.named_by) == ("Mine", NamedBy.PERSON)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    ("form", "changed"),
+    [
+        ({"title": "Two"}, {"title": "Two"}),
+        ({"folder": "Lakes"}, {"folder": "Lakes"}),
+        ({"folder": ""}, {"folder": ""}),
+        ({"title": "Two", "folder": "Lakes"}, {"title": "Two", "folder": "Lakes"}),
+        ({"pinned": "1"}, {"pinned": True}),
+        ({"pinned": "0"}, {"pinned": False}),
+        ({"archived": "1"}, {"archived": True}),
+        ({"archived": "0"}, {"archived": False}),
+        ({"title": " "}, {}),
+        ({}, {}),
+    ],
+)
+def test_form_of_a_chat_changes_only_what_it_has(
+    people: Cast, form: dict[str, str], changed: dict[str, Any], before: bool
+) -> None:
+    """A chat that is pinned and archived, and one that is neither."""
+    archived_at = clock.now() if before else None
+    chat = chat_of(people, title="One", folder="Rivers", pinned=before, archived_at=archived_at)
+    url = reverse("chat_change", args=["acme", id_text(chat.id)])
+    assert signed_in(people.bob).post(url, form).status_code == 302
+    chat.refresh_from_db()
+    now = {
+        "title": chat.title, "folder": chat.folder, "pinned": chat.pinned,
+        "archived": chat.archived_at is not None,
+    }  # fmt: skip
+    same = {"title": "One", "folder": "Rivers", "pinned": before, "archived": before}
+    assert now == {**same, **changed}
 
 
 def test_page_waits_two_minutes_for_the_name_of_a_chat(people: Cast) -> None:

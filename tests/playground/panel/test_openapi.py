@@ -129,17 +129,44 @@ def _wide(depth: int) -> dict[str, Any]:
         (b'{"openapi": "3.1.0", "paths": {}}', "no_operations"),
         (b" " * (BYTES_MAX + 1), "too_big"),
         (json.dumps(_wide(9)).encode(), "too_much"),
-        (
-            b"openapi: 3.1.0\npaths: {/x: {get: {parameters: [{name: a, in: query, schema: &s "
-            b"{properties: {a: *s}}}]}}}",
-            "too_much",
-        ),
     ],
 )
 def test_invalid_description_is_rejected_with_its_reason(data: bytes, code: str) -> None:
     with pytest.raises(Unusable) as unusable:
         read_openapi(data)
     assert unusable.value.code == code
+
+
+def _anchored(schema: str) -> bytes:
+    parameter = f"{{name: a, in: query, schema: {schema}}}"
+    return f"openapi: 3.1.0\npaths: {{/x: {{get: {{parameters: [{parameter}]}}}}}}".encode()
+
+
+def _chained(length: int) -> bytes:
+    """Each schema is a reference to the next one."""
+    document = _wide(0)
+    document["components"]["schemas"] = {
+        f"S{n}": {"$ref": f"#/components/schemas/S{n + 1}"} for n in range(length)
+    }
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _anchored("&s {properties: {a: *s}}"),
+        _anchored("&s {not: *s}"),
+        _anchored("&s {anyOf: [*s]}"),
+        _anchored("{const: &s [*s]}"),
+        _chained(2_000),
+    ],
+    ids=["properties", "schema", "list", "value", "chain"],
+)
+def test_description_without_an_end_is_too_much(data: bytes) -> None:
+    """One that contains itself by an anchor of YAML, or a chain of references."""
+    with pytest.raises(Unusable) as unusable:
+        read_openapi(data)
+    assert unusable.value.code == "too_much"
 
 
 def test_references_are_resolved_wherever_a_schema_has_schemas() -> None:

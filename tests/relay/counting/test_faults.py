@@ -102,11 +102,19 @@ def test_reasoning_and_plain_answers_get_longer_for_first_content(
     hub.settled(tenant)
 
 
-def test_unreadable_usage_after_the_whole_text(hub: Hub, fake: FakeUpstream) -> None:
-    """F27: NaN is no JSON, and takes nothing from what has its finish reason."""
+@pytest.mark.parametrize("stream", [True, False])
+def test_unreadable_usage_after_the_whole_text(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
+    """F27: NaN is no JSON, and takes nothing from what has its finish reason. A client that reads
+    counts gets null for it, and the counts beside it."""
     tenant, model = hub.tenant(), hub.model(fake)
-    answer = hub.post(tenant, ask(model, "#tokens=8 #usage=nan", stream=True))
+    body = ask(model, "#tokens=8 #usage=nan", stream=stream)
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    answer = hub.post(tenant, body)
     assert text_of(answer) == expected_text("a", "#tokens=8 #usage=nan", 8)
+    usage = chunks_of(answer)[-1]["usage"] if stream else answer.json()["usage"]
+    assert usage["completion_tokens"] is None
+    assert usage["prompt_tokens"] > 0
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"], record["basis"]) == (200, None, "estimated")
     assert 0 < record["charge_nano"] <= record["hold_nano"]

@@ -21,6 +21,7 @@ from gateway.providers import PROVIDERS
 from lib.id_types import AttemptId, ChannelId, KeyId, OrganisationId, RequestId, TeamId
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
+from relay.asgi import Relay
 from relay.content_log.content_log import Spans
 from relay.endpoints.generation import generate
 from relay.endpoints.table import listed_rows
@@ -30,7 +31,7 @@ from relay.ledger.writer import LedgerWriter
 from relay.pages.in_process import InProcessRelay
 from relay.tracing import observer, tracing
 from relay.tracing.inference_metrics import DURATION, FIRST_CHUNK, USAGE, InferenceMetrics
-from relay.tracing.tracing import _Spans, _TracedLedger, _TracedUpstreams
+from relay.tracing.tracing import TracedRelay, _Spans, _TracedLedger, _TracedUpstreams
 from relay.upstream.outgoing import OutgoingRequest
 from relay.upstream.upstream import Upstreams
 from tests.relay.tracing.test_genai_conventions import Pieces
@@ -70,9 +71,9 @@ class Traced:
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.tracer = provider.get_tracer("test")
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.provider.get_tracer("test")
         self.reader = InMemoryMetricReader()
         meters = MeterProvider([self.reader])
         self.spans = _Spans(self.tracer, InferenceMetrics(meters.get_meter("test")))
@@ -221,6 +222,46 @@ def test_attempt_that_waits_for_its_content_ends_at_its_own_time(
     attempt = traced.named("chat upstream")
     assert attempt.end_time == 2**62
     assert attributes(attempt)["gen_ai.input.messages"] == "[]"
+
+
+async def test_requests_that_finish_while_a_process_stops_have_their_content(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the content log does not write are exported without it."""
+    before, meanwhile, unwritten = (RequestId(UUID(int=n)) for n in (21, 22, 23))
+
+    def finish(request_id: RequestId) -> None:
+        attempt_id = AttemptId(UUID(int=request_id.int + 100))
+        traced.spans.enter(request_id)
+        with traced.request():
+            traced.spans.begin_attempt(
+                msgspec.structs.replace(OPENED, id=attempt_id, request_id=request_id)
+            )
+            traced.spans.begin_settlement(
+                msgspec.structs.replace(settlement(), attempt_id=attempt_id)
+            )
+            assert traced.spans.wait_for_content(request_id)
+        traced.spans.leave(request_id)
+
+    async def stop(self: Relay) -> None:
+        finish(meanwhile)
+        finish(unwritten)
+        for request_id in (before, meanwhile):
+            traced.spans.end_waiting(request_id, {"gen_ai.input.messages": f"{request_id.int}"})
+
+    monkeypatch.setattr(Relay, "stop", stop)
+    relay = TracedRelay(cast(Any, None), (), "1.2.3", content=True)
+    relay._spans, relay._providers = traced.spans, [traced.provider]
+    finish(before)
+    await relay.stop()
+    exported = {
+        attributes(span)["weir.attempt.id"]: attributes(span).get("gen_ai.input.messages")
+        for span in traced.exporter.get_finished_spans()
+        if span.name == "chat upstream"
+    }
+    assert exported == {
+        id_text(UUID(int=121)): "21", id_text(UUID(int=122)): "22", id_text(UUID(int=123)): None,
+    }  # fmt: skip
 
 
 def test_responses_of_a_session_do_not_wait_for_content(traced: Traced) -> None:

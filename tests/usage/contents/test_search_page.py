@@ -202,6 +202,44 @@ def test_search_goes_on_where_it_stopped(people: Cast, monkeypatch: pytest.Monke
     assert AuditEvent.objects.filter(action="content.searched").count() == 2
 
 
+def test_search_without_a_hit_says_how_far_it_looked(people: Cast) -> None:
+    """Three answers that a reader tells apart: nothing kept, one looked at, several looked at."""
+    browser = reader(people)
+    key = key_of(people.core, "ci")
+    assert foot_of(searched(browser, "needle")) == "No text of these filters is kept."
+    for told in ("1 request", "2 requests"):
+        asked(key, "hay")
+        body = searched(browser, "needle")
+        assert "0 hits" in body
+        assert foot_of(body) == f"Looked at {told}. No older text of these filters is kept."
+    assert foot_of(searched(browser, "needle", "model=other")) == (
+        "No text of these filters is kept."
+    )
+
+
+def test_search_goes_on_where_nothing_is_left(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was older is gone meanwhile: something was kept, so that it does not say "no text"."""
+    monkeypatch.setattr(log, "LOOKED_AT_MAX", 1)
+    browser = reader(people)
+    key = key_of(people.core, "ci")
+    old = asked(key, "hay", minutes_ago=30)
+    asked(key, "needle new", minutes_ago=20)
+    body = searched(browser, "needle")
+    assert foot_of(body).startswith("Looked at 1 request, back to ")
+    cursor = body.split('name="cursor" value="')[1].split('"')[0]
+    old.delete()
+    further = searched(browser, "needle", cursor=cursor)
+    assert foot_of(further) == "No older text of these filters is kept."
+
+
+def foot_of(body: str) -> str:
+    """How far a search says that it went."""
+    foot = body.partition('class="panel-foot"')[2].partition("<p>")[2].partition("</p>")[0]
+    return " ".join(foot.split())
+
+
 def test_cursor_that_is_none_begins_again(people: Cast) -> None:
     browser = reader(people)
     asked(key_of(people.core, "ci"), "needle")

@@ -1,5 +1,6 @@
 """What limits a session, as pages and the API show it, and who ends one."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -144,6 +145,25 @@ def test_the_limits_of_a_session_are_shown_tightest_first(people: cast.Cast, key
     assert dora.get(f"/session/{id_text(session)}", follow=True).status_code == 200
     assert alice.get(f"/session/{id_text(new_id())}").status_code == 404
     assert cast.signed_in(people.charlie).get(f"/session/{id_text(session)}").status_code == 404
+
+
+def test_each_limit_of_a_session_shows_what_is_spent_reserved_and_left(
+    people: cast.Cast, key: Key
+) -> None:
+    session, budget = new_id(), session_budget(people, usd=70)
+    turn(key, session, 0)
+    open_window(key, session, budget.id, None)
+    of_budget, of_client = BudgetWindow.objects.filter(budget=budget), BudgetWindow.objects.all()
+    of_client.update(spent_nano=11 * NANO, held_nano=4 * NANO, cap_nano=39 * NANO)
+    of_budget.update(spent_nano=21 * NANO, held_nano=8 * NANO)
+    page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
+    table = page.partition('"limits-title"')[2].partition("<table>")[2].partition("</table>")[0]
+    rows = [re.sub(r"(<[^>]+>)+", "|", row).strip("|").split("|") for row in table.split("</tr>")]
+    assert rows[:3] == [
+        ["Set by", "Spent", "Reserved", "Limit", "Left"],
+        ["x-weir-session-budget", "$1.10", "$0.40", "$3.90", "$2.40"],
+        ["Budget, Organisation", "$2.10", "$0.80", "$7.00", "$4.10"],
+    ]
 
 
 def test_a_session_is_ended_and_reopened_on_its_page(people: cast.Cast, key: Key) -> None:

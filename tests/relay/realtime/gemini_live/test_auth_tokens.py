@@ -262,6 +262,29 @@ def in_seconds(seconds: float) -> str:
     return (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)).isoformat()
 
 
+TIMES: dict[str, tuple[dict[str, int], int, int]] = {
+    "both": ({"newSessionExpireTime": 200, "expireTime": 5_000}, 200, 5_000),
+    "opening": ({"newSessionExpireTime": 300}, 300, 1_800),
+    "end": ({"expireTime": 4_000}, 60, 4_000),
+    "early end": ({"expireTime": 30}, 30, 30),
+    "none": ({}, 60, 1_800),
+}
+
+
+def test_answer_says_until_when_it_opens_sessions_and_when_they_end(hub: Hub) -> None:
+    """As asked, or as Google's own; it opens none after its sessions end."""
+    tenant = hub.tenant()
+    for name, (asked, *expected) in TIMES.items():
+        now = dt.datetime.now(dt.UTC)
+        times = {member: in_seconds(seconds) for member, seconds in asked.items()}
+        answer = create(hub, tenant, **times).json()
+        told = [
+            (dt.datetime.fromisoformat(answer[member]) - now).total_seconds()
+            for member in ("newSessionExpireTime", "expireTime")
+        ]
+        assert told == pytest.approx(expected, abs=15), name
+
+
 def test_token_sessions_end_with_the_token(hub: Hub, provider: FakeGeminiLive, model: str) -> None:
     """In the middle of a turn, which is settled by its usage so far."""
     tenant = hub.tenant()
