@@ -369,7 +369,8 @@ def test_a_draft_says_of_each_rate_how_it_changes_begins_or_ends(served: Cast) -
     """Raised, lowered, new, ended and no longer free, each with what it was and would be."""
     former = {
         "meters": {
-            "in_text": 200_000_000, "out_text": 800_000_000, "searches": 3 * 10**13, "in_cache_read": 0
+            "in_text": 200_000_000, "out_text": 800_000_000, "searches": 3 * 10**13,
+            "in_cache_read": 0,
         }
     }  # fmt: skip
     set_price(SYSTEM, "m-2", SINCE, former, source="file")
