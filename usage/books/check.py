@@ -21,7 +21,7 @@ from usage.books import walk as books_walk
 from usage.books.invariants import Span, present_invariants, timed_invariants
 from usage.books.seals import DAY_SEALS
 from usage.books.walk import DAY, NEW, PRESENT, WHOLE, Findings, Place
-from usage.books.written_rows import CHECKED, TURN, are_walked, count_written_rows
+from usage.books.written_rows import CHECKED, TURN, count_written_rows, find_unwalked
 from usage.models import BooksCheck
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,14 @@ def check_books() -> dict[str, list[str]] | None:
 def _check_today(all_findings: Findings, to_at: dt.datetime) -> None:
     # Only the entries of the last moments come after this instant.
     all_findings.check_span(Span(to_at))
-    if are_walked(DAY_TURN, (DAY, DAY_SEALS)) and _is_recent(DAY):
-        # Nothing was written, by a request, a job or by hand, since all of the day was read.
-        return
+    # What was read since a row was last written, by a request, a job or by hand, is not read again
+    # for an hour, also while the other is.
+    unwalked = find_unwalked(DAY_TURN, (DAY, DAY_SEALS))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    books_walk.walk_day(all_findings, midnight, to_at, _DAY_S)
-    books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS, findings.note)
+    if DAY in unwalked or not _is_recent(DAY):
+        books_walk.walk_day(all_findings, midnight, to_at, _DAY_S)
+    if DAY_SEALS in unwalked or not _is_recent(DAY_SEALS):
+        books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS, findings.note)
 
 
 def _is_recent(name: str) -> bool:

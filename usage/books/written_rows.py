@@ -60,24 +60,28 @@ _WRITTEN: Final = """
 
 
 def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
-    """Return whether each of these walks has begun and ended since a row was last written. The row
+    """Return whether each of these walks has begun and ended since a row was last written."""
+    return not find_unwalked(turn_name, walk_names)
+
+
+def find_unwalked(turn_name: str, walk_names: Collection[str]) -> frozenset[str]:
+    """Return those of the walks that have not begun and ended since a row was last written. The row
     `turn_name` remembers it: `after` is what `count_written_rows` returned, `began_at` when
     it last changed, and `ended_at` when all that was written until then had been walked, or
     null."""
     turn, _ = BooksWalk.objects.get_or_create(name=turn_name)
+    unwalked = frozenset(walk_names)
     if (written := count_written_rows()) != turn.after:
         turn.after, turn.began_at, turn.ended_at = written, clock.now(), None
-    elif turn.ended_at is None:
-        walks = BooksWalk.objects.filter(name__in=walk_names)
-        begun = [walk.began_at for walk in walks if walk.has_ended and walk.began_at is not None]
-        if (
-            len(begun) == len(walk_names)
-            and turn.began_at is not None
-            and min(begun) > turn.began_at
-        ):
+    elif turn.ended_at is not None:
+        unwalked = frozenset()
+    elif turn.began_at is not None:
+        walks = BooksWalk.objects.filter(name__in=walk_names, began_at__gt=turn.began_at)
+        unwalked -= {walk.name for walk in walks if walk.has_ended}
+        if not unwalked:
             turn.ended_at = clock.now()
     turn.save(update_fields=["after", "began_at", "ended_at"])
-    return turn.ended_at is not None
+    return unwalked
 
 
 def count_written_rows(tables: Sequence[str] = _WALKED) -> str:

@@ -3,6 +3,7 @@ checked again. Time may break an invariant too."""
 
 import datetime as dt
 import re
+import time
 from collections.abc import Callable
 from typing import Any, Final
 from unittest.mock import Mock
@@ -16,7 +17,10 @@ from lib import clock
 from tests.support import cast
 from tests.usage.rows import admit, credit, end
 from usage.books import check, invariants, written_rows
+from usage.books import seals as books_seals
+from usage.books import walk as books_walk
 from usage.books.check import check_when_due
+from usage.books.walk import Findings
 from usage.books.written_rows import CHECKED, TURN
 from usage.models import BooksCheck
 
@@ -117,6 +121,29 @@ def test_books_are_checked_each_hour_whatever_was_counted(checks: Mock) -> None:
     )
     check_when_due()
     assert checks.call_count == 1
+
+
+@pytest.mark.parametrize("read", [{"day"}, {"dayseals"}, {"day", "dayseals"}, set[str]()])
+def test_what_was_read_of_the_day_waits_for_the_other(
+    key: Key, monkeypatch: pytest.MonkeyPatch, read: set[str]
+) -> None:
+    """Both read the whole day: begun again and again until both have ended at once, they would do
+    so until midnight."""
+    check_when_due()
+    minutes = [clock.now() - dt.timedelta(minutes=n) for n in (3, 2, 1)]
+    BooksWalk.objects.filter(name=check.DAY_TURN).update(
+        after=written_rows.count_written_rows(), began_at=minutes[0], ended_at=None
+    )
+    for name in ("day", "dayseals"):
+        # Complete, or begun before the last write.
+        began_at = minutes[1] if name in read else minutes[0] - dt.timedelta(minutes=1)
+        ends = {"began_at": began_at, "ended_at": minutes[2]}
+        BooksWalk.objects.update_or_create(name=name, defaults=ends)
+    begun = list[str]()
+    monkeypatch.setattr(books_walk, "walk_day", lambda *_: begun.append("day"))
+    monkeypatch.setattr(books_seals, "check_seals_of_day", lambda *_: begun.append("dayseals"))
+    check._check_today(Findings(time.monotonic() + 60, 60), clock.now())
+    assert {*begun} == {"day", "dayseals"} - read
 
 
 def test_every_table_that_a_check_reads_is_counted() -> None:
