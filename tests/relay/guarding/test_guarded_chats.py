@@ -42,7 +42,12 @@ def late_finding(fake: FakeUpstream, *, stream: bool) -> tuple[str, Callable[[],
     """What to ask for a finding in the middle of an answer, and what then lets the stream go on:
     the client has its beginning first."""
     text = f"#echo #chunk_bytes=64 {'many words come before it ' * 20} {ADDRESS} soon"
-    return (f"#hold=40 {text}", fake.release) if stream else (text, None)
+
+    def go_on() -> None:
+        fake.wait_for(lambda totals: totals["holding"] > 0)
+        fake.release()
+
+    return (f"#hold=40 {text}", go_on) if stream else (text, None)
 
 
 @by_dialect
