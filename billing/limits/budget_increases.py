@@ -179,9 +179,8 @@ def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> Budget
     """
     budget = budget_raise.budget
     budgets.check_own(actor, budget, by_policy=True)
-    budgets.check_reach(
-        actor, budget.scope, budget.subject, budget.amount_nano + budget_raise.amount_nano
-    )
+    raised_nano = budget.amount_nano + budget_raise.amount_nano
+    budgets.check_reach(actor, budget.scope, budget.subject, raised_nano)
     with transaction.atomic():
         budget = budgets.lock_budget(budget_raise.budget)
         locked = _waiting(budget_raise)

@@ -73,7 +73,7 @@ from relay.health.operator_alerts import Alert, Alerts
 from relay.ledger import admission
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.requests import sessions
-from tests.config import more_bounds as of_accounts_to_lib
+from tests.config import bounds as of_accounts_to_lib
 from tests.content import bounds as of_content
 from tests.gateway import bounds as of_gateway
 from tests.gateway import bounds_of_channels as of_channels

@@ -16,7 +16,6 @@ from tests.support.hub import ROOT
 
 KILLED = """
 import os, signal, sys
-from contextlib import suppress
 from pathlib import Path
 from relay.ledger.journal import Journal
 from lib.ids import new_id

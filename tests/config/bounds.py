@@ -52,7 +52,7 @@ from notify.endpoints import endpoints
 from notify.endpoints.chat_services import cut_text
 from notify.models import WebhookEndpoint
 from tests.config.server.test_protocol import Asked, Transport, body, connect, finish, start
-from tests.support.bounds import Bound
+from tests.support.bounds import Bound, agreed
 from tests.support.cast import Cast, actor
 from usage.sinks.usage_sink import Backlog
 
@@ -70,18 +70,6 @@ def mail_from(port: int) -> None:
 
 def caches(seconds: int) -> bool:
     return "cache_seconds" not in CachingForm({"cache_seconds": seconds}).errors
-
-
-def agree(*tries: Callable[[], object]) -> bool:
-    """Whether something is accepted, in whichever of these ways it is tried."""
-    taken = set()
-    for try_it in tries:
-        try:
-            taken.add(try_it() is not False)
-        except ValueError:
-            taken.add(False)
-    assert len(taken) == 1
-    return taken.pop()
 
 
 def write_plan(price_nano: int, included_nano: int) -> None:
@@ -398,10 +386,10 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda _, n: check_units(units=n), 1, 10**15
     ),
     "billing/subscriptions/subscription_plans.py:write_plan:MONTH_MAX_NANO": Bound(
-        lambda _, n: agree(lambda: write_plan(n, 1), lambda: write_plan(1, n)), 0, 10**15
+        lambda _, n: agreed(lambda: write_plan(n, 1), lambda: write_plan(1, n)), 0, 10**15
     ),
     "billing/topups/views.py:processor_event:_BODY_MAX": Bound(
-        lambda _, n: agree(lambda: takes_event(1, n), lambda: takes_event(n, "")), None, 262_144
+        lambda _, n: agreed(lambda: takes_event(1, n), lambda: takes_event(n, "")), None, 262_144
     ),
     "billing/trials/trials.py:save_trial_setting:DAYS_MAX": Bound(
         lambda _, n: save_trial_setting(SYSTEM, days=n), None, 3_650
@@ -467,7 +455,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda _, n: connects(n), None, 16_384
     ),
     "lib/network/outbound.py:check_login:_LOGIN_BYTES_MAX": Bound(
-        lambda _, n: agree(
+        lambda _, n: agreed(
             lambda: check_login("u" * n + ":p"), lambda: check_login("u:" + "p" * n)
         ),
         None,
