@@ -66,7 +66,7 @@ def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "input": lines, "encoding_format": "float"}
     if word := form.get("dimensions", "").strip():
         dimensions = parse_typed_count(word, len(str(DIMENSIONS_MAX)))
-        if not dimensions or dimensions > DIMENSIONS_MAX:
+        if dimensions is None or not 0 < dimensions <= DIMENSIONS_MAX:
             raise EmbeddingRefused(gettext("Dimensions must be a whole number above 0."))
         body["dimensions"] = dimensions
     return body
