@@ -1,14 +1,13 @@
 """W53, P29: each email and each message in a chat is wholly in its reader's language, whichever
 language the process that sends it has.
 
-The kinds of facts, and the texts of each, are those of `notify/events/kinds.py` and of the
-templates: each value that a template compares with, and each that is there or not, is tried.
+Each value that a template compares with, and each that is there or not, is tried. `letters.txt` has
+the words.
 """
 
 import re
-from collections.abc import Iterator
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from django.conf import LazySettings
@@ -19,15 +18,15 @@ from accounts.access.actors import SYSTEM
 from accounts.members import invitation_letters, invitations
 from accounts.members.invitations import Offer
 from accounts.models import Role
-from lib.ids import id_text, new_id
+from lib.ids import new_id
 from notify.deliveries import sending
 from notify.deliveries.sending import Outcome
 from notify.endpoints import endpoints
 from notify.endpoints.chat_services import ChatRequest
 from notify.events.kinds import KINDS
 from outbox.models import Fact
-from tests.house.test_style import ROOT
 from tests.notify.chats import ADDRESSES
+from tests.notify.deliveries.letter_facts import variants
 from tests.support import cast
 
 pytestmark = pytest.mark.django_db
@@ -36,52 +35,6 @@ LANGUAGES: Final = ("en", "zh-hans")
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
 # So many English words in a row are a sentence.
 _ENGLISH: Final = re.compile(r"(?:\b[A-Za-z']+,? ){3,}[A-Za-z']+")
-_INCLUDED: Final = re.compile(r'{% include "([^"]+)"')
-_COMPARED: Final = re.compile(r'\b(\w+) [!=]= "([^"]+)"')
-_ASKED: Final = re.compile(r"{% (?:el)?if (?:not )?(\w+)(?: and (\w+))? %}")
-_AT: Final = "2026-12-01T00:00:00+00:00"
-# What facts say, by name; whatever else a text has is `~`. A sentence of a person, or of another
-# program, stands in a letter as it is.
-SAMPLES: Final[dict[str, Any]] = {
-    **dict.fromkeys(("until", "resets_at", "forecast_at", "expires_at", "period_began"), _AT),
-    **dict.fromkeys(
-        ("threshold", "spent_percent", "count", "rows", "size", "records", "differences", "days",
-         "added_count", "gone_count", "renamed_count", "new", "not_understood_count", "left",
-         "requests", "seconds", "lines"), 7,
-    ),
-    "added": ["m-1"], "gone": ["m-1"], "renamed": ["m-1"], "models": ["m-1"], "unknown": ["m-1"],
-    "flags": ["m-1"], "parts": ["m-1"],
-    "channel_id": id_text(new_id()), "bill": id_text(new_id()), "document": id_text(new_id()),
-    "approval": id_text(new_id()), "request": id_text(new_id()), "id": id_text(new_id()),
-    "export": id_text(new_id()), "budget": "7", "month": "2026-10", "currency": "USD",
-    "first_on": "2026-11-01", "last_on": "2026-11-30", "page": "/p", "leave": "/l",
-    "jobs": [{"title": "Deliveries", "task": "t.t", "since": _AT, "error": "E"}],
-    "findings": [{"invariant": "I9", "object": "o", "expected": "1", "found": "2"}],
-    "changes": [{"name": "amount", "before": "1", "after": "2"}],
-    "role": "admin", "scope": "key", "slug": "figures", "cause": "unusable",
-}  # fmt: skip
-
-
-def variants(kind: str) -> Iterator[dict[str, Any]]:
-    """What a letter of that kind may be about: everything, what may be missing left out, and each
-    value that it compares with."""
-    text = source_of(f"notify/letters/{kind.replace('.', '_')}.txt")
-    names = set(re.findall(r"\b[a-z_]+\b", text)) - {"part", "organisation", "user", "public_url"}
-    body = {name: SAMPLES.get(name, "~") for name in names | set(KINDS[kind].data.split())}
-    if kind == "report.due":
-        body["rows"] = [{"group": "m-1", "cost": "1.00", "requests": "7"}]
-    yield body
-    asked = {name for pair in _ASKED.findall(text) for name in pair} & body.keys()
-    yield body | {name: [] if isinstance(body[name], list) else None for name in asked}
-    for name, value in _COMPARED.findall(text):
-        if name in body:
-            yield body | {name: value}
-
-
-def source_of(template: str) -> str:
-    """The source of a template with that of those which it includes."""
-    text = (ROOT / "templates" / template).read_text()
-    return text + "".join(source_of(name) for name in _INCLUDED.findall(text))
 
 
 def is_wholly(text: str, language: str) -> bool:

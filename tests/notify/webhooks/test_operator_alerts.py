@@ -25,7 +25,9 @@ FACTS: dict[str, dict[str, Any]] = {
         "channel": "main-7", "channel_id": "0", "cause": "no_credit", "what": "", "last": True,
     },
     "jobs.stopped": {
-        "jobs": [{"task": "t", "title": "Seal the ledger", "since": "2026-11-22", "error": ""}],
+        "jobs": [
+            {"task": "t", "title": "Seal the ledger", "since": "2026-11-22T00:00:00Z", "error": ""}
+        ],
     },
     "bill.differs": {
         "bill": id_text(new_id()), "provider": "openai", "first_on": "2026-10-01",
