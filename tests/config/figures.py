@@ -846,7 +846,7 @@ def _shadow_answers(company: Company) -> Listed:
         likeness=87, same_structure=None,
     )  # fmt: skip
     figures = {
-        "likeness": 87, "main_total_ms": 61_250, "total_ms": 747, "main_tokens": 1_013,
+        "likeness": 87, "main_total": 61_250, "total": 747, "main_tokens": 1_013,
         "tokens": 20_011, "cost": 31_700_000,
     }  # fmt: skip
     return Listed(
@@ -859,8 +859,8 @@ def _shadow_answers(company: Company) -> Listed:
             "m-shadow",
             {
                 "likeness": "likeness",
-                "main_total_ms": "main_total_ms",
-                "total_ms": "total_ms",
+                "main_total": "main_total_ms",
+                "total": "total_ms",
                 "main_tokens": "main_tokens",
                 "tokens": "tokens",
                 "cost": "cost",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from html import unescape
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from lib.tables.table import NUMERIC, REGISTERED
 from tests.config.figures import TABLES, About, Listed, do_all
 from tests.support import cast
+from tests.support.golden_texts import GoldenTexts
 
 pytestmark = pytest.mark.django_db
 
@@ -37,12 +39,23 @@ _MS: Final = {"ms": 1, "s": 1_000, "min": 60_000}
 _CELL: Final = re.compile(r'<t[dh][^>]*\sdata-c="(\w+)"[^>]*>(.*?)</t[dh]>', re.DOTALL)
 
 
+FILES: Final = GoldenTexts(Path(__file__).with_name("files.txt"))
+# Ids, times and secrets are others each time.
+_CHANGING: Final = re.compile(
+    r"\b[0-9A-HJKMNP-TV-Z]{26}\b|\b[0-9a-f]{16,64}\b|(?<=sk-weir-)\S+|\b[A-Z][a-z]+ 20\d\d\b"
+    r"|\b20\d\d-\d\d-\d\d(?:[T ][0-9:.]+(?:\+00:00|Z)?)?"
+)
+# What depends on how much of the month is over.
+_FORECAST: Final = {"forecast"}
+
+
 @dataclass(frozen=True)
 class Shown:
     """What one list shows of its record: by column, as the page, the CSV file, the workbook and the
     API have it."""
 
     page: Mapping[str, str]
+    name: str
     file: Mapping[str, str]
     book: Mapping[str, Any]
     item: Mapping[str, Any]
@@ -70,10 +83,11 @@ def _shown(table: str, listed: Listed, client: Client) -> Shown:
     query = {"cols": every, **dict(parse_qsl(chosen))}
     page = client.get(path, query, headers={"HX-Request": "true"}).content.decode()
     rows = [{name: _text(cell) for name, cell in _CELL.findall(row)} for row in page.split("</tr>")]
-    raw = _read(client, path, {**query, "export": "csv"})
+    name, raw = _read(client, path, {**query, "export": "csv"})
     files = list(csv.DictReader(io.StringIO(raw.decode(), newline="")))
     return Shown(
         _row_of(listed.row, rows),
+        name,
         _row_of(listed.row, files),
         _row_of(listed.row, _book(client, path, query)) if table in BOOKS else {},
         _item(client, listed),
@@ -84,13 +98,14 @@ def _text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
-def _read(client: Client, path: str, query: Mapping[str, str]) -> bytes:
+def _read(client: Client, path: str, query: Mapping[str, str]) -> tuple[str, bytes]:
+    """The name and the bytes of a file."""
     answer: Any = client.get(path, query, follow=True)
-    return b"".join(answer.streaming_content)
+    return answer["Content-Disposition"], b"".join(answer.streaming_content)
 
 
 def _book(client: Client, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-    raw = _read(client, path, {**query, "export": "xlsx"})
+    _, raw = _read(client, path, {**query, "export": "xlsx"})
     (sheet,) = openpyxl.load_workbook(io.BytesIO(raw)).worksheets
     heads, *rows = sheet.iter_rows(values_only=True)
     return [dict(zip(map(str, heads), row, strict=True)) for row in rows]
@@ -120,7 +135,7 @@ def test_every_list_of_figures_has_a_known_record() -> None:
     """A new column of a figure gets what it has to show of its list's record."""
     assert get_resolver().url_patterns
     lists = {name for name, table in REGISTERED.items() if _figures_of(name)}
-    assert lists == TABLES.keys()
+    assert lists == TABLES.keys() == FILES.groups()
 
 
 def _figures_of(table: str) -> dict[str, str]:
@@ -167,6 +182,16 @@ def test_file_and_api_contain_the_actual_figures(seen: Any, table: str) -> None:
     fields = listed.api.fields if listed.api else {}
     assert shown[table].item.keys() == fields.keys()
     assert wrong == []
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_file_has_its_name_its_columns_and_its_row(seen: Any, table: str) -> None:
+    """`files.txt`: also what is no figure."""
+    _, shown = seen
+    lines = [_CHANGING.sub("§", shown[table].name)]
+    for name, value in shown[table].file.items():
+        lines.append(f"{name}: {'~' if name in _FORECAST else _CHANGING.sub('§', value)}")
+    FILES.check(table, {table: "\n".join(lines)})
 
 
 def _is_about(figure: int | About, value: Decimal, half: Decimal) -> bool:

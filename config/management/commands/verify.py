@@ -65,7 +65,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name}: and {len(lines) - _SHOWN_MAX} more")
         count = sum(map(len, wrong.values()))
         if count:
-            self.stdout.write(f"{count} rows are wrong.")
+            self.stdout.write(f"{count} {'row is' if count == 1 else 'rows are'} wrong.")
             sys.exit(1)
         sealed = ", nothing was tampered with" if tamper_check else ""
         self.stdout.write(f"{len(INVARIANTS) + 1} invariants hold{sealed}.")

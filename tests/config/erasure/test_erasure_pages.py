@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
 import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +22,13 @@ from lib.ids import id_text
 from playground.erasure.erasure_steps import erase_people
 from playground.models import Attachment, Conversation, Message
 from tests.support.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
+from tests.support.golden_texts import GoldenTexts
 from usage.overview import chart_notes
 
 pytestmark = pytest.mark.django_db
+
+FILES = GoldenTexts(Path(__file__).with_name("own_data.txt"))
+_ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 
 
 def text_of(response: Any) -> str:
@@ -61,12 +68,21 @@ def test_person_downloads_their_stored_data(people: Cast) -> None:
     assert files[f"files/{file.text_id}-.._a_b.txt"] == b"text"
     assert [one["name"] for one in json.loads(files["keys.json"])] == ["mine"]
     assert [one["slug"] for one in json.loads(files["prompts.json"])] == ["p"]
+    FILES.check("own data", {"own data": "\n".join(_members_of_each(files))})
     everything = b"".join(files.values()).decode()
     assert text not in everything
     assert "alice's" not in everything
     assert other not in everything
     assert "prompt" in json.loads(files["audit/0001.json"])[0]["action"]
     assert AuditEvent.objects.filter(action="user.data_downloaded").exists()
+
+
+def _members_of_each(files: dict[str, bytes]) -> Iterator[str]:
+    """Each file with the members of the objects in it."""
+    for name, raw in sorted(files.items()):
+        value = json.loads(raw) if name.endswith(".json") else {}
+        first = (value[0] if value else {}) if isinstance(value, list) else value
+        yield f"{_ID.sub('§', name)}: {' '.join(sorted(first))}"
 
 
 def test_dangerous_actions_need_a_recent_sign_in(people: Cast) -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import Client
 from accounts.models import Key
 from lib.ids import id_text
 from tests.support import cast
+from tests.support.golden_texts import GoldenTexts
 from tests.usage.overview.test_api import management
 from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports, focus
@@ -21,6 +23,8 @@ from usage.models import Export
 from usage.reports import too_many_records
 
 pytestmark = pytest.mark.django_db
+
+FILES = GoldenTexts(Path(__file__).with_name("focus.txt"))
 
 # Of the specification: the columns that every row must have, and what may stand in some.
 MANDATORY = {
@@ -92,6 +96,9 @@ def test_export_contains_only_visible_rows(
     assert len(rows_of(cast.signed_in(people.alice), path)) == 2
     (row,) = rows_of(cast.signed_in(people.bob), path)
     assert row["ResourceId"] == id_text(key.id)
+    ids = {id_text(key.id): "§", id_text(people.acme.id): "§"}
+    lines = [f"{name}: {ids.get(value, value)}" for name, value in row.items()]
+    FILES.check("focus", {"focus": "\n".join(lines)})
 
 
 def test_the_file_has_every_key_however_many_are_read_at_once(

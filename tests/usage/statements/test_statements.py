@@ -311,7 +311,11 @@ def test_each_column_of_the_files_has_its_own_value(people: cast.Cast, books: Ke
     line = Line(mid_month(), "adjust", 3 * USD, 7 * USD, 1, new_id(), "an actor", cause)
     line_id = id_text(line.id or new_id())
     statement = replace(whole, lines=[line])
-    _, row, _ = rows = [*files.csv_rows(statement)][1:]
+    head, *rows = files.csv_rows(statement)
+    assert head == (
+        "time", "type", "charges", "amount", "balance", "reason", "document", "by", "id",
+    )  # fmt: skip
+    _, row, _ = rows
     assert len(rows) == 3
     assert row[1:] == (
         "adjust", "", "3.00", "7.00", "a reason", "a document", "an actor", line_id,

@@ -1,5 +1,6 @@
 """`manage.py demo_data --rows N`: fill an empty installation with requests, for measurements."""
 
+import argparse
 import time
 from typing import Any
 
@@ -32,7 +33,6 @@ class Command(BaseCommand):
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1")
+    return int(text)
