@@ -94,6 +94,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/config/test_command_outputs.py::test_command_prints_its_words_and_ends_with_its_code": (
         "every command"
     ),
+    "tests/config/test_command_outputs.py::test_command_prints_what_there_is": "every command",
     "tests/config/test_figures.py::test_file_has_its_name_its_columns_and_its_row": (
         "every list of figures in files"
     ),
