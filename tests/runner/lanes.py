@@ -88,16 +88,6 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/notify/deliveries/test_languages.py::"
     "test_email_and_chat_are_in_the_readers_language": "every kind of fact",
-    "tests/notify/deliveries/test_letters.py::test_letter_has_its_words_figures_and_links": (
-        "every kind of fact"
-    ),
-    "tests/config/test_command_outputs.py::test_command_prints_its_words_and_ends_with_its_code": (
-        "every command"
-    ),
-    "tests/config/test_command_outputs.py::test_command_prints_what_there_is": "every command",
-    "tests/config/test_figures.py::test_file_has_its_name_its_columns_and_its_row": (
-        "every list of figures in files"
-    ),
     "tests/playground/chats/test_page_state.py::"
     "test_sent_draft_and_deleted_chat_are_gone_after_a_reload": "what a browser keeps",
     "tests/house/test_timers.py::test_every_timer_and_task_has_a_row": "every timer and task",
