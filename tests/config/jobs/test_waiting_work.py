@@ -236,7 +236,7 @@ def test_waiting_work_starts_its_job(key: Key, what: str) -> None:
     ("state", "now", "due"),
     [
         ("active", "2026-03-30 23:59:59", False), ("active", "2026-03-31 00:00:00", True),
-        ("ending", "2026-03-31 00:00:00", True), ("ended", "2026-05-01 00:00:00", False),
+        ("ended", "2026-05-01 00:00:00", False),
     ],
 )  # fmt: skip
 def test_subscription_is_renewed_once_its_month_is_over_somewhere(
