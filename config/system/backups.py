@@ -249,7 +249,7 @@ def _decode_manifest(raw: bytes) -> Manifest:
         number = msgspec.json.decode(raw, type=dict)["format"]
         if number == FORMAT:
             return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, KeyError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
         raise BackupError(f"{MANIFEST} cannot be read: {error}.") from error
     raise BackupError(
         f"The backup has format {number}; this version reads {FORMAT}. "

@@ -60,7 +60,7 @@ def read_code(body: bytes) -> tuple[int, str]:
     """Return the number and message in a body, 0 and "" if it has none."""
     try:
         members: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return 0, ""
     if not isinstance(members, dict):
         return 0, ""

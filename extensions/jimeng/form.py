@@ -70,7 +70,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _read(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 

@@ -96,7 +96,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _decode_answer(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise answer_fault("F15") from None
 
 

@@ -1,27 +1,42 @@
 """What commands report: each count by its own name, what is left out, and errors as errors."""
 
 import datetime as dt
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.core.management import call_command
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
 
+from accounts.access.actors import SYSTEM
 from accounts.models import SecretCheck
 from billing.prices.catalogue.shipped import Brought
 from config.management.commands import (
     backup,
     load_catalogue,
+    month,
     propose_prices,
     restore,
     rotate_secrets,
     verify,
 )
+from config.system.backups import Written
 from config.system.secret_check import check_secrets
+from extensions.clickhouse.client import ClickHouseError
+from extensions.clickhouse.management.commands import rebuild_clickhouse
+from extensions.record_sink import contents, sending
+from usage.management.commands import demo_data as demo_data_command
+from usage.management.commands import rebuild_rollups
+from usage.management.demo_data import DAYS, Filled
+from usage.month_files.file import MonthFileBroken
 from usage.months import detaching
-from usage.months.detaching import MonthState
+from usage.months.detaching import MonthRefused, MonthState
+from usage.rollups.rollups import Rolled
+from usage.sinks.usage_sink import SinkError
 
 MARCH = dt.date(2026, 3, 1)
 
@@ -191,3 +206,184 @@ def test_secret_that_no_key_opens_is_an_error(
     assert lines[1].startswith("Key b: nothing needs it.")
     assert lines[2].startswith("Key c: 3 secrets.")
     assert "Key old: 1 secrets; WEIR_KEK does not hold it." in lines
+
+
+@pytest.mark.parametrize(("words", "days"), [(["--days=3"], 3), ([], DAYS)])
+def test_demo_data_covers_the_days_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], days: int
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def fill(rows: int, *, days: int) -> Filled:
+        asked.append((rows, days))
+        return Filled(5, dt.datetime(2026, 3, 1), dt.datetime(2026, 3, 4))  # noqa: DTZ001
+
+    monkeypatch.setattr(demo_data_command, "fill", fill)
+    assert said("demo_data", "--rows=7", *words).startswith(
+        "5 requests from 2026-03-01 to 2026-03-04 in "
+    )
+    assert asked == [(7, days)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo_data",), ("demo_data", "--rows=0"), ("demo_data", "--rows=5", "--days=0"),
+        ("month", "detach", "2026-13", "--to", "f"), ("month", "detach", "2026-03"),
+        ("month", "reopen", "March"), ("month",), ("month", "drop", "2026-03"),
+        ("import_from", "dify", "f"), ("backup",), ("restore",), ("apply",), ("apply", "a", "b"),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_refused_before_anything_runs(words: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match=r"^Error: "):
+        call_command(*words)
+
+
+@pytest.fixture
+def months(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What is asked of the months."""
+    calls: list[tuple[Any, ...]] = []
+
+    class Detached(SimpleNamespace):
+        def __str__(self) -> str:
+            return "2026-03"
+
+    detached = Detached(file=SimpleNamespace(rows={"records": 3, "attempts": 4}))
+
+    def asked(name: str, result: Any) -> Any:
+        def call(*args: Any) -> Any:
+            calls.append((name, *args))
+            return result
+
+        return call
+
+    monkeypatch.setattr(month, "compare_secrets", asked("compare", None))
+    monkeypatch.setattr(month, "seal_key", lambda: b"key")
+    monkeypatch.setattr(detaching, "detach", asked("detach", detached))
+    monkeypatch.setattr(detaching, "attach", asked("attach", detached))
+    monkeypatch.setattr(detaching, "reopen", asked("reopen", True))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "told"),
+    [
+        (["detach", "2026-03", "--to", "m.zip"],
+         ("detach", SYSTEM, MARCH, Path.cwd() / "m.zip", b"key"),
+         "2026-03: 7 rows are in m.zip now, and not in the database."),
+        (["attach", "m.zip"], ("attach", SYSTEM, Path("m.zip"), b"key"),
+         "2026-03: 7 rows are in the database again."),
+        (["reopen", "2026-03"], ("reopen", MARCH), "2026-03: open again."),
+    ],
+)  # fmt: skip
+def test_month_is_moved_only_beside_its_own_secrets(
+    months: list[tuple[Any, ...]], words: list[str], call: tuple[Any, ...], told: str
+) -> None:
+    """With other secrets no file matches, which must not look like altered files."""
+    assert said("month", *words).startswith(told)
+    assert months == [("compare",), call]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MonthRefused("it is not closed"), "it is not closed"),
+        (MonthFileBroken("it was altered"), "it was altered"),
+        (FileNotFoundError(2, "No such file", "m.zip"), "m.zip: No such file."),
+    ],
+)
+def test_month_that_stays_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, months: object, error: Exception, text: str
+) -> None:
+    monkeypatch.setattr(detaching, "attach", Mock(side_effect=error))
+    with pytest.raises(CommandError) as refused:
+        said("month", "attach", "m.zip")
+    assert str(refused.value) == text
+    monkeypatch.setattr(detaching, "reopen", lambda month: False)
+    assert said("month", "reopen", "2026-03") == "2026-03: nothing to undo.\n"
+
+
+def test_rebuilt_rows_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild_rollups, "rebuild", lambda: Rolled(2, 9))
+    assert said("rebuild_rollups") == "2 buckets rebuilt, 9 rows written.\n"
+    monkeypatch.setattr(rebuild_clickhouse, "rebuild", lambda: 7)
+    assert said("rebuild_clickhouse") == "7 records sent.\n"
+    monkeypatch.setattr(rebuild_clickhouse, "rebuild", Mock(side_effect=ClickHouseError("away")))
+    with pytest.raises(CommandError, match=r"^ClickHouse: away\.$"):
+        said("rebuild_clickhouse")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_contents_are_counted_only_where_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch, used: bool
+) -> None:
+    monkeypatch.setattr(sending, "send_all_again", lambda: 7)
+    monkeypatch.setattr(contents, "send_all_again", lambda: 3)
+    monkeypatch.setattr(contents, "is_used", lambda: used)
+    told = "3 entries of the content log sent.\n" if used else ""
+    assert said("resend_records") == f"7 records sent.\n{told}"
+    monkeypatch.setattr(contents, "send_all_again", Mock(side_effect=SinkError("away")))
+    with pytest.raises(CommandError, match=r"^Record sink: away\.$"):
+        said("resend_records")
+
+
+def test_quiet_or_older_version_loads_no_list_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    brought: Any = SimpleNamespace(source="list 9", made=70, proposed=(0, 0, 0))
+    load = Mock(return_value=brought)
+    monkeypatch.setattr(load_catalogue, "load_shipped_catalogue", load)
+    monkeypatch.setattr(load_catalogue, "newer_version", lambda: "")
+    assert said("load_catalogue", verbosity=0) == ""
+    load.assert_called_once_with(SYSTEM)
+    monkeypatch.setattr(load_catalogue, "newer_version", lambda: "It is newer.")
+    with pytest.raises(CommandError, match=r"^It is newer\. "):
+        said("load_catalogue")
+    load.assert_called_once_with(SYSTEM)
+
+
+@pytest.mark.parametrize("place", ["-", "b.zip", "b.zip in JSON"])
+def test_backup_through_a_pipe_is_reported_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: LazySettings,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+) -> None:
+    """Standard output may be the backup itself; in a log of JSON lines each line is one."""
+    made: Any = SimpleNamespace(made_at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    written = Written(made, 800, "0a")
+    whole = Mock(return_value=written)
+    monkeypatch.setattr(backup, "back_up", whole)
+    monkeypatch.setattr(backup, "back_up_to", Mock(return_value=written))
+    settings.LOG_FORMAT = "json" if place.endswith("JSON") else "text"
+    caplog.set_level("INFO", logger=backup.__name__)
+    target = place.removesuffix(" in JSON")
+    text = said("backup", target)
+    name = "standard output" if target == "-" else target
+    line = f"{name}: 800 bytes, as of 2026-03-01T00:00:00Z"
+    assert (text, [one.getMessage() for one in caplog.records]) == (
+        (f"{line}\n", []) if place == "b.zip" else ("", [line])
+    )
+    assert whole.called is (target != "-")
+
+
+@pytest.mark.django_db
+def test_tampering_is_sought_with_the_own_secrets_and_only_if_asked(
+    verified: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def find_none(step: str, *_: object) -> list[str]:
+        steps.append(step)
+        return []
+
+    monkeypatch.setattr(verify, "compare_secrets", lambda: steps.append("secrets"))
+    monkeypatch.setattr(verify, "seal_key", lambda: b"key")
+    for name in ("broken_seals", "find_altered"):
+        monkeypatch.setattr(verify, name, partial(find_none, name))
+    assert "tampered" not in said("verify")
+    assert steps == []
+    assert said("verify", "--tamper-check").endswith(" hold, nothing was tampered with.\n")
+    assert steps == ["secrets", "broken_seals", "find_altered"]
+    unfinished = SimpleNamespace(broken={}, unfinished=["I3 took too long"])
+    monkeypatch.setattr(verify, "broken_in_all", lambda: unfinished)
+    with pytest.raises(CommandError, match="Not everything could be checked: I3 took too long"):
+        said("verify")

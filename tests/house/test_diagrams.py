@@ -1,10 +1,12 @@
 """The diagrams in the documents are those that the code draws today."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tools import diagrams
 from tools.diagrams import IMAGES, ROOT, drawings, read_imports, read_rooms, read_steps
 
 DRAWINGS = drawings()
@@ -14,6 +16,15 @@ DRAWINGS = drawings()
 def test_each_diagram_is_what_make_diagrams_draws(name: str) -> None:
     assert (IMAGES / name).read_text() == DRAWINGS[name], "run `make diagrams`"
     ElementTree.fromstring(DRAWINGS[name])
+
+
+def test_diagrams_are_written_where_the_documents_have_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(diagrams, "IMAGES", tmp_path)
+    monkeypatch.setattr(diagrams, "drawings", lambda: DRAWINGS)
+    diagrams.main()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == DRAWINGS
 
 
 def test_every_import_between_rooms_is_an_arrow_downwards() -> None:

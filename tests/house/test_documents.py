@@ -17,7 +17,7 @@ from config.apply.file_format import Installation
 from stack.command import VERBS, management_commands, weir
 from tests.deploy.files import compose_file
 from tests.house.test_style import ROOT, _files
-from tools import screenshots
+from tools import pictures, screenshots
 
 PAGES: Final = [path for path in _files(".md") if not path.name.startswith("_")]
 README: Final = (ROOT / "README.md").read_text()
@@ -234,3 +234,15 @@ def test_the_page_of_the_tests_lists_every_folder_and_helper() -> None:
         path.stem for path in (*tests.glob("runner/[!_]*.py"), *tests.glob("support/[!_]*.py"))
     ]
     assert sorted(listed) == sorted([*(folders - rooms), *helpers])
+
+
+def test_pictures_of_the_same_page_are_taken_after_something_is_done_there() -> None:
+    paths = list(screenshots.PAGES.values())
+    again = {path for path in paths if paths.count(path) > 1}
+    assert again == {"{o}/keys", "{o}/playground/images"}
+
+
+@pytest.mark.parametrize(("x", "y"), [(10, 100), (10, 400), (700, 480)])
+def test_dawn_is_brighter_than_dusk_above_and_below_the_horizon(x: int, y: int) -> None:
+    dawn, dusk = (pictures._pixel(x, y, warm) for warm in (True, False))
+    assert sum(dawn) > sum(dusk)

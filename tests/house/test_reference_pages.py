@@ -11,7 +11,7 @@ from config.system.metrics import metrics_text
 from gateway.breaker.breaker import CONNECTS_MAX, LONGEST_FACTOR, SAMPLE_MIN
 from gateway.channels import schemas
 from gateway.channels.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
-from tools import apply_file
+from tools import apply_file, reference_pages
 from tools.reference_pages import PAGES, metric_families, path_of
 
 
@@ -60,3 +60,25 @@ def test_the_file_has_the_texts_of_the_api_for_what_both_share() -> None:
 def test_the_api_says_what_the_rule_does(part: str, key: str, words: str) -> None:
     described = api.get_openapi_schema()["components"]["schemas"]
     assert words in described[part]["properties"][key]["description"]
+
+
+@pytest.mark.parametrize("change", [{"invented": "What is of no event."}, {"until": None}])
+def test_each_field_of_an_event_has_its_meaning(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, str | None]
+) -> None:
+    """Whoever adds one has to explain it, and an explanation goes with what it explains."""
+    meanings = {**reference_pages._EVENT_FIELDS, **change}
+    kept = {name: meaning for name, meaning in meanings.items() if meaning is not None}
+    monkeypatch.setattr(reference_pages, "_EVENT_FIELDS", kept)
+    with pytest.raises(LookupError, match=str(set(change))):
+        reference_pages.events()
+
+
+def test_empty_text_is_no_meaning_of_a_key() -> None:
+    texts: list[apply_file.Schema] = [
+        {"kind": {"description": ""}},
+        {"kind": {"description": "What it is."}},
+    ]
+    assert apply_file._meaning("Team", "kind", {}, texts, set()) == "What it is."
+    with pytest.raises(LookupError, match=r"Team\.kind has no meaning"):
+        apply_file._meaning("Team", "kind", {"description": ""}, texts[:1], set())

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import httpx
 import psycopg
@@ -123,6 +124,37 @@ def test_preparation_output_is_shown_to_its_end() -> None:
     assert preparation.ended.is_set()
     assert preparation.steps == ["tables: 0.10 s"]
     assert (preparation.sign_in, preparation.mark) == ("http://127.0.0.1/link/x", "m")
+
+
+def test_start_is_told_with_its_times_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local model that cannot run, and one that has answered; data here, and data outside."""
+    lines: list[str] = []
+    monkeypatch.setattr(up, "log_line", lines.append)
+    monkeypatch.setattr(time, "time", lambda: 1_002.5)
+    place = SimpleNamespace(started_at=1_000.0, url="http://h", data=Path("/d"))
+    cluster = SimpleNamespace(is_outside=False)
+    mine: Any = SimpleNamespace(
+        place=place, environment={"WEIR_DEMO_KEY": "sk-demo"}, has_model=True, lacks_library=False,
+        cluster=cluster,
+    )  # fmt: skip
+    up.Installation.step(mine, "tables: 0.10 s")
+    up.Installation.announce(mine, "http://h/link/x")
+    assert lines.pop(0) == "    2.5 s  tables: 0.10 s"
+    assert all(part in lines[0] for part in ("at http://h\n", "http://h/link/x", "sk-demo"))
+    assert len(lines) == 1
+    for has_model, lacks, outside, token_at in (
+        (True, False, False, 1_004.0), (False, True, True, None),
+    ):  # fmt: skip
+        lines.clear()
+        mine.has_model, mine.lacks_library, cluster.is_outside = has_model, lacks, outside
+        up.Installation.announce_end(mine, 1_003.0, token_at)
+        told = "\n".join(lines)
+        assert "first page after 3.0 s" in told
+        assert ("first token after 4.0 s" in told) is (token_at is not None)
+        assert ("curl -N http://h/v1/chat/completions" in told) is has_model
+        assert ("apt-get install libgomp1" in told) is lacks
+        assert "The data stays in /d" in told
+        assert (f"/d and {postgres.OPEN_FOLDER}" in told) is outside
 
 
 def test_only_the_first_process_passes_the_gate() -> None:

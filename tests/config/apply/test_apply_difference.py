@@ -1,4 +1,7 @@
 import datetime as dt
+from typing import Any
+
+import pytest
 
 from config.apply.difference import (
     Id,
@@ -7,6 +10,7 @@ from config.apply.difference import (
     Secret,
     Value,
     compare,
+    rates_as_written,
     serialize_difference,
     summary,
 )
@@ -118,3 +122,29 @@ def test_difference_is_readable_and_shows_no_secret() -> None:
     assert serialize_difference(difference)[0]["fields"] == {
         "keys": {"before": ["••••"], "after": ["••••"]}
     }
+
+
+RATES = {"in_text": 150_000_000}
+WRITTEN = {"in_text": "0.15"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ({}, {}),
+        ({"tiers": [], "conditions": None}, {}),
+        (
+            {"tiers": [{"input_over": 9, "meters": RATES}]},
+            {"tiers": [{"input_over": 9, "mode": "whole", "meters": WRITTEN}]},
+        ),
+        (
+            {"tiers": [{"input_over": 9, "mode": "marginal", "meters": RATES}]},
+            {"tiers": [{"input_over": 9, "mode": "marginal", "meters": WRITTEN}]},
+        ),
+    ],
+)
+def test_price_is_exported_as_it_is_charged(
+    stored: dict[str, Any], written: dict[str, object]
+) -> None:
+    """A stored tier without a mode prices the whole request (`billing/prices/pricing.py`)."""
+    assert rates_as_written({"meters": RATES, **stored}) == {"meters": WRITTEN, **written}

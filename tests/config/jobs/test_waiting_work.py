@@ -19,16 +19,18 @@ from billing.models import (
     SubscriptionPlan,
     WalletSetting,
 )
-from config.jobs import beat_scheduler
+from config.jobs import beat_scheduler, waiting_work
 from config.jobs.beat_scheduler import WorkScheduler
 from config.jobs.runs import note_idle
 from config.jobs.schedule import JOBS, beat_schedule
 from config.jobs.waiting_work import (
+    _WORK,
     ALL_ASKED_S,
     ASKED_IN_FULL,
     ASKED_IN_PART,
     JOBS_THAT_WAIT,
     LOOK_PAST_S,
+    has_waiting_work,
     waiting_jobs,
 )
 from config.models import JobRun
@@ -228,6 +230,26 @@ def test_waiting_work_starts_its_job(key: Key, what: str) -> None:
     assert task not in waiting_jobs()
     make(key)
     assert task in waiting_jobs()
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "due"),
+    [
+        ("active", "2026-03-30 23:59:59", False), ("active", "2026-03-31 00:00:00", True),
+        ("ended", "2026-05-01 00:00:00", False),
+    ],
+)  # fmt: skip
+def test_subscription_is_renewed_once_its_month_is_over_somewhere(
+    key: Key, monkeypatch: pytest.MonkeyPatch, state: str, now: str, due: bool
+) -> None:
+    """A month begins up to a day earlier elsewhere than in UTC, and nothing renews an ended one."""
+    subscription(key)
+    ended_at = clock.now() if state == "ended" else None
+    Subscription.objects.update(month=dt.date(2026, 3, 1), state=state, ended_at=ended_at)
+    task = "billing.tasks.renew_subscriptions"
+    asked = _WORK[task].replace("now()", f"timestamptz '{now}+00'")
+    monkeypatch.setattr(waiting_work, "_WORK", {task: asked})
+    assert has_waiting_work(task) is due
 
 
 def test_new_records_are_summed_and_then_nothing_waits(key: Key) -> None:

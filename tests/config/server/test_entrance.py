@@ -11,10 +11,15 @@ from config.server import request_limits
 from config.server.request_limits import (
     BODY_BYTES_MAX,
     KNOWN,
+    UPLOADS,
     ConcurrencyLimit,
     NotAdmitted,
     RequestLimits,
 )
+from gateway.model_entries.facts import LIST_BYTES_MAX
+from playground.attachments.rules import BYTES_MAX
+from playground.chats.export_format import IMPORT_BYTES_MAX
+from usage.margin.provider_bill_lines import BILL_BYTES_MAX
 
 MIB = 1024 * 1024
 Headers = list[tuple[bytes, bytes]]
@@ -374,3 +379,19 @@ async def test_remembered_visitors_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     for n in range(5):
         await Client(headers=[(b"authorization", b"%d" % n)]).asks(door)
     assert len(door._known) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "file_max"),
+    [
+        ("/o/acme/playground/files", BYTES_MAX), ("/o/acme/playground/files/media", BYTES_MAX),
+        ("/o/acme/playground/import", IMPORT_BYTES_MAX),
+        ("/admin/models/catalogue/update", LIST_BYTES_MAX),
+        ("/admin/reconcile/new", BILL_BYTES_MAX), ("/o/acme/playground/files/media/x", None),
+        ("/admin/reconcile", None), ("/o/acme/x/playground/files", None),
+    ],
+)  # fmt: skip
+def test_upload_is_as_large_as_its_page_takes(path: str, file_max: int | None) -> None:
+    """And its form around it; where nothing is uploaded, a body is small."""
+    taken = [bytes_max for pattern, bytes_max in UPLOADS if pattern.fullmatch(path)]
+    assert taken == ([] if file_max is None else [file_max + MIB])

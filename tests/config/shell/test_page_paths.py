@@ -4,11 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from django.urls import Resolver404, URLResolver, get_resolver
+from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from config.shell.page_paths import start_of
+from config.shell.page_paths import PagePaths, start_of
 from config.urls import urlpatterns
+from lib.extensions.installed import InvalidContribution
 from tests.house.test_access import addresses
 
 (BY_START,) = urlpatterns
@@ -39,3 +40,21 @@ def test_the_edges_of_starts_are_found_alike(path: str) -> None:
 
 def test_no_route_has_a_parameter_in_its_start() -> None:
     assert [route for route in ROUTES if re.search(r"[<(]", "".join(start_of(route)))] == []
+
+
+def page(name: str | None, route: str = "extra") -> URLPattern:
+    return URLPattern(RoutePattern(f"admin/{route}", name=name, is_endpoint=True), print, name=name)
+
+
+@pytest.mark.parametrize("wrong", [page("taken", "other"), URLResolver(RoutePattern("x"), [])])
+def test_pages_of_an_extension_have_names_of_their_own(wrong: URLPattern | URLResolver) -> None:
+    """One that has not adds nothing, and what is taken away leaves the others."""
+    paths = PagePaths([page("taken", "first")])
+    with pytest.raises(InvalidContribution, match="no pattern with a name of its own"):
+        paths.add([page("own"), wrong])
+    assert found(paths, "admin/extra") is None
+    take_away = paths.add([page("own")])
+    assert found(paths, "admin/extra")[3] == "own"
+    take_away()
+    assert found(paths, "admin/extra") is None
+    assert found(paths, "admin/first")[3] == "taken"

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.access.actors import SYSTEM
 from accounts.models import Role, User
 from billing.prices import prices
+from config.shell import command_palette
 from config.shell.command_palette import Chosen, search
 from config.shell.palette_ranking import rank
 from content.models import Prompt
@@ -228,3 +229,9 @@ def test_empty_result_says_so(people: Cast) -> None:
     for words in ("zzz\x00", "?", "…"):
         html = signed_in(people.alice).get("/o/acme/_f/palette", {"q": words}).content.decode()
         assert "Nothing found." in html
+
+
+@pytest.mark.parametrize("words", ["", " ", "…", "?!"])
+def test_marks_without_a_word_find_no_row(words: str) -> None:
+    """Else they would find the shortest rows of all."""
+    assert command_palette._matching_rows(User.objects.all(), words, "email").query.is_empty()

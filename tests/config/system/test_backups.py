@@ -264,6 +264,12 @@ def test_backup_of_a_newer_version_is_rejected(restored: Restored) -> None:
         backups._decode_manifest(msgspec.json.encode(msgspec.structs.replace(manifest, format=2)))
 
 
+@pytest.mark.parametrize("raw", [b"{}", b"[]", b"{", b'{"format": "\xff"}', b'{"format": 1}'])
+def test_damaged_manifest_is_refused_in_one_sentence(raw: bytes) -> None:
+    with pytest.raises(backups.BackupError, match=r"^manifest\.json cannot be read: "):
+        backups._decode_manifest(raw)
+
+
 def test_other_secrets_are_refused(restored: Restored, settings: Any) -> None:
     manifest = backups.read_manifest(restored.file)
     restoring.check_secrets_of(manifest)

@@ -222,6 +222,54 @@ def test_every_model_states_how_it_is_confined() -> None:
     assert bonds().keys() >= WRITTEN_ONCE | ONLY_READ
 
 
+# What requests of every organisation read, or write as well, though no row has an organisation.
+READ_BY_ALL = frozenset(
+    [
+        "accounts.AuditCheck",
+        "billing.CodeBatch",
+        "billing.ExchangeRate",
+        "billing.Plan",
+        "billing.Price",
+        "billing.PriceVersion",
+        "billing.Process",
+        "billing.SellerDetail",
+        "billing.SubscriptionPlan",
+        "clickhouse.ClickHouseCursor",
+        "gateway.Announcement",
+        "gateway.Channel",
+        "gateway.InstallationSetting",
+        "gateway.ModelAlias",
+        "gateway.ModelEntry",
+        "gateway.ModelRule",
+        "gateway.Route",
+        "record_sink.ContentSinkCursor",
+        "record_sink.RecordSinkCursor",
+        "usage.DetachedMonth",
+        "usage.RollupWatermark",
+    ]
+)
+WRITTEN_BY_ALL = frozenset(
+    [
+        "accounts.Epoch",
+        "accounts.TablePreference",
+        "accounts.TryWindow",
+        "accounts.User",
+        "billing.Code",
+        "billing.RateSecond",
+        "billing.RedeemTry",
+        "gateway.AnnouncementDismissal",
+        "playground.Preference",
+    ]
+)
+
+
+def test_rows_without_an_organisation_are_closed_unless_named_here() -> None:
+    """The tables of libraries are: sessions, factors and addresses sign people in."""
+    used = {label: rows.use for label, rows in unowned().items()}
+    assert {label for label, use in used.items() if use == "read_only"} == READ_BY_ALL
+    assert {label for label, use in used.items() if use == "shared"} == WRITTEN_BY_ALL
+
+
 def test_every_table_with_an_organisation_is_confined() -> None:
     """By its own column, which every index of the table begins with, and not by a parent's; unless
     no organisation sees any row of it."""

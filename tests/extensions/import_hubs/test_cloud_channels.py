@@ -3,12 +3,13 @@ rest named."""
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from extensions.import_hubs.converted import Channel
 from extensions.import_hubs.databases import Database
-from extensions.import_hubs.new_api.channel_types import Peer
+from extensions.import_hubs.new_api.channel_types import CHANNEL_TYPES, Peer, address_of
 from extensions.import_hubs.new_api.channels import read_channels
 from extensions.import_hubs.new_api.columns import COLUMNS
 from extensions.import_hubs.reading import Reader
@@ -188,3 +189,14 @@ def test_unusable_one_api_channel_says_why(type: int, config: dict[str, str], wh
     channels, (skipped,) = read(row(type, "", "m", config=json.dumps(config)), "one-api")
     assert channels == []
     assert why in str(skipped)
+
+
+@pytest.mark.parametrize("peer", CHANNEL_TYPES)
+def test_each_type_leads_to_the_version_of_its_provider(peer: Peer) -> None:
+    """Hosts differ by country; what follows the host is of the provider's API."""
+    for kind in CHANNEL_TYPES[peer].values():
+        if kind.host and kind.provider != "openai_compatible":
+            provider, base_url = address_of(kind, "")
+            assert provider == kind.provider
+            own = provider_named(provider).base_url
+            assert urlsplit(base_url).path == urlsplit(own).path, kind

@@ -20,6 +20,7 @@ from extensions.import_hubs.litellm.columns import COLUMNS as LITELLM_COLUMNS
 from extensions.import_hubs.litellm.columns import WHOLE_HUB
 from extensions.import_hubs.new_api import hubs as quota_hubs
 from extensions.import_hubs.new_api.columns import COLUMNS as QUOTA_COLUMNS
+from extensions.import_hubs.report import Row
 
 NOW = dt.datetime(2026, 11, 15, 12, tzinfo=dt.UTC)
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude", "house")
@@ -569,11 +570,12 @@ def test_team_with_a_shared_model_name_gets_neither() -> None:
     rows["LiteLLM_ProxyModelTable"].append(
         {"model_id": "own", "model_name": "model_name_t_1",
          "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-of-the-team"},
-         "model_info": {"team_id": "t", "team_public_model_name": "gpt-4o"}}
+         "model_info": {"team_id": "t", "team_public_model_name": "gpt-4o"}, "surprise": 1}
     )  # fmt: skip
     converted = convert_litellm(rows)
     own = next(channel for channel in converted.channels if channel.origin.id == "own")
-    assert own.closed == ("LiteLLM_ProxyModelTable.model_info.team_id (of a shared name)",)
+    shared = "LiteLLM_ProxyModelTable.model_info.team_id (of a shared name)"
+    assert own.closed == ("LiteLLM_ProxyModelTable.surprise", shared)
     [home] = homes(converted)
     assert not may_ask(converted, home, "gpt-4o"), "it would be at the cost of another"
 
@@ -605,3 +607,14 @@ def test_loss_that_is_accepted_closes_nothing_and_is_named() -> None:
     converted = convert_litellm(rows, accepted)
     assert not is_closed(homes(converted)[0])
     assert converted.report.accepted == ["LiteLLM_VerificationToken.aliases"]
+
+
+def test_price_below_zero_is_read_and_left_out() -> None:
+    """A provider pays nobody for requests; each price that was read is accounted for."""
+    rows = small_litellm()
+    [model] = rows["LiteLLM_ProxyModelTable"]
+    model["litellm_params"] |= {"input_cost_per_token": -1, "output_cost_per_token": 1}
+    converted = convert_litellm(rows)
+    report = converted.report.table("prices")
+    assert not converted.prices
+    assert (report.read, report.skipped) == (1, {"a rate below 0": [Row("gpt-4o", "")]})

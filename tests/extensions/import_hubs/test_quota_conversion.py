@@ -99,6 +99,8 @@ def test_dump_by_a_servers_own_program(peer: Peer, server: str, tmp_path: Path) 
         assert getattr(there, part) == getattr(file, part), part
     assert [code.value_nano for code in there.codes] == [10**9 if peer == "new-api" else 200_000]
     assert not any(organisation.closed for organisation in there.organisations)
+    people = [one for organisation in there.organisations for one in organisation.members]
+    assert {(one.role, one.teams) for one in people} == {("owner", None)}
     columns = {
         column: QUOTA_COLUMNS[table].meaning_of(column)
         for table, rows in dump.rows.items()

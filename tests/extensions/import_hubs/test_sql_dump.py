@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extensions.import_hubs import databases
 from extensions.import_hubs.databases import DatabaseUnreadable, open_database
 from extensions.import_hubs.sql_dump import DumpInvalid, read_dump
 
@@ -152,3 +153,29 @@ def test_database_that_is_in_use_is_read_with_its_last_changes(tmp_path: Path) -
         assert open_database(str(path), {"users"}).rows["users"] == [{"id": 1}]
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "bytes_max", "words"),
+    [
+        (b"", 9, "is neither a SQLite database nor a dump with tables"),
+        (b"-- nothing", 10, "is neither a SQLite database nor a dump with tables"),
+        (b"PGDMP\xff", 9, "nor a dump in UTF-8 (plain SQL, not pg_dump's"),
+        (b"0" * ((3 << 20) + 1), 3 << 20, "has more than 3 MiB. Dump only what is imported: the"
+         " tables apples birds users."),
+        (b"SQLite format 3\x00", 99, "cannot be read as SQLite: "),
+        (None, 9, "cannot be read: No such file or directory."),
+    ],
+)  # fmt: skip
+def test_unreadable_file_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, bytes_max: int,
+    words: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(databases, "_DUMP_MAX", bytes_max)
+    path = tmp_path / "peer"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DatabaseUnreadable) as refused:
+        open_database(str(path), ["users", "birds", "apples"])
+    assert str(refused.value).startswith(str(path))
+    assert words in str(refused.value)

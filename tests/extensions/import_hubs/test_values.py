@@ -78,3 +78,16 @@ def test_columns_without_information(value: object) -> None:
 def test_columns_with_information(value: dict[str, object]) -> None:
     assert not values.is_nothing(value)
     assert not values.is_nothing(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ("read", "empty", "absent"),
+    [(values.document, "", None), (values.document, "  ", None), (values.mapping, "", {}),
+     (values.texts, None, ()), (values.boolean, None, False),
+     (values.instant, "", None), (values.integer, None, 0), (values.text, None, "")],
+)  # fmt: skip
+def test_empty_value_is_read_as_absent(
+    read: Callable[[object], object], empty: object, absent: object
+) -> None:
+    got = read(empty)
+    assert (got, type(got)) == (absent, type(absent))

@@ -148,6 +148,26 @@ def test_a_button_is_priced_by_what_it_does(button: str, model: str) -> None:
     assert model in midjourney.MODELS
     sent = json.loads(midjourney.encode(asked, "up").body)
     assert sent == {"customId": button, "taskId": "up"}
+    assert asked.detail["customId"] == button
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("imagine", {"prompt": "Cat", "botType": "NIJI_JOURNEY", "state": "s"},
+         {"action": "IMAGINE", "botType": "NIJI_JOURNEY", "state": "s"}),
+        ("imagine", {"prompt": "Cat", "notifyHook": "https://own.example/hook"},
+         {"action": "IMAGINE", "notifyHook": "https://own.example/hook"}),
+        ("blend", {"base64Array": [PIXEL] * 2}, {"action": "BLEND"}),
+        ("describe", {"base64": PIXEL}, {"action": "DESCRIBE"}),
+        ("change", {"taskId": ID, "action": "UPSCALE", "index": 3}, {"action": "UPSCALE"}),
+    ],
+)  # fmt: skip
+def test_what_a_task_shows_of_its_request(
+    path: midjourney.Submitted, body: dict[str, Any], detail: dict[str, Any]
+) -> None:
+    empty = {"botType": "MID_JOURNEY", "customId": "", "state": "", "notifyHook": ""}
+    assert midjourney.read(path, raw(body), "").detail == empty | detail
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -20,7 +21,7 @@ from content.log.final_states import FinalState, keep_final_states
 from content.log.retention import drop_expired
 from content.models import DataKey, Entry
 from content.rules import log_rules
-from extensions.record_sink import receiver
+from extensions.record_sink import contents, receiver
 from extensions.record_sink.contents import backlog, send
 from extensions.record_sink.models import ContentSinkCursor
 from extensions.record_sink.sending import forget_person
@@ -266,6 +267,26 @@ def test_batches_are_bounded_by_size(
     assert send() == 4
     assert [len(lines) for lines in fake.batches.values()] == [2, 1, 1]
     assert texts_at(fake) == held(people)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fitting"),
+    [([], 0), ([9], 1), ([99], 1), ([5, 5], 2), ([5, 6], 1), ([4, 3, 3, 1], 3), ([11, 1], 1)],
+)
+def test_batch_takes_what_fits_and_at_least_one(sizes: list[int], fitting: int) -> None:
+    places: Any = [SimpleNamespace(bytes=size) for size in sizes]
+    assert contents._fitting(places, 10) == fitting
+
+
+def test_file_of_a_batch_has_what_fits(
+    folder: Path, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit is sent next, and nothing is passed over."""
+    sizes = [say(key, text).content_bytes for text in ("one", "two", "six")]
+    monkeypatch.setattr(receiver._ObjectReceiver, "content_bytes_max", sum(sizes[:2]))
+    assert send() == 3
+    assert [len(lines) for _, lines in sorted(objects_in(folder).items())] == [2, 1]
+    assert texts_in(folder) == held(people)
 
 
 def test_batch_is_sent_again_after_an_error_status(fake: Fake, people: cast.Cast, key: Key) -> None:

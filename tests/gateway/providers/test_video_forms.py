@@ -122,6 +122,7 @@ def test_an_id_leads_nowhere_else(operation: str, id_: str) -> None:
         b'{"code":"x"}',
         b"[" * 9999,
         b'{"id":"\xff","name":"\xff","status":"\xff","output":{"task_id":"\xff"}}',
+        b'{"code":0,"message":"\xff","data":{"task_id":"\xff"}}',
     ],
 )
 @pytest.mark.parametrize("form", VIDEO_FORMS.values(), ids=lambda form: form.operation)
@@ -183,6 +184,12 @@ def test_errors_mean_what_their_numbers_say(
         body = {"base_resp": {"status_code": number, "status_msg": "why"}}
     error = codec.read_error(status, {}, json.dumps(body).encode(), 0)
     assert (error.kind, error.fault, error.detail) == (kind, fault, "why")
+
+
+@pytest.mark.parametrize("codec", [KlingErrors, JimengErrors, MiniMaxErrors])
+def test_error_that_is_no_text_is_an_error_of_the_provider(codec: type[NumberedErrors]) -> None:
+    error = codec.read_error(502, {}, b'{"code":1001,"message":"\xff"}', 0)
+    assert (error.status, error.fault) == (502, "F10")
 
 
 def test_wrong_signature_is_a_rejected_key() -> None:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -181,3 +183,39 @@ def test_root_without_namespaces_runs_it_as_nobody(
         assert count_rows(dsn) == 2
     assert (closed / "postgres").resolve().is_relative_to(open_folder)
     assert postgres.locate(closed / "postgres").is_outside
+
+
+class Starting:
+    """A server that is ready, or ends, after so many looks; for the clock a look takes a second."""
+
+    def __init__(self, *, ready_at: int = 999, ends_at: int = 999) -> None:
+        self.looks, self._ready_at, self._ends_at = 0, ready_at, ends_at
+
+    def ready(self) -> bool:
+        return self.looks >= self._ready_at
+
+    def wait(self, timeout: float) -> None:
+        self.looks += 1
+        raise subprocess.TimeoutExpired("postgres", timeout)
+
+    def poll(self) -> int | None:
+        return 1 if self.looks >= self._ends_at else None
+
+
+@pytest.mark.parametrize(
+    ("server", "looks"),
+    [(Starting(ends_at=2), 2), (Starting(), int(postgres._START_S) + 1)],
+    ids=["ended", "slow"],
+)
+def test_server_that_does_not_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Starting, looks: int
+) -> None:
+    """As soon as its process ends, or once it has had its time."""
+    monkeypatch.setattr(time, "monotonic", lambda: float(server.looks))
+    (tmp_path / "log").write_text("FATAL: no room")
+    with (tmp_path / "log").open() as log:
+        with pytest.raises(postgres.PostgresError, match="did not start:\nFATAL: no room"):
+            postgres.await_ready(cast(Any, server), cast(Any, server), log.fileno())
+        assert server.looks == looks
+        in_time = Starting(ready_at=3)
+        postgres.await_ready(cast(Any, in_time), cast(Any, in_time), log.fileno())

@@ -57,6 +57,18 @@ def test_client_gets_an_error_that_does_not_blame_it() -> None:
     assert error["message"].startswith("Weir is starting: starting the database.")
 
 
+@pytest.mark.parametrize("request_head", [BROWSER + b"en\r\n\r\n", CLIENT])
+def test_answer_is_kept_and_guessed_by_nobody(request_head: bytes) -> None:
+    """Neither a cache nor a browser makes more of it than a moment's error."""
+    head = compose_answer(request_head, TABLES).partition(b"\r\n\r\n")[0].decode()
+    assert set(head.split("\r\n")) >= {
+        "Cache-Control: no-store",
+        "Content-Security-Policy: default-src 'none'",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+    }
+
+
 def test_a_head_request_gets_no_body() -> None:
     assert compose_answer(b"HEAD / HTTP/1.1\r\n\r\n", TABLES).endswith(b"\r\n\r\n")
 

@@ -8,11 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from stack.processes import supervisor as supervisor_module
 from stack.processes.processes import wait_gone
-from stack.processes.supervisor import Child, ChildFailed, Console, Patience, Supervisor
+from stack.processes.supervisor import (
+    COLOURS,
+    Child,
+    ChildFailed,
+    Console,
+    Patience,
+    Supervisor,
+)
 
 HASTY = Patience(pause_first=0.02, pause_max=0.08, established_after=30, stop_within=5)
 WAIT_SECONDS = 20
@@ -224,6 +233,35 @@ async def test_a_failed_step_stops_the_children_and_is_told() -> None:
         await supervisor.supervise(story())
     assert failed.value.tail == heard_of_prepare == ["no table"]
     assert received.lines == [("steady", "up"), ("steady", "down")]
+
+
+async def test_step_that_a_signal_ends_has_failed() -> None:
+    """As the kernel ends one for which there is no memory."""
+    command = [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
+    with pytest.raises(ChildFailed, match="prepare ended with "):
+        await Supervisor(RecordingConsole(), HASTY).run("prepare", command, dict(os.environ), print)
+
+
+def test_each_child_has_a_colour_and_lines_wait_for_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(supervisor_module, "OUTPUT", SimpleNamespace(put=written.append))
+    names = [f"child{n}" for n in range(len(COLOURS) + 1)]
+    console = Console([*names, "the longest"], colour=True)
+    console.show(names[0], "early")
+    console.quiet = False
+    for name in names:
+        console.show(name, "up")
+    assert written == [
+        f"\x1b[{colour}m{name:11} |\x1b[0m up"
+        for name, colour in zip(names, (*COLOURS, COLOURS[0]), strict=True)
+    ]
+    Console(names, colour=False).show(names[0], "quiet")
+    plain = Console(names, colour=False)
+    plain.quiet = False
+    plain.show(names[0], "up")
+    assert written[len(names) :] == ["child0 | up"]
 
 
 KEEPER = """
