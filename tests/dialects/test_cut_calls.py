@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from dialects.chat.chat import Dialect
-from dialects.chat.events import Event, Start, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.chat.events import (
+    Event,
+    Finish,
+    Start,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+)
 from dialects.chat.open_calls import is_whole
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
@@ -114,6 +121,28 @@ CELLS = [(client, upstream) for client in ENDS for upstream in UPSTREAMS if clie
 
 def ends_in(client: Dialect, answer: bytes) -> bool:
     return any(mark in answer for mark in ENDS[client])
+
+
+def chat_at_once(arguments: str, reason: str) -> bytes:
+    call = {"index": 0, "id": "c1", "function": {"name": "run", "arguments": arguments}}
+    choice = {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": reason}
+    return sse({"id": "i", "choices": [choice]}) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(("upstream", "write"), [*UPSTREAMS.items(), ("openai", chat_at_once)])
+def test_whole_call_ends_before_its_answer(
+    upstream: Dialect, write: Callable[[str, str], bytes]
+) -> None:
+    decoder = CODECS[upstream].translating_decoder(request(), "")
+    raw = write(WHOLE, "tool_calls")
+    events = [event for step in (*decoder.feed(raw), *decoder.end()) for event in step.events]
+    kinds = (ToolCallStart, ToolArgumentsDelta, ToolCallEnd, Finish)
+    assert [event for event in events if isinstance(event, kinds)] == [
+        ToolCallStart(0, 0, "c1", "run"),
+        ToolArgumentsDelta(0, 0, WHOLE),
+        ToolCallEnd(0, 0),
+        Finish(0, "tool_calls"),
+    ]
 
 
 @pytest.mark.parametrize(("client", "upstream"), CELLS)

@@ -2,8 +2,10 @@
 
 import json
 from base64 import b64decode
+from typing import get_args
 
 import pytest
+from anthropic.types import AnthropicBetaParam
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +84,17 @@ def test_betas_of_the_header_and_of_the_body(wanted: list[str], own: bool) -> No
     betas = [*(["own-2026-01-01"] if own else []), *wanted]
     assert json.loads(body).get("anthropic_beta", []) == betas
     assert dropped == ("service_tier", "unknown-2030-01-01")
+
+
+def test_betas_are_those_that_bedrock_documents() -> None:
+    """docs.aws.amazon.com, "Anthropic Claude Messages API", Beta headers: ten that the official
+    client knows too, and four of Bedrock's own. A lost one would silently switch a feature off."""
+    official = {*get_args(get_args(AnthropicBetaParam)[1])}
+    assert len(BETAS & official) == 10
+    assert BETAS - official == {
+        "effort-2025-11-24", "fine-grained-tool-streaming-2025-05-14",
+        "tool-examples-2025-10-29", "tool-search-tool-2025-10-19",
+    }  # fmt: skip
 
 
 def test_a_translated_body() -> None:

@@ -94,6 +94,12 @@ def test_a_tool_is_declared_as_a_function_of_one_text() -> None:
     tool = make_function("patch", None, own, "lark", "start: /a/")
     assert tool.grammar
     assert tool.schema is not None
-    assert tool.schema["required"] == ["input"]
-    assert "(lark):\nstart: /a/" in tool.schema["properties"]["input"]["description"]
+    described = tool.schema["properties"]["input"].pop("description")
+    assert "(lark):\nstart: /a/" in described
+    assert tool.schema == {
+        "type": "object",
+        "properties": {"input": {"type": "string"}},
+        "required": ["input"],
+        "additionalProperties": False,
+    }
     assert freeform_names([tool, FunctionTool("other")]) == {"patch"}

@@ -16,6 +16,7 @@ from dialects.chat.events import (
     Finish,
     ImageOutput,
     ReasoningDelta,
+    Source,
     Start,
     TextDelta,
     ToolArgumentsDelta,
@@ -110,6 +111,49 @@ def test_a_stream() -> None:
     assert (decoder.text_bytes, decoder.reasoning_bytes) == (6 + 1 + 7 + 1, 2)
     whole = b"".join(STREAM)
     assert run(*(whole[at : at + 5] for at in range(0, len(whole), 5)))[1] == events
+
+
+@pytest.mark.parametrize("first", range(len(EVENTS)))
+def test_answer_starts_once_with_whatever_event_is_first(first: int) -> None:
+    _, events = run(*STREAM[first:])
+    assert [at for at, event in enumerate(events) if isinstance(event, Start)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (("contentBlockDelta", {"delta": {"text": ""}}), []),
+        (("contentBlockDelta", {"delta": {"toolUse": {"input": "1"}}, "contentBlockIndex": 9}), []),
+        (("contentBlockDelta",
+          {"delta": {"reasoningContent": {"reasoningText": {"text": "hm"}}}}),
+         [ReasoningDelta(0, "hm")]),
+        (("contentBlockDelta",
+          {"delta": {"image": {"format": "jpeg", "source": {"bytes": "AA=="}}}}),
+         [ImageOutput(0, "image/jpeg", "AA==")]),
+        (("contentBlockDelta", {"delta": {"image": {"source": {"bytes": "AA=="}}}}),
+         [ImageOutput(0, "image/png", "AA==")]),
+        (("contentBlockDelta", {"delta": {"image": {"source": {}}}}), []),
+        (("contentBlockDelta", {"delta": {"citation": {
+            "source": "https://a", "title": "A",
+            "sourceContent": [{"text": "b"}, {"text": "c"}]}}}),
+         [Citation(0, Source("https://a", "A", quote="bc"))]),
+        (("contentBlockDelta", {"delta": {"citation": {"source": "s3://a", "title": "A"}}}), []),
+        (("contentBlockStop", {"contentBlockIndex": 9}), []),
+        (("contentBlockStart", {"start": {"toolUse": {"name": "f"}}}),
+         [ToolCallStart(0, 0, "", "f")]),
+    ],
+)  # fmt: skip
+def test_each_event_is_read(body: tuple[str, dict[str, Any]], expected: list[Event]) -> None:
+    decoder = Decoder()
+    decoder.feed(STREAM[0])
+    steps = decoder.feed(event_message(body[0], json.dumps(body[1]).encode()))
+    assert [event for step in steps for event in step.events] == expected
+
+
+def test_second_stop_reason_is_ignored() -> None:
+    stops = [event_message("messageStop", b'{"stopReason": "max_tokens"}'), STREAM[-2]]
+    _, events = run(STREAM[0], STREAM[4], *stops, STREAM[-1])
+    assert [event for event in events if isinstance(event, Finish)] == [Finish(0, "length")]
 
 
 def test_a_stream_cut_anywhere_tells_the_same() -> None:

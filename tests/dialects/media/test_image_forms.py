@@ -1,6 +1,7 @@
 """Requests for pictures in the form of each provider, and the answers of those forms."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
 from dialects.media import imagen, images, media_by_gemini
 from dialects.media.images import ImageFacts
+from tests.dialects.exchanges import fault_of
 
 URL = "https://example.com/cat.png"
 
@@ -152,6 +154,60 @@ def test_request_in_openais_form_becomes_qwens() -> None:
     }
     assert dropped == {"quality"}
     assert sent(images.to_qwen(facts({"size": "auto"}), "q"))[0]["parameters"] == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters", "dropped"),
+    [
+        ({}, {"sampleCount": 1}, set()),
+        ({"n": 3, "max_cost": "1", "response_format": "b64_json"}, {"sampleCount": 3}, set()),
+        ({"size": "1024x1024"}, {"sampleCount": 1, "aspectRatio": "1:1"}, set()),
+        ({"size": "1024x1791"}, {"sampleCount": 1, "aspectRatio": "9:16"}, set()),
+        ({"size": "1792x1024"},
+         {"sampleCount": 1, "aspectRatio": "16:9", "sampleImageSize": "2K"}, set()),
+        ({"size": "auto", "quality": "high"}, {"sampleCount": 1}, {"quality"}),
+    ],
+)  # fmt: skip
+def test_request_in_openais_form_becomes_imagens(
+    body: dict[str, Any], parameters: dict[str, Any], dropped: set[str]
+) -> None:
+    instances = [{"prompt": "A cat"}]
+    expected = {"instances": instances, "parameters": parameters}
+    assert sent(imagen.encode(facts(body))) == (expected, dropped)
+
+
+def test_request_in_qwens_form_becomes_imagens() -> None:
+    """Its own parameters are not reported as those of OpenAI's form."""
+    body, dropped = sent(imagen.encode(qwen([{"text": "A cat"}], n=2, size="1024*768")))
+    assert body["parameters"] == {"sampleCount": 2, "aspectRatio": "4:3"}
+    assert dropped == set()
+
+
+@pytest.mark.parametrize("encode", [imagen.encode, lambda read: images.to_qwen(read, "q")])
+def test_model_that_answers_whole_rejects_a_stream(encode: Callable[..., Any]) -> None:
+    with pytest.raises(RequestFault) as fault:
+        encode(facts({"stream": True}))
+    assert (fault.value.kind, fault.value.param) == ("unsupported_capability", "stream")
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b'{"predictions": [{"raiFilteredReason": "why"}]}', "content_filtered"),
+        (b"{}", "content_filtered"),
+        (b'{"predictions": 3}', "F15"),
+    ],
+)
+def test_imagens_answer_without_pictures_is_a_fault(raw: bytes, kind: str) -> None:
+    with pytest.raises(AnswerFault) as caught:
+        imagen.read_answer(raw, facts({}))
+    assert fault_of(caught) == kind
+
+
+def test_imagens_pictures_are_those_that_passed_its_filter() -> None:
+    rows = [{"bytesBase64Encoded": "AA=="}, {"raiFilteredReason": "why"}]
+    pictures, made = imagen.read_answer(json.dumps({"predictions": rows}).encode(), facts({}))
+    assert (pictures, made.count) == (["AA=="], 1)
 
 
 def test_request_in_qwens_form_becomes_openais() -> None:

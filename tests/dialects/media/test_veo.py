@@ -46,6 +46,7 @@ def test_order_says_its_length_and_size(
     order = read(parameters=parameters)
     assert (order.model, order.prompt) == ("veo-3.1", "A cat")
     assert (order.seconds, order.length_given, order.size) == (seconds, given, size)
+    assert (order.text_bytes, read({"prompt": "é猫"}).text_bytes) == (5, 5)
 
 
 def test_pictures_are_data_urls() -> None:

@@ -1,10 +1,11 @@
 """Live sessions of OpenAI: what their events say of settings, time and models."""
 
 import json
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
+from openai.types import live as official
 
 from dialects.errors.errors import RequestFault
 from dialects.realtime import live
@@ -74,6 +75,28 @@ def test_session_that_nobody_could_charge_is_refused(
     with pytest.raises(RequestFault) as fault:
         start(**session)
     assert (fault.value.kind, fault.value.param) == (kind, param)
+
+
+def test_events_and_settings_are_those_of_the_official_client() -> None:
+    kinds = [get_type_hints(event)["type"] for event in get_args(official.ClientEventParam)]
+    assert {word for kind in kinds for word in get_args(kind)} == live.CLIENT_EVENTS
+    forms = (official.SessionConfigParam, official.MediaSessionConfigParam)
+    assert {name for form in forms for name in get_type_hints(form)} == live.SESSION_MEMBERS
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"session": {"id": "sess_1"}}, "sess_1"),
+        ({"session": {"id": 7}}, ""),
+        ({"session": {}}, ""),
+        ({"session": "sess_1"}, ""),
+        ({}, ""),
+    ],
+)
+def test_session_without_a_written_id_has_none(event: dict[str, Any], expected: str) -> None:
+    assert live.session_id(raw(type="session.started", **event)) == expected
+    assert live.session_id(b"[" * 9) == ""
 
 
 def test_first_event_is_the_start() -> None:

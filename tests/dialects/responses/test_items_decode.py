@@ -135,6 +135,21 @@ def test_part(part: object, neutral: Part) -> None:
             },
             (Message("assistant", (Reasoning("a"),)),),
         ),
+        (
+            {
+                "type": "reasoning",
+                "summary": [{"text": ""}, {"type": "summary_text", "text": "a"}],
+                "content": [{"type": "reasoning_text", "text": "b"}],
+            },
+            (Message("assistant", (Reasoning("a"),)),),
+        ),
+        (
+            {
+                "type": "reasoning",
+                "content": [{"type": "reasoning_text", "text": text} for text in "ab"],
+            },
+            (Message("assistant", (Reasoning("ab"),)),),
+        ),
     ],
 )
 def test_item(item: object, messages: tuple[Message, ...]) -> None:

@@ -16,6 +16,7 @@ from dialects.streams.service_tier import tier_of_answer, tier_of_frames
         ({"usage": {"service_tier": "priority"}}, "priority"),
         ({"type": "response.completed", "response": {"service_tier": "default"}}, "default"),
         ({"type": "message_start", "message": {"usage": {"service_tier": "batch"}}}, "batch"),
+        ({"interaction": {"service_tier": "flex"}}, "flex"),
         ({"metadata": {"service_tier": "flex"}}, ""),
         ({"choices": [{"message": {"content": '"service_tier":"flex"'}}]}, ""),
         ({"service_tier": None}, ""),

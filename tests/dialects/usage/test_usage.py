@@ -28,6 +28,8 @@ def test_cached_sound_and_pictures_are_cached_and_their_own() -> None:
 
 def test_text_is_never_below_nothing() -> None:
     assert Counts(output=1, reasoning=2).output_text == 0
+    assert Counts(input=3, input_audio=2, input_image=2).input_text == 0
+    assert Counts(input=9, input_audio=2, input_image=3).input_text == 4
 
 
 def test_flags() -> None:

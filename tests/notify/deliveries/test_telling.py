@@ -263,6 +263,7 @@ def test_internal_address_is_rejected_when_the_webhook_is_created(
     with pytest.raises(endpoints.WebhookRefused, match="is not a public address") as refused:
         endpoints.create_endpoint(actor, people.acme, f"https://{host}/hook")
     assert refused.value.field == "url"
+    assert str(refused.value).lower().startswith(f"{host.strip('[]').lower()} is not")
     endpoints.create_endpoint(actor, people.acme, "https://93.184.216.34/hook")
     settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.0/8"]
     endpoints.create_endpoint(actor, people.acme, "http://localhost:8080/hook")

@@ -79,6 +79,11 @@ def test_all_else_is_untouched(contents: Any) -> None:
         ([model_turn(THOUGHT, CALL)], [model_turn(CALL | EXCUSED)]),
         ([model_turn(CALL | {"thoughtSignature": "U0lH"}, CALL)], None),
         ([model_turn({"text": "", "thought_signature": "U0lH"}), model_turn(CALL)], None),
+        ([model_turn(CALL), model_turn({"text": "", "thought_signature": "U0lH"})], None),
+        (
+            [model_turn(CALL | {"thoughtSignature": "U0lH"}), ASKED, model_turn(CALL)],
+            [model_turn(CALL | {"thoughtSignature": "U0lH"}), ASKED, model_turn(CALL | EXCUSED)],
+        ),
     ],
 )
 def test_foreign_calls_get_a_placeholder_seal(before: Any, after: Any) -> None:

@@ -293,6 +293,23 @@ def test_mistral_gets_messages_in_its_form() -> None:
     assert dropped == ()
 
 
+def test_each_edit_of_the_messages_keeps_the_others() -> None:
+    named = CALLED | {"name": "n"}
+    raw = body(messages=[{"role": "developer", "content": "d", "name": "n"}, USER, named])
+    flags: tuple[Flag, ...] = (
+        "no_developer_role", "reasoning_content_rule", "no_message_names", "json_object_only",
+    )  # fmt: skip
+    system = {"role": "system", "content": "d"}
+    thoughtful = CALLED | {"reasoning_content": "hm"}
+    got, _ = fitted(raw, *flags, thoughts={"c": "hm"})
+    assert got["messages"] == [system, USER, thoughtful]
+    asked = json.loads(raw) | {"response_format": {"type": "json_object"}}
+    got, _ = fitted(json.dumps(asked).encode(), *flags, thoughts={"c": "hm"})
+    first, *others = got["messages"]
+    assert first["content"].startswith("d\n\n")
+    assert others == [USER, thoughtful]
+
+
 def test_messages_without_names() -> None:
     messages = [
         {"role": "user", "content": 'the "name"', "name": "u"},

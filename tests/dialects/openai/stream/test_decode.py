@@ -176,6 +176,15 @@ def test_stop_after_a_tool_call_is_tool_calls() -> None:
     assert Finish(0, "tool_calls") in events_of(steps)
 
 
+def test_notice_of_the_length_ends_the_one_choice_that_is_the_least() -> None:
+    """F18."""
+    assert Decoder(include_usage=True).length_notice().count(b'"finish_reason":"length"') == 1
+    two = Decoder(include_usage=True, choices=2)
+    two.feed(chunk({"content": "a"}, "stop"))
+    (frame,) = two.length_notice().split(b"\n\n")[:-2]
+    assert json.loads(frame.removeprefix(b"data: "))["choices"][0]["index"] == 1
+
+
 def test_second_finish_is_not_reported() -> None:
     steps = run(chunk({}, "length"), chunk({}, "stop"), DONE_FRAME)
     assert events_of(steps) == [Finish(0, "length"), End(marked=True)]
