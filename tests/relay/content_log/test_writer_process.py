@@ -2,6 +2,7 @@
 waits for it, and what it does not keep is counted."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -67,8 +68,8 @@ def test_signals_to_stop_do_not_end_the_writer(monkeypatch: pytest.MonkeyPatch) 
     async def serve(describe: object) -> int:
         return 1
 
-    monkeypatch.setattr(writer_process.signal, "signal", handlers.setdefault)
-    monkeypatch.setattr(writer_process.gc, "freeze", lambda: None)
+    monkeypatch.setattr(signal, "signal", handlers.setdefault)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(writer_process, "_serve", serve)
     with pytest.raises(SystemExit) as ended:
         writer_process.main()
