@@ -136,7 +136,7 @@ async def test_context_of_a_task_has_what_its_caller_gives(began: float | None) 
     parts: Any = SimpleNamespace(loop=loop)
     values: Any = ("snapshot", "principal", "sink", "invocation")
     before = loop.time()
-    made = context_of_task(parts, *values, **given, began=began)
+    made: Any = context_of_task(parts, *values, **given, began=began)
     assert {name: getattr(made, name) for name in given} == given
     assert made.downstream.sink == "sink"
     assert made.began == 5.0 if began is not None else before <= made.began <= loop.time()
