@@ -11,7 +11,7 @@ from relay.pages.queue_sink import _QUEUED_MAX, QueueSink
 HEAD = Head("text/event-stream", 0, None, None)
 
 
-async def test_writer_waits_while_the_queue_is_full_and_goes_on_with_the_next_read() -> None:
+async def test_writer_waits_while_the_queue_is_full_until_the_next_read() -> None:
     sink = QueueSink()
     for _ in range(_QUEUED_MAX - 1):
         assert sink.write_now(b"x") is None
