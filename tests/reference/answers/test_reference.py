@@ -33,6 +33,7 @@ from relay.endpoints.table import find_endpoint, listed_rows, read_invocation
 from relay.front.request import Endpoint
 from relay.operations.media_operation import MediaOperation
 from relay.requests.uploads import Form, UploadedFile
+from relay.routing.model_products import PRODUCT_OF, PRODUCTS
 from tests.support.cast import Cast, signed_in
 
 ROOT = Path(__file__).parents[3]
@@ -90,7 +91,8 @@ def _row_of(path: str) -> Endpoint:
 
 @pytest.mark.parametrize("slug", [slug for slug, page in PAGES.items() if page.example])
 def test_the_relay_reads_every_example(slug: str) -> None:
-    """By the very readers of the relay; they refuse what is missing or of another type."""
+    """By the very readers of the relay; they refuse what is missing or of another type. It is
+    charged as the product that its operation asks a model for."""
     page = PAGES[slug]
     row = _row_of(page.path)
     raw = msgspec.json.encode(page.example)
@@ -106,6 +108,8 @@ def test_the_relay_reads_every_example(slug: str) -> None:
             unary = unary.of_form(form)
         facts = unary.read(raw, target)
         assert facts.model
+        ways = PRODUCTS[PRODUCT_OF[row.operation]].meters
+        assert any(unit.bound(dict.fromkeys(way, 1)) for unit in facts.units for way in ways)
         if isinstance(unary, MediaOperation) and unary.form is not None:
             unary.form.close()
         return

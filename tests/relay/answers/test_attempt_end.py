@@ -164,3 +164,15 @@ def test_an_abandoned_answer_is_read_up_to_its_limit(own: bool) -> None:
     assert not end.is_drained_out(10**9)
     end.limit_drain(30)
     assert [end.is_drained_out(text_bytes) for text_bytes in (80, 81)] == [False, not own]
+
+
+@pytest.mark.parametrize("error", [None, INTERNAL])
+def test_outcome_has_the_figures_of_its_bill_also_after_an_error(error: Any) -> None:
+    one = One()
+    outcome = one.end.settle(error, MEASURED)
+    (settled,) = one.settled
+    assert (outcome.status, settled.ending.status) == ((200, 200) if error is None else (500, 500))
+    for said in (outcome, settled.ending):
+        assert (said.basis, said.charge_nano) == ("measured", 30)
+    assert outcome.meters == {"out_text": 10}
+    assert (outcome.hold_nano, outcome.own_nano) == (100, 0)

@@ -686,6 +686,48 @@ async def test_stored_answer_without_its_head_is_refused() -> None:
         await repetition._answer_again(use)
 
 
+@pytest.mark.parametrize(
+    ("state", "head", "alive", "streams", "keeps", "result"),
+    [
+        ("ended", "head", True, True, True, "replayed"),
+        ("ended", "head", False, False, True, "replayed"),
+        ("not_kept", "head", True, True, True, "unsupported_capability"),
+        ("not_kept", None, False, True, True, "unsupported_capability"),
+        ("ended", None, False, True, True, "unsupported_capability"),
+        # A stream that runs is followed from its first event; until then, it is asked for again.
+        ("running", "head", True, True, True, "replayed"),
+        ("running", None, True, True, True, "again"),
+        ("running", None, True, False, True, "conflict"),
+        ("running", None, True, True, False, "conflict"),
+        # Its process died: nothing will come any more.
+        ("running", None, False, True, True, "unsupported_capability"),
+        ("running", None, False, False, True, "unsupported_capability"),
+        ("running", "head", False, True, True, "replayed"),
+    ],
+)
+async def test_repetition_gets_what_the_state_of_its_key_allows(
+    state: str, head: str | None, alive: bool, streams: bool, keeps: bool, result: str
+) -> None:
+    class Repetition(IdempotentRequest):
+        replayed = False
+
+        async def _replay(self, use: KeyUse) -> None:
+            self.replayed = True
+
+    for same_body in (True, False):
+        repetition = object.__new__(Repetition)
+        repetition._streams, repetition._keeps = streams, keeps
+        use = KeyUse(RequestId(uuid.uuid4()), same_body, state, head, alive)
+        try:
+            is_over = await repetition._answer_again(use)
+        except RequestFault as fault:
+            given = str(fault.kind)
+        else:
+            given = "replayed" if is_over else "again"
+        assert given == (result if same_body else "idempotency_mismatch")
+        assert repetition.replayed == (given == "replayed")
+
+
 async def test_repetition_that_reads_nothing_is_dropped() -> None:
     """As the client of any stream: its request does not wait for it for ever."""
 

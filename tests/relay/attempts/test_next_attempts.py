@@ -4,11 +4,23 @@ the text pays (the fault table, "Leaving clients")."""
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import pytest
 
-from relay.attempts.next_attempts import NextAttempts
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from gateway.channel_order.channel_order import Skipped
+from gateway.providers.suffixes import RequestedModel
+from lib.id_types import ModelName
+from relay.attempts.next_attempts import (
+    Fallbacks,
+    NextAttempt,
+    NextAttempts,
+    RoutedModel,
+    RoutedModels,
+)
+from relay.health.channels_out import ChannelsOut
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
@@ -39,6 +51,149 @@ def test_next_attempt_starts_for_a_present_client_in_time(
     attempts.failed = [SimpleNamespace(candidate=SimpleNamespace(channel_id="c"))]
     attempts.answering = SimpleNamespace(routed=SimpleNamespace(model=SimpleNamespace(name="m")))
     assert attempts._in_time() is another
+
+
+FAULT: Final = RequestFault("invalid_value", None, "no")
+UNSUPPORTED: Final = RequestFault("unsupported_capability", None, "no")
+FULL: Final = ChannelsOut("no_channel", "full", None, [Skipped("c", "cooling")])
+OWN: Final = RequestedModel(ModelName("own"))
+_FOUND: Final[Any] = "the attempt"
+
+
+class Models(RoutedModels):
+    """Models of which it is given what comes of each: its candidates, or an error."""
+
+    def __init__(self, results: dict[str, Any], causes: frozenset[Any]) -> None:
+        self.results = results
+        self.asked: list[tuple[str, str | None]] = []
+        names = [RequestedModel(ModelName(name)) for name in results if name != "own"]
+        context: Any = SimpleNamespace()
+        facts: Any = OWN
+        super().__init__(context, facts, None, Fallbacks(names, causes))
+
+    def _routed_model(self, facts: Facts, model: RequestedModel, why: Any) -> RoutedModel:
+        self.asked.append((model.name, why))
+        result = self.results[model.name]
+        if isinstance(result, Exception):
+            raise result
+        routed: Any = SimpleNamespace(candidates=result)
+        nothing: Any = None
+        return RoutedModel(routed, nothing, nothing, why)
+
+
+def naming(facts: Facts, model: RequestedModel) -> Facts:
+    return facts
+
+
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.attempts.next_attempts._naming", naming)
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_fallback_that_cannot_be_used_is_passed_over() -> None:
+    results = {"own": FULL, "a": FAULT, "b": FULL, "c": [], "d": ["x"], "e": ["y"]}
+    models = Models(results, frozenset({"error"}))
+    found = models.first(OWN)
+    assert list(map(str, found.routed.candidates)) == ["x"]
+    assert [name for name, _ in models.asked] == ["own", "a", "b", "c", "d"]
+    assert [one.channel_id for one in models.skipped] == ["c", "c"]
+    assert models
+    last = models.next(why="budget_rule")
+    assert last is not None
+    assert list(map(str, last.routed.candidates)) == ["y"]
+    assert last.why == "budget_rule"
+    assert not models
+    assert models.next() is None
+
+
+@pytest.mark.usefixtures("unnamed")
+@pytest.mark.parametrize(
+    ("results", "causes"),
+    [
+        ({"own": FULL, "a": ["x"]}, {"budget"}),
+        ({"own": FULL, "a": FAULT}, {"error"}),
+        ({"own": FULL}, {"error"}),
+        ({"own": FAULT, "a": ["x"]}, {"error"}),
+    ],
+)
+def test_requested_model_without_a_fallback_is_the_error(results: Any, causes: Any) -> None:
+    with pytest.raises(type(results["own"])):
+        Models(results, frozenset(causes)).first(OWN)
+
+
+class Chosen(NamedTuple):
+    """What comes of the choices of a request, in order, by the name of the method asked."""
+
+    best: tuple[Any, ...] = ()
+    another: tuple[Any, ...] = ()
+    models: int = 0
+    failed: int = 0
+    causes: tuple[str, ...] = ("error", "budget")
+
+
+class Scripted(NextAttempts):
+    """What is left to try is given, not found."""
+
+    def __init__(self, script: Chosen) -> None:
+        self.best, self.others = iter(script.best), iter(script.another)
+        self.failed = [SimpleNamespace()] * script.failed  # type: ignore[list-item]
+        self.left = script.models
+        self.taken: list[Any] = []
+        self._models: Any = SimpleNamespace(causes=script.causes, on_error="error" in script.causes)
+
+    async def _best(self) -> NextAttempt:
+        result = next(self.best)
+        if isinstance(result, Exception):
+            raise result
+        found: NextAttempt = result
+        return found
+
+    async def _another(self) -> NextAttempt | None:
+        return next(self.others, None)
+
+    def _take_next_model(self, why: Any = None) -> bool:
+        self.taken.append(why)
+        self.left -= 1
+        return self.left >= 0
+
+    def _take_other_model(self) -> bool:
+        return self._models.on_error and self._take_next_model()
+
+    def _change_to_fallback(self) -> bool:
+        return self._take_next_model()
+
+
+@pytest.mark.parametrize(
+    ("method", "script", "result"),
+    [
+        ("first", Chosen((FULL, UNSUPPORTED, _FOUND), models=2), _FOUND),
+        ("first", Chosen((FULL, UNSUPPORTED), models=1), UNSUPPORTED),
+        ("first", Chosen((UNSUPPORTED, FULL), models=1), FULL),
+        ("first", Chosen((FULL, _FOUND), models=1, causes=("budget",)), FULL),
+        # Another model would be refused the same.
+        ("first", Chosen((FAULT, _FOUND), models=1), FAULT),
+        ("following", Chosen((FAULT, FULL, _FOUND), models=3, failed=1), _FOUND),
+        ("following", Chosen((FAULT, FULL), models=2, failed=1), None),
+        ("following", Chosen(another=(_FOUND,), failed=1), _FOUND),
+        ("within_budget", Chosen((FAULT, FULL, _FOUND), models=3), _FOUND),
+        ("within_budget", Chosen((FAULT, FULL), models=2), None),
+        ("within_budget", Chosen((_FOUND,), models=1, causes=("error",)), None),
+        # What was spent is the requested model's.
+        ("within_budget", Chosen((_FOUND,), models=1, failed=1), None),
+    ],
+)
+async def test_model_that_cannot_be_used_leads_to_the_next_one(
+    method: str, script: Chosen, result: Any
+) -> None:
+    attempts = Scripted(script)
+    if isinstance(result, Exception):
+        with pytest.raises(type(result)) as raised:
+            await getattr(attempts, method)()
+        assert raised.value is result
+    else:
+        assert await getattr(attempts, method)() == result
+    assert set(attempts.taken) <= {"budget_rule" if method == "within_budget" else None}
 
 
 @pytest.mark.parametrize(("silent_s", "next_one"), [(0.9, True), (1.7, False)])

@@ -7,13 +7,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lib.database.database_clock import DatabaseClock
 from lib.ids import new_id
 from lib.vault import Vault
 from relay.catalogue.snapshot import Snapshot
-from relay.catalogue.snapshot_build import build
+from relay.catalogue.snapshot_build import ChannelRow, build, build_single_channel
 
 KEK = base64.b64encode(os.urandom(32)).decode()
 VAULT = Vault(KEK)
@@ -163,3 +164,22 @@ def test_timeouts_keep_their_defaults() -> None:
     result = snapshot([channel("a", "m", timeouts={"idle": 5})])
     times = next(iter(result.channels.values())).timeouts
     assert (times.idle, times.connect, times.total) == (5, 3.0, 1800.0)
+
+
+def test_catalogue_of_one_channel_knows_no_other() -> None:
+    """Also of models that were asked for before."""
+    prices = [price(1, name, 1, 0, None) for name in ("m", "gone", "gone-now")]
+    off = [{"models": ["gone", "gone-*"], "reason": "disabled"}]
+    whole = snapshot([channel("a", "m")], prices, off=off)
+    assert whole.routes_of("m")
+    assert whole.off_channels("gone")
+    row = msgspec.convert(channel("mine", "m", "mine-*"), ChannelRow)
+    only, built = build_single_channel(whole, row, "")
+    assert [*only.channels] == [built.id] == [row.id]
+    for model, ids in (("m", [row.id]), ("mine-2", [row.id]), ("other", []), ("gone", [])):
+        assert [route.channel_id for route in only.routes_of(model)] == ids, model
+        assert only.off_channels(model) == (), model
+    assert only.off_channels("gone-now") == ()
+    # What is asked of one is not remembered by the other.
+    assert [route.channel_id for route in whole.routes_of("m")] != [row.id]
+    assert whole.routes_of("mine-2") == ()

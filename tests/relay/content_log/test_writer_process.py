@@ -2,22 +2,34 @@
 waits for it, and what it does not keep is counted."""
 
 import asyncio
+import gc
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from content.log.kept import Kept
 from lib.ids import new_id
 from lib.vault import Vault
-from relay.content_log import content_log, entry_writer
+from relay.content_log import content_log, entry_writer, writer_process
 from relay.content_log.content_log import ContentLog
-from relay.content_log.entry import Caller, NewEntry, Setup, SpanContent
+from relay.content_log.entry import (
+    Caller,
+    Connection,
+    Line,
+    NewEntry,
+    Setup,
+    SpanContent,
+    read_from_writer,
+)
 from relay.content_log.entry_writer import EntryWriter
 from relay.database.database import PipelinedConnection
 from tests.bench.process import tree
@@ -46,6 +58,58 @@ def tenant(hub: Hub) -> Tenant:
     tenant = hub.tenant()
     add_rule(hub, tenant)
     return tenant
+
+
+def test_signals_to_stop_do_not_end_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sent to all processes of an installation at once, and the entries of the web process
+    come later."""
+    handlers: dict[int, Any] = {}
+
+    async def serve(describe: object) -> int:
+        return 1
+
+    monkeypatch.setattr(signal, "signal", handlers.setdefault)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(writer_process, "_serve", serve)
+    with pytest.raises(SystemExit) as ended:
+        writer_process.main()
+    assert ended.value.code == 1
+    assert handlers == dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), signal.SIG_IGN)
+
+
+async def test_log_of_the_writer_reaches_the_web_process(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the place of a defect; and standard error, once the web process is gone."""
+    sent: list[Any] = []
+    connection = Connection(lambda _: None)
+    connection.connection_made(
+        cast(Any, SimpleNamespace(write=lambda raw: sent.append(read_from_writer(raw[4:]))))
+    )
+    log = logging.Logger("relay.test")
+    log.addHandler(writer_process._LogOfWebProcess(connection))
+    log.warning("%d texts", 2)
+    try:
+        raise ValueError("the cause")
+    except ValueError:
+        log.exception("a defect")
+    warning, defect = sent
+    assert warning == Line(logging.WARNING, "relay.test", "2 texts")
+    assert (defect.level, defect.name) == (logging.ERROR, "relay.test")
+    assert defect.text.startswith("a defect\nTraceback")
+    assert "ValueError: the cause" in defect.text
+    assert capsys.readouterr().err == ""
+    connection.connection_lost(None)
+    log.error("too late")
+    assert len(sent) == 2
+    assert capsys.readouterr().err == "ERROR relay.test: too late\n"
+
+
+def test_size_of_an_entry_is_that_of_request_and_answer() -> None:
+    entry = new_entry("m", 5)
+    assert entry.size == 5
+    answered = msgspec.structs.replace(entry.kept, answer=b"123")
+    assert msgspec.structs.replace(entry, kept=answered).size == 8
 
 
 def writers(hub: Hub) -> list[int]:

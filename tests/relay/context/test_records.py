@@ -1,5 +1,6 @@
 """The record of a request that no provider answered has what every record has."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,7 @@ import pytest
 
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import message_of
-from relay.context.context import PromptUse
+from relay.context.context import PromptUse, context_of_task
 from relay.context.recorded_errors import kept_message
 from relay.context.records import record_answer, record_refusal, uncharged_outcome
 from relay.downstream.downstream import ErrorAnswer
@@ -123,3 +124,19 @@ def test_record_keeps_no_sentence_of_a_request_that_a_provider_quotes(hours: int
     assert (result == message_of("provider_rejected")) == (hours == 0)
     assert kept_message(principal, None, "plain words") == "plain words"
     assert kept_message(principal, "provider_rejected", "") == ""
+
+
+@pytest.mark.parametrize("began", [None, 5.0])
+async def test_context_of_a_task_has_what_its_caller_gives(began: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    given: dict[str, Any] = {
+        "request_id": UUID(int=5), "source": "playground", "response_id": "resp_1",
+        "options": SimpleNamespace(session=None),
+    }  # fmt: skip
+    parts: Any = SimpleNamespace(loop=loop)
+    values: Any = ("snapshot", "principal", "sink", "invocation")
+    before = loop.time()
+    made: Any = context_of_task(parts, *values, **given, began=began)
+    assert {name: getattr(made, name) for name in given} == given
+    assert made.downstream.sink == "sink"
+    assert made.began == 5.0 if began is not None else before <= made.began <= loop.time()

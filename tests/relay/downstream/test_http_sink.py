@@ -1,7 +1,9 @@
 """The headers of an answer as they are on the wire: each once, in letters that may be there."""
 
 import json
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import pytest
@@ -204,3 +206,29 @@ async def test_keep_alives_of_a_silent_stream_are_apart_by_their_interval(
             await keep_alive._task
     assert pings == [115.0, 130.0]
     assert timers == [115.0, 130.0, 130.0, 145.0]
+
+
+async def test_one_keep_alive_serves_all_attempts_and_stops_with_the_answer() -> None:
+    async def ping() -> None: ...
+
+    for end in ("write", "cut", "refuse"):
+        recorder: Any = SimpleNamespace(
+            write=AsyncMock(), cut=AsyncMock(), refuse=AsyncMock(), begin=AsyncMock()
+        )
+        downstream = Downstream(recorder)
+        downstream.start_keep_alive(ping, 15.0)
+        first = downstream.keep_alive
+        assert first is not None
+        downstream.start_keep_alive(ping, 15.0)
+        assert downstream.keep_alive is first
+        await downstream.write(b"more", last=False)
+        assert first._timer is not None
+        if end == "write":
+            await downstream.write(b"", last=True)
+        elif end == "cut":
+            await downstream.cut()
+        else:
+            await downstream.refuse(STOPPING)
+        stopped: Any = first
+        assert downstream.keep_alive is None
+        assert stopped._timer is None

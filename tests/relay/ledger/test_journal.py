@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from lib.ids import new_id
 from relay.ledger.journal import Journal
 from relay.ledger.settlement import Marked, Settlement
+from relay.ledger.spool import SpoolUnusable
 from tests.relay.ledger.test_spool import same, settlements
 from tests.support.hub import ROOT
 
@@ -77,6 +79,22 @@ def test_mark_stays_until_its_ending(tmp_path: Path) -> None:
     heir.forget_left([running.attempt_id])
     heir.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_committed_line_is_not_read_again(tmp_path: Path) -> None:
+    """And its slot takes the next one."""
+    dead, noted = opened(tmp_path), resolved(3)
+    dead._free = dead._free[:2]
+    for item in noted[:2]:
+        dead.note(item)
+    assert not dead.mark(noted[2].attempt_id, "{}")
+    dead.forget([noted[0].attempt_id])
+    dead.close()
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), [noted[1]])
+    heir._free = []
+    heir.forget([noted[1].attempt_id])
+    assert heir.mark(noted[2].attempt_id, "{}")
 
 
 def test_journal_of_a_living_process_is_its_own(tmp_path: Path) -> None:
@@ -167,3 +185,24 @@ def test_an_open_journal_stays_open(tmp_path: Path) -> None:
     journal.forget([noted.attempt_id])
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_journal_that_cannot_be_opened_keeps_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, or the file of another process."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    journal = Journal(tmp_path, new_id())
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    for _ in range(2):
+        with pytest.raises(SpoolUnusable, match="No space left"):
+            journal.open()
+        assert open_files(tmp_path) == []
+    assert not journal.mark(new_id(), "{}")
+    monkeypatch.undo()
+    journal.open()
+    assert journal.mark(new_id(), "{}")
+    journal.close()

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from lib.id_types import ChannelId
 from lib.ids import new_id
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway, DatabaseRefused
@@ -16,6 +18,7 @@ from relay.ledger.admission import Verdict
 from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.crash_recovery import LedgerRecovery
 from relay.ledger.transaction import BatchWriter
+from tests.relay.ledger.test_journal import resolved
 from tests.relay.ledger.test_ledger_writer import one_asked
 
 CONFLICT = DatabaseRefused("40001", "not serial")
@@ -93,3 +96,28 @@ async def test_conflict_of_two_transactions_is_retried_once(
         (undone,) = writer.queue.settlements
         assert isinstance(undone, settlement.Settlement)
         assert (undone.attempt_id, undone.state) == (request.attempt.id, "voided")
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+@pytest.mark.parametrize("limited", [True, False])
+async def test_usage_is_late_by_the_rows_of_its_hold_alone(limited: bool, in_time: bool) -> None:
+    """However many locks come before: those of accounts, and those of limited channels."""
+    (item,) = resolved(1)
+    channel_id = ChannelId(new_id()) if limited else None
+    ending = msgspec.structs.replace(item.ending, basis="measured")
+    item = msgspec.structs.replace(item, limited_channel_id=channel_id, ending=ending)
+    (holds, _), *_ = settlement.statements([item])
+
+    class Answering(Connection):
+        async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+            self.ran.append(statements)
+            row = [cast(Row, (str(item.attempt_id),))]
+            return [row if (text == holds) is in_time else [] for text, _ in statements]
+
+    writer = Writer()
+    writer.batches._connection = cast(PipelinedConnection, Answering(None))
+    await writer.batches.write(Batch([], [item]))
+    late = [
+        one.attempt_id for one in writer.queue.settlements if type(one) is settlement.LateSettlement
+    ]
+    assert late == ([] if in_time else [item.attempt_id])

@@ -1,6 +1,7 @@
 """What an attempt comes to where the upstream's count is no use (F25, F27, I14)."""
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import pytest
 
 from billing.prices.lookup import Price
 from billing.prices.pricing import PriceVersion
-from dialects.chat.events import Event, Start, TextDelta, Usage
+from dialects.chat.events import Event, ReasoningDelta, Start, TextDelta, Usage
 from dialects.usage.usage import Quantities
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import NO_TEMPLATE
@@ -19,7 +20,7 @@ from relay.counting.own_count import UsageEvidence
 from relay.counting.tokenizer import count_request, count_text
 from relay.counting.vocabularies import UNKNOWN, family_of
 from relay.hold_sizes.estimate import Size
-from relay.metering.usage_meter import UsageMeter, count
+from relay.metering.usage_meter import Sample, UsageMeter, count
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
 HOLD = 10**9
@@ -187,3 +188,19 @@ def test_text_after_the_last_usage_is_counted_however_split(cut: int) -> None:
     assert bill.basis == "estimated"
     assert bill.meters["in_text"] == 7
     assert abs(bill.meters["out_text"] - 5 - words * share) <= 1
+
+
+@pytest.mark.parametrize("pieces", [(3_000, 1, 1), (1, 3_000, 1), (1, 1, 3_000)])
+@pytest.mark.parametrize("kind", [TextDelta, ReasoningDelta])
+def test_long_piece_is_joined_wherever_it_is_in_a_chunk(
+    pieces: tuple[int, ...], kind: Callable[[int, str], Event]
+) -> None:
+    """A sample keeps some pieces: without that, a few of them could be of any size."""
+    meter = object.__new__(UsageMeter)
+    meter._text, meter._reasoning = Sample(), Sample()
+    meter._marked, meter.on_mark_due, meter.decoder = 0, None, None
+    for _ in range(40):
+        meter.note([kind(0, "x" * size) for size in pieces])
+    sample = meter._text if kind is TextDelta else meter._reasoning
+    assert (sample.pieces, sample.last, sample.longest) == (120, [], 0)
+    assert len(sample.text()) < 40 * 3_002

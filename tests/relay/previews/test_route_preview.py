@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 from unittest.mock import AsyncMock
 from uuid import UUID
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from accounts.limits.data_policy import NO_POLICY, DataPolicy, policy_of
+from dialects.errors.errors import RequestFault
 from gateway.breaker.channel_state import BarReason, Sought
 from gateway.channel_order.tie_breaking import MEASURED, PICKS, STICKY
 from gateway.routing.model_rule_bounds import CAUSES
@@ -22,7 +24,7 @@ from lib.ids import new_id
 from relay.asgi import Relay
 from relay.health.channel_health import Health
 from relay.health.channel_measures import ChannelMeasures
-from relay.previews.route_preview import RoutePreview
+from relay.previews.route_preview import RoutePreview, _fit
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
@@ -276,3 +278,45 @@ async def test_preview_explains_skips_and_sends_nothing(
     assert not hub.rows(
         "SELECT 1 FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
     )
+
+
+@pytest.mark.parametrize(
+    ("healthy", "resting", "ready", "unfit", "fitting"),
+    [
+        ("ab", "cd", "cd", "", "ab"),
+        ("ab", "cd", "cd", "a", "b"),
+        # One that rests is asked only where no other can serve the request.
+        ("ab", "cd", "c", "ab", "c"),
+        ("ab", "cd", "cd", "abc", "d"),
+        ("", "cd", "d", "", "d"),
+        ("ab", "cd", "", "ab", ""),
+        ("a", "b", "b", "ab", ""),
+    ],
+)
+async def test_resting_channel_is_previewed_where_no_healthy_one_fits(
+    healthy: str, resting: str, ready: str, unfit: str, fitting: str
+) -> None:
+    class Translator:
+        continuation: Any = None
+
+        async def prepare(self, candidate: Any) -> Any:
+            if candidate.channel_id in unfit:
+                raise RequestFault("unsupported_capability", None, candidate.channel_id)
+
+    def find_ready(candidates: list[Any], organisation_id: object) -> list[Any]:
+        return [one for one in candidates if one.channel_id in ready]
+
+    context: Any = SimpleNamespace(
+        parts=SimpleNamespace(health=SimpleNamespace(ready=find_ready)),
+        principal=SimpleNamespace(organisation_id=new_id()),
+    )
+    routed: Any = SimpleNamespace(
+        candidates=[SimpleNamespace(channel_id=name) for name in healthy],
+        resting=[SimpleNamespace(channel_id=name) for name in resting],
+    )
+    found, skipped, fault = await _fit(context, Translator(), routed)
+    assert "".join(one.channel_id for one in found) == fitting
+    assert {(one.channel_id, one.reason) for one in skipped} == {
+        (name, "unsupported") for name in unfit
+    }
+    assert (fault is None) == bool(fitting)
