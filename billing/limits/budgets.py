@@ -277,10 +277,13 @@ def remove_budget(actor: Actor, budget: Budget, *, by_policy: bool = False) -> N
     with transaction.atomic():
         _lock(budget.organisation_id)
         rows = Budget.objects.filter(id=budget.id)
-        if not rows.update(enabled=False, removed_at=database_now()):
+        # Its last amount and terms, which others may have changed before the lock.
+        locked = rows.select_related("organisation").first()
+        if locked is None:
             return
-        _drop_window(budget)
-        audit.record(actor, budget.organisation, "budget.removed", budget, **_audit_details(budget))
+        rows.update(enabled=False, removed_at=database_now())
+        _drop_window(locked)
+        audit.record(actor, locked.organisation, "budget.removed", locked, **_audit_details(locked))
 
 
 def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:

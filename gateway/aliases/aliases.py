@@ -87,8 +87,11 @@ def check_aliases() -> None:
 
 
 def remove_alias(actor: Actor, alias: ModelAlias) -> None:
-    """Remove an alias."""
+    """Remove an alias, unless others have removed it meanwhile."""
     with transaction.atomic():
-        audit.record(actor, None, "alias.removed", alias, name=alias.name, before=alias.target)
-        alias.delete()
+        locked = ModelAlias.objects.select_for_update().filter(pk=alias.pk).first()
+        if locked is None:
+            return
+        audit.record(actor, None, "alias.removed", locked, name=locked.name, before=locked.target)
+        locked.delete()
         bump_epoch()

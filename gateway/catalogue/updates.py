@@ -177,10 +177,15 @@ def _check_ignore_rule(model: str, field: str) -> None:
 
 
 def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
-    """Delete a rule: lets lists propose the field again."""
+    """Delete a rule, unless others did meanwhile: lets lists propose the field again."""
     with transaction.atomic():
-        audit.record(actor, None, "catalogue.not_ignored", rule, model=rule.model, field=rule.field)
-        rule.delete()
+        locked = CatalogueIgnoreRule.objects.select_for_update().filter(pk=rule.pk).first()
+        if locked is None:
+            return
+        audit.record(
+            actor, None, "catalogue.not_ignored", locked, model=locked.model, field=locked.field
+        )
+        locked.delete()
 
 
 def _ignored_fields(

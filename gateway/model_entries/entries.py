@@ -88,11 +88,15 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
 
 
 def remove_entry(actor: Actor, entry: ModelEntry) -> None:
-    """Remove everything that operators stated about the model."""
+    """Remove everything that operators stated about the model, unless others have done so
+    meanwhile."""
     with transaction.atomic():
-        before = _audit_fields(facts_of(entry))
-        audit.record(actor, None, "model.cleared", entry, name=entry.name, before=before)
-        entry.delete()
+        locked = ModelEntry.objects.select_for_update().filter(pk=entry.pk).first()
+        if locked is None:
+            return
+        before = _audit_fields(facts_of(locked))
+        audit.record(actor, None, "model.cleared", locked, name=locked.name, before=before)
+        locked.delete()
         bump_epoch()
 
 

@@ -57,11 +57,14 @@ def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRu
 
 
 def remove_rule(actor: Actor, rule: ModelRule) -> None:
-    """Delete a rule."""
+    """Delete a rule, unless others have deleted it meanwhile."""
     with transaction.atomic():
-        before = facts_of(rule)
-        audit.record(actor, None, "model_rule.removed", rule, model=rule.model, before=before)
-        rule.delete()
+        locked = ModelRule.objects.select_for_update().filter(pk=rule.pk).first()
+        if locked is None:
+            return
+        before = facts_of(locked)
+        audit.record(actor, None, "model_rule.removed", locked, model=locked.model, before=before)
+        locked.delete()
         bump_epoch()
 
 

@@ -318,7 +318,7 @@ def test_invalid_time_names_the_valid_ones(people: cast.Cast) -> None:
 
 
 def test_an_increase_ends_when_its_time_is_over(
-    people: cast.Cast, bob: Actor, alice: Actor
+    people: cast.Cast, bob: Actor, alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budget = limited(people)
     assert not budget_increases._end_if_over(budget.id)
@@ -328,6 +328,16 @@ def test_an_increase_ends_when_its_time_is_over(
     )
     budget_increases.approve(alice, asked)
     assert not budget_increases._end_if_over(budget.id)
+    Budget.objects.update(raised_until=clock.now())
+    lock = budgets.lock_budget
+
+    def extended_first(row: Budget) -> Budget:
+        Budget.objects.update(raised_until=clock.now() + DAY)
+        return lock(row)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(budgets, "lock_budget", extended_first)
+        assert not budget_increases._end_if_over(budget.id)
     Budget.objects.update(raised_until=clock.now())
     assert budget_increases._end_if_over(budget.id)
     budget.refresh_from_db()

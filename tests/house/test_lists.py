@@ -2,7 +2,10 @@
 
 import inspect
 import re
+from collections import Counter
+from typing import Final
 
+from django import forms
 from django.urls import get_resolver
 
 from lib.tables.table import REGISTERED
@@ -131,3 +134,28 @@ def test_card_uses_each_position_once() -> None:
     for name, table in REGISTERED.items():
         places = [column.card for column in table.columns if column.card]
         assert len(places) == len(set(places)), name
+
+
+# Columns that are ordered alike: by what a share is of.
+SORTED_ALIKE: Final = {("explore", "cost")}
+
+
+def test_each_column_is_sorted_by_its_own_value() -> None:
+    twice = set()
+    for name, table in REGISTERED.items():
+        paths = Counter(column.sort_path for column in table.columns if column.sort_path)
+        twice |= {(name, path) for path, count in paths.items() if count > 1}
+    assert twice == SORTED_ALIKE
+
+
+def test_no_two_fields_of_a_form_have_one_label() -> None:
+    get_resolver()._populate()
+    twice, left = [], list(forms.BaseForm.__subclasses__())
+    while left:
+        form = left.pop()
+        left += form.__subclasses__()
+        fields = getattr(form, "base_fields", {}).values()
+        labels = Counter(str(one.label) for one in fields if one.label)
+        if (ROOT / form.__module__.split(".")[0]).is_dir():
+            twice += [(form, label) for label, count in labels.items() if count > 1]
+    assert twice == []

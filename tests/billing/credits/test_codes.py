@@ -118,7 +118,11 @@ def test_codes_above_the_credit_limit_are_downloaded_by_another_operator(
     CodeBatch.objects.exclude(id=third.id).update(created_at=clock.now() - dt.timedelta(hours=25))
     assert codes.need_another_operator([third]) == {third.id}
     later = codes.create_batch(dora, "Later", 1, 1)
+    assert codes.need_another_operator([third, later]) == {third.id, later.id}
     CodeBatch.objects.filter(id=third.id).update(created_at=clock.now() - dt.timedelta(hours=25))
+    # Each is judged by its own day, also if both are asked about together.
+    aged = CodeBatch.objects.get(id=third.id)
+    assert codes.need_another_operator([aged, later]) == {third.id}
     assert len(codes.download_codes(dora, later)) == 1
 
 

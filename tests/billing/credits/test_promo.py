@@ -198,7 +198,9 @@ def test_expiry_in_debt_moves_nothing_until_there_is_money(key: Key) -> None:
     assert_promo_ties(key)
 
 
-def test_payer_of_a_charge_is_reported_once_counted(key: Key) -> None:
+def test_payer_of_a_charge_is_reported_once_counted(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = key.organisation_id
     before = charge(key, USD)
     assert promo.paid_by(owner, before) == Payers(0, 0, USD)
@@ -213,6 +215,11 @@ def test_payer_of_a_charge_is_reported_once_counted(key: Key) -> None:
     assert promo.paid_by(owner, second) == Payers(0, 3 * USD, USD)
     assert promo.paid_by(owner, first | third) == Payers(0, 2 * USD, USD)
     assert promo.paid_by(owner, least) == Payers(0, 0, 1)
+    # What included units paid is of no grant.
+    units = f"SELECT {USD}::bigint"
+    with monkeypatch.context() as included:
+        included.setattr(promo, "paid_by_included", lambda organisation, attempt: (units, {}))
+        assert promo.paid_by(owner, first) == Payers(USD, USD, 0)
     # Nothing is left that could pay: nobody waits for a count.
     later = charge(key, USD)
     assert promo.paid_by(owner, later) == Payers(0, 0, USD)

@@ -78,6 +78,14 @@ def test_a_newer_catalogue_proposes_and_changes_nothing(loaded: Cast) -> None:
     assert PriceVersion.objects.filter(source=NEW).count() == 0
 
 
+def test_a_price_of_our_own_page_keeps_its_source_with_every_release(loaded: Cast) -> None:
+    """Only its own source says whether it has changed, not the catalogue that it came with."""
+    page = row("page", 5, source="maker.example 2026-06-30")
+    propose_catalogue(SYSTEM, [row("a", 100), row("b", 100), page], NEW)
+    (proposed,) = (one for one in list_proposals() if one.key.model == "page")
+    assert proposed.row.source == f"{CATALOGUE} + maker.example 2026-06-30"
+
+
 def test_an_own_price_is_left_alone(loaded: Cast) -> None:
     set_price(SYSTEM, "a", clock.now(), rates(7), source="file")
     assert propose_catalogue(SYSTEM, [row("a", 120), row("b", 100)], NEW) == Proposed(0, 0, 1)
@@ -139,6 +147,7 @@ def test_a_cut_is_approved_only_from_the_price_that_was_seen(loaded: Cast) -> No
     accept(dora, [draft.id])
     asked = waiting(PRICE, id_text(draft.id))
     assert asked is not None
+    assert asked.changes == [{"name": "in_text", "before": "0.0000001", "after": "0.00000004"}]
     accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=None).id])
     with pytest.raises(Refused, match="no longer what was requested"):
         decide(second, asked, approve=True)

@@ -19,6 +19,7 @@ from billing.balances.balances import balance
 from billing.credits import promo
 from billing.models import PromoGrant, Trial
 from billing.trials import trials
+from billing.trials.trials import Offer
 from lib import clock
 from lib.refusal import Refused
 from tests.support.books import assert_books_balance
@@ -80,6 +81,10 @@ def test_credit_without_days_never_expires() -> None:
     offered(days=None)
     assert given_to("eve@acme.example") == 5
     assert PromoGrant.objects.get().expires_at is None
+    # In full, whatever it is.
+    offered(days=None, amount="5.125")
+    assert trials.offer() == Offer(5_125_000_000, None, True)
+    assert Offer(5_125_000_000, None, True).amount == "$5.125"
 
 
 @pytest.mark.django_db

@@ -178,6 +178,9 @@ def test_the_api_compares_and_decides(dora: Client) -> None:
     assert send("post", "/model-proposals/dismiss", {"ids": ["none"]}).status_code == 422
     rule = send("post", "/catalogue-ignore-rules", {"model": "o*", "field": "tools"}).json()
     assert send("get", "/catalogue-ignore-rules").json()["items"] == [rule]
+    changed = send("patch", f"/catalogue-ignore-rules/{rule['id']}", {"field": ""}).json()
+    assert changed == {**rule, "field": changed["field"]} != rule
+    assert send("get", f"/catalogue-ignore-rules/{rule['id']}").json() == changed
     assert send("delete", f"/catalogue-ignore-rules/{rule['id']}").status_code == 204
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {"catalogue.compared", "catalogue.ignored", "model.proposal_accepted"} <= actions

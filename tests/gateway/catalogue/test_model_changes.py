@@ -12,6 +12,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import Price
 from billing.prices.prices import set_price
+from gateway.catalogue.api import _changes
 from gateway.catalogue.model_changes import changes_of, check_models, decide, work_off_schedule
 from gateway.channels.channels import change_channel, create_channel, remove_channel
 from gateway.channels.model_lists import is_model_name
@@ -133,6 +134,12 @@ def test_a_failed_reading_is_said_and_changes_nothing(channel: Channel, fake: Fa
     fake.config.keys = (KEY,)
     listing = ModelListing.objects.get()
     assert (listing.fault, listing.listed, ids(channel)) == ("key", sorted(FIRST), [])
+    shown = _changes(channel)
+    assert listing.listed_at is not None
+    assert listing.listed_at < listing.checked_at
+    assert (shown.fault, shown.checked_at, shown.listed_at) == (
+        "key", listing.checked_at, listing.listed_at,
+    )  # fmt: skip
     check_models(SYSTEM, channel)
     assert (ModelListing.objects.get().fault, ids(channel)) == ("", ["added new"])
 

@@ -12,6 +12,8 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from billing.models import PriceVersion
 from billing.prices.prices import set_price
+from gateway.channel_setup.new_forms import ConnectionForm
+from gateway.channels import bounds
 from gateway.channels.channels import create_channel
 from gateway.channels.sealed_keys import open_secret
 from gateway.models import Channel
@@ -381,3 +383,9 @@ def test_vertex_is_asked_with_a_fetched_token(dora: Client, vertex: FakeVertex) 
     assert "invalid_grant: Account not found" in text_of(html)
     assert "ya29" not in html
     assert PRIVATE.splitlines()[1] not in html
+
+
+def test_session_token_may_be_as_long_as_any_key() -> None:
+    """Those of Amazon are longer than its secret keys."""
+    field: Any = ConnectionForm.base_fields["key_session"]
+    assert field.max_length == bounds.SECRET_MAX

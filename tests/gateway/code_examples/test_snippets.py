@@ -356,6 +356,20 @@ def test_chat_is_shown_in_three_forms() -> None:
     assert convert_to_form("chat_completions", body).request.body == body
 
 
+@pytest.mark.parametrize(
+    ("operation", "body", "head"),
+    [
+        ("chat_completions", {"stream": True}, "curl -N "),
+        ("chat_completions", {"stream": False}, "curl https"),
+        ("stream_generate_content", {}, "curl -N "),
+        ("generate_content", {}, "curl https"),
+    ],
+)
+def test_curl_shows_a_stream_as_it_arrives(operation: str, body: dict[str, Any], head: str) -> None:
+    code = snippet(SnippetRequest(operation, "/x", body), "curl", "https://hub.example")
+    assert code.replace("'", "").startswith(head)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_code_shows_no_key_and_no_invisible_character(language: Language) -> None:
     for call in CALLS.values():

@@ -9,7 +9,7 @@ from django.db import connection
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Hold
-from gateway.breaker.state_names import ChannelStatus, ModelStatus
+from gateway.breaker.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.health import traffic
@@ -28,6 +28,7 @@ from gateway.models import (
     TrafficBucket,
 )
 from lib import clock
+from lib.database.database_time import database_now
 from lib.ids import id_text, new_id
 from tests.billing.credits.test_operator_api import api_of
 from tests.support import cast
@@ -117,6 +118,31 @@ def test_worse_state_of_two_processes_is_shown(
     status = ChannelTroubles().of(channel).status
     assert status is not None
     assert status.condition == worse_first[0]
+
+
+def test_waits_are_shorter_by_the_age_of_their_report(channel: Channel) -> None:
+    """Of the channel, of its keys and of its models, and a model whose wait is over rests no more;
+    how long a key has been out is longer by it."""
+    age = dt.timedelta(seconds=3)
+    ChannelReport.objects.create(
+        process_id=new_id(), reported_at=database_now() - age, epoch=1,
+        channels={
+            str(channel.id): {
+                "status": ["open", 40, "timeout"],
+                "keys": [
+                    {"status": status}
+                    for status in (["paused", 30, None, 5], ["good"], ["paused", 2, None, 1])
+                ],
+                "models": {"river": ["limited", 20, 1], "brook": ["limited", 3, 1]},
+            }
+        },
+    )  # fmt: skip
+    trouble = ChannelTroubles().of(channel)
+    assert trouble == Trouble(
+        ChannelStatus("open", 37, "timeout"),
+        (KeyStatus("paused", 27, None, 8), KeyStatus("good"), KeyStatus("paused", 1, None, 4)),
+        {"river": ModelStatus("limited", 17, 1)},
+    )
 
 
 def test_paused_model_alone_is_unserved(people: Cast) -> None:
@@ -222,6 +248,14 @@ def test_use_of_a_channels_limits_is_that_of_the_last_minute_and_of_open_holds(
         "Cost today": (11, 11),
         "Cost this month": (11 if now.day == 1 else 511, 1300),
     }
+
+
+@pytest.mark.parametrize(
+    "most", ["rpm", "tpm", "parallel", "spend_cap_day_nano", "spend_cap_month_nano"]
+)
+def test_a_channels_only_limit_is_shown_alone(most: str) -> None:
+    (use,) = limits_of(Channel(id=new_id(), **{most: 7}))
+    assert (use.used, use.most) == (0, 7)
 
 
 @pytest.mark.parametrize(("used", "reached"), [(6, False), (7, True), (8, True)])

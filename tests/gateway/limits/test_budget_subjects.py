@@ -2,6 +2,7 @@
 
 import html
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
 from accounts.organisations import projects
+from billing.limits.budget_rules import Period, anchors_of, default_anchor
 from billing.prices.prices import set_price
 from gateway.channels.channels import create_channel
 from gateway.limits.budget_subjects import describe_subject
@@ -75,6 +77,14 @@ def test_budget_resets_when_its_own_period_says(
     )  # fmt: skip
     assert form.is_valid(), form.errors
     assert form.cleaned_data["anchor"] == anchor
+
+
+def test_each_period_offers_its_own_starts() -> None:
+    periods: tuple[Period, ...] = ("hour", "day", "week", "month")
+    for period in periods:
+        field: Any = BudgetForm.base_fields[f"anchor_{period}"]
+        assert [value for value, _ in field.choices] == [str(n) for n in anchors_of(period)]
+        assert field.initial == str(default_anchor(period))
 
 
 def test_link_to_a_new_budget_fills_in_its_subject(people: Cast) -> None:

@@ -13,7 +13,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Role
 from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.prices import set_price
-from gateway.listed_models.model_choices import ModelNames
+from gateway.listed_models.model_choices import ModelNames, offered_names
 from gateway.listed_models.model_fields import ModelsField
 from gateway.listed_models.shown_models import models_for
 from gateway.models import Channel, ModelAlias, ModelEntry, Route
@@ -121,6 +121,17 @@ def names_for(people: Cast) -> list[str]:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("unpriced", "wildcards"), [("reject", []), ("free", ["local/*"]), ("alert", ["local/*"])]
+)
+def test_patterns_are_offered_where_models_need_no_price(
+    served: Cast, unpriced: str, wildcards: list[str]
+) -> None:
+    Route.objects.create(channel=Channel.objects.get(), model="local/*")
+    save_settings(SYSTEM, unpriced_models=unpriced)
+    assert list(offered_names(actor(served.bob, served.acme)).wildcards) == wildcards
+
+
 def test_alias_is_listed_where_it_and_its_model_are(served: Cast) -> None:
     """Not if the alias itself has ended, is hidden, or is not in the organisation's plan."""
     ModelAlias.objects.create(name="best", target="gpt-5")

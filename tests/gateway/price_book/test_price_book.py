@@ -26,3 +26,13 @@ def test_calculator_uses_the_multiplier_of_the_model(plan_ppm: int, model_ppm: i
     result = calculate(book, "m", {"in_text": 1_000_000})
     assert result is not None
     assert result.total_nano == 5 * NANO_PER_USD * model_ppm // PPM
+
+
+def test_price_names_its_pattern_where_that_is_not_the_model() -> None:
+    rates = {"meters": {"in_text": 5}}
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    def named(model: str) -> str:
+        return BookEntry("m-1", ListedPrice(PriceKey(model), 1, 1, start, None, rates, ""), 1).named
+
+    assert (named("m-1"), named("m-*")) == ("", "m-*")

@@ -1,11 +1,11 @@
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dialects.chat.chat import Flag
 from gateway.providers import PROVIDERS, provider_named
-from gateway.providers.capabilities import OWNER_FLAGS, UNKNOWN, Capabilities
+from gateway.providers.capabilities import OWNER_FLAGS, UNKNOWN, Capabilities, Thinking
 from gateway.providers.models import capabilities_of, find_row, is_listed, lowered_cap, unread
 from gateway.providers.overrides import apply_overrides
 
@@ -308,6 +308,11 @@ def test_another_gateway_gets_all_parameters_and_drops_its_own() -> None:
 
 def test_dashscope_drops_parameters_for_every_model() -> None:
     assert "params_object" in capabilities_of("deepseek-v3", provider_named("qwen")).flags
+
+
+def test_only_a_model_that_is_known_to_reason_may_think() -> None:
+    known = {how: Capabilities(thinking=how).may_think for how in (*get_args(Thinking), None)}
+    assert [how for how, may in known.items() if not may] == ["never", None]
 
 
 def test_the_demo_model_has_no_tools() -> None:

@@ -20,6 +20,7 @@ from extensions.kling import dialect as kling
 from extensions.kling.errors import KlingErrors
 from gateway.providers import PROVIDERS
 from gateway.providers.task_forms import VIDEO_FORMS
+from gateway.providers.video_forms import wan
 from gateway.providers.video_forms.form import VideoForm
 from tests.support.hostile import LONG, NUL, STORABLE
 
@@ -291,3 +292,21 @@ def test_the_fixtures_of_clients_are_read() -> None:
     assert jimeng.read_task(asked("jimeng_done")) == "7392616336519610409"
     with pytest.raises(RequestFault):
         jimeng.read(asked("jimeng_error"))
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "shape"),
+    [
+        ("wan2.2-t2v-plus", "", {"size": "1280*720"}),
+        ("wan2.2-i2v-plus", "https://a.example/1.png", {"resolution": "720P"}),
+        ("wan2.7-t2v", "", {"resolution": "720P", "ratio": "16:9"}),
+        ("wan2.7-i2v", "https://a.example/1.png", {"resolution": "720P"}),
+    ],
+)
+def test_wan_gets_its_size_as_the_model_reads_it(
+    model: str, image: str, shape: dict[str, str]
+) -> None:
+    body: Any = None
+    request = VideoRequest(body, model, "A wave", 5, "1280x720", image, "", 6, None)
+    sent = json.loads(wan.encode(request, model).body)
+    assert sent["parameters"] == {"duration": 5, **shape}

@@ -24,6 +24,7 @@ from gateway.channels.fields import ChannelFields
 from gateway.listed_models.public_models import public_model
 from gateway.model_entries.entries import facts_of, save_entry
 from gateway.models import Channel, ModelEntry, ModelProposal
+from gateway.public_models.forms import EntryForm
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text
@@ -154,6 +155,12 @@ def test_a_model_is_changed_on_its_page(dora: Client) -> None:
     for name in ("none", "wild-*", NUL, LONG[:300]):
         assert dora.get(f"/admin/models/named/{name}").status_code == 404
     assert dora.get("/admin/models/named/wild-7").status_code == 200
+
+
+def test_capability_that_is_left_alone_is_not_stated() -> None:
+    form = EntryForm({"can_vision": "on", "can_tools": "off"}, entry=None)
+    assert form.is_valid(), form.errors
+    assert form.entry_fields()["can"] == {"tools": False, "vision": True}
 
 
 def test_model_of_a_deleted_plan_stays_hidden(people: Cast, dora: Client) -> None:

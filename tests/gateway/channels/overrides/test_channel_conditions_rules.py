@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 
 from gateway.channels.overrides.condition_rules import ScreenedRequest, compile_conditions, normal
+from gateway.channels.overrides.conditions import ConditionFields
 
 TEAM, OWNER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 PLANS = {"pro": 7}
@@ -53,3 +54,14 @@ def test_empty_conditions_are_not_stored() -> None:
     values = {"plans": [], "tags": ["b", "a", "b"], "prompt_min": None, "prompt_max": 0}
     assert normal(values) == {"tags": ["a", "b"], "prompt_max": 0}
     assert compile_conditions(normal({"plans": []}), PLANS, HOLDERS) is None
+
+
+def test_changed_conditions_are_written_as_one_entry() -> None:
+    form = ConditionFields({"plans": "vip", "prompt_min": "5", "requires": ["image"]})
+    assert form.is_valid(), form.errors
+    changed = {**form.cleaned_data, "weight": 7}
+    form.take_conditions(changed)
+    assert changed.keys() == {"weight", "conditions"}
+    conditions = changed["conditions"]
+    assert (conditions["plans"], conditions["prompt_min"]) == (["vip"], 5)
+    assert conditions["requires"] == ["image"]
