@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +157,9 @@ def test_filters_of_requests_apply_to_entries(people: Cast) -> None:
         f"session={id_text(session)}": 1, "range=last-month": 0, "model=other&status=ok": 0,
     }.items():  # fmt: skip
         assert f"{hits} hit" in searched(browser, "needle", query), query
+    page = text_of(browser.get(f"{PAGE}?status=stopped"))
+    assert re.search(r'value="stopped"\s+selected', page)
+    assert not re.search(r'value="(ok|error)"\s+selected', page)
 
 
 def test_failed_requests_are_not_those_that_clients_stopped(people: Cast) -> None:
