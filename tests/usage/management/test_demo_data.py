@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import Sum
 
 from lib import clock
 from usage.books.charge_check import wrong_charges
@@ -25,6 +26,9 @@ def test_books_of_demo_data_hold() -> None:
     assert final.count() == 400
     assert sum(Rollup.objects.values_list("requests", flat=True)) == 400
     assert len(set(final.values_list("organisation_id", flat=True))) == 3
+    # The models cost four fifths of what they are sold for, down to a nano for each meter.
+    sold, cost = (final.aggregate(nano=Sum(name))["nano"] for name in ("charge_nano", "cost_nano"))
+    assert abs(sold * 4 - cost * 5) < 400 * 5 * 4
     first, last = final.earliest("admitted_at"), final.latest("admitted_at")
     assert last.admitted_at - first.admitted_at > dt.timedelta(days=35)
     with connection.cursor() as cursor:
