@@ -445,6 +445,15 @@ def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> 
     assert_books_balance()
 
 
+def test_revoked_member_is_named(people: cast.Cast) -> None:
+    AcceptedMember.objects.create(
+        provider="openai", wire="chat", member="holo_tokens", reason="Free", accepted_by=people.dora
+    )
+    path = f"/admin/reviews/accepted/{AcceptedMember.objects.get().id}/revoke"
+    page = cast.signed_in(people.dora).post(path, follow=True).content.decode()
+    assert "Requests whose usage has holo_tokens are reviewed again." in page
+
+
 def test_usage_members_are_accepted_and_revoked_by_page_and_api(
     people: cast.Cast, key: Key
 ) -> None:
@@ -461,8 +470,7 @@ def test_usage_members_are_accepted_and_revoked_by_page_and_api(
     assert "Free by their list" in page
     (item,) = dora.get("/api/v1/accepted-members").json()["items"]
     assert (item["member"], item["accepted_by"]) == ("holo_tokens", people.dora.email)
-    answer = client.post(f"/admin/reviews/accepted/{item['id']}/revoke", follow=True)
-    assert "Requests whose usage has holo_tokens are reviewed again." in answer.content.decode()
+    assert client.post(f"/admin/reviews/accepted/{item['id']}/revoke").status_code == 303
     body = {"provider": "openai", "unknown": ["holo_tokens"], "settle_as": "free",
             "accept": True, "reason": "Again"}  # fmt: skip
     assert post(dora, "/review-kinds/settle", body).status_code == 422
