@@ -1,7 +1,8 @@
-"""W31, W32, W74: the bar above usage and above the log has each filter that is in effect, as its
+"""The bar above usage and above the log has each filter that is in effect, as its
 field, as what its form keeps, and as a chip that removes that filter alone."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 NOW: Final = dt.datetime(2026, 11, 20, 14, 5, tzinfo=dt.UTC)
 ONE, TWO, THREE, FOUR = (id_text(UUID(int=n)) for n in (71, 72, 73, 74))
 # No two filters have a value in common, so that none can be shown in another's place.
-SEVERAL: Final = {
+SEVERAL: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("m-1", "m-2"),
     "key": (ONE, TWO),
     "user": ("ana@example.org", "ben@example.org"),
@@ -31,7 +32,7 @@ SEVERAL: Final = {
     "app": ("codex", "cline"),
     "without": ("user", "tag"),
 }
-OF_LOG: Final = {
+OF_LOG: Final[Mapping[str, tuple[str, ...]]] = {
     "status": ("error",),
     "guards": ("masked",),
     "cause": ("timeout", "upstream_error"),

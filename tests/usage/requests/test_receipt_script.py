@@ -163,7 +163,7 @@ def test_receipt_on_the_page_ends_with_what_is_paid_after_each_correction(
 
 def test_receipt_names_the_time_in_which_its_price_applied(people: cast.Cast, key: Key) -> None:
     record = paid(key, RATES, {"in_text": 1000})
-    version = StoredVersion.objects.get(id=record.price_version_id)
+    version = StoredVersion.objects.get(id=record.price_version_id or 0)
     client = management(people)
     for valid_to in (None, version.valid_from + dt.timedelta(days=700)):
         StoredVersion.objects.filter(id=version.id).update(valid_to=valid_to)
