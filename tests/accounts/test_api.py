@@ -173,7 +173,7 @@ def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
     new = rotated.json()["secret"]
     assert rotated.json()["last4"] == new[-4:]
     (former,) = program.get(url).json()["former_secrets"]
-    assert former["last4"] == old[-4:]
+    assert (former["last4"], former["last_used_at"]) == (old[-4:], None)
     left = dt.datetime.fromisoformat(former["until"]) - clock.now()
     assert dt.timedelta(hours=1) < left <= dt.timedelta(hours=2)
     assert names(with_key(old).get(URL)) == names(with_key(new).get(URL)) == ["ci"]

@@ -400,7 +400,8 @@ def documents(people: cast.Cast) -> Listed:
                  tax="19.00", total="119.00", due_on="2026-01-18"),
         ],
         api_kept={
-            "organisation=stranger": [0], "state=closed": [1, 2], "month=2025-01": [1, 2],
+            "organisation=stranger": [0], "organisation=strange": [], "state=closed": [1, 2],
+            "month=2025-01": [1, 2],
             "month=2026-02": [0], "state=proposed": [],
         },
     )  # fmt: skip

@@ -201,7 +201,8 @@ def feedback(people: cast.Cast) -> Listed:
         api="/feedback",
         items=[item(mute, "core"), item(bad, "core"), item(good, "Second", people.bob.email)],
         api_kept={
-            "model=m-good": [2], "team=core": [0, 1], "prompt=farewell": [1],
+            "model=m-good": [2], "model=m-goo": [], "team=core": [0, 1], "team=cor": [],
+            "prompt=farewell": [1], "prompt=farewel": [],
             "prompt_version=4": [1, 2], f"request={id_text(mute.request_id)}": [0],
             f"since={in_api(LATER)}": [0, 1],
             f"until={in_api(LAST)}": [1, 2],

@@ -10,6 +10,7 @@ from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.audit.origin import ORIGIN, Origin
 from accounts.audit_log import log as audit_log
+from accounts.audit_log.facts import facts_of
 from accounts.audit_log.log import AuditFilter
 from accounts.audit_log.sentences import kinds_of
 from accounts.audit_log.words import SENTENCES
@@ -24,6 +25,22 @@ from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
+
+
+def test_details_of_a_change_are_those_that_differ_or_are_new() -> None:
+    before, after = {"same": 1, "changed": 2, "gone": 3}, {"same": 1, "changed": 4, "empty": None}
+    changes = audit_log.changes_of({"before": before, "after": after, "reason": "why"})
+    assert [(one.name, one.before) for one in changes] == [
+        ("changed", "2"), ("gone", "3"), ("empty", ""), ("reason", ""),
+    ]  # fmt: skip
+
+
+def test_names_in_a_sentence_are_on_one_line_and_visible() -> None:
+    event = AuditEvent(object_type="team", object_id="7", detail={"name": "co\u202ere\n1"})
+    facts = facts_of(event, "Ana\u200f\nBo", "the\tteam", {})
+    assert (facts["who"], facts["name"], facts["object"]) == (
+        "Ana Bo", "co re 1", "the team co re 1",
+    )  # fmt: skip
 
 
 def test_act_of_a_key_belongs_to_no_session(people: Cast) -> None:

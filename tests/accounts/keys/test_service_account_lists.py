@@ -10,11 +10,12 @@ from accounts.access.actors import SYSTEM
 from accounts.key_uses.last_uses import LastUses
 from accounts.keys import keys, limited_subjects, service_accounts
 from accounts.keys.keys import KeyRefused
-from accounts.models import Key, KeyKind
+from accounts.members.members import set_member
+from accounts.models import Key, KeyKind, Role
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.support.cast import Cast, actor, make_key, signed_in
+from tests.support.cast import Cast, actor, make_key, person, signed_in, with_key
 from tests.support.lists import file_of
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,21 @@ def test_service_accounts_are_found_by_team_and_count_keys_that_work(
             keys.revoke_key(SYSTEM, key)
     rows = file_of(signed_in(people.alice), f"/o/acme/service-accounts?{query}export=csv")
     assert [(row["name"], row["keys"]) for row in rows] == found
+
+
+@pytest.mark.parametrize(("who", "status"), [("alice", 200), ("bob", 404), ("lead", 404)])
+def test_service_account_is_shown_to_who_may_see_its_keys(
+    people: Cast, who: str, status: int
+) -> None:
+    """A developer has keys of their own, and an admin of one team those of that team."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    bot = service_accounts.create_service_account(people.core, "bot", actor=SYSTEM)
+    lead = person("lead")
+    set_member(people.acme, lead.email, Role.ADMIN, teams=[second], actor=SYSTEM)
+    user = lead if who == "lead" else getattr(people, who)
+    _, text = make_key(second, "reads", user=user, kind=KeyKind.MANAGEMENT)
+    answer = with_key(text).get(f"/api/v1/service-accounts/{id_text(bot.id)}")
+    assert answer.status_code == status
 
 
 def test_key_is_revoked_only_by_typing_its_name(people: Cast) -> None:

@@ -104,6 +104,10 @@ def test_other_account_learns_whose_invitation_it_is(people: Cast) -> None:
     assert "signed in as eve@example.org" in text_of(eve.get(mailed))
     assert eve.post(mailed).status_code == 422
     assert not Membership.objects.filter(user__email="eve@example.org").exists()
+    ivy = person("ivy")
+    User.objects.filter(pk=ivy.pk).update(email="Ivy@Example.org")
+    ivy.refresh_from_db()
+    assert "Accept invitation" in text_of(signed_in(ivy).get(mailed))
 
 
 def test_invitation_admits_where_sign_up_requires_one(people: Cast, settings: Any) -> None:

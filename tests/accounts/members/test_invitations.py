@@ -192,6 +192,8 @@ def test_grown_custom_role_is_decided_as_it_is_now(people: Cast) -> None:
     offer = Offer(Role.CUSTOM, role)
     (created,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
     custom_roles.change_role(role, name="reader", permissions=["wallet.write"], actor=SYSTEM)
+    with pytest.raises(Refused):
+        invitations.resend(created.invitation, actor=bob)
     with pytest.raises(Refused, match="can no longer give"):
         invitations.accept(created.invitation, person("ivy"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.access.actors import SYSTEM
+from accounts.access.actors import SYSTEM, key_actor
 from accounts.members import members, team_members
 from accounts.models import AuditEvent, Membership, Role, Team
 from accounts.organisations import teams
@@ -69,6 +69,17 @@ def test_member_of_all_teams_is_listed_once(people: Cast, second: Team) -> None:
     path = f"/api/v1/teams/second/members/{bob.pk}"
     made = with_key(text).patch(path, {"lead": True}, content_type="application/json")
     assert (made.status_code, made.json()["lead"]) == (200, True)
+
+
+def test_key_of_a_member_without_a_team_works_nowhere(people: Cast) -> None:
+    """None of the teams is not all of them."""
+    _, text = make_key(people.core, "bobs", user=people.bob)
+    for all_teams, joined, works in (
+        (True, [], True), (False, [people.core], True), (False, [], False),
+    ):  # fmt: skip
+        Membership.objects.filter(user=people.bob).update(all_teams=all_teams)
+        membership(people).teams.set(joined)
+        assert (key_actor(text) is not None) == works, (all_teams, joined)
 
 
 def test_developer_neither_adds_nor_removes(people: Cast, second: Team) -> None:

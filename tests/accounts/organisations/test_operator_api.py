@@ -41,6 +41,9 @@ def test_an_operator_makes_suspends_and_restores(people: Cast) -> None:
         assert key_actor(text) is not None
     listed = dora.get(f"{API}/organisations").json()["items"]
     assert [row["slug"] for row in listed] == ["new", "stranger", "acme"]
+    given = {"name": "Given", "owner": people.bob.email}
+    assert send(dora, "post", "/organisations", given).status_code == 201
+    assert people.bob.memberships.get(organisation__slug="given").role == Role.OWNER
 
 
 def test_an_operator_deactivates_a_person(people: Cast) -> None:
@@ -61,6 +64,7 @@ def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> N
     listed = {row["email"]: row for row in dora.get(f"{API}/people").json()["items"]}
     assert listed["bob@example.org"]["second_factor"] is True
     assert listed["alice@example.org"]["second_factor"] is False
+    assert send(dora, "patch", path, {"active": True}).json() == listed["bob@example.org"]
     assert send(dora, "post", f"{path}/reset-second-factor").json()["second_factor"] is False
     assert bob.get("/o/acme/keys").status_code == 302
     again = signed_in(people.bob)

@@ -1,11 +1,13 @@
 """W57: an owner's settings of the organisation."""
 
+import re
+
 import pytest
 
 from accounts.access.actors import SYSTEM
 from accounts.custom_roles.custom_roles import create_role
 from accounts.members.members import set_member
-from accounts.models import AuditEvent, KeyKind, Role
+from accounts.models import AuditEvent, KeyKind, Organisation, Role
 from accounts.roles.rules import PERMISSIONS
 from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key, person, signed_in, with_key
@@ -48,6 +50,16 @@ def test_invalid_settings_change_nothing(people: Cast) -> None:
         assert alice.post(URL, {**FORM, **wrong}).status_code == 422, wrong
     people.acme.refresh_from_db()
     assert (people.acme.name, people.acme.include_cost) == ("Acme", False)
+
+
+def test_required_factor_of_custom_roles_stays_without_such_a_role(people: Cast) -> None:
+    """Its last custom role was removed; the form neither shows it as undone nor undoes it."""
+    alice = signed_in(people.alice)
+    assert 'value="custom"' not in alice.get(URL).content.decode()
+    Organisation.objects.filter(pk=people.acme.pk).update(second_factor_roles=["custom"])
+    html = alice.get(URL).content.decode()
+    assert re.findall(r'name="second_factor_roles" value="(\w+)"[^>]* checked', html) == ["custom"]
+    assert alice.post(URL, {**FORM, "second_factor_roles": ["custom"]}).status_code == 303
 
 
 def test_organisation_is_archived_by_typing_its_name(people: Cast) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -176,6 +177,12 @@ def test_failed_requests_are_not_those_that_clients_stopped(people: Cast) -> Non
         "error": [400, 500],
         "stopped": [499],
     }
+
+
+def test_chosen_status_stays_chosen(people: Cast) -> None:
+    page = text_of(reader(people).get(f"{PAGE}?status=stopped"))
+    assert re.search(r'value="stopped"\s+selected', page)
+    assert not re.search(r'value="(ok|error)"\s+selected', page)
 
 
 def test_filter_that_entries_lack_is_named(people: Cast) -> None:

@@ -386,3 +386,22 @@ def test_file_has_the_requests_that_the_api_was_asked_for(people: cast.Cast, nam
         assert exports.filter_of(person, export).scope == scope_of(asked), text
         accepted += 1
     assert accepted
+
+
+def test_stored_pieces_have_the_least_size_and_every_byte_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exports, "_PIECE", 4)
+    pieces = exports._join_pieces(iter([b"ab", b"cd", b"efg", b"hijklm", b"n"]))
+    assert [*pieces] == [b"abcd", b"efghijklm", b"n"]
+    assert [*exports._join_pieces(iter([b"abcd"]))] == [b"abcd"]
+
+
+def test_file_is_in_the_language_of_whoever_asked(people: cast.Cast, key: Key) -> None:
+    """The worker that makes it has no language."""
+    happen(key, clock.now() - dt.timedelta(hours=1), 0, status=499)
+    alice = cast.actor(people.alice, people.acme)
+    for language, word in (("en", "Stopped"), ("zh-hans", "已停止")):
+        export = exports.start_export(alice, "csv", "range=24h&cols=status", language)
+        assert exports.make_next()
+        assert word in file_of(people, export).decode(), language

@@ -1,7 +1,7 @@
 """Query strings and ranges: P17 for what people ask, and links that mean what they show."""
 
 import datetime as dt
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -169,6 +169,21 @@ def test_empty_parameter_is_dropped(query: str) -> None:
     result = asked(query)
     assert result.dropped == (Dropped(name, value),)
     assert days(result) == ("2026-10-22", "2026-11-20")
+
+
+# The longest value of each filter: what is stored is no longer.
+LONGEST = {
+    "model": 200, "user": 254, "team": 200, "project": 200, "customer": 200, "end_user": 256,
+    "tag": 200, "app": 200,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_value_of_a_filter_is_as_long_as_what_is_stored(name: str) -> None:
+    value = "a@example.org" if name == "user" else "x"
+    value += "x" * (LONGEST[name] - len(value))
+    assert asked(f"{name}={value}").query() == urlencode({name: value})
+    assert asked(f"{name}={value}x").dropped == (Dropped(name, f"{value}x"),)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,14 @@ from lib import clock
 from lib.ids import id_text, new_id
 from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.markup import squeezed
-from usage.keys.bulk import Planned, apply_planned, budget_change, digest_of, plan_change
+from usage.keys.bulk import (
+    Planned,
+    apply_planned,
+    budget_change,
+    digest_of,
+    plan_change,
+    state_change,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +78,17 @@ def test_preview_shows_changes_and_skipped_keys(people: Cast, alice: Client) -> 
     one.refresh_from_db()
     assert not one.disabled
     assert AuditEvent.objects.count() == events
+
+
+def test_plan_has_each_chosen_key_in_its_order(people: Cast) -> None:
+    alice = actor(people.alice, people.acme)
+    one, two, gone = several(people, "one", "two", "gone")
+    Key.objects.filter(id=gone.id).update(revoked_at=clock.now())
+    gone.refresh_from_db()
+    planned = plan_change(alice, [two, gone, one], state_change(alice, disabled=True))
+    assert [(row.key.name, row.changes, row.reason) for row in planned] == [
+        ("two", True, ""), ("gone", False, "Already revoked"), ("one", True, ""),
+    ]  # fmt: skip
 
 
 def test_confirmed_change_is_done_and_audited_once_per_key(people: Cast, alice: Client) -> None:

@@ -1,16 +1,20 @@
 """What pages and jobs are measured on: books that hold, and never beside somebody's own."""
 
 import datetime as dt
+import random
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from billing.models import PriceVersion
 from lib import clock
 from usage.books.charge_check import wrong_charges
 from usage.books.check import check_books
 from usage.books.invariants import broken_invariants
+from usage.management import demo_data
 from usage.models import BooksCheck, Rollup, UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,3 +40,15 @@ def test_books_of_demo_data_hold() -> None:
     assert check_books() == {}
     with pytest.raises(CommandError, match="has requests already"):
         call_command("demo_data", rows=1)
+
+
+def test_demo_models_cost_less_than_they_are_sold_for() -> None:
+    rates = {"in_text": 500, "in_cache_read": 250, "out_text": 2_000, "out_reasoning": 2_000}
+    sold, cost = (
+        PriceVersion(rates={"meters": {name: rate * 10**7 * part for name, rate in rates.items()}})
+        for part in (5, 4)
+    )
+    channels = [(UUID(int=1), "a"), (UUID(int=2), "b")]
+    for seed in range(9):
+        shape = demo_data._shape(random.Random(seed), "m", sold, cost, channels)
+        assert shape.charge_nano * 4 == shape.cost_nano * 5 > 0

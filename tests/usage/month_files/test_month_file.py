@@ -1,6 +1,7 @@
 """The file of a detached month: what is altered in it is found (P22)."""
 
 import datetime as dt
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,27 @@ def test_foreign_file_is_not_read(file: Path) -> None:
         check_month_file(other, KEY)
     with pytest.raises(FileNotFoundError):
         check_month_file(file.with_name("none.zip"), KEY)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (8, 1),  # its members are encrypted
+        (10, 97),  # packed in a way that no one knows
+        (24, 1 << 30),  # longer than it is
+        (42, 1 << 30),  # beyond the end of the file
+    ],
+)
+def test_member_that_cannot_be_unpacked_is_damage(file: Path, place: int, value: int) -> None:
+    """Whatever the archive says of its members, a damaged file is called so."""
+    whole = bytearray(file.read_bytes())
+    size = 2 if place < 24 else 4
+    for match in re.finditer(rb"PK\x01\x02", whole):
+        at = match.start() + place
+        whole[at : at + size] = value.to_bytes(size, "little")
+    file.write_bytes(whole)
+    with pytest.raises(MonthFileBroken, match="no file of a month"):
+        check_month_file(file, KEY)
 
 
 def test_interrupted_writing_leaves_no_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from django.db.utils import DatabaseError, IntegrityError
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key
+from accounts.organisations import organisations
 from billing.balances import balances
 from billing.credits import credits, promo
 from billing.holds import usage_corrections
@@ -416,6 +417,19 @@ def test_months_of_zones(
     assert (first.until_at, second.from_at) == (edge, edge)
     assert (first.net_nano, second.net_nano) == (USD, 6 * USD)
     assert (first.zone, second.zone) == ("Asia/Kolkata", "UTC")
+
+
+def test_month_of_an_archived_organisation_is_drafted(
+    people: cast.Cast, key: Key, dora: Actor
+) -> None:
+    """What it used until then is still owed."""
+    charged(key, mid_month(), USD)
+    complete_books()
+    organisations.archive_organisation(people.acme, actor=dora)
+    assert month_close.draft_invoices() == 1
+    assert (Invoice.objects.get().organisation, Invoice.objects.get().net_nano) == (
+        people.acme, USD,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["usage", "correction", "credit", "included", "subscription"])

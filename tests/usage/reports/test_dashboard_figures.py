@@ -15,14 +15,16 @@ from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.support import cast
-from tests.usage.rows import happen, refuse
+from tests.usage.rows import credit, happen, refuse
 from usage.breakdowns.failures import failure_series, failures_by_cause
 from usage.filters.filters import UsageFilter, from_query
 from usage.limits import budget_simulation
 from usage.limits.budget_chart import _forecasts, budget_chart
+from usage.overview.overview import overview
 from usage.reports.reports import Totals
 from usage.requests.histogram import histogram
 from usage.requests.log import request_page
+from usage.rollups.levels import read_freshness
 
 
 def today(**over: str) -> UsageFilter:
@@ -106,6 +108,28 @@ def test_bars_add_up_to_the_rows_of_the_log(people: cast.Cast, key: Key) -> None
         assert (sum(bar.requests for bar in bars), sum(bar.failed for bar in bars)) == expected
         rows = request_page(alice, picked.span, picked.scope, limit=9).rows
         assert len(rows) == expected[0], over
+
+
+def test_compared_period_counts_only_what_the_filter_and_the_reader_select(
+    people: cast.Cast, key: Key
+) -> None:
+    """P12: its days lie apart from those of the period itself."""
+    other, _ = cast.make_key(people.stranger.teams.get(), "other")
+    credit(other)
+    query = {"range": ["7d"], "compare": ["year"], "customer": ["c-1"]}
+    asked = from_query(query, clock.now(), channels=False)
+    moments = [asked.previous.start_at, asked.spans[0].start_at, clock.now()]
+    for at in moments:
+        happen(key, at, 7, customer="c-1")
+        happen(key, at, 11, customer="c-2")
+        happen(other, at, 13, customer="c-1")
+        happen(other, at, 17, customer="c-2")
+    happen(key, asked.previous.end_at, 19, customer="c-1")
+    alice = cast.actor(people.alice, people.acme)
+    figures = overview(alice, asked, read_freshness(), keys=9)
+    assert (figures.before.requests, figures.before.charge_nano) == (1, 7)
+    assert [one.charge_nano for one in figures.buckets] == [7, 0, 0, 0, 0, 0, 7]
+    assert [(group.totals.charge_nano, old.charge_nano) for group, old in figures.keys] == [(14, 7)]
 
 
 def test_forecast_of_a_day_is_what_is_spent_by_its_end() -> None:

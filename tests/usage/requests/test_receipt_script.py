@@ -1,6 +1,7 @@
 """A receipt can be computed again without this product, to the same nano (I10): its JSON and the
 script that is given with it, run as strangers run it."""
 
+import datetime as dt
 import json
 import re
 import runpy
@@ -14,8 +15,10 @@ from django.db import transaction
 
 from accounts.models import Key
 from billing.holds import usage_corrections
+from billing.models import PriceVersion as StoredVersion
 from billing.prices import meters
 from billing.prices.pricing import CostLines, PriceVersion, price
+from lib import clock
 from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.usage.overview.test_api import get, management
@@ -156,6 +159,17 @@ def test_receipt_on_the_page_ends_with_what_is_paid_after_each_correction(
         ("Corrected later", "$0.00003"),
         ("Paid", "$0.00018"),
     ]
+
+
+def test_receipt_names_the_time_in_which_its_price_applied(people: cast.Cast, key: Key) -> None:
+    record = paid(key, RATES, {"in_text": 1000})
+    version = StoredVersion.objects.get(id=record.price_version_id or 0)
+    client = management(people)
+    for valid_to in (None, version.valid_from + dt.timedelta(days=700)):
+        StoredVersion.objects.filter(id=version.id).update(valid_to=valid_to)
+        price = get(client, f"requests/{id_text(record.request_id)}/receipt")["price"]
+        assert price["valid_from"] == clock.rfc3339(version.valid_from)
+        assert price["valid_to"] == (valid_to and clock.rfc3339(valid_to))
 
 
 def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:

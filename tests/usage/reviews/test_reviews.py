@@ -445,6 +445,15 @@ def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> 
     assert_books_balance()
 
 
+def test_revoked_member_is_named(people: cast.Cast) -> None:
+    AcceptedMember.objects.create(
+        provider="openai", wire="chat", member="holo_tokens", reason="Free", accepted_by=people.dora
+    )
+    path = f"/admin/reviews/accepted/{AcceptedMember.objects.get().id}/revoke"
+    page = cast.signed_in(people.dora).post(path, follow=True).content.decode()
+    assert "Requests whose usage has holo_tokens are reviewed again." in page
+
+
 def test_usage_members_are_accepted_and_revoked_by_page_and_api(
     people: cast.Cast, key: Key
 ) -> None:

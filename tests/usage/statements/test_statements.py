@@ -29,7 +29,7 @@ from billing.periods.months import month_span
 from lib import clock
 from lib.ids import first_id_at, id_text, new_id
 from tests.support import cast
-from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
+from tests.support.invoicing import charged, closed, drafted, empty_invoice, mid_month, post_at
 from tests.support.markup import squeezed
 from tests.usage.rows import happen
 from usage.models import DetachedMonth
@@ -125,6 +125,20 @@ def test_payments_beside_the_edges_are_in_their_local_month(
     ]  # fmt: skip
     assert (found.opening_nano, found.closing_nano) == (10**15 + 1 * USD, 10**15 + 321 * USD)
     assert found.opening_nano + sum(found.moved().values()) == found.closing_nano
+
+
+def test_closed_month_is_compared_by_the_movement_of_its_document(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the ledger today could have been changed since, and would always match."""
+    monkeypatch.setattr(statements, "movement_of", lambda *_: [("settle", "revenue", "", 9)])
+    monkeypatch.setattr(statements, "wallet_nano", len)
+    statement: Any = SimpleNamespace(
+        moved=lambda: {"usage": -3}, span=None, opening_nano=1, closing_nano=8
+    )
+    for invoice, nano in ((empty_invoice(people.acme), 0), (None, 1)):
+        first = next(statements._checks(people.acme, statement, invoice, used=False))
+        assert first == statements.Check("ledger", nano, 7)
 
 
 @pytest.mark.usefixtures("month_is_summed")
