@@ -8,7 +8,8 @@ when a reader agreed with it.
 The tables are those that `effects.txt` names; what events, facts and the epoch have in them is in
 `says.txt`. An insert lists the columns that are not empty. A time that the write set is said from
 the moment of the write, or by its day or month; whatever points to a row has the name of the row.
-Ids and secrets are different each time; they are §, secrets with their number of bytes.
+Ids and secrets are different each time; they are §, secrets with their number of bytes, and with
+the row that had the secret before.
 
 A test that fails shows the lines of its write as they are now, as it does with `effects.txt` and
 `says.txt`: whoever changed the write reads them, and puts them into the file if they are right.
@@ -224,6 +225,14 @@ class _Writer:
 
     def __init__(self, names: Names, before: Rows, after: Rows, times: Times) -> None:
         self._names, self._before, self._after, self._times = names, before, after, times
+        self._secrets = {
+            row[column]: names[table, key]
+            for table, rows in before.tables.items()
+            for column, field in _fields(table).items()
+            if column == "last4" or isinstance(field, models.BinaryField)
+            for key, row in rows.items()
+            if row[column]
+        }
 
     def texts(self) -> Iterator[str]:
         for table, rows in self._after.tables.items():
@@ -238,10 +247,11 @@ class _Writer:
                 yield f"deletes {table} {self._names[table, key]}"
 
     def _filled(self, table: str, row: Row) -> str:
-        # The id, unless it is one of another row.
-        hidden = "" if _fields(table)[_key(table)].is_relation else _key(table)
+        # An id that is nothing but that.
+        key = _fields(table)[_key(table)]
+        hidden = "" if key.is_relation or isinstance(key, models.BinaryField) else key.column
         return ", ".join(
-            f"{column} {self._value(table, column, row[column])}"
+            f"{column} {self._value(table, column, row[column])}{self._owner(row[column])}"
             for column in _fields(table)
             if column != hidden and not _is_empty(row[column])
         )
@@ -249,7 +259,7 @@ class _Writer:
     def _changed(self, table: str, old: Row, new: Row) -> str:
         return ", ".join(
             f"{column} {self._value(table, column, old[column])}"
-            f" → {self._value(table, column, new[column])}"
+            f" → {self._value(table, column, new[column])}{self._owner(new[column])}"
             for column in _fields(table)
             if new[column] != old[column]
         )
@@ -270,6 +280,11 @@ class _Writer:
         if isinstance(field, models.DateField | models.UUIDField):
             return self._signed(value)
         return json.dumps(self._inside(value), ensure_ascii=False, sort_keys=True)
+
+    def _owner(self, value: Any) -> str:
+        """The row that had a secret before."""
+        owner = self._secrets.get(value) if isinstance(value, str) else None
+        return f" of {owner}" if owner else ""
 
     def _row(self, table: str, key: Any) -> str:
         return self._names.get((table, key), "§")
