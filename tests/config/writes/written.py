@@ -18,7 +18,8 @@ A test that fails shows the lines of its write as they are now, as it does with 
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import groupby
@@ -30,7 +31,10 @@ from django.apps import apps
 from django.db import connection, models
 
 from accounts.access.actors import Actor
+from accounts.secrets.sealing import vault
+from lib.database.sealed_field import SealedField
 from lib.ids import id_text
+from lib.vault import VaultError
 from tests.support.cast import Cast
 
 Row = Mapping[str, Any]
@@ -47,10 +51,11 @@ _POINTING: Final = {
     "window_ids": "billing_budgetwindow",
     "rated_ids": "billing_budgetwindow",
     "subject": "accounts_user",
+    "user_id": "accounts_user",
 }
 # Random letters, and what else the writes do not choose.
 _LETTERS: Final = {"last4", "prefix"}
-_DRAWN: Final = {*_LETTERS, "entry_id", "password"}
+_DRAWN: Final = {*_LETTERS, "admitted_at", "entry_id", "next_poll_at", "password", "total_ms"}
 _ID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8,64}(?= …)"
 )
@@ -59,6 +64,8 @@ _TIME: Final = re.compile(
 )
 # Days that the writes are given as they are.
 _GIVEN: Final = {"2026-01-01"}
+# Longer ones list what others add to.
+_TEXT_MAX: Final = 100
 _SPANS: Final = {
     "day": dt.timedelta(days=1),
     "hour": dt.timedelta(hours=1),
@@ -96,15 +103,16 @@ def rows_of(tables: Sequence[str]) -> Rows:
         began, at, *found = cursor.fetchone()
     by_table = {}
     for table, rows in zip(tables, found, strict=True):
-        key = _key(table)
-        by_table[table] = {row[key]: row for row in json.loads(rows or "[]")}
+        by_table[table] = {_key_of(table, row): row for row in json.loads(rows or "[]")}
     return Rows(began, at, by_table)
 
 
-def lines(name: str, world: object, before: Rows, after: Rows) -> list[str]:
+def lines(
+    name: str, world: object, before: Rows, after: Rows, known: Collection[str] = ()
+) -> list[str]:
     """What a write left, in the form of `written.txt`. The first day of a month has two names on
-    some days; it has the one that it has there."""
-    known = set(LINES.get(name, ()))
+    some days; it has the one that it has there, or in `known`."""
+    known = {*known, *LINES.get(name, ())}
     names = _names(world, before, after)
     by_month, by_day = (
         [f"{name}: {text}" for text in _Writer(names, before, after, times).texts()]
@@ -128,9 +136,14 @@ def _fields(table: str) -> Mapping[str, Any]:
 
 
 @cache
-def _key(table: str) -> str:
+def _key(table: str) -> Sequence[str]:
     key: Any = _models()[table]._meta.pk
-    return str(key.column)
+    return tuple(field.column for field in getattr(key, "fields", (key,)))
+
+
+def _key_of(table: str, row: Row) -> Any:
+    key = tuple(row[column] for column in _key(table))
+    return key if len(key) > 1 else key[0]
 
 
 def _names(world: object, before: Rows, after: Rows) -> Names:
@@ -142,8 +155,9 @@ def _names(world: object, before: Rows, after: Rows) -> Names:
         _add(names, one._meta.db_table, _plain(one.pk), name)
     # What is named after another row comes after it.
     for table, row in sorted(rows, key=lambda each: _named(each[1]) is None):
-        if (table, row[_key(table)]) not in names:
-            _add(names, table, row[_key(table)], _name(names, table, row))
+        key = _key_of(table, row)
+        if (table, key) not in names:
+            _add(names, table, key, _name(names, table, row))
     return names
 
 
@@ -188,7 +202,7 @@ def _name(names: Names, table: str, row: Row) -> str:
 @dataclass(frozen=True)
 class Times:
     """Times as a write sees them that happens between two moments: `now`, `+7 days`, `today`,
-    `day +1`, `this month`, `month +1`."""
+    `day +1`, `this month`, `month +1`, `end of this month`."""
 
     began: dt.datetime
     at: dt.datetime
@@ -214,6 +228,8 @@ class Times:
 
     def _day(self, day: dt.date) -> str:
         today = self.began.date()
+        if self.by_month and (day + dt.timedelta(days=1)).day == 1:
+            return f"end of {self._day(day.replace(day=1))}"
         if self.by_month and day.day == 1:
             months = 12 * (day.year - today.year) + day.month - today.month
             return f"month {months:+d}" if months else "this month"
@@ -225,14 +241,14 @@ class _Writer:
 
     def __init__(self, names: Names, before: Rows, after: Rows, times: Times) -> None:
         self._names, self._before, self._after, self._times = names, before, after, times
-        self._secrets = {
-            row[column]: names[table, key]
-            for table, rows in before.tables.items()
-            for column, field in _fields(table).items()
-            if column == "last4" or isinstance(field, models.BinaryField)
-            for key, row in rows.items()
-            if row[column]
-        }
+        self._secrets: dict[str, str] = {}
+        for table, rows in before.tables.items():
+            for column in _secret_columns(table):
+                for key, row in rows.items():
+                    # A test may have put there what is no secret.
+                    with suppress(VaultError):
+                        if secret := _secret(table, column, row):
+                            self._secrets[secret] = names[table, key]
 
     def texts(self) -> Iterator[str]:
         for table, rows in self._after.tables.items():
@@ -248,10 +264,11 @@ class _Writer:
 
     def _filled(self, table: str, row: Row) -> str:
         # An id that is nothing but that.
-        key = _fields(table)[_key(table)]
-        hidden = "" if key.is_relation or isinstance(key, models.BinaryField) else key.column
+        key, *more = (_fields(table)[column] for column in _key(table))
+        shown = more or key.is_relation or isinstance(key, models.BinaryField)
+        hidden = "" if shown else key.column
         return ", ".join(
-            f"{column} {self._value(table, column, row[column])}{self._owner(row[column])}"
+            f"{column} {self._value(table, column, row[column])}{self._owner(table, column, row)}"
             for column in _fields(table)
             if column != hidden and not _is_empty(row[column])
         )
@@ -259,7 +276,7 @@ class _Writer:
     def _changed(self, table: str, old: Row, new: Row) -> str:
         return ", ".join(
             f"{column} {self._value(table, column, old[column])}"
-            f" → {self._value(table, column, new[column])}{self._owner(new[column])}"
+            f" → {self._value(table, column, new[column])}{self._owner(table, column, new)}"
             for column in _fields(table)
             if new[column] != old[column]
         )
@@ -279,11 +296,14 @@ class _Writer:
             return self._row(to, value if field.is_relation else int(value))
         if isinstance(field, models.DateField | models.UUIDField):
             return self._signed(value)
+        if isinstance(value, str) and len(value) > _TEXT_MAX:
+            value = f"{value[:_TEXT_MAX]}…"
         return json.dumps(self._inside(value), ensure_ascii=False, sort_keys=True)
 
-    def _owner(self, value: Any) -> str:
+    def _owner(self, table: str, column: str, row: Row) -> str:
         """The row that had a secret before."""
-        owner = self._secrets.get(value) if isinstance(value, str) else None
+        secret = _secret(table, column, row) if column in _secret_columns(table) else None
+        owner = self._secrets.get(secret) if secret else None
         return f" of {owner}" if owner else ""
 
     def _row(self, table: str, key: Any) -> str:
@@ -301,6 +321,21 @@ class _Writer:
     def _signed(self, text: str) -> str:
         text = _ID.sub(lambda match: self._names.get(match[0], "§"), text)
         return self._times.sub(text)
+
+
+@cache
+def _secret_columns(table: str) -> frozenset[str]:
+    of = _fields(table).items()
+    return frozenset(name for name, field in of
+                     if name == "last4" or isinstance(field, models.BinaryField))  # fmt: skip
+
+
+def _secret(table: str, column: str, row: Row) -> str | None:
+    """What can be compared of a secret; what is sealed is opened, for its row."""
+    value, field = row[column], _fields(table)[column]
+    if not value or not isinstance(field, SealedField):
+        return value or None
+    return vault().open(bytes.fromhex(value[2:]), field.place_of(row))
 
 
 def _is_empty(value: Any) -> bool:
