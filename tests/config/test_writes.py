@@ -1,10 +1,13 @@
 """Every write of the product: an audit event with its actor, the relay's notification where it
-matters, and what it locks and writes, table by table, as `tests/config/writes/effects.txt` has it.
+matters, and what it locks and writes, table by table, as `tests/config/writes/effects.txt` has it;
+the values of the rows that it leaves are in `written.txt` there.
 
 The writes are found in the code: one that is added is either made in `tests/config/writes`, in
 the file of its room, or named below."""
 
 import ast
+import dataclasses
+import datetime as dt
 import json
 import re
 from collections import Counter
@@ -29,7 +32,7 @@ from billing.wallets import low_balance
 from outbox.models import Fact
 from relay.catalogue import snapshot_sql as snapshot_statements
 from relay.credentials import keys as auth
-from tests.config.writes import BEFORE, WRITES, says
+from tests.config.writes import BEFORE, WRITES, says, written
 from tests.config.writes.world import BANK_ACCOUNT, NANO, World, world
 from tests.house.parsed import tree_of
 from usage.limits import budget_simulation
@@ -323,8 +326,11 @@ def test_write_is_audited_with_its_actor_and_published_to_relays(world: World, n
     last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
     before, epoch = _known_to_relays(), Epoch.objects.get().n
     told = list(Fact.objects.values_list("id", flat=True))
+    tables = written.tables_of(EFFECTS.get(name, ""))
+    rows = written.rows_of(tables)
     with CaptureQueriesContext(connection) as made:
         WRITES[name](world)
+    left = written.lines(name, world, rows, written.rows_of(tables))
     assert _effects(made.captured_queries) == EFFECTS.get(name)
     events = AuditEvent.objects.filter(id__gt=last)
     actors = [(event.actor_user_id, event.actor_key) for event in events]
@@ -336,6 +342,7 @@ def test_write_is_audited_with_its_actor_and_published_to_relays(world: World, n
         assert event.object_id
     facts = list(Fact.objects.exclude(id__in=told).order_by("id"))
     assert says.lines(name, list(events), facts) == says.LINES.get(name)
+    assert left == written.LINES.get(name, []), "\n".join(left)
     assert says.unchanged(list(events)) == []
     for one in audit_log.describe_events(list(events)):
         assert "acted on" not in one.sentence, f"{one.event.action} lacks a fact of its sentence"
@@ -437,7 +444,23 @@ def _bodies(told: Sequence[Any]) -> list[Any]:
 
 def test_every_listed_effect_belongs_to_a_write() -> None:
     """A write without a line fails above, and says there what the line is."""
-    assert EFFECTS.keys() <= WRITES.keys()
+    assert EFFECTS.keys() | written.LINES.keys() <= WRITES.keys()
+
+
+@pytest.mark.parametrize("today", ["2027-03-01", "2028-02-29", "2027-12-31", "2027-06-15"])
+def test_times_of_rows_have_the_same_names_on_any_day(today: str) -> None:
+    began = dt.datetime.fromisoformat(f"{today}T23:59:50.123456+00:00")
+    times = written.Times(began, began + dt.timedelta(seconds=2))
+    spans = {"now": {}, "+7 days": {"days": 7}, "-1 day": {"days": -1}, "+1 hour": {"hours": 1},
+             "+30 minutes": {"minutes": 30}}  # fmt: skip
+    for name, span in spans.items():
+        set_at = began + dt.timedelta(seconds=1, **span)
+        assert times.sub(set_at.isoformat()) == name
+    month, day = (dt.date.fromisoformat(one) for one in (f"{today[:7]}-01", today))
+    after = (month + dt.timedelta(days=31)).replace(day=1)
+    assert times.sub(f"{month} {after}T00:00:00+00:00") == "this month month +1"
+    by_day = dataclasses.replace(times, by_month=False)
+    assert by_day.sub(f"{day} {day + dt.timedelta(days=1)}T00:00:00Z") == "today day +1"
 
 
 def _known_to_relays() -> dict[str, object]:

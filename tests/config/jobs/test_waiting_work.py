@@ -1,12 +1,16 @@
 """A job is started when something waits for it, and now and then when nothing does."""
 
+import dataclasses
 import datetime as dt
+import re
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from celery import Celery
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils.module_loading import import_string
 
 from accounts.models import Key
@@ -52,6 +56,7 @@ from notify.models import Delivery
 from outbox.facts import put
 from outbox.models import Fact
 from playground.models import Conversation, Run
+from tests.config.writes import written
 from tests.playground.sending.test_views import HELLO, people, send
 from tests.runner.databases import run_until
 from tests.support import cast
@@ -433,9 +438,26 @@ WAITS_ON = {
 }
 
 
+# The tables that a job writes, and what it leaves in their rows: as `written.txt` of the writes.
+WRITTEN: Final = Path(__file__).with_name("written.txt")
+_TABLE: Final = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?([a-z]+_\w+)')
+
+
 @pytest.mark.parametrize("what", sorted(MAKERS.keys() - WAITS_ON.keys()))
-def test_job_does_what_waits_for_it(key: Key, what: str) -> None:
+def test_job_does_what_waits_for_it(key: Key, people: cast.Cast, what: str) -> None:
     task, make = MAKERS[what]
+    begun = written.rows_of([])
     make(key)
-    import_string(task)()
+    known = [line for line in WRITTEN.read_text().splitlines() if line.startswith(f"{what}: ")]
+    tables = written.tables_of(known[0]) if known else []
+    before = dataclasses.replace(written.rows_of(tables), began=begun.began)
+    with CaptureQueriesContext(connection) as made:
+        import_string(task)()
+    after = written.rows_of(tables)
     assert task not in waiting_jobs()
+    wrote = {table for one in made.captured_queries for table in _TABLE.findall(one["sql"])}
+    left = [
+        f"{what}: writes {', '.join(sorted(wrote))}",
+        *written.lines(what, people, before, after, known),
+    ]
+    assert left == known, "\n".join(left)
