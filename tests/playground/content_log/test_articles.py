@@ -100,14 +100,15 @@ def test_long_text_says_how_much_of_it_is_not_shown() -> None:
 
 
 def test_bodies_that_are_empty_are_left_out() -> None:
-    names = ("request", "answer", "final")
     whole = Kept(b"asked", b"said", final=b"ended")
     assert [(one["id"], one["text"]) for one in bodies_of(whole, "x")] == [
         ("x-request", "asked"), ("x-answer", "said"), ("x-final", "ended")]  # fmt: skip
     assert len({str(one["title"]) for one in bodies_of(whole, "x")}) == 3
-    for name in names:
-        kept = Kept(**{"request": b"", name: b"\xff"})
-        assert [one["id"] for one in bodies_of(kept, "x")] == [f"x-{name}"]
+    for kept, id in (
+        (Kept(b"\xff"), "x-request"), (Kept(b"", b"\xff"), "x-answer"),
+        (Kept(b"", final=b"\xff"), "x-final"),
+    ):  # fmt: skip
+        assert [one["id"] for one in bodies_of(kept, "x")] == [id]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,6 @@ def test_archive_has_each_thing_of_the_person_alone(people: Cast) -> None:
     files = dict(personal_data.personal_data(people.bob))
     chat = Conversation.objects.get(user=people.bob)
     run, file = MediaRun.objects.get(user=people.bob), Attachment.objects.get(user=people.bob)
-    first, second = Message.objects.filter(conversation=chat).order_by("id")
     said = Feedback.objects.get(author=people.bob)
     assert files.pop(f"files/{file.text_id}-a_b__.png") == b"made"
     read = {name: json.loads(text) for name, text in files.items()}
