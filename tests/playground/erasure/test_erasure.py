@@ -376,6 +376,7 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
     owner = actor(people.charlie, people.stranger)
     members.set_member(people.stranger, ADDRESS, Role.ADMIN, actor=SYSTEM)
     live(people.stranger, zaphod, people.charlie, "elsewherexq")
+    audit.record(owner, people.stranger, "member.noted", zaphod, name="elsewherexq once")
     if left:
         members.remove_member(people.stranger, ADDRESS, actor=SYSTEM)
         invitations.invite(people.stranger, [ADDRESS], Offer(Role.VIEWER), actor=owner)
