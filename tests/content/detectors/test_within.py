@@ -88,10 +88,24 @@ def test_each_planted_match_has_a_needed_character(number: int) -> None:
     assert found
 
 
-def test_half_of_a_surrogate_pair_hides_nothing() -> None:
-    [email] = make_detectors("email", {})
-    text = AROUND + "\ud800 bob@example.com"
-    assert [text[one.start : one.end] for one in email.find(text)] == ["bob@example.com"]
+@pytest.mark.parametrize(
+    ("guard", "settings", "text", "begun"),
+    [
+        ("email", {}, "bob@example.com", "bob@exam"),
+        ("card", {}, "4111 1111 1111 1111", "4111 1111"),
+        ("words", {"words": ["falcon"]}, "falcon", "falc"),
+        ("expressions", {"expressions": ["EMP-[0-9]{6}"]}, "EMP-123456", "EMP-12"),
+    ],
+)
+def test_half_of_a_surrogate_pair_hides_nothing(
+    guard: str, settings: dict[str, Any], text: str, begun: str
+) -> None:
+    """Neither what is there, nor what has begun and goes on in the next piece."""
+    [one] = make_detectors(guard, settings)
+    around = AROUND + "\ud800 "
+    [match] = one.find(f"{around}{text} ")
+    assert (match.start, match.end) == (len(around), len(around) + len(text))
+    assert one.open_from(around + begun) == len(around)
 
 
 @given(st.text())

@@ -141,3 +141,24 @@ def test_try_it_tells_what_each_rule_flags_and_shows_nothing_of_a_refusal() -> N
     assert (refused["request"].text, refused["request"].refused_by) == ("", "no_secret")
     assert "no_secret" in refused["request"].message
     assert (refused["answer"].text, refused["answer"].message) == ("a secret", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('read_file {"path": "/etc/x"}', "no_tool"),
+        # The text is looked at before the call.
+        ('read_file {"path": "/etc/secret"}', "no_secret"),
+        ('shell({"command": "sudo ls"})', "approval_required"),
+        ('shell({"command": "sudo secret"})', "no_secret"),
+        ('ls {"path": "secret"}', "no_secret"),
+        ('ls {"path": "x"}', ""),
+    ],
+)
+def test_try_it_names_the_first_rule_that_refuses(text: str, code: str) -> None:
+    words = GuardRule("words", {"words": ["secret"]}, ["tool_call"], "refuse", "no_secret")
+    for rules in ([words, RULES], [RULES, words]):
+        (tried,) = [each for each in try_rules(rules, text) if each.place == "tool_call"]
+        assert (tried.refused_by, bool(tried.message)) == (code, bool(code))
+        assert tried.text == ("" if code else text)
+        assert not code or code in tried.message

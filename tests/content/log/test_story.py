@@ -107,6 +107,22 @@ def test_growing_conversation_is_told_once(rounds: list[tuple[Turn, Piece]]) -> 
         assert one.shared < other.shared
 
 
+def test_same_answer_again_hides_nothing_that_followed_it() -> None:
+    """A request is sent again and answered alike, then the first conversation goes on."""
+    turns = [text("user", "a"), text("assistant", "x"), text("user", "b"), text("assistant", "y")]
+    first = Exchange(tuple(turns[:1]), (turns[1],))
+    steps = story(
+        first,
+        Exchange(tuple(turns[:3]), (turns[3],)),
+        first,
+        Exchange((*turns, text("user", "c")), (text("assistant", "z"),)),
+    )
+    assert [(step.kind, step.after, step.shared) for step in steps] == [
+        ("begins", None, 0), ("continues", 0, 2), ("repeats", 0, 1), ("continues", 1, 4),
+    ]  # fmt: skip
+    assert words_of(steps[3].asked) == ["c"]
+
+
 def test_changed_history_starts_a_branch_and_says_where() -> None:
     asked, answer = text("user", "List the files"), text("assistant", "a.py b.py")
     summary = text("user", "Summary: two files")

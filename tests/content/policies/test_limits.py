@@ -76,6 +76,9 @@ def test_api_sets_changes_and_ends_limits(people: Cast) -> None:
     assert change(retention_hours=None, models=[]) == {
         "models": [], "networks": ["10.0.0.0/8"], "retention_hours": None,
     }  # fmt: skip
+    post(alice, "/policies", {"name": "Later", **LIMITS})
+    listed = policies.visible_policies(actor(people.alice, people.acme))
+    assert [one.name for one in listed] == ["Later", "Narrower"]
     # An address is a network of one.
     assert change(networks=["192.0.2.1"])["networks"] == ["192.0.2.1/32"]
     changes = AuditEvent.objects.filter(action="policy.changed").order_by("id")

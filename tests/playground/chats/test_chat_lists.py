@@ -15,10 +15,12 @@ from playground.chats import export_import, history, sharing
 from playground.chats.export_format import read_file, write_file
 from playground.chats.history_views import HISTORY
 from playground.conversations import conversations, temporary_chats, titles
-from playground.models import Attachment, Conversation, NamedBy, Run, RunState
+from playground.conversations.titles import NamingTotals
+from playground.models import Attachment, Conversation, Message, NamedBy, Run, RunState
 from tests.playground.messages.test_answer_facts import chat_of, say
-from tests.support.cast import Cast, actor, member, signed_in
+from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.lists import file_of
+from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db
 URL = "/o/acme/playground/history"
@@ -58,6 +60,10 @@ def test_list_of_chats_shows_figures_and_times_in_their_columns(people: Cast) ->
     assert float(row["cost_usd"]) == 2
     assert row["created"][:16] == "2026-03-01T00:00"
     assert row["updated"][:16] == "2026-03-01T00:01"
+    chat_of(people, title="Two", pinned=True)
+    first, second = file_of(signed_in(people.bob), f"{URL}?cols={columns}&export=csv")
+    assert (first["title"], first["turns"], first["tokens"]) == ("Two", "0", "0")
+    assert second == row
 
 
 @pytest.mark.parametrize(
@@ -205,20 +211,70 @@ def test_temporary_chat_outlives_an_answer_in_progress(people: Cast) -> None:
 
 
 def test_names_by_models_are_counted_for_their_person_alone(people: Cast) -> None:
-    chat_of(people, title_request_id=new_id())
+    key, _ = make_key(people.core)
+    credit(key)
+    named = [new_id() for _ in range(3)]
+    chat_of(people, title_request_id=named[0])
     chat_of(people, title_request_id=None)
     anna = member(people.acme, "anna", Role.DEVELOPER)
     Conversation.objects.create(
         organisation=people.acme, team=people.core, user=anna, title="t",
-        title_request_id=new_id(),
+        title_request_id=named[2],
     )  # fmt: skip
     # What a deleted chat's name has cost stays; that of another organisation is its own.
-    chat_of(people, title_request_id=new_id(), deleted_at=clock.now())
+    chat_of(people, title_request_id=named[1], deleted_at=clock.now())
     Conversation.objects.create(
         organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t",
         title_request_id=new_id(),
     )  # fmt: skip
-    assert titles.naming_totals(actor(people.bob, people.acme)).count == 2
+    me = actor(people.bob, people.acme)
+    assert titles.naming_totals(me) == NamingTotals(2, 0)
+    for request_id, nano in zip(named, (30, 400, 5_000), strict=True):
+        happen(key, clock.now(), nano, request_id=request_id)
+    assert titles.naming_totals(me) == NamingTotals(2, 430)
+
+
+@pytest.mark.parametrize(
+    ("named_by", "state", "waits"),
+    [
+        (NamedBy.PENDING, RunState.DONE, True),
+        *((NamedBy.PENDING, state, False) for state in RunState if state != RunState.DONE),
+        *((by, RunState.DONE, False) for by in NamedBy if by != NamedBy.PENDING),
+    ],
+)
+def test_only_a_finished_answer_names_a_chat_that_waits(
+    people: Cast, named_by: NamedBy, state: RunState, waits: bool
+) -> None:
+    answer = say(chat_of(people, named_by=named_by), state=state)
+    me = actor(people.bob, people.acme)
+    assert (titles._find_chat_to_name(answer.id, me) is not None) is waits
+    assert titles._find_chat_to_name(new_id(), me) is None
+
+
+# Charges that the books had only after the end ---------------------------------------------------
+
+
+def test_late_charge_is_in_each_form_of_a_chat(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    credit(key)
+    chat = chat_of(people)
+    run = run_of(chat, state=RunState.STOPPED, outcome={}, ended_at=clock.now())
+    answer = run.assistant_message
+    Message.objects.filter(id=answer.id).update(
+        run=run, request_id=run.request_id, state=RunState.STOPPED
+    )
+    Conversation.objects.filter(id=chat.id).update(leaf=answer)
+    chat.refresh_from_db()
+    meters = {"in_text": 7, "out_text": 41}
+    happen(key, clock.now(), 345_000_000, request_id=run.request_id, meters=meters)
+    assert "7 in, 41 out, $0.345" in export_import.markdown_of(chat)
+    (_, exported) = export_import.export_conversation(chat).turns
+    assert (exported.outcome["charge_nano"], exported.outcome["meters"]) == (345_000_000, meters)
+    link, _ = sharing.share_branch(
+        actor(people.bob, people.acme), chat, days=7, members_only=True, system_shown=False,
+        cost_shown=True,
+    )  # fmt: skip
+    assert [turn.get("charge_nano") for turn in link.snapshot["turns"]] == [None, 345_000_000]
 
 
 # Links -------------------------------------------------------------------------------------------

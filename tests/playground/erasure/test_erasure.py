@@ -376,6 +376,7 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
     owner = actor(people.charlie, people.stranger)
     members.set_member(people.stranger, ADDRESS, Role.ADMIN, actor=SYSTEM)
     live(people.stranger, zaphod, people.charlie, "elsewherexq")
+    audit.record(owner, people.stranger, "member.noted", zaphod, name="elsewherexq once")
     if left:
         members.remove_member(people.stranger, ADDRESS, actor=SYSTEM)
         invitations.invite(people.stranger, [ADDRESS], Offer(Role.VIEWER), actor=owner)
@@ -395,7 +396,12 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
 
     with connection.execute_wrapper(look):
         request_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
+        asked = Erasure.objects.get()
         erase_people()
+    assert asked.organisations == [people.acme.pk]
+    # What is searched for is what they named here, also formerly, and nothing of elsewhere.
+    assert {f"{WORD} laptop", f"{WORD} other", f"{WORD} title"} <= {*asked.texts}
+    assert [text for text in asked.texts if "elsewherexq" in text] == []
     assert alone == set()
     assert Erasure.objects.get().done_at is not None
     assert rows_in(people.stranger) == elsewhere

@@ -11,17 +11,25 @@ from accounts.access.actors import SYSTEM
 from accounts.keys.keys import playground_key
 from accounts.models import KeyKind
 from billing.prices import prices
-from gateway.models import Channel, Route
+from gateway.models import Channel, MediaTask, Route
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from playground.attachments import attachments
 from playground.erasure.departures import leave_chats
-from playground.media import media
+from playground.media import media, orders, realtime
+from playground.media import page as media_page
 from playground.media.answer import MadeFile, Transcript
 from playground.media.orders import add_media_file, form_of, read_media_payer, read_order
 from playground.media.page import describe_runs
-from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from playground.models import (
+    Attachment,
+    MediaFile,
+    MediaKind,
+    MediaRun,
+    RealtimeTicket,
+    RunState,
+)
 from playground.payers.paying import Payer
 from relay.requests.labels import Labels
 from tests.playground.erasure.test_departures import of
@@ -187,6 +195,66 @@ def test_missing_model_is_rejected(people: Cast, model: str) -> None:
     form = {"kind": "image", "model": model, "prompt": "p"}
     with pytest.raises(Refused):
         read_order(actor(people.bob, people.acme), MediaKind.IMAGE, form)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "kept"),
+    [
+        (MediaKind.IMAGE, ("picture", "mask"), ["picture", "mask"]),
+        # Without its picture, a mask covers nothing.
+        (MediaKind.IMAGE, ("mask",), []),
+        (MediaKind.IMAGE, ("picture",), ["picture"]),
+        (MediaKind.VIDEO, ("picture", "mask"), ["picture"]),
+        (MediaKind.TRANSCRIPTION, ("picture",), []),
+        (MediaKind.SPEECH, ("picture",), []),
+    ],
+)
+def test_form_refers_to_the_files_of_its_kind(
+    people: Cast, kind: MediaKind, given: tuple[str, ...], kept: list[str]
+) -> None:
+    bob = actor(people.bob, people.acme)
+    form = {role: picture(people).text_id for role in given}
+    assert sorted(orders._files(bob, kind, form)) == sorted(kept)
+    for role in kept:
+        with pytest.raises(Refused) as gone:
+            orders._files(bob, kind, form | {role: id_text(new_id())})
+        assert gone.value.field == role
+
+
+def test_new_ticket_takes_the_place_of_its_persons_expired_ones(people: Cast) -> None:
+    now = clock.now()
+    for user, seconds in ((people.bob, 0), (people.bob, 9), (people.alice, -9)):
+        RealtimeTicket.objects.create(
+            organisation=people.acme, user=user, model=f"{user.name} {seconds}",
+            digest=f"{user.name}{seconds}".encode(), expires_at=now + dt.timedelta(seconds=seconds),
+        )  # fmt: skip
+    token = realtime.issue_ticket(
+        actor(people.bob, people.acme), Payer(playground_key(people.acme)), "new"
+    )
+    left = RealtimeTicket.objects.values_list("model", flat=True)
+    assert sorted(left) == sorted([f"{people.bob.name} 9", f"{people.alice.name} -9", "new"])
+    assert realtime.claim_ticket(token) is not None
+    assert realtime.claim_ticket(token) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "task", "shown", "has_error"),
+    [
+        # The run ends when its task is accepted; the task goes on.
+        (RunState.DONE, "queued", RunState.RUNNING, False),
+        (RunState.DONE, "running", RunState.RUNNING, False),
+        (RunState.DONE, "succeeded", RunState.DONE, False),
+        (RunState.DONE, "failed", RunState.FAILED, True),
+        (RunState.DONE, None, RunState.FAILED, True),
+        (RunState.FAILED, "succeeded", RunState.DONE, False),
+    ],
+)
+def test_state_of_a_task_is_shown_in_place_of_its_runs(
+    people: Cast, state: RunState, task: str | None, shown: RunState, has_error: bool
+) -> None:
+    run = run_of(people, task="t", state=state, ended_at=clock.now(), outcome={"charge_nano": 5})
+    display = media_page._describe_run(run, MediaTask(state=task) if task else None, {})
+    assert (display.state, bool(display.error), display.charge_nano) == (shown, has_error, None)
 
 
 def test_media_count_to_the_chosen_project(people: Cast) -> None:

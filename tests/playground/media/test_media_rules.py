@@ -169,9 +169,9 @@ def test_a_transcript_is_read_with_its_segments() -> None:
 def test_images_are_recognised_by_content() -> None:
     gif = b"GIF89a" + b"\x02\0\x03\0" + b"\0" * 8
     encoded = base64.b64encode(gif).decode()
-    body = {"data": [{"b64_json": encoded}, {"url": "https://pictures.example/1"}]}
-    first, second = read_pictures(json.dumps(body).encode())
-    assert (first, second) == (gif, "https://pictures.example/1")
+    url = "https://pictures.example/1"
+    data = [{"b64_json": encoded}, {"url": url}, {}, {"url": url}, {"b64_json": encoded}]
+    assert read_pictures(json.dumps({"data": data}).encode()) == [gif, url, url, gif]
     created = picture_file(1, gif)
     assert (created.name, created.media_type, created.facts) == (
         "image-1.gif", "image/gif", {"width": 2, "height": 3})  # fmt: skip

@@ -38,6 +38,24 @@ def facts(people: Cast, state: str = RunState.DONE, **outcome: Any) -> dict[str,
     return page.message_context(message, "acme", None)
 
 
+@pytest.mark.parametrize(
+    ("role", "parts", "shown"),
+    [
+        ("user", {"files": [{"id": "f"}], "results": [7]}, {"user": True, "files": [{"id": "f"}]}),
+        ("user", {}, {"user": True, "files": ()}),
+        ("tool", {"results": [{"name": "f"}], "files": [7]},
+         {"tool": True, "results": [{"name": "f"}]}),
+        ("tool", {}, {"tool": True, "results": ()}),
+    ],
+)  # fmt: skip
+def test_question_shows_its_files_and_a_tool_its_results(
+    people: Cast, role: str, parts: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    context = page.message_context(Message(role=role, parts=parts), "acme", None)
+    assert context | shown == context
+    assert {"user", "tool", "files", "results", "running"} & set(context) == set(shown)
+
+
 METERS = {
     "in_text": 2, "in_cache_read": 3, "in_audio_cached": 5, "in_image_cached": 7,
     "out_text": 600, "out_reasoning": 60, "out_audio": 1_000,

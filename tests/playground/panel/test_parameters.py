@@ -85,6 +85,19 @@ def test_invalid_text_is_rejected_by_name(words: dict[str, str], code: str) -> N
     assert (wrong.value.field, wrong.value.code) == (next(iter(words)), code)
 
 
+def test_number_is_read_up_to_the_greatest_that_is_stored() -> None:
+    """With no bound of the model's own, as a budget for thinking can be."""
+    budget = [Parameter("thinking_budget", "integer")]
+    for number in (2**63 - 1, -(2**63 - 1)):
+        assert read_values({"thinking_budget": str(number)}, budget)[0] == {
+            "thinking_budget": number
+        }
+    for number in (2**63, -(2**63)):
+        with pytest.raises(InvalidSetting) as wrong:
+            read_values({"thinking_budget": str(number)}, budget)
+        assert wrong.value.code == "no_number"
+
+
 def test_choice_must_be_an_offered_one() -> None:
     effort = Parameter("reasoning_effort", "choice", choices=("low", "high"))
     assert read_values({"reasoning_effort": "low"}, [effort])[0] == {"reasoning_effort": "low"}

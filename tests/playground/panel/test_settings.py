@@ -10,7 +10,13 @@ from content.prompts.variables import fill, missing, names_in
 from gateway.providers.capabilities import UNKNOWN
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, parameters_of
-from playground.panel.settings import read_raw, read_settings, read_tools, unknown_members
+from playground.panel.settings import (
+    SYSTEM_MAX,
+    read_raw,
+    read_settings,
+    read_tools,
+    unknown_members,
+)
 
 PARAMETERS = parameters_of(UNKNOWN)
 WEATHER: dict[str, Any] = {
@@ -55,6 +61,25 @@ def test_settings_are_stored_and_returned() -> None:
     assert Settings().stored() == {}
 
 
+@pytest.mark.parametrize(
+    ("form", "stored"),
+    [
+        ({"system": "Be\r\nbrief."}, {"system": "Be\nbrief."}),
+        ({"trim": "oldest"}, {"trim": True}),
+        ({"trim": "newest"}, {}),
+        ({"strict": "on"}, {"strict": True}),
+        ({"raw": '{"a": 1}'}, {"raw": {"a": 1}}),
+        ({"raw": " ", "schema": " ", "tools": " ", "max_cost": " "}, {}),
+        # Without tools, what is chosen of them is not kept.
+        ({"tool_choice": "auto", "serial": "on"}, {}),
+        ({"var.who": "a clerk"}, {}),
+        ({"system": "{{who}}", "var.who": ""}, {"system": "{{who}}"}),
+    ],
+)
+def test_each_field_of_a_form_is_kept_alone(form: dict[str, str], stored: dict[str, Any]) -> None:
+    assert read_settings(form, PARAMETERS)[0].stored() == stored
+
+
 def test_tools_may_come_in_the_form_of_the_api() -> None:
     written = json.dumps([{"type": "function", "function": {"name": "f"}}])
     assert read_tools(written) == [{"name": "f"}]
@@ -75,6 +100,17 @@ def test_tools_may_come_in_the_form_of_the_api() -> None:
         ({"schema": '{"properties": {"a": {"minimum": "1"}}}'}, "bad_schema",
          "/properties/a/minimum"),
         ({"raw": '{"messages": []}'}, "reserved", "/messages"),
+        ({"raw": "[]"}, "no_object", "/"),
+        ({"raw": "7"}, "no_object", "/"),
+        ({"raw": "{"}, "no_json", None),
+        ({"schema": "{"}, "no_json", None),
+        ({"tools": "[7]"}, "no_object", "/0"),
+        ({"tools": '[{"name": 7}]'}, "no_name", "/0/name"),
+        ({"tools": '[{"name": "a", "description": 7}]'}, "wrong_type", "/0/description"),
+        ({"tools": '[{"name": "a", "strict": "on"}]'}, "wrong_type", "/0/strict"),
+        ({"tools": '[{"name": "a", "always": 1}]'}, "wrong_type", "/0/always"),
+        ({"system": "x" * (SYSTEM_MAX + 1)}, "too_long", None),
+        ({"p.temperature": "warm"}, "no_number", None),
         ({"raw": '{"a": 1, "a": 2}'}, "no_json", None),
         ({"max_cost": "much"}, "no_amount", None),
         ({"tool_choice": "nobody"}, "no_choice", None),
@@ -83,6 +119,7 @@ def test_tools_may_come_in_the_form_of_the_api() -> None:
 def test_invalid_setting_has_its_place(form: dict[str, str], code: str, path: str | None) -> None:
     with pytest.raises(InvalidSetting) as wrong:
         read_settings(form, PARAMETERS)
+    assert wrong.value.field == next(iter(form)).removeprefix("p.")
     assert (wrong.value.code, wrong.value.detail.get("path")) == (code, path)
 
 

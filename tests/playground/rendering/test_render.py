@@ -349,6 +349,40 @@ def test_closing_a_block_keeps_its_drawing(text: str) -> None:
     assert ('#block-M-0" hx-swap="innerHTML"') not in changes
 
 
+REL = 'target="_blank" rel="noopener noreferrer nofollow"'
+LINK = f'<a href="https://x.example/b?c=1&amp;d" title="x.example" {REL}>'
+CHIP = f'<a class="chip" href="https://x.example/b.png" {REL}>Image from x.example · Open</a>'
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("[a *b*](https://x.example/b?c=1&d)", f"<p>{LINK}a <em>b</em></a></p>"),
+        ("<https://u@x.example:8443/p>",
+         f'<p><a href="https://u@x.example:8443/p" title="x.example" {REL}>'
+         "https://u@x.example:8443/p</a></p>"),
+        ("[a](mailto:x@y.example)", f'<p><a href="mailto:x@y.example" title="" {REL}>a</a></p>'),
+        ("[a](/b)", "<p>[a](/b)</p>"),
+        ("[a](javascript:b)", "<p>[a](javascript:b)</p>"),
+        ("![a *b*](https://x.example/b.png)", f"<p>a b {CHIP}</p>"),
+        ("![](https://x.example/b.png)", f"<p>{CHIP}</p>"),
+        *((f"{'#' * level} a", f"<h{shown}>a</h{shown}>")
+          for level, shown in ((1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (6, 6))),
+        ("####### a", "<p>####### a</p>"),
+        ("> a", "<blockquote>\n<p>a</p>\n</blockquote>"),
+        ("3. a\n4. b", '<ol start="3">\n<li>a</li>\n<li>b</li>\n</ol>'),
+        ("a\nb", "<p>a<br>\nb</p>"),
+        ("***", "<hr>"),
+        ("~~a~~ **b** *c* `d`",
+         "<p><s>a</s> <strong>b</strong> <em>c</em> <code>d</code></p>"),
+    ],
+)  # fmt: skip
+def test_each_form_of_markdown_has_its_element(text: str, html: str) -> None:
+    drawn = render_whole(text, LABELS.markdown, "M").replace(' dir="auto"', "")
+    inside = drawn.removeprefix('<div class="stretch"><div id="block-M-0" data-b="0">')
+    assert inside.removesuffix("</div></div>").strip() == html
+
+
 def test_a_message_of_the_stream() -> None:
     assert server_sent("a\nb", id="3.1") == "id: 3.1\ndata: a\ndata: b\n\n"
     assert server_sent("") == "data: \n\n"
