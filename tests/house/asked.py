@@ -140,6 +140,8 @@ class Asker:
     of_readers: list[Answer] = field(default_factory=list)
     alike: list[tuple[Cell, str, Answer]] = field(default_factory=list)
     compared: list[tuple[Answer, Answer]] = field(default_factory=list)
+    # What each scene says, by its file.
+    scenes: list[tuple[str, list[str]]] = field(default_factory=list)
     _actors: dict[Who, Actor] = field(default_factory=dict)
     _known: defaultdict[object, list[Answer]] = field(default_factory=lambda: defaultdict(list))
 

@@ -37,6 +37,8 @@ from tests.house.offers import (
     spread,
     takes_post,
 )
+from tests.house.outlines.pages import differences, said_by
+from tests.house.outlines.scenes.played import play
 from tests.house.request_states import COLUMNS, nullable_columns
 from tests.house.test_lists import shared
 from tests.isolation.cells import Cell, methods, organisation_pages
@@ -66,10 +68,11 @@ def asker(
     run = {getattr(item, "function", None) for item in request.session.items}
     with django_db_blocker.unblock(), transaction.atomic():
         with asking() as asker:
-            _ask_pages(asker)
-            _ask_lists(asker)
-            _ask_by_htmx(asker)
-            _ask_parts(asker)
+            if run != {test_each_scene_says_what_its_outline_says}:
+                _ask_pages(asker)
+                _ask_lists(asker)
+                _ask_by_htmx(asker)
+                _ask_parts(asker)
             if not run.isdisjoint(OF_READERS):
                 _ask_for_shells(asker)
             with bare_pages():
@@ -77,6 +80,7 @@ def asker(
                     _ask_readers(asker)
                 if not run.isdisjoint(OF_OFFERS):
                     _press_offers(asker, every_choice=test_every_choice_works in run)
+                asker.scenes = list(play(asker.world))
         transaction.set_rollback(True)
     return asker
 
@@ -191,6 +195,17 @@ def test_every_page_part_form_and_list_works(asker: Asker) -> None:
 def test_answers_show_nobody_what_is_not_theirs(asker: Asker) -> None:
     """P12, of parts, lists and files too: who is let in, what it shows and what it changes."""
     assert [wrong for answer in asker.answers for wrong in answer.wrong] == []
+
+
+def test_each_page_says_what_its_outline_says(asker: Asker) -> None:
+    """W32, of what they say: its words, figures, fields and links. After a change on purpose, read
+    the difference and copy `build/outlines` to `tests/house/outlines`."""
+    assert differences(said_by(asker.answers)) == []
+
+
+def test_each_scene_says_what_its_outline_says(asker: Asker) -> None:
+    """W32, of pages in states that are rare."""
+    assert differences(asker.scenes) == []
 
 
 def test_each_part_is_contained_in_its_page(asker: Asker) -> None:

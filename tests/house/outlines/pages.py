@@ -1,0 +1,87 @@
+"""The outlines of all pages and answers, a file for each room that answers, and what differs from
+them.
+
+    == GET budget as owner: 200
+    <h1> Budget of bound § zcolleaguez
+"""
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.house.asked import Answer
+from tests.house.outlines.outline import below_the_banners, outline_of
+from tests.isolation.cells import page_routes
+
+FOLDER: Final = Path(__file__).parent
+SEEN: Final = Path(__file__).parents[3] / "build" / "outlines"
+# The first two begin a PDF file and a spreadsheet.
+_FILES: Final = ("%PDF", "PK")
+_LEFT_OUT: Final[Mapping[str, str]] = {
+    "api_description": "is docs/reference/openapi.json",
+    "api_reference": "has a row for each operation of it",
+    "llms_txt": "lists the pages of the manual",
+    "palette": "has a row for each page of the menu",
+    "operator_palette": "has a row for each page of the menu",
+    "metrics": "has the figures of a machine",
+    "health": "has the figures of a machine",
+    "GET /system": "has the figures of a machine",
+    "own_data_download": "has all of a person's rows, ids and times",
+    "GET /people/{id}/data": "has all of a person's rows, ids and times",
+    "GET /members/{id}/data": "has all of a person's rows, ids and times",
+}
+# What they show of a day or month depends on the hour in which the world was made: a line with a
+# figure is left out.
+_OF_THE_HOUR: Final = frozenset(
+    ("GET /statements/{period}", "GET /usage/focus", "focus", "home_panel", "member",
+     "organisations", "requests", "statement", "team", "teams", "usage", "usage_times")
+)  # fmt: skip
+_FIGURE: Final = re.compile(r"\d")
+
+
+def differences(seen_lines: Iterable[tuple[str, list[str]]]) -> list[str]:
+    """What pages say otherwise than the files have it, as lines of a diff. What was seen is in SEEN
+    then: copied here, it is what they say from now on."""
+    found = []
+    for name, lines in seen_lines:
+        file, seen = FOLDER / name, SEEN / name
+        written = file.read_text().splitlines() if file.exists() else []
+        if lines != written:
+            SEEN.mkdir(parents=True, exist_ok=True)
+            seen.write_text("\n".join((*lines, "")))
+            diff = difflib.unified_diff(written, lines, str(file), str(seen), lineterm="", n=2)
+            found += [line[:400] for line in diff]
+    return found
+
+
+def said_by(answers: Iterable[Answer]) -> Iterable[tuple[str, list[str]]]:
+    """The file of each room, and the lines that its pages say."""
+    files = defaultdict[str, list[str]](list)
+    shown: dict[str, frozenset[str]] = {}
+    for answer in sorted(answers, key=lambda one: (one.cell.name, one.cell.method)):
+        name, method = answer.cell.name, answer.cell.method
+        if answer.htmx or "?" in answer.path or name in _LEFT_OUT:
+            continue
+        if answer.text.startswith(_FILES):
+            continue
+        lines = outline_of(below_the_banners(answer.text))
+        if name in _OF_THE_HOUR:
+            lines = [line for line in lines if not _FIGURE.search(line)]
+        if method == "GET":
+            shown[name] = frozenset(lines)
+        else:
+            # The rest is what the page shows before.
+            lines = [line for line in lines if line not in shown.get(name, ())]
+        head = f"== {method} {name.removeprefix(f'{method} ')} as {answer.cell.who.role}"
+        files[_file_of(answer)] += [f"{head}: {answer.status}", *lines]
+    return files.items()
+
+
+def _file_of(answer: Answer) -> str:
+    if not answer.cell.is_page:
+        return "api.txt"
+    view = page_routes()[answer.cell.name][1]
+    return f"{view.__module__.partition('.')[0]}.txt"

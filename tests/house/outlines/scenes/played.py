@@ -1,0 +1,48 @@
+"""Plays the scenes: what each page says."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from django.db import transaction
+
+from tests.house.outlines.outline import below_the_banners, outline_of
+from tests.house.outlines.scenes import (
+    accounts,
+    billing,
+    config,
+    content,
+    gateway,
+    notify,
+    playground,
+    reference,
+    usage,
+)
+from tests.house.outlines.scenes.scene import Scene
+from tests.isolation.who import Who
+from tests.isolation.world import World
+
+_ROOMS: Final = (
+    accounts, billing, config, content, gateway, notify, playground, reference, usage,
+)  # fmt: skip
+
+
+def play(world: World) -> Iterator[tuple[str, list[str]]]:
+    """The file of each room, and the lines that its scenes say."""
+    for room in _ROOMS:
+        lines: list[str] = []
+        for scene in room.SCENES:
+            lines += _played(world, scene)
+        yield f"scenes_{room.__name__.rpartition('.')[2]}.txt", lines
+
+
+def _played(world: World, scene: Scene) -> list[str]:
+    with transaction.atomic():
+        path, client = scene.make(world), world.clients[Who(scene.role)]
+        if scene.posted is None:
+            came = client.get(path, headers=dict(scene.headers))
+        else:
+            came = client.post(path, dict(scene.posted), headers=dict(scene.headers))
+        text = came.content.decode() if not came.streaming else came.getvalue().decode()
+        lines = outline_of(below_the_banners(text))
+        transaction.set_rollback(True)
+    return [f"== {scene.title} as {scene.role}: {came.status_code}", *lines]

@@ -1,0 +1,7 @@
+"""Pages of the room playground."""
+
+from typing import Final
+
+from tests.house.outlines.scenes.scene import Scene
+
+SCENES: Final[tuple[Scene, ...]] = ()
