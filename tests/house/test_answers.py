@@ -198,8 +198,7 @@ def test_answers_show_nobody_what_is_not_theirs(asker: Asker) -> None:
 
 
 def test_each_page_says_what_its_outline_says(asker: Asker) -> None:
-    """W32, of what they say: its words, figures, fields and links. After a change on purpose, read
-    the difference and copy `build/outlines` to `tests/house/outlines`."""
+    """W32, of what they say: their words, figures, fields and links."""
     assert differences(said_by(asker.answers)) == []
 
 

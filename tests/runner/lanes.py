@@ -49,8 +49,6 @@ DECIDING: Final = (
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_every_page_part_form_and_list_works": "every page and list",
-    "tests/house/test_answers.py::test_each_page_says_what_its_outline_says": "every page",
-    "tests/house/test_answers.py::test_each_scene_says_what_its_outline_says": "every scene",
     "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
     "tests/house/test_answers.py::test_each_part_is_contained_in_its_page": "every part",
     "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_RECORDING: Final = bool(os.environ.get("RECORD_TEXTS"))
+RECORDING: Final = bool(os.environ.get("RECORD_TEXTS"))
 _MARK: Final = "=== "
 
 
@@ -32,7 +32,7 @@ class GoldenTexts:
         """Check that the file has these texts of a group, and no others. They are trimmed."""
         found = {title: _trimmed(text) for title, text in texts.items()}
         assert {_group(title) for title in found} <= {group}
-        if _RECORDING:
+        if RECORDING:
             self._write(group, found)
         assert found == self.read(group), f"{self._path.name}: see tests/support/golden_texts.py"
 
@@ -41,7 +41,7 @@ class GoldenTexts:
         return {title: text for title, text in self._read().items() if _group(title) == group}
 
     def _read(self) -> dict[str, str]:
-        if _RECORDING and not self._path.exists():
+        if RECORDING and not self._path.exists():
             return {}
         sections = f"\n{self._path.read_text()}".split(f"\n{_MARK}")[1:]
         parts = (section.partition("\n") for section in sections)

@@ -15,9 +15,10 @@ from typing import Final
 from tests.house.asked import Answer
 from tests.house.outlines.outline import below_the_banners, outline_of
 from tests.isolation.cells import page_routes
+from tests.support.golden_texts import RECORDING
 
 FOLDER: Final = Path(__file__).parent
-SEEN: Final = Path(__file__).parents[3] / "build" / "outlines"
+LINE_MAX: Final = 400
 # The first two begin a PDF file and a spreadsheet.
 _FILES: Final = ("%PDF", "PK")
 _LEFT_OUT: Final[Mapping[str, str]] = {
@@ -42,18 +43,17 @@ _OF_THE_HOUR: Final = frozenset(
 _FIGURE: Final = re.compile(r"\d")
 
 
-def differences(seen_lines: Iterable[tuple[str, list[str]]]) -> list[str]:
-    """What pages say otherwise than the files have it, as lines of a diff. What was seen is in SEEN
-    then: copied here, it is what they say from now on."""
+def differences(said: Iterable[tuple[str, list[str]]]) -> list[str]:
+    """What pages say otherwise than the files have it, as lines of a diff. RECORD_TEXTS writes the
+    files anew, as those of `tests/support/golden_texts.py`."""
     found = []
-    for name, lines in seen_lines:
-        file, seen = FOLDER / name, SEEN / name
-        written = file.read_text().splitlines() if file.exists() else []
-        if lines != written:
-            SEEN.mkdir(parents=True, exist_ok=True)
-            seen.write_text("\n".join((*lines, "")))
-            diff = difflib.unified_diff(written, lines, str(file), str(seen), lineterm="", n=2)
-            found += [line[:400] for line in diff]
+    for name, lines in said:
+        file = FOLDER / name
+        if RECORDING:
+            file.write_text("".join(f"{line}\n" for line in lines))
+        written = file.read_text().splitlines()
+        diff = difflib.unified_diff(written, lines, name, "seen", lineterm="", n=2)
+        found += [line[:LINE_MAX] for line in diff]
     return found
 
 

@@ -32,7 +32,8 @@ def play(world: World) -> Iterator[tuple[str, list[str]]]:
         lines: list[str] = []
         for scene in room.SCENES:
             lines += _played(world, scene)
-        yield f"scenes_{room.__name__.rpartition('.')[2]}.txt", lines
+        if lines:
+            yield f"scenes_{room.__name__.rpartition('.')[2]}.txt", lines
 
 
 def _played(world: World, scene: Scene) -> list[str]:
