@@ -66,6 +66,8 @@ def seen(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> tuple[Mapping[str, Listed], Mapping[str, Shown]]:
     """The known records and what is shown of them; of what is done nothing stays."""
+    # Tables register themselves where the addresses are read.
+    assert get_resolver().url_patterns
     with django_db_blocker.unblock(), transaction.atomic():
         people = cast.assemble()
         records = do_all(people)

@@ -199,12 +199,14 @@ def test_answers_show_nobody_what_is_not_theirs(asker: Asker) -> None:
 
 def test_each_page_says_what_its_outline_says(asker: Asker) -> None:
     """W32, of what they say: their words, figures, fields and links."""
-    assert differences(said_by(asker.answers)) == []
+    found = differences(said_by(asker.answers))
+    assert not found, found
 
 
 def test_each_scene_says_what_its_outline_says(asker: Asker) -> None:
     """W32, of pages in states that are rare."""
-    assert differences(asker.scenes) == []
+    found = differences(asker.scenes)
+    assert not found, found
 
 
 def test_each_part_is_contained_in_its_page(asker: Asker) -> None:

@@ -9,14 +9,17 @@ texts have changed is written anew with `RECORD_TEXTS=1 make test ARGS="-n 0 tes
 in the file is then to be read, as git shows it.
 """
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 RECORDING: Final = bool(os.environ.get("RECORD_TEXTS"))
 _MARK: Final = "=== "
+LINE_MAX: Final = 400
+"""How many letters of a line a difference shows."""
 
 
 class GoldenTexts:
@@ -34,7 +37,8 @@ class GoldenTexts:
         assert {_group(title) for title in found} <= {group}
         if RECORDING:
             self._write(group, found)
-        assert found == self.read(group), f"{self._path.name}: see tests/support/golden_texts.py"
+        wanted = self.read(group)
+        assert found == wanted, difference(self._path, _lines(wanted), _lines(found))
 
     def read(self, group: str) -> dict[str, str]:
         """The texts of a group by their titles."""
@@ -57,6 +61,17 @@ class GoldenTexts:
             if _group(title) == name
         ]
         self._path.write_text("\n".join(f"{_MARK}{title}\n{text}\n" for title, text in by_title))
+
+
+def difference(path: Path, wanted: Sequence[str], found: Sequence[str]) -> str:
+    """How what was found differs from the lines of a file, as a diff; "" if it does not."""
+    diff = difflib.unified_diff(wanted, found, path.name, "found", lineterm="", n=2)
+    lines = [line[:LINE_MAX] for line in diff]
+    return "\n".join((*lines, "See tests/support/golden_texts.py.")) if lines else ""
+
+
+def _lines(texts: Mapping[str, str]) -> list[str]:
+    return [line for title in sorted(texts) for line in (_MARK + title, *texts[title].splitlines())]
 
 
 def _group(title: str) -> str:

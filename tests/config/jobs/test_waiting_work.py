@@ -456,6 +456,8 @@ def test_job_does_what_waits_for_it(key: Key, people: cast.Cast, what: str) -> N
     after = written.rows_of(tables)
     assert task not in waiting_jobs()
     wrote = {table for one in made.captured_queries for table in _TABLE.findall(one["sql"])}
+    # That it ran is written by a signal, which is there once a test before imported the worker.
+    wrote -= {"config_jobrun"}
     left = [
         f"{what}: writes {', '.join(sorted(wrote))}",
         *written.lines(what, people, before, after, known),

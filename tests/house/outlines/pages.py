@@ -5,7 +5,6 @@ them.
     <h1> Budget of bound § zcolleaguez
 """
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,10 +14,9 @@ from typing import Final
 from tests.house.asked import Answer
 from tests.house.outlines.outline import below_the_banners, outline_of
 from tests.isolation.cells import page_routes
-from tests.support.golden_texts import RECORDING
+from tests.support.golden_texts import RECORDING, difference
 
 FOLDER: Final = Path(__file__).parent
-LINE_MAX: Final = 400
 # The first two begin a PDF file and a spreadsheet.
 _FILES: Final = ("%PDF", "PK")
 _LEFT_OUT: Final[Mapping[str, str]] = {
@@ -43,18 +41,16 @@ _OF_THE_HOUR: Final = frozenset(
 _FIGURE: Final = re.compile(r"\d")
 
 
-def differences(said: Iterable[tuple[str, list[str]]]) -> list[str]:
-    """What pages say otherwise than the files have it, as lines of a diff. RECORD_TEXTS writes the
-    files anew, as those of `tests/support/golden_texts.py`."""
+def differences(said: Iterable[tuple[str, list[str]]]) -> str:
+    """What pages say otherwise than the files have it, as diffs. RECORD_TEXTS writes the files
+    anew, as those of `tests/support/golden_texts.py`."""
     found = []
     for name, lines in said:
         file = FOLDER / name
         if RECORDING:
             file.write_text("".join(f"{line}\n" for line in lines))
-        written = file.read_text().splitlines()
-        diff = difflib.unified_diff(written, lines, name, "seen", lineterm="", n=2)
-        found += [line[:LINE_MAX] for line in diff]
-    return found
+        found.append(difference(file, file.read_text().splitlines(), lines))
+    return "".join(found)
 
 
 def said_by(answers: Iterable[Answer]) -> Iterable[tuple[str, list[str]]]:
