@@ -300,7 +300,9 @@ _ATTEMPT_ONLY: Final = {
 _COPIED: Final = [name for name in AttemptOpened.__struct_fields__ if name not in _ATTEMPT_ONLY]
 _ENDING_VALUES = _ENDING_ARRAYS.select(
     charge_nano="least(t.charge_nano, a.hold_nano)",
-    total_ms="coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int",
+    # 24 days at most, as many as the column has.
+    total_ms="""coalesce(t.total_ms, least(extract(epoch FROM now() - a.admitted_at) * 1000,
+                                           2147483647))::int""",
     price_version_id="coalesce(t.price_version_id, a.price_version_id)",
     cost_version_id="coalesce(t.cost_version_id, a.cost_version_id)",
 )

@@ -32,13 +32,14 @@ _LEFT_OUT: Final[Mapping[str, str]] = {
     "GET /people/{id}/data": "has all of a person's rows, ids and times",
     "GET /members/{id}/data": "has all of a person's rows, ids and times",
 }
-# What they show of a day or month depends on the hour in which the world was made: a line with a
-# figure is left out.
-_OF_THE_HOUR: Final = frozenset(
-    ("GET /statements/{period}", "GET /usage/focus", "focus", "home_panel", "member",
-     "organisations", "requests", "statement", "team", "teams", "usage", "usage_times")
-)  # fmt: skip
-_FIGURE: Final = re.compile(r"\d")
+# What they show of a day or month depends on when the world was made: a line with a figure or a
+# time is left out.
+_OF_THE_HOUR: Final = frozenset((
+    "GET /budgets", "GET /budgets/{id}", "GET /statements/{period}", "GET /usage/focus", "budget",
+    "budgets", "focus", "home_panel", "member", "organisations", "requests", "statement",
+    "statement_csv", "team", "teams", "usage", "usage_times",
+))  # fmt: skip
+_FIGURE: Final = re.compile(r"\d|◷")
 
 
 def differences(said: Iterable[tuple[str, list[str]]]) -> str:

@@ -26,6 +26,7 @@ from lib.id_types import (
 )
 from lib.ids import id_array, new_id, new_ids
 from tests.support import cast
+from tests.usage.rows import admit, credit
 from usage.models import Attempt, ClientAddress, UsageRecord
 from usage.records.sql import (
     AddressNoted,
@@ -38,6 +39,7 @@ from usage.records.sql import (
     write_records,
     write_refusals,
 )
+from usage.records.unsettled_attempts import resolve_due
 
 
 @pytest.mark.parametrize(
@@ -231,3 +233,12 @@ def test_an_address_is_noted_for_its_record(people: cast.Cast) -> None:
     execute(note_addresses([noted]))
     stored = ClientAddress.objects.get(record_id=noted.record_id)
     assert (stored.organisation_id, stored.address) == (people.acme.id, "192.0.2.41")
+
+
+def test_hold_of_a_hub_that_was_down_for_a_month_is_resolved(people: cast.Cast) -> None:
+    """I24: its time in ms is more than its column has."""
+    key, _ = cast.make_key(people.core, user=people.alice)
+    credit(key)
+    attempt = admit(key, clock.now() - dt.timedelta(days=30))
+    assert resolve_due() == 1
+    assert UsageRecord.objects.get(id=attempt.id).total_ms == 2**31 - 1
