@@ -38,6 +38,7 @@ from config.jobs.schedule import BACKUP_TASK
 from config.models import JobRun
 from config.system.secret_check import check_secrets
 from content.models import DataKey
+from dialects.json.raw_json import NOT_JSON
 from lib import clock
 from lib.database import postgres_tools
 
@@ -249,7 +250,7 @@ def _decode_manifest(raw: bytes) -> Manifest:
         number = msgspec.json.decode(raw, type=dict)["format"]
         if number == FORMAT:
             return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+    except (KeyError, *NOT_JSON) as error:
         raise BackupError(f"{MANIFEST} cannot be read: {error}.") from error
     raise BackupError(
         f"The backup has format {number}; this version reads {FORMAT}. "

@@ -19,6 +19,7 @@ from dialects.codec import Codec, Decoder, Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.errors import DialectError
 from dialects.json.body import read_body
+from dialects.json.raw_json import NOT_JSON
 from dialects.streams.background import asks_for_background, request_body
 from dialects.streams.sse import FrameSplitter
 
@@ -98,7 +99,7 @@ def _fold_media(frames: bytes) -> Folded | None:
         data = frame.data or b""
         try:
             event = _media_event.decode(data)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
         if event.type.endswith((".done", ".completed")):
             return Folded(data)

@@ -25,6 +25,7 @@ from dialects.chat.events import Step
 from dialects.chat.operation import Operation
 from dialects.codec import JSON, Decoder, Target
 from dialects.json.body import Quirks, read_body
+from dialects.json.raw_json import NOT_JSON
 from dialects.streams.event_stream import (
     CONTENT_TYPE,
     EXCEPTION,
@@ -113,7 +114,7 @@ class BedrockMessagesCodec(HostedMessagesCodec):
     def count_answer(self, raw: bytes) -> bytes:
         try:
             return write_count(msgspec.json.decode(raw, type=_Count).inputTokens)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except NOT_JSON:
             return b""
 
     def content_type(self, target: Target, *, stream: bool) -> str:

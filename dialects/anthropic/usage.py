@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from dialects.usage.usage import (
     Counts,
     Meters,
@@ -49,7 +50,7 @@ def merge(before: bytes | None, after: bytes) -> bytes:
 def _object(raw: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _members.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

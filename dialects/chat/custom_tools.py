@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import FunctionTool, JsonObject, Tool
+from dialects.json.raw_json import NOT_JSON
 
 _ARGUMENT: Final = "input"
 _HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')
@@ -180,7 +181,7 @@ class InputReader:
 def _read_other_form(arguments: str) -> str:
     try:
         value = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return arguments
     text = value.get(_ARGUMENT) if isinstance(value, dict) else value
     return text if isinstance(text, str) else arguments

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 import msgspec
 
 from dialects.chat.events import Event, FinishReason, ToolArgumentsDelta, ToolCallEnd
+from dialects.json.raw_json import NOT_JSON
 
 
 def is_whole(arguments: str) -> bool:
     """Return whether the arguments of a call are a whole JSON value, and so were not cut."""
     try:
         msgspec.json.decode(arguments, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return False
     return True
 

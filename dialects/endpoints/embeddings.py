@@ -37,6 +37,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
+from dialects.json.raw_json import NOT_JSON
 from dialects.openai.unary import (
     PlainAnswer,
     RawMembers,
@@ -307,7 +308,7 @@ _numbers = msgspec.json.Decoder(tuple[float, ...])
 def _read_embeddings(members: RawMembers) -> list[_Row]:
     try:
         rows = _row_list.decode(member_bytes(members, "data") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     if not rows:
         raise answer_fault("F24")
@@ -328,7 +329,7 @@ def _values(embedding: msgspec.Raw) -> tuple[float, ...]:
         return from_base64(msgspec.json.decode(raw))
     try:
         return _numbers.decode(raw)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 

@@ -22,6 +22,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
+from dialects.json.raw_json import NOT_JSON
 from dialects.openai.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.usage.usage import Quantities
 
@@ -89,7 +90,7 @@ def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
     """Return the verdicts in the order of the inputs. Raises AnswerFault."""
     try:
         results = _results.decode(member_bytes(open_answer(raw), "results") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     if not results:
         raise answer_fault("F24")

@@ -34,7 +34,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import object_of, value_of
+from dialects.json.raw_json import NOT_JSON, object_of, value_of
 from dialects.openai.unary import (
     PlainAnswer,
     RawMembers,
@@ -272,7 +272,7 @@ def _text(path: str, raw: bytes) -> str:
 def _results_of(members: RawMembers) -> list[Ranked]:
     try:
         results = _results.decode(member_bytes(members, "results") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     if not results:
         raise answer_fault("F24")
@@ -307,6 +307,6 @@ def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, bytes):
         try:
             value = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             return {}
     return value if isinstance(value, dict) else {}

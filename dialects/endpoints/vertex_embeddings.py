@@ -24,6 +24,7 @@ from dialects.endpoints import embeddings
 from dialects.endpoints.embeddings import EmbeddingFacts, Vectors
 from dialects.errors.errors import RequestFault
 from dialects.gemini.embed import EmbedFacts
+from dialects.json.raw_json import NOT_JSON
 from dialects.openai.unary import (
     NOTHING,
     PlainAnswer,
@@ -106,7 +107,7 @@ def decode_answer(raw: bytes, inputs: int | None = None) -> Vectors:
         return embeddings.decode_gemini_answer(raw, inputs)
     try:
         predictions = _answer.decode(raw).predictions
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     rows = [one.embeddings for one in predictions]
     if not rows or not all(row.values for row in rows) or inputs not in (None, len(rows)):

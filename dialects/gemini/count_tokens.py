@@ -14,6 +14,7 @@ from dialects.gemini.names import spelling
 from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
 from dialects.json.members import check_model
+from dialects.json.raw_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX
 
 INNER = "generateContentRequest"
@@ -52,7 +53,7 @@ def read_answer(raw: bytes) -> int | None:
     """Return the number of tokens; None if the answer has none."""
     try:
         count = msgspec.json.decode(raw, type=_Answer).totalTokens
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     return count if 0 <= count <= COUNT_MAX else None
 

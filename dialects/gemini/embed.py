@@ -19,6 +19,7 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, read_objects
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, check_model, read_members
+from dialects.json.raw_json import NOT_JSON
 
 INPUTS_MAX: Final = 2_048
 DIMENSIONS_MAX: Final = 1_000_000
@@ -144,7 +145,7 @@ def decode_answer(raw: bytes) -> Vectors | None:
     """Return the vectors of either form of answer; None without any."""
     try:
         answer = _answer.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     embeddings = answer.embeddings if answer.embedding is None else [answer.embedding]
     usage = bytes(answer.usageMetadata)

@@ -16,6 +16,7 @@ from dialects.gemini.count_tokens import INNER
 from dialects.gemini.names import spelling
 from dialects.gemini.request.read import ChatFacts
 from dialects.json.body import Quirks, read_body
+from dialects.json.raw_json import NOT_JSON
 
 _STORE = "store"
 
@@ -81,6 +82,6 @@ def name_roles(contents: bytes) -> bytes | None:
         if all(content.role for content in _roles.decode(contents)):
             return None
         named = [{"role": msgspec.Raw(b'"user"'), **one} for one in _contents.decode(contents)]
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     return msgspec.json.encode(named)

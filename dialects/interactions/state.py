@@ -17,7 +17,7 @@ from dialects.interactions.content import CONTENT_TYPES
 from dialects.interactions.request.read import PREVIOUS as PREVIOUS
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import members_of
+from dialects.json.raw_json import NOT_JSON, members_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
@@ -53,7 +53,7 @@ def keep(
     response = make_readable(response)
     try:
         answer = _interaction.decode(response)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     if not answer.id or answer.status not in ENDED:
         return None

@@ -20,6 +20,7 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.json.lone_surrogates import find
+from dialects.json.raw_json import NOT_JSON
 
 MEMBERS_MAX = 1_000
 NESTING_MAX: Final = 64
@@ -139,7 +140,7 @@ def read_body(raw: bytes) -> Body:
         top = _decoder.decode(raw)
     except msgspec.ValidationError:
         _refuse_root(raw)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except NOT_JSON as fault:
         _refuse_syntax(raw, fault)
     _check_text(raw)
     return _locate_members(raw, top)
@@ -247,7 +248,7 @@ def _refuse_root(raw: bytes) -> NoReturn:
     """Refuse a root that is not an object. Text that is not JSON at all is reported first."""
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except NOT_JSON as fault:
         _refuse_syntax(raw, fault)
     _check_text(raw)
     raise RequestFault("invalid_type", None, "the body must be a JSON object")
@@ -256,6 +257,9 @@ def _refuse_root(raw: bytes) -> NoReturn:
 def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
     if isinstance(fault, RecursionError):
         _refuse(raw, 0, _TOO_DEEP)
+    if isinstance(fault, UnicodeDecodeError):
+        # A name. The fault has its position in the name, not in the body.
+        _check_text(raw)
     if not raw.strip(b" \t\r\n"):
         _refuse(raw, 0, "the body is empty")
     half = find(raw)

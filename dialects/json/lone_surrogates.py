@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
+
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 # An escaped backslash does not begin an escape.
 _ESCAPE: Final = re.compile(
@@ -76,5 +78,5 @@ def object_line(text: str) -> msgspec.Raw | None:
         raw = make_readable(text.encode())
         _objects.decode(raw)
         return msgspec.Raw(msgspec.json.format(raw, indent=-1))
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+    except (UnicodeEncodeError, *NOT_JSON):
         return None

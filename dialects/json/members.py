@@ -18,7 +18,7 @@ from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import Body
 from dialects.json.max_cost import read_amount
-from dialects.json.raw_json import value_of
+from dialects.json.raw_json import NOT_JSON, value_of
 
 _T = TypeVar("_T")
 # Claude's limit; other upstreams are sent shorter names (dialects/chat/tool_names.py).
@@ -176,7 +176,7 @@ def read_members(raw: bytes) -> Members:
     """Return a body that `read_body` has accepted, with all its values."""
     try:
         return Members(msgspec.json.decode(raw, type=dict[str, Any]))
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except NOT_JSON as fault:
         raise RequestFault("malformed_json", None, str(fault)) from None
 
 
@@ -198,7 +198,7 @@ def _value(body: Body, name: str) -> Any:
     raw = body.value(name)
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return _OUT_OF_RANGE
 
 

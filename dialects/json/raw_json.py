@@ -9,6 +9,9 @@ from dialects.errors.errors import DialectError
 
 # msgspec has no union of raw and null: an absent member is empty, and `value_bytes` handles null.
 ABSENT: Final = msgspec.Raw()
+# What the parser raises for a text that is no JSON: wrong syntax or types, too deep nesting, or a
+# string that is no UTF-8. It checks a string only where it decodes it, so a raw member can hold it.
+NOT_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class ReadFault(DialectError):
@@ -30,7 +33,7 @@ def parser(kind: type[_T], read_loosely: Callable[[bytes], _T]) -> Callable[[byt
             return decode(data)
         except msgspec.ValidationError:
             return read_loosely(data)
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             raise ReadFault from None
 
     return parse
@@ -40,7 +43,7 @@ def top_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     """Return the raw members of a JSON object. Raises ReadFault."""
     try:
         return _top.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise ReadFault from None
 
 
@@ -54,7 +57,7 @@ def value_of(raw: msgspec.Raw | bytes | None) -> Any:
     """Return a raw member decoded; None if it is absent or cannot be decoded."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
 
 

@@ -19,6 +19,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.masking import clean_upstream
 from dialects.json.members import read_members
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.images import ImageFacts, MadeImages
 from dialects.media.video_fit import aspect_ratio
 from dialects.openai.unary import answer_fault, open_answer
@@ -60,7 +61,7 @@ def read_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImages]:
     open_answer(raw)
     try:
         predictions = _answer.decode(raw).predictions
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     pictures = [one.bytesBase64Encoded for one in predictions if one.bytesBase64Encoded]
     if not pictures:

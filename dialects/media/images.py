@@ -27,7 +27,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import value_of
+from dialects.json.raw_json import NOT_JSON, value_of
 from dialects.media.passed_answer import PassedJson
 from dialects.openai.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.usage.usage import Quantities, present
@@ -218,7 +218,7 @@ class PassedImages(PassedJson):
 def _count_images(members: RawMembers) -> int:
     try:
         data = _items.decode(member_bytes(members, "data") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     if not data:
         raise answer_fault("F24")
@@ -486,7 +486,7 @@ def _word(members: RawMembers, name: str) -> str:
 def _first(members: RawMembers) -> dict[str, Any]:
     try:
         data = msgspec.json.decode(member_bytes(members, "data") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return {}
     return data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
 

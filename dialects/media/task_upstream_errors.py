@@ -9,7 +9,7 @@ from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
-from dialects.json.raw_json import as_text
+from dialects.json.raw_json import NOT_JSON, as_text
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.upstream_errors.retry_after import retry_after_ms
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
@@ -60,7 +60,7 @@ def read_code(body: bytes) -> tuple[int, str]:
     """Return the number and message in a body, 0 and "" if it has none."""
     try:
         members: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return 0, ""
     if not isinstance(members, dict):
         return 0, ""

@@ -29,7 +29,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import value_of
+from dialects.json.raw_json import NOT_JSON, value_of
 from dialects.openai.unary import answer_fault, member_bytes, open_answer
 
 MODEL: Final = "sora-2"
@@ -306,7 +306,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     state."""
     try:
         answer = _status.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     state = _STATES.get(answer.status)
     if state is None or answer.id != upstream_id:

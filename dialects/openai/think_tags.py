@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.chat.events import Step
-from dialects.json.raw_json import as_text, dicts, object_of
+from dialects.json.raw_json import NOT_JSON, as_text, dicts, object_of
 from dialects.openai.answer.content_chunks import read_chunks
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.streams.stream import StepDecoder, write_data
@@ -162,5 +162,5 @@ def _move_reasoning(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> 
 def _read(raw: bytes) -> dict[str, Any]:
     try:
         return object_of(msgspec.json.decode(raw))
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return {}

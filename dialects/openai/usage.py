@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX
 from dialects.usage.usage import Counts, Quantities, UsageMembers, read_members
 
@@ -70,7 +71,7 @@ def _plain_quantities(raw: bytes | None) -> Quantities | None:
     other, and for one whose counts do not fit together."""
     try:
         usage = _plain.decode(raw or b"")
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     inputs, outputs = usage.prompt_tokens_details, usage.completion_tokens_details

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import RequestFault
+from dialects.json.raw_json import NOT_JSON
 from dialects.realtime.realtime import GA_LIMIT, read_limit
 
 OPENING_ID: Final = "event_client_secret"
@@ -41,7 +42,7 @@ class FixedSettings:
         cannot be read or that sets another value; a lower output limit is allowed."""
         try:
             event = msgspec.json.decode(raw, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             raise RequestFault("malformed_json", None, "the event is no JSON object") from None
         kind = str(event.get("type"))
         if kind == _OTHER_TYPE:

@@ -26,7 +26,7 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini.answer.grounding import count_searches, read_queries
 from dialects.gemini.usage import with_searches
 from dialects.json.body import check_nested_names, read_body
-from dialects.json.raw_json import as_text, dicts, members_of, object_of
+from dialects.json.raw_json import NOT_JSON, as_text, dicts, members_of, object_of
 from dialects.realtime.realtime import SpokenResponse
 from dialects.upstream_errors.google_errors import account_fault
 from dialects.usage.usage import present
@@ -152,7 +152,7 @@ def read_client_message(raw: bytes) -> ClientMessage:
     a JSON object."""
     try:
         message = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         message = None
     if not isinstance(message, dict):
         raise RequestFault("malformed_json", None, "a message must be a JSON object")
@@ -293,7 +293,7 @@ def read_server_message(raw: bytes) -> ServerMessage:
     """Return a provider's message. Raises ValueError for anything that is not one."""
     try:
         return _server_message.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 

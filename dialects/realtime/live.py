@@ -24,6 +24,7 @@ from dialects.errors.errors import KINDS, RequestFault
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import check_nested_names, read_body
+from dialects.json.raw_json import NOT_JSON
 from dialects.realtime.realtime import sound_ms
 from dialects.streams.model_alias import name_answer
 from dialects.usage.impossible_counts import COUNT_MAX
@@ -127,7 +128,7 @@ def read_client_event(raw: bytes) -> ClientEvent:
     """Return a client's event; an unreadable one has no type."""
     try:
         return _client_event.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return ClientEvent()
 
 
@@ -135,7 +136,7 @@ def read_server_event(raw: bytes) -> ServerEvent:
     """Return a provider's event. Raises ValueError for anything that is not an event."""
     try:
         return _server_event.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 
@@ -143,7 +144,7 @@ def read_delegated(raw: msgspec.Raw) -> DelegatedEvent:
     """Return the event inside a `response.event` or `decision.event`. Raises ValueError."""
     try:
         return _delegated.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 
@@ -151,7 +152,7 @@ def read_decision(event: DelegatedEvent) -> Decision:
     """Return the decision of an event. Raises ValueError."""
     try:
         return _decision.decode(event.decision)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 
@@ -358,7 +359,7 @@ def error_answer(event: ServerEvent) -> tuple[int, bytes]:
     """Return the status and body of the HTTP response that corresponds to an error event."""
     try:
         error = msgspec.json.decode(event.error)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         error = None
     names = (_member(error, "code"), _member(error, "type"))
     statuses = [_STATUS[name] for name in names if isinstance(name, str) and name in _STATUS]

@@ -15,6 +15,7 @@ import msgspec
 
 from dialects.errors.errors import KINDS
 from dialects.errors.kinds import ErrorKind
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 
@@ -122,7 +123,7 @@ def read_client_event(raw: bytes) -> ClientEvent:
     """Return a client's event. An unreadable one has no type, and the provider refuses it."""
     try:
         return _client_event.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return ClientEvent()
 
 
@@ -130,7 +131,7 @@ def read_server_event(raw: bytes) -> ServerEvent:
     """Return a provider's event. Raises ValueError for anything that is not an event."""
     try:
         return _server_event.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 
@@ -138,7 +139,7 @@ def read_response(event: ServerEvent) -> Response:
     """Return the response in an event. Raises ValueError if it has none."""
     try:
         return _response.decode(event.response)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ValueError(str(error)) from error
 
 
@@ -157,7 +158,7 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
     """Read the settings in a session object of a client or a provider; none from an invalid one."""
     try:
         session = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         session = None
     model = _member(session, "model")
     audio = _member(session, "audio")
@@ -279,7 +280,7 @@ def limit_tokens(
     read is unchanged."""
     try:
         event = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return raw
     inner = event.get(member) or {}
     if not isinstance(inner, dict):

@@ -26,6 +26,7 @@ from dialects.chat.chat import ClientTool, FunctionTool, JsonObject, OwnTool, To
 from dialects.chat.custom_tools import make_function
 from dialects.chat.shared_members import read_place
 from dialects.json.members import Members
+from dialects.json.raw_json import NOT_JSON
 
 _SEARCHES: Final = ("web_search", "web_search_preview")
 _TOOL_ITEMS: Final = ("tool_search_output", "additional_tools")
@@ -268,7 +269,7 @@ def write_item(kind: str, arguments: str) -> JsonObject:
     """
     try:
         value = msgspec.json.decode(arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         value = {}
     return _WRITERS[kind](value if isinstance(value, dict) else {})
 

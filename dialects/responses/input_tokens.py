@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from dialects.errors.errors import RequestFault
+from dialects.json.raw_json import NOT_JSON
 from dialects.responses.request import read as request_read
 from dialects.usage.impossible_counts import COUNT_MAX
 
@@ -32,7 +33,7 @@ def read_count(raw: bytes) -> int | None:
     """Return the tokens that an upstream counted; None if its answer has no count."""
     try:
         count = msgspec.json.decode(raw, type=_Count).input_tokens
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     return count if 0 <= count <= COUNT_MAX else None
 

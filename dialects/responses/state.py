@@ -21,7 +21,7 @@ from dialects.chat.kept import (
 )
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import members_of, value_of
+from dialects.json.raw_json import NOT_JSON, members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
@@ -67,7 +67,7 @@ def keep(
     response = make_readable(response)
     try:
         answer = _response.decode(response)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     if (
         not answer.id

@@ -20,7 +20,7 @@ import msgspec
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
-from dialects.json.raw_json import members_of
+from dialects.json.raw_json import NOT_JSON, members_of
 from dialects.responses.state import input_items
 
 _encode = msgspec.json.encode
@@ -161,7 +161,7 @@ def read_stream_event(data: bytes) -> StreamEvent:
     """Read an event of a stream; one that is not readable has no type."""
     try:
         return _stream_event.decode(data)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return StreamEvent()
 
 

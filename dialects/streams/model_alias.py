@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.json.body import Body
+from dialects.json.raw_json import NOT_JSON
 from dialects.streams.json_repair import read_answer_body
 
 # A longer beginning contains more than constant members.
@@ -80,7 +81,7 @@ def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
         return match.span(2)
     try:
         root = _root.decode(raw)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     return match.span(2) if path[0] in root else None
 

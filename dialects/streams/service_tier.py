@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
+
 _NOTHING = msgspec.Raw()
 
 
@@ -61,7 +63,7 @@ def _tier_at(place: _Place) -> str:
 def _decode_place(raw: bytes | msgspec.Raw) -> _Place:
     try:
         return _decoder.decode(raw) if raw else _NOWHERE
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return _NOWHERE
 
 
@@ -71,7 +73,7 @@ def _word(raw: msgspec.Raw) -> str:
         return ""
     try:
         return msgspec.json.decode(text, type=str)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return text[:_WORD_MAX].decode(errors="replace")
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta, Usage
 from dialects.errors.masking import mask_members
-from dialects.json.raw_json import size
+from dialects.json.raw_json import NOT_JSON, size
 from dialects.streams.json_repair import repair_frame
 from dialects.streams.service_tier import TierReader
 from dialects.streams.splice import Splice, WrittenStep
@@ -222,7 +222,7 @@ class FrameDecoder(ABC):
                 else:
                     text = raw.decode()
                     text_bytes += len(raw)
-            except (UnicodeDecodeError, msgspec.DecodeError):
+            except NOT_JSON:
                 break
             if splice is not None:
                 shown = pass_words(text)
@@ -376,7 +376,7 @@ def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
     try:
         value = msgspec.json.decode(frame.data or b"")
         masked = mask_members(value)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return b""
     return frame.raw if masked == value else write(masked)
 

@@ -10,6 +10,7 @@ from dialects.chat.events import UpstreamError
 from dialects.errors.errors import KINDS, message_of, retry_after_s
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
+from dialects.json.raw_json import NOT_JSON
 
 # Messages about input or tools that a model does not support, sent with a misleading status:
 # OpenRouter (404), llama.cpp and Ollama (500); 2026-10.
@@ -97,7 +98,7 @@ def error_members(body: bytes) -> dict[str, Any]:
     """Return the members of the error object, in any provider's form; {} without one."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return {}
     if isinstance(value, list) and value:
         value = value[0]

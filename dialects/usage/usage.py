@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX, QUARANTINE_FLAGS
 from dialects.usage.price_conditions import KINDS, condition_word
 from dialects.usage.usage_members import unknown_members
@@ -263,7 +264,7 @@ def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
         return Quantities({}, ("usage_missing",))
     try:
         usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return Quantities({}, ("usage_unreadable",))
     if usage is None or usage == {}:
         return Quantities({}, ("usage_missing",))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.task_upstream_errors import failure_of_code
 from dialects.media.video_fit import aspect_ratio, strip_data_url, without_none
 from dialects.media.videos import (
@@ -70,7 +71,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _read(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 

@@ -27,6 +27,7 @@ from dialects.errors.masking import clean_upstream
 from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState, VideoStatus
 from dialects.openai.unary import answer_fault
@@ -333,7 +334,7 @@ def read_submission(raw: bytes) -> Submission:
     """Read a submission. Raises AnswerFault for any other answer."""
     try:
         answer = _submitted.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     id_ = "" if answer.result is None else str(answer.result)
     if answer.code in ACCEPTED and not _ID.fullmatch(id_):
@@ -382,7 +383,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """Read the status of a task. Raises AnswerFault if the answer has none."""
     try:
         answer = _status.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     word = answer.status or "NOT_START"
     state = _STATES.get(word)

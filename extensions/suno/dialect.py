@@ -23,6 +23,7 @@ from dialects.errors.masking import clean_upstream
 from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState, VideoStatus
 from dialects.openai.unary import answer_fault
@@ -183,7 +184,7 @@ _id = msgspec.json.Decoder(str)
 def _parse_envelope(raw: bytes) -> _Envelope:
     try:
         return _envelope.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 
@@ -195,7 +196,7 @@ def read_submission(raw: bytes) -> Submission:
         return Submission(clean_upstream(str(answer.code))[:64], message, "")
     try:
         id_ = _id.decode(answer.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     if not _ID.fullmatch(id_):
         raise answer_fault("F15")
@@ -228,7 +229,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     answer = _parse_envelope(raw)
     try:
         task = _task.decode(answer.data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.task_id != upstream_id:
@@ -245,7 +246,7 @@ def _read_results(raw: bytes) -> Any:
     """Return the clips of a song, or its lyrics. Raises AnswerFault if it has neither."""
     try:
         return _clips.decode(raw) if raw.startswith(b"[") else _lyrics.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from gateway.code_examples.snippets import KEY_NAME, quote_word
 
 INLINE_MAX: Final = 64 * 1024
@@ -59,7 +60,7 @@ def curl_command(
     try:
         named = _body.decode(body).model
         text = body.decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
     if path is None or not (named or "{model}" in path):
         return None

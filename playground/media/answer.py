@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.sound import SPEECH_FORMATS
 from playground.attachments.rules import UnsupportedFile, inspect_file
 
@@ -159,5 +160,5 @@ def decode_answer(raw: bytes, form: type[Form]) -> Form:
     """Return the members of an answer in JSON. Raises UnreadableAnswer."""
     try:
         return msgspec.json.decode(raw, type=form)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise UnreadableAnswer from error

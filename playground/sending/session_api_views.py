@@ -17,6 +17,7 @@ from accounts.keys.keys import playground_key
 from billing.currency.money import format_usd
 from dialects.errors.errors import KINDS, RequestFault
 from dialects.errors.kinds import ErrorKind
+from dialects.json.raw_json import NOT_JSON
 from dialects.openai import errors
 from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
@@ -68,7 +69,7 @@ def _remove_group(body: bytes) -> bytes:
         return body
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return body  # the relay reports what is wrong with it
     members.pop("group", None)
     return msgspec.json.encode(members)

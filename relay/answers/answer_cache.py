@@ -16,6 +16,7 @@ import msgspec
 
 from accounts.limits.answer_cache import CacheRule
 from dialects.json.body import read_body
+from dialects.json.raw_json import NOT_JSON
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.context.context import RequestContext
@@ -174,7 +175,7 @@ class AnswerCache:
                 return None
             sealed, age, left = rows[0]
             answer = _decode(await self._states.open(sealed, self._place(row["id"])))
-        except (DatabaseFailed, VaultError, msgspec.DecodeError) as error:
+        except (DatabaseFailed, VaultError, *NOT_JSON) as error:
             log.warning("a stored answer cannot be read: %s", error)
             return None
         if answer.digest != digest:

@@ -12,6 +12,7 @@ from content.log.media import describe_binary, is_text_type, reference_of
 from content.rules.rules import Rule, first_rule, keeps, may_keep
 from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import MEDIA_CODECS
+from dialects.json.raw_json import NOT_JSON
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
 from relay.content_log.content_log import ContentLog, caller_of
@@ -258,5 +259,5 @@ def _may_store(raw: bytes) -> bool:
         return True
     try:
         return _store.decode(raw).store is not False
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return True

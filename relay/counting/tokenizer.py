@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from relay.counting.prompt_text import count_prompt, read_prompt, words_of
 from relay.counting.vocabularies import EXACT, UNKNOWN, Family, Vocabulary
 
@@ -69,7 +70,7 @@ def count_request(raw: bytes, family: Family) -> int | None:
         return None
     try:
         body: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     prompt = read_prompt(body)
     size = sum(map(len, words_of(prompt)))

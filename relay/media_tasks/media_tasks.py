@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, Video, VideoState
 from gateway.media_tasks.rules import HOLD_S
@@ -274,7 +275,7 @@ async def _open(states: StateStore, sealed: str | None, place: str) -> TaskConte
         return TaskContent()
     try:
         return _content.decode(await states.open(sealed, place))
-    except (VaultError, msgspec.DecodeError):
+    except (VaultError, *NOT_JSON):
         return TaskContent()
 
 

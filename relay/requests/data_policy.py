@@ -9,6 +9,7 @@ import msgspec
 
 from accounts.limits.data_policy import REGIONS_MAX, DataPolicy, is_region, policy_of
 from dialects.errors.errors import RequestFault
+from dialects.json.raw_json import NOT_JSON
 
 DATA_POLICY_HEADER: Final = "x-weir-data-policy"
 
@@ -26,7 +27,7 @@ def read_data_policy(header: bytes) -> DataPolicy:
     for an unknown region. An unreadable header never counts as no policy."""
     try:
         policy = _decoder.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise RequestFault(
             "invalid_type",
             DATA_POLICY_HEADER,

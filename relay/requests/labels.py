@@ -10,6 +10,7 @@ import msgspec
 
 from accounts.names.labels import LABEL_LENGTH, is_label
 from dialects.errors.errors import RequestFault
+from dialects.json.raw_json import NOT_JSON
 
 LABELS_HEADER: Final = "x-weir-labels"
 TAGS_MAX: Final = 20
@@ -49,7 +50,7 @@ def read_labels(header: bytes) -> Labels:
     """
     try:
         labels = _labels.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise RequestFault(
             "invalid_type",
             LABELS_HEADER,

@@ -14,6 +14,7 @@ from dialects.chat.hosted_tools import HostedTools
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
+from dialects.json.raw_json import NOT_JSON
 from dialects.json.request_members import unpriced_members
 from gateway.breaker.retry_budget import RetryBudget
 from gateway.channel_order.channel_order import Candidate, Ordering, Skipped, plan
@@ -544,7 +545,7 @@ def _conversation(facts: Facts) -> bytes:
         return raw
     try:
         items = _items.decode(raw)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return b""
     beginning = blake2b(digest_size=32)
     for item in items:
@@ -566,5 +567,5 @@ def _role(item: msgspec.Raw) -> str | None:
     try:
         # In Gemini's requests a turn without a role comes from the user.
         return _item.decode(item).role or "user"
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dialects.json.raw_json import NOT_JSON
 from relay.upstream.upstream import Answer
 
 # How much of a stream's beginning is inspected, and the largest inspected whole answer.
@@ -114,7 +115,7 @@ class ObservedAnswer:
     def _read_frame(self, raw: bytes) -> bool:
         try:
             frame = _FRAME.decode(raw)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             return False
         called = frame.response or frame.message or _Called()
         self.id = frame.id or called.id or frame.response_id or ""

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import Dialect
+from dialects.json.raw_json import NOT_JSON
 
 Parameters = Mapping[str, str | int | float | list[str]]
 
@@ -108,7 +109,7 @@ def chat_parameters(body: bytes, dialect: Dialect) -> Parameters:
     """Return the parameters of a chat in a provider's dialect; none for an unreadable body."""
     try:
         sent = _BODY.decode(body)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return NOTHING
     read = _READ.get(dialect, _parameters_of_others)
     parameters = read(sent)
@@ -119,7 +120,7 @@ def embedding_parameters(body: bytes) -> Parameters:
     """Return the parameters of an embeddings request in OpenAI's form."""
     try:
         sent = _EMBEDDINGS.decode(body)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return NOTHING
     parameters: dict[str, str | int | float | list[str]] = {}
     if sent.encoding_format is not None:

@@ -18,6 +18,7 @@ import msgspec
 
 from dialects.codec import EVENT_STREAM
 from dialects.json.body import read_body
+from dialects.json.raw_json import NOT_JSON
 from dialects.responses import websocket
 from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy
@@ -315,14 +316,14 @@ _error_event: Final = msgspec.json.Decoder(_ErrorEvent)
 def _read_event(message: bytes) -> _Event:
     try:
         return _event.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_JSON:
         return _Event()
 
 
 def _read_refusal(message: bytes) -> _Refusal:
     try:
         event = _error_event.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_JSON:
         return _Refusal(500, "", {"message": "", "type": "server_error"}, {})
     inside = event.error.get("headers")
     headers = event.headers or (inside if isinstance(inside, dict) else {})

@@ -51,14 +51,14 @@ class LiveCall:
 
 class FakeGeminiLive:
     """A server on a port of its own, in a thread of its own. `refuses` is the close with which it
-    answers further setups; `contexts` are its conversations, by their handle; `script` is read
-    behind every text."""
+    answers further setups, or a message in place of the one that completes them; `contexts` are
+    its conversations, by their handle; `script` is read behind every text."""
 
     key = "AIza-live-upstream-0123456789"
 
     def __init__(self) -> None:
         self.calls: list[LiveCall] = []
-        self.refuses: tuple[int, str] | None = None
+        self.refuses: tuple[int, str] | bytes | None = None
         self.contexts: dict[str, dict[str, int]] = {}
         self.script = ""
         self._loop = asyncio.new_event_loop()
@@ -150,6 +150,10 @@ class _Talk:
     async def run(self) -> None:
         first = json.loads(await self._connection.recv())
         self._call.setup = setup = first["setup"]
+        if isinstance(self._fake.refuses, bytes):
+            await self._connection.send(self._fake.refuses)
+            await self._connection.wait_closed()
+            return
         if self._fake.refuses is not None:
             await self._connection.close(*self._fake.refuses)
             return

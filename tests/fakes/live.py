@@ -56,14 +56,15 @@ class Session:
 
 class FakeLive:
     """A server on a port of its own, in a thread of its own. `refuses` is the error that further
-    starts get; `refuses_handshake` is the status that further connections get.
+    starts get, or the message in place of their confirmation; `refuses_handshake` is the status
+    that further connections get.
     """
 
     key = "sk-live-upstream-0123456789"
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
-        self.refuses: dict[str, Any] | None = None
+        self.refuses: dict[str, Any] | bytes | None = None
         self.refuses_handshake: int | None = None
         self.tells: dict[str, Any] | None = None
         self.script = ""
@@ -156,6 +157,10 @@ class _Talk:
 
     async def _start(self, event: dict[str, Any]) -> None:
         assert event["type"] == "session.start", event
+        if isinstance(self._books.refuses, bytes):
+            await self._connection.send(self._books.refuses, text=True)
+            await self._connection.wait_closed()
+            return
         if self._books.refuses is not None:
             await self.send({"type": "error", "error": self._books.refuses}, unjudged=True)
             await self._connection.close(1008)

@@ -25,6 +25,7 @@ from dialects.chat.events import Source
 from dialects.chat.fold import finished_parts
 from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.json.lone_surrogates import make_readable
+from dialects.json.raw_json import NOT_JSON
 from dialects.usage.usage import Counts
 
 MESSAGE_ID_PREFIX = "msg_"
@@ -91,7 +92,7 @@ def read_arguments(text: str) -> JsonObject:
         return {}
     try:
         value = msgspec.json.decode(make_readable(text.encode()))
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+    except (UnicodeEncodeError, *NOT_JSON):
         value = None
     return value if isinstance(value, dict) else {RAW_ARGUMENTS: text}
 

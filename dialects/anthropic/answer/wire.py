@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, ReadFault, parser, top_members
+from dialects.json.raw_json import ABSENT, NOT_JSON, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):
@@ -82,7 +82,7 @@ def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
         if raw is not None:
             try:
                 known[field.name] = msgspec.json.decode(raw, type=field.type)
-            except (msgspec.DecodeError, RecursionError):
+            except NOT_JSON:
                 known[field.name] = _as_text_or_value(field.name, raw)
     return kind(**known)
 
@@ -96,7 +96,7 @@ def _as_text_or_value(name: str, raw: msgspec.Raw) -> Any:
             return [_read_loosely(block, Block) for block in blocks]
         inner = _INNER.get(name)
         return None if inner is None else _read_loosely(raw, inner)
-    except (msgspec.DecodeError, RecursionError, ReadFault):
+    except (ReadFault, *NOT_JSON):
         return None
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, ReadFault
+from dialects.json.raw_json import ABSENT, NOT_JSON, ReadFault
 
 
 class ReasoningText(msgspec.Struct):
@@ -108,7 +108,7 @@ def read_answer(raw: bytes) -> Answer:
     """Parse an answer. Raises ReadFault."""
     try:
         return _answer.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ReadFault from error
 
 
@@ -116,7 +116,7 @@ def read_event(raw: bytes) -> StreamEvent:
     """Parse an event. Raises ReadFault."""
     try:
         return _event.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ReadFault from error
 
 

@@ -27,6 +27,7 @@ from dialects.converse.request.message_decode import add_cache, read_messages, r
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
+from dialects.json.raw_json import NOT_JSON
 
 ADDITIONAL: Final = "additionalModelRequestFields"
 GUARDRAIL: Final = "guardrailConfig"
@@ -117,7 +118,7 @@ def _read_output_form(output: Members) -> JsonSchema | None:
     text = named.required("schema", named.text("schema"))
     try:
         schema = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         named.refuse("invalid_type", "schema", "must be a JSON object as a string")
     return JsonSchema(schema, named.text("name") or "", None, named.text("description"))
 

@@ -18,7 +18,7 @@ from dialects.converse.errors import error_frame
 from dialects.converse.errors import read_exception as read_exception_of
 from dialects.converse.stream.frames import write_block_stop, write_event, write_frame, write_stop
 from dialects.errors.kinds import ErrorKind
-from dialects.json.raw_json import ReadFault
+from dialects.json.raw_json import NOT_JSON, ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
 from dialects.streams.event_stream import MALFORMED as UNREADABLE
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
@@ -131,7 +131,7 @@ def _read_message(message: Message) -> Frame:
     if b"\n" in payload or b"\r" in payload:
         try:
             payload = msgspec.json.encode(msgspec.json.decode(payload))
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except NOT_JSON:
             return UNREADABLE
     return Frame(write_frame(kind, payload), kind, payload)
 

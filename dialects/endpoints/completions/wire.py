@@ -8,7 +8,7 @@ import msgspec
 
 from dialects.chat.events import Event, Finish, TextDelta
 from dialects.endpoints.completions.finish_reasons import FINISH_REASONS
-from dialects.json.raw_json import dicts
+from dialects.json.raw_json import NOT_JSON, dicts
 from dialects.openai.unary import RawMembers, member_bytes
 from dialects.streams.stream import ChoiceProgress
 
@@ -21,7 +21,7 @@ def read_choices(members: RawMembers) -> Choices:
     """Return the choices of an answer or chunk; [] for an invalid one."""
     try:
         choices = msgspec.json.decode(member_bytes(members, "choices") or b"[]")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return []
     return dicts(choices)
 

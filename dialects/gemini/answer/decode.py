@@ -8,6 +8,7 @@ import msgspec
 from dialects.chat.events import Broken, UpstreamError
 from dialects.codec import WholeAnswer, failed_answer
 from dialects.gemini.stream.decode import Decoder
+from dialects.json.raw_json import NOT_JSON
 from dialects.streams.stream import is_utf8
 
 
@@ -38,6 +39,6 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
 def _is_json(raw: bytes) -> bool:
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return False
     return True

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.events import Source
-from dialects.json.raw_json import as_text, dicts, members_of, object_of
+from dialects.json.raw_json import NOT_JSON, as_text, dicts, members_of, object_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
 # From this generation on each query is billed; before it, the answer as a whole.
@@ -34,7 +34,7 @@ def read_queries(raw: msgspec.Raw) -> list[str]:
     """Return the search queries, without empty ones."""
     try:
         queries = _queries.decode(raw).web_search_queries
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return []
     return [query for query in queries or [] if query]
 

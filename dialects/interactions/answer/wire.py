@@ -9,6 +9,7 @@ import msgspec
 
 from dialects.json.raw_json import (
     ABSENT,
+    NOT_JSON,
     as_text,
     members_of,
     parser,
@@ -117,7 +118,7 @@ def raw_steps(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
     """Return the steps of an interaction; None for anything else."""
     try:
         return msgspec.json.decode(raw, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

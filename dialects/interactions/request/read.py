@@ -20,7 +20,7 @@ from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import Members, edit_body, read_max_cost, read_model, small_members
-from dialects.json.raw_json import starts, value_of
+from dialects.json.raw_json import NOT_JSON, starts, value_of
 
 PREVIOUS: Final = "previous_interaction_id"
 STOPS_MAX: Final = 5
@@ -167,7 +167,7 @@ def read_config(body: Body) -> Members:
     read_body(raw)
     try:
         value: dict[str, Any] = msgspec.json.decode(raw)
-    except msgspec.DecodeError as fault:
+    except NOT_JSON as fault:
         raise RequestFault("malformed_json", None, str(fault)) from None
     return Members(value, _CONFIG)
 

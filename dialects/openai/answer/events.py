@@ -23,7 +23,7 @@ from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
-from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
+from dialects.json.raw_json import NOT_JSON, as_text, byte_values, dicts, number, object_of
 from dialects.openai.answer.wire import Answer, FullChunk
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
@@ -265,7 +265,7 @@ def _decode(data: bytes) -> dict[str, Any]:
     """Return a JSON object. Anything that is not one, or has numbers out of range, becomes {}."""
     try:
         return object_of(msgspec.json.decode(data))
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return {}
 
 

@@ -17,7 +17,7 @@ from dialects.chat.chat import Effort, Flag, ReasoningSettings, Upstream
 from dialects.chat.reasoning import EFFORTS, budget_of, nearest
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, Quirks
-from dialects.json.raw_json import value_of
+from dialects.json.raw_json import NOT_JSON, value_of
 from dialects.openai.request import mistral
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")
@@ -373,7 +373,7 @@ def _decode(raw: bytes) -> Any:
     """Return a member's decoded value; numbers with a fraction are exact."""
     try:
         return _exact.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

@@ -17,7 +17,16 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
-from dialects.json.raw_json import ABSENT, byte_values, dicts, members_of, number, size, value_bytes
+from dialects.json.raw_json import (
+    ABSENT,
+    NOT_JSON,
+    byte_values,
+    dicts,
+    members_of,
+    number,
+    size,
+    value_bytes,
+)
 from dialects.responses.answer.finish_reasons import read_reason
 from dialects.responses.answer.wire import Response, StreamEvent, items_of, text_of
 from dialects.responses.items_decode import image_type, read_annotation, read_mark
@@ -356,5 +365,5 @@ def _logprobs(rows: Any) -> list[neutral.Event]:
 def _decode(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, members_of, parser, top_members, value_bytes
+from dialects.json.raw_json import ABSENT, NOT_JSON, members_of, parser, top_members, value_bytes
 
 FAILED = frozenset({"failed", "cancelled"})
 _INTEGER_MAX = 2**53
@@ -79,7 +79,7 @@ def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
     """Return the members of a raw array; None for anything else."""
     try:
         return _decode_raws(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 
@@ -106,7 +106,7 @@ def _read_loosely(data: bytes, kind: type[_T]) -> _T:
 def _value(raw: msgspec.Raw, wanted: Any) -> Any:
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -24,6 +24,7 @@ from django.utils.translation import gettext
 
 from accounts.limits.rules import ENDPOINTS
 from dialects.chat.chat import Dialect
+from dialects.json.raw_json import NOT_JSON
 from gateway.channels import bounds
 from gateway.channels.overrides import rules
 from gateway.channels.overrides.condition_rules import VALUES_MAX
@@ -331,7 +332,7 @@ def _bad_rule(line: str) -> ChannelRefused:
 def _value(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+    except (UnicodeEncodeError, *NOT_JSON) as error:
         message = gettext('The value of %(name)s is not JSON. Texts need quotes: "low".')
         raise ChannelRefused("overrides.parameters", message % {"name": name[:60]}) from error
 

@@ -22,6 +22,7 @@ from django.db import connection, transaction
 
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
+from dialects.json.raw_json import NOT_JSON
 from dialects.openai import usage as openai_usage
 from dialects.usage.usage import storable
 from gateway.channels.egress import outbound_of
@@ -177,7 +178,7 @@ def _whole(answer: httpx.Response) -> bytes | None:
 def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     try:
         read_answer = msgspec.json.decode(body, type=_UsageAnswer)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     counted = openai_usage.quantities(bytes(read_answer.usage))
     if not read_answer.final or counted.missing or counted.quarantined or counted.unknown:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.video_fit import aspect_ratio, resolution
 from dialects.media.videos import (
     VideoRequest,
@@ -80,7 +81,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """Return the status of a task. Raises AnswerFault."""
     try:
         task = _task.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.id != upstream_id:

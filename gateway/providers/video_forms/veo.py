@@ -8,6 +8,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.cloud_names import bare_names
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
 from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
 from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error
@@ -92,7 +93,7 @@ _operation = msgspec.json.Decoder(_Operation)
 def _read(raw: bytes) -> _Operation:
     try:
         return _operation.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 

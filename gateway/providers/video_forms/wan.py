@@ -7,6 +7,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.cloud_names import bare_names
+from dialects.json.raw_json import NOT_JSON
 from dialects.media.video_fit import aspect_ratio, resolution, without_none
 from dialects.media.videos import (
     VideoRequest,
@@ -74,7 +75,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _read(raw: bytes) -> _Output:
     try:
         return _answer.decode(raw).output
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise answer_fault("F15") from None
 
 

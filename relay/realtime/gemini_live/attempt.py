@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from dialects.realtime import gemini_live as live
+from dialects.streams.stream import is_utf8
 from relay.catalogue.snapshot import Snapshot
 from relay.context.context import RequestContext
 from relay.health.channel_health import HealthProbe
@@ -51,6 +52,8 @@ class LiveAttempt(RealtimeAttempt):
         try:
             await socket.send(self._setup())
             self._opening = await socket.receive()
+            if not is_utf8(self._opening):
+                raise upstream_failure("F16")
             if not live.read_server_message(self._opening).is_setup:
                 raise upstream_failure("F15", "the setup was not completed")
             usable = True

@@ -9,6 +9,7 @@ from typing import Final
 from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from dialects.realtime.live import Settings
+from dialects.streams.stream import is_utf8
 from relay.catalogue.snapshot import Snapshot
 from relay.content_log.spoken_minutes import SpokenMinutes
 from relay.context.context import RequestContext
@@ -103,6 +104,8 @@ class LiveAttempt(ConnectionAttempt):
             await socket.send(raw)
             while True:
                 answer = await socket.receive()
+                if not is_utf8(answer):
+                    raise upstream_failure("F16")
                 event = live.read_server_event(answer)
                 if event.type == live.STARTED:
                     return answer

@@ -30,6 +30,7 @@ def deep(levels: int) -> bytes:
         (b'{"a":1', "the JSON text is cut off at line 1, column 7"),
         (b'{"a":"x\xff"}', "invalid UTF-8 at line 1, column 8"),
         (b'["x\xff"]', "invalid UTF-8 at line 1, column 4"),
+        (b'{"a":1,\n"b\xff":2}', "invalid UTF-8 at line 2, column 3"),
         (b'{"a":"\\ud800"}', "at line 1, column"),
         (b'{"a":["\\ud800 "]}', "at line 1, column"),
         (b'{"a":"\\udc00 and more"}', "an unpaired surrogate escape at line 1, column 7"),

@@ -180,8 +180,12 @@ def test_images_are_recognised_by_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{}", b"[]", b'{"data":[]}', b'{"data":[{"b64_json":"*"}]}', b"[" * 5000]
-)
+    "raw",
+    [
+        b"", b"{}", b"[]", b'{"data":[]}', b'{"data":[{"b64_json":"*"}]}', b"[" * 5000,
+        b'{"data":[{"url":"\xff"}]}',
+    ],
+)  # fmt: skip
 def test_an_answer_without_pictures_is_none(raw: bytes) -> None:
     with pytest.raises(UnreadableAnswer):
         read_pictures(raw)

@@ -67,6 +67,11 @@ def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> No
 
     stage.hub.wait(lambda: len(records()) == 2, "a record is missing")
     assert records() == [{"source": "playground", "status": 200}] * 2
+    headers = {"cookie": cookie_header, "x-csrftoken": token}
+    wrong = httpx.post(
+        f"{stage.hub.url}/pg/chat/completions", content=b'{"group":1,"\xff":1}', headers=headers
+    )
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (400, "invalid_request_error")
     bare = client.with_options(set_default_headers={"cookie": cookie_header})
     with pytest.raises(PermissionDeniedError):
         bare.chat.completions.create(model=model, messages=messages)

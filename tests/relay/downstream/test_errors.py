@@ -184,6 +184,7 @@ def test_model_outside_the_keys_own_list_is_403(hub: Hub, fake: FakeUpstream) ->
         (b'{"a":1} x', 400, None, None),
         (b'{"a":NaN}', 400, None, None),
         (b'{"model":"\xff"}', 400, None, None),
+        (b'{"model":"m","\xff":1}', 400, None, None),
         (b'{"model":"x","model":"y"}', 400, None, None),
         (b"[" * 70 + b"]" * 70, 400, None, None),
         (b"[]", 400, "invalid_type", None),

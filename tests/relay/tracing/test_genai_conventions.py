@@ -189,7 +189,9 @@ async def test_whole_answer_is_recognised_by_its_members() -> None:
         b'{"choices":[{"message":{"tool_calls":[{"id":"call_1"}]}}],"id":"chatcmpl-2","model":"m"}'
     )
     assert await observed(body[:30], body[30:], streamed=False) == ("chatcmpl-2", "m", 0)
-    assert await observed(b"not JSON", streamed=False) == ("", "", 0)
+    for unreadable in (b"not JSON", b'{"id":"\xff"}'):
+        assert await observed(unreadable, streamed=False) == ("", "", 0)
+        assert await observed(b"data: %b\n\n" % unreadable, streamed=True) == ("", "", 0)
     assert await observed(streamed=False) == ("", "", 0)
 
 

@@ -247,13 +247,14 @@ def refusal(
     raise AssertionError
 
 
-OF_PROVIDER = {
+OF_PROVIDER: dict[str, tuple[tuple[int, str] | bytes, int, str]] = {
     "unknown": ((1008, "models/x is not found for API version v1beta"), 1011, "upstream_error"),
     "invalid": ((1007, "Request contains an invalid argument."), 1007, "provider_rejected"),
     "key": ((1007, "API key not valid. Please pass a valid API key."), 1011, "upstream_auth"),
     "quoted": ((1007, 'Unknown name "API key not valid"'), 1007, "provider_rejected"),
     "quota": ((1011, "You exceeded your current quota"), 1008, "upstream_rate_limited"),
     "broken": ((1011, "Internal error encountered."), 1011, "upstream_error"),
+    "utf8": (b'{"setupComplete":{"sessionId":"\xff"}}', 1011, "upstream_malformed"),
 }
 
 
