@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
 from accounts.audit import audit
+from accounts.audit.changes import read_again
 from accounts.audit.epoch import bump_epoch
 from accounts.models import (
     CustomRole,
@@ -72,6 +73,8 @@ def set_member(
             if membership is None:
                 raise Http404
             role, custom_role = Role(membership.role), membership.custom_role
+        elif custom_role is not None:
+            custom_role = read_again(custom_role)
         if membership is None:
             membership = Membership(user=user, organisation=organisation)
         elif membership.role == Role.OWNER and role != Role.OWNER:

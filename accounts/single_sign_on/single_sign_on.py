@@ -131,13 +131,16 @@ def remove_single_sign_on(
     actor: Actor, row: SingleSignOn, *, keep_session: str | None = None
 ) -> None:
     """Remove the configuration with its connections and the sessions that used them, except the one
-    with the key `keep_session`. People without a password request a new one."""
+    with the key `keep_session`, unless others have removed it meanwhile. People without a password
+    request a new one."""
     with transaction.atomic():
-        audit.record(
-            actor, row.organisation, "single_sign_on.removed", row, before=describe_settings(row)
-        )
-        sign_on_connections.end_connections(row, keep_session=keep_session)
-        row.delete()
+        locked = SingleSignOn.objects.select_for_update().filter(pk=row.pk).first()
+        if locked is None:
+            return
+        before = describe_settings(locked)
+        audit.record(actor, row.organisation, "single_sign_on.removed", locked, before=before)
+        sign_on_connections.end_connections(locked, keep_session=keep_session)
+        locked.delete()
 
 
 def facts_of(row: SingleSignOn) -> dict[str, Any]:

@@ -4,7 +4,7 @@ object whose row others have changed since, it does the same as with one that is
 import copy
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final, get_type_hints
 
@@ -13,20 +13,17 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
+from accounts.members.invitations import Offer
 from lib import clock
 from tests.config.test_arguments import _rows_of, _stopped
 from tests.config.test_writes import _WRITTEN, _bank
 from tests.config.writes import BEFORE, WRITES
-from tests.config.writes.behind import BEHIND, MORE, NOW
+from tests.config.writes.behind import BEHIND, BESIDES, MORE, NOW
 from tests.config.writes.world import World, world
 
 __all__ = ["_bank", "_stopped", "world"]
 
-CALLS: Final = {
-    **{name: write for name, write in WRITES.items() if name.startswith(("billing.", "gateway."))},
-    **MORE,
-}
-
+CALLS: Final = {**WRITES, **MORE}
 
 # Their message shows a budget as their caller has seen it. They decide nothing by it.
 SHOWN: Final = {
@@ -42,6 +39,7 @@ def _models_of(name: str) -> Iterator[type[Model]]:
     for argument, one in get_type_hints(write).items():
         if argument != "return" and isinstance(one, type) and issubclass(one, Model):
             yield one
+    yield from BESIDES.get(name, ())
 
 
 CASES: Final = [
@@ -60,6 +58,8 @@ class Change:
     changed: list[Any]
 
     def __call__(self, argument: Any) -> Any:
+        if isinstance(argument, Offer):
+            return replace(argument, custom_role=self(argument.custom_role))
         if type(argument) is not self.model:
             return argument
         rows = self.model._base_manager.filter(pk=argument.pk)

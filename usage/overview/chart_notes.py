@@ -96,10 +96,13 @@ def change_note(
 
 
 def delete_note(actor: Actor, note: ChartNote) -> None:
-    """Delete a note."""
+    """Delete a note, unless others have deleted it meanwhile."""
     with transaction.atomic():
-        audit.record(actor, organisation_of(actor), "note.deleted", note, text=note.text)
-        note.delete()
+        locked = ChartNote.objects.select_for_update().filter(pk=note.pk).first()
+        if locked is None:
+            return
+        audit.record(actor, organisation_of(actor), "note.deleted", locked, text=locked.text)
+        locked.delete()
 
 
 def _text(text: str) -> str:
