@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.access import account_of, reaches_team
@@ -350,7 +351,7 @@ def change_limits(
     member (for all of their requests). None means no limit. Raises KeyRefused."""
     with transaction.atomic():
         rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
-        locked: Organisation | Team | Membership = rows.get(pk=of.pk)
+        locked: Organisation | Team | Membership = get_object_or_404(rows, pk=of.pk)
         changed = {
             field: value for field, value in limits.items() if getattr(locked, field) != value
         }

@@ -14,11 +14,12 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
 from accounts.members.invitations import Offer
+from accounts.models import AuditEvent
 from lib import clock
 from tests.config.test_arguments import _rows_of, _stopped
 from tests.config.test_writes import _WRITTEN, _bank
 from tests.config.writes import BEFORE, WRITES
-from tests.config.writes.behind import BEHIND, BESIDES, MORE, NOW
+from tests.config.writes.behind import BEHIND, BESIDES, MORE, NOW, REMOVABLE
 from tests.config.writes.world import World, world
 
 __all__ = ["_bank", "_stopped", "world"]
@@ -150,3 +151,32 @@ def _different(
         *said,
         *(table for table, (one, other) in zip(tables, left, strict=True) if one != other),
     ]
+
+
+@dataclass
+class Removal:
+    """What others do to a row before a write gets it: they delete it. `events` is how long the
+    audit trail is then."""
+
+    model: type[Model]
+    events: int = -1
+
+    def __call__(self, argument: Any) -> Any:
+        if isinstance(argument, Offer):
+            self(argument.custom_role)
+        elif type(argument) is self.model:
+            self.model._base_manager.filter(pk=argument.pk).delete()
+            self.events = AuditEvent.objects.count()
+        return argument
+
+
+@pytest.mark.parametrize(("name", "model"), [one for one in CASES if one[1] in REMOVABLE])
+def test_write_of_a_row_that_is_gone_records_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: World, name: str, model: type[Model]
+) -> None:
+    """Whoever comes second is refused, or has nothing to do."""
+    gone = Removal(model)
+    said, left = _make(monkeypatch, world, name, gone)
+    assert gone.events > 0, said
+    assert said.partition(": ")[0] in {"NoneType", "Http404"} or "Refused: " in said
+    assert len(left.get("accounts_auditevent", [])) <= gone.events

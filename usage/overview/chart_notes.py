@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.access import (
@@ -82,7 +83,7 @@ def change_note(
 ) -> ChartNote:
     """Change the moment or the text of a note. Raises Refused."""
     with transaction.atomic():
-        locked = ChartNote.objects.select_for_update(of=("self",)).get(pk=note.pk)
+        locked = get_object_or_404(ChartNote.objects.select_for_update(of=("self",)), pk=note.pk)
         before = {"at": locked.at.isoformat(), "text": locked.text}
         locked.at = locked.at if at is None else at
         locked.text = locked.text if text is None else _text(text)

@@ -187,3 +187,18 @@ BESIDES: Final[Mapping[str, Sequence[type[Model]]]] = {
     "accounts.organisations.organisations.require_labels": (accounts.Organisation,),
     "notify.endpoints.endpoints.create_endpoint": (accounts.Organisation,),
 }
+# Rows that others may have removed for good.
+REMOVABLE: Final = {
+    accounts.CustomRole,
+    accounts.Membership,
+    accounts.SingleSignOn,
+    content.LogRule,
+    content.Policy,
+    content.Prompt,
+    gateway.CatalogueIgnoreRule,
+    gateway.ModelAlias,
+    gateway.ModelEntry,
+    gateway.ModelRule,
+    usage.ChartNote,
+    usage.Feedback,
+}
