@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of
@@ -94,33 +95,33 @@ def _roles_named_by(row: SingleSignOn) -> set[str]:
 
 
 def remove_role(role: CustomRole, *, actor: Actor) -> None:
-    """Remove a role. Raises Refused while a member, a service account, an open invitation or the
-    settings of single sign-on have it."""
-    check_change(
-        actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
-    )  # fmt: skip
+    """Remove a role. Raises Refused for a role that is not below the actor's own, and while a
+    member, a service account, an open invitation or the settings of single sign-on have it. Raises
+    Http404 if others have removed it meanwhile."""
     with transaction.atomic():
         row = lock_single_sign_on(role.organisation)
-        name = CustomRole.objects.select_for_update().get(id=role.id).name
+        locked = get_object_or_404(CustomRole.objects.select_for_update(), id=role.id)
+        held = authority_of(Role.CUSTOM, locked.permissions)
+        check_change(actor, None, held, authority_of(None))
         if (
-            Membership.objects.filter(custom_role=role).exists()
-            or ServiceAccount.objects.filter(custom_role=role).exists()
+            Membership.objects.filter(custom_role=locked).exists()
+            or ServiceAccount.objects.filter(custom_role=locked).exists()
         ):
             text = gettext("Members still have this role. Give them another role first.")
             raise Refused("role", text)
         open_invitations = Invitation.objects.filter(
             accepted_at=None, withdrawn_at=None, expires_at__gt=clock.now()
         )
-        if open_invitations.filter(custom_role=role).exists():
+        if open_invitations.filter(custom_role=locked).exists():
             text = gettext("Open invitations offer this role. Withdraw them first.")
             raise Refused("role", text)
-        if row is not None and name in _roles_named_by(row):
+        if row is not None and locked.name in _roles_named_by(row):
             text = gettext("Single sign-on gives this role. Change the settings there first.")
             raise Refused("role", text)
         # An expired invitation does not keep its role in use.
-        Invitation.objects.filter(custom_role=role).delete()
-        audit.record(actor, role.organisation, "role.removed", role, name=role.name)
-        role.delete()
+        Invitation.objects.filter(custom_role=locked).delete()
+        audit.record(actor, locked.organisation, "role.removed", locked, name=locked.name)
+        locked.delete()
         bump_epoch()
 
 

@@ -92,13 +92,17 @@ def end_membership(
 def transfer_key(actor: Actor, key: Key, to: Receiver) -> Key:
     """Transfer a key to another member or to a service account. Everything else stays. Raises
     Refused if it cannot belong to the receiver."""
-    if to not in receivers(actor, key):
-        text = gettext(
-            "Key %(name)s cannot be transferred to %(to)s. Disable or revoke it instead."
-        )
-        raise Refused("keys", text % {"name": key.name, "to": name_of(to)})
     with transaction.atomic():
+        # Nobody leaves before the transfer ends.
+        Organisation.objects.select_for_update().get(id=key.organisation_id)
         locked = Key.objects.select_for_update(of=("self",)).select_related("user").get(id=key.id)
+        present = next((one for one in receivers(actor, locked) if one == to), None)
+        if present is None:
+            text = gettext(
+                "Key %(name)s cannot be transferred to %(to)s. Disable or revoke it instead."
+            )
+            raise Refused("keys", text % {"name": locked.name, "to": name_of(to)})
+        to = present
         before = {"owner": locked.user.email if locked.user else None}
         locked.user = to.user if isinstance(to, Membership) else None
         locked.service_account = to if isinstance(to, ServiceAccount) else None

@@ -10,11 +10,13 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.access import account_of, reaches_team
 from accounts.access.actors import Actor, authority_of_member
 from accounts.audit import audit
+from accounts.audit.changes import lock_row, read_again
 from accounts.audit.epoch import bump_epoch
 from accounts.keys.reach import Reach, first_field_beyond
 from accounts.limits.rules import LimitInvalid, check_limits
@@ -67,6 +69,7 @@ class KeyRefused(Refused):
     """The key cannot be created or changed in this way."""
 
 
+@transaction.atomic
 def mint_key(
     actor: Actor,
     team: Team,
@@ -98,6 +101,8 @@ def mint_key(
         _check_manages(actor, team)
     if user is not None and user != actor.user and not actor.installation:
         _check_colleague(user, team, kind)
+    # The project is not moved before the key is in it.
+    project = project and lock_row(project)
     _check_project(project, team)
     _check(limits)
     key = Key(
@@ -202,6 +207,9 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
     audited. Raises KeyRefused when the name is taken, or when the calling key is narrower than the
     change."""
     with transaction.atomic():
+        if changes.get("project") is not None:
+            # Before the key, as a project that moves with its keys does.
+            changes["project"] = lock_row(changes["project"])
         locked = Key.objects.select_for_update().get(id=key.id)
         changed = {
             field: value for field, value in changes.items() if getattr(locked, field) != value
@@ -278,10 +286,13 @@ def read_end_user_secret(actor: Actor, key: Key) -> str:
     """Return the secret with which an application signs the names of its end users, and record that
     the actor reads it. Raises Http404 for a key that has ended, or whose end users are not
     signed."""
-    if not key.end_users_signed or key_state(key, clock.now()) in ("revoked", "expired"):
-        raise Http404
-    audit.record(actor, key.organisation, "key.end_user_secret_read", key)
-    return key_lookup.end_user_secret(key)
+    with transaction.atomic():
+        present = read_again(key)
+        ended = key_state(present, clock.now()) in ("revoked", "expired")
+        if ended or not present.end_users_signed:
+            raise Http404
+        audit.record(actor, present.organisation, "key.end_user_secret_read", present)
+        return key_lookup.end_user_secret(present)
 
 
 def end_former_secrets(actor: Actor, key: Key) -> Key:
@@ -340,7 +351,7 @@ def change_limits(
     member (for all of their requests). None means no limit. Raises KeyRefused."""
     with transaction.atomic():
         rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
-        locked: Organisation | Team | Membership = rows.get(pk=of.pk)
+        locked: Organisation | Team | Membership = get_object_or_404(rows, pk=of.pk)
         changed = {
             field: value for field, value in limits.items() if getattr(locked, field) != value
         }
@@ -369,7 +380,7 @@ def _check_service_account(
         text = gettext("This service account belongs to another team.")
         raise KeyRefused("service_account", text)
     if kind == KeyKind.MANAGEMENT:
-        check_grant(actor, authority_of_member(account, {account.team_id}))
+        check_grant(actor, authority_of_member(read_again(account), {account.team_id}))
 
 
 def _check_manages(actor: Actor, team: Team) -> None:
@@ -537,6 +548,7 @@ def name_of_holder(key: Key) -> str | None:
 def _insert(actor: Actor, action: str, key: Key) -> Key:
     _check_name(key.name)
     with transaction.atomic():
+        key.user = key.user and read_again(key.user)
         with _refuse_duplicates(key):
             key.save(force_insert=True)
         # Check after the save, which waits for a concurrent rotation to the same text.

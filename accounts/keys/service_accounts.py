@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of_member
 from accounts.audit import audit
-from accounts.audit.changes import change_row
+from accounts.audit.changes import change_row, lock_row, read_again
 from accounts.members.members import check_change, check_grant
 from accounts.models import CustomRole, Role, ServiceAccount, Team
 from accounts.names.names import check_name
@@ -26,18 +26,20 @@ def create_service_account(
 ) -> ServiceAccount:
     """Create a service account of that team. Raises Refused for a taken or invalid name, and for a
     role that exceeds the actor's own."""
-    account = ServiceAccount(
-        organisation=team.organisation,
-        team=team,
-        name=check_name(name),
-        role=role,
-        custom_role=custom_role,
-        created_by=actor.user,
-    )
+    checked = check_name(name)
     _check_role(role)
-    check_grant(actor, authority_of_member(account, {team.id}))
     try:
         with transaction.atomic():
+            custom_role = custom_role and read_again(custom_role)
+            account = ServiceAccount(
+                organisation=team.organisation,
+                team=team,
+                name=checked,
+                role=role,
+                custom_role=custom_role,
+                created_by=actor.user,
+            )
+            check_grant(actor, authority_of_member(account, {team.id}))
             account.save(force_insert=True)
             audit.record(
                 actor,
@@ -50,7 +52,7 @@ def create_service_account(
             )
     except IntegrityError as error:
         text = gettext("Another service account is already named %(name)s.")
-        raise Refused("name", text % {"name": account.name}, already_exists=True) from error
+        raise Refused("name", text % {"name": checked}, already_exists=True) from error
     return account
 
 
@@ -65,17 +67,20 @@ def change_service_account(
     """Change the role of a service account, or disable all its keys. Raises Refused if its role is
     not below the actor's own, and for a new role that exceeds the actor's."""
     _check_role(role)
-    before = authority_of_member(account, {account.team_id})
-    changed = ServiceAccount(team=account.team, role=role, custom_role=custom_role)
-    check_change(actor, None, before, authority_of_member(changed, {account.team_id}))
-    return change_row(
-        account,
-        "service_account.changed",
-        actor,
-        role=role,
-        custom_role=custom_role,
-        disabled=disabled,
-    )
+    with transaction.atomic():
+        locked = lock_row(account)
+        custom_role = custom_role and read_again(custom_role)
+        before = authority_of_member(locked, {locked.team_id})
+        changed = ServiceAccount(team=locked.team, role=role, custom_role=custom_role)
+        check_change(actor, None, before, authority_of_member(changed, {locked.team_id}))
+        return change_row(
+            locked,
+            "service_account.changed",
+            actor,
+            role=role,
+            custom_role=custom_role,
+            disabled=disabled,
+        )
 
 
 def _check_role(role: Role) -> None:

@@ -6,7 +6,7 @@ a signature, which proves the address; a link copied from the page does not.
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from allauth.account.models import EmailAddress
@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, actor_of_member, authority_of_member
 from accounts.audit import audit
+from accounts.audit.changes import read_again
 from accounts.members.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.names.names import check_email
@@ -142,6 +143,8 @@ def invite(
     message = check_text("message", offer.message, MESSAGE_MAX)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
+        if offer.custom_role is not None:
+            offer = replace(offer, custom_role=read_again(offer.custom_role))
         for address in addresses:
             _check_address(organisation, address)
         return [
@@ -212,6 +215,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
         ):
             raise InvitationEnded
         fresh = Invitation.objects.select_related("custom_role").get(id=invitation.id)
+        user = read_again(user)
         _check_acceptance(fresh, user)
         oneself = Actor(user, None, organisation, None, operator=False)
         audit.record(

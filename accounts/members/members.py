@@ -13,10 +13,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
 from accounts.audit import audit
+from accounts.audit.changes import read_again
 from accounts.audit.epoch import bump_epoch
 from accounts.models import (
     CustomRole,
@@ -72,6 +74,8 @@ def set_member(
             if membership is None:
                 raise Http404
             role, custom_role = Role(membership.role), membership.custom_role
+        elif custom_role is not None:
+            custom_role = read_again(custom_role)
         if membership is None:
             membership = Membership(user=user, organisation=organisation)
         elif membership.role == Role.OWNER and role != Role.OWNER:
@@ -130,7 +134,8 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         members = Membership.objects.filter(organisation=organisation)
-        membership = members.select_related("user", "custom_role").get(user__email__iexact=email)
+        rows = members.select_related("user", "custom_role")
+        membership = get_object_or_404(rows, user__email__iexact=email)
         user = membership.user
         if membership.role == Role.OWNER:
             _check_owner_stays(organisation, user)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.access import get_by_id, require, scope_of
@@ -118,7 +119,7 @@ def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
     outrank."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
-        member = _active(team).get(pk=member.pk)
+        member = get_object_or_404(_active(team), pk=member.pk)
         if refusal := removal_refusal(actor, team, member):
             raise Refused("member", refusal)
         before = role_and_teams(member)
@@ -137,7 +138,7 @@ def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Member
     permission that leads have."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
-        member = members_of(team).get(pk=member.pk)
+        member = get_object_or_404(members_of(team), pk=member.pk)
         check_grant(actor, _lead_of(team))
         before = role_and_teams(member)
         leads = {*member.leads, team.pk} if lead else {*member.leads} - {team.pk}

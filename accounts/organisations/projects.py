@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.audit.changes import change_row
+from accounts.audit.changes import change_row, read_again
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Project, Team
 from accounts.names.names import check_name
@@ -42,6 +42,7 @@ def change_project(project: Project, *, name: str, team: Team, actor: Actor) -> 
     """Change the name or the team of a project within its organisation; its keys move with it.
     Raises Refused for an invalid name."""
     with transaction.atomic():
+        team = read_again(team)
         changed = change_row(project, "project.changed", actor, name=check_name(name), team=team)
         project.keys.exclude(team=team).update(team=team)
         return changed

@@ -31,6 +31,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from accounts.audit.changes import lock_row
 from accounts.models import User
 from accounts.secrets.sealing import open_sealed, seal
 from accounts.sessions import security_changes, sessions
@@ -206,14 +207,16 @@ def reset_factors(actor: Actor, user: User) -> None:
     """Remove all second factors of a person who has lost them, and end all the person's sessions.
     The password alone is then enough to sign in. Raises Refused for an operator, whom only the
     server's command can reset."""
-    if user.operator and not actor.installation:
-        text = gettext(
-            "Operators cannot reset each other's two-factor authentication. Run on the "
-            "server: %(command)s reset_second_factor %(email)s"
-        )
-        raise Refused("person", text % {"command": settings.COMMAND, "email": user.email})
     with transaction.atomic():
-        Authenticator.objects.filter(user=user).delete()
-        audit.record(actor, None, "second_factor.reset", user)
-        security_changes.write_letter(user, "second_factor.reset")
-        sessions.end(user, "second_factor.reset", actor=actor)
+        # Nobody becomes an operator before the reset ends.
+        locked = lock_row(user)
+        if locked.operator and not actor.installation:
+            text = gettext(
+                "Operators cannot reset each other's two-factor authentication. Run on the "
+                "server: %(command)s reset_second_factor %(email)s"
+            )
+            raise Refused("person", text % {"command": settings.COMMAND, "email": locked.email})
+        Authenticator.objects.filter(user=locked).delete()
+        audit.record(actor, None, "second_factor.reset", locked)
+        security_changes.write_letter(locked, "second_factor.reset")
+        sessions.end(locked, "second_factor.reset", actor=actor)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from accounts.audit.changes import read_again
 from accounts.models import Organisation, Role
 from lib import clock
 from outbox.facts import put
@@ -65,6 +66,7 @@ def begin_view(
 ) -> Viewing:
     """View an organisation as a member of that role, for an hour. This replaces another view."""
     with transaction.atomic():
+        organisation = read_again(organisation)
         end_view(actor, session)
         viewing = begin_viewing(session, organisation.slug, role)
         until = clock.rfc3339(viewing.until)

@@ -9,7 +9,7 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render, resolve_url
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
@@ -131,13 +131,16 @@ def remove_single_sign_on(
     actor: Actor, row: SingleSignOn, *, keep_session: str | None = None
 ) -> None:
     """Remove the configuration with its connections and the sessions that used them, except the one
-    with the key `keep_session`. People without a password request a new one."""
+    with the key `keep_session`, unless others have removed it meanwhile. People without a password
+    request a new one."""
     with transaction.atomic():
-        audit.record(
-            actor, row.organisation, "single_sign_on.removed", row, before=describe_settings(row)
-        )
-        sign_on_connections.end_connections(row, keep_session=keep_session)
-        row.delete()
+        locked = SingleSignOn.objects.select_for_update().filter(pk=row.pk).first()
+        if locked is None:
+            return
+        before = describe_settings(locked)
+        audit.record(actor, row.organisation, "single_sign_on.removed", locked, before=before)
+        sign_on_connections.end_connections(locked, keep_session=keep_session)
+        locked.delete()
 
 
 def facts_of(row: SingleSignOn) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any])
     and client. People with addresses at these domains may then join by single sign-on. Raises
     Refused if `seen`, the `facts_of` the configuration that the operator saw, is out of date."""
     with transaction.atomic():
-        locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
+        locked = get_object_or_404(SingleSignOn.objects.select_for_update(), pk=row.pk)
         if not locked.domains or dict(seen) != facts_of(locked):
             text = gettext("The issuer, client or domains have changed. Check them again.")
             raise Refused("domains", text)
@@ -167,7 +170,7 @@ def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
     """Withdraw the confirmation, and end the connections that it permitted and the sessions that
     used them."""
     with transaction.atomic():
-        locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
+        locked = get_object_or_404(SingleSignOn.objects.select_for_update(), pk=row.pk)
         if locked.confirmed_domains:
             domains = confirmed_domains(locked)
             sign_on_connections.confirm(locked, [])

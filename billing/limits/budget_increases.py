@@ -17,6 +17,7 @@ from django.utils.translation import gettext, override
 from accounts.access import access
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
+from accounts.audit.changes import read_again
 from accounts.models import Organisation, User
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.limits import budgets
@@ -215,8 +216,9 @@ def waiting_of(user: User, organisation: Organisation) -> QuerySet[BudgetRaise]:
 
 def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
     """Deny the undecided requests of a person who leaves. Return how many."""
-    text = gettext("Closed: %(email)s is no longer a member.") % {"email": user.email}
     with transaction.atomic():
+        email = read_again(user).email
+        text = gettext("Closed: %(email)s is no longer a member.") % {"email": email}
         return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
 
 

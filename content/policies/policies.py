@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access import access
@@ -252,7 +253,8 @@ def change_policy(
         if policy.budgets or budgets:
             # Before the policy, as all writes of budgets do: `apply` changes both.
             lock_budgets(policy.organisation)
-        locked = Policy.objects.select_for_update(of=("self",)).get(id=policy.id)
+        rows = Policy.objects.select_for_update(of=("self",))
+        locked = get_object_or_404(rows, id=policy.id)
         before = _described(locked, _stored(locked))
         if name is not None:
             locked.name = check_name(name, NAME_MAX)

@@ -5,6 +5,7 @@ from hashlib import sha256
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext
 
@@ -125,7 +126,7 @@ def save_version(
     require(actor, "playground.use")
     note = check_text("prompt_note", note, NOTE_MAX)
     with transaction.atomic():
-        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        locked = get_object_or_404(Prompt.objects.select_for_update(), id=prompt.id)
         if not locked.shared and locked.user_id != person_of(actor).id:
             raise PromptRefused(gettext("Someone else already has a prompt with this name."))
         number = (locked.versions.aggregate(last=Max("number"))["last"] or 0) + 1
@@ -192,7 +193,7 @@ def owned_prompt(actor: Actor, slug: str) -> Prompt:
 def share_prompt(actor: Actor, prompt: Prompt, *, shared: bool) -> Prompt:
     """Share a prompt with the whole organisation, or only with its owner."""
     with transaction.atomic():
-        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        locked = get_object_or_404(Prompt.objects.select_for_update(), id=prompt.id)
         if locked.shared != shared:
             locked.shared = shared
             locked.save(update_fields=["shared"])
@@ -205,7 +206,7 @@ def share_prompt(actor: Actor, prompt: Prompt, *, shared: bool) -> Prompt:
 def delete_prompt(actor: Actor, prompt: Prompt) -> None:
     """Remove a prompt with its versions. Callers who name it then get an error."""
     with transaction.atomic():
-        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        locked = get_object_or_404(Prompt.objects.select_for_update(), id=prompt.id)
         audit.record(actor, locked.organisation, "prompt.deleted", locked, slug=locked.slug)
         locked.delete()
 
@@ -222,7 +223,7 @@ def move_label(actor: Actor, version: PromptVersion, label: str) -> Prompt:
         )
         raise Refused("label", text)
     with transaction.atomic():
-        prompt = Prompt.objects.select_for_update().get(id=version.prompt_id)
+        prompt = get_object_or_404(Prompt.objects.select_for_update(), id=version.prompt_id)
         if label not in prompt.labels and len(prompt.labels) >= LABELS_MAX:
             text = gettext("A prompt has at most %(most)s labels.")
             raise Refused("label", text % {"most": LABELS_MAX})
@@ -242,7 +243,7 @@ def roll_back_label(actor: Actor, prompt: Prompt, label: str, number: int) -> Pr
     without such a label, and Refused if it is on another version, or was on no other."""
     require(actor, "playground.use")
     with transaction.atomic():
-        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        locked = get_object_or_404(Prompt.objects.select_for_update(), id=prompt.id)
         before = _version_of_label(locked, label)
         if before != number:
             text = gettext("%(label)s is on version %(number)s meanwhile.")
@@ -263,7 +264,7 @@ def remove_label(actor: Actor, prompt: Prompt, label: str) -> Prompt:
     """Remove a label. Callers who name it then get an error. Raises Http404."""
     require(actor, "playground.use")
     with transaction.atomic():
-        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        locked = get_object_or_404(Prompt.objects.select_for_update(), id=prompt.id)
         before = _version_of_label(locked, label)
         locked.labels = {name: kept for name, kept in locked.labels.items() if name != label}
         locked.save(update_fields=["labels"])

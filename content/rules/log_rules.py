@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access import access
@@ -143,7 +144,7 @@ def add_rule(
 def change_rule(actor: Actor, rule: LogRule, **values: Any) -> LogRule:
     """Change what a rule says. `values` are among FIELDS. Raises RuleRefused."""
     with transaction.atomic():
-        locked = LogRule.objects.select_for_update(of=("self",)).get(id=rule.id)
+        locked = get_object_or_404(LogRule.objects.select_for_update(of=("self",)), id=rule.id)
         before = _terms(locked)
         for name in FIELDS:
             setattr(locked, name, values.get(name, before[name]))

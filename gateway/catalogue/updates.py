@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
@@ -150,7 +151,7 @@ def change_ignore_rule(
 ) -> CatalogueIgnoreRule:
     """Change the models or the field of a rule. Raises Refused."""
     with transaction.atomic():
-        locked = CatalogueIgnoreRule.objects.select_for_update().get(pk=rule.pk)
+        locked = get_object_or_404(CatalogueIgnoreRule.objects.select_for_update(), pk=rule.pk)
         before = {"model": locked.model, "field": locked.field}
         locked.model = locked.model if model is None else model
         locked.field = locked.field if field is None else field

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from accounts.audit.changes import lock_row
 from accounts.models import Organisation
 from accounts.secrets.key_lookup import key_state
 from accounts.secrets.sealing import open_sealed, seal
@@ -196,11 +197,12 @@ def remove_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
 def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
     """Send a test event to this webhook only."""
     with transaction.atomic():
-        fact_id = put("webhook.tested", endpoint.organisation_id)
+        locked = lock_row(endpoint)
+        fact_id = put("webhook.tested", locked.organisation_id)
         # Mark it as taken, so that no other webhook gets it.
         Fact.objects.filter(id=fact_id).update(taken_at=clock.now())
-        audit.record(actor, endpoint.organisation, "webhook.tested", endpoint, url=endpoint.url)
-        return Delivery.objects.create(fact_id=fact_id, endpoint=endpoint)
+        audit.record(actor, locked.organisation, "webhook.tested", locked, url=locked.url)
+        return Delivery.objects.create(fact_id=fact_id, endpoint=locked)
 
 
 def has_ended(endpoint: WebhookEndpoint) -> bool:

@@ -12,6 +12,7 @@ from django.http import Http404
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
+from accounts.audit.changes import lock_row
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text
@@ -45,6 +46,7 @@ def share_branch(
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     ends = None if days is None else clock.now() + dt.timedelta(days=days)
     with transaction.atomic():
+        conversation = lock_row(conversation)
         link = ShareLink.objects.create(
             conversation=conversation,
             user=person_of(actor),

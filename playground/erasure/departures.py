@@ -102,6 +102,9 @@ def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None
     if to is not None and (to.pk == member.pk or to.organisation_id != member.organisation_id):
         raise Refused("chats_to", gettext("Choose another member of this organisation."))
     with transaction.atomic():
+        active = Membership.objects.filter(user__is_active=True)
+        if to is not None and not active.filter(pk=to.pk).exists():
+            raise Refused("chats_to", gettext("Choose another member of this organisation."))
         counts = {
             "chats": _chats(member).count(),
             "prompts": _prompts(member).count(),

@@ -168,11 +168,14 @@ def request_erasure(
         raise Refused("reason", gettext("Say why this person is erased."))
     fates = fates or {}
     with transaction.atomic():
-        # Locks serialise operators who erase each other, and owners likewise.
+        # Locks serialise operators who erase each other, and owners likewise. Organisations come
+        # first, as where a person is deactivated; those of keys, too, which may be transferred.
+        left = _memberships(person, part).order_by().values("organisation")
+        keyed = rows_of(Key, person, part).filter(revoked_at=None).values("organisation")
+        concerned = Organisation.objects.filter(Q(id__in=left) | Q(id__in=keyed))
+        list(concerned.order_by("id").select_for_update())
         operators = User.objects.filter(Q(operator=True) | Q(id=person.id)).order_by("id")
         list(operators.select_for_update(no_key=True))
-        left = _memberships(person, part).order_by().values("organisation")
-        list(Organisation.objects.filter(id__in=left).order_by("id").select_for_update())
         locked = User.objects.get(id=person.id)
         if obstacle := obstacle_to(locked, part):
             raise Refused("person", obstacle)

@@ -24,7 +24,7 @@ CASES: Final = [(name, argument) for name, one in ARGUMENTS.items() for argument
 # What differs each time: ids and secrets; of an instant, that it is now.
 _IDS: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|[0-9A-HJKMNP-TV-Z]{26}|\\x[0-9a-f]+"
-    r'|(?<=_id": )\d+|(?<="budget": )"?\d+"?'
+    r'|(?<=_id": )\d+|(?<="budget": )"?\d+"?|(?<="last4": ")\w+'
 )
 _OTHER: Final = {
     "account_ids", "digest", "id", "last4", "object_id", "password", "prefix", "request_id",

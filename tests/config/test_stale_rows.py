@@ -4,7 +4,7 @@ object whose row others have changed since, it does the same as with one that is
 import copy
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final, get_type_hints
 
@@ -13,20 +13,18 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
+from accounts.members.invitations import Offer
+from accounts.models import AuditEvent
 from lib import clock
 from tests.config.test_arguments import _rows_of, _stopped
 from tests.config.test_writes import _WRITTEN, _bank
 from tests.config.writes import BEFORE, WRITES
-from tests.config.writes.behind import BEHIND, MORE, NOW
+from tests.config.writes.behind import BEHIND, BESIDES, MORE, NOW, REMOVABLE
 from tests.config.writes.world import World, world
 
 __all__ = ["_bank", "_stopped", "world"]
 
-CALLS: Final = {
-    **{name: write for name, write in WRITES.items() if name.startswith(("billing.", "gateway."))},
-    **MORE,
-}
-
+CALLS: Final = {**WRITES, **MORE}
 
 # Their message shows a budget as their caller has seen it. They decide nothing by it.
 SHOWN: Final = {
@@ -42,6 +40,7 @@ def _models_of(name: str) -> Iterator[type[Model]]:
     for argument, one in get_type_hints(write).items():
         if argument != "return" and isinstance(one, type) and issubclass(one, Model):
             yield one
+    yield from BESIDES.get(name, ())
 
 
 CASES: Final = [
@@ -60,6 +59,8 @@ class Change:
     changed: list[Any]
 
     def __call__(self, argument: Any) -> Any:
+        if isinstance(argument, Offer):
+            return replace(argument, custom_role=self(argument.custom_role))
         if type(argument) is not self.model:
             return argument
         rows = self.model._base_manager.filter(pk=argument.pk)
@@ -150,3 +151,32 @@ def _different(
         *said,
         *(table for table, (one, other) in zip(tables, left, strict=True) if one != other),
     ]
+
+
+@dataclass
+class Removal:
+    """What others do to a row before a write gets it: they delete it. `events` is how long the
+    audit trail is then."""
+
+    model: type[Model]
+    events: int = -1
+
+    def __call__(self, argument: Any) -> Any:
+        if isinstance(argument, Offer):
+            self(argument.custom_role)
+        elif type(argument) is self.model:
+            self.model._base_manager.filter(pk=argument.pk).delete()
+            self.events = AuditEvent.objects.count()
+        return argument
+
+
+@pytest.mark.parametrize(("name", "model"), [one for one in CASES if one[1] in REMOVABLE])
+def test_write_of_a_row_that_is_gone_records_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: World, name: str, model: type[Model]
+) -> None:
+    """Whoever comes second is refused, or has nothing to do."""
+    gone = Removal(model)
+    said, left = _make(monkeypatch, world, name, gone)
+    assert gone.events > 0, said
+    assert said.partition(": ")[0] in {"NoneType", "Http404"} or "Refused: " in said
+    assert len(left.get("accounts_auditevent", [])) <= gone.events

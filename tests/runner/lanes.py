@@ -99,6 +99,9 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/config/test_every_write.py::test_every_change_is_audited": "every write",
     "tests/config/test_arguments.py::test_each_argument_is_seen_afterwards": "every write",
     "tests/config/test_stale_rows.py::test_write_decides_by_the_row_as_it_is": "every write",
+    "tests/config/test_stale_rows.py::test_write_of_a_row_that_is_gone_records_nothing": (
+        "every write"
+    ),
     "tests/config/test_edit_forms.py::test_form_opens_with_what_is_there_and_changes_nothing": (
         "every form"
     ),

@@ -167,11 +167,15 @@ def withdraw_feedback(actor: Actor, request_id: UUID) -> None:
 
 
 def delete_feedback(actor: Actor, feedback: Feedback) -> None:
-    """Delete the feedback of anybody, such as one whose comment should not be kept."""
+    """Delete the feedback of anybody, such as one whose comment should not be kept, unless others
+    have deleted it meanwhile."""
     require(actor, "organisation.write")
     with transaction.atomic():
+        locked = Feedback.objects.select_for_update().filter(pk=feedback.pk).first()
+        if locked is None:
+            return
         audit.record(
-            actor, organisation_of(actor), "feedback.deleted", feedback,
-            request=id_text(feedback.request_id),
+            actor, organisation_of(actor), "feedback.deleted", locked,
+            request=id_text(locked.request_id),
         )  # fmt: skip
-        feedback.delete()
+        locked.delete()

@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
 from accounts.access.access import (
@@ -82,7 +83,7 @@ def change_note(
 ) -> ChartNote:
     """Change the moment or the text of a note. Raises Refused."""
     with transaction.atomic():
-        locked = ChartNote.objects.select_for_update(of=("self",)).get(pk=note.pk)
+        locked = get_object_or_404(ChartNote.objects.select_for_update(of=("self",)), pk=note.pk)
         before = {"at": locked.at.isoformat(), "text": locked.text}
         locked.at = locked.at if at is None else at
         locked.text = locked.text if text is None else _text(text)
@@ -96,10 +97,13 @@ def change_note(
 
 
 def delete_note(actor: Actor, note: ChartNote) -> None:
-    """Delete a note."""
+    """Delete a note, unless others have deleted it meanwhile."""
     with transaction.atomic():
-        audit.record(actor, organisation_of(actor), "note.deleted", note, text=note.text)
-        note.delete()
+        locked = ChartNote.objects.select_for_update().filter(pk=note.pk).first()
+        if locked is None:
+            return
+        audit.record(actor, organisation_of(actor), "note.deleted", locked, text=locked.text)
+        locked.delete()
 
 
 def _text(text: str) -> str:
