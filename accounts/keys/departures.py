@@ -79,7 +79,7 @@ def end_membership(
     with transaction.atomic():
         # Lock the organisation before its keys, in the same order as the other ways to remove a
         # member.
-        Organisation.objects.select_for_update().get(id=member.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=member.organisation_id)
         for key in keys_left_by(member):
             fate = fates.get(key.id, otherwise)
             if fate.what == "transfer" and key.id not in fates and not receivers(actor, key):
@@ -94,7 +94,7 @@ def transfer_key(actor: Actor, key: Key, to: Receiver) -> Key:
     Refused if it cannot belong to the receiver."""
     with transaction.atomic():
         # Nobody leaves before the transfer ends.
-        Organisation.objects.select_for_update().get(id=key.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=key.organisation_id)
         locked = Key.objects.select_for_update(of=("self",)).select_related("user").get(id=key.id)
         present = next((one for one in receivers(actor, locked) if one == to), None)
         if present is None:

@@ -350,7 +350,7 @@ def change_limits(
     """Set `rpm`, `tpm` or `parallel` of an organisation, of a team (shared by its keys) or of a
     member (for all of their requests). None means no limit. Raises KeyRefused."""
     with transaction.atomic():
-        rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
+        rows: QuerySet[Any] = type(of)._default_manager.select_for_update(no_key=True)
         locked: Organisation | Team | Membership = get_object_or_404(rows, pk=of.pk)
         changed = {
             field: value for field, value in limits.items() if getattr(locked, field) != value

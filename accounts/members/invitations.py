@@ -142,7 +142,7 @@ def invite(
     addresses = _addresses(emails)
     message = check_text("message", offer.message, MESSAGE_MAX)
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         if offer.custom_role is not None:
             offer = replace(offer, custom_role=read_again(offer.custom_role))
         for address in addresses:
@@ -205,7 +205,9 @@ def accept(invitation: Invitation, user: User) -> Membership:
     invited, for a member, and if the sender may no longer grant the role."""
     with transaction.atomic():
         # Lock the organisation before its rows, as every write of members does.
-        organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
+        organisation = Organisation.objects.select_for_update(no_key=True).get(
+            id=invitation.organisation_id
+        )
         now = clock.now()
         living = Invitation.objects.filter(
             id=invitation.id, accepted_at=None, withdrawn_at=None, expires_at__gt=now
@@ -236,7 +238,7 @@ def accept_as_new(invitation: Invitation, name: str, hashed_password: str) -> Me
     """Accept an invitation as a new person, by the link in an email, which proves the address.
     Raises as `accept` does, and Refused if a person with that address exists by now."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=invitation.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=invitation.organisation_id)
         if has_account(invitation):
             raise Refused("password", gettext("This address has an account. Sign in to accept."))
         user = User.objects.create_user(invitation.email, name=name)

@@ -61,7 +61,7 @@ def set_member(
     with transaction.atomic():
         user = add_person(email, actor=actor)
         # The lock on the organisation's row serialises two owners who demote each other.
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         membership = (
             Membership.objects.select_related("custom_role")
             .filter(user=user, organisation=organisation)
@@ -115,7 +115,7 @@ def add_member(
     for authority that the actor may not grant."""
     address = check_email("email", email)
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         members = Membership.objects.filter(organisation=organisation)
         if members.filter(user__email__iexact=address).exists():
             text = gettext("%(email)s is already a member.")
@@ -132,7 +132,7 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
     owner.
     """
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         members = Membership.objects.filter(organisation=organisation)
         rows = members.select_related("user", "custom_role")
         membership = get_object_or_404(rows, user__email__iexact=email)

@@ -96,7 +96,7 @@ def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
     whose role would exceed the actor's there. An actor who may not see the organisation's members
     gets the same message for both."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=team.organisation_id)
         member = _active(team).filter(user__email__iexact=email).first()
         if not sees_every_member(actor) and not (member and _may_add(actor, team, member)):
             text = gettext("You cannot add this address. Ask an admin of the organisation.")
@@ -118,7 +118,7 @@ def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
     member of all teams, for the last team of a member, and for a member whom the actor does not
     outrank."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=team.organisation_id)
         member = get_object_or_404(_active(team), pk=member.pk)
         if refusal := removal_refusal(actor, team, member):
             raise Refused("member", refusal)
@@ -137,7 +137,7 @@ def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Member
     """Make a member the lead of a team, or end the lead. Raises Refused if the actor lacks a
     permission that leads have."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=team.organisation_id)
         member = get_object_or_404(members_of(team), pk=member.pk)
         check_grant(actor, _lead_of(team))
         before = role_and_teams(member)

@@ -24,7 +24,7 @@ def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Pr
     if another project has the name."""
     checked = check_name(name)
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=team.organisation_id)
         others = Project.objects.filter(organisation=team.organisation)
         slug = slug or choose_slug(others, checked)
         if not slug or others.filter(slug=slug).exists():

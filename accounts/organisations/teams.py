@@ -22,7 +22,7 @@ def create_team(organisation: Organisation, name: str, *, slug: str = "", actor:
     with transaction.atomic():
         # The lock on the organisation's row serialises this: the second of two teams with one name
         # is refused.
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         slug = slug or choose_slug(organisation.teams.all(), checked)
         if not slug or organisation.teams.filter(slug=slug).exists():
             taken = gettext("Another team is already named %(name)s.") % {"name": checked}
@@ -44,7 +44,7 @@ def archive_team(team: Team, *, actor: Actor) -> Team:
     Raises Refused for the last active team. The playground's key moves to the oldest remaining
     team."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=team.organisation_id)
         rest = Team.objects.filter(organisation=team.organisation_id, archived_at=None)
         oldest = rest.exclude(id=team.id).order_by("created_at", "id").first()
         if oldest is None:

@@ -35,5 +35,5 @@ def has_confirmed(user: User) -> bool:
 def lock_without_membership(user: User) -> User | None:
     """Lock the person's row, so that concurrent requests create only one organisation. Return the
     person if they belong to none, else None."""
-    locked = User.objects.select_for_update().get(pk=user.pk)
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     return None if Membership.objects.filter(user=locked).exists() else locked

@@ -83,7 +83,7 @@ def create_first_organisation(user: User, name: str) -> Organisation:
     """Create an organisation owned by an operator who has none. Return the existing one if the form
     was sent twice. Raises Refused for an invalid name."""
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         membership = user.memberships.select_related("organisation").first()
         if membership is not None:
             return membership.organisation

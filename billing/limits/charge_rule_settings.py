@@ -33,7 +33,7 @@ def charge_rule_of(organisation: Organisation) -> ChargeRule | None:
 def set_charge_rule(actor: Actor, organisation: Organisation, rule: ChargeRule | None) -> None:
     """Set the organisation's rule for requests that end from now on. None removes it."""
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         before, after = stored_rule(charge_rule_of(organisation)), stored_rule(rule)
         if before == after:
             return

@@ -189,7 +189,7 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
         plan = _lock_plan(name)
         if name and plan is None:
             raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         change = _plan_change(holder, plan)
         subject = f"{_KINDS[type(holder)].level}:{holder.pk}"
         if _needs_two(actor, change.before_ppm, change.after_ppm):
@@ -344,7 +344,7 @@ def _lock(approval: Approval) -> object:
     if _is_of_plan(approval):
         return Plan.objects.select_for_update().filter(pk=approval.subject[5:]).first()
     _lock_plan(approval.changes[0]["after"])
-    return Organisation.objects.select_for_update().get(id=organisation_id_of(approval))
+    return Organisation.objects.select_for_update(no_key=True).get(id=organisation_id_of(approval))
 
 
 def _name_of(holder: Holder) -> str:

@@ -86,7 +86,7 @@ def create_endpoint(
     endpoint.sealed = seal(sealed, _seal_context(endpoint, "sealed"))
     with transaction.atomic():
         if organisation is not None:
-            Organisation.objects.select_for_update().get(id=organisation.id)
+            Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
         living = WebhookEndpoint.objects.filter(organisation=organisation, removed_at=None)
         if living.count() >= ENDPOINTS_MAX:
             text = gettext("You can have up to %(n)s webhooks.") % {"n": ENDPOINTS_MAX}

@@ -89,7 +89,7 @@ def depart(actor: Actor, member: Membership, departure: Departure) -> None:
     Raises LastOwner for the only owner."""
     with transaction.atomic():
         # The lock that every write of members takes.
-        Organisation.objects.select_for_update().get(id=member.organisation_id)
+        Organisation.objects.select_for_update(no_key=True).get(id=member.organisation_id)
         budget_increases.deny_all_of(actor, member.user, member.organisation)
         leave_chats(actor, member, departure.chats_to)
         departures.end_membership(actor, member, departure.keys, departure.other_keys)

@@ -318,7 +318,7 @@ def _erase_person(erasure: Erasure) -> Counts:
 
 @transaction.atomic
 def _rename_person(erasure: Erasure) -> None:
-    user = User.objects.select_for_update().get(pk=erasure.user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=erasure.user_id)
     user.email, user.name = erasure.pseudonym, ""
     user.language = user.theme = ""
     user.last_login, user.is_active, user.operator = None, False, False
