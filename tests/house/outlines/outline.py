@@ -44,7 +44,7 @@ _ID: Final = re.compile(
     r"|(?<=last4)(?:\"?: | )\"\w{4}\"|[\w-]{43}|\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){6}\b"
     r"|(?<=/s/)[\w-]+|…\w{4}\b|\b[A-Z]{4}-[A-Z]{4}\b|\b[0-9A-Z]{5}…[0-9A-Z]{4}\b"
     r"|\b[0-9a-f]{8}(?= ?…)"
-    r"|(?<=[a-z]/)\d+\b|(?<=member:)\d+|(?<=#)\d+(?= ·)"
+    r"|(?<=[a-z]/)\d+\b|(?<=member:)\d+|(?<=#)\d+(?= ·)|(?<=user number )\d+"
 )
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -29,6 +29,7 @@ from accounts.models import (
     SingleSignOn,
     Team,
     TryWindow,
+    User,
 )
 from accounts.second_factor import second_factor
 from accounts.secrets.link_texts import link_digest
@@ -39,6 +40,7 @@ from billing.trials import trials
 from lib import clock
 from lib.ids import id_text
 from tests.house.outlines.scenes.scene import Scene
+from tests.isolation.building import open_first_page
 from tests.isolation.who import Who
 from tests.isolation.world import World
 from tests.support import cast
@@ -46,6 +48,7 @@ from tests.support import cast
 _LINK: Final = "a-text-of-a-link"
 _CODE: Final = "WDJB-MJHT"
 _VISITOR: Final = "visitor"
+_NEWCOMER: Final = "new developer"
 
 
 def _in(days: int) -> dt.datetime:
@@ -196,10 +199,24 @@ def _small_role(world: World) -> str:
     return f"/o/acme/team/roles/{id_text(custom.id)}"
 
 
-def _demoted(world: World) -> str:
-    member = _membership(world, "developer")
+def _newcomer(world: World) -> User:
+    """Somebody of whom nothing is made when it is asked for, with two keys."""
+    user = cast.member(world.acme, "nelly", Role.DEVELOPER)
     for n in (1, 2):
-        cast.make_key(world.core, f"loses {n}", user=member.user)
+        cast.make_key(world.core, f"key {n}", user=user)
+    client = cast.signed_in(user)
+    open_first_page(client, user, world.acme)
+    world.clients[Who(_NEWCOMER)] = client
+    return user
+
+
+def _own_keys(world: World) -> str:
+    _newcomer(world)
+    return "/o/acme/keys"
+
+
+def _demoted(world: World) -> str:
+    member = Membership.objects.get(user=_newcomer(world))
     return f"/o/acme/team/members/{member.pk}/_f/preview?role=viewer"
 
 
@@ -300,7 +317,7 @@ SCENES: Final = (
                   "message": "Welcome"}),
     Scene("new invitations with errors", _invite_by_email, "admin",
           posted={"emails": "one@, two", "role": "owner", "days": "8", "message": "No. " * 126}),
-    Scene("keys of one's own", _page("/o/acme/keys"), "custom of own"),
+    Scene("keys of one's own", _own_keys, _NEWCOMER),
     Scene("new key in a team with limits", _limited_team, "limited developer"),
     Scene("new key with errors", _limited_team,
           posted={"name": "", "rpm": "-1", "tpm": "x", "networks": "300.1.1.1", "tags": "x",

@@ -2,13 +2,17 @@
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from accounts.access.actors import SYSTEM
-from accounts.models import Organisation
+from accounts.members import members
+from accounts.models import Organisation, Role
+from accounts.organisations import organisations
 from billing.approvals.approvals import decide
+from billing.balances import balances
 from billing.balances.credit_line import set_credit_line
 from billing.credits import code_format, codes, credits
 from billing.models import (
@@ -32,10 +36,13 @@ from billing.trials import trials
 from lib import clock
 from lib.ids import id_text
 from tests.house.outlines.scenes.scene import Scene
+from tests.isolation.building import open_first_page
+from tests.isolation.who import Who
 from tests.isolation.world import NANO, World
 from tests.support import cast
 from tests.support.approving import waiting_approval
 from tests.support.invoicing import empty_invoice
+from tests.usage.rows import admit, happen
 
 _CENT: Final = NANO // 100
 _CODE: Final = code_format.compose(bytes(range(28)))
@@ -307,7 +314,8 @@ def _trial(world: World) -> str:
 
 
 _CREDIT: Final = {
-    "organisation": "acme", "kind": "promo", "days": "19", "reason": "Welcome", "document": "D-193",
+    "organisation": "norse", "kind": "promo", "days": "19", "reason": "Welcome",
+    "document": "D-193",
 }  # fmt: skip
 _BAD_PLAN: Final = {
     "name": "", "price": "x", "included": "-1", "units": "in_text many", "multipliers": "gpt-5",
@@ -326,7 +334,7 @@ _TOP_UPS: Final[dict[str, dict[str, Any]]] = {
     "was left": {"checkout_url": "https://pay.example/p-23", "query": "?return=cancelled"},
 }
 
-SCENES: Final = (
+_OF_NORSE: Final = (
     Scene("balance with grants, alerts and a plan", _balance),
     Scene("balance with a debt for a reader", _debt, "custom reader"),
     Scene("balance with a credit line", _credit_line, "billing"),
@@ -373,3 +381,34 @@ SCENES: Final = (
     Scene("correction without a reason", _page("/admin/credits/new"), "operator",
           posted={**_CREDIT, "amount": "0,75", "days": "0", "reason": ""}),
 )  # fmt: skip
+
+
+def _of_norse(make: Callable[[World], str]) -> Callable[[World], str]:
+    """Play a scene in an organisation of its own: what Acme has is made when it is asked for."""
+
+    def made(world: World) -> str:
+        owner, admin = cast.person("nora"), cast.person("ada")
+        norse = organisations.create_organisation("Norse", owner=owner, actor=SYSTEM)
+        members.set_member(norse, admin.email, Role.ADMIN, actor=SYSTEM)
+        balances.add_opening_credit(norse, 1_000 * NANO)
+        team = norse.teams.get()
+        key, _ = cast.make_key(team, "ci", user=owner)
+        happen(key, clock.now(), charge_nano=NANO // 239)
+        admit(key, clock.now() - dt.timedelta(minutes=5), hold_nano=13 * NANO)
+        for role, user in (("owner of Norse", owner), ("admin of Norse", admin)):
+            client = cast.signed_in(user)
+            open_first_page(client, user, norse)
+            world.clients[Who(role)] = client
+        path = make(replace(world, acme=norse, core=team))
+        return path.replace("/o/acme/", "/o/norse/")
+
+    return made
+
+
+_ROLES: Final = {
+    "owner": "owner of Norse", "billing": "owner of Norse", "custom reader": "admin of Norse",
+}  # fmt: skip
+SCENES: Final = tuple(
+    replace(scene, make=_of_norse(scene.make), role=_ROLES.get(scene.role, scene.role))
+    for scene in _OF_NORSE
+)
