@@ -156,6 +156,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         "groups": form.groups() if form else permission_groups(_authority(built_in, custom)),
         "missing": _missing(actor),
         "members": members,
+        "sees_members": access.scope_of(actor, "members.read") not in (None, "own"),
     }
     refused = form is not None and form.is_bound
     return render(request, "accounts/roles/role.html", context, status=422 if refused else 200)

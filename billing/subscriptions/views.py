@@ -272,6 +272,7 @@ def _subscription_context(actor: Actor, organisation: Organisation) -> dict[str,
         "plans": list(offered_plans(actor)),
         "charges": current.charges.select_related("plan").order_by("-id")[:24] if current else [],
         "may_change": access.scope_of(actor, "wallet.write") is not None,
+        "may_top_up": access.scope_of(actor, "topups.write") is not None,
     }
 
 

@@ -26,6 +26,7 @@ from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
 from usage.organisations.first_call import last_used_model, latest_call
+from usage.requests.words import app_name
 
 _AGENT: Final = "claude-code"
 _PLACEHOLDER: Final = "sk-…"
@@ -144,4 +145,9 @@ def _arrived(actor: Actor, since: str) -> dict[str, Any]:
     except ValueError:
         begun_at = None
     row = latest_call(actor, begun_at if begun_at and begun_at.tzinfo else None)
-    return {"row": row, "row_id": id_text(row.request_id) if row else "", "since": since}
+    return {
+        "row": row,
+        "row_id": id_text(row.request_id) if row else "",
+        "app": app_name(row.app) if row else "",
+        "since": since,
+    }

@@ -145,10 +145,12 @@ def test_first_request_since_then_is_noticed(people: Cast) -> None:
     alice.post(PAGE, {"agent": "codex"})
     key = Key.objects.get(name="Codex")
     credit(key)
-    happen(key, clock.now())
+    happen(key, clock.now(), client_app="Codex")
     since = f"{clock.now() - dt.timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
     path = "/o/acme/_f/connect/request"
-    assert "Received:" in alice.get(path, {"since": since}).content.decode()
+    received = alice.get(path, {"since": since}).content.decode()
+    assert "Received:" in received
+    assert '<span class="muted">Codex <time' in received
     later = alice.get(path, {"since": "2999-01-01T00:00:00Z"}).content.decode()
     assert "Waiting" in later
     for wrong in ("", "x" * 10_000, "\0", "2026-01-01"):
