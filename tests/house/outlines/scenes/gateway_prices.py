@@ -92,6 +92,16 @@ def _cost_with_every_version(world: World) -> str:
     return f"/admin/prices/{_price_with_versions('cost').id}"
 
 
+def _price_that_ended(world: World) -> str:
+    version = PriceVersion.objects.get(price__model="gpt-5")
+    ended = version.valid_from - dt.timedelta(days=10)
+    PriceVersion.objects.create(
+        price=version.price, valid_from=ended - dt.timedelta(days=20), valid_to=ended,
+        rates=version.rates, source="manual",
+    )  # fmt: skip
+    return f"/admin/prices/{version.price_id}"
+
+
 def _withdrawing(world: World) -> str:
     _version(_price(kind="cost", **_NARROW), 70_014, _in_days(23))
     return "/admin/prices/versions/70014/withdraw"
@@ -334,6 +344,7 @@ def _price_book(world: World) -> str:
 
 
 SCENES: Final = (
+    Scene("price with a version that ended", _price_that_ended, "operator"),
     Scene("cost with every version", _cost_with_every_version, "operator"),
     Scene("version of a cost to withdraw", _withdrawing, "operator", headers=HTMX),
     Scene("draft with everything wrong", _draft, "operator", _WRONG),
