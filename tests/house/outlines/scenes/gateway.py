@@ -121,7 +121,7 @@ def _channel_with_everything(world: World) -> str:
     _priced("scene-1", {"meters": {"in_text": 1_130_000_000, "out_text": 2_270_000_000}})
     _priced("scene-2", {"meters": {"images": 41 * 10**12}})
     ChannelKey.objects.filter(channel=channel, position=0).update(balance={
-        "checked_at": _AT, "read_at": "2026-01-02T04:05:06+00:00", "low": True,
+        "checked_at": clock.now().isoformat(), "read_at": "2026-01-02T04:05:06+00:00", "low": True,
         "fault": "denied", "detail": "401 from the provider",
         "amounts": [["USD", 5_310_000_000], ["CNY", 7_130_000_000]],
     })  # fmt: skip
