@@ -24,7 +24,6 @@ from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import ProposalState
 from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
-from billing.prices.meter_words import meter_name
 from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.prices.pricing import PPM
 from billing.prices.proposals import (
@@ -42,12 +41,13 @@ from billing.prices.proposals import (
 )
 from billing.prices.rate_changes import RateChange
 from billing.prices.words import (
+    RateDisplay,
     condition_text,
     condition_words,
     display_conditions,
     display_rates,
     meter_place,
-    rate_text,
+    rate_name,
     source_name,
     unit_word,
 )
@@ -519,9 +519,9 @@ def _proposal_row(proposal: ListedProposal) -> dict[str, Any]:
 
 def _change_name(change: RateChange) -> str:
     if not change.condition:
-        return meter_name(change.meter)
+        return rate_name(change.meter)
     words = condition_words(*change.condition)
-    return f"{meter_name(change.meter)} · {words}" if change.meter else words
+    return f"{rate_name(change.meter)} · {words}" if change.meter else words
 
 
 def _change_place(change: RateChange) -> tuple[int, int]:
@@ -529,7 +529,7 @@ def _change_place(change: RateChange) -> tuple[int, int]:
 
 
 def _rate_or_none(meter: str, rate: int | None) -> str:
-    return "" if rate is None else rate_text(meter, rate)
+    return "" if rate is None else RateDisplay(meter, None, "", rate).text
 
 
 def _percent(permille: int | None) -> str:

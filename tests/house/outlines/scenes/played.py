@@ -12,6 +12,8 @@ from tests.house.outlines.scenes import (
     config,
     content,
     gateway,
+    gateway_models,
+    gateway_prices,
     notify,
     playground,
     reference,
@@ -22,7 +24,8 @@ from tests.isolation.who import Who
 from tests.isolation.world import World
 
 _ROOMS: Final = (
-    accounts, billing, config, content, gateway, notify, playground, reference, usage,
+    accounts, billing, config, content, gateway, gateway_models, gateway_prices, notify, playground,
+    reference, usage,
 )  # fmt: skip
 
 
