@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 from lib import clock
@@ -50,11 +49,14 @@ _ID: Final = re.compile(
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
-_MONTH: Final = rf"(?:{'|'.join(_MONTHS)})[a-z]*"
+_MONTH: Final = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sep(?:tember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b"
+)
 _TIME: Final = re.compile(
-    rf"(?P<day>\d{{1,2}}) (?P<month>{_MONTH}) (?P<year>20\d\d)(?:, \d\d:\d\d(?::\d\d)?)?"
+    rf"(?P<day>\b\d{{1,2}}) (?P<month>{_MONTH}) (?P<year>20\d\d)(?:, \d\d:\d\d(?::\d\d)?)?"
     r"|(?P<iso>20\d\d-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::[\d.]+)?(?:Z|\+00:00)?)?"
-    rf"|\b{_MONTH} 20\d\d\b|\b20\d\d-[01]\d\b|\b\d{{1,2}} {_MONTH}\b|\b{_MONTH} \d{{1,2}}\b"
+    rf"|\b{_MONTH} 20\d\d\b|\b20\d\d-[01]\d\b|(?<![\d.])\d{{1,2}} {_MONTH}|\b{_MONTH} \d{{1,2}}\b"
     r"|T\d\d%3A\d\d%3A\d\d(?:\.\d+)?Z|\b\d\d:\d\d(?::\d\d)?\b|(?<= )\.\d{3} UTC"
     r"|\b\d+ (?:s|min|h|d) ago\b|\bin \d+ (?:s|min|h|d)\b|\bjust now\b"
 )
@@ -147,13 +149,13 @@ def _members(name: str, value: object) -> Iterator[tuple[bool, str]]:
 def _without_the_alike(lines: Iterable[tuple[bool, str]]) -> Iterator[str]:
     """The lines; of those rows that follow each other, ROWS_MAX that are not alike. Rows of a table
     are sorted: many happened in the same moment."""
-    for is_row, run in groupby(lines, itemgetter(0)):
+    for row, run in groupby(lines, lambda line: line[1].split()[0] if line[0] else ""):
         plain = [_plain(line) for _, line in run]
-        if not is_row:
+        if not row:
             yield from plain
             continue
         alike: dict[str, str] = {}
-        for said in sorted(plain) if plain[0].startswith("<tr") else plain:
+        for said in sorted(plain) if row.startswith("<tr") else plain:
             alike.setdefault(_PLACE.sub("z", _FIGURE.sub("9", said)), said)
         yield from list(alike.values())[:ROWS_MAX]
 

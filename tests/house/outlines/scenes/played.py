@@ -46,6 +46,7 @@ def _played(world: World, scene: Scene) -> list[str]:
             came = client.get(path, headers=dict(scene.headers))
         else:
             came = client.post(path, dict(scene.posted), headers=dict(scene.headers))
+        assert came.status_code < 500, f"{scene.title}: {came.status_code}"
         text = came.content.decode() if not came.streaming else came.getvalue().decode()
         lines = outline_of(below_the_banners(text))
         transaction.set_rollback(True)
