@@ -14,6 +14,7 @@ from tests.house.outlines.scenes import (
     gateway,
     notify,
     playground,
+    playground_pages,
     reference,
     usage,
 )
@@ -22,7 +23,8 @@ from tests.isolation.who import Who
 from tests.isolation.world import World
 
 _ROOMS: Final = (
-    accounts, billing, config, content, gateway, notify, playground, reference, usage,
+    accounts, billing, config, content, gateway, notify, playground, playground_pages, reference,
+    usage,
 )  # fmt: skip
 
 
