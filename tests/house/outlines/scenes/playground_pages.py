@@ -35,7 +35,7 @@ _MODELS: Final = {
     "river-2": {"in_text": 310_000_000, "out_text": 1_700_000_000},
     "brook-3": {"in_text": 370_000_000, "out_text": 1_900_000_000},
 }
-_PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", 8, 13) + bytes(9)
+PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", 8, 13) + bytes(9)
 _TOOL: Final = {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -332,7 +332,7 @@ SCENES: Final = (
         headers=_HTMX,
         posted={
             "files": [
-                SimpleUploadedFile("map.png", _PNG),
+                SimpleUploadedFile("map.png", PNG),
                 SimpleUploadedFile("notes.txt", b"Mind the gap."),
                 SimpleUploadedFile("tool.exe", b"MZ\x00\x01"),
             ]

@@ -22,18 +22,21 @@ def place_of(world: World) -> Place:
     return world.places["owner"]
 
 
-def serve(models: Mapping[str, Mapping[str, int]]) -> None:
+def serve(models: Mapping[str, Mapping[str, int]], provider: str = "openai_compatible") -> None:
     """Let a channel serve these models, each at its rates."""
     given: ChannelFields = {
-        "provider": "openai_compatible", "base_url": "http://127.0.0.1:9/v1",
+        "provider": provider, "base_url": "http://127.0.0.1:9/v1",
         "keys": ["upstream-secret"], "models": dict.fromkeys(models, ""),
     }  # fmt: skip
-    channels.create_channel(SYSTEM, "channel of a scene", given)
-    for model, meters in models.items():
-        PriceVersion.objects.create(
-            price=Price.objects.create(model=model), valid_from=_LONG_AGO, source="test",
-            rates={"meters": dict(meters)},
-        )  # fmt: skip
+    channels.create_channel(SYSTEM, f"channel of a scene by {provider}", given)
+    prices = Price.objects.bulk_create([Price(model=model) for model in models])
+    PriceVersion.objects.bulk_create(
+        PriceVersion(
+            price=price, valid_from=_LONG_AGO, source="test",
+            rates={"meters": dict(models[price.model])},
+        )
+        for price in prices
+    )  # fmt: skip
 
 
 class Talk:
