@@ -17,6 +17,7 @@ from tests.house.outlines.scenes import (
     playground_frames,
     playground_media,
     playground_pages,
+    playground_texts,
     reference,
     usage,
 )
@@ -26,7 +27,7 @@ from tests.isolation.world import World
 
 _ROOMS: Final = (
     accounts, billing, config, content, gateway, notify, playground, playground_frames,
-    playground_media, playground_pages, reference, usage,
+    playground_media, playground_pages, playground_texts, reference, usage,
 )  # fmt: skip
 
 
