@@ -215,7 +215,7 @@ def _songs(world: World) -> str:
     return f"{_root(world)}/music?extend={made.text_id}&clip=0"
 
 
-def _told(**over: Any) -> Callable[[World], str]:
+def _shown_part(**over: Any) -> Callable[[World], str]:
     def make(world: World) -> str:
         run = _made(world, "image", "A weir", 67_000_000, model="painter-2", **over)
         return f"{_root(world)}/media/runs/{run.text_id}"
@@ -260,9 +260,9 @@ SCENES: Final = (
     Scene("videos", _video),
     Scene("drawings", _drawings),
     Scene("songs", _songs),
-    Scene("image that is done", _told(), headers=_HTMX),
-    Scene("image that was stopped", _told(state=RunState.STOPPED), headers=_HTMX),
-    Scene("image that failed", _told(state=RunState.FAILED), headers=_HTMX),
+    Scene("image that is done", _shown_part(), headers=_HTMX),
+    Scene("image that was stopped", _shown_part(state=RunState.STOPPED), headers=_HTMX),
+    Scene("image that failed", _shown_part(state=RunState.FAILED), headers=_HTMX),
     Scene("result of a service that is off", _of_service_that_is_off, headers=_HTMX),
     *(
         Scene(f"page without models: {kind}", _without(kind))

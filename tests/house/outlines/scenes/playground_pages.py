@@ -143,7 +143,7 @@ def _menu_of_chat(world: World) -> str:
     return f"{_root(world)}/c/{id_text(talk.chat.id)}/_f/menu"
 
 
-def _told_chat(world: World) -> Talk:
+def _full_chat(world: World) -> Talk:
     """A chat with all that a link shows."""
     talk = Talk(place_of(world), "A shared chat")
     talk.ask("What of it?", [file_of(new_id(), "map.png", "image", "image/png", 5_300)])
@@ -158,7 +158,7 @@ def _told_chat(world: World) -> Talk:
 
 
 def _shared_chat(world: World, *, shown: bool) -> str:
-    talk, place = _told_chat(world), place_of(world)
+    talk, place = _full_chat(world), place_of(world)
     _, token = share_branch(
         actor(place.user, world.acme), talk.chat, days=7, members_only=shown, system_shown=shown,
         cost_shown=shown,
