@@ -88,6 +88,8 @@ def compare_page(
         "stops_unwatched": any(run.unwatched_ms is not None for run in running),
         "blind_asked": blind,
         "refreshing": bool(running),
+        "seen": "",
+        "text": "",
         "addable": len(columns) < COLUMNS_MAX,
         **context,
     }

@@ -11,7 +11,8 @@ from tests.isolation.world import World
 class Scene:
     """A page in a state. `title` names the state; `make` brings it about and returns the address,
     which `role` (of `tests/isolation/who.py`) asks for. `posted` is what a form sends. Whatever a
-    scene changes is taken back before the next one."""
+    scene changes is taken back before the next one. A part that no address answers with alone is
+    returned by `make` itself."""
 
     title: str
     make: Callable[[World], str]
