@@ -45,6 +45,7 @@ _ID: Final = re.compile(
     r"|(?<=/s/)[\w-]+|…\w{4}\b|\b[A-Z]{4}-[A-Z]{4}\b|\b[0-9A-Z]{5}…[0-9A-Z]{4}\b"
     r"|\b[0-9a-f]{8}(?= ?…)"
     r"|(?<=[a-z]/)\d+\b|(?<=member:)\d+|(?<=#)\d+(?= ·)"
+    r"|(?<=price version )\d+|(?<=[a-z]%2F)\d+\b"
 )
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
