@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from tests.house.outlines.scenes import usage_limits, usage_requests
+from tests.house.outlines.scenes import usage_books, usage_limits, usage_requests
 
-SCENES: Final = (*usage_requests.SCENES, *usage_limits.SCENES)
+SCENES: Final = (*usage_requests.SCENES, *usage_limits.SCENES, *usage_books.SCENES)
