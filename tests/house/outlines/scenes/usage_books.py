@@ -50,8 +50,10 @@ def _page(invoice: Invoice) -> str:
 
 def _invoice_with_notes(world: World) -> str:
     invoice = _closed(world)
-    over = {"corrects": invoice, "state": "closed", "proposed_by": world.dora,
-            "closed_by": world.places["side"].user, "closed_at": clock.now() - 5 * _DAY}  # fmt: skip
+    over = {
+        "corrects": invoice, "state": "closed", "proposed_by": world.dora,
+        "closed_by": world.places["side"].user, "closed_at": clock.now() - 5 * _DAY,
+    }  # fmt: skip
     _invoice(world, kind="credit_note", number="CN-1981-0003", **over)
     _invoice(world, kind="debit_note", corrects=invoice)
     return _page(invoice)
