@@ -39,12 +39,13 @@ _ATTRIBUTES: Final = (
 )  # fmt: skip
 _ID: Final = re.compile(
     r"[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b[0-9a-f]{16,64}\b"
+    r"|(?<=/reports/)[\w:-]+"
     r"|\bsk-weir-[\w-]+(?:…\w+)?|\bwhsec_[\w/+]+=?|(?<=after=)[\w%.-]+|\b[A-Z2-7]{32}\b"
     r"|(?<=last4)(?:\"?: | )\"\w{4}\"|[\w-]{43}|\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){6}\b"
     r"|(?<=/s/)[\w-]+|…\w{4}\b|\b[A-Z]{4}-[A-Z]{4}\b|\b[0-9A-Z]{5}…[0-9A-Z]{4}\b"
     r"|\b[0-9a-f]{8}(?= ?…)"
-    r"|(?<=[a-z]/)\d+\b|(?<=member:)\d+|(?<=#)\d+(?= ·)|(?<=Failed )\d+ ms"
-    r"|(?<=user number )\d+|(?<=\?expires=)\d+"
+    r"|(?<=[a-z]/)\d+\b|(?<=[a-z]%2F)\d+\b|(?<=member:)\d+|(?<=#)\d+(?= ·)|(?<=Failed )\d+ ms"
+    r"|(?<=user number )\d+|(?<=\?expires=)\d+|(?<=price version )\d+"
 )
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

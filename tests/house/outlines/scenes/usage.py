@@ -1,7 +1,7 @@
-"""Pages of the room usage."""
+"""Pages of the room usage: the modules `usage_*.py` have its scenes."""
 
 from typing import Final
 
-from tests.house.outlines.scenes.scene import Scene
+from tests.house.outlines.scenes import usage_books, usage_limits, usage_requests
 
-SCENES: Final[tuple[Scene, ...]] = ()
+SCENES: Final = (*usage_requests.SCENES, *usage_limits.SCENES, *usage_books.SCENES)
