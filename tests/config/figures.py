@@ -154,9 +154,10 @@ class Company:
             self.key, at, CHARGE, meters=METERS, saved_nano=SAVED, cost_nano=COST, own_nano=OWN,
             cost_version_id=self.version.id, prompt="greeting", prompt_version=2, **made,
         )  # fmt: skip
+        # Its id is the later one, so that the session ended with it.
         happen(
-            self.key, at, SMALL, meters={"in_text": 11, "out_text": 2}, status=502,
-            kind="upstream_error", **made,
+            self.key, at + dt.timedelta(milliseconds=1), SMALL,
+            meters={"in_text": 11, "out_text": 2}, status=502, kind="upstream_error", **made,
         )  # fmt: skip
         # What the relay would have written there.
         BudgetWindow.objects.filter(budget=self.budget).update(spent_nano=SUM, held_nano=HELD)

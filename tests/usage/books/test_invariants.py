@@ -186,7 +186,7 @@ def test_a_charge_that_differs_from_its_meters_and_price(key: Key) -> None:
     with pytest.raises(SystemExit):
         call_command("verify", stdout=out)
     message = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
-    assert out.getvalue() == f"{message}\n1 rows are wrong.\n"
+    assert out.getvalue() == f"{message}\n1 row is wrong.\n"
     rows.happen(key, price_version_id=version.id, saved_nano=None)  # of before it was counted
     wrong = rows.happen(key, price_version_id=version.id, saved_nano=1)
     out = StringIO()
