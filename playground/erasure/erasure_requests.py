@@ -173,7 +173,7 @@ def request_erasure(
         left = _memberships(person, part).order_by().values("organisation")
         keyed = rows_of(Key, person, part).filter(revoked_at=None).values("organisation")
         concerned = Organisation.objects.filter(Q(id__in=left) | Q(id__in=keyed))
-        list(concerned.order_by("id").select_for_update())
+        list(concerned.order_by("id").select_for_update(no_key=True))
         operators = User.objects.filter(Q(operator=True) | Q(id=person.id)).order_by("id")
         list(operators.select_for_update(no_key=True))
         locked = User.objects.get(id=person.id)
