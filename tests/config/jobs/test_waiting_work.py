@@ -458,8 +458,7 @@ def test_job_does_what_waits_for_it(key: Key, people: cast.Cast, what: str) -> N
     wrote = {table for one in made.captured_queries for table in _TABLE.findall(one["sql"])}
     # That it ran is written by a signal, which is there once a test before imported the worker.
     wrote -= {"config_jobrun"}
-    left = [
-        f"{what}: writes {', '.join(sorted(wrote))}",
-        *written.lines(what, people, before, after, known),
-    ]
+    lines = written.lines(what, people, before, after, known)
+    # Rows that are alike are one line: how many pieces an answer came in depends on the machine.
+    left = list(dict.fromkeys([f"{what}: writes {', '.join(sorted(wrote))}", *lines]))
     assert left == known, "\n".join(left)
