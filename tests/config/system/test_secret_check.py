@@ -52,6 +52,8 @@ def test_one_unreadable_key_does_not_stop_an_older_database() -> None:
     assert SecretCheck.objects.count() == 1
 
 
+# Celery closes the connections of a worker that begins.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("signal", [worker_init, beat_init])
 @pytest.mark.parametrize(
     ("name", "value"), [("WEIR_KEK", OTHER), ("WEIR_KEY_PEPPER", "x"), ("SECRET_KEY_GIVEN", None)]
