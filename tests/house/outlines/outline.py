@@ -35,7 +35,8 @@ _ATTRIBUTES: Final = (
     "hx-delete", "hx-target", "hx-swap", "hx-trigger", "hx-include", "hx-vals", "hx-confirm",
     "popovertarget", "placeholder", "title", "alt", "src", "datetime", "role", "aria-label",
     "aria-current", "aria-sort", "aria-checked", "aria-selected", "lang", "autocomplete",
-    "inputmode", "accept", "list", "colspan", "rowspan", "scope",
+    "inputmode", "accept", "list", "colspan", "rowspan", "scope", "data-copy", "data-dialog",
+    "data-insert", "data-pane", "data-tone",
 )  # fmt: skip
 _ID: Final = re.compile(
     r"[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b[0-9a-f]{16,64}\b"

@@ -33,13 +33,14 @@ _LEFT_OUT: Final[Mapping[str, str]] = {
     "GET /members/{id}/data": "has all of a person's rows, ids and times",
 }
 # What they show of a day or month depends on when the world was made: a line with a figure or a
-# time is left out.
+# time is left out, but for those in its addresses.
 _OF_THE_HOUR: Final = frozenset((
     "GET /budgets", "GET /budgets/{id}", "GET /statements/{period}", "GET /usage/focus", "budget",
     "budgets", "focus", "home_panel", "member", "organisations", "requests", "statement",
     "statement_csv", "team", "teams", "usage", "usage_times",
 ))  # fmt: skip
 _FIGURE: Final = re.compile(r"\d|◷")
+_ADDRESS: Final = re.compile(r"\b(?:href|action|hx-get|hx-post)=\S+")
 
 
 def differences(said: Iterable[tuple[str, list[str]]]) -> str:
@@ -66,7 +67,8 @@ def said_by(answers: Iterable[Answer]) -> Iterable[tuple[str, list[str]]]:
             continue
         lines = outline_of(below_the_banners(answer.text))
         if name in _OF_THE_HOUR:
-            lines = [line for line in lines if not _FIGURE.search(line)]
+            stable = (line for line in lines if not _FIGURE.search(_ADDRESS.sub("", line)))
+            lines = [re.sub("◷[-+]", "◷", line) for line in stable]
         if method == "GET":
             shown[name] = frozenset(lines)
         else:
