@@ -59,9 +59,7 @@ def read_again(row: Row) -> Row:
     """Return the row as it is now: for a write that decides by it and changes nothing of it. Raises
     Http404 if it was deleted in the meantime."""
     # The class of the person behind `request.user`, too.
-    rows: QuerySet[Any] = row.__class__._default_manager.all()
-    present: Row = get_object_or_404(rows, pk=row.pk)
-    return present
+    return get_object_or_404(row.__class__, pk=row.pk)
 
 
 def _is_equal(before: object, value: object) -> bool:

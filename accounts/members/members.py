@@ -133,9 +133,8 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
     """
     with transaction.atomic():
         Organisation.objects.select_for_update(no_key=True).get(id=organisation.id)
-        members = Membership.objects.filter(organisation=organisation)
-        rows = members.select_related("user", "custom_role")
-        membership = get_object_or_404(rows, user__email__iexact=email)
+        rows = Membership.objects.select_related("user", "custom_role")
+        membership = get_object_or_404(rows, organisation=organisation, user__email__iexact=email)
         user = membership.user
         if membership.role == Role.OWNER:
             _check_owner_stays(organisation, user)

@@ -38,7 +38,7 @@ from config.jobs.schedule import BACKUP_TASK
 from config.models import JobRun
 from config.system.secret_check import check_secrets
 from content.models import DataKey
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from lib import clock
 from lib.database import postgres_tools
 

@@ -19,7 +19,7 @@ from dialects.codec import Codec, Decoder, Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.errors import DialectError
 from dialects.json.body import read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.streams.background import asks_for_background, request_body
 from dialects.streams.sse import FrameSplitter
 

@@ -25,7 +25,7 @@ from dialects.chat.events import Step
 from dialects.chat.operation import Operation
 from dialects.codec import JSON, Decoder, Target
 from dialects.json.body import Quirks, read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.streams.event_stream import (
     CONTENT_TYPE,
     EXCEPTION,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.usage import (
     Counts,
     Meters,

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import FunctionTool, JsonObject, Tool
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 _ARGUMENT: Final = "input"
 _HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')

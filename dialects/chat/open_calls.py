@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dialects.chat.events import Event, FinishReason, ToolArgumentsDelta, ToolCallEnd
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 
 def is_whole(arguments: str) -> bool:

@@ -37,7 +37,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.openai.unary import (
     PlainAnswer,
     RawMembers,

@@ -22,7 +22,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.openai.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.usage.usage import Quantities
 

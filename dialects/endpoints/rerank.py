@@ -34,7 +34,8 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import NOT_JSON, object_of, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import object_of, value_of
 from dialects.openai.unary import (
     PlainAnswer,
     RawMembers,

@@ -24,7 +24,7 @@ from dialects.endpoints import embeddings
 from dialects.endpoints.embeddings import EmbeddingFacts, Vectors
 from dialects.errors.errors import RequestFault
 from dialects.gemini.embed import EmbedFacts
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.openai.unary import (
     NOTHING,
     PlainAnswer,

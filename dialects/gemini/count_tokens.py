@@ -14,7 +14,7 @@ from dialects.gemini.names import spelling
 from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
 from dialects.json.members import check_model
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX
 
 INNER = "generateContentRequest"

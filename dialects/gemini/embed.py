@@ -19,7 +19,7 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, read_objects
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, check_model, read_members
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 INPUTS_MAX: Final = 2_048
 DIMENSIONS_MAX: Final = 1_000_000

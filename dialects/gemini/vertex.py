@@ -16,7 +16,7 @@ from dialects.gemini.count_tokens import INNER
 from dialects.gemini.names import spelling
 from dialects.gemini.request.read import ChatFacts
 from dialects.json.body import Quirks, read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 _STORE = "store"
 

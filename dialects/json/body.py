@@ -20,7 +20,7 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.json.lone_surrogates import find
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 MEMBERS_MAX = 1_000
 NESTING_MAX: Final = 64

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 # An escaped backslash does not begin an escape.

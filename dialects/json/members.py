@@ -18,7 +18,8 @@ from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import Body
 from dialects.json.max_cost import read_amount
-from dialects.json.raw_json import NOT_JSON, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import value_of
 
 _T = TypeVar("_T")
 # Claude's limit; other upstreams are sent shorter names (dialects/chat/tool_names.py).

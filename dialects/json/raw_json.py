@@ -6,12 +6,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from dialects.errors.errors import DialectError
+from dialects.json.not_json import NOT_JSON
 
 # msgspec has no union of raw and null: an absent member is empty, and `value_bytes` handles null.
 ABSENT: Final = msgspec.Raw()
-# What the parser raises for a text that is no JSON: wrong syntax or types, too deep nesting, or a
-# string that is no UTF-8. It checks a string only where it decodes it, so a raw member can hold it.
-NOT_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class ReadFault(DialectError):

@@ -19,7 +19,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.masking import clean_upstream
 from dialects.json.members import read_members
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.images import ImageFacts, MadeImages
 from dialects.media.video_fit import aspect_ratio
 from dialects.openai.unary import answer_fault, open_answer

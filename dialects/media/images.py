@@ -27,7 +27,8 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.json.raw_json import NOT_JSON, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import value_of
 from dialects.media.passed_answer import PassedJson
 from dialects.openai.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.usage.usage import Quantities, present

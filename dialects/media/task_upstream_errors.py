@@ -9,7 +9,8 @@ from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
-from dialects.json.raw_json import NOT_JSON, as_text
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import as_text
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.upstream_errors.retry_after import retry_after_ms
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe

@@ -29,7 +29,8 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import NOT_JSON, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import value_of
 from dialects.openai.unary import answer_fault, member_bytes, open_answer
 
 MODEL: Final = "sora-2"

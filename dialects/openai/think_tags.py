@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.chat.events import Step
-from dialects.json.raw_json import NOT_JSON, as_text, dicts, object_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import as_text, dicts, object_of
 from dialects.openai.answer.content_chunks import read_chunks
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.streams.stream import StepDecoder, write_data

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX
 from dialects.usage.usage import Counts, Quantities, UsageMembers, read_members
 

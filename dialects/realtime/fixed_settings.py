@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.realtime.realtime import GA_LIMIT, read_limit
 
 OPENING_ID: Final = "event_client_secret"

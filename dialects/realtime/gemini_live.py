@@ -26,7 +26,8 @@ from dialects.errors.errors import RequestFault
 from dialects.gemini.answer.grounding import count_searches, read_queries
 from dialects.gemini.usage import with_searches
 from dialects.json.body import check_nested_names, read_body
-from dialects.json.raw_json import NOT_JSON, as_text, dicts, members_of, object_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import as_text, dicts, members_of, object_of
 from dialects.realtime.realtime import SpokenResponse
 from dialects.upstream_errors.google_errors import account_fault
 from dialects.usage.usage import present

@@ -24,7 +24,7 @@ from dialects.errors.errors import KINDS, RequestFault
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import quote_value
 from dialects.json.body import check_nested_names, read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.realtime.realtime import sound_ms
 from dialects.streams.model_alias import name_answer
 from dialects.usage.impossible_counts import COUNT_MAX

@@ -15,7 +15,7 @@ import msgspec
 
 from dialects.errors.errors import KINDS
 from dialects.errors.kinds import ErrorKind
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 

@@ -26,7 +26,7 @@ from dialects.chat.chat import ClientTool, FunctionTool, JsonObject, OwnTool, To
 from dialects.chat.custom_tools import make_function
 from dialects.chat.shared_members import read_place
 from dialects.json.members import Members
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 _SEARCHES: Final = ("web_search", "web_search_preview")
 _TOOL_ITEMS: Final = ("tool_search_output", "additional_tools")

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.responses.request import read as request_read
 from dialects.usage.impossible_counts import COUNT_MAX
 

@@ -21,7 +21,8 @@ from dialects.chat.kept import (
 )
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import NOT_JSON, members_of, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode

@@ -20,7 +20,8 @@ import msgspec
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
-from dialects.json.raw_json import NOT_JSON, members_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import members_of
 from dialects.responses.state import input_items
 
 _encode = msgspec.json.encode

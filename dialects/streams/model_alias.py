@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.json.body import Body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.streams.json_repair import read_answer_body
 
 # A longer beginning contains more than constant members.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 _NOTHING = msgspec.Raw()
 

@@ -12,7 +12,8 @@ import msgspec
 
 from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta, Usage
 from dialects.errors.masking import mask_members
-from dialects.json.raw_json import NOT_JSON, size
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import size
 from dialects.streams.json_repair import repair_frame
 from dialects.streams.service_tier import TierReader
 from dialects.streams.splice import Splice, WrittenStep

@@ -10,7 +10,7 @@ from dialects.chat.events import UpstreamError
 from dialects.errors.errors import KINDS, message_of, retry_after_s
 from dialects.errors.kinds import ErrorKind
 from dialects.errors.masking import clean_upstream
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 # Messages about input or tools that a model does not support, sent with a misleading status:
 # OpenRouter (404), llama.cpp and Ollama (500); 2026-10.

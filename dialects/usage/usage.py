@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.impossible_counts import COUNT_MAX, QUARANTINE_FLAGS
 from dialects.usage.price_conditions import KINDS, condition_word
 from dialects.usage.usage_members import unknown_members

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.task_upstream_errors import failure_of_code
 from dialects.media.video_fit import aspect_ratio, resolution, strip_data_url, without_none
 from dialects.media.videos import (

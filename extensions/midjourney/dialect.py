@@ -27,7 +27,7 @@ from dialects.errors.masking import clean_upstream
 from dialects.errors.task_errors import Family, FamilyError
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState, VideoStatus
 from dialects.openai.unary import answer_fault

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from gateway.code_examples.snippets import KEY_NAME, quote_word
 
 INLINE_MAX: Final = 64 * 1024

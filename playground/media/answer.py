@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.sound import SPEECH_FORMATS
 from playground.attachments.rules import UnsupportedFile, inspect_file
 

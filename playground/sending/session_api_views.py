@@ -17,7 +17,7 @@ from accounts.keys.keys import playground_key
 from billing.currency.money import format_usd
 from dialects.errors.errors import KINDS, RequestFault
 from dialects.errors.kinds import ErrorKind
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.openai import errors
 from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id

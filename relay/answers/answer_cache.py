@@ -16,7 +16,7 @@ import msgspec
 
 from accounts.limits.answer_cache import CacheRule
 from dialects.json.body import read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.context.context import RequestContext

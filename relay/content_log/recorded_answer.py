@@ -12,7 +12,7 @@ from content.log.media import describe_binary, is_text_type, reference_of
 from content.rules.rules import Rule, first_rule, keeps, may_keep
 from dialects.codec import EVENT_STREAM, JSON
 from dialects.endpoints.codecs import MEDIA_CODECS
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from lib.id_types import RequestId
 from relay.answers.idempotency import Replayer
 from relay.content_log.content_log import ContentLog, caller_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from relay.counting.prompt_text import count_prompt, read_prompt, words_of
 from relay.counting.vocabularies import EXACT, UNKNOWN, Family, Vocabulary
 

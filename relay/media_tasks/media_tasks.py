@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, Video, VideoState
 from gateway.media_tasks.rules import HOLD_S

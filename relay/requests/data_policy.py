@@ -9,7 +9,7 @@ import msgspec
 
 from accounts.limits.data_policy import REGIONS_MAX, DataPolicy, is_region, policy_of
 from dialects.errors.errors import RequestFault
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 DATA_POLICY_HEADER: Final = "x-weir-data-policy"
 

@@ -10,7 +10,7 @@ import msgspec
 
 from accounts.names.labels import LABEL_LENGTH, is_label
 from dialects.errors.errors import RequestFault
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 LABELS_HEADER: Final = "x-weir-labels"
 TAGS_MAX: Final = 20

@@ -14,7 +14,7 @@ from dialects.chat.hosted_tools import HostedTools
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.json.request_members import unpriced_members
 from gateway.breaker.retry_budget import RetryBudget
 from gateway.channel_order.channel_order import Candidate, Ordering, Skipped, plan

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from relay.upstream.upstream import Answer
 
 # How much of a stream's beginning is inspected, and the largest inspected whole answer.

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import Dialect
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 Parameters = Mapping[str, str | int | float | list[str]]
 

@@ -18,7 +18,7 @@ import msgspec
 
 from dialects.codec import EVENT_STREAM
 from dialects.json.body import read_body
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.responses import websocket
 from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy

@@ -1,5 +1,5 @@
 """F16: a wrong byte in a text makes msgspec raise UnicodeDecodeError, which is no DecodeError. So
-whoever catches the one catches the other, by `NOT_JSON` of `dialects/json/raw_json.py`."""
+whoever catches the one catches the other, by `NOT_JSON` of `dialects/json/not_json.py`."""
 
 import ast
 from collections.abc import Iterator

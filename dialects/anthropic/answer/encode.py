@@ -25,7 +25,7 @@ from dialects.chat.events import Source
 from dialects.chat.fold import finished_parts
 from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.usage.usage import Counts
 
 MESSAGE_ID_PREFIX = "msg_"

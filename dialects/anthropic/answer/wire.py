@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, NOT_JSON, ReadFault, parser, top_members
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import ABSENT, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, NOT_JSON, ReadFault
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import ABSENT, ReadFault
 
 
 class ReasoningText(msgspec.Struct):

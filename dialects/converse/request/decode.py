@@ -27,7 +27,7 @@ from dialects.converse.request.message_decode import add_cache, read_messages, r
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 
 ADDITIONAL: Final = "additionalModelRequestFields"
 GUARDRAIL: Final = "guardrailConfig"

@@ -18,7 +18,8 @@ from dialects.converse.errors import error_frame
 from dialects.converse.errors import read_exception as read_exception_of
 from dialects.converse.stream.frames import write_block_stop, write_event, write_frame, write_stop
 from dialects.errors.kinds import ErrorKind
-from dialects.json.raw_json import NOT_JSON, ReadFault
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
 from dialects.streams.event_stream import MALFORMED as UNREADABLE
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame

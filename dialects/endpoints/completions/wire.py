@@ -8,7 +8,8 @@ import msgspec
 
 from dialects.chat.events import Event, Finish, TextDelta
 from dialects.endpoints.completions.finish_reasons import FINISH_REASONS
-from dialects.json.raw_json import NOT_JSON, dicts
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import dicts
 from dialects.openai.unary import RawMembers, member_bytes
 from dialects.streams.stream import ChoiceProgress
 

@@ -8,7 +8,7 @@ import msgspec
 from dialects.chat.events import Broken, UpstreamError
 from dialects.codec import WholeAnswer, failed_answer
 from dialects.gemini.stream.decode import Decoder
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.streams.stream import is_utf8
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from dialects.chat.events import Source
-from dialects.json.raw_json import NOT_JSON, as_text, dicts, members_of, object_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import as_text, dicts, members_of, object_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
 # From this generation on each query is billed; before it, the answer as a whole.

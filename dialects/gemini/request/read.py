@@ -30,7 +30,8 @@ from dialects.gemini.names import camel, spelling
 from dialects.gemini.request.decode import STOPS_MAX
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
-from dialects.json.raw_json import NOT_JSON, starts, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import starts, value_of
 
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"

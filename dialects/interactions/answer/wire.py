@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from dialects.json.not_json import NOT_JSON
 from dialects.json.raw_json import (
     ABSENT,
-    NOT_JSON,
     as_text,
     members_of,
     parser,

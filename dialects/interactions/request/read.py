@@ -20,7 +20,8 @@ from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import Members, edit_body, read_max_cost, read_model, small_members
-from dialects.json.raw_json import NOT_JSON, starts, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import starts, value_of
 
 PREVIOUS: Final = "previous_interaction_id"
 STOPS_MAX: Final = 5

@@ -23,7 +23,8 @@ from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
-from dialects.json.raw_json import NOT_JSON, as_text, byte_values, dicts, number, object_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
 from dialects.openai.answer.wire import Answer, FullChunk
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities

@@ -17,7 +17,8 @@ from dialects.chat.chat import Effort, Flag, ReasoningSettings, Upstream
 from dialects.chat.reasoning import EFFORTS, budget_of, nearest
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, Quirks
-from dialects.json.raw_json import NOT_JSON, value_of
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import value_of
 from dialects.openai.request import mistral
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")

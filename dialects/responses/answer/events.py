@@ -17,9 +17,9 @@ import msgspec
 from dialects.chat import events as neutral
 from dialects.chat.open_calls import OpenCalls
 from dialects.chat.turns import derive_id
+from dialects.json.not_json import NOT_JSON
 from dialects.json.raw_json import (
     ABSENT,
-    NOT_JSON,
     byte_values,
     dicts,
     members_of,

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, NOT_JSON, members_of, parser, top_members, value_bytes
+from dialects.json.not_json import NOT_JSON
+from dialects.json.raw_json import ABSENT, members_of, parser, top_members, value_bytes
 
 FAILED = frozenset({"failed", "cancelled"})
 _INTEGER_MAX = 2**53

@@ -24,7 +24,7 @@ from django.utils.translation import gettext
 
 from accounts.limits.rules import ENDPOINTS
 from dialects.chat.chat import Dialect
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from gateway.channels import bounds
 from gateway.channels.overrides import rules
 from gateway.channels.overrides.condition_rules import VALUES_MAX

@@ -22,7 +22,7 @@ from django.db import connection, transaction
 
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.openai import usage as openai_usage
 from dialects.usage.usage import storable
 from gateway.channels.egress import outbound_of

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.video_fit import aspect_ratio, resolution
 from dialects.media.videos import (
     VideoRequest,

@@ -8,7 +8,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.cloud_names import bare_names
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
 from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
 from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error

@@ -7,7 +7,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.cloud_names import bare_names
-from dialects.json.raw_json import NOT_JSON
+from dialects.json.not_json import NOT_JSON
 from dialects.media.video_fit import aspect_ratio, resolution, without_none
 from dialects.media.videos import (
     VideoRequest,
