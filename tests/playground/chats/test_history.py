@@ -152,6 +152,15 @@ def test_import_without_a_file_says_so(people: Cast) -> None:
     assert text == "Choose a file."
 
 
+def test_export_of_several_chats_is_one_document(people: Cast) -> None:
+    for title in ("a", "b", "c"):
+        Conversation.objects.create(
+            organisation=people.acme, team=people.core, user=people.bob, title=title, model="m"
+        )
+    chats = json.loads(export_file(people.bob, all="1"))["chats"]
+    assert sorted(chat["title"] for chat in chats) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.slow)])
 def test_reimported_chats_have_the_same_trees_and_costs(people: Cast, count: int) -> None:
     """W12."""
