@@ -397,7 +397,7 @@ def test_rejecting_budget_is_shown_with_the_way_to_more(
     ended = outcome(status, kind, message=text + link, budget_id=12, **REFUSED)
     send(people.bob, ScriptedRelay(ended), text="dear question")
     html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
-    assert f"<b>{text}</b>You were not charged." in html
+    assert f"<b>{text}.</b>You were not charged." in html
     assert '<a href="/b/12">Request more</a>' in html
     assert "hub.example" not in html
 
