@@ -142,6 +142,8 @@ class Asker:
     compared: list[tuple[Answer, Answer]] = field(default_factory=list)
     # What each scene says, by its file.
     scenes: list[tuple[str, list[str]]] = field(default_factory=list)
+    # What came of each press, by its file.
+    presses: list[tuple[str, list[str]]] = field(default_factory=list)
     _actors: dict[Who, Actor] = field(default_factory=dict)
     _known: defaultdict[object, list[Answer]] = field(default_factory=lambda: defaultdict(list))
 
@@ -278,6 +280,15 @@ def first_cells() -> Sequence[Cell]:
         if "GET" in methods(name):
             first.append(first_of(granted(name, "GET", "management key") or granted(name, "GET")))
     return first
+
+
+def changing_cells() -> Iterator[Cell]:
+    """Each operation that changes something, as the first who is let in."""
+    for name in OPERATIONS:
+        for method in methods(name):
+            found = granted(name, method, "management key") or granted(name, method)
+            if method != "GET" and found:
+                yield first_of(found)
 
 
 def plain_pages() -> list[str]:

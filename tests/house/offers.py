@@ -6,10 +6,10 @@ import inspect
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any, Final, TypeVar
@@ -46,6 +46,7 @@ _LINK: Final = re.compile(r'\b(?:href|hx-get)="(/[^"#]*)')
 _ERROR: Final = re.compile(r'<div class="error" id="id_(\w+)_error">(.*?)</div>', re.DOTALL)
 _CHOICE: Final = re.compile(r'data-value="([^"]*)"')
 _WORDS: Final = re.compile(r"<[^>]+>|\s+")
+_WRITTEN: Final = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?([a-z]+_\w+)')
 _BUTTONS: Final = ("submit", "image", "reset", "button")
 _UNSEEN: Final = ("hidden", *_BUTTONS)
 
@@ -210,16 +211,24 @@ def takes_post(name: str) -> bool:
     return name in PAGES and "POST" in methods(name)
 
 
+# What of an answer a browser acts on.
+_ACTED_ON: Final = ("Location", "HX-Redirect", "HX-Location", "HX-Push-Url", "HX-Replace-Url",
+                    "HX-Refresh", "HX-Retarget", "HX-Reswap", "HX-Reselect", "HX-Trigger",
+                    "Content-Disposition")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a press: the answer, what the reader was told, what was written, and where the
-    answer lets them take it back."""
+    """What came of a press: the answer, what of it is a warning, the tables that were written and
+    where they take it back; all that it says beside its text, and what it left in the tables."""
 
     status: int
     text: str
     said: tuple[str, ...]
     written: frozenset[str]
     undo: str
+    beside: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -234,9 +243,11 @@ class Outcome:
 
 @dataclass
 class Reader:
-    """Somebody with a browser, who presses what they see."""
+    """Somebody with a browser, who presses what they see. `left` knows what a write left that
+    wrote to some tables and began then."""
 
     client: Client
+    left: Callable[[frozenset[str], dt.datetime], Sequence[str]] = lambda tables, began: ()
 
     def get(self, path: str, *, whole: bool = False) -> Outcome:
         """Ask for a page, or for the part or dialog that htmx asks for."""
@@ -260,7 +271,9 @@ class Reader:
         self, method: str, path: str, data: Mapping[str, Any] | None = None, *, whole: bool = False
     ) -> Outcome:
         with _taken_back():
-            return self._sent(method, path, data, whole=whole)
+            began = clock.now()
+            outcome = self._sent(method, path, data, whole=whole)
+            return replace(outcome, left=(*self.left(outcome.written, began),))
 
     def _sent(
         self, method: str, path: str, data: Mapping[str, Any] | None = None, *, whole: bool = False
@@ -283,7 +296,11 @@ class Reader:
         undo = toast.get("post") or next((tags for _, _, tags in said if tags[:1] == "/"), "")
         bad = [words for level, words, _ in said if level >= constants.WARNING]
         bad += [toast["text"]] if toast.get("tone") == "bad" else []
-        return Outcome(response.status_code, text, (*bad,), frozenset(written), undo)
+        beside = [f"{name}: {response[name]}" for name in _ACTED_ON if name in response]
+        beside += [
+            f"{constants.DEFAULT_TAGS[level]}: {words} {tags}" for level, words, tags in said
+        ]
+        return Outcome(response.status_code, text, (*bad,), frozenset(written), undo, (*beside,))
 
 
 @contextmanager
@@ -294,16 +311,20 @@ def _noting(said: list[tuple[int, str, str]], written: set[str]) -> Iterator[Non
         said.append((level, str(message), extra_tags))
         add(self, level, message, extra_tags)
 
+    with pytest.MonkeyPatch.context() as patch, noting_tables(written):
+        patch.setattr(BaseStorage, "add", adding)
+        yield
+
+
+@contextmanager
+def noting_tables(written: set[str]) -> Iterator[None]:
+    """The tables that statements write meanwhile."""
+
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        words = str(sql).split(None, 3)
-        if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
-            table = words[2] if words[0] in ("INSERT", "DELETE") else words[1]
-            if table.strip('"') not in _UNCOUNTED:
-                written.add(table.strip('"'))
+        written.update({*_WRITTEN.findall(str(sql))} - _UNCOUNTED)
         return execute(sql, params, many, context)
 
-    with pytest.MonkeyPatch.context() as patch, connection.execute_wrapper(note):
-        patch.setattr(BaseStorage, "add", adding)
+    with connection.execute_wrapper(note):
         yield
 
 
@@ -486,12 +507,11 @@ def _others(
                     yield {one.name: value}
 
 
-def faults_of_offer(reader: Reader, press: Press, *, every_choice: bool) -> Iterator[str]:
-    """What is wrong with a button, its choices, and the way back that its answer offers; and with
-    a form that nobody could fill in."""
-    if press.name in ASKS_OTHERS:
-        return
-    outcome, data = filled(reader, press, press.data())
+def faults_of_offer(
+    reader: Reader, press: Press, outcome: Outcome, data: Mapping[str, Any], *, every_choice: bool
+) -> Iterator[str]:
+    """What is wrong with a button that was answered so to its form, with its choices, and with the
+    way back that the answer offers; and with a form that nobody could fill in."""
     where = f"{press.page}: {press.key}"
     if press.name not in REFUSED_HERE:
         yield from (f"{where} {fault}" for fault in faults_of(press, outcome))

@@ -22,16 +22,19 @@ from tests.house.asked import (
     Answer,
     Asker,
     asking,
+    changing_cells,
     first_cells,
     granted,
     plain_pages,
     shape_of,
 )
 from tests.house.offers import (
+    ASKS_OTHERS,
     OFFERING,
     Reader,
     body_of,
     faults_of_offer,
+    filled,
     links_of,
     name_of,
     presses_of,
@@ -39,6 +42,7 @@ from tests.house.offers import (
     takes_post,
 )
 from tests.house.outlines.pages import differences, said_by
+from tests.house.outlines.presses import Presses
 from tests.house.outlines.scenes.played import play
 from tests.house.request_states import COLUMNS, nullable_columns
 from tests.house.test_lists import shared
@@ -159,20 +163,28 @@ def _ask_readers(asker: Asker) -> None:
 
 def _press_offers(asker: Asker, *, every_choice: bool) -> None:
     """Each button of a page, once of those that are alike, as whoever was let in first."""
-    pressed = set[object]()
+    pressed, presses = set[object](), Presses(asker.world)
     for answer in list(asker.answers):
         if answer.htmx or answer.status != 200 or answer.cell not in _pages():
             continue
         text, name = body_of(answer.text), answer.cell.name
-        reader = Reader(asker.world.clients[answer.cell.who])
+        client = asker.world.clients[answer.cell.who]
+        reader, noting = Reader(client), Reader(client, presses.left)
         offered = {name_of(link) for link in links_of(text)}
         for press in presses_of(name, answer.path, text):
             offered.add(press.name)
-            if press.shape not in pressed:
-                pressed.add(press.shape)
-                asker.faults += faults_of_offer(reader, press, every_choice=every_choice)
+            if press.shape in pressed or press.name in ASKS_OTHERS:
+                continue
+            pressed.add(press.shape)
+            presses.begin(press)
+            outcome, data = filled(noting, press, press.data())
+            presses.add(answer.cell, press, text, outcome, data)
+            asker.faults += faults_of_offer(reader, press, outcome, data, every_choice=every_choice)
         if name in organisation_pages() and any(map(_changes_an_object, offered - {name})):
             asker.offering.add(name)
+    for cell in changing_cells():
+        presses.ask(cell)
+    asker.presses = list(presses.said())
 
 
 @cache
@@ -272,7 +284,14 @@ def test_each_page_that_offers_changes_is_asked_as_every_reader(asker: Asker) ->
     assert asker.offering == OFFERING
 
 
+def test_each_press_is_answered_and_leaves_what_its_outline_says(asker: Asker) -> None:
+    """W32, of what is sent: what each button and operation answers, says and writes."""
+    found = differences(asker.presses)
+    assert not found, found
+
+
 OF_OFFERS: Final = (
+    test_each_press_is_answered_and_leaves_what_its_outline_says,
     test_every_button_works,
     test_every_choice_works,
     test_each_page_that_offers_changes_is_asked_as_every_reader,

@@ -18,12 +18,13 @@ A test that fails shows the lines of its write as they are now, as it does with 
 import datetime as dt
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -112,16 +113,53 @@ def lines(
 ) -> list[str]:
     """What a write left, in the form of `written.txt`. The first day of a month has two names on
     some days; it has the one that it has there, or in `known`."""
-    known = {*known, *LINES.get(name, ())}
-    names = _names(world, before, after)
-    by_month, by_day = (
-        [f"{name}: {text}" for text in _Writer(names, before, after, times).texts()]
-        for times in (Times(before.began, after.at), Times(before.began, after.at, by_month=False))
+    return chosen(
+        _both(name, _names(world, before, after), before, after), {*known, *LINES.get(name, ())}
     )
-    return sorted(
-        one if one in known or other not in known else other
-        for one, other in zip(by_month, by_day, strict=True)
-    )
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The rows of all tables before any of several writes, each of which is taken back."""
+
+    rows: Rows
+    names: Names
+
+    @classmethod
+    def now(cls, world: object) -> "Beginning":
+        rows = rows_of([*_models()])
+        return cls(rows, _names(world, rows))
+
+    def left(
+        self, name: str, tables: Collection[str], began: dt.datetime
+    ) -> Iterator[tuple[str, str]]:
+        """What a write to these tables left that began then, each line in two forms, of which
+        `chosen` takes one. A time that was there before is §."""
+        tables = sorted(_models().keys() & tables)
+        rows = rows_of(tables)
+        after = Rows(began, rows.at, rows.tables)
+        before = Rows(began, began, {table: self.rows.tables[table] for table in tables})
+        return _both(name, _names(None, after, known=self.names), before, after, is_old=True)
+
+
+def chosen(both: Iterable[tuple[str, str]], known: Collection[str]) -> list[str]:
+    """Of two forms of each line the one that is known, else the first."""
+    return sorted(one if one in known or other not in known else other for one, other in both)
+
+
+def _both(
+    name: str, names: Names, before: Rows, after: Rows, *, is_old: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Each line with times by month, and with times by day."""
+    for texts in zip(
+        *(
+            _Writer(names, before, after, Times(before.began, after.at, by_month, is_old)).texts()
+            for by_month in (True, False)
+        ),
+        strict=True,
+    ):
+        by_month, by_day = texts
+        yield f"{name}: {by_month}", f"{name}: {by_day}"
 
 
 @cache
@@ -146,12 +184,12 @@ def _key_of(table: str, row: Row) -> Any:
     return key if len(key) > 1 else key[0]
 
 
-def _names(world: object, before: Rows, after: Rows) -> Names:
+def _names(world: object, *sides: Rows, known: Names = MappingProxyType({})) -> Names:
     """The names of all rows that are known, by table and key; by id alone, if no others have it."""
-    names: dict[Any, str] = {}
-    rows = [(table, row) for side in (before, after)
+    names: dict[Any, str] = {**known}
+    rows = [(table, row) for side in sides
             for table, of in side.tables.items() for row in of.values()]  # fmt: skip
-    for name, one in _of_world(world):
+    for name, one in _of_world(world) if world else ():
         _add(names, one._meta.db_table, _plain(one.pk), name)
     # What is named after another row comes after it.
     for table, row in sorted(rows, key=lambda each: _named(each[1]) is None):
@@ -207,6 +245,8 @@ class Times:
     began: dt.datetime
     at: dt.datetime
     by_month: bool = True
+    # Whether there are times that were there before: they are told apart from none of the write.
+    is_old: bool = False
 
     def sub(self, text: str) -> str:
         return _TIME.sub(self._name, text)
@@ -222,12 +262,15 @@ class Times:
         low, high = time - self.at, time - self.began
         for name, span in _SPANS.items():
             count = high // span
-            if count * span >= low:
+            is_near = self.is_old and count < 0 and name != "day"
+            if count * span >= low and not is_near:
                 return f"{count:+d} {name}{'s' * (abs(count) != 1)}" if count else "now"
         return "§"
 
     def _day(self, day: dt.date) -> str:
         today = self.began.date()
+        if self.is_old and day < today.replace(day=1):
+            return "§"
         if self.by_month and (day + dt.timedelta(days=1)).day == 1:
             return f"end of {self._day(day.replace(day=1))}"
         if self.by_month and day.day == 1:
@@ -275,7 +318,7 @@ class _Writer:
 
     def _changed(self, table: str, old: Row, new: Row) -> str:
         return ", ".join(
-            f"{column} {self._value(table, column, old[column])}"
+            f"{column} {self._value(table, column, self._former(table, column, old[column]))}"
             f" → {self._value(table, column, new[column])}{self._owner(table, column, new)}"
             for column in _fields(table)
             if new[column] != old[column]
@@ -299,6 +342,11 @@ class _Writer:
         if isinstance(value, str) and len(value) > _TEXT_MAX:
             value = f"{value[:_TEXT_MAX]}…"
         return json.dumps(self._inside(value), ensure_ascii=False, sort_keys=True)
+
+    def _former(self, table: str, column: str, value: Any) -> Any:
+        """A value from before, whose time is no more than that if it is older than the write."""
+        is_time = isinstance(_fields(table)[column], models.DateTimeField)
+        return "§" if value is not None and is_time and self._times.is_old else value
 
     def _owner(self, table: str, column: str, row: Row) -> str:
         """The row that had a secret before."""
@@ -335,7 +383,10 @@ def _secret(table: str, column: str, row: Row) -> str | None:
     value, field = row[column], _fields(table)[column]
     if not value or not isinstance(field, SealedField):
         return value or None
-    return vault().open(bytes.fromhex(value[2:]), field.place_of(row))
+    binary = {name for name, one in _fields(table).items() if isinstance(one, models.BinaryField)}
+    stored = {name: bytes.fromhex(one[2:]) if one and name in binary else one
+              for name, one in row.items()}  # fmt: skip
+    return vault().open(stored[column], field.place_of(stored))
 
 
 def _is_empty(value: Any) -> bool:

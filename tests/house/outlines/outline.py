@@ -78,9 +78,11 @@ def outline_of(text: str) -> list[str]:
     """The lines that an answer says, in its order: a page's, those of JSON, else the first three of
     a text."""
     if text.startswith(("{", "[")):
-        return list(_without_the_alike(_members("", json.loads(text))))
+        # A file has a value in each line.
+        values = [json.loads(line) for line in text.splitlines()] if "}\n{" in text else None
+        return list(_without_the_alike(_members("", values or json.loads(text))))
     if "<" not in text:
-        return [_plain(line) for line in text.splitlines()[:3]]
+        return [plain(line) for line in text.splitlines()[:3]]
     reader = _Reader()
     reader.feed(text)
     reader.end_line()
@@ -152,17 +154,17 @@ def _without_the_alike(lines: Iterable[tuple[bool, str]]) -> Iterator[str]:
     """The lines; of those rows that follow each other, ROWS_MAX that are not alike. Rows of a table
     are sorted: many happened in the same moment."""
     for row, run in groupby(lines, lambda line: line[1].split()[0] if line[0] else ""):
-        plain = [_plain(line) for _, line in run]
+        said = [plain(line) for _, line in run]
         if not row:
-            yield from plain
+            yield from said
             continue
         alike: dict[str, str] = {}
-        for said in sorted(plain) if row.startswith("<tr") else plain:
-            alike.setdefault(_PLACE.sub("z", _FIGURE.sub("9", said)), said)
+        for one in sorted(said) if row.startswith("<tr") else said:
+            alike.setdefault(_PLACE.sub("z", _FIGURE.sub("9", one)), one)
         yield from list(alike.values())[:ROWS_MAX]
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """A line without what is different each time."""
     return _ID.sub("§", _TIME.sub(_when, line))
 

@@ -13,12 +13,12 @@ from typing import Final
 
 from tests.house.asked import Answer
 from tests.house.outlines.outline import below_the_banners, outline_of
-from tests.isolation.cells import page_routes
+from tests.isolation.cells import Cell, page_routes
 from tests.support.golden_texts import RECORDING, difference
 
 FOLDER: Final = Path(__file__).parent
 # The first two begin a PDF file and a spreadsheet.
-_FILES: Final = ("%PDF", "PK")
+IS_FILE: Final = ("%PDF", "PK")
 _LEFT_OUT: Final[Mapping[str, str]] = {
     "api_description": "is docs/reference/openapi.json",
     "api_reference": "has a row for each operation of it",
@@ -26,18 +26,17 @@ _LEFT_OUT: Final[Mapping[str, str]] = {
     "palette": "has a row for each page of the menu",
     "operator_palette": "has a row for each page of the menu",
     "metrics": "has the figures of a machine",
-    "health": "has the figures of a machine",
-    "GET /system": "has the figures of a machine",
     "own_data_download": "has all of a person's rows, ids and times",
     "GET /people/{id}/data": "has all of a person's rows, ids and times",
     "GET /members/{id}/data": "has all of a person's rows, ids and times",
 }
-# What they show of a day or month depends on when the world was made: a line with a figure or a
-# time is left out, but for those in its addresses.
+# What they show of a day or month depends on when the world was made, or is that of a machine: a
+# line with a figure or a time is left out, but for those in its addresses.
 _OF_THE_HOUR: Final = frozenset((
-    "GET /budgets", "GET /budgets/{id}", "GET /statements/{period}", "GET /usage/focus", "budget",
-    "budgets", "focus", "home_panel", "member", "organisations", "requests", "statement",
-    "statement_csv", "team", "teams", "usage", "usage_times",
+    "GET /budgets", "GET /budgets/{id}", "GET /statements/{period}", "GET /system",
+    "GET /usage/focus", "budget", "budgets", "focus", "health", "home_panel", "member",
+    "organisations", "requests", "statement", "statement_csv", "team", "teams", "usage",
+    "usage_times",
 ))  # fmt: skip
 _FIGURE: Final = re.compile(r"\d|◷")
 _ADDRESS: Final = re.compile(r"\b(?:href|action|hx-get|hx-post)=\S+")
@@ -63,7 +62,7 @@ def said_by(answers: Iterable[Answer]) -> Iterable[tuple[str, list[str]]]:
         name, method = answer.cell.name, answer.cell.method
         if answer.htmx or "?" in answer.path or name in _LEFT_OUT:
             continue
-        if answer.text.startswith(_FILES):
+        if answer.text.startswith(IS_FILE):
             continue
         lines = outline_of(below_the_banners(answer.text))
         if name in _OF_THE_HOUR:
@@ -75,12 +74,13 @@ def said_by(answers: Iterable[Answer]) -> Iterable[tuple[str, list[str]]]:
             # The rest is what the page shows before.
             lines = [line for line in lines if line not in shown.get(name, ())]
         head = f"== {method} {name.removeprefix(f'{method} ')} as {answer.cell.who.role}"
-        files[_file_of(answer)] += [f"{head}: {answer.status}", *lines]
+        files[f"{room_of(answer.cell)}.txt"] += [f"{head}: {answer.status}", *lines]
     return files.items()
 
 
-def _file_of(answer: Answer) -> str:
-    if not answer.cell.is_page:
-        return "api.txt"
-    view = page_routes()[answer.cell.name][1]
-    return f"{view.__module__.partition('.')[0]}.txt"
+def room_of(cell: Cell) -> str:
+    """The room whose view answers; "api" of an operation."""
+    if not cell.is_page:
+        return "api"
+    view = page_routes()[cell.name][1]
+    return str(view.__module__).partition(".")[0]

@@ -1,5 +1,6 @@
 """The lines of usage: what happened, and the pages that show it with keys, budgets and members."""
 
+import datetime as dt
 from typing import Final
 
 from lib import clock
@@ -29,6 +30,7 @@ from tests.isolation.kinds.usage import (
 from tests.isolation.table.route import WRITES_KEYS, Route, at, listed, sends
 
 _THIS_MONTH: Final = {"period": f"{clock.now():%Y-%m}"}
+_NEXT_WEEK: Final = f"{clock.now() + dt.timedelta(days=7):%Y-%m-%dT00:00:00Z}"
 
 PAGES: Final[dict[str, Route]] = {
     # For everybody: whoever asks, it holds nothing of others
@@ -173,7 +175,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /budgets/{id}/test-alert": at("budgets.read", BUDGET, write="budgets.write"),
     "GET /budget-requests": at("budgets.ask"),
     "POST /budgets/{id}/requests": at(
-        "budgets.ask", BUDGET, body=sends(amount="5", until="2026-12-24T00:00:00Z", reason="r")
+        "budgets.ask", BUDGET, body=sends(amount="5", until=_NEXT_WEEK, reason="r")
     ),
     "GET /budget-requests/{id}": at("budgets.ask", RAISE),
     "POST /budget-requests/{id}/approve": at("budgets.write", RAISE, by_role=True),
