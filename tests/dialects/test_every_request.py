@@ -10,7 +10,16 @@ from typing import Any, Final, get_args
 import msgspec
 import pytest
 
-from dialects.chat.chat import ChatRequest, Dialect, Encoded, Flag, SearchForm, Upstream
+from dialects.chat.chat import (
+    ChatRequest,
+    Dialect,
+    Encoded,
+    Flag,
+    ReasoningSettings,
+    SearchForm,
+    Upstream,
+)
+from dialects.chat.operation import NO_NEEDS
 from dialects.chat.tool_names import fit_names
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
@@ -19,9 +28,12 @@ from tests.dialects.full_requests import REQUESTS
 from tests.support.golden_texts import GoldenTexts
 
 TEXTS: Final = GoldenTexts(Path(__file__).with_name("requests.txt"))
+# What the name of a model may ask for at its end.
+THINKING: Final = ReasoningSettings(effort="low", budget_tokens=1500, switch="on")
 TARGET: Final = Target("m", stream=True)
 DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 PLAIN: Final = Upstream("up")
+_NOTHING: Final[tuple[object, ...]] = (None, "", 0, (), [], {}, NO_NEEDS)
 # What a model may be, besides what its dialect is.
 MODELS: Final = {
     **{flag: Upstream("up", frozenset({flag})) for flag in get_args(Flag)},
@@ -40,7 +52,16 @@ def facts_of(client: Dialect, raw: bytes) -> tuple[str, ChatRequest]:
     facts = codec.read(raw, TARGET)
     names = getattr(facts, "__struct_fields__", None) or [one.name for one in fields(facts)]
     known = {name: getattr(facts, name) for name in names if name != "body"}
-    said = {name: value for name, value in known.items() if value not in (None, "", 0)}
+    known |= {
+        "needs": codec.needs(facts),
+        "operation": codec.operation(TARGET, stream=True),
+        "unseen input": codec.unseen_input(facts),
+        "without reasoning": codec.calls_without_reasoning(facts),
+        "other steps": codec.other_steps(facts),
+        "hosted tools": codec.hosted_tools(facts),
+        "undecoded": codec.undecoded_fields(facts),
+    }
+    said = {name: value for name, value in known.items() if value not in _NOTHING}
     return repr(said), codec.decode(facts, TARGET, "01K0", 0)
 
 
@@ -63,6 +84,19 @@ def sent(request: ChatRequest, upstream: Dialect, model: Upstream) -> str:
     tool = f" answered by {encoded.answer_tool}" if encoded.answer_tool else ""
     dropped = f" without {', '.join(encoded.dropped)}" if encoded.dropped else ""
     return f"{encoded.body.decode()}{tool}{dropped}"
+
+
+def forwarded(raw: bytes, client: Dialect, model: Upstream) -> str:
+    """The bytes for an upstream of the same dialect."""
+    codec = CODECS[client]
+    facts = codec.read(raw, TARGET)
+    thoughts = dict.fromkeys(codec.calls_without_reasoning(facts), "thought")
+    try:
+        quirks = codec.quirks_for(facts, model, thoughts)
+    except RequestFault as fault:
+        return f"rejected: {fault.kind} {fault.param} {fault.message}"
+    suffix = codec.thinking(THINKING, model)
+    return codec.edit(facts, "up", model.output_cap, suffix, quirks).decode()
 
 
 def lines(client: Dialect, members: dict[str, Any]) -> Iterator[str]:
@@ -94,3 +128,16 @@ def test_request_is_sent_otherwise_to_models_that_differ(upstream: Dialect) -> N
             if (other := sent(request, upstream, model)) != usual:
                 found.setdefault(f"models {upstream}, {title}", []).append(f"{name}: {other}")
     TEXTS.check(f"models {upstream}", {title: "\n".join(rows) for title, rows in found.items()})
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+def test_request_is_edited_for_models_that_differ(client: Dialect) -> None:
+    found = dict[str, list[str]]()
+    for name, members in REQUESTS[client].items():
+        raw = json.dumps(members).encode()
+        usual = forwarded(raw, client, PLAIN)
+        found.setdefault(f"edited {client}, up", []).append(f"{name}: {usual}")
+        for title, model in MODELS.items():
+            if (other := forwarded(raw, client, model)) != usual:
+                found.setdefault(f"edited {client}, {title}", []).append(f"{name}: {other}")
+    TEXTS.check(f"edited {client}", {title: "\n".join(rows) for title, rows in found.items()})
