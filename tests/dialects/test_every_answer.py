@@ -59,6 +59,16 @@ def stream_lines(client: Dialect, events: list[Event]) -> Iterator[str]:
     decoder = codec.translating_decoder(request, "")
     yield from read(events_of([*decoder.feed(frames), *decoder.end()]))
     yield counted(codec, decoder)
+    yield f"  response: {short(text_of(codec.response_of(encoder)))}"
+    facts = codec.read(json.dumps(REQUESTS[client]["settings"]).encode(), TARGET)
+    forwarding = codec.decoder(facts, TARGET)
+    steps = [*forwarding.feed(frames), *forwarding.end()]
+    same = "unchanged" if raw_of(steps) == frames else short(repr(raw_of(steps)))
+    size = forwarding.progress
+    yield f"  forwarded: {same}, {size.text_bytes} and {size.reasoning_bytes} bytes"
+    yield from read([event for step in steps for event in step.events])
+    yield counted(codec, forwarding)
+    yield f"  response: {short(text_of(codec.response_of(forwarding)))}"
     yield from broken_lines(client, frames[: len(frames) * 2 // 3])
 
 
