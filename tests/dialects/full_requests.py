@@ -450,6 +450,7 @@ _CONVERSE: Final[dict[str, dict[str, Any]]] = {
         {"text": "Look"}, {"image": {"format": "png", "source": {"bytes": PNG}}},
         {"document": {"format": "pdf", "name": "a", "source": {"bytes": PDF}}},
         {"document": {"name": "b", "source": {"text": "words"}}},
+        {"document": {"name": "c", "source": {"bytes": "d29yZHM="}}},
         {"cachePoint": {"type": "default", "ttl": "1h"}},
         {"guardContent": {"text": {"text": "guarded"}}}]}]},
     "film": {"messages": [{"role": "user", "content": [

@@ -62,7 +62,8 @@ def stream_lines(client: Dialect, events: list[Event]) -> Iterator[str]:
     yield f"  response: {short(text_of(codec.response_of(encoder)))}"
     facts = codec.read(json.dumps(REQUESTS[client]["settings"]).encode(), TARGET)
     forwarding = codec.decoder(facts, TARGET)
-    steps = [*forwarding.feed(frames), *forwarding.end()]
+    at = frames.find(b"\n\n") + 2 or len(frames) // 2
+    steps = [*forwarding.feed(frames[:at]), *forwarding.feed(frames[at:]), *forwarding.end()]
     same = "unchanged" if raw_of(steps) == frames else short(repr(raw_of(steps)))
     size = forwarding.progress
     yield f"  forwarded: {same}, {size.text_bytes} and {size.reasoning_bytes} bytes"

@@ -35,6 +35,8 @@ IMAGES: Final[dict[str, tuple[images.ImageOperation, dict[str, Any]]]] = {
         "response_format": "b64_json", "output_format": "webp", "background": "opaque",
         "max_cost": "0.5", "negative_prompt": "dogs"}),
     "plain": ("image_generations", {"prompt": "A cat", "size": "auto", "watermark": False}),
+    "of a quality": ("image_generations", {"prompt": "A cat", "quality": "high"}),
+    "of a size": ("image_generations", {"prompt": "A cat", "size": "1024x1024"}),
     "streamed": ("image_generations", {
         "prompt": "A cat", "stream": True, "partial_images": 2, "size": "1024*1536"}),
     "series": ("image_generations", {
@@ -57,6 +59,7 @@ RATES: Final = {
     "images": 1, "images[1024]": 4, "images[1792x1024]": 2, "images[1792x1024,high]": 3,
     "images[low]": 5, "images[2K]": 9,
 }  # fmt: skip
+DEAR: Final = {"images": 9, "images[1024,high]": 4, "images[512]": 12, "images[low]": 20}
 IMAGE_ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "all": {
         "created": 7, "size": "1024x1024", "quality": "low", "data": [
@@ -176,7 +179,7 @@ def image_lines(name: str) -> Iterator[str]:
     yield members_of(facts)
     yield f"at most {facts.token_bound()}, about {facts.token_estimate(2)}"
     yield f"meters {images.meter_of(facts.size, facts.quality, RATES)}"
-    yield f"bound {images.bound_meter(facts.size, facts.quality, RATES)}"
+    yield f"bound {[images.bound_meter(facts.size, facts.quality, it) for it in (RATES, DEAR)]}"
     yield f"edited {said(lambda: images.edit(facts, 'up'))}"
     if not facts.qwen:
         yield f"ark {said(lambda: images.to_ark(facts, 'up', PICTURES))}"
