@@ -11,15 +11,15 @@ import pytest
 
 from dialects.chat.chat import ChatRequest, Dialect, FunctionTool
 from dialects.chat.events import Event, Usage
-from dialects.chat.fold import AnswerFault, fold
-from dialects.codec import Codec, Target, WholeAnswer
+from dialects.chat.fold import fold
+from dialects.codec import Codec, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, message_of
 from dialects.errors.kinds import ErrorKind
 from dialects.translation import StreamTranslator
 from tests.dialects import neutral
-from tests.dialects.exchanges import events_of, raw_of
-from tests.dialects.full_answers import ANSWERS
+from tests.dialects.exchanges import GOLDEN, events_of, raw_of
+from tests.dialects.full_answers import ANSWERS, ODD
 from tests.dialects.full_requests import REQUESTS
 from tests.support.golden_texts import GoldenTexts
 from tests.support.module_data import text_of
@@ -100,11 +100,10 @@ def whole_lines(client: Dialect, events: list[Event]) -> Iterator[str]:
 
 def read_whole(client: Dialect, raw: bytes) -> Iterator[str]:
     codec = CODECS[client]
-    try:
-        whole: WholeAnswer = codec.translate_answer(raw, asked(client), "")
-    except AnswerFault as fault:
-        yield f"  {text_of(fault.event)}"
-        return
+    whole = codec.translate_answer(raw, asked(client), "")
+    failed = f", {text_of(whole.error)}, {whole.broken}" if whole.error or whole.broken else ""
+    size = f"{whole.text_bytes} and {whole.reasoning_bytes} bytes"
+    yield f"  {size}, {whole.searches} searches{failed}"
     yield from read(whole.events)
     yield counted(codec, codec.read_answer(raw))
 
@@ -119,6 +118,44 @@ def test_stream_is_written_and_read_again(client: Dialect) -> None:
 def test_whole_answer_is_written_and_read_again(client: Dialect) -> None:
     found = {f"whole {client}, {name}": whole_lines(client, it) for name, it in ANSWERS.items()}
     TEXTS.check(f"whole {client}", {title: "\n".join(it) for title, it in found.items()})
+
+
+def recorded(client: Dialect) -> Iterator[tuple[str, bytes]]:
+    """The recorded answers of a dialect's providers."""
+    for file in sorted((GOLDEN / client).glob("*_nonstream.json")):
+        for one in json.loads(file.read_text())["exchanges"]:
+            yield one["id"], json.dumps(one["response"].get("body")).encode()
+
+
+def stream_of(raw: bytes, client: Dialect, upstream: Dialect) -> bytes:
+    """A recorded stream as the client gets it."""
+    request = asked(client)
+    decoder = CODECS[upstream].translating_decoder(request, "")
+    translator = StreamTranslator(decoder, CODECS[client].encoder(request, TARGET), 1)
+    return raw_of([*translator.feed(raw), *translator.end()])
+
+
+def recorded_streams(client: Dialect) -> Iterator[str]:
+    for file in sorted((GOLDEN / client).glob("*.sse")):
+        raw = file.read_bytes()
+        decoder = CODECS[client].translating_decoder(asked(client), "")
+        yield file.name
+        yield from read(events_of([*decoder.feed(raw), *decoder.end()]))
+        yield counted(CODECS[client], decoder)
+        for other in DIALECTS:
+            shown = stream_of(raw, other, client)
+            yield f"  {other}: {len(shown)} bytes, {crc32(shown):x}"
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+def test_answer_of_a_provider_is_read(client: Dialect) -> None:
+    answers = [
+        *recorded(client),
+        *((name, json.dumps(it).encode()) for name, it in ODD[client].items()),
+    ]
+    found = {f"read {client}, {name}": read_whole(client, raw) for name, raw in answers}
+    found[f"read {client}, streams"] = recorded_streams(client)
+    TEXTS.check(f"read {client}", {title: "\n".join(it) for title, it in found.items()})
 
 
 def error_lines(client: Dialect) -> Iterator[str]:
