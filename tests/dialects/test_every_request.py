@@ -96,7 +96,8 @@ def forwarded(raw: bytes, client: Dialect, model: Upstream) -> str:
     except RequestFault as fault:
         return f"rejected: {fault.kind} {fault.param} {fault.message}"
     suffix = codec.thinking(THINKING, model)
-    return codec.edit(facts, "up", model.output_cap, suffix, quirks).decode()
+    fitted = "fitted " if codec.needs_fit(facts, model.flags) else ""
+    return f"{fitted}{codec.edit(facts, 'up', model.output_cap, suffix, quirks).decode()}"
 
 
 def lines(client: Dialect, members: dict[str, Any]) -> Iterator[str]:
