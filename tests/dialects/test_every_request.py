@@ -60,7 +60,11 @@ def facts_of(client: Dialect, raw: bytes) -> tuple[str, ChatRequest]:
         "other steps": codec.other_steps(facts),
         "hosted tools": codec.hosted_tools(facts),
         "undecoded": codec.undecoded_fields(facts),
+        "count": codec.count_model("m"),
     }
+    answered = codec.answer_request(facts, "asked", "r", 7)
+    if answered is not None:
+        known["answered by"] = members_of(answered)
     said = {name: value for name, value in known.items() if value not in _NOTHING}
     return repr(said), codec.decode(facts, TARGET, "01K0", 0)
 
