@@ -28,6 +28,7 @@ TEXTS: Final = GoldenTexts(Path(__file__).with_name("answers.txt"))
 LETTERS: Final = 300
 FAILURE: Final[tuple[ErrorKind, str, str]] = ("overloaded", "Server Overloaded", "req-1")
 TARGET: Final = Target("m", stream=True)
+ARRAY: Final = Target("m", stream=True, array=True)
 DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
 
@@ -161,6 +162,13 @@ def test_answer_of_a_provider_is_read(client: Dialect) -> None:
 def error_lines(client: Dialect) -> Iterator[str]:
     """Each kind of error as the client gets it, and as it would be read from an upstream."""
     codec = CODECS[client]
+    for target in (Target("m"), ARRAY):
+        kinds = [codec.content_type(target, stream=stream) for stream in (False, True)]
+        frame = codec.error_frame("overloaded", "slow", "req-1", target)
+        encoder = codec.encoder(asked(client), target)
+        frames = b"".join(encoder.feed(event) for event in ANSWERS["text"][:-1]) + encoder.end()
+        yield short(f"{kinds} {frame!r} {frames!r}")
+    yield f"{codec.ping!r} {codec.request_header!r} {codec.model_in_answer} {codec.model_in_frame}"
     for kind, row in KINDS.items():
         message, status = (
             message_of(kind, what="it", model="m", seconds=3),
