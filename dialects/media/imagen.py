@@ -20,7 +20,7 @@ from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.masking import clean_upstream
 from dialects.json.members import read_members
 from dialects.json.not_json import NOT_JSON
-from dialects.media.images import ImageFacts, MadeImages
+from dialects.media.images import ImageFacts, MadeImages, qwen_dropped
 from dialects.media.video_fit import aspect_ratio
 from dialects.openai.unary import answer_fault, open_answer
 from dialects.usage.usage import Quantities
@@ -52,8 +52,9 @@ def encode(facts: ImageFacts) -> Encoded:
         if max(int(width), int(height)) >= _LARGE:
             parameters["sampleImageSize"] = "2K"
     body = {"instances": [{"prompt": facts.prompt}], "parameters": parameters}
-    names = () if facts.qwen else read_members(facts.body.raw).rest(_KNOWN)
-    return Encoded(msgspec.json.encode(body), tuple(names))
+    if facts.qwen:
+        return Encoded(msgspec.json.encode(body), qwen_dropped(facts))
+    return Encoded(msgspec.json.encode(body), tuple(read_members(facts.body.raw).rest(_KNOWN)))
 
 
 def read_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImages]:

@@ -330,9 +330,13 @@ def from_qwen_request(facts: ImageFacts, upstream_model: str) -> Encoded:
         body["n"] = facts.n
     if facts.size:
         body["size"] = facts.size
+    return Encoded(msgspec.json.encode(body), qwen_dropped(facts))
+
+
+def qwen_dropped(facts: ImageFacts) -> tuple[str, ...]:
+    """Return the parameters of a request in Qwen's form that only Qwen's own API has."""
     parameters = _qwen_parameters(facts.body)
-    dropped = [name for name in parameters if name not in ("n", "size")]
-    return Encoded(msgspec.json.encode(body), tuple(f"parameters.{name}" for name in dropped))
+    return tuple(f"parameters.{name}" for name in parameters if name not in ("n", "size"))
 
 
 def read_qwen_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImages]:

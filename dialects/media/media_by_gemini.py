@@ -16,7 +16,7 @@ from dialects.errors.errors import RequestFault, message_of
 from dialects.gemini.usage import quantities
 from dialects.json.members import read_members
 from dialects.json.raw_json import value_of
-from dialects.media.images import ImageFacts, MadeImages
+from dialects.media.images import ImageFacts, MadeImages, qwen_dropped
 from dialects.media.sound import PCM_RATE, SpeechFacts
 from dialects.openai.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.usage.usage import Quantities
@@ -48,6 +48,8 @@ def image_request(facts: ImageFacts, pictures: Sequence[tuple[str, str]]) -> Enc
     if width.isdigit() and height.isdigit() and int(width) and int(height):
         config["imageConfig"] = {"aspectRatio": _nearest(int(width), int(height))}
     body = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
+    if facts.qwen:
+        return Encoded(msgspec.json.encode(body), qwen_dropped(facts))
     names = read_members(facts.body.raw).rest(_IMAGE_KNOWN)
     return Encoded(msgspec.json.encode(body), tuple(names))
 

@@ -135,4 +135,6 @@ def test_html_of_a_page_leaves_out_its_title_and_unknown_links() -> None:
     assert 'href=""' not in html
     assert re.findall(r"<th\b[^>]*>", html) == ['<th scope="col">']
     assert "<it>" not in html
-    assert 'aria-label="What&#x27;s new? (1)"' in html
+    assert html.count('aria-label="What&#x27;s new? (1)"') == 2
+    assert "<span>sh</span>" in html
+    assert '<code id="code-1">' in html

@@ -121,6 +121,31 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/acceptance/test_installation.py::test_applied_file_is_enough_to_serve": "the main job"
     " of a fresh installation",
     "tests/stack/test_wheels.py::test_dialects_wheel_takes_only_its_own_name": "a real wheel",
+    "tests/dialects/test_module_data.py::test_tables_and_members_of_records_are_unchanged": (
+        "every table of the dialects"
+    ),
+    "tests/dialects/test_every_request.py::test_request_is_read_and_sent_to_each_dialect": (
+        "every member of a request"
+    ),
+    "tests/dialects/test_every_request.py"
+    "::test_request_is_sent_otherwise_to_models_that_differ": "every flag of a model",
+    "tests/dialects/test_every_request.py::test_request_is_edited_for_models_that_differ": (
+        "every flag of a model"
+    ),
+    "tests/dialects/test_every_fault.py"
+    "::test_wrong_member_of_a_request_is_rejected_by_its_name": "every member of a request",
+    "tests/dialects/test_every_answer.py::test_stream_is_written_and_read_again": (
+        "everything that an answer has"
+    ),
+    "tests/dialects/test_every_answer.py::test_whole_answer_is_written_and_read_again": (
+        "everything that an answer has"
+    ),
+    "tests/dialects/test_every_answer.py::test_answer_of_a_provider_is_read": (
+        "everything that an answer has"
+    ),
+    "tests/dialects/test_every_answer.py::test_each_error_is_written_and_read_again": (
+        "every kind of error"
+    ),
 }
 ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_fault_table.py::test_before_the_first_content": "each fault",

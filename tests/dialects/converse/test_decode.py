@@ -141,6 +141,7 @@ def test_answer_starts_once_with_whatever_event_is_first(first: int) -> None:
         (("contentBlockStop", {"contentBlockIndex": 9}), []),
         (("contentBlockStart", {"start": {"toolUse": {"name": "f"}}}),
          [ToolCallStart(0, 0, "", "f")]),
+        (("contentBlockStart", {}), []),
     ],
 )  # fmt: skip
 def test_each_event_is_read(body: tuple[str, dict[str, Any]], expected: list[Event]) -> None:

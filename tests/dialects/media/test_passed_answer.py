@@ -281,6 +281,11 @@ def test_a_file_that_lies_about_its_length_is_held_by_its_size() -> None:
         assert bound_ms(raw, len(raw) + 10**6) >= 10**6
     long = flac(10**9)
     assert length_ms(long, long, len(long)) <= len(long)
+    # A page whose time is unknown, and a rate of its own.
+    unknown = ogg(-1)
+    assert length_ms(unknown, unknown, len(unknown)) == len(unknown) // 8
+    vorbis = ogg(1000).replace(b"OpusHead", b"\x01vorbis" + bytes(5) + struct.pack("<I", 24_000))
+    assert length_ms(vorbis, vorbis, len(vorbis)) == 2000
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,18 @@ def test_only_tags_and_space_are_lost(source_text: str, size: int) -> None:
     assert "".join(joined.split()) == "".join(bare.split())
 
 
+def test_choices_without_an_index_are_the_first() -> None:
+    pieces = [{"content": "<think>plan"}, {"content": "</think>answer"}]
+    chunks = [
+        b"data: %b\n\n" % json.dumps({"choices": [{"delta": one}]}).encode() for one in pieces
+    ]
+    decoder = TagsDecoder(Decoder(include_usage=True, translate=True), 1)
+    steps = decoder.feed(chunks[0] + chunk({"content": ""}) + chunks[1])
+    events = [event for step in steps for event in step.events]
+    assert [event.text for event in events if isinstance(event, ReasoningDelta)] == ["plan"]
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["answer"]
+
+
 def test_bytes_pass_untouched_once_there_are_no_tags() -> None:
     first, later = (
         chunk({"content": "plain"}),

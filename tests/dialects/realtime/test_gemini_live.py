@@ -143,7 +143,12 @@ def test_tools_of_an_update_are_read_in_both_forms() -> None:
 
 
 def test_second_setup_and_no_object_are_refused() -> None:
-    for body, kind in ((b'{"setup": {}}', "invalid_value"), (b"[]", "malformed_json")):
+    refused = (
+        (b'{"setup": {}}', "invalid_value"),
+        (b"[]", "malformed_json"),
+        (b"{", "malformed_json"),
+    )
+    for body, kind in refused:
         with pytest.raises(RequestFault) as fault:
             gemini_live.read_client_message(body)
         assert fault.value.kind == kind

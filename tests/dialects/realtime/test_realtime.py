@@ -39,6 +39,12 @@ def test_usage_as_meters(change: dict[str, Any], meters: dict[str, int]) -> None
     assert (read.meters, read.flags) == (meters, ())
 
 
+def test_usage_of_a_response_is_its_own_or_none() -> None:
+    read = msgspec.json.Decoder(realtime.Response).decode
+    assert read(b'{"status":"completed","usage":{"a":1}}').raw_usage == b'{"a":1}'
+    assert read(b'{"usage":null}').raw_usage is read(b'{"status":"failed"}').raw_usage is None
+
+
 @pytest.mark.parametrize(
     ("raw", "flag"),
     [

@@ -10,7 +10,18 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.streams.event_stream import Message, MessageSplitter
+from dialects.streams.event_stream import (
+    EXCEPTION,
+    MALFORMED,
+    EventWriter,
+    Message,
+    MessageFrames,
+    MessageSplitter,
+    read_exception,
+    write_event,
+    write_exception,
+)
+from dialects.streams.sse import Frame
 from tests.fakes.aws_stream import message
 
 MAX = 1024 * 1024
@@ -113,3 +124,35 @@ def test_unreadable_headers(lines: bytes) -> None:
     splitter = MessageSplitter(MAX)
     assert splitter.feed(_raw(lines)) == []
     assert splitter.malformed
+
+
+def _frames(*messages: bytes) -> tuple[MessageFrames, list[Frame]]:
+    frames = MessageFrames(MAX, lambda one: read_exception(one) or Frame(b"", "event", one.payload))
+    return frames, [frame for raw in messages for frame in frames.feed(raw)]
+
+
+def test_messages_are_events_exceptions_or_errors() -> None:
+    error = {":message-type": "error", ":error-code": "E", ":error-message": "too much"}
+    _, found = _frames(
+        write_event("chunk", b"{}"),
+        write_exception("Throttled", b"slow"),
+        message(error, b""),
+        message({":message-type": "dream"}, b""),
+    )
+    assert [(frame.event, frame.data) for frame in found[:3]] == [
+        ("event", b"{}"),
+        (f"{EXCEPTION}Throttled", b"slow"),
+        (f"{EXCEPTION}E", b'{"message":"too much"}'),
+    ]
+    assert found[3] is MALFORMED
+
+
+def test_nothing_is_read_after_a_message_that_is_too_large() -> None:
+    frames, found = _frames(_prelude(MAX + 1, 0), write_event("chunk", b"{}"))
+    assert (frames.too_large, found, frames.end(), frames.begins(b"")) == (True, [], None, False)
+
+
+def test_frames_without_data_are_no_messages() -> None:
+    writer = EventWriter(lambda frame: b"<%b>" % (frame.data or b""))
+    assert writer.feed(b": ping\n\ndata: 1\n\nevent: x\n\ndata: ") == b"<1>"
+    assert writer.feed(b"2\n\n") == b"<2>"

@@ -2,6 +2,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
 
 from accounts.models import AuditEvent, User
@@ -48,7 +50,9 @@ def test_pages_stay_while_rows_arrive(db: None) -> None:
     old = [add(n) for n in range(1, 5)]
     first = page_by_id(AuditEvent.objects.all(), 2, None)
     add(5)
-    second = page_by_id(AuditEvent.objects.all(), 2, first.next)
+    with CaptureQueriesContext(connection) as queries:
+        second = page_by_id(AuditEvent.objects.all(), 2, first.next)
+    assert "LIMIT 3" in queries[0]["sql"]
     assert [*first.items, *second.items] == old[::-1]
     assert second.next is None
 
@@ -65,6 +69,8 @@ def test_pages_of_numbered_rows_hold_each_row_once(db: None, limit: int) -> None
         texts += [row.id for row in page.items]
         cursor = page.next
     assert texts == [11, 12, 13, 14]
+    with pytest.raises(BadCursor):
+        page_by_number(rows, limit, "x")
 
 
 @pytest.mark.parametrize("limit", range(1, 7))

@@ -23,8 +23,10 @@ def test_models_refer_to_each_other_and_indexes_exist() -> None:
         ]
     )
     before, after = ProjectState(), ProjectState()
-    assert before.apps.get_models() == []
+    assert before.apps.get_models() == after.apps.get_models() == []
     operation.state_forwards("lib", after)
+    assert [one.__name__ for one in after.apps.get_models()] == ["Left", "Right"]
+    assert operation.describe() == "Create models Left, Right"
     with connection.schema_editor() as editor:
         operation.database_forwards("lib", editor, before, after)
         editor.execute("DROP INDEX right_by_n")

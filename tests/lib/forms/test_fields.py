@@ -90,6 +90,9 @@ def test_a_form_offers_the_fields_with_a_label() -> None:
         True,
         False,
     )
+    on_leave = Offered.base_fields["on_leave"]
+    assert isinstance(on_leave, forms.ChoiceField)
+    assert on_leave.choices == [("cancel", "Stop"), ("drain", "Go on")]
     form = Offered({"weight": "10", "rpm": "", "on_leave": "drain", "name": "n"})
     assert set(form.errors) == {"weight"}
     assert (form.cleaned_data["enabled"], form.cleaned_data["on_leave"]) == (False, "drain")

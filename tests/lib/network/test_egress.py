@@ -266,6 +266,8 @@ def test_permitted_address_is_reached_under_its_requested_name(server: Server) -
 
     with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
         assert client.get(f"http://model.internal:{server.port}/x").status_code == 200
+        sent = (client.headers["user-agent"], client.headers["accept-encoding"])
+    assert sent == ("Weir", "identity")
     assert server.seen == [("/x", f"model.internal:{server.port}")]
 
 
@@ -275,6 +277,8 @@ async def test_a_permitted_address_is_reached_asynchronously(server: Server) -> 
 
     async with guarded_async_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
         assert (await client.get(f"http://model.internal:{server.port}/x")).status_code == 200
+        sent = (client.headers["user-agent"], client.headers["accept-encoding"])
+    assert sent == ("Weir", "identity")
     assert server.seen == [("/x", f"model.internal:{server.port}")]
 
 

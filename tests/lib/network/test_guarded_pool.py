@@ -319,12 +319,17 @@ def test_each_connection_is_checked() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_sent_data_arrives_whole(body: bytes) -> None:
-    with host([OK]) as (there, client):
+    with host([OK, OK]) as (there, client):
         answer = exchanged_briefly(
             client, "POST", f"http://127.0.0.1:{there.port}/", {}, body,
-            schemes=("http",), bytes_max=100,
+            schemes=("http",), bytes_max=2,
         )  # fmt: skip
-        assert answer.status == 200
+        assert (answer.status, answer.body) == (200, b"{}")
+        longer = exchanged_briefly(
+            client, "GET", f"http://127.0.0.1:{there.port}/", {}, b"",
+            schemes=("http",), bytes_max=1,
+        )  # fmt: skip
+        assert (longer.status, longer.body) == (200, None)
     head, _, sent = there.asked[0].partition(b"\r\n\r\n")
     assert sent == body
     assert (b"content-length: 2" in head.lower()) is (body != b"")

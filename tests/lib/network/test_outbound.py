@@ -108,6 +108,17 @@ def test_proxy_rejection_is_reported_without_the_login(
     assert "pass word" not in repr(proxy)
 
 
+@pytest.mark.parametrize("answers", [[b"\5\0x"], [b"\5\0", b"\5\0\0\1" + bytes(6) + b"x"]])
+def test_socks_proxy_sends_nothing_before_the_host(answers: list[bytes]) -> None:
+    talk = tunnel(SOCKS, "8.8.8.8", 443)
+    next(talk)
+    *earlier, last = answers
+    for answer in earlier:
+        talk.send(answer)
+    with pytest.raises(ProxyFault, match="more than its answer"):
+        talk.send(last)
+
+
 def test_the_address_of_a_proxy() -> None:
     assert read_proxy("http://p.example:3128/") == Proxy("http", "p.example", 3128)
     assert read_proxy("socks5://[2001:db8::1]") == Proxy("socks5", "2001:db8::1", 1080)

@@ -41,6 +41,13 @@ async def test_missing_data_is_late_once_the_process_resumes() -> None:
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
+async def test_missing_data_is_late_at_once_in_a_process_that_was_never_away() -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with pytest.raises(TimeoutError):
+        async with timeout(0.001):
+            await never
+
+
 async def test_future_that_is_fulfilled_after_a_freeze_is_in_time() -> None:
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     freezing = asyncio.create_task(freeze_while(answer))

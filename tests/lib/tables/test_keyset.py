@@ -14,14 +14,21 @@ from accounts.models import AuditEvent
 from lib.tables.keyset import (
     BadCursor,
     Order,
+    Values,
     compare,
+    condition,
+    condition_text,
     decode_cursor,
     encode_cursor,
+    ordering,
+    ordering_text,
     value_at,
 )
 from lib.tables.sources import (
+    COUNTED_MAX,
     END,
     START,
+    Count,
     ListSource,
     Position,
     QuerySource,
@@ -138,6 +145,80 @@ def test_a_page_beyond_the_end_is_the_first() -> None:
     source = ListSource([Row(1, 1, "a"), Row(2, 2, "b")])
     page = read_page(source, [Order("id")], 2, Position((7,)))
     assert [row.id for row in page.rows] == [1, 2]
+
+
+ORDERED = [Order("object_type", descending=True), Order("actor_key"), Order("id")]
+EDGES = ("key", 5, 7)
+
+
+def said(edges: Values, *, backwards: bool) -> tuple[str, list[tuple[Any, ...]]]:
+    order = ordering(AuditEvent, ORDERED, backwards=backwards)
+    return str(condition(AuditEvent, ORDERED, edges, backwards=backwards)), [
+        (str(one.expression), one.descending, one.nulls_first, one.nulls_last) for one in order
+    ]
+
+
+def test_condition_and_order_of_a_query_fit_each_other() -> None:
+    """Rows without a value come last, whichever way a page is read."""
+    assert said(EDGES, backwards=False) == (
+        "(AND: (OR: ('object_type__lt', 'key'), (AND: ('object_type', 'key'), "
+        "(OR: ('actor_key__gt', 5), ('actor_key__isnull', True), "
+        "(AND: ('actor_key', 5), ('id__gt', 7))))), ('object_type__lte', 'key'))",
+        [("F(object_type)", True, None, None), ("F(actor_key)", False, None, True),
+         ("F(id)", False, None, None)],
+    )  # fmt: skip
+    assert said(EDGES, backwards=True) == (
+        "(AND: (OR: ('object_type__gt', 'key'), (AND: ('object_type', 'key'), "
+        "(OR: ('actor_key__lt', 5), "
+        "(AND: ('actor_key', 5), ('id__lt', 7))))), ('object_type__gte', 'key'))",
+        [("F(object_type)", False, None, None), ("F(actor_key)", True, True, None),
+         ("F(id)", True, None, None)],
+    )  # fmt: skip
+    without = [said(("key", None, 7), backwards=backwards)[0] for backwards in (False, True)]
+    assert without == [
+        "(AND: (OR: ('object_type__lt', 'key'), (AND: ('object_type', 'key'), "
+        "(OR: ('pk__in', ()), (AND: ('actor_key__isnull', True), ('id__gt', 7))))), "
+        "('object_type__lte', 'key'))",
+        "(AND: (OR: ('object_type__gt', 'key'), (AND: ('object_type', 'key'), "
+        "(OR: ('actor_key__isnull', False), (AND: ('actor_key__isnull', True), ('id__lt', 7))))), "
+        "('object_type__gte', 'key'))",
+    ]
+
+
+def test_condition_and_order_of_a_statement_fit_each_other() -> None:
+    found = [
+        (
+            *condition_text(ORDERED, EDGES, backwards=backwards),
+            ordering_text(ORDERED, backwards=backwards),
+        )
+        for backwards in (False, True)
+    ]
+    edges = {"edge_0": "key", "edge_1": 5, "edge_2": 7}
+    assert found == [
+        (
+            "(object_type < %(edge_0)s OR (object_type = %(edge_0)s AND (actor_key > %(edge_1)s OR "
+            "(actor_key = %(edge_1)s AND (id > %(edge_2)s OR (id = %(edge_2)s AND false))))))",
+            edges,
+            "object_type DESC, actor_key ASC, id ASC",
+        ),
+        (
+            "(object_type > %(edge_0)s OR (object_type = %(edge_0)s AND (actor_key < %(edge_1)s OR "
+            "(actor_key = %(edge_1)s AND (id < %(edge_2)s OR (id = %(edge_2)s AND false))))))",
+            edges,
+            "object_type ASC, actor_key DESC, id DESC",
+        ),
+    ]
+    with pytest.raises(TypeError):
+        ordering_text([Order(lambda row: row.id)])
+
+
+def test_statement_is_counted_up_to_a_bound(db: None) -> None:
+    def count(rows: int) -> Count:
+        text = "SELECT n FROM generate_series(1, %(rows)s) n"
+        return StatementSource(text, {"rows": rows}, int).count()
+
+    assert count(COUNTED_MAX) == Count(COUNTED_MAX)
+    assert count(COUNTED_MAX + 5) == Count(COUNTED_MAX, exact=False, at_least=True)
 
 
 def test_letters_of_either_case_sort_together() -> None:

@@ -148,6 +148,7 @@ def test_each_prompt_becomes_a_call() -> None:
     )
     assert (plan.choices, plan.include_usage, plan.dropped) == (2, True, ("odd",))
     first, second = plan.requests
+    assert (first.request_id, first.received_at, first.model) == (REQUEST_ID, RECEIVED_AT, "m")
     assert [message.parts for message in first.messages] == [(Text("a"),)]
     assert [message.parts for message in second.messages] == [(Text("b"),)]
     assert (first.messages[0].role, first.output_cap, first.choices) == ("user", 7, 2)
