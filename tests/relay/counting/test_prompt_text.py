@@ -216,7 +216,7 @@ def test_tools_as_json_have_blanks_and_compact_ones_have_none() -> None:
         return 10
 
     for tools_as in ("json", "compact"):
-        family = Family(message=0, start=0, tools_as=tools_as, tools=1)  # type: ignore[arg-type]
+        family = Family(message=0, start=0, tools_as=tools_as, tools=1)
         assert count_prompt(prompt, family, count) == 21
     json, _, compact, _ = written
     assert (
