@@ -203,11 +203,11 @@ def recorded(*, stream: bool = True, limits: bool = True, **state: Any) -> One:
 RECORD: Final = {
     "final": True, "status": 200, "kind": None, "message": "", "finish_reason": "stop",
     "meters": '{"in_text":4,"out_text":10}', "charge_nano": 30, "basis": "measured", "ttft_ms": 2,
-    "total_ms": 5, "raw_usage": b"{}", "flags": ("quarantine", "F18", "end_user", "masked"),
+    "total_ms": 5, "raw_usage": "{}", "flags": ("quarantine", "F18", "end_user", "masked"),
     "cost_nano": 12, "price_version_id": 3, "cost_version_id": 8, "upstream_request_id": "up_1",
     "dropped": "seed,user", "address": "10.0.0.1", "saved_nano": 0, "own_nano": None,
 }  # fmt: skip
-COUNTED: Final = Bill({"in_text": 4, "out_text": 10}, 30, "measured", ("quarantine",), b"{}", 7)
+COUNTED: Final = Bill({"in_text": 4, "out_text": 10}, 30, "measured", ("quarantine",), "{}", 7)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -216,7 +216,8 @@ def test_record_has_each_field_of_the_attempt(
 ) -> None:
     one = recorded(stream=stream)
     one.end.settle(None, COUNTED, "F18")
-    *unwatched, settlement = one.settled
+    settlement: Any = one.settled[-1]
+    unwatched: list[Any] = one.settled[:-1]
     assert unwatched == ([one.end._usage_meter] if stream else [])
     ending = msgspec.structs.asdict(settlement.ending)
     assert {name: ending[name] for name in RECORD} == RECORD
@@ -244,8 +245,9 @@ def test_tokens_count_where_a_key_or_a_channel_has_a_limit(
     one = recorded(limits=limits)
     vars(one.end._admitted.hold.principal)["limited"] = limited
     one.end.settle(None, COUNTED)
-    assert one.settled[1].tokens == tokens
-    assert one.settled[1].limited_channel_id == ("channel" if limits else None)
+    settlement: Any = one.settled[1]
+    assert settlement.tokens == tokens
+    assert settlement.limited_channel_id == ("channel" if limits else None)
 
 
 @pytest.mark.parametrize("failure_id", ["", "up_2"])
@@ -253,7 +255,7 @@ def test_record_of_a_failed_attempt_has_each_of_its_fields(failure_id: str) -> N
     one = recorded()
     failure = upstream_failure("F10")
     failure.request_id = failure_id
-    settlement = one.end.failed(failure, final=False)
+    settlement: Any = one.end.failed(failure, final=False)
     ending = msgspec.structs.asdict(settlement.ending)
     wanted = {
         "final": False, "status": failure.status, "kind": failure.kind, "message": failure.message,
@@ -273,7 +275,7 @@ def test_record_of_a_failed_attempt_has_each_of_its_fields(failure_id: str) -> N
 
 def test_replaced_hold_ends_without_an_end_of_its_request() -> None:
     one = recorded()
-    settlement = one.end.replaced()
+    settlement: Any = one.end.replaced()
     ending, hold = settlement.ending, one.end._admitted.hold
     assert (ending.final, ending.basis, ending.flags) == (
         False, "none", ("hold_replaced", "end_user", "masked"),
