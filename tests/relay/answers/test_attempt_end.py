@@ -4,16 +4,18 @@ loses (the fault table, "Life of an attempt"; I13, I15)."""
 from types import SimpleNamespace
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PriceVersion
 from lib.ids import new_id
-from relay.answers.attempt_end import AttemptEnd
+from relay.answers.attempt_end import AttemptEnd, dropped_text, final_end
 from relay.downstream.error_answers import INTERNAL
 from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import Bill
 from relay.upstream.failures import upstream_failure
+from usage.records.sql import DROPPED_LENGTH
 
 # What the input of an attempt has cost by its size.
 UNKNOWN_NANO: Final = 9
@@ -176,3 +178,115 @@ def test_outcome_has_the_figures_of_its_bill_also_after_an_error(error: Any) -> 
         assert (said.basis, said.charge_nano) == ("measured", 30)
     assert outcome.meters == {"out_text": 10}
     assert (outcome.hold_nano, outcome.own_nano) == (100, 0)
+
+
+def recorded(*, stream: bool = True, limits: bool = True, **state: Any) -> One:
+    """An attempt whose context, channel and hold have something in each field of a record."""
+    one = One(**state)
+    context, admitted, meter = one.end._context, one.end._admitted, one.end._usage_meter
+    fields: list[tuple[Any, dict[str, Any]]] = [
+        (context, {"options": SimpleNamespace(address="10.0.0.1", flags=("end_user",)),
+                   "guarding": SimpleNamespace(flags=("masked",))}),
+        (context.parts.ledger, {"marks": SimpleNamespace(unwatch=one.settled.append)}),
+        (admitted.channel, {"limits": limits or None, "uuid": "channel", "name": "c"}),
+        (admitted.facts, {"stream": stream}),
+        (admitted.prepared, {"dropped": ("seed", "user")}),
+        (meter, {"cost_nano": lambda bill: 12}),
+        (meter.prices, {"cost": SimpleNamespace(id=8)}),
+    ]  # fmt: skip
+    for holder, values in fields:
+        vars(holder).update(values)
+    one.end.upstream_request_id, one.end.ttft_ms = "up_1", 2
+    return one
+
+
+RECORD: Final = {
+    "final": True, "status": 200, "kind": None, "message": "", "finish_reason": "stop",
+    "meters": '{"in_text":4,"out_text":10}', "charge_nano": 30, "basis": "measured", "ttft_ms": 2,
+    "total_ms": 5, "raw_usage": "{}", "flags": ("quarantine", "F18", "end_user", "masked"),
+    "cost_nano": 12, "price_version_id": 3, "cost_version_id": 8, "upstream_request_id": "up_1",
+    "dropped": "seed,user", "address": "10.0.0.1", "saved_nano": 0, "own_nano": None,
+}  # fmt: skip
+COUNTED: Final = Bill({"in_text": 4, "out_text": 10}, 30, "measured", ("quarantine",), "{}", 7)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_record_has_each_field_of_the_attempt(
+    stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = recorded(stream=stream)
+    one.end.settle(None, COUNTED, "F18")
+    settlement: Any = one.settled[-1]
+    unwatched: list[Any] = one.settled[:-1]
+    assert unwatched == ([one.end._usage_meter] if stream else [])
+    ending = msgspec.structs.asdict(settlement.ending)
+    assert {name: ending[name] for name in RECORD} == RECORD
+    hold = one.end._admitted.hold
+    assert (settlement.organisation_id, settlement.attempt_id) == (
+        hold.principal.organisation_id, hold.attempt_id,
+    )  # fmt: skip
+    assert (settlement.tokens, settlement.limited_channel_id) == (14, "channel")
+    assert (settlement.loss_nano, settlement.included_nano, settlement.units) == (7, 0, ())
+    assert "under review" in caplog.text
+    # It is settled once.
+    one.end.settle(INTERNAL, MEASURED)
+    assert len(one.settled) == 1 + stream
+    own = recorded(own=True)
+    own.end.settle(None, msgspec.structs.replace(COUNTED, own_nano=9))
+    assert (own.settled[1].ending.cost_nano, own.settled[1].ending.own_nano) == (0, 9)
+
+
+@pytest.mark.parametrize(
+    ("limits", "limited", "tokens"), [(False, False, 0), (False, True, 14), (True, False, 14)]
+)
+def test_tokens_count_where_a_key_or_a_channel_has_a_limit(
+    limits: bool, limited: bool, tokens: int
+) -> None:
+    one = recorded(limits=limits)
+    vars(one.end._admitted.hold.principal)["limited"] = limited
+    one.end.settle(None, COUNTED)
+    settlement: Any = one.settled[1]
+    assert settlement.tokens == tokens
+    assert settlement.limited_channel_id == ("channel" if limits else None)
+
+
+@pytest.mark.parametrize("failure_id", ["", "up_2"])
+def test_record_of_a_failed_attempt_has_each_of_its_fields(failure_id: str) -> None:
+    one = recorded()
+    failure = upstream_failure("F10")
+    failure.request_id = failure_id
+    settlement: Any = one.end.failed(failure, final=False)
+    ending = msgspec.structs.asdict(settlement.ending)
+    wanted = {
+        "final": False, "status": failure.status, "kind": failure.kind, "message": failure.message,
+        "meters": "{}", "charge_nano": 0, "raw_usage": None, "total_ms": 5, "cost_nano": None,
+        "flags": ("F10", "end_user"), "upstream_request_id": failure_id or "up_1",
+        "dropped": "seed,user", "address": "10.0.0.1",
+    }  # fmt: skip
+    assert {name: ending[name] for name in wanted} == wanted
+    hold = one.end._admitted.hold
+    assert (settlement.organisation_id, settlement.attempt_id, settlement.limited_channel_id) == (
+        hold.principal.organisation_id, hold.attempt_id, "channel",
+    )  # fmt: skip
+    last = final_end(settlement, INTERNAL, hold.principal).ending
+    assert (last.final, last.status, last.kind) == (True, 500, "internal")
+    assert (last.message, last.flags) == (INTERNAL.message, ("F10", "end_user"))
+
+
+def test_replaced_hold_ends_without_an_end_of_its_request() -> None:
+    one = recorded()
+    settlement: Any = one.end.replaced()
+    ending, hold = settlement.ending, one.end._admitted.hold
+    assert (ending.final, ending.basis, ending.flags) == (
+        False, "none", ("hold_replaced", "end_user", "masked"),
+    )  # fmt: skip
+    assert (settlement.organisation_id, settlement.attempt_id, settlement.limited_channel_id) == (
+        hold.principal.organisation_id, hold.attempt_id, "channel",
+    )  # fmt: skip
+    assert (settlement.included_nano, ending.charge_nano) == (0, 0)
+
+
+def test_omitted_parameters_are_listed_up_to_a_length() -> None:
+    assert dropped_text(()) is None
+    assert dropped_text(("a", "b")) == "a,b"
+    assert dropped_text(["x" * 30_000]) == "x" * DROPPED_LENGTH

@@ -94,3 +94,48 @@ def test_one_channel_that_the_client_could_use_otherwise_is_named(
         out = none_suits("m", EU, [Skipped(str(n), reason) for n, reason in enumerate(order)])
         assert out.kind == kind
         assert out.message.endswith(words or "is available for model m")
+
+
+CAUSES: dict[Any, str] = {
+    "key_refused": "rejects the channel's key", "no_credit": "rejects the channel's key",
+    "misconfigured": "the hub cannot connect", "spend_day": "cap on its cost is reached",
+    "spend_month": "cap on its cost is reached", "model_unknown": "does not know the model",
+    "failing": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "words"), CAUSES.items())
+def test_cause_that_all_channels_share_is_named(reason: Any, words: str) -> None:
+    message = none_ready("m", [Block(reason, 5.0), Block(reason, 7.0)]).message
+    assert words in message
+    assert ("notified" in message) is bool(words)
+    other: Any = "failing" if words else "model_unknown"
+    assert "notified" not in none_ready("m", [Block(reason, 5.0), Block(other, 7.0)]).message
+    own = none_ready("m", [Block(reason, 5.0)], own=True).message
+    assert ("your organisation's own key" in own) is (reason in ("key_refused", "no_credit"))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["cooling", "cooling"], "at its provider's limit"),
+        (["requests", "parallel"], "at the limit that the operator has set"),
+        (["tokens", "cooling"], "at its provider's limit or the operator's"),
+    ],
+)
+def test_whose_limit_is_reached_is_named(reasons: list[Any], words: str) -> None:
+    assert words in none_ready("m", [Block(reason, 5.0) for reason in reasons]).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("disabled", "is turned off"), ("archived", "is turned off"), ("no_key", "is turned off"),
+        ("resting", "rests by a rule"), ("unusable", "settings of its channel cannot be used"),
+    ],
+)  # fmt: skip
+def test_why_the_channels_of_a_model_are_off_is_named(reason: Any, words: str) -> None:
+    channel = OffChannel(("m",), reason)
+    assert words in none_on("m", [channel, channel], NOW).message
+    other = OffChannel(("m",), "unusable" if reason != "unusable" else "disabled")
+    assert none_on("m", [channel, other], NOW).message.endswith("is available for model m")

@@ -1,6 +1,7 @@
 """The bytes of a finished video, from the channel and the key that made it, without a hub."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -264,6 +265,37 @@ async def test_provider_is_let_go_when_the_client_leaves() -> None:
     upstream = Upstream(b"ab", None)
     client = await passed(upstream, Client(leaves=True))
     assert (client.ended, upstream.ended) == (False, "cut")
+
+
+@pytest.mark.parametrize(
+    ("piece", "error"),
+    [(b"cd", None), (UpstreamFailed("F12", "upstream_error", "cut"), UpstreamFailed),
+     (None, TimeoutError)],
+    ids=["whole", "cut", "silent"],
+)  # fmt: skip
+async def test_page_gets_the_bytes_until_their_end(
+    monkeypatch: pytest.MonkeyPatch, piece: Any, error: type[Exception] | None
+) -> None:
+    upstream, wanted = Upstream(b"ab", piece, content_type="video/mp4", etag="e"), list[Any]()
+
+    async def request(parts: Any, snapshot: Any, principal: Any, *more: Any) -> Any:
+        wanted.append((principal, more[0]))
+        return upstream, channel()
+
+    monkeypatch.setattr(task_content, "_request_content", request)
+    for asked, range_ in ((b"bytes=0-1", b"bytes=0-1"), (b"lines=1", b"")):
+        content = await task_content.open_content(
+            cast(Any, None), cast(Any, None), cast(Any, "who"), "video_1", range_=asked
+        )
+        assert wanted.pop() == ("who", ("video_1", "video", range_))
+    assert (content.status, content.headers) == (206, {
+        "content-type": "video/mp4", "cache-control": "private, no-store", "etag": "e",
+    })  # fmt: skip
+    body = b""
+    with contextlib.suppress(*([] if error is None else [error])):
+        async for more in content.pieces():
+            body += more
+    assert (body, upstream.ended) == ((b"abcd", "released") if error is None else (b"ab", "cut"))
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 502])

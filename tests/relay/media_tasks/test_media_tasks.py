@@ -1,6 +1,7 @@
 """What is read of a stored task: its times, as clients see them, and whether it was stored."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
@@ -19,8 +20,10 @@ class States:
 
     def __init__(self, *rows: Row) -> None:
         self.rows = rows
+        self.asked: list[Statement] = []
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        self.asked += statements
         return [list(self.rows) for _ in statements]
 
 
@@ -70,3 +73,39 @@ async def test_task_is_accepted_only_with_an_open_hold() -> None:
         assert await write(states_of((f"{CREATED_S}.9",)), task) == CREATED_S
         with pytest.raises(HoldGone):
             await write(states_of(), task)
+
+
+async def test_tasks_are_asked_for_by_their_team_id_and_kind() -> None:
+    states, team = States(row_of("queued", None, None)), new_id()
+    principal, some = cast(Any, SimpleNamespace(team_id=team)), cast(Any, states)
+    found = await media_tasks.find(some, principal, ["task", "no task!"], "service")
+    assert list(found) == ["task"]
+    await media_tasks.find(some, principal, ["a", "b"])
+    assert await media_tasks.find_any(some, "task", "video") is not None
+    assert await media_tasks.find_any(some, "no task!", "video") is None
+    task: Any = SimpleNamespace(id=new_id())
+    assert await media_tasks.forget(some, principal, task)
+    await media_tasks.withdraw(some, task.id, "up")
+    assert states.asked == [
+        (media_tasks._FIND, {"team": team, "ids": "{task}", "kind": "service"}),
+        (media_tasks._FIND, {"team": team, "ids": "{a,b}", "kind": "video"}),
+        (media_tasks._FIND_ANY, {"public_id": "task", "kind": "video"}),
+        (media_tasks._FORGET, {"team": team, "id": task.id}),
+        (media_tasks._WITHDRAW, {"id": task.id, "upstream_id": "up"}),
+    ]
+    assert not await media_tasks.forget(states_of(), principal, task)
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+async def test_page_asks_for_one_more_after_the_last_one(ascending: bool) -> None:
+    states, team, last = States(*[row_of("queued", None, None)] * 3), new_id(), new_id()
+    some, principal = cast(Any, states), cast(Any, SimpleNamespace(team_id=team))
+    for limit, after, more in ((2, last, True), (3, None, False)):
+        tasks, has_more = await media_tasks.page(
+            some, principal, after=after, limit=limit, ascending=ascending
+        )
+        assert (len(tasks), has_more) == (limit, more)
+        text, asked = states.asked.pop()
+        assert text == (media_tasks._PAGE_UP if ascending else media_tasks._PAGE_DOWN)
+        first = media_tasks._FIRST if ascending else media_tasks._LAST
+        assert asked == {"team": team, "after": after or first, "limit": limit + 1}

@@ -8,12 +8,14 @@ from typing import Any, Final
 import pytest
 
 from dialects.realtime.realtime import SpokenResponse
+from relay.downstream.downstream import ErrorAnswer
 from relay.metering.usage_meter import Bill
 from relay.realtime.live.delegations import Delegated, Delegations
 from relay.realtime.response import NOT_USED, MeteredRequest, MeteredResponse
 
 COUNTED: Final = Bill({"out_text": 3}, 3, "measured", (), None)
 USAGE: Final = b'{"output_tokens":3}'
+FAILED: Final = ("upstream_error", 502, "F23")
 
 
 class End:
@@ -21,13 +23,15 @@ class End:
 
     def __init__(self) -> None:
         self.bill: Bill | None = None
+        self.error: tuple[str, int, str] | None = None
         self.outcome = self.ttft_ms = None
 
     def bill_so_far(self) -> Bill:
         return COUNTED
 
-    def settle(self, error: object, bill: Bill, fault: str = "") -> Any:
+    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Any:
         self.bill = bill
+        self.error = None if error is None else (error.kind, error.status, fault)
         return SimpleNamespace(basis=bill.basis, meters=bill.meters)
 
 
@@ -44,6 +48,7 @@ def spoken(*, usage: bool, content: bool, failed: bool) -> Bill | None:
         raw_usage=USAGE if usage else None, finish_reason="", failure="why" if failed else ""
     )
     running(MeteredResponse, end, response=answer).finish(done)
+    assert end.error == (FAILED if failed else None)
     return end.bill
 
 
@@ -53,6 +58,7 @@ def delegated(*, usage: bool, content: bool, failed: bool) -> Bill | None:
     answer.begun, answer.usage = content, USAGE if usage else None
     connection: Any = SimpleNamespace(_input=SimpleNamespace(end=lambda _: None))
     Delegations._finish(connection, running(MeteredRequest, end, answer=answer), failed=failed)
+    assert end.error == (FAILED if failed else None)
     return end.bill
 
 

@@ -155,6 +155,13 @@ def test_each_product_is_served_where_described() -> None:
         # A pattern of many models says nothing sure of a name that nobody priced.
         ("qwen9-tts", (), []),
         ("my-model", ("video_ms[720p]",), ["videos"]),
+        ("my-model", ("session_minutes",), ["live", "realtime"]),
+        ("my-model", ("out_text",), ["chat"]),
+        ("my-model", ("images",), ["images"]),
+        ("my-model", ("out_image",), ["images"]),
+        ("my-model", ("characters",), ["speech"]),
+        ("my-model", ("out_audio",), ["speech"]),
+        ("my-model", ("audio_ms",), ["transcriptions"]),
         ("my-model", ("in_text",), []),
     ],
 )
