@@ -69,6 +69,9 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/isolation/test_colleagues.py::test_pages_and_operations_show_nothing_of_colleagues": (
         "every page and operation, beside colleagues"
     ),
+    "tests/gateway/test_form_answers.py::test_each_form_leads_where_it_says": (
+        "every form of operators for channels, models and prices"
+    ),
     "tests/config/test_empty_states.py::test_each_empty_page_says_so": "every empty state",
     "tests/config/test_empty_states.py::test_filled_page_never_claims_to_be_empty": (
         "every empty state"
