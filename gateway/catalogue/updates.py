@@ -166,7 +166,9 @@ def change_ignore_rule(
 
 
 def _rule_exists(rule: CatalogueIgnoreRule) -> Refused:
-    text = gettext("There is already a rule for %(field)s of %(model)s.")
+    text = gettext("There is already a rule for %(model)s.")
+    if rule.field:
+        text = gettext("There is already a rule for %(field)s of %(model)s.")
     named = {"field": rule.field, "model": rule.model}
     return Refused("model", text % named, already_exists=True)
 

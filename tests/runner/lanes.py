@@ -69,6 +69,12 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/isolation/test_colleagues.py::test_pages_and_operations_show_nothing_of_colleagues": (
         "every page and operation, beside colleagues"
     ),
+    "tests/gateway/test_form_answers.py::test_each_form_leads_where_it_says": (
+        "every form of operators for channels, models and prices"
+    ),
+    "tests/extensions/import_hubs/test_converted.py::test_each_row_of_a_hub_becomes_what_it_was": (
+        "every column of other hubs"
+    ),
     "tests/config/test_empty_states.py::test_each_empty_page_says_so": "every empty state",
     "tests/config/test_empty_states.py::test_filled_page_never_claims_to_be_empty": (
         "every empty state"
@@ -185,6 +191,9 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/playground/chats/test_several.py"
     "::test_column_of_a_comparison_continues_from_one_answer": "W11",
     "tests/usage/limits/test_raise_pages.py::test_limits_over_the_api": "W35",
+    "tests/extensions/import_hubs/test_converted.py::test_import_writes_what_was_converted": (
+        "what an import writes"
+    ),
     # Nothing else of its noun would run.
     "tests/config/erasure/test_erasure_pages.py"
     "::test_keys_handle_personal_data_only_where_allowed": "the pages of erasure",

@@ -6,11 +6,13 @@ import re
 import shlex
 import stat
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from gateway.code_examples.agents import AGENTS, Connection, Paste, System
+from tests.support.golden_texts import GoldenTexts
 from tests.support.hub import ROOT
 
 URL = "https://hub.example.com"
@@ -27,6 +29,27 @@ def pastes(agent: str, at: Connection) -> list[Paste]:
     written = AGENTS[agent].pastes
     assert written is not None
     return written(at)
+
+
+SHOWN = GoldenTexts(Path(__file__).with_name("agents.txt"))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_each_agent_is_connected_as_a_reader_has_seen_it(name: str) -> None:
+    agent, texts = AGENTS[name], dict[str, str]()
+    connections = (
+        Connection(URL, "sk-weir-1", "m-1"),
+        Connection(URL, "it's", "a/'m'", "windows", images=True, limits=(128_000, 4_096)),
+    )
+    for at in connections:
+        for part in ("pastes", "values", "sign_in"):
+            write = getattr(agent, part)
+            for number, one in enumerate(write(at) if write else ()):
+                text = "\n".join(
+                    f"{field.name}: {getattr(one, field.name)}" for field in fields(one)
+                )
+                texts[f"{name}, {part} {number} of {at.system}"] = text
+    SHOWN.check(name, texts)
 
 
 @pytest.mark.parametrize(

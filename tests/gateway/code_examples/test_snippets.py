@@ -17,7 +17,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.code_examples.realtime_snippets import gemini_live_snippet
+from gateway.code_examples.realtime_snippets import (
+    gemini_live_snippet,
+    live_snippet,
+    realtime_snippet,
+)
 from gateway.code_examples.snippets import (
     FORMS,
     LANGUAGES,
@@ -30,6 +34,7 @@ from reference.operations.all_pages import PAGES
 from stack.test_programs import javascript
 from tests.fakes.media import form_of
 from tests.runner.programs import need_javascript_clients
+from tests.support.golden_texts import GoldenTexts
 
 KEY = "sk-weir-key-of-the-environment"
 LIMIT_S = 120
@@ -196,6 +201,8 @@ CALLS = {
     **OTHERS,
     **OF_PAGES,
 }
+# What each of them is, where no program runs it: those of pages are in the outlines.
+CODES = GoldenTexts(Path(__file__).with_name("codes.txt"))
 TEXT = {"type": "text", "text": "hello"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "chat/completions": {"choices": [{"message": {"content": "hello"}}]},
@@ -339,6 +346,24 @@ def test_code_sends_the_request_that_it_was_made_of(
     files = {name: (file, CONTENT) for name, file in call.files.items()}
     body = {**(call.body or {}), **files} if files else call.body
     assert came == Arrived(call.method, call.path, True, body)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_code_is_as_a_reader_has_seen_it(language: Language) -> None:
+    url, shown = "https://hub.example", {}
+    for name, call in CALLS.items():
+        if not name.startswith("page-"):
+            shown[f"{language}, {name}"] = snippet(call, language, url)
+    shown[f"{language}, live"] = live_snippet(language, url, "/v1/live/sessions", "m")
+    shown[f"{language}, gemini live"] = gemini_live_snippet(language, url, "/v1beta/live", "m")
+    session = {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "audio": {"output": {"voice": "marin"}},
+        "instructions": HARD,
+    }
+    shown[f"{language}, realtime"] = realtime_snippet(language, url, "/v1/realtime", "m", session)
+    CODES.check(language, shown)
 
 
 def test_chat_is_shown_in_three_forms() -> None:

@@ -13,7 +13,7 @@ from dialects.errors.errors import RequestFault
 from dialects.media import video_generations, videos
 from dialects.media.task_upstream_errors import MiniMaxErrors, NumberedErrors
 from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
-from dialects.media.videos import SECONDS_UNSAID, VideoRequest
+from dialects.media.videos import SECONDS_UNSAID, TaskError, VideoRequest, VideoStatus
 from extensions.jimeng import dialect as jimeng
 from extensions.jimeng.errors import JimengErrors
 from extensions.kling import dialect as kling
@@ -22,6 +22,7 @@ from gateway.providers import PROVIDERS
 from gateway.providers.task_forms import VIDEO_FORMS
 from gateway.providers.video_forms import wan
 from gateway.providers.video_forms.form import VideoForm
+from tests.support.golden_texts import GoldenTexts
 from tests.support.hostile import LONG, NUL, STORABLE
 
 RECORDED = {
@@ -79,6 +80,130 @@ def test_task_reports(operation: str, recorded: str, id_: str, state: str, conte
     status = named(operation).read_status(answered(recorded), id_)
     assert (status.state, status.content) == (state, content)
     assert (status.error is not None) is (state == "failed")
+
+
+FILM = "https://a.example/film.mp4"
+KLING = {"task_id": "7", "task_info": {"external_task_id": "ours"}}
+VEO = {"name": "op/7", "done": True}
+
+
+def failed(code: str, message: str = "The video failed.") -> VideoStatus:
+    return VideoStatus("failed", 0, error=TaskError(code, message))
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "status"),
+    [
+        ("ark_videos", {"status": "queued"}, VideoStatus("queued", 0)),
+        ("ark_videos", {"status": "running"}, VideoStatus("running", 0)),
+        ("ark_videos", {"status": "succeeded", "content": {"video_url": FILM}},
+         VideoStatus("succeeded", 100, content=FILM)),
+        ("ark_videos", {"status": "failed", "error": {"code": "Sensitive", "message": "No."}},
+         failed("Sensitive", "No.")),
+        ("ark_videos", {"status": "cancelled"}, failed("cancelled")),
+        ("ark_videos", {"status": "expired", "error": {}}, failed("expired")),
+        ("ark_videos", {"status": "succeeded"}, None),
+        ("ark_videos", {"status": "paused"}, None),
+        ("ark_videos", {"status": "queued", "id": "8"}, None),
+        ("wan_videos", {"task_status": "PENDING"}, VideoStatus("queued", 0)),
+        ("wan_videos", {"task_status": "RUNNING"}, VideoStatus("running", 0)),
+        ("wan_videos", {"task_status": "SUCCEEDED", "video_url": FILM},
+         VideoStatus("succeeded", 100, content=FILM)),
+        ("wan_videos", {"task_status": "FAILED", "code": "DataInspection", "message": "No."},
+         failed("DataInspection", "No.")),
+        ("wan_videos", {"task_status": "CANCELED"}, failed("canceled")),
+        ("wan_videos", {"task_status": "SUCCEEDED"}, None),
+        ("wan_videos", {"task_status": "UNKNOWN"}, None),
+        ("wan_videos", {"task_status": "PENDING", "task_id": "8"}, None),
+        ("minimax_videos", {"status": "Preparing"}, VideoStatus("queued", 0)),
+        ("minimax_videos", {"status": "Queueing"}, VideoStatus("queued", 0)),
+        ("minimax_videos", {"status": "Processing"}, VideoStatus("running", 0)),
+        ("minimax_videos", {"status": "Success", "file_id": "f-1"},
+         VideoStatus("succeeded", 100, content="f-1")),
+        ("minimax_videos",
+         {"status": "Fail", "base_resp": {"status_code": 1027, "status_msg": "No."}},
+         failed("1027", "No.")),
+        ("minimax_videos", {"status": "Success"}, None),
+        ("minimax_videos", {"status": "Lost"}, None),
+        ("minimax_videos", {"status": "Queueing", "task_id": "8"}, None),
+        ("kling_videos", {"task_status": "submitted"}, VideoStatus("queued", 0)),
+        ("kling_videos", {"task_status": "processing"}, VideoStatus("running", 0)),
+        ("kling_videos", {"task_status": "failed", "task_status_msg": "No."},
+         failed("failed", "No.")),
+        ("kling_videos", {"task_status": "succeed", "task_result": {"videos": []}}, None),
+        ("kling_videos", {"task_status": "submitted", "task_id": "8"}, None),
+        ("jimeng_videos", {"status": "in_queue"}, VideoStatus("queued", 0)),
+        ("jimeng_videos", {"status": "not_found"}, failed("not_found")),
+        ("jimeng_videos", {"status": "expired"}, failed("expired")),
+        ("jimeng_videos", {"status": "done"}, None),
+        ("veo_videos", {"error": {"code": 3, "message": "No."}}, failed("3", "No.")),
+        ("veo_videos",
+         {"response": {"generateVideoResponse": {"raiMediaFilteredReasons": ["No."]}}},
+         failed("content_filter", "No.")),
+        ("veo_videos", {"response": {}}, None),
+        ("veo_videos", {"name": "op/8", "error": {"code": 3}}, None),
+    ],
+)  # fmt: skip
+def test_each_state_of_a_task(
+    operation: str, answer: dict[str, Any], status: VideoStatus | None
+) -> None:
+    """None if the answer is not the status of this task."""
+    bodies: dict[str, dict[str, Any]] = {
+        "ark_videos": {"id": "7", **answer},
+        "wan_videos": {"output": {"task_id": "7", **answer}},
+        "minimax_videos": {"task_id": "7", **answer},
+        "kling_videos": {"code": 0, "data": KLING | answer},
+        "jimeng_videos": {"code": 10000, "data": answer},
+        "veo_videos": VEO | answer,
+    }
+    id_ = {"veo_videos": "op/7", "kling_videos": "text2video/7"}.get(operation, "7")
+    raw = json.dumps(bodies[operation]).encode()
+    if status is None:
+        with pytest.raises(AnswerFault):
+            named(operation).read_status(raw, id_)
+    else:
+        assert named(operation).read_status(raw, id_) == status
+
+
+def test_kling_answers_by_either_id() -> None:
+    raw = json.dumps({"code": 0, "data": {**KLING, "task_status": "processing"}}).encode()
+    for id_ in ("text2video/7", "image2video/ours"):
+        assert named("kling_videos").read_status(raw, id_) == VideoStatus("running", 0)
+
+
+@pytest.mark.parametrize("number", [50215, 50411, 50412, 50413, 50500, 50501, 50511, 50512, 50518])
+def test_number_that_ends_a_task_of_jimeng(number: int) -> None:
+    raw = json.dumps({"code": number, "message": "No.", "data": None}).encode()
+    assert named("jimeng_videos").read_status(raw, "m/7") == failed(str(number), "No.")
+
+
+# Each member that some form has.
+ORDER: dict[str, Any] = {
+    "model": "m", "prompt": "A wave", "seconds": "8", "size": "720x1280", "user": "u", "seed": 7,
+    "watermark": True, "negative_prompt": "fog", "cfg_scale": 0.5, "camera_fixed": True,
+    "prompt_extend": False, "prompt_optimizer": True, "template_id": "t",
+    "camera_control": {"type": "x"}, "person_generation": "allow_adult",
+    "metadata": {"image_tail": "data:image/png;base64,iVBORw0KGgo="},
+}  # fmt: skip
+ORDERS = GoldenTexts(Path(__file__).with_name("orders.txt"))
+
+
+@pytest.mark.parametrize("form", VIDEO_FORMS.values(), ids=lambda form: form.operation)
+def test_order_has_the_members_of_its_form(form: VideoForm) -> None:
+    texts = {}
+    for model in ("m", "wan3-x") if form.operation == "wan_videos" else ("m",):
+        for image in ("", "data:image/png;base64,iVBORw0KGgo="):
+            request = replace(videos.read(json.dumps(ORDER).encode()), image=image)
+            sent = form.encode(request, model)
+            lines = (
+                f"{form.path(request, model)} {form.prefix(request, model)}",
+                json.dumps(json.loads(sent.body), indent=1),
+                f"without {' '.join(sent.dropped)}",
+            )
+            texts[f"{form.operation}, {model}{' with an image' if image else ''}"] = "\n".join(
+                lines
+            )
+    ORDERS.check(form.operation, texts)
 
 
 def test_each_task_is_polled_at_its_providers_address() -> None:
