@@ -2,6 +2,7 @@
 them is a relay that answers as the test plans it."""
 
 import asyncio
+import copy
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -13,10 +14,10 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.messages import get_messages
-from django.test import AsyncClient
+from django.db import connections
+from django.test import AsyncClient, Client
 
 from accounts.access.actors import SYSTEM
-from accounts.models import User
 from billing.prices import prices
 from gateway.models import Channel, Route
 from lib import clock
@@ -148,7 +149,9 @@ def in_this_transaction() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(async_database, "sync_to_async", here))
-        stack.enter_context(mock.patch.object(async_database, "close_old_connections"))
+        stack.enter_context(
+            mock.patch.object(connections["default"], "close_if_unusable_or_obsolete")
+        )
         stack.enter_context(mock.patch.object(RunNotifications, "_listen", deaf))
         stack.enter_context(mock.patch.object(runs, "FRAME_S", 0.0))
         yield
@@ -167,20 +170,26 @@ def finished(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
 
 
 class Visitor:
-    """A signed-in person in a browser; `relay` is that of the process."""
+    """A signed-in person, by their browser; `relay` is that of the process."""
 
-    def __init__(self, user: User, relay: PlannedRelay | None = None) -> None:
+    def __init__(self, browser: Client, relay: PlannedRelay | None = None) -> None:
         self.relay = relay or PlannedRelay()
         self._client = _Client(self.relay)
-        self._client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        self._client.cookies = copy.deepcopy(browser.cookies)
 
     def post(self, path: str, form: Mapping[str, Any] | None = None, **headers: str) -> Any:
         return self._ask(self._client.post, path, form or {}, headers)
 
+    def post_json(self, path: str, value: object) -> Any:
+        async def send(path: str, body: Any, **rest: Any) -> Any:
+            return await self._client.post(path, body, content_type="application/json", **rest)
+
+        return self._ask(send, path, json.dumps(value), {})
+
     def get(self, path: str, **headers: str) -> Any:
         return self._ask(self._client.get, path, {}, headers)
 
-    def _ask(self, how: Any, path: str, form: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    def _ask(self, how: Any, path: str, form: Any, headers: Mapping[str, str]) -> Any:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
         async def ask() -> Any:
