@@ -59,7 +59,7 @@ def _rate(request: HttpRequest, actor: Actor, message: Message, request_id: UUID
     opinion = _opinion_of(message, request_id)
     context = {"id": message.text_id, **page.rating_context(message, slug_of(actor), opinion)}
     response = render(request, "playground/turns/_thumbs.html", context)
-    return toast(response, refusal) if refusal else response
+    return toast(response, refusal, tone="bad") if refusal else response
 
 
 def _comment(

@@ -63,7 +63,7 @@ def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
     actor = actor_of_member(ticket.user, ticket.organisation, member)
     try:
         require(actor, "playground.use")
-        key_id = "" if ticket.key_id is None else str(ticket.key_id)
+        key_id = "" if ticket.key_id is None else id_text(ticket.key_id)
         return actor, read_payer(actor, key_id, ticket.project), ticket.model
     except (AccessDenied, Refused):
         return None

@@ -156,6 +156,8 @@ class _Carrier:
 
     async def _stream(self, news: asyncio.Event) -> None:
         reader = asyncio.create_task(self._read(news))
+        # Also one that fails before it has asked for anything.
+        reader.add_done_callback(lambda _: news.set())
         try:
             stopping = await self._write_frames(reader, news)
         finally:
@@ -195,11 +197,8 @@ class _Carrier:
             request_id=self._run.request_id,
             labels=payer.labels,
         )
-        try:
-            async for item in stream:
-                self._incoming.take(item, self._time())
-                news.set()
-        finally:
+        async for item in stream:
+            self._incoming.take(item, self._time())
             news.set()
 
     async def _read_bound(self, principal: Principal, body: bytes, labels: Labels) -> None:

@@ -233,6 +233,7 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
         "form": form_values(form),
         # Those that were attached meanwhile stay.
         "sent_files": form.getlist("file"),
+        "text": "",
     }
     response = render(request, "playground/turns/_begun.html", context)
     response["HX-Trigger"] = CHATS_CHANGED
@@ -263,7 +264,6 @@ def refused_page(
         "seen": form.get("seen", ""),
         "asked_model": form.get("model", ""),
         "error": error,
-        "form": form_values(form),
         "file_ids": form.getlist("file"),
     }
     if not is_htmx(request):
@@ -276,6 +276,7 @@ def refused_page(
     context |= {
         **page.composer_context(slug, conversation, run),
         **models_context(actor, context["asked_model"]),
+        "form": form_values(form),
         "payer": displayed_payer(actor, form.dict(), conversation),
         "chips": chips(actor, context["file_ids"]),
     }

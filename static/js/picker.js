@@ -93,7 +93,8 @@ function offer(root) {
   const words = field.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
   const fits = (one) => {
     const text = `${one.text} ${one.value} ${one.dataset.note ?? ""}`.toLowerCase();
-    return one.value && !(many && one.selected) && words.every((word) => text.includes(word));
+    const found = many && words.includes(one.value) || words.every((word) => text.includes(word));
+    return one.value && !(many && one.selected) && found;
   };
   const rows = [...plain.options].filter(fits).slice(0, ROWS_MAX).map((one) => {
     const row = document.createElement("button");

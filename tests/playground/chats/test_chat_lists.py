@@ -1,6 +1,7 @@
 """Chats as they are listed, found, changed and shared (W12, W14)."""
 
 import datetime as dt
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from accounts.models import Role
 from lib import clock
 from lib.ids import id_text, new_id
 from playground.attachments import attachments
-from playground.chats import export_import, history, sharing
+from playground.chats import desk, export_import, history, sharing
 from playground.chats.export_format import read_file, write_file
 from playground.chats.history_views import HISTORY
 from playground.conversations import conversations, temporary_chats, titles
@@ -75,7 +76,8 @@ def test_list_of_chats_shows_figures_and_times_in_their_columns(people: Cast) ->
         ("model=other", {"plain"}),
         ("archived=1", {"old"}),
         ("q=rive", {"filed"}),
-        ("q=spoken", {"plain"}),
+        ("q=spo", {"plain"}),
+        ("q=sp", set()),
         ("q=withdrawn", set()),
     ],
 )
@@ -178,6 +180,22 @@ def test_page_waits_two_minutes_for_the_name_of_a_chat(people: Cast) -> None:
         chat = Conversation(named_by=NamedBy.PENDING, updated_at=now - age * MINUTE)
         assert conversations.being_named(chat) == waits
     assert not conversations.being_named(Conversation(named_by=NamedBy.MODEL, updated_at=now))
+
+
+def test_log_reaches_back_to_the_message_that_is_asked_for(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "SHOWN_AT_ONCE", 2)
+    chat = chat_of(people)
+    path = list[Message]()
+    for role in ("user", "assistant") * 3:
+        path.append(say(chat, role, parent=path[-1] if path else None))
+    ids = [message.text_id for message in path]
+    by = actor(people.bob, people.acme)
+    for asked, first in (("", 4), (ids[2], 2), (ids[5], 4), (ids[0], 0), (id_text(new_id()), 4)):
+        log = desk.log_context(by, chat, asked)
+        assert [article["id"] for article in log["articles"]] == ids[first:]
+        assert (log["earlier"], log["seen"]) == (ids[first] if first else "", ids[5])
 
 
 def test_branch_has_all_that_its_chat_has(people: Cast) -> None:
@@ -295,6 +313,22 @@ def test_link_shows_system_prompt_and_cost_only_where_chosen(people: Cast, shown
     assert link.views == 1
 
 
+def test_link_shows_json_as_such_and_no_more_than_a_page_does(people: Cast) -> None:
+    chat = chat_of(people)
+    question = say(chat, "user", parts={"files": [{"name": "map.png", "id": "secret"}]})
+    run = run_of(chat, settings={"schema": {"type": "object"}})
+    parts = {"calls": [{"id": "c"}], "sources": [{"url": "u"}], "tokens": [{"text": "t"}]}
+    leaf = say(chat, parent=question, run=run, parts=parts, reasoning="Hm", content="{}")
+    Conversation.objects.filter(id=chat.id).update(leaf=leaf)
+    chat.refresh_from_db()
+    snapshot = sharing._snapshot(chat, system_shown=True, cost_shown=True)
+    asked, answered = snapshot["turns"]
+    assert asked["parts"] == {"files": ["map.png"]}
+    assert answered["parts"] == {"calls": [{"id": "c"}], "sources": [{"url": "u"}]}
+    assert (answered["json"], answered["reasoning"]) == (True, "Hm")
+    assert "json" not in asked
+
+
 def test_link_for_members_ends_with_its_chat(people: Cast) -> None:
     chat = chat_of(people)
     _, token = sharing.share_branch(
@@ -319,6 +353,7 @@ def test_imported_chat_keeps_its_place_and_no_time_of_the_future(people: Cast) -
     say(chat, "user", content="Hi")
     document = write_file(export_import.export_conversation(chat))
     document["updated_at"] = (clock.now() + dt.timedelta(days=9)).isoformat()
+    document["files"] = {"f": {"name": "a.txt", "data": b64encode(b"text").decode()}}
     (copy,) = export_import.import_conversations(actor(people.bob, people.acme), document)
     copy.refresh_from_db()
     assert (copy.title, copy.folder, copy.pinned) == ("One", "Rivers", True)
@@ -326,6 +361,8 @@ def test_imported_chat_keeps_its_place_and_no_time_of_the_future(people: Cast) -
     assert copy.created_at == at
     assert copy.updated_at <= clock.now()
     assert read_file(document).archived
+    # Nobody may send it any more before a day is over.
+    assert Attachment.objects.get(name="a.txt").unsent_until is None
 
 
 def test_markdown_of_a_chat_names_input_and_output_apart(people: Cast) -> None:
@@ -344,6 +381,22 @@ def test_file_that_is_never_sent_is_deleted_after_a_day(people: Cast) -> None:
     attachments.drop_unsent(clock.now() + attachments.UNSENT_KEPT)
     assert [*Attachment.objects.all()] == [sent]
     assert lost.pk is not None
+
+
+def test_preview_is_of_code_that_a_browser_draws(people: Cast) -> None:
+    """Without scripts, and without a network."""
+    text = "```html\n<b>x</b>\n```\n\n```svg\n<svg/>\n```\n\n```python\nx\n```\n"
+    message = say(chat_of(people), content=text)
+    bob, url = signed_in(people.bob), f"/o/acme/playground/messages/{message.text_id}/preview"
+    answers = [bob.get(f"{url}/{block}/0") for block in range(4)]
+    assert [one.status_code for one in answers] == [200, 200, 404, 404]
+    kinds = [one["Content-Type"] for one in answers[:2]]
+    assert kinds == ["text/html; charset=utf-8", "image/svg+xml; charset=utf-8"]
+    assert [one.content.decode().strip() for one in answers[:2]] == ["<b>x</b>", "<svg/>"]
+    policy = answers[0]["Content-Security-Policy"]
+    assert policy.startswith("sandbox; default-src 'none';")
+    assert "frame-ancestors 'self'" in policy
+    assert answers[0]["X-Frame-Options"] == "SAMEORIGIN"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def test_vote_is_for_one_of_the_models_and_the_last_one_counts(people: Cast) -> 
     assert compare.organisation_standings(actor(people.charlie, people.stranger)) == []
 
 
+def test_answer_that_is_kept_goes_on_alone_with_its_own_settings(people: Cast) -> None:
+    chat = chat_of(people, model="m0", settings={"system": "Be long."},
+                   columns=[{"model": "m0"}, {"model": "m1", "preset": "p"}])  # fmt: skip
+    run = sent(chat, {}, {})[1]
+    run.settings = {"system": "Be brief."}
+    answer = run.assistant_message
+    answer.run, answer.model = run, "m1"
+    compare.keep_column(answer)
+    chat.refresh_from_db()
+    assert (chat.columns, chat.leaf, chat.model) == ([], answer, "m1")
+    assert chat.settings == {"system": "Be brief."}
+
+
 def test_model_with_few_votes_is_not_yet_the_best() -> None:
     often = [(("a", "b"), "a")] * 80 + [(("a", "b"), "b")] * 20
     assert rank_models([*often, (("c", "b"), "c")])[0].model == "a"

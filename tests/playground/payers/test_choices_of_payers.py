@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from unittest import mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from content.prompts import prompts
 from content.prompts.settings import Settings
 from gateway.models import Channel, ModelEntry, Route
 from lib import clock
+from playground.chats import model_picker
 from playground.chats.desk import first_model
 from playground.chats.model_picker import picker_groups
 from playground.conversations import title_rules, titles
@@ -96,6 +98,8 @@ def test_picker_shows_favourites_then_the_last_used_once(models: Cast) -> None:
         ("Favourites", [("gamma", False)]),
         ("Last used", [("beta", False), ("alpha", True)]),
     ]
+    with mock.patch.object(model_picker, "LAST_USED_MAX", 1):
+        assert [name for name, _ in picker_groups(by)] == ["Favourites", "Last used", "All models"]
 
 
 def test_new_chat_begins_with_the_persons_model_then_the_last_used(models: Cast) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from content.prompts.settings import Settings
 from gateway.providers.capabilities import UNKNOWN
-from playground.turns.context_window import context_of, messages_left_out
+from playground.turns.context_window import context_of, messages_left_out, text_tokens
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
 
 
@@ -42,6 +42,18 @@ def test_room_is_kept_for_the_system_prompt_and_the_answer() -> None:
     assert messages_left_out(FOUR, 100, 800, None) == 2
     assert messages_left_out(FOUR, 0, 100_000, 99_400) == 0
     assert messages_left_out(FOUR, 0, 720, 10) == 0
+
+
+def test_calls_and_their_results_need_room_too() -> None:
+    calls = [{"id": "c", "name": "look", "arguments": "x" * 400}]
+    results = [{"call_id": "c", "name": "look", "content": "y" * 800, "failed": False}]
+    sizes = [
+        text_tokens(message("assistant", 10)), text_tokens(message("assistant", 10, calls=calls)),
+        text_tokens(message("tool", 10, results=results)),
+    ]  # fmt: skip
+    assert sizes[0] == 10
+    assert 110 < sizes[1] < 150
+    assert 210 < sizes[2] < 250
 
 
 def test_context_parts_are_distinguished() -> None:

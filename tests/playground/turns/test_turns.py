@@ -5,14 +5,16 @@ from contextlib import nullcontext
 
 import pytest
 
+from accounts.access.actors import SYSTEM
 from accounts.models import Role
+from accounts.organisations import teams
 from lib import clock
 from lib.ids import new_id
 from playground.answers.late_charges import UNCHARGED, late_charges
 from playground.compare.rules import COLUMNS_MAX
 from playground.conversations.temporary_chats import STANDS_LEFT
 from playground.models import Conversation, LeavingRule, Message, Preference, Run, RunState
-from playground.payers.paying import default_payer
+from playground.payers.paying import Payer, default_payer
 from playground.preferences.unwatched import GRACE_MS
 from playground.turns.turns import (
     TEXT_MAX,
@@ -27,7 +29,7 @@ from playground.turns.turns import (
     request_stop,
 )
 from tests.playground.messages.test_answer_facts import chat_of, say
-from tests.support.cast import Cast, actor, member
+from tests.support.cast import Cast, actor, make_key, member
 
 pytestmark = pytest.mark.django_db
 MICROSECOND = dt.timedelta(microseconds=1)
@@ -66,6 +68,23 @@ def test_message_of_the_greatest_length_is_sent(people: Cast, length: int, valid
     with nullcontext() if valid else pytest.raises(TurnRefused, match="too long"):
         begin(people, text="x" * length)
     assert Run.objects.exists() == valid
+
+
+def test_chat_belongs_to_the_team_of_the_key_that_pays_last(people: Cast) -> None:
+    (turn,) = begin(people)
+    assert turn.conversation.team == people.core
+    end_all()
+    side = teams.create_team(people.acme, "Side", actor=SYSTEM)
+    key, _ = make_key(side, user=people.bob)
+    bob = actor(people.bob, people.acme)
+    form = TurnForm(
+        [Column("m2", {"system": "x"})], "Hi", new_id(), Payer(key, "dykes"),
+        conversation=turn.conversation,
+    )  # fmt: skip
+    begin_turns(bob, form)
+    chat = Conversation.objects.get()
+    assert (chat.team, chat.key, chat.project) == (side, key, "dykes")
+    assert (chat.model, chat.settings) == ("m2", {"system": "x"})
 
 
 def test_turn_brings_an_archived_chat_back(people: Cast) -> None:

@@ -17,6 +17,7 @@ from tests.house.outlines.scenes import (
     gateway_prices,
     notify,
     playground,
+    playground_acts,
     playground_frames,
     playground_media,
     playground_pages,
@@ -30,7 +31,8 @@ from tests.isolation.world import World
 
 _ROOMS: Final = (
     accounts, billing, config, content, gateway, gateway_models, gateway_prices, notify, playground,
-    playground_frames, playground_media, playground_pages, playground_texts, reference, usage,
+    playground_acts, playground_frames, playground_media, playground_pages, playground_texts,
+    reference, usage,
 )  # fmt: skip
 
 

@@ -189,6 +189,7 @@ def _run_with_all(world: World, *, ended: bool = True) -> str:
     assert answer.run is not None
     at = answer.run.started_at + dt.timedelta(milliseconds=37)
     RunEvent.objects.create(run=answer.run, seq=1, html="", wire="data: {}", at=at)
+    RunEvent.objects.create(run=answer.run, seq=2, html="<p>", text="Deep", at=at)
     return f"{_root(world)}/runs/{answer.run.text_id}/_f"
 
 
@@ -231,7 +232,8 @@ def _compared(world: World, *states: RunState, blind: bool = False) -> str:
     serve(_MODELS)
     names = [*_MODELS, "m-1"][: len(states)]
     columns = [
-        {"model": name, "settings": {}, "preset": ""} | ({"blind": True} if blind else {})
+        {"model": name, "settings": {}, "preset": f"preset of {name}"}
+        | ({"blind": True} if blind else {})
         for name in names
     ]
     talk = Talk(place_of(world), "A comparison", columns=columns)
