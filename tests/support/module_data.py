@@ -20,9 +20,12 @@ import msgspec
 from django.utils.functional import Promise
 
 ROOT: Final = Path(__file__).parents[2]
-LETTERS: Final = 160
-"""Of a longer value the first letters are shown, and a checksum of all."""
+LETTERS: Final = 400
+"""Of a longer value the first letters are shown, and a checksum of all. Texts that are as long, or
+have several lines, are statements and documents, which other tests read."""
 _PLAIN: Final = (str, bytes, bool, int, float, Decimal, range, dt.timedelta, dt.date, type(None))
+# What is set from outside, and what a program does when it is run.
+_OTHERS: Final = ("__init__.py", "__main__.py", "settings.py", "wsgi.py", "asgi.py")
 _OBJECT: Final = "object of "
 _NONE: Final = (MISSING, msgspec.NODEFAULT, msgspec.UNSET)
 
@@ -32,7 +35,7 @@ def data_of_room(room: str) -> dict[str, str]:
     names = (
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in sorted((ROOT / room).rglob("*.py"))
-        if file.name != "__init__.py"
+        if file.name not in _OTHERS and "migrations" not in file.parts
     )
     texts = {name.removeprefix(f"{room}."): data_of(import_module(name)) for name in names}
     return {name: text for name, text in texts.items() if text}
@@ -64,6 +67,8 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
 def _entries(name: str, value: Any) -> Iterator[str]:
     """None of a name in small letters, whose value may change, but for readers of JSON."""
     if name.islower() and not isinstance(value, msgspec.json.Decoder | str | bytes | bool):
+        return
+    if isinstance(value, str) and ("\n" in value or len(value) > LETTERS):
         return
     if isinstance(value, Mapping):
         yield f"{name}:"
@@ -101,6 +106,8 @@ def _defaults(one: type) -> dict[str, str]:
         }
     if is_dataclass(one):
         return {field.name: _default(field.default, field.default_factory) for field in fields(one)}
+    if not issubclass(one, tuple):
+        return {}
     plain: dict[str, Any] = getattr(one, "_field_defaults", {})
     return {
         name: _default(plain.get(name, MISSING), MISSING) for name in getattr(one, "_fields", ())
@@ -142,7 +149,7 @@ def text_of(value: Any) -> str:
         case _ if isinstance(value, _PLAIN):
             return repr(value)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return _record(value, {one.name: getattr(value, one.name) for one in fields(value)})
+            return _record(value, _own_members(value))
         case Promise():
             return repr(str(value))
         case UUID() | IPv4Network() | IPv6Network():
@@ -153,6 +160,16 @@ def text_of(value: Any) -> str:
             return f"Literal{text_of(get_args(value))}"
         case _:
             return _name(value)
+
+
+def _own_members(value: Any) -> dict[str, Any]:
+    """The members of a record that have no default, or another value."""
+    members = {one.name: getattr(value, one.name) for one in fields(value)}
+    usual = {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in fields(value)
+    }
+    return {name: member for name, member in members.items() if member != usual[name]}
 
 
 def _record(value: object, members: Mapping[str, Any]) -> str:
