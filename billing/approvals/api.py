@@ -68,7 +68,7 @@ def list_approvals(actor: Actor, query: Query[ApprovalQuery]) -> ApprovalPage:
     rows = approvals.visible_approvals(actor)
     if query.kind is not None:
         if query.kind not in KINDS:
-            raise Refused("kind", f"Use one of: {', '.join(KINDS)}.")
+            raise Refused("kind", f"Use one of: {', '.join(sorted(KINDS))}.")
         rows = rows.filter(kind=query.kind)
     if query.state is not None:
         rows = rows.filter(state=query.state)

@@ -78,7 +78,8 @@ class DecisionForm(forms.Form):
 @operator_page("credits.read")
 @require_safe
 def approval_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    kinds = [("", gettext("Any type")), *((kind.name, kind.title) for kind in KINDS.values())]
+    by_title = sorted(KINDS.values(), key=lambda kind: str(kind.title))
+    kinds = [("", gettext("Any type")), *((kind.name, kind.title) for kind in by_title)]
     state = read_table(APPROVALS, request, actor, choices={"kind": kinds})
     rows = approvals.visible_approvals(actor)
     if state.value("state") != "any":

@@ -84,10 +84,10 @@ def asker(
             if not run.isdisjoint(OF_READERS):
                 _ask_for_shells(asker)
             with bare_pages():
-                if not run.isdisjoint(OF_READERS):
-                    _ask_readers(asker)
                 if not run.isdisjoint(OF_OFFERS):
                     _press_offers(asker, every_choice=test_every_choice_works in run)
+                if not run.isdisjoint(OF_READERS):
+                    _ask_readers(asker)
         transaction.set_rollback(True)
     return asker
 

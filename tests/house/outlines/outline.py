@@ -59,7 +59,7 @@ _TIME: Final = re.compile(
     rf"(?P<day>\b\d{{1,2}}) (?P<month>{_MONTH}) (?P<year>20\d\d)(?:, \d\d:\d\d(?::\d\d)?)?"
     r"|(?P<iso>20\d\d-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::[\d.]+)?(?:Z|\+00:00)?)?"
     rf"|\b{_MONTH} 20\d\d\b|\b20\d\d-[01]\d\b|(?<![\d.])\d{{1,2}} {_MONTH}|\b{_MONTH} \d{{1,2}}\b"
-    r"|T\d\d%3A\d\d%3A\d\d(?:\.\d+)?Z|\b\d\d:\d\d(?::\d\d)?\b|(?<= )\.\d{3} UTC"
+    r"|T\d\d%3A\d\d%3A\d\d(?:\.\d+)?(?:Z|%2B00%3A00)|\b\d\d:\d\d(?::\d\d)?\b|(?<= )\.\d{3} UTC"
     r"|\b\d+ (?:s|min|h|d) ago\b|\bin \d+ (?:s|min|h|d)\b|\bjust now\b"
 )
 _NEAR: Final = dt.timedelta(days=2)

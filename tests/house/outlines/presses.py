@@ -11,7 +11,7 @@ that it leaves. `presses_*.txt` has it, a file for each room that answers:
 import datetime as dt
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -31,7 +31,10 @@ ROWS_MAX: Final = 20
 _VALUE_MAX: Final = 100
 _TOKEN: Final = "csrfmiddlewaretoken"
 _NANO: Final = re.compile(r"\b(\w+_nano) \d+")
-_PERSON: Final = re.compile(r"(?<=\buser:)\d+")
+_NUMBER: Final = re.compile(r"(?<=\buser:)\d+|(?<=^id \")\d+|(?<=\"id\": \")\d+")
+# What a balance is and how often its budgets changed depends on what was pressed before.
+_COUNTED: Final = re.compile(r"\b(balance_nano|guards) (-?\d+) → (-?\d+)")
+_SIDE: Final = re.compile("◷[-+]")
 # Each table has it.
 _ONCE: Final = frozenset({"table_preference"})
 # It compares every price of a library, and these change with it.
@@ -90,12 +93,13 @@ class Presses:
             transaction.set_rollback(True)
         lines = [] if came.body.startswith(IS_FILE) else outline_of(came.body)
         self._files["presses_api.txt"] += [
-            f"== {cell.name} as {cell.who.role}: {came.status}", *left, *lines
+            f"== {cell.name} as {cell.who.role}: {came.status}", *left, *map(_stable, lines)
         ]  # fmt: skip
 
-    def said(self) -> Iterable[tuple[str, list[str]]]:
-        """The file of each room, and its lines."""
-        return self._files.items()
+    def said(self) -> Iterator[tuple[str, list[str]]]:
+        """The file of each room, and its lines. Whether a time is past may depend on the day."""
+        for name, lines in self._files.items():
+            yield name, [_SIDE.sub("◷", line) for line in lines]
 
     @cached_property
     def _known(self) -> Collection[str]:
@@ -108,7 +112,8 @@ def _stable(line: str) -> str:
     depends on the day."""
     if "billing_budgetwindow" in line:
         line = _NANO.sub(r"\1 §", line)
-    return _PERSON.sub("§", plain(line))
+    line = _COUNTED.sub(lambda one: f"{one[1]} {int(one[3]) - int(one[2]):+d}", line)
+    return _NUMBER.sub("§", plain(line))
 
 
 def _said(name: str, value: Any) -> str:

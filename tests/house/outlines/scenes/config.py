@@ -10,7 +10,7 @@ from accounts.models import Erasure, Membership, User
 from accounts.organisations import organisations
 from billing.balances import balances
 from config.jobs.schedule import BACKUP_TASK, JOBS
-from config.models import JobRun
+from config.models import JobRun, ProcessReport
 from content.rules import log_rules
 from lib import clock
 from tests.house.outlines.scenes.scene import Scene
@@ -138,6 +138,15 @@ def _erasure(world: World, **over: Any) -> str:
     return f"/admin/people/{erasure.user_id}/erasure"
 
 
+def _busy_process(world: World) -> str:
+    ProcessReport.objects.create(
+        host="hub-1", pid=17, role="web", version="1.2.3", reported_at=clock.now(),
+        started_at=_in(-9), cpu_ms=2_000, cpu_percent=97, resident_bytes=211 * 2**20, open_fds=13,
+        max_fds=1_024, connections=5, in_flight=3, loop_lag_us=61_000,
+    )  # fmt: skip
+    return "/admin/health"
+
+
 SCENES: Final = (
     Scene("set-up without an organisation", _first_step, _NEW),
     Scene("set-up with a wrong name", partial(_first_step, path="/admin/setup/organisation"), _NEW,
@@ -158,6 +167,7 @@ SCENES: Final = (
     Scene("erasure that runs", partial(_erasure, step="sign_ins"), "operator"),
     Scene("erasure that is done", partial(_erasure, done_at=_in(-7), unreached=["loki"]),
           "operator"),
+    Scene("process that is busy", _busy_process, "operator", headers=_HTMX),
     Scene("jobs that are late", _late_jobs, "operator", headers=_HTMX),
     Scene("latest requests", _latest, _NEW, headers=_HTMX),
     Scene("first request that came", _arrived, _NEW, headers=_HTMX),
