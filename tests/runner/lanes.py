@@ -143,6 +143,8 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/dialects/test_every_answer.py::test_answer_of_a_provider_is_read": (
         "everything that an answer has"
     ),
+    "tests/dialects/upstream_errors/test_every_error.py"
+    "::test_error_is_read_by_its_status_code_and_message": "every error of a provider",
     "tests/dialects/test_every_answer.py::test_each_error_is_written_and_read_again": (
         "every kind of error"
     ),
