@@ -176,6 +176,11 @@ def error_lines(client: Dialect) -> Iterator[str]:
         encoder = codec.encoder(asked(client), target)
         frames = b"".join(encoder.feed(event) for event in ANSWERS["text"][:-1]) + encoder.end()
         yield short(f"{kinds} {frame!r} {frames!r}")
+    started = codec.encoder(asked(client), TARGET)
+    started.feed(ANSWERS["text"][0])
+    started.feed(ANSWERS["text"][1])
+    for encoder in (codec.encoder(asked(client), TARGET), started):
+        yield short(f"{encoder.fail('guard_refused', 'no', 'guard')!r}")
     yield f"{codec.ping!r} {codec.request_header!r} {codec.model_in_answer} {codec.model_in_frame}"
     for kind, row in KINDS.items():
         message, status = (
