@@ -189,10 +189,14 @@ ODD: Final[dict[Dialect, dict[str, dict[str, Any]]]] = {
                 {"text": "Hi"}, {"functionCall": _CALL, "thoughtSignature": "c2lo"},
                 {"executableCode": {"code": "1"}}, {"codeExecutionResult": {"output": "1"}},
                 {"fileData": {"fileUri": "https://a.example/p.png", "mimeType": "image/png"}}]}}]},
-        "members of other types": {"responseId": 5, "candidates": [
+        "members of other types": {"responseId": "r-5", "modelVersion": 5, "candidates": [
             {"index": "x", "finishReason": "STOP", "finishMessage": 7, "content": {"parts": [
                 {"text": 5}, {"functionCall": _CALL, "thoughtSignature": 9, "thought": "yes"},
-                {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}}]},
+                {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
+                {"executableCode": {"code": "1"}}, {"codeExecutionResult": {"output": "1"}},
+                {"fileData": {"fileUri": "https://a.example/p.png"}}]}}]},
+        "a malformed call of other types": {"responseId": 5, "candidates": [
+            {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed: f("}]},
         "blocked": {"promptFeedback": {"blockReason": "SAFETY"}},
         "malformed call": {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]},
         "an unknown end": {"candidates": [

@@ -84,6 +84,15 @@ _OPENAI: Final[dict[str, dict[str, Any]]] = {
     "search": {"web_search_options": {"search_context_size": "low", "user_location": {
         "type": "approximate", "approximate": {
             "city": "Rome", "region": "Lazio", "country": "IT", "timezone": "Europe/Rome"}}}},
+    "search of Kimi": {"tools": [
+        {"type": "builtin_function", "function": {"name": "$web_search"}}]},
+    "search of GLM": {"tools": [{"type": "web_search", "web_search": {"enable": True}}]},
+    "another tool": {"tools": [{"type": "builtin_function", "function": {"name": "other"}}]},
+    "a tool of another type": {"tools": [{"type": "x", "function": {"name": "$web_search"}}]},
+    "search of Qwen": {"parameters": {"enable_search": True}, "enable_search": True},
+    "no live search": {"search_parameters": {"mode": "off"}},
+    "blocked sites": {"search_parameters": {"sources": [
+        {"type": "x"}, {"type": "web", "excluded_websites": ["b.org"]}]}},
     "live search": {"search_parameters": {
         "mode": "on", "max_search_results": 5, "from_date": "2026-01-01",
         "sources": [{"type": "web", "allowed_websites": ["a.org"], "country": "IT"}]}},

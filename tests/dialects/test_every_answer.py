@@ -51,12 +51,19 @@ def counted(codec: Codec[Any], answer: object) -> str:
     return f"  {text_of(codec.quantities(answer))}"
 
 
+def framed(dialect: Dialect, frames: bytes) -> bytes:
+    """The frames as an upstream of the dialect sends them."""
+    framing = CODECS[dialect].framing(lambda: 5)
+    return frames if framing is None else framing.feed(frames)
+
+
 def stream_lines(client: Dialect, events: list[Event]) -> Iterator[str]:
     """The frames for the client; and, as those of an upstream, the events, counts and bytes."""
     codec, request = CODECS[client], asked(client)
     encoder = codec.encoder(request, TARGET)
     frames = b"".join(encoder.feed(event) for event in events[:-1]) + encoder.end()
     yield from map(short, filter(None, frames.decode().split("\n")))
+    frames = framed(client, frames)
     decoder = codec.translating_decoder(request, "")
     yield from read(events_of([*decoder.feed(frames), *decoder.end()]))
     yield counted(codec, decoder)
@@ -65,7 +72,8 @@ def stream_lines(client: Dialect, events: list[Event]) -> Iterator[str]:
     forwarding = codec.decoder(facts, TARGET)
     at = frames.find(b"\n\n") + 2 or len(frames) // 2
     steps = [*forwarding.feed(frames[:at]), *forwarding.feed(frames[at:]), *forwarding.end()]
-    same = "unchanged" if raw_of(steps) == frames else short(repr(raw_of(steps)))
+    sent = framed(client, raw_of(steps))
+    same = "unchanged" if sent == frames else short(repr(sent))
     size = forwarding.progress
     yield f"  forwarded: {same}, {size.text_bytes} and {size.reasoning_bytes} bytes"
     yield from read([event for step in steps for event in step.events])
@@ -168,6 +176,11 @@ def error_lines(client: Dialect) -> Iterator[str]:
         encoder = codec.encoder(asked(client), target)
         frames = b"".join(encoder.feed(event) for event in ANSWERS["text"][:-1]) + encoder.end()
         yield short(f"{kinds} {frame!r} {frames!r}")
+    started = codec.encoder(asked(client), TARGET)
+    started.feed(ANSWERS["text"][0])
+    started.feed(ANSWERS["text"][1])
+    for encoder in (codec.encoder(asked(client), TARGET), started):
+        yield short(f"{encoder.fail('guard_refused', 'no', 'guard')!r}")
     yield f"{codec.ping!r} {codec.request_header!r} {codec.model_in_answer} {codec.model_in_frame}"
     for kind, row in KINDS.items():
         message, status = (

@@ -130,6 +130,9 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_module_data.py::test_tables_and_members_of_records_are_unchanged": (
         "every table"
     ),
+    "tests/lib/test_module_data.py::test_tables_and_members_of_records_are_unchanged": (
+        "every table of the room lib"
+    ),
     "tests/dialects/test_every_request.py::test_request_is_read_and_sent_to_each_dialect": (
         "every member of a request"
     ),
@@ -149,6 +152,8 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/dialects/test_every_answer.py::test_answer_of_a_provider_is_read": (
         "everything that an answer has"
     ),
+    "tests/dialects/upstream_errors/test_every_error.py"
+    "::test_error_is_read_by_its_status_code_and_message": "every error of a provider",
     "tests/dialects/test_every_answer.py::test_each_error_is_written_and_read_again": (
         "every kind of error"
     ),

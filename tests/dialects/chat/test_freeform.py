@@ -65,6 +65,7 @@ def test_text_is_emitted_as_soon_as_it_is_certain() -> None:
     [
         ("", ""),
         ("{}", "{}"),
+        ('{"input": "\\ue000\\ud83d\\ue000\\udc00"}', "\ue000\ufffd\ue000\ufffd"),
         ('{"input": ["a"]}', '{"input": ["a"]}'),
         ('{"command": "ls"}', '{"command": "ls"}'),
         ("not json", "not json"),

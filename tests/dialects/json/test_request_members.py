@@ -12,6 +12,7 @@ from dialects.json.body import read_body
 from dialects.json.request_members import (
     GENERATE,
     GENERATE_TOOLS,
+    INTERACTIONS_TOOLS,
     MESSAGES,
     MESSAGES_TOOLS,
     RESPONSES,
@@ -40,7 +41,8 @@ def bodies() -> list[tuple[str, str, str, dict[str, Any]]]:
                  for name, role in GENERATE.items()]  # fmt: skip
         rows += [("gemini", name, role, {"tools": [{spelled(name): {}}]})
                  for name, role in GENERATE_TOOLS.items()]  # fmt: skip
-    for dialect, table in (("responses", RESPONSES_TOOLS), ("anthropic", MESSAGES_TOOLS)):
+    for dialect, table in (("responses", RESPONSES_TOOLS), ("anthropic", MESSAGES_TOOLS),
+                           ("interactions", INTERACTIONS_TOOLS)):  # fmt: skip
         rows += [(dialect, name, role, {"tools": [{"type": name}]}) for name, role in table.items()]
     return rows
 
@@ -52,10 +54,17 @@ def test_every_row_of_the_tables(dialect: str, name: str, role: str, body: dict[
     assert found(dialect, body) == ([name] if role == "review" else [])
 
 
-@pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini"])
+@pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini", "interactions"])
 def test_unlisted_tool_is_found(dialect: str) -> None:
     tool: dict[str, Any] = {"type": "holo_scan"} if dialect != "gemini" else {"holoScan": {}}
     assert found(dialect, {"tools": [tool, tool]}) == ["holo_scan"]
+
+
+def test_tools_that_amazon_runs_are_found() -> None:
+    own, spec = {"systemTool": {"name": "nova_grounding"}}, {"toolSpec": {"name": "f"}}
+    assert found("converse", {"toolConfig": {"tools": [spec, own, own]}}) == ["systemTool"]
+    assert found("converse", {"toolConfig": {"tools": [spec, 5]}}) == []
+    assert found("openai", {"tools": [own]}) == found("converse", {"toolConfig": 5}) == []
 
 
 def test_a_later_version_of_a_known_tool_is_as_the_known_one() -> None:

@@ -227,6 +227,8 @@ def task_lines() -> Iterator[str]:
         yield f"  generic {video_generations.write_accepted(task)}"
         yield f"  generic {video_generations.write(task, LINK)}"
         yield f"  veo {veo.write_accepted(task)} {veo.write(task, LINK)}"
+    for model in ("", "x" * 999, "a b"):
+        yield said(partial(veo.read, b'{"instances": [{"prompt": "x"}]}', model))
     known = [TASKS["queued"], TASKS["succeeded"]._replace(id="video_2")]
     yield f"{videos.write_list(known, has_more=True)} {videos.write_list([], has_more=False)}"
     yield f"{videos.write_deleted('video_1')} {veo.file_name('video_1')} {veo.id_of_file('video1')}"

@@ -67,6 +67,7 @@ OFF = {"type": "disabled"}
     [
         ([assistant(BARE, CALL), RESULT], {"type": "enabled", "budget_tokens": 2048}, True),
         ([assistant(BARE, CALL), RESULT], {"type": "adaptive"}, True),
+        ([assistant(BARE, CALL, 3)], {"type": "adaptive"}, True),
         ([assistant(BARE, CALL), RESULT], OFF, False),
         ([assistant(BARE, HIDDEN, CALL), RESULT], {"type": "adaptive"}, False),
         ([assistant(BARE, CALL), RESULT, assistant(OWN, CALL), RESULT],
