@@ -55,7 +55,7 @@ def test_host_is_named_with_its_port_where_that_is_not_the_usual_one(url: str, h
 async def failure_of(work: Any) -> tuple[str, str]:
     with pytest.raises(Failed) as failed:
         await work
-    return cast(Any, failed.value.args)
+    return cast("tuple[str, str]", failed.value.args)
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("label too long")])
