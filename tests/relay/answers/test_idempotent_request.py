@@ -22,6 +22,7 @@ from relay.answers.idempotency import (
 )
 from relay.downstream.downstream import Head
 from relay.downstream.error_answers import INTERNAL
+from relay.errors import DatabaseAway
 
 HEAD = Head("text/plain", 1, None, 5)
 ID = RequestId(new_id())
@@ -354,3 +355,56 @@ def test_one_transaction_is_limited_by_number_and_by_size(monkeypatch: pytest.Mo
     assert len(one_write(large[:1] * 2)) == 1
     huge: Any = [("x", {"sealed": "1" * 99}), ("x", {"sealed": "1"})]
     assert len(one_write(huge)) == 1
+
+
+class Claim:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def renewal(self) -> str:
+        return self.name
+
+
+async def test_claims_are_renewed_while_requests_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All at once, and sooner after a failure."""
+    renewed: list[Any] = []
+    slept: list[float] = []
+    turn, rest = asyncio.Semaphore(0), asyncio.sleep
+
+    async def run(statements: Any) -> None:
+        renewed.append(statements)
+        if len(renewed) == 1:
+            raise DatabaseAway("away")
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await turn.acquire()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    requests = idempotency.IdempotentRequests(cast(Any, SimpleNamespace(run=run)))
+    a, b = cast(Any, Claim("a")), cast(Any, Claim("b"))
+    requests.enter(a)
+    renewing = requests._renewing
+    requests.enter(b)
+    assert requests._renewing is renewing is not None
+    for _ in range(2):
+        turn.release()
+    requests.leave(b)
+    turn.release()
+    for _ in range(9):
+        await rest(0)
+    assert [sorted(names) for names in renewed] == [["a"]] * 3
+    assert slept == [
+        idempotency._RENEW_S, idempotency._RENEW_AGAIN_S, idempotency._RENEW_S,
+        idempotency._RENEW_S,
+    ]  # fmt: skip
+    assert caplog.messages == ["claims of idempotency keys are not renewed: away"]
+    requests.leave(a)
+    turn.release()
+    await renewing
+    assert requests._renewing is None
+    requests.enter(b)
+    assert requests._renewing is not None
+    requests._renewing.cancel()
