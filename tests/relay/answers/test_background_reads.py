@@ -155,7 +155,7 @@ def frames(*texts: str) -> bytes:
         ([frames("0:a", "1:b"), frames("2:c", "3:end")], 1, b"r", True, frames("2:c", "3:end")),
         ([frames("0:a", "x:b", "2:end")], 0, b"r", True, frames("x:b", "2:end")),
         ([frames("0:a"), RunnerDied()], -1, b"r", True, frames("0:a")),
-        # Without an end, a failure is told, with the next number.
+        # Without an end, a failure is named, with the next number.
         ([frames("0:a", "1:b"), RunnerDied()], -1, b"bad", True,
          frames("0:a", "1:b") + b"bad event 2"),
         ([frames("0:a"), VaultError("x")], -1, b"bad", True, frames("0:a") + b"bad event 1"),

@@ -43,18 +43,18 @@ class Request(IdempotentRequest):
         self, *claims: Any, streams: bool = True, keeps: bool = True, kept_stream: bool = True,
         stored: Any = ((b"a", False), (b"b", True)),
     ) -> None:  # fmt: skip
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.claims, self.stored, self.kept_stream = [*claims], stored, kept_stream
         note = self.noted
         self._requests = cast(Any, SimpleNamespace(
-            enter=lambda answer: self.told.append("entered"),
-            leave=lambda answer: self.told.append("left"),
+            enter=lambda answer: self.happened.append("entered"),
+            leave=lambda answer: self.happened.append("left"),
         ))  # fmt: skip
         self.client = SimpleNamespace(
-            replay=lambda id: self.told.append(("replayed", id)), begin=note("begin"),
+            replay=lambda id: self.happened.append(("replayed", id)), begin=note("begin"),
             write=self.write_to_client, answer=note("answer"), refuse=note("refuse"),
             cut=note("cut"), write_now=self.client_takes,
-            without_client=lambda: SimpleNamespace(write=note("nobody")),
+            without_client=lambda: SimpleNamespace(write=note("no client")),
         )  # fmt: skip
         self._client = self._sink = cast(Any, self.client)
         self._answer = cast(Any, SimpleNamespace(
@@ -73,19 +73,19 @@ class Request(IdempotentRequest):
 
     def noted(self, name: str) -> Any:
         async def note(*values: Any) -> None:
-            self.told.append((name, *values))
+            self.happened.append((name, *values))
 
         return note
 
     async def write_to_client(self, raw: bytes, *, last: bool) -> None:
-        self.told.append((raw, last))
+        self.happened.append((raw, last))
 
     def client_takes(self, raw: bytes) -> Any:
-        self.told.append(("now", raw))
+        self.happened.append(("now", raw))
         return self.slow
 
     def kept_piece(self, raw: bytes) -> Any:
-        self.told.append(("kept", raw))
+        self.happened.append(("kept", raw))
         return self.room
 
     async def next_claim(self) -> Any:
@@ -114,14 +114,14 @@ async def test_first_request_runs_and_its_claim_ends_with_it() -> None:
     first = Request((True, None))
     assert await first.claim()
     await first.close()
-    assert first.told == ["entered", ("closed",), "left"]
+    assert first.happened == ["entered", ("closed",), "left"]
     repeated = Request(use())
     assert not await repeated.claim()
     await repeated.close()
-    assert repeated.told == [("replayed", ID), ("begin", HEAD), (b"a", False), (b"b", True)]
+    assert repeated.happened == [("replayed", ID), ("begin", HEAD), (b"a", False), (b"b", True)]
     whole = Request(use(), kept_stream=False)
     assert not await whole.claim()
-    assert whole.told == [("replayed", ID), ("answer", HEAD, b"ab")]
+    assert whole.happened == [("replayed", ID), ("answer", HEAD, b"ab")]
 
 
 @pytest.mark.parametrize(
@@ -147,20 +147,20 @@ async def test_repetition_waits_for_a_stream_that_begins() -> None:
     waiting = use(state="running", alive=True, head=None)
     request = Request(waiting, None, use(state="running", alive=True))
     assert not await request.claim()
-    assert request.told[0] == ("replayed", ID)
+    assert request.happened[0] == ("replayed", ID)
     later = Request(waiting, (True, None))
     assert await later.claim()
     gone = Request(waiting)
     gone.gone = True
     assert not await gone.claim()
-    assert gone.told == []
+    assert gone.happened == []
 
 
 @pytest.mark.parametrize("error", [RunnerDied(), VaultError("another KEK")])
 async def test_answer_that_cannot_be_read_to_its_end_is_an_error(error: Exception) -> None:
     request = Request(use(), stored=error)
     assert not await request.claim()
-    (name, answer) = request.told[-1]
+    (name, answer) = request.happened[-1]
     assert (name, answer.kind, answer.status) == ("refuse", "internal", 500)
 
 
@@ -185,7 +185,7 @@ async def test_answer_is_stored_and_then_sent() -> None:
     await request.keep_answer(HEAD, b"whole")
     await request.keep_end(b"end")
     await request.use_up()
-    assert request.told == [
+    assert request.happened == [
         ("kept begin", HEAD), ("begin", HEAD), ("kept", b"a"), (b"a", False), ("kept end", b"b"),
         (b"b", True), ("spoilt",), ("cut",), ("released",), ("refuse", INTERNAL),
         ("answer", HEAD, b"whole"), ("kept whole", HEAD, b"whole"), ("kept end", b"end"),
@@ -197,9 +197,9 @@ async def test_client_that_leaves_gets_nothing_more_and_its_answer_is_stored() -
     request = Request()
     request.leave()
     assert request.gone
-    cast(Any, request._sink).write = lambda raw, *, last: request.noted("nobody")(raw)
+    cast(Any, request._sink).write = lambda raw, *, last: request.noted("no client")(raw)
     await request.write(b"a", last=False)
-    assert request.told == [("kept", b"a"), ("nobody", b"a")]
+    assert request.happened == [("kept", b"a"), ("no client", b"a")]
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -213,7 +213,7 @@ async def test_provider_waits_for_the_client_and_for_the_store(slow: bool, full:
     request.slow = wait("client") if slow else None
     request.room = wait("store") if full else None
     waiting = request.write_now(b"a")
-    assert request.told == [("kept", b"a"), ("now", b"a")]
+    assert request.happened == [("kept", b"a"), ("now", b"a")]
     assert (waiting is None) is (not slow and not full)
     if waiting is not None:
         await waiting

@@ -26,15 +26,15 @@ def hit(*, stream: bool = False, age_s: int = 5) -> Hit:
 
 
 class World:
-    """One request. `told` is what its client and the books are told, in order."""
+    """One request. `happened` is what happens, in order."""
 
     def __init__(
         self, found: Any = None, *, age_max: int | None = None, gone: bool = False,
         percent: int | None = 30, records: bool = False, guarded: bool = False,
         why: Any = None, stores: bool = True,
     ) -> None:  # fmt: skip
-        self.told: list[Any] = []
-        told = self.told.append
+        self.happened: list[Any] = []
+        happened = self.happened.append
         rule = None if percent is None else SimpleNamespace(price_percent=percent)
         recorder = SimpleNamespace(
             keep_end=self.noted("kept end"), keep_answer=self.noted("kept answer")
@@ -52,7 +52,7 @@ class World:
             principal=SimpleNamespace(cache=rule), downstream=self.downstream,
             request_id=new_id(), elapsed_ms=lambda: 40,
             options=SimpleNamespace(flags=("mine",), address="10.0.0.1"),
-            deadline=SimpleNamespace(stop=lambda: told("limits stop")),
+            deadline=SimpleNamespace(stop=lambda: happened("limits stop")),
             guarding=guarding if guarded else None,
             parts=SimpleNamespace(ledger=SimpleNamespace(settle=self.settle)),
         )  # fmt: skip
@@ -67,25 +67,25 @@ class World:
 
     def noted(self, name: str) -> Any:
         async def note(*values: Any, **_: Any) -> None:
-            self.told.append((name, *values))
+            self.happened.append((name, *values))
 
         return note
 
     async def find(self, digest: bytes) -> Any:
-        self.told.append("looked up")
+        self.happened.append("looked up")
         if isinstance(self.found, BaseException):
             raise self.found
         return self.found
 
     async def place(self, nano: int) -> Any:
-        self.told.append(("held", nano))
+        self.happened.append(("held", nano))
         principal = SimpleNamespace(organisation_id=ORGANISATION)
         return SimpleNamespace(
             headroom={}, principal=principal, attempt_id=ATTEMPT, settles_at_once=True
         )
 
     def settle(self, settlement: Any, *, at_once: bool) -> None:
-        self.told.append(("settled", at_once))
+        self.happened.append(("settled", at_once))
         self.settled.append(settlement)
 
     @property
@@ -137,13 +137,13 @@ async def test_stored_answer_is_kept_and_settled_before_it_is_sent(
 ) -> None:
     world = World(hit(stream=stream), records=True, gone=gone)
     await world.run._make_attempts()
-    names = [one if isinstance(one, str) else one[0] for one in world.told]
+    names = [one if isinstance(one, str) else one[0] for one in world.happened]
     if stream:
         wanted = ["looked up", "held", "begin", "kept end", "settled", "limits stop", "write"]
     else:
         wanted = ["looked up", "held", "kept answer", "settled", "limits stop", "answer"]
     assert names == (wanted[:-1] if gone else wanted)
-    head = next(one[1] for one in world.told if one[0] in ("begin", "kept answer"))
+    head = next(one[1] for one in world.happened if one[0] in ("begin", "kept answer"))
     assert (head.content_type, head.hold_nano, head.cost_nano, head.dropped) == (
         "text/x", 30, 30, ("seed",),
     )  # fmt: skip
@@ -168,7 +168,7 @@ async def test_answer_that_is_too_old_is_not_served(
         copy = cast(Any, world.run._copy)
         assert copy[0] == "copy of"
         assert world.downstream.sink is copy
-        assert ("looked up" in world.told) is (age_max != -1)
+        assert ("looked up" in world.happened) is (age_max != -1)
 
 
 async def test_answer_is_neither_found_nor_stored_where_it_may_not_be() -> None:
@@ -178,7 +178,7 @@ async def test_answer_is_neither_found_nor_stored_where_it_may_not_be() -> None:
         elif world.run._context.guarding is not None:
             cast(Any, world.run._context.guarding).masks.originals = {"[1]": "card"}
         assert await world.run._make_attempts() == cast(Any, "made attempts")
-        assert (world.told, world.run._copy) == ([], None)
+        assert (world.happened, world.run._copy) == ([], None)
         assert world.notices == {"cache-status": "weir; fwd=bypass"}
     unstored = World(stores=False)
     await unstored.run._make_attempts()
@@ -207,7 +207,7 @@ async def test_answer_is_stored_with_what_guards_did_to_it(why: Any) -> None:
     await world.run.store(cast(Any, "outcome"))
     await world.run.store(cast(Any, "outcome"))
     if why is not None:
-        assert (given, world.told) == ([], [])
+        assert (given, world.happened) == ([], [])
     else:
         assert given == [(b"digest", "outcome", ("guard:pii",))] * 2
-        assert world.told == [("stored", "answer")]
+        assert world.happened == [("stored", "answer")]

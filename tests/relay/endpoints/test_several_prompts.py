@@ -100,22 +100,22 @@ class Client:
     """The client of the whole request."""
 
     def __init__(self, *, begun: bool = False, records: bool = False) -> None:
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.begun = begun
         self.sink = SimpleNamespace(write=self.write, answer=self.answer)
         self.recorder = SimpleNamespace(keep_answer=self.keep) if records else None
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        self.told.append((raw, last))
+        self.happened.append((raw, last))
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        self.told.append((head, raw))
+        self.happened.append((head, raw))
 
     async def keep(self, head: Head, raw: bytes) -> None:
-        self.told.append("kept")
+        self.happened.append("kept")
 
     async def refuse(self, error: Any, *, charged: bool) -> None:
-        self.told.append((error.message, charged))
+        self.happened.append((error.message, charged))
 
 
 def joined_at(client: Client, *, include_cost: bool = False) -> Any:
@@ -141,18 +141,18 @@ async def test_joined_answer_has_the_sums_of_its_parts(
     monkeypatch.setattr(module, "with_cost", lambda raw, nano: raw + f" ${nano}".encode())
     client = Client(records=True)
     await joined_at(client, include_cost=include_cost).end()
-    kept, (head, raw) = client.told
+    kept, (head, raw) = client.happened
     assert kept == "kept"
     assert (head.hold_nano, head.cost_nano, head.attempts) == (30, 7, 3)
     assert head.headroom == {"x": "last"}
     assert raw == b"plan: ['a', 'b']" + (b" $7" if include_cost else b"")
     streamed = Client(begun=True)
     await joined_at(streamed).end()
-    assert streamed.told == [(b"[DONE]", True)]
+    assert streamed.happened == [(b"[DONE]", True)]
 
 
 @pytest.mark.parametrize(
-    ("begun", "fails", "place", "told"),
+    ("begun", "fails", "place", "happened"),
     [
         (True, False, 1, [(b"", True)]), (False, False, 1, []),
         (False, True, 0, [(INTERNAL.message, True)]),
@@ -163,14 +163,14 @@ async def test_joined_answer_has_the_sums_of_its_parts(
     ],
 )  # fmt: skip
 async def test_stopped_answer_says_which_prompt_failed(
-    begun: bool, fails: bool, place: int, told: Any
+    begun: bool, fails: bool, place: int, happened: Any
 ) -> None:
     client = Client(begun=begun)
     one = joined_at(client)
     if fails:
         await one.refuse(INTERNAL)
     await one.stop(place, charged=True)
-    assert client.told == told
+    assert client.happened == happened
 
 
 async def test_parts_of_a_joined_stream_are_written_without_an_end() -> None:
@@ -178,6 +178,6 @@ async def test_parts_of_a_joined_stream_are_written_without_an_end() -> None:
     one = joined_at(client)
     await one.write(b"a", last=True)
     await one.write(b"", last=True)
-    assert client.told == [(b"a", False)]
+    assert client.happened == [(b"a", False)]
     await one.answer(one._heads[0], b"raw")
     assert len(one._heads) == 3

@@ -30,7 +30,7 @@ def sent(sending: Sending) -> tuple[dict[str, Any], str]:
 @pytest.mark.parametrize("public_url", [URL, "http://hub.example", ""])
 @pytest.mark.parametrize("callback", ["", "callback_url"])
 @pytest.mark.parametrize("external", ["", "external_task_id"])
-def test_order_has_our_id_and_a_secret_address_where_the_provider_takes_them(
+def test_order_has_our_id_and_a_secret_address_where_they_are_taken(
     external: str, callback: str, public_url: str
 ) -> None:
     body, token = sent(add_callback(order(external, callback), public_url))

@@ -108,15 +108,15 @@ async def test_connection_that_fails_is_named(
 async def test_connection_that_is_not_secure_is_cut(
     monkeypatch: pytest.MonkeyPatch, result: Any, wanted: Any
 ) -> None:
-    told: list[Any] = []
+    happened: list[Any] = []
 
     async def secure(context: Any, host: str) -> bool:
-        told.append(host)
+        happened.append(host)
         if isinstance(result, Exception):
             raise result
         return cast(bool, result)
 
-    connection = SimpleNamespace(secure=secure, cut=lambda: told.append("cut"))
+    connection = SimpleNamespace(secure=secure, cut=lambda: happened.append("cut"))
 
     async def connect(self: Dialer, address: str) -> Any:
         return connection
@@ -126,12 +126,12 @@ async def test_connection_that_is_not_secure_is_cut(
     monkeypatch.setattr(module, "_tls_context", lambda: None)
     if wanted is None:
         assert await dialer("https://93.184.216.34/").dial() is cast(Any, connection)
-        assert told == ["93.184.216.34"]
+        assert happened == ["93.184.216.34"]
         assert await dialer("http://93.184.216.34/").dial() is cast(Any, connection)
-        assert told == ["93.184.216.34"]
+        assert happened == ["93.184.216.34"]
     else:
         assert await failure_of(dialer("https://93.184.216.34/").dial()) == wanted
-        assert told == ["93.184.216.34", "cut"]
+        assert happened == ["93.184.216.34", "cut"]
 
 
 async def test_next_address_is_tried_when_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ async def test_slow_address_is_overtaken_and_cut(monkeypatch: pytest.MonkeyPatch
     assert cut == ["quick"]
 
 
-async def test_proxy_is_told_a_name_or_a_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_gets_a_name_or_a_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[str, str]] = []
 
     async def tunnel(self: Dialer, proxy: Any, address: str, target: str) -> Any:
