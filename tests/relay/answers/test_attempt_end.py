@@ -273,6 +273,22 @@ def test_record_of_a_failed_attempt_has_each_of_its_fields(failure_id: str) -> N
     assert (last.message, last.flags) == (INTERNAL.message, ("F10", "end_user"))
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_failure_that_its_provider_counted_is_owed_to_it(own: bool) -> None:
+    """I15: what was counted is lost in full, also what exceeds the hold."""
+    for fault, loss_nano in (("F23", 37), ("F24", 37), ("F10", UNKNOWN_NANO)):
+        one = recorded(own=own)
+        vars(one.end._usage_meter)["owed"] = lambda: COUNTED
+        settlement = one.end.failed(upstream_failure(fault), final=True)
+        ending = settlement.ending
+        counted = not own and fault != "F10"
+        assert settlement.loss_nano == (0 if own else loss_nano)
+        assert ending.meters == (RECORD["meters"] if counted else "{}")
+        assert ending.raw_usage == ("{}" if counted else None)
+        assert ending.cost_nano == (0 if own else 12 if counted else None)
+        assert (ending.basis, ending.final) == ("none" if own else "absorbed", True)
+
+
 def test_replaced_hold_ends_without_an_end_of_its_request() -> None:
     one = recorded()
     settlement: Any = one.end.replaced()

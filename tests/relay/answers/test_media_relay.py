@@ -22,7 +22,7 @@ FAILURE = upstream_failure("F14")
 
 
 class World:
-    """One attempt. `told` is what its client and the books are told, in order; JSON is held back
+    """One attempt. `happened` is what happens, in order; JSON is held back
     until its end, as its reader does."""
 
     def __init__(
@@ -35,8 +35,8 @@ class World:
         include_cost: bool = False,
         records: bool = False,
     ) -> None:
-        self.told: list[Any] = []
-        told, self.held = self.told.append, b""
+        self.happened: list[Any] = []
+        happened, self.held = self.happened.append, b""
         self.is_json = content_type.startswith(JSON)
         self.headers = {"content-type": content_type}
         self.pieces: list[bytes] = []
@@ -55,7 +55,8 @@ class World:
         context = SimpleNamespace(
             downstream=self.downstream, await_client=lambda: None, elapsed_ms=lambda: 40,
             deadline=SimpleNamespace(
-                allow=lambda *values: told(("allow", *values)), stop=lambda: told("limits stop")
+                allow=lambda *values: happened(("allow", *values)),
+                stop=lambda: happened("limits stop"),
             ),
             options=SimpleNamespace(include_cost=include_cost), request_id=new_id(),
             invocation=SimpleNamespace(codec=codec, target=Target()),
@@ -69,8 +70,8 @@ class World:
             ttft_ms=None, unheard=None, bill_so_far=lambda: BILL, settle=self.settle
         )
         probe = SimpleNamespace(
-            good=lambda: told("good"), first_content=lambda: told("first content"),
-            failed=lambda failure: told(("bad", failure.fault)),
+            good=lambda: happened("good"), first_content=lambda: happened("first content"),
+            failed=lambda failure: happened(("bad", failure.fault)),
         )  # fmt: skip
         self.meter = SimpleNamespace(passed=None)
         parts = SimpleNamespace(
@@ -99,30 +100,30 @@ class World:
 
     def noted(self, name: str) -> Any:
         async def note(*values: Any) -> None:
-            self.told.append((name, *[one for one in values if not isinstance(one, Head)]))
+            self.happened.append((name, *[one for one in values if not isinstance(one, Head)]))
 
         return note
 
     def settle(self, error: Any, bill: Any, fault: str = "") -> Any:
         assert bill is BILL
-        self.told.append(("settled", None if error is None else error.kind, fault))
+        self.happened.append(("settled", None if error is None else error.kind, fault))
         return "outcome"
 
     async def begin(self, head: Head) -> None:
-        self.told.append(("begun", head.content_type, head.cost_nano))
+        self.happened.append(("begun", head.content_type, head.cost_nano))
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        self.told.append((raw, "last") if last else raw)
+        self.happened.append((raw, "last") if last else raw)
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        self.told.append((head.content_type, head.cost_nano, raw))
+        self.happened.append((head.content_type, head.cost_nano, raw))
 
     async def run(self, *pieces: bytes) -> list[Any]:
         self.pieces = [*pieces]
         reader: Any = SimpleNamespace(feed=self.feed, end=self.end_reading)
         self.relay._passed = reader
         assert await self.relay.relay(cast(Any, self)) == cast(Any, "outcome")
-        return [one for one in self.told if one[:1] != ("allow",)]
+        return [one for one in self.happened if one[:1] != ("allow",)]
 
 
 async def test_sound_goes_on_while_it_arrives() -> None:
@@ -133,12 +134,12 @@ async def test_sound_goes_on_while_it_arrives() -> None:
     ]  # fmt: skip
     assert (world.end.ttft_ms, world.relay.committed) == (40, True)
     assert world.meter.passed is world
-    assert world.told.count(("allow", "idle", 7.0)) == 2
+    assert world.happened.count(("allow", "idle", 7.0)) == 2
 
 
 async def test_end_of_a_stream_is_kept_before_it_is_settled() -> None:
-    told = await World(records=True).run(b"a")
-    assert told[-4:] == [("kept end", b""), ("settled", None, ""), "good", (b"", "last")]
+    happened = await World(records=True).run(b"a")
+    assert happened[-4:] == [("kept end", b""), ("settled", None, ""), "good", (b"", "last")]
     nothing = await World(EVENT_STREAM, stream=True).run()
     assert nothing == [
         "first content", ("begun", EVENT_STREAM, None), b"", ("settled", None, ""), "good",
@@ -172,7 +173,7 @@ async def test_client_that_has_left_gets_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "stream", "shown"),
+    ("named", "stream", "shown"),
     [
         ("audio/wav", False, "audio/wav"), ("", False, SOUND),
         ("Application/Octet-Stream; x=1", False, SOUND),
@@ -181,9 +182,9 @@ async def test_client_that_has_left_gets_nothing() -> None:
     ],
 )  # fmt: skip
 async def test_type_is_the_providers_unless_it_says_nothing(
-    told: str, stream: bool, shown: str
+    named: str, stream: bool, shown: str
 ) -> None:
-    begun = await World(told, stream=stream).run(b"a")
+    begun = await World(named, stream=stream).run(b"a")
     assert begun[1] == ("begun", shown, None)
 
 
@@ -220,7 +221,7 @@ async def test_broken_answer_is_settled_and_its_client_can_tell(stream: bool, go
         world.relay._type = EVENT_STREAM if stream else SOUND
         error = {"break_off": FAILURE, "stop": STOPPING, "dismiss": KEY_ENDED}[work]
         await getattr(world.relay, work)(error)
-        assert world.told == [*settled, *last(kind)]
+        assert world.happened == [*settled, *last(kind)]
         if work == "dismiss":
             assert (world.end.unheard, world.downstream.client_gone) == (KEY_ENDED, True)
 
@@ -234,4 +235,4 @@ async def test_client_that_takes_nothing_is_not_waited_for(monkeypatch: pytest.M
     world.downstream.cut = hang
     monkeypatch.setattr(media_relay, "_LAST_WORDS_S", 0.001)
     await world.relay.stop(STOPPING)
-    assert world.told == [("settled", STOPPING.kind, "")]
+    assert world.happened == [("settled", STOPPING.kind, "")]

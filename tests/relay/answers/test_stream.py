@@ -30,7 +30,7 @@ def said(text: str) -> Step:
 
 
 class World:
-    """One attempt. `told` is what its client and the books are told, in order."""
+    """One attempt. `happened` is what happens, in order."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class World:
         include_cost: bool = False,
         client_gone: bool = False,
     ) -> None:
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.chunks = [*chunks]
         self.slow = slow
         self.now = 100.0
         progress = SimpleNamespace(text_bytes=0, reasoning_bytes=0)
         decoder = SimpleNamespace(waits_for_usage=False, complete=complete, progress=progress)
-        told = self.told.append
+        happened = self.happened.append
         self.downstream = SimpleNamespace(
             sink=SimpleNamespace(write_now=self.write_now, write=self.write_first),
             keep_alive=SimpleNamespace(heard_at=0.0) if keep_alive else None,
@@ -57,10 +57,10 @@ class World:
             refuse=self.refuse,
         )  # fmt: skip
         self.deadline = SimpleNamespace(
-            allow=lambda *values: told(("allow", *values)),
-            limit=lambda *values: told(("limit", *values)),
-            interrupt=lambda why: told(("interrupt", why)),
-            stop=lambda: told("the limits stop"), since=0.0,
+            allow=lambda *values: happened(("allow", *values)),
+            limit=lambda *values: happened(("limit", *values)),
+            interrupt=lambda why: happened(("interrupt", why)),
+            stop=lambda: happened("the limits stop"), since=0.0,
         )  # fmt: skip
         self.context = SimpleNamespace(
             began=1.0, time=lambda: self.now, deadline=self.deadline, downstream=self.downstream,
@@ -80,7 +80,7 @@ class World:
         self.relay = self.build(translates=translates)
 
     def build(self, *, translates: bool) -> StreamRelay:
-        relay, told = object.__new__(StreamRelay), self.told.append
+        relay, happened = object.__new__(StreamRelay), self.happened.append
 
         class Reader(StreamTranslator if translates else object):  # type: ignore[misc]
             def __init__(self) -> None: ...
@@ -106,11 +106,11 @@ class World:
         relay._context, relay._admitted = cast(Any, self.context), admitted
         relay._usage_meter, relay._end = cast(Any, self.meter), cast(Any, self.end)
         relay._probe = cast(Any, SimpleNamespace(
-            good=lambda: told("good"), first_content=lambda: told("first content"),
-            failed=lambda failure: told(("bad", failure.fault)),
+            good=lambda: happened("good"), first_content=lambda: happened("first content"),
+            failed=lambda failure: happened(("bad", failure.fault)),
         ))  # fmt: skip
         relay._gathering = cast(Any, SimpleNamespace(
-            size=0, more=self.more, whole=lambda: told("whole")
+            size=0, more=self.more, whole=lambda: happened("whole")
         ))  # fmt: skip
         relay._state, relay._guarded = None, None
         relay._reader = cast(Any, Reader())
@@ -121,7 +121,7 @@ class World:
         return relay
 
     def more(self, size: int) -> bool:
-        self.told.append(("gathered", size))
+        self.happened.append(("gathered", size))
         return size < 9
 
     def feed(self, chunk: bytes) -> Sequence[Step]:
@@ -141,35 +141,35 @@ class World:
     def note(self, events: Sequence[Event]) -> None:
         texts = [event.text for event in events if isinstance(event, TextDelta)]
         if texts:
-            self.told.append(("noted", *texts))
+            self.happened.append(("noted", *texts))
 
     def settle(self, error: Any, bill: Any, fault: str = "") -> Any:
         assert bill is BILL
-        self.told.append(("settled", None if error is None else error.kind, fault))
+        self.happened.append(("settled", None if error is None else error.kind, fault))
         return SimpleNamespace(is_charged=True)
 
     def write_now(self, raw: bytes) -> Any:
-        self.told.append(raw)
+        self.happened.append(raw)
         return asyncio.sleep(0) if self.slow else None
 
     async def write_first(self, raw: bytes, *, last: bool) -> None:
         assert not last
-        self.told.append(raw)
+        self.happened.append(raw)
 
     async def begin(self, head: str) -> None:
-        self.told.append(head)
+        self.happened.append(head)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        self.told.append((raw, "last") if last else raw)
+        self.happened.append((raw, "last") if last else raw)
 
     async def refuse(self, error: Any, *, charged: bool) -> None:
-        self.told.append(("refused", error.kind, charged))
+        self.happened.append(("refused", error.kind, charged))
 
     async def run(self) -> Outcome:
         return await self.relay.relay(cast(Any, self))
 
     def without_limits(self) -> list[Any]:
-        return [one for one in self.told if one[0] not in ("allow", "limit")]
+        return [one for one in self.happened if one[0] not in ("allow", "limit")]
 
 
 COMMITTED = ["first content", "head", ("noted", "a"), b"a"]
@@ -179,7 +179,7 @@ async def test_answer_goes_on_from_its_first_content_to_its_end() -> None:
     """Nothing of it is sent before its first content, and nothing is kept behind its end."""
     world = World([Step(b"*", [])], [said("a")], [said("b")], [Step(b":", [])], [said("c"), ENDED])
     await world.run()
-    assert world.told == [
+    assert world.happened == [
         "first content", "head", ("noted", "a"), b"*a", ("allow", "idle", 7.0, 102.0),
         ("noted", "b"), b"b", b":", ("noted", "c"), ("settled", None, ""), "good",
         (b"c!", "last"),
@@ -192,9 +192,9 @@ async def test_answer_goes_on_from_its_first_content_to_its_end() -> None:
 async def test_client_that_reads_slowly_is_waited_for() -> None:
     world = World([said("a")], [said("b")], [ENDED], slow=True)
     await world.run()
-    allowed = [one for one in world.told if one[0] == "allow"]
+    allowed = [one for one in world.happened if one[0] == "allow"]
     assert allowed == [("allow", "idle", 7.0, 101.0), ("allow", "idle", 7.0, 102.0)]
-    assert world.told[-3:] == [("settled", None, ""), "good", (b"!", "last")]
+    assert world.happened[-3:] == [("settled", None, ""), "good", (b"!", "last")]
 
 
 async def test_client_that_has_left_gets_nothing_more() -> None:
@@ -227,13 +227,13 @@ async def test_silence_is_counted_from_what_the_client_got_last() -> None:
 async def test_last_bytes_wait_for_the_charge_that_they_name() -> None:
     named = World([said("a")], [Step(b"u", [])], [ENDED], complete=True, include_cost=True)
     await named.run()
-    assert not [one for one in named.told if isinstance(one, bytes)]
+    assert not [one for one in named.happened if isinstance(one, bytes)]
     plain = World([said("a")], [Step(b"u", [])], [ENDED], complete=True)
     await plain.run()
-    assert [one for one in plain.told if isinstance(one, bytes)] == [b"a", b"u"]
+    assert [one for one in plain.happened if isinstance(one, bytes)] == [b"a", b"u"]
     early = World([said("a")], [ENDED], include_cost=True)
     await early.run()
-    assert b"a" in early.told
+    assert b"a" in early.happened
 
 
 async def test_event_that_is_too_large_is_a_fault() -> None:
@@ -245,15 +245,15 @@ async def test_event_that_is_too_large_is_a_fault() -> None:
     whole = World([said("a")], [], [said("b")], [ENDED])
     whole.relay._gathering.size = 5
     await whole.run()
-    assert ("gathered", 5) in whole.told
-    assert whole.told.count("whole") == 3
+    assert ("gathered", 5) in whole.happened
+    assert whole.happened.count("whole") == 3
 
 
 async def test_answer_that_waits_for_its_usage_waits_less_long() -> None:
     world = World([said("a")], [ENDED])
     world.decoder.waits_for_usage = True
     await world.run()
-    assert ("limit", "idle", USAGE_AFTER_TEXT_S) in world.told
+    assert ("limit", "idle", USAGE_AFTER_TEXT_S) in world.happened
 
 
 # ---- faults
@@ -266,7 +266,7 @@ async def test_fault_before_the_first_content_leaves_it_to_another_channel(
     world = World([Step(b"*", [])], [Step(b"x", [event])])
     with pytest.raises(UpstreamFailed) as failed:
         await world.run()
-    assert (failed.value.fault, world.told, world.relay.committed) == (fault, [], False)
+    assert (failed.value.fault, world.happened, world.relay.committed) == (fault, [], False)
 
 
 @pytest.mark.parametrize(("raw", "rest"), [(b"", b"b(upstream_error)"), (b"x", b"bx")])
@@ -283,7 +283,7 @@ async def test_what_came_before_a_break_is_sent() -> None:
     world = World([said("a")], [said("b"), Step(b"", [Broken("F15")])])
     with pytest.raises(UpstreamFailed):
         await world.run()
-    assert world.told[-1] == b"b"
+    assert world.happened[-1] == b"b"
 
 
 async def test_answer_above_its_cap_ends_as_if_it_had_reached_its_length() -> None:
@@ -305,7 +305,7 @@ async def test_break_and_stop_are_settled_for_what_was_delivered(complete: bool)
     broken = World(complete=complete)
     await broken.relay.break_off(FAILURE)
     kind = FAILURE.kind
-    assert broken.told == (
+    assert broken.happened == (
         whole
         if complete
         else [("settled", kind, "F14"), ("bad", "F14"), (f"({kind})".encode(), "last")]
@@ -313,7 +313,7 @@ async def test_break_and_stop_are_settled_for_what_was_delivered(complete: bool)
     stopped = World(complete=complete)
     await stopped.relay.stop(STOPPING)
     kind = STOPPING.kind
-    assert stopped.told == (
+    assert stopped.happened == (
         whole if complete else [("settled", kind, ""), (f"({kind})".encode(), "last")]
     )
 
@@ -323,20 +323,20 @@ async def test_dismissed_client_gets_its_error_and_the_rest_is_read() -> None:
     world.relay._chunks.committed = True
     world.relay._chunks.pieces.append(b"a")
     await world.relay.dismiss(KEY_ENDED)
-    assert world.told == [(b"(authentication)", "last")]
+    assert world.happened == [(b"(authentication)", "last")]
     assert (world.end.unheard, world.downstream.client_gone) == (KEY_ENDED, True)
     await world.run()
-    assert world.told[-2:] == [("settled", None, ""), "good"]
+    assert world.happened[-2:] == [("settled", None, ""), "good"]
     gone = World(client_gone=True)
     await gone.relay.stop(STOPPING)
-    assert gone.told == [("settled", STOPPING.kind, "")]
+    assert gone.happened == [("settled", STOPPING.kind, "")]
 
 
 async def test_end_is_kept_before_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = World([said("a"), ENDED])
 
     async def keep(what: Any) -> None:
-        kept.told.append(("kept", what))
+        kept.happened.append(("kept", what))
 
     kept.relay._state = cast(Any, SimpleNamespace(keep=keep, note=lambda events: None))
     kept.downstream.recorder = SimpleNamespace(keep_end=keep)
@@ -354,7 +354,7 @@ async def test_end_is_kept_before_it_is_settled(monkeypatch: pytest.MonkeyPatch)
     early.downstream.recorder = SimpleNamespace(keep_end=hang)
     monkeypatch.setattr(stream, "_LAST_WORDS_S", 0.001)
     await early.relay.break_off(FAILURE)
-    assert early.told == ["the limits stop", ("settled", None, ""), "good", (b"(end)", "last")]
+    assert early.happened == ["the limits stop", ("settled", None, ""), "good", (b"(end)", "last")]
 
 
 async def test_client_that_does_not_take_the_last_bytes_is_not_waited_for(
@@ -368,7 +368,7 @@ async def test_client_that_does_not_take_the_last_bytes_is_not_waited_for(
     world.downstream.write = hang
     monkeypatch.setattr(stream, "_LAST_WORDS_S", 0.001)
     await world.relay.stop(STOPPING)
-    assert world.told == [("settled", STOPPING.kind, "")]
+    assert world.happened == [("settled", STOPPING.kind, "")]
 
 
 # ---- guards
@@ -381,7 +381,7 @@ async def test_answer_that_a_guard_refuses_is_charged(gone: bool) -> None:
     before = World([refusing], translates=True, client_gone=gone)
     await before.run()
     wanted = [("settled", kind, ""), "good"]
-    assert before.told == wanted + ([] if gone else [("refused", kind, True)])
+    assert before.happened == wanted + ([] if gone else [("refused", kind, True)])
     if not gone:
         behind = World([said("a")], [said("b"), refusing], translates=True)
         await behind.run()
@@ -393,7 +393,7 @@ async def test_answer_that_a_guard_refuses_is_charged(gone: bool) -> None:
 @pytest.mark.parametrize("refuses", [False, True])
 async def test_guards_are_asked_about_what_they_hold_back(refuses: bool) -> None:
     async def answer() -> list[Event]:
-        world.told.append("asked")
+        world.happened.append("asked")
         if refuses:
             raise GUARD
         return [TextDelta(0, "b")]
@@ -408,7 +408,7 @@ async def test_guards_are_asked_about_what_they_hold_back(refuses: bool) -> None
     else:
         end = [("settled", None, ""), "good", (b"!", "last")]
         assert world.without_limits() == [*asked, b"passed", *end]
-        assert ("allow", "idle", 70.0) in world.told
+        assert ("allow", "idle", 70.0) in world.happened
 
 
 @pytest.mark.parametrize("refuses", [False, True])
@@ -420,13 +420,13 @@ async def test_guards_are_asked_about_the_rest_of_what_is_cut(refuses: bool) -> 
 
     world = World([said("a")], [said("bcd")], translates=True, cap=3)
     world.relay._guarded = cast(
-        Any, SimpleNamespace(answer=answer, close=lambda: world.told.append("closed"))
+        Any, SimpleNamespace(answer=answer, close=lambda: world.happened.append("closed"))
     )
     await world.run()
-    assert "closed" in world.told
+    assert "closed" in world.happened
     last = f"bcd({GUARD.kind})" if refuses else "bcdpassed(cut)"
-    assert world.told[-1] == (last.encode(), "last")
-    assert ("settled", *((GUARD.kind, "") if refuses else (None, "F18"))) in world.told
+    assert world.happened[-1] == (last.encode(), "last")
+    assert ("settled", *((GUARD.kind, "") if refuses else (None, "F18"))) in world.happened
 
 
 # ---- what is stored of it

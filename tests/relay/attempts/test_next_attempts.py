@@ -4,7 +4,7 @@ the text pays (the fault table, "Leaving clients")."""
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pytest
 
@@ -194,6 +194,36 @@ async def test_model_that_cannot_be_used_leads_to_the_next_one(
     else:
         assert await getattr(attempts, method)() == result
     assert set(attempts.taken) <= {"budget_rule" if method == "within_budget" else None}
+
+
+@pytest.mark.parametrize(("why", "avoid"), [("retry", 3), ("resend", -1), ("failover", -1)])
+async def test_candidate_that_cannot_take_the_request_is_passed_over(why: Any, avoid: int) -> None:
+    """A key at fault is avoided only where its channel is tried again."""
+    unfit, fit = SimpleNamespace(channel_id="a"), SimpleNamespace(channel_id="b")
+
+    async def prepare(candidate: Any) -> str:
+        if candidate is unfit:
+            raise UNSUPPORTED
+        return "prepared"
+
+    class Next(NextAttempts):
+        def _next_candidate(self) -> Any:
+            return self._candidates[0], why
+
+        def _skipped(self, candidate: Any) -> Any:
+            return self._unfit
+
+    attempts: Any = object.__new__(Next)
+    attempts.failed, attempts._failed_before = [], 0
+    assert await attempts._another() is None
+    attempts.failed = [SimpleNamespace(key=3)]
+    attempts._candidates, attempts._unfit = [unfit, fit], ()
+    attempts.answering = SimpleNamespace(translator=SimpleNamespace(prepare=prepare))
+    skipped = (Skipped("a", "unsupported"),)
+    assert await attempts._another() == NextAttempt(
+        cast(Any, fit), cast(Any, "prepared"), why, skipped, why == "resend", avoid
+    )
+    assert attempts._candidates == [fit]
 
 
 @pytest.mark.parametrize(("silent_s", "next_one"), [(0.9, True), (1.7, False)])

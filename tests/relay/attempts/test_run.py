@@ -2,6 +2,7 @@
 nobody. And each way from one attempt to the next or to an end, on a script (P1, P7, P10)."""
 
 import asyncio
+import dataclasses
 import json
 import random
 from collections.abc import Callable
@@ -729,3 +730,24 @@ def test_no_shadow_stores_a_continued_conversation(dialect: Dialect, guarded: bo
     assert alone is not None
     assert (alone.store, alone.previous_response_id) == (False, None)
     assert alone.body.value("store") == b"false"
+
+
+@pytest.mark.parametrize(
+    ("body", "alone"),
+    [
+        ({}, True), ({"prompt": {"id": "p"}}, False), ({"conversation": "c"}, False),
+        ({"cached_content": "x"}, False),
+    ],
+)  # fmt: skip
+def test_shadow_gets_only_what_more_than_its_provider_knows(body: Any, alone: bool) -> None:
+    codec: Any = CODECS["responses"]
+    raw = json.dumps({"model": "m", "input": "more"} | body).encode()
+    own = codec.read(raw, Target())
+    earlier = KeptResponse(msgspec.Raw(b'{"id":"r"}'), [])
+    continued = Continuation(codec, own, earlier, {}, keeps=True, opens=("", ""))
+    assert (continued.facts_alone() is not None) is alone
+    # A request to compact a conversation is for its provider alone.
+    compact = Continuation(
+        codec, dataclasses.replace(own, compact=True), earlier, {}, keeps=True, opens=("", "")
+    )
+    assert compact.facts_alone() is None

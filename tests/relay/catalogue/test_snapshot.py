@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.channels.passthrough.rules import COST_KIND, PRICE_KIND
 from lib.database.database_clock import DatabaseClock
 from lib.ids import new_id
 from lib.vault import Vault
@@ -183,3 +184,14 @@ def test_catalogue_of_one_channel_knows_no_other() -> None:
     # What is asked of one is not remembered by the other.
     assert [route.channel_id for route in whole.routes_of("m")] != [row.id]
     assert whole.routes_of("mine-2") == ()
+
+
+def test_prices_of_channels_and_paths_are_kept_apart() -> None:
+    kinds = {"cost": "costs", PRICE_KIND: "path_prices", COST_KIND: "path_costs"}
+    rows = [
+        price(number, "m", 7, 0.0, None) | {"kind": kind, "channel": f"channel-{number}"}
+        for number, kind in enumerate(kinds, 1)
+    ]
+    known = snapshot([channel("a", "m")], rows)
+    for number, name in enumerate(kinds.values(), 1):
+        assert [*getattr(known, name)] == [f"channel-{number}"]

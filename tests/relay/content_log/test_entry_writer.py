@@ -77,7 +77,7 @@ class Database:
 
 
 class Store:
-    """An object store, which fails as often as it is told to."""
+    """An object store, which fails so often."""
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures

@@ -120,6 +120,16 @@ async def test_replayed_answer_has_the_id_of_the_request_that_it_answered() -> N
     assert "idempotent-replayed" not in first.headers
 
 
+async def test_header_about_the_end_user_is_on_each_answer_that_has_one() -> None:
+    for respond in ("answer", "begin"):
+        wire, plain = Wire("openai"), Wire("openai")
+        wire.sink.end_user = (b"x-weir-end-user", b"unknown")
+        for one in (wire, plain):
+            await (one.sink.answer(HEAD, b"{}") if respond == "answer" else one.sink.begin(HEAD))
+        assert wire.headers["x-weir-end-user"] == "unknown"
+        assert "x-weir-end-user" not in plain.headers
+
+
 # ---- the error after several failures, and after a time limit
 
 

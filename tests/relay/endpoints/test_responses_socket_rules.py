@@ -54,7 +54,7 @@ class Connection(_Connection):
 
     def __init__(self, **lanes: Lane) -> None:
         self.sent: list[Any] = []
-        self._outbox = cast(Any, SimpleNamespace(put=lambda raw: self.sent.append(told(raw))))
+        self._outbox = cast(Any, SimpleNamespace(put=lambda raw: self.sent.append(happened(raw))))
         self._memory = Memory()
         self._lanes = dict(cast(Any, lanes))
         self._without = set()
@@ -82,7 +82,7 @@ class Connection(_Connection):
         self.sent.append((error.kind, error.code, stream_id))
 
 
-def told(raw: Any) -> Any:
+def happened(raw: Any) -> Any:
     message = json.loads(raw)
     error = message.get("error") or {}
     steer_id = (message.get("steer") or {}).get("id", "")
@@ -345,7 +345,7 @@ async def test_idle_connection_ends_and_one_that_answers_does_not() -> None:
     work.cancel()
 
 
-async def test_first_reason_is_the_one_that_is_told() -> None:
+async def test_first_reason_is_the_one_that_counts() -> None:
     async def end(error: Exception) -> None:
         raise error
 

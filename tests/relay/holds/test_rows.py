@@ -18,7 +18,7 @@ from relay.downstream.limit_answers import ChannelFull, LimitReached, UsedUp
 from relay.errors import WindowMissing
 from relay.hold_sizes.estimate import Size
 from relay.holds.admitted_attempt import Chosen, OwnKeyHold
-from relay.holds.place_hold import HoldPlacer, _reduce_units
+from relay.holds.place_hold import NOTHING_TAKEN, HoldPlacer, _reduce_units
 from relay.ledger.admission import Verdict
 from relay.requests.labels import Attribution
 from relay.requests.sessions import Session
@@ -112,6 +112,37 @@ def test_row_of_a_stored_answer_names_no_channel() -> None:
     assert (opened.hold_nano, opened.input_estimate, opened.n) == (7, 0, 1)
     assert (opened.price_version_id, opened.cost_version_id) == (None, None)
     assert (opened.project, opened.session_id) == ("search", UUID(int=9))
+
+
+@pytest.mark.parametrize(
+    ("over", "limits", "own", "guarded"),
+    [
+        ({}, None, None, None),
+        ({"session_cap_nano": 6}, None, None, (0, None, 6, None)),
+        ({}, None, OwnKeyHold(OwnKeyFee(), 40), (0, None, None, 900)),
+        # The tokens count where someone limits them: what is read, and what may be answered.
+        ({}, "limits", None, (4_000, "limits", None, None)),
+    ],
+)
+def test_limits_beside_the_wallet_are_those_that_there_are(
+    over: Any, limits: Any, own: Any, guarded: Any
+) -> None:
+    guard = placer(end_user="ann", **over)._make_guard(Size(900, None), limits, NOTHING_TAKEN, own)
+    if guarded is None:
+        assert guard is None
+        return
+    assert guard is not None
+    assert (guard.tokens, guard.channel, guard.session_cap_nano, guard.own_nano) == guarded
+    assert (guard.end_user, guard.budget_ids) == ("ann", ())
+    estimate: Any = SimpleNamespace(
+        input_tokens=70, cap=500, first=lambda: Size(900, None)
+    )  # fmt: skip
+    for cap, tokens in ((None, 70 + 2 * 500), (30, 70 + 2 * 30)):
+        counted = placer(estimate=estimate)._make_guard(
+            Size(900, cap), cast(Any, "limits"), NOTHING_TAKEN, None
+        )
+        assert counted is not None
+        assert counted.tokens == tokens
 
 
 # ---- what a verdict means

@@ -3,7 +3,8 @@ could not decide."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -17,9 +18,12 @@ from relay.ledger import settlement
 from relay.ledger.admission import Verdict
 from relay.ledger.batching import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.crash_recovery import LedgerRecovery
-from relay.ledger.transaction import BatchWriter
+from relay.ledger.settlement import Settlement
+from relay.ledger.transaction import BatchWriter, _refusal, _strip_texts, _void
 from tests.relay.ledger.test_journal import resolved
 from tests.relay.ledger.test_ledger_writer import one_asked
+from tests.relay.ledger.test_spool import settlements
+from usage.records.sql import AttemptOpened, Refusal
 
 CONFLICT = DatabaseRefused("40001", "not serial")
 
@@ -121,3 +125,34 @@ async def test_usage_is_late_by_the_rows_of_its_hold_alone(limited: bool, in_tim
         one.attempt_id for one in writer.queue.settlements if type(one) is settlement.LateSettlement
     ]
     assert late == ([] if in_time else [item.attempt_id])
+
+
+async def test_record_of_a_request_that_was_left_has_what_its_attempt_had() -> None:
+    request = one_asked()
+    shared = {*Refusal.__struct_fields__} & {*AttemptOpened.__struct_fields__}
+    values = {name: f"its {name}" for name in shared}
+    attempt = SimpleNamespace(**values)
+    left: Any = SimpleNamespace(attempt=attempt)
+    for after_attempts in (False, True):
+        record: Any = _refusal(left, after_attempts=after_attempts)
+        assert {name: getattr(record, name) for name in values} == values
+        assert record.after_attempts is after_attempts
+        assert (record.ending.kind, record.ending.status) == ("client_closed", 499)
+    void = _void(request, "client_closed")
+    assert (void.attempt_id, void.organisation_id, void.state) == (
+        request.attempt.id, request.attempt.organisation_id, "voided",
+    )  # fmt: skip
+
+
+def test_settlement_that_cannot_be_stored_keeps_all_but_its_texts() -> None:
+    item = next(one for one in settlements(3) if isinstance(one, Settlement))
+    ending = msgspec.structs.replace(
+        item.ending, message="m", raw_usage="r", dropped="d", pricing="p", flags=("a",)
+    )
+    stripped: Any = _strip_texts(msgspec.structs.replace(item, ending=ending))
+    assert stripped.attempt_id == item.attempt_id
+    wanted = msgspec.structs.asdict(ending) | {
+        "message": "", "raw_usage": None, "dropped": None, "pricing": None,
+        "flags": ("a", "unstorable"),
+    }  # fmt: skip
+    assert msgspec.structs.asdict(stripped.ending) == wanted

@@ -253,6 +253,26 @@ async def test_interrupted_bytes_have_no_end(piece: Any) -> None:
     assert (client.body, client.ended, upstream.ended) == (b"ab", False, "cut")
 
 
+async def test_each_piece_may_take_as_long_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    restarts: list[float] = []
+
+    class Limit:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        async def __aenter__(self) -> "Limit":
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+        def restart(self) -> None:
+            restarts.append(self.seconds)
+
+    monkeypatch.setattr(task_content, "timeout", Limit)
+    await passed(Upstream(b"ab", b"cd"), Client())
+    assert restarts == [0.05, 0.05]
+
+
 async def test_bytes_beyond_the_limit_are_cut_off_and_those_at_it_are_not() -> None:
     for bytes_max, body, ended in ((4, b"abcd", True), (3, b"ab", False)):
         upstream = Upstream(b"ab", b"cd")

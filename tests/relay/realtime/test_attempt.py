@@ -26,15 +26,15 @@ class Attempt(ConnectionAttempt):
     """An attempt whose connection begins with this outcome, or this error."""
 
     def __init__(self, *, opens: Any = None, begins: Any = None, reason: str | None = None) -> None:
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.opens, self.begins, self.reason = opens, begins, reason
-        told = self.told.append
+        happened = self.happened.append
         self._sink = cast(Any, SimpleNamespace(refuse=self.refuse))
         self._stopping = asyncio.Event()
         deadline = SimpleNamespace(
-            limit=lambda *values: told(("limit", *values)),
-            allow=lambda *values: told(("allow", *values)),
-            interrupt=lambda why: told(("interrupt", why)), caught=lambda: self.reason,
+            limit=lambda *values: happened(("limit", *values)),
+            allow=lambda *values: happened(("allow", *values)),
+            interrupt=lambda why: happened(("interrupt", why)), caught=lambda: self.reason,
         )  # fmt: skip
         self._context = cast(Any, SimpleNamespace(
             deadline=deadline, session=None, snapshot=SimpleNamespace(egress="egress"),
@@ -49,26 +49,26 @@ class Attempt(ConnectionAttempt):
             hold=SimpleNamespace(attempt_id=ATTEMPT),
         ))  # fmt: skip
         self._probe = cast(Any, SimpleNamespace(
-            key=3, accepted=lambda: told("accepted"), close=lambda: told("probe closed"),
-            failed=lambda failure: told(("bad", failure.fault)),
+            key=3, accepted=lambda: happened("accepted"), close=lambda: happened("probe closed"),
+            failed=lambda failure: happened(("bad", failure.fault)),
         ))  # fmt: skip
         self._end = cast(AttemptEnd, cast(Any, SimpleNamespace(outcome=None, settle=self.settle)))
         self._failed = False
 
     def settle(self, error: Any, bill: Any) -> Any:
         assert bill is NOT_USED
-        self.told.append(("settled", error.kind))
+        self.happened.append(("settled", error.kind))
         cast(Any, self._end).outcome = "outcome"
         return "outcome"
 
     async def refuse(self, error: Any) -> None:
-        self.told.append(("refused", error.kind))
+        self.happened.append(("refused", error.kind))
 
     async def change_over(self, *values: Any, key: int) -> Any:
-        self.told.append((*values, key))
+        self.happened.append((*values, key))
         if isinstance(self.opens, BaseException):
             raise self.opens
-        return SimpleNamespace(close=lambda: self.told.append("socket closed"))
+        return SimpleNamespace(close=lambda: self.happened.append("socket closed"))
 
     async def _begin(self, socket: Any) -> Any:
         if isinstance(self.begins, BaseException):
@@ -91,7 +91,7 @@ CLOSED = ["probe closed", "socket closed"]
 async def test_connection_runs_once_its_socket_is_open() -> None:
     one = Attempt()
     assert await one.execute(fresh=True) == cast(Any, "the connection's")
-    assert one.told == [*OPENED, "accepted", *CLOSED]
+    assert one.happened == [*OPENED, "accepted", *CLOSED]
     assert (one.key, one.channel, one.answer_text) == (3, cast(Any, "channel"), "")
 
 
@@ -103,7 +103,7 @@ async def test_channel_that_fails_leaves_it_to_another_and_settles_nothing() -> 
     ):
         with pytest.raises(UpstreamFailed):
             await one.execute(fresh=True)
-        assert [end for end in one.told if end not in OPENED and end != "accepted"] == [
+        assert [end for end in one.happened if end not in OPENED and end != "accepted"] == [
             ("bad", "F14"),
             *closed,
         ]
@@ -113,7 +113,7 @@ async def test_channel_that_fails_leaves_it_to_another_and_settles_nothing() -> 
 async def test_connection_that_may_not_begin_is_refused(error: Any, kind: str) -> None:
     one = Attempt(begins=RealtimeOver(error))
     assert await one.execute(fresh=True) == cast(Any, "outcome")
-    assert one.told[4:] == [("settled", kind), ("refused", kind), *CLOSED]
+    assert one.happened[4:] == [("settled", kind), ("refused", kind), *CLOSED]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_connection_that_may_not_begin_is_refused(error: Any, kind: str) -
 async def test_cancelled_attempt_says_why(reason: str | None, kind: str) -> None:
     one = Attempt(opens=asyncio.CancelledError(), reason=reason)
     await one.execute(fresh=True)
-    assert one.told[3:] == [("settled", kind), ("refused", kind), "probe closed"]
+    assert one.happened[3:] == [("settled", kind), ("refused", kind), "probe closed"]
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ async def test_time_limit_is_the_channels_fault(reason: str, fault: str) -> None
     with pytest.raises(UpstreamFailed) as failed:
         await one.execute(fresh=True)
     assert failed.value.fault == fault
-    assert one.told[3:] == [("bad", fault), "probe closed"]
+    assert one.happened[3:] == [("bad", fault), "probe closed"]
 
 
 async def test_defect_is_settled_and_costs_nothing() -> None:
     one = Attempt(begins=TypeError("a defect"))
     with pytest.raises(TypeError):
         await one.execute(fresh=True)
-    assert one.told[4:] == [*CLOSED, ("settled", "internal")]
+    assert one.happened[4:] == [*CLOSED, ("settled", "internal")]
 
 
 def test_client_and_key_end_it_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_client_and_key_end_it_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     one.leave()
     one.revoke()
     one.revoke("session_ended")
-    assert one.told == [("interrupt", why) for why in ("left", "revoked", "session_ended")]
+    assert one.happened == [("interrupt", why) for why in ("left", "revoked", "session_ended")]
     cast(Any, one)._end = SimpleNamespace(failed=lambda failure, *, final: (failure, final))
     assert one.failed(cast(Any, "failure"), final=True) == cast(Any, ("failure", True))
     one._prices = cast(Any, SimpleNamespace(cost="the provider's price"))

@@ -18,6 +18,7 @@ from relay.health.channels_out import none_on
 from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
 from relay.realtime.conversation import Conversation
 from relay.realtime.hold_sizes import FIRST_CONTEXT, ResponseBound, first_bound, response_bound
+from relay.realtime.live.operation import backend_bound
 from relay.realtime.live.stretches import StretchMeter
 from relay.realtime.new_client_secret import new_secret
 from relay.realtime.output_limit import OutputLimit
@@ -66,6 +67,15 @@ def test_first_hold_is_of_a_short_talk_at_the_largest_model_that_may_answer() ->
     assert first_bound(snapshot, "m") == unknown.within(FIRST_CONTEXT)
     known: Any = SimpleNamespace(routes_of=lambda _: [Route("a", "m", "gpt-realtime")])
     assert response_bound(known, "m").context_tokens >= 32_000
+    # Its own name counts as well as those of its channels, also for what it delegates.
+    of_name = find_row("gpt-4o")
+    assert of_name is not None
+    wanted = (of_name.context_max, of_name.output_max)
+    assert response_bound(snapshot, "gpt-4o")[:2] == wanted != (32_000, 4_096)
+    assert backend_bound(snapshot, "gpt-4o", None)[:2] == wanted
+    assert backend_bound(snapshot, "gpt-4o", 50)[1] == 50
+    assert backend_bound(snapshot, "gpt-4o", 10**9)[1] == of_name.output_max
+    assert backend_bound(snapshot, "m", None)[:2] == (128_000, 16_384)
 
 
 def test_conversation_has_the_cached_input_of_its_last_answer() -> None:

@@ -31,12 +31,12 @@ class Connection(SocketConnection):
         self, *, sends: Any = (WAITS,), says: Any = (WAITS,), begins: Any = None,
         reason: Any = None, is_open: bool = True,
     ) -> None:  # fmt: skip
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.sends, self.says, self.begins = [*sends], [*says], begins
-        told = self.told.append
+        happened = self.happened.append
         deadline = SimpleNamespace(
-            caught=lambda: reason, stop=lambda: told("limits stop"),
-            allow=lambda *values: told(values),
+            caught=lambda: reason, stop=lambda: happened("limits stop"),
+            allow=lambda *values: happened(values),
         )  # fmt: skip
         config = SimpleNamespace(write_stall_s=60.0, public_url="")
         self._context = cast(Any, SimpleNamespace(
@@ -46,10 +46,10 @@ class Connection(SocketConnection):
         self._admitted = cast(
             Any, SimpleNamespace(timeouts=Timeouts(idle=5.0), first_content_s=9.0)
         )
-        self._probe = cast(Any, SimpleNamespace(failed=lambda one: told(("bad", one.fault))))
+        self._probe = cast(Any, SimpleNamespace(failed=lambda one: happened(("bad", one.fault))))
         self._socket = cast(Any, SimpleNamespace(
             receive=lambda: self.next_of(self.says), is_open=is_open, send=self.sent_on,
-            close=lambda: told("socket closed"),
+            close=lambda: happened("socket closed"),
         ))  # fmt: skip
         self._sink = cast(Any, SimpleNamespace(
             receive=lambda: self.next_of(self.sends), send_text=self.said, refuse=self.refused,
@@ -66,16 +66,16 @@ class Connection(SocketConnection):
         return event
 
     async def sent_on(self, raw: bytes) -> None:
-        self.told.append(("sent", raw))
+        self.happened.append(("sent", raw))
 
     async def said(self, text: str) -> None:
-        self.told.append(("said", text))
+        self.happened.append(("said", text))
 
     async def refused(self, error: Any) -> None:
-        self.told.append(("refused", error.kind, error.code))
+        self.happened.append(("refused", error.kind, error.code))
 
     async def closed(self, code: int) -> None:
-        self.told.append(("closed", code))
+        self.happened.append(("closed", code))
 
     async def _begin_connection(self) -> None:
         if self.begins is not None:
@@ -90,23 +90,23 @@ class Connection(SocketConnection):
         return raw.decode()
 
     async def _finish_work(self) -> None:
-        self.told.append("work finished")
+        self.happened.append("work finished")
 
     def _release(self, over: RealtimeOver, error: Any, fault: str) -> None:
-        self.told.append(("released", None if error is None else error.kind, fault))
+        self.happened.append(("released", None if error is None else error.kind, fault))
 
     async def _wind_down(self) -> None:
-        self.told.append("wound down")
+        self.happened.append("wound down")
 
     def _settle(self, over: RealtimeOver, fault: str) -> Any:
-        self.told.append(("settled", fault))
+        self.happened.append(("settled", fault))
         return "outcome"
 
     async def ends(self) -> list[Any]:
         """What happens at its end."""
         assert await self.run() == cast(Any, "outcome")
         assert self._context.downstream.client_gone
-        return [one for one in self.told if one[0] not in ("idle", "said", "sent")]
+        return [one for one in self.happened if one[0] not in ("idle", "said", "sent")]
 
 
 IN_ORDER = ["limits stop", ("released", None, ""), ("closed", 1000)]
@@ -124,11 +124,11 @@ def failed(fault: str) -> list[Any]:
 async def test_events_go_both_ways() -> None:
     one = Connection(sends=["a", None, "b", WAITS], says=[b"c", b"d", SocketLost(1006)])
     await one.ends()
-    assert [event for event in one.told if event[0] in ("sent", "said")] == [
+    assert [event for event in one.happened if event[0] in ("sent", "said")] == [
         ("sent", b"a"), ("sent", b"b"), ("said", "c"), ("said", "d"),
     ]  # fmt: skip
-    assert ("refused", "invalid_type", None) in [(*event[:2], None) for event in one.told]
-    assert one.told[0] == ("idle", CONNECTION_IDLE_S)
+    assert ("refused", "invalid_type", None) in [(*event[:2], None) for event in one.happened]
+    assert one.happened[0] == ("idle", CONNECTION_IDLE_S)
 
 
 async def test_client_that_leaves_ends_it_in_order() -> None:
@@ -157,7 +157,7 @@ async def test_upstream_may_close_what_is_at_its_end() -> None:
     assert await lost.ends() == failed("F14")
 
 
-async def test_reason_of_the_connection_itself_is_told() -> None:
+async def test_reason_of_the_connection_itself_is_sent() -> None:
     for one in (
         Connection(begins=RealtimeOver(OVERLOADED)),
         Connection(sends=[RealtimeOver(OVERLOADED)]),
@@ -180,7 +180,7 @@ async def test_defect_is_not_taken_for_an_end() -> None:
     one = Connection(sends=[KeyError("defect")])
     with pytest.raises(KeyError):
         await one.run()
-    assert one.told[-2:] == [("settled", ""), "socket closed"]
+    assert one.happened[-2:] == [("settled", ""), "socket closed"]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_defect_is_not_taken_for_an_end() -> None:
         ("drain", True, upstream_failure("F13").kind, None, "F13"),
     ],
 )
-async def test_limit_that_ends_it_is_told(
+async def test_limit_that_ends_it_is_named(
     reason: Any, generating: bool, kind: str, code: Any, fault: Any
 ) -> None:
     one = Connection(sends=[asyncio.CancelledError()], reason=reason)
@@ -210,7 +210,7 @@ async def test_limit_that_ends_it_is_told(
         assert f" {minutes:.0f} minutes" in over.error.message
 
 
-def test_client_that_left_is_told_nothing() -> None:
+def test_client_that_left_gets_nothing() -> None:
     assert Connection()._by_deadline("left").error is None
     failure = upstream_failure("F14")
     assert over_by_failure(failure).failure is failure

@@ -142,8 +142,8 @@ def test_live_session_begins_with_its_instructions_and_what_was_said() -> None:
     ]
     session = {"instructions": "Be kind", "input": said, "delegation": RESPONSE}
     live_events.record_start(cast(Any, talk), json.dumps({"session": session}).encode())
-    told = [("tell", message("assistant", "Good day")), ("tell", message("user", "Hello"))]
-    assert talk.calls == [("begin", "Be kind"), *told]
+    happened = [("tell", message("assistant", "Good day")), ("tell", message("user", "Hello"))]
+    assert talk.calls == [("begin", "Be kind"), *happened]
     assert talk.delegated.instructions == WORK
 
 
@@ -154,12 +154,12 @@ def test_live_session_begins_with_its_instructions_and_what_was_said() -> None:
         *(
             (
                 {"type": f"session.{kind}.append", "content": "It rains", **more},
-                [("tell", told)],
+                [("tell", happened)],
                 [],
                 None,
             )
             for kind in ("instructions", "thinking", "commentary")
-            for more, told in (
+            for more, happened in (
                 ({}, message("developer", "It rains")),
                 (
                     {"delegation_id": "d"},

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from dialects.json.body import read_body
-from relay.requests.session_prefix import prefix_session
+from relay.requests.session_prefix import _read_prefix, prefix_session
 from relay.requests.sessions import Session, session_id
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
@@ -230,3 +230,12 @@ def test_only_chats_have_a_prefix(own_hub: Hub, fake: FakeUpstream) -> None:
     model = own_hub.model(fake, upstream_model="text-embedding-3-small")
     body = {"model": model, "input": "the same text"}
     assert recorded(own_hub, tenant, body, "/v1/embeddings") == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["user_input", "text", "image", "audio", "document", "video"])
+def test_step_of_the_user_begins_a_session_whatever_it_is(kind: str) -> None:
+    first = {"type": kind, "text": "hello"}
+    answered = [first, {"type": "model_output", "text": "hi"}, {"type": kind, "text": "more"}]
+    for steps in ([first], answered):
+        assert _read_prefix(read_body(json.dumps({"input": steps}).encode())) == ["", "hello"]
+    assert _read_prefix(read_body(b'{"input": [{"type": "thought", "text": "a"}]}')) is None

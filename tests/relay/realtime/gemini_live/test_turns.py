@@ -103,6 +103,8 @@ USED, LAST = '{"n": 1}', '{"n": 2}'
         ("oetobu", [("completed", ""), ("completed", LAST), ("completed", USED)]),
         ("oetuu", [("completed", ""), ("completed", USED)]),
         ("u", [("completed", USED)]),
+        # The end of a turn that said nothing waits for no usage.
+        ("e", []),
     ],
 )
 async def test_turn_is_settled_once_with_its_own_end(

@@ -23,10 +23,10 @@ CONTEXT_EVENTS = ("response.item.create", "session.instructions.append",
 
 
 class Connection(LiveConnection):
-    """A connection. `told` is what is counted, held, recorded and sent, in order."""
+    """A connection. `happened` is what is counted, held, recorded and sent, in order."""
 
     def __init__(self, *, talks: bool = False) -> None:
-        self.told: list[Any] = []
+        self.happened: list[Any] = []
         self.refused: Exception | None = None
         note = self.noted
         self._time = cast(Any, SimpleNamespace(
@@ -57,39 +57,39 @@ class Connection(LiveConnection):
         self._closed = self._is_final = False
 
     def noted(self, name: str) -> Any:
-        return lambda *values: self.told.append((name, *values))
+        return lambda *values: self.happened.append((name, *values))
 
     def later(self, name: str) -> Any:
         async def work(*values: Any, **named: Any) -> None:
             if self.refused is not None and name != "error":
                 raise self.refused
-            self.told.append((name, *values, *named.values()))
+            self.happened.append((name, *values, *named.values()))
 
         return work
 
     def book(self, reading: Any, now: float) -> str:
-        self.told.append(("booked", reading.ms, now))
+        self.happened.append(("booked", reading.ms, now))
         return "final"
 
     def changed(self, settings: Any) -> str:
-        self.told.append(("changed", settings.delegate))
+        self.happened.append(("changed", settings.delegate))
         return "upstream"
 
     async def _send(self, raw: bytes) -> None:
-        self.told.append(("sent", json.loads(raw)["type"]))
+        self.happened.append(("sent", json.loads(raw)["type"]))
 
     def _touch(self) -> None:
-        self.told.append("touched")
+        self.happened.append("touched")
 
     async def admit(self, type: str, **members: Any) -> list[Any]:
         raw = json.dumps({"type": type} | members).encode()
         await self._admit(live.read_client_event(raw), raw)
-        return self.told
+        return self.happened
 
     async def count(self, type: str, **members: Any) -> list[Any]:
         raw = json.dumps({"type": type} | members).encode()
         await self._count(live.read_server_event(raw), raw)
-        return self.told
+        return self.happened
 
 
 async def test_sound_is_held_for_before_it_is_sent() -> None:
@@ -118,7 +118,7 @@ async def test_changed_settings_are_held_for_and_named_for_the_provider() -> Non
     raw = json.dumps({"type": "session.update", "session": session}).encode()
     sent = await connection._admit(live.read_client_event(raw), raw)
     assert json.loads(sent)["session"]["delegation"]["responses"]["model"] == "upstream"
-    assert connection.told == [("changed", "responses"), ("prepared", True)]
+    assert connection.happened == [("changed", "responses"), ("prepared", True)]
 
 
 @pytest.mark.parametrize(
@@ -136,17 +136,17 @@ async def test_refused_event_is_answered_and_not_sent(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "record_sent", lambda talk, event, raw: recorded.append(raw))
     connection = Connection(talks=True)
     await connection._forward(b'{"type":"session.fly","event_id":"e"}')
-    ((name, error, event_id),) = connection.told
+    ((name, error, event_id),) = connection.happened
     assert (name, error.kind, event_id) == ("error", "invalid_value", "e")
-    connection.told.clear()
+    connection.happened.clear()
     connection.refused = EventRefused(OVERLOADED)
     await connection._forward(b'{"type":"response.create","event_id":"e"}')
-    assert connection.told == [("error", OVERLOADED, "e")]
-    connection.told.clear()
+    assert connection.happened == [("error", OVERLOADED, "e")]
+    connection.happened.clear()
     connection.refused = None
     assert recorded == []
     await connection._forward(b'{"type":"response.create"}')
-    assert connection.told == [("prepared", True), ("sent", "response.create"), "touched"]
+    assert connection.happened == [("prepared", True), ("sent", "response.create"), "touched"]
     assert recorded == [b'{"type":"response.create"}']
 
 
@@ -154,7 +154,7 @@ async def test_refused_event_is_answered_and_not_sent(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "happened"),
     [
         ({"type": "session.output_audio.delta", "delta": SOUND}, [("said", 10)]),
         ({"type": "session.input_transcript.delta", "delta": "abc"}, [("input", 5)]),
@@ -167,11 +167,11 @@ async def test_refused_event_is_answered_and_not_sent(monkeypatch: pytest.Monkey
     ],
 )
 async def test_events_are_counted_before_the_client_has_them(
-    event: dict[str, Any], told: list[Any]
+    event: dict[str, Any], happened: list[Any]
 ) -> None:
     connection = Connection()
-    cast(Any, connection._stretches).note_least = lambda: connection.told.append("least")
-    assert await connection.count(**event) == told
+    cast(Any, connection._stretches).note_least = lambda: connection.happened.append("least")
+    assert await connection.count(**event) == happened
 
 
 async def test_reports_of_time_are_booked_and_the_last_one_is_final() -> None:
@@ -192,7 +192,7 @@ async def test_delegated_work_is_counted_where_it_belongs() -> None:
 async def test_what_is_said_is_recorded_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = Connection(talks=True)
     monkeypatch.setattr(
-        module, "record_received", lambda talk, event, raw: connection.told.append(event.type)
+        module, "record_received", lambda talk, event, raw: connection.happened.append(event.type)
     )
     assert await connection.count("session.updated") == [("talk reached", 90), "session.updated"]
 
@@ -205,12 +205,12 @@ async def test_client_reads_its_own_names_of_models() -> None:
         await connection._read(json.dumps({"type": "session.updated", "session": session}).encode())
     )["session"]
     assert (shown["model"], shown["delegation"]["responses"]["model"]) == ("mine", "theirs")
-    assert connection.told == ["touched"]
+    assert connection.happened == ["touched"]
     # The provider's clock alone keeps no connection open.
     clock = Connection()
     raw = b'{"type":"session.usage.updated","usage":{}}'
     assert await clock._read(raw) == raw.decode()
-    assert "touched" not in clock.told
+    assert "touched" not in clock.happened
 
 
 # ---- the time
@@ -248,18 +248,18 @@ async def test_stretch_that_is_held_for_is_looked_at_again(monkeypatch: pytest.M
     connection._stretches.covered_ms = 1_000
 
     async def cover(ms: int) -> None:
-        connection.told.append(ms)
+        connection.happened.append(ms)
         connection._stretches.covered_ms = 1_000 + LEAD_MS + 2_000
 
     async def sleep(seconds: float) -> None:
-        connection.told.append(seconds)
+        connection.happened.append(seconds)
         raise asyncio.CancelledError
 
     connection._stretches.cover = cover  # type: ignore[method-assign]
     monkeypatch.setattr(asyncio, "sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         await connection._keep_covered()
-    assert connection.told == [1_001, 2.0]
+    assert connection.happened == [1_001, 2.0]
 
 
 # ---- its end
@@ -289,13 +289,13 @@ def test_connection_is_settled_with_what_it_delegated(error: Any) -> None:
     connection._is_final = True
     outcome: Any = connection._settle(RealtimeOver(error), "F14")
     assert outcome == ("last", error, "F14", 5.0, True)
-    assert connection.told == [("settled", error, "F14")]
+    assert connection.happened == [("settled", error, "F14")]
     # A client ends a connection by leaving it.
     assert connection._context.downstream.client_gone is (error is not None)
     cast(Any, connection._first.end).outcome = "the first stretch's"
     assert connection._settle(RealtimeOver(error), "") == cast(Any, "the first stretch's")
-    connection.told.clear()
+    connection.happened.clear()
     connection._release(RealtimeOver(error), None, "F14")
-    assert connection.told == [("released", None, "F14", error or CLIENT_CLOSED)]
+    assert connection.happened == [("released", None, "F14", error or CLIENT_CLOSED)]
     connection._delegations.running = True  # type: ignore[misc]
     assert connection._is_generating

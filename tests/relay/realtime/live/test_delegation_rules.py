@@ -116,7 +116,7 @@ class World:
         raw = json.dumps({"type": type} | members).encode()
         await self.delegations.note(ServerEvent(event=msgspec.Raw(raw)))
 
-    def told(self) -> list[tuple[Any, ...]]:
+    def happened(self) -> list[tuple[Any, ...]]:
         calls, self.calls[:] = [*self.calls], []
         return calls
 
@@ -127,7 +127,7 @@ async def test_response_is_settled_at_its_end_and_the_next_hold_is_placed(
     world = World(monkeypatch)
     world.delegations.note_input(300)
     await world.note("response.created", response={"id": "r"})
-    assert world.told() == [("start", "r"), ("talk begins", "r", "request"), ("said", "r")]
+    assert world.happened() == [("start", "r"), ("talk begins", "r", "request"), ("said", "r")]
     assert world.delegations.running
     (response,) = world.taken
     # What was sent before it begins is what it reads.
@@ -140,9 +140,9 @@ async def test_response_is_settled_at_its_end_and_the_next_hold_is_placed(
     # An event without an id is one of the response that runs.
     await world.note("response.output_text.delta", delta="a")
     assert response.meter.answer.pieces == 3
-    world.told()
+    world.happened()
     await world.note("response.completed", response={"id": "r", "usage": USAGE})
-    assert world.told() == [
+    assert world.happened() == [
         ("said", "r"), ("settle", None, "so far", ""),
         ("talk ends", "r", "m", response.outcome), ("next", False),
     ]  # fmt: skip
@@ -150,7 +150,7 @@ async def test_response_is_settled_at_its_end_and_the_next_hold_is_placed(
     # A measured one says how long the conversation is.
     assert world.kind.needed() == 90
     await world.note("response.output_text.delta", response_id="r", delta="a")
-    assert world.told() == []
+    assert world.happened() == []
 
 
 @pytest.mark.parametrize(("basis", "known"), [("measured", 90), ("drained", 90), ("estimated", 10)])
@@ -178,7 +178,7 @@ async def test_failed_response_costs_nothing_if_it_said_nothing(
         await world.note("response.output_text.delta", response_id="r", delta="a")
     failed = {"id": "r", "status": "failed", "error": {"message": "x"}, "usage": usage}
     await world.note("response.failed", response=failed)
-    assert world.told() == [
+    assert world.happened() == [
         ("start", "r"), ("settle", ("upstream_error", 502), bill, "F23"), ("next", False),
     ]  # fmt: skip
 
@@ -188,10 +188,10 @@ async def test_response_that_is_only_seen_at_its_end_takes_a_hold_too(
 ) -> None:
     world = World(monkeypatch, talks=False)
     await world.note("response.completed", response={"id": "r", "usage": USAGE})
-    assert world.told() == [("start", "r"), ("settle", None, "so far", ""), ("next", False)]
+    assert world.happened() == [("start", "r"), ("settle", None, "so far", ""), ("next", False)]
 
 
-async def test_events_that_nobody_delegated_end_the_connection(
+async def test_events_without_a_delegation_end_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     decisions = World(monkeypatch, DECIDE)
@@ -207,10 +207,10 @@ async def test_events_that_nobody_delegated_end_the_connection(
         with pytest.raises(ValueError, match="no response, or too many"):
             await responses.delegations._begin(id)
     await decisions.delegations.prepare(asked=True)
-    assert decisions.told() == []
-    responses.told()
+    assert decisions.happened() == []
+    responses.happened()
     await responses.delegations.prepare(asked=True)
-    assert responses.told() == [("next", True)]
+    assert responses.happened() == [("next", True)]
 
 
 async def test_decision_is_held_for_and_settled_by_its_usage(
@@ -234,7 +234,7 @@ async def test_decision_is_held_for_and_settled_by_its_usage(
     await world.delegations.charge_decision(event)
     meters = {"in_text": 30, "out_text": 4}
     assert counted == [(meters, meters, "the price", 7, "measured")]
-    assert world.told() == [
+    assert world.happened() == [
         ("start", ""), ("settle", None, "bill", ""), ("talk begins", "request", "request"),
         ("said", "request"), ("talk ends", "request", "m", decided.outcome),
     ]  # fmt: skip
@@ -244,19 +244,19 @@ async def test_decision_is_held_for_and_settled_by_its_usage(
     with pytest.raises(RealtimeOver) as over:
         await world.delegations.charge_decision(event)
     assert over.value.error == OVERLOADED
-    assert world.told() == []
+    assert world.happened() == []
 
 
-async def test_running_responses_are_settled_by_our_count_when_the_connection_ends(
+async def test_running_responses_are_settled_when_the_connection_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch)
     await world.note("response.created", response={"id": "r"})
-    world.told()
+    world.happened()
     world.delegations.release(STOPPING, "F14", OVERLOADED)
     assert world.taken[0].end.unheard == OVERLOADED
     world.delegations.settle(STOPPING, "F14")
-    assert world.told() == [
+    assert world.happened() == [
         ("release", STOPPING, "F14"),
         ("settle", ("server_shutting_down", 503), "so far", "F14"),
         ("talk ends", "r", "m", world.taken[0].outcome, ("broken", True)),
