@@ -30,8 +30,9 @@ from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
 from gateway.aliases.aliases import save_alias
 from gateway.catalogue.updates import add_ignore_rule
-from gateway.channels.channels import archive_channel, create_channel
-from gateway.models import PricePreview
+from gateway.channel_setup.edit_forms import SettingsForm
+from gateway.channels.channels import archive_channel, create_channel, version_of
+from gateway.models import Channel, PricePreview
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
 from gateway.routing.model_rules import save_rule
@@ -41,6 +42,7 @@ from lib import clock
 from lib.ids import id_text
 from tests.support.cast import assemble, signed_in
 from tests.support.golden_texts import GoldenTexts
+from tests.support.reviewing import save_reviewed
 from tests.support.shell import bare_pages
 from tests.support.stage import scene
 from usage.models import BillDifference, ProviderBill
@@ -140,6 +142,8 @@ class Case:
     sent: Callable[[Room], dict[str, Any]] | dict[str, Any] | None = None
     note: str = ""
     by: str = "dora"
+    # It is shown what would change before it is saved.
+    reviewed: bool = False
 
     @property
     def title(self) -> str:
@@ -154,7 +158,8 @@ def send(room: Room, case: Case) -> Any:
     client = room.alice if case.by == "alice" else room.dora
     # What was said before waits there for the next page.
     client.cookies.pop("messages", None)
-    return client.post(reverse(case.page, args=args), sent or {})
+    path = reverse(case.page, args=args)
+    return save_reviewed(client, path, sent or {}) if case.reviewed else client.post(path, sent)
 
 
 def outline(response: Any) -> str:
@@ -171,6 +176,25 @@ def outline(response: Any) -> str:
     return _ID.sub("…", "\n".join(lines))
 
 
+def settings(room: Room, **over: Any) -> dict[str, Any]:
+    """The form of a channel's settings as its page has it."""
+    channel = Channel.objects.get(name="main")
+    form = SettingsForm(channel)
+    shown = {name: form[name].value() for name in form.fields}
+    shown |= {"version": version_of(channel), **over}
+    return {
+        name: value for name, value in shown.items() if value is not None and value is not False
+    }
+
+
+def several(room: Room) -> dict[str, Any]:
+    ids = [room.ids[name] for name in ("main", "free")]
+    seen = [f"{id_text(one.id)} {version_of(one)}" for one in Channel.objects.exclude(name="old")]
+    return {"id": ids, "seen": seen, "change": ["priority"], "priority": "3"}
+
+
+ROUTES: Final = {"name": ["m-1", "m-3"], "upstream": ["", "up"], "priority": ["", "2"],
+                 "weight": ["", ""]}  # fmt: skip
 WEB: Final = {"provider": "openai", "base_url": "https://b.example/v1"}
 CASES: Final = (
     Case("channel_enable", ("main",), {"on": "1"}, "on"),
@@ -190,6 +214,22 @@ CASES: Final = (
     Case("channel_key_change", ("main", "key"), {"act": "remove"}, "remove"),
     Case("channel_switch", ("main",), {"model": "m-1", "capability": "tools", "state": "off"}),
     Case("channel_edit", ("main",), {}, "empty"),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7"), reviewed=True),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7", version="old"), "stale",
+         reviewed=True),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7", save="1"),
+         "not reviewed"),
+    Case("channel_edit", ("main",), lambda room: settings(room, base_url="ftp://x"), "wrong URL",
+         reviewed=True),
+    Case("channel_models", ("main",), {**ROUTES, "version": ""}, "stale", reviewed=True),
+    Case("channel_models", ("main",), lambda room: {
+        **ROUTES, "version": version_of(Channel.objects.get(name="main"))}, reviewed=True),
+    Case("channels_several", (), several, reviewed=True),
+    Case("model_admin_save", ("m-1",), {"aliases": "one", "context_max": "9", "can_tools": "off"}),
+    Case("model_admin_save", ("m-1",), {"aliases": "m-1"}, "itself"),
+    Case("model_admin_save", ("m-1",), {"context_max": "0"}, "no context"),
+    Case("model_admin_save", ("m-1",), {"forwards": "on"}, "forwards nowhere"),
+    Case("model_probe", ("m-1",), {}, "empty"),
     Case("channel_models", ("main",), {"name": "m-1", "upstream": "", "priority": "x",
                                        "weight": ""}, "wrong priority"),
     Case("channel_models", ("main",), {"name": "m-1", "upstream": "", "priority": "", "weight": "",
