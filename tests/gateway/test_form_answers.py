@@ -32,7 +32,7 @@ from gateway.aliases.aliases import save_alias
 from gateway.catalogue.updates import add_ignore_rule
 from gateway.channel_setup.edit_forms import SettingsForm
 from gateway.channels.channels import archive_channel, create_channel, version_of
-from gateway.models import Channel, PricePreview
+from gateway.models import Channel, ModelListing, PricePreview
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
 from gateway.routing.model_rules import save_rule
@@ -105,6 +105,7 @@ def room() -> Room:
     said = publish_announcement(
         SYSTEM, title=SAID, text="", tone="info", starts_at=now, ends_at=None
     )
+    ModelListing.objects.create(channel=main, checked_at=now, fault="no_list")
     preview = PricePreview.objects.create(start_at=SINCE, end_at=now, drafts=[])
     save_settings(SYSTEM, public_status=True)
     return Room(
@@ -397,6 +398,27 @@ CALLS: Final = (
     Call("PATCH", "/channels/{main}", {"models": {"m-1": {"upstream": "u", "priority": 3}}}),
     Call("PATCH", "/channels/{main}", {"version": "old", "rpm": 5}),
     Call("PATCH", "/channels/{old}", {"enabled": True}),
+    # Of several wrong names or fields, always the same one is named.
+    Call("PATCH", "/channels/{main}", {"conditions": {"plans": ["zz", "yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"teams": ["acme/zz", "acme/yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"organisations": ["zz", "yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"labels": ["none:zz"]}}),
+    Call("PATCH", "/channels/{main}", {"base_url": "ftp://x"}),
+    Call("PATCH", "/channels/{main}", {"proxy_url": "ftp://x"}),
+    Call("PATCH", "/channels/{main}", {"ca_bundle": "no PEM"}),
+    Call("PATCH", "/channels/{main}", {"client_cert": "no PEM"}),
+    Call("PATCH", "/channels/{main}", {"labels": ["a", "a", " "]}),
+    Call("PATCH", "/channels/{main}", {"timeouts": {"connect": 0}}),
+    Call("PATCH", "/channels/{main}", {"breaker": {"window": 0}}),
+    Call("PATCH", "/channels/{main}", {"testing": {"every_min": 1, "model": "m-9"}}),
+    Call("PATCH", "/channels/{main}", {"balance_source": "deepseek"}),
+    Call("PATCH", "/channels/{main}", {"balance_rest_below": "-1"}),
+    Call("PATCH", "/channels/{main}", {"spend_cap_day": "x"}),
+    Call("PATCH", "/channels/{main}", {"region": "nowhere at all"}),
+    Call("PATCH", "/channels/{main}", {"models": {"m-1": {"priority": 1_000_001}}}),
+    Call("PATCH", "/channels/{main}", {"models": {"m-1": {"can": {"nothing": True}}}}),
+    Call("PATCH", "/channels/{main}", {"overrides": {"set": {"model": "x"}}}),
+    Call("PATCH", "/channels/{main}", {"passthrough": [{"path": "no slash"}]}),
     Call("POST", "/channel-changes", of("main", change={"rpm": 7}, add_labels=["b"], preview=True)),
     Call("POST", "/channel-changes", {"ids": [], "change": {"base_url": "https://c.example"}}),
     Call("POST", "/channels/{main}/archive"),

@@ -87,6 +87,9 @@ def _lines_of_class(cls: type) -> Iterator[str]:
         members = {one.name: one.default for one in fields(cls) if one.default is not MISSING}
     else:
         members = getattr(cls, "_field_defaults", {})
+    secret = [one.name for one in fields(cls) if not one.repr] if is_dataclass(cls) else []
+    if secret:
+        yield f"class {cls.__name__} never shows: {', '.join(secret)}"
     if members:
         shown = (
             name if value is msgspec.NODEFAULT else f"{name}={_text(value, {})}"
