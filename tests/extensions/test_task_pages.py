@@ -1,11 +1,14 @@
 """The pages of media tasks in the playground: what a form sends, and what is shown of a result."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from django.http import Http404
 
 from extensions.midjourney.playground import PAGE as MIDJOURNEY
 from extensions.suno.playground import PAGE as SUNO
+from extensions.suno.playground import Clip, SongDisplay
 from playground.media.service import InvalidMedia, MediaAsk
 from playground.models_offered.media_model import MediaModel
 
@@ -109,3 +112,38 @@ def test_pictures_are_sent_in_their_members() -> None:
     assert members["midjourney_blend"] == {"base64Array": ["a", "b"]}
     assert members["midjourney_describe"] == {"base64": "b"}
     assert members["midjourney_modal"] == {"maskBase64": "m"}
+
+
+SONG = SongDisplay(
+    [Clip(0, "c-0", "First", "", "", 0.0, "", ""), Clip(1, "c-1", "Second", "", "", 61.5, "", "")],
+    "Rain", "La la",
+)  # fmt: skip
+RUN = SimpleNamespace(settings={"tags": "folk", "title": "T"}, task="task_1")
+PAID = {"key": "k", "project": "p"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [
+        ({"model": "suno_lyrics"}, {"model": "suno_lyrics"}),
+        ({"sing": "r"}, {**PAID, "model": "suno_music", "words": "lyrics", "title": "Rain",
+                         "prompt": "La la"}),
+        ({"extend": "r", "clip": "1"},
+         {**PAID, "model": "suno_music", "tags": "folk", "source": "task_1", "clip": "c-1",
+          "continue_at": "61.5", "title": "Second"}),
+    ],
+)  # fmt: skip
+def test_form_begins_with_the_song_that_it_continues(
+    asked: dict[str, str], begun: dict[str, str]
+) -> None:
+    read = {"r": (SimpleNamespace(made=SONG, run=RUN), {**PAID, "model": "other"})}
+    initial: Any = SUNO.initial
+    assert initial(asked, read.__getitem__) == begun
+
+
+def test_form_of_no_such_song_is_not_found() -> None:
+    initial: Any = SUNO.initial
+    for made, asked in ((SONG, {"extend": "r", "clip": "9"}), (None, {"sing": "r"})):
+        one = SimpleNamespace(made=made, run=RUN)
+        with pytest.raises(Http404):
+            initial(asked, lambda id, one=one: (one, PAID))

@@ -1,9 +1,11 @@
 """What each form of the room answers: where an accepted one leads and what it says there, and what
 a refused one says beside its fields.
 
-`form_answers.txt` has the answers. An id in an address is written as `…`."""
+`form_answers.txt` has the answers, and `api_answers.txt` those of the management API to the same.
+An id and a time are written as `…`."""
 
 import datetime as dt
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -28,8 +30,9 @@ from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
 from gateway.aliases.aliases import save_alias
 from gateway.catalogue.updates import add_ignore_rule
-from gateway.channels.channels import archive_channel, create_channel
-from gateway.models import PricePreview
+from gateway.channel_setup.edit_forms import SettingsForm
+from gateway.channels.channels import archive_channel, create_channel, version_of
+from gateway.models import Channel, ModelListing, PricePreview
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
 from gateway.routing.model_rules import save_rule
@@ -39,16 +42,20 @@ from lib import clock
 from lib.ids import id_text
 from tests.support.cast import assemble, signed_in
 from tests.support.golden_texts import GoldenTexts
+from tests.support.reviewing import save_reviewed
 from tests.support.shell import bare_pages
 from tests.support.stage import scene
 from usage.models import BillDifference, ProviderBill
 
 ANSWERS: Final = GoldenTexts(Path(__file__).with_name("form_answers.txt"))
+API_ANSWERS: Final = GoldenTexts(Path(__file__).with_name("api_answers.txt"))
 SECRET: Final = "sk-fake-provider-key-of-a-form-4f2a"
 RATES: Final = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
 SAID: Final = "Shown on every page"
 SINCE: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _ID: Final = re.compile(r"(?<=[/#])\d+\b|\b[0-9A-Z]{26}\b")
+_TIME: Final = re.compile(r"20\d\d-\d\d-\d\dT[\d:.]+Z?")
+_NUMBERED: Final = {"id", "replaces", "version"}
 # An error beside its field, or above the form.
 _ERROR: Final = re.compile(
     r'<(div|p|li)\s+class="(?:error|banner|errorlist)\b[^"]*"[^>]*>(.*?)</\1>', re.DOTALL
@@ -98,6 +105,7 @@ def room() -> Room:
     said = publish_announcement(
         SYSTEM, title=SAID, text="", tone="info", starts_at=now, ends_at=None
     )
+    ModelListing.objects.create(channel=main, checked_at=now, fault="no_list")
     preview = PricePreview.objects.create(start_at=SINCE, end_at=now, drafts=[])
     save_settings(SYSTEM, public_status=True)
     return Room(
@@ -135,6 +143,8 @@ class Case:
     sent: Callable[[Room], dict[str, Any]] | dict[str, Any] | None = None
     note: str = ""
     by: str = "dora"
+    # It is shown what would change before it is saved.
+    reviewed: bool = False
 
     @property
     def title(self) -> str:
@@ -149,7 +159,8 @@ def send(room: Room, case: Case) -> Any:
     client = room.alice if case.by == "alice" else room.dora
     # What was said before waits there for the next page.
     client.cookies.pop("messages", None)
-    return client.post(reverse(case.page, args=args), sent or {})
+    path = reverse(case.page, args=args)
+    return save_reviewed(client, path, sent or {}) if case.reviewed else client.post(path, sent)
 
 
 def outline(response: Any) -> str:
@@ -166,6 +177,25 @@ def outline(response: Any) -> str:
     return _ID.sub("…", "\n".join(lines))
 
 
+def settings(room: Room, **over: Any) -> dict[str, Any]:
+    """The form of a channel's settings as its page has it."""
+    channel = Channel.objects.get(name="main")
+    form = SettingsForm(channel)
+    shown = {name: form[name].value() for name in form.fields}
+    shown |= {"version": version_of(channel), **over}
+    return {
+        name: value for name, value in shown.items() if value is not None and value is not False
+    }
+
+
+def several(room: Room) -> dict[str, Any]:
+    ids = [room.ids[name] for name in ("main", "free")]
+    seen = [f"{id_text(one.id)} {version_of(one)}" for one in Channel.objects.exclude(name="old")]
+    return {"id": ids, "seen": seen, "change": ["priority"], "priority": "3"}
+
+
+ROUTES: Final = {"name": ["m-1", "m-3"], "upstream": ["", "up"], "priority": ["", "2"],
+                 "weight": ["", ""]}  # fmt: skip
 WEB: Final = {"provider": "openai", "base_url": "https://b.example/v1"}
 CASES: Final = (
     Case("channel_enable", ("main",), {"on": "1"}, "on"),
@@ -185,6 +215,22 @@ CASES: Final = (
     Case("channel_key_change", ("main", "key"), {"act": "remove"}, "remove"),
     Case("channel_switch", ("main",), {"model": "m-1", "capability": "tools", "state": "off"}),
     Case("channel_edit", ("main",), {}, "empty"),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7"), reviewed=True),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7", version="old"), "stale",
+         reviewed=True),
+    Case("channel_edit", ("main",), lambda room: settings(room, weight="7", save="1"),
+         "not reviewed"),
+    Case("channel_edit", ("main",), lambda room: settings(room, base_url="ftp://x"), "wrong URL",
+         reviewed=True),
+    Case("channel_models", ("main",), {**ROUTES, "version": ""}, "stale", reviewed=True),
+    Case("channel_models", ("main",), lambda room: {
+        **ROUTES, "version": version_of(Channel.objects.get(name="main"))}, reviewed=True),
+    Case("channels_several", (), several, reviewed=True),
+    Case("model_admin_save", ("m-1",), {"aliases": "one", "context_max": "9", "can_tools": "off"}),
+    Case("model_admin_save", ("m-1",), {"aliases": "m-1"}, "itself"),
+    Case("model_admin_save", ("m-1",), {"context_max": "0"}, "no context"),
+    Case("model_admin_save", ("m-1",), {"forwards": "on"}, "forwards nowhere"),
+    Case("model_probe", ("m-1",), {}, "empty"),
     Case("channel_models", ("main",), {"name": "m-1", "upstream": "", "priority": "x",
                                        "weight": ""}, "wrong priority"),
     Case("channel_models", ("main",), {"name": "m-1", "upstream": "", "priority": "", "weight": "",
@@ -288,3 +334,171 @@ def test_each_form_leads_where_it_says(room: Room) -> None:
                 answers[f"gateway, {case.title}"] = outline(send(room, case))
                 transaction.set_rollback(True)
     ANSWERS.check("gateway", answers)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to the management API; `{name}` in its path is the id of what there is."""
+
+    method: str
+    path: str
+    sent: Callable[[Room], dict[str, Any]] | dict[str, Any] | None = None
+    by: str = "dora"
+
+    @property
+    def title(self) -> str:
+        sent = "" if callable(self.sent) or not self.sent else json.dumps(self.sent)
+        return f"{self.method} {self.path} {sent}".strip()
+
+
+def answer(room: Room, call: Call) -> str:
+    """The status, and the members of the body that are not empty."""
+    client, path = (room.alice if call.by == "alice" else room.dora), call.path
+    for name, id in room.ids.items():
+        path = path.replace(f"{{{name}}}", str(id))
+    sent = call.sent(room) if callable(call.sent) else call.sent
+    response = client.generic(
+        call.method,
+        f"/api/v1{path}",
+        json.dumps(sent or {}),
+        content_type="application/json",
+        headers={"x-weir-organization": room.organisation.slug} if call.by == "alice" else {},
+    )
+    body = (
+        json.dumps(_filled(response.json()), indent=1, ensure_ascii=False)
+        if response.content
+        else ""
+    )
+    return _TIME.sub("…", _ID.sub("…", f"{response.status_code}\n{body}"))
+
+
+def _filled(value: Any) -> Any:
+    """A value without its empty members; numbers of rows are not always the same."""
+    if isinstance(value, dict):
+        return {
+            name: "…" if name in _NUMBERED else _filled(one)
+            for name, one in value.items()
+            if one not in (None, "", [], {}) and name != "request_id"
+        }
+    return [_filled(one) for one in value] if isinstance(value, list) else value
+
+
+def of(name: str, **more: Any) -> Callable[[Room], dict[str, Any]]:
+    """A body with the id of something, as `ids`."""
+    return lambda room: {"ids": [room.ids[name]], **more}
+
+
+METERS: Final = {"in_text": "0.5", "out_text": "2"}
+CALLS: Final = (
+    Call("POST", "/channels", {**WEB, "name": "new", "keys": [SECRET],
+                               "models": {"m-5": {"upstream": "up"}}}),
+    Call("POST", "/channels", {**WEB, "name": "main"}),
+    Call("POST", "/channels", {"name": "x", "provider": "nope"}),
+    Call("PATCH", "/channels/{main}", {"rpm": 5, "spend_cap_day": "1.5", "labels": ["a"]}),
+    Call("PATCH", "/channels/{main}", {"models": {"m-1": {"upstream": "u", "priority": 3}}}),
+    Call("PATCH", "/channels/{main}", {"version": "old", "rpm": 5}),
+    Call("PATCH", "/channels/{old}", {"enabled": True}),
+    # Of several wrong names or fields, always the same one is named.
+    Call("PATCH", "/channels/{main}", {"conditions": {"plans": ["zz", "yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"teams": ["acme/zz", "acme/yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"organisations": ["zz", "yy"]}}),
+    Call("PATCH", "/channels/{main}", {"conditions": {"labels": ["none:zz"]}}),
+    Call("PATCH", "/channels/{main}", {"base_url": "ftp://x"}),
+    Call("PATCH", "/channels/{main}", {"proxy_url": "ftp://x"}),
+    Call("PATCH", "/channels/{main}", {"ca_bundle": "no PEM"}),
+    Call("PATCH", "/channels/{main}", {"client_cert": "no PEM"}),
+    Call("PATCH", "/channels/{main}", {"labels": ["a", "a", " "]}),
+    Call("PATCH", "/channels/{main}", {"timeouts": {"connect": 0}}),
+    Call("PATCH", "/channels/{main}", {"breaker": {"window": 0}}),
+    Call("PATCH", "/channels/{main}", {"testing": {"every_min": 1, "model": "m-9"}}),
+    Call("PATCH", "/channels/{main}", {"balance_source": "deepseek"}),
+    Call("PATCH", "/channels/{main}", {"balance_rest_below": "-1"}),
+    Call("PATCH", "/channels/{main}", {"spend_cap_day": "x"}),
+    Call("PATCH", "/channels/{main}", {"region": "nowhere at all"}),
+    Call("PATCH", "/channels/{main}", {"models": {"m-1": {"priority": 1_000_001}}}),
+    Call("PATCH", "/channels/{main}", {"models": {"m-1": {"can": {"nothing": True}}}}),
+    Call("PATCH", "/channels/{main}", {"overrides": {"set": {"model": "x"}}}),
+    Call("PATCH", "/channels/{main}", {"passthrough": [{"path": "no slash"}]}),
+    Call("POST", "/channel-changes", of("main", change={"rpm": 7}, add_labels=["b"], preview=True)),
+    Call("POST", "/channel-changes", {"ids": [], "change": {"base_url": "https://c.example"}}),
+    Call("POST", "/channels/{main}/archive"),
+    Call("POST", "/channels/{old}/restore"),
+    Call("POST", "/channels/{main}/copy", {"name": "second"}),
+    Call("POST", "/channels/{main}/copy", {"name": "free"}),
+    Call("POST", "/channels/{main}/keys", {"secret": "sk-another-key-of-a-form-9c1d"}),
+    Call("POST", "/channels/{main}/keys", {"secret": SECRET}),
+    Call("PATCH", "/channels/{main}/keys/{key}", {"enabled": False}),
+    Call("DELETE", "/channels/{main}/keys/{key}"),
+    Call("POST", "/channels/{main}/test", {"model": "m-9"}),
+    Call("POST", "/channels/{main}/balance"),
+    Call("DELETE", "/channels/{free}"),
+    Call("PUT", "/channels/{main}/upstream-prices", {"group": "vip"}),
+    Call("DELETE", "/channels/{main}/upstream-prices"),
+    Call("POST", "/aliases", {"name": "other", "target": "m-1"}),
+    Call("POST", "/aliases", {"name": "short", "target": "m-1"}),
+    Call("PATCH", "/aliases/{alias}", {"target": "m-2"}),
+    Call("PATCH", "/aliases/{alias}", {"target": "short"}),
+    Call("DELETE", "/aliases/{alias}"),
+    Call("POST", "/model-rules", {"model": "m-2", "fallbacks": ["m-1"], "pick": "weight"}),
+    Call("POST", "/model-rules", {"model": "m-1"}),
+    Call("PATCH", "/model-rules/{rule}", {"causes": ["budget", "error"], "fallbacks": []}),
+    Call("PATCH", "/model-rules/{rule}",
+         {"shadow": {"channel": "free", "model": "m-2", "percent": 5, "cap": "1"}}),
+    Call("PATCH", "/model-rules/{rule}",
+         {"shadow": {"channel": "none", "percent": 5, "cap": "1"}}),
+    Call("DELETE", "/model-rules/{rule}"),
+    Call("POST", "/announcements", {"title": "Soon", "tone": "warn"}),
+    Call("POST", "/announcements", {"title": "x", "starts_at": "2026-02-02T00:00:00Z",
+                                    "ends_at": "2026-02-01T00:00:00Z"}),
+    Call("PATCH", "/announcements/{said}", {"title": "Changed"}),
+    Call("DELETE", "/announcements/{said}"),
+    Call("POST", "/catalogue-ignore-rules", {"model": "m-6", "field": "tools"}),
+    Call("POST", "/catalogue-ignore-rules", {"model": "m-7"}),
+    Call("PATCH", "/catalogue-ignore-rules/{ignored}", {"field": "price"}),
+    Call("DELETE", "/catalogue-ignore-rules/{ignored}"),
+    Call("POST", "/model-proposals/accept", {"ids": ["1"]}),
+    Call("PATCH", "/public-models/m-1",
+         {"context_max": 9, "can": {"tools": False}, "aliases": ["one"]}),
+    Call("PATCH", "/public-models/m-1", {"context_max": 0}),
+    Call("PATCH", "/public-models/nothing", {"context_max": 9}),
+    Call("DELETE", "/public-models/m-1"),
+    Call("POST", "/price-proposals",
+         {"model": "m-1", "meters": METERS, "note": "why", "valid_from": "2100-01-01T00:00:00Z",
+          "tiers": [{"input_over": 5, "meters": {"in_text": "1"}}],
+          "conditions": [{"kind": "speed", "value": "fast", "multiplier": "2"}]}),
+    Call("POST", "/price-proposals", {"model": "m-1", "meters": {"nothing": "1"}}),
+    Call("POST", "/price-proposals", {"model": "m-1", "meters": {"in_text": "x"}}),
+    Call("POST", "/price-proposals/{draft}/accept"),
+    Call("POST", "/price-proposals/{draft}/ignore"),
+    Call("POST", "/price-previews", lambda room: {"proposals": [room.ids["draft"]], "days": 7}),
+    Call("POST", "/price-previews/{preview}/cancel"),
+    Call("POST", "/price-versions/{later}/withdraw"),
+    Call("POST", "/price-versions/{now}/withdraw"),
+    Call("POST", "/plans", {"name": "new", "multiplier": "1.1", "models": ["m-*"]}),
+    Call("POST", "/plans", {"name": "retail", "multiplier": "1.1"}),
+    Call("PATCH", "/plans/{retail}", {"multiplier": "1.08", "models": []}),
+    Call("PATCH", "/plans/{retail}", {"multiplier": "0.1"}),
+    Call("PUT", "/plans/{empty}/holders", lambda room: {"organisation": room.organisation.slug}),
+    Call("PUT", "/plans/{empty}/holders", {"organisation": "nowhere"}),
+    Call("DELETE", "/plans/{retail}"),
+    Call("DELETE", "/plans/{empty}"),
+    Call("POST", "/provider-bills/{bill}/differences/1/settle", {"note": "known"}),
+    Call("POST", "/provider-bills/{bill}/differences/1/reopen"),
+    Call("POST", "/provider-bills/{bill}/differences/9/settle", {"note": "known"}),
+    Call("PATCH", "/settings", {"task_result_days": 9, "unpriced_models": "free"}),
+    Call("PATCH", "/settings", {"egress_allow": ["nowhere"]}),
+    Call("PATCH", "/provider-keys/{own}", {"name": "mine", "enabled": False}, by="alice"),
+    Call("POST", "/provider-keys/{own}/rotate", {"secret": "sk-own-key-of-one-5678"}, by="alice"),
+    Call("DELETE", "/provider-keys/{own}", by="alice"),
+)  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_each_operation_answers_with_what_it_wrote(room: Room) -> None:
+    answers = {}
+    for call in CALLS:
+        with transaction.atomic():
+            answers[f"api, {call.title}"] = answer(room, call)
+            transaction.set_rollback(True)
+    assert len(answers) == len(CALLS)
+    API_ANSWERS.check("api", answers)

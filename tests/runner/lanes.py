@@ -72,6 +72,9 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/gateway/test_form_answers.py::test_each_form_leads_where_it_says": (
         "every form of operators for channels, models and prices"
     ),
+    "tests/gateway/test_form_answers.py::test_each_operation_answers_with_what_it_wrote": (
+        "every operation that writes channels, models and prices"
+    ),
     "tests/extensions/import_hubs/test_converted.py::test_each_row_of_a_hub_becomes_what_it_was": (
         "every column of other hubs"
     ),

@@ -105,6 +105,7 @@ async def test_any_other_answer_of_a_hook_is_a_failure(answer: Any) -> None:
         ("whsec_" + base64.b64encode(b"s" * 65).decode(), False),
         (SECRET.removeprefix("whsec_"), False),
         ("whsec_not base64", False),
+        (f"{SECRET[:20]}!{SECRET[20:]}", False),
     ],
 )
 def test_secret_of_a_hook_is_long_enough(secret: str, valid: bool) -> None:

@@ -86,6 +86,7 @@ async def test_no_text_leaves_the_object_that_is_judged() -> None:
     assert ID in system["content"]
     assert '"weapons"' in system["content"]
     assert "ignore its rules" in system["content"]
+    assert body["response_format"]["type"] == "json_schema"
     schema = body["response_format"]["json_schema"]
     assert schema["strict"] is True
     assert "weapons" in json.dumps(schema)

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import html
+from typing import Any
 
 import pytest
+from django.contrib.messages import get_messages
 from django.test import override_settings
 
 from accounts.access.actors import SYSTEM
@@ -35,11 +37,18 @@ def epoch() -> int:
     return Epoch.objects.get().n
 
 
+def said(response: Any) -> tuple[str, list[str]]:
+    """Where a form leads, and what the page there says."""
+    messages = [message.message for message in get_messages(response.wsgi_request)]
+    return response.headers["location"], messages
+
+
 def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     browser = signed_in(people.alice)
     assert "No text is kept" in browser.get(PAGE).content.decode()
     before = epoch()
-    assert browser.post(f"{PAGE}/new", FORM).status_code == 303
+    added = browser.post(f"{PAGE}/new", FORM)
+    assert said(added) == (PAGE, ["Rule added. It applies from now on."])
     assert epoch() > before
     rule = LogRule.objects.get()
     assert (rule.keep, rule.retention_hours, rule.share_percent) == ("everything", 168, 100)
@@ -50,11 +59,11 @@ def test_rule_is_added_changed_and_deleted_on_its_pages(people: Cast) -> None:
     changed = {"keep": "errors", "retention": "6", "unit": "1", "share_percent": "20",
                "redact": ["telephone"]}  # fmt: skip
     before = epoch()
-    assert browser.post(edit, changed).status_code == 303
+    assert said(browser.post(edit, changed)) == (PAGE, ["Rule saved. It applies from now on."])
     assert epoch() > before
     assert rows_of(browser, PAGE) == ["Acme Organisation Only requests that fail 6 hours – 20 % No"]
     assert 'value="6"' in browser.get(edit).content.decode()
-    assert browser.post(f"{PAGE}/{id_text(rule.id)}/remove").status_code == 303
+    assert said(browser.post(f"{PAGE}/{id_text(rule.id)}/remove")) == (PAGE, ["Rule deleted."])
     assert not LogRule.objects.exists()
     events = AuditEvent.objects.filter(action__startswith="log_rule.").order_by("id")
     assert [event.action for event in events] == [

@@ -112,6 +112,21 @@ def _copied(text: str) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("NULL", None), ("TRUE", True), ("false", False), ("7", 7), ("-7", -7), ("+7", 7),
+        ("-17.50", Decimal("-17.50")), ("1e3", Decimal("1e3")), ("0x6162", b"ab"),
+        ("0x161", b"\x01a"), ("N'x'", "x"), ("_binary 'x'", "x"), ("'it''s'", "it's"),
+    ],
+)  # fmt: skip
+def test_value_is_read_as_its_type(written: str, value: object) -> None:
+    sql = f"CREATE TABLE `t` (`a` int, `b` int);\nINSERT INTO `t` VALUES ({written},{written});"
+    (row,) = read_dump(sql, {"t"})["t"].rows
+    assert row == {"a": value, "b": value}
+    assert type(row["a"]) is type(value)
+
+
 TEXTS = st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=20), max_size=6)
 
 
@@ -148,9 +163,16 @@ def test_database_that_is_in_use_is_read_with_its_last_changes(tmp_path: Path) -
     connection = sqlite3.connect(path)
     try:
         connection.executescript(
-            "PRAGMA journal_mode=wal; CREATE TABLE users (id); INSERT INTO users VALUES (1);"
+            "PRAGMA journal_mode=wal; CREATE TABLE users (id, name DEFAULT 'x', n DEFAULT 7);"
+            "INSERT INTO users (id) VALUES (1);"
+            "CREATE TABLE logs (id INTEGER PRIMARY KEY AUTOINCREMENT);"
+            "INSERT INTO logs DEFAULT VALUES; INSERT INTO logs DEFAULT VALUES;"
         )
-        assert open_database(str(path), {"users"}).rows["users"] == [{"id": 1}]
+        database = open_database(str(path), {"users"})
+        assert database.rows == {"users": [{"id": 1, "name": "x", "n": 7}]}
+        # Not those of SQLite itself.
+        assert database.others == {"logs": 2}
+        assert database.defaults == {"users": {"name": "x", "n": "7"}}
     finally:
         connection.close()
 
