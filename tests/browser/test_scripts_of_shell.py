@@ -389,3 +389,59 @@ def test_brush_of_a_mask_grows_by_its_key(load: Load) -> None:
     page.keyboard.press("[")
     page.keyboard.press("[")
     assert page.evaluate(size) == before - 2
+
+
+_MICROPHONE: Final = """
+  window.moment = 0; performance.now = () => moment;
+  window.loud = 0; window.requestAnimationFrame = (look) => { window.look = look; return 1; };
+  window.cancelAnimationFrame = () => {};
+  window.matchMedia = () => ({ matches: false });
+  window.AudioContext = class {
+    createAnalyser() { return { getFloatTimeDomainData: (samples) => samples.fill(loud) }; }
+    createMediaStreamSource() { return { connect() {} }; } close() {} };
+  window.MediaRecorder = class { mimeType = "audio/mp4"; start() {}
+    stop() { this.ondataavailable({ data: "sound" }); this.onstop(); } };
+  Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => {
+    if (window.fault) throw new DOMException("", fault);
+    return { getTracks: () => [] }; } } });
+  window.heard = [];
+  document.addEventListener("recorded", ({ detail }) => heard.push(detail.name));
+  document.addEventListener("toast", ({ detail }) => heard.push(detail.text));
+"""
+
+
+def test_recording_shows_how_loud_it_is_and_for_how_long(load: Load) -> None:
+    page = load(
+        '<button data-record data-refused="No" data-missing="None" data-busy="Busy">Record</button>'
+        '<p id="recording" data-heard="Heard" data-silent="Silent" hidden><svg><rect data-level />'
+        '</svg><b data-clock></b><i role="status"></i></p>',
+        "recorder",
+        before=_MICROPHONE,
+    )
+    page.click("[data-record]")
+    page.wait_for_function("document.querySelector('[data-record]').ariaPressed === 'true'")
+    shown = """([ms, sound]) => { [moment, loud] = [ms, sound]; look();
+      return [document.querySelector("[data-level]").getAttribute("width"),
+        ...["[data-clock]", "[role=status]"].map((one) => document.querySelector(one).textContent),
+      ]; }"""
+    for ms, sound, *seen in (
+        (0, 0, "0", "0:00", ""),
+        (500, 0.1, "67", "0:00", ""),
+        # The loudest of a second is told at its end.
+        (1_000, 0, "0", "0:01", "Heard"),
+        (1_500, 0, "0", "0:01", "Heard"),
+        (2_000, 0.001, "0", "0:02", "Silent"),
+        (65_000, 2, "100", "1:05", "Heard"),
+    ):
+        assert page.evaluate(shown, [ms, sound]) == seen, ms
+    assert page.is_visible("#recording")
+    page.click("[data-record]")
+    assert page.evaluate("heard") == ["recording.m4a"]
+    assert (page.is_hidden("#recording"), texts(page, "[role=status]")) == (True, [""])
+    for number, (fault, text) in enumerate(
+        (("NotAllowedError", "No"), ("NotFoundError", "None"), ("AbortError", "Busy")), 2
+    ):
+        page.evaluate("(name) => { window.fault = name; }", fault)
+        page.click("[data-record]")
+        page.wait_for_function(f"heard.length === {number}")
+        assert page.evaluate("heard.at(-1)") == text

@@ -76,7 +76,7 @@ def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
     assert "2/2" in text
 
 
-def test_an_answer_is_edited_and_says_so(people: Cast) -> None:
+def test_an_answer_is_edited_and_says_so(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     send(people.bob, answers("wrong"), text="Hi")
     answer = Message.objects.get(role="assistant")
     html = post(people.bob, "message_save", answer.text_id, content="right").content.decode()
@@ -85,6 +85,9 @@ def test_an_answer_is_edited_and_says_so(people: Cast) -> None:
     relay = answers("ok")
     send(people.bob, relay, text="Go on", conversation=conversation_id())
     assert b'"content": "right"' in relay.requests[0][1]
+    monkeypatch.setattr("playground.chats.tree_views.TEXT_MAX", 6)
+    post(people.bob, "message_save", answer.text_id, content="a\r\nlonger one")
+    assert Message.objects.latest("id").content == "a\nlong"
 
 
 def test_a_deleted_message_hides_its_subtree_and_comes_back(people: Cast) -> None:

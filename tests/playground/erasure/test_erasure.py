@@ -48,6 +48,7 @@ from playground.erasure.erasure_requests import (
     obstacle_to,
     preview,
     receiver_named,
+    receivers,
     request_erasure,
 )
 from playground.erasure.erasure_steps import STEPS, erase_people
@@ -525,6 +526,10 @@ def test_rows_without_words_of_an_erased_person_go_too(people: Cast, zaphod: Use
     )
     said = Message.objects.create(conversation=chat, role="user")
     models = set[Any]()
+    rating = Feedback.objects.create(
+        organisation=people.acme, request_id=new_id(), author=zaphod, author_key_id=new_id(),
+        team_id=people.core.id, key_id=new_id(), model="m", score=90, label="l", comment="c",
+    )  # fmt: skip
     for user in (zaphod, people.bob):
         digest, here = user.email.encode(), {"organisation": people.acme, "user": user}
         for model, fields in (
@@ -551,6 +556,8 @@ def test_rows_without_words_of_an_erased_person_go_too(people: Cast, zaphod: Use
         for model in models
     }
     assert counts == {name: [0, 1] for name in counts}
+    rating.refresh_from_db()
+    assert (rating.author, rating.label, rating.comment, rating.score) == (None, "", "", 90)
 
 
 def test_people_who_cannot_sign_in_are_no_other_owners(people: Cast, zaphod: User) -> None:
@@ -569,6 +576,13 @@ def test_receiver_of_a_key_is_named_in_any_case(people: Cast, zaphod: User) -> N
     assert receiver_named(actor(people.dora), zaphod, key, "ALICE@Example.org") == heir
     with pytest.raises(Refused, match="cannot be handed over"):
         receiver_named(actor(people.dora), zaphod, key, "alice")
+
+
+def test_operator_gives_no_key_of_their_own_as_an_operator(people: Cast, zaphod: User) -> None:
+    """Only as a member of its organisation, which they need not be."""
+    for user, found in ((zaphod, True), (people.dora, False)):
+        key, _ = make_key(people.core, user.name, user=user)
+        assert bool(receivers(actor(people.dora), user, key)) is found
 
 
 def test_same_address_is_a_new_person_afterwards(people: Cast, zaphod: User) -> None:

@@ -99,6 +99,24 @@ def test_chat_file_stays_with_its_chat(people: Cast) -> None:
     assert Attachment.objects.get().id == inputs.id
 
 
+def test_task_of_a_deleted_run_is_deleted_once_it_has_ended(people: Cast) -> None:
+    """One that goes on is charged at its end."""
+    now = clock.now()
+    for name, times in (
+        ("ends", {"state": "succeeded", "ended_at": now, "expires_at": now + dt.timedelta(days=1)}),
+        ("runs", {"state": "running", "next_poll_at": now}),
+    ):
+        MediaTask.objects.create(
+            id=new_id(), public_id=name, organisation_id=people.acme.id, team_id=people.core.id,
+            request_id=new_id(), operation="videos", model="m", form="videos",
+            channel_id=new_id(), upstream_id="u", result=b"r", seconds=0, size="", **times,
+        )  # fmt: skip
+    media.delete_media([run_of(people, task="ends"), run_of(people, task="runs"), run_of(people)])
+    ends, runs = MediaTask.objects.order_by("public_id")
+    assert (ends.deleted_at is None, ends.result) == (False, None)
+    assert (runs.deleted_at, bytes(runs.result or b"")) == (None, b"r")
+
+
 def test_files_expire_and_their_run_says_so(people: Cast) -> None:
     run = run_of(people)
     created = ended(run)

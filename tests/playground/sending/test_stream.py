@@ -1,6 +1,8 @@
 """What the stream of a page reads of one run, without its database."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,3 +53,38 @@ async def test_reader_gets_each_event_and_the_end_once(
     events = await column.read("acme")
     assert ([*events, *done], column.ended) == (read, ended)
     assert (await column.read("acme") == []) is (ended or not events)
+
+
+async def test_stream_that_is_silent_says_that_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And asks now and then whether its reader may still read."""
+    now, asked, events = [0.0], list[float](), {10.0: [(8, "<p>")]}
+
+    async def wait(*_: Any) -> None:
+        now[0] += 1
+
+    async def may_read() -> bool:
+        asked.append(now[0])
+        return now[0] < 36
+
+    async def answer(ask: Callable[..., Any], *_: Any) -> Any:
+        if ask is read_after:
+            return NewEvents(events.pop(now[0], []), ended=False, stale=False)
+        return "ended"
+
+    @contextlib.contextmanager
+    def nothing(*_: Any) -> Iterator[Any]:
+        yield SimpleNamespace(clear=lambda: None)
+
+    loop = SimpleNamespace(time=lambda: now[0])
+    monkeypatch.setattr(stream, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
+    monkeypatch.setattr(stream, "_wait_for_any", wait)
+    monkeypatch.setattr(stream, "run_in_database", answer)
+    monkeypatch.setattr(stream, "watching", nothing)
+    own = SimpleNamespace(subscribe=nothing, poll_s=9)
+    monkeypatch.setattr(stream, "notifications", lambda: own)
+    opened = stream.stream_events([Run()], [7], "acme", may_read=may_read)
+    got = [(now[0], one.partition("\n")[0]) async for one in opened]
+    assert got == [
+        (0, ": open"), (10, "id: 8"), (26, ": ping"), (36, "id: 8"),
+    ]  # fmt: skip
+    assert asked == [float(second) for second in range(0, 37, 2)]
