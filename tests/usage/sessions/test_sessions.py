@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from tests.support.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.filters.visibility import Period
 from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order, read_session
+from usage.sessions.views import _agent, state_badge
 
 SESSIONS = "/o/acme/sessions"
 _ORDER = (Order("last_at", descending=True), Order("id"))
@@ -284,6 +286,28 @@ def test_running_shows_beside_requests_without_a_session(people: cast.Cast, key:
         page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
         assert ("Running" in page) is runs
     assert page_of(cast.signed_in(people.alice)).count("Running") == 1
+
+
+@pytest.mark.parametrize(
+    ("over", "text"),
+    [
+        ({"ended_at": NOON, "running": True, "status": 502}, "Ended"),
+        ({"running": True, "status": 502}, "Running"),
+        ({"status": 502, "kind": "upstream_error"}, "502 "),
+        ({"status": 403, "kind": "guard_refused"}, "403 "),
+        ({"status": 499}, "Idle"), ({"status": 200}, "Idle"),
+    ],
+)  # fmt: skip
+def test_state_of_a_session_is_its_end_or_what_it_does(over: Any, text: str) -> None:
+    row: Any = SimpleNamespace(**{"ended_at": None, "running": False, "kind": None, **over})
+    assert str(state_badge(row).text).startswith(text)
+
+
+def test_sub_agent_is_indented_below_the_one_above_it() -> None:
+    agents: list[Any] = [SimpleNamespace(depth=depth, tokens=None) for depth in range(4)]
+    assert [_agent(one)["indent"] for one in agents] == [
+        "", "└ ", "\u2003└ ", "\u2003\u2003└ ",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("statuses", "badge"), [((200, 502), "502 "), ((502, 200), ">Idle<")])
