@@ -111,6 +111,15 @@ def test_change_since_the_preview_is_shown_again(people: Cast, alice: Client) ->
     assert Key.objects.filter(disabled=True).count() == 1
 
 
+def test_keys_of_others_and_budgets_are_not_changed_by_a_developer(people: Cast) -> None:
+    """P12, P23: also if only one of the keys is another's."""
+    [hers], bob = several(people, "hers"), signed_in(people.bob)
+    his, _ = make_key(people.core, "his", user=people.bob)
+    assert post(bob, [his], "disable")[0] == 200
+    assert post(bob, [his, hers], "disable")[0] == 404
+    assert post(bob, [his], "budget")[0] == 403
+
+
 def test_nothing_is_done_without_a_preview(people: Cast, alice: Client) -> None:
     status, _ = post(alice, several(people, "one"), "disable", step="apply")
     assert status == 422
@@ -118,12 +127,17 @@ def test_nothing_is_done_without_a_preview(people: Cast, alice: Client) -> None:
 
 
 def test_keys_are_revoked_only_by_typing_how_many(people: Cast, alice: Client) -> None:
-    chosen = several(people, "one", "two")
+    """Of those that are not revoked yet."""
+    chosen = several(people, "one", "two", "gone")
+    Key.objects.filter(name="gone").update(revoked_at=clock.now())
+    page = post(alice, chosen, "revoke")[1]
+    assert "2 keys change" in page
+    assert "1 stays the same" in page
     assert apply(alice, chosen, "revoke") == 422
     assert apply(alice, chosen, "revoke", confirm="3") == 422
-    assert not Key.objects.exclude(revoked_at=None).exists()
+    assert Key.objects.exclude(revoked_at=None).count() == 1
     assert apply(alice, chosen, "revoke", confirm="2") == 303
-    assert Key.objects.exclude(revoked_at=None).count() == 2
+    assert Key.objects.exclude(revoked_at=None).count() == 3
     assert AuditEvent.objects.filter(action="key.revoked").count() == 2
 
 
