@@ -8,8 +8,12 @@ import pytest
 
 from lib import clock
 from lib.numbers.formatting import SPEED_FROM_MS
+from usage.buckets.buckets import Span
+from usage.filters import filters
+from usage.log.log_views import _bar
 from usage.log.receipt_context import _attempt
 from usage.log.request_views import _outcome, _speed
+from usage.requests.histogram import Bar
 
 
 def bars_of(*times: tuple[int, int | None, int | None], ago_ms: int = -1) -> list[tuple[Any, ...]]:
@@ -91,3 +95,22 @@ def test_outcome_of_a_request_is_the_first_that_fits(over: Any, text: str | None
     row: Any = SimpleNamespace(**{**states, "display_kind": "", "status": 200, **over})
     badge = _outcome(row)
     assert (badge and str(badge.text)) == text
+
+
+@pytest.mark.parametrize(
+    ("day", "hours", "short", "text"),
+    [
+        ("2026-03-28", 24, "28 Mar", "28 Mar: 1,234 requests, 7 failed"),
+        # A day on which the clocks are put forward.
+        ("2026-03-29", 23, "29 Mar", "29 Mar: 1,234 requests, 7 failed"),
+        ("2026-03-28", 6, "28 Mar, 00:00", "28 Mar, 00:00: 1,234 requests, 7 failed"),
+    ],
+)
+def test_bar_of_a_whole_day_is_named_by_its_date(
+    day: str, hours: int, short: str, text: str
+) -> None:
+    query = {"range": ["custom"], "from": [day], "to": [day], "tz": ["Europe/Berlin"]}
+    asked = filters.from_query(query, clock.now(), channels=False, log=True)
+    span = Span(asked.start_at, asked.start_at + dt.timedelta(hours=hours))
+    shown = _bar(asked, Bar(span, 1234, 7), {})
+    assert (shown["short"], shown["text"]) == (short, text)

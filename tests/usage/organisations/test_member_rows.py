@@ -3,18 +3,23 @@
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 
 from accounts.access.actors import SYSTEM
-from accounts.models import Membership, Role, User
+from accounts.members import team_members
+from accounts.models import Key, Membership, Role, User
 from accounts.organisations import teams
 from lib import clock
-from tests.support.cast import Cast, actor, member, signed_in
+from lib.ids import id_text
+from tests.support.cast import Cast, actor, make_key, member, signed_in
+from usage.organisations import member_views
 from usage.organisations.member_views import (
     _hidden_columns,
     _matches_filter,
     _member_rows,
     _team_choices,
 )
+from usage.organisations.views import _members_of
 
 OTHERS = {"email", "state", "last", "spent", "keys", "joined"}
 
@@ -78,6 +83,48 @@ def test_teams_are_offered_to_choose_from_if_there_are_several(people: Cast) -> 
     assert [value for value, _ in _team_choices(alice)] == ["", "core", "second"]
     teams.archive_team(second, actor=SYSTEM)
     assert [value for value, _ in _team_choices(alice)] == [""]
+
+
+def test_page_of_a_member_offers_what_its_reader_may_do(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, over in (
+        ("on", {}), ("off", {"disabled": True}), ("gone", {"revoked_at": clock.now()}),
+    ):  # fmt: skip
+        key, _ = make_key(people.core, name, user=people.bob)
+        Key.objects.filter(id=key.id).update(**over)
+    row = Membership.objects.get(user=people.bob)
+    shown: list[dict[str, Any]] = []
+
+    def render(request: object, template: str, context: dict[str, Any]) -> HttpResponse:
+        shown.append(context)
+        return HttpResponse()
+
+    monkeypatch.setattr(member_views, "render", render)
+    page = f"/o/acme/team/members/{row.pk}"
+    alice, bob = signed_in(people.alice), signed_in(people.bob)
+    alice.get(page)
+    bob.get(page)
+    team_members.set_lead(actor(people.alice, people.acme), people.core, row, lead=True)
+    alice.get(page)
+    before, own, after = shown
+    assert {one["key"].name for one in before["keys"]} == {"on", "off"}
+    assert before["living"] == [id_text(Key.objects.get(name="on").id)]
+    names = ("may_disable", "may_budget", "may_see_limits", "may_erase")
+    assert [before[name] for name in names] == [True, True, True, True]
+    assert [own[name] for name in names] == [False, False, False, False]
+    # What a lead may do is named with the teams, not as what they may do everywhere.
+    assert after["groups"] == before["groups"]
+    assert ([*before["leads"]], [*after["leads"]]) == ([], [people.core])
+
+
+def test_members_of_a_team_are_listed_for_those_who_open_or_change_them(people: Cast) -> None:
+    row = Membership.objects.get(user=people.bob)
+    assert _members_of(actor(people.bob, people.acme), people.core) is None
+    team_members.set_lead(actor(people.alice, people.acme), people.core, row, lead=True)
+    for user in (people.alice, people.bob):
+        listed = _members_of(actor(user, people.acme), people.core)
+        assert {one["email"] for one in listed or ()} == {"alice@example.org", "bob@example.org"}
 
 
 def test_only_the_first_member_is_invited_to_invite_others(people: Cast) -> None:
