@@ -1,4 +1,4 @@
-"""What the page of a request says of its attempts and its speed, from the times alone."""
+"""What the pages of requests say of attempts, speed and amounts, from the figures alone."""
 
 import datetime as dt
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from lib.numbers.formatting import SPEED_FROM_MS
 from usage.buckets.buckets import Span
 from usage.filters import filters
 from usage.log.log_views import _bar
-from usage.log.receipt_context import _attempt
+from usage.log.receipt_context import _attempt, _rate, _receipt, _receipt_places
 from usage.log.request_views import _outcome, _speed
 from usage.requests.histogram import Bar
 
@@ -114,3 +114,29 @@ def test_bar_of_a_whole_day_is_named_by_its_date(
     span = Span(asked.start_at, asked.start_at + dt.timedelta(hours=hours))
     shown = _bar(asked, Bar(span, 1234, 7), {})
     assert (shown["short"], shown["text"]) == (short, text)
+
+
+def test_receipt_has_each_amount_in_its_place_and_takes_off_what_is_less() -> None:
+    names = ("rounding", "above_hold", "waived", "own", "fee")
+    amounts = dict(zip(names, ("0.1", "0.2", "0.3", "0.4", "0.00005"), strict=True))
+    receipt: Any = SimpleNamespace(lines=(), charge_nano=6, cached=None, **amounts)
+    shown = _receipt(receipt, None, 2)
+    assert {name: shown[name] for name in (*names, "charge", "multiplier")} == {
+        "rounding": "$0.10", "above_hold": "−$0.20", "waived": "−$0.30", "own": "−$0.40",
+        "fee": "$0.00005", "charge": "$0.000000006", "multiplier": "",
+    }  # fmt: skip
+    detail: Any = SimpleNamespace(corrections=(), own_change_nano=0, receipt=receipt, payers=None)
+    assert _receipt_places(detail) == 9
+    receipt.charge_nano = 0
+    assert _receipt_places(detail) == 5
+
+
+@pytest.mark.parametrize(
+    ("meter", "rate"),
+    [
+        ("in_text", "$1.25 / 1M"), ("session_minutes", "$1250.00 / min"),
+        ("searches", "$0.00000125 each"),
+    ],
+)  # fmt: skip
+def test_rate_of_a_line_is_in_the_units_of_its_meter(meter: str, rate: str) -> None:
+    assert _rate(meter, 1_250_000_000) == rate
