@@ -5,6 +5,7 @@ import csv
 import datetime as dt
 import io
 import re
+import zipfile
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -46,6 +47,7 @@ from billing.wallets.views import BalanceDay, balance_days
 from lib import clock
 from lib.ids import id_text
 from tests.support import cast
+from tests.support.invoicing import empty_invoice
 from tests.support.lists import rows_of
 from tests.usage.rows import credit, happen
 
@@ -342,6 +344,21 @@ def test_first_invoice_is_announced_for_the_day_in_its_zone(people: cast.Cast) -
     first = (today.replace(day=1) + 32 * DAY).replace(day=1)
     page = text_of(cast.signed_in(people.alice).get("/o/acme/billing/invoices"))
     assert f"when {today:%B %Y} closes, on 1 {first:%b %Y}." in page
+
+
+def test_documents_of_a_year_are_those_that_are_closed(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = [
+        empty_invoice(people.acme, people.dora, people.alice, dt.date(*month, 1))
+        for month in ((2025, 12), (2026, 1), (2026, 12), (2027, 1))
+    ]
+    empty_invoice(people.acme, month=dt.date(2026, 2, 1))
+    empty_invoice(people.stranger, people.dora, people.alice, dt.date(2026, 3, 1))
+    monkeypatch.setattr("billing.topups.views.invoice_pdf", lambda *_: b"%PDF")
+    answer = cast.signed_in(people.alice).get("/o/acme/billing/invoices.zip?year=2026")
+    names = zipfile.ZipFile(io.BytesIO(b"".join(answer))).namelist()
+    assert sorted(names) == [f"{one.number}-en.pdf" for one in closed[1:3]]
 
 
 @pytest.mark.parametrize("kind", ["invoice", "receipt", "year"])

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from accounts.models import User
+from accounts.models import Organisation, User
 from billing.credits.words import CREDIT_KINDS
 from billing.invoices.document import KINDS as DOCUMENT_KINDS
 from billing.invoices.document import PAYMENTS, month_word
@@ -362,6 +362,8 @@ def invoices(people: cast.Cast) -> Listed:
 def documents(people: cast.Cast) -> Listed:
     invoice, note, draft, otto = _documents(people)
     Invoice.objects.filter(id=draft.id).update(organisation=people.stranger)
+    # Its name says nothing of its slug.
+    Organisation.objects.filter(id=people.stranger.id).update(name="Foreign")
 
     def row(one: Invoice, organisation: str) -> dict[str, str]:
         return {
@@ -386,8 +388,9 @@ def documents(people: cast.Cast) -> Listed:
     return Listed(
         "documents",
         "/admin/invoices",
-        [row(draft, "Stranger"), row(note, "Acme"), row(invoice, "Acme")],
+        [row(draft, "Foreign"), row(note, "Acme"), row(invoice, "Acme")],
         {"state=draft": [0], "state=closed": [1, 2], "state=proposed": [], "q=stranger": [0],
+         "q=FOREIGN": [0],
          "q=inv-2026": [2], "q=acme": [1, 2]},
         who="dora",
         api="/documents",

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.access.actors import SYSTEM
 from billing.models import PriceProposal
+from config.management.commands import propose_prices
 from gateway.settings.installation import save_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +76,13 @@ def test_malformed_list_is_reported(tmp_path: Path, text: bytes) -> None:
         proposed(str(file))
     with pytest.raises(CommandError, match="cannot be read"):
         proposed(str(tmp_path / "absent.json"))
+
+
+def test_list_is_read_from_an_address_or_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(propose_prices, "fetch_list", str.encode)
+    for address in ("http://x.example/l", "https://x.example/l"):
+        assert propose_prices._read(address) == address.encode()
+    (tmp_path / "https").write_bytes(b"{}")
+    assert propose_prices._read(str(tmp_path / "https")) == b"{}"

@@ -20,6 +20,7 @@ from accounts.models import (
     Role,
 )
 from accounts.organisations import teams
+from billing.models import InvoiceKind
 from lib.ids import id_text
 from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 from tests.support.lists import file_of
@@ -41,6 +42,17 @@ def test_names_in_a_sentence_are_on_one_line_and_visible() -> None:
     assert (facts["who"], facts["name"], facts["object"]) == (
         "Ana Bo", "co re 1", "the team co re 1",
     )  # fmt: skip
+
+
+def test_sentence_names_the_kind_of_a_document() -> None:
+    named = {
+        kind: facts_of(AuditEvent(detail={"kind": kind}), "", "", {})["document"]
+        for kind in (*InvoiceKind, "other")
+    }
+    assert named == {
+        "invoice": "an invoice", "credit_note": "a credit note", "debit_note": "a debit note",
+        "other": "",
+    }  # fmt: skip
 
 
 def test_act_of_a_key_belongs_to_no_session(people: Cast) -> None:

@@ -167,6 +167,14 @@ def test_sentences_avoid_technical_terms(language: str) -> None:
     assert {act for act in ACTS if kinds_of(act)} == set(ACTS)
 
 
+def test_each_form_of_a_sentence_says_more_than_those_behind_it() -> None:
+    """The first form whose facts are known is taken: behind one that needs fewer, none ever is."""
+    for kind, sentence in SENTENCES.items():
+        facts = [{*re.findall(r"%\((\w+)\)s", str(form))} for form in sentence.forms]
+        for n, needed in enumerate(facts):
+            assert not any(needed <= later for later in facts[n + 1 :]), (kind, n)
+
+
 # What they say ------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,11 @@ def test_unpermitted_reader_sees_no_editor(people: Cast) -> None:
     """P12, P23"""
     role = custom_roles.create_role(people.acme, "payer", ["wallet.write"], actor=SYSTEM)
     page = f"{ROLES}/{id_text(role.id)}"
+    less = custom_roles.create_role(people.acme, "less", ["models.read"], actor=SYSTEM)
     ann = signed_in(member(people.acme, "ann", Role.ADMIN))
+    listed = text_of(ann.get(ROLES))
+    assert f"{page}/remove" not in listed
+    assert f"{ROLES}/{id_text(less.id)}/remove" in listed
     assert 'name="permissions"' not in text_of(ann.get(page))
     assert ann.post(page, {"name": "x", "permissions": []}).status_code == 403
     beyond = ann.post(f"{ROLES}/new", {"name": "x", "permissions": ["wallet.write"]})

@@ -97,6 +97,7 @@ def test_denied_device_gets_nothing(people: Cast) -> None:
 
 def test_code_ends_after_ten_minutes(people: Cast) -> None:
     begun = begin()
+    assert (begun["expires_in"], begun["interval"]) == (600, rules.INTERVAL_S)
     DeviceSignIn.objects.update(expires_at=clock.now())
     refused = decide(signed_in(people.alice), begun["user_code"])
     assert (refused.status_code, b"unknown, used or expired" in refused.content) == (422, True)

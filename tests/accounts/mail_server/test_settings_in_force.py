@@ -34,6 +34,25 @@ def test_sender_of_the_environment_wins(settings: Any) -> None:
     assert described["sender"] == "hub@example.org"
 
 
+@pytest.mark.parametrize(
+    ("ssl", "tls", "host", "user", "shown"),
+    [
+        (True, False, "mail.example", "", "tls"), (False, True, "mail.example", "", "starttls"),
+        (False, False, "mail.example", "", "none"),
+        (False, False, "mail.example", "weir", "starttls"), (False, False, "::1", "weir", "none"),
+    ],
+)  # fmt: skip
+def test_environment_sets_the_encryption(
+    settings: Any, ssl: bool, tls: bool, host: str, user: str, shown: str
+) -> None:
+    settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS = ssl, tls
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_HOST_USER = host, 2525, user
+    described = current_server.describe_mail_server()
+    assert described is not None
+    assert (described["host"], described["port"]) == (host, 2525)
+    assert (described["encryption"], described["username"]) == (shown, user)
+
+
 def test_change_of_the_mail_server_is_logged_before_and_after() -> None:
     mail_server.save_mail_server(SYSTEM, **SERVER)
     mail_server.save_mail_server(SYSTEM, **{**SERVER, "port": 25})

@@ -157,6 +157,20 @@ def test_expired_invitation_says_so(people: Cast, change: dict[str, Any], words:
     assert not Membership.objects.filter(user__email="ivy@example.org").exists()
 
 
+def test_invitation_that_ends_while_it_is_accepted_says_why(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailed, _ = invite(people)
+
+    def end(*_: object) -> None:
+        Invitation.objects.update(withdrawn_at=clock.now())
+        raise invitations.InvitationEnded
+
+    monkeypatch.setattr(invitations, "accept", end)
+    answer = signed_in(person("ivy")).post(mailed)
+    assert (answer.status_code, "was withdrawn" in text_of(answer)) == (410, True)
+
+
 @pytest.mark.parametrize("text", ["x", "x" * 43, "a:b", "%00", "☃", "x" * 4000])
 def test_invalid_link(people: Cast, text: str) -> None:
     answer = Client().get(f"/invite/{text}")

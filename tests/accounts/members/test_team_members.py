@@ -1,6 +1,9 @@
 """Who is in a team, and who decides on it (P23); on the team's page and in the API."""
 
+import re
+
 import pytest
+from django.test import Client
 
 from accounts.access.actors import SYSTEM, key_actor
 from accounts.members import members, team_members
@@ -27,6 +30,12 @@ def membership(people: Cast) -> Membership:
 
 def slugs(people: Cast) -> set[str]:
     return {team.slug for team in membership(people).teams.all()}
+
+
+def may_send(browser: Client, path: str) -> bool:
+    """Whether a dialog has a button to send its form."""
+    page = browser.get(path, headers={"hx-request": "true"}).content.decode()
+    return bool(re.search(r'data-kind="(?:primary|danger)"\s+type="submit"', page))
 
 
 def test_an_admin_adds_and_removes_a_member_on_the_page(people: Cast, second: Team) -> None:
@@ -152,9 +161,23 @@ def test_useless_lead_role_is_not_offered(
 
 def test_rejected_removal_explains_itself_in_its_dialog(people: Cast, second: Team) -> None:
     path = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
-    refused = signed_in(people.alice).post(path)
+    alice = signed_in(people.alice)
+    refused = alice.post(path)
     assert refused.status_code == 422
     assert "in no other team" in refused.content.decode()
+    # What is not possible is not offered.
+    assert "in no other team" in alice.get(path).content.decode()
+    assert not may_send(alice, path)
+    alice.post(ADD, {"email": people.bob.email})
+    assert may_send(alice, path)
+
+
+def test_dialog_says_that_everybody_is_in_the_team(people: Cast, second: Team) -> None:
+    alice = signed_in(people.alice)
+    assert may_send(alice, ADD)
+    alice.post(ADD, {"email": people.bob.email})
+    assert "Everyone you can add is already in this team." in alice.get(ADD).content.decode()
+    assert not may_send(alice, ADD)
 
 
 def test_member_is_added_by_an_address_in_capitals(people: Cast, second: Team) -> None:

@@ -479,6 +479,7 @@ def test_a_reset_link_works_once_and_uses_the_configured_host(people: Cast, sett
         follow=True,
     )
     assert "changed" in done.content.decode()
+    assert SignInNetwork.objects.get(user=people.bob).network == "127.0.0.1"
     assert Client().login(username="bob@example.org", password="quite another one")
     assert "is no longer valid" in Client().get(match.group(1)).content.decode()
     # Every other session has ended (ASVS 7.4.3).

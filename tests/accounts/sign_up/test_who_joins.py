@@ -49,6 +49,13 @@ def test_new_link_of_the_first_run_ends_the_one_before() -> None:
     assert SetUpLink.objects.count() == 1
 
 
+def test_first_organisation_is_made_once_however_often_it_is_named(people: Cast) -> None:
+    first = first_run.create_first_organisation(people.dora, "Works")
+    assert first_run.create_first_organisation(people.dora, "Works") == first
+    assert first_run.create_first_organisation(people.bob, "Works") == people.acme
+    assert Membership.objects.get(user=people.dora).role == Role.OWNER
+
+
 def test_invitation_names_its_teams_and_leads_into_its_organisation(people: Cast) -> None:
     second = teams.create_team(people.acme, "Second team", actor=SYSTEM)
     (sent,) = invitations.invite(

@@ -19,7 +19,7 @@ from accounts.organisations import teams
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_on_connections.connections import confirmed_domains, mark_own, provider_id
 from accounts.sign_up.sign_up import save_sign_up
-from accounts.single_sign_on import oidc, single_sign_on
+from accounts.single_sign_on import oidc, single_sign_on, views
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
@@ -65,6 +65,13 @@ def change(row: SingleSignOn, **over: Any) -> None:
     single_sign_on.save_single_sign_on(SYSTEM, row.organisation, **(fields | over))
 
 
+def change_by_owner(people: Cast, row: SingleSignOn, **over: Any) -> None:
+    fields = single_sign_on.describe_settings(row)
+    fields.pop("domains_confirmed")
+    owner = actor(people.alice, people.acme)
+    single_sign_on.save_single_sign_on(owner, row.organisation, **(fields | over))
+
+
 def path(row: SingleSignOn) -> str:
     return f"/login/sso/{provider_id(row)}"
 
@@ -95,6 +102,26 @@ def test_call_of_a_slow_provider_ends_in_time(
     for begun in (b"HTTP/1.1 200 OK\r\na: ", b"HTTP/1.1 200 OK\r\n\r\n{"):
         with dripping(begun) as url, pytest.raises(oidc.ProviderFailed):
             oidc.discover_provider(url)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "words"),
+    [([], "No public https address answers"), (["127.0.0.1/32"], "The provider did not answer")],
+)
+def test_owner_reads_whether_a_provider_is_internal_or_silent(
+    settings: Any, allowed: list[str], words: str
+) -> None:
+    settings.SSO_EGRESS_ALLOW = allowed
+    with pytest.raises(oidc.ProviderFailed, match=words):
+        oidc.discover_provider("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "host"),
+    [("https://id.example:8443/acme", "id.example"), ("https://[::1", "https://[::1")],
+)
+def test_provider_is_named_by_its_host_or_else_its_address(issuer: str, host: str) -> None:
+    assert views._host(SingleSignOn(issuer=issuer)) == host
 
 
 @pytest.mark.django_db(transaction=True)
@@ -393,11 +420,29 @@ def test_an_account_is_connected_after_signing_in(
     assert "Continue to 127.0.0.1" in page
     answer = come_back(browser, provider, browser.get("/account/security/sso/start"))
     assert answer["Location"] == "/account/security"
+    assert browser.get("/account/security/sso/start").status_code == 404, "once"
     assert SocialAccount.objects.get().user == people.bob
     assert AuditEvent.objects.get(action="single_sign_on.joined").actor_user_id == people.bob.pk
     other = Client()
     walk(other, provider, row)
     assert is_in(other)
+
+
+def test_connection_by_a_domain_ends_with_what_permitted_it(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    walk(Client(), provider, row)
+    ada = User.objects.get(email="ada@acme.example")
+    confirmed_before = SingleSignOn.objects.filter(pk=row.pk).values("confirmed_domains")[0]
+    for operator, over, words in (
+        (True, confirmed_before, "does not open this account by its email address"),
+        (False, {"confirmed_domains": []}, "An operator has not confirmed the domains"),
+    ):
+        User.objects.filter(pk=ada.pk).update(operator=operator)
+        SingleSignOn.objects.filter(pk=row.pk).update(**over)
+        answer = walk(Client(), provider, row)
+        assert answer.status_code == 403
+        assert words in answer.content.decode()
 
 
 def test_person_sees_the_connected_accounts(people: Cast, row: SingleSignOn) -> None:
@@ -411,6 +456,18 @@ def test_person_sees_the_connected_accounts(people: Cast, row: SingleSignOn) -> 
     assert opens() == [False]
     mark_own(account)
     assert opens() == [True]
+
+
+def test_silent_provider_is_reported_to_who_connects_or_tests_it(
+    people: Cast, row: SingleSignOn, settings: Any
+) -> None:
+    settings.SSO_EGRESS_ALLOW = []
+    alice = signed_in(people.alice)
+    alice.post(f"/account/security/sso/{provider_id(row)}")
+    for page in ("/account/security/sso/start", "/o/acme/settings/sso/test"):
+        answer = alice.get(page)
+        assert answer.status_code == 403, page
+        assert "No public https address answers" in answer.content.decode()
 
 
 def test_no_link_connects_a_different_provider(
@@ -563,6 +620,7 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
     page_text = browser.get(page).content.decode()
     assert "ada@acme.example" in page_text
     assert "These claims give the role Developer in core." in page_text
+    assert "These claims" not in browser.get(page).content.decode()
     # A test signs nobody in and makes nobody.
     assert not SocialAccount.objects.exists()
     assert AuditEvent.objects.filter(action="single_sign_on.saved").count() == 1
@@ -615,8 +673,15 @@ def test_maximum_domains_and_rules_are_accepted(people: Cast, provider: Identity
 def test_only_listed_domains_are_confirmed_and_audited_once(
     people: Cast, row: SingleSignOn
 ) -> None:
-    dora = actor(people.dora)
+    dora, ids = actor(people.dora), [people.acme.id]
+    waiting = single_sign_on.organisations_with_unconfirmed_domains
+    done = single_sign_on.organisations_with_confirmed_domains
+    assert (waiting(ids), done(ids)) == (set(), {people.acme.id})
+    change_by_owner(people, row, domains=["acme.example", "acme.test"])
+    assert (waiting(ids), done(ids)) == ({people.acme.id}, {people.acme.id})
+    change(row, domains=["acme.example"])
     single_sign_on.unconfirm_domains(dora, row)
+    assert (waiting(ids), done(ids)) == ({people.acme.id}, set())
     row.refresh_from_db()
     seen = single_sign_on.facts_of(row)
     for _ in range(2):
@@ -738,5 +803,8 @@ def test_the_domain_of_an_address_leads_to_its_provider(people: Cast, row: Singl
     page = Client().get("/login/sso", {"email": "eve@acme.example"}).content.decode()
     assert f'href="{path(row)}"' in page
     assert "Continue to 127.0.0.1" in page
+    back = {"email": "eve@acme.example", "next": "/o/acme/keys"}
+    page = Client().get("/login/sso", back).content.decode()
+    assert f'href="{path(row)}?next=%2Fo%2Facme%2Fkeys"' in page
     other = Client().get("/login/sso", {"email": "eve@example.org"}).content.decode()
     assert "No organisation uses single sign-on for this domain." in other

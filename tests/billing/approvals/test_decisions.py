@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import config.urls  # noqa: F401 - every noun registers its kind
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor, actor_of_member
 from accounts.models import AuditEvent, Key, KeyKind
-from billing.approvals.approvals import KINDS, count_for, decide, waiting
+from billing.approvals.approvals import KINDS, Line, count_for, decide, waiting
 from billing.balances.balances import balance
 from billing.credits.credits import CORRECTION, request_credit
 from billing.invoices.invoices import propose_note
@@ -69,6 +70,28 @@ def test_nobody_approves_their_own_change_in_any_way(
     with pytest.raises(AccessDenied):
         decide(cast.actor(otto.user), asked, approve=True)
     assert balance(people.acme).available_nano == 0
+
+
+def test_warning_is_confirmed_to_approve_and_not_to_reject(
+    people: cast.Cast, asked: Approval, otto: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a change would do is shown until it is decided on."""
+    kind = replace(
+        KINDS[CORRECTION],
+        warn=lambda row: "Twice the usual",
+        effects=lambda row: [Line("Then", "", "7")],
+    )
+    monkeypatch.setitem(KINDS, CORRECTION, kind)
+    assert otto.user is not None
+    browser, page = cast.signed_in(otto.user), f"{PAGE}/{asked.outer_id}"
+    text = browser.get(page).content.decode()
+    assert ("Twice the usual" in text, "Then" in text) == (True, True)
+    refused = browser.post(f"{page}/decide", {"act": "approve", "reason": ""})
+    assert (refused.status_code, b"Confirm that this is intended" in refused.content) == (422, True)
+    done = browser.post(f"{page}/decide", {"act": "reject", "reason": "Too much"})
+    assert done.status_code == 303
+    text = browser.get(page).content.decode()
+    assert ("Twice the usual" in text, "Then" in text) == (False, False)
 
 
 def test_a_rejection_needs_a_reason_that_is_kept(

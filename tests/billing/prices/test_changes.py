@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.prices.proposals import _rate_place
 from billing.prices.rate_changes import RateChange, rate_changes
 from billing.prices.second_person import fell_by_more_than_half
 
@@ -22,6 +23,24 @@ def test_every_changed_rate_is_named_in_meter_order() -> None:
         RateChange("in_text", 100, 8, None),
         RateChange("in_text", 200, None, 8),
     )
+
+
+def test_rate_of_a_condition_is_none_of_the_plain_price() -> None:
+    fast = {"kind": "speed", "value": "fast", "meters": {"in_text": 8}, "tiers": [
+        {"input_over": 100, "mode": "whole", "meters": {"in_text": 16}}
+    ]}  # fmt: skip
+    batch = {"kind": "service_tier", "value": "batch", "multiplier_ppm": 500_000}
+    changes = rate_changes(BEFORE, {**BEFORE, "conditions": [fast, batch]})
+    speed, tier = ("speed", "fast"), ("service_tier", "batch")
+    assert changes == (
+        RateChange("", None, None, 500_000, tier),
+        RateChange("in_text", None, None, 8, speed),
+        RateChange("in_text", 100, None, 16, speed),
+    )
+    assert [*map(_rate_place, changes)] == [
+        "service_tier=batch multiplier", "speed=fast in_text", "speed=fast in_text >100",
+    ]  # fmt: skip
+    assert _rate_place(RateChange("out_text", None, 1, 2)) == "out_text"
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,23 @@ def test_former_recipient_gets_none_after_the_setting_changes() -> None:
 
 
 @pytest.mark.django_db
+def test_person_who_had_it_gets_none_though_their_domain_may_have_it() -> None:
+    offered(once="person")
+    assert given_to("eve@acme.example") == 5
+    offered(once="domain")
+    assert [given_to(f"{name}@acme.example") for name in ("eve+2", "ivy", "oz")] == [0, 5, 0]
+
+
+@pytest.mark.django_db
+def test_member_who_founds_another_is_led_to_their_own(people: Cast) -> None:
+    """The form was sent twice, or the person has joined meanwhile."""
+    bob = signed_in(people.bob)
+    for name in ("Second", ""):
+        assert bob.post("/organisation/new", {"name": name})["Location"] == "/"
+    assert not Organisation.objects.filter(name="Second").exists()
+
+
+@pytest.mark.django_db
 def test_recipients_are_stored_as_digests() -> None:
     offered()
     given_to("eve@acme.example")

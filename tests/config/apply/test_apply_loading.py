@@ -179,7 +179,14 @@ WRONG = [
         )
         for code in ("USD", "EURO", "XXQ", "eur")
     ),
-    ('credit: "100.00"', 'credit: "-5"', "f.yaml:22: organisations[0].credit: expected an amount"),
+    *(
+        (
+            'credit: "100.00"',
+            f'credit: "{amount}"',
+            "f.yaml:22: organisations[0].credit: expected an amount above 0",
+        )
+        for amount in ("-5", "0", "0.00")
+    ),
     (
         "role: owner",
         "role: 7",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.test import RequestFactory
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
+from billing.balances import balances
 from billing.models import Budget, BudgetScope, PriceProposal, TopUp
+from config.home import attention as attention_of
 from config.home.attention import Matter, attention, installation_attention
 from config.home.overview import OVERVIEW
 from config.home.panels import PANELS
@@ -97,6 +100,63 @@ def test_failed_test_matters_of_a_channel_that_is_on(
     matters = installation_attention(actor(people.dora))
     href = f"/admin/channels/{id_text(channel.id)}"
     assert [matter.tone for matter in matters if matter.href == href] == said
+
+
+@pytest.mark.parametrize(
+    ("free", "held", "line", "low", "said"),
+    [
+        (5, 2, 0, None, None), (5, 2, 0, 7, None), (5, 1, 0, 7, "warn"), (0, 9, 0, None, "bad"),
+        # A credit line is as good as money, and no reason for an alert to wait.
+        (0, 0, 4, None, None), (-4, 0, 4, None, "bad"), (-1, 0, 4, 1, "warn"),
+    ],
+)  # fmt: skip
+def test_balance_matters_when_it_is_low_and_more_when_it_is_used_up(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, free: int, held: int, line: int,
+    low: int | None, said: str | None,
+) -> None:  # fmt: skip
+    standing = SimpleNamespace(
+        free_nano=free * USD, held_nano=held * USD, available_nano=max(free, 0) * USD
+    )
+    setting = SimpleNamespace(low_nano=None if low is None else low * USD)
+    monkeypatch.setattr(balances, "balance", lambda _: standing)
+    monkeypatch.setattr(balances, "wallet_setting", lambda _: setting)
+    monkeypatch.setattr(attention_of, "credit_line", lambda _: line * USD)
+    matters = [*attention_of._balance(actor(people.alice, people.acme))]
+    assert [matter.tone for matter in matters] == ([said] if said else [])
+    if said == "warn":
+        assert matters[0].detail == f"${max(free, 0)}.00 available"
+    assert [*attention_of._balance(actor(people.bob, people.acme))] == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "unserved", "tone"),
+    [
+        ("open", [], "bad"), ("keys_out", [], "bad"), ("cooling", [], "warn"),
+        ("cooling", ["m"], "bad"), ("taken_out", [], "warn"),
+    ],
+)  # fmt: skip
+def test_unavailable_channel_is_worse_if_nothing_replaces_it(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, condition: str, unserved: list[str], tone: str
+) -> None:
+    create_channel(SYSTEM, "east", FIELDS)
+    trouble = SimpleNamespace(status=SimpleNamespace(condition=condition))
+    troubles = SimpleNamespace(of=lambda channel: trouble)
+    monkeypatch.setattr(attention_of, "ChannelTroubles", lambda: troubles)
+    monkeypatch.setattr(attention_of, "unserved_models", lambda *_: unserved)
+    [matter] = attention_of._channels(actor(people.dora))
+    assert (matter.tone, matter.text) == (tone, "Channel east is unavailable")
+
+
+@pytest.mark.parametrize(
+    ("models", "text"),
+    [
+        ("", "Other channels serve its models."), ("a", "No other channel serves a."),
+        ("abc", "No other channel serves these models: a, b, c."),
+        ("abcd", "No other channel serves these models: a, b, c, …."),
+    ],
+)  # fmt: skip
+def test_first_three_models_that_nothing_serves_are_named(models: str, text: str) -> None:
+    assert attention_of._unserved_text([*models]) == text
 
 
 def test_decided_proposals_and_unpriced_models_of_disabled_channels_are_settled(

@@ -7,6 +7,7 @@ import re
 import subprocess
 import tomllib
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +16,14 @@ from django.db import connection as connection_of_database
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, Role
+from config.home import connect_views
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Connection
+from gateway.code_examples.example_models import MODEL
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.support.cast import Cast, make_key, member, signed_in
+from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.usage.rows import credit, happen
 from usage.rollups.rollups import replace_all
 
@@ -131,6 +134,48 @@ def test_second_machine_gets_a_key_of_its_own(people: Cast, language: str) -> No
     names = Key.objects.filter(name__startswith="Claude").order_by("name")
     assert [key.name for key in names] == ["Claude Code", "Claude Code 2", "Claude Code 3"]
     assert len(secrets) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("known", "inputs", "limits", "abilities"),
+    [
+        (True, ("text", "image"), (9, 8), {"images": True, "limits": (9, 8)}),
+        (True, ("text",), (9, None), {"images": False, "limits": None}),
+        # What its entry says of its senses is a guess.
+        (False, ("text", "image"), (None, 8), {"images": False, "limits": None}),
+    ],
+)
+def test_agent_is_told_what_is_known_of_its_model(
+    known: bool, inputs: Any, limits: Any, abilities: Any
+) -> None:
+    can = SimpleNamespace(inputs=inputs, context_max=limits[0], output_max=limits[1])
+    model: Any = SimpleNamespace(senses_known=known, can=can)
+    assert connect_views._abilities(model) == abilities
+    assert connect_views._abilities(None) == {}
+
+
+def test_default_model_is_the_last_one_used_if_it_has_tools(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: Any = [
+        SimpleNamespace(name=name, can=SimpleNamespace(tools=tools))
+        for name, tools in (("plain", False), ("cheap", True), ("last", True))
+    ]
+    monkeypatch.setattr(connect_views, "example_models", lambda found: {MODEL: found[0].name})
+    by = actor(people.bob, people.acme)
+    for used, listed, default in (
+        ("last", models, "last"), ("plain", models, "cheap"), (None, models, "cheap"),
+        ("plain", models[:1], "plain"),
+    ):  # fmt: skip
+        monkeypatch.setattr(connect_views, "last_used_model", lambda _, used=used: used)
+        assert connect_views._default_model(by, listed) == default
+
+
+@pytest.mark.parametrize("since", ["", "x", "2026-11-01T00:00:00", "2999-11-01T00:00:00Z"])
+def test_no_request_is_shown_before_there_is_one(people: Cast, since: str) -> None:
+    assert connect_views._arrived(actor(people.bob, people.acme), since) == {
+        "row": None, "row_id": "", "app": "", "since": since,
+    }  # fmt: skip
 
 
 def test_connecting_is_for_people_who_have_keys(people: Cast) -> None:

@@ -14,8 +14,9 @@ from django.utils import translation
 
 from accounts.models import KeyKind, User
 from config.celery import app
+from config.jobs import job_alarms
 from config.jobs.job_alarms import BETWEEN, GATHER, watch
-from config.jobs.runs import job_states, record_run
+from config.jobs.runs import JobState, job_states, record_run
 from config.jobs.schedule import BACKUP_TASK, JOBS, SCHEDULE, WATCH
 from config.models import JobRun
 from lib import clock
@@ -162,6 +163,44 @@ def test_each_stopped_job_is_reported_by_verify_page_and_email(
     assert f"- {name}\n" in mail.outbox[1].body
     assert "background job" not in verify()
     assert Delivery.objects.filter(state="pending").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "told"), [("jobs.stopped", "ERROR", True), ("jobs.resumed", "INFO", False)]
+)
+def test_stopped_job_is_an_error_in_the_log_and_a_resumed_one_is_none(
+    caplog: pytest.LogCaptureFixture, kind: str, level: str, told: bool
+) -> None:
+    job = next(iter(JOBS.values()))
+    run = JobRun.objects.create(task=job.task, error="ValueError", told_at=clock.now())
+    with caplog.at_level(logging.INFO):
+        job_alarms._publish_failures(kind, [JobState(job, run, clock.now(), True)])
+        job_alarms._publish_failures(kind, [])
+    said = [(line.levelname, line.getMessage()) for line in caplog.records]
+    assert said == [(level, f"{kind}: {job.task}")]
+    assert (JobRun.objects.get().told_at is not None) is told
+    [fact] = Fact.objects.filter(kind=kind)
+    assert fact.body["jobs"][0]["error"] == "ValueError"
+
+
+def test_each_kind_of_report_waits_for_the_last_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, job = clock.now(), next(iter(JOBS.values()))
+    long_ago = now - job_alarms.GATHER - dt.timedelta(seconds=job.late_s)
+    late = JobState(job, JobRun(task=job.task), long_ago, True)
+    back = JobState(job, JobRun(task=job.task, told_at=long_ago, good_at=now), now, False)
+    just_late = JobState(job, JobRun(task=job.task), long_ago + dt.timedelta(seconds=1), True)
+    for reported in ("", "jobs.stopped", "jobs.resumed"):
+        monkeypatch.setattr(
+            job_alarms, "was_reported_since",
+            lambda kind, at, reported=reported: (kind, at) == (reported, now - BETWEEN),
+        )  # fmt: skip
+        stopped = [] if reported == "jobs.stopped" else [late]
+        resumed = [] if reported == "jobs.resumed" else [back]
+        assert job_alarms._find_stopped([late, back], now) == stopped
+        assert job_alarms._find_resumed([late, back], now) == resumed
+        assert job_alarms._find_stopped([just_late, back], now) == []
 
 
 def test_email_names_jobs_in_its_readers_language(people: Cast) -> None:

@@ -86,8 +86,8 @@ def delivery(key: Key) -> None:
     Delivery.objects.create(fact=Fact.objects.get(), user_id=key.user_id, due_at=clock.now())
 
 
-def preview(key: Key) -> None:
-    PricePreview.objects.create(drafts=[], start_at=clock.now(), end_at=clock.now())
+def preview(key: Key, **over: Any) -> None:
+    PricePreview.objects.create(drafts=[], start_at=clock.now(), end_at=clock.now(), **over)
 
 
 def grant(key: Key) -> None:
@@ -227,6 +227,65 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
         )(key),
     ),
 }
+
+
+# What waits besides, in another state.
+OTHERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
+    "a balance of a channel that was taken out": (
+        "gateway.tasks.check_balances",
+        lambda _: Channel.objects.create(
+            name="out", balance_source="deepseek", enabled=False, taken_out={"cause": "balance"}
+        ),
+    ),
+    "an automatic top-up": (
+        "billing.tasks.watch_balances",
+        lambda key: WalletSetting.objects.create(
+            organisation=key.organisation, auto_enabled=True, customer_ref="cus_1"
+        ),
+    ),
+    "a preview that is computed": (
+        "gateway.tasks.go_on_with_previews",
+        lambda key: preview(key, state="running"),
+    ),
+}
+IDLE: dict[str, tuple[str, Callable[[Key], Any]]] = {
+    "a balance of a channel that is off": (
+        "gateway.tasks.check_balances",
+        lambda _: Channel.objects.create(name="off", balance_source="deepseek", enabled=False),
+    ),
+    "models of a channel that is off": (
+        "gateway.tasks.check_models",
+        lambda _: Channel.objects.create(name="off", check_models_every_h=24, enabled=False),
+    ),
+    "a wallet without alerts": (
+        "billing.tasks.watch_balances",
+        lambda key: WalletSetting.objects.create(organisation=key.organisation),
+    ),
+    "a preview that is done": (
+        "gateway.tasks.go_on_with_previews",
+        lambda key: preview(key, state="done"),
+    ),
+    "a channel without tests": (
+        "gateway.tasks.test_channels",
+        lambda _: Channel.objects.create(name="untested", testing={"every_min": None}),
+    ),
+}
+
+
+def test_each_kind_of_work_waits_and_nothing_like_it(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one world: a test of each alone is below."""
+    # Not later than the beginning of the transactions below, which is their now().
+    at = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: at)
+    plain = {what: one for what, one in MAKERS.items() if one[1] not in (running, ended_chat)}
+    for what, (task, make) in {**plain, **OTHERS, **IDLE}.items():
+        with transaction.atomic():
+            assert not has_waiting_work(task), what
+            make(key)
+            assert has_waiting_work(task) is (what not in IDLE), what
+            transaction.set_rollback(True)
 
 
 @pytest.mark.parametrize("what", MAKERS)

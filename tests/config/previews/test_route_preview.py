@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.models import Key, KeyKind
 from config.previews import route_preview, sent_preview
+from config.previews.views import RoutePreviewForm
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
 from relay.downstream.downstream import ErrorAnswer
@@ -32,6 +33,22 @@ TOLD = RoutePreview(
     causes=frozenset({"error"}),
 )
 REFUSED = RoutePreview("", refusal=ErrorAnswer("model_not_found", 404, "The model is not there."))
+
+
+@pytest.mark.parametrize(
+    ("sent", "advanced", "wrong"),
+    [
+        ({}, False, {"key", "path", "model", "message"}),
+        ({"body": "{}"}, True, {"key", "path"}),
+        ({"model": "m", "message": "Hi", "labels": "{}"}, True, {"key", "path"}),
+        ({"model": "m", "message": "Hi", "data_policy": "zdr"}, True, {"key", "path"}),
+    ],
+)
+def test_body_takes_the_place_of_model_and_message(
+    people: cast.Cast, sent: dict[str, str], advanced: bool, wrong: set[str]
+) -> None:
+    form = RoutePreviewForm(cast.actor(people.dora), sent or {"labels": ""})
+    assert (form.advanced, {*form.errors}) == (advanced, wrong)
 
 
 class ScriptedRelay:

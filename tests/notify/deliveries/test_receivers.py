@@ -11,7 +11,9 @@ from accounts.members import members
 from accounts.models import AuditEvent, Role, User
 from accounts.organisations import teams
 from lib import clock
+from lib.database.database_time import database_now
 from lib.ids import id_text, new_id
+from lib.refusal import Refused
 from notify import tasks
 from notify.deliveries import deliveries, sending
 from notify.endpoints import endpoints
@@ -160,6 +162,48 @@ def test_change_of_each_field_of_a_chat_is_saved(people: Cast) -> None:
         endpoints.change_endpoint(by, chat, **{field: value})
         chat.refresh_from_db()
         assert getattr(chat, field) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("url", "https://me:secret@example.com/"), ("kinds", ["none.such"]), ("language", "xx"),
+     ("name", "n" * 61)],
+)  # fmt: skip
+def test_wrong_value_is_refused_in_a_new_and_in_a_changed_webhook(
+    people: Cast, field: str, wrong: Any
+) -> None:
+    by, endpoint = actor(people.alice, people.acme), webhook(people)
+    with pytest.raises(Refused) as changed:
+        endpoints.change_endpoint(by, endpoint, **{field: wrong})
+    with pytest.raises(Refused) as made:
+        endpoints.create_endpoint(
+            by, people.acme, **{"url": "https://two.example.com/h", field: wrong}
+        )
+    assert changed.value.field == made.value.field == field
+    assert WebhookEndpoint.objects.get().url == endpoint.url
+
+
+def test_removed_webhook_makes_room_for_another(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "ENDPOINTS_MAX", 1)
+    endpoints.remove_endpoint(actor(people.alice, people.acme), webhook(people))
+    webhook(people)
+    with pytest.raises(Refused, match="up to 1 webhooks"):
+        webhook(people)
+
+
+@pytest.mark.parametrize(("age_s", "wait_s"), [(0, 2), (21, 2), (300, 30), (601, 60), (7200, 60)])
+def test_delivery_that_is_put_off_waits_a_tenth_of_its_age(
+    people: Cast, age_s: int, wait_s: int
+) -> None:
+    """Between two seconds and a minute."""
+    waiting = delivery(endpoint=webhook(people))
+    now = database_now()
+    waiting.fact.created_at = now - dt.timedelta(seconds=age_s)
+    deliveries.put_off(waiting)
+    waiting.refresh_from_db()
+    assert abs((waiting.due_at - now).total_seconds() - wait_s) < 1
 
 
 @pytest.mark.parametrize(

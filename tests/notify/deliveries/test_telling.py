@@ -85,6 +85,18 @@ def test_slow_receiver_leaves_the_threads_to_the_others(
         assert third
 
 
+def test_receiver_that_answers_soon_again_is_slow_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts()
+    for slow_s in (-1, 60):
+        monkeypatch.setattr(slow_receivers, "_SLOW_S", slow_s)
+        with attempts.attempt("a") as one, attempts.attempt("a") as two:
+            assert (one, two) == (True, True)
+            with attempts.attempt("a") as third:
+                assert third is (slow_s == -1)
+    with attempts.attempt("a"), attempts.attempt("a"), attempts.attempt("a") as third:
+        assert third
+
+
 def test_slow_webhooks_leave_the_mail_alone(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,13 +281,22 @@ def test_internal_address_is_rejected_when_the_webhook_is_created(
     endpoints.create_endpoint(actor, people.acme, "http://localhost:8080/hook")
 
 
-def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"), [(302, "pending"), (404, "pending"), (410, "dead"), (299, "delivered")]
+)
+def test_only_a_receiver_that_is_gone_is_given_up_at_once(
+    people: cast.Cast, server: Receiver, status: int, state: str
+) -> None:
+    """A redirect is a failure, which is not followed."""
     make_endpoint(people, server)
-    server.statuses = [302]
+    server.statuses = [status]
     happen(people)
     tell()
     assert len(server.got) == 1
-    assert Delivery.objects.get().tries[0]["error"] == "Answered with status 302."
+    delivery = Delivery.objects.get()
+    assert delivery.state == state
+    error = "" if state == "delivered" else f"Answered with status {status}."
+    assert delivery.tries[0]["error"] == error
 
 
 def test_rotated_secret_signs_together_with_the_previous_for_a_day(

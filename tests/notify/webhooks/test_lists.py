@@ -139,6 +139,23 @@ def test_only_who_may_change_webhooks_is_offered_to(people: Cast) -> None:
     assert new not in signed_in(people.dora).get("/o/acme/webhooks").content.decode()
 
 
+def test_page_asks_for_deliveries_again_while_one_waits(people: Cast) -> None:
+    endpoint, alice = webhook(people), signed_in(people.alice)
+    page = f"/o/acme/webhooks/{id_text(endpoint.id)}"
+    sent(endpoint, "topup.paid", DeliveryState.DEAD, BROKEN)
+    assert 'hx-trigger="every' not in alice.get(page).content.decode()
+    sent(endpoint, "topup.paid", DeliveryState.PENDING, FAILED)
+    assert 'hx-trigger="every' in alice.get(page).content.decode()
+
+
+def test_page_of_a_chat_says_why_it_makes_no_new_secret(people: Cast) -> None:
+    chat = webhook(people, "https://hooks.example.com/s", service="slack")
+    page = f"/o/acme/webhooks/{id_text(chat.id)}"
+    answer = signed_in(people.alice).post(f"{page}/rotate", follow=True)
+    assert answer.redirect_chain == [(page, 303)]
+    assert "Make a new address in the chat service" in answer.content.decode()
+
+
 def test_webhook_is_deleted_only_by_typing_its_host(people: Cast) -> None:
     endpoint, alice = webhook(people), signed_in(people.alice)
     page = f"/o/acme/webhooks/{id_text(endpoint.id)}/remove"

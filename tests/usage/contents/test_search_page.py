@@ -284,6 +284,34 @@ def test_reader_downloads_what_the_filters_select(people: Cast) -> None:
     ]
 
 
+def test_text_and_reason_of_a_search_are_those_of_its_file(people: Cast) -> None:
+    browser = reader(people)
+    page = searched(browser, "needle")
+    assert re.search(r'name="file-text"[^>]*value="needle"', page)
+    assert re.search(r'name="file-reason"[^>]*value="a complaint"', page)
+    downloaded(browser)
+    assert 'value="an audit"' in text_of(browser.get(PAGE))
+
+
+def test_parts_of_the_page_are_what_htmx_asked_for(people: Cast) -> None:
+    """The bar of filters gets the results and their address, a search its form too, and what
+    follows only its hits."""
+    browser, htmx = reader(people), {"hx-request": "true"}
+    data = {"text": "needle", "reason": "why", "filter": "status=error"}
+    filtered = browser.get(f"{PAGE}?status=error&team=", headers=htmx)
+    assert filtered["HX-Push-Url"] == f"{PAGE}?status=error"
+    assert browser.get(PAGE, headers=htmx)["HX-Push-Url"] == PAGE
+    answers = [
+        filtered,
+        browser.post(PAGE, data, headers=htmx),
+        browser.post(PAGE, data | {"cursor": ""}, headers=htmx),
+    ]
+    texts = [text_of(answer) for answer in answers]
+    assert ['id="search-contents"' in text for text in texts] == [False, True, False]
+    assert ["HX-Push-Url" in answer for answer in answers] == [True, False, False]
+    assert ["No text is opened until" in text for text in texts] == [True, False, False]
+
+
 def test_no_file_without_a_reason(people: Cast) -> None:
     answer = reader(people).post(PAGE, {"file": "1", "file-text": "", "file-reason": " "})
     assert answer.status_code == 422

@@ -2,9 +2,12 @@
 
 import datetime as dt
 import re
+from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
@@ -17,6 +20,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.support.markup import squeezed
+from usage.keys import bulk_views
 from usage.keys.bulk import (
     Planned,
     apply_planned,
@@ -111,6 +115,15 @@ def test_change_since_the_preview_is_shown_again(people: Cast, alice: Client) ->
     assert Key.objects.filter(disabled=True).count() == 1
 
 
+def test_keys_of_others_and_budgets_are_not_changed_by_a_developer(people: Cast) -> None:
+    """P12, P23: also if only one of the keys is another's."""
+    [hers], bob = several(people, "hers"), signed_in(people.bob)
+    his, _ = make_key(people.core, "his", user=people.bob)
+    assert post(bob, [his], "disable")[0] == 200
+    assert post(bob, [his, hers], "disable")[0] == 404
+    assert post(bob, [his], "budget")[0] == 403
+
+
 def test_nothing_is_done_without_a_preview(people: Cast, alice: Client) -> None:
     status, _ = post(alice, several(people, "one"), "disable", step="apply")
     assert status == 422
@@ -118,13 +131,36 @@ def test_nothing_is_done_without_a_preview(people: Cast, alice: Client) -> None:
 
 
 def test_keys_are_revoked_only_by_typing_how_many(people: Cast, alice: Client) -> None:
-    chosen = several(people, "one", "two")
+    """Of those that are not revoked yet."""
+    chosen = several(people, "one", "two", "gone")
+    Key.objects.filter(name="gone").update(revoked_at=clock.now())
+    page = post(alice, chosen, "revoke")[1]
+    assert "2 keys change" in page
+    assert "1 stays the same" in page
     assert apply(alice, chosen, "revoke") == 422
     assert apply(alice, chosen, "revoke", confirm="3") == 422
-    assert not Key.objects.exclude(revoked_at=None).exists()
+    assert Key.objects.exclude(revoked_at=None).count() == 1
     assert apply(alice, chosen, "revoke", confirm="2") == 303
-    assert Key.objects.exclude(revoked_at=None).count() == 2
+    assert Key.objects.exclude(revoked_at=None).count() == 3
     assert AuditEvent.objects.filter(action="key.revoked").count() == 2
+
+
+def test_keys_that_stay_the_same_count_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_views, "digest_of", lambda planned: "p")
+    monkeypatch.setattr(bulk_views, "use_of_keys", lambda actor, keys: defaultdict(str))
+    planned: list[Any] = [
+        SimpleNamespace(changes=changes, key=SimpleNamespace(id=n))
+        for n, changes in enumerate((True, False, True))
+    ]
+    sent = {"2": "", " 2 ": "", "3": "The number does not match. Nothing was revoked."}
+    for typed, refusal in sent.items():
+        data = QueryDict(f"plan=p&confirm={typed}")
+        assert bulk_views._refusal(data, "revoke", planned) == refusal
+    assert bulk_views._refusal(QueryDict("plan=p"), "disable", planned) == ""
+    changed = bulk_views._refusal(QueryDict("plan=q&confirm=2"), "revoke", planned)
+    assert changed.startswith("Something changed since the preview.")
+    context = bulk_views._context(SYSTEM, "revoke", None, [], planned)
+    assert (context["changing"], context["left"], context["verb"]) == (2, 1, "Revoke 2 keys")
 
 
 def test_the_expiry_of_keys_is_set_to_a_days_end_or_removed(people: Cast, alice: Client) -> None:

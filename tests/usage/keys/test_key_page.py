@@ -19,7 +19,7 @@ from tests.support import cast
 from tests.support.lists import file_of
 from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen, refuse
-from usage.keys.views import badge_of
+from usage.keys.views import _first_command, badge_of
 from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db
@@ -170,6 +170,22 @@ def test_disabled_key_that_expires_soon_is_shown_as_disabled() -> None:
     soon = clock.now() + dt.timedelta(days=1)
     badges = [badge_of(Key(expires_at=soon, disabled=off)) for off in (False, True)]
     assert [str(badge.text) for badge in badges] == ["Expires soon", "Disabled"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "path", "body"),
+    [
+        ("relay", "", "/v1/models", False), ("relay", "m", "/v1/chat/completions", True),
+        ("management", "m", "/api/v1/keys", False),
+    ],
+)  # fmt: skip
+def test_first_command_is_one_that_the_key_can_do(
+    settings: Any, kind: str, model: str, path: str, body: bool
+) -> None:
+    command = _first_command(Key(kind=kind), "sk-1", model)
+    assert command.startswith(f"curl {settings.PUBLIC_URL}{path} ")
+    assert 'Authorization: Bearer sk-1"' in command
+    assert ('"model": "m"' in command) is ("Content-Type" in command) is body
 
 
 def test_new_key_is_not_listed_as_unused(people: cast.Cast) -> None:

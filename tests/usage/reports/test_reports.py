@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 from uuid import UUID
 
 import pytest
@@ -14,14 +15,21 @@ from accounts.models import Key
 from tests.support import cast
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.buckets.buckets import Span
-from usage.filters.filters import UsageFilter, from_query
+from usage.filters.filters import Metric, UsageFilter, from_query
 from usage.records.counted_meters import TOKEN_METERS, tokens_of
 from usage.reports import reports
-from usage.reports.reports import Series
+from usage.reports.reports import Series, Totals
 from usage.requests import log as request_log
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
+
+
+def test_metric_of_sums_is_the_figure_of_its_name() -> None:
+    sums = Totals(2, 3, 5, {"in_text": 7, "out_text": 11, "images": 13})
+    assert [sums.metric(name) for name in get_args(Metric)] == [
+        {"cost": 5, "requests": 2, "tokens": 18, "errors": 3}[name] for name in get_args(Metric)
+    ]
 
 
 def day(**over: list[str]) -> UsageFilter:

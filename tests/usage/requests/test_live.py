@@ -1,9 +1,11 @@
 """The log as it goes on: who is told of which requests, once each, whatever happens between."""
 
 import asyncio
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import psycopg
@@ -13,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from psycopg.conninfo import make_conninfo
 
 from accounts.access.actors import LAST_ORGANISATION, SYSTEM
@@ -25,10 +27,12 @@ from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from tests.support import cast
 from tests.usage.rows import happen
+from usage.filters import filters
 from usage.log import live_log
 from usage.models import UsageRecord
 from usage.requests import log as request_log
 from usage.requests import log_position
+from usage.requests.columns import hidden_columns
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,6 +316,44 @@ async def test_it_ends_when_the_process_is_about_to(people: cast.Cast) -> None:
 def log_of(browser: Client) -> live_log.LiveLog:
     request = browser.get("/o/acme/requests").wsgi_request
     return live_log._log_of(request, request.actor)  # type: ignore[attr-defined]
+
+
+def test_stream_has_the_columns_that_its_reader_may_see(people: cast.Cast) -> None:
+    """P12: as the page has them; and it ends with another sight."""
+    alice, bob = (cast.actor(one, people.acme) for one in (people.alice, people.bob))
+    shown = {
+        user.email: {column.name for column in log_of(cast.signed_in(user)).state.columns}
+        for user in (people.alice, people.bob)
+    }
+    assert [*map(hidden_columns, (alice, bob))] == [["channel"], ["person", "channel"]]
+    assert {"person", "channel"} & shown["alice@example.org"] == {"person"}
+    assert {"person", "channel"} & shown["bob@example.org"] == set()
+    assert live_log._sight(alice) != live_log._sight(replace(alice, operator=True))
+
+
+@pytest.mark.parametrize(
+    ("decimals", "places"),
+    [("2", {"cost": 2}), ("9", {"cost": 9}), ("1", {}), ("10", {}), ("", {}), ("x", {})],
+)
+def test_stream_pads_costs_as_its_page_does(decimals: str, places: dict[str, int]) -> None:
+    assert live_log._places_of(RequestFactory().get("/", {"decimals": decimals})) == places
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [({}, 1), ({"range": ["custom"], "from": ["2026-11-01"], "to": ["2026-11-02"]}, 0)],
+)
+def test_stream_goes_on_beyond_the_end_that_its_page_had(
+    people: cast.Cast, key: Key, query: dict[str, list[str]], count: int
+) -> None:
+    """Unless that was chosen."""
+    log = log_of(cast.signed_in(people.alice))
+    before = clock.now() - dt.timedelta(hours=30)
+    asked = filters.from_query(query, before, channels=False, log=True)
+    place = request_log.place_now()
+    end_request(key)
+    html = replace(log, usage_filter=asked).read_since(place).html
+    assert len(Message("rows", "", html).requests) == count
 
 
 def test_only_growing_pages_offer_a_stream(people: cast.Cast) -> None:

@@ -18,6 +18,7 @@ from django.utils import translation
 from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import AuditEvent, CustomRole, Key, Membership, Role
+from accounts.organisations import organisations
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -255,6 +256,17 @@ def test_report_ends_with_the_right_of_its_author(
     before = len(letters())
     assert scheduled_reports.send_due() == int(sees_own)
     assert len(letters()) == before + int(sees_own)
+
+
+def test_report_of_an_archived_organisation_is_due_and_not_sent(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    schedule(people, view, people.alice)
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    before = len(letters())
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert (scheduled_reports.send_due(), len(letters())) == (1, before)
+    assert ReportSchedule.objects.get().due_at == dt.datetime(2026, 11, 30, 8, tzinfo=dt.UTC)
 
 
 def test_failing_report_blocks_no_other(

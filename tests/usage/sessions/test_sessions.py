@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,15 @@ from tests.support import cast
 from tests.support.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.filters.visibility import Period
-from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order, read_session
+from usage.sessions.limits import SessionLimit
+from usage.sessions.sessions import (
+    AGENTS_MAX,
+    SessionRow,
+    SessionSource,
+    _in_tree_order,
+    read_session,
+)
+from usage.sessions.views import _agent, _cells, state_badge
 
 SESSIONS = "/o/acme/sessions"
 _ORDER = (Order("last_at", descending=True), Order("id"))
@@ -31,6 +40,9 @@ _ORDER = (Order("last_at", descending=True), Order("id"))
 @pytest.fixture(autouse=True)
 def _at_noon_of_the_20th(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOON + dt.timedelta(days=2))
+
+
+HOUR = dt.timedelta(hours=1)
 
 
 def page_of(client: Client, path: str = "", status: int = 200) -> str:
@@ -284,6 +296,48 @@ def test_running_shows_beside_requests_without_a_session(people: cast.Cast, key:
         page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
         assert ("Running" in page) is runs
     assert page_of(cast.signed_in(people.alice)).count("Running") == 1
+
+
+@pytest.mark.parametrize(
+    ("over", "text"),
+    [
+        ({"ended_at": NOON, "running": True, "status": 502}, "Ended"),
+        ({"running": True, "status": 502}, "Running"),
+        ({"status": 502, "kind": "upstream_error"}, "502 "),
+        ({"status": 403, "kind": "guard_refused"}, "403 "),
+        ({"status": 499}, "Idle"), ({"status": 200}, "Idle"),
+    ],
+)  # fmt: skip
+def test_state_of_a_session_is_its_end_or_what_it_does(over: Any, text: str) -> None:
+    row: Any = SimpleNamespace(**{"ended_at": None, "running": False, "kind": None, **over})
+    assert str(state_badge(row).text).startswith(text)
+
+
+def test_row_of_a_session_has_its_tightest_limit() -> None:
+    session, key = new_id(), new_id()
+    row = SessionRow(
+        session, NOON + 2 * HOUR, 3, 5, NOON, "", "header", "", key, None, None, ("m", "n"), 2, 1,
+        200, None, {"in_text": 40, "in_cache_read": 10, "out_text": 7}, False, None, None,
+    )  # fmt: skip
+    limits = [SessionLimit(None, "", nano, 1, 2) for nano in (11, 17)]
+    cells = _cells("/sessions", row, limits)
+    id = id_text(session)
+    wanted = {
+        "href": f"/sessions/{id}", "name": id, "sid": id, "last_at": NOON + 2 * HOUR,
+        "started": NOON, "limit": 11, "left": 8, "turns": 3, "agents": 2, "failed": 1,
+        "total": 7_200_000, "charge_nano": 5, "models": "m, n", "ended": False, "cached": 20,
+        "tokens_in": 50, "tokens_out": 7,
+    }  # fmt: skip
+    assert {name: cells[name] for name in wanted} == wanted
+    bare = _cells("/sessions", row, ())
+    assert (bare["limit"], bare["left"]) == (None, None)
+
+
+def test_sub_agent_is_indented_below_the_one_above_it() -> None:
+    agents: list[Any] = [SimpleNamespace(depth=depth, tokens=None) for depth in range(4)]
+    assert [_agent(one)["indent"] for one in agents] == [
+        "", "└ ", "\u2003└ ", "\u2003\u2003└ ",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("statuses", "badge"), [((200, 502), "502 "), ((502, 200), ">Idle<")])
