@@ -1,4 +1,4 @@
-"""Tables, patterns and numbers of the dialects, and members of records, as a person read them."""
+"""Tables, patterns and numbers of the dialects, and members of records, as they were recorded."""
 
 from pathlib import Path
 
