@@ -1,5 +1,5 @@
 """Answers with all that an answer can have, in every dialect: what is written, and what is read of
-it. `answers.txt` has what a person read."""
+it. `answers.txt` has what came of them when it was recorded."""
 
 import json
 from collections.abc import Iterator, Sequence

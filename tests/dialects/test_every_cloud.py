@@ -1,5 +1,5 @@
 """The forms that clouds give to Claude and Gemini, for upstreams and for their clients.
-`clouds.txt` has what a person read."""
+`clouds.txt` has what came of them when it was recorded."""
 
 import json
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 """Each member of a request, absent or with a wrong value: what is rejected, and by which name.
-`faults.txt` has what a person read."""
+`faults.txt` has what came of them when it was recorded."""
 
 import json
 import re

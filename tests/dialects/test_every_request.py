@@ -1,5 +1,5 @@
 """Requests that use all of a dialect, in every dialect: what is read, sent, dropped or rejected.
-`requests.txt` has what a person read."""
+`requests.txt` has what came of them when it was recorded."""
 
 import json
 from collections.abc import Iterator

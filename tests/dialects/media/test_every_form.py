@@ -1,5 +1,5 @@
 """Requests for pictures, videos and speech in every form, their answers, and tasks in each state.
-`forms.txt` has what a person read."""
+`forms.txt` has what came of them when it was recorded."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,5 +1,5 @@
 """Events of sessions in each of the three forms: what is read of them, and what is written.
-`events.txt` has what a person read."""
+`events.txt` has what came of them when it was recorded."""
 
 import json
 from collections.abc import Callable, Iterator

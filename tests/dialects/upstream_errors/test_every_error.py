@@ -1,5 +1,5 @@
 """Errors of providers by their status, code and message, as each dialect reads them.
-`errors.txt` has what a person read."""
+`errors.txt` has what came of them when it was recorded."""
 
 import json
 from collections import defaultdict
