@@ -536,6 +536,7 @@ ASKS_OTHERS: Final = frozenset(
 )  # fmt: skip
 """What asks another machine, or a relay; the tests of each have one that answers."""
 REFUSED_HERE: Final = {
+    "message_rate": "the request of an answer is not in this world",
     "document_propose": "the books of this world are not sealed",
 }
 REFUSED_CHOICES: Final = {

@@ -130,12 +130,6 @@ WHOLE: Final[Mapping[str, str]] = {
     "tests/acceptance/test_installation.py::test_applied_file_is_enough_to_serve": "the main job"
     " of a fresh installation",
     "tests/stack/test_wheels.py::test_dialects_wheel_takes_only_its_own_name": "a real wheel",
-    "tests/house/test_module_data.py::test_tables_and_members_of_records_are_unchanged": (
-        "every table"
-    ),
-    "tests/lib/test_module_data.py::test_tables_and_members_of_records_are_unchanged": (
-        "every table of the room lib"
-    ),
     "tests/dialects/test_every_request.py::test_request_is_read_and_sent_to_each_dialect": (
         "every member of a request"
     ),
