@@ -18,6 +18,8 @@ from zlib import crc32
 
 import msgspec
 from django.utils.functional import Promise
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 ROOT: Final = Path(__file__).parents[2]
 LETTERS: Final = 400
@@ -27,7 +29,7 @@ _PLAIN: Final = (str, bytes, bool, int, float, Decimal, range, dt.timedelta, dt.
 # What is set from outside, and what a program does when it is run.
 _OTHERS: Final = ("__init__.py", "__main__.py", "settings.py", "wsgi.py", "asgi.py")
 _OBJECT: Final = "object of "
-_NONE: Final = (MISSING, msgspec.NODEFAULT, msgspec.UNSET)
+_NONE: Final = (MISSING, msgspec.NODEFAULT, msgspec.UNSET, PydanticUndefined)
 
 
 def data_of_room(room: str) -> dict[str, str]:
@@ -106,6 +108,14 @@ def _defaults(one: type) -> dict[str, str]:
         }
     if is_dataclass(one):
         return {field.name: _default(field.default, field.default_factory) for field in fields(one)}
+    if issubclass(one, BaseModel):
+        return {
+            name: _default(
+                field.default, MISSING if field.default_factory is None else field.default_factory
+            )
+            + "".join(f" {bound!r}" for bound in field.metadata)
+            for name, field in one.model_fields.items()
+        }
     if not issubclass(one, tuple):
         return {}
     plain: dict[str, Any] = getattr(one, "_field_defaults", {})
@@ -177,8 +187,11 @@ def _record(value: object, members: Mapping[str, Any]) -> str:
 
 
 def _name(value: Any) -> str:
-    """The name of a function or a class, or of the class of any other object."""
+    """The name of a function or a class, or of the class of any other object; the text of a
+    function that does nothing but translate it."""
     one = getattr(value, "__func__", value)
+    if isinstance(one, FunctionType) and one.__code__.co_names == ("gettext",):
+        return repr(str(one()))
     if isinstance(one, type | FunctionType) and get_origin(one) is None:
         return f"{one.__module__}.{one.__qualname__}"
     return f"{_OBJECT}{type(one).__qualname__}"

@@ -140,6 +140,19 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert Approval.objects.get().decided_by == second.user
 
 
+def test_an_approved_cut_applies_from_its_approval_on(loaded: Cast) -> None:
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    draft = draft_price(dora, PriceKey("a"), rates(40), valid_from=None)
+    accept(dora, [draft.id])
+    asked = waiting(PRICE, id_text(draft.id))
+    assert asked is not None
+    Approval.objects.update(asked_at=asked.asked_at - dt.timedelta(days=2))
+    began = clock.now()
+    decide(second, Approval.objects.get(), approve=True)
+    (version,) = PriceVersion.objects.filter(price__model="a", valid_from__gte=began)
+    assert version.rates == rates(40)
+
+
 def test_a_cut_is_approved_only_from_the_price_that_was_seen(loaded: Cast) -> None:
     """If the price changes meanwhile, so does the cut."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))

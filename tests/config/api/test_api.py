@@ -5,6 +5,7 @@ from django.test import Client
 
 from config.api.api import api
 from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 
 def test_schema_is_public_and_complete(client: Client) -> None:
@@ -109,3 +110,10 @@ def test_every_operation_declares_its_errors(client: Client) -> None:
         assert next(iter(operation["responses"])) < "300"
     assert "429" in schema["paths"]["/api/v1/redemptions"]["post"]["responses"]
     assert set(schema["components"]["schemas"]["Error"]["required"]) == {"error", "request_id"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/docs", "/api/v1/docs/keys"])
+def test_reference_marks_the_page_that_is_open(client: Client, path: str) -> None:
+    html = squeezed(client.get(path).content.decode())
+    nav = html.partition('id="docs-nav"')[2].partition("</nav>")[0]
+    assert re.findall(r'href="([^"]+)" aria-current="page"', nav) == [path]

@@ -8,11 +8,14 @@ import pytest
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from config.previews import route_preview, sent_preview
+from config.previews.api import _serialize_sent
 from config.previews.route_preview import preview_route, search_keys
 from config.previews.sent_preview import preview_sent
 from gateway.channels.channels import create_channel, switch_key
 from gateway.models import Channel
 from lib.ids import id_text
+from relay.downstream.downstream import ErrorAnswer
+from relay.pages.sent_preview import SentPreview
 from relay.previews.route_preview import RoutePreview, SkippedChannel
 from tests.support import cast
 from tests.support.cast import Cast
@@ -85,3 +88,11 @@ def test_override_of_an_organisation_applies_to_its_teams(
     assert of == teams
     # Of its secrets, a preview has no more than their ends.
     assert [(sealed, ending) for _, sealed, ending in row.keys] == [("", "6789")]
+
+
+def test_refusal_of_a_preview_has_its_status_kind_and_message() -> None:
+    refusal = ErrorAnswer("model_not_found", 404, "The model is not there.")
+    shown = _serialize_sent(SentPreview(refusal=refusal))
+    assert shown["refusal"] == {
+        "status": 404, "kind": "model_not_found", "message": "The model is not there.",
+    }  # fmt: skip

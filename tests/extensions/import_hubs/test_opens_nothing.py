@@ -609,6 +609,16 @@ def test_loss_that_is_accepted_closes_nothing_and_is_named() -> None:
     assert converted.report.accepted == ["LiteLLM_VerificationToken.aliases"]
 
 
+def test_loss_that_was_accepted_is_named_only_if_it_was_found() -> None:
+    accepted = frozenset({"tokens.allow_ips", "options.SensitiveWords"})
+    rows: Rows = {table: [] for table in QUOTA_COLUMNS}
+    rows["options"] = [{"key": "SensitiveWords", "value": "x"}]
+    found = quota_hubs.convert("new-api", database(rows), accepted, NOW).report.accepted
+    assert found == ["options.SensitiveWords"]
+    none = quota_hubs.convert("new-api", database({**rows, "options": []}), accepted, NOW)
+    assert none.report.accepted == []
+
+
 def test_price_below_zero_is_read_and_left_out() -> None:
     """A provider pays nobody for requests; each price that was read is accounted for."""
     rows = small_litellm()

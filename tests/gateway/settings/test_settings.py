@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from accounts.models import AuditEvent, KeyKind
-from accounts.sign_up import sign_up
+from accounts.models import AuditEvent, KeyKind, SignUpSetting
+from accounts.sign_up import conditions, sign_up
 from gateway.settings.installation import (
     current_values,
     installation_settings,
@@ -107,6 +107,23 @@ def test_a_change_of_sign_up_is_undone_as_well(people: Cast) -> None:
     (change,) = changes(people)
     assert undo(people, change["id"]).status_code == 200
     assert sign_up.describe_settings()["mode"] == "invite"
+
+
+@pytest.mark.parametrize(
+    ("sends_letters", "shown"),
+    [
+        (True, "Anyone: each person names their own organisation"),
+        (False, "People with an invitation"),
+    ],
+)
+def test_page_shows_who_can_sign_up_now(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, sends_letters: bool, shown: str
+) -> None:
+    """Without emails, only invitations admit new people, whatever is chosen."""
+    SignUpSetting.objects.create(mode="open")
+    monkeypatch.setattr(conditions, "sends_letters", lambda: sends_letters)
+    html = squeezed(signed_in(people.dora).get(PAGE).content.decode())
+    assert f"<dd>{shown} ·" in html
 
 
 def test_a_setting_of_another_version_is_listed_and_stays(people: Cast) -> None:

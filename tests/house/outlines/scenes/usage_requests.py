@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from django.template.loader import render_to_string
+
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, Organisation
 from billing.models import Budget, EndedSession, Posting, PriceVersion, PromoGrant, SpendingCount
@@ -294,7 +296,17 @@ def _scene(title: str, make: Callable[[World], str], role: str = "owner", **over
 
 
 _POST: Final[dict[str, Any]] = {"posted": {}, "headers": _HTMX}
+
+
+def _unknown_kind(world: World) -> str:
+    kind = reviews.UnknownKind(
+        "xai", "openai", ["holo_tokens"], clock.now() - dt.timedelta(days=9), clock.now(), 3, 0, 7
+    )
+    return render_to_string("usage/reviews/_unknown_kinds.html", {"kinds": [kind]})
+
+
 SCENES: Final = (
+    Scene("kind of unknown usage", _unknown_kind),
     _scene("of two attempts with all that is noted", _rich, "operator"),
     _scene("of two attempts, whose reader reads contents", _rich, "custom reader"),
     _scene("paid by three", _paid_by_three, "viewer"),
