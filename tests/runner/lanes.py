@@ -50,6 +50,23 @@ DECIDING: Final = (
 WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_every_page_part_form_and_list_works": "every page and list",
     "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
+    "tests/house/test_answers.py::test_each_page_says_what_its_outline_says": "every page",
+    "tests/house/test_answers.py::test_each_scene_says_what_its_outline_says": "every rare state",
+    "tests/house/test_answers.py"
+    "::test_each_press_is_answered_and_leaves_what_its_outline_says": "every button",
+    "tests/house/test_module_data.py"
+    "::test_tables_and_members_of_records_are_unchanged": "every table",
+    "tests/house/test_row_locks.py"
+    "::test_organisations_and_people_are_locked_without_their_key": "every lock",
+    "tests/config/jobs/test_waiting_work.py::test_job_does_what_waits_for_it": "every job",
+    "tests/config/test_command_outputs.py"
+    "::test_command_prints_its_words_and_ends_with_its_code": "every command",
+    "tests/config/test_command_outputs.py::test_command_prints_what_there_is": "every command",
+    "tests/config/test_figures.py::test_file_has_its_name_its_columns_and_its_row": "every file",
+    "tests/notify/deliveries/test_receivers.py"
+    "::test_email_of_each_kind_goes_to_those_whom_it_concerns": "every kind of email",
+    "tests/notify/deliveries/test_receivers.py"
+    "::test_members_limited_to_teams_get_emails_about_these_alone": "every kind of email",
     "tests/house/test_answers.py::test_each_part_is_contained_in_its_page": "every part",
     "tests/house/test_answers.py::test_each_page_of_the_menu_leads_to_its_help": "every page",
     "tests/house/test_answers.py::test_every_htmx_address_is_a_page": "every address of htmx",
