@@ -113,7 +113,7 @@ def _defaults(one: type) -> dict[str, str]:
             name: _default(
                 field.default, MISSING if field.default_factory is None else field.default_factory
             )
-            + "".join(f" {bound!r}" for bound in field.metadata)
+            + "".join(f" {bound!r}" for bound in field.metadata if _is_bound(bound))
             for name, field in one.model_fields.items()
         }
     if not issubclass(one, tuple):
@@ -122,6 +122,10 @@ def _defaults(one: type) -> dict[str, str]:
     return {
         name: _default(plain.get(name, MISSING), MISSING) for name in getattr(one, "_fields", ())
     }
+
+
+def _is_bound(bound: object) -> bool:
+    return type(bound).__module__ == "annotated_types"
 
 
 def _default(value: Any, factory: Any) -> str:
