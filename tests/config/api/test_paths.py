@@ -1,4 +1,4 @@
-"""A start serves its first page without loading the management API (issue 41: a second start)."""
+"""A start serves its first page without loading the management API."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every process reports itself: its figures move, and who died is not listed (issue 41)."""
+"""Every process reports itself: its figures move, and who died is not listed."""
 
 import asyncio
 import json
