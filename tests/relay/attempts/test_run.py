@@ -96,8 +96,8 @@ async def test_rest_of_an_answer_is_not_collected_while_read(
     attempt._give_back(cast(Any, SimpleNamespace(at_end=False, release=read.set)))
     (task,) = attempt._rests - before
     ended.set()
-    await read.wait()
     await task
+    assert read.is_set()
     await asyncio.sleep(0)
     assert attempt._rests == before
     attempt._give_back(cast(Any, SimpleNamespace(at_end=True, release=read.clear)))
