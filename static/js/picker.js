@@ -93,8 +93,8 @@ function offer(root) {
   const words = field.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
   const fits = (one) => {
     const text = `${one.text} ${one.value} ${one.dataset.note ?? ""}`.toLowerCase();
-    const found = many && words.includes(one.value) || words.every((word) => text.includes(word));
-    return one.value && !(many && one.selected) && found;
+    return one.value && !(many && one.selected)
+      && (many && words.includes(one.value) || words.every((word) => text.includes(word)));
   };
   const rows = [...plain.options].filter(fits).slice(0, ROWS_MAX).map((one) => {
     const row = document.createElement("button");
@@ -110,8 +110,7 @@ function offer(root) {
   mark(root);
 }
 
-// The first row is marked; those that are chosen already are not offered again. The list is as wide
-// as the field, below it or where more room is.
+// The first row is marked, those that are chosen are hidden. The list is as wide as the field.
 function mark(root) {
   const { field, list } = parts(root), values = "many" in root.dataset ? valuesOf(root) : [];
   const rows = $$("[role=option]", list), box = field.parentElement.getBoundingClientRect();

@@ -32,6 +32,7 @@ _VALUE_MAX: Final = 100
 _TOKEN: Final = "csrfmiddlewaretoken"
 _NANO: Final = re.compile(r"\b(\w+_nano) \d+")
 _NUMBER: Final = re.compile(r"(?<=\buser:)\d+|(?<=^id \")\d+|(?<=\"id\": \")\d+")
+_TOOK: Final = re.compile(r"(?<=\"ms\": )\d+|(?<=^total_ms )\d+")
 # What a balance is and how often its budgets changed depends on what was pressed before.
 _COUNTED: Final = re.compile(r"\b(balance_nano|guards) (-?\d+) → (-?\d+)")
 _SIDE: Final = re.compile("◷[-+]")
@@ -113,7 +114,7 @@ def _stable(line: str) -> str:
     if "billing_budgetwindow" in line:
         line = _NANO.sub(r"\1 §", line)
     line = _COUNTED.sub(lambda one: f"{one[1]} {int(one[3]) - int(one[2]):+d}", line)
-    return _NUMBER.sub("§", plain(line))
+    return _TOOK.sub("§", _NUMBER.sub("§", plain(line)))
 
 
 def _said(name: str, value: Any) -> str:
