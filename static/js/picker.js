@@ -94,7 +94,7 @@ function offer(root) {
   const fits = (one) => {
     const text = `${one.text} ${one.value} ${one.dataset.note ?? ""}`.toLowerCase();
     return one.value && !(many && one.selected)
-      && (many && words.includes(one.value) || words.every((word) => text.includes(word)));
+      && (many && words.includes(one.value.toLowerCase()) || words.every((word) => text.includes(word)));
   };
   const rows = [...plain.options].filter(fits).slice(0, ROWS_MAX).map((one) => {
     const row = document.createElement("button");

@@ -298,7 +298,8 @@ class Reader:
         bad += [toast["text"]] if toast.get("tone") == "bad" else []
         beside = [f"{name}: {response[name]}" for name in _ACTED_ON if name in response]
         beside += [
-            f"{constants.DEFAULT_TAGS[level]}: {words} {tags}" for level, words, tags in said
+            " ".join(filter(None, (f"{constants.DEFAULT_TAGS[level]}:", words, tags)))
+            for level, words, tags in said
         ]
         return Outcome(response.status_code, text, (*bad,), frozenset(written), undo, (*beside,))
 

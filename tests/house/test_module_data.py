@@ -1,4 +1,4 @@
-"""What the modules of each room hold besides functions, as a person read it: tables of states,
+"""What the modules of each room hold besides functions, as it was recorded: tables of states,
 columns, paths and bounds, patterns, and the members of records with their defaults.
 
 An entry that is lost, copied from the one above or swapped with another is found here, whatever it

@@ -1,5 +1,5 @@
 """Texts that the product wrote, in a file beside the test that compares them with what it writes
-today. A person has read each of them.
+today. Whoever changes one reads the difference.
 
     === title
     the text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from accounts.access.actors import SYSTEM
+from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent
 from billing.approvals.approvals import decide, waiting
 from billing.models import Approval, PriceProposal, PriceVersion, ProposalState
@@ -140,12 +140,18 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert Approval.objects.get().decided_by == second.user
 
 
-def test_an_approved_cut_applies_from_its_approval_on(loaded: Cast) -> None:
-    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+def asked_cut(dora: Actor) -> Approval:
+    """A price cut to 40 that waits for a second operator."""
     draft = draft_price(dora, PriceKey("a"), rates(40), valid_from=None)
     accept(dora, [draft.id])
     asked = waiting(PRICE, id_text(draft.id))
     assert asked is not None
+    return asked
+
+
+def test_an_approved_cut_applies_from_its_approval_on(loaded: Cast) -> None:
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    asked = asked_cut(dora)
     Approval.objects.update(asked_at=asked.asked_at - dt.timedelta(days=2))
     began = clock.now()
     decide(second, Approval.objects.get(), approve=True)
@@ -156,10 +162,7 @@ def test_an_approved_cut_applies_from_its_approval_on(loaded: Cast) -> None:
 def test_a_cut_is_approved_only_from_the_price_that_was_seen(loaded: Cast) -> None:
     """If the price changes meanwhile, so does the cut."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))
-    draft = draft_price(dora, PriceKey("a"), rates(40), valid_from=None)
-    accept(dora, [draft.id])
-    asked = waiting(PRICE, id_text(draft.id))
-    assert asked is not None
+    asked = asked_cut(dora)
     assert asked.changes == [{"name": "in_text", "before": "0.0000001", "after": "0.00000004"}]
     accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=None).id])
     with pytest.raises(Refused, match="no longer what was requested"):

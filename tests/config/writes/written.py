@@ -151,14 +151,11 @@ def _both(
     name: str, names: Names, before: Rows, after: Rows, *, is_old: bool = False
 ) -> Iterator[tuple[str, str]]:
     """Each line with times by month, and with times by day."""
-    for texts in zip(
-        *(
-            _Writer(names, before, after, Times(before.began, after.at, by_month, is_old)).texts()
-            for by_month in (True, False)
-        ),
-        strict=True,
-    ):
-        by_month, by_day = texts
+    writers = [
+        _Writer(names, before, after, Times(before.began, after.at, by_month, is_old))
+        for by_month in (True, False)
+    ]
+    for by_month, by_day in zip(*(writer.texts() for writer in writers), strict=True):
         yield f"{name}: {by_month}", f"{name}: {by_day}"
 
 
@@ -245,7 +242,7 @@ class Times:
     began: dt.datetime
     at: dt.datetime
     by_month: bool = True
-    # Whether there are times that were there before: they are told apart from none of the write.
+    # Whether rows have times from long before the write. These are §.
     is_old: bool = False
 
     def sub(self, text: str) -> str:
